@@ -1,0 +1,34 @@
+// The Linux calls that Swift's Glibc module leaves out: epoll, eventfd, signalfd,
+// accept4. Headers only; there is nothing here to compile.
+//
+// _GNU_SOURCE is not defined on purpose: it changes the layout names inside fd_set,
+// and the Glibc module, built without it, would then disagree with this one. The few
+// functions that glibc declares only under it are declared here by hand.
+#ifndef SDLAB_SYSTEM_H
+#define SDLAB_SYSTEM_H
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+extern int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
+
+// The request number of TIOCGWINSZ is a macro that Swift does not import everywhere.
+static inline int sdlab_window_columns(int descriptor) {
+  struct winsize size;
+  if (ioctl(descriptor, TIOCGWINSZ, &size) != 0) return 0;
+  return size.ws_col;
+}
+
+// W* macros of <sys/wait.h> are function-like and therefore not imported.
+static inline int sdlab_exit_status(int status) {
+  if ((status & 0x7f) == 0) return (status >> 8) & 0xff;
+  return 128 + (status & 0x7f);
+}
+
+#endif

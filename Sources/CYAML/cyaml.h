@@ -1,0 +1,2 @@
+// libyaml: the parser behind every configuration file of the lab.
+#include <yaml.h>

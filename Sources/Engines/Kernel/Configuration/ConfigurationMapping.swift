@@ -1,0 +1,93 @@
+import KernelStructures
+
+/// A mapping of a configuration file with the keys it may have: unknown ones are refused, values are checked where
+/// they are read, and every complaint names the place.
+public struct ConfigurationMapping {
+    public let place: ConfigurationPlace
+    private let values: [String: ConfigurationValue]
+
+    /// - Parameters:
+    ///   - what: what the mapping describes, for errors: "a backend".
+    ///   - keys: all keys that are known.
+    public init(_ value: ConfigurationValue, what: String, keys: [String]) throws(ConfigurationError) {
+        place = value.place
+        if value.isNull {
+            values = [:]
+            return
+        }
+        guard case .mapping(let pairs) = value.content else {
+            throw ConfigurationError(value.place, "\(what) must be a mapping of keys to values, not \(value.kindName)")
+        }
+        var values: [String: ConfigurationValue] = [:]
+        for (key, value) in pairs {
+            guard case .scalar(let name) = key.content else { continue }
+            guard keys.contains(name) else {
+                throw ConfigurationError(key.place, "unknown key '\(name)' in \(what)\(didYouMean(name, among: keys))")
+            }
+            values[name] = value
+        }
+        self.values = values
+    }
+
+    /// The value of a key; nil if it is absent or null.
+    public subscript(key: String) -> ConfigurationValue? {
+        values[key].flatMap { $0.isNull ? nil : $0 }
+    }
+
+    public func text(_ key: String) throws(ConfigurationError) -> String? {
+        guard let value = self[key] else { return nil }
+        return try value.text(for: key)
+    }
+
+    /// A whole number within `range`.
+    public func integer(_ key: String, in range: ClosedRange<Int>) throws(ConfigurationError) -> Int? {
+        guard let value = self[key] else { return nil }
+        let text = try value.text(for: key)
+        guard let number = Int(text), range.contains(number) else {
+            throw ConfigurationError(
+                value.place,
+                "\(key) must be a whole number of \(range.lowerBound) to \(range.upperBound), not '\(text)'")
+        }
+        return number
+    }
+
+    /// A duration with its unit, longer than zero: `5s`, `200ms`.
+    public func duration(_ key: String) throws(ConfigurationError) -> LabDuration? {
+        guard let value = self[key] else { return nil }
+        let text = try value.text(for: key)
+        guard let duration = LabDuration(parsing: text), duration > .zero else {
+            throw ConfigurationError(value.place, "\(key) must be a duration such as 5s or 200ms, not '\(text)'")
+        }
+        return duration
+    }
+
+    /// One of a few words.
+    public func choice<T>(_ key: String, _ choices: [(name: String, value: T)]) throws(ConfigurationError) -> T? {
+        guard let value = self[key] else { return nil }
+        let text = try value.text(for: key)
+        guard let choice = choices.first(where: { $0.name == text }) else {
+            let names = choices.map(\.name)
+            let hint = didYouMean(text, among: names)
+            throw ConfigurationError(
+                value.place,
+                "\(key) '\(text)' is unknown" + (hint.isEmpty ? "; it can be \(names.joined(separator: ", "))" : hint))
+        }
+        return choice.value
+    }
+}
+
+extension ConfigurationValue {
+    public func text(for what: String) throws(ConfigurationError) -> String {
+        guard case .scalar(let text) = content, !isNull else {
+            throw ConfigurationError(place, "\(what) must be a single value, not \(kindName)")
+        }
+        return text
+    }
+
+    public func list(for what: String) throws(ConfigurationError) -> [ConfigurationValue] {
+        guard case .sequence(let items) = content else {
+            throw ConfigurationError(place, "\(what) must be a list, not \(kindName)")
+        }
+        return items
+    }
+}

@@ -1,0 +1,69 @@
+import KernelStructures
+import KernelWire
+import KernelWorld
+
+/// A port that speaks HTTP: hands each connection to the service, and knows which are open.
+public final class HTTPServer {
+    public let node: Node
+    public private(set) var listener: Listener?
+    private unowned let service: any HTTPService
+    public var options: HTTPServerOptions
+    private var connections: [UInt64: HTTPServerConnection] = [:]
+    public private(set) var connectionCount = 0
+
+    public init(node: Node, service: any HTTPService, options: HTTPServerOptions = HTTPServerOptions()) {
+        self.node = node
+        self.service = service
+        self.options = options
+    }
+
+    public func listen(on port: UInt16) throws(NetworkError) {
+        listener = try node.listen(on: port) { [unowned self] stream in
+            let connection = HTTPServerConnection(stream, service: service, options: options)
+            connections[stream.number] = connection
+            connectionCount += 1
+            return connection
+        }
+    }
+
+    public var openConnectionCount: Int { connections.count }
+    public var hasBusyConnections: Bool { connections.values.contains { $0.isBusy } }
+
+    /// To be called from the service's `connectionClosed`.
+    public func forget(_ connection: HTTPServerConnection) { connections[connection.stream.number] = nil }
+
+    /// Accepts nothing more and closes what is idle; what is busy closes after its response.
+    public func drain() {
+        listener?.close()
+        listener = nil
+        for connection in connections.values.sorted(by: { $0.stream.number < $1.stream.number }) {
+            connection.closeWhenIdle()
+        }
+    }
+}
+
+/// A response that is given many times: composed once for each second, because of its `Date`.
+public final class PreparedResponse {
+    public let status: Int
+    public let contentType: String
+    public let body: [UInt8]
+    private var composed: [UInt8] = []
+    private var second = Int64.min
+
+    public init(status: Int, contentType: String = "text/plain", body: [UInt8]) {
+        self.status = status
+        self.contentType = contentType
+        self.body = body
+    }
+
+    func bytes(at world: World, server: String?) -> [UInt8] {
+        if second == world.now.unixSeconds { return composed }
+        second = world.now.unixSeconds
+        composed = HTTPServerConnection.headStart(status, date: world.dateField, server: server)
+        if !body.isEmpty { HTTPWriter.field("Content-Type", contentType, into: &composed) }
+        if status != 204, status != 304 { HTTPWriter.field("Content-Length", body.count, into: &composed) }
+        HTTPWriter.endHead(&composed)
+        if status != 204, status != 304 { composed.append(contentsOf: body) }
+        return composed
+    }
+}

@@ -1,0 +1,66 @@
+import KernelStructures
+import KernelWorld
+
+/// Two connections joined into one: what arrives at either end leaves at the other, an end is passed on as an end, a
+/// reset as a reset, and a slow reader slows the sender down.
+///
+/// At most one high-water mark of bytes is held for each direction.
+public final class Relay: StreamHandler {
+    private let left: Stream
+    private let right: Stream
+    /// Called once, when both connections are over; true if both ended in good order.
+    public var onClose: ((_ isOrderly: Bool) -> Void)?
+    public private(set) var bytesFromLeft = 0
+    public private(set) var bytesFromRight = 0
+
+    /// Joins two streams; `right` may still be connecting. Neither may have ended yet.
+    public init(_ left: Stream, _ right: Stream) {
+        self.left = left
+        self.right = right
+    }
+
+    /// Takes both streams over from their handlers.
+    public func start() {
+        left.setHandler(self)
+        right.setHandler(self)
+        if left.isClosed || right.isClosed { return close(afterReset: true) }
+        if left.hasPeerEnded { right.finish() }
+        if right.hasPeerEnded { left.finish() }
+        left.resumeReading()
+        right.resumeReading()
+    }
+
+    private func other(_ stream: Stream) -> Stream { stream === left ? right : left }
+
+    public func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {
+        if stream === left { bytesFromLeft += bytes.count } else { bytesFromRight += bytes.count }
+        let target = other(stream)
+        target.write(bytes)
+        if target.isCongested { stream.pauseReading() }
+    }
+
+    public func streamDrained(_ stream: Stream) { other(stream).resumeReading() }
+
+    public func streamEnded(_ stream: Stream) { other(stream).finish() }
+
+    public func stream(_ stream: Stream, closed reason: CloseReason) {
+        if reason == .finished {
+            // This side is done in both directions; the other may still be sending what it holds.
+            if other(stream).isClosed { report(true) } else { other(stream).close(); report(true) }
+        } else {
+            close(afterReset: true)
+        }
+    }
+
+    private func close(afterReset: Bool) {
+        left.abort()
+        right.abort()
+        report(!afterReset)
+    }
+
+    private func report(_ isOrderly: Bool) {
+        let callback = onClose
+        onClose = nil
+        callback?(isOrderly)
+    }
+}

@@ -1,0 +1,127 @@
+import KernelStructures
+import KernelWorld
+
+/// What is under way inside the kernel between two ends of the lab's own.
+///
+/// Under virtual time the clock may only step when nothing can happen by itself any more. A timer heap knows that of
+/// timers; of bytes in a socket buffer it does not. So every connection between two lab nodes keeps count, for each
+/// direction, of what was given to the kernel and what came out of it. A direction counts as busy while something is
+/// missing that its receiver is willing to read; closing an end retires whatever was still owed.
+final class FlightLedger {
+    /// One direction of one connection.
+    final class Flow {
+        fileprivate var sent = 0
+        fileprivate var received = 0
+        fileprivate var endSent = false
+        fileprivate var endReceived = false
+        fileprivate var isReading = true
+        fileprivate var isRetired = false
+        fileprivate var counted = false
+        /// The journal event that led to the bytes sent last.
+        var cause: UInt64 = 0
+
+        fileprivate var isBusy: Bool {
+            !isRetired && isReading && (sent > received || (endSent && !endReceived))
+        }
+    }
+
+    /// One connection, from the first SYN.
+    final class Pair {
+        /// The node that made it.
+        let client: Node
+        let target: Endpoint
+        let toServer = Flow()
+        let toClient = Flow()
+        fileprivate var isConnecting = true
+
+        init(client: Node, target: Endpoint) {
+            self.client = client
+            self.target = target
+        }
+    }
+
+    private var busyFlows = 0
+    private var connecting = 0
+    /// Connections that were made and not accepted yet, by the client's address.
+    private var unaccepted: [Endpoint: Pair] = [:]
+
+    var isBusy: Bool { busyFlows > 0 || connecting > 0 }
+
+    func connectStarted(client: Node, local: Endpoint, target: Endpoint, isAccepting: Bool) -> Pair {
+        let pair = Pair(client: client, target: target)
+        pair.toServer.isReading = isAccepting
+        unaccepted[local] = pair
+        connecting += 1
+        return pair
+    }
+
+    func connectSettled(_ pair: Pair) {
+        guard pair.isConnecting else { return }
+        pair.isConnecting = false
+        connecting -= 1
+    }
+
+    /// The pair of a connection that a listener accepted; nil if it comes from outside the lab.
+    func accepted(from remote: Endpoint) -> Pair? {
+        guard let pair = unaccepted.removeValue(forKey: remote) else { return nil }
+        setReading(true, pair.toServer)
+        return pair
+    }
+
+    func abandoned(local: Endpoint, _ pair: Pair) {
+        if unaccepted[local] === pair { unaccepted[local] = nil }
+        connectSettled(pair)
+        retire(pair.toServer)
+        retire(pair.toClient)
+    }
+
+    /// The backlog of a listener began or ceased to be served.
+    func setAccepting(_ isAccepting: Bool, at target: Endpoint) {
+        for pair in unaccepted.values where pair.target == target { setReading(isAccepting, pair.toServer) }
+    }
+
+    func sent(_ count: Int, _ flow: Flow, cause: UInt64) {
+        flow.sent += count
+        flow.cause = cause
+        update(flow)
+    }
+
+    func received(_ count: Int, _ flow: Flow) {
+        flow.received += count
+        update(flow)
+    }
+
+    func endSent(_ flow: Flow) {
+        flow.endSent = true
+        update(flow)
+    }
+
+    func endReceived(_ flow: Flow) {
+        flow.endReceived = true
+        flow.received = flow.sent
+        update(flow)
+    }
+
+    func setReading(_ isReading: Bool, _ flow: Flow) {
+        flow.isReading = isReading
+        update(flow)
+    }
+
+    func retire(_ flow: Flow) {
+        flow.isRetired = true
+        update(flow)
+    }
+
+    /// Takes all that is missing as lost.
+    func forget() {
+        connecting = 0
+        busyFlows = 0
+    }
+
+    private func update(_ flow: Flow) {
+        let isBusy = flow.isBusy
+        if isBusy == flow.counted { return }
+        flow.counted = isBusy
+        busyFlows = max(0, busyFlows + (isBusy ? 1 : -1))
+    }
+}

@@ -1,0 +1,95 @@
+import CSystem
+import Glibc
+import KernelStructures
+import KernelWorld
+
+/// The sockets of one listener: the node's own address and, in a lab, 127.0.0.1 as well.
+final class SocketListener: ListenerTransport {
+    private var doors: [Door]
+    private unowned let listener: Listener
+    private unowned let transport: SocketTransport
+    private var isAccepting = false
+
+    /// Connections accepted from one socket before others have their turn.
+    private static let acceptsPerTurn = 64
+    /// Host time to wait when the process has run out of descriptors.
+    private static let retryTime = LabDuration.milliseconds(100)
+
+    private final class Door: DescriptorHandler {
+        let descriptor: Int32
+        unowned let owner: SocketListener
+        init(descriptor: Int32, owner: SocketListener) {
+            self.descriptor = descriptor
+            self.owner = owner
+        }
+        func descriptorReady(_ events: Poller.Events) { owner.acceptWaiting(at: self) }
+    }
+
+    init(listener: Listener, descriptors: [Int32], transport: SocketTransport) {
+        self.listener = listener
+        self.transport = transport
+        doors = []
+        doors = descriptors.map { Door(descriptor: $0, owner: self) }
+        setAccepting(!listener.node.isFrozen)
+    }
+
+    func setAccepting(_ isAccepting: Bool) {
+        guard isAccepting != self.isAccepting else { return }
+        self.isAccepting = isAccepting
+        for door in doors {
+            if isAccepting {
+                transport.poller.add(door.descriptor, .readable, handler: door)
+            } else {
+                transport.poller.remove(door.descriptor)
+            }
+        }
+        transport.ledger.setAccepting(
+            isAccepting, at: Endpoint(listener.node.address, listener.mappedPort ?? listener.port))
+    }
+
+    func close(silently: Bool) {
+        for door in doors {
+            if isAccepting { transport.poller.remove(door.descriptor) }
+            if silently {
+                transport.keepInTheDark(door.descriptor, of: listener.node)
+            } else {
+                Glibc.close(door.descriptor)
+            }
+        }
+        isAccepting = false
+        doors = []
+    }
+
+    private func acceptWaiting(at door: Door) {
+        for _ in 0..<Self.acceptsPerTurn {
+            guard isAccepting else { return }
+            guard let (descriptor, remote) = Socket.accept(door.descriptor) else {
+                if errno == EMFILE || errno == ENFILE { pauseForDescriptors() }
+                return
+            }
+            accept(descriptor, from: remote)
+        }
+    }
+
+    private func accept(_ descriptor: Int32, from remote: Endpoint) {
+        let pair = transport.ledger.accepted(from: remote)
+        let world = listener.node.world
+        if pair == nil, world.speed == .virtual, !transport.isWholeHost { world.setSpeed(.real) }
+        let end = SocketEnd(descriptor: descriptor, stream: nil, transport: transport)
+        end.accepted(pair)
+        if let stream = transport.network.accepted(by: listener, from: remote, peer: pair?.client, over: end),
+            !stream.isClosed
+        {
+            end.begin(stream)
+        } else {
+            end.close(.reset)
+        }
+    }
+
+    /// Level-triggered readiness would spin while there is no descriptor for what waits; look again a little later.
+    private func pauseForDescriptors() {
+        setAccepting(false)
+        listener.node.log("lab", "out of file descriptors: connections wait (see ulimit -n)", level: .warning)
+        listener.node.after(Self.retryTime) { [weak self] in self?.setAccepting(true) }
+    }
+}

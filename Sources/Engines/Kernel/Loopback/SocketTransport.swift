@@ -1,0 +1,212 @@
+import CSystem
+import Glibc
+import KernelStructures
+import KernelWorld
+
+/// The network on real sockets of the machine's loopback interface.
+///
+/// In a lab, every node has an address of its own in 127.K.0.0/16, where K is claimed by one lab at a time, so that
+/// labs and parallel cases do not meet; ports are also bound on 127.0.0.1 if `exposesLocalhost` is set, so that
+/// `curl http://localhost:8081/` in another terminal reaches the same node. A tool that runs as a process of its own
+/// has one address and no lab around it.
+public final class SocketTransport: Transport {
+    public enum Place: Sendable {
+        case lab(exposesLocalhost: Bool)
+        case process(bind: IPv4Address)
+    }
+
+    let poller: Poller
+    let place: Place
+    private let claim: SubnetClaim?
+    private(set) unowned var network: Network!
+    let ledger = FlightLedger()
+    /// Sockets of nodes without power: open, so that nobody hears of it, and served by nobody.
+    private var dark: [(node: Node, descriptor: Int32)] = []
+    /// What the user should know about a port, once: it is mapped, or taken on 127.0.0.1 by a program outside.
+    public var onNotice: ((String) -> Void)?
+    private var noticedPorts: Set<UInt16> = []
+
+    /// Added to a port that the user may not bind.
+    static let mappingOffset = 10_000
+
+    /// - Throws: `NetworkError.system` when every subnet of 127.0.0.0/8 is claimed by another lab.
+    public init(poller: Poller, place: Place) throws(NetworkError) {
+        self.poller = poller
+        self.place = place
+        if case .lab = place { claim = try SubnetClaim() } else { claim = nil }
+    }
+
+    public func attach(to network: Network) { self.network = network }
+    public var isBusy: Bool { ledger.isBusy }
+    public func forgetFlight() { ledger.forget() }
+    public var isWholeHost: Bool { claim == nil }
+
+    public func address(ofNode number: Int) -> IPv4Address {
+        switch place {
+        case .lab: IPv4Address(127, claim!.number, UInt8((number - 1) / 250), UInt8((number - 1) % 250 + 1))
+        case .process(let bind): bind
+        }
+    }
+
+    public func shutDown() {
+        for (_, descriptor) in dark { close(descriptor) }
+        dark = []
+        claim?.release()
+    }
+
+    public func resolveOutside(_ host: String) -> IPv4Address? {
+        if host == Network.outsideHost { return .loopback }
+        return isWholeHost ? HostResolver.resolve(host) : nil
+    }
+
+    // MARK: Listening
+
+    public func listen(_ listener: Listener) throws(NetworkError) {
+        var descriptors: [Int32] = []
+        do throws(NetworkError) {
+            descriptors.append(try Socket.listening(at: listener.endpoint))
+        } catch  where claim != nil && error.isPortTrouble {
+            let mapped = Endpoint(
+                listener.node.address, UInt16(truncatingIfNeeded: Int(listener.port) + Self.mappingOffset))
+            let descriptor: Int32
+            do throws(NetworkError) {
+                descriptor = try Socket.listening(at: mapped)
+            } catch {
+                descriptor = try Socket.listening(at: Endpoint(listener.node.address, 0))
+            }
+            descriptors.append(descriptor)
+            listener.mappedPort = Socket.localEndpoint(descriptor)?.port
+        }
+        if case .lab(exposesLocalhost: true) = place, listener.ownsLocalhost {
+            exposeOnLocalhost(listener, &descriptors)
+        }
+        listener.transport = SocketListener(listener: listener, descriptors: descriptors, transport: self)
+    }
+
+    private func exposeOnLocalhost(_ listener: Listener, _ descriptors: inout [Int32]) {
+        let port = listener.mappedPort ?? listener.port
+        do throws(NetworkError) {
+            descriptors.append(try Socket.listening(at: Endpoint(.loopback, port)))
+            if port != listener.port {
+                notice(
+                    listener.port, "port \(listener.port) is mapped: outside the lab it is http://localhost:\(port)/")
+            }
+        } catch {
+            notice(
+                listener.port,
+                "localhost:\(port) belongs to a program outside the lab; there, \(listener.node.name) is \(listener.node.address):\(port)"
+            )
+        }
+    }
+
+    private func notice(_ port: UInt16, _ text: String) {
+        if noticedPorts.insert(port).inserted { onNotice?(text) }
+    }
+
+    // MARK: Connecting
+
+    public func connect(_ stream: Stream) {
+        var target = stream.remote
+        var isAccepting = true
+        if let peer = stream.peer {
+            if let listener = peer.listeners.first(where: { $0.port == target.port }) {
+                target = Endpoint(target.address, listener.mappedPort ?? target.port)
+            }
+            isAccepting = !peer.isFrozen
+        }
+        let source = stream.peer != nil && stream.local.address != .loopback ? stream.local.address : nil
+        do throws(NetworkError) {
+            let descriptor = try Socket.connecting(to: target, from: source)
+            let end = SocketEnd(descriptor: descriptor, stream: stream, transport: self)
+            stream.transport = end
+            if stream.peer != nil, let local = Socket.localEndpoint(descriptor) {
+                end.connect(
+                    ledger.connectStarted(client: stream.node, local: local, target: target, isAccepting: isAccepting),
+                    local: local)
+            }
+            end.register(connecting: true)
+        } catch {
+            network.world.enqueue { stream.transportFailed(.unreachable) }
+        }
+    }
+
+    // MARK: Power
+
+    func keepInTheDark(_ descriptor: Int32, of node: Node) { dark.append((node, descriptor)) }
+
+    public func powerReturned(to node: Node) {
+        for (_, descriptor) in dark.filter({ $0.node === node }) { Socket.closeWithReset(descriptor) }
+        dark.removeAll { $0.node === node }
+    }
+}
+
+extension NetworkError {
+    /// Whether another port would do.
+    fileprivate var isPortTrouble: Bool {
+        switch self {
+        case .addressInUse, .notPermitted: true
+        default: false
+        }
+    }
+}
+
+/// A number K for which this process alone uses 127.K.0.0/16.
+///
+/// The claim is a Unix socket in the abstract name space, which the kernel gives up when its process ends, however it
+/// ends.
+final class SubnetClaim {
+    let number: UInt8
+    private var descriptor: Int32
+
+    init() throws(NetworkError) {
+        for candidate in UInt8(1)...254 {
+            let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+            guard descriptor >= 0 else { throw .system("socket: \(errorText(errno))") }
+            if Self.bind(descriptor, "sdlab-127.\(candidate)") {
+                number = candidate
+                self.descriptor = descriptor
+                return
+            }
+            close(descriptor)
+        }
+        throw .system("every subnet of 127.0.0.0/8 is claimed by another lab; end one of them")
+    }
+
+    deinit { release() }
+
+    func release() {
+        if descriptor >= 0 { close(descriptor) }
+        descriptor = -1
+    }
+
+    private static func bind(_ descriptor: Int32, _ name: String) -> Bool {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let bytes = Array(name.utf8)
+        withUnsafeMutableBytes(of: &address.sun_path) { path in
+            for (index, byte) in bytes.enumerated() { path[index + 1] = byte }
+        }
+        let length = socklen_t(MemoryLayout<sa_family_t>.size + 1 + bytes.count)
+        return withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.bind(descriptor, $0, length) == 0 }
+        }
+    }
+}
+
+/// The host's own resolver.
+enum HostResolver {
+    /// The first IPv4 address of a name, asked of the C library. Blocks while it asks; tools use it at their start
+    /// and for each new connection to a name that is not an address.
+    static func resolve(_ host: String) -> IPv4Address? {
+        if let address = IPv4Address(parsing: host) { return address }
+        var hints = addrinfo()
+        hints.ai_family = AF_INET
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var result: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(host, nil, &hints, &result) == 0, let first = result else { return nil }
+        defer { freeaddrinfo(result) }
+        return first.pointee.ai_addr.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+            IPv4Address(bits: UInt32(bigEndian: $0.pointee.sin_addr.s_addr))
+        }
+    }
+}

@@ -1,0 +1,160 @@
+/// What an engine may do with files: the interface that the simulated disk and the file disk share.
+///
+/// Paths are absolute, separated by `/`, and normalized (`DiskPath.normalized`). Calls are synchronous; what they
+/// cost in lab time is stated by `DiskCosts` and charged by the node that calls.
+///
+/// As on a real system, data and names become durable separately: `DiskFile.sync` makes a file's bytes durable,
+/// `syncDirectory` the names in a directory. A rename or a new file whose directory was never synced can be gone
+/// after a power failure, whatever was synced inside it.
+public protocol Disk: AnyObject {
+    /// Opens a file on behalf of `owner`.
+    func open(_ path: String, _ options: OpenOptions, owner: DiskOwner) throws(DiskError) -> any DiskFile
+    func attributes(_ path: String) throws(DiskError) -> FileAttributes
+    /// The names in a directory, sorted, without `.` and `..`.
+    func list(_ path: String) throws(DiskError) -> [String]
+    /// Makes a directory and its missing parents; succeeds if it exists already.
+    func makeDirectory(_ path: String, owner: DiskOwner) throws(DiskError)
+    /// Removes a file or an empty directory.
+    func remove(_ path: String, owner: DiskOwner) throws(DiskError)
+    /// Replaces what stands at `target`, atomically.
+    func rename(_ source: String, to target: String, owner: DiskOwner) throws(DiskError)
+    func syncDirectory(_ path: String, owner: DiskOwner) throws(DiskError)
+    /// Drops what `owner` wrote and never synced, as a power failure does. Returns nil where the disk cannot forget.
+    func losePower(owner: DiskOwner, policy: PowerLossPolicy) -> PowerLoss?
+}
+
+/// An open file. Reads beyond the end are short; writes beyond the end fill the gap with zeros.
+public protocol DiskFile: AnyObject {
+    var size: Int { get }
+    /// Copies up to `buffer.count` bytes from `offset` and returns how many there were.
+    func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError)
+    func truncate(to size: Int) throws(DiskError)
+    /// Makes every byte written so far durable.
+    func sync() throws(DiskError)
+    func close()
+}
+
+/// Who wrote something: a node's number, or `lab` for the terminals, whose writes count as synced at once.
+public struct DiskOwner: Hashable, Sendable {
+    public let number: Int
+    public init(_ number: Int) { self.number = number }
+    public static let lab = DiskOwner(0)
+}
+
+public struct OpenOptions: OptionSet, Sendable {
+    public let rawValue: Int
+    public init(rawValue: Int) { self.rawValue = rawValue }
+    /// Without it, the file can only be read.
+    public static let write = OpenOptions(rawValue: 1)
+    public static let create = OpenOptions(rawValue: 2)
+    public static let truncate = OpenOptions(rawValue: 4)
+    /// Fails if the file exists; only together with `create`.
+    public static let exclusive = OpenOptions(rawValue: 8)
+}
+
+public struct FileAttributes: Equatable, Sendable {
+    public let isDirectory: Bool
+    /// Bytes; 0 for a directory.
+    public let size: Int
+}
+
+/// Which unsynced writes survive a power failure.
+public enum PowerLossPolicy: Sendable {
+    /// None: the harshest single outcome.
+    case dropAll
+    /// Each write independently survives whole, in part up to a 512-byte sector, or not at all, as the seed decides:
+    /// what a drive with a volatile cache may do.
+    case random(seed: UInt64)
+}
+
+/// What a power failure took.
+public struct PowerLoss: Equatable, Sendable {
+    public var files = 0
+    public var bytes = 0
+    public var directoryEntries = 0
+    public init() {}
+}
+
+public enum DiskError: Error, Equatable, Sendable, CustomStringConvertible {
+    case notFound(String)
+    case exists(String)
+    case isDirectory(String)
+    case notDirectory(String)
+    case notEmpty(String)
+    /// The disk is full; nothing of the write took place.
+    case noSpace(String)
+    /// The device failed: `operation` is write, sync, read …
+    case failed(String, operation: String)
+    case notPermitted(String)
+    case closed(String)
+
+    public var description: String {
+        switch self {
+        case .notFound(let path): "\(path): No such file or directory"
+        case .exists(let path): "\(path): File exists"
+        case .isDirectory(let path): "\(path): Is a directory"
+        case .notDirectory(let path): "\(path): Not a directory"
+        case .notEmpty(let path): "\(path): Directory not empty"
+        case .noSpace(let path): "\(path): No space left on device"
+        case .failed(let path, let operation): "\(path): Input/output error (\(operation))"
+        case .notPermitted(let path): "\(path): Permission denied"
+        case .closed(let path): "\(path): the file is closed"
+        }
+    }
+}
+
+extension DiskFile {
+    /// The bytes from `offset`, at most `count`.
+    public func read(at offset: Int, count: Int) throws(DiskError) -> [UInt8] {
+        let available = max(0, min(count, size - offset))
+        var result = [UInt8](repeating: 0, count: available)
+        var failure: DiskError?
+        let read = result.withUnsafeMutableBytes { buffer in
+            do throws(DiskError) {
+                return try self.read(at: offset, into: buffer)
+            } catch {
+                failure = error
+                return 0
+            }
+        }
+        if let failure { throw failure }
+        result.removeLast(available - read)
+        return result
+    }
+
+    public func write(_ bytes: [UInt8], at offset: Int) throws(DiskError) {
+        var failure: DiskError?
+        bytes.withUnsafeBytes { buffer in
+            do throws(DiskError) {
+                try self.write(buffer, at: offset)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+    }
+}
+
+/// Paths in the lab's file system.
+public enum DiskPath {
+    /// Resolves `path` against `directory` and removes `.`, `..` and repeated slashes. `..` stops at the root.
+    public static func normalized(_ path: some StringProtocol, in directory: String = "/") -> String {
+        var parts: [Substring] = []
+        let full = path.hasPrefix("/") ? String(path) : directory + "/" + path
+        for part in full.split(separator: "/") where part != "." {
+            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
+        }
+        return "/" + parts.joined(separator: "/")
+    }
+
+    public static func parent(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return "/" }
+        return String(path[..<slash])
+    }
+
+    public static func name(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return path }
+        return String(path[path.index(after: slash)...])
+    }
+}

@@ -1,0 +1,107 @@
+/// Reads a body in the chunked transfer coding, RFC 9112 §7.1.
+///
+/// ```
+/// chunk   = 1*HEXDIG [ ";" extension ] CRLF data CRLF
+/// body    = *chunk "0" [ ";" extension ] CRLF *( trailer CRLF ) CRLF
+/// ```
+///
+/// Extensions and trailers are checked and dropped. Sizes are hexadecimal digits and nothing else: `0x10`, `+5`, ` 5`
+/// and `5 ` are read differently by different programs, which is what smugglers live on.
+struct ChunkReader: Sendable {
+    private enum State {
+        case size, sizeExtension, sizeEnd, data, dataCR, dataLF, trailerStart, trailer, trailerLF, endLF, done
+    }
+
+    private var state = State.size
+    private var remaining = 0
+    private var digits = 0
+    private var lineBytes = 0
+
+    var isComplete: Bool { state == .done }
+
+    /// The next piece of data in the input; nil when the input is used up or the body is complete.
+    mutating func next(_ input: UnsafeRawBufferPointer, _ position: inout Int, _ limits: HTTPLimits) throws(HTTPError)
+        -> Range<Int>?
+    {
+        while state != .done, position < input.count {
+            if state == .data {
+                let count = min(remaining, input.count - position)
+                position += count
+                remaining -= count
+                if remaining == 0 { state = .dataCR }
+                return position - count..<position
+            }
+            try take(input[position], limits)
+            position += 1
+        }
+        return nil
+    }
+
+    private mutating func take(_ byte: UInt8, _ limits: HTTPLimits) throws(HTTPError) {
+        switch state {
+        case .size: try takeSize(byte, limits)
+        case .sizeExtension:
+            try count(limits.chunkLineBytes, "a chunk extension is too long")
+            if byte == 13 { state = .sizeEnd } else { try checkText(byte, "a chunk extension") }
+        case .sizeEnd:
+            guard byte == 10 else { throw HTTPError(400, "a chunk size is not followed by CRLF") }
+            lineBytes = 0
+            state = remaining == 0 ? .trailerStart : .data
+        case .dataCR:
+            guard byte == 13 else { throw HTTPError(400, "a chunk is longer than its size") }
+            state = .dataLF
+        case .dataLF:
+            guard byte == 10 else { throw HTTPError(400, "a chunk is not followed by CRLF") }
+            state = .size
+            digits = 0
+        case .trailerStart:
+            if byte == 13 {
+                state = .endLF
+            } else {
+                guard byte != 32, byte != 9 else { throw HTTPError(400, "a folded trailer") }
+                state = .trailer
+                try take(byte, limits)
+            }
+        case .trailer:
+            try count(limits.headBytes, "the trailers are too long")
+            if byte == 13 { state = .trailerLF } else { try checkText(byte, "a trailer") }
+        case .trailerLF:
+            guard byte == 10 else { throw HTTPError(400, "a stray CR in a trailer") }
+            state = .trailerStart
+        case .endLF:
+            guard byte == 10 else { throw HTTPError(400, "the chunked body does not end in CRLF") }
+            state = .done
+        case .data, .done: break
+        }
+    }
+
+    private mutating func takeSize(_ byte: UInt8, _ limits: HTTPLimits) throws(HTTPError) {
+        let digit: UInt8
+        switch byte {
+        case 48...57: digit = byte - 48
+        case 65...70: digit = byte - 55
+        case 97...102: digit = byte - 87
+        case 13 where digits > 0:
+            state = .sizeEnd
+            return
+        case 59 where digits > 0:
+            lineBytes = digits
+            state = .sizeExtension
+            return
+        default: throw HTTPError(400, "a chunk size is not hexadecimal")
+        }
+        digits += 1
+        guard digits <= 16, remaining <= Int.max >> 4 else { throw HTTPError(400, "a chunk size is out of range") }
+        remaining = remaining << 4 | Int(digit)
+    }
+
+    private mutating func count(_ limit: Int, _ complaint: String) throws(HTTPError) {
+        lineBytes += 1
+        if lineBytes > limit { throw HTTPError(400, complaint) }
+    }
+
+    private func checkText(_ byte: UInt8, _ place: String) throws(HTTPError) {
+        if byte == 10 { throw HTTPError(400, "a line ends without CR in \(place)") }
+        if byte == 127 || (byte < 32 && byte != 9) { throw HTTPError(400, "a control character in \(place)") }
+    }
+}

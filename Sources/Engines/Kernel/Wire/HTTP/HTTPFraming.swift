@@ -1,0 +1,116 @@
+import KernelStructures
+
+// Where a message's body ends, and whether the connection goes on: RFC 9112 §6.3 and §9.3.
+
+extension HTTPHead {
+    /// What the fields say about framing and connection, collected in one pass.
+    private struct Findings {
+        var hostCount = 0
+        var length: Int?
+        var codings: [ArraySlice<UInt8>] = []
+        var closes = false
+        var keepsAlive = false
+        var upgrades = false
+        var hasUpgradeField = false
+        var expectation: Field?
+    }
+
+    private func collect(fault: Int) throws(HTTPError) -> Findings {
+        var findings = Findings()
+        for field in fields {
+            switch field.name {
+            case .host: findings.hostCount += 1
+            case .contentLength:
+                guard findings.length == nil else { throw HTTPError(fault, "more than one Content-Length") }
+                findings.length = try length(of: field, fault: fault)
+            case .transferEncoding:
+                findings.codings += valueBytes(of: field).split(
+                    separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
+            case .connection:
+                for token in valueBytes(of: field).split(separator: UInt8(ascii: ",")) {
+                    let option = token.trimmingBlanks
+                    if isOption(option, "close") { findings.closes = true }
+                    if isOption(option, "keep-alive") { findings.keepsAlive = true }
+                    if isOption(option, "upgrade") { findings.upgrades = true }
+                }
+            case .upgrade: findings.hasUpgradeField = true
+            case .expect: findings.expectation = field
+            default: break
+            }
+        }
+        return findings
+    }
+
+    private func isOption(_ bytes: ArraySlice<UInt8>, _ text: StaticString) -> Bool {
+        guard bytes.count == text.utf8CodeUnitCount else { return false }
+        return text.withUTF8Buffer { expected in bytes.elementsEqual(expected) { lowered($0) == $1 } }
+    }
+
+    /// Digits and nothing else: no sign, no list, nothing beyond `Int`.
+    private func length(of field: Field, fault: Int) throws(HTTPError) -> Int {
+        var value = 0
+        let digits = valueBytes(of: field)
+        guard !digits.isEmpty else { throw HTTPError(fault, "an empty Content-Length") }
+        for byte in digits {
+            guard byte >= 48, byte <= 57 else { throw HTTPError(fault, "Content-Length is not a number") }
+            let (product, overflow) = value.multipliedReportingOverflow(by: 10)
+            let (sum, carry) = product.addingReportingOverflow(Int(byte - 48))
+            guard !overflow, !carry else { throw HTTPError(fault, "Content-Length is out of range") }
+            value = sum
+        }
+        return value
+    }
+
+    /// The one transfer coding that is spoken here is `chunked`, once.
+    private func checkCodings(_ codings: [ArraySlice<UInt8>], fault: Int) throws(HTTPError) {
+        let areChunked = codings.map { isOption($0.trimmingBlanks, "chunked") }
+        if areChunked == [true] { return }
+        if areChunked.contains(true) { throw HTTPError(fault, "Transfer-Encoding is more than chunked") }
+        throw HTTPError(fault == 400 ? 501 : fault, "an unknown Transfer-Encoding")
+    }
+
+    mutating func judgeRequest(_ limits: HTTPLimits) throws(HTTPError) {
+        let findings = try collect(fault: 400)
+        if findings.hostCount > 1 { throw HTTPError(400, "more than one Host") }
+        if findings.hostCount == 0, minorVersion == 1 { throw HTTPError(400, "HTTP/1.1 requires a Host field") }
+        if !findings.codings.isEmpty {
+            if findings.length != nil { throw HTTPError(400, "both Content-Length and Transfer-Encoding") }
+            if minorVersion == 0 { throw HTTPError(400, "Transfer-Encoding in HTTP/1.0") }
+            try checkCodings(findings.codings, fault: 400)
+            body = .chunked
+        } else if let length = findings.length {
+            if length > limits.bodyBytes { throw HTTPError(413, "the body is larger than \(limits.bodyBytes) bytes") }
+            body = .length(length)
+        }
+        if let expectation = findings.expectation, minorVersion == 1 {
+            guard isOption(valueBytes(of: expectation), "100-continue") else {
+                throw HTTPError(417, "an unknown expectation")
+            }
+            expectsContinue = body != .none && body != .length(0)
+        }
+        keepsAlive = minorVersion == 1 ? !findings.closes : findings.keepsAlive && !findings.closes
+        asksForUpgrade = findings.upgrades && findings.hasUpgradeField && minorVersion == 1
+    }
+
+    mutating func judgeResponse(to method: HTTPMethod) throws(HTTPError) {
+        let findings = try collect(fault: 502)
+        keepsAlive = minorVersion == 1 ? !findings.closes : findings.keepsAlive && !findings.closes
+        asksForUpgrade = findings.upgrades && findings.hasUpgradeField
+        if !findings.codings.isEmpty {
+            if findings.length != nil { throw HTTPError(502, "both Content-Length and Transfer-Encoding") }
+            try checkCodings(findings.codings, fault: 502)
+        }
+        if method == .head || status < 200 || status == 204 || status == 304
+            || (method == .connect && (200..<300).contains(status))
+        {
+            body = .none
+        } else if !findings.codings.isEmpty {
+            body = .chunked
+        } else if let length = findings.length {
+            body = .length(length)
+        } else {
+            body = .untilClose
+            keepsAlive = false
+        }
+    }
+}

@@ -1,0 +1,216 @@
+import KernelStructures
+
+// Rules of this file:
+//   1. It works on a complete head whose lines all end in CRLF; `HTTPReader` sees to that.
+//   2. It is strict. Where RFC 9112 lets a recipient be lenient (bare LF, folded lines, blanks before the colon, several
+//      lengths), two recipients that are lenient in different ways are the raw material of request smuggling.
+//   3. One pass, no allocation beyond the field table.
+
+/// RFC 9110 §5.6.2 token characters as two bit sets over ASCII.
+private let tokenBitsLow: UInt64 = 0x03FF_6CFA_0000_0000
+private let tokenBitsHigh: UInt64 = 0x57FF_FFFF_C7FF_FFFE
+
+@inline(__always) private func isToken(_ byte: UInt8) -> Bool {
+    if byte < 64 { return tokenBitsLow >> UInt64(byte) & 1 == 1 }
+    return byte < 128 && tokenBitsHigh >> UInt64(byte - 64) & 1 == 1
+}
+
+extension HTTPHead {
+    /// Parses `bytes` as a request.
+    mutating func parseRequest(_ limits: HTTPLimits) throws(HTTPError) {
+        var position = try parseRequestLine()
+        try parseFields(&position, limits)
+        try judgeRequest(limits)
+    }
+
+    /// Parses `bytes` as the response to a request of the given method.
+    mutating func parseResponse(to method: HTTPMethod, _ limits: HTTPLimits) throws(HTTPError) {
+        var position = try parseStatusLine()
+        try parseFields(&position, limits)
+        try judgeResponse(to: method)
+    }
+
+    // MARK: Start lines
+
+    private mutating func parseRequestLine() throws(HTTPError) -> Int {
+        let bytes = self.bytes
+        let span = bytes.span
+        var position = 0
+        while isToken(span[position]) { position += 1 }
+        guard position > 0, span[position] == 32 else { throw HTTPError(400, "the method is not a token") }
+        methodRange = ByteRange(start: 0, end: Int32(position))
+        method = Self.method(span, position)
+        position += 1
+        let targetStart = position
+        while span[position] > 32, span[position] != 127 { position += 1 }
+        guard position > targetStart, span[position] == 32 else { throw HTTPError(400, "malformed request target") }
+        targetRange = ByteRange(start: Int32(targetStart), end: Int32(position))
+        try checkTarget(first: span[targetStart])
+        let version = position + 1
+        guard version + 10 <= span.count, span[version + 8] == 13, span[version + 9] == 10, Self.isHTTP(span, version)
+        else {
+            throw HTTPError(400, "the request line does not end in an HTTP version")
+        }
+        guard span[version + 5] == 49, span[version + 7] == 49 || span[version + 7] == 48 else {
+            throw HTTPError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+        }
+        minorVersion = Int(span[version + 7] - 48)
+        return version + 10
+    }
+
+    /// RFC 9112 §3.2: origin form, absolute form, authority form for CONNECT, `*` for OPTIONS.
+    private func checkTarget(first: UInt8) throws(HTTPError) {
+        if first == UInt8(ascii: "/") || method == .connect { return }
+        if first == UInt8(ascii: "*"), targetRange.count == 1, method == .options { return }
+        let scheme = targetBytes.prefix(8).map(lowered)
+        if scheme.starts(with: "http://".utf8) || scheme.starts(with: "https://".utf8) { return }
+        throw HTTPError(400, "the request target is neither a path nor a URL")
+    }
+
+    private mutating func parseStatusLine() throws(HTTPError) -> Int {
+        let bytes = self.bytes
+        let span = bytes.span
+        guard span.count >= 14, Self.isHTTP(span, 0), span[5] == 49, span[8] == 32 else {
+            throw HTTPError(502, "the answer does not begin with an HTTP/1 status line")
+        }
+        minorVersion = span[7] == 48 ? 0 : 1
+        var code = 0
+        for index in 9..<12 {
+            guard span[index] >= 48, span[index] <= 57 else { throw HTTPError(502, "the status is not a number") }
+            code = code * 10 + Int(span[index] - 48)
+        }
+        guard (100...999).contains(code), span[12] == 32 || span[12] == 13 else {
+            throw HTTPError(502, "malformed status line")
+        }
+        status = code
+        var position = 12
+        while span[position] != 13 {
+            guard Self.isFieldByte(span[position]) else { throw HTTPError(502, "malformed reason phrase") }
+            position += 1
+        }
+        guard span[position + 1] == 10 else { throw HTTPError(502, "stray CR in the status line") }
+        reasonRange = ByteRange(start: Int32(min(13, position)), end: Int32(position))
+        return position + 2
+    }
+
+    /// `HTTP/d.d` at `start`.
+    private static func isHTTP(_ span: Span<UInt8>, _ start: Int) -> Bool {
+        span[start] == 72 && span[start + 1] == 84 && span[start + 2] == 84 && span[start + 3] == 80
+            && span[start + 4] == 47 && span[start + 6] == 46 && isDigit(span[start + 5]) && isDigit(span[start + 7])
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { byte >= 48 && byte <= 57 }
+
+    /// HTAB, visible characters, blanks, and the upper half that older texts called obs-text.
+    @inline(__always) private static func isFieldByte(_ byte: UInt8) -> Bool {
+        byte >= 32 ? byte != 127 : byte == 9
+    }
+
+    private static func method(_ span: Span<UInt8>, _ count: Int) -> HTTPMethod {
+        func matches(_ text: StaticString) -> Bool { equals(span, 0, count, text, ignoringCase: false) }
+        switch (count, span[0]) {
+        case (3, UInt8(ascii: "G")): return matches("GET") ? .get : .other
+        case (3, UInt8(ascii: "P")): return matches("PUT") ? .put : .other
+        case (4, UInt8(ascii: "P")): return matches("POST") ? .post : .other
+        case (4, UInt8(ascii: "H")): return matches("HEAD") ? .head : .other
+        case (5, UInt8(ascii: "P")): return matches("PATCH") ? .patch : .other
+        case (5, UInt8(ascii: "T")): return matches("TRACE") ? .trace : .other
+        case (6, UInt8(ascii: "D")): return matches("DELETE") ? .delete : .other
+        case (7, UInt8(ascii: "O")): return matches("OPTIONS") ? .options : .other
+        case (7, UInt8(ascii: "C")): return matches("CONNECT") ? .connect : .other
+        default: return .other
+        }
+    }
+
+    // MARK: Fields
+
+    private mutating func parseFields(_ cursor: inout Int, _ limits: HTTPLimits) throws(HTTPError) {
+        var position = cursor
+        let fault = isResponse ? 502 : 400
+        while bytes.span[position] != 13 {
+            guard fields.count < limits.fieldCount else {
+                throw HTTPError(isResponse ? 502 : 431, "more than \(limits.fieldCount) fields")
+            }
+            fields.append(try Self.parseField(bytes.span, &position, fault))
+        }
+        guard bytes.span[position + 1] == 10 else { throw HTTPError(fault, "stray CR in the head") }
+        cursor = position + 2
+    }
+
+    var isResponse: Bool { status != 0 }
+
+    private static func parseField(_ span: Span<UInt8>, _ cursor: inout Int, _ fault: Int) throws(HTTPError) -> Field {
+        let start = cursor
+        var position = start
+        while isToken(span[position]) { position += 1 }
+        guard position > start, span[position] == UInt8(ascii: ":") else {
+            let isFolded = span[start] == 32 || span[start] == 9
+            throw HTTPError(fault, isFolded ? "a folded field line" : "a field name is not a token followed by a colon")
+        }
+        let nameEnd = position
+        position += 1
+        while span[position] == 32 || span[position] == 9 { position += 1 }
+        let valueStart = position
+        while isFieldByte(span[position]) { position += 1 }
+        guard span[position] == 13, span[position + 1] == 10 else {
+            throw HTTPError(fault, "a control character in a field value")
+        }
+        var valueEnd = position
+        while valueEnd > valueStart, span[valueEnd - 1] == 32 || span[valueEnd - 1] == 9 { valueEnd -= 1 }
+        cursor = position + 2
+        return Field(
+            nameRange: ByteRange(start: Int32(start), end: Int32(nameEnd)),
+            valueRange: ByteRange(start: Int32(valueStart), end: Int32(valueEnd)), lineEnd: Int32(cursor),
+            name: known(span, start, nameEnd - start))
+    }
+
+    /// Names by length first, so that most are told apart by one comparison.
+    private static func known(_ span: Span<UInt8>, _ start: Int, _ count: Int) -> KnownField {
+        func named(_ text: StaticString, _ field: KnownField) -> KnownField {
+            equals(span, start, count, text, ignoringCase: true) ? field : .other
+        }
+        let first = lowered(span[start])
+        switch (count, first) {
+        case (2, UInt8(ascii: "t")): return named("te", .te)
+        case (3, UInt8(ascii: "v")): return named("via", .via)
+        case (4, UInt8(ascii: "h")): return named("host", .host)
+        case (4, UInt8(ascii: "d")): return named("date", .date)
+        case (6, UInt8(ascii: "a")): return named("accept", .accept)
+        case (6, UInt8(ascii: "c")): return named("cookie", .cookie)
+        case (6, UInt8(ascii: "e")): return named("expect", .expect)
+        case (6, UInt8(ascii: "s")): return named("server", .server)
+        case (7, UInt8(ascii: "u")): return named("upgrade", .upgrade)
+        case (7, UInt8(ascii: "t")): return named("trailer", .trailer)
+        case (8, UInt8(ascii: "l")): return named("location", .location)
+        case (9, UInt8(ascii: "f")): return named("forwarded", .forwarded)
+        case (10, UInt8(ascii: "c")): return named("connection", .connection)
+        case (10, UInt8(ascii: "k")): return named("keep-alive", .keepAlive)
+        case (10, UInt8(ascii: "s")): return named("set-cookie", .setCookie)
+        case (10, UInt8(ascii: "u")): return named("user-agent", .userAgent)
+        case (12, UInt8(ascii: "c")): return named("content-type", .contentType)
+        case (13, UInt8(ascii: "a")): return named("authorization", .authorization)
+        case (14, UInt8(ascii: "c")): return named("content-length", .contentLength)
+        case (15, UInt8(ascii: "x")): return named("x-forwarded-for", .xForwardedFor)
+        case (16, UInt8(ascii: "p")): return named("proxy-connection", .proxyConnection)
+        case (16, UInt8(ascii: "c")): return named("content-encoding", .contentEncoding)
+        case (17, UInt8(ascii: "t")): return named("transfer-encoding", .transferEncoding)
+        default: return .other
+        }
+    }
+
+    @inline(__always)
+    private static func equals(
+        _ span: Span<UInt8>, _ start: Int, _ count: Int, _ text: StaticString, ignoringCase: Bool
+    )
+        -> Bool
+    {
+        guard count == text.utf8CodeUnitCount else { return false }
+        return text.withUTF8Buffer { expected in
+            for index in 0..<count {
+                let byte = ignoringCase ? lowered(span[start + index]) : span[start + index]
+                if byte != expected[index] { return false }
+            }
+            return true
+        }
+    }
+}

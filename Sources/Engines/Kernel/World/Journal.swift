@@ -1,0 +1,109 @@
+import KernelStructures
+
+/// One thing that happened, when, where, and because of what.
+public struct JournalEvent: Sendable {
+    /// 1, 2, 3 … in the order of happening.
+    public let number: UInt64
+    public let time: LabTime
+    /// The event that led to this one; 0 when it was the user.
+    public let cause: UInt64
+    /// The node's name; nil for the lab itself.
+    public let node: String?
+    public let body: Body
+
+    public enum Body: Sendable {
+        case log(LogLine)
+        /// A node's life: started, stopped, killed …
+        case node(NodeChange)
+        case connection(number: UInt64, from: String, to: String, ConnectionChange)
+        /// Bytes handed to a connection. `from` and `to` are node names.
+        case message(connection: UInt64, from: String, to: String, byteCount: Int)
+        /// A component's part changed state: a server of a pool, a circuit.
+        case state(subject: String, from: String, to: String, reason: String)
+        case fault(number: Int, FaultChange, String)
+        case command(terminal: Int, String)
+        case exit(command: String, status: Int)
+        case clock(String)
+    }
+
+    public enum NodeChange: String, Sendable {
+        case started, stopped, exited, killed, frozen, thawed, lostPower = "lost power"
+    }
+    public enum ConnectionChange: String, Sendable {
+        case opened, refused, finished, reset, timedOut = "timed out", closed
+    }
+    public enum FaultChange: String, Sendable { case injected, reverted, expired, exhausted }
+}
+
+/// The typed record of all that happened, bounded to the most recent events.
+///
+/// Nothing is recorded of a kind that nobody asked for: a process of its own keeps no message events, so its hot path
+/// pays one comparison.
+public final class Journal {
+    public let capacity: Int
+    /// Whether messages and connections are recorded beside everything else.
+    public var recordsTraffic: Bool
+    public private(set) var events = RingQueue<JournalEvent>()
+    /// The number of the newest event; also how many there were.
+    public private(set) var count: UInt64 = 0
+    /// The event that is being acted upon right now; what is recorded meanwhile names it as its cause.
+    public internal(set) var currentCause: UInt64 = 0
+    /// Called with each event after it was recorded.
+    public var observer: ((JournalEvent) -> Void)?
+    unowned let clock: World
+
+    init(clock: World, capacity: Int, recordsTraffic: Bool) {
+        self.clock = clock
+        self.capacity = capacity
+        self.recordsTraffic = recordsTraffic
+    }
+
+    /// Adds an event and returns its number. The oldest event makes room when the journal is full.
+    @discardableResult
+    public func record(_ body: JournalEvent.Body, node: String? = nil) -> UInt64 {
+        count += 1
+        let event = JournalEvent(number: count, time: clock.now, cause: currentCause, node: node, body: body)
+        if events.count == capacity { _ = events.popFirst() }
+        if capacity > 0 { events.append(event) }
+        observer?(event)
+        return count
+    }
+}
+
+extension JournalEvent: CustomStringConvertible {
+    /// One line: number, lab time, node, what happened, and the event that caused it. Equal runs print equal lines.
+    public var description: String {
+        let place = node.map { " \($0)" } ?? ""
+        let reason = cause == 0 ? "" : " <- #\(cause)"
+        return "#\(number) \(time)\(place) \(body)\(reason)"
+    }
+}
+
+extension JournalEvent.Body: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .log(let line): line.text
+        case .node(let change): change.rawValue
+        case .connection(let number, let from, let to, let change):
+            "connection \(number) \(from)->\(to) \(change.rawValue)"
+        case .message(let connection, let from, let to, let byteCount):
+            "message \(from)->\(to) \(byteCount) B on \(connection)"
+        case .state(let subject, let from, let to, let reason): "\(subject): \(from) -> \(to) (\(reason))"
+        case .fault(let number, let change, let text): "fault \(number) \(change.rawValue): \(text)"
+        case .command(let terminal, let text): "terminal \(terminal) $ \(text)"
+        case .exit(let command, let status): "\(command) exited \(status)"
+        case .clock(let text): "clock \(text)"
+        }
+    }
+}
+
+extension Journal {
+    /// Runs `body` with another event as the cause of whatever it records.
+    @inline(__always)
+    public func withCause(_ cause: UInt64, _ body: () -> Void) {
+        let previous = currentCause
+        currentCause = cause
+        body()
+        currentCause = previous
+    }
+}

@@ -1,0 +1,260 @@
+import KernelStructures
+
+/// A network in memory: deterministic, with a stated cost per hop.
+///
+/// It behaves as the kernel's loopback TCP does where a program can tell: buffers of a fixed size that push back on
+/// the sender, an end or a reset when a socket is closed, a backlog that accepts for a frozen process, refusal where
+/// nobody listens, silence where there is no power.
+public final class MemoryTransport: Transport {
+    /// Lab time from one end to the other: what a loopback hop costs a real program, scheduling included.
+    public static let hopLatency = LabDuration.microseconds(20)
+    /// Bytes that fit between two ends, under way or not yet read: as Linux's default socket buffers, near enough.
+    public static let windowBytes = 256 * 1024
+    /// Connections that wait for a process that does not accept them.
+    public static let backlog = 4096
+
+    private unowned var network: Network!
+    private var listeners: [Endpoint: MemoryListener] = [:]
+    private var lastPort: [IPv4Address: UInt16] = [:]
+    private var darkEnds: [(node: Node, end: MemoryEnd)] = []
+
+    public init() {}
+
+    public func attach(to network: Network) { self.network = network }
+    public func address(ofNode number: Int) -> IPv4Address {
+        IPv4Address(127, 1, UInt8((number - 1) / 250), UInt8((number - 1) % 250 + 1))
+    }
+    public let isBusy = false
+    public let isWholeHost = false
+    public func forgetFlight() {}
+    public func resolveOutside(_ host: String) -> IPv4Address? { nil }
+
+    public func shutDown() {
+        listeners = [:]
+        darkEnds = []
+    }
+
+    public func listen(_ listener: Listener) throws(NetworkError) {
+        let endpoint = listener.endpoint
+        if listeners[endpoint] != nil { throw .addressInUse(endpoint) }
+        let memoryListener = MemoryListener(listener: listener, transport: self)
+        listeners[endpoint] = memoryListener
+        listener.transport = memoryListener
+    }
+
+    fileprivate func remove(_ memoryListener: MemoryListener) {
+        let endpoint = memoryListener.endpoint
+        if listeners[endpoint] === memoryListener { listeners[endpoint] = nil }
+    }
+
+    public func connect(_ stream: Stream) {
+        let world = network.world
+        let local = Endpoint(stream.local.address, ephemeralPort(at: stream.local.address))
+        world.after(Self.hopLatency * 2) { [self] in
+            guard !stream.isClosed else { return }
+            if stream.peer?.isDark == true {
+                world.after(Network.connectTimeout) { stream.transportFailed(.timedOut) }
+                return
+            }
+            guard let target = listeners[stream.remote], target.backlog.count < Self.backlog else {
+                return stream.transportFailed(.refused)
+            }
+            let near = MemoryEnd(transport: self, world: world)
+            let far = MemoryEnd(transport: self, world: world)
+            near.peer = far
+            far.peer = near
+            near.stream = stream
+            stream.transport = near
+            target.arrived(far, from: local, peer: stream.node)
+            stream.transportOpened(local: local)
+        }
+    }
+
+    private func ephemeralPort(at address: IPv4Address) -> UInt16 {
+        let previous = lastPort[address] ?? 32_767
+        let port = previous == 60_999 ? 32_768 : previous + 1
+        lastPort[address] = port
+        return port
+    }
+
+    fileprivate func darken(_ end: MemoryEnd, of node: Node) { darkEnds.append((node, end)) }
+
+    public func powerReturned(to node: Node) {
+        for (_, end) in darkEnds.filter({ $0.node === node }) { end.peer?.receiveReset() }
+        darkEnds.removeAll { $0.node === node }
+    }
+
+    fileprivate func accept(_ end: MemoryEnd, by listener: Listener, from remote: Endpoint, peer: Node) {
+        if let stream = network.accepted(by: listener, from: remote, peer: peer, over: end) {
+            end.stream = stream
+            stream.updateReading()
+        } else {
+            end.close(.reset)
+        }
+    }
+}
+
+private final class MemoryListener: ListenerTransport {
+    struct Waiting {
+        let end: MemoryEnd
+        let remote: Endpoint
+        let peer: Node
+    }
+
+    unowned let listener: Listener
+    let endpoint: Endpoint
+    unowned let transport: MemoryTransport
+    var backlog: [Waiting] = []
+    private var isAccepting = true
+
+    init(listener: Listener, transport: MemoryTransport) {
+        self.listener = listener
+        endpoint = listener.endpoint
+        self.transport = transport
+    }
+
+    func arrived(_ end: MemoryEnd, from remote: Endpoint, peer: Node) {
+        if isAccepting {
+            transport.accept(end, by: listener, from: remote, peer: peer)
+        } else {
+            backlog.append(Waiting(end: end, remote: remote, peer: peer))
+        }
+    }
+
+    func setAccepting(_ isAccepting: Bool) {
+        self.isAccepting = isAccepting
+        guard isAccepting else { return }
+        let waiting = backlog
+        backlog = []
+        for item in waiting { transport.accept(item.end, by: listener, from: item.remote, peer: item.peer) }
+    }
+
+    func close(silently: Bool) {
+        transport.remove(self)
+        for item in backlog { item.end.close(silently ? .silently : .reset) }
+        backlog = []
+    }
+}
+
+/// One end of a connection in memory.
+private final class MemoryEnd: StreamTransport {
+    private let transport: MemoryTransport
+    private let world: World
+    weak var stream: Stream?
+    /// Kept until both ends are closed: a closed end still answers with a reset.
+    var peer: MemoryEnd?
+    /// Bytes that arrived and were not read yet.
+    private var arrived = ByteQueue()
+    private var bytesUnderWay = 0
+    private var isReading = false
+    private var endArrived = false
+    private var endDelivered = false
+    private var isBlocked = false
+    private var isPumping = false
+    private var state = State.open
+
+    private enum State { case open, closed, dark }
+
+    init(transport: MemoryTransport, world: World) {
+        self.transport = transport
+        self.world = world
+    }
+
+    private var window: Int { max(0, MemoryTransport.windowBytes - arrived.count - bytesUnderWay) }
+
+    func send(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard let peer, state == .open else { return bytes.count }
+        let count = min(bytes.count, peer.window)
+        if count < bytes.count { isBlocked = true }
+        if count == 0 { return 0 }
+        let chunk = Array(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+        peer.bytesUnderWay += count
+        world.after(MemoryTransport.hopLatency) {
+            peer.bytesUnderWay -= chunk.count
+            peer.receive(chunk)
+        }
+        return count
+    }
+
+    func sendEnd() {
+        guard let peer, state == .open else { return }
+        world.after(MemoryTransport.hopLatency) { peer.receiveEnd() }
+    }
+
+    func setReading(_ isReading: Bool) {
+        self.isReading = isReading
+        if isReading { pump() }
+    }
+
+    func close(_ manner: CloseManner) {
+        guard state == .open else { return }
+        if manner == .silently {
+            state = .dark
+            if let stream { transport.darken(self, of: stream.node) }
+            return
+        }
+        state = .closed
+        stream = nil
+        guard let peer else { return }
+        let resets = manner == .reset || !arrived.isEmpty
+        world.after(MemoryTransport.hopLatency) { resets ? peer.receiveReset() : peer.receiveEnd() }
+        if peer.state == .closed { separate() }
+    }
+
+    private func separate() {
+        peer?.peer = nil
+        peer = nil
+    }
+
+    // MARK: Arrivals
+
+    private func receive(_ chunk: [UInt8]) {
+        if state == .closed {
+            let sender = peer
+            world.after(MemoryTransport.hopLatency) { sender?.receiveReset() }
+            return
+        }
+        arrived.append(chunk)
+        pump()
+    }
+
+    private func receiveEnd() {
+        endArrived = true
+        pump()
+    }
+
+    func receiveReset() {
+        guard state == .open else { return }
+        state = .closed
+        let stream = self.stream
+        self.stream = nil
+        if peer?.state == .closed { separate() }
+        stream?.transportFailed(.reset)
+    }
+
+    /// Hands over what has arrived, for as long as the stream reads.
+    private func pump() {
+        if isPumping { return }
+        isPumping = true
+        defer { isPumping = false }
+        while isReading, state == .open, let stream, !arrived.isEmpty {
+            let chunk = arrived.withUnsafeBytes { Array($0.prefix(64 * 1024)) }
+            arrived.consume(chunk.count)
+            chunk.withUnsafeBytes { stream.transportReceived($0) }
+            peer?.roomAppeared()
+        }
+        if isReading, endArrived, !endDelivered, state == .open, arrived.isEmpty, let stream {
+            endDelivered = true
+            stream.transportEnded()
+        }
+    }
+
+    private func roomAppeared() {
+        guard isBlocked, state == .open else { return }
+        isBlocked = false
+        world.after(MemoryTransport.hopLatency) { [weak self] in
+            guard let self, state == .open else { return }
+            stream?.transportWritable()
+        }
+    }
+}

@@ -1,0 +1,232 @@
+import KernelStructures
+
+/// The lab's network: names, addresses, listeners and connections, on either transport and under the fault rules.
+public final class Network {
+    public let world: World
+    public let transport: any Transport
+    let journal: Journal
+    private var streams: [UInt64: Stream] = [:]
+    private var lastNumber: UInt64 = 0
+    /// Which node's listener `localhost:port` leads to: the first that took the port, until it gives it up.
+    private var localhostOwners: [UInt16: Listener] = [:]
+    public private(set) var connectionsOpened = 0
+    private var spareBuffers: [[UInt8]] = []
+
+    /// SYN retransmissions after 1, 2, 4, 8, 16 and 32 s, then the attempt is given up after 127 s: Linux's defaults
+    /// (`tcp_syn_retries` = 6).
+    static let connectRetries = 6
+    /// From the first SYN to the end of the last one's wait.
+    static let connectTimeout = LabDuration.seconds(127)
+    /// The name under which the lab reaches the machine it runs on.
+    public static let outsideHost = "host.internal"
+
+    init(world: World, transport: any Transport) {
+        self.world = world
+        self.transport = transport
+        journal = world.journal
+        transport.attach(to: self)
+    }
+
+    func shutDown() {
+        for stream in streams.values { stream.die(silently: false) }
+        streams = [:]
+        localhostOwners = [:]
+        transport.shutDown()
+    }
+
+    public var openStreamCount: Int { streams.count }
+    /// The open streams, oldest first.
+    public var openStreams: [Stream] { streams.values.sorted { $0.number < $1.number } }
+
+    // MARK: Names
+
+    /// What a destination turned out to be.
+    public enum Target {
+        case node(Node, port: UInt16)
+        /// An address of the lab's that nobody has.
+        case nobody(Endpoint)
+        case outside(Endpoint)
+    }
+
+    /// Finds out who is meant: the lab's own nodes first, then the machine outside.
+    ///
+    /// `localhost` leads to the node that owns the port there, and never out of the lab; a process of its own has no
+    /// lab around it, and all its names are the host's.
+    public func resolve(_ destination: HostPort) throws(NetworkError) -> Target {
+        let host = destination.host.lowercased()
+        let port = destination.port
+        if !transport.isWholeHost {
+            let address = host == "localhost" ? .loopback : IPv4Address(parsing: host)
+            if address == .loopback {
+                return localhostOwners[port].map { .node($0.node, port: port) } ?? .nobody(Endpoint(.loopback, port))
+            }
+            if let node = address.map({ world.nodes.at($0) }) ?? world.nodes[host] { return .node(node, port: port) }
+            if let address { return .nobody(Endpoint(address, port)) }
+        }
+        if let outside = transport.resolveOutside(host) { return .outside(Endpoint(outside, port)) }
+        throw .unresolved(host: destination.host)
+    }
+
+    // MARK: Listening
+
+    func listen(node: Node, port: UInt16, accept: @escaping (Stream) -> any StreamHandler) throws(NetworkError)
+        -> Listener
+    {
+        let listener = Listener(node: node, port: port, accept: accept)
+        if node.listeners.contains(where: { $0.port == port }) { throw .addressInUse(listener.endpoint) }
+        listener.ownsLocalhost = localhostOwners[port] == nil
+        try transport.listen(listener)
+        if listener.ownsLocalhost { localhostOwners[port] = listener }
+        node.listeners.append(listener)
+        return listener
+    }
+
+    public func localhostOwner(of port: UInt16) -> Node? { localhostOwners[port]?.node }
+
+    func close(_ listener: Listener) {
+        retire(listener, silently: false)
+        listener.node.listeners.removeAll { $0 === listener }
+    }
+
+    func retire(_ listener: Listener, silently: Bool) {
+        listener.transport?.close(silently: silently)
+        listener.transport = nil
+        listener.detach()
+        if localhostOwners[listener.port] === listener { localhostOwners[listener.port] = nil }
+    }
+
+    /// A connection has arrived at a listener; called by the transport.
+    ///
+    /// - Parameter peer: the lab node that made it; nil for one from outside.
+    /// - Returns: the accepting end, or nil if nobody listens any more.
+    public func accepted(by listener: Listener, from remote: Endpoint, peer: Node?, over transport: any StreamTransport)
+        -> Stream?
+    {
+        guard listener.accept != nil else { return nil }
+        let stream = makeStream(
+            node: listener.node, peer: peer, local: listener.endpoint, remote: remote, isInitiator: false, handler: nil)
+        stream.transport = transport
+        if peer == nil, world.faults.refuses(from: nil, to: listener.node) {
+            stream.abort()
+            return nil
+        }
+        if let handler = listener.accept?(stream) { stream.setHandler(handler) }
+        stream.transportOpened(local: listener.endpoint)
+        return stream
+    }
+
+    // MARK: Connecting
+
+    func connect(node: Node, to destination: HostPort, handler: any StreamHandler) throws(NetworkError) -> Stream {
+        let target = try resolve(destination)
+        let stream: Stream
+        switch target {
+        case .node(let peer, let port):
+            stream = makeStream(from: node, to: peer, at: Endpoint(peer.address, port), handler)
+        case .outside(let endpoint):
+            stream = makeStream(from: node, to: nil, at: endpoint, handler)
+        case .nobody(let endpoint):
+            stream = makeStream(from: node, to: nil, at: endpoint, handler)
+            node.enqueue { stream.transportFailed(.refused) }
+            return stream
+        }
+        attempt(stream, retry: 0)
+        return stream
+    }
+
+    private func makeStream(from node: Node, to peer: Node?, at remote: Endpoint, _ handler: any StreamHandler)
+        -> Stream
+    {
+        makeStream(
+            node: node, peer: peer, local: Endpoint(node.address, 0), remote: remote, isInitiator: true,
+            handler: handler)
+    }
+
+    /// One SYN and its answer, as far as the fault rules let them pass.
+    private func attempt(_ stream: Stream, retry: Int) {
+        guard !stream.isClosed else { return }
+        let node = stream.node
+        let there = conditions(from: node, to: stream.peer)
+        let back = conditions(from: stream.peer, to: node)
+        let isLost =
+            there.isBlocked || back.isBlocked || stream.peer?.isDark == true
+            || node.draw { random in
+                random.chance(there.lossProbability) || random.chance(back.lossProbability)
+            }
+        if isLost {
+            if retry == Self.connectRetries {
+                node.after(.seconds(1 << retry)) { stream.transportFailed(.timedOut) }
+            } else {
+                node.after(.seconds(1 << retry)) { [self] in attempt(stream, retry: retry + 1) }
+            }
+            return
+        }
+        let delay = node.draw { there.sampleDelay(&$0) + back.sampleDelay(&$0) }
+        let refuses = world.faults.refuses(from: node, to: stream.peer)
+        if refuses {
+            node.after(delay) { stream.transportFailed(.refused) }
+        } else if delay > .zero {
+            node.after(delay) { [transport] in if !stream.isClosed { transport.connect(stream) } }
+        } else {
+            transport.connect(stream)
+        }
+    }
+
+    private func makeStream(
+        node: Node, peer: Node?, local: Endpoint, remote: Endpoint, isInitiator: Bool, handler: (any StreamHandler)?
+    ) -> Stream {
+        lastNumber += 1
+        let stream = Stream(
+            number: lastNumber, node: node, network: self, peer: peer, local: local, remote: remote,
+            isInitiator: isInitiator, handler: handler)
+        streams[stream.number] = stream
+        node.streams[stream.number] = stream
+        connectionsOpened += 1
+        if !world.faults.isEmpty { stream.applyFaults() }
+        return stream
+    }
+
+    func closed(_ stream: Stream, _ change: JournalEvent.ConnectionChange) {
+        recordConnection(stream, change)
+        streams[stream.number] = nil
+        stream.node.streams[stream.number] = nil
+    }
+
+    func powerReturned(to node: Node) { transport.powerReturned(to: node) }
+
+    // MARK: Buffers
+
+    /// An empty buffer with room, for a stream that gathers writes; idle streams hold none.
+    func takeBuffer() -> [UInt8] { spareBuffers.popLast() ?? [] }
+
+    func giveBuffer(_ buffer: [UInt8]) {
+        if spareBuffers.count < 16, buffer.capacity <= 64 * 1024 { spareBuffers.append(buffer) }
+    }
+
+    // MARK: Faults
+
+    func conditions(from: Node?, to: Node?) -> LinkConditions {
+        world.faults.isEmpty ? .clear : world.faults.conditions(from: from, to: to)
+    }
+
+    /// Applies the rules to every open connection, after one came or went.
+    func applyFaults() {
+        for stream in openStreams { stream.applyFaults() }
+    }
+
+    // MARK: Journal
+
+    func recordMessage(_ stream: Stream, byteCount: Int) {
+        journal.currentCause = journal.record(
+            .message(
+                connection: stream.number, from: stream.node.name, to: stream.peerName, byteCount: byteCount),
+            node: stream.node.name)
+    }
+
+    func recordConnection(_ stream: Stream, _ change: JournalEvent.ConnectionChange) {
+        guard journal.recordsTraffic else { return }
+        journal.record(
+            .connection(number: stream.number, from: stream.node.name, to: stream.peerName, change),
+            node: stream.node.name)
+    }
+}

@@ -1,0 +1,252 @@
+import KernelStorage
+import KernelStructures
+
+/// One running instance of something: it has a name, an address and a disk, and can be stopped, killed, frozen and
+/// cut off. The name and the address outlive it: started again, it is the same node in its next life.
+///
+/// An engine's host does everything through its node, so that all of it ends with the node: timers, connections and
+/// listeners of a killed node are gone at once, and nothing the old life set in motion reaches the new one.
+public final class Node {
+    public let name: String
+    public let address: IPv4Address
+    /// Positive for nodes; `DiskOwner.lab` has 0.
+    public let number: Int
+    /// Clients that run in a terminal share an address, end with their command, and are left out of `nodes`.
+    public let isTransient: Bool
+    public let world: World
+    public private(set) var state: State
+    public private(set) var life: NodeLife!
+    /// How many times it was started.
+    public private(set) var lifeCount = 0
+    public private(set) var startedAt: LabTime
+    public let disk: NodeDisk
+    public private(set) var random: SeededRandom
+    /// Added to the lab clock when this node looks at its calendar; timers are not affected.
+    public var clockSkew = LabDuration.zero
+    /// Called once when a life ends, with how it ended.
+    public var onEnd: ((State) -> Void)?
+
+    private var held: [Scheduler.Work] = []
+    var streams: [UInt64: Stream] = [:]
+    public internal(set) var listeners: [Listener] = []
+
+    public enum State: String, Sendable {
+        case running, frozen, stopped, exited, killed, poweredOff = "powered off"
+        public var isAlive: Bool { self == .running || self == .frozen }
+    }
+
+    init(world: World, name: String, address: IPv4Address, number: Int, isTransient: Bool) {
+        self.world = world
+        self.name = name
+        self.address = address
+        self.number = number
+        self.isTransient = isTransient
+        state = .exited
+        startedAt = world.now
+        disk = NodeDisk(base: world.disk, owner: DiskOwner(number), costs: world.diskCosts)
+        random = world.random.fork(name)
+    }
+
+    public var isAlive: Bool { state.isAlive }
+    public var isFrozen: Bool { state == .frozen }
+    /// A machine without power: packets to it vanish.
+    public var isDark: Bool { state == .poweredOff }
+    /// The time on this node's own calendar.
+    public var wallClock: LabTime { world.now + clockSkew }
+
+    // MARK: Life
+
+    /// Begins a new life. The node must not be alive.
+    public func start() {
+        precondition(!isAlive, "node \(name) is running already")
+        let wasDark = isDark
+        lifeCount += 1
+        life = NodeLife(self)
+        startedAt = world.now
+        state = .running
+        random = world.random.fork("\(isTransient ? "client \(number)" : name)/\(lifeCount)")
+        if wasDark { world.network.powerReturned(to: self) }
+        if !isTransient { world.faults.updateDisks() }
+        if !isTransient { world.journal.record(.node(.started), node: name) }
+    }
+
+    /// Ends this life as `kill -9` or the end of a program does: memory is gone, and the kernel closes the sockets.
+    /// `.poweredOff` also forgets what was never synced and says goodbye to nobody.
+    ///
+    /// - Returns: what a power failure took from the disk; nil if nothing can be lost that way.
+    @discardableResult
+    public func end(_ final: State, powerLoss policy: PowerLossPolicy = .dropAll) -> PowerLoss? {
+        guard isAlive, !final.isAlive else { return nil }
+        state = final
+        life.end()
+        held = []
+        for listener in listeners { world.network.retire(listener, silently: final == .poweredOff) }
+        listeners = []
+        for stream in streams.values.sorted(by: { $0.number < $1.number }) {
+            stream.die(silently: final == .poweredOff)
+        }
+        streams = [:]
+        if !isTransient {
+            let change: JournalEvent.NodeChange =
+                switch final {
+                case .killed: .killed
+                case .poweredOff: .lostPower
+                case .stopped: .stopped
+                default: .exited
+                }
+            world.journal.record(.node(change), node: name)
+        }
+        let loss = final == .poweredOff ? world.disk.losePower(owner: disk.owner, policy: policy) : nil
+        let callback = onEnd
+        onEnd = nil
+        callback?(final)
+        return loss
+    }
+
+    /// `kill -STOP`: nothing of it runs until `thaw`; its sockets stay open and the kernel goes on accepting for it.
+    public func freeze() {
+        guard state == .running else { return }
+        state = .frozen
+        world.journal.record(.node(.frozen), node: name)
+        updateReading()
+    }
+
+    /// `kill -CONT`: what it missed happens now, in order.
+    public func thaw() {
+        guard state == .frozen else { return }
+        state = .running
+        world.journal.record(.node(.thawed), node: name)
+        let missed = held
+        held = []
+        for work in missed {
+            world.enqueue { [world] in world.perform(life: work.life, cause: work.cause, work.action) }
+        }
+        updateReading()
+    }
+
+    private func updateReading() {
+        for listener in listeners { listener.transport?.setAccepting(!isFrozen) }
+        for stream in streams.values.sorted(by: { $0.number < $1.number }) { stream.updateReading() }
+    }
+
+    func hold(_ work: Scheduler.Work) { held.append(work) }
+
+    // MARK: What a host does
+
+    /// Runs `action` after `delay` of lab time, unless this life is over by then.
+    @discardableResult
+    public func after(_ delay: LabDuration, _ action: @escaping () -> Void) -> TimerID {
+        world.schedule(at: world.now + delay, life: life, action)
+    }
+
+    /// Runs `action` after the work that is already waiting, unless this life is over by then.
+    public func enqueue(_ action: @escaping () -> Void) { world.enqueue(life: life, action) }
+
+    public func cancel(_ timer: TimerID?) { world.cancel(timer) }
+
+    /// Writes a log line under the tag.
+    public func log(_ tag: String, _ message: LogMessage, level: LogLevel = .info) {
+        world.journal.record(.log(LogLine(tag: tag, level: level, message: message)), node: name)
+    }
+
+    /// Accepts connections on a port of this node's address; `accept` returns the handler of each.
+    public func listen(on port: UInt16, accept: @escaping (Stream) -> any StreamHandler) throws(NetworkError)
+        -> Listener
+    {
+        try world.network.listen(node: self, port: port, accept: accept)
+    }
+
+    /// Opens a connection; the handler hears how it went, never before this call returns.
+    @discardableResult
+    public func connect(to destination: HostPort, handler: any StreamHandler) throws(NetworkError) -> Stream {
+        try world.network.connect(node: self, to: destination, handler: handler)
+    }
+
+    /// Runs `action` when the lab time that the disk operations since the last call cost has passed.
+    public func afterDisk(_ action: @escaping () -> Void) {
+        let cost = disk.collectCost()
+        if cost <= .zero { enqueue(action) } else { after(cost, action) }
+    }
+
+    /// Draws from the node's own stream of chance.
+    public func draw<R>(_ body: (inout SeededRandom) -> R) -> R { body(&random) }
+}
+
+/// One life of a node. Work that belongs to a life is dropped once the life is over.
+public final class NodeLife {
+    /// Nil once this life is over.
+    public private(set) var node: Node?
+    init(_ node: Node) { self.node = node }
+    func end() { node = nil }
+}
+
+/// The nodes of a world by name and address.
+public final class NodeTable {
+    private unowned let world: World
+    /// In order of creation, those that have ended included; transient ones only while they live.
+    public private(set) var all: [Node] = []
+    private var byName: [String: Node] = [:]
+    private var byAddress: [IPv4Address: Node] = [:]
+    private var created = 0
+    private var services = 0
+
+    /// More nodes than this are refused: each takes an address of the lab's /16.
+    public static let limit = 60_000
+
+    init(world: World) { self.world = world }
+
+    /// The node of that name, without regard to case.
+    public subscript(name: String) -> Node? { byName[name.lowercased()] }
+    public func at(_ address: IPv4Address) -> Node? { byAddress[address] }
+
+    /// The service nodes, in order of creation.
+    public var allServices: [Node] { all.filter { !$0.isTransient } }
+
+    /// Starts a service node. One of that name that has ended comes back to life at its old address; if one is alive,
+    /// the new one is called `name-2`, `name-3` …
+    public func start(_ name: String) throws(NetworkError) -> Node {
+        var unique = name
+        var suffix = 2
+        while let existing = self[unique] {
+            if !existing.isAlive {
+                existing.start()
+                return existing
+            }
+            unique = "\(name)-\(suffix)"
+            suffix += 1
+        }
+        guard services < Self.limit else { throw .tooManyNodes(Self.limit) }
+        services += 1
+        let address = world.network.transport.address(ofNode: services)
+        let node = make(unique, address: address, isTransient: false)
+        byName[unique.lowercased()] = node
+        byAddress[address] = node
+        node.start()
+        return node
+    }
+
+    /// Starts a client in a terminal: it shares the lab's own address and ends with its command.
+    public func startClient() -> Node {
+        let node = make(Self.clientName, address: .loopback, isTransient: true)
+        node.start()
+        return node
+    }
+
+    /// The name under which fault rules and the journal know every client in a terminal.
+    public static let clientName = "client"
+    /// The name under which they know whoever connects from outside the lab.
+    public static let outsideName = "outside"
+
+    /// Forgets a transient node that has ended.
+    public func forget(_ node: Node) {
+        guard node.isTransient, !node.isAlive, let index = all.lastIndex(where: { $0 === node }) else { return }
+        all.remove(at: index)
+    }
+
+    private func make(_ name: String, address: IPv4Address, isTransient: Bool) -> Node {
+        created += 1
+        let node = Node(world: world, name: name, address: address, number: created, isTransient: isTransient)
+        all.append(node)
+        return node
+    }
+}

@@ -1,0 +1,286 @@
+import KernelStorage
+import KernelStructures
+
+/// Everything an engine may touch: the clock, chance, the network, the disk, the faults and the journal.
+///
+/// ## The problem
+///
+/// A distributed system is hard to learn from because its most interesting moments depend on things nobody controls:
+/// when a packet arrives, when a timer fires, which thread runs first. A test that needs them sleeps and hopes.
+///
+/// ## An everyday picture
+///
+/// A World is a theatre. The actors (engines) know only the stage: a clock on the wall, doors to other rooms, a desk
+/// with papers. The stagehand behind it decides how fast the wall clock runs, how long a letter takes from door to
+/// door, and what burns. The same play can be given at real speed with the doors opening on the street (loopback
+/// sockets and real clients), or in an instant with painted doors (memory transport, virtual time). The actors cannot
+/// tell, and given the same seed the painted performance is the same to the last gesture.
+///
+/// ## How
+///
+/// One serial loop. Work is a closure that runs now or at a lab time; input and output are closures that the
+/// transport enqueues. Nothing in a World runs in parallel, so nothing in it needs a lock.
+///
+/// ## Where it is wrong
+///
+/// One loop means one core: a node never truly runs beside another. What takes real computing time takes no lab time
+/// unless its host charges for it.
+public final class World {
+    public let seed: UInt64
+    public private(set) var random: SeededRandom
+    /// The time as every engine sees it. It stands still while work runs.
+    public private(set) var now: LabTime
+    public private(set) var speed: ClockSpeed
+    public let epoch: LabTime
+    public private(set) var journal: Journal!
+    public private(set) var network: Network!
+    public private(set) var faults: FaultTable!
+    public private(set) var nodes: NodeTable!
+    public let disk: any Disk
+    public let diskCosts: DiskCosts
+    /// Sockets, keyboards and signals; nil in a world that has none of them.
+    public let eventSource: (any EventSource)?
+
+    private var scheduler = Scheduler()
+    /// Lab and host time at the moment the speed was last set.
+    private var anchor: (lab: LabTime, host: Int64)
+    /// Set when work kept creating work without time passing; `drain` then returns to let its caller report it.
+    public private(set) var isLivelocked = false
+
+    fileprivate var cachedDate: (second: Int64, field: [UInt8]) = (.min, [])
+
+    /// Pieces of work at one instant after which a case counts as livelocked.
+    public static let livelockLimit = 5_000_000
+
+    public init(_ configuration: WorldConfiguration) {
+        seed = configuration.seed
+        random = SeededRandom(seed: configuration.seed)
+        epoch = configuration.epoch
+        now = configuration.epoch
+        speed = configuration.eventSource == nil ? .virtual : configuration.speed
+        disk = configuration.disk
+        diskCosts = configuration.diskCosts
+        eventSource = configuration.eventSource
+        anchor = (configuration.epoch, configuration.eventSource?.hostNanoseconds ?? 0)
+        journal = Journal(
+            clock: self, capacity: configuration.journalCapacity, recordsTraffic: configuration.recordsTraffic)
+        faults = FaultTable(world: self)
+        nodes = NodeTable(world: self)
+        network = Network(world: self, transport: configuration.transport)
+    }
+
+    /// Closes everything, without goodbyes beyond what a kernel sends. The world is of no use afterwards.
+    public func shutDown() {
+        journal.observer = nil
+        for node in nodes.all { node.end(.killed) }
+        network.shutDown()
+        scheduler.removeAll()
+    }
+
+    // MARK: Work
+
+    /// Runs `action` after all work that is already waiting, at the present time.
+    public func enqueue(_ action: @escaping () -> Void) { enqueue(life: nil, action) }
+
+    func enqueue(life: NodeLife?, _ action: @escaping () -> Void) {
+        scheduler.enqueue(.init(life: life, cause: journal.currentCause, action: action))
+    }
+
+    /// Runs `action` once the lab clock has moved on by `delay`; never before the present work is done.
+    @discardableResult
+    public func after(_ delay: LabDuration, _ action: @escaping () -> Void) -> TimerID {
+        schedule(at: now + delay, life: nil, action)
+    }
+
+    @discardableResult
+    func schedule(at time: LabTime, life: NodeLife?, _ action: @escaping () -> Void) -> TimerID {
+        scheduler.schedule(at: max(time, now), .init(life: life, cause: journal.currentCause, action: action))
+    }
+
+    public func cancel(_ timer: TimerID?) { if let timer { scheduler.cancel(timer) } }
+
+    /// Runs `action` on behalf of a node, with the journal event that caused it; drops it if that life of the node is
+    /// over, and keeps it for later if the node is frozen.
+    func perform(life: NodeLife?, cause: UInt64, _ action: @escaping () -> Void) {
+        if let life {
+            guard let node = life.node else { return }
+            if node.isFrozen {
+                node.hold(.init(life: life, cause: cause, action: action))
+                return
+            }
+        }
+        let previous = journal.currentCause
+        journal.currentCause = cause
+        action()
+        journal.currentCause = previous
+    }
+
+    // MARK: Time
+
+    /// The time of the next timer, if any is set.
+    public var nextTimerTime: LabTime? { scheduler.nextTime() }
+    public var timerCount: Int { scheduler.timerCount }
+    public func upcomingTimers(_ limit: Int) -> [(time: LabTime, node: String?)] { scheduler.upcoming(limit) }
+    public var elapsed: LabDuration { now - epoch }
+
+    public func setSpeed(_ newSpeed: ClockSpeed) {
+        if newSpeed == speed || eventSource == nil { return }
+        followHostClock()
+        speed = newSpeed
+        anchorClock()
+        journal.record(.clock("\(newSpeed)"))
+    }
+
+    private func anchorClock() { anchor = (now, eventSource?.hostNanoseconds ?? 0) }
+
+    /// Moves `now` to where the host's clock says it is. Never backwards, and never past a timer that has not fired.
+    private func followHostClock() {
+        guard let eventSource, speed.factor > 0 else { return }
+        let hostElapsed = eventSource.hostNanoseconds - anchor.host
+        let lab = anchor.lab + LabDuration(nanoseconds: speed.scaled(hostElapsed))
+        if lab > now { now = lab }
+    }
+
+    /// Runs all work that is due without moving time; with sockets, waits until nothing is in flight between the
+    /// lab's own ends.
+    public func drain() {
+        var count = 0
+        isLivelocked = false
+        repeat {
+            while runOne() {
+                count += 1
+                if count >= Self.livelockLimit {
+                    isLivelocked = true
+                    return
+                }
+            }
+            guard let eventSource else { return }
+            let handled = eventSource.poll(timeoutNanoseconds: 0)
+            if handled == 0, scheduler.ready.isEmpty {
+                if !network.transport.isBusy { return }
+                if !waitForFlight(eventSource) { return }
+            }
+        } while true
+    }
+
+    /// Waits for bytes that are under way inside the kernel. Loopback delivers within microseconds; a full second
+    /// without a single event means that the ledger is waiting for something that will not come.
+    private func waitForFlight(_ eventSource: any EventSource) -> Bool {
+        for _ in 0..<20 where eventSource.poll(timeoutNanoseconds: 50_000_000) > 0 { return true }
+        network.transport.forgetFlight()
+        return !scheduler.ready.isEmpty
+    }
+
+    private func runOne() -> Bool {
+        guard let work = scheduler.popDue(now) ?? scheduler.nextReady() else { return false }
+        perform(life: work.life, cause: work.cause, work.action)
+        return true
+    }
+
+    /// Moves to the next timer, if it is due by `limit`, and runs what follows. Returns false when there is none.
+    @discardableResult
+    public func step(until limit: LabTime = .distantFuture) -> Bool {
+        guard let next = scheduler.nextTime(), next <= limit else { return false }
+        now = max(now, next)
+        drain()
+        if speed.factor > 0 { anchorClock() }
+        return true
+    }
+
+    /// Moves time to exactly `now + duration`, timer by timer, in any clock mode. Returns false when a livelock or
+    /// `condition` stopped it on the way.
+    @discardableResult
+    public func advance(by duration: LabDuration, unless condition: () -> Bool = { false }) -> Bool {
+        let target = now + duration
+        drain()
+        while step(until: target) {
+            if isLivelocked || condition() { return false }
+        }
+        now = max(now, target)
+        drain()
+        if speed.factor > 0 { anchorClock() }
+        return !isLivelocked
+    }
+
+    /// One round of the loop at the clock's own pace: fires what is due, then waits for input, the next timer, or
+    /// `longestWait` of host time. With no event source it returns at once.
+    public func turn(longestWait: LabDuration) {
+        followHostClock()
+        var count = 0
+        while count < 1024, runOne() { count += 1 }
+        guard let eventSource else { return }
+        var wait = longestWait.nanoseconds
+        if !scheduler.ready.isEmpty {
+            wait = 0
+        } else if speed.factor > 0, let next = scheduler.nextTime() {
+            wait = min(wait, speed.hostNanoseconds(max(0, (next - now).nanoseconds)))
+        }
+        _ = eventSource.poll(timeoutNanoseconds: max(0, wait))
+    }
+}
+
+/// How fast the lab clock runs beside the host's: 0 stands still, 1 follows, 60 hurries.
+public struct ClockSpeed: Equatable, Sendable, CustomStringConvertible {
+    public let factor: Double
+
+    /// - Parameter factor: 0 … 1,000,000; values outside are clamped.
+    public init(_ factor: Double) { self.factor = min(1_000_000, max(0, factor.isNaN ? 0 : factor)) }
+
+    public static let virtual = ClockSpeed(0)
+    public static let real = ClockSpeed(1)
+
+    public var description: String {
+        switch factor {
+        case 0: "virtual"
+        case 1: "real"
+        default: "x" + trimmedDecimal(factor, places: 3)
+        }
+    }
+
+    func scaled(_ hostNanoseconds: Int64) -> Int64 {
+        factor == 1 ? hostNanoseconds : Int64(exactly: (Double(hostNanoseconds) * factor).rounded()) ?? .max
+    }
+
+    func hostNanoseconds(_ labNanoseconds: Int64) -> Int64 {
+        factor == 1 ? labNanoseconds : Int64(exactly: (Double(labNanoseconds) / factor).rounded(.up)) ?? .max
+    }
+}
+
+/// Where input from outside the loop comes from: descriptors that became ready. Implemented over epoll.
+public protocol EventSource: AnyObject {
+    /// The host's monotonic clock.
+    var hostNanoseconds: Int64 { get }
+    /// Waits for input, at most the given host time, hands it to whoever asked for it, and returns how many events
+    /// there were.
+    func poll(timeoutNanoseconds: Int64) -> Int
+}
+
+/// What a World is made from.
+public struct WorldConfiguration {
+    public var seed: UInt64 = 1
+    public var epoch = LabTime.documentedEpoch
+    /// Ignored without an event source: such a world has nothing to follow and stays virtual.
+    public var speed = ClockSpeed.virtual
+    public var transport: any Transport
+    public var eventSource: (any EventSource)?
+    public var disk: any Disk
+    public var diskCosts = DiskCosts.solidState
+    /// Events; the oldest make room.
+    public var journalCapacity = 100_000
+    public var recordsTraffic = true
+
+    public init(transport: any Transport, eventSource: (any EventSource)? = nil, disk: any Disk = SimulatedDisk()) {
+        self.transport = transport
+        self.eventSource = eventSource
+        self.disk = disk
+    }
+}
+
+extension World {
+    /// The `Date` field for the present second, with its CRLF. Made once a second of lab time.
+    public var dateField: [UInt8] {
+        let second = now.unixSeconds
+        if second != cachedDate.second { cachedDate = (second, Array("Date: \(now.httpDate)\r\n".utf8)) }
+        return cachedDate.field
+    }
+}

@@ -1,0 +1,84 @@
+import KernelStructures
+import KernelWire
+
+/// Rewrites heads for the other side of a proxy: fields that concern one connection are taken out (RFC 9110 §7.6.1),
+/// the client's address is added, everything else passes as it came.
+enum ForwardedHead {
+    /// A request for a server. Its body keeps its framing.
+    static func append(request head: HTTPHead, from client: IPv4Address, to out: inout [UInt8]) {
+        out.append(utf8: head.methodText)
+        out.append(32)
+        let url = absoluteTarget(head)
+        if let url { out.append(utf8: url.path) } else { out.append(contentsOf: head.targetBytes) }
+        out.append(utf8: " HTTP/1.1\r\n")
+        if let url { HTTPWriter.field("Host", url.authority, into: &out) }
+        let named = namedByConnection(head)
+        for field in head.fields {
+            switch field.name {
+            // Its own list of options went with it; `chunked` is said anew below.
+            case let name where name.isHopByHop: continue
+            case .host where url != nil: continue
+            case .other where named.contains(head.name(of: field).lowercased()): continue
+            default: out.append(contentsOf: head.line(of: field))
+            }
+        }
+        if head.minorVersion == 0, url == nil, head.value(of: .host) == nil { out.append(utf8: "Host: \r\n") }
+        if head.body == .chunked { out.append(utf8: "Transfer-Encoding: chunked\r\n") }
+        if head.asksForUpgrade, let protocols = head.value(of: .upgrade) {
+            HTTPWriter.field("Connection", "upgrade", into: &out)
+            HTTPWriter.field("Upgrade", protocols, into: &out)
+        }
+        HTTPWriter.field("X-Forwarded-For", client.description, into: &out)
+        HTTPWriter.endHead(&out)
+    }
+
+    /// RFC 9112 §3.2.2: a target in absolute form is sent on as a path, and its authority decides over `Host`.
+    private static func absoluteTarget(_ head: HTTPHead) -> (authority: String, path: String)? {
+        guard head.targetBytes.first != UInt8(ascii: "/"), head.targetBytes.first != UInt8(ascii: "*") else {
+            return nil
+        }
+        let target = head.target
+        guard let scheme = target.firstIndex(of: ":") else { return nil }
+        let rest = target[scheme...].dropFirst(3)
+        let authority = rest.prefix { $0 != "/" && $0 != "?" }
+        let path = rest.dropFirst(authority.count)
+        return (String(authority), path.hasPrefix("/") ? String(path) : "/" + path)
+    }
+
+    /// Further field names that `Connection` declares to be for one connection only.
+    private static func namedByConnection(_ head: HTTPHead) -> Set<String> {
+        var names: Set<String> = []
+        for field in head.fields where field.name == .connection {
+            for name in head.value(of: field).split(separator: ",") {
+                let trimmed = name.filter { $0 != " " && $0 != "\t" }.lowercased()
+                if !["close", "keep-alive", "upgrade"].contains(trimmed) { names.insert(trimmed) }
+            }
+        }
+        return names
+    }
+
+    /// A response for the client, without framing and connection fields: `beginRawResponse` adds them.
+    static func append(response head: HTTPHead, isForHead: Bool, to out: inout [UInt8]) {
+        HTTPWriter.statusLine(head.status, reason: head.reason, into: &out)
+        let named = namedByConnection(head)
+        for field in head.fields {
+            switch field.name {
+            case let name where name.isHopByHop: continue
+            // The answer to HEAD says how long the body would have been.
+            case .contentLength where !isForHead && head.status != 304: continue
+            case .other where named.contains(head.name(of: field).lowercased()): continue
+            default: out.append(contentsOf: head.line(of: field))
+            }
+        }
+    }
+
+    /// A 101, whole.
+    static func append(switching head: HTTPHead, to out: inout [UInt8]) {
+        HTTPWriter.statusLine(101, into: &out)
+        for field in head.fields where !field.name.isHopByHop || field.name == .upgrade {
+            out.append(contentsOf: head.line(of: field))
+        }
+        HTTPWriter.field("Connection", "upgrade", into: &out)
+        HTTPWriter.endHead(&out)
+    }
+}
