@@ -11,6 +11,7 @@ import PackageDescription
 struct Room {
     let name: String
     let path: String
+    var excludes: [String] = []
     let uses: [String]
 }
 
@@ -29,16 +30,94 @@ let rooms = [
     Room(
         name: "LoadBalancerEngine", path: "Engines/LoadBalancer",
         uses: ["KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting"]),
+    Room(name: "ChaosEngine", path: "Engines/Chaos", uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
+    Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures"]),
+    Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
+    Room(
+        name: "ShellSession", path: "Shell/Session",
+        uses: ["KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage"]),
+    Room(
+        name: "Commands", path: "Commands", excludes: ["Kit"],
+        uses: [
+            "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
+            "LoadBalancerEngine",
+            "ChaosEngine", "CommandKit", "ShellLanguage", "ShellSession",
+        ]),
+    Room(
+        name: "ShellLab", path: "Shell/Lab",
+        uses: [
+            "KernelStructures", "KernelStorage", "KernelWorld", "KernelLoopback", "ShellLanguage", "ShellSession",
+            "Commands",
+        ]),
+    Room(
+        name: "ShellTranscripts", path: "Shell/Transcripts",
+        uses: [
+            "KernelStructures", "KernelWorld", "KernelLoopback", "CommandKit", "Commands", "ShellLanguage",
+            "ShellSession",
+            "ShellLab",
+        ]),
+    Room(
+        name: "ShellPrompt", path: "Shell/Prompt",
+        uses: [
+            "KernelStructures", "KernelWorld", "KernelLoopback", "ChaosEngine", "CommandKit", "ShellLanguage",
+            "ShellSession",
+            "ShellLab", "CEdit",
+        ]),
 ]
 
-let systemLibraries = ["CSystem", "CYAML"]
+/// One folder of tests for a group of rooms. `Program` drives the built program from outside.
+let tests = [
+    "Kernel": [
+        "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelLoopback", "KernelConfiguration",
+        "KernelHosting",
+    ],
+    "Components": [
+        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "LoadBalancerEngine",
+        "ChaosEngine",
+        "ShellLanguage", "ShellSession", "ShellLab",
+    ],
+    "Shell": [
+        "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
+        "ShellLab",
+    ],
+    "Transcripts": ["KernelStructures", "KernelWorld", "ShellLab", "ShellTranscripts"],
+    "Program": [
+        "KernelStructures", "KernelWorld", "KernelLoopback", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
+    ],
+    "Tidy": ["Commands", "ShellLanguage", "ShellSession", "CommandKit"],
+]
+
+/// Rooms on the way of every request. Checking at run time that no two parts of the program change a variable at once
+/// costs 3 % of a request there; the compiler's own checks remain, and `scripts/test --long` runs with all of them.
+let hotRooms: Set = [
+    "KernelStructures", "KernelWire", "KernelWorld", "KernelLoopback", "KernelHosting", "LoadBalancerEngine",
+]
+let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
+
+let systemLibraries = ["CSystem", "CYAML", "CEdit"]
 
 let package = Package(
     name: "sdlab",
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in
             .target(
-                name: room.name, dependencies: room.uses.map { .byName(name: $0) }, path: "Sources/\(room.path)")
+                name: room.name, dependencies: room.uses.map { .byName(name: $0) }, path: "Sources/\(room.path)",
+                exclude: room.excludes,
+                swiftSettings: hotRooms.contains(room.name) && !checksExclusivity
+                    ? [.unsafeFlags(["-enforce-exclusivity=unchecked"])] : [])
+        }
+        + [
+            // The Swift libraries go into the program: it starts in milliseconds, and runs where no Swift is.
+            .executableTarget(
+                name: "sdlab",
+                dependencies: [
+                    "KernelStructures", "KernelWorld", "KernelLoopback", "CommandKit", "Commands", "ShellLanguage",
+                    "ShellSession", "ShellLab", "ShellTranscripts", "ShellPrompt",
+                ],
+                path: "Sources/Shell/Main", linkerSettings: [.unsafeFlags(["-static-stdlib"])])
+        ]
+        + tests.sorted { $0.key < $1.key }.map { name, rooms in
+            .testTarget(name: "\(name)Tests", dependencies: rooms.map { .byName(name: $0) }, path: "Tests/\(name)")
         },
     swiftLanguageModes: [.v6]
 )

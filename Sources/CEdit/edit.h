@@ -8,6 +8,7 @@
 #include <histedit.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <wchar.h>
 
 typedef int (*sdlab_getc_function)(EditLine *, wchar_t *);
@@ -17,6 +18,9 @@ typedef unsigned char (*sdlab_key_function)(EditLine *, int);
 static inline EditLine *sdlab_edit_open(const char *program) {
   return el_init(program, stdin, stdout, stderr);
 }
+// Takes the terminal over now, or gives it back. libedit itself only does so when it reads the first key, after it
+// has shown the prompt.
+static inline int sdlab_edit_prepare(EditLine *e, int on) { return el_set(e, EL_PREP_TERM, on); }
 static inline void sdlab_edit_flush(void) { fflush(stdout); }
 static inline int sdlab_edit_getc(EditLine *e, sdlab_getc_function f) { return el_set(e, EL_GETCFN, f); }
 static inline int sdlab_edit_prompt(EditLine *e, sdlab_prompt_function f, char escape) {
@@ -43,6 +47,11 @@ static inline int sdlab_edit_columns(EditLine *e) {
   el_get(e, EL_GETTC, "co", &columns);
   return columns > 0 ? columns : 80;
 }
+static inline int sdlab_edit_rows(EditLine *e) {
+  int rows = 24;
+  el_get(e, EL_GETTC, "li", &rows);
+  return rows > 0 ? rows : 24;
+}
 static inline int sdlab_history_size(History *h, int size) {
   HistEvent event;
   return history(h, &event, H_SETSIZE, size);
@@ -56,6 +65,10 @@ static inline int sdlab_history_enter(History *h, const char *line) {
   return history(h, &event, H_ENTER, line);
 }
 static inline int sdlab_wide_character_width(wchar_t c) { return wcwidth(c); }
-static inline void sdlab_use_locale(void) { setlocale(LC_ALL, ""); }
+// Only the character set: messages and numbers stay as they are. Where the environment names none, terminals speak
+// UTF-8 nevertheless.
+static inline void sdlab_use_locale(void) {
+  if (!setlocale(LC_CTYPE, "") || MB_CUR_MAX == 1) setlocale(LC_CTYPE, "C.UTF-8");
+}
 
 #endif

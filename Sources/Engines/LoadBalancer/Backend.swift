@@ -77,7 +77,7 @@ public final class BackendHost: HTTPService {
     private func stopIfDone() {
         guard isDraining, server.openConnectionCount == 0, let callback = onStopped else { return }
         onStopped = nil
-        callback()
+        node.whenFlushed(callback)
     }
 
     // MARK: HTTPService

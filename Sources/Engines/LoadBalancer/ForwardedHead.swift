@@ -4,8 +4,15 @@ import KernelWire
 /// Rewrites heads for the other side of a proxy: fields that concern one connection are taken out (RFC 9110 §7.6.1),
 /// the client's address is added, everything else passes as it came.
 enum ForwardedHead {
+    /// The line that tells a server for whom the balancer asks: the same for every request of a connection.
+    static func forwardedFor(_ client: IPv4Address) -> [UInt8] {
+        var line: [UInt8] = []
+        HTTPWriter.field("X-Forwarded-For", client.description, into: &line)
+        return line
+    }
+
     /// A request for a server. Its body keeps its framing.
-    static func append(request head: HTTPHead, from client: IPv4Address, to out: inout [UInt8]) {
+    static func append(request head: HTTPHead, _ forwardedFor: [UInt8], to out: inout [UInt8]) {
         out.append(utf8: head.methodText)
         out.append(32)
         let url = absoluteTarget(head)
@@ -28,7 +35,7 @@ enum ForwardedHead {
             HTTPWriter.field("Connection", "upgrade", into: &out)
             HTTPWriter.field("Upgrade", protocols, into: &out)
         }
-        HTTPWriter.field("X-Forwarded-For", client.description, into: &out)
+        out.append(contentsOf: forwardedFor)
         HTTPWriter.endHead(&out)
     }
 

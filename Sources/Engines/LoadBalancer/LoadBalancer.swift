@@ -47,11 +47,13 @@ public struct LoadBalancer {
 
     /// Totals since the start.
     public struct Counters: Equatable, Sendable {
+        /// Requests of clients, or their connections in TCP mode.
         public var requests = 0
-        /// Requests (or connections, in TCP mode) that were sent to another server after one failed.
+        /// How often one was sent to another server after one failed.
         public var retries = 0
-        /// Answered 503 because no server was in the pool.
+        /// Answered 503: no server was in the pool, or none of those that were tried could be reached.
         public var unserved = 0
+        /// How often a server failed a request. A retry may have made up for it.
         public var errors = 0
     }
 
@@ -106,8 +108,10 @@ public struct LoadBalancer {
         return roundRobin.next { servers[$0].isInPool && (excluding.isEmpty || !excluding.contains($0)) }
     }
 
+    /// A client asks for something; any number of servers may be tried for it.
+    public mutating func requestArrived() { counters.requests += 1 }
+
     public mutating func requestBegan(server: Int) {
-        counters.requests += 1
         servers[server].requests += 1
         servers[server].active += 1
     }
@@ -124,10 +128,7 @@ public struct LoadBalancer {
     public mutating func retried() { counters.retries += 1 }
 
     /// A request found no server.
-    public mutating func unserved() {
-        counters.requests += 1
-        counters.unserved += 1
-    }
+    public mutating func unserved() { counters.unserved += 1 }
 
     // MARK: Health checks
 

@@ -99,7 +99,7 @@ public final class LoadBalancerHost {
 
     /// A client's connection has ended.
     func connectionClosed() {
-        if isDraining, openConnections == 0 { finishDraining(isForced: false) }
+        if isDraining, openConnections == 0 { node.whenFlushed { [self] in finishDraining(isForced: false) } }
     }
 
     private func finishDraining(isForced: Bool) {

@@ -8,6 +8,7 @@ import KernelWorld
 final class ProxyExchange: HTTPClientDelegate {
     private let proxy: HTTPProxy
     private let client: HTTPServerConnection
+    private let forwardedFor: [UInt8]
     private var upstream: HTTPClientConnection?
     private var server = 0
     private var tried: [Int] = []
@@ -23,12 +24,15 @@ final class ProxyExchange: HTTPClientDelegate {
     private var held: [UInt8] = []
     private var deadline = LabTime.distantFuture
     private var timer: TimerID?
+    /// When the timer fires, while there is one.
+    private var timerTime = LabTime.distantFuture
 
     private enum Phase { case idle, connecting, sent, responding }
 
     init(proxy: HTTPProxy, client: HTTPServerConnection) {
         self.proxy = proxy
         self.client = client
+        forwardedFor = ForwardedHead.forwardedFor(client.stream.remote.address)
     }
 
     private var host: LoadBalancerHost { proxy.host }
@@ -42,6 +46,7 @@ final class ProxyExchange: HTTPClientDelegate {
         sentBody = false
         requestComplete = false
         isRetryOnSameServer = false
+        host.engine.requestArrived()
         if client.method == .connect {
             return client.respond(status: 501, body: "501 Not Implemented: CONNECT is not for balancers\n")
         }
@@ -69,8 +74,8 @@ final class ProxyExchange: HTTPClientDelegate {
     /// Every server that could be asked has failed, or there is none.
     private func giveUp() {
         phase = .idle
+        host.engine.unserved()
         if tried.isEmpty {
-            host.engine.unserved()
             client.respond(
                 status: 503,
                 fields: [("Retry-After", "\(max(1, Int(host.configuration.healthCheck.interval.seconds)))")],
@@ -115,7 +120,7 @@ final class ProxyExchange: HTTPClientDelegate {
         setDeadline(host.configuration.timeouts.response)
         upstream.begin(client.method)
         var bytes = proxy.takeScratch()
-        ForwardedHead.append(request: client.head, from: client.stream.remote.address, to: &bytes)
+        ForwardedHead.append(request: client.head, forwardedFor, to: &bytes)
         upstream.write(bytes)
         proxy.giveScratch(bytes)
         if !held.isEmpty {
@@ -172,7 +177,12 @@ final class ProxyExchange: HTTPClientDelegate {
         let status = connection.head.status
         setDeadline(host.configuration.timeouts.response)
         if status == 100 { return client.sendContinue() }
-        if status == 101 { return startTunnel(connection) }
+        if status == 101 {
+            guard client.head.asksForUpgrade else {
+                return serverFailed(.malformed(HTTPError(502, "the backend switches protocols unasked")))
+            }
+            return startTunnel(connection)
+        }
         if status < 200 { return }
         phase = .responding
         var head = proxy.takeScratch()
@@ -283,10 +293,17 @@ final class ProxyExchange: HTTPClientDelegate {
     /// One timer for all requests of a connection; it looks at the deadline when it fires.
     private func setDeadline(_ timeout: LabDuration) {
         deadline = node.world.now + timeout
-        if timer == nil { armTimer() }
+        if timer == nil {
+            armTimer()
+        } else if deadline < timerTime {
+            // A timer that an earlier, longer wait has left behind would come too late.
+            node.cancel(timer)
+            armTimer()
+        }
     }
 
     private func armTimer() {
+        timerTime = deadline
         timer = node.after(deadline - node.world.now) { [self] in checkDeadline() }
     }
 
@@ -297,7 +314,7 @@ final class ProxyExchange: HTTPClientDelegate {
         switch phase {
         case .idle: break
         case .connecting: serverFailed(.notConnected(.timedOut))
-        case .sent where !requestComplete:
+        case .sent where !requestComplete && upstream?.stream.isCongested != true:
             // It is the client that keeps everybody waiting; its own timeout will see to it.
             setDeadline(host.configuration.timeouts.response)
         case .sent:

@@ -55,6 +55,7 @@ final class TCPSession: StreamHandler {
         if stream === client {
             // Nothing of the client is read before there is somebody to pass it to.
             client.pauseReading()
+            host.engine.requestArrived()
             connectToServer()
         } else {
             host.node.cancel(connectTimer)
@@ -69,7 +70,7 @@ final class TCPSession: StreamHandler {
 
     private func connectToServer() {
         guard tried.count <= host.configuration.retries, let choice = host.engine.choose(excluding: tried) else {
-            if tried.isEmpty { host.engine.unserved() }
+            host.engine.unserved()
             client.abort()
             return end(failed: false)
         }

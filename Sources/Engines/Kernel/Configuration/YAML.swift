@@ -75,7 +75,7 @@ public enum YAML {
         var failure: ConfigurationError?
         let value = bytes.withUnsafeBufferPointer { buffer -> ConfigurationValue? in
             yaml_parser_set_input_string(&parser, buffer.baseAddress, buffer.count)
-            var composer = Composer(parser: &parser, file: file)
+            var composer = Composer(parser: &parser, file: file, bytes: bytes)
             do throws(ConfigurationError) {
                 return try composer.document()
             } catch {
@@ -91,11 +91,13 @@ public enum YAML {
     private struct Composer {
         let parser: UnsafeMutablePointer<yaml_parser_t>
         let file: String
+        let bytes: [UInt8]
         var anchors: [String: ConfigurationValue] = [:]
         var count = 0
 
-        init(parser: UnsafeMutablePointer<yaml_parser_t>, file: String) {
+        init(parser: UnsafeMutablePointer<yaml_parser_t>, file: String, bytes: [UInt8]) {
             self.parser = parser
+            self.bytes = bytes
             self.file = file
         }
 
@@ -138,11 +140,17 @@ public enum YAML {
             let problem = parser.pointee.problem.map { String(cString: $0) } ?? "not readable as YAML"
             let context = parser.pointee.context.map { " " + String(cString: $0) } ?? ""
             let isReaderError = parser.pointee.error == YAML_READER_ERROR
-            let where_ =
-                isReaderError
-                ? ConfigurationPlace(file: file, line: 1, column: Int(parser.pointee.problem_offset) + 1)
-                : place(parser.pointee.problem_mark)
-            return ConfigurationError(where_, problem + context)
+            let location =
+                isReaderError ? place(ofByte: Int(parser.pointee.problem_offset)) : place(parser.pointee.problem_mark)
+            return ConfigurationError(location, problem + context)
+        }
+
+        /// The reader knows only how many bytes it has seen.
+        private func place(ofByte offset: Int) -> ConfigurationPlace {
+            let before = bytes.prefix(offset)
+            let lineStart = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+            return ConfigurationPlace(
+                file: file, line: before.count { $0 == UInt8(ascii: "\n") } + 1, column: before.count - lineStart + 1)
         }
 
         mutating func document() throws(ConfigurationError) -> ConfigurationValue {

@@ -37,6 +37,7 @@ public enum HTTPClientFailure: Error, Sendable {
 ///
 /// The owner writes the request's bytes itself (`begin`, then `write`) and hears of the response in pieces.
 public final class HTTPClientConnection: StreamHandler {
+    /// nil until `connect` has succeeded.
     public private(set) var stream: Stream!
     /// Must be cleared, or the connection closed, before the delegate goes away.
     public unowned var delegate: (any HTTPClientDelegate)?
@@ -80,13 +81,13 @@ public final class HTTPClientConnection: StreamHandler {
     public func close() {
         isClosed = true
         delegate = nil
-        stream.close()
+        stream?.close()
     }
 
     public func abort() {
         isClosed = true
         delegate = nil
-        stream.abort()
+        stream?.abort()
     }
 
     /// Hands the connection over to another protocol, after a 101 or a 2xx to CONNECT.

@@ -46,7 +46,10 @@ public final class Relay: StreamHandler {
     public func stream(_ stream: Stream, closed reason: CloseReason) {
         if reason == .finished {
             // This side is done in both directions; the other may still be sending what it holds.
-            if other(stream).isClosed { report(true) } else { other(stream).close(); report(true) }
+            let other = other(stream)
+            other.close()
+            // Over is what has delivered everything; nobody who counts connections may count this one out before.
+            if other.isClosed || onClose == nil { report(true) } else { other.onEnd = { [self] in report(true) } }
         } else {
             close(afterReset: true)
         }

@@ -7,16 +7,17 @@ import KernelWorld
 /// timers; of bytes in a socket buffer it does not. So every connection between two lab nodes keeps count, for each
 /// direction, of what was given to the kernel and what came out of it. A direction counts as busy while something is
 /// missing that its receiver is willing to read; closing an end retires whatever was still owed.
-final class FlightLedger {
+package final class FlightLedger {
     /// One direction of one connection.
-    final class Flow {
+    package final class Flow {
         fileprivate var sent = 0
         fileprivate var received = 0
         fileprivate var endSent = false
         fileprivate var endReceived = false
         fileprivate var isReading = true
         fileprivate var isRetired = false
-        fileprivate var counted = false
+        /// The ledger's era in which this flow was counted as busy; 0 while it is not.
+        fileprivate var countedIn = 0
         /// The journal event that led to the bytes sent last.
         var cause: UInt64 = 0
 
@@ -26,49 +27,55 @@ final class FlightLedger {
     }
 
     /// One connection, from the first SYN.
-    final class Pair {
+    package final class Pair {
         /// The node that made it.
-        let client: Node
-        let target: Endpoint
-        let toServer = Flow()
-        let toClient = Flow()
+        package let client: Node
+        package let target: Endpoint
+        package let toServer = Flow()
+        package let toClient = Flow()
         fileprivate var isConnecting = true
+        fileprivate let era: Int
 
-        init(client: Node, target: Endpoint) {
+        fileprivate init(client: Node, target: Endpoint, era: Int) {
+            self.era = era
             self.client = client
             self.target = target
         }
     }
 
+    package init() {}
+
     private var busyFlows = 0
     private var connecting = 0
+    /// Counts how often everything was taken as lost: what was counted before must not be counted off after.
+    private var era = 1
     /// Connections that were made and not accepted yet, by the client's address.
     private var unaccepted: [Endpoint: Pair] = [:]
 
-    var isBusy: Bool { busyFlows > 0 || connecting > 0 }
+    package var isBusy: Bool { busyFlows > 0 || connecting > 0 }
 
-    func connectStarted(client: Node, local: Endpoint, target: Endpoint, isAccepting: Bool) -> Pair {
-        let pair = Pair(client: client, target: target)
+    package func connectStarted(client: Node, local: Endpoint, target: Endpoint, isAccepting: Bool) -> Pair {
+        let pair = Pair(client: client, target: target, era: era)
         pair.toServer.isReading = isAccepting
         unaccepted[local] = pair
         connecting += 1
         return pair
     }
 
-    func connectSettled(_ pair: Pair) {
+    package func connectSettled(_ pair: Pair) {
         guard pair.isConnecting else { return }
         pair.isConnecting = false
-        connecting -= 1
+        if pair.era == era { connecting -= 1 }
     }
 
     /// The pair of a connection that a listener accepted; nil if it comes from outside the lab.
-    func accepted(from remote: Endpoint) -> Pair? {
+    package func accepted(from remote: Endpoint) -> Pair? {
         guard let pair = unaccepted.removeValue(forKey: remote) else { return nil }
         setReading(true, pair.toServer)
         return pair
     }
 
-    func abandoned(local: Endpoint, _ pair: Pair) {
+    package func abandoned(local: Endpoint, _ pair: Pair) {
         if unaccepted[local] === pair { unaccepted[local] = nil }
         connectSettled(pair)
         retire(pair.toServer)
@@ -76,52 +83,53 @@ final class FlightLedger {
     }
 
     /// The backlog of a listener began or ceased to be served.
-    func setAccepting(_ isAccepting: Bool, at target: Endpoint) {
+    package func setAccepting(_ isAccepting: Bool, at target: Endpoint) {
         for pair in unaccepted.values where pair.target == target { setReading(isAccepting, pair.toServer) }
     }
 
-    func sent(_ count: Int, _ flow: Flow, cause: UInt64) {
+    package func sent(_ count: Int, _ flow: Flow, cause: UInt64) {
         flow.sent += count
         flow.cause = cause
         update(flow)
     }
 
-    func received(_ count: Int, _ flow: Flow) {
+    package func received(_ count: Int, _ flow: Flow) {
         flow.received += count
         update(flow)
     }
 
-    func endSent(_ flow: Flow) {
+    package func endSent(_ flow: Flow) {
         flow.endSent = true
         update(flow)
     }
 
-    func endReceived(_ flow: Flow) {
+    package func endReceived(_ flow: Flow) {
         flow.endReceived = true
         flow.received = flow.sent
         update(flow)
     }
 
-    func setReading(_ isReading: Bool, _ flow: Flow) {
+    package func setReading(_ isReading: Bool, _ flow: Flow) {
         flow.isReading = isReading
         update(flow)
     }
 
-    func retire(_ flow: Flow) {
+    package func retire(_ flow: Flow) {
         flow.isRetired = true
         update(flow)
     }
 
     /// Takes all that is missing as lost.
-    func forget() {
+    package func forget() {
         connecting = 0
         busyFlows = 0
+        era += 1
     }
 
     private func update(_ flow: Flow) {
         let isBusy = flow.isBusy
-        if isBusy == flow.counted { return }
-        flow.counted = isBusy
-        busyFlows = max(0, busyFlows + (isBusy ? 1 : -1))
+        if isBusy == (flow.countedIn == era) { return }
+        flow.countedIn = isBusy ? era : 0
+        busyFlows += isBusy ? 1 : -1
     }
 }

@@ -84,9 +84,10 @@ public final class Poller: EventSource {
 
     // MARK: Waiting
 
-    public func poll(timeoutNanoseconds: Int64) -> Int {
+    public func poll(timeoutNanoseconds: Int64, onWake: () -> Void) -> Int {
         let count = wait(timeoutNanoseconds)
         guard count > 0 else { return 0 }
+        onWake()
         for index in 0..<Int(count) {
             let event = batch[index]
             let fd = Int(UInt32(truncatingIfNeeded: event.data.u64))

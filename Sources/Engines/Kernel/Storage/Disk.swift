@@ -140,21 +140,29 @@ extension DiskFile {
 public enum DiskPath {
     /// Resolves `path` against `directory` and removes `.`, `..` and repeated slashes. `..` stops at the root.
     public static func normalized(_ path: some StringProtocol, in directory: String = "/") -> String {
-        var parts: [Substring] = []
-        let full = path.hasPrefix("/") ? String(path) : directory + "/" + path
-        for part in full.split(separator: "/") where part != "." {
-            if part == ".." { _ = parts.popLast() } else { parts.append(part) }
+        // By bytes, as a kernel sees them: to Swift a slash with an accent on it is a character of its own, and `..`
+        // before it would lead out of the root.
+        var parts: [Substring.UTF8View] = []
+        let isAbsolute = path.utf8.first == slash
+        let full = isAbsolute ? String(path) : directory + "/" + path
+        for part in full.utf8.split(separator: slash) where !part.elementsEqual(".".utf8) {
+            if part.elementsEqual("..".utf8) { _ = parts.popLast() } else { parts.append(part) }
         }
-        return "/" + parts.joined(separator: "/")
+        return "/" + parts.map { String(Substring($0)) }.joined(separator: "/")
     }
 
     public static func parent(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return "/" }
-        return String(path[..<slash])
+        guard let last = path.utf8.lastIndex(of: slash), last != path.startIndex else { return "/" }
+        return String(path[..<last])
     }
 
     public static func name(of path: String) -> String {
-        guard let slash = path.lastIndex(of: "/") else { return path }
-        return String(path[path.index(after: slash)...])
+        guard let last = path.utf8.lastIndex(of: slash) else { return path }
+        return String(path[path.utf8.index(after: last)...])
     }
+
+    /// The names that lead from the root to `path`.
+    static func parts(of path: String) -> [String] { path.utf8.split(separator: slash).map { String(Substring($0)) } }
+
+    private static let slash = UInt8(ascii: "/")
 }

@@ -21,17 +21,23 @@ public final class FileDisk: Disk {
         guard try attributes("/").isDirectory else { throw .notDirectory(root) }
     }
 
+    private func isInside(_ text: String) -> Bool { text == root || text.utf8.starts(with: (root + "/").utf8) }
+
     private func host(_ path: String) throws(DiskError) -> String {
+        // The kernel would take what stands before it for the whole.
+        if path.utf8.contains(0) { throw .notPermitted(path) }
         if root.isEmpty { return path }
         // Follow the links of the longest part of the path that exists, and see where it ends.
         var existing = path
         while existing != "/" {
             if let resolved = realpath(root + existing, nil) {
                 defer { free(resolved) }
-                let text = String(cString: resolved)
-                guard text == root || text.hasPrefix(root + "/") else { throw .notPermitted(path) }
+                guard isInside(String(cString: resolved)) else { throw .notPermitted(path) }
                 break
             }
+            // A link to nowhere: what is created through it would stand where it points.
+            var info = stat()
+            if lstat(root + existing, &info) == 0, info.st_mode & S_IFMT == S_IFLNK { throw .notPermitted(path) }
             existing = DiskPath.parent(of: existing)
         }
         return root + path
@@ -51,13 +57,14 @@ public final class FileDisk: Disk {
     }
 
     public func open(_ path: String, _ options: OpenOptions, owner: DiskOwner) throws(DiskError) -> any DiskFile {
+        if options.contains(.truncate), !options.contains(.write) { throw .notPermitted(path) }
         var flags = O_CLOEXEC | (options.contains(.write) ? O_RDWR : O_RDONLY)
         if options.contains(.create) { flags |= O_CREAT }
         if options.contains(.truncate) { flags |= O_TRUNC }
         if options.contains(.exclusive) { flags |= O_EXCL }
         let descriptor = Glibc.open(try host(path), flags, 0o644)
         if descriptor < 0 { throw Self.error(errno, path, "open") }
-        let file = OpenFile(descriptor: descriptor, path: path)
+        let file = OpenFile(descriptor: descriptor, path: path, isWritable: options.contains(.write))
         if file.isDirectory { throw .isDirectory(path) }
         return file
     }
@@ -84,19 +91,25 @@ public final class FileDisk: Disk {
 
     public func makeDirectory(_ path: String, owner: DiskOwner) throws(DiskError) {
         var made = ""
-        for part in path.split(separator: "/") {
+        for part in DiskPath.parts(of: path) {
             made += "/" + part
-            if mkdir(try host(made), 0o755) != 0, errno != EEXIST { throw Self.error(errno, path, "mkdir") }
+            let target: String
+            do throws(DiskError) { target = try host(made) } catch { throw .notPermitted(path) }
+            if mkdir(target, 0o755) != 0, errno != EEXIST { throw Self.error(errno, path, "mkdir") }
         }
         guard try attributes(path).isDirectory else { throw .notDirectory(path) }
     }
 
     public func remove(_ path: String, owner: DiskOwner) throws(DiskError) {
+        if path == "/" { throw .notPermitted(path) }
         guard Glibc.remove(try host(path)) == 0 else { throw Self.error(errno, path, "remove") }
     }
 
     public func rename(_ source: String, to target: String, owner: DiskOwner) throws(DiskError) {
+        if source == "/" || target == "/" { throw .notPermitted(source == "/" ? source : target) }
         guard Glibc.rename(try host(source), try host(target)) == 0 else {
+            // A directory cannot be moved into itself.
+            if errno == EINVAL { throw .notPermitted(target) }
             throw Self.error(errno, errno == ENOENT ? source : target, "rename")
         }
     }
@@ -114,17 +127,24 @@ public final class FileDisk: Disk {
     final class OpenFile: DiskFile {
         private var descriptor: Int32
         private let path: String
+        private let isWritable: Bool
 
-        init(descriptor: Int32, path: String) {
+        init(descriptor: Int32, path: String, isWritable: Bool) {
             self.descriptor = descriptor
             self.path = path
+            self.isWritable = isWritable
+        }
+
+        private func check(toWrite: Bool = false) throws(DiskError) {
+            if descriptor < 0 { throw .closed(path) }
+            if toWrite, !isWritable { throw .notPermitted(path) }
         }
 
         deinit { close() }
 
         private var information: stat {
             var info = stat()
-            fstat(descriptor, &info)
+            if descriptor >= 0 { fstat(descriptor, &info) }
             return info
         }
 
@@ -132,6 +152,7 @@ public final class FileDisk: Disk {
         var isDirectory: Bool { information.st_mode & S_IFMT == S_IFDIR }
 
         func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int {
+            try check()
             var done = 0
             while done < buffer.count {
                 let count = pread(descriptor, buffer.baseAddress! + done, buffer.count - done, offset + done)
@@ -144,20 +165,23 @@ public final class FileDisk: Disk {
         }
 
         func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) {
+            try check(toWrite: true)
             var done = 0
             while done < bytes.count {
                 let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, offset + done)
                 if count < 0 && errno == EINTR { continue }
-                if count < 0 { throw errno == EBADF ? .notPermitted(path) : FileDisk.error(errno, path, "write") }
+                if count < 0 { throw FileDisk.error(errno, path, "write") }
                 done += count
             }
         }
 
         func truncate(to size: Int) throws(DiskError) {
+            try check(toWrite: true)
             guard ftruncate(descriptor, size) == 0 else { throw FileDisk.error(errno, path, "truncate") }
         }
 
         func sync() throws(DiskError) {
+            try check()
             guard fdatasync(descriptor) == 0 else { throw FileDisk.error(errno, path, "sync") }
         }
 

@@ -27,10 +27,10 @@ import KernelStructures
 /// `fsync`); this one promises only what POSIX does. Writers of one file share its fate: if one of them loses power,
 /// the unsynced writes of all are lost.
 public final class SimulatedDisk: Disk {
-    private let root = Inode(isDirectory: true)
+    let root = Inode(isDirectory: true)
     /// Bytes that all files together may hold.
     public var capacityBytes: Int
-    public private(set) var usedBytes = 0
+    public internal(set) var usedBytes = 0
 
     public init(capacityBytes: Int = 4 << 30) { self.capacityBytes = capacityBytes }
 
@@ -41,6 +41,8 @@ public final class SimulatedDisk: Disk {
         var undo: [Undo] = []
         var entries: [String: Inode] = [:]
         var entryUndo: [EntryUndo] = []
+        /// Whether its bytes are part of `usedBytes`.
+        var isCounted = true
 
         init(isDirectory: Bool) { self.isDirectory = isDirectory }
     }
@@ -54,6 +56,19 @@ public final class SimulatedDisk: Disk {
         let newLength: Int
         /// The device reported a failed sync for this write; no later sync makes it durable.
         var isAbandoned = false
+
+        /// What is left of this write outside a range, in a file whose size is not in question any more.
+        func pieces(outside range: Range<Int>, size: Int) -> [Undo] {
+            let end = min(offset + newLength, size)
+            let before = offset..<max(offset, min(end, range.lowerBound))
+            let after = min(end, max(offset, range.upperBound))..<max(end, offset)
+            return [before, after].filter { !$0.isEmpty }.map { piece in
+                let old = piece.map { $0 - offset < covered.count ? covered[$0 - offset] : 0 }
+                return Undo(
+                    owner: owner, offset: piece.lowerBound, covered: old, sizeBefore: size, newLength: piece.count,
+                    isAbandoned: true)
+            }
+        }
     }
 
     struct EntryUndo {
@@ -65,23 +80,30 @@ public final class SimulatedDisk: Disk {
 
     // MARK: Names
 
-    private func lookUp(_ path: String) throws(DiskError) -> Inode {
+    func lookUp(_ path: String) throws(DiskError) -> Inode {
         var inode = root
-        for part in path.split(separator: "/") {
+        for part in DiskPath.parts(of: path) {
             guard inode.isDirectory else { throw .notDirectory(path) }
-            guard let next = inode.entries[String(part)] else { throw .notFound(path) }
+            guard let next = inode.entries[part] else { throw .notFound(path) }
             inode = next
         }
         return inode
     }
 
-    private func directory(of path: String) throws(DiskError) -> Inode {
-        let parent = try lookUp(DiskPath.parent(of: path))
+    func directory(of path: String) throws(DiskError) -> Inode {
+        let parent: Inode
+        do throws(DiskError) {
+            parent = try lookUp(DiskPath.parent(of: path))
+        } catch {
+            // The complaint names what was asked for, not the directory that was looked for on the way.
+            if case .notFound = error { throw .notFound(path) }
+            throw .notDirectory(path)
+        }
         guard parent.isDirectory else { throw .notDirectory(path) }
         return parent
     }
 
-    private func setEntry(_ name: String, in directory: Inode, to inode: Inode?, owner: DiskOwner) {
+    func setEntry(_ name: String, in directory: Inode, to inode: Inode?, owner: DiskOwner) {
         if owner != .lab {
             directory.entryUndo.append(
                 EntryUndo(owner: owner, name: name, before: directory.entries[name], after: inode))
@@ -90,11 +112,13 @@ public final class SimulatedDisk: Disk {
     }
 
     public func open(_ path: String, _ options: OpenOptions, owner: DiskOwner) throws(DiskError) -> any DiskFile {
+        if options.contains(.truncate), !options.contains(.write) { throw .notPermitted(path) }
+        if path == "/" { throw .isDirectory(path) }
         let parent = try directory(of: path)
         let name = DiskPath.name(of: path)
         if let inode = parent.entries[name] {
-            if inode.isDirectory { throw .isDirectory(path) }
             if options.contains(.exclusive) { throw .exists(path) }
+            if inode.isDirectory { throw .isDirectory(path) }
             let file = OpenFile(disk: self, inode: inode, path: path, options: options, owner: owner)
             if options.contains(.truncate) { try file.truncate(to: 0) }
             return file
@@ -118,67 +142,84 @@ public final class SimulatedDisk: Disk {
 
     public func makeDirectory(_ path: String, owner: DiskOwner) throws(DiskError) {
         var inode = root
-        for part in path.split(separator: "/") {
-            if let next = inode.entries[String(part)] {
+        for part in DiskPath.parts(of: path) {
+            if let next = inode.entries[part] {
                 guard next.isDirectory else { throw .notDirectory(path) }
                 inode = next
             } else {
                 let made = Inode(isDirectory: true)
-                setEntry(String(part), in: inode, to: made, owner: owner)
+                setEntry(part, in: inode, to: made, owner: owner)
                 inode = made
             }
         }
     }
 
     public func remove(_ path: String, owner: DiskOwner) throws(DiskError) {
+        if path == "/" { throw .notPermitted(path) }
         let parent = try directory(of: path)
         let name = DiskPath.name(of: path)
         guard let inode = parent.entries[name] else { throw .notFound(path) }
         guard inode.entries.isEmpty else { throw .notEmpty(path) }
         setEntry(name, in: parent, to: nil, owner: owner)
-        forgetIfUnreachable(inode, by: owner)
+        releaseSpace(of: [inode])
     }
 
     public func rename(_ source: String, to target: String, owner: DiskOwner) throws(DiskError) {
+        if source == "/" || target == "/" { throw .notPermitted(source == "/" ? source : target) }
         let sourceDirectory = try directory(of: source)
         let targetDirectory = try directory(of: target)
         guard let inode = sourceDirectory.entries[DiskPath.name(of: source)] else { throw .notFound(source) }
         if source == target { return }
-        if (target + "/").hasPrefix(source + "/") { throw .notPermitted(target) }
-        if let replaced = targetDirectory.entries[DiskPath.name(of: target)] {
-            if replaced.isDirectory, !replaced.entries.isEmpty { throw .notEmpty(target) }
+        if (target + "/").utf8.starts(with: (source + "/").utf8) { throw .notPermitted(target) }
+        if (source + "/").utf8.starts(with: (target + "/").utf8) { throw .notEmpty(target) }
+        let replaced = targetDirectory.entries[DiskPath.name(of: target)]
+        if let replaced {
             if replaced.isDirectory != inode.isDirectory {
                 throw replaced.isDirectory ? .isDirectory(target) : .notDirectory(target)
             }
-            setEntry(DiskPath.name(of: target), in: targetDirectory, to: inode, owner: owner)
-            forgetIfUnreachable(replaced, by: owner)
-        } else {
-            setEntry(DiskPath.name(of: target), in: targetDirectory, to: inode, owner: owner)
+            if !replaced.entries.isEmpty { throw .notEmpty(target) }
         }
+        setEntry(DiskPath.name(of: target), in: targetDirectory, to: inode, owner: owner)
         setEntry(DiskPath.name(of: source), in: sourceDirectory, to: nil, owner: owner)
-    }
-
-    /// A file the lab's terminals removed cannot come back, so its space is free at once. One that a node removed may
-    /// come back with a power failure, and is counted until the directory is synced.
-    private func forgetIfUnreachable(_ inode: Inode, by owner: DiskOwner) {
-        if owner == .lab { usedBytes -= inode.content.count }
+        if let replaced { releaseSpace(of: [replaced]) }
     }
 
     public func syncDirectory(_ path: String, owner: DiskOwner) throws(DiskError) {
         let inode = try lookUp(path)
         guard inode.isDirectory else { throw .notDirectory(path) }
-        for record in inode.entryUndo {
-            if let before = record.before, !before.isDirectory, record.after !== before,
-                inode.entries[record.name] !== before, !isLinked(before, from: root)
-            {
-                usedBytes -= before.content.count
-            }
-        }
+        let undone = inode.entryUndo.compactMap(\.before)
         inode.entryUndo.removeAll()
+        releaseSpace(of: undone)
     }
 
-    private func isLinked(_ inode: Inode, from directory: Inode) -> Bool {
-        directory.entries.values.contains { $0 === inode || ($0.isDirectory && isLinked(inode, from: $0)) }
+    // MARK: Space
+
+    /// Gives back the space of those files among `candidates` that no name leads to any more. What a node removed may
+    /// come back with a power failure, and is counted until its directory is synced.
+    func releaseSpace(of candidates: [Inode]) {
+        guard candidates.contains(where: { $0.isCounted }) else { return }
+        var reachable: Set<ObjectIdentifier> = []
+        collect(root, into: &reachable)
+        for inode in candidates { release(inode, unless: reachable) }
+    }
+
+    func collect(_ inode: Inode, into reachable: inout Set<ObjectIdentifier>) {
+        guard reachable.insert(ObjectIdentifier(inode)).inserted else { return }
+        for next in inode.entries.values { collect(next, into: &reachable) }
+        for record in inode.entryUndo { if let before = record.before { collect(before, into: &reachable) } }
+    }
+
+    func release(_ inode: Inode, unless reachable: Set<ObjectIdentifier>) {
+        guard inode.isCounted, !reachable.contains(ObjectIdentifier(inode)) else { return }
+        inode.isCounted = false
+        usedBytes -= inode.content.count
+        for next in inode.entries.values { release(next, unless: reachable) }
+        for record in inode.entryUndo { if let before = record.before { release(before, unless: reachable) } }
+    }
+
+    /// Counts a change of a file's size, unless its space was given back already.
+    func countGrowth(_ bytes: Int, of inode: Inode) {
+        if inode.isCounted { usedBytes += bytes }
     }
 
     // MARK: Bytes
@@ -186,9 +227,9 @@ public final class SimulatedDisk: Disk {
     func write(_ bytes: UnsafeRawBufferPointer, to inode: Inode, at offset: Int, path: String, owner: DiskOwner)
         throws(DiskError)
     {
+        if bytes.isEmpty { return }
         let end = offset + bytes.count
-        let growth = max(0, end - inode.content.count)
-        if usedBytes + growth > capacityBytes { throw .noSpace(path) }
+        try checkSpace(for: max(0, end - inode.content.count), path)
         if owner != .lab {
             let covered = Array(inode.content[min(offset, inode.content.count)..<min(end, inode.content.count)])
             inode.undo.append(
@@ -199,9 +240,9 @@ public final class SimulatedDisk: Disk {
         place(bytes, in: inode, at: offset)
     }
 
-    private func place(_ bytes: UnsafeRawBufferPointer, in inode: Inode, at offset: Int) {
+    func place(_ bytes: UnsafeRawBufferPointer, in inode: Inode, at offset: Int) {
         let end = offset + bytes.count
-        usedBytes += max(0, end - inode.content.count)
+        countGrowth(max(0, end - inode.content.count), of: inode)
         if offset > inode.content.count {
             inode.content.append(contentsOf: repeatElement(0, count: offset - inode.content.count))
         }
@@ -215,102 +256,64 @@ public final class SimulatedDisk: Disk {
         if overlap < bytes.count { inode.content.append(contentsOf: bytes[overlap...]) }
     }
 
-    func truncate(_ inode: Inode, to size: Int, owner: DiskOwner) {
-        if size == inode.content.count { return }
-        if size > inode.content.count {
-            let zeros = [UInt8](repeating: 0, count: size - inode.content.count)
-            zeros.withUnsafeBytes { place($0, in: inode, at: inode.content.count) }
-            return
-        }
-        if owner != .lab {
-            inode.undo.append(
-                Undo(
-                    owner: owner, offset: size, covered: Array(inode.content[size...]),
-                    sizeBefore: inode.content.count, newLength: 0))
-        }
-        usedBytes -= inode.content.count - size
-        inode.content.removeLast(inode.content.count - size)
+    func checkSpace(for growth: Int, _ path: String) throws(DiskError) {
+        if growth > 0, usedBytes + growth > capacityBytes { throw .noSpace(path) }
     }
 
-    func sync(_ inode: Inode) { inode.undo.removeAll { !$0.isAbandoned } }
+    func truncate(_ inode: Inode, to size: Int, path: String, owner: DiskOwner) throws(DiskError) {
+        let before = inode.content.count
+        if size == before { return }
+        try checkSpace(for: size - before, path)
+        if owner != .lab {
+            let covered = size < before ? Array(inode.content[size...]) : []
+            inode.undo.append(
+                Undo(
+                    owner: owner, offset: min(size, before), covered: covered, sizeBefore: before,
+                    newLength: max(0, size - before)))
+        }
+        resize(inode, to: size)
+    }
+
+    /// Cuts the content off, or fills it up with zeros.
+    func resize(_ inode: Inode, to size: Int) {
+        let before = inode.content.count
+        if size < before {
+            inode.content.removeLast(before - size)
+        } else {
+            inode.content.append(contentsOf: repeatElement(0, count: size - before))
+        }
+        countGrowth(size - before, of: inode)
+    }
+
+    /// Makes everything durable but the writes that a failed sync abandoned; what was written over those since is
+    /// durable like everything else, and so is the size.
+    func sync(_ inode: Inode) {
+        var lost: [Undo] = []
+        for record in inode.undo {
+            if record.isAbandoned {
+                lost.append(record)
+            } else {
+                let isCut = record.newLength == 0
+                let written = record.offset..<(isCut ? .max : record.offset + record.newLength)
+                lost = lost.flatMap { $0.pieces(outside: written, size: inode.content.count) }
+            }
+        }
+        inode.undo = lost
+    }
 
     /// What Linux does with pages whose write-back failed: they look clean, and are not on the device.
     func abandonUnsynced(_ inode: Inode) {
         for index in inode.undo.indices { inode.undo[index].isAbandoned = true }
     }
 
-    // MARK: Power failure
-
-    public func losePower(owner: DiskOwner, policy: PowerLossPolicy) -> PowerLoss? {
-        var loss = PowerLoss()
-        var random: SeededRandom?
-        if case .random(let seed) = policy { random = SeededRandom(seed: seed) }
-        var seen: Set<ObjectIdentifier> = []
-        revert(root, owner: owner, random: &random, loss: &loss, seen: &seen)
-        return loss
-    }
-
-    /// Files first, then names: a file that is about to become unreachable loses nothing that could be seen, and one
-    /// that comes back by an undone removal has been reverted as well, because the records hold it.
-    private func revert(
-        _ directory: Inode, owner: DiskOwner, random: inout SeededRandom?, loss: inout PowerLoss,
-        seen: inout Set<ObjectIdentifier>
-    ) {
-        guard seen.insert(ObjectIdentifier(directory)).inserted else { return }
-        var inodes = directory.entries.sorted { $0.key < $1.key }.map(\.value)
-        for record in directory.entryUndo { inodes += [record.before, record.after].compactMap { $0 } }
-        for inode in inodes {
-            if inode.isDirectory {
-                revert(inode, owner: owner, random: &random, loss: &loss, seen: &seen)
-            } else if seen.insert(ObjectIdentifier(inode)).inserted, inode.undo.contains(where: { $0.owner == owner }) {
-                revertFile(inode, random: &random, loss: &loss)
-            }
-        }
-        for record in directory.entryUndo.reversed() where record.owner == owner {
-            if directory.entries[record.name] !== record.after { continue }
-            directory.entries[record.name] = record.before
-            loss.directoryEntries += 1
-        }
-        directory.entryUndo.removeAll { $0.owner == owner }
-    }
-
-    private func revertFile(_ inode: Inode, random: inout SeededRandom?, loss: inout PowerLoss) {
-        loss.files += 1
-        var survivors: [(offset: Int, bytes: [UInt8])] = []
-        for record in inode.undo.reversed() {
-            let end = min(record.offset + record.newLength, inode.content.count)
-            let written = record.offset < end ? Array(inode.content[record.offset..<end]) : []
-            loss.bytes += record.newLength
-            if let kept = random?.survivingPrefix(of: written) { survivors.append((record.offset, kept)) }
-            undo(record, in: inode)
-        }
-        inode.undo.removeAll()
-        for (offset, bytes) in survivors.reversed() {
-            loss.bytes -= bytes.count
-            bytes.withUnsafeBytes { place($0, in: inode, at: offset) }
-        }
-    }
-
-    private func undo(_ record: Undo, in inode: Inode) {
-        let before = inode.content.count
-        if record.sizeBefore < inode.content.count {
-            inode.content.removeLast(inode.content.count - record.sizeBefore)
-        } else if record.sizeBefore > inode.content.count {
-            inode.content.append(contentsOf: repeatElement(0, count: record.sizeBefore - inode.content.count))
-        }
-        inode.content.replaceSubrange(
-            record.offset..<record.offset + record.covered.count, with: record.covered)
-        usedBytes += inode.content.count - before
-    }
-
     // MARK: Open files
 
     final class OpenFile: DiskFile {
-        private let disk: SimulatedDisk
-        private let path: String
-        private let options: OpenOptions
-        private let owner: DiskOwner
-        private var inode: Inode?
+        let disk: SimulatedDisk
+        let path: String
+        let options: OpenOptions
+        let owner: DiskOwner
+        var inode: Inode?
 
         init(disk: SimulatedDisk, inode: Inode, path: String, options: OpenOptions, owner: DiskOwner) {
             self.disk = disk
@@ -320,7 +323,7 @@ public final class SimulatedDisk: Disk {
             self.owner = owner
         }
 
-        private func openInode(toWrite: Bool = false) throws(DiskError) -> Inode {
+        func openInode(toWrite: Bool = false) throws(DiskError) -> Inode {
             guard let inode else { throw .closed(path) }
             if toWrite, !options.contains(.write) { throw .notPermitted(path) }
             return inode
@@ -343,7 +346,7 @@ public final class SimulatedDisk: Disk {
         }
 
         func truncate(to size: Int) throws(DiskError) {
-            disk.truncate(try openInode(toWrite: true), to: size, owner: owner)
+            try disk.truncate(openInode(toWrite: true), to: size, path: path, owner: owner)
         }
 
         func sync() throws(DiskError) { disk.sync(try openInode()) }
@@ -357,7 +360,7 @@ public final class SimulatedDisk: Disk {
 
 extension SeededRandom {
     /// All, a sector-aligned prefix, or nothing of one unsynced write.
-    fileprivate mutating func survivingPrefix(of bytes: [UInt8]) -> [UInt8]? {
+    mutating func survivingPrefix(of bytes: [UInt8]) -> [UInt8]? {
         switch below(3) {
         case 0: return nil
         case 1: return bytes

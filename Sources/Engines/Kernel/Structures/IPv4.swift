@@ -50,11 +50,14 @@ public struct HostPort: Hashable, Sendable, CustomStringConvertible {
         self.port = port
     }
 
-    /// Reads `host:port`, or a bare port, which means `localhost`. Nil when the port is missing or not in 1–65535.
+    /// Reads `host:port`, or a bare port, which means `localhost`. Nil when the port is missing or not in 1–65535, and
+    /// for hosts that can be none: a URL, blanks, a user name, IPv6.
     public init?(parsing text: some StringProtocol) {
         let colon = text.lastIndex(of: ":")
         let host = colon.map { String(text[..<$0]) } ?? "localhost"
-        guard let port = UInt16(colon.map { text[text.index(after: $0)...] } ?? text[...]), port > 0, !host.isEmpty
+        let digits = colon.map { text[text.index(after: $0)...] } ?? text[...]
+        guard digits.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }), let port = UInt16(digits), port > 0, !host.isEmpty,
+            host.utf8.allSatisfy({ $0 > 32 && $0 != 127 && !"/:@?#[]".utf8.contains($0) })
         else { return nil }
         self.init(host: host, port: port)
     }

@@ -66,26 +66,29 @@ extension LabDuration {
     public init?(parsing text: some StringProtocol, bareUnit: LabDuration? = nil) {
         var rest = Substring(text)
         guard !rest.isEmpty else { return nil }
-        var total: Double = 0
+        var total: Int64 = 0
+        var isFirst = true
         while !rest.isEmpty {
             let digits = rest.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-            guard let number = Double(digits), number.isFinite else { return nil }
             rest = rest.dropFirst(digits.count).drop { $0 == " " }
             let word = String(rest.prefix { $0.isLetter })
             rest = rest.dropFirst(word.count).drop { $0 == " " }
-            let unit: Double
+            let unit: Int64
             if word.isEmpty {
-                guard let bareUnit, rest.isEmpty, total == 0 else { return nil }
-                unit = Double(bareUnit.nanoseconds)
+                guard let bareUnit, rest.isEmpty, isFirst else { return nil }
+                unit = bareUnit.nanoseconds
             } else {
                 let name = Self.aliases[word] ?? word
                 guard let found = Self.units.first(where: { $0.name == name }) else { return nil }
-                unit = Double(found.nanoseconds)
+                unit = found.nanoseconds
             }
-            total += number * unit
+            guard let part = exactProduct(ofDecimal: digits, unit) else { return nil }
+            let (sum, overflow) = total.addingReportingOverflow(part)
+            if overflow { return nil }
+            total = sum
+            isFirst = false
         }
-        guard let nanoseconds = Int64(exactly: total.rounded()) else { return nil }
-        self.init(nanoseconds: nanoseconds)
+        self.init(nanoseconds: total)
     }
 }
 
@@ -129,15 +132,27 @@ extension LabDuration: CustomStringConvertible {
         return "\(whole).\(digits)"
     }
 
-    /// At most three significant digits, for tables: `1.2ms`, `46ms`, `2.34s`.
+    /// For tables: at most three significant digits below a minute (`1.2ms`, `46ms`, `2.34s`), then two units
+    /// (`1m30s`, `2h3m`, `2d7h`).
     public var rounded: String {
+        if self == .infinite { return description }
         let magnitude = abs(Double(nanoseconds))
-        for unit in Self.units.dropFirst(3) where magnitude >= Double(unit.nanoseconds) {
-            if unit.name == "s" && magnitude >= 60e9 { return description }
-            let value = Double(nanoseconds) / Double(unit.nanoseconds)
-            let places = abs(value) >= 100 ? 0 : abs(value) >= 10 ? 1 : 2
-            return trimmedDecimal(value, places: places) + unit.name
+        if magnitude >= 59.95e9 { return inTwoUnits }
+        // What three digits would round up to 1000 is written in the next unit.
+        guard let unit = Self.units.dropFirst(3).first(where: { magnitude >= 0.9995 * Double($0.nanoseconds) }) else {
+            return "0s"
         }
-        return "0s"
+        let value = Double(nanoseconds) / Double(unit.nanoseconds)
+        let places = abs(value) >= 99.95 ? 0 : abs(value) >= 9.995 ? 1 : 2
+        return trimmedDecimal(value, places: places) + unit.name
+    }
+
+    /// Rounded to the second below an hour, to the minute below a day, to the hour beyond.
+    private var inTwoUnits: String {
+        let magnitude = Int64(clamping: nanoseconds.magnitude)
+        let unit = magnitude < Self.units[1].nanoseconds ? 3 : magnitude < Self.units[0].nanoseconds ? 2 : 1
+        let step = Self.units[unit].nanoseconds
+        let whole = (magnitude / step + (magnitude % step >= step / 2 ? 1 : 0)) * step
+        return LabDuration(nanoseconds: nanoseconds < 0 ? -whole : whole).description
     }
 }

@@ -54,7 +54,9 @@ public struct CivilTime: Hashable, Sendable {
 
     public init(_ time: LabTime) {
         let seconds = Int(time.unixSeconds)
-        nanosecond = Int(time.nanoseconds - Int64(seconds) * 1_000_000_000)
+        // Not a difference of products: the first second there is begins before the first nanosecond.
+        let remainder = Int(time.nanoseconds % 1_000_000_000)
+        nanosecond = remainder < 0 ? remainder + 1_000_000_000 : remainder
         let dayNumber = seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400
         let secondOfDay = seconds - dayNumber * 86_400
         hour = secondOfDay / 3600
@@ -72,9 +74,17 @@ public struct CivilTime: Hashable, Sendable {
         year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
     }
 
-    public var labTime: LabTime {
+    /// The moment; the nearest end of the range for years that it does not reach (1677 to 2262).
+    public var labTime: LabTime { exactLabTime ?? LabTime(nanoseconds: year < 1970 ? .min : .max) }
+
+    /// Nil beyond the years that 64 bits of nanoseconds reach.
+    var exactLabTime: LabTime? {
         let seconds = Self.days(year: year, month: month, day: day) * 86_400 + hour * 3600 + minute * 60 + second
-        return LabTime(nanoseconds: Int64(seconds) * 1_000_000_000 + Int64(nanosecond))
+        // Counted from the second's end before 1970, because the range's first second is not whole.
+        let isBefore = seconds < 0
+        let (whole, overflow) = Int64(isBefore ? seconds + 1 : seconds).multipliedReportingOverflow(by: 1_000_000_000)
+        let (sum, carry) = whole.addingReportingOverflow(Int64(isBefore ? nanosecond - 1_000_000_000 : nanosecond))
+        return overflow || carry ? nil : LabTime(nanoseconds: sum)
     }
 
     /// 0 is Sunday.
@@ -138,6 +148,7 @@ extension LabTime: CustomStringConvertible {
         var nanosecond = 0
         if literal(".") {
             var place = 100_000_000
+            guard position < bytes.count, bytes[position] >= 48, bytes[position] <= 57 else { return nil }
             while let digit = number(1) {
                 nanosecond += digit * place
                 place /= 10
@@ -146,14 +157,15 @@ extension LabTime: CustomStringConvertible {
         var offsetSeconds = 0
         if !literal("Zz") {
             let negative = position < bytes.count && bytes[position] == UInt8(ascii: "-")
-            guard literal("+-"), let hours = number(2), literal(":"), let minutes = number(2) else { return nil }
+            guard literal("+-"), let hours = number(2), literal(":"), let minutes = number(2), hours < 24, minutes < 60
+            else { return nil }
             offsetSeconds = (hours * 3600 + minutes * 60) * (negative ? -1 : 1)
         }
         guard position == bytes.count else { return nil }
         let civil = CivilTime(
             year: year, month: month, day: day, hour: hour, minute: minute, second: second, nanosecond: nanosecond)
-        guard CivilTime(civil.labTime).day == day || second == 60 else { return nil }
-        self = civil.labTime - .seconds(offsetSeconds)
+        guard let time = civil.exactLabTime, CivilTime(time).day == day || second == 60 else { return nil }
+        self = time - .seconds(offsetSeconds)
     }
 }
 

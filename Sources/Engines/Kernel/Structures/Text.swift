@@ -1,9 +1,11 @@
 // Small pieces of text work that every room needs, without Foundation.
 
-/// `number` in decimal, filled with zeros on the left up to `width` characters.
+/// `number` in decimal, filled with zeros on the left up to `width` characters, the sign included.
 public func padded(_ number: Int, _ width: Int) -> String {
-    let digits = String(number)
-    return digits.count >= width ? digits : String(repeating: "0", count: width - digits.count) + digits
+    let sign = number < 0 ? "-" : ""
+    let digits = String(number.magnitude)
+    let length = sign.count + digits.count
+    return sign + (length >= width ? digits : String(repeating: "0", count: width - length) + digits)
 }
 
 /// `number` in lower-case hexadecimal, filled with zeros on the left up to `width` characters.
@@ -53,7 +55,8 @@ public func byteCountText(_ count: Int) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
     var value = Double(count)
     var unit = 0
-    while abs(value) >= 1024, unit < units.count - 1 {
+    // 1023.95 would be rounded to 1024.0, which the next unit says better.
+    while abs(value) >= (unit == 0 ? 1024 : 1023.95), unit < units.count - 1 {
         value /= 1024
         unit += 1
     }
@@ -65,13 +68,47 @@ public func byteCountText(_ count: Int) -> String {
 /// Returns nil for anything else, for negative numbers, and beyond `Int.max`.
 public func parseByteCount(_ text: some StringProtocol) -> Int? {
     let digits = text.prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-    guard let number = Double(digits) else { return nil }
     var suffix = text.dropFirst(digits.count).lowercased()
     if suffix.hasSuffix("ib") { suffix.removeLast(2) } else if suffix.hasSuffix("b") { suffix.removeLast() }
     guard let power = ["", "k", "m", "g", "t"].firstIndex(of: suffix) else { return nil }
-    var factor: Double = 1
-    for _ in 0..<power { factor *= 1024 }
-    return Int(exactly: (number * factor).rounded())
+    return exactProduct(ofDecimal: digits, 1 << Int64(10 * power)).map { Int($0) }
+}
+
+/// A decimal number such as `1.5` times a positive `unit`, rounded to the nearest whole, halves up. Nil where the text
+/// is no such number or the product exceeds 64 bits. A `Double` would lose digits from 2^53 on.
+func exactProduct(ofDecimal text: some StringProtocol, _ unit: Int64) -> Int64? {
+    var whole: Int64 = 0
+    /// The fraction's digits as they stand, and ten to the power of their number.
+    var fraction: Int64 = 0
+    var scale: Int64 = 1
+    var hasPoint = false
+    var digitCount = 0
+    for byte in text.utf8 {
+        if byte == UInt8(ascii: "."), !hasPoint {
+            hasPoint = true
+            continue
+        }
+        guard byte >= 48, byte <= 57 else { return nil }
+        digitCount += 1
+        let digit = Int64(byte - 48)
+        if hasPoint {
+            // Eighteen places are more than any unit can tell apart.
+            if scale >= 1_000_000_000_000_000_000 { continue }
+            fraction = fraction * 10 + digit
+            scale *= 10
+        } else {
+            let (product, overflow) = whole.multipliedReportingOverflow(by: 10)
+            let (sum, carry) = product.addingReportingOverflow(digit)
+            if overflow || carry { return nil }
+            whole = sum
+        }
+    }
+    guard digitCount > 0 else { return nil }
+    let (product, overflow) = whole.multipliedReportingOverflow(by: unit)
+    let wide = fraction.multipliedFullWidth(by: unit)
+    let (part, remainder) = scale.dividingFullWidth(wide)
+    let (sum, carry) = product.addingReportingOverflow(part + (remainder >= scale - remainder ? 1 : 0))
+    return overflow || carry ? nil : sum
 }
 
 /// `1 backend`, `3 backends`.

@@ -70,6 +70,11 @@ public final class Journal {
     }
 }
 
+extension Journal {
+    /// All events that are kept, one a line.
+    public var text: String { (0..<events.count).map { "\(events[$0])\n" }.joined() }
+}
+
 extension JournalEvent: CustomStringConvertible {
     /// One line: number, lab time, node, what happened, and the event that caused it. Equal runs print equal lines.
     public var description: String {

@@ -49,6 +49,8 @@ final class Link {
     private enum Content {
         case bytes([UInt8])
         case end
+        /// The owner is gone: the connection ends when this has arrived.
+        case close(CloseManner)
     }
 
     private struct Item {
@@ -88,6 +90,20 @@ final class Link {
             stream.node.enqueue { stream.resetByFault() }
             return
         }
+        if let bytesPerSecond = conditions.bytesPerSecond {
+            // A slow line delivers steadily, not everything at the end.
+            let piece = max(1024, min(64 * 1024, bytesPerSecond / 20))
+            if bytes.count > piece {
+                for start in stride(from: 0, to: bytes.count, by: piece) {
+                    append(UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + piece, bytes.count)]))
+                }
+                return
+            }
+        }
+        append(bytes)
+    }
+
+    private func append(_ bytes: UnsafeRawBufferPointer) {
         var copy = Array(bytes)
         if conditions.corruptionProbability > 0 {
             stream.node.draw { random in
@@ -101,6 +117,7 @@ final class Link {
     }
 
     func pushEnd() { append(.end) }
+    func pushClose(_ manner: CloseManner) { append(.close(manner)) }
 
     private func append(_ content: Content) {
         queue.append(Item(content: content, arrival: arrival(of: content), cause: world.journal.currentCause))
@@ -155,6 +172,11 @@ final class Link {
     private func deliver() {
         timer = nil
         let stream = stream
+        if direction == .ingress, stream.node.isFrozen {
+            // Whoever would take it in stands still, and gets it when it moves again.
+            world.perform(life: stream.node.life, cause: world.journal.currentCause) { [weak self] in self?.deliver() }
+            return
+        }
         while let first = queue.first, first.arrival <= world.now, !conditions.isBlocked {
             _ = queue.popFirst()
             world.journal.currentCause = first.cause
@@ -164,8 +186,10 @@ final class Link {
                 bytes.withUnsafeBytes { direction == .egress ? stream.sendNow($0) : stream.receive($0) }
             case .end:
                 if direction == .egress { stream.sendEndIfFlushed() } else { stream.receiveEnd() }
+            case .close(let manner):
+                stream.lineEnded(manner)
             }
-            if stream.isClosed { return }
+            if stream.isClosed, !stream.isOrphan { return }
         }
         if direction == .egress { stream.notifyIfDrained() } else { stream.updateReading() }
         if queue.isEmpty, conditions.isClear { stream.drop(self) } else { waitForFirst() }

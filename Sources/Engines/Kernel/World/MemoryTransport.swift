@@ -88,6 +88,7 @@ public final class MemoryTransport: Transport {
         if let stream = network.accepted(by: listener, from: remote, peer: peer, over: end) {
             end.stream = stream
             stream.updateReading()
+            end.reportIfReset()
         } else {
             end.close(.reset)
         }
@@ -221,6 +222,13 @@ private final class MemoryEnd: StreamTransport {
     private func receiveEnd() {
         endArrived = true
         pump()
+    }
+
+    /// The peer took the connection back while it waited in the backlog: whoever accepts it hears of that.
+    func reportIfReset() {
+        guard state == .closed, let stream else { return }
+        self.stream = nil
+        stream.transportFailed(.reset)
     }
 
     func receiveReset() {

@@ -6,6 +6,8 @@ public final class Network {
     public let transport: any Transport
     let journal: Journal
     private var streams: [UInt64: Stream] = [:]
+    /// Connections whose owners are gone and whose last bytes or goodbyes faults still hold up.
+    private var orphans: [UInt64: Stream] = [:]
     private var lastNumber: UInt64 = 0
     /// Which node's listener `localhost:port` leads to: the first that took the port, until it gives it up.
     private var localhostOwners: [UInt16: Listener] = [:]
@@ -30,6 +32,8 @@ public final class Network {
     func shutDown() {
         for stream in streams.values { stream.die(silently: false) }
         streams = [:]
+        for stream in orphans.values { stream.die(silently: true) }
+        orphans = [:]
         localhostOwners = [:]
         transport.shutDown()
     }
@@ -212,7 +216,13 @@ public final class Network {
     /// Applies the rules to every open connection, after one came or went.
     func applyFaults() {
         for stream in openStreams { stream.applyFaults() }
+        for stream in orphans.values.sorted(by: { $0.number < $1.number }) { stream.applyFaults() }
     }
+
+    func orphaned(_ stream: Stream) { orphans[stream.number] = stream }
+    func orphanEnded(_ stream: Stream) { orphans[stream.number] = nil }
+    /// Connections that their owners have let go of and that still have something under way.
+    public var orphanCount: Int { orphans.count }
 
     // MARK: Journal
 

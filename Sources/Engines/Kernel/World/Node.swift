@@ -48,6 +48,7 @@ public final class Node {
     }
 
     public var isAlive: Bool { state.isAlive }
+    public var openConnections: Int { streams.count }
     public var isFrozen: Bool { state == .frozen }
     /// A machine without power: packets to it vanish.
     public var isDark: Bool { state == .poweredOff }
@@ -131,6 +132,11 @@ public final class Node {
 
     func hold(_ work: Scheduler.Work) { held.append(work) }
 
+    /// Runs `action` now, or when the node is thawed.
+    public func whenRunning(_ action: @escaping () -> Void) {
+        world.perform(life: life, cause: world.journal.currentCause, action)
+    }
+
     // MARK: What a host does
 
     /// Runs `action` after `delay` of lab time, unless this life is over by then.
@@ -141,6 +147,17 @@ public final class Node {
 
     /// Runs `action` after the work that is already waiting, unless this life is over by then.
     public func enqueue(_ action: @escaping () -> Void) { world.enqueue(life: life, action) }
+
+    /// Runs `action` once everything that was written to this node's connections has left it, and not before this call
+    /// returns. For those who stop in order: the end of a node takes with it what is still unsent.
+    public func whenFlushed(_ action: @escaping () -> Void) {
+        enqueue { [self] in
+            guard streams.values.contains(where: { $0.unsentByteCount > 0 }) else { return action() }
+            after(Self.flushCheckInterval) { [self] in whenFlushed(action) }
+        }
+    }
+
+    private static let flushCheckInterval = LabDuration.milliseconds(10)
 
     public func cancel(_ timer: TimerID?) { world.cancel(timer) }
 

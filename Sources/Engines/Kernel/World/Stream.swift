@@ -1,24 +1,5 @@
 import KernelStructures
 
-/// What a connection tells its owner. Bytes are only valid during the call.
-public protocol StreamHandler: AnyObject {
-    func streamOpened(_ stream: Stream)
-    func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer)
-    /// The peer will send no more; this side may go on.
-    func streamEnded(_ stream: Stream)
-    /// A stream that was congested has room again.
-    func streamDrained(_ stream: Stream)
-    /// The connection is over, or never came to be. The last call.
-    func stream(_ stream: Stream, closed reason: CloseReason)
-}
-
-extension StreamHandler {
-    public func streamOpened(_ stream: Stream) {}
-    public func streamEnded(_ stream: Stream) { stream.close() }
-    public func streamDrained(_ stream: Stream) {}
-    public func stream(_ stream: Stream, closed reason: CloseReason) {}
-}
-
 /// One end of a connection, on either transport.
 ///
 /// ```
@@ -42,30 +23,38 @@ public final class Stream {
     public let remote: Endpoint
     /// Whether this end made the connection.
     public let isInitiator: Bool
-    public private(set) var handler: (any StreamHandler)?
+    public internal(set) var handler: (any StreamHandler)?
+    /// Called once when the connection is over and everything written has left, or is lost. Not called when its node's
+    /// life ends first.
+    public var onEnd: (() -> Void)?
 
     /// Set by the transport that carries this stream.
     public var transport: (any StreamTransport)?
     var egress: Link?
     var ingress: Link?
-    private var interceptors: [any StreamInterceptor] = []
-    private var unsent = ByteQueue()
-    private var corkDepth = 0
-    private var corked: [UInt8] = []
-    private var phase = Phase.connecting
-    private var isReadingPaused = false
-    private var peerEnded = false
-    private var endState = EndState.open
-    public private(set) var isCongested = false
-    private var lingerTimer: TimerID?
-    public private(set) var bytesSent = 0
-    public private(set) var bytesReceived = 0
+    var interceptors: [any StreamInterceptor] = []
+    var unsent = ByteQueue()
+    var corkDepth = 0
+    var corked: [UInt8] = []
+    var phase = Phase.connecting
+    var isReadingPaused = false
+    var peerEnded = false
+    var endState = EndState.open
+    public internal(set) var isCongested = false
+    var lingerTimer: TimerID?
+    public internal(set) var bytesSent = 0
+    public internal(set) var bytesReceived = 0
     /// True while the last bytes went from the accepting to the connecting side, and at first: the next bytes the
     /// other way begin a new request, in protocols that take turns.
-    public private(set) var isAtTurn = true
+    public internal(set) var isAtTurn = true
 
-    private enum Phase { case connecting, open, lingering, closed }
-    private enum EndState { case open, requested, sent }
+    /// How the connection is to end once what faults hold up has left: its owner has let go of it already.
+    var orphanEnd: CloseManner?
+    /// Let go of by its owner, with bytes or an end still on their way to the peer.
+    var isOrphan = false
+
+    enum Phase { case connecting, open, lingering, closed }
+    enum EndState { case open, requested, sent }
 
     /// Unsent bytes from which a stream counts as congested.
     public static let highWaterBytes = 256 * 1024
@@ -73,6 +62,8 @@ public final class Stream {
     public static let lowWaterBytes = 64 * 1024
     /// How long a closed connection waits for the peer's end before it lets go (lab time).
     public static let lingerTime = LabDuration.seconds(2)
+    /// How long a closed connection with unsent bytes waits for a peer that takes none of them (lab time).
+    public static let flushTime = LabDuration.seconds(60)
     /// Writes of at least this many bytes are not gathered with others.
     static let corkLimitBytes = 16 * 1024
 
@@ -128,7 +119,20 @@ public final class Stream {
         if phase == .closed { return }
         phase = .lingering
         updateReading()
-        lingerTimer = node.after(Self.lingerTime) { [weak self] in self?.letGo(.orderly, .closed) }
+        waitForPeer(lastProgress: node.world.now)
+    }
+
+    func waitForPeer(lastProgress: LabTime) {
+        let waiting = unsentByteCount
+        lingerTimer = node.after(Self.lingerTime) { [weak self] in
+            guard let self else { return }
+            if endState == .sent { return letGo(.orderly, .closed) }
+            // What faults hold up is still under way; a peer that takes nothing is waited for, but not for ever.
+            let hasMoved = egress?.isEmpty == false || unsentByteCount < waiting
+            let progress = hasMoved ? node.world.now : lastProgress
+            if node.world.now - progress >= Self.flushTime { return letGo(.orderly, .closed) }
+            waitForPeer(lastProgress: progress)
+        }
     }
 
     /// Ends the connection at once with a reset; the handler hears no more.
@@ -153,7 +157,9 @@ public final class Stream {
 
     /// Tells the transport whether bytes are wanted now.
     public func updateReading() {
-        let wanted = !node.isFrozen && !(ingress?.isFull ?? false) && (phase == .lingering || !isReadingPaused)
+        // Before the owner knows that the connection is open, nothing can be handed to it.
+        let isWilling = phase == .lingering || (phase == .open && !isReadingPaused)
+        let wanted = isWilling && !node.isFrozen && !(ingress?.isFull ?? false)
         transport?.setReading(wanted)
     }
 
@@ -179,6 +185,21 @@ public final class Stream {
         if sent < bytes.count { unsent.append(UnsafeRawBufferPointer(rebasing: bytes[sent...])) }
     }
 
+    /// The line has delivered all that was sent before the end.
+    func lineEnded(_ manner: CloseManner) {
+        orphanEnd = manner
+        if manner == .reset || unsent.isEmpty { endOrphan(manner) }
+    }
+
+    func endOrphan(_ manner: CloseManner) {
+        isOrphan = false
+        transport?.close(manner)
+        transport = nil
+        egress = nil
+        unsent.removeAll()
+        network.orphanEnded(self)
+    }
+
     /// From here to the matching `uncork`, small writes are gathered and leave as one.
     public func cork() { corkDepth += 1 }
 
@@ -189,7 +210,7 @@ public final class Stream {
         sendEndIfFlushed()
     }
 
-    private func flushCorked() {
+    func flushCorked() {
         if corked.isEmpty { return }
         var buffer = corked
         corked = []
@@ -201,10 +222,14 @@ public final class Stream {
         network.giveBuffer(buffer)
     }
 
-    private func sendUnsent() {
+    func sendUnsent() {
         if let transport, !unsent.isEmpty {
             let sent = unsent.withUnsafeBytes { transport.send($0) }
             unsent.consume(sent)
+        }
+        if phase == .closed {
+            if unsent.isEmpty, let orphanEnd { endOrphan(orphanEnd) }
+            return
         }
         sendEndIfFlushed()
         notifyIfDrained()
@@ -224,201 +249,54 @@ public final class Stream {
         handler?.streamDrained(self)
     }
 
-    // MARK: Calls from the transport
-
-    /// The connection is made.
-    public func transportOpened(local: Endpoint) {
-        guard phase == .connecting else { return }
-        deferIfFrozen { stream in
-            stream.local = local
-            stream.phase = .open
-            stream.network.recordConnection(stream, .opened)
-            stream.updateReading()
-            stream.handler?.streamOpened(stream)
-            if stream.phase != .closed { stream.sendUnsent() }
-        }
-    }
-
-    /// Bytes have arrived. They are only valid during the call.
-    public func transportReceived(_ bytes: UnsafeRawBufferPointer) {
-        guard phase == .open else { return }
-        if let ingress { return ingress.push(bytes) }
-        receive(bytes)
-    }
-
-    /// The peer's end has arrived.
-    public func transportEnded() {
-        if let ingress, phase == .open { return ingress.pushEnd() }
-        receiveEnd()
-    }
-
-    /// There is room again for unsent bytes.
-    public func transportWritable() { deferIfFrozen { $0.sendUnsent() } }
-
-    /// The connection is gone.
-    public func transportFailed(_ reason: CloseReason) {
-        guard phase != .closed else { return }
-        deferIfFrozen { $0.fail(reason) }
-    }
-
-    func receive(_ bytes: UnsafeRawBufferPointer) {
-        guard phase == .open else { return }
-        isAtTurn = isInitiator
-        bytesReceived += bytes.count
-        cork()
-        if interceptors.isEmpty { handler?.stream(self, received: bytes) } else { intercept(inbound: bytes, from: 0) }
-        uncork()
-    }
-
-    func receiveEnd() {
-        guard phase == .open || phase == .lingering, !peerEnded else { return }
-        deferIfFrozen { stream in
-            guard stream.phase != .closed else { return }
-            stream.peerEnded = true
-            stream.cork()
-            stream.handler?.streamEnded(stream)
-            stream.uncork()
-            stream.finishIfBothEnded()
-        }
-    }
-
-    private func finishIfBothEnded() {
-        guard peerEnded, endState == .sent, phase != .closed else { return }
-        let last = handler
-        letGo(.orderly, .finished)
-        last?.stream(self, closed: .finished)
-    }
-
-    func fail(_ reason: CloseReason) {
-        guard phase != .closed else { return }
-        let last = handler
-        let change: JournalEvent.ConnectionChange =
-            switch reason {
-            case .refused: .refused
-            case .timedOut, .unreachable: .timedOut
-            case .finished: .finished
-            case .reset: .reset
-            }
-        letGo(.reset, change)
-        last?.stream(self, closed: reason)
-    }
-
     // MARK: The end
 
     /// The owner's life is over: what the kernel does with its sockets.
     func die(silently: Bool) {
-        guard phase != .closed else { return }
+        if phase == .closed {
+            if silently, isOrphan { endOrphan(.silently) }
+            return
+        }
         handler = nil
+        onEnd = nil
         letGo(silently ? .silently : .orderly, .closed)
     }
 
-    private func letGo(_ manner: CloseManner, _ change: JournalEvent.ConnectionChange) {
+    func letGo(_ manner: CloseManner, _ change: JournalEvent.ConnectionChange, throughLine: Bool = true) {
         guard phase != .closed else { return }
+        let wasConnecting = phase == .connecting
         phase = .closed
         node.cancel(lingerTimer)
-        transport?.close(manner)
-        transport = nil
         handler = nil
-        egress = nil
         ingress = nil
         interceptors = []
-        unsent.removeAll()
-        corked = []
         network.closed(self, change)
+        if throughLine, !wasConnecting, manner != .silently, endState != .sent || manner == .reset, let egress,
+            !(egress.isEmpty && egress.conditions.isClear)
+        {
+            // The goodbye travels as everything else does: behind what is under way, and not across a partition.
+            flushCorked()
+            transport?.setReading(false)
+            isOrphan = true
+            network.orphaned(self)
+            egress.pushClose(manner)
+        } else {
+            egress = nil
+            unsent.removeAll()
+            corked = []
+            transport?.close(manner)
+            transport = nil
+        }
+        let callback = onEnd
+        onEnd = nil
+        callback?()
     }
 
-    private func deferIfFrozen(_ action: @escaping (Stream) -> Void) {
+    func deferIfFrozen(_ action: @escaping (Stream) -> Void) {
         if node.isFrozen {
             node.world.perform(life: node.life, cause: network.journal.currentCause) { [self] in action(self) }
         } else {
             action(self)
         }
     }
-
-    // MARK: Faults
-
-    /// Applies the rules as they are now. Called when the connection is made and whenever a rule comes or goes.
-    func applyFaults() {
-        guard phase != .closed else { return }
-        egress = adjusted(egress, .egress, network.conditions(from: node, to: peer))
-        // Bytes between two lab nodes pass the sender's link; those from outside have no other place to be held up.
-        if peer == nil { ingress = adjusted(ingress, .ingress, network.conditions(from: nil, to: node)) }
-        if !isInitiator {
-            let faults = network.world.faults.protocolFaults(for: self)
-            interceptors = faults.map { fault in
-                interceptors.first { $0.fault === fault } ?? fault.makeInterceptor(for: self)
-            }
-        }
-        updateReading()
-    }
-
-    private func adjusted(_ link: Link?, _ direction: Link.Direction, _ conditions: LinkConditions) -> Link? {
-        if let link {
-            link.change(to: conditions)
-            return link.isEmpty && conditions.isClear ? nil : link
-        }
-        return conditions.isClear ? nil : Link(stream: self, direction: direction, conditions: conditions)
-    }
-
-    /// A link that has nothing left to do makes way for the direct path.
-    func drop(_ link: Link) {
-        if egress === link { egress = nil }
-        if ingress === link { ingress = nil }
-    }
-
-    /// A fault resets the connection: both ends hear it.
-    func resetByFault() {
-        guard phase != .closed else { return }
-        fail(.reset)
-    }
-
-    func intercept(inbound bytes: UnsafeRawBufferPointer, from index: Int) {
-        if index >= interceptors.count {
-            handler?.stream(self, received: bytes)
-        } else {
-            interceptors[index].inbound(bytes, InterceptedStream(stream: self, index: index))
-        }
-    }
-
-    func intercept(outbound bytes: UnsafeRawBufferPointer, from index: Int) {
-        // What a handler writes passes the interceptors from the inside out: the last one first.
-        let position = interceptors.count - 1 - index
-        if position < 0 {
-            transmit(bytes)
-        } else {
-            interceptors[position].outbound(bytes, InterceptedStream(stream: self, index: position))
-        }
-    }
-
-    var interceptorCount: Int { interceptors.count }
-}
-
-/// A fault that understands a protocol, on the accepting side of a connection.
-public protocol StreamInterceptor: AnyObject {
-    /// The fault this interceptor works for.
-    var fault: any ProtocolFault { get }
-    /// Bytes from the connecting side. Nothing reaches the handler but what is passed on.
-    func inbound(_ bytes: UnsafeRawBufferPointer, _ stream: InterceptedStream)
-    /// Bytes from the handler. Nothing reaches the connecting side but what is passed on.
-    func outbound(_ bytes: UnsafeRawBufferPointer, _ stream: InterceptedStream)
-}
-
-/// What an interceptor can do with its connection.
-public struct InterceptedStream {
-    let stream: Stream
-    let index: Int
-
-    /// On towards the handler.
-    public func passInbound(_ bytes: UnsafeRawBufferPointer) {
-        guard !stream.isClosed else { return }
-        stream.intercept(inbound: bytes, from: index + 1)
-    }
-
-    /// On towards the connecting side.
-    public func passOutbound(_ bytes: UnsafeRawBufferPointer) {
-        guard !stream.isClosed else { return }
-        stream.intercept(outbound: bytes, from: stream.interceptorCount - index)
-    }
-
-    public func reset() { stream.resetByFault() }
 }

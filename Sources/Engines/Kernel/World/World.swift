@@ -155,7 +155,7 @@ public final class World {
                 }
             }
             guard let eventSource else { return }
-            let handled = eventSource.poll(timeoutNanoseconds: 0)
+            let handled = poll(eventSource, 0)
             if handled == 0, scheduler.ready.isEmpty {
                 if !network.transport.isBusy { return }
                 if !waitForFlight(eventSource) { return }
@@ -166,7 +166,7 @@ public final class World {
     /// Waits for bytes that are under way inside the kernel. Loopback delivers within microseconds; a full second
     /// without a single event means that the ledger is waiting for something that will not come.
     private func waitForFlight(_ eventSource: any EventSource) -> Bool {
-        for _ in 0..<20 where eventSource.poll(timeoutNanoseconds: 50_000_000) > 0 { return true }
+        for _ in 0..<20 where poll(eventSource, 50_000_000) > 0 { return true }
         network.transport.forgetFlight()
         return !scheduler.ready.isEmpty
     }
@@ -203,19 +203,28 @@ public final class World {
     }
 
     /// One round of the loop at the clock's own pace: fires what is due, then waits for input, the next timer, or
-    /// `longestWait` of host time. With no event source it returns at once.
-    public func turn(longestWait: LabDuration) {
+    /// `longestWait` of host time, which is asked for after what is due has run: that may have made waiting pointless.
+    /// With no event source it returns at once.
+    public func turn(longestWait: @autoclosure () -> LabDuration) {
         followHostClock()
         var count = 0
         while count < 1024, runOne() { count += 1 }
         guard let eventSource else { return }
-        var wait = longestWait.nanoseconds
+        var wait = longestWait().nanoseconds
         if !scheduler.ready.isEmpty {
             wait = 0
         } else if speed.factor > 0, let next = scheduler.nextTime() {
             wait = min(wait, speed.hostNanoseconds(max(0, (next - now).nanoseconds)))
         }
-        _ = eventSource.poll(timeoutNanoseconds: max(0, wait))
+        // The clock went on while this waited; what came in must not be stamped with the time before.
+        _ = poll(eventSource, max(0, wait)) { followHostClock() }
+    }
+
+    /// Takes input from outside. It has no cause in the journal, and is not the cause of what comes next by accident.
+    private func poll(_ eventSource: any EventSource, _ timeoutNanoseconds: Int64, onWake: () -> Void = {}) -> Int {
+        var count = 0
+        journal.withCause(0) { count = eventSource.poll(timeoutNanoseconds: timeoutNanoseconds, onWake: onWake) }
+        return count
     }
 }
 
@@ -252,7 +261,13 @@ public protocol EventSource: AnyObject {
     var hostNanoseconds: Int64 { get }
     /// Waits for input, at most the given host time, hands it to whoever asked for it, and returns how many events
     /// there were.
-    func poll(timeoutNanoseconds: Int64) -> Int
+    ///
+    /// - Parameter onWake: called once when there is input, before any of it is handed on.
+    func poll(timeoutNanoseconds: Int64, onWake: () -> Void) -> Int
+}
+
+extension EventSource {
+    public func poll(timeoutNanoseconds: Int64) -> Int { poll(timeoutNanoseconds: timeoutNanoseconds) {} }
 }
 
 /// What a World is made from.

@@ -99,6 +99,8 @@ extension HTTPHead {
         if !findings.codings.isEmpty {
             if findings.length != nil { throw HTTPError(502, "both Content-Length and Transfer-Encoding") }
             try checkCodings(findings.codings, fault: 502)
+            // RFC 9112 §6.1: HTTP/1.0 knows no codings, so whoever passed this on may have understood another framing.
+            if minorVersion == 0 { keepsAlive = false }
         }
         if method == .head || status < 200 || status == 204 || status == 304
             || (method == .connect && (200..<300).contains(status))

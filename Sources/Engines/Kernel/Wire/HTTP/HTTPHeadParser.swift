@@ -2,7 +2,7 @@ import KernelStructures
 
 // Rules of this file:
 //   1. It works on a complete head whose lines all end in CRLF; `HTTPReader` sees to that.
-//   2. It is strict. Where RFC 9112 lets a recipient be lenient (bare LF, folded lines, blanks before the colon, several
+//   2. It is strict. Where RFC 9112 lets a recipient be lenient (bare LF, folded lines, blanks before the colon, many
 //      lengths), two recipients that are lenient in different ways are the raw material of request smuggling.
 //   3. One pass, no allocation beyond the field table.
 

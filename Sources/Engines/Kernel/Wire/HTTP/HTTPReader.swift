@@ -48,6 +48,8 @@ public struct HTTPReader: Sendable {
     private var lineStart = 0
     private var searched = 0
     private var bodyBytes = 0
+    /// Heads that were complete enough to be parsed.
+    private var headCount = 0
     private var chunk = ChunkReader()
 
     private enum State: Equatable {
@@ -70,9 +72,12 @@ public struct HTTPReader: Sendable {
     public mutating func next(_ input: UnsafeRawBufferPointer, _ position: inout Int) -> HTTPEvent {
         switch state {
         case .head:
+            let parsed = headCount
             do throws(HTTPError) {
                 return try readHead(input, &position) ? .head : .needMore
             } catch {
+                // What could not even be taken for a head must not be answered as the message before it.
+                if parsed == headCount { head.reset() }
                 return fail(error)
             }
         case .length(let remaining):
@@ -134,6 +139,13 @@ public struct HTTPReader: Sendable {
             position += length
             return true
         }
+        if kind == .requests, partial.count == 1, partial[0] == 13, position < input.count, input[position] == 10 {
+            // An empty line before the request line that came in two pieces.
+            partial.removeAll(keepingCapacity: true)
+            searched = 0
+            position += 1
+            return try readHead(input, &position)
+        }
         let before = partial.count
         // Only as much as a head may be long: the rest of the buffer is most likely body.
         let taken = min(input.count - position, limits.headBytes + 1)
@@ -175,18 +187,15 @@ public struct HTTPReader: Sendable {
         let fault = kind == .requests ? 400 : 502
         while searched < bytes.count, let found = memchr(bytes.baseAddress! + searched, 10, bytes.count - searched) {
             let newline = UnsafeRawPointer(found) - bytes.baseAddress!
-            guard newline > 0, bytes[newline - 1] == 13 else { throw HTTPError(fault, "a line ends without CR") }
+            // The limits first: had the line come in pieces, they would have been hit before its end was seen.
             if lineStart == 0, newline + 1 > limits.startLineBytes { throw tooLong(isStartLine: true) }
             if newline + 1 > limits.headBytes { throw tooLong(isStartLine: false) }
+            guard newline > 0, bytes[newline - 1] == 13 else { throw HTTPError(fault, "a line ends without CR") }
             searched = newline + 1
             if newline == lineStart + 1, lineStart > 0 {
                 searched = 0
                 lineStart = 0
                 return newline + 1
-            }
-            if newline == lineStart + 1, kind == .requests {
-                // An empty line that came in two pieces before the request line.
-                throw HTTPError(400, "an empty request line")
             }
             lineStart = newline + 1
         }
@@ -204,6 +213,7 @@ public struct HTTPReader: Sendable {
     }
 
     private mutating func takeHead(_ bytes: UnsafeRawBufferPointer) throws(HTTPError) {
+        headCount &+= 1
         head.reset()
         head.bytes.append(contentsOf: bytes)
         switch kind {

@@ -1,0 +1,28 @@
+import CommandKit
+import ShellSession
+
+/// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
+public enum Catalog {
+    public static var table: CommandTable {
+        CommandTable(components + clients + faults + jobs + views + files + session)
+    }
+
+    private static var components: [Command] { [backend, loadbalancer] }
+    private static var clients: [Command] { [curl] }
+    private static var faults: [Command] { [inject, heal, faultList, calm, clock, advance, sleep] }
+    private static var jobs: [Command] {
+        [spawn, nodes, kill, pause, resume, restart, jobList, foreground, background, wait, term]
+    }
+    private static var views: [Command] { [stats, journal] }
+    private static var files: [Command] {
+        [
+            cat, echo, printf, grep, head, tail, wc, sort, uniq, seq, test, bracket, ls, cd, pwd, mkdir, rm, put, get,
+        ]
+    }
+    private static var session: [Command] { [help, log, record, reset, exit, yes, no] }
+}
+
+/// What several commands have in common.
+enum CommonFlags {
+    static let json = CommandDescription.Flag("json", nil, "as JSON, for programs")
+}

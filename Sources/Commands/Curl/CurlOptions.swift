@@ -1,0 +1,287 @@
+import CommandKit
+import KernelStructures
+import KernelWire
+import ShellSession
+
+/// What curl was told to do.
+struct CurlOptions {
+    var urls: [String] = []
+    var method: String?
+    var body: [UInt8]?
+    var bodyIsJSON = false
+    /// `-T`: the body is a file, and no form.
+    var isUpload = false
+    /// `-G`: the data go into the URL.
+    var dataInURL = false
+    var fields: [(name: String, value: String?)] = []
+    var userAgent: String?
+    var referer: String?
+    var user: String?
+    var includesHead = false
+    var isHeadRequest = false
+    var isVerbose = false
+    var isSilent = false
+    var showsErrors = false
+    var failsOnStatus = false
+    var failsWithBody = false
+    var followsRedirects = false
+    var redirectLimit = 50
+    var outputs: [String] = []
+    var remoteName = false
+    var writeOut: String?
+    var maxTime: LabDuration?
+    var connectTimeout: LabDuration?
+    var retries = 0
+    var retryDelay: LabDuration?
+    var retriesRefused = false
+    var cookieData: [String] = []
+    var cookieFiles: [String] = []
+    var cookieJar: String?
+    var usesHTTP10 = false
+
+    func hasField(_ name: String) -> Bool { fields.contains { $0.name.lowercased() == name.lowercased() } }
+    var usesCookieEngine: Bool { !cookieFiles.isEmpty || cookieJar != nil }
+
+    static let flags: [CommandDescription.Flag] = [
+        .init("request", "X", .text("METHOD"), "the method"),
+        .init("data", "d", .text("DATA"), repeatable: true, "a body, POSTed; @FILE reads it from a file"),
+        .init("data-raw", nil, .text("DATA"), repeatable: true, "the same, @ is nothing special"),
+        .init("data-binary", nil, .text("DATA"), repeatable: true, "the same, newlines of a file are kept"),
+        .init("data-urlencode", nil, .text("DATA"), repeatable: true, "the same, encoded: name=value"),
+        .init("json", nil, .text("DATA"), repeatable: true, "a JSON body, POSTed"),
+        .init("get", "G", "the data go into the URL, as a query"),
+        .init("upload-file", "T", .file, "PUTs a file"),
+        .init("header", "H", .text("FIELD"), repeatable: true, "a header field; 'Name:' leaves one out"),
+        .init("user-agent", "A", .text("NAME"), "the User-Agent field"),
+        .init("referer", "e", .text("URL"), "the Referer field"),
+        .init("user", "u", .text("USER:PASSWORD"), "basic authentication"),
+        .init("cookie", "b", .text("DATA|FILE"), repeatable: true, "cookies: a=1; b=2, or a file"),
+        .init("cookie-jar", "c", .file, "writes the cookies to a file afterwards"),
+        .init("include", "i", "shows the response's head, too"),
+        .init("head", "I", "asks for the head only"),
+        .init("location", "L", "follows redirects"),
+        .init("max-redirs", nil, .integer(0...1000), "how many redirects at most (50)"),
+        .init("output", "o", .file, repeatable: true, "writes the body to a file"),
+        .init("remote-name", "O", "writes the body to a file called as in the URL"),
+        .init("write-out", "w", .text("FORMAT"), "what to say at the end: %{http_code} %{time_total} …"),
+        .init("fail", "f", "no output and status 22 for a status of 400 and more"),
+        .init("fail-with-body", nil, "the same, with the body"),
+        .init("silent", "s", "no error messages"), .init("show-error", "S", "error messages in spite of -s"),
+        .init("verbose", "v", "shows what goes over the wire"),
+        .init("max-time", "m", .duration(), "how long it may take"),
+        .init("connect-timeout", nil, .duration(), "how long connecting may take"),
+        .init("retry", nil, .integer(0...1000), "tries again after passing troubles"),
+        .init("retry-delay", nil, .duration(), "waits that long before each"),
+        .init("retry-connrefused", nil, "a refused connection is a passing trouble, too"),
+        .init("url", nil, .text("URL"), repeatable: true, "a URL"),
+        .init("http1.0", "0", "speaks HTTP/1.0"), .init("http1.1", nil, "speaks HTTP/1.1 (always)"),
+        .init("insecure", "k", "no certificates are checked (there are none yet)"),
+        .init("no-buffer", "N", "output as it comes (always)"), .init("compressed", nil, "asks for nothing compressed"),
+        .init("globoff", "g", "URLs have no patterns (never)"),
+    ]
+
+    init(_ invocation: Invocation) throws {
+        let arguments = invocation.arguments
+        urls = arguments.texts("url") + arguments.arguments
+        if urls.isEmpty { throw UsageError("curl: (2) no URL specified; try: curl http://localhost:8081/") }
+        method = arguments.text("request")
+        dataInURL = arguments.has("get")
+        userAgent = arguments.text("user-agent")
+        referer = arguments.text("referer")
+        user = arguments.text("user")
+        includesHead = arguments.has("include")
+        isHeadRequest = arguments.has("head")
+        isVerbose = arguments.has("verbose")
+        isSilent = arguments.has("silent")
+        showsErrors = arguments.has("show-error")
+        failsOnStatus = arguments.has("fail") || arguments.has("fail-with-body")
+        failsWithBody = arguments.has("fail-with-body")
+        followsRedirects = arguments.has("location")
+        redirectLimit = arguments.integer("max-redirs") ?? 50
+        outputs = arguments.texts("output")
+        remoteName = arguments.has("remote-name")
+        writeOut = arguments.text("write-out")
+        maxTime = arguments.duration("max-time")
+        connectTimeout = arguments.duration("connect-timeout")
+        retries = arguments.integer("retry") ?? 0
+        retryDelay = arguments.duration("retry-delay")
+        retriesRefused = arguments.has("retry-connrefused")
+        cookieJar = arguments.text("cookie-jar")
+        usesHTTP10 = arguments.has("http1.0")
+        for cookie in arguments.texts("cookie") {
+            if cookie.contains("=") { cookieData.append(cookie) } else { cookieFiles.append(cookie) }
+        }
+        try readFields(arguments.texts("header"))
+        try readBody(invocation)
+        if isHeadRequest, body != nil, !dataInURL {
+            throw UsageError("curl: (2) you can only select one HTTP request method: -I and -d exclude each other")
+        }
+    }
+
+    private mutating func readFields(_ lines: [String]) throws {
+        for line in lines {
+            let name: String
+            let value: String?
+            if let colon = line.firstIndex(of: ":") {
+                name = String(line[..<colon])
+                let text = line[line.index(after: colon)...].drop { $0 == " " }
+                value = text.isEmpty ? nil : String(text)
+            } else if line.hasSuffix(";") {
+                name = String(line.dropLast())
+                value = ""
+            } else {
+                throw UsageError("curl: -H: '\(line)' is no field; write 'Name: value'")
+            }
+            guard HTTPWriter.isSafeField(name: name, value: value ?? "") else {
+                throw UsageError("curl: -H: '\(line)' has characters that a field cannot have")
+            }
+            fields.append((name, value))
+        }
+    }
+
+    private mutating func readBody(_ invocation: Invocation) throws {
+        let arguments = invocation.arguments
+        var pieces: [[UInt8]] = []
+        for (flag, keepsNewlines, readsFiles) in [
+            ("data", false, true), ("data-binary", true, true), ("data-raw", true, false),
+        ] {
+            for text in arguments.texts(flag) {
+                pieces.append(try Self.data(text, invocation, keepsNewlines: keepsNewlines, readsFiles: readsFiles))
+            }
+        }
+        for text in arguments.texts("data-urlencode") { pieces.append(Array(Self.encoded(text).utf8)) }
+        if !pieces.isEmpty { body = Array(pieces.joined(separator: [UInt8(ascii: "&")])) }
+        let json = arguments.texts("json")
+        if !json.isEmpty {
+            body = try json.flatMap { try Self.data($0, invocation, keepsNewlines: true, readsFiles: true) }
+            bodyIsJSON = true
+        }
+        if let file = arguments.text("upload-file") {
+            body = try Self.file(file, invocation)
+            isUpload = true
+            if method == nil { method = "PUT" }
+        }
+    }
+
+    private static func file(_ path: String, _ invocation: Invocation) throws -> [UInt8] {
+        do throws(LabFileError) {
+            return try invocation.session.files.read(path)
+        } catch {
+            throw CommandFailure("(26) Failed to open \(error)", status: 26)
+        }
+    }
+
+    private static func data(_ text: String, _ invocation: Invocation, keepsNewlines: Bool, readsFiles: Bool) throws
+        -> [UInt8]
+    {
+        guard readsFiles, text.hasPrefix("@") else { return Array(text.utf8) }
+        let bytes = try file(String(text.dropFirst()), invocation)
+        return keepsNewlines ? bytes : bytes.filter { $0 != 10 && $0 != 13 }
+    }
+
+    /// `name=value` with the value encoded; `=value` and `value` without a name.
+    private static func encoded(_ text: String) -> String {
+        guard let equals = text.firstIndex(of: "=") else { return formEncoded(text[...]) }
+        let name = text[..<equals]
+        return (name.isEmpty ? "" : name + "=") + formEncoded(text[text.index(after: equals)...])
+    }
+
+    /// As in a form, where a blank is a plus.
+    private static func formEncoded(_ text: Substring) -> String { percentEncoded(text).replacing("%20", with: "+") }
+
+    static func percentEncoded(_ text: some StringProtocol) -> String {
+        text.utf8.map { byte in
+            let isPlain =
+                (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
+                || "-._~".utf8.contains(byte)
+            return isPlain ? String(UnicodeScalar(byte)) : "%" + hexadecimal(UInt64(byte), 2).uppercased()
+        }.joined()
+    }
+
+    /// The method of the first request.
+    var firstMethod: String {
+        if let method { return method }
+        if isHeadRequest { return "HEAD" }
+        return body != nil && !dataInURL ? "POST" : "GET"
+    }
+}
+
+/// A URL as curl reads it.
+struct CurlURL: Equatable {
+    var scheme = "http"
+    var user: String?
+    var host: String
+    var port: UInt16
+    var path: String
+    var hasPort = false
+
+    struct Malformed: Error { let text: String; let status: Int }
+
+    init(_ text: String) throws(Malformed) {
+        var rest = text[...]
+        if let range = rest.firstRange(of: "://") {
+            scheme = rest[..<range.lowerBound].lowercased()
+            rest = rest[range.upperBound...]
+        }
+        switch scheme {
+        case "http": port = 80
+        case "https":
+            throw Malformed(
+                text: "Protocol \"https\" not supported yet: TLS comes with the API gateway; use http://", status: 1)
+        default: throw Malformed(text: "Protocol \"\(scheme)\" not supported or disabled in libcurl", status: 1)
+        }
+        let end = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
+        var authority = rest[..<end]
+        var tail = rest[end...].prefix { $0 != "#" }
+        if let at = authority.lastIndex(of: "@") {
+            user = String(authority[..<at])
+            authority = authority[authority.index(after: at)...]
+        }
+        if let colon = authority.lastIndex(of: ":") {
+            let digits = authority[authority.index(after: colon)...]
+            guard let number = UInt16(digits), number > 0 else {
+                throw Malformed(
+                    text: "URL rejected: Port number was not a decimal number between 1 and 65535", status: 3)
+            }
+            port = number
+            hasPort = true
+            authority = authority[..<colon]
+        }
+        guard !authority.isEmpty else { throw Malformed(text: "URL rejected: No host part in the URL", status: 3) }
+        guard authority.utf8.allSatisfy({ $0 > 32 && $0 != 127 }), tail.utf8.allSatisfy({ $0 > 32 && $0 != 127 }) else {
+            throw Malformed(text: "URL rejected: Malformed input to a URL function", status: 3)
+        }
+        host = String(authority)
+        if !tail.hasPrefix("/") { tail = "/" + tail }
+        path = Self.squashed(String(tail))
+    }
+
+    /// Resolves `.` and `..` in the path, as curl does before it sends it.
+    private static func squashed(_ target: String) -> String {
+        let path = target.prefix { $0 != "?" }
+        guard path.contains("/.") else { return target }
+        var parts: [Substring] = []
+        for part in path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
+            if part == ".." { _ = parts.popLast() } else if part != "." { parts.append(part) }
+        }
+        if path.hasSuffix("/.") || path.hasSuffix("/..") { parts.append("") }
+        return "/" + parts.joined(separator: "/") + target.dropFirst(path.count)
+    }
+
+    /// What a `Location` refers to, seen from here.
+    func resolving(_ location: String) throws(Malformed) -> CurlURL {
+        if location.contains("://") { return try CurlURL(location) }
+        if location.hasPrefix("//") { return try CurlURL("\(scheme):\(location)") }
+        var base = "\(scheme)://\(authority)"
+        if location.hasPrefix("/") { return try CurlURL(base + location) }
+        if location.hasPrefix("?") { return try CurlURL(base + path.prefix { $0 != "?" } + location) }
+        let directory = path.prefix { $0 != "?" }
+        base += directory[...(directory.lastIndex(of: "/") ?? directory.startIndex)]
+        return try CurlURL(base + location)
+    }
+
+    /// For the Host field and messages.
+    var authority: String { hasPort && port != 80 ? "\(host):\(port)" : host }
+    var text: String { "\(scheme)://\(hasPort ? "\(host):\(port)" : host)\(path)" }
+    var destination: HostPort { HostPort(host: host, port: port) }
+}

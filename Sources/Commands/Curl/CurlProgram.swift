@@ -1,0 +1,172 @@
+import CommandKit
+import KernelHosting
+import KernelStructures
+import KernelWire
+import KernelWorld
+import ShellSession
+
+/// curl at work: one URL after another, each with its redirects and retries. Connections are used again where the host
+/// stays the same.
+final class CurlProgram: Program {
+    let process: Process
+    let options: CurlOptions
+    var cookies = CurlCookies()
+    private var nextURL = 0
+    private var nextOutput = 0
+    private var current: CurlTransfer?
+    private var lastStatus = 0
+    private var tries = 0
+    /// A connection that the last transfer left open.
+    var spare: (connection: HTTPClientConnection, destination: HostPort)?
+    private let spareWatch = SpareWatch()
+
+    init(_ process: Process, _ options: CurlOptions) {
+        self.process = process
+        self.options = options
+    }
+
+    func start() {
+        for file in options.cookieFiles where !file.isEmpty {
+            if let bytes = try? process.session.files.read(file) {
+                cookies.load(String(decoding: bytes, as: UTF8.self))
+            }
+        }
+        next()
+    }
+
+    private func next() {
+        guard nextURL < options.urls.count else { return finish() }
+        tries = 0
+        begin()
+    }
+
+    private func begin() {
+        do throws(CurlURL.Malformed) {
+            let url = try CurlURL(options.urls[nextURL])
+            let transfer = CurlTransfer(self, url, text: options.urls[nextURL], output: try output(for: url))
+            current = transfer
+            transfer.start()
+        } catch {
+            report(error.text, error.status)
+            nextURL += 1
+            lastStatus = error.status
+            next()
+        }
+    }
+
+    /// Where the body of the present URL goes: the n-th `-o` is for the n-th URL.
+    private func output(for url: CurlURL) throws(CurlURL.Malformed) -> CurlOutput {
+        if nextURL < options.outputs.count { return CurlOutput(process, path: options.outputs[nextURL]) }
+        guard options.remoteName else { return CurlOutput(process, path: nil) }
+        let name = url.path.prefix { $0 != "?" }.split(separator: "/").last.map(String.init) ?? ""
+        guard !name.isEmpty else { throw .init(text: "Remote file name has no length!", status: 23) }
+        return CurlOutput(process, path: name)
+    }
+
+    func report(_ text: String, _ status: Int) {
+        if !options.isSilent || options.showsErrors { process.errorOutput.write("curl: (\(status)) \(text)\n") }
+    }
+
+    /// A transfer is over, in one way or another.
+    func ended(_ transfer: CurlTransfer, status: Int, error: String?, isTransient: Bool, retryAfter: LabDuration?) {
+        transfer.output.close()
+        if isTransient, tries < options.retries {
+            let delay = options.retryDelay ?? retryAfter ?? .seconds(min(600, 1 << min(tries, 10)))
+            if !options.isSilent {
+                let problem = error == nil ? "HTTP error" : status == 28 ? "timeout" : "connection refused"
+                process.errorOutput.write(
+                    "Warning: Problem : \(problem). Will retry in \(Int(delay.seconds.rounded(.up))) seconds. \(options.retries - tries) retries left.\n"
+                )
+            }
+            tries += 1
+            process.node.after(delay) { [self] in begin() }
+            return
+        }
+        if let error { report(error, status) }
+        writeOut(transfer)
+        lastStatus = status
+        nextURL += 1
+        // Not from within the transfer's own callback.
+        process.node.enqueue { [self] in next() }
+    }
+
+    private func writeOut(_ transfer: CurlTransfer) {
+        guard let format = options.writeOut else { return }
+        let text = CurlWriteOut.render(format, transfer.report)
+        if !text.output.isEmpty { process.output.write(text.output) }
+        if !text.error.isEmpty { process.errorOutput.write(text.error) }
+        for name in text.unknown { process.errorOutput.write("curl: unknown --write-out variable: '\(name)'\n") }
+    }
+
+    private func finish() {
+        current = nil
+        spare?.connection.close()
+        spare = nil
+        if let jar = options.cookieJar {
+            let text = cookies.file(now: process.node.wallClock)
+            if jar == "-" {
+                process.output.write(text)
+            } else {
+                try? process.session.files.write(Array(text.utf8), to: jar)
+            }
+        }
+        process.exit(lastStatus)
+    }
+
+    // MARK: Connections
+
+    func keep(_ connection: HTTPClientConnection, _ destination: HostPort) {
+        spare?.connection.close()
+        connection.delegate = spareWatch
+        spare = (connection, destination)
+    }
+
+    func takeSpare(for destination: HostPort) -> HTTPClientConnection? {
+        guard let kept = spare, kept.destination == destination, kept.connection.isReusable else { return nil }
+        spare = nil
+        return kept.connection
+    }
+}
+
+private final class SpareWatch: HTTPClientDelegate {
+    func clientReceivedHead(_ client: HTTPClientConnection) {}
+    func client(_ client: HTTPClientConnection, received body: UnsafeRawBufferPointer) {}
+    func clientReceivedEnd(_ client: HTTPClientConnection) {}
+    func client(_ client: HTTPClientConnection, failed failure: HTTPClientFailure) {}
+}
+
+/// Where a body goes: standard output, a file, or nowhere (`/dev/null`).
+final class CurlOutput {
+    private let process: Process
+    let path: String?
+    private var file: LabFile?
+    private(set) var failure: String?
+
+    init(_ process: Process, path: String?) {
+        self.process = process
+        self.path = path == "-" ? nil : path
+    }
+
+    var isTerminalOutput: Bool { path == nil }
+
+    func write(_ bytes: [UInt8]) {
+        guard let path else { return process.output.write(bytes) }
+        if path == "/dev/null" || failure != nil { return }
+        do throws(LabFileError) {
+            if file == nil { file = try process.session.files.openForWriting(path, appends: false) }
+            try file?.append(bytes)
+        } catch {
+            failure = error.description
+        }
+    }
+
+    /// The file exists even if nothing was written to it.
+    func touch() { if path != nil { write([]) } }
+    var isCongested: Bool { path == nil && process.output.isCongested }
+    var isBroken: Bool { path == nil && process.output.isBroken }
+    func onDrained(_ action: @escaping () -> Void) { process.output.onDrained = action }
+    func close() {
+        file?.close()
+        file = nil
+    }
+}

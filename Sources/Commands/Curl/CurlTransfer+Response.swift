@@ -1,0 +1,112 @@
+import KernelHosting
+import KernelStructures
+import KernelWire
+import KernelWorld
+import ShellSession
+
+extension CurlTransfer {
+    // MARK: The response
+
+    func clientReceivedHead(_ client: HTTPClientConnection) {
+        let head = client.head
+        if !sawHead { report.startTransfer = elapsed }
+        sawHead = true
+        showHead(head)
+        if head.status < 200 {
+            if head.status == 100 { continueBody() }
+            return
+        }
+        if isWaitingForContinue {
+            // The server has answered without wanting the body.
+            isWaitingForContinue = false
+            node.cancel(continueTimer)
+        }
+        report.status = head.status
+        report.minorVersion = head.minorVersion
+        report.contentType = head.value(of: .contentType) ?? ""
+        report.fields = head.fields.map { (head.name(of: $0).lowercased(), head.value(of: $0)) }
+        receivedLength = 0
+        if case .length(let length) = head.body { expectedLength = length } else { expectedLength = nil }
+        if options.usesCookieEngine {
+            for value in head.values(of: "Set-Cookie") { program.cookies.take(value, from: url, now: node.wallClock) }
+        }
+        if isRedirect(head), let location = head.value(of: .location) {
+            report.redirectURL = (try? url.resolving(location))?.text ?? location
+        } else {
+            report.redirectURL = ""
+        }
+    }
+
+    func showHead(_ head: HTTPHead) {
+        let text = String(decoding: head.bytes, as: UTF8.self)
+        report.headBytes += head.bytes.count
+        for line in text.split(separator: "\r\n", omittingEmptySubsequences: false).dropLast() { verbose("< \(line)") }
+        if options.includesHead || options.isHeadRequest { output.write(head.bytes) }
+    }
+
+    func isRedirect(_ head: HTTPHead) -> Bool { [301, 302, 303, 307, 308].contains(head.status) }
+    var willRedirect: Bool { options.followsRedirects && !report.redirectURL.isEmpty }
+    var hidesBody: Bool {
+        willRedirect || (options.failsOnStatus && !options.failsWithBody && report.status >= 400)
+    }
+
+    func client(_ client: HTTPClientConnection, received body: UnsafeRawBufferPointer) {
+        receivedLength += body.count
+        if hidesBody { return }
+        report.bodyBytes += body.count
+        output.write(Array(body))
+        if let failure = output.failure { return fail("Failure writing output to destination: \(failure)", 23) }
+        if output.isBroken { return fail("Failure writing output to destination", 23) }
+        if output.isCongested {
+            client.stream.pauseReading()
+            output.onDrained { [weak client] in client?.stream.resumeReading() }
+        }
+    }
+
+    func clientReceivedEnd(_ client: HTTPClientConnection) {
+        if client.isReusable, sentBody == body?.count ?? 0 {
+            verbose("* Connection #0 to host \(url.host) left intact")
+            program.keep(client, url.destination)
+        } else {
+            verbose("* Closing connection 0")
+            client.close()
+        }
+        connection = nil
+        if willRedirect { return redirect() }
+        complete()
+    }
+
+    func complete() {
+        output.touch()
+        if let failure = output.failure { return end(23, "Failure writing output to destination: \(failure)") }
+        let isTransient = [408, 429, 500, 502, 503, 504].contains(report.status)
+        let seconds = report.fields.first { $0.name == "retry-after" }.flatMap { Int($0.value) }
+        let retryAfter = seconds.map { LabDuration.seconds($0) }
+        if options.failsOnStatus, report.status >= 400 {
+            return end(
+                22, "The requested URL returned error: \(report.status)", isTransient: isTransient,
+                retryAfter: retryAfter)
+        }
+        end(0, nil, isTransient: isTransient, retryAfter: retryAfter)
+    }
+
+    func redirect() {
+        guard report.redirects < options.redirectLimit else {
+            return end(47, "Maximum (\(options.redirectLimit)) redirects followed")
+        }
+        report.redirects += 1
+        report.redirect = elapsed
+        do throws(CurlURL.Malformed) {
+            url = try CurlURL(report.redirectURL)
+        } catch {
+            return end(error.status, error.text)
+        }
+        verbose("* Issue another request to this URL: '\(url.text)'")
+        // RFC 9110 §15.4: a POST becomes a GET after 301, 302 and 303, unless -X insists.
+        if options.method == nil, method == "POST", [301, 302, 303].contains(report.status) {
+            method = "GET"; body = nil
+        }
+        if report.status == 303, method != "HEAD", options.method == nil { method = "GET"; body = nil }
+        node.enqueue { [self] in hop() }
+    }
+}

@@ -1,0 +1,303 @@
+import KernelHosting
+import KernelStructures
+import KernelWire
+import KernelWorld
+import ShellSession
+
+/// One URL: the request, its redirects, and what came back.
+final class CurlTransfer: HTTPClientDelegate {
+    unowned let program: CurlProgram
+    var url: CurlURL
+    let output: CurlOutput
+    var report = CurlReport()
+    var method: String
+    var body: [UInt8]?
+    var connection: HTTPClientConnection?
+    var startedAt: LabTime
+    var hopStartedAt: LabTime
+    var timer: TimerID?
+    var connectTimer: TimerID?
+    var isOver = false
+    var isReused = false
+    var originalHost: String
+    var sawHead = false
+    var sentBody = 0
+    var isWaitingForContinue = false
+    var continueTimer: TimerID?
+    var expectedLength: Int?
+    var receivedLength = 0
+
+    /// Bodies of at least this many bytes wait for `100 Continue`, for at most a second, as curl 7.88 does.
+    static let expectBytes = 1024 * 1024
+    static let pieceBytes = 64 * 1024
+
+    init(_ program: CurlProgram, _ url: CurlURL, text: String, output: CurlOutput) {
+        self.program = program
+        self.url = url
+        self.output = output
+        let options = program.options
+        method = options.firstMethod
+        body = options.dataInURL ? nil : options.body
+        startedAt = program.process.node.world.now
+        hopStartedAt = startedAt
+        originalHost = url.host
+        report.url = text
+        report.fileName = output.path ?? ""
+        if options.dataInURL, let data = options.body {
+            self.url.path += (url.path.contains("?") ? "&" : "?") + String(decoding: data, as: UTF8.self)
+        }
+    }
+
+    var node: Node { program.process.node }
+    var options: CurlOptions { program.options }
+    var elapsed: LabDuration { node.world.now - startedAt }
+
+    func start() {
+        if let limit = options.maxTime { timer = node.after(limit) { [self] in timedOut() } }
+        hop()
+    }
+
+    // MARK: Connecting
+
+    func hop() {
+        hopStartedAt = node.world.now
+        sawHead = false
+        report.effectiveURL = url.text
+        report.method = method
+        if let spare = program.takeSpare(for: url.destination) {
+            verbose("* Re-using existing connection #0 with host \(url.host)")
+            isReused = true
+            use(spare)
+            report.connect = elapsed
+            return sendRequest()
+        }
+        isReused = false
+        let connection = HTTPClientConnection(limits: Self.limits)
+        use(connection)
+        do throws(NetworkError) {
+            try connection.connect(from: node, to: url.destination)
+        } catch {
+            // A connection that never began has nothing to abort.
+            self.connection = nil
+            node.enqueue { [self] in fail("Could not resolve host: \(url.host)", 6) }
+            return
+        }
+        report.nameLookup = elapsed
+        verbose("*   Trying \(connection.stream.remote)...")
+        if let limit = options.connectTimeout {
+            connectTimer = node.after(limit) { [self] in
+                let waited = milliseconds(node.world.now - hopStartedAt)
+                fail(
+                    "Failed to connect to \(url.host) port \(url.port) after \(waited) ms: Timeout was reached", 28,
+                    isTransient: true)
+            }
+        }
+    }
+
+    static var limits: HTTPLimits {
+        var limits = HTTPLimits()
+        limits.headBytes = 300 * 1024
+        limits.startLineBytes = 100 * 1024
+        limits.fieldCount = 5000
+        return limits
+    }
+
+    func use(_ connection: HTTPClientConnection) {
+        self.connection = connection
+        connection.delegate = self
+    }
+
+    func milliseconds(_ duration: LabDuration) -> Int { Int(duration.nanoseconds / 1_000_000) }
+
+    func clientOpened(_ client: HTTPClientConnection) {
+        node.cancel(connectTimer)
+        connectTimer = nil
+        report.connects += 1
+        report.connect = elapsed
+        verbose("* Connected to \(url.host) (\(client.stream.remote.address)) port \(url.port) (#0)")
+        sendRequest()
+    }
+
+    // MARK: The request
+
+    func sendRequest() {
+        guard let connection else { return }
+        report.preTransfer = elapsed
+        report.local = connection.stream.local
+        report.remote = connection.stream.remote
+        let head = requestHead()
+        report.requestBytes += head.count
+        for line in String(decoding: head, as: UTF8.self).split(separator: "\r\n", omittingEmptySubsequences: false)
+            .dropLast()
+        {
+            verbose("> \(line)")
+        }
+        connection.begin(Self.known(method))
+        connection.write(head)
+        sentBody = 0
+        if isWaitingForContinue {
+            continueTimer = node.after(.seconds(1)) { [self] in continueBody() }
+        } else {
+            sendBody()
+        }
+    }
+
+    static func known(_ method: String) -> HTTPMethod {
+        switch method {
+        case "HEAD": .head
+        case "CONNECT": .connect
+        default: .get
+        }
+    }
+
+    func continueBody() {
+        guard isWaitingForContinue else { return }
+        isWaitingForContinue = false
+        node.cancel(continueTimer)
+        sendBody()
+    }
+
+    func sendBody() {
+        guard let body, let connection else { return }
+        while sentBody < body.count, !connection.stream.isCongested {
+            let end = min(body.count, sentBody + Self.pieceBytes)
+            body[sentBody..<end].withUnsafeBytes { connection.write($0) }
+            report.uploadedBytes += end - sentBody
+            report.requestBytes += end - sentBody
+            sentBody = end
+        }
+    }
+
+    func clientDrained(_ client: HTTPClientConnection) { if !isWaitingForContinue { sendBody() } }
+
+    /// The fields in curl's order: its own, then those of `-H`, which also take the place of its own, then the body's.
+    func requestHead() -> [UInt8] {
+        var fields = ownFields()
+        var custom = options.fields
+        if options.bodyIsJSON {
+            for name in ["Content-Type", "Accept"] where !options.hasField(name) {
+                custom.append((name, "application/json"))
+            }
+        }
+        fields.removeAll { own in custom.contains { $0.name.lowercased() == own.0.lowercased() } }
+        let host = options.fields.last { $0.name.lowercased() == "host" }
+        if let value = host == nil ? url.authority : host?.value { fields.insert(("Host", value), at: 0) }
+        for (name, value) in custom where name.lowercased() != "host" {
+            if name.lowercased() == "authorization", !isOriginalHost { continue }
+            if let value { fields.append((name, value)) }
+        }
+        let isNamed = { (name: String) in custom.contains { $0.name.lowercased() == name } }
+        fields += bodyFields().filter { !isNamed($0.0.lowercased()) }
+        var head: [UInt8] = []
+        head.append(utf8: "\(method) \(url.path) HTTP/1.\(options.usesHTTP10 ? 0 : 1)\r\n")
+        for (name, value) in fields {
+            if value.isEmpty { head.append(utf8: "\(name):\r\n") } else { HTTPWriter.field(name, value, into: &head) }
+        }
+        HTTPWriter.endHead(&head)
+        return head
+    }
+
+    /// Credentials and cookies go to the host they were meant for, and not with a redirect to another one.
+    var isOriginalHost: Bool { url.host == originalHost }
+
+    func ownFields() -> [(String, String)] {
+        var fields: [(String, String)] = []
+        if let user = options.user ?? url.user, isOriginalHost {
+            fields.append(("Authorization", "Basic " + base64(Array(user.utf8))))
+        }
+        let userAgent = options.userAgent ?? "curl/7.88.1"
+        if !userAgent.isEmpty { fields.append(("User-Agent", userAgent)) }
+        fields.append(("Accept", "*/*"))
+        if let referer = options.referer { fields.append(("Referer", referer)) }
+        let data = options.cookieData + [program.cookies.header(for: url, now: node.wallClock)].compactMap { $0 }
+        if !data.isEmpty { fields.append(("Cookie", data.joined(separator: "; "))) }
+        return fields
+    }
+
+    func bodyFields() -> [(String, String)] {
+        isWaitingForContinue = false
+        guard let body else { return [] }
+        var fields = [("Content-Length", String(body.count))]
+        if !options.isUpload { fields.append(("Content-Type", "application/x-www-form-urlencoded")) }
+        let isExpected = body.count >= Self.expectBytes || (options.isUpload && !body.isEmpty)
+        isWaitingForContinue = isExpected && !options.usesHTTP10 && !options.hasField("Expect")
+        if isWaitingForContinue { fields.append(("Expect", "100-continue")) }
+        return fields
+    }
+
+    // MARK: Failures
+
+    func client(_ client: HTTPClientConnection, failed failure: HTTPClientFailure) {
+        guard client === connection else { return }
+        switch failure {
+        case .notConnected(let reason):
+            let waited = milliseconds(node.world.now - hopStartedAt)
+            let cause = reason == .timedOut ? "Connection timed out" : "Couldn't connect to server"
+            let code = reason == .timedOut ? 28 : 7
+            fail(
+                "Failed to connect to \(url.host) port \(url.port) after \(waited) ms: \(cause)", code,
+                isTransient: code == 28 || options.retriesRefused)
+        case .closed where isReused && client.bytesOfResponse == 0:
+            // The server closed a connection that was kept for it: ask again on a fresh one.
+            connection = nil
+            verbose("* Connection died, retrying a fresh connect")
+            node.enqueue { [self] in hop() }
+        case .closed(.reset): fail("Recv failure: Connection reset by peer", 56)
+        case .closed where client.bytesOfResponse == 0: fail("Empty reply from server", 52)
+        case .closed:
+            if let expectedLength, sawHead {
+                fail("transfer closed with \(expectedLength - receivedLength) bytes remaining to read", 18)
+            } else {
+                fail("transfer closed with outstanding read data remaining", 18)
+            }
+        case .malformed(let error):
+            let isHTTP = error.text != "the answer does not begin with an HTTP/1 status line"
+            fail(isHTTP ? "Weird server reply: \(error.text)" : "Received HTTP/0.9 when not allowed", isHTTP ? 8 : 1)
+        }
+    }
+
+    func timedOut() {
+        let waited = milliseconds(elapsed)
+        if connection?.isOpen != true {
+            fail("Connection timed out after \(waited) milliseconds", 28, isTransient: true)
+        } else {
+            let amount = expectedLength.map { "\(receivedLength) out of \($0)" } ?? "\(receivedLength)"
+            fail(
+                "Operation timed out after \(waited) milliseconds with \(amount) bytes received", 28, isTransient: true)
+        }
+    }
+
+    func fail(_ text: String, _ status: Int, isTransient: Bool = false) {
+        if isOver { return }
+        verbose("* \(text)")
+        connection?.abort()
+        connection = nil
+        end(status, text, isTransient: isTransient)
+    }
+
+    func end(_ status: Int, _ error: String?, isTransient: Bool = false, retryAfter: LabDuration? = nil) {
+        if isOver { return }
+        isOver = true
+        for one in [timer, connectTimer, continueTimer] { node.cancel(one) }
+        report.total = elapsed
+        report.exitCode = status
+        report.errorText = error ?? ""
+        program.ended(self, status: status, error: error, isTransient: isTransient, retryAfter: retryAfter)
+    }
+
+    func verbose(_ line: String) { if options.isVerbose { program.process.errorOutput.write(line + "\n") } }
+}
+
+/// RFC 4648 §4.
+func base64(_ bytes: [UInt8]) -> String {
+    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+    var text = ""
+    for start in stride(from: 0, to: bytes.count, by: 3) {
+        let group = bytes[start..<min(start + 3, bytes.count)]
+        let bits = group.enumerated().reduce(UInt32(0)) { $0 | UInt32($1.element) << UInt32(16 - 8 * $1.offset) }
+        for index in 0..<4 {
+            text.append(index <= group.count ? alphabet[Int(bits >> UInt32(18 - 6 * index) & 63)] : "=")
+        }
+    }
+    return text
+}

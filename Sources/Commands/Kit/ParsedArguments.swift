@@ -1,0 +1,143 @@
+import KernelStructures
+
+/// The words of a command, sorted into flags and arguments and checked against its description.
+public struct ParsedArguments: Sendable {
+    public let description: CommandDescription
+    /// The words that are no flags, in order.
+    public private(set) var arguments: [String] = []
+    private var values: [String: [String]] = [:]
+    /// Flags without a value, by how they are displayed, as often as they were given.
+    private var switches: [String: Int] = [:]
+
+    /// Sorts and checks the words after the command's name.
+    ///
+    /// Flags may stand anywhere; `--name value` and `--name=value`, `-x value` and `-xvalue`, and switches in one word
+    /// (`-sS`) are all understood; `--` ends them.
+    ///
+    /// - Throws: `UsageError` for an unknown flag (with the nearest known one), a missing or malformed value, a flag
+    ///   given twice that may be given once, or too few or too many arguments.
+    public init(_ words: some Sequence<String>, for description: CommandDescription) throws(UsageError) {
+        self.description = description
+        var rest = Array(words)[...]
+        if description.arguments.isRaw {
+            arguments = Array(rest)
+        } else {
+            while let word = rest.popFirst() {
+                if word == "--" {
+                    arguments += rest
+                    break
+                }
+                if word.hasPrefix("--") {
+                    try takeLong(word, &rest)
+                } else if let name = description.arguments.numberFlag, word.hasPrefix("-"), Int(word.dropFirst()) != nil
+                {
+                    try take(description.flag(named: name)!, String(word.dropFirst()))
+                } else if word.hasPrefix("-"), word.count > 1 {
+                    try takeLetters(word, &rest)
+                } else {
+                    arguments.append(word)
+                }
+            }
+        }
+        try checkCount()
+    }
+
+    private func fail(_ text: String) -> UsageError { UsageError("\(description.name): \(text)") }
+
+    private mutating func takeLong(_ word: String, _ rest: inout ArraySlice<String>) throws(UsageError) {
+        let body = word.dropFirst(2)
+        let name = String(body.prefix { $0 != "=" })
+        guard let flag = description.flag(named: name) else {
+            let hint = suggestion(for: name, among: description.flags.map(\.name)).map { "; did you mean --\($0)?" }
+            throw fail("unknown flag --\(name)\(hint ?? "; see help \(description.name)")")
+        }
+        let attached = body.count > name.count ? String(body.dropFirst(name.count + 1)) : nil
+        if flag.value == .none {
+            if attached != nil { throw fail("\(flag.display) takes no value") }
+            switches[flag.display, default: 0] += 1
+        } else {
+            try take(flag, attached ?? rest.popFirst())
+        }
+    }
+
+    private mutating func takeLetters(_ word: String, _ rest: inout ArraySlice<String>) throws(UsageError) {
+        var letters = word.dropFirst()
+        while let letter = letters.popFirst() {
+            guard let flag = description.flag(lettered: letter) else {
+                let name = word.dropFirst()
+                let hint = description.flag(named: String(name)).map { "; did you mean \($0.display)?" }
+                throw fail("unknown flag -\(letter)\(hint ?? "; see help \(description.name)")")
+            }
+            if flag.value == .none {
+                switches[flag.display, default: 0] += 1
+                continue
+            }
+            try take(flag, letters.isEmpty ? rest.popFirst() : String(letters))
+            return
+        }
+    }
+
+    private mutating func take(_ flag: CommandDescription.Flag, _ value: String?) throws(UsageError) {
+        guard let value else { throw fail("\(flag.display) needs a value: \(flag.display) \(flag.value.placeholder)") }
+        if let complaint = Self.complaint(value, flag.value) { throw fail("\(flag.display): '\(value)' \(complaint)") }
+        if !flag.isRepeatable, values[flag.display] != nil { throw fail("\(flag.display) stands there twice") }
+        values[flag.display, default: []].append(value)
+    }
+
+    /// What is wrong with a value; nil if nothing is.
+    private static func complaint(_ text: String, _ kind: CommandDescription.Value) -> String? {
+        switch kind {
+        case .none, .text, .file: return nil
+        case .integer(let range):
+            if let number = Int(text), range.contains(number) { return nil }
+            return range.upperBound == .max
+                ? "is not a whole number of \(range.lowerBound) or more"
+                : "is not a whole number of \(range.lowerBound) to \(range.upperBound)"
+        case .port:
+            if let port = UInt16(text), port > 0 { return nil }
+            return "is not a port (1 to 65535)"
+        case .duration(let allowsZero):
+            if let duration = LabDuration(parsing: text, bareUnit: .seconds(1)), allowsZero || duration > .zero {
+                return nil
+            }
+            return "is not a time such as 5s, 200ms or 1m30s"
+        case .byteCount:
+            return parseByteCount(text) == nil ? "is not a size such as 4096, 64k or 1MiB" : nil
+        case .choice(let choices):
+            if choices.contains(text) { return nil }
+            let hint = didYouMean(text, among: choices)
+            return hint.isEmpty ? "is none of \(choices.joined(separator: ", "))" : "is unknown\(hint)"
+        }
+    }
+
+    private func checkCount() throws(UsageError) {
+        let range = description.arguments.count
+        if range.contains(arguments.count) { return }
+        let usage = "usage: \(description.name) \(description.usage)"
+        if arguments.count < range.lowerBound { throw fail("something is missing; \(usage)") }
+        throw fail("'\(arguments[range.upperBound])' is one word too many; \(usage)")
+    }
+
+    // MARK: Values
+
+    private func key(_ name: String) -> String {
+        let flag = name.count == 1 ? description.flag(lettered: Character(name)) : description.flag(named: name)
+        guard let flag else { preconditionFailure("\(description.name) has no flag \(name)") }
+        return flag.display
+    }
+
+    /// Whether a switch was given. A name of one character means the letter.
+    public func has(_ name: String) -> Bool {
+        let key = key(name)
+        return switches[key] != nil || values[key] != nil
+    }
+
+    public func text(_ name: String) -> String? { values[key(name)]?.last }
+    public func texts(_ name: String) -> [String] { values[key(name)] ?? [] }
+    public func integer(_ name: String) -> Int? { text(name).flatMap { Int($0) } }
+    public func port(_ name: String) -> UInt16? { text(name).flatMap { UInt16($0) } }
+    public func byteCount(_ name: String) -> Int? { text(name).flatMap { parseByteCount($0) } }
+    public func duration(_ name: String) -> LabDuration? {
+        text(name).flatMap { LabDuration(parsing: $0, bareUnit: .seconds(1)) }
+    }
+}

@@ -1,0 +1,73 @@
+import CommandKit
+import KernelStructures
+import LoadBalancerEngine
+import ShellSession
+
+extension Catalog {
+    /// `backend --port 8081 --name "Server-A"`
+    static var backend: Command {
+        let description = CommandDescription(
+            "backend", "a web server that says who it is", usage: "--port PORT [FLAGS]",
+            flags: [
+                .init("port", "p", .port, "where it listens"),
+                .init("name", "n", .text("NAME"), "what it calls itself, and the name of its node (backend)"),
+                .init("latency", nil, .duration(allowsZero: true), "how long it thinks before each answer"),
+                .init("status", nil, .integer(200...599), "the status of its answers (200)"),
+                .init("body", nil, .text("TEXT"), "the body of its answers (Response from NAME)"),
+                .init("body-limit", nil, .byteCount, "larger request bodies are refused with 413"),
+                .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
+            ],
+            examples: [
+                "backend --port 8081 --name Server-A &", "curl http://localhost:8081/",
+                "curl http://localhost:8081/delay/200ms",
+            ],
+            group: .components,
+            details: """
+                Paths: /health answers 200, /status/503 that status, /delay/200ms later,
+                /bytes/1MiB that many bytes, /echo the request itself; everything else, who it
+                is.
+                """)
+        return Command(description) { invocation in
+            let arguments = invocation.arguments
+            guard let port = arguments.port("port") else {
+                throw UsageError("backend: on which port? add --port 8081")
+            }
+            let name = arguments.text("name") ?? "backend"
+            try checkNodeName(name, command: "backend")
+            var settings = BackendHost.Settings(name: name, port: port)
+            settings.latency = arguments.duration("latency") ?? .zero
+            settings.status = arguments.integer("status") ?? 200
+            settings.body = arguments.text("body")
+            settings.bodyLimitBytes = arguments.byteCount("body-limit") ?? .max
+            return .running(
+                ServiceProgram(
+                    invocation.process, kind: "backend", nodeName: name,
+                    make: { node in
+                        var settings = settings
+                        // A second node of the same name got a number, and says so.
+                        if arguments.text("name") == nil || node.name != name { settings.name = node.name }
+                        return BackendHost(node: node, settings: settings)
+                    },
+                    start: { try $0.start() }, drain: { $0.drain(whenStopped: $1) }, describe: \.stats))
+        }
+    }
+
+    /// Node names become host names and stand in fault rules.
+    static func checkNodeName(_ name: String, command: String) throws {
+        let isFine =
+            !name.isEmpty && name.count <= 63 && name.first != "-" && name.first != "%"
+            && name.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.".contains($0)) }
+        guard isFine else {
+            throw UsageError("\(command): '\(name)' cannot be a name; letters, digits, - _ . and at most 63 of them")
+        }
+        guard !["client", "outside", "localhost", "host.internal"].contains(name.lowercased()) else {
+            throw UsageError("\(command): the name '\(name)' is taken by the lab itself")
+        }
+    }
+}
+
+extension BackendHost {
+    var stats: View {
+        View(.record([.init("backend", .text(settings.name)), .init("requests", .integer(requestCount))]))
+    }
+}

@@ -1,0 +1,174 @@
+import CommandKit
+import KernelStructures
+import KernelWorld
+import ShellSession
+
+/// The common part of the text tools: reads files, or what it is given, line by line; stops when nobody listens any
+/// more, and waits when its listener is slow.
+class LineTool: Program {
+    let process: Process
+    private var files: ArraySlice<String>
+    private var pending: [UInt8] = []
+    private var pendingStart = 0
+    private var isReadingInput = false
+    private var inputEnded = false
+    private var isWaiting = false
+    private(set) var isDone = false
+    var status: Int32 = 0
+    /// The file that is being read; nil for the input.
+    private(set) var currentFile: String?
+    private var complaints = 0
+    /// The status where a file could not be read.
+    var complaintStatus: Int { 1 }
+
+    /// Bytes of a line; longer ones are cut in pieces.
+    static let lineLimitBytes = 16 << 20
+    /// Lines handled before others have their turn.
+    private static let linesPerTurn = 4096
+
+    init(_ process: Process, files: some Sequence<String>) {
+        self.process = process
+        self.files = Array(files)[...]
+        if self.files.isEmpty { self.files = ["-"] }
+    }
+
+    // MARK: For tools
+
+    /// One line, without its newline; `isWhole` is false for a last line that has none.
+    func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {}
+    /// A file, or the input, is about to be read.
+    func beginFile() {}
+    /// All of a file, or of the input, has been read.
+    func endFile() {}
+    /// Everything has been read.
+    func end() {}
+
+    func write(_ line: some Sequence<UInt8>, newline: Bool = true) {
+        var bytes = Array(line)
+        if newline { bytes.append(10) }
+        process.output.write(bytes)
+    }
+
+    /// Nothing more is wanted.
+    func stop() { isDone = true }
+
+    func complain(_ text: String) {
+        process.complain(text)
+        complaints += 1
+    }
+
+    // MARK: Running
+
+    func start() {
+        nextFile()
+        pump()
+    }
+
+    private func nextFile() {
+        guard let file = files.popFirst() else {
+            isReadingInput = false
+            finish()
+            return
+        }
+        if file == "-" {
+            currentFile = nil
+            isReadingInput = true
+            inputEnded = false
+            beginFile()
+            process.read(
+                onBytes: { [weak self] bytes in
+                    guard let self, !isDone else { return }
+                    pending += bytes
+                    pump()
+                },
+                onEnd: { [weak self] in
+                    guard let self else { return }
+                    inputEnded = true
+                    pump()
+                })
+            return
+        }
+        currentFile = file
+        isReadingInput = false
+        inputEnded = true
+        do throws(LabFileError) {
+            pending = try process.session.files.read(file)
+            beginFile()
+        } catch {
+            complain(error.description)
+            pending = []
+            nextFile()
+        }
+    }
+
+    private func pump() {
+        guard !isDone, process.isRunning, !isWaiting else { return }
+        var count = 0
+        while !isDone {
+            if process.output.isBroken { return process.exit(141) }
+            if process.output.isCongested { return waitForOutput() }
+            if count == Self.linesPerTurn {
+                isWaiting = true
+                process.node.enqueue { [self] in
+                    isWaiting = false
+                    pump()
+                }
+                return
+            }
+            count += 1
+            if !takeLine() {
+                guard inputEnded else { return compact() }
+                if pendingStart < pending.count {
+                    let rest = pending[pendingStart...]
+                    pendingStart = pending.count
+                    take(rest, isWhole: false)
+                }
+                pending = []
+                pendingStart = 0
+                endFile()
+                if isDone { break }
+                nextFile()
+                if isReadingInput || process.status != nil { return }
+            }
+        }
+        finish()
+    }
+
+    private func takeLine() -> Bool {
+        let newline = pending.withUnsafeBufferPointer { buffer -> Int? in
+            buffer[pendingStart...].firstIndex(of: 10)
+        }
+        guard let newline else {
+            guard pending.count - pendingStart > Self.lineLimitBytes else { return false }
+            let piece = pending[pendingStart...]
+            pendingStart = pending.count
+            take(piece, isWhole: false)
+            return true
+        }
+        let line = pending[pendingStart..<newline]
+        pendingStart = newline + 1
+        take(line, isWhole: true)
+        return true
+    }
+
+    private func compact() {
+        if pendingStart == 0 { return }
+        pending.removeFirst(pendingStart)
+        pendingStart = 0
+    }
+
+    private func waitForOutput() {
+        isWaiting = true
+        process.output.onDrained = { [weak self] in
+            self?.isWaiting = false
+            self?.pump()
+        }
+    }
+
+    private func finish() {
+        guard process.isRunning else { return }
+        isDone = true
+        end()
+        process.exit(complaints > 0 ? max(complaintStatus, Int(status)) : Int(status))
+    }
+}

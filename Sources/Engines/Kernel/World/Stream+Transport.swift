@@ -1,0 +1,90 @@
+import KernelStructures
+
+extension Stream {
+    // MARK: Calls from the transport
+
+    /// The connection is made.
+    public func transportOpened(local: Endpoint) {
+        guard phase == .connecting else { return }
+        deferIfFrozen { stream in
+            stream.local = local
+            stream.phase = .open
+            stream.network.recordConnection(stream, .opened)
+            stream.handler?.streamOpened(stream)
+            guard stream.phase != .closed else { return }
+            // Not before: bytes may have arrived already, and nobody hears of them before it hears of the connection.
+            stream.updateReading()
+            stream.sendUnsent()
+        }
+    }
+
+    /// Bytes have arrived. They are only valid during the call.
+    public func transportReceived(_ bytes: UnsafeRawBufferPointer) {
+        guard phase == .open else { return }
+        if let ingress { return ingress.push(bytes) }
+        receive(bytes)
+    }
+
+    /// The peer's end has arrived.
+    public func transportEnded() {
+        if let ingress, phase == .open { return ingress.pushEnd() }
+        receiveEnd()
+    }
+
+    /// There is room again for unsent bytes.
+    public func transportWritable() { deferIfFrozen { $0.sendUnsent() } }
+
+    /// The connection is gone.
+    public func transportFailed(_ reason: CloseReason) {
+        guard phase != .closed else {
+            // A line that gave up says nothing to anybody; a peer that is gone needs to hear nothing.
+            if isOrphan { endOrphan(reason == .timedOut ? .silently : .orderly) }
+            return
+        }
+        deferIfFrozen { $0.fail(reason) }
+    }
+
+    func receive(_ bytes: UnsafeRawBufferPointer) {
+        guard phase == .open else { return }
+        isAtTurn = isInitiator
+        bytesReceived += bytes.count
+        cork()
+        if interceptors.isEmpty { handler?.stream(self, received: bytes) } else { intercept(inbound: bytes, from: 0) }
+        uncork()
+    }
+
+    func receiveEnd() {
+        guard phase == .open || phase == .lingering, !peerEnded else { return }
+        deferIfFrozen { stream in
+            guard stream.phase != .closed else { return }
+            stream.peerEnded = true
+            stream.cork()
+            stream.handler?.streamEnded(stream)
+            stream.uncork()
+            stream.finishIfBothEnded()
+        }
+    }
+
+    func finishIfBothEnded() {
+        guard peerEnded, endState == .sent, phase != .closed else { return }
+        let last = handler
+        letGo(.orderly, .finished)
+        last?.stream(self, closed: .finished)
+    }
+
+    func fail(_ reason: CloseReason) {
+        guard phase != .closed else { return }
+        let last = handler
+        let change: JournalEvent.ConnectionChange =
+            switch reason {
+            case .refused: .refused
+            case .timedOut, .unreachable: .timedOut
+            case .finished: .finished
+            case .reset: .reset
+            }
+        // The other end is gone, or the fault speaks to both ends itself: there is nobody to say goodbye to. Only one
+        // that gave up has a peer left, and a line between them.
+        letGo(.reset, change, throughLine: reason == .timedOut)
+        last?.stream(self, closed: reason)
+    }
+}

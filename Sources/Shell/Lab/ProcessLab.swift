@@ -1,0 +1,77 @@
+import Commands
+import KernelLoopback
+import KernelStorage
+import KernelStructures
+import KernelWorld
+import ShellLanguage
+import ShellSession
+
+/// `sdlab TOOL ARG…`: one tool as a process of its own, with the host's clock, sockets, files and signals.
+public final class ProcessLab {
+    private let poller: Poller
+    private let world: World
+    private let session: Session
+    private let output: HostOutput
+    private var signals: SignalWatch?
+
+    /// - Parameters:
+    ///   - bind: the address its ports are bound to.
+    ///   - directory: what relative paths are relative to.
+    /// - Throws: `NetworkError`, `DiskError`.
+    public init(bind: IPv4Address, directory: String) throws {
+        poller = try Poller()
+        let transport = try SocketTransport(poller: poller, place: .process(bind: bind))
+        var configuration = WorldConfiguration(transport: transport, eventSource: poller, disk: try FileDisk(root: nil))
+        configuration.speed = .real
+        configuration.epoch = HostClock.wallTime
+        configuration.seed = UInt64(bitPattern: HostClock.monotonicNanoseconds)
+        configuration.diskCosts = .free
+        // Nobody reads a journal here, so none is kept: it costs nothing on the way of a request.
+        configuration.journalCapacity = 0
+        configuration.recordsTraffic = false
+        world = World(configuration)
+        session = Session(world: world, commands: Catalog.table, isProcess: true, directory: directory)
+        output = HostOutput(poller)
+    }
+
+    /// Runs the tool until it ends, or is told to by SIGINT or SIGTERM. Returns its exit status.
+    public func run(_ words: [String]) -> Int {
+        session.observer = { [output] event in
+            switch event {
+            case .output(_, let isError, let bytes): output.write(bytes, isError: isError)
+            case .log(let line, _, _): output.write(Array((line.text + "\n").utf8), isError: false)
+            case .notice(let text): output.write(Array(("sdlab: " + text + "\n").utf8), isError: true)
+            case .submitted, .typed, .jobStarted, .jobEnded: break
+            }
+        }
+        HostLimits.raiseDescriptors()
+        let script = Self.script(words)
+        let submission = session.submit(script, on: session.currentTerminal, text: words.joined(separator: " "))
+        signals = SignalWatch(poller, [.interrupt, .terminate, .hangUp]) { [unowned self] signal in
+            let sent: Signal = signal == .terminate ? .terminate : .interrupt
+            if let job = session.jobs.running.last {
+                _ = job.send(sent)
+            } else {
+                session.interrupt(session.currentTerminal)
+            }
+        }
+        // A service gives its terminal back when it is up; the process lives on until the job ends.
+        _ = session.wait(.clock, until: { !submission.isRunning })
+        let job = session.jobs.running.last
+        _ = session.wait(.clock, until: { session.jobs.running.isEmpty })
+        output.flush()
+        return job?.status ?? submission.status ?? 0
+    }
+
+    /// The words as one command that needs no expansion.
+    private static func script(_ words: [String]) -> Script {
+        let place = Position(line: 1, column: 1)
+        var command = SimpleCommand(position: place)
+        command.words = words.map { Word(parts: [.text($0, isQuoted: true)], position: place) }
+        return Script(statements: [
+            Statement(
+                first: Pipeline(commands: [.simple(command)]), rest: [], isBackground: false, position: place,
+                text: words.joined(separator: " "))
+        ])
+    }
+}

@@ -1,0 +1,53 @@
+// A here-document's text stands below the line that refers to it. The parser leaves a number in its place, and puts the
+// text in once the whole script is read.
+
+extension Script {
+    func resolvingDocuments(_ documents: [Int: Word]) -> Script {
+        documents.isEmpty ? self : Script(statements: statements.map { $0.resolvingDocuments(documents) })
+    }
+}
+
+extension Statement {
+    fileprivate func resolvingDocuments(_ documents: [Int: Word]) -> Statement {
+        Statement(
+            first: first.resolvingDocuments(documents),
+            rest: rest.map { Link(operator: $0.operator, pipeline: $0.pipeline.resolvingDocuments(documents)) },
+            isBackground: isBackground, position: position, text: text)
+    }
+}
+
+extension Pipeline {
+    fileprivate func resolvingDocuments(_ documents: [Int: Word]) -> Pipeline {
+        Pipeline(commands: commands.map { $0.resolvingDocuments(documents) })
+    }
+}
+
+extension CommandSyntax {
+    fileprivate func resolvingDocuments(_ documents: [Int: Word]) -> CommandSyntax {
+        switch self {
+        case .simple(var simple):
+            simple.redirections = simple.redirections.map { redirection in
+                guard redirection.kind == .hereDocument, let number = redirection.target.literal.flatMap({ Int($0) }),
+                    let text = documents[number]
+                else { return redirection }
+                return Redirection(kind: .hereDocument, target: text, position: redirection.position)
+            }
+            return .simple(simple)
+        case .forLoop(let variable, let words, let body):
+            return .forLoop(variable: variable, words: words, body: body.resolvingDocuments(documents))
+        case .whileLoop(let condition, let isUntil, let body):
+            return .whileLoop(
+                condition: condition.resolvingDocuments(documents), isUntil: isUntil,
+                body: body.resolvingDocuments(documents))
+        case .choice(let branches, let otherwise):
+            return .choice(
+                branches: branches.map {
+                    Branch(
+                        condition: $0.condition.resolvingDocuments(documents),
+                        body: $0.body.resolvingDocuments(documents))
+                }, otherwise: otherwise?.resolvingDocuments(documents))
+        case .host:
+            return self
+        }
+    }
+}

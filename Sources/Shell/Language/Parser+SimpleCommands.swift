@@ -1,0 +1,154 @@
+import KernelStructures
+
+extension Parser {
+    // MARK: Simple commands
+
+    mutating func simpleCommand() throws(SyntaxError) -> SimpleCommand {
+        var command = SimpleCommand(position: position)
+        while true {
+            try skipBlank()
+            guard let character = current, !character.isNewline,
+                !";)".contains(character) || (character == ")" && !isInSubstitution)
+            else { break }
+            if character == "|" || follows("&&") || isBackgroundOperator { break }
+            if let redirection = try redirection() {
+                command.redirections.append(redirection)
+            } else if command.words.isEmpty, let assignment = try assignment() {
+                command.assignments.append(assignment)
+            } else {
+                command.words += try expandingBraces(try word())
+            }
+        }
+        if command.words.isEmpty, command.assignments.isEmpty, command.redirections.isEmpty { throw unexpected() }
+        if !command.words.isEmpty, let first = command.assignments.first {
+            throw SyntaxError(command.position, "\(first.name)=… must stand alone, before ';'")
+        }
+        return command
+    }
+
+    /// `&` as a word of its own; the parser stands at the beginning of a word.
+    var isBackgroundOperator: Bool {
+        guard current == "&" else { return false }
+        guard let next = peek(1) else { return true }
+        return next.isWhitespace || next == ";" || next == ")"
+    }
+
+    mutating func name() -> String {
+        var name = ""
+        while let character = current,
+            character == "_" || (character.isASCII && character.isLetter)
+                || (!name.isEmpty && character.isASCII && character.isNumber)
+        {
+            name.append(character)
+            advance()
+        }
+        return name
+    }
+
+    mutating func assignment() throws(SyntaxError) -> SimpleCommand.Assignment? {
+        var end = index
+        while end < text.count,
+            text[end] == "_" || (text[end].isASCII && (text[end].isLetter || (end > index && text[end].isNumber)))
+        {
+            end += 1
+        }
+        guard end > index, end < text.count, text[end] == "=" else { return nil }
+        let name = name()
+        advance()
+        guard let character = current, !character.isWhitespace, character != ";" else {
+            return .init(name: name, value: Word(parts: [], position: position))
+        }
+        return .init(name: name, value: try word())
+    }
+
+    mutating func redirection() throws(SyntaxError) -> Redirection? {
+        let place = position
+        if follows("&>") { throw SyntaxError(place, "'&>' is not known here; write > FILE 2>&1") }
+        if follows("2>&1") {
+            advance(4)
+            return Redirection(kind: .errorToOutput, target: Word(parts: [], position: place), position: place)
+        }
+        if follows(">&2") || follows("1>&2") {
+            advance(current == "1" ? 4 : 3)
+            return Redirection(kind: .outputToError, target: Word(parts: [], position: place), position: place)
+        }
+        let fromError = follows("2>")
+        if fromError || follows("1>") { advance() }
+        if follows("<<") { return try hereDocument(place) }
+        if current == "<", !follows("<->") {
+            advance()
+            return Redirection(kind: .read, target: try target(place, "<"), position: place)
+        }
+        guard current == ">" else { return nil }
+        advance()
+        let appends = current == ">"
+        if appends { advance() }
+        return Redirection(
+            kind: .write(fromError: fromError, appends: appends), target: try target(place, appends ? ">>" : ">"),
+            position: place)
+    }
+
+    mutating func target(_ place: Position, _ operator: String) throws(SyntaxError) -> Word {
+        try skipBlank()
+        guard let character = current, !character.isNewline, !";|&<>".contains(character) else {
+            throw SyntaxError(place, "'\(`operator`)' needs the name of a file", isIncomplete: current == nil)
+        }
+        return try word()
+    }
+
+    // MARK: Here-documents
+
+    mutating func hereDocument(_ place: Position) throws(SyntaxError) -> Redirection {
+        if isInSubstitution { throw SyntaxError(place, "a here-document cannot stand inside $(…)") }
+        advance(2)
+        let stripsTabs = current == "-"
+        if stripsTabs { advance() }
+        let delimiterWord = try target(place, "<<")
+        guard let delimiter = delimiterWord.literal, !delimiter.isEmpty else {
+            throw SyntaxError(place, "the end of a here-document must be a plain word")
+        }
+        let isLiteral = delimiterWord.keyword == nil
+        nextDocument += 1
+        pendingDocuments.append(
+            PendingDocument(
+                number: nextDocument, delimiter: delimiter, isLiteral: isLiteral, stripsTabs: stripsTabs,
+                position: place))
+        return Redirection(
+            kind: .hereDocument, target: Word(parts: [.text("\(nextDocument)", isQuoted: true)], position: place),
+            position: place)
+    }
+
+    mutating func readDocument(_ document: PendingDocument) throws(SyntaxError) {
+        let start = position
+        var body = ""
+        while true {
+            if current == nil { throw unfinished(document) }
+            var line = ""
+            while let character = current, !character.isNewline {
+                line.append(character)
+                advance()
+            }
+            if current != nil { advance() }
+            if document.stripsTabs { line = String(line.drop { $0 == "\t" }) }
+            if line == document.delimiter { break }
+            body += line + "\n"
+        }
+        if document.isLiteral {
+            finishedDocuments[document.number] = Word(parts: [.text(body, isQuoted: true)], position: start)
+        } else {
+            var parser = Parser(Array(body), start, depth: depth)
+            do throws(SyntaxError) {
+                finishedDocuments[document.number] = try parser.quotedText(until: nil)
+            } catch {
+                // The text is all there: further lines would not complete what is open in it.
+                throw SyntaxError(error.position, error.text)
+            }
+        }
+    }
+
+    func unfinished(_ document: PendingDocument) -> SyntaxError {
+        SyntaxError(
+            document.position, "the here-document never comes to its end, a line '\(document.delimiter)'",
+            isIncomplete: true)
+    }
+}

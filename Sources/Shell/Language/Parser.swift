@@ -1,0 +1,307 @@
+import KernelStructures
+
+/// Reads a script into its tree. The language is small enough that characters, words and statements are read by one
+/// parser, which always knows where it stands: that is what shell quoting needs.
+///
+/// Three things differ from a POSIX shell, because the documented sessions say so. `&` is an operator only as a word of
+/// its own, so that URLs with a query need no quotes. `->` and `<->` inside a word are text: they draw links between
+/// nodes. And so is a `|` between braces, as in `{A,B}|{C}`: it separates the sides of a partition.
+public struct Parser {
+    let text: [Character]
+    var index = 0
+    var line: Int
+    var column: Int
+    /// Here-documents whose text begins on the next line.
+    var pendingDocuments: [PendingDocument] = []
+    var finishedDocuments: [Int: Word] = [:]
+    var nextDocument = 0
+    var depth = 0
+    /// Open `$(…)` around the place.
+    var substitutionDepth = 0
+
+    struct PendingDocument {
+        let number: Int
+        let delimiter: String
+        let isLiteral: Bool
+        let stripsTabs: Bool
+        let position: Position
+    }
+
+    /// Loops, conditions and substitutions inside one another.
+    static let depthLimit = 100
+    static let keywords = ["for", "in", "do", "done", "while", "until", "if", "then", "elif", "else", "fi"]
+
+    /// Reads a whole script.
+    ///
+    /// - Parameter start: where its first character stands, if it is part of a larger file.
+    /// - Throws: `SyntaxError` with line and column. Nothing of a script with an error is run.
+    public static func parse(_ text: String, at start: Position = Position(line: 1, column: 1)) throws(SyntaxError)
+        -> Script
+    {
+        var parser = Parser(Array(text), start)
+        let script = try parser.script(until: [])
+        try parser.skipBlank()
+        guard parser.index == parser.text.count else { throw parser.unexpected() }
+        if let open = parser.pendingDocuments.first { throw parser.unfinished(open) }
+        return script.resolvingDocuments(parser.finishedDocuments)
+    }
+
+    init(_ text: [Character], _ start: Position, depth: Int = 0) {
+        self.text = text
+        line = start.line
+        column = start.column
+        self.depth = depth
+    }
+
+    // MARK: Characters
+
+    var position: Position { Position(line: line, column: column) }
+    var current: Character? { index < text.count ? text[index] : nil }
+    func peek(_ offset: Int) -> Character? { index + offset < text.count ? text[index + offset] : nil }
+
+    mutating func advance() {
+        if text[index].isNewline {
+            line += 1
+            column = 1
+        } else {
+            column += 1
+        }
+        index += 1
+    }
+
+    mutating func advance(_ count: Int) { for _ in 0..<count { advance() } }
+
+    func follows(_ string: String) -> Bool {
+        var position = index
+        for character in string {
+            guard position < text.count, text[position] == character else { return false }
+            position += 1
+        }
+        return true
+    }
+
+    /// Skips blanks, continued lines and a comment.
+    mutating func skipBlank() throws(SyntaxError) {
+        while let character = current {
+            if character == " " || character == "\t" || character == "\r" {
+                advance()
+            } else if character == "\\", peek(1)?.isNewline == true {
+                advance(2)
+            } else if character == "#" {
+                while let character = current, !character.isNewline { _ = character; advance() }
+            } else {
+                return
+            }
+        }
+    }
+
+    func unexpected() -> SyntaxError {
+        guard let character = current else {
+            return SyntaxError(position, "the script ends too early", isIncomplete: true)
+        }
+        if let keyword = keywordHere() { return SyntaxError(position, "'\(keyword)' without its beginning") }
+        return SyntaxError(position, "unexpected '\(character)'")
+    }
+
+    /// The keyword that begins here, if one does.
+    func keywordHere() -> String? {
+        Self.keywords.first { keyword in
+            guard follows(keyword) else { return false }
+            let end = index + keyword.count
+            return end == text.count || text[end].isWhitespace || ";&|<>)".contains(text[end])
+        }
+    }
+
+    // MARK: Statements
+
+    mutating func script(until terminators: [String]) throws(SyntaxError) -> Script {
+        depth += 1
+        defer { depth -= 1 }
+        if depth > Self.depthLimit { throw SyntaxError(position, "nested more than \(Self.depthLimit) deep") }
+        var statements: [Statement] = []
+        while true {
+            try skipSeparators()
+            guard current != nil else { break }
+            if let keyword = keywordHere(), !["for", "while", "until", "if"].contains(keyword) {
+                if terminators.contains(keyword) { break }
+                throw unexpected()
+            }
+            if current == ")" && terminators.contains(")") { break }
+            statements.append(try statement())
+        }
+        return Script(statements: statements)
+    }
+
+    mutating func skipSeparators() throws(SyntaxError) {
+        while true {
+            try skipBlank()
+            guard let character = current else { return }
+            if character.isNewline {
+                try takeNewline()
+            } else if character == ";" {
+                advance()
+            } else {
+                return
+            }
+        }
+    }
+
+    mutating func takeNewline() throws(SyntaxError) {
+        advance()
+        let documents = pendingDocuments
+        pendingDocuments = []
+        for document in documents { try readDocument(document) }
+    }
+
+    mutating func statement() throws(SyntaxError) -> Statement {
+        let start = position
+        let startIndex = index
+        let first = try pipeline()
+        var rest: [Statement.Link] = []
+        while true {
+            try skipBlank()
+            let isAnd = follows("&&")
+            guard isAnd || follows("||") else { break }
+            let place = position
+            advance(2)
+            try skipNewlines()
+            guard current != nil else {
+                throw SyntaxError(place, "nothing follows '\(isAnd ? "&&" : "||")'", isIncomplete: true)
+            }
+            rest.append(.init(operator: isAnd ? .and : .or, pipeline: try pipeline()))
+        }
+        let source = String(text[startIndex..<index])
+        let isBackground = current == "&"
+        if isBackground { advance() }
+        try skipBlank()
+        if let character = current, !character.isNewline, character != ";", !isBackground, character != ")" {
+            throw unexpected()
+        }
+        return Statement(
+            first: first, rest: rest, isBackground: isBackground, position: start, text: source.trimmingBlanks)
+    }
+
+    mutating func skipNewlines() throws(SyntaxError) {
+        while true {
+            try skipBlank()
+            guard let character = current, character.isNewline else { return }
+            try takeNewline()
+        }
+    }
+
+    mutating func pipeline() throws(SyntaxError) -> Pipeline {
+        var commands = [try command()]
+        while true {
+            try skipBlank()
+            guard current == "|", peek(1) != "|" else { return Pipeline(commands: commands) }
+            let place = position
+            advance()
+            try skipNewlines()
+            guard let character = current, character != ";" else {
+                throw SyntaxError(place, "nothing follows '|'", isIncomplete: current == nil)
+            }
+            commands.append(try command())
+        }
+    }
+
+    mutating func command() throws(SyntaxError) -> CommandSyntax {
+        try skipBlank()
+        if current == "!", let next = peek(1), next != " ", next != "\t", next != "=" {
+            return hostCommand()
+        }
+        switch keywordHere() {
+        case "for": return try forLoop()
+        case "while", "until": return try whileLoop()
+        case "if": return try choice()
+        default: return .simple(try simpleCommand())
+        }
+    }
+
+    mutating func hostCommand() -> CommandSyntax {
+        let start = position
+        advance()
+        var line = ""
+        while let character = current, !character.isNewline {
+            line.append(character)
+            advance()
+        }
+        return .host(line.trimmingBlanks, start)
+    }
+
+    mutating func take(_ keyword: String, after opening: String, at place: Position) throws(SyntaxError) {
+        guard keywordHere() == keyword else {
+            let found = wordHere()
+            let hint = found.isEmpty ? "" : ", not '\(found)'"
+            throw SyntaxError(
+                current == nil ? place : position, "'\(opening)' needs a '\(keyword)'\(hint)",
+                isIncomplete: current == nil)
+        }
+        advance(keyword.count)
+    }
+
+    func wordHere() -> String {
+        var end = index
+        while end < text.count, !text[end].isWhitespace, !";&|".contains(text[end]) { end += 1 }
+        return String(text[index..<end])
+    }
+
+    mutating func forLoop() throws(SyntaxError) -> CommandSyntax {
+        let place = position
+        advance(3)
+        try skipBlank()
+        let variablePlace = position
+        let variable = name()
+        guard !variable.isEmpty else {
+            throw SyntaxError(variablePlace, "'for' needs the name of a variable", isIncomplete: current == nil)
+        }
+        try skipNewlines()
+        try take("in", after: "for", at: place)
+        var words: [Word] = []
+        while true {
+            try skipBlank()
+            guard let character = current, !character.isNewline, character != ";" else { break }
+            words += try expandingBraces(try word())
+        }
+        try skipSeparators()
+        try take("do", after: "for", at: place)
+        let body = try script(until: ["done"])
+        try take("done", after: "for", at: place)
+        return .forLoop(variable: variable, words: words, body: body)
+    }
+
+    mutating func whileLoop() throws(SyntaxError) -> CommandSyntax {
+        let place = position
+        let isUntil = follows("until")
+        advance(5)
+        let opening = isUntil ? "until" : "while"
+        let condition = try script(until: ["do"])
+        try take("do", after: opening, at: place)
+        let body = try script(until: ["done"])
+        try take("done", after: opening, at: place)
+        if condition.statements.isEmpty { throw SyntaxError(place, "'\(opening)' needs a condition") }
+        return .whileLoop(condition: condition, isUntil: isUntil, body: body)
+    }
+
+    mutating func choice() throws(SyntaxError) -> CommandSyntax {
+        let place = position
+        advance(2)
+        var branches: [CommandSyntax.Branch] = []
+        var otherwise: Script?
+        while true {
+            let condition = try script(until: ["then"])
+            try take("then", after: "if", at: place)
+            if condition.statements.isEmpty { throw SyntaxError(place, "'if' needs a condition") }
+            branches.append(.init(condition: condition, body: try script(until: ["elif", "else", "fi"])))
+            if keywordHere() == "elif" {
+                advance(4)
+                continue
+            }
+            if keywordHere() == "else" {
+                advance(4)
+                otherwise = try script(until: ["fi"])
+            }
+            try take("fi", after: "if", at: place)
+            return .choice(branches: branches, otherwise: otherwise)
+        }
+    }
+}

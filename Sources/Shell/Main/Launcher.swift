@@ -1,0 +1,143 @@
+import CommandKit
+import Commands
+import KernelLoopback
+import KernelStructures
+import KernelWorld
+import ShellLab
+import ShellLanguage
+import ShellSession
+
+/// The command line of sdlab: decides what is wanted and has it done.
+struct Launcher {
+    let words: [String]
+    private let output = HostOutput()
+
+    static let version = "0.1.0"
+
+    init(words: [String]) { self.words = words }
+
+    /// Does it and returns the exit status.
+    func run() -> Int {
+        do {
+            return try dispatch()
+        } catch let error as UsageError {
+            return complain(error.text, status: 2)
+        } catch {
+            return complain("\(error)", status: 1)
+        }
+    }
+
+    private func complain(_ text: String, status: Int) -> Int {
+        // What a description says about its own words begins with its name already.
+        output.write(text.hasPrefix("sdlab: ") ? "\(text)\n" : "sdlab: \(text)\n", isError: true)
+        return status
+    }
+
+    private func dispatch() throws -> Int {
+        let (leading, verb, rest) = split()
+        switch verb {
+        case nil: return try shell(ParsedArguments(leading, for: Invocations.shell))
+        case "run"?: return try RunCommand(ParsedArguments(leading + rest, for: Invocations.run), output).run()
+        case "test"?: return try TestCommand(ParsedArguments(leading + rest, for: Invocations.test), output).run()
+        case "help"?:
+            let line = (["help"] + rest).map(quoted).joined(separator: " ")
+            return try ScriptRun(LabOptions(), StyleChoice(nil).usesColor, output).run(line, name: nil)
+        case let tool?:
+            guard Catalog.table[tool] != nil else {
+                let names = ["run", "test", "help"] + Catalog.table.names
+                throw UsageError(
+                    "'\(tool)' is none of run, test, help and no tool\(didYouMean(tool, among: names)); see sdlab --help"
+                )
+            }
+            _ = try ParsedArguments(leading, for: Invocations.shell)
+            return try ProcessLab(bind: try bindAddress(rest), directory: HostLimits.currentDirectory).run(
+                [tool] + rest)
+        }
+    }
+
+    /// The flags before the verb, the verb, and what follows it.
+    private func split() -> (leading: [String], verb: String?, rest: [String]) {
+        var leading: [String] = []
+        var rest = words[...]
+        while let word = rest.popFirst() {
+            guard word.hasPrefix("-"), word != "-" else { return (leading, word, Array(rest)) }
+            leading.append(word)
+            let takesValue =
+                word.hasPrefix("--")
+                ? Invocations.shell.flag(named: String(word.dropFirst(2))).map { $0.value != .none } ?? false
+                : word.dropFirst().last == "c"
+            if takesValue, let value = rest.popFirst() { leading.append(value) }
+        }
+        return (leading, nil, [])
+    }
+
+    private func bindAddress(_ words: [String]) throws(UsageError) -> IPv4Address {
+        guard let index = words.firstIndex(where: { $0 == "--bind" || $0.hasPrefix("--bind=") }) else {
+            return .loopback
+        }
+        let text = words[index] == "--bind" ? words.dropFirst(index + 1).first ?? "" : String(words[index].dropFirst(7))
+        guard let address = IPv4Address(parsing: text) else {
+            throw UsageError("--bind: '\(text)' is not an IPv4 address such as 127.0.0.1 or 0.0.0.0")
+        }
+        return address
+    }
+
+    private func shell(_ arguments: ParsedArguments) throws -> Int {
+        if arguments.has("help") {
+            output.write(ViewRenderer().plain(Catalog.page(Invocations.shell)))
+            return 0
+        }
+        if arguments.has("version") {
+            output.write("sdlab \(Self.version)\n")
+            return 0
+        }
+        let style = StyleChoice(arguments.text("color"))
+        if let line = arguments.text("command") {
+            return try script(arguments, style).run(line, name: "-c")
+        }
+        guard HostLimits.isStandardInputTerminal, HostLimits.isStandardOutputTerminal else {
+            let text = try RunCommand.text(of: "-")
+            return try RunCommand(arguments, output).run(text, name: "standard input")
+        }
+        return try PromptRun(arguments, style, output).run()
+    }
+
+    private func script(_ arguments: ParsedArguments, _ style: StyleChoice) throws -> ScriptRun {
+        var run = ScriptRun(try LabOptions(arguments), style.usesColor, output)
+        run.keepsGoing = arguments.has("keep-going")
+        return run
+    }
+
+    private func quoted(_ word: String) -> String { "'" + word.replacing("'", with: "'\\''") + "'" }
+}
+
+/// Whether to use colours.
+struct StyleChoice {
+    let usesColor: Bool
+
+    init(_ choice: String?) {
+        switch choice {
+        case "always": usesColor = true
+        case "never": usesColor = false
+        default:
+            let forbids = HostLimits.environment("NO_COLOR").map { !$0.isEmpty } ?? false
+            usesColor = !forbids && HostLimits.isStandardOutputTerminal && HostLimits.environment("TERM") != "dumb"
+        }
+    }
+}
+
+extension LabOptions {
+    /// From the flags that every way of running shares.
+    init(_ arguments: ParsedArguments) throws(UsageError) {
+        self.init()
+        if let net = arguments.text("net") { self.net = Net(rawValue: net)! }
+        if let seed = arguments.integer("seed") { self.seed = UInt64(seed) }
+        if arguments.description.flag(named: "root") != nil { root = arguments.text("root") }
+        if let word = arguments.text("clock") {
+            guard let speed = ClockSpeed(parsing: word) else {
+                throw UsageError("--clock: '\(word)' is not a speed; virtual, real, or x60 for sixty times as fast")
+            }
+            self.speed = speed
+        }
+    }
+}

@@ -1,0 +1,102 @@
+import CommandKit
+import Commands
+import KernelLoopback
+import KernelStructures
+import KernelWorld
+import ShellLab
+import ShellSession
+import ShellTranscripts
+
+/// `sdlab run FILE…`: executes and prints, like the recording of a terminal.
+struct RunCommand {
+    private let arguments: ParsedArguments
+    private let output: HostOutput
+
+    init(_ arguments: ParsedArguments, _ output: HostOutput) {
+        self.arguments = arguments
+        self.output = output
+    }
+
+    /// Runs the files one after the other; the status is that of the first that failed.
+    func run() throws -> Int {
+        var first = 0
+        for file in arguments.arguments {
+            let status = try run(Self.text(of: file), name: file)
+            if first == 0 { first = status }
+        }
+        return first
+    }
+
+    /// Runs one text: a transcript if any line begins with `$ `, otherwise a script of commands.
+    func run(_ text: String, name: String) throws -> Int {
+        let style = StyleChoice(arguments.text("color"))
+        if Transcript.isTranscript(text) { return try play(text, name, style) }
+        var run = ScriptRun(try LabOptions(arguments), style.usesColor, output)
+        run.keepsGoing = arguments.has("keep-going")
+        return try run.run(text, name: name)
+    }
+
+    private func play(_ text: String, _ name: String, _ style: StyleChoice) throws -> Int {
+        let transcript: Transcript
+        do {
+            transcript = try TranscriptParser.parse(text, name: name, tags: Catalog.table.tags) {
+                try Self.text(of: $0)
+            }
+        } catch {
+            output.write("sdlab: \(error)\n", isError: true)
+            return 2
+        }
+        let wanted = arguments.description.flag(named: "case") == nil ? nil : arguments.text("case")
+        let cases = transcript.cases.filter { wanted == nil || $0.name == wanted }
+        if cases.isEmpty { throw UsageError("\(name): no case '\(wanted ?? "")'") }
+        var status = 0
+        for (index, one) in cases.enumerated() {
+            if cases.count > 1 { output.write("\(index == 0 ? "" : "\n")## \(one.name)\n\n") }
+            if try play(one, style) != 0 { status = 1 }
+        }
+        return status
+    }
+
+    /// Each case has a lab of its own, as under `test`; but it may use the host.
+    private func play(_ transcriptCase: TranscriptCase, _ style: StyleChoice) throws -> Int {
+        var options = try LabOptions(arguments)
+        options.watchesHost = true
+        options.keepsSamples = true
+        options.adopt(transcriptCase.settings, unlessIn: arguments)
+        let lab = try Lab(options)
+        for file in transcriptCase.files { try lab.session.files.place(Array(file.text.utf8), at: file.path) }
+        let session = lab.session
+        session.hasNoKeyboard = false
+        session.renderer.usesColor = style.usesColor
+        if let poller = lab.poller { HostBridge(poller).connect(session) }
+        let playback = Playback(EventText(usesColor: style.usesColor), output)
+        session.observer = playback.show
+        let pace: Pace = options.speed == .virtual ? .stepping : .clock
+        return playback.run(transcriptCase, in: session, pace: pace) { output.hasNoReader }
+            ? 0 : session.exitStatus ?? 1
+    }
+
+    static func text(of file: String) throws(UsageError) -> String {
+        do {
+            let bytes = try HostFile.read(file)
+            guard let text = String(validating: bytes, as: UTF8.self) else {
+                throw UsageError("\(file): not text (UTF-8)")
+            }
+            return text
+        } catch let error as UsageError {
+            throw error
+        } catch {
+            throw UsageError("\(error)")
+        }
+    }
+}
+
+extension LabOptions {
+    /// What a case says about itself counts where the command line says nothing.
+    mutating func adopt(_ settings: CaseSettings, unlessIn arguments: ParsedArguments) {
+        if arguments.text("net") == nil, let net = settings.net { self.net = net }
+        if arguments.text("clock") == nil { speed = settings.speed }
+        if arguments.text("seed") == nil { seed = settings.seed }
+        epoch = settings.epoch
+    }
+}

@@ -1,0 +1,97 @@
+import Glibc
+import KernelLoopback
+
+/// Standard input as bytes, read only while somebody wants them: what is typed while a command runs stays with the
+/// kernel, for the host command that may read it, or for the next prompt.
+final class Keyboard {
+    private let poller: Poller
+    private var watch: DescriptorWatch?
+    private var bytes: [UInt8] = []
+    private var position = 0
+    /// The end of input was read: Ctrl-D where the kernel edits the line, otherwise the terminal is gone.
+    var hasEnded = false
+
+    private static let readBytes = 4096
+
+    init(_ poller: Poller) { self.poller = poller }
+
+    /// Whether input is wanted. Setting it again is free.
+    var isOpen: Bool {
+        get { watch != nil }
+        set {
+            if newValue == isOpen { return }
+            if newValue {
+                watch = DescriptorWatch(poller, 0) { [unowned self] _ in read() }
+            } else {
+                watch?.cancel()
+                watch = nil
+            }
+        }
+    }
+
+    private func read() {
+        var buffer = [UInt8](repeating: 0, count: Self.readBytes)
+        let count = Glibc.read(0, &buffer, buffer.count)
+        if count > 0 {
+            bytes.removeFirst(position)
+            position = 0
+            bytes += buffer[..<count]
+        } else if count == 0 || errno != EINTR {
+            hasEnded = true
+            isOpen = false
+        }
+    }
+
+    /// A line is there, or Ctrl-D was typed ahead, at a time when the kernel did not interpret it.
+    var hasLine: Bool { bytes[position...].contains { $0 == 10 || $0 == 13 || $0 == Self.endOfInput } }
+
+    private static let endOfInput: UInt8 = 4
+
+    /// Takes a Ctrl-D that was typed ahead and is next.
+    func takeEndOfInput() -> Bool {
+        guard position < bytes.count, bytes[position] == Self.endOfInput else { return false }
+        position += 1
+        return true
+    }
+
+    func discard() {
+        bytes = []
+        position = 0
+    }
+
+    /// The next character, once all its bytes are there. What is no UTF-8 comes out as U+FFFD.
+    func nextScalar() -> Unicode.Scalar? {
+        guard position < bytes.count else { return nil }
+        let first = bytes[position]
+        let length = first < 0x80 ? 1 : first < 0xC2 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 1
+        let tail = bytes[(position + 1)...].prefix(length - 1)
+        let isBroken = !tail.allSatisfy { $0 & 0xC0 == 0x80 }
+        if !isBroken, tail.count < length - 1 { return nil }
+        var iterator = bytes[position..<position + (isBroken ? 1 : length)].makeIterator()
+        var decoder = UTF8()
+        switch decoder.decode(&iterator) {
+        case .scalarValue(let scalar):
+            position += length
+            return scalar
+        default:
+            position += 1
+            return "\u{FFFD}"
+        }
+    }
+
+    /// The next line without its end, if a whole one is there.
+    func nextLine() -> String? {
+        guard let end = bytes[position...].firstIndex(where: { $0 == 10 || $0 == 13 || $0 == Self.endOfInput }) else {
+            return nil
+        }
+        if bytes[end] == Self.endOfInput, end == position { return nil }
+        defer { position = end + 1 }
+        return String(decoding: bytes[position..<end], as: UTF8.self)
+    }
+
+    /// What stands after the last whole line, taken out.
+    func rest() -> String {
+        defer { discard() }
+        return String(decoding: bytes[position...], as: UTF8.self)
+    }
+}

@@ -1,0 +1,36 @@
+/// What came of asking for a line.
+enum TypedLine: Equatable {
+    case line(String)
+    /// Ctrl-C.
+    case interrupted
+    /// Ctrl-D.
+    case endOfInput
+    /// The lab is to end: a signal, or the terminal is gone.
+    case ended
+}
+
+/// Something that lets a person type a line while the lab goes on.
+protocol LineReader: AnyObject {
+    func read(_ prompt: PromptText) -> TypedLine
+    /// Prints whole lines above the line that is being typed.
+    func printAbove(_ bytes: [UInt8])
+    /// The terminal has another size.
+    func resize()
+    /// Makes a line available to the search in the history.
+    func remember(_ line: String)
+    /// Does something during which what is typed is not shown.
+    func withoutEcho(_ body: () -> Void)
+    var columns: Int { get }
+}
+
+/// What a line reader asks of the prompt around it.
+protocol LineReaderHost: AnyObject {
+    /// Lets the lab go on for one round, until something happens.
+    func turn()
+    /// What ends the reading of a line, once: Ctrl-C, the end of the lab.
+    func takeInterruption() -> TypedLine?
+    /// The first line's prompt as it is now.
+    func currentPrompt() -> PromptText
+    func complete(_ text: String) -> Completer.Completion
+    var history: TypedHistory { get }
+}

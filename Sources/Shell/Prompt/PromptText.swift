@@ -1,0 +1,46 @@
+import CommandKit
+import KernelStructures
+import ShellSession
+
+/// What stands before the line being typed: `sdlab[+00:15 2j]> `.
+///
+/// Colours stand between bytes of value 1, which is how libedit is told that they take no column. It loses what
+/// stands at the very end and where two colours meet, so each colour is one sequence and the text ends in a blank.
+package struct PromptText: Equatable {
+    package let text: String
+    package let width: Int
+
+    static let continuation = PromptText(plain: "> ")
+
+    private init(plain: String) {
+        text = plain
+        width = displayWidth(plain)
+    }
+
+    /// - Parameters:
+    ///   - elapsed: lab time since the lab began.
+    ///   - jobCount: jobs that run; none are not mentioned.
+    ///   - terminal: mentioned unless it is the first.
+    package init(elapsed: LabDuration, jobCount: Int, terminal: Int, usesColor: Bool) {
+        var parts = ["+" + Self.clock(elapsed)]
+        if terminal != 1 { parts.insert(String(terminal), at: 0) }
+        if jobCount > 0 { parts.append("\(jobCount)j") }
+        let state = "[" + parts.joined(separator: " ") + "]> "
+        text = usesColor ? "\u{1}\u{1B}[1;36m\u{1}sdlab\u{1}\u{1B}[0m\u{1}\(state)" : "sdlab\(state)"
+        width = displayWidth("sdlab" + state)
+    }
+
+    init(_ session: Session, usesColor: Bool) {
+        self.init(
+            elapsed: session.world.elapsed, jobCount: session.jobs.running.count,
+            terminal: session.currentTerminal.number,
+            usesColor: usesColor)
+    }
+
+    /// `00:15`, and from an hour on `1:00:15`.
+    private static func clock(_ elapsed: LabDuration) -> String {
+        let seconds = Int(elapsed.nanoseconds / 1_000_000_000)
+        let tail = "\(padded(seconds / 60 % 60, 2)):\(padded(seconds % 60, 2))"
+        return seconds >= 3600 ? "\(seconds / 3600):\(tail)" : tail
+    }
+}

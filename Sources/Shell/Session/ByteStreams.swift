@@ -1,0 +1,251 @@
+import KernelStructures
+
+/// Where a process writes to: a terminal, a file, a pipe, or a buffer.
+public protocol ByteSink: AnyObject {
+    /// Takes all bytes. A writer that produces much waits while `isCongested`.
+    func write(_ bytes: [UInt8])
+    /// No more will be written by anybody.
+    func close()
+    var isCongested: Bool { get }
+    /// Called when a congested sink has room again.
+    var onDrained: (() -> Void)? { get set }
+    /// Nobody reads any more; writing is pointless.
+    var isBroken: Bool { get }
+    /// A sink to the same place for somebody who may go on after this one is closed: a job in the background.
+    func another() -> any ByteSink
+}
+
+extension ByteSink {
+    public func write(_ text: String) { write(Array(text.utf8)) }
+    public var isCongested: Bool { false }
+    public var onDrained: (() -> Void)? {
+        get { nil }
+        set {}
+    }
+    public var isBroken: Bool { false }
+    public func close() {}
+    public func another() -> any ByteSink { Unclosable(self) }
+}
+
+/// Where a process reads from. It delivers nothing before `start`.
+public protocol ByteSource: AnyObject {
+    func start(onBytes: @escaping ([UInt8]) -> Void, onEnd: @escaping () -> Void)
+    /// The reader is not interested any more.
+    func close()
+}
+
+/// Bytes from one process to another, at most `capacity` of them at a time.
+final class Pipe: ByteSink, ByteSource {
+    private unowned let session: Session
+    private var buffer: [UInt8] = []
+    private var onBytes: (([UInt8]) -> Void)?
+    private var onEnd: (() -> Void)?
+    private var isEnded = false
+    private(set) var isBroken = false
+    private var isDeliveryDue = false
+    /// Of several writers all are told.
+    private var drainWaiters: [() -> Void] = []
+    private var writerCount = 0
+
+    static let capacity = 64 * 1024
+
+    init(session: Session) { self.session = session }
+
+    var isCongested: Bool { buffer.count >= Self.capacity }
+
+    func write(_ bytes: [UInt8]) {
+        if isBroken || isEnded { return }
+        buffer += bytes
+        scheduleDelivery()
+    }
+
+    var onDrained: (() -> Void)? {
+        get { nil }
+        set { if let newValue { drainWaiters.append(newValue) } }
+    }
+
+    private func notifyDrained() {
+        let waiters = drainWaiters
+        drainWaiters = []
+        for waiter in waiters { waiter() }
+    }
+
+    func addWriter() { writerCount += 1 }
+
+    /// One writer is done; with the last of them, the pipe is at its end.
+    func removeWriter() {
+        writerCount -= 1
+        if writerCount > 0 { return }
+        isEnded = true
+        scheduleDelivery()
+    }
+
+    func start(onBytes: @escaping ([UInt8]) -> Void, onEnd: @escaping () -> Void) {
+        self.onBytes = onBytes
+        self.onEnd = onEnd
+        scheduleDelivery()
+    }
+
+    /// As a source: the reader is done.
+    func close() {
+        isBroken = true
+        buffer = []
+        onBytes = nil
+        onEnd = nil
+        notifyDrained()
+    }
+
+    private func scheduleDelivery() {
+        guard onBytes != nil, !isDeliveryDue else { return }
+        isDeliveryDue = true
+        session.world.enqueue { [self] in deliver() }
+    }
+
+    private func deliver() {
+        isDeliveryDue = false
+        guard let onBytes else { return }
+        let bytes = buffer
+        buffer = []
+        if !bytes.isEmpty { onBytes(bytes) }
+        notifyDrained()
+        if isEnded, buffer.isEmpty, let onEnd {
+            self.onBytes = nil
+            self.onEnd = nil
+            onEnd()
+        }
+    }
+}
+
+/// The writing side of a pipe, as one process or loop holds it.
+final class PipeEntrance: ByteSink {
+    private let pipe: Pipe
+    private var isOpen = true
+
+    init(_ pipe: Pipe) {
+        self.pipe = pipe
+        pipe.addWriter()
+    }
+
+    func write(_ bytes: [UInt8]) { pipe.write(bytes) }
+    func another() -> any ByteSink { PipeEntrance(pipe) }
+    func close() {
+        if !isOpen { return }
+        isOpen = false
+        pipe.removeWriter()
+    }
+    var isCongested: Bool { pipe.isCongested }
+    var isBroken: Bool { pipe.isBroken }
+    var onDrained: (() -> Void)? {
+        get { pipe.onDrained }
+        set { pipe.onDrained = newValue }
+    }
+}
+
+/// Bytes that are there already: a file, a here-document.
+final class StoredSource: ByteSource {
+    private unowned let session: Session
+    private var bytes: [UInt8]
+    private var isClosed = false
+
+    init(session: Session, bytes: [UInt8]) {
+        self.session = session
+        self.bytes = bytes
+    }
+
+    func start(onBytes: @escaping ([UInt8]) -> Void, onEnd: @escaping () -> Void) {
+        session.world.enqueue { [self] in
+            if isClosed { return }
+            if !bytes.isEmpty { onBytes(bytes) }
+            bytes = []
+            if !isClosed { onEnd() }
+        }
+    }
+
+    func close() { isClosed = true }
+}
+
+/// Keeps what is written, for `$(…)`.
+final class CaptureSink: ByteSink {
+    private(set) var bytes: [UInt8] = []
+    private(set) var isOverfull = false
+
+    /// Bytes that `$(…)` may give.
+    static let limit = 16 << 20
+
+    func write(_ bytes: [UInt8]) {
+        if self.bytes.count + bytes.count > Self.limit {
+            isOverfull = true
+        } else {
+            self.bytes += bytes
+        }
+    }
+    var isBroken: Bool { isOverfull }
+}
+
+/// A file of the lab, opened when the command starts.
+final class FileSink: ByteSink {
+    private let session: Session
+    private let path: String
+    private let file: LabFile
+    private var failed = false
+    private let onFailure: (String) -> Void
+
+    init(session: Session, path: String, appends: Bool, onFailure: @escaping (String) -> Void) throws(LabFileError) {
+        self.session = session
+        self.path = path
+        self.onFailure = onFailure
+        file = try session.files.openForWriting(path, appends: appends)
+    }
+
+    func write(_ bytes: [UInt8]) {
+        if failed { return }
+        do throws(LabFileError) {
+            try file.append(bytes)
+        } catch {
+            failed = true
+            onFailure(error.description)
+        }
+    }
+
+    func close() { file.close() }
+    var isBroken: Bool { failed }
+}
+
+/// Writes go where the process that holds it was started: one of the lab's terminals.
+final class TerminalSink: ByteSink {
+    private unowned let session: Session
+    let terminal: Terminal
+    let isError: Bool
+    /// The submitted command whose output it is.
+    private let submission: Submission
+
+    init(session: Session, terminal: Terminal, submission: Submission, isError: Bool) {
+        self.session = session
+        self.terminal = terminal
+        self.submission = submission
+        self.isError = isError
+    }
+
+    func write(_ bytes: [UInt8]) {
+        session.emit(.output(submission, isError: isError, bytes: bytes))
+    }
+}
+
+/// A sink that belongs to somebody else: the parts of a pipeline must not close their common output.
+final class Unclosable: ByteSink {
+    private let sink: any ByteSink
+    /// Something was written that nobody will read.
+    private(set) var wroteInVain = false
+    init(_ sink: any ByteSink) { self.sink = sink }
+    func write(_ bytes: [UInt8]) {
+        if sink.isBroken { wroteInVain = true }
+        sink.write(bytes)
+    }
+    func another() -> any ByteSink { sink.another() }
+    var isCongested: Bool { sink.isCongested }
+    var isBroken: Bool { sink.isBroken }
+    var onDrained: (() -> Void)? {
+        get { sink.onDrained }
+        set { sink.onDrained = newValue }
+    }
+}

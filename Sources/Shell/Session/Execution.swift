@@ -1,0 +1,344 @@
+import CommandKit
+import KernelStructures
+import ShellLanguage
+
+/// One thread of control of the language: a terminal's foreground, a background job, a stage of a pipeline, a `$(…)`.
+///
+/// ## Why a machine with its own stack
+///
+/// A command may take any amount of lab time, and meanwhile other terminals go on, `kill` may end this one, and
+/// Ctrl-C may. A recursive interpreter would hold its place on the host's stack and could do none of that without
+/// threads. So the place is kept in `frames`, innermost last; `run` works until it has to wait, and whoever it waits
+/// for makes it runnable again. To cancel it is to drop the frames.
+public final class Execution {
+    /// Where the commands of an execution read and write. nil: its terminal.
+    struct Streams {
+        var input: (any ByteSource)?
+        var output: (any ByteSink)?
+        var error: (any ByteSink)?
+    }
+
+    indirect enum Frame {
+        case script(Script, next: Int, isTop: Bool)
+        case statement(Statement, next: Int)
+        case forLoop(variable: String, values: ArraySlice<String>, body: Script)
+        case forWords(variable: String, words: [Word], body: Script, outputs: [String])
+        case whileLoop(condition: Script, isUntil: Bool, body: Script, LoopStage)
+        case choice(branches: ArraySlice<CommandSyntax.Branch>, otherwise: Script?, ranCondition: Bool)
+        case simple(SimpleCommand, outputs: [String])
+        case host(String)
+    }
+
+    enum LoopStage {
+        case entered
+        /// The condition has run; `last` is the status of the body's last round, which becomes the loop's.
+        case ranCondition(last: Int)
+        case ranBody
+    }
+
+    let session: Session
+    let terminal: Terminal
+    let submission: Submission
+    let streams: Streams
+    let scope: VariableScope
+    var frames: [Frame] = []
+    public internal(set) var status = 0
+    /// A failed statement at the top ends the whole.
+    let stopsAtFailure: Bool
+    /// What was typed itself, not a stage of a pipeline, a `$(…)` or a job of it.
+    var isMain = false
+    var isWaiting = false
+    var isFinished = false
+    var isInRun = false
+    /// Others go first in this round.
+    var gaveWay = false
+    /// It waits for its turn already.
+    var isQueued = false
+    var cancelStatus: Int?
+    /// Nothing more begins; what runs now may end in order.
+    var isEnding = false
+    var children: [Process] = []
+    var parts: [Execution] = []
+    var job: Job?
+    let onFinish: (Execution) -> Void
+
+    /// Steps in a row before others have their turn.
+    static let stepsPerTurn = 1000
+    static let frameLimit = 1000
+    static let brokenPipeStatus = 141
+
+    init(
+        _ script: Script, session: Session, submission: Submission, streams: Streams = Streams(),
+        scope: VariableScope? = nil, stopsAtFailure: Bool = false, status: Int = 0,
+        onFinish: @escaping (Execution) -> Void
+    ) {
+        self.session = session
+        self.submission = submission
+        terminal = submission.terminal
+        self.streams = streams
+        self.scope = scope ?? session.scope
+        self.stopsAtFailure = stopsAtFailure
+        self.status = status
+        self.onFinish = onFinish
+        frames = [.script(script, next: 0, isTop: true)]
+    }
+
+    // MARK: Running
+
+    /// Works until it has to wait or is done. Only called by the session, never from within the World's loop.
+    func run() {
+        if isInRun {
+            // Its turn came while its own command lets the lab go on (`advance`): it goes on after that command.
+            gaveWay = false
+            return
+        }
+        isInRun = true
+        gaveWay = false
+        defer { isInRun = false }
+        var steps = 0
+        while !isFinished, !isWaiting, !gaveWay {
+            if let status = session.exitStatus { cancelStatus = status }
+            if let cancelStatus {
+                status = cancelStatus
+                return finish()
+            }
+            if waitsForRoom() { return }
+            guard let frame = frames.popLast() else { return finish() }
+            steps += 1
+            session.countStep()
+            if steps > Self.stepsPerTurn {
+                frames.append(frame)
+                return session.makeRunnable(self)
+            }
+            step(frame)
+        }
+    }
+
+    /// A loop that writes faster than its pipe is read waits between two commands.
+    func waitsForRoom() -> Bool {
+        guard let output = streams.output, output.isCongested, !output.isBroken, !frames.isEmpty else { return false }
+        isWaiting = true
+        output.onDrained = { [weak self] in
+            guard let self else { return }
+            resume(status)
+        }
+        return true
+    }
+
+    func resume(_ newStatus: Int) {
+        guard isWaiting, !isFinished else { return }
+        isWaiting = false
+        status = newStatus
+        if isEnding { cancelStatus = newStatus }
+        giveWay()
+    }
+
+    /// Lets others have their turn, and comes back. After each command they do: what `kill` ended has then ended, and
+    /// what `&` started has begun, before the next one runs.
+    func giveWay() {
+        if gaveWay { return }
+        gaveWay = isInRun
+        session.makeRunnable(self)
+    }
+
+    func finish() {
+        isFinished = true
+        frames = []
+        streams.input?.close()
+        streams.output?.close()
+        if let error = streams.error, error !== streams.output { error.close() }
+        onFinish(self)
+    }
+
+    /// Ends it with a status, whatever it is waiting for. Its processes are the caller's affair.
+    func cancel(_ status: Int) {
+        guard !isFinished else { return }
+        cancelStatus = status
+        for part in parts { part.cancel(status) }
+        if isWaiting {
+            isWaiting = false
+            giveWay()
+        }
+    }
+
+    /// Ends it with the command that runs now, which may have been asked to stop and takes its time: what that leaves
+    /// is the status, and nothing follows. With no command under way it ends at once, with `status`.
+    func end(_ status: Int) {
+        guard !isFinished else { return }
+        guard !processes.isEmpty else { return cancel(status) }
+        isEnding = true
+        for part in parts { part.end(status) }
+    }
+
+    /// The processes that run in it now, those of its parts included.
+    var processes: [Process] { children.filter(\.isRunning) + parts.flatMap(\.processes) }
+
+    /// Whether it waits for something, rather than for its turn.
+    var isBlocked: Bool { isWaiting }
+
+    // MARK: Frames
+
+    func push(_ frame: Frame) {
+        if frames.count >= Self.frameLimit {
+            complain("nested too deep")
+            cancelStatus = 2
+        } else {
+            frames.append(frame)
+        }
+    }
+
+    func step(_ frame: Frame) {
+        switch frame {
+        case .script(let script, let next, let isTop):
+            if isTop, next > 0, status != 0 {
+                if isMain { submission.noteFailure(status) }
+                if stopsAtFailure { return frames.removeAll() }
+            }
+            guard next < script.statements.count else { return }
+            push(.script(script, next: next + 1, isTop: isTop))
+            push(.statement(script.statements[next], next: 0))
+        case .statement(let statement, let next): step(statement, next)
+        case .forWords(let variable, let words, let body, let outputs):
+            guard outputs.count == Expansion.substitutions(in: words).count else {
+                return substitute(words, outputs) {
+                    .forWords(variable: variable, words: words, body: body, outputs: $0)
+                }
+            }
+            guard let values = expand({ (expansion) throws(CommandFailure) in try expansion.arguments(words) }, outputs)
+            else { return }
+            if values.isEmpty { status = 0 }
+            push(.forLoop(variable: variable, values: values[...], body: body))
+        case .forLoop(let variable, var values, let body):
+            guard let value = values.popFirst() else { return }
+            scope.values[variable] = value
+            push(.forLoop(variable: variable, values: values, body: body))
+            push(.script(body, next: 0, isTop: false))
+        case .whileLoop(let condition, let isUntil, let body, .ranCondition(let last)):
+            guard (status == 0) != isUntil else {
+                status = last
+                return
+            }
+            push(.whileLoop(condition: condition, isUntil: isUntil, body: body, .ranBody))
+            push(.script(body, next: 0, isTop: false))
+        case .whileLoop(let condition, let isUntil, let body, let stage):
+            let last = if case .ranBody = stage { status } else { 0 }
+            push(.whileLoop(condition: condition, isUntil: isUntil, body: body, .ranCondition(last: last)))
+            push(.script(condition, next: 0, isTop: false))
+        case .choice(let branches, let otherwise, let ranCondition): step(branches, otherwise, ranCondition)
+        case .simple(let command, let outputs): step(command, outputs)
+        case .host(let line):
+            isWaiting = true
+            session.runHostCommand(line, errorOutput: errorSink) { [weak self] in self?.resume($0) }
+        }
+    }
+
+    func step(_ statement: Statement, _ next: Int) {
+        if statement.isBackground { return startInBackground(statement) }
+        if next == 0 {
+            push(.statement(statement, next: 1))
+            return start(statement.first)
+        }
+        for index in (next - 1)..<statement.rest.count {
+            let link = statement.rest[index]
+            guard (link.operator == .and) == (status == 0) else { continue }
+            push(.statement(statement, next: index + 2))
+            return start(link.pipeline)
+        }
+    }
+
+    func step(_ branches: ArraySlice<CommandSyntax.Branch>, _ otherwise: Script?, _ ranCondition: Bool) {
+        guard let branch = branches.first else {
+            status = 0
+            if let otherwise { push(.script(otherwise, next: 0, isTop: false)) }
+            return
+        }
+        if !ranCondition {
+            push(.choice(branches: branches, otherwise: otherwise, ranCondition: true))
+            push(.script(branch.condition, next: 0, isTop: false))
+        } else if status == 0 {
+            push(.script(branch.body, next: 0, isTop: false))
+        } else {
+            push(.choice(branches: branches.dropFirst(), otherwise: otherwise, ranCondition: false))
+        }
+    }
+
+    // MARK: Loops
+
+    /// `break` and `continue`: unwinds to the innermost loop, or to the one that many further out.
+    func unwind(_ words: [String]) {
+        let loops = frames.indices.filter { frames[$0].isLoop }
+        guard let outermost = loops.first else { return complain("\(words[0]): no loop around it", status: 1) }
+        guard words.count <= 2, let count = words.count == 2 ? Int(words[1]) : 1, count > 0 else {
+            return complain("\(words[0]): '\(words[1...].joined(separator: " "))' is not a number of loops", status: 2)
+        }
+        let index = count <= loops.count ? loops[loops.count - count] : outermost
+        frames.removeSubrange((words[0] == "continue" ? index + 1 : index)...)
+        status = 0
+    }
+
+    // MARK: Pipelines and jobs
+
+    func start(_ pipeline: Pipeline) {
+        if pipeline.commands.count == 1 { return start(pipeline.commands[0]) }
+        let count = pipeline.commands.count
+        var remaining = count
+        let pipes = (1..<count).map { _ in Pipe(session: session) }
+        isWaiting = true
+        parts = pipeline.commands.enumerated().map { index, command in
+            let stage = Streams(
+                input: index == 0 ? streams.input : pipes[index - 1],
+                output: index == count - 1 ? streams.output.map(Unclosable.init) : PipeEntrance(pipes[index]),
+                error: streams.error.map(Unclosable.init))
+            let statement = Statement.wrapping(command)
+            return Execution(
+                Script(statements: [statement]), session: session, submission: submission, streams: stage,
+                scope: scope.copy(),
+                status: status
+            ) { [weak self] part in
+                remaining -= 1
+                guard let self else { return }
+                if part === parts.last { lastPartStatus = part.status }
+                if remaining == 0 {
+                    parts = []
+                    resume(lastPartStatus)
+                }
+            }
+        }
+        for part in parts {
+            part.job = job
+            session.makeRunnable(part)
+        }
+    }
+
+    var lastPartStatus = 0
+
+    func start(_ command: CommandSyntax) {
+        switch command {
+        case .simple(let simple): push(.simple(simple, outputs: []))
+        case .forLoop(let variable, let words, let body):
+            push(.forWords(variable: variable, words: words, body: body, outputs: []))
+        case .whileLoop(let condition, let isUntil, let body):
+            push(.whileLoop(condition: condition, isUntil: isUntil, body: body, .entered))
+        case .choice(let branches, let otherwise):
+            push(.choice(branches: branches[...], otherwise: otherwise, ranCondition: false))
+        case .host(let line, _): push(.host(line))
+        }
+    }
+
+    func startInBackground(_ statement: Statement) {
+        let foreground = Statement.foreground(statement)
+        let job = session.startJob(
+            foreground, submission: submission, streams: Streams(output: streams.output?.another()), scope: scope)
+        status = job == nil ? 1 : 0
+        giveWay()
+    }
+}
+
+extension Execution.Frame {
+    var isLoop: Bool {
+        switch self {
+        case .forLoop, .whileLoop: true
+        default: false
+        }
+    }
+}

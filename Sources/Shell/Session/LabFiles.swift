@@ -1,0 +1,161 @@
+import KernelStorage
+import KernelStructures
+import ShellLanguage
+
+/// What went wrong with a file that a terminal used.
+public struct LabFileError: Error, Equatable, Sendable, CustomStringConvertible {
+    public let description: String
+    init(_ error: DiskError) { description = "\(error)" }
+    init(_ text: String) { description = text }
+}
+
+/// The lab's files as its terminals see them. Paths are relative to `directory` and never leave the lab.
+public final class LabFiles {
+    private let disk: any Disk
+    public private(set) var directory = "/"
+
+    /// Bytes that a command reads from one file at once.
+    public static let readLimit = 256 << 20
+
+    public init(disk: any Disk, directory: String = "/") {
+        self.disk = disk
+        self.directory = directory
+    }
+
+    public func absolute(_ path: String) -> String { DiskPath.normalized(path, in: directory) }
+
+    /// The error as the user knows the file.
+    private func failure(_ error: DiskError, _ path: String) -> LabFileError {
+        // The disk may name the directory that is missing on the way; the user knows what was typed.
+        let text = error.description
+        let full = absolute(path)
+        guard let colon = text.firstRange(of: ": ")?.lowerBound, full.hasPrefix(text[..<colon]) else {
+            return LabFileError(text)
+        }
+        return LabFileError(path + text[colon...])
+    }
+
+    public func changeDirectory(_ path: String) throws(LabFileError) {
+        let target = absolute(path)
+        do throws(DiskError) {
+            guard try disk.attributes(target).isDirectory else { throw .notDirectory(target) }
+        } catch { throw failure(error, path) }
+        directory = target
+    }
+
+    public func read(_ path: String) throws(LabFileError) -> [UInt8] {
+        do throws(DiskError) {
+            let file = try disk.open(absolute(path), [], owner: .lab)
+            defer { file.close() }
+            guard file.size <= Self.readLimit else {
+                throw .failed(absolute(path), operation: "read: larger than \(byteCountText(Self.readLimit))")
+            }
+            return try file.read(at: 0, count: file.size)
+        } catch { throw failure(error, path) }
+    }
+
+    public func write(_ bytes: [UInt8], to path: String) throws(LabFileError) {
+        let file = try openForWriting(path, appends: false)
+        defer { file.close() }
+        try file.append(bytes)
+    }
+
+    /// Puts a file in place with the directories that lead to it.
+    public func place(_ bytes: [UInt8], at path: String) throws(LabFileError) {
+        do throws(DiskError) {
+            try disk.makeDirectory(DiskPath.parent(of: absolute(path)), owner: .lab)
+        } catch { throw failure(error, path) }
+        try write(bytes, to: path)
+    }
+
+    public func openForWriting(_ path: String, appends: Bool) throws(LabFileError) -> LabFile {
+        do throws(DiskError) {
+            let options: OpenOptions = appends ? [.write, .create] : [.write, .create, .truncate]
+            return LabFile(try disk.open(absolute(path), options, owner: .lab), appends: appends)
+        } catch { throw failure(error, path) }
+    }
+
+    public func list(_ path: String) throws(LabFileError) -> [(name: String, attributes: FileAttributes)] {
+        let full = absolute(path)
+        do throws(DiskError) {
+            guard try disk.attributes(full).isDirectory else { return [(path, try disk.attributes(full))] }
+            var result: [(String, FileAttributes)] = []
+            for name in try disk.list(full) {
+                result.append((name, try disk.attributes(full == "/" ? "/" + name : full + "/" + name)))
+            }
+            return result
+        } catch { throw failure(error, path) }
+    }
+
+    public func exists(_ path: String) -> Bool { (try? disk.attributes(absolute(path))) != nil }
+    public func isDirectory(_ path: String) -> Bool { (try? disk.attributes(absolute(path)))?.isDirectory ?? false }
+
+    public func makeDirectory(_ path: String) throws(LabFileError) {
+        do throws(DiskError) { try disk.makeDirectory(absolute(path), owner: .lab) } catch {
+            throw failure(error, path)
+        }
+    }
+
+    public func remove(_ path: String, recursively: Bool) throws(LabFileError) {
+        let full = absolute(path)
+        if recursively, isDirectory(path) {
+            for (name, _) in try list(path) { try remove(full + "/" + name, recursively: true) }
+        }
+        if full == "/" { return }
+        do throws(DiskError) { try disk.remove(full, owner: .lab) } catch { throw failure(error, path) }
+    }
+
+    // MARK: Patterns
+
+    /// The files that a pattern with slashes describes, sorted; empty if there is none. Names that begin with a dot
+    /// are only found by patterns that begin with one.
+    func matches(_ pattern: [(character: Character, isQuoted: Bool)]) -> [String] {
+        let isAbsolute = pattern.first?.character == "/"
+        let components = pattern.split { $0.character == "/" }.map(Array.init)
+        // `*/` means directories.
+        let ending = pattern.last?.character == "/" ? "/" : ""
+        var found = [""]
+        for component in components {
+            let glob = GlobPattern(component)
+            let literal = String(component.map(\.character))
+            var next: [String] = []
+            for prefix in found {
+                let base = isAbsolute ? "/" + prefix : prefix
+                if !glob.isPattern {
+                    let candidate = prefix.isEmpty ? literal : prefix + "/" + literal
+                    if exists(isAbsolute ? "/" + candidate : candidate) { next.append(candidate) }
+                    continue
+                }
+                guard let names = try? disk.list(absolute(base.isEmpty ? "." : base)) else { continue }
+                for name in names where glob.matches(name) && (!name.hasPrefix(".") || literal.hasPrefix(".")) {
+                    next.append(prefix.isEmpty ? name : prefix + "/" + name)
+                }
+            }
+            found = next
+        }
+        let paths = found.map { isAbsolute ? "/" + $0 : $0 }
+        return ending.isEmpty ? paths : paths.filter(isDirectory).map { $0 + ending }
+    }
+}
+
+/// A file open for writing, one piece after another.
+public final class LabFile {
+    private let file: any DiskFile
+    /// Each piece goes to the file's end as it is then, so that several writers of one file lose nothing.
+    private let appends: Bool
+    private var end: Int
+
+    init(_ file: any DiskFile, appends: Bool) {
+        self.file = file
+        self.appends = appends
+        end = file.size
+    }
+
+    public func append(_ bytes: [UInt8]) throws(LabFileError) {
+        if appends { end = file.size }
+        do throws(DiskError) { try file.write(bytes, at: end) } catch { throw LabFileError(error) }
+        end += bytes.count
+    }
+
+    public func close() { file.close() }
+}

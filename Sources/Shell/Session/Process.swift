@@ -1,0 +1,167 @@
+import CommandKit
+import KernelStructures
+import KernelWorld
+
+/// One running command: its words, where it reads and writes, and the node that it runs on.
+///
+/// A service runs on a node of its own, with a name and an address. A client runs on a transient node at the lab's own
+/// address. Either way timers and connections belong to the node, and end when the process does, however it ends.
+public final class Process {
+    public let number: Int
+    public let words: [String]
+    public let session: Session
+    public let submission: Submission
+    public var terminal: Terminal { submission.terminal }
+    public let output: any ByteSink
+    public let errorOutput: any ByteSink
+    let input: (any ByteSource)?
+    /// `$?` where it was started.
+    public let previousStatus: Int
+    /// The job it belongs to, if it is one the user can name.
+    public internal(set) var job: Job?
+    public private(set) var status: Int?
+    public private(set) var isReady = false
+    public private(set) var isHolding = false
+    /// A service: it goes on beside the terminal once it is ready.
+    public private(set) var isService = false
+    private var program: (any Program)?
+    private var clientNode: Node?
+    private var serviceNode: Node?
+    private let startedAt: LabTime
+    /// Called once, at the end.
+    var onExit: ((Int) -> Void)?
+    /// Called once, when a service accepts requests.
+    var onReady: (() -> Void)?
+
+    init(
+        number: Int, words: [String], session: Session, submission: Submission, input: (any ByteSource)?,
+        output: any ByteSink, errorOutput: any ByteSink, previousStatus: Int
+    ) {
+        self.previousStatus = previousStatus
+        self.number = number
+        self.words = words
+        self.session = session
+        self.submission = submission
+        self.input = input
+        self.output = output
+        self.errorOutput = errorOutput
+        startedAt = session.world.now
+    }
+
+    public var name: String { words.first.map { $0.split(separator: "/").last.map(String.init) ?? $0 } ?? "" }
+    public var isRunning: Bool { status == nil }
+    public var isFrozen: Bool { node.isFrozen }
+
+    /// The node it runs on.
+    public var node: Node {
+        if let serviceNode { return serviceNode }
+        if let clientNode { return clientNode }
+        let node = session.world.nodes.startClient()
+        clientNode = node
+        return node
+    }
+
+    /// Gives a service its node. The name may get a number if another node has it.
+    public func startNode(_ name: String) throws(NetworkError) -> Node {
+        let node = try session.world.nodes.start(name)
+        isService = true
+        serviceNode = node
+        session.remember(words, ofNode: node.name)
+        node.onEnd = { [weak self] state in
+            // Somebody ended the node itself, not the process: a crash.
+            if self?.isRunning == true { self?.finish(state == .killed || state == .poweredOff ? 137 : 0) }
+        }
+        return node
+    }
+
+    /// The name of a service's node.
+    public var nodeName: String? { serviceNode?.name }
+
+    func run(_ program: any Program) {
+        self.program = program
+        program.start()
+    }
+
+    /// A service accepts requests now; its terminal is free.
+    public func ready() {
+        guard !isReady, isRunning else { return }
+        isReady = true
+        let callback = onReady
+        onReady = nil
+        callback?()
+        job?.becameReady()
+    }
+
+    /// A client that has done what it was asked for and now only stays (a lock that is held, a consumer that follows):
+    /// whoever types the next command may send it to the background.
+    public func hold() { isHolding = true }
+
+    /// What it can tell about itself, if it is a component that can.
+    public var component: (any Component)? { program as? any Component }
+
+    /// Ends the process. Its sockets are closed as a kernel does; whoever wants more waits before it calls this.
+    public func exit(_ status: Int) {
+        guard isRunning else { return }
+        let node = serviceNode
+        finish(status)
+        node?.end(.exited)
+    }
+
+    private func finish(_ status: Int) {
+        self.status = status
+        serviceNode?.onEnd = nil
+        input?.close()
+        if terminal.reader === self { terminal.reader = nil }
+        clientNode?.end(.exited)
+        if let clientNode { session.world.nodes.forget(clientNode) }
+        program = nil
+        onReady = nil
+        session.ended(self, status)
+        let callback = onExit
+        onExit = nil
+        callback?(status)
+    }
+
+    /// - Returns: what a power failure took from the disk.
+    @discardableResult
+    func receive(_ signal: Signal) -> PowerLossReport? {
+        guard isRunning else { return nil }
+        switch signal {
+        case .kill, .power:
+            let node = serviceNode
+            finish(137)
+            let loss = node?.end(signal == .power ? .poweredOff : .killed)
+            // A client has no disk that could forget.
+            return signal == .power && node != nil ? PowerLossReport(loss: loss) : nil
+        case .stop: node.freeze()
+        case .continue: node.thaw()
+        default:
+            // A frozen process receives it once it is thawed.
+            let node = self.node
+            node.whenRunning { [self] in
+                guard isRunning, program?.handle(signal) != true else { return }
+                exit(128 + signal.number)
+            }
+        }
+        return nil
+    }
+
+    // MARK: Text
+
+    public func print(_ text: String) { output.write(text + "\n") }
+    public func complain(_ text: String) { errorOutput.write("\(name): \(text)\n") }
+
+    /// Reads what the process is given: a pipe, a file, or what is typed into its terminal.
+    public func read(onBytes: @escaping ([UInt8]) -> Void, onEnd: @escaping () -> Void) {
+        if let input {
+            input.start(onBytes: onBytes, onEnd: onEnd)
+        } else {
+            terminal.read(for: self, onBytes: onBytes, onEnd: onEnd)
+        }
+    }
+
+    /// Whether something was given to it to read, other than the terminal.
+    public var hasInput: Bool { input != nil }
+
+    public var runningTime: LabDuration { session.world.now - startedAt }
+}

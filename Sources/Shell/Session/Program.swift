@@ -1,0 +1,129 @@
+import CommandKit
+import KernelStructures
+import KernelWorld
+
+/// A command that can be typed: what the lab says about it, and what it does.
+public struct Command {
+    public let description: CommandDescription
+    /// - Throws: `UsageError` where the words make no sense together, `CommandFailure` where it could not be done.
+    public let body: (Invocation) throws -> Outcome
+
+    public init(_ description: CommandDescription, body: @escaping (Invocation) throws -> Outcome) {
+        self.description = description
+        self.body = body
+    }
+}
+
+/// One use of a command.
+public struct Invocation {
+    /// As it was typed, without its directory.
+    public let name: String
+    public let arguments: ParsedArguments
+    public let process: Process
+    public var session: Session { process.session }
+}
+
+/// What a command comes to.
+public enum Outcome {
+    case done(Int)
+    /// Rendered as text, or as JSON with `--json`; status 0.
+    case view(View)
+    /// Goes on until the program calls `process.exit`.
+    case running(any Program)
+
+    public static var success: Outcome { .done(0) }
+}
+
+/// A command that takes lab time. Everything it does goes through its process, and ends with it.
+public protocol Program: AnyObject {
+    func start()
+    /// A signal that can be handled arrived. Return false for the default: the end, with 128 plus its number.
+    func handle(_ signal: Signal) -> Bool
+}
+
+extension Program {
+    public func handle(_ signal: Signal) -> Bool { false }
+}
+
+/// A program that views can ask about itself: `stats`.
+public protocol Component: AnyObject {
+    /// What it is: `loadbalancer`.
+    var kind: String { get }
+    var stats: View? { get }
+}
+
+/// A command could not be done. The message is complete but for the command's name.
+public struct CommandFailure: Error, Equatable, Sendable, CustomStringConvertible {
+    public let description: String
+    public let status: Int
+    public init(_ description: String, status: Int = 1) {
+        self.description = description
+        self.status = status
+    }
+}
+
+/// What `kill` can send.
+public enum Signal: String, CaseIterable, Sendable {
+    case hangUp = "HUP", interrupt = "INT", kill = "KILL", terminate = "TERM", stop = "STOP", `continue` = "CONT"
+    case user1 = "USR1", user2 = "USR2"
+    /// The machine loses power: as KILL, without a goodbye on any connection, and what was never synced is gone.
+    case power = "POWER"
+
+    public var number: Int {
+        switch self {
+        case .hangUp: 1
+        case .interrupt: 2
+        case .kill: 9
+        case .user1: 10
+        case .user2: 12
+        case .terminate: 15
+        case .continue: 18
+        case .stop: 19
+        case .power: 30
+        }
+    }
+
+    /// Reads `9`, `KILL`, `SIGKILL`, in either case.
+    public init?(parsing text: some StringProtocol) {
+        let name = text.uppercased()
+        let short = name.hasPrefix("SIG") ? String(name.dropFirst(3)) : name
+        guard let found = Self.allCases.first(where: { $0.rawValue == short || String($0.number) == short }) else {
+            return nil
+        }
+        self = found
+    }
+}
+
+/// The commands by name: source of `help`, completion and did-you-mean.
+public struct CommandTable {
+    public let commands: [Command]
+    private let byName: [String: Int]
+
+    public init(_ commands: [Command]) {
+        self.commands = commands
+        var byName: [String: Int] = [:]
+        for (index, command) in commands.enumerated() {
+            precondition(
+                byName.updateValue(index, forKey: command.description.name) == nil, "\(command.description.name) twice")
+        }
+        self.byName = byName
+    }
+
+    /// Finds a command by the last component of what was typed: `./backend` is `backend`.
+    public subscript(word: String) -> Command? {
+        let base = word.split(separator: "/").last.map(String.init) ?? word
+        return byName[base].map { commands[$0] }
+    }
+
+    public var names: [String] { commands.map(\.description.name) }
+
+    public func unknown(_ word: String) -> String {
+        let base = word.split(separator: "/").last.map(String.init) ?? word
+        return "unknown command '\(word)'\(didYouMean(base, among: names))"
+    }
+
+    /// All tags of log lines.
+    public var tags: [String] {
+        commands.flatMap(\.description.tags).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+}

@@ -1,0 +1,368 @@
+import CommandKit
+import KernelStorage
+import KernelStructures
+import KernelWorld
+import ShellLanguage
+
+/// What a session lets its surroundings see: text for a terminal, log lines, news about jobs.
+public enum SessionEvent {
+    /// A command begins to run.
+    case submitted(Submission)
+    /// A line was typed into the program that occupies a terminal.
+    case typed(Terminal, String)
+    case output(Submission, isError: Bool, bytes: [UInt8])
+    /// A log line that passed the filter.
+    case log(LogLine, node: String?, time: LabTime)
+    /// A note of the lab's own: a mapped port, a client sent to the background.
+    case notice(String)
+    case jobStarted(Job)
+    case jobEnded(Job)
+}
+
+/// The lab as somebody at its terminals has it: commands, jobs, files and variables around one World.
+///
+/// A session knows nothing of prompts, transcripts or host terminals. Whoever drives it submits lines and hears
+/// `SessionEvent`s. All of it runs on the World's loop, but commands begin only between two rounds of the loop
+/// (`pump`), never inside one, so a command may itself move time.
+public final class Session {
+    public let world: World
+    public let commands: CommandTable
+    public let files: LabFiles
+    /// The variables of the terminals, which all of them share.
+    let scope = VariableScope()
+    public var variables: [String: String] { scope.values }
+    public private(set) var jobs = JobTable()
+    public private(set) var terminals: [Int: Terminal] = [:]
+    public private(set) var currentTerminal: Terminal!
+    public var renderer = ViewRenderer()
+    public var logFilter = LogFilter()
+    /// Hears everything; set by whoever drives the session.
+    public var observer: ((SessionEvent) -> Void)?
+    /// Hears everything, too, after the observer: a recorder.
+    public var listener: ((SessionEvent) -> Void)?
+    /// Runs a host command (`!cmd`): nil where there is no host.
+    public var hostRunner: ((String, @escaping (Int, String?) -> Void) -> Void)?
+    /// Reads and writes files of the host for `put`, `get` and their like; nil where that is refused.
+    public var hostFiles: (any HostFiles)?
+    /// What the command `record` does; nil where there is nothing to record.
+    public var recorder: ((_ path: String?) throws -> String)?
+    /// Makes a fresh lab; nil where that is not possible.
+    public var resetter: (() -> Void)?
+    /// Asked by commands that work for long without giving way: has the user interrupted?
+    public var interruptCheck: () -> Bool = { false }
+    public var isInterrupted: Bool { interruptCheck() }
+    /// Nobody types: a program that reads its terminal finds the end of input.
+    public var hasNoKeyboard = false
+    /// Set by `exit`: the status with which the whole is to end.
+    public private(set) var exitStatus: Int?
+    /// A tool that runs as a process of its own: no lab around it.
+    public let isProcess: Bool
+    /// The last token that an engine issued: what a literal `eyJ...` stands for.
+    public var lastToken: String?
+    /// `file:` before the position of an error, where a script has a name.
+    public var scriptName: String?
+
+    private var runnable = RingQueue<Execution>()
+    private var processCount = 0
+    private var submissionCount = 0
+    private var hostCommands = 0
+    private var commandLines: [String: [String]] = [:]
+    private var stepsAtThisTime = 0
+    private var timeOfSteps: LabTime
+    private(set) var isStuck = false
+
+    /// Steps of the language at one moment of virtual time after which a session counts as stuck.
+    static let stepLimit = 2_000_000
+    /// Terminals a lab may have.
+    public static let terminalLimit = 100
+
+    public init(world: World, commands: CommandTable, isProcess: Bool = false, directory: String = "/") {
+        self.world = world
+        self.commands = commands
+        self.isProcess = isProcess
+        files = LabFiles(disk: world.disk, directory: directory)
+        timeOfSteps = world.now
+        currentTerminal = terminal(1)
+        world.journal.observer = { [unowned self] event in hear(event) }
+    }
+
+    /// Ends everything that runs. The session is of no use afterwards.
+    public func shutDown() {
+        observer = nil
+        listener = nil
+        runnable.removeAll()
+        world.shutDown()
+    }
+
+    // MARK: Events
+
+    func emit(_ event: SessionEvent) {
+        observer?(event)
+        listener?(event)
+    }
+    public func notice(_ text: String) { emit(.notice(text)) }
+
+    private func hear(_ event: JournalEvent) {
+        guard case .log(let line) = event.body, logFilter.shows(line) else { return }
+        emit(.log(line, node: event.node, time: event.time))
+    }
+
+    // MARK: Terminals
+
+    /// The terminal of that number; it is there once somebody asks for it.
+    public func terminal(_ number: Int) -> Terminal {
+        if let known = terminals[number] { return known }
+        let terminal = Terminal(number: number, session: self)
+        terminals[number] = terminal
+        return terminal
+    }
+
+    public func switchTerminal(to number: Int) { currentTerminal = terminal(number) }
+
+    // MARK: Running
+
+    /// Runs a script in a terminal's foreground, which must be free.
+    @discardableResult
+    public func submit(_ script: Script, on terminal: Terminal, text: String, stopsAtFailure: Bool = false)
+        -> Submission
+    {
+        precondition(!terminal.isBusy, "terminal \(terminal.number) is busy")
+        world.journal.withCause(0) { world.journal.record(.command(terminal: terminal.number, text)) }
+        clearStuck()
+        submissionCount += 1
+        let submission = Submission(number: submissionCount, terminal: terminal, text: text)
+        let execution = Execution(
+            script, session: self, submission: submission, stopsAtFailure: stopsAtFailure, status: terminal.lastStatus
+        ) { [unowned self] execution in
+            terminal.lastStatus = execution.status
+            submission.finish(execution.status)
+            if terminal.foreground === execution { terminal.foreground = nil }
+            if let job = execution.job { finish(job, execution.status) }
+        }
+        execution.isMain = true
+        terminal.foreground = execution
+        makeRunnable(execution)
+        emit(.submitted(submission))
+        return submission
+    }
+
+    func makeRunnable(_ execution: Execution) {
+        if execution.isQueued { return }
+        execution.isQueued = true
+        runnable.append(execution)
+    }
+    public var hasRunnable: Bool { !runnable.isEmpty && exitStatus == nil }
+
+    /// Lets executions that can work do so. Must not be called from within the World's loop.
+    ///
+    /// It comes back after a bounded number of turns even if the language never stops: the network, the clock and
+    /// Ctrl-C need theirs.
+    public func pump() {
+        var turns = 0
+        while turns < Self.turnsPerRound, !isStuck, exitStatus == nil, let execution = runnable.popFirst() {
+            execution.isQueued = false
+            // What a command does is the user's doing.
+            world.journal.withCause(0) { execution.run() }
+            turns += 1
+        }
+    }
+
+    private static let turnsPerRound = 1000
+
+    /// Counts a step of the language; too many at one moment mean that time will never move on.
+    func countStep() {
+        if world.now != timeOfSteps {
+            timeOfSteps = world.now
+            stepsAtThisTime = 0
+        }
+        stepsAtThisTime += 1
+        if stepsAtThisTime > Self.stepLimit, world.speed == .virtual { isStuck = true }
+    }
+
+    func clearStuck() {
+        isStuck = false
+        stepsAtThisTime = 0
+    }
+
+    func nextProcessNumber() -> Int {
+        processCount += 1
+        return processCount
+    }
+
+    func start(_ process: Process, _ command: Command) {
+        do {
+            let description = command.description
+            let arguments = try ParsedArguments(process.words.dropFirst(), for: description)
+            switch try command.body(Invocation(name: description.name, arguments: arguments, process: process)) {
+            case .done(let status): process.exit(status)
+            case .view(let view):
+                let wantsJSON = description.flag(named: "json") != nil && arguments.has("json")
+                process.output.write(wantsJSON ? renderer.json(view) : renderer.plain(view))
+                process.exit(0)
+            case .running(let program): process.run(program)
+            }
+        } catch let error as UsageError {
+            process.errorOutput.write(error.text + "\n")
+            process.exit(2)
+        } catch let error as CommandFailure {
+            if !error.description.isEmpty { process.complain(error.description) }
+            process.exit(error.status)
+        } catch {
+            process.complain("\(error)")
+            process.exit(1)
+        }
+    }
+
+    func ended(_ process: Process, _ status: Int) {
+        world.journal.record(.exit(command: process.name, status: status))
+    }
+
+    /// `script.sdl:3:5: `, where that is known.
+    func prefix(_ position: Position) -> String {
+        scriptName.map { "\($0):\(position.line):\(position.column): " } ?? ""
+    }
+
+    public func exit(_ status: Int) { exitStatus = status }
+
+    func replacingTokens(_ text: String) -> String {
+        guard let lastToken, text.contains("eyJ...") else { return text }
+        return text.replacing("eyJ...", with: lastToken)
+    }
+
+    public func setVariable(_ name: String, _ value: String) { scope.values[name] = value }
+
+    // MARK: Jobs
+
+    /// Starts a statement beside the terminals.
+    ///
+    /// - Parameter scope: whose variables it gets a copy of.
+    func startJob(
+        _ statement: Statement, submission: Submission, streams: Execution.Streams, scope: VariableScope
+    ) -> Job? {
+        guard jobs.all.count < JobTable.limit else {
+            notice("no more than \(JobTable.limit) jobs at a time")
+            return nil
+        }
+        let job = jobs.add(text: statement.text, submission: submission)
+        let execution = Execution(
+            Script(statements: [statement]), session: self, submission: submission, streams: streams,
+            scope: scope.copy()
+        ) { [unowned self] execution in finish(job, execution.status) }
+        execution.job = job
+        job.execution = execution
+        makeRunnable(execution)
+        emit(.jobStarted(job))
+        return job
+    }
+
+    /// Starts a service beside the terminals, from words that need no expansion.
+    public func startService(_ words: [String], for submission: Submission) -> Job? {
+        let place = Position(line: 1, column: 1)
+        var command = SimpleCommand(position: place)
+        command.words = words.map { Word(parts: [.text($0, isQuoted: true)], position: place) }
+        let statement = Statement(
+            first: Pipeline(commands: [.simple(command)]), rest: [], isBackground: false, position: place,
+            text: words.joined(separator: " "))
+        return startJob(statement, submission: submission, streams: .init(), scope: scope)
+    }
+
+    func remember(_ words: [String], ofNode name: String) { commandLines[name.lowercased()] = words }
+    /// How a node was started last.
+    public func commandLine(ofNode name: String) -> [String]? { commandLines[name.lowercased()] }
+
+    /// A service that was started in the foreground goes on as a job.
+    func detach(_ process: Process, text: String) {
+        let job = jobs.add(text: text, submission: process.submission)
+        job.processes = [process]
+        process.job = job
+        process.onExit = { [unowned self] status in finish(job, status) }
+        emit(.jobStarted(job))
+    }
+
+    /// Sends what occupies a terminal to the background.
+    @discardableResult
+    public func sendToBackground(_ terminal: Terminal) -> Job? {
+        guard let execution = terminal.foreground else { return nil }
+        let job = jobs.add(
+            text: execution.processes.first?.words.joined(separator: " ") ?? "", submission: execution.submission)
+        execution.becomeJob(job)
+        terminal.foreground = nil
+        terminal.reader = nil
+        emit(.jobStarted(job))
+        return job
+    }
+
+    private func finish(_ job: Job, _ status: Int) {
+        guard job.isRunning else { return }
+        job.finish(status)
+        emit(.jobEnded(job))
+    }
+
+    /// Finds the job that the user means.
+    ///
+    /// - Parameter orEnded: whether a job will do that has ended and whose number nobody has taken since.
+    public func job(_ reference: String, orEnded: Bool = false) throws(CommandFailure) -> Job {
+        if let job = jobs.find(reference, orEnded: orEnded) { return job }
+        let names = jobs.running.flatMap { ["%\($0.number)"] + [$0.nodeName].compactMap { $0 } }
+        throw CommandFailure(
+            "no job '\(reference)'"
+                + (names.isEmpty ? "; nothing runs in the background" : didYouMean(reference, among: names)))
+    }
+
+    // MARK: Signals
+
+    /// Ctrl-C in a terminal: SIGINT to what occupies it.
+    public func interrupt(_ terminal: Terminal) {
+        guard let execution = terminal.foreground else { return }
+        // A frozen process hears nothing, and must not keep its terminal.
+        let isFrozen = execution.processes.contains(where: \.isFrozen)
+        let status = 128 + Signal.interrupt.number
+        if isFrozen { execution.cancel(status) } else { execution.end(status) }
+        for process in execution.processes { process.receive(.interrupt) }
+    }
+
+    /// Whether a command of the host is running, which lives in the host's time.
+    public var waitsForHost: Bool { hostCommands > 0 }
+
+    func runHostCommand(_ line: String, errorOutput: any ByteSink, whenDone: @escaping (Int) -> Void) {
+        guard let hostRunner else {
+            errorOutput.write("!\(line): host commands are not run here\n")
+            world.enqueue { whenDone(126) }
+            return
+        }
+        hostCommands += 1
+        hostRunner(line) { [self] status, complaint in
+            hostCommands -= 1
+            if let complaint { errorOutput.write(complaint + "\n") }
+            whenDone(status)
+        }
+    }
+}
+
+/// One command as it was typed, with all that runs because of it.
+public final class Submission {
+    public let number: Int
+    public let terminal: Terminal
+    public let text: String
+    /// nil while it runs. What it started in the background may go on after that.
+    public private(set) var status: Int?
+
+    init(number: Int, terminal: Terminal, text: String) {
+        self.number = number
+        self.terminal = terminal
+        self.text = text
+    }
+
+    /// The status of the first statement that failed, if one did.
+    public private(set) var firstFailure: Int?
+
+    func finish(_ status: Int) { self.status = status }
+    func noteFailure(_ status: Int) { firstFailure = firstFailure ?? status }
+    public var isRunning: Bool { status == nil }
+}
+
+/// The host's own files, for the few commands that name them.
+public protocol HostFiles: AnyObject {
+    func read(_ path: String) throws(CommandFailure) -> [UInt8]
+    func write(_ bytes: [UInt8], to path: String) throws(CommandFailure)
+}

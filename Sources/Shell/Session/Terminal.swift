@@ -1,0 +1,59 @@
+import KernelStructures
+
+/// One of the lab's terminals: a foreground, and a keyboard whose lines go to whoever reads them.
+public final class Terminal {
+    public let number: Int
+    private unowned let session: Session
+    /// What occupies it now.
+    public internal(set) var foreground: Execution?
+    /// The process that reads what is typed.
+    var reader: Process?
+    private var onBytes: (([UInt8]) -> Void)?
+    private var onEnd: (() -> Void)?
+    /// The status of the last command, `$?`.
+    public internal(set) var lastStatus = 0
+    /// Lines typed ahead of a reader.
+    private var typedAhead: [UInt8] = []
+    private var hasEnded = false
+
+    init(number: Int, session: Session) {
+        self.number = number
+        self.session = session
+    }
+
+    public var isBusy: Bool { foreground != nil }
+    /// Whether what occupies it only stays: see `Process.hold`.
+    public var isHeld: Bool { foreground?.processes.contains { $0.isHolding } ?? false }
+    /// Whether a program waits for a line to be typed.
+    public var isReading: Bool { reader?.isRunning == true }
+
+    func read(for process: Process, onBytes: @escaping ([UInt8]) -> Void, onEnd: @escaping () -> Void) {
+        reader = process
+        self.onBytes = onBytes
+        self.onEnd = onEnd
+        if !typedAhead.isEmpty {
+            let bytes = typedAhead
+            typedAhead = []
+            session.world.enqueue { onBytes(bytes) }
+        }
+        if session.hasNoKeyboard {
+            // Nobody will ever type: the end of input, at once.
+            session.world.enqueue(onEnd)
+        }
+    }
+
+    /// Types a line, its newline added.
+    public func type(_ line: String) {
+        let bytes = Array((line + "\n").utf8)
+        session.emit(.typed(self, line))
+        if isReading, let onBytes { onBytes(bytes) } else { typedAhead += bytes }
+    }
+
+    /// Ctrl-D: the end of what is typed.
+    public func endInput() {
+        guard isReading, let onEnd else { return }
+        self.onEnd = nil
+        onBytes = nil
+        onEnd()
+    }
+}

@@ -1,0 +1,173 @@
+import ChaosEngine
+import KernelHosting
+import KernelStructures
+import KernelWire
+import KernelWorld
+import LoadBalancerEngine
+import Testing
+
+/// A client that writes what it is told and keeps what it hears.
+final class RawClient: StreamHandler {
+    private(set) var stream: Stream!
+    private(set) var bytes: [UInt8] = []
+    private(set) var hasEnded = false
+    private(set) var closed: CloseReason?
+    var onReceived: (() -> Void)?
+
+    init(_ node: Node, _ host: String, _ port: UInt16) throws {
+        stream = try node.connect(to: HostPort(host: host, port: port), handler: self)
+    }
+
+    init(accepted stream: Stream) { self.stream = stream }
+
+    var text: String { String(decoding: bytes, as: UTF8.self) }
+    func write(_ text: String) { stream.write(text) }
+    func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {
+        self.bytes.append(contentsOf: bytes)
+        onReceived?()
+    }
+    func streamEnded(_ stream: Stream) { hasEnded = true }
+    func stream(_ stream: Stream, closed reason: CloseReason) { closed = reason }
+
+    /// The statuses of the answers so far.
+    var statuses: [Int] { answers.map(\.status) }
+
+    /// The answers so far, the last one perhaps in part.
+    var answers: [(status: Int, head: HTTPHead, body: [UInt8], isComplete: Bool)] {
+        var reader = HTTPReader(.responses)
+        var result: [(status: Int, head: HTTPHead, body: [UInt8], isComplete: Bool)] = []
+        bytes.withUnsafeBytes { input in
+            var position = 0
+            while true {
+                switch reader.next(input, &position) {
+                case .head: result.append((reader.head.status, reader.head, [], false))
+                case .body(let range): result[result.count - 1].body += input[range]
+                case .end: result[result.count - 1].isComplete = true
+                case .needMore, .failed: return
+                }
+            }
+        }
+        return result
+    }
+
+    /// The answers' bodies as text, without the newline at the end.
+    var bodies: [String] {
+        answers.map { String(decoding: $0.body, as: UTF8.self) }.map { $0.hasSuffix("\n") ? String($0.dropLast()) : $0 }
+    }
+}
+
+/// A server that says exactly what a test wants, and keeps what it heard.
+final class ScriptedServer {
+    private(set) var connections: [RawClient] = []
+    /// Called whenever bytes have arrived.
+    var onReceived: ((RawClient) -> Void)?
+    var onAccepted: ((RawClient) -> Void)?
+    private var listener: Listener?
+
+    init(_ node: Node, port: UInt16) throws {
+        listener = try node.listen(on: port) { [self] stream in
+            let connection = RawClient(accepted: stream)
+            connection.onReceived = { [self, unowned connection] in onReceived?(connection) }
+            connections.append(connection)
+            onAccepted?(connection)
+            return connection
+        }
+    }
+
+    /// Answers every complete request without a body by a fixed text; probes of health checks get a 200.
+    func answer(_ text: String) {
+        onReceived = { connection in
+            guard connection.text.hasSuffix("\r\n\r\n") else { return }
+            let isProbe = connection.text.contains("sdlab-health-check")
+            connection.write(isProbe ? "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" : text)
+        }
+    }
+
+    /// What clients other than health checks sent.
+    var heard: [String] { connections.map(\.text).filter { !$0.contains("sdlab-health-check") && !$0.isEmpty } }
+}
+
+/// Backends A, B, C … on ports 8081, 8082 … and a balancer in front of them on port 80 of `lb`.
+final class Farm {
+    let world: World
+    let lb: Node
+    let host: LoadBalancerHost
+    private(set) var backends: [(node: Node, host: BackendHost)] = []
+    let client: Node
+
+    init(
+        _ count: Int = 3, seed: UInt64 = 1, weights: [Int]? = nil, extraPorts: [UInt16] = [],
+        _ change: (inout LoadBalancerConfiguration) -> Void = { _ in }
+    ) throws {
+        var worldConfiguration = WorldConfiguration(transport: MemoryTransport())
+        worldConfiguration.seed = seed
+        world = World(worldConfiguration)
+        var list: [LoadBalancerConfiguration.Backend] = []
+        for index in 0..<count {
+            let port = UInt16(8081 + index)
+            backends.append(try Farm.startBackend(world, index))
+            list.append(
+                .init(
+                    name: "\(port)", destination: HostPort(host: "localhost", port: port), weight: weights?[index] ?? 1)
+            )
+        }
+        for port in extraPorts {
+            list.append(.init(name: "\(port)", destination: HostPort(host: "localhost", port: port)))
+        }
+        var configuration = LoadBalancerConfiguration(backends: list)
+        change(&configuration)
+        lb = try world.nodes.start("lb")
+        host = LoadBalancerHost(node: lb, configuration: configuration, port: 80)
+        try host.start()
+        client = try world.nodes.start("user")
+        pass(.milliseconds(1))
+    }
+
+    deinit { world.shutDown() }
+
+    static func name(_ index: Int) -> String { "Server-" + String(UnicodeScalar(UInt8(65 + index))) }
+
+    private static func startBackend(_ world: World, _ index: Int) throws -> (Node, BackendHost) {
+        let node = try world.nodes.start(name(index))
+        let backend = BackendHost(node: node, settings: .init(name: name(index), port: UInt16(8081 + index)))
+        try backend.start()
+        return (node, backend)
+    }
+
+    func restart(_ index: Int) throws { backends[index] = try Farm.startBackend(world, index) }
+    func pass(_ duration: LabDuration) { world.advance(by: duration) }
+
+    func dial() throws -> RawClient { try RawClient(client, "lb", 80) }
+
+    /// The letter of the backend that answered each of `count` requests, `!` and the status for other answers; one
+    /// client connection each.
+    func ask(_ count: Int = 1, _ path: String = "/", every pause: LabDuration = .milliseconds(1)) throws -> [String] {
+        try (0..<count).map { _ in
+            let client = try dial()
+            client.write("GET \(path) HTTP/1.1\r\nHost: lb\r\nConnection: close\r\n\r\n")
+            pass(pause)
+            guard let answer = client.answers.first else { return "-" }
+            guard answer.status == 200 else { return "!\(answer.status)" }
+            return client.bodies[0].replacing("Response from Server-", with: "").lowercased()
+        }
+    }
+
+    /// The balancer's log with seconds since the start.
+    var log: [String] {
+        (0..<world.journal.events.count).compactMap {
+            let event = world.journal.events[$0]
+            guard case .log(let line) = event.body, line.level > .debug else { return nil }
+            return "\(event.time - world.epoch) \(line.message)"
+        }
+    }
+
+    func inject(_ text: String) throws {
+        let request = try FaultRequest(text.split(separator: " ").map(String.init))
+        _ = world.faults.inject(request.kind, on: request.link, for: request.duration, text: request.text)
+    }
+}
+
+func randomBytes(_ count: Int, seed: UInt64) -> [UInt8] {
+    var random = SeededRandom(seed: seed)
+    return (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+}

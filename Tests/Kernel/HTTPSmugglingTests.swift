@@ -1,0 +1,201 @@
+import KernelStructures
+import KernelWire
+import Testing
+
+/// Everything that two programs could read in two ways is refused, with the status that says why.
+@Suite("Request smuggling")
+struct HTTPSmugglingTests {
+    /// The reader's verdict on `POST /` with these field lines, then `rest`.
+    private func verdict(_ fields: [String], version: String = "1.1", host: Bool = true, rest: String = "") -> String {
+        let lines = (host ? ["Host: h"] : []) + fields
+        let text = "POST / HTTP/\(version)\r\n" + lines.map { $0 + "\r\n" }.joined() + "\r\n" + rest
+        let result = transcript(text)
+        return result.last { $0.hasPrefix("failed") } ?? result.last ?? "nothing"
+    }
+
+    private func status(_ fields: [String], version: String = "1.1", host: Bool = true, rest: String = "") -> Int {
+        let words = verdict(fields, version: version, host: host, rest: rest).split(separator: " ")
+        return words.first == "failed" ? Int(words[1]) ?? -1 : 0
+    }
+
+    @Test(
+        "no doubtful length is believed",
+        arguments: [
+            "-1", "+5", "5, 5", "5,5", "0x5", "5 5", "5a", "", " ", "5.0", "99999999999999999999",
+            "9223372036854775808", "5;", "٥", "\"5\"",
+        ])
+    func lengths(_ value: String) {
+        #expect(status(["Content-Length: \(value)"], rest: "hello") == 400)
+    }
+
+    @Test("two lengths are one too many, equal or not, and a length beside a coding too")
+    func conflicts() {
+        #expect(status(["Content-Length: 5", "Content-Length: 5"], rest: "hello") == 400)
+        #expect(status(["Content-Length: 5", "content-length: 6"], rest: "hello!") == 400)
+        #expect(status(["Content-Length: 5", "Transfer-Encoding: chunked"], rest: "0\r\n\r\n") == 400)
+        #expect(status(["Transfer-Encoding: chunked", "Content-Length: 5"], rest: "0\r\n\r\n") == 400)
+        #expect(status(["Transfer-Encoding: chunked"], version: "1.0", rest: "0\r\n\r\n") == 400)
+        #expect(status(["Content-Length: 9223372036854775807"]) == 0, "the largest length there is")
+    }
+
+    @Test(
+        "no coding but one chunked is accepted",
+        arguments: [
+            ("gzip", 501), ("chunked, chunked", 400), ("chunked, gzip", 400), ("gzip, chunked", 400), ("chunked,", 400),
+            (",chunked", 400),
+            ("identity", 501), ("xchunked", 501), ("chunked;q=1", 501), ("\"chunked\"", 501), ("", 501),
+            ("\u{0B}chunked", 400), ("chunked\u{A0}", 501),
+        ])
+    func codings(_ value: String, _ expected: Int) {
+        #expect(status(["Transfer-Encoding: \(value)"], rest: "0\r\n\r\n") == expected)
+    }
+
+    @Test("codings spread over several fields are judged together")
+    func splitCodings() {
+        #expect(status(["Transfer-Encoding: chunked", "Transfer-Encoding: chunked"], rest: "0\r\n\r\n") == 400)
+        #expect(status(["Transfer-Encoding: gzip", "Transfer-Encoding: chunked"], rest: "0\r\n\r\n") == 400)
+    }
+
+    @Test(
+        "no field line is bent into shape",
+        arguments: [
+            "Content-Length : 5", " X: folded", "\tX: folded", ": empty", "no colon", "X Y: z", "X\u{0}: z", "Xé: z",
+            "X: a\u{0}b",
+            "X: a\u{7F}", "X: a\u{8}", "X: a\rb", "X: a\nb", "X: a\r", "(X): z", "X@: z", "X\t: z", "X: a\r\n folded",
+        ])
+    func fieldLines(_ line: String) {
+        #expect(status([line], rest: "hello") == 400)
+    }
+
+    @Test(
+        "no line ends without CR LF",
+        arguments: [
+            "GET / HTTP/1.1\nHost: h\r\n\r\n", "GET / HTTP/1.1\r\nHost: h\n\r\n", "GET / HTTP/1.1\r\nHost: h\r\n\n",
+            "\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+            "GET / HTTP/1.1\rHost: h\r\n\r\n", "GET / HTTP/1.1\r\r\nHost: h\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\r\n\r\n", "GET / HTTP/1.1\r\nHost: h\r\n\r\r\n\r\n",
+        ])
+    func lineEnds(_ text: String) {
+        #expect(transcript(text).last?.hasPrefix("failed 400") == true)
+    }
+
+    @Test(
+        "chunk sizes are hexadecimal digits and nothing else",
+        arguments: [
+            "0x5", "+5", "-5", " 5", "5 ", "", "g", ";x", "5\t", "8000000000000000", "FFFFFFFFFFFFFFFF",
+            "10000000000000000", "00000000000000005",
+            "5\u{0}", "5;a\u{0}", "5;a\u{7F}",
+        ])
+    func chunkSizes(_ size: String) {
+        #expect(status(["Transfer-Encoding: chunked"], rest: "\(size)\r\nhello\r\n0\r\n\r\n") == 400)
+    }
+
+    @Test(
+        "chunks end where they say",
+        arguments: [
+            "5\r\nhello!\r\n0\r\n\r\n", "5\r\nhell\r\n0\r\n\r\n", "5\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n",
+            "5\rhello\r\n", "0\r\n\n", "0\r\nX: 1\n\r\n", "0\r\n folded\r\n\r\n", "0\r\nX: \u{0}\r\n\r\n",
+            "5;x\nhello\r\n0\r\n\r\n", "0\r\nX: 1\r\r\n\r\n",
+        ])
+    func chunkEnds(_ body: String) {
+        #expect(status(["Transfer-Encoding: chunked"], rest: body) == 400)
+    }
+
+    @Test("chunk extensions and trailers have limits")
+    func chunkLimits() {
+        let fields = ["Transfer-Encoding: chunked"]
+        #expect(status(fields, rest: "5;" + String(repeating: "x", count: 200) + "\r\nhello\r\n0\r\n\r\n") == 0)
+        #expect(status(fields, rest: "5;" + String(repeating: "x", count: 300) + "\r\nhello\r\n0\r\n\r\n") == 400)
+        let trailers = String(repeating: "X: " + String(repeating: "y", count: 500) + "\r\n", count: 70)
+        #expect(status(fields, rest: "0\r\n" + trailers + "\r\n") == 400)
+    }
+
+    @Test("HTTP/1.1 needs exactly one Host; HTTP/1.0 none, and never two")
+    func hosts() {
+        #expect(status([], host: false) == 400 && status([], version: "1.0", host: false) == 0)
+        #expect(
+            status(["Host: h"]) == 400 && status(["hOST: other"]) == 400 && status(["Host: h"], version: "1.0") == 400)
+    }
+
+    @Test(
+        "request lines have one form",
+        arguments: [
+            ("GET / HTTP/2.0", 505), ("GET / HTTP/1.2", 505), ("GET / HTTP/0.9", 505), ("GET /", 400),
+            ("GET  / HTTP/1.1", 400),
+            ("GET / HTTP/1.1 ", 400), ("GET / http/1.1", 400), ("GET / HTTP/11", 400), ("GET / HTTP/1.1x", 400),
+            (" GET / HTTP/1.1", 400),
+            ("G(T / HTTP/1.1", 400), ("GET /a b HTTP/1.1", 400), ("GET /\u{0} HTTP/1.1", 400),
+            ("GET /\t HTTP/1.1", 400), ("GET / HTTP/1.01", 400),
+            ("GET foo HTTP/1.1", 400), ("GET ftp://h/ HTTP/1.1", 400), ("GET * HTTP/1.1", 400),
+            ("OPTIONS ** HTTP/1.1", 400), ("", 0), ("GET", 400),
+        ])
+    func requestLines(_ line: String, _ expected: Int) {
+        let last = transcript("\(line)\r\nHost: h\r\n\r\n").last ?? ""
+        if expected == 0 {
+            #expect(last.hasPrefix("failed 400"), "an empty line is skipped, and Host is no request line")
+        } else {
+            #expect(last.hasPrefix("failed \(expected)"), "\(last)")
+        }
+    }
+
+    @Test("every form of target is read where it belongs")
+    func targets() {
+        for line in [
+            "OPTIONS * HTTP/1.1", "GET http://h/a HTTP/1.1", "GET HTTPS://h HTTP/1.1", "CONNECT h:443 HTTP/1.1",
+            "GET //x HTTP/1.1", "brew /pot HTTP/1.1",
+        ] {
+            #expect(
+                transcript("\(line)\r\nHost: h\r\n\r\n").first
+                    == line.split(separator: " ").dropLast().joined(separator: " "))
+        }
+    }
+
+    @Test("limits: 414 for the line, 431 for the head and its fields, 413 for the body")
+    func limits() {
+        var limits = HTTPLimits()
+        limits.startLineBytes = 100
+        limits.headBytes = 400
+        limits.fieldCount = 5
+        limits.bodyBytes = 10
+        func status(_ text: String) -> String { String((transcript(text, limits: limits).last ?? "").prefix(10)) }
+        func long(_ count: Int) -> String { String(repeating: "x", count: count) }
+        #expect(status("GET /\(long(84)) HTTP/1.1\r\nHost: h\r\n\r\n") == "body=")
+        #expect(status("GET /\(long(85)) HTTP/1.1\r\nHost: h\r\n\r\n") == "failed 414")
+        #expect(status("GET /\(long(200))") == "failed 414", "without waiting for its end")
+        #expect(status("GET / HTTP/1.1\r\nHost: h\r\nX: \(long(380))\r\n\r\n") == "failed 431")
+        #expect(status("GET / HTTP/1.1\r\nHost: h\r\n" + String(repeating: "A: b\r\n", count: 4) + "\r\n") == "body=")
+        #expect(
+            status("GET / HTTP/1.1\r\nHost: h\r\n" + String(repeating: "A: b\r\n", count: 5) + "\r\n") == "failed 431")
+        #expect(status("PUT / HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n") == "failed 413")
+        #expect(
+            status(
+                "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n5\r\nabcde\r\n0\r\n\r\n")
+                == "failed 413")
+        #expect(
+            status(
+                "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n5\r\nabcde\r\n0\r\n\r\n")
+                == "body=abcde")
+    }
+
+    @Test(
+        "a server's answer is judged as strictly, as 502",
+        arguments: [
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2x0 OK\r\n\r\n",
+            "HTTP/2 200 OK\r\n\r\n", "ICY 200 OK\r\n\r\n",
+            "HTTP/1.1 200OK\r\n\r\n", "HTTP/1.1 099 X\r\n\r\n", "HTTP/1.1 200 O\u{0}K\r\n\r\n",
+            "HTTP/1.1 200 OK\nX: y\r\n\r\n", "hello world, no HTTP here\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX : y\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            "\r\n\r\n", "HTTP/1.1 200 OK\r\r\n\r\n",
+        ])
+    func responses(_ text: String) {
+        #expect(transcript(text, kind: .responses).last?.hasPrefix("failed 502") == true)
+    }
+
+    @Test("HTTP/1.0 with a coding does not keep its connection")
+    func oldCoding() {
+        let text = "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        #expect(transcript(text, kind: .responses).contains("chunked keep=false"))
+    }
+}
