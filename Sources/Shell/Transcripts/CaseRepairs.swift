@@ -104,8 +104,8 @@ extension CaseRunner {
         laterOutput(after: index).contains { fits($0.pattern, line) }
     }
 
-    /// Where lines go that a command printed and nothing expects: below it, or below the command that was the newest when
-    /// they came.
+    /// Where lines go that a command printed and nothing expects: below it, or below the command that was the newest
+    /// when they came.
     func surplusRepair(of step: Step, _ rest: [Tape.Line]) -> Repair {
         let first = rest[0]
         if let earlier = place(after: first.number) {
@@ -168,7 +168,7 @@ extension CaseRunner {
         }
     }
 
-    /// How to repair an expected log line that does not come: it came earlier, it is said in other words, or it is gone.
+    /// How to repair an expected log line that does not come: it came earlier, is said in other words, or is gone.
     func missingLogRepair(_ item: TranscriptItem, _ index: Int, _ tag: String, _ pattern: LinePattern) -> Repair {
         let entries = tape.logs[tag] ?? []
         let free = entries[min(logCursors[tag] ?? 0, entries.count)...]
