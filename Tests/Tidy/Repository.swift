@@ -24,6 +24,11 @@ enum Repository {
         return found.sorted()
     }
 
+    /// The files directly in a directory of the package whose names end so, as paths in the package.
+    static func files(in directory: String, suffix: String) throws -> [String] {
+        try names(in: "\(root)/\(directory)").filter { $0.hasSuffix(suffix) }.sorted().map { "\(directory)/\($0)" }
+    }
+
     private static func names(in path: String) throws -> [String] {
         guard let stream = opendir(path) else {
             throw Failure(description: "\(path): \(String(cString: strerror(errno)))")
