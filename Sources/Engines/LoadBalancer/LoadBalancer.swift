@@ -32,7 +32,7 @@ public struct LoadBalancer {
     public let configuration: LoadBalancerConfiguration
     public private(set) var servers: [Server]
     public private(set) var counters = Counters()
-    private var roundRobin: RoundRobin
+    private var algorithm: any BalancingAlgorithm = RoundRobin()
     private var nextProbeNumber = 0
 
     /// What the host is asked to do.
@@ -95,7 +95,7 @@ public struct LoadBalancer {
                 health: HealthCheck(unhealthyAfter: check.unhealthyAfter, healthyAfter: check.healthyAfter),
                 nextProbe: now + offset)
         }
-        roundRobin = RoundRobin(weights: configuration.backends.map(\.weight))
+        updatePool()
     }
 
     // MARK: Requests
@@ -105,7 +105,13 @@ public struct LoadBalancer {
     /// - Parameter excluding: servers that were tried for this request already.
     public mutating func choose(excluding: [Int] = []) -> Int? {
         let servers = servers
-        return roundRobin.next { servers[$0].isInPool && (excluding.isEmpty || !excluding.contains($0)) }
+        return algorithm.choose(key: 0, load: { servers[$0].active }) { excluding.isEmpty || !excluding.contains($0) }
+    }
+
+    private mutating func updatePool() {
+        algorithm.update(
+            servers.indices.filter { servers[$0].isInPool }
+                .map { PoolMember(slot: $0, name: servers[$0].name, weight: servers[$0].weight) })
     }
 
     /// A client asks for something; any number of servers may be tried for it.
@@ -157,7 +163,7 @@ public struct LoadBalancer {
         let name = servers[server].name
         switch (servers[server].health.record(passed: result == .passed), result) {
         case (.wentDown(let failures), .failed(let reason)):
-            roundRobin.forget(server)
+            updatePool()
             return [
                 .log("Backend \(name) failed health check (\(failures) consecutive failures)", level: .warning),
                 .log("Removed \(name) from pool", level: .warning),
@@ -165,6 +171,7 @@ public struct LoadBalancer {
                 .dropIdleConnections(server: server),
             ]
         case (.wentUp(let successes), _):
+            updatePool()
             return [
                 .log("Backend \(name) passed health check (\(successes) consecutive successes)", level: .info),
                 .log("Added \(name) to pool", level: .info),
