@@ -18,7 +18,7 @@ struct HTTPProxyTests {
         farm.pass(.milliseconds(5))
         #expect(client.bodies.map { $0.suffix(1) } == ["B", "C", "A", "B", "C"])
         #expect(
-            farm.host.engine.servers.map(\.requests) == [4, 4, 4]
+            farm.host.engine.servers.map(\.counters.requests) == [4, 4, 4]
                 && farm.host.engine.servers.allSatisfy { $0.active == 0 })
         #expect(try Farm(weights: [5, 1, 1]).ask(7) == ["a", "a", "b", "a", "c", "a", "a"])
     }
@@ -159,7 +159,7 @@ struct HTTPProxyTests {
         ] {
             let result = try misbehaving(request, closes: true, resets: resets)
             #expect(result.client.statuses == [502] && result.good.heard.isEmpty, "\(request)")
-            #expect(result.farm.host.engine.servers[0].errors == 1)
+            #expect(result.farm.host.engine.servers[0].counters.errors == 1)
         }
     }
 
@@ -433,7 +433,7 @@ struct HTTPProxyTests {
         for client in clients { client.write("GET /delay/100ms HTTP/1.1\r\nHost: lb\r\n\r\n") }
         farm.pass(.milliseconds(150))
         #expect(clients.allSatisfy { $0.statuses == [200] })
-        #expect(farm.host.engine.servers.map(\.requests).allSatisfy { abs($0 - 333) <= 1 })
+        #expect(farm.host.engine.servers.map(\.counters.requests).allSatisfy { abs($0 - 333) <= 1 })
         for client in clients { client.stream.abort() }
         farm.pass(.seconds(60))
         #expect(farm.world.network.openStreamCount == 0 && farm.host.engine.servers.allSatisfy { $0.active == 0 })

@@ -94,7 +94,7 @@ struct LoadBalancerConfigurationTests {
                 "backends: [{address: 1, wieght: 2}]",
                 "lb.yaml:1:25: unknown key 'wieght' in a backend; did you mean weight?"
             ),
-            ("backends: [{address: 1, weight: 0}]", "lb.yaml:1:33: weight must be a whole number of 1 to 256"),
+            ("backends: [{address: 1, weight: -1}]", "lb.yaml:1:33: weight must be a whole number of 0 to 256"),
             ("backends: [{address: 1, weight: 257}]", "lb.yaml:1:33: "),
             ("backends: [1]\nmode: udp", "lb.yaml:2:7: mode 'udp' is unknown; "),
             (

@@ -36,7 +36,7 @@ struct LoadBalancerEngineTests {
                 for case .probe(let index, let number) in engine.tick(now: now) {
                     let isIt = index == server
                     let effects = engine.probeFinished(
-                        server: index, number: number, isIt && !passed ? .failed("status 500") : .passed)
+                        server: index, number: number, isIt && !passed ? .failed("status 500") : .passed, now: now)
                     if isIt {
                         last = effects
                         found = true
@@ -114,7 +114,7 @@ struct LoadBalancerEngineTests {
             effects == [
                 .log("Backend \("8082") failed health check (\(limit) consecutive failures)", level: .warning),
                 .log("Removed \("8082") from pool", level: .warning),
-                .changed(server: 1, from: "up", to: "down", reason: "status 500"),
+                .changed(server: "8082", from: "up", to: "down", reason: "status 500"),
                 .dropIdleConnections(server: 1),
             ])
         #expect(letters(&engine, 6) == "acacac")
@@ -154,7 +154,7 @@ struct LoadBalancerEngineTests {
             probe(&engine, 0, passed: true) == [
                 .log("Backend \("8081") passed health check (\(limit) consecutive successes)", level: .info),
                 .log("Added \("8081") to pool", level: .info),
-                .changed(server: 0, from: "down", to: "up", reason: "health check passed"),
+                .changed(server: "8081", from: "down", to: "up", reason: "health check passed"),
             ])
         let turns = letters(&engine, 30)
         #expect(turns.count { $0 == "a" } == 10 && !turns.contains("aa"), "no burst makes up for the time outside")
@@ -177,8 +177,9 @@ struct LoadBalancerEngineTests {
     }
 
     private func failAll(_ engine: inout LoadBalancer) {
-        for case .probe(let server, let number) in engine.tick(now: engine.nextDeadline!) {
-            _ = engine.probeFinished(server: server, number: number, .failed("x"))
+        let now = engine.nextDeadline!
+        for case .probe(let server, let number) in engine.tick(now: now) {
+            _ = engine.probeFinished(server: server, number: number, .failed("x"), now: now)
         }
     }
 
@@ -190,7 +191,7 @@ struct LoadBalancerEngineTests {
         while let now = engine.nextDeadline, now < start + .seconds(60) {
             for case .probe(let server, let number) in engine.tick(now: now) {
                 times[server].append((now - start).seconds)
-                _ = engine.probeFinished(server: server, number: number, .passed)
+                _ = engine.probeFinished(server: server, number: number, .passed, now: now)
             }
         }
         for server in 0..<5 {
@@ -209,11 +210,14 @@ struct LoadBalancerEngineTests {
         }
         #expect(engine.tick(now: engine.nextDeadline!).isEmpty)
         #expect(
-            engine.probeFinished(server: 0, number: first + 1, .failed("x")) == [] && engine.servers[0].lastProbe == nil
+            engine.probeFinished(server: 0, number: first + 1, .failed("x"), now: start) == []
+                && engine.servers[0].lastProbe == nil
         )
-        _ = engine.probeFinished(server: 0, number: first, .failed("x"))
+        _ = engine.probeFinished(server: 0, number: first, .failed("x"), now: start)
         #expect(engine.servers[0].lastProbe == .failed("x"))
-        #expect(engine.probeFinished(server: 0, number: first, .failed("x")) == [], "a second answer to one probe")
+        #expect(
+            engine.probeFinished(server: 0, number: first, .failed("x"), now: start) == [],
+            "a second answer to one probe")
         #expect(engine.servers[0].health.streak == 1)
     }
 
@@ -225,7 +229,7 @@ struct LoadBalancerEngineTests {
         while let now = engine.nextDeadline, now <= late + .seconds(11) {
             for case .probe(_, let number) in engine.tick(now: max(now, late)) {
                 count += 1
-                _ = engine.probeFinished(server: 0, number: number, .passed)
+                _ = engine.probeFinished(server: 0, number: number, .passed, now: now)
             }
         }
         #expect(count <= 4)
@@ -238,9 +242,11 @@ struct LoadBalancerEngineTests {
             engine.requestArrived()
             engine.requestBegan(server: 1)
         }
-        engine.requestEnded(server: 1, failed: true)
-        engine.retried()
-        #expect(engine.servers[1].active == 1 && engine.servers[1].requests == 2 && engine.servers[1].errors == 1)
+        _ = engine.requestEnded(server: 1, .failed, latency: .zero, now: start)
+        #expect(engine.choose(excluding: [1]) == 0)
+        #expect(
+            engine.servers[1].active == 1 && engine.servers[1].counters.requests == 2
+                && engine.servers[1].counters.errors == 1)
         let counters = engine.counters
         #expect(counters.requests == 2 && counters.errors == 1 && counters.retries == 1 && counters.unserved == 0)
     }

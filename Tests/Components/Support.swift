@@ -171,3 +171,13 @@ func randomBytes(_ count: Int, seed: UInt64) -> [UInt8] {
     var random = SeededRandom(seed: seed)
     return (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) }
 }
+
+extension LoadBalancer {
+    /// The server for a request of which nothing is known.
+    mutating func choose(excluding: [Int] = [], now: LabTime = .documentedEpoch) -> Int? {
+        var arrival = Arrival(request: 1, source: .loopback)
+        arrival.attempt = excluding.count + 1
+        guard case .server(let slot) = choose(arrival, excluding: excluding, now: now) else { return nil }
+        return slot
+    }
+}

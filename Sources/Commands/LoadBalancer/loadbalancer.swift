@@ -82,17 +82,18 @@ extension Catalog {
 extension LoadBalancerHost {
     var stats: View {
         let totals = engine.counters
-        let rows = engine.servers.map { server -> [View.Cell] in
+        let rows = engine.present.map { _, server -> [View.Cell] in
             [
                 .text(server.name),
-                .text(server.isInPool ? "up" : "down", style: server.isInPool ? .good : .bad),
-                .integer(server.weight), .integer(server.requests), .integer(server.active), .integer(server.errors),
+                .text(server.state, style: server.isInPool ? .good : .bad),
+                .integer(server.weight), .integer(server.counters.requests), .integer(server.active),
+                .integer(server.counters.errors),
                 lastProbe(server),
             ]
         }
         return View(
             .record([
-                .init("pool", .text("\(engine.poolSize)/\(engine.servers.count)")),
+                .init("pool", .text("\(engine.poolSize)/\(engine.present.count)")),
                 .init("requests", .integer(totals.requests)), .init("retries", .integer(totals.retries)),
                 .init("errors", .integer(totals.errors)), .init("unserved", .integer(totals.unserved)),
             ]),
@@ -105,7 +106,7 @@ extension LoadBalancerHost {
                     ], rows: rows, whenEmpty: "no servers")))
     }
 
-    private func lastProbe(_ server: LoadBalancer.Server) -> View.Cell {
+    private func lastProbe(_ server: Server) -> View.Cell {
         switch server.lastProbe {
         case nil: .none
         case .passed: .text("passed")

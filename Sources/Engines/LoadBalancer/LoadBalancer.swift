@@ -17,32 +17,53 @@ import KernelStructures
 ///
 /// ## How
 ///
-/// `choose` takes a server by smooth weighted round robin (`RoundRobin.swift`). `tick` says which probes are due, and
-/// `probeFinished` feeds what came of them to each server's `HealthCheck`, which turns three failures in a row into
-/// *out* and two successes in a row into *in*. The engine does none of the work itself: it takes `now`, changes its
-/// state and returns effects (probe this, log that), which `LoadBalancerHost` carries out. That is why the same engine
-/// runs on sockets at real speed and in a test in no time.
+/// `choose` asks the configured algorithm (`Algorithms/`) for one server of the pool, unless the client carries a mark
+/// of one. `tick` says which probes are due, and `probeFinished` feeds what came of them to each server's
+/// `HealthCheck`, which turns three failures in a row into *out* and two successes in a row into *in*; `requestEnded`
+/// does the same with what real requests met (`OutlierDetection.swift`). The engine does none of the work itself: it
+/// takes `now`, changes its state and returns effects (probe this, log that), which `LoadBalancerHost` carries out.
+/// That is why the same engine runs on sockets at real speed and in a test in no time.
 ///
 /// ## Where it is wrong
 ///
-/// Round robin believes that all requests cost the same and all servers are equally fast. Active checks are always
-/// late: between a crash and the third failed probe the pool still lists a dead server, and only the retry in
-/// `HTTPProxy.swift` hides it from clients. And the balancer itself is now the single point of failure.
+/// Active checks are always late: between a crash and the third failed probe the pool still lists a dead server, and
+/// only the retry in `HTTPProxy.swift` hides it from clients. Each balancer knows only its own requests: ten of them
+/// that all see the same idle server will all send it the next one. And the balancer itself is now the single point of
+/// failure.
 public struct LoadBalancer {
-    public let configuration: LoadBalancerConfiguration
-    public private(set) var servers: [Server]
-    public private(set) var counters = Counters()
-    private var algorithm: any BalancingAlgorithm = RoundRobin()
-    private var nextProbeNumber = 0
+    public internal(set) var configuration: LoadBalancerConfiguration
+    /// By slot. A server keeps its slot for as long as it exists; vacant slots are skipped and used again.
+    public internal(set) var servers: [Server] = []
+    public internal(set) var counters = Counters()
+    public internal(set) var log = DecisionLog()
+    public internal(set) var poolMode = PoolMode.normal
+
+    var algorithm: any BalancingAlgorithm = RoundRobin()
+    /// The slots of those that may be chosen, ascending.
+    var pool: [Int] = []
+    var stickTable: StickTable?
+    var retryBudget: RetryBudget?
+    var line = WaitingLine()
+    var random: SeededRandom
+    var lastSerial = 0
+    var lastProbeNumber = 0
+    /// Whether a server is on its way back to its full share.
+    var isAnyWarming = false
 
     /// What the host is asked to do.
     public enum Effect: Equatable {
         /// Probe this server and report by `probeFinished` with this number.
         case probe(server: Int, number: Int)
         case log(LogMessage, level: LogLevel)
-        case changed(server: Int, from: String, to: String, reason: String)
+        case changed(server: String, from: String, to: String, reason: String)
         /// Connections kept open to this server are of no use any more.
         case dropIdleConnections(server: Int)
+        /// The request with this ticket need not wait any longer: ask again with `choose`.
+        case admit(ticket: Int)
+        /// The request with this ticket has waited too long.
+        case timedOut(ticket: Int)
+        /// `nextDeadline` is earlier than it was.
+        case deadlineMoved
     }
 
     /// Totals since the start.
@@ -51,28 +72,18 @@ public struct LoadBalancer {
         public var requests = 0
         /// How often one was sent to another server after one failed.
         public var retries = 0
+        /// Retries that were not made because the budget was spent.
+        public var retriesRefused = 0
         /// Answered 503: no server was in the pool, or none of those that were tried could be reached.
         public var unserved = 0
         /// How often a server failed a request. A retry may have made up for it.
         public var errors = 0
-    }
-
-    /// One server of the pool.
-    public struct Server: Sendable {
-        public let name: String
-        public let destination: HostPort
-        public let weight: Int
-        public internal(set) var health: HealthCheck
-        public internal(set) var nextProbe: LabTime
-        /// The probe under way, if one is.
-        public internal(set) var probeNumber: Int?
-        /// Requests or connections it is working on.
-        public internal(set) var active = 0
-        public internal(set) var requests = 0
-        public internal(set) var errors = 0
-        public internal(set) var lastProbe: ProbeResult?
-
-        public var isInPool: Bool { health.isUp }
+        /// Clients that carried the mark of a server and were sent to another.
+        public var redispatches = 0
+        /// Requests that had to wait for a server to have room, and those of them that gave up.
+        public var queued = 0
+        public var queueTimeouts = 0
+        public var reloads = 0
     }
 
     /// What came of a probe.
@@ -83,108 +94,70 @@ public struct LoadBalancer {
     }
 
     /// All servers begin in the pool: a balancer that starts while its servers are up must not refuse anybody.
-    public init(_ configuration: LoadBalancerConfiguration, now: LabTime) {
-        self.configuration = configuration
-        let check = configuration.healthCheck
-        let count = configuration.backends.count
-        servers = configuration.backends.enumerated().map { index, backend in
-            // Spread over one interval, so that checks of many servers do not come in a volley.
-            let offset = LabDuration(nanoseconds: check.interval.nanoseconds / Int64(count) * Int64(index + 1))
-            return Server(
-                name: backend.name, destination: backend.destination, weight: backend.weight,
-                health: HealthCheck(unhealthyAfter: check.unhealthyAfter, healthyAfter: check.healthyAfter),
-                nextProbe: now + offset)
-        }
-        updatePool()
-    }
-
-    // MARK: Requests
-
-    /// The server for the next request, or nil if none is in the pool.
     ///
-    /// - Parameter excluding: servers that were tried for this request already.
-    public mutating func choose(excluding: [Int] = []) -> Int? {
-        let servers = servers
-        return algorithm.choose(key: 0, load: { servers[$0].active }) { excluding.isEmpty || !excluding.contains($0) }
+    /// - Parameter random: for the algorithms that draw, and the jitter of checks.
+    public init(
+        _ configuration: LoadBalancerConfiguration, now: LabTime, random: SeededRandom = SeededRandom(seed: 1)
+    ) {
+        self.configuration = configuration
+        self.random = random
+        let interval = configuration.healthCheck.interval
+        let count = configuration.backends.count
+        for (index, backend) in configuration.backends.enumerated() {
+            // Spread over one interval, so that checks of many servers do not come in a volley.
+            let offset = LabDuration(nanoseconds: interval.nanoseconds / Int64(count) * Int64(index + 1))
+            servers.append(makeServer(backend, nextProbe: now + offset, now: now))
+        }
+        applySettings(now: now)
+        _ = updatePool()
     }
 
-    private mutating func updatePool() {
-        algorithm.update(
-            servers.indices.filter { servers[$0].isInPool }
-                .map { PoolMember(slot: $0, name: servers[$0].name, weight: servers[$0].weight) })
+    mutating func makeServer(_ backend: LoadBalancerConfiguration.Backend, nextProbe: LabTime, now: LabTime) -> Server {
+        lastSerial += 1
+        let check = configuration.healthCheck
+        return Server(
+            backend, serial: lastSerial,
+            health: HealthCheck(unhealthyAfter: check.unhealthyAfter, healthyAfter: check.healthyAfter),
+            nextProbe: nextProbe, now: now)
     }
 
-    /// A client asks for something; any number of servers may be tried for it.
-    public mutating func requestArrived() { counters.requests += 1 }
-
-    public mutating func requestBegan(server: Int) {
-        servers[server].requests += 1
-        servers[server].active += 1
+    /// Makes what follows from the configuration alone.
+    mutating func applySettings(now: LabTime) {
+        algorithm = Self.makeAlgorithm(configuration, random.fork("algorithm"))
+        if case .source(let size, let expire) = configuration.sticky?.mark {
+            if stickTable?.size != size || stickTable?.expire != expire {
+                stickTable = StickTable(size: size, expire: expire)
+            }
+        } else {
+            stickTable = nil
+        }
+        retryBudget = configuration.retryBudget.map { RetryBudget($0, now: now) }
     }
 
-    public mutating func requestEnded(server: Int, failed: Bool) {
-        servers[server].active -= 1
-        if failed {
-            servers[server].errors += 1
-            counters.errors += 1
+    static func makeAlgorithm(_ configuration: LoadBalancerConfiguration, _ random: SeededRandom)
+        -> any BalancingAlgorithm
+    {
+        switch configuration.algorithm {
+        case .roundRobin: RoundRobin()
+        case .leastConnections: LeastConnections()
+        case .random: RandomOfTwo(random: random)
+        case .hash: HashRing(balanceFactorPercent: configuration.hashBalanceFactorPercent)
+        case .maglev: Maglev()
         }
     }
 
-    /// A request goes to another server because one failed it.
-    public mutating func retried() { counters.retries += 1 }
-
-    /// A request found no server.
-    public mutating func unserved() { counters.unserved += 1 }
-
-    // MARK: Health checks
-
-    /// When `tick` has something to do next.
-    public var nextDeadline: LabTime? { servers.map(\.nextProbe).min() }
-
-    /// Starts the probes that are due. A server whose last probe is still under way is left out; the host reports a
-    /// probe that takes longer than its timeout as failed.
-    public mutating func tick(now: LabTime) -> [Effect] {
-        var effects: [Effect] = []
-        for index in servers.indices where servers[index].nextProbe <= now {
-            servers[index].nextProbe = max(servers[index].nextProbe + configuration.healthCheck.interval, now)
-            guard servers[index].probeNumber == nil else { continue }
-            nextProbeNumber += 1
-            servers[index].probeNumber = nextProbeNumber
-            effects.append(.probe(server: index, number: nextProbeNumber))
-        }
-        return effects
+    /// Servers that exist, with their slots.
+    public var present: [(slot: Int, server: Server)] {
+        servers.indices.filter { servers[$0].presence != .vacant }.map { ($0, servers[$0]) }
     }
 
-    /// Feeds the outcome of a probe to the server's health check.
-    public mutating func probeFinished(server: Int, number: Int, _ result: ProbeResult) -> [Effect] {
-        guard servers[server].probeNumber == number else { return [] }
-        servers[server].probeNumber = nil
-        servers[server].lastProbe = result
-        let name = servers[server].name
-        switch (servers[server].health.record(passed: result == .passed), result) {
-        case (.wentDown(let failures), .failed(let reason)):
-            updatePool()
-            return [
-                .log("Backend \(name) failed health check (\(failures) consecutive failures)", level: .warning),
-                .log("Removed \(name) from pool", level: .warning),
-                .changed(server: server, from: "up", to: "down", reason: reason),
-                .dropIdleConnections(server: server),
-            ]
-        case (.wentUp(let successes), _):
-            updatePool()
-            return [
-                .log("Backend \(name) passed health check (\(successes) consecutive successes)", level: .info),
-                .log("Added \(name) to pool", level: .info),
-                .changed(server: server, from: "down", to: "up", reason: "health check passed"),
-            ]
-        case (_, .failed(let reason)):
-            let progress = servers[server].health.progress
-            return [.log("Backend \(name) health check: \(reason) (\(progress))", level: .debug)]
-        case (_, .passed):
-            return []
-        }
+    /// The slot of a server by its name.
+    public func slot(named name: String) -> Int? {
+        servers.firstIndex { $0.presence == .present && $0.name == name }
     }
 
     /// How many servers may get requests.
     public var poolSize: Int { servers.count { $0.isInPool } }
+    /// Requests that wait for a server to have room.
+    public var waitingCount: Int { line.count }
 }

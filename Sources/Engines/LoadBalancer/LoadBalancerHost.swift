@@ -11,6 +11,10 @@ public final class LoadBalancerHost {
     private var httpProxy: HTTPProxy?
     private var tcpProxy: TCPProxy?
     private var probes: [Int: Probe] = [:]
+    /// Those that wait for room at a server, by their tickets.
+    private var waiting: [Int: (admitted: () -> Void, timedOut: () -> Void)] = [:]
+    private var tickTimer: TimerID?
+    private var tickTime = LabTime.distantFuture
     private var isDraining = false
     private var onStopped: (() -> Void)?
 
@@ -19,7 +23,7 @@ public final class LoadBalancerHost {
     public init(node: Node, configuration: LoadBalancerConfiguration, port: UInt16) {
         self.node = node
         self.port = port
-        engine = LoadBalancer(configuration, now: node.world.now)
+        engine = LoadBalancer(configuration, now: node.world.now, random: node.draw { $0.fork("balancing") })
     }
 
     public var configuration: LoadBalancerConfiguration { engine.configuration }
@@ -38,19 +42,32 @@ public final class LoadBalancerHost {
         }
         let names = engine.servers.map(\.name).joined(separator: ", ")
         node.log(Self.tag, "Loaded \(engine.servers.count) backends: \(names)")
-        node.log(Self.tag, "Health checker started (interval: \(configuration.healthCheck.interval.description))")
+        if configuration.healthCheck.kind != .off {
+            node.log(Self.tag, "Health checker started (interval: \(configuration.healthCheck.interval.description))")
+        }
         node.log(Self.tag, "Listening on :\(port: port)")
         scheduleTick()
     }
 
-    // MARK: Probes
+    /// What an operator does to the engine; its effects are carried out at once.
+    public func operate(_ change: (inout LoadBalancer, LabTime) -> [LoadBalancer.Effect]) {
+        let effects = change(&engine, node.world.now)
+        httpProxy?.configurationChanged()
+        perform(effects)
+    }
+
+    // MARK: Time
 
     private func scheduleTick() {
-        guard let deadline = engine.nextDeadline else { return }
-        node.after(deadline - node.world.now) { [self] in
+        node.cancel(tickTimer)
+        tickTimer = nil
+        guard !isDraining, let deadline = engine.nextDeadline else { return }
+        tickTime = deadline
+        tickTimer = node.after(deadline - node.world.now) { [self] in
+            tickTimer = nil
             if isDraining { return }
             perform(engine.tick(now: node.world.now))
-            scheduleTick()
+            if tickTimer == nil { scheduleTick() }
         }
     }
 
@@ -60,21 +77,44 @@ public final class LoadBalancerHost {
             case .probe(let server, let number): probe(server, number)
             case .log(let message, let level): node.log(Self.tag, message, level: level)
             case .changed(let server, let from, let to, let reason):
-                let subject = "\(node.name)/\(engine.servers[server].name)"
                 node.world.journal.record(
-                    .state(subject: subject, from: from, to: to, reason: reason), node: node.name)
+                    .state(subject: "\(node.name)/\(server)", from: from, to: to, reason: reason), node: node.name)
             case .dropIdleConnections(let server): httpProxy?.dropIdle(server)
+            case .admit(let ticket): waiting.removeValue(forKey: ticket)?.admitted()
+            case .timedOut(let ticket): waiting.removeValue(forKey: ticket)?.timedOut()
+            case .deadlineMoved: scheduleTick()
             }
         }
     }
 
+    // MARK: Requests
+
+    /// A server is done with a request.
+    func requestEnded(_ server: Int, _ outcome: LoadBalancer.Outcome, latency: LabDuration) {
+        let effects = engine.requestEnded(server: server, outcome, latency: latency, now: node.world.now)
+        if !effects.isEmpty { perform(effects) }
+    }
+
+    func wait(_ ticket: Int, whenAdmitted: @escaping () -> Void, whenTimedOut: @escaping () -> Void) {
+        waiting[ticket] = (whenAdmitted, whenTimedOut)
+        if tickTimer == nil || engine.nextDeadline.map({ $0 < tickTime }) ?? false { scheduleTick() }
+    }
+
+    func stopWaiting(_ ticket: Int) {
+        waiting[ticket] = nil
+        engine.stopWaiting(ticket: ticket)
+    }
+
+    // MARK: Probes
+
     private func probe(_ server: Int, _ number: Int) {
         let probe = Probe(
-            node: node, destination: engine.servers[server].destination, mode: configuration.mode,
+            node: node, destination: engine.servers[server].destination,
+            kind: configuration.healthCheck.kind ?? (configuration.mode == .tcp ? .tcp : .http),
             settings: configuration.healthCheck
         ) { [self] result in
             probes[number] = nil
-            perform(engine.probeFinished(server: server, number: number, result))
+            perform(engine.probeFinished(server: server, number: number, result, now: node.world.now))
         }
         probes[number] = probe
         probe.start()
@@ -108,87 +148,5 @@ public final class LoadBalancerHost {
         if isForced { node.log(Self.tag, "Gave up on \(openConnections) connections", level: .warning) }
         node.log(Self.tag, "Stopped")
         callback()
-    }
-}
-
-/// One health check of one server.
-private final class Probe: HTTPClientDelegate, StreamHandler {
-    private let node: Node
-    private let destination: HostPort
-    private let mode: LoadBalancerConfiguration.Mode
-    private let settings: LoadBalancerConfiguration.HealthCheckSettings
-    private var report: ((LoadBalancer.ProbeResult) -> Void)?
-    private var client: HTTPClientConnection?
-    private var stream: Stream?
-    private var timer: TimerID?
-
-    init(
-        node: Node, destination: HostPort, mode: LoadBalancerConfiguration.Mode,
-        settings: LoadBalancerConfiguration.HealthCheckSettings, report: @escaping (LoadBalancer.ProbeResult) -> Void
-    ) {
-        self.node = node
-        self.destination = destination
-        self.mode = mode
-        self.settings = settings
-        self.report = report
-    }
-
-    func start() {
-        timer = node.after(settings.timeout) { [weak self] in self?.finish(.failed("timeout")) }
-        do throws(NetworkError) {
-            if mode == .tcp {
-                stream = try node.connect(to: destination, handler: self)
-            } else {
-                client = HTTPClientConnection()
-                client?.delegate = self
-                try client?.connect(from: node, to: destination)
-            }
-        } catch {
-            node.enqueue { [weak self] in self?.finish(.failed("\(error)")) }
-        }
-    }
-
-    private func finish(_ result: LoadBalancer.ProbeResult) {
-        guard let report else { return }
-        self.report = nil
-        node.cancel(timer)
-        // A server that never answered may still hold the connection: reset it, there is nothing to be polite about.
-        result == .passed ? client?.close() : client?.abort()
-        stream?.close()
-        report(result)
-    }
-
-    func clientOpened(_ client: HTTPClientConnection) {
-        var request: [UInt8] = []
-        HTTPWriter.requestLine("GET", settings.path, into: &request)
-        HTTPWriter.field("Host", destination.description, into: &request)
-        HTTPWriter.field("User-Agent", "sdlab-health-check", into: &request)
-        HTTPWriter.field("Connection", "close", into: &request)
-        HTTPWriter.endHead(&request)
-        client.begin(.get)
-        client.write(request)
-    }
-
-    func clientReceivedHead(_ client: HTTPClientConnection) {
-        let status = client.head.status
-        if status < 200 { return }
-        finish((200..<400).contains(status) ? .passed : .failed("status \(status)"))
-    }
-
-    func client(_ client: HTTPClientConnection, received body: UnsafeRawBufferPointer) {}
-    func clientReceivedEnd(_ client: HTTPClientConnection) {}
-
-    func client(_ client: HTTPClientConnection, failed failure: HTTPClientFailure) {
-        switch failure {
-        case .notConnected(let reason): finish(.failed(reason == .refused ? "connection refused" : "not reachable"))
-        case .closed: finish(.failed("closed without an answer"))
-        case .malformed: finish(.failed("not an HTTP answer"))
-        }
-    }
-
-    func streamOpened(_ stream: Stream) { finish(.passed) }
-    func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {}
-    func stream(_ stream: Stream, closed reason: CloseReason) {
-        finish(.failed(reason == .refused ? "connection refused" : "not reachable"))
     }
 }

@@ -51,11 +51,35 @@ public struct ConfigurationMapping {
         return number
     }
 
-    /// A duration with its unit, longer than zero: `5s`, `200ms`.
-    public func duration(_ key: String) throws(ConfigurationError) -> LabDuration? {
+    /// A share of a hundred: `20` or `20%`.
+    public func percent(_ key: String, in range: ClosedRange<Int>) throws(ConfigurationError) -> Int? {
         guard let value = self[key] else { return nil }
         let text = try value.text(for: key)
-        guard let duration = LabDuration(parsing: text), duration > .zero else {
+        guard let number = Int(text.hasSuffix("%") ? text.dropLast() : text[...]), range.contains(number) else {
+            throw ConfigurationError(
+                value.place, "\(key) must be \(range.lowerBound) to \(range.upperBound) percent, not '\(text)'")
+        }
+        return number
+    }
+
+    public func boolean(_ key: String) throws(ConfigurationError) -> Bool? {
+        try choice(key, [("true", true), ("false", false)])
+    }
+
+    /// Text without blanks and control characters.
+    public func word(_ key: String) throws(ConfigurationError) -> String? {
+        guard let text = try text(key) else { return nil }
+        guard !text.isEmpty, text.utf8.allSatisfy({ $0 > 32 && $0 != 127 }) else {
+            throw ConfigurationError(self[key]!.place, "\(key) must have no blanks, not '\(text)'")
+        }
+        return text
+    }
+
+    /// A duration with its unit: `5s`, `200ms`. Longer than zero, unless `allowsZero`.
+    public func duration(_ key: String, allowsZero: Bool = false) throws(ConfigurationError) -> LabDuration? {
+        guard let value = self[key] else { return nil }
+        let text = try value.text(for: key)
+        guard let duration = LabDuration(parsing: text), duration > .zero || allowsZero && duration == .zero else {
             throw ConfigurationError(value.place, "\(key) must be a duration such as 5s or 200ms, not '\(text)'")
         }
         return duration

@@ -12,11 +12,18 @@ public final class Relay: StreamHandler {
     public var onClose: ((_ isOrderly: Bool) -> Void)?
     public private(set) var bytesFromLeft = 0
     public private(set) var bytesFromRight = 0
+    private let idleTimeout: LabDuration
+    private var idleTimer: TimerID?
+    private var bytesAtLastCheck = 0
 
     /// Joins two streams; `right` may still be connecting. Neither may have ended yet.
-    public init(_ left: Stream, _ right: Stream) {
+    ///
+    /// - Parameter idleTimeout: both are reset when neither has said anything for so long, or up to twice as long:
+    ///   bytes are only counted as they pass, and looked at when a timer fires.
+    public init(_ left: Stream, _ right: Stream, idleTimeout: LabDuration = .infinite) {
         self.left = left
         self.right = right
+        self.idleTimeout = idleTimeout
     }
 
     /// Takes both streams over from their handlers.
@@ -28,6 +35,14 @@ public final class Relay: StreamHandler {
         if right.hasPeerEnded { left.finish() }
         left.resumeReading()
         right.resumeReading()
+        if idleTimeout < .infinite { watch() }
+    }
+
+    private func watch() {
+        bytesAtLastCheck = bytesFromLeft + bytesFromRight
+        idleTimer = left.node.after(idleTimeout) { [self] in
+            if bytesFromLeft + bytesFromRight == bytesAtLastCheck { close(afterReset: true) } else { watch() }
+        }
     }
 
     private func other(_ stream: Stream) -> Stream { stream === left ? right : left }
@@ -62,6 +77,7 @@ public final class Relay: StreamHandler {
     }
 
     private func report(_ isOrderly: Bool) {
+        left.node.cancel(idleTimer)
         let callback = onClose
         onClose = nil
         callback?(isOrderly)

@@ -10,6 +10,12 @@ import KernelStructures
 private let tokenBitsLow: UInt64 = 0x03FF_6CFA_0000_0000
 private let tokenBitsHigh: UInt64 = 0x57FF_FFFF_C7FF_FFFE
 
+/// Names of methods, fields and cookies.
+public enum HTTPToken {
+    /// Whether a text is a token: RFC 9110 §5.6.2.
+    public static func isValid(_ text: String) -> Bool { !text.isEmpty && text.utf8.allSatisfy(isToken) }
+}
+
 @inline(__always) private func isToken(_ byte: UInt8) -> Bool {
     if byte < 64 { return tokenBitsLow >> UInt64(byte) & 1 == 1 }
     return byte < 128 && tokenBitsHigh >> UInt64(byte - 64) & 1 == 1

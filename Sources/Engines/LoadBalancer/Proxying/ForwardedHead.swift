@@ -4,15 +4,24 @@ import KernelWire
 /// Rewrites heads for the other side of a proxy: fields that concern one connection are taken out (RFC 9110 §7.6.1),
 /// the client's address is added, everything else passes as it came.
 enum ForwardedHead {
-    /// The line that tells a server for whom the balancer asks: the same for every request of a connection.
-    static func forwardedFor(_ client: IPv4Address) -> [UInt8] {
-        var line: [UInt8] = []
-        HTTPWriter.field("X-Forwarded-For", client.description, into: &line)
-        return line
+    /// The lines that tell a server for whom the balancer asks: the same for every request of a connection.
+    static func fields(_ kinds: LoadBalancerConfiguration.ForwardedFields, for client: IPv4Address) -> [UInt8] {
+        var lines: [UInt8] = []
+        if kinds == .xForwardedFor || kinds == .both {
+            HTTPWriter.field("X-Forwarded-For", client.description, into: &lines)
+        }
+        if kinds == .forwarded || kinds == .both {
+            HTTPWriter.field("Forwarded", "for=\(client);proto=http", into: &lines)
+        }
+        return lines
     }
 
     /// A request for a server. Its body keeps its framing.
-    static func append(request head: HTTPHead, _ forwardedFor: [UInt8], to out: inout [UInt8]) {
+    ///
+    /// - Parameter cookie: one that is between the client and the balancer only.
+    static func append(
+        request head: HTTPHead, _ forwardedFields: [UInt8], without cookie: CookieMark?, to out: inout [UInt8]
+    ) {
         out.append(utf8: head.methodText)
         out.append(32)
         let url = absoluteTarget(head)
@@ -25,6 +34,7 @@ enum ForwardedHead {
             // Its own list of options went with it; `chunked` is said anew below.
             case let name where name.isHopByHop: continue
             case .host where url != nil: continue
+            case .cookie where cookie != nil: cookie?.appendOthers(of: head.valueBytes(of: field), to: &out)
             case .other where named.contains(head.name(of: field).lowercased()): continue
             default: out.append(contentsOf: head.line(of: field))
             }
@@ -35,7 +45,7 @@ enum ForwardedHead {
             HTTPWriter.field("Connection", "upgrade", into: &out)
             HTTPWriter.field("Upgrade", protocols, into: &out)
         }
-        out.append(contentsOf: forwardedFor)
+        out.append(contentsOf: forwardedFields)
         HTTPWriter.endHead(&out)
     }
 

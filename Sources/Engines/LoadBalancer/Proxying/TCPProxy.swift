@@ -37,9 +37,13 @@ final class TCPSession: StreamHandler {
     let number: UInt64
     private let client: Stream
     private let host: LoadBalancerHost
+    private var arrival: Arrival
     private var upstream: Stream?
     private var server: Int?
     private var tried: [Int] = []
+    private var ticket: Int?
+    private var attemptBegan = LabTime(nanoseconds: 0)
+    private var connectTime = LabDuration.zero
     private var connectTimer: TimerID?
     private var relay: Relay?
     private var onEnd: ((TCPSession) -> Void)?
@@ -49,38 +53,54 @@ final class TCPSession: StreamHandler {
         self.client = client
         self.host = host
         self.onEnd = onEnd
+        arrival = Arrival(request: 0, source: client.remote.address)
+        arrival.key = arrival.source.hashKey
     }
 
     func streamOpened(_ stream: Stream) {
         if stream === client {
             // Nothing of the client is read before there is somebody to pass it to.
             client.pauseReading()
-            host.engine.requestArrived()
-            connectToServer()
+            arrival.request = host.engine.requestArrived()
+            chooseServer()
         } else {
             host.node.cancel(connectTimer)
-            let relay = Relay(client, stream)
+            connectTime = host.node.world.now - attemptBegan
+            let relay = Relay(client, stream, idleTimeout: host.configuration.timeouts.tunnel)
             self.relay = relay
-            relay.onClose = { [self] isOrderly in end(failed: !isOrderly && relay.bytesFromRight == 0) }
+            relay.onClose = { [self] isOrderly in
+                end(!isOrderly && relay.bytesFromRight == 0 ? .failed : .answered(200))
+            }
             relay.start()
         }
     }
 
     func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {}
 
-    private func connectToServer() {
-        guard tried.count <= host.configuration.retries, let choice = host.engine.choose(excluding: tried) else {
-            host.engine.unserved()
-            client.abort()
-            return end(failed: false)
+    private func chooseServer() {
+        switch host.engine.choose(arrival, excluding: tried, now: host.node.world.now) {
+        case .server(let slot): connect(to: slot)
+        case .wait(let ticket):
+            self.ticket = ticket
+            host.wait(
+                ticket,
+                whenAdmitted: { [self] in
+                    self.ticket = nil
+                    arrival.isAdmitted = true
+                    chooseServer()
+                }, whenTimedOut: { [self] in giveUp() })
+        case .none: giveUp()
         }
-        if !tried.isEmpty { host.engine.retried() }
-        tried.append(choice)
-        server = choice
-        host.engine.requestBegan(server: choice)
-        let destination = host.engine.servers[choice].destination
+        arrival.isAdmitted = false
+    }
+
+    private func connect(to slot: Int) {
+        tried.append(slot)
+        server = slot
+        attemptBegan = host.node.world.now
+        host.engine.requestBegan(server: slot)
         do throws(NetworkError) {
-            upstream = try host.node.connect(to: destination, handler: self)
+            upstream = try host.node.connect(to: host.engine.servers[slot].destination, handler: self)
             connectTimer = host.node.after(host.configuration.timeouts.connect) { [weak self] in self?.serverFailed() }
         } catch {
             host.node.enqueue { [weak self] in self?.serverFailed() }
@@ -93,8 +113,20 @@ final class TCPSession: StreamHandler {
         upstream?.abort()
         upstream = nil
         server = nil
-        host.engine.requestEnded(server: failed, failed: true)
-        connectToServer()
+        host.requestEnded(failed, .failed, latency: .zero)
+        guard host.configuration.retryOn.connectFailure, tried.count <= host.configuration.retries,
+            host.engine.mayRetry(now: host.node.world.now)
+        else { return giveUp() }
+        host.engine.retried(after: failed)
+        arrival.attempt += 1
+        chooseServer()
+    }
+
+    private func giveUp() {
+        ticket = nil
+        host.engine.unserved()
+        client.abort()
+        end(.abandoned)
     }
 
     func streamEnded(_ stream: Stream) {}
@@ -103,14 +135,16 @@ final class TCPSession: StreamHandler {
         if stream === client {
             host.node.cancel(connectTimer)
             upstream?.abort()
-            end(failed: false)
+            if let ticket { host.stopWaiting(ticket) }
+            ticket = nil
+            end(.abandoned)
         } else {
             serverFailed()
         }
     }
 
-    private func end(failed: Bool) {
-        if let server { host.engine.requestEnded(server: server, failed: failed) }
+    private func end(_ outcome: LoadBalancer.Outcome) {
+        if let server { host.requestEnded(server, outcome, latency: connectTime) }
         server = nil
         relay = nil
         let callback = onEnd

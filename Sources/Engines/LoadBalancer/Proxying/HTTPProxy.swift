@@ -13,7 +13,8 @@ import KernelWorld
 /// |----------------------------------------------------------|---------------------------------------|
 /// | the connection was never made                            | yes, to another server                |
 /// | closed without one byte of answer, GET/HEAD/PUT/DELETE … | yes, if no byte of a body was sent    |
-/// | the same, POST/PATCH                                     | no: 502; it may have been done        |
+/// | no answer in time, or a status that `retry_on` names     | the same, if `retry_on` says so       |
+/// | any of these, POST/PATCH                                 | no: 502 or 504; it may have been done |
 /// | after the first byte of the answer                       | no; before the head is passed on: 502, after: cut |
 ///
 /// Requests that must not be repeated never travel on a connection that was kept open, because a server may close
@@ -24,6 +25,8 @@ final class HTTPProxy: HTTPService {
     /// Connections to each server that are open and unused; the most recently used is last.
     private var idle: [[HTTPClientConnection]]
     private let idleWatch = IdleWatch()
+    /// The cookie by which clients stick to servers, if they do so by a cookie.
+    private(set) var cookie: CookieMark?
 
     /// Unused connections kept for each server.
     static let idleLimit = 256
@@ -37,12 +40,50 @@ final class HTTPProxy: HTTPService {
         options.idleTimeout = host.configuration.timeouts.idle
         // The exchange has its own timeout for the server's part.
         options.bodyTimeout = host.configuration.timeouts.response
+        options.headTimeout = host.configuration.timeouts.request
         server = HTTPServer(node: host.node, service: self, options: options)
+        configurationChanged()
+    }
+
+    /// Takes over what a reload may have changed. Connections that are open keep the timeouts they began with.
+    func configurationChanged() {
+        if case .cookie(let name) = host.configuration.sticky?.mark {
+            cookie = CookieMark(name: name)
+        } else {
+            cookie = nil
+        }
+        while idle.count < host.engine.servers.count { idle.append([]) }
     }
 
     func listen(on port: UInt16) throws(NetworkError) { try server.listen(on: port) }
     var openConnections: Int { server.openConnectionCount }
     func drain() { server.drain() }
+
+    // MARK: What a request is known by
+
+    func readMarks(of connection: HTTPServerConnection, into arrival: inout Arrival) {
+        if let cookie {
+            arrival.sticky = cookie.value(in: connection.head).flatMap { value in
+                host.engine.servers.firstIndex { $0.presence == .present && value.elementsEqual($0.name.utf8) }
+            }
+        }
+        switch host.configuration.algorithm {
+        case .hash, .maglev: arrival.key = key(of: connection, arrival.source)
+        case .roundRobin, .leastConnections, .random: break
+        }
+    }
+
+    private func key(of connection: HTTPServerConnection, _ source: IPv4Address) -> UInt64 {
+        switch host.configuration.hashKey {
+        case .source: break
+        case .uri:
+            // The query is left out, as HAProxy does: it often differs where the page does not.
+            return connection.withTarget { stableHash(bytes: $0.prefix { $0 != UInt8(ascii: "?") }) }
+        case .header(let name):
+            if let value = connection.head.value(of: name) { return stableHash(value) }
+        }
+        return source.hashKey
+    }
 
     // MARK: Connections to servers
 
@@ -55,7 +96,8 @@ final class HTTPProxy: HTTPService {
     }
 
     func giveBack(_ connection: HTTPClientConnection, to server: Int) {
-        guard connection.isReusable, idle[server].count < Self.idleLimit, host.engine.servers[server].isInPool else {
+        guard connection.isReusable, idle[server].count < Self.idleLimit, host.engine.servers[server].keepsConnections
+        else {
             return connection.close()
         }
         connection.delegate = idleWatch

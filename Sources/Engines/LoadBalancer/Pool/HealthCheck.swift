@@ -12,8 +12,8 @@
 ///              healthyAfter successes in a row
 /// ```
 public struct HealthCheck: Equatable, Sendable {
-    public let unhealthyAfter: Int
-    public let healthyAfter: Int
+    public private(set) var unhealthyAfter: Int
+    public private(set) var healthyAfter: Int
     public private(set) var isUp = true
     /// Probes in a row that spoke against the present state.
     public private(set) var streak = 0
@@ -47,6 +47,18 @@ public struct HealthCheck: Equatable, Sendable {
             return .wentUp(successes: reached)
         }
         return .none
+    }
+
+    /// Takes over other limits; the row so far counts towards them.
+    mutating func adopt(_ settings: LoadBalancerConfiguration.HealthCheckSettings) {
+        unhealthyAfter = settings.unhealthyAfter
+        healthyAfter = settings.healthyAfter
+    }
+
+    /// Sets the state, whatever was seen.
+    mutating func force(isUp: Bool) {
+        self.isUp = isUp
+        streak = 0
     }
 
     /// `2/3`: how far the row has come towards a change.

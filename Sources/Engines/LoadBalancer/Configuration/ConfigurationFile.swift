@@ -1,0 +1,131 @@
+import KernelConfiguration
+import KernelStructures
+import KernelWire
+
+extension LoadBalancerConfiguration {
+    private static let keys = [
+        "mode", "algorithm", "hash", "backends", "health_check", "outlier_ejection", "slow_start", "panic_threshold",
+        "sticky", "retries", "retry_on", "retry_budget", "queue", "timeouts", "forwarded", "accept_proxy",
+    ]
+
+    /// Reads a configuration file.
+    ///
+    /// - Parameter file: the name that errors give.
+    /// - Throws: `ConfigurationError` with line and column: malformed YAML, unknown keys, values out of range.
+    public init(yaml: [UInt8], file: String) throws(ConfigurationError) {
+        let root = try ConfigurationMapping(
+            try YAML.parse(yaml, file: file), what: "the load balancer", keys: Self.keys)
+        guard let list = root["backends"] else {
+            throw ConfigurationError(root.place, "there are no backends; add backends: [8081, 8082]")
+        }
+        self.init(backends: try Self.backends(try list.list(for: "backends"), at: list.place))
+        mode = try root.choice("mode", [("http", .http), ("tcp", .tcp)]) ?? mode
+        algorithm = try root.choice("algorithm", Self.algorithmNames) ?? algorithm
+        if let value = root["hash"] { try readHash(value) }
+        if let value = root["health_check"] { healthCheck = try HealthCheckSettings(value) }
+        if let value = root["outlier_ejection"] { outlierEjection = try OutlierSettings(value) }
+        slowStart = try root.duration("slow_start", allowsZero: true) ?? slowStart
+        panicThresholdPercent = try root.percent("panic_threshold", in: 0...100) ?? panicThresholdPercent
+        if let value = root["sticky"] { sticky = try StickySettings(value) }
+        retries = try root.integer("retries", in: 0...10) ?? retries
+        if let value = root["retry_on"] { retryOn = try RetryConditions(value) }
+        if let value = root["retry_budget"] { retryBudget = try RetryBudgetSettings(value) }
+        if let value = root["queue"] { queue = try QueueSettings(value) }
+        if let value = root["timeouts"] { timeouts = try Timeouts(value) }
+        forwarded = try root.choice("forwarded", ForwardedFields.allCases.map { ($0.rawValue, $0) }) ?? forwarded
+        acceptsProxyProtocol = try root.boolean("accept_proxy") ?? acceptsProxyProtocol
+        try refuseContradictions(root)
+    }
+
+    /// Each algorithm under its own name, and under the ones that users of HAProxy and nginx know.
+    private static let algorithmNames: [(String, Algorithm)] =
+        Algorithm.allCases.map { ($0.rawValue, $0) } + [
+            ("roundrobin", .roundRobin), ("leastconn", .leastConnections), ("least_conn", .leastConnections),
+            ("random(2)", .random), ("consistent-hash", .hash),
+        ]
+
+    private mutating func readHash(_ value: ConfigurationValue) throws(ConfigurationError) {
+        let mapping = try ConfigurationMapping(value, what: "hash", keys: ["key", "balance_factor"])
+        hashBalanceFactorPercent = try mapping.percent("balance_factor", in: 101...10_000)
+        guard let key = mapping["key"] else { return }
+        let words = try key.text(for: "key").split(separator: " ").map(String.init)
+        switch (words.first, words.count) {
+        case ("source", 1): hashKey = .source
+        case ("uri", 1): hashKey = .uri
+        case ("header", 2) where HTTPToken.isValid(words[1]): hashKey = .header(words[1])
+        default: throw ConfigurationError(key.place, "key must be source, uri or header NAME")
+        }
+    }
+
+    private func refuseContradictions(_ root: ConfigurationMapping) throws(ConfigurationError) {
+        guard mode == .tcp else { return }
+        if case .cookie = sticky?.mark {
+            throw ConfigurationError(root["sticky"]!.place, "in mode tcp nobody reads cookies; use {by: source}")
+        }
+        if hashKey != .source {
+            throw ConfigurationError(root["hash"]!.place, "in mode tcp nobody reads requests; use key: source")
+        }
+        if healthCheck.expectedBody != nil, healthCheck.kind != .http {
+            throw ConfigurationError(root["health_check"]!.place, "what is expected of a body needs type: http")
+        }
+    }
+
+    private static func backends(_ values: [ConfigurationValue], at place: ConfigurationPlace)
+        throws(ConfigurationError) -> [Backend]
+    {
+        if values.isEmpty { throw ConfigurationError(place, "the list of backends is empty") }
+        if values.count > backendLimit { throw ConfigurationError(place, "more than \(backendLimit) backends") }
+        var backends: [Backend] = []
+        var names: Set<String> = []
+        for value in values {
+            let backend = try Backend(value)
+            if !names.insert(backend.name).inserted {
+                throw ConfigurationError(value.place, "two backends are called \(backend.name); give one a name")
+            }
+            backends.append(backend)
+        }
+        return backends
+    }
+}
+
+extension LoadBalancerConfiguration.Backend {
+    fileprivate init(_ value: ConfigurationValue) throws(ConfigurationError) {
+        guard case .mapping = value.content else {
+            let text = try value.text(for: "a backend")
+            self.init(name: text, destination: try Self.destination(text, at: value.place))
+            return
+        }
+        let mapping = try ConfigurationMapping(
+            value, what: "a backend",
+            keys: ["address", "name", "weight", "max_connections", "backup", "state", "send_proxy"])
+        guard let address = try mapping.text("address") else {
+            throw ConfigurationError(value.place, "a backend needs an address: {address: host:port}")
+        }
+        self.init(
+            name: try mapping.text("name") ?? address,
+            destination: try Self.destination(address, at: mapping["address"]!.place),
+            weight: try mapping.integer("weight", in: 0...256) ?? 1)
+        guard Self.isName(name) else {
+            throw ConfigurationError(
+                mapping["name"]?.place ?? value.place,
+                "'\(name)' cannot be a backend's name: letters, digits, - _ . : only, as it stands in cookies")
+        }
+        maxConnections = try mapping.integer("max_connections", in: 1...1_000_000)
+        isBackup = try mapping.boolean("backup") ?? false
+        state = try mapping.choice("state", Server.Administrative.allCases.map { ($0.rawValue, $0) }) ?? .ready
+        sendProxy = try mapping.choice("send_proxy", [("v1", .v1), ("v2", .v2)])
+    }
+
+    public static func isName(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.count <= 255
+            && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.:".contains($0)) }
+    }
+
+    private static func destination(_ text: String, at place: ConfigurationPlace) throws(ConfigurationError) -> HostPort
+    {
+        guard let destination = HostPort(parsing: text) else {
+            throw ConfigurationError(place, "'\(text)' is neither a port (1 to 65535) nor host:port")
+        }
+        return destination
+    }
+}

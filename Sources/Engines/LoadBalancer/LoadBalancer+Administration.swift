@@ -1,0 +1,135 @@
+import KernelStructures
+
+/// What an operator does while it runs.
+extension LoadBalancer {
+    /// Takes over a new configuration. Servers are told apart by name and address: those that stay keep all that is
+    /// known of them; those that are gone finish what they have.
+    public mutating func reload(_ new: LoadBalancerConfiguration, now: LabTime) -> [Effect] {
+        var effects: [Effect] = []
+        let old = configuration
+        configuration = new
+        counters.reloads += 1
+        if Self.needsNewAlgorithm(old, new) || old.retryBudget != new.retryBudget || old.sticky != new.sticky {
+            applySettings(now: now)
+        }
+        var kept: Set<Int> = []
+        var added: [String] = []
+        var changedNames: [String] = []
+        for backend in new.backends {
+            if let slot = slot(named: backend.name), servers[slot].destination == backend.destination {
+                kept.insert(slot)
+                let settings = servers[slot].settings
+                if settings != backend { changedNames.append(backend.name) }
+                servers[slot].settings = backend
+                // What the operator did by hand stays, unless the file now says something else than it did.
+                if settings.state != backend.state { servers[slot].administrative = backend.state }
+            } else {
+                kept.insert(place(backend, now: now))
+                added.append(backend.name)
+            }
+        }
+        let removed = servers.indices.filter { servers[$0].presence == .present && !kept.contains($0) }
+        let removedNames = removed.map { servers[$0].name }
+        for slot in removed { effects += leave(slot, reason: "not in the configuration any more", now: now) }
+        for slot in kept {
+            servers[slot].health.adopt(new.healthCheck)
+            if old.healthCheck.interval != new.healthCheck.interval {
+                servers[slot].nextProbe = min(servers[slot].nextProbe, now + new.healthCheck.interval)
+            }
+            if new.outlierEjection == nil { servers[slot].outlier = OutlierState() }
+        }
+        effects.append(.log(Self.summary(added, removedNames, changedNames), level: .info))
+        return effects + updatePool() + [.deadlineMoved]
+    }
+
+    private static func needsNewAlgorithm(_ old: LoadBalancerConfiguration, _ new: LoadBalancerConfiguration) -> Bool {
+        old.algorithm != new.algorithm || old.hashBalanceFactorPercent != new.hashBalanceFactorPercent
+    }
+
+    private static func summary(_ added: [String], _ removed: [String], _ changed: [String]) -> LogMessage {
+        let parts = [("added", added), ("removed", removed), ("changed", changed)].filter { !$0.1.isEmpty }
+        if parts.isEmpty { return "Reloaded: same servers" }
+        let text = parts.map { "\($0.0) \($0.1.joined(separator: ", "))" }.joined(separator: "; ")
+        return "Reloaded: \(text)"
+    }
+
+    /// A new server in a free slot. It begins in the pool, and is looked at soon.
+    private mutating func place(_ backend: LoadBalancerConfiguration.Backend, now: LabTime) -> Int {
+        let server = makeServer(backend, nextProbe: now + .milliseconds(100), now: now)
+        if let free = servers.firstIndex(where: { $0.presence == .vacant }) {
+            servers[free] = server
+            return free
+        }
+        servers.append(server)
+        return servers.count - 1
+    }
+
+    private mutating func leave(_ slot: Int, reason: String, now: LabTime) -> [Effect] {
+        let before = servers[slot].state
+        servers[slot].presence = .leaving
+        servers[slot].probeNumber = nil
+        let effects = [changed(slot, from: before, reason: reason, now: now), .dropIdleConnections(server: slot)]
+        vacateIfDone(slot)
+        return effects
+    }
+
+    mutating func vacateIfDone(_ slot: Int) {
+        if servers[slot].presence == .leaving, servers[slot].active == 0, servers[slot].waiting == 0 {
+            servers[slot].presence = .vacant
+        }
+    }
+
+    /// Adds a server. It starts in maintenance if `state` says so, as HAProxy's do.
+    ///
+    /// - Returns: nil if there is one of this name.
+    public mutating func addServer(_ backend: LoadBalancerConfiguration.Backend, now: LabTime) -> [Effect]? {
+        guard slot(named: backend.name) == nil else { return nil }
+        let slot = place(backend, now: now)
+        log.record(.init(time: now, server: backend.name, from: "-", to: servers[slot].state, reason: "added"))
+        return [.log("Added server \(backend.name)", level: .info), .deadlineMoved] + updatePool()
+    }
+
+    public mutating func removeServer(_ slot: Int, now: LabTime) -> [Effect] {
+        let effects = leave(slot, reason: "deleted", now: now)
+        return effects + [.log("Deleted server \(servers[slot].name)", level: .info)] + updatePool()
+    }
+
+    public mutating func setState(_ slot: Int, _ state: Server.Administrative, now: LabTime) -> [Effect] {
+        let before = servers[slot].state
+        guard servers[slot].administrative != state else { return [] }
+        let wasInMaintenance = servers[slot].administrative == .maintenance
+        servers[slot].administrative = state
+        var effects: [Effect] = [
+            .log("Server \(servers[slot].name) is now \(state.rawValue)", level: .info),
+            changed(slot, from: before, reason: "set by the operator", now: now),
+        ]
+        if state == .maintenance {
+            servers[slot].probeNumber = nil
+            effects.append(.dropIdleConnections(server: slot))
+        }
+        if wasInMaintenance {
+            servers[slot].nextProbe = now
+            beginRamp(slot, now: now)
+        }
+        return effects + updatePool() + [.deadlineMoved]
+    }
+
+    public mutating func setWeight(_ slot: Int, _ weight: Int, now: LabTime) -> [Effect] {
+        servers[slot].settings.weight = weight
+        return updatePool()
+    }
+
+    public mutating func setMaxConnections(_ slot: Int, _ limit: Int?, now: LabTime) -> [Effect] {
+        servers[slot].settings.maxConnections = limit
+        return updatePool()
+    }
+
+    /// Says what checks would have to find out: HAProxy's `set server … health`.
+    public mutating func setHealth(_ slot: Int, isUp: Bool, now: LabTime) -> [Effect] {
+        guard servers[slot].health.isUp != isUp else { return [] }
+        let before = servers[slot].state
+        servers[slot].health.force(isUp: isUp)
+        if isUp { beginRamp(slot, now: now) }
+        return [changed(slot, from: before, reason: "set by the operator", now: now)] + updatePool()
+    }
+}

@@ -1,0 +1,230 @@
+import KernelHosting
+import KernelStructures
+import KernelWire
+import KernelWorld
+
+/// One request on its way through the balancer and its response on the way back; used again for the next request of
+/// the same client connection. Bodies are streamed both ways: a slow reader pauses the sender.
+///
+/// ```
+///            choose            opened             head
+///   idle ──▶ ┬─ waiting ─▶ ┬─ connecting ──▶ sent ──▶ responding ──▶ idle
+///            └─────────────┘      │            │
+///                  ▲              │ failed     │ failed, and may be repeated
+///                  └──────────────┴────────────┘
+/// ```
+final class ProxyExchange {
+    let proxy: HTTPProxy
+    let client: HTTPServerConnection
+    private var forwardedFields: [UInt8] = []
+    var upstream: HTTPClientConnection?
+    /// The slot of the server that has the request.
+    var server = 0
+    /// The slots of all that had it.
+    var tried: [Int] = []
+    var arrival: Arrival
+    /// The server that the client's cookie names, as far as there is one.
+    var markedServer: Int?
+    var phase = Phase.idle
+    var attemptBegan = LabTime(nanoseconds: 0)
+    /// Its place in the line while it waits.
+    var ticket = 0
+    /// Whether the connection in use had served a request before this one.
+    var isReused = false
+    var isRetryOnSameServer = false
+    /// Whether any byte of the request's body has left for a server.
+    var sentBody = false
+    var requestComplete = false
+    /// Body bytes that arrived before there was a connection to send them on: at most one read of them, as reading
+    /// pauses meanwhile.
+    private var held: [UInt8] = []
+    var deadline = LabTime.distantFuture
+    var timer: TimerID?
+    /// When the timer fires, while there is one.
+    var timerTime = LabTime.distantFuture
+
+    enum Phase { case idle, waiting, connecting, sent, responding }
+
+    init(proxy: HTTPProxy, client: HTTPServerConnection) {
+        self.proxy = proxy
+        self.client = client
+        let source = client.stream.remote.address
+        arrival = Arrival(request: 0, source: source)
+        forwardedFields = ForwardedHead.fields(proxy.host.configuration.forwarded, for: source)
+    }
+
+    var host: LoadBalancerHost { proxy.host }
+    var node: Node { client.stream.node }
+    var now: LabTime { node.world.now }
+
+    // MARK: The request
+
+    func begin() {
+        tried.removeAll(keepingCapacity: true)
+        held = []
+        sentBody = false
+        requestComplete = false
+        isRetryOnSameServer = false
+        arrival.request = host.engine.requestArrived()
+        arrival.attempt = 1
+        arrival.isAdmitted = false
+        if client.method == .connect {
+            return client.respond(status: 501, body: "501 Not Implemented: CONNECT is not for balancers\n")
+        }
+        proxy.readMarks(of: client, into: &arrival)
+        markedServer = arrival.sticky
+        chooseServer()
+    }
+
+    /// Asks the engine who takes the next attempt.
+    func chooseServer() {
+        switch host.engine.choose(arrival, excluding: tried, now: now) {
+        case .server(let slot):
+            arrival.isAdmitted = false
+            start(on: slot)
+        case .wait(let ticket):
+            arrival.isAdmitted = false
+            phase = .waiting
+            self.ticket = ticket
+            if client.bodyFraming != .none { client.pauseBody() }
+            host.wait(ticket, whenAdmitted: { [self] in admitted() }, whenTimedOut: { [self] in waitedTooLong() })
+        case .none(let reason): giveUp(reason)
+        }
+    }
+
+    private func admitted() {
+        guard phase == .waiting else { return }
+        phase = .idle
+        arrival.isAdmitted = true
+        chooseServer()
+        if phase == .sent { client.resumeBody() }
+    }
+
+    private func waitedTooLong() {
+        guard phase == .waiting else { return }
+        phase = .idle
+        host.engine.unserved()
+        client.respond(
+            status: 503, fields: [("Retry-After", "1")],
+            body: "503 Service Unavailable: no backend had room in \(host.configuration.queue.timeout)\n")
+    }
+
+    private func start(on slot: Int) {
+        tried.append(slot)
+        server = slot
+        attemptBegan = now
+        host.engine.requestBegan(server: slot)
+        if client.method.isIdempotent, let connection = proxy.takeIdle(slot) {
+            isReused = true
+            use(connection)
+            sendHead()
+        } else {
+            connect()
+        }
+    }
+
+    func connect() {
+        isReused = false
+        phase = .connecting
+        if client.bodyFraming != .none { client.pauseBody() }
+        let connection = HTTPClientConnection()
+        use(connection)
+        do throws(NetworkError) {
+            try connection.connect(from: node, to: host.engine.servers[server].destination)
+            setDeadline(host.configuration.timeouts.connect)
+        } catch {
+            node.enqueue { [self] in
+                guard upstream === connection, phase == .connecting else { return }
+                serverFailed(.notConnected(.unreachable))
+            }
+        }
+    }
+
+    private func use(_ connection: HTTPClientConnection) {
+        upstream = connection
+        connection.delegate = self
+    }
+
+    func sendHead() {
+        guard let upstream else { return }
+        phase = .sent
+        setDeadline(host.configuration.timeouts.response)
+        upstream.begin(client.method)
+        var bytes = proxy.takeScratch()
+        ForwardedHead.append(request: client.head, forwardedFields, without: proxy.cookie, to: &bytes)
+        upstream.write(bytes)
+        proxy.giveScratch(bytes)
+        if !held.isEmpty {
+            let body = held
+            held = []
+            body.withUnsafeBytes { forward($0) }
+        }
+        if requestComplete { endForwarding() }
+    }
+
+    func sendBody(_ body: UnsafeRawBufferPointer) {
+        switch phase {
+        case .connecting, .waiting: held.append(contentsOf: body)
+        case .sent, .responding: forward(body)
+        case .idle: break
+        }
+    }
+
+    private func forward(_ body: UnsafeRawBufferPointer) {
+        guard let upstream else { return }
+        sentBody = true
+        setDeadline(host.configuration.timeouts.response)
+        if client.bodyFraming == .chunked {
+            var size: [UInt8] = []
+            HTTPWriter.chunkStart(body.count, into: &size)
+            upstream.stream.cork()
+            upstream.write(size)
+            upstream.write(body)
+            upstream.write("\r\n".utf8.map { $0 })
+            upstream.stream.uncork()
+        } else {
+            upstream.write(body)
+        }
+        if upstream.stream.isCongested { client.pauseBody() }
+    }
+
+    func endBody() {
+        requestComplete = true
+        if phase == .sent || phase == .responding { endForwarding() }
+    }
+
+    private func endForwarding() {
+        if client.bodyFraming == .chunked { upstream?.write("0\r\n\r\n".utf8.map { $0 }) }
+    }
+
+    // MARK: The end
+
+    /// The client went away.
+    func abandon() {
+        switch phase {
+        case .idle: return
+        case .waiting:
+            phase = .idle
+            host.stopWaiting(ticket)
+        case .connecting, .sent, .responding:
+            upstream?.abort()
+            finish(.abandoned)
+        }
+    }
+
+    /// The client's connection is over.
+    func close() {
+        abandon()
+        node.cancel(timer)
+        timer = nil
+    }
+
+    /// The server is done with the request.
+    func finish(_ outcome: LoadBalancer.Outcome) {
+        guard phase != .idle else { return }
+        phase = .idle
+        upstream = nil
+        deadline = .distantFuture
+        host.requestEnded(server, outcome, latency: now - attemptBegan)
+    }
+}
