@@ -13,7 +13,7 @@ final class ServiceProgram<Host: AnyObject>: Program, Component {
     private let describe: (Host) -> View
     let kind: String
     private let nodeName: String
-    private var host: Host?
+    private(set) var host: Host?
     private var isStopping = false
 
     init(
