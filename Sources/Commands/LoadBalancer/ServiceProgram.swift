@@ -11,6 +11,7 @@ final class ServiceProgram<Host: AnyObject>: Program, Component {
     private let startHost: (Host) throws -> Void
     private let drain: (Host, @escaping () -> Void) -> Void
     private let describe: (Host) -> View
+    private let onHangUp: ((Host) -> Void)?
     let kind: String
     private let nodeName: String
     private(set) var host: Host?
@@ -19,8 +20,9 @@ final class ServiceProgram<Host: AnyObject>: Program, Component {
     init(
         _ process: Process, kind: String, nodeName: String, make: @escaping (Node) throws -> Host,
         start: @escaping (Host) throws -> Void, drain: @escaping (Host, @escaping () -> Void) -> Void,
-        describe: @escaping (Host) -> View
+        describe: @escaping (Host) -> View, onHangUp: ((Host) -> Void)? = nil
     ) {
+        self.onHangUp = onHangUp
         self.process = process
         self.kind = kind
         self.nodeName = nodeName
@@ -69,6 +71,10 @@ final class ServiceProgram<Host: AnyObject>: Program, Component {
     }
 
     func handle(_ signal: Signal) -> Bool {
+        if signal == .hangUp, let host, let onHangUp {
+            onHangUp(host)
+            return true
+        }
         guard signal == .terminate || signal == .interrupt, let host else { return false }
         if isStopping { return false }
         isStopping = true

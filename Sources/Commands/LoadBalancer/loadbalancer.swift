@@ -15,6 +15,8 @@ extension Catalog {
                 .init("backends", nil, .text("LIST"), "instead of a file: 8081,8082 or host:port,host:port"),
                 .init("port", "p", .port, "where it listens"),
                 .init("mode", nil, .choice(["http", "tcp"]), "overrides the file's mode"),
+                .init("check", nil, "only says whether the configuration is right"),
+                .init("watch", nil, "reloads the file whenever it has changed"),
                 .init("name", "n", .text("NAME"), "the name of its node (lb)"),
                 .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
             ],
@@ -24,93 +26,68 @@ extension Catalog {
             ],
             group: .components, tags: ["LB"],
             details: """
-                The file:
-                  mode: http                          # or tcp
-                  algorithm: round-robin
-                  health_check: {interval: 5s, timeout: 2s, path: /,
-                                 unhealthy_after: 3, healthy_after: 2}
-                  timeouts: {connect: 5s, response: 60s, idle: 75s, shutdown: 30s}
-                  retries: 3                          # further servers tried after one failed
-                  backends: [8081, 8082, 8083]        # or {address: host:port, weight: 3,
-                                                      #     name: a}
-                SIGTERM drains it: nothing new is accepted, what is under way finishes.
+                The file, with its defaults, and after # what else may stand there:
+                  mode: http                       # tcp
+                  algorithm: round-robin           # least-connections, random, hash, maglev
+                  hash: {key: source}              # uri, header NAME; balance_factor: 125
+                  backends: [8081, 8082]           # {address: host:port, name: a, weight: 3,
+                                                   #  max_connections: 100, backup: true,
+                                                   #  state: drain, send_proxy: v2}
+                  health_check: {interval: 5s, timeout: 2s, type: http, path: /,
+                                 expect: {status: 200-399},  # body: TEXT
+                                 unhealthy_after: 3, healthy_after: 2, jitter: 0%}
+                                                   # fast_interval, down_interval, host
+                  outlier_ejection: {consecutive_5xx: 5, consecutive_gateway_errors: 5,
+                                     base_time: 30s, max_time: 300s, max_percent: 10%}
+                                                   # only if the section is there
+                  slow_start: 0s
+                  panic_threshold: 0%
+                  sticky: {cookie: SRV}            # {by: source, size: 100000, expire: 30m}
+                                                   # redispatch: true, on_drain: move (stay)
+                                                   # only if the section is there
+                  retries: 3
+                  retry_on: [connect-failure, empty-response]
+                                                   # response-timeout, 500 to 599
+                  retry_budget: {percent: 20, min_per_second: 10}
+                                                   # only if the section is there
+                  queue: {limit: 1000, timeout: 5s}
+                  timeouts: {connect: 5s, request: 30s, response: 60s, idle: 75s,
+                             tunnel: 1h, shutdown: 30s}
+                  forwarded: x-forwarded-for       # forwarded, both, none
+                  accept_proxy: false
+                SIGHUP and `reload` read it again without losing a connection. SIGTERM drains:
+                nothing new is accepted, what is under way finishes.
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments
+            let source = try BalancerSource(invocation)
+            let configuration = try source.read()
+            if arguments.has("check") { return .view(View(.text(source.summary(configuration), json: .null))) }
             guard let port = arguments.port("port") else {
                 throw UsageError("loadbalancer: on which port? add --port 8080")
             }
-            let configuration = try readConfiguration(invocation)
+            if arguments.has("watch"), source.file == nil {
+                throw UsageError("loadbalancer: --watch needs a file; add --config lb.yaml")
+            }
             let name = arguments.text("name") ?? "lb"
             try checkNodeName(name, command: "loadbalancer")
             return .running(
                 ServiceProgram(
                     invocation.process, kind: "loadbalancer", nodeName: name,
-                    make: { LoadBalancerHost(node: $0, configuration: configuration, port: port) },
-                    start: { try $0.start() }, drain: { $0.drain(whenStopped: $1) }, describe: \.stats))
-        }
-    }
-
-    private static func readConfiguration(_ invocation: Invocation) throws -> LoadBalancerConfiguration {
-        let arguments = invocation.arguments
-        var configuration: LoadBalancerConfiguration
-        switch (arguments.text("config"), arguments.text("backends")) {
-        case (let file?, nil):
-            do {
-                configuration = try LoadBalancerConfiguration(
-                    yaml: invocation.session.files.reading { try $0.read(file) }, file: file)
-            } catch let error as ConfigurationError {
-                throw CommandFailure(error.description)
-            }
-        case (nil, let list?):
-            let words = list.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
-            configuration = LoadBalancerConfiguration(
-                backends: try words.map { word in
-                    guard let destination = HostPort(parsing: word) else {
-                        throw UsageError("loadbalancer: --backends: '\(word)' is neither a port nor host:port")
-                    }
-                    return .init(name: word, destination: destination)
-                })
-        default:
-            throw UsageError("loadbalancer: which backends? add --config lb.yaml or --backends 8081,8082 (one of them)")
-        }
-        if let mode = arguments.text("mode") { configuration.mode = mode == "tcp" ? .tcp : .http }
-        return configuration
-    }
-}
-
-extension LoadBalancerHost {
-    var stats: View {
-        let totals = engine.counters
-        let rows = engine.present.map { _, server -> [View.Cell] in
-            [
-                .text(server.name),
-                .text(server.state, style: server.isInPool ? .good : .bad),
-                .integer(server.weight), .integer(server.counters.requests), .integer(server.active),
-                .integer(server.counters.errors),
-                lastProbe(server),
-            ]
-        }
-        return View(
-            .record([
-                .init("pool", .text("\(engine.poolSize)/\(engine.present.count)")),
-                .init("requests", .integer(totals.requests)), .init("retries", .integer(totals.retries)),
-                .init("errors", .integer(totals.errors)), .init("unserved", .integer(totals.unserved)),
-            ]),
-            .table(
-                .init(
-                    [
-                        .init("SERVER", flexible: true), .init("STATE"), .init("WEIGHT", right: true),
-                        .init("REQUESTS", right: true),
-                        .init("ACTIVE", right: true), .init("ERRORS", right: true), .init("LAST CHECK", flexible: true),
-                    ], rows: rows, whenEmpty: "no servers")))
-    }
-
-    private func lastProbe(_ server: Server) -> View.Cell {
-        switch server.lastProbe {
-        case nil: .none
-        case .passed: .text("passed")
-        case .failed(let reason): .text(reason, style: .warning)
+                    make: { node in
+                        let host = LoadBalancerHost(node: node, configuration: configuration, port: port)
+                        host.readAgain = source.file == nil ? nil : { try source.read() }
+                        return host
+                    },
+                    start: { host in
+                        try host.start()
+                        if arguments.has("watch") { host.watchFile(source.bytes) }
+                    },
+                    drain: { $0.drain(whenStopped: $1) }, describe: \.stats,
+                    onHangUp: { host in
+                        // What went wrong is in the log; the old configuration stays.
+                        try? host.reload()
+                    }))
         }
     }
 }

@@ -16,6 +16,8 @@ public final class LoadBalancerHost {
     private var tickTimer: TimerID?
     private var tickTime = LabTime.distantFuture
     private var isDraining = false
+    /// Reads the configuration again; nil if it did not come from a file.
+    public var readAgain: (() throws -> LoadBalancerConfiguration)?
     private var onStopped: (() -> Void)?
 
     static let tag = "LB"

@@ -45,10 +45,11 @@ public final class ProcessLab {
             }
         }
         HostLimits.raiseDescriptors()
+        let hadTerminal = HostTerminal.isThere
         let script = Self.script(words)
         let submission = session.submit(script, on: session.currentTerminal, text: words.joined(separator: " "))
         signals = SignalWatch(poller, [.interrupt, .terminate, .hangUp]) { [unowned self] signal in
-            let sent: Signal = signal == .terminate ? .terminate : .interrupt
+            let sent = Self.received(signal, hadTerminal: hadTerminal)
             if let job = session.jobs.running.last {
                 _ = job.send(sent)
             } else {
@@ -61,6 +62,16 @@ public final class ProcessLab {
         _ = session.wait(.clock, until: { session.jobs.running.isEmpty })
         output.flush()
         return job?.status ?? submission.status ?? 0
+    }
+
+    /// A hang-up asks a service to read its configuration again, unless it says that the terminal is gone: then nobody is
+    /// left who could end it.
+    private static func received(_ signal: SignalWatch.HostSignal, hadTerminal: Bool) -> Signal {
+        switch signal {
+        case .terminate: .terminate
+        case .hangUp where !hadTerminal || HostTerminal.isThere: .hangUp
+        default: .interrupt
+        }
     }
 
     /// The words as one command that needs no expansion.

@@ -48,6 +48,16 @@ public final class SignalWatch {
     }
 }
 
+/// The terminal that the process belongs to.
+public enum HostTerminal {
+    /// Whether it has one that has not been hung up.
+    public static var isThere: Bool {
+        let descriptor = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)
+        if descriptor >= 0 { close(descriptor) }
+        return descriptor >= 0
+    }
+}
+
 /// Limits and settings of the process.
 public enum HostLimits {
     /// Allows as many descriptors as the system lets this user have.
