@@ -1,0 +1,202 @@
+"""What a request costs, beside the best known programs for the same job.
+
+All sides run at the same time and are asked by the same client in turn (A B C A B C ...), so that a slow minute of the
+machine hits all of them; the result is the median of the rounds' ratios. Processor time is user and kernel time of all
+the processes of a side, from /proc. Absolute times are only good for comparisons within one run.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import resource
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+
+from servers import DEADLINE_SECONDS, Failure, Farm, die_with_parent, executable, version
+
+# What is measured: the balancer's mode, what is asked for, and over how many connections.
+KINDS = {
+    "http": {"title": "a web server", "mode": None, "path": "/", "connections": 32},
+    "lb": {"title": "HTTP, small answers", "mode": "http", "path": "/", "connections": 32},
+    "lb-1m": {"title": "HTTP, answers of 1 MiB", "mode": "http", "path": "/1m", "connections": 8},
+    "tcp": {"title": "TCP, small answers", "mode": "tcp", "path": "/", "connections": 32},
+    "tcp-1m": {"title": "TCP, answers of 1 MiB", "mode": "tcp", "path": "/1m", "connections": 8},
+    "idle": {"title": "HTTP, idle connections", "mode": "http", "path": "/", "connections": 9_000},
+}
+
+
+def bodies(*letters):
+    return {f"Response from {letter}\n".encode() for letter in letters}
+
+
+def start_sides(kind, farm):
+    """The programs to compare, ours first, and what each must answer."""
+    if kind["mode"] is None:
+        return [farm.backend(), farm.nginx_origin("A")], bodies("A")
+    origins = [farm.nginx_origin(letter, f"origin {letter}") for letter in "AB"]
+    for letter, origin in zip("AB", origins):
+        origin.wait_until_ready(bodies(letter))
+    makers = (farm.balancer, farm.haproxy, farm.nginx_balancer)
+    return [make(origins, kind["mode"]) for make in makers], bodies("A", "B")
+
+
+def measure_requests(server, kind, seconds, expected):
+    """One run of the client: CPU seconds per 100,000 requests, all and in user mode; requests a second."""
+    server.verify(expected)
+    before = server.cpu_seconds()
+    client = subprocess.run(
+        [executable("wrk"), "-t1", f"-c{kind['connections']}", f"-d{seconds}s",
+         f"http://127.0.0.1:{server.port}{kind['path']}"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        timeout=seconds + DEADLINE_SECONDS, preexec_fn=die_with_parent)
+    user, system = (after - start for after, start in zip(server.cpu_seconds(), before))
+    server.verify(expected)
+    requests = re.search(r"(\d+) requests in ", client.stdout)
+    if client.returncode != 0 or not requests or int(requests[1]) == 0:
+        raise Failure(f"wrk on {server.name} failed:\n{client.stdout}")
+    if trouble := re.search(r"(Socket errors|Non-2xx).*", client.stdout):
+        raise Failure(f"{server.name} is not measured by wrong answers: {trouble[0]}")
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", client.stdout)
+    scale = 100_000 / int(requests[1])
+    return {"cost": (user + system) * scale, "user": user * scale, "rate": float(rate[1])}
+
+
+def measure_idle(server, kind, seconds, expected):
+    """Memory for each of many connections that have asked once and stay open: bytes of resident memory."""
+    del seconds
+    server.verify(expected)
+    before = server.memory_bytes()
+    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    connections = []
+    try:
+        for _ in range(kind["connections"]):
+            connection = socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_SECONDS)
+            connections.append(connection)
+            connection.sendall(request)
+            if b"200 OK" not in connection.recv(4096):
+                raise Failure(f"{server.name} did not answer on connection {len(connections)}")
+        grown = server.memory_bytes() - before
+    finally:
+        for connection in connections:
+            connection.close()
+    server.verify(expected)
+    return {"cost": grown / kind["connections"]}
+
+
+def run(arguments, farm):
+    kind = KINDS[arguments.what]
+    sides, expected = start_sides(kind, farm)
+    measure = measure_idle if arguments.what == "idle" else measure_requests
+    for side in sides:
+        side.wait_until_ready(expected)
+        if measure is measure_requests:
+            measure(side, kind, 1, expected)
+    # Memory that was taken once stays; a second round would measure nothing.
+    rounds = 1 if arguments.what == "idle" else arguments.pairs
+    runs = []
+    for number in range(rounds):
+        runs.append([measure(side, kind, arguments.seconds, expected) for side in sides])
+        ratios = " ".join(f"{runs[-1][0]['cost'] / peer['cost']:.3f}" for peer in runs[-1][1:])
+        print(f"round {number + 1} of {rounds}: {ratios}", file=sys.stderr, flush=True)
+    peers = [side.name for side in sides[1:]]
+    return {
+        "bench": arguments.what,
+        "title": kind["title"],
+        "connections": kind["connections"],
+        "unit": "bytes a connection" if arguments.what == "idle" else "CPU s per 100 k requests",
+        "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "machine": machine(),
+        "sides": ["sdlab", *peers],
+        "versions": {"sdlab": version([arguments.program, "--version"]), **{p: peer_version(p) for p in peers}},
+        "seconds": arguments.seconds,
+        "runs": runs,
+        "ratios": {peer: ratios_beside(runs, index) for index, peer in enumerate(peers, 1)},
+    }
+
+
+def ratios_beside(runs, index):
+    values = [round_[0]["cost"] / round_[index]["cost"] for round_ in runs]
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def peer_version(name):
+    return version([executable(name), "-v"])
+
+
+def machine():
+    model = re.search(r"model name\s*: (.*)", pathlib.Path("/proc/cpuinfo").read_text())
+    return f"{os.cpu_count()} x {model[1] if model else platform.machine()}, Linux {platform.release()}"
+
+
+def report(result):
+    sides = result["sides"]
+    lines = [
+        f"{result['bench']}: {result['title']}; {len(result['runs'])} rounds, {result['connections']} connections",
+        f"{result['date']}; {result['machine']}",
+        *(f"{name}: {text}" for name, text in result["versions"].items()),
+        "",
+        f"{result['unit']}" + (" (of that, user; requests/s)" if "rate" in result["runs"][0][0] else ""),
+        f"{'round':>5}" + "".join(f"  {name:>24}" for name in sides),
+    ]
+    for number, sides_of_round in enumerate(result["runs"], 1):
+        lines.append(f"{number:>5}" + "".join(f"  {cell(side):>24}" for side in sides_of_round))
+    for peer, ratio in result["ratios"].items():
+        spread = f" (median; {ratio['min']:.3f} to {ratio['max']:.3f})" if len(result["runs"]) > 1 else ""
+        lines.append(f"{ratio['median']:.3f} x {peer}{spread}")
+    return "\n".join(lines)
+
+
+def cell(side):
+    if "rate" not in side:
+        return f"{side['cost']:.0f}"
+    return f"{side['cost']:.3f} ({side['user']:.3f}; {side['rate']:.0f})"
+
+
+def positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench")
+    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser.add_argument("what", choices=list(KINDS))
+    parser.add_argument("--pairs", type=positive, default=5, help="rounds (5)")
+    parser.add_argument("--seconds", type=positive, default=5, help="of each measurement (5)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    arguments = parser.parse_args()
+
+    def stop(number, _):
+        sys.exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with tempfile.TemporaryDirectory(prefix="sdlab-bench-") as directory:
+        farm = Farm(arguments.program, pathlib.Path(directory))
+        try:
+            result = run(arguments, farm)
+        except Failure as failure:
+            sys.exit(f"scripts/bench: {failure}")
+        finally:
+            farm.stop()
+    text = json.dumps(result, indent=2) if arguments.json else report(result)
+    print(text)
+    results = pathlib.Path(__file__).resolve().parents[2] / "bench-results"
+    results.mkdir(exist_ok=True)
+    name = f"{result['date'][:19].replace(':', '')}-{arguments.what}"
+    (results / f"{name}.{'json' if arguments.json else 'txt'}").write_text(text + "\n")
+
+
+main()

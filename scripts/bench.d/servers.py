@@ -1,0 +1,240 @@
+"""The programs that are measured, and those that they need: starting them, asking them, and what they used."""
+
+import ctypes
+import http.client
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+DEADLINE_SECONDS = 15
+
+
+class Failure(Exception):
+    """Something that makes the measurement worthless; the text is for the user."""
+
+
+def executable(name):
+    found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    if not found:
+        raise Failure(f"{name} is missing; scripts/setup bench installs it")
+    return found
+
+
+def version(command):
+    """The first line of what a program says about its version."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
+        return (done.stdout + done.stderr).strip().splitlines()[0]
+    except (OSError, IndexError):
+        return "unknown"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def die_with_parent():
+    """For a child: if this program is killed the hard way, it goes, too."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+class Server:
+    """A program under test or one that it needs: its process, those that this one started, and its port."""
+
+    def __init__(self, name, command, port, log):
+        self.name, self.port = name, port
+        self.log = log
+        with open(log, "wb") as output:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                preexec_fn=die_with_parent)
+
+    def wait_until_ready(self, bodies):
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            if self.process.poll() is not None:
+                raise Failure(f"{self.name} ended at once:\n{self.log.read_text(errors='replace')}")
+            try:
+                return self.verify(bodies)
+            except (OSError, http.client.HTTPException, Failure) as error:
+                if time.monotonic() > deadline:
+                    raise Failure(f"{self.name} does not answer as it should: {error}") from error
+                time.sleep(0.02)
+
+    def verify(self, bodies):
+        """Asks on several connections; each of the expected bodies must come, and nothing else, with status 200."""
+        seen = set()
+        for _ in range(len(bodies)):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            try:
+                for _ in range(2):
+                    connection.request("GET", "/")
+                    response = connection.getresponse()
+                    body = response.read()
+                    if response.status != 200 or body not in bodies:
+                        raise Failure(f"{self.name} answered {response.status} {body[:80]!r}")
+                    seen.add(body)
+            finally:
+                connection.close()
+        if seen != bodies:
+            raise Failure(f"{self.name} never answered {bodies - seen}")
+
+    def cpu_seconds(self):
+        """In user mode and in the kernel."""
+        ticks = [self._ticks(process) for process in self._processes()]
+        return [sum(column) / TICKS_PER_SECOND for column in zip(*ticks)]
+
+    def memory_bytes(self):
+        """What its processes hold in memory now."""
+        pages = (pathlib.Path(f"/proc/{process}/statm").read_text().split()[1] for process in self._processes())
+        return sum(int(page) for page in pages) * os.sysconf("SC_PAGE_SIZE")
+
+    def _processes(self):
+        found = [self.process.pid]
+        for process in found:
+            for children in pathlib.Path(f"/proc/{process}/task").glob("*/children"):
+                found += [int(child) for child in children.read_text().split()]
+        return found
+
+    @staticmethod
+    def _ticks(process):
+        # The second field is the name in parentheses and may hold blanks: count from the last parenthesis.
+        fields = pathlib.Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+        return int(fields[11]), int(fields[12])
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(DEADLINE_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+
+
+class Farm:
+    """All the servers of one measurement."""
+
+    def __init__(self, program, directory):
+        self.program, self.directory = program, directory
+        self.servers = []
+
+    def start(self, name, command, port):
+        server = Server(name, command, port, self.directory / f"{name.replace(' ', '-')}.log")
+        self.servers.append(server)
+        return server
+
+    def stop(self):
+        for server in reversed(self.servers):
+            server.stop()
+
+    # Servers of their own
+
+    def nginx_origin(self, letter, name="nginx"):
+        """nginx with a short answer at / and a file of 1 MiB at /1m."""
+        (self.directory / f"files-{letter}").mkdir()
+        (self.directory / f"files-{letter}" / "1m").write_bytes(b"x" * (1 << 20))
+        port = free_port()
+        return self._nginx(letter, name, port, f"""http {{
+            {self._nginx_http(letter)} sendfile on; open_file_cache max=10;
+            server {{
+                listen 127.0.0.1:{port}; root {self.directory}/files-{letter};
+                location = / {{ return 200 "Response from {letter}\\n"; }}
+            }}
+        }}""")
+
+    def backend(self):
+        port = free_port()
+        return self.start("sdlab", [self.program, "backend", "--port", str(port), "--name", "A"], port)
+
+    # Balancers
+
+    def balancer(self, backends, mode):
+        port = free_port()
+        ports = ",".join(str(backend.port) for backend in backends)
+        command = [self.program, "loadbalancer", "--backends", ports, "--port", str(port), "--mode", mode]
+        return self.start("sdlab", command, port)
+
+    def haproxy(self, backends, mode):
+        port = free_port()
+        servers = "\n".join(
+            f"    server s{number} 127.0.0.1:{backend.port} check inter 5s fall 3 rise 2"
+            for number, backend in enumerate(backends))
+        # What our balancer does at any rate, it does here, too: health checks, X-Forwarded-For, splice where it pays.
+        http_options = "option http-keep-alive\n    option forwardfor" if mode == "http" else "option splice-auto"
+        backend_options = "http-reuse always\n    option httpchk GET /" if mode == "http" else ""
+        # In TCP mode it wants descriptors for its pipes, too.
+        limit = 9500 if mode == "http" else 4000
+        configuration = self.directory / "haproxy.cfg"
+        configuration.write_text(f"""
+global
+    nbthread 1
+    maxconn {limit}
+defaults
+    mode {mode}
+    timeout connect 5s
+    timeout client 75s
+    timeout server 60s
+    {http_options}
+frontend front
+    bind 127.0.0.1:{port}
+    maxconn {limit}
+    default_backend back
+backend back
+    balance roundrobin
+    {backend_options}
+{servers}
+""")
+        return self.start("haproxy", [executable("haproxy"), "-db", "-f", str(configuration)], port)
+
+    def nginx_balancer(self, backends, mode):
+        port = free_port()
+        servers = " ".join(f"server 127.0.0.1:{backend.port};" for backend in backends)
+        if mode == "tcp":
+            block = f"""stream {{
+                upstream back {{ {servers} }}
+                server {{ listen 127.0.0.1:{port}; proxy_pass back; }}
+            }}"""
+        else:
+            block = f"""http {{
+                {self._nginx_http("proxy")}
+                upstream back {{ {servers} keepalive 256; keepalive_requests 100000000; }}
+                server {{
+                    listen 127.0.0.1:{port};
+                    location / {{
+                        proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection "";
+                        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+                        # Streamed, as the others do.
+                        proxy_request_buffering off; proxy_max_temp_file_size 0;
+                    }}
+                }}
+            }}"""
+        return self._nginx("proxy", "nginx", port, block)
+
+    def _nginx_http(self, letter):
+        place = self.directory / f"nginx-{letter}"
+        temporary = "".join(
+            f"{kind}_temp_path {place}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        return f"access_log off; keepalive_requests 100000000; default_type text/plain; {temporary}"
+
+    def _nginx(self, letter, name, port, block):
+        place = self.directory / f"nginx-{letter}"
+        place.mkdir()
+        user = "user root;" if os.geteuid() == 0 else ""
+        module = pathlib.Path("/usr/lib/nginx/modules/ngx_stream_module.so")
+        load = f"load_module {module};" if block.startswith("stream") and module.exists() else ""
+        (place / "nginx.conf").write_text(f"""
+            {load} daemon off; worker_processes 1; pid {place}/pid; error_log {place}/error.log; {user}
+            worker_rlimit_nofile 20000;
+            events {{ worker_connections 19000; }}
+            {block}
+        """)
+        command = [executable("nginx"), "-p", str(place), "-e", f"{place}/error.log", "-c", f"{place}/nginx.conf"]
+        return self.start(name, command, port)
