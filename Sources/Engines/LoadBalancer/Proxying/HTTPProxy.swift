@@ -148,22 +148,36 @@ final class HTTPProxy: HTTPService {
 
     // MARK: HTTPService
 
-    private func exchange(_ connection: HTTPServerConnection) -> ProxyExchange {
-        if let existing = connection.context { return unsafeDowncast(existing, to: ProxyExchange.self) }
-        let exchange = ProxyExchange(proxy: self, client: connection)
+    /// The exchange of a connection's request; nil once it is answered.
+    private func exchange(_ connection: HTTPServerConnection) -> ProxyExchange? {
+        connection.context.map { unsafeDowncast($0, to: ProxyExchange.self) }
+    }
+
+    private func takeExchange(for connection: HTTPServerConnection) -> ProxyExchange {
+        let exchange = spareExchanges.popLast() ?? ProxyExchange(proxy: self)
+        exchange.attach(to: connection)
         connection.context = exchange
         return exchange
     }
 
-    func requestBegan(_ connection: HTTPServerConnection) { exchange(connection).begin() }
-    func request(_ connection: HTTPServerConnection, body: UnsafeRawBufferPointer) {
-        exchange(connection).sendBody(body)
+    func giveBack(_ exchange: ProxyExchange) {
+        if spareExchanges.count < Self.spareLimit { spareExchanges.append(exchange) }
     }
-    func requestEnded(_ connection: HTTPServerConnection) { exchange(connection).endBody() }
-    func responseDrained(_ connection: HTTPServerConnection) { exchange(connection).clientDrained() }
-    func requestAbandoned(_ connection: HTTPServerConnection) { exchange(connection).abandon() }
+
+    private var spareExchanges: [ProxyExchange] = []
+    private static let spareLimit = 256
+
+    func requestBegan(_ connection: HTTPServerConnection) {
+        (exchange(connection) ?? takeExchange(for: connection)).begin()
+    }
+    func request(_ connection: HTTPServerConnection, body: UnsafeRawBufferPointer) {
+        exchange(connection)?.sendBody(body)
+    }
+    func requestEnded(_ connection: HTTPServerConnection) { exchange(connection)?.endBody() }
+    func responseDrained(_ connection: HTTPServerConnection) { exchange(connection)?.clientDrained() }
+    func requestAbandoned(_ connection: HTTPServerConnection) { exchange(connection)?.abandon() }
     func connectionClosed(_ connection: HTTPServerConnection) {
-        if let existing = connection.context { unsafeDowncast(existing, to: ProxyExchange.self).close() }
+        exchange(connection)?.close()
         connection.context = nil
         server.forget(connection)
         host.connectionClosed()

@@ -12,8 +12,17 @@ extension ProxyExchange: HTTPClientDelegate {
     }
 
     func clientDrained(_ connection: HTTPClientConnection) { client.resumeBody() }
-    func clientWillProcess(_ connection: HTTPClientConnection) { client.stream.cork() }
-    func clientDidProcess(_ connection: HTTPClientConnection) { client.stream.uncork() }
+    func clientWillProcess(_ connection: HTTPClientConnection) {
+        corked = client.stream
+        corked?.cork()
+    }
+
+    /// By now the exchange may have another client.
+    func clientDidProcess(_ connection: HTTPClientConnection) {
+        let stream = corked
+        corked = nil
+        stream?.uncork()
+    }
 
     func clientReceivedHead(_ connection: HTTPClientConnection) {
         let status = connection.head.status
@@ -56,6 +65,8 @@ extension ProxyExchange: HTTPClientDelegate {
         connection.stream.resumeReading()
         // A server that answered before it had the whole request may take the rest for the next one.
         if requestComplete { proxy.giveBack(connection, to: slot) } else { connection.close() }
+        let client = client!
+        detach()
         client.endResponse()
     }
 

@@ -3,8 +3,11 @@ import KernelStructures
 import KernelWire
 import KernelWorld
 
-/// One request on its way through the balancer and its response on the way back; used again for the next request of
-/// the same client connection. Bodies are streamed both ways: a slow reader pauses the sender.
+/// One request on its way through the balancer and its response on the way back. Bodies are streamed both ways: a slow
+/// reader pauses the sender.
+///
+/// Most connections of most balancers are idle, and an idle one needs none of this: when a request is done, its exchange
+/// goes back to the proxy and is used for the next request, whoever's that is.
 ///
 /// ```
 ///            choose            opened             head
@@ -15,8 +18,12 @@ import KernelWorld
 /// ```
 final class ProxyExchange {
     let proxy: HTTPProxy
-    let client: HTTPServerConnection
+    /// Whose request it is; nil between two requests.
+    private(set) var client: HTTPServerConnection!
     private var forwardedFields: [UInt8] = []
+    private var forwardedFor: (source: IPv4Address, kinds: LoadBalancerConfiguration.ForwardedFields)?
+    /// Gathers what it is written while one piece of the response is looked at.
+    var corked: Stream?
     var upstream: HTTPClientConnection?
     /// The slot of the server that has the request.
     var server = 0
@@ -45,16 +52,31 @@ final class ProxyExchange {
 
     enum Phase { case idle, waiting, connecting, sent, responding }
 
-    init(proxy: HTTPProxy, client: HTTPServerConnection) {
+    init(proxy: HTTPProxy) {
         self.proxy = proxy
+        arrival = Arrival(request: 0, source: .any)
+    }
+
+    func attach(to client: HTTPServerConnection) {
         self.client = client
-        let source = client.stream.remote.address
-        arrival = Arrival(request: 0, source: source)
-        forwardedFields = ForwardedHead.fields(proxy.host.configuration.forwarded, for: source)
+        arrival.source = client.stream.remote.address
+        let kinds = proxy.host.configuration.forwarded
+        // The next client is often the same.
+        if forwardedFor?.source != arrival.source || forwardedFor?.kinds != kinds {
+            forwardedFor = (arrival.source, kinds)
+            forwardedFields = ForwardedHead.fields(kinds, for: arrival.source)
+        }
+    }
+
+    /// Its request is answered: whatever comes next on the connection is another's.
+    func detach() {
+        client.context = nil
+        client = nil
+        proxy.giveBack(self)
     }
 
     var host: LoadBalancerHost { proxy.host }
-    var node: Node { client.stream.node }
+    var node: Node { proxy.host.node }
     var now: LabTime { node.world.now }
 
     // MARK: The request
