@@ -58,7 +58,8 @@ package struct HashRing: BalancingAlgorithm {
     /// - Parameter balanceFactorPercent: how much more than its share a server may have: 125 is a quarter more. Must be
     ///   above 100; nil for no bound.
     package init(balanceFactorPercent: Int? = nil) {
-        precondition(balanceFactorPercent.map { $0 > 100 } ?? true, "at 100 % or less there is no room for all requests")
+        precondition(
+            balanceFactorPercent.map { $0 > 100 } ?? true, "at 100 % or less there is no room for all requests")
         self.balanceFactorPercent = balanceFactorPercent
     }
 

@@ -27,9 +27,10 @@ import KernelStructures
 /// greatest of all weights for a turn. All begin with so much that everybody has a turn in the first round, and hence a
 /// seat. Turns go by name, so two balancers with the same servers agree, whatever their order.
 ///
-/// If the seat's server may not be chosen, the key is hashed again, up to eight times, which spreads the keys of one
-/// server over all others by weight; then come the seats after the last one found. The same servers refused, the same
-/// choice, and the key returns as soon as its server does.
+/// If the seat's server may not be chosen, the key is hashed again, which spreads the keys of one server over all others
+/// by weight. After 64 times come the seats next to the last one found: somebody is there in the end, though whoever
+/// sits at the edge of a gap gets more than the rest. The same servers refused, the same choice, and the key returns as
+/// soon as its server does.
 ///
 /// O(1) a choice, if most servers may be chosen. The table takes 128 KB, and is drawn up anew when names or weights
 /// change (weights as configured, as in `HashRing`): O(M log M) steps on average for equal weights, and more by the
@@ -37,8 +38,9 @@ import KernelStructures
 ///
 /// ## Where it is wrong
 ///
-/// When one server of ten leaves, one in a hundred of the other servers' keys moves as well: the price of evenness. The
-/// ring moves none. Loads are not looked at. And of course only keys are shared out evenly, not what they cost.
+/// Evenness has its price: when one of ten servers leaves, two in a thousand of the others' keys move as well, and when
+/// one of a hundred leaves, six. The ring moves none. Loads are not looked at. And of course only keys are shared out
+/// evenly, not what they cost.
 package struct Maglev: BalancingAlgorithm {
     private var pool = NamedPool()
     /// The number of the server that has each seat; empty if there is no server.
@@ -46,7 +48,7 @@ package struct Maglev: BalancingAlgorithm {
 
     /// Prime.
     private static let size = 65_537
-    private static let attempts = 8
+    private static let attempts = 64
 
     package init() {}
 
