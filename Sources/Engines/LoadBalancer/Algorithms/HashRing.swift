@@ -18,13 +18,13 @@ import KernelStructures
 /// ## How
 ///
 /// Karger, Lehman, Leighton, Panigrahy, Levine and Lewin, "Consistent Hashing and Random Trees" (STOC 1997, section 4).
-/// Each server has points on a ring of 2⁴⁸ places, by the hash of its name; a key belongs to the first point at or after
-/// its own hash. A server has 160 points for each unit of its weight, which leaves its share about 8 % (1 / √160) from
-/// just at weight 1. Points are kept in one sorted array, place above and server below in 64 bits, and found by binary
-/// search.
+/// Each server has points on a ring of 2⁴⁸ places, by the hash of its name; a key belongs to the first point at or
+/// after its own hash. A server has 160 points for each unit of its weight, which leaves its share about 8 % (1 / √160)
+/// from just at weight 1. Points are kept in one sorted array, place above and server below in 64 bits, and found by
+/// binary search.
 ///
-/// There are at most 65,536 points (or as many as all weights together, if that is more). A pool whose weights add up to
-/// more than 409 has fewer points for each unit, so that each server that is new there also moves a few keys between
+/// There are at most 65,536 points (or as many as all weights together, if that is more). A pool whose weights add up
+/// to more than 409 has fewer points for each unit, so that each server that is new there also moves a few keys between
 /// the others. Of the sums the greatest so far counts: that a server is down for a while never moves a key of another.
 ///
 /// Weights are those configured. A server that starts slowly has its own keys from the beginning, because moving them

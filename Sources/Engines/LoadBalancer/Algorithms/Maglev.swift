@@ -27,10 +27,10 @@ import KernelStructures
 /// greatest of all weights for a turn. All begin with so much that everybody has a turn in the first round, and hence a
 /// seat. Turns go by name, so two balancers with the same servers agree, whatever their order.
 ///
-/// If the seat's server may not be chosen, the key is hashed again, which spreads the keys of one server over all others
-/// by weight. After 64 times come the seats next to the last one found: somebody is there in the end, though whoever
-/// sits at the edge of a gap gets more than the rest. The same servers refused, the same choice, and the key returns as
-/// soon as its server does.
+/// If the seat's server may not be chosen, the key is hashed again, which spreads the keys of one server over all
+/// others by weight. After 64 times come the seats next to the last one found: somebody is there in the end, though
+/// whoever sits at the edge of a gap gets more than the rest. The same servers refused, the same choice, and the key
+/// returns as soon as its server does.
 ///
 /// O(1) a choice, if most servers may be chosen. The table takes 128 KB, and is drawn up anew when names or weights
 /// change (weights as configured, as in `HashRing`): O(M log M) steps on average for equal weights, and more by the
@@ -96,15 +96,12 @@ package struct Maglev: BalancingAlgorithm {
 
         /// The first free seat on its list from where it stands; there must be one.
         mutating func take(from seats: inout [UInt16], as number: UInt16, isFree: inout [Bool]) {
-            while !isFree[next] { advance() }
+            while !isFree[next] {
+                next += skip
+                if next >= size { next -= size }
+            }
             isFree[next] = false
             seats[next] = number
-            advance()
-        }
-
-        private mutating func advance() {
-            next += skip
-            if next >= size { next -= size }
         }
     }
 

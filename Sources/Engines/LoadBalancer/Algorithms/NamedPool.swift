@@ -3,7 +3,8 @@ import KernelStructures
 /// The pool as those algorithms see it that send equal keys to the same server: in the order of names.
 ///
 /// Nothing that decides where a key goes may depend on this balancer alone, on the order in its configuration or on who
-/// was there first. So servers are numbered by name here, and everything else is derived from names and weights.
+/// was there first. So servers are numbered by name here, and everything else is derived from names and weights. Names
+/// must differ: of two servers with the same one, the ring would give all keys to the first.
 struct NamedPool: Sendable {
     /// A server's number is its index.
     private(set) var servers: [Server] = []
