@@ -2,7 +2,7 @@
 ///
 /// An algorithm sees no health, no limits and no stickiness: the engine tells it who is in the pool (`update`), and at
 /// each choice who may be chosen right now. It holds whatever it needs to be fair over time.
-protocol BalancingAlgorithm: Sendable {
+package protocol BalancingAlgorithm: Sendable {
     /// The pool has changed: servers came or went, or their weights did. What is known of those that stay is kept.
     ///
     /// - Parameter members: in the order of their slots.
@@ -18,20 +18,21 @@ protocol BalancingAlgorithm: Sendable {
 }
 
 /// A server as an algorithm sees it.
-struct PoolMember: Equatable, Sendable {
+package struct PoolMember: Equatable, Sendable {
     /// The server's place in the engine's table: stays the same as long as the server exists.
-    let slot: Int
+    package let slot: Int
     /// What it is hashed by, so that every balancer with the same list gives the same key to the same server.
-    let name: String
+    package let name: String
     /// As configured, 1…256.
-    let weight: Int
-    /// What counts at the moment, in hundredths of a weight: less than `weight * 100` while the server starts slowly.
-    let effectiveWeight: Int
+    package let weight: Int
+    /// What counts at the moment, in hundredths of a weight: less than `weight * 100` while the server starts slowly,
+    /// and never less than one.
+    package let effectiveWeight: Int
 
-    init(slot: Int, name: String, weight: Int = 1, effectiveWeight: Int? = nil) {
+    package init(slot: Int, name: String, weight: Int = 1, effectiveWeight: Int? = nil) {
         self.slot = slot
         self.name = name
         self.weight = weight
-        self.effectiveWeight = effectiveWeight ?? weight * 100
+        self.effectiveWeight = max(1, effectiveWeight ?? weight * 100)
     }
 }

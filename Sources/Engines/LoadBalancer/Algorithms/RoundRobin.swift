@@ -12,7 +12,7 @@
 ///
 /// Where it is wrong: it counts requests, not their cost, and it does not look whether a server is still busy. Of a
 /// hundred balancers that start at the same moment, each sends its first request to the same server.
-struct RoundRobin: BalancingAlgorithm {
+package struct RoundRobin: BalancingAlgorithm {
     private struct Account {
         let slot: Int
         let weight: Int
@@ -21,15 +21,17 @@ struct RoundRobin: BalancingAlgorithm {
 
     private var accounts: [Account] = []
 
+    package init() {}
+
     /// A server that was not in the pool begins with nothing: what it once saved must not become a burst.
-    mutating func update(_ members: [PoolMember]) {
+    package mutating func update(_ members: [PoolMember]) {
         let known = Dictionary(uniqueKeysWithValues: accounts.map { ($0.slot, $0.savings) })
         accounts = members.map {
             Account(slot: $0.slot, weight: $0.effectiveWeight, savings: known[$0.slot] ?? 0)
         }
     }
 
-    mutating func choose(key: UInt64, load: (Int) -> Int, where mayBeChosen: (Int) -> Bool) -> Int? {
+    package mutating func choose(key: UInt64, load: (Int) -> Int, where mayBeChosen: (Int) -> Bool) -> Int? {
         var best: Int?
         var total = 0
         for index in accounts.indices where mayBeChosen(accounts[index].slot) {
