@@ -231,3 +231,8 @@ extension LoadBalancer {
         return effects
     }
 }
+
+extension IPv4Address {
+    /// What a hashing algorithm knows a client by.
+    var key: UInt64 { withUnsafeBytes(of: bits.bigEndian) { keyHash($0) } }
+}

@@ -78,11 +78,11 @@ final class HTTPProxy: HTTPService {
         case .source: break
         case .uri:
             // The query is left out, as HAProxy does: it often differs where the page does not.
-            return connection.withTarget { stableHash(bytes: $0.prefix { $0 != UInt8(ascii: "?") }) }
+            return connection.withTarget { keyHash($0.prefix { $0 != UInt8(ascii: "?") }) }
         case .header(let name):
-            if let value = connection.head.value(of: name) { return stableHash(value) }
+            if let value = connection.head.value(of: name) { return keyHash(value) }
         }
-        return source.hashKey
+        return source.key
     }
 
     // MARK: Connections to servers

@@ -54,7 +54,7 @@ final class TCPSession: StreamHandler {
         self.host = host
         self.onEnd = onEnd
         arrival = Arrival(request: 0, source: client.remote.address)
-        arrival.key = arrival.source.hashKey
+        arrival.key = arrival.source.key
     }
 
     func streamOpened(_ stream: Stream) {
