@@ -16,11 +16,13 @@ extension Catalog {
                 .init("port", "p", .port, "where it listens"),
                 .init("mode", nil, .choice(["http", "tcp"]), "overrides the file's mode"),
                 .init("name", "n", .text("NAME"), "the name of its node (lb)"),
+                .init("runtime", nil, .text("PORT|PATH"), "where HAProxy's runtime API listens: a port or a unix socket"),
+                .init("metrics", nil, .port, "where Prometheus finds its numbers: /metrics"),
                 .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
             ],
             examples: [
                 "loadbalancer --config lb.yaml --port 80", "loadbalancer --backends 8081,8082 --port 8080 --mode tcp",
-                "stats lb",
+                "loadbalancer --backends 8081 --port 8080 --runtime 9999 --metrics 8405", "stats lb",
             ],
             group: .components, tags: ["LB"],
             details: """
@@ -43,12 +45,26 @@ extension Catalog {
             let configuration = try readConfiguration(invocation)
             let name = arguments.text("name") ?? "lb"
             try checkNodeName(name, command: "loadbalancer")
+            let runtime = try runtimePlace(arguments.text("runtime"))
             return .running(
                 ServiceProgram(
                     invocation.process, kind: "loadbalancer", nodeName: name,
                     make: { LoadBalancerHost(node: $0, configuration: configuration, port: port) },
-                    start: { try $0.start() }, drain: { $0.drain(whenStopped: $1) }, describe: \.stats))
+                    start: {
+                        try $0.start()
+                        try $0.openDoors(runtime: runtime, metrics: arguments.port("metrics"))
+                    }, drain: { $0.drain(whenStopped: $1) }, describe: \.stats))
         }
+    }
+
+    /// Digits are a port; everything else is the path of a unix socket.
+    private static func runtimePlace(_ text: String?) throws -> LoadBalancerHost.RuntimePlace? {
+        guard let text else { return nil }
+        guard text.allSatisfy(\.isNumber) else { return .path(text) }
+        guard let port = UInt16(text), port > 0 else {
+            throw UsageError("loadbalancer: --runtime: '\(text)' is neither a port (1 to 65535) nor a path")
+        }
+        return .port(port)
     }
 
     private static func readConfiguration(_ invocation: Invocation) throws -> LoadBalancerConfiguration {
