@@ -33,7 +33,9 @@ extension Catalog {
             let names = invocation.session.balancers.map(\.name)
             let isNamed = names.contains { $0.lowercased() == words[0].lowercased() }
             // A first word that begins no command can only be meant as a name.
-            let isCommand = words[0].split(whereSeparator: { " ;".contains($0) }).first.map { verbs.contains(String($0)) }
+            let isCommand = words[0].split(whereSeparator: { " ;".contains($0) }).first.map {
+                verbs.contains(String($0))
+            }
             let name = isNamed || isCommand != true ? words.removeFirst() : nil
             let host = try invocation.session.balancer(named: name)
             if words.isEmpty { throw UsageError("balancer: what is \(name ?? "it") to do? try: balancer help") }

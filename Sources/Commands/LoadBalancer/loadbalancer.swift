@@ -16,7 +16,8 @@ extension Catalog {
                 .init("port", "p", .port, "where it listens"),
                 .init("mode", nil, .choice(["http", "tcp"]), "overrides the file's mode"),
                 .init("name", "n", .text("NAME"), "the name of its node (lb)"),
-                .init("runtime", nil, .text("PORT|PATH"), "where HAProxy's runtime API listens: a port or a unix socket"),
+                .init(
+                    "runtime", nil, .text("PORT|PATH"), "where HAProxy's runtime API listens: a port or a unix socket"),
                 .init("metrics", nil, .port, "where Prometheus finds its numbers: /metrics"),
                 .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
             ],

@@ -6,6 +6,10 @@ public struct FrontSide: Sendable {
     public var name: String
     public var port: UInt16
     public var startedAt: LabTime
+    /// Stands in for the number of a process: a node has none.
+    public var nodeNumber = 1
+    /// What waits for a time to come, in the node's whole world.
+    public var timers = 0
     public var isStopping = false
     public var open = 0
     public var openMax = 0

@@ -15,7 +15,7 @@ extension LoadBalancerHost {
     /// Carries out one command, given as its words.
     public func runtime(_ words: [String]) -> RuntimeInterpreter.Answer {
         var answer = RuntimeInterpreter.Answer()
-        let front = frontSide(withSessions: words.last != "stat")
+        let front = frontSide(withSessions: RuntimeInterpreter.needsSessions(words))
         operate { engine, now in
             answer = RuntimeInterpreter.run(words, &engine, front, now: now)
             return answer.effects
@@ -39,6 +39,8 @@ extension LoadBalancerHost {
 
     func frontSide(withSessions: Bool) -> FrontSide {
         var front = FrontSide(name: node.name, port: port, startedAt: node.startedAt)
+        front.nodeNumber = node.number
+        front.timers = node.world.timerCount
         front.isStopping = isDraining
         front.badRequest = badMessages.request
         front.badResponse = badMessages.response

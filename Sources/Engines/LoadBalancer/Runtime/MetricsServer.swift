@@ -24,7 +24,8 @@ final class MetricsServer: HTTPService {
             connection.respond(
                 status: 200, body: "The load balancer \(host.node.name). Its numbers for Prometheus: /metrics\n")
         case "/metrics":
-            let page = PrometheusMetrics.page(host.engine, host.frontSide(withSessions: false), now: host.node.world.now)
+            let page = PrometheusMetrics.page(
+                host.engine, host.frontSide(withSessions: false), now: host.node.world.now)
             connection.respond(status: 200, contentType: "text/plain; version=0.0.4", body: page)
         default: connection.respond(status: 404, body: "404 Not Found: there are / and /metrics\n")
         }

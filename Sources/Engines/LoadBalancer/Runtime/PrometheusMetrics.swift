@@ -121,7 +121,8 @@ struct PrometheusMetrics {
         }
         writeStates("haproxy_\(prefix)_status", "Which state it is in", rows, Self.states(of: kind), "status")
         if kind == .server {
-            writeStates("haproxy_server_check_status", "What the last check met", rows, Self.checkStates, "check_status")
+            writeStates(
+                "haproxy_server_check_status", "What the last check met", rows, Self.checkStates, "check_status")
         }
         if kind == .backend { writeAggregate() }
         writeAnswers("haproxy_\(prefix)_http_responses_total", rows)

@@ -6,7 +6,8 @@ extension RuntimeInterpreter {
         Entry("set server", "<b>/<s> state|weight|health <value>", "change a server") { run, words throws(Refusal) in
             try run.setServer(words)
         },
-        Entry("set weight", "<b>/<s> <weight>[%]", "the same as: set server <b>/<s> weight") { run, words throws(Refusal) in
+        Entry("set weight", "<b>/<s> <weight>[%]", "the same as: set server <b>/<s> weight") {
+            run, words throws(Refusal) in
             let slot = try run.server(words.first)
             return try run.setWeight(slot, words.dropFirst().first)
         },

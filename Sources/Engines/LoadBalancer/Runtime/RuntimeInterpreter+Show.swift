@@ -37,17 +37,23 @@ extension RuntimeInterpreter {
         let uptime = Int((now - front.startedAt).seconds)
         func two(_ number: Int) -> String { padded(number, 2) }
         let clock = "\(uptime / 86_400)d \(uptime / 3600 % 24)h\(two(uptime / 60 % 60))m\(two(uptime % 60))s"
+        // There is no limit to connections but the machine's own, and no pipes: hatop asks for all of them.
         let fields: [(name: String, tags: String, type: String, value: StatTable.Value)] = [
             ("Name", "POS", "str", .text("sdlab")), ("Version", "POS", "str", .text(Self.version)),
+            ("Release_date", "POS", "str", .text(Self.releaseDate)),
             ("Nbthread", "CGS", "u32", .number(1)), ("Nbproc", "CGS", "u32", .number(1)),
-            ("Process_num", "KGP", "u32", .number(1)), ("Uptime", "MDP", "str", .text(clock)),
-            ("Uptime_sec", "MDP", "u32", .number(uptime)), ("CurrConns", "MGP", "u32", .number(front.open)),
+            ("Process_num", "KGP", "u32", .number(1)), ("Pid", "SGP", "u32", .number(front.nodeNumber)),
+            ("Uptime", "MDP", "str", .text(clock)),
+            ("Uptime_sec", "MDP", "u32", .number(uptime)),
+            ("Maxconn", "CLP", "u32", .number(0)), ("CurrConns", "MGP", "u32", .number(front.open)),
             ("CumConns", "MCP", "u32", .number(front.connections)),
             ("CumReq", "MCP", "u32", .number(engine.counters.requests)),
+            ("Maxpipes", "CLP", "u32", .number(0)), ("PipesUsed", "MGP", "u32", .number(0)),
             ("ConnRate", "MRP", "u32", .number(front.connectionRate)),
             ("MaxConnRate", "MMP", "u32", .number(front.connectionRateMax)),
             ("SessRate", "MRP", "u32", .number(engine.rate.rate(now))),
             ("MaxSessRate", "MMP", "u32", .number(engine.rate.maximum)),
+            ("Tasks", "MGP", "u32", .number(front.timers)), ("Run_queue", "MGP", "u32", .number(0)),
             ("node", "COS", "str", .text(front.name)),
             ("Stopping", "MGP", "u32", .number(front.isStopping ? 1 : 0)),
             ("TotalBytesOut", "MCP", "u64", .number(front.bytesOut)),
@@ -78,7 +84,9 @@ extension RuntimeInterpreter {
             else { throw Refusal("A filter has three parts: <iid> <type> <sid>; -1 for any.") }
             let isThis = first == front.name || first == "-1" || first == String(StatTable.proxyNumber)
             // A set of bits: 1 frontends, 2 backends, 4 servers.
-            table.rows.removeAll { !isThis || types & (1 << $0.kind.rawValue) == 0 || number != -1 && number != $0.number }
+            table.rows.removeAll {
+                !isThis || types & (1 << $0.kind.rawValue) == 0 || number != -1 && number != $0.number
+            }
             words = words.dropFirst(3)
         }
         for word in words where !["json", "typed", "up", "no-maint", "desc"].contains(word) {
@@ -198,7 +206,9 @@ extension RuntimeInterpreter {
         }
         let messages = [("request", front.badRequest), ("response", front.badResponse)]
             .filter { words.first == nil || words.first == $0.0 }
-        let found = messages.compactMap { kind, message in message.map { (kind, $0) } }.sorted { $0.1.number < $1.1.number }
+        let found = messages.compactMap { kind, message in message.map { (kind, $0) } }.sorted {
+            $0.1.number < $1.1.number
+        }
         let count = found.map { $0.1.number + 1 }.max() ?? 0
         return "Total events captured on [\(Self.date(now))] : \(count)\n" + found.map(Self.describe).joined()
     }

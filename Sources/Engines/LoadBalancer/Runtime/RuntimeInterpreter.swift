@@ -81,6 +81,12 @@ public struct RuntimeInterpreter {
     /// The version of HAProxy whose language this is, as clients look at it.
     public static let version = "2.6-sdlab"
 
+    /// When that version came out.
+    static let releaseDate = "2022/05/31"
+
+    /// Whether a command looks at the clients' connections, which are many.
+    static func needsSessions(_ words: [String]) -> Bool { words.contains("sess") || words.first == "shutdown" }
+
     /// Carries out one command.
     public static func run(_ words: [String], _ engine: inout LoadBalancer, _ front: FrontSide, now: LabTime) -> Answer
     {
@@ -104,7 +110,9 @@ public struct RuntimeInterpreter {
     }
 
     /// The first words that can be typed, for completion.
-    public static var verbs: [String] { entries.map { $0.words[0] }.reduce(into: []) { if $0.last != $1 { $0.append($1) } } }
+    public static var verbs: [String] {
+        entries.map { $0.words[0] }.reduce(into: []) { if $0.last != $1 { $0.append($1) } }
+    }
 
     static func entry(for words: [String]) -> Entry? {
         entries.filter { words.starts(with: $0.words) }.max { $0.words.count < $1.words.count }
@@ -113,7 +121,9 @@ public struct RuntimeInterpreter {
     // MARK: Help
 
     static func help(_ words: ArraySlice<String>) -> String {
-        let matching = entries.filter { $0.words.starts(with: words.prefix($0.words.count)) && words.count <= $0.words.count }
+        let matching = entries.filter {
+            $0.words.starts(with: words.prefix($0.words.count)) && words.count <= $0.words.count
+        }
         return "What can be typed here:\n" + list(matching.isEmpty ? entries : matching)
     }
 
@@ -138,8 +148,10 @@ public struct RuntimeInterpreter {
                 run.request = .clearCounters(all: all)
                 return ""
             },
-            Entry("set timeout cli", "<delay>", "how long this connection may be silent") { run, words throws(Refusal) in
-                guard let delay = words.first.flatMap({ LabDuration(parsing: $0, bareUnit: .seconds(1)) }), delay > .zero
+            Entry("set timeout cli", "<delay>", "how long this connection may be silent") {
+                run, words throws(Refusal) in
+                guard let delay = words.first.flatMap({ LabDuration(parsing: $0, bareUnit: .seconds(1)) }),
+                    delay > .zero
                 else { throw Refusal("A time is needed, such as 10 (seconds) or 2m.") }
                 run.request = .setTimeout(delay)
                 return ""

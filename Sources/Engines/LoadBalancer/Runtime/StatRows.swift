@@ -111,7 +111,9 @@ extension StatTable {
             row.set("src_ilim", HTTPProxy.idleLimit)
         }
         row.set("used_conn_cur", server.active)
-        if engine.checks(server) || engine.configuration.healthCheck.kind != .off { setCheck(server, engine, &row, now) }
+        if engine.checks(server) || engine.configuration.healthCheck.kind != .off {
+            setCheck(server, engine, &row, now)
+        }
         return row
     }
 
