@@ -140,7 +140,9 @@ struct RuntimeTests {
     func comeAndGo() throws {
         let farm = try Farm(2)
         let node = try farm.world.nodes.start("late")
-        try BackendHost(node: node, settings: .init(name: "Server-L", port: 9000)).start()
+        let late = BackendHost(node: node, settings: .init(name: "Server-L", port: 9000))
+        defer { withExtendedLifetime(late) {} }
+        try late.start()
         #expect(
             farm.operate("add server lb/late localhost:9000 weight 2 maxconn 7 check") == "New server registered.\n")
         #expect(try farm.stat().cell("late", "status") == "MAINT" && farm.stat().number("late", "slim") == 7)
