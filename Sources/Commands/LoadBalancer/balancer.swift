@@ -8,7 +8,7 @@ extension Catalog {
     static var balancer: Command {
         let verbs = RuntimeInterpreter.verbs
         let description = CommandDescription(
-            "balancer", "looks at a running load balancer and changes it, in HAProxy's words",
+            "balancer", "looks at a running load balancer, or changes it",
             usage: "[NODE] COMMAND…", arguments: .init([.word(verbs), .word(verbs), .node], 1...100, isRaw: true),
             examples: [
                 "balancer show stat", "balancer lb set server lb/8082 state drain",

@@ -17,7 +17,7 @@ extension Catalog {
                 .init("mode", nil, .choice(["http", "tcp"]), "overrides the file's mode"),
                 .init("name", "n", .text("NAME"), "the name of its node (lb)"),
                 .init(
-                    "runtime", nil, .text("PORT|PATH"), "where HAProxy's runtime API listens: a port or a unix socket"),
+                    "runtime", nil, .text("PORT|PATH"), "for HAProxy's runtime API: a port, or a unix socket"),
                 .init("metrics", nil, .port, "where Prometheus finds its numbers: /metrics"),
                 .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
             ],
