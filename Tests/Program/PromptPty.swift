@@ -23,9 +23,10 @@ final class Pty {
     /// - Parameters:
     ///   - home: a directory that becomes `$HOME`; nil makes a fresh one.
     ///   - environment: added to the few variables that a terminal session has.
+    ///   - program: another one than ours.
     init(
         _ arguments: [String] = [], home: String? = nil, environment: [String: String] = [:], columns: Int = 80,
-        rows: Int = 24
+        rows: Int = 24, program: String = Pty.program
     ) throws {
         ownsHome = home == nil
         self.home = try home ?? Self.freshDirectory()
@@ -36,7 +37,8 @@ final class Pty {
         guard master >= 0, ioctl(master, Self.unlockRequest, &unlocked) == 0,
             ioctl(master, Self.numberRequest, &number) == 0
         else { throw Failure(description: "no pseudo terminal: \(errno)") }
-        process = try Self.start(arguments, terminal: "/dev/pts/\(number)", home: self.home, environment)
+        process = try Self.start(
+            program, arguments, terminal: "/dev/pts/\(number)", home: self.home, environment)
         setSize(columns, rows)
     }
 
@@ -76,7 +78,7 @@ final class Pty {
     }
 
     private static func start(
-        _ arguments: [String], terminal: String, home: String, _ environment: [String: String]
+        _ program: String, _ arguments: [String], terminal: String, home: String, _ environment: [String: String]
     ) throws -> pid_t {
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)

@@ -18,11 +18,14 @@ extension Catalog {
                 .init("check", nil, "only says whether the configuration is right"),
                 .init("watch", nil, "reloads the file whenever it has changed"),
                 .init("name", "n", .text("NAME"), "the name of its node (lb)"),
+                .init(
+                    "runtime", nil, .text("PORT|PATH"), "for HAProxy's runtime API: a port, or a unix socket"),
+                .init("metrics", nil, .port, "where Prometheus finds its numbers: /metrics"),
                 .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
             ],
             examples: [
                 "loadbalancer --config lb.yaml --port 80", "loadbalancer --backends 8081,8082 --port 8080 --mode tcp",
-                "stats lb",
+                "loadbalancer --backends 8081 --port 8080 --runtime 9999 --metrics 8405", "stats lb",
             ],
             group: .components, tags: ["LB"],
             details: """
@@ -71,6 +74,7 @@ extension Catalog {
             }
             let name = arguments.text("name") ?? "lb"
             try checkNodeName(name, command: "loadbalancer")
+            let runtime = try runtimePlace(arguments.text("runtime"))
             return .running(
                 ServiceProgram(
                     invocation.process, kind: "loadbalancer", nodeName: name,
@@ -81,6 +85,7 @@ extension Catalog {
                     },
                     start: { host in
                         try host.start()
+                        try host.openDoors(runtime: runtime, metrics: arguments.port("metrics"))
                         if arguments.has("watch") { host.watchFile(source.bytes) }
                     },
                     drain: { $0.drain(whenStopped: $1) }, describe: \.stats,
@@ -89,5 +94,15 @@ extension Catalog {
                         try? host.reload()
                     }))
         }
+    }
+
+    /// Digits are a port; everything else is the path of a unix socket.
+    private static func runtimePlace(_ text: String?) throws -> LoadBalancerHost.RuntimePlace? {
+        guard let text else { return nil }
+        guard text.allSatisfy(\.isNumber) else { return .path(text) }
+        guard let port = UInt16(text), port > 0 else {
+            throw UsageError("loadbalancer: --runtime: '\(text)' is neither a port (1 to 65535) nor a path")
+        }
+        return .port(port)
     }
 }

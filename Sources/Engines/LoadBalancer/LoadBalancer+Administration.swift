@@ -21,6 +21,7 @@ extension LoadBalancer {
                 let settings = servers[slot].settings
                 if settings != backend { changedNames.append(backend.name) }
                 servers[slot].settings = backend
+                servers[slot].initialWeight = backend.weight
                 // What the operator did by hand stays, unless the file now says something else than it did.
                 if settings.state != backend.state { servers[slot].administrative = backend.state }
             } else {
@@ -117,6 +118,31 @@ extension LoadBalancer {
     public mutating func setWeight(_ slot: Int, _ weight: Int, now: LabTime) -> [Effect] {
         servers[slot].settings.weight = weight
         return updatePool()
+    }
+
+    /// Stops or resumes the checks of one server: HAProxy's `disable health` and `enable health`.
+    public mutating func setChecked(_ slot: Int, _ isChecked: Bool, now: LabTime) -> [Effect] {
+        guard servers[slot].isCheckPaused == isChecked else { return [] }
+        servers[slot].isCheckPaused = !isChecked
+        servers[slot].probeNumber = nil
+        servers[slot].nextProbe = now
+        return [.deadlineMoved]
+    }
+
+    /// Begins to count anew; without `all`, only to look for the highest values.
+    public mutating func clearCounters(all: Bool) {
+        if all { counters = Counters() }
+        counters.activeMax = active
+        counters.queuedMax = line.count
+        rate.forgetMaximum()
+        for slot in servers.indices {
+            if all { servers[slot].counters = Server.Counters() }
+            servers[slot].activeMax = servers[slot].active
+            servers[slot].waitingMax = servers[slot].waiting
+            servers[slot].counters.latencyMax = .zero
+            servers[slot].rate.forgetMaximum()
+        }
+        counters.latencyMax = .zero
     }
 
     public mutating func setMaxConnections(_ slot: Int, _ limit: Int?, now: LabTime) -> [Effect] {

@@ -26,6 +26,7 @@ extension LoadBalancer {
             guard servers[slot].probeNumber == nil else { continue }
             lastProbeNumber += 1
             servers[slot].probeNumber = lastProbeNumber
+            servers[slot].probeBegan = now
             effects.append(.probe(server: slot, number: lastProbeNumber))
         }
         return effects
@@ -53,10 +54,11 @@ extension LoadBalancer {
         guard servers[slot].probeNumber == number else { return [] }
         servers[slot].probeNumber = nil
         servers[slot].lastProbe = result
+        servers[slot].lastProbeTook = now - servers[slot].probeBegan
         let before = servers[slot].state
         let streak = servers[slot].health.streak
+        if result != .passed, servers[slot].health.isUp { servers[slot].counters.checksFailed += 1 }
         let transition = servers[slot].health.record(passed: result == .passed)
-        if case .failed = result { servers[slot].counters.checksFailed += 1 }
         var effects: [Effect] = []
         // The beginning or end of a row changes the rhythm.
         if (streak > 0) != (servers[slot].health.streak > 0) || transition != .none {
@@ -97,6 +99,7 @@ extension LoadBalancer {
     /// Notes a server's change in the log of decisions, and asks for an entry in the journal.
     mutating func changed(_ slot: Int, from: String, reason: String, now: LabTime) -> Effect {
         let server = servers[slot]
+        if from == "down" || from == "maint" { servers[slot].downtime += now - server.lastChange }
         servers[slot].lastChange = now
         log.record(.init(time: now, server: server.name, from: from, to: server.state, reason: reason))
         return .changed(server: server.name, from: from, to: server.state, reason: reason)

@@ -36,8 +36,9 @@ extension LoadBalancer {
     @discardableResult
     public mutating func requestArrived() -> Int {
         counters.requests += 1
+        lastRequest += 1
         retryBudget?.requestArrived()
-        return counters.requests
+        return lastRequest
     }
 
     /// Decides who takes a request.
@@ -45,6 +46,7 @@ extension LoadBalancer {
     /// - Parameter excluding: slots that were tried for this request already.
     public mutating func choose(_ arrival: Arrival, excluding: [Int] = [], now: LabTime) -> Choice {
         if isAnyWarming { updateRamps(now: now) }
+        if arrival.attempt == 1, !arrival.isAdmitted { rate.count(now) }
         let sticky = configuration.sticky == nil ? nil : stickySlot(arrival, now: now)
         // Without redispatch, a further attempt goes to the same server.
         if let sticky, !excluding.contains(sticky) || configuration.sticky?.redispatch == false {
@@ -63,7 +65,10 @@ extension LoadBalancer {
         let choice = algorithm.choose(key: arrival.key, load: { servers[$0].active }) {
             !servers[$0].isFull && (excluding.isEmpty || !excluding.contains($0))
         }
-        if let choice { return take(choice, arrival, sticky == nil ? .algorithm : .redispatched, now: now) }
+        if let choice {
+            if let sticky { self.servers[sticky].counters.switchedAway += 1 }
+            return take(choice, arrival, sticky == nil ? .algorithm : .redispatched, now: now)
+        }
         let isOnlyFull = pool.contains { !excluding.contains($0) }
         return isOnlyFull ? wait(arrival, for: nil, now: now) : refuse(arrival, .noServer, now: now)
     }
@@ -97,6 +102,13 @@ extension LoadBalancer {
             counters.redispatches += 1
             servers[slot].counters.redispatches += 1
         }
+        if reason != .sticky {
+            counters.balanced += 1
+            servers[slot].counters.balanced += 1
+        }
+        lastChosen = now
+        servers[slot].lastChosen = now
+        servers[slot].rate.count(now)
         if arrival.attempt > 1 { counters.retries += 1 }
         stickTable?.set(arrival.source, servers[slot].serial, now: now)
         record(arrival, servers[slot].serial, reason, now: now)
@@ -123,6 +135,8 @@ extension LoadBalancer {
     public mutating func requestBegan(server slot: Int) {
         servers[slot].counters.requests += 1
         servers[slot].active += 1
+        active += 1
+        if active > counters.activeMax { counters.activeMax = active }
         if servers[slot].active > servers[slot].activeMax { servers[slot].activeMax = servers[slot].active }
     }
 
@@ -142,11 +156,15 @@ extension LoadBalancer {
         -> [Effect]
     {
         servers[slot].active -= 1
+        active -= 1
         switch outcome {
         case .answered(let status):
             servers[slot].counters.answers[min(5, max(1, status / 100))] += 1
             servers[slot].counters.latencyTotal += latency
+            servers[slot].counters.latencyAverage.add(latency.milliseconds)
+            counters.latencyAverage.add(latency.milliseconds)
             if latency > servers[slot].counters.latencyMax { servers[slot].counters.latencyMax = latency }
+            if latency > counters.latencyMax { counters.latencyMax = latency }
         case .failed:
             servers[slot].counters.answers[0] += 1
             servers[slot].counters.errors += 1
@@ -183,7 +201,8 @@ extension LoadBalancer {
     private mutating func wait(_ arrival: Arrival, for slot: Int?, now: LabTime) -> Choice {
         guard line.count < configuration.queue.limit else { return refuse(arrival, .lineIsFull, now: now) }
         counters.queued += 1
-        if let slot { servers[slot].waiting += 1 }
+        if let slot { servers[slot].addWaiter() }
+        if line.count >= counters.queuedMax { counters.queuedMax = line.count + 1 }
         record(arrival, slot.map { servers[$0].serial }, .waits, now: now)
         return .wait(
             ticket: line.append(for: slot.map { servers[$0].serial }, until: now + configuration.queue.timeout))

@@ -15,6 +15,7 @@ extension LoadBalancer {
         let up = regular.filter { servers[$0].isInPool }
         let backups = servers.indices.filter { servers[$0].settings.isBackup && servers[$0].isInPool }
         let before = poolMode
+        let wasServing = !pool.isEmpty
         if up.count * 100 < configuration.panicThresholdPercent * regular.count {
             (pool, poolMode) = (regular, .panic)
         } else if up.isEmpty && !backups.isEmpty {
@@ -22,6 +23,7 @@ extension LoadBalancer {
         } else {
             (pool, poolMode) = (up, .normal)
         }
+        if wasServing, pool.isEmpty { counters.timesDown += 1 }
         algorithm.update(
             pool.map {
                 let server = servers[$0]

@@ -37,6 +37,10 @@ public struct LoadBalancer {
     public internal(set) var counters = Counters()
     public internal(set) var log = DecisionLog()
     public internal(set) var poolMode = PoolMode.normal
+    /// Requests or connections that servers are working on.
+    public internal(set) var active = 0
+    public internal(set) var rate = RateMeter()
+    public internal(set) var lastChosen: LabTime?
 
     var algorithm: any BalancingAlgorithm = RoundRobin()
     /// The slots of those that may be chosen, ascending.
@@ -46,6 +50,7 @@ public struct LoadBalancer {
     var line = WaitingLine()
     var random: SeededRandom
     var lastSerial = 0
+    var lastRequest = 0
     var lastProbeNumber = 0
     /// Whether a server is on its way back to its full share.
     var isAnyWarming = false
@@ -84,6 +89,14 @@ public struct LoadBalancer {
         public var queued = 0
         public var queueTimeouts = 0
         public var reloads = 0
+        public var traffic = Traffic()
+        public var balanced = 0
+        public var activeMax = 0
+        public var queuedMax = 0
+        /// How often the last server that could take requests went.
+        public var timesDown = 0
+        public var latencyAverage = SlidingAverage()
+        public var latencyMax = LabDuration.zero
     }
 
     /// What came of a probe.
@@ -110,6 +123,7 @@ public struct LoadBalancer {
         }
         applySettings(now: now)
         _ = updatePool()
+        counters.timesDown = 0
     }
 
     mutating func makeServer(_ backend: LoadBalancerConfiguration.Backend, nextProbe: LabTime, now: LabTime) -> Server {
@@ -158,6 +172,8 @@ public struct LoadBalancer {
 
     /// How many servers may get requests.
     public var poolSize: Int { servers.count { $0.isInPool } }
+    /// Whether somebody can take requests.
+    public var isServing: Bool { !pool.isEmpty }
     /// Requests that wait for a server to have room.
     public var waitingCount: Int { line.count }
 }

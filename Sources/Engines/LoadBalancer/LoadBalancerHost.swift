@@ -8,14 +8,16 @@ public final class LoadBalancerHost {
     public let node: Node
     public internal(set) var engine: LoadBalancer
     let port: UInt16
-    private var httpProxy: HTTPProxy?
-    private var tcpProxy: TCPProxy?
+    private(set) var httpProxy: HTTPProxy?
+    private(set) var tcpProxy: TCPProxy?
+    private var metricsServer: MetricsServer?
+    var badMessages = BadMessages()
     private var probes: [Int: Probe] = [:]
     /// Those that wait for room at a server, by their tickets.
     private var waiting: [Int: (admitted: () -> Void, timedOut: () -> Void)] = [:]
     private var tickTimer: TimerID?
     private var tickTime = LabTime.distantFuture
-    private var isDraining = false
+    private(set) var isDraining = false
     /// Reads the configuration again; nil if it did not come from a file.
     public var readAgain: (() throws -> LoadBalancerConfiguration)?
     private var onStopped: (() -> Void)?
@@ -49,6 +51,23 @@ public final class LoadBalancerHost {
         }
         node.log(Self.tag, "Listening on :\(port: port)")
         scheduleTick()
+    }
+
+    /// Opens the runtime API, and the port for Prometheus, where they are wanted.
+    public func openDoors(runtime: RuntimePlace?, metrics: UInt16?) throws(NetworkError) {
+        if let runtime {
+            try RuntimeServer.listen(self, at: runtime)
+            switch runtime {
+            case .port(let port): node.log(Self.tag, "Runtime API on :\(port: port)")
+            case .path(let path): node.log(Self.tag, "Runtime API on \(path)")
+            }
+        }
+        if let metrics {
+            let server = MetricsServer(self)
+            try server.listen(on: metrics)
+            metricsServer = server
+            node.log(Self.tag, "Metrics on :\(port: metrics)")
+        }
     }
 
     /// What an operator does to the engine; its effects are carried out at once.

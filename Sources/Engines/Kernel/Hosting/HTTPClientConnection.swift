@@ -50,6 +50,8 @@ public final class HTTPClientConnection: StreamHandler {
     /// Bytes of responses since `begin`.
     public private(set) var bytesOfResponse = 0
     public private(set) var requestCount = 0
+    /// The beginning of the bytes in which a response turned out not to be one.
+    public private(set) var rejectedBytes: [UInt8] = []
     /// For an owner that keeps unused connections: since when this one is unused.
     public var idleSince = LabTime(nanoseconds: 0)
 
@@ -142,6 +144,7 @@ public final class HTTPClientConnection: StreamHandler {
                 delegate.clientReceivedEnd(self)
                 return
             case .failed(let error):
+                rejectedBytes = Array(bytes.prefix(HTTPServerConnection.rejectedLimitBytes))
                 return fail(.malformed(error))
             }
         }

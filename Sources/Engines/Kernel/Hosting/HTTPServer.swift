@@ -9,7 +9,8 @@ public final class HTTPServer {
     private unowned let service: any HTTPService
     public var options: HTTPServerOptions
     private var connections: [UInt64: HTTPServerConnection] = [:]
-    public private(set) var connectionCount = 0
+    public var connectionCount: Int { tally.connections }
+    public let tally = ConnectionTally()
 
     public init(node: Node, service: any HTTPService, options: HTTPServerOptions = HTTPServerOptions()) {
         self.node = node
@@ -19,18 +20,24 @@ public final class HTTPServer {
 
     public func listen(on port: UInt16) throws(NetworkError) {
         listener = try node.listen(on: port) { [unowned self] stream in
-            let connection = HTTPServerConnection(stream, service: service, options: options)
+            let connection = HTTPServerConnection(stream, service: service, options: options, tally: tally)
             connections[stream.number] = connection
-            connectionCount += 1
+            tally.opened(connections.count, now: node.world.now)
             return connection
         }
     }
 
     public var openConnectionCount: Int { connections.count }
+    /// The open ones, oldest first.
+    public var openConnections: [HTTPServerConnection] {
+        connections.values.sorted { $0.stream.number < $1.stream.number }
+    }
     public var hasBusyConnections: Bool { connections.values.contains { $0.isBusy } }
 
     /// To be called from the service's `connectionClosed`.
-    public func forget(_ connection: HTTPServerConnection) { connections[connection.stream.number] = nil }
+    public func forget(_ connection: HTTPServerConnection) {
+        if connections.removeValue(forKey: connection.stream.number) != nil { tally.closed(connection.stream) }
+    }
 
     /// Accepts nothing more and closes what is idle; what is busy closes after its response.
     public func drain() {

@@ -36,6 +36,7 @@ extension HTTPServerConnection {
             return respond(status: prepared.status, contentType: prepared.contentType, body: prepared.body)
         }
         response = .begun
+        tally?.answered(prepared.status)
         isChunking = false
         dropsBody = false
         stream.write(prepared.bytes(at: node.world, server: options.serverName))
@@ -59,6 +60,7 @@ extension HTTPServerConnection {
     public func beginRawResponse(_ head: inout [UInt8], status: Int, framing: BodyFraming) {
         guard response == .pending else { return }
         response = .begun
+        tally?.answered(status)
         isChunking = false
         let mayHaveBody = status >= 200 && status != 204 && status != 304
         switch framing {
@@ -124,6 +126,14 @@ extension HTTPServerConnection {
         finished()
     }
 
+    /// Cuts the connection, whatever it is doing, unless it was handed over to another protocol.
+    public func abort() {
+        if service == nil { return }
+        stream.abort()
+        if isBusy { service?.requestAbandoned(self) }
+        finished()
+    }
+
     /// Ends the connection after the present response, or at once if there is none.
     public func closeWhenIdle() {
         // One that is closing already, or was handed over to another protocol, ends by itself.
@@ -141,6 +151,7 @@ extension HTTPServerConnection {
     public func upgrade(to handler: any StreamHandler) -> [UInt8] {
         let rest = ahead.withUnsafeBytes { Array($0) }
         ahead.removeAll()
+        if response == .pending { tally?.answered(101) }
         stream.setHandler(handler)
         finished()
         return rest

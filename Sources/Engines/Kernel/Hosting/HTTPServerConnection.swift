@@ -36,6 +36,10 @@ public final class HTTPServerConnection: StreamHandler {
     var isReadingHead = false
     var bytesAtLastCheck = 0
     public internal(set) var requestCount = 0
+    public let openedAt: LabTime
+    let tally: ConnectionTally?
+    /// What could not be read, as it came, for whoever wants to see it: the beginning of the bytes that had the fault.
+    public internal(set) var rejectedBytes: [UInt8] = []
 
     enum RequestState { case none, reading, complete }
     enum ResponseState { case none, pending, begun, complete }
@@ -43,8 +47,16 @@ public final class HTTPServerConnection: StreamHandler {
     /// Bytes of a body that nobody wants which are still read, so that the connection can go on.
     static let discardLimitBytes = 256 * 1024
 
-    public init(_ stream: Stream, service: any HTTPService, options: HTTPServerOptions = HTTPServerOptions()) {
+    /// Bytes of a bad message that are kept.
+    static let rejectedLimitBytes = 1024
+
+    public init(
+        _ stream: Stream, service: any HTTPService, options: HTTPServerOptions = HTTPServerOptions(),
+        tally: ConnectionTally? = nil
+    ) {
         self.stream = stream
+        self.tally = tally
+        openedAt = stream.node.world.now
         self.service = service
         self.options = options
         reader = HTTPReader(.requests, limits: options.limits)
@@ -133,6 +145,7 @@ public final class HTTPServerConnection: StreamHandler {
             case .body(let range): take(UnsafeRawBufferPointer(rebasing: bytes[range]))
             case .end: endRequest()
             case .failed(let error):
+                rejectedBytes = Array(bytes.prefix(Self.rejectedLimitBytes))
                 reject(error)
                 break reading
             }
@@ -183,6 +196,7 @@ public final class HTTPServerConnection: StreamHandler {
         response = .pending
         request = .complete
         closesAfterResponse = true
+        tally?.rejections[error.status / 100] += 1
         respond(status: error.status, body: "\(error)\n")
     }
 

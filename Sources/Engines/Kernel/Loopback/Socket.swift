@@ -49,6 +49,8 @@ enum Socket {
             }
         }
         guard fd >= 0 else { return nil }
+        // Clients of a unix socket have no address; they are on this machine.
+        guard address.sin_family == sa_family_t(AF_INET) else { return (fd, Endpoint(.loopback, 0)) }
         set(fd, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         return (fd, endpoint(address))
     }

@@ -9,6 +9,7 @@ final class SocketListener: ListenerTransport {
     private unowned let listener: Listener
     private unowned let transport: SocketTransport
     private var isAccepting = false
+    private var whenClosed: (() -> Void)?
 
     /// Connections accepted from one socket before others have their turn.
     private static let acceptsPerTurn = 64
@@ -25,7 +26,10 @@ final class SocketListener: ListenerTransport {
         func descriptorReady(_ events: Poller.Events) { owner.acceptWaiting(at: self) }
     }
 
-    init(listener: Listener, descriptors: [Int32], transport: SocketTransport) {
+    init(
+        listener: Listener, descriptors: [Int32], transport: SocketTransport, whenClosed: (() -> Void)? = nil
+    ) {
+        self.whenClosed = whenClosed
         self.listener = listener
         self.transport = transport
         doors = []
@@ -58,6 +62,9 @@ final class SocketListener: ListenerTransport {
         }
         isAccepting = false
         doors = []
+        // A machine without power removes nothing.
+        if !silently { whenClosed?() }
+        whenClosed = nil
     }
 
     private func acceptWaiting(at door: Door) {

@@ -83,6 +83,12 @@ public final class SocketTransport: Transport {
         listener.transport = SocketListener(listener: listener, descriptors: descriptors, transport: self)
     }
 
+    public func listen(_ listener: Listener, atPath path: String) throws(NetworkError) {
+        let file = try UnixSocketFile(listeningAt: path)
+        listener.transport = SocketListener(
+            listener: listener, descriptors: [file.descriptor], transport: self, whenClosed: file.remove)
+    }
+
     private func exposeOnLocalhost(_ listener: Listener, _ descriptors: inout [Int32]) {
         let port = listener.mappedPort ?? listener.port
         do throws(NetworkError) {

@@ -85,11 +85,22 @@ public final class Network {
         return listener
     }
 
+    /// A unix socket has no address in the lab, and nothing in the lab leads there: programs of the machine do.
+    func listen(node: Node, atPath path: String, accept: @escaping (Stream) -> any StreamHandler) throws(NetworkError)
+        -> Listener
+    {
+        let listener = Listener(node: node, port: 0, accept: accept)
+        try transport.listen(listener, atPath: path)
+        node.pathListeners.append(listener)
+        return listener
+    }
+
     public func localhostOwner(of port: UInt16) -> Node? { localhostOwners[port]?.node }
 
     func close(_ listener: Listener) {
         retire(listener, silently: false)
         listener.node.listeners.removeAll { $0 === listener }
+        listener.node.pathListeners.removeAll { $0 === listener }
     }
 
     func retire(_ listener: Listener, silently: Bool) {

@@ -29,6 +29,8 @@ public final class Node {
     private var held: [Scheduler.Work] = []
     var streams: [UInt64: Stream] = [:]
     public internal(set) var listeners: [Listener] = []
+    /// Those at unix sockets.
+    var pathListeners: [Listener] = []
 
     public enum State: String, Sendable {
         case running, frozen, stopped, exited, killed, poweredOff = "powered off"
@@ -81,8 +83,11 @@ public final class Node {
         state = final
         life.end()
         held = []
-        for listener in listeners { world.network.retire(listener, silently: final == .poweredOff) }
+        for listener in listeners + pathListeners {
+            world.network.retire(listener, silently: final == .poweredOff)
+        }
         listeners = []
+        pathListeners = []
         for stream in streams.values.sorted(by: { $0.number < $1.number }) {
             stream.die(silently: final == .poweredOff)
         }
@@ -126,7 +131,7 @@ public final class Node {
     }
 
     private func updateReading() {
-        for listener in listeners { listener.transport?.setAccepting(!isFrozen) }
+        for listener in listeners + pathListeners { listener.transport?.setAccepting(!isFrozen) }
         for stream in streams.values.sorted(by: { $0.number < $1.number }) { stream.updateReading() }
     }
 
@@ -171,6 +176,16 @@ public final class Node {
         -> Listener
     {
         try world.network.listen(node: self, port: port, accept: accept)
+    }
+
+    /// Accepts connections on a unix socket of the machine, which only its owner can reach. It is gone with the
+    /// listener.
+    ///
+    /// - Throws: `NetworkError.system` where there are no such sockets, or the path cannot be one.
+    public func listen(atPath path: String, accept: @escaping (Stream) -> any StreamHandler) throws(NetworkError)
+        -> Listener
+    {
+        try world.network.listen(node: self, atPath: path, accept: accept)
     }
 
     /// Opens a connection; the handler hears how it went, never before this call returns.

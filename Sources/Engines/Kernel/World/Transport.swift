@@ -13,6 +13,8 @@ public protocol Transport: AnyObject {
     func address(ofNode number: Int) -> IPv4Address
     /// Starts accepting for `listener` and sets its `transport`.
     func listen(_ listener: Listener) throws(NetworkError)
+    /// The same for a unix socket of the machine, where there are such things.
+    func listen(_ listener: Listener, atPath path: String) throws(NetworkError)
     /// Begins to connect `stream` to its remote end, sets its transport, and later calls `transportOpened` or
     /// `transportFailed` on it.
     func connect(_ stream: Stream)
@@ -25,6 +27,12 @@ public protocol Transport: AnyObject {
     /// Finds a host that is not part of the lab; nil if there is no such host, or nothing outside can be reached.
     func resolveOutside(_ host: String) -> IPv4Address?
     func shutDown()
+}
+
+extension Transport {
+    public func listen(_ listener: Listener, atPath path: String) throws(NetworkError) {
+        throw .system("\(path): a unix socket needs sockets of the machine; give a port, or use --net loopback")
+    }
 }
 
 /// A transport's half of one end of a connection.
@@ -59,7 +67,7 @@ public protocol ListenerTransport: AnyObject {
 /// A port that a node accepts connections on.
 public final class Listener {
     public let node: Node
-    /// The port as the lab knows it.
+    /// The port as the lab knows it; 0 for a unix socket.
     public let port: UInt16
     /// The port that clients outside use, where it differs: the user may not bind the other one.
     public var mappedPort: UInt16?

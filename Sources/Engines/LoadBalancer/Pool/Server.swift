@@ -30,6 +30,10 @@ public struct Server: Sendable {
     /// Unlike its slot, never used again for another server.
     public let serial: Int
     public internal(set) var presence = Presence.present
+    /// The weight that the file gave it, or the operator who added it: what a weight in percent is a part of.
+    public internal(set) var initialWeight: Int
+    /// The operator's word that it is not to be checked.
+    public internal(set) var isCheckPaused = false
     public internal(set) var administrative: Administrative
     public internal(set) var health: HealthCheck
     public internal(set) var outlier = OutlierState()
@@ -40,15 +44,23 @@ public struct Server: Sendable {
 
     /// When the next check is due, and the last one under way, if one is.
     var nextProbe: LabTime
-    var probeNumber: Int?
+    public internal(set) var probeNumber: Int?
+    var probeBegan: LabTime
     public internal(set) var lastProbe: LoadBalancer.ProbeResult?
+    public internal(set) var lastProbeTook: LabDuration?
     public internal(set) var lastChange: LabTime
+    /// How long it was down or in maintenance, up to the last change.
+    public internal(set) var downtime = LabDuration.zero
+    /// When it was last given a request.
+    public internal(set) var lastChosen: LabTime?
+    public internal(set) var rate = RateMeter()
 
     /// Requests or connections it is working on.
     public internal(set) var active = 0
     public internal(set) var activeMax = 0
     /// Requests that wait for this one and no other.
     public internal(set) var waiting = 0
+    public internal(set) var waitingMax = 0
     public internal(set) var counters = Counters()
 
     public struct Counters: Equatable, Sendable {
@@ -56,6 +68,12 @@ public struct Server: Sendable {
         public var errors = 0
         public var retries = 0
         public var redispatches = 0
+        /// How often a client that carried its mark went elsewhere.
+        public var switchedAway = 0
+        /// How often the algorithm chose it.
+        public var balanced = 0
+        public var traffic = Traffic()
+        /// Those that failed while it was up.
         public var checksFailed = 0
         public var timesDown = 0
         public var ejections = 0
@@ -63,6 +81,8 @@ public struct Server: Sendable {
         public var answers = SIMD8<Int>(repeating: 0)
         public var latencyTotal = LabDuration.zero
         public var latencyMax = LabDuration.zero
+        /// In milliseconds.
+        public var latencyAverage = SlidingAverage()
     }
 
     init(
@@ -73,6 +93,8 @@ public struct Server: Sendable {
         self.serial = serial
         self.health = health
         self.nextProbe = nextProbe
+        initialWeight = settings.weight
+        probeBegan = now
         administrative = settings.state
         lastChange = now
     }
@@ -92,7 +114,13 @@ public struct Server: Sendable {
     }
 
     var isFull: Bool { settings.maxConnections.map { active >= $0 } ?? false }
-    var isChecked: Bool { presence == .present && administrative != .maintenance }
+    var isChecked: Bool { presence == .present && administrative != .maintenance && !isCheckPaused }
+
+    /// Requests that begin to wait for it.
+    mutating func addWaiter() {
+        waiting += 1
+        if waiting > waitingMax { waitingMax = waiting }
+    }
 
     /// In one word, the strongest reason first: `maint`, `leaving`, `down`, `ejected`, `drain`, `up`.
     public var state: String {

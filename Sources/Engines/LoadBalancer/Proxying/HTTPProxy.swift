@@ -21,9 +21,9 @@ import KernelWorld
 /// such a connection at the very moment it is used.
 final class HTTPProxy: HTTPService {
     let host: LoadBalancerHost
-    private var server: HTTPServer!
+    private(set) var server: HTTPServer!
     /// Connections to each server that are open and unused; the most recently used is last.
-    private var idle: [[HTTPClientConnection]]
+    private(set) var idle: [[HTTPClientConnection]]
     private let idleWatch = IdleWatch()
     /// The cookie by which clients stick to servers, if they do so by a cookie.
     private(set) var cookie: CookieMark?

@@ -20,6 +20,7 @@ extension ProxyExchange {
         let answered = (upstream?.bytesOfResponse ?? 0) > 0
         let wasReused = isReused
         let hadBegun = phase == .responding
+        if case .malformed(let error) = failure { noteBadResponse(error) }
         upstream?.abort()
         switch failure {
         case .notConnected:

@@ -34,6 +34,8 @@ final class ProxyExchange {
     var markedServer: Int?
     var phase = Phase.idle
     var attemptBegan = LabTime(nanoseconds: 0)
+    /// What the connection in use had carried before.
+    var carriedBefore = (sent: 0, received: 0)
     /// Its place in the line while it waits.
     var ticket = 0
     /// Whether the connection in use had served a request before this one.
@@ -165,6 +167,7 @@ final class ProxyExchange {
     private func use(_ connection: HTTPClientConnection) {
         upstream = connection
         connection.delegate = self
+        carriedBefore = connection.carried
     }
 
     func sendHead() {
@@ -244,6 +247,7 @@ final class ProxyExchange {
     /// The server is done with the request.
     func finish(_ outcome: LoadBalancer.Outcome) {
         guard phase != .idle else { return }
+        host.engine.count(traffic(outcome), of: server)
         phase = .idle
         upstream = nil
         deadline = .distantFuture

@@ -9,7 +9,8 @@ import KernelWorld
 final class TCPProxy {
     private let host: LoadBalancerHost
     private var listener: Listener?
-    private var sessions: [UInt64: TCPSession] = [:]
+    private(set) var sessions: [UInt64: TCPSession] = [:]
+    let tally = ConnectionTally()
 
     init(_ host: LoadBalancerHost) { self.host = host }
 
@@ -18,10 +19,12 @@ final class TCPProxy {
     func listen(on port: UInt16) throws(NetworkError) {
         listener = try host.node.listen(on: port) { [unowned self] stream in
             let session = TCPSession(client: stream, host: host) { [weak self] session in
+                self?.tally.closed(session.client)
                 self?.sessions[session.number] = nil
                 self?.host.connectionClosed()
             }
             sessions[stream.number] = session
+            tally.opened(sessions.count, now: stream.node.world.now)
             return session
         }
     }
@@ -35,21 +38,23 @@ final class TCPProxy {
 /// One client's connection: finds a server that answers, then relays.
 final class TCPSession: StreamHandler {
     let number: UInt64
-    private let client: Stream
+    let client: Stream
+    let openedAt: LabTime
     private let host: LoadBalancerHost
     private var arrival: Arrival
-    private var upstream: Stream?
-    private var server: Int?
+    private(set) var upstream: Stream?
+    private(set) var server: Int?
     private var tried: [Int] = []
     private var ticket: Int?
     private var attemptBegan = LabTime(nanoseconds: 0)
     private var connectTime = LabDuration.zero
     private var connectTimer: TimerID?
-    private var relay: Relay?
+    private(set) var relay: Relay?
     private var onEnd: ((TCPSession) -> Void)?
 
     init(client: Stream, host: LoadBalancerHost, onEnd: @escaping (TCPSession) -> Void) {
         number = client.number
+        openedAt = client.node.world.now
         self.client = client
         self.host = host
         self.onEnd = onEnd
@@ -113,6 +118,7 @@ final class TCPSession: StreamHandler {
         upstream?.abort()
         upstream = nil
         server = nil
+        host.engine.count(traffic(.failed), of: failed)
         host.requestEnded(failed, .failed, latency: .zero)
         guard host.configuration.retryOn.connectFailure, tried.count <= host.configuration.retries,
             host.engine.mayRetry(now: host.node.world.now)
@@ -143,8 +149,23 @@ final class TCPSession: StreamHandler {
         }
     }
 
+    /// The operator ends it.
+    func kill() {
+        host.node.cancel(connectTimer)
+        if let ticket { host.stopWaiting(ticket) }
+        ticket = nil
+        relay?.onClose = nil
+        relay?.stream(client, closed: .reset)
+        client.abort()
+        upstream?.abort()
+        end(.abandoned)
+    }
+
     private func end(_ outcome: LoadBalancer.Outcome) {
-        if let server { host.requestEnded(server, outcome, latency: connectTime) }
+        if let server {
+            host.engine.count(traffic(outcome), of: server)
+            host.requestEnded(server, outcome, latency: connectTime)
+        }
         server = nil
         relay = nil
         let callback = onEnd
