@@ -22,6 +22,7 @@ extension LoadBalancer {
         } else {
             (pool, poolMode) = (up, .normal)
         }
+        log.notePool(pool.lazy.map { [servers] in servers[$0].serial })
         algorithm.update(
             pool.map {
                 let server = servers[$0]

@@ -37,6 +37,9 @@ public struct LoadBalancer {
     public internal(set) var counters = Counters()
     public internal(set) var log = DecisionLog()
     public internal(set) var poolMode = PoolMode.normal
+    /// Nil unless somebody may want to look: `startRecording`.
+    public internal(set) var recording: ArrivalRecording?
+    public internal(set) var traffic: TrafficHistory?
 
     var algorithm: any BalancingAlgorithm = RoundRobin()
     /// The slots of those that may be chosen, ascending.
@@ -115,6 +118,7 @@ public struct LoadBalancer {
     mutating func makeServer(_ backend: LoadBalancerConfiguration.Backend, nextProbe: LabTime, now: LabTime) -> Server {
         lastSerial += 1
         let check = configuration.healthCheck
+        log.note(name: backend.name, of: lastSerial)
         return Server(
             backend, serial: lastSerial,
             health: HealthCheck(unhealthyAfter: check.unhealthyAfter, healthyAfter: check.healthyAfter),
@@ -144,6 +148,12 @@ public struct LoadBalancer {
         case .hash: HashRing(balanceFactorPercent: configuration.hashBalanceFactorPercent)
         case .maglev: Maglev()
         }
+    }
+
+    /// Keeps arrivals for `replay` and counts for `pool` from now on.
+    public mutating func startRecording() {
+        recording = ArrivalRecording()
+        traffic = TrafficHistory()
     }
 
     /// Servers that exist, with their slots.

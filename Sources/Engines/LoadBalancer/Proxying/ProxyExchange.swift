@@ -225,6 +225,6 @@ final class ProxyExchange {
         phase = .idle
         upstream = nil
         deadline = .distantFuture
-        host.requestEnded(server, outcome, latency: now - attemptBegan)
+        host.requestEnded(server, outcome, latency: now - attemptBegan, request: arrival.request)
     }
 }

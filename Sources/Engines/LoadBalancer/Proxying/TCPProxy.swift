@@ -113,7 +113,7 @@ final class TCPSession: StreamHandler {
         upstream?.abort()
         upstream = nil
         server = nil
-        host.requestEnded(failed, .failed, latency: .zero)
+        host.requestEnded(failed, .failed, latency: .zero, request: arrival.request)
         guard host.configuration.retryOn.connectFailure, tried.count <= host.configuration.retries,
             host.engine.mayRetry(now: host.node.world.now)
         else { return giveUp() }
@@ -144,7 +144,7 @@ final class TCPSession: StreamHandler {
     }
 
     private func end(_ outcome: LoadBalancer.Outcome) {
-        if let server { host.requestEnded(server, outcome, latency: connectTime) }
+        if let server { host.requestEnded(server, outcome, latency: connectTime, request: arrival.request) }
         server = nil
         relay = nil
         let callback = onEnd
