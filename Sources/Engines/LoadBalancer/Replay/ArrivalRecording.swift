@@ -76,6 +76,8 @@ public struct ArrivalRecording: Sendable {
         return place < ring.count && ring[place].request == request ? place : nil
     }
 
+    public func entry(of request: Int) -> Entry? { find(request).map { ring[$0] } }
+
     /// In the order of their arrival.
     public var entries: [Entry] {
         ring.filter { $0.request > max(0, newest - Self.limit) }.sorted { $0.request < $1.request }
