@@ -7,7 +7,7 @@ extension Catalog {
     /// `explain lb 17`, `explain 8082`, `explain --last 10`
     static var explain: Command {
         let description = CommandDescription(
-            "explain", "why a load balancer sent a request where it did, or has a server in its pool or not",
+            "explain", "why a request went where it went, or a server is in the pool or out",
             usage: "[NODE] [REQUEST | SERVER] [--last N] [--json]",
             flags: [
                 .init("request", "r", .integer(1...Int.max), "a request, where its number is a server's name as well"),
@@ -21,9 +21,9 @@ extension Catalog {
             ],
             group: .views,
             details: """
-                Without anything: the last request. The balancer remembers its last
-                \(DecisionLog.decisionLimit) decisions, each with what it knew: who was in the pool, and how
-                many requests each of the first eight of them had.
+                Without anything: the last request. A load balancer remembers its last
+                \(DecisionLog.decisionLimit) decisions, each with what it knew: who was in the pool, and
+                how many requests each of the first eight of them had.
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments

@@ -7,15 +7,15 @@ extension Catalog {
     /// `pool lb`
     static var pool: Command {
         let description = CommandDescription(
-            "pool", "the servers behind a load balancer, and what each has done in the last minute",
+            "pool", "the servers behind a load balancer, and their last minute",
             usage: "[NODE] [--glyphs block|braille|ascii] [--json]", flags: [CommonFlags.glyphs, CommonFlags.json],
             arguments: .init([.node], 0...1), examples: ["pool", "pool lb --glyphs ascii", "pool lb --json"],
             group: .views,
             details: """
-                FOR is how long it has been in this state; LIMIT its max_connections; WAIT who
-                waits for this server and no other; ERR all its errors. P50 and P99 are of the
-                answers of the last 60 s, and the curve is of the requests that ended then,
-                all curves at the same scale.
+                FOR is how long it has been in this state; ACTIVE what it works on, of at most
+                max_connections; WAIT who waits for it and no other; ERR all its errors. P50
+                and P99 are of the answers of the last 60 s, and the curve is of the requests
+                that ended then, all curves at the same scale.
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments
@@ -58,7 +58,7 @@ extension LoadBalancerHost {
 
     private static let columns: [View.Table.Column] = [
         .init("SERVER", flexible: true), .init("STATE"), .init("FOR", key: "state_for_ms", right: true),
-        .init("WT", key: "weight", right: true), .init("ACTIVE", right: true), .init("LIMIT", right: true),
+        .init("WT", key: "weight", right: true), .init("ACTIVE", right: true),
         .init("WAIT", key: "waiting", right: true), .init("ERR", key: "errors", right: true),
         .init("P50", key: "p50_ms", right: true), .init("P99", key: "p99_ms", right: true),
         .init("LAST 60s", key: "requests_per_second"),
@@ -81,14 +81,20 @@ extension LoadBalancerHost {
         return .init(trimmedDecimal(value, places: 2), json: .number(value))
     }
 
+    private func activeCell(_ server: Server) -> View.Cell {
+        let limit = server.settings.maxConnections
+        return .init(
+            "\(server.active)" + (limit.map { "/\($0)" } ?? ""),
+            json: .object([("now", .integer(server.active)), ("limit", limit.map { .integer($0) } ?? .null)]))
+    }
+
     private func row(
         _ slot: Int, _ server: Server, _ latencies: [LabDuration], _ curve: View.Cell, now: LabTime
     ) -> [View.Cell] {
         let style: View.Style = engine.isInPool(slot) ? .good : server.state == "up" ? .faint : .bad
         return [
             .text(server.name), .text(server.state, style: style), .duration(now - server.lastChange),
-            .integer(server.weight), .integer(server.active),
-            server.settings.maxConnections.map { .integer($0) } ?? .none, .integer(server.waiting),
+            .integer(server.weight), activeCell(server), .integer(server.waiting),
             .integer(server.counters.errors, style: server.counters.errors > 0 ? .warning : .plain),
             latencies.isEmpty ? .none : .duration(Replay.percentile(latencies, 50)),
             latencies.isEmpty ? .none : .duration(Replay.percentile(latencies, 99)), curve,

@@ -11,7 +11,7 @@ extension Catalog {
             "replay", "runs a load balancer's recorded requests again under other algorithms",
             usage: "[NODE] [--algorithm NAME…] [--json]",
             flags: [
-                .init("algorithm", "a", .choice(algorithms), repeatable: true, "which to try (all of them)"),
+                .init("algorithm", nil, .choice(algorithms), repeatable: true, "to try (all)"),
                 CommonFlags.json,
             ],
             arguments: .init([.node], 0...1),
@@ -20,10 +20,10 @@ extension Catalog {
             ],
             group: .views,
             details: """
-                A simulation, in no time. Each of the last \(grouped(ArrivalRecording.limit)) requests arrives
-                when it did, and occupies the server that the algorithm chooses for as long
-                as it took then, times how slow that server is compared with the one that had
-                it. The recorded time includes the server's own queue and the network, so
+                A simulation, in no time. Each of the last \(grouped(ArrivalRecording.limit)) requests
+                arrives when it did, and occupies the server that the algorithm chooses for
+                as long as it took then, times how slow that server is compared with the one
+                that had it. The recorded time includes the server's own queue and the network, so
                 differences come out too small; stickiness, health and retries are left out.
                 IMBALANCE is the largest share of requests by the mean share (1 is fair); BUSY
                 the same of the time they took; MOVED went to another server than they did.
@@ -52,13 +52,17 @@ extension LoadBalancerHost {
         let span = replay.requests.last!.arrived - replay.requests[0].arrived
         return View(
             .record([
-                .init("recorded", .init(
-                    "\(counted(replay.requests.count, "request")) within \(span.rounded), under "
-                        + configuration.algorithm.rawValue, json: .integer(replay.requests.count))),
-                .init("span", key: "span_ms", .duration(span)),
-                .init("servers", .init(
-                    replay.servers.map(\.name).joined(separator: ", "),
-                    json: .array(replay.servers.map { .string($0.name) }))),
+                .init(
+                    "recorded",
+                    .init(
+                        "\(counted(replay.requests.count, "request")) under \(configuration.algorithm.rawValue)",
+                        json: .integer(replay.requests.count))),
+                .init("within", key: "span_ms", .duration(span)),
+                .init(
+                    "servers",
+                    .init(
+                        replay.servers.map(\.name).joined(separator: ", "),
+                        json: .array(replay.servers.map { .string($0.name) }))),
             ]),
             .table(
                 .init(

@@ -83,7 +83,7 @@ extension LoadBalancer {
 
     /// What a server is called, or was.
     public func serverName(_ serial: Int) -> String {
-        present.first { $0.server.serial == serial }?.server.name ?? log.name(of: serial) ?? "server #\(serial)"
+        servers.first { $0.serial == serial }?.name ?? log.name(of: serial) ?? "server #\(serial)"
     }
 
     /// All servers of which something can be said, those that are gone included.
@@ -197,14 +197,18 @@ extension LoadBalancer {
     private func whyIn(_ server: Server) -> String {
         switch poolMode {
         case .panic where !server.isInPool:
-            return "fewer than \(configuration.panicThresholdPercent)% of the servers are up, so that health is ignored "
+            return
+                "fewer than \(configuration.panicThresholdPercent)% of the servers are up, so that health is ignored "
                 + "(panic)"
         case .backups: return "it is a backup, and no other server is up"
         case .normal, .panic: break
         }
-        if server.rampPercent < 100 { return "it is back up; it starts slowly and has \(server.rampPercent)% of its weight" }
+        if server.rampPercent < 100 {
+            return "it is back up; it starts slowly and has \(server.rampPercent)% of its weight"
+        }
         if server.health.streak > 0 {
-            return "it is still up: \(server.health.progress) of the failed checks in a row that would take it out"
+            return "it is still up: \(counted(server.health.streak, "check")) in a row failed, and it takes "
+                + "\(server.health.unhealthyAfter)"
         }
         return "it is up and nobody took it out"
     }
@@ -219,8 +223,9 @@ extension LoadBalancer {
         case .drain, .ready: break
         }
         if !server.health.isUp {
-            return "it is down (\(reason ?? "checks failed")); \(server.health.progress) of the passed checks in a row "
-                + "that bring it back"
+            return
+                "it is down (\(reason ?? "checks failed")), until \(counted(server.health.healthyAfter, "check")) in a "
+                + "row pass; so far \(server.health.streak)"
         }
         if let until = server.outlier.ejectedUntil {
             return "it is ejected (\(reason ?? "it failed requests")); it returns in \((until - now).rounded)"
