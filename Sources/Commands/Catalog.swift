@@ -13,7 +13,7 @@ public enum Catalog {
     private static var jobs: [Command] {
         [spawn, nodes, kill, pause, resume, restart, jobList, foreground, background, wait, term]
     }
-    private static var views: [Command] { [stats, pool, explain, replay, journal] }
+    private static var views: [Command] { [stats, pool, explain, replay, journal, watch] }
     private static var files: [Command] {
         [
             cat, echo, printf, grep, head, tail, wc, sort, uniq, seq, test, bracket, ls, cd, pwd, mkdir, rm, put, get,
