@@ -57,7 +57,7 @@ struct ExplainTests {
             sentences(engine, 2) == [
                 "to b: it was its turn (round-robin), among 3 servers (a had 1, b 0, c 0)",
                 "b failed it after 2ms",
-                "attempt 2, to c: it was its turn (round-robin), among 3 servers (a had 1, b 0, c 0)",
+                "attempt 2, to c: it was its turn (round-robin), among the untried of 3 servers (a had 1, b 0, c 0)",
                 "c answered 200 after 7ms",
             ])
         #expect(sentences(engine, 1).last == "a has it, for 9s now")

@@ -65,7 +65,8 @@ extension Catalog {
             do {
                 let invocation = Invocation(name: command.description.name, arguments: arguments, process: process)
                 guard case .view(let view) = try command.body(invocation) else { return process.exit(0) }
-                painter.paint(process.session.text(of: view, asJSON: arguments.wantsJSON))
+                painter.paint(
+                    process.session.text(of: view, asJSON: arguments.wantsJSON), apart: !arguments.wantsJSON)
             } catch {
                 process.complain("\(command.description.name): \(error)")
                 return process.exit((error as? CommandFailure)?.status ?? 1)
@@ -85,14 +86,17 @@ private final class Painter {
 
     init(_ process: Process) { self.process = process }
 
-    func paint(_ text: String) {
+    /// - Parameter apart: whether an empty line is to stand between two texts that follow each other.
+    func paint(_ text: String, apart: Bool) {
         let session = process.session
         // In a pipe or a file nothing can be taken back; in the background it would be somebody else's lines.
-        guard session.repaints, process.writesToTerminal, process.job == nil else {
-            return process.output.write(text)
-        }
-        var prefix = ""
-        if let last, last.shown == session.shownCount { prefix = "\u{1B}[\(last.lines)A\u{1B}[0J" }
+        let repaints = session.repaints && process.writesToTerminal && process.job == nil
+        let prefix =
+            if let last, repaints, last.shown == session.shownCount {
+                "\u{1B}[\(last.lines)A\u{1B}[0J"
+            } else {
+                last != nil && apart ? "\n" : ""
+            }
         process.output.write(prefix + text)
         last = (rows(of: text, session.renderer.columns), session.shownCount)
     }

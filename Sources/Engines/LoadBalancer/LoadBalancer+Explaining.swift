@@ -119,7 +119,7 @@ extension LoadBalancer {
         case .lineIsFull: return "refused: no room among \(pool(decision)), and the line is full"
         case .gaveUpWaiting: return "refused after \((waited ?? .zero).rounded) in line: there was still no room"
         case .noServer where decision.poolSize == 0: return "refused: the pool was empty"
-        case .noServer: return "refused: every server of the pool had been tried, of \(pool(decision))"
+        case .noServer: return "refused: no server was left to try"
         case .mayNotMove:
             return "refused: the server whose mark the client carries takes nobody, and redispatch is off"
         }
@@ -148,17 +148,18 @@ extension LoadBalancer {
         }
     }
 
-    /// `3 servers (8081 had 1, 8082 0, 8083 2)`
+    /// Among whom: `3 servers (8081 had 1, 8082 0, 8083 2)`
     private func pool(_ decision: DecisionLog.Decision) -> String {
         let size = Int(decision.poolSize)
         let known = loads(of: decision)
         var parts = known.enumerated().map { "\($1.server) \($0 == 0 ? "had " : "")\($1.load)" }
         if !parts.isEmpty, size > parts.count { parts.append("and \(size - parts.count) more") }
+        let rest = decision.attempt > 1 ? "the untried of " : ""
         let detail = parts.isEmpty ? "" : " (\(parts.joined(separator: ", ")))"
         switch decision.mode {
-        case .normal: return counted(size, "server") + detail
-        case .panic: return "all \(counted(size, "server")), as too few are up (panic)" + detail
-        case .backups: return counted(size, "backup") + ", as no other server is up" + detail
+        case .normal: return rest + counted(size, "server") + detail
+        case .panic: return "\(rest)all \(counted(size, "server")), as too few are up (panic)" + detail
+        case .backups: return rest + counted(size, "backup") + ", as no other server is up" + detail
         }
     }
 
