@@ -192,6 +192,22 @@ struct ReplayTests {
         #expect(replay.recorded().requestsByServer == [1: 2, 2: 1])
     }
 
+    @Test("in TCP mode a connection is a request, and takes as long as it is open")
+    func connections() throws {
+        let farm = try Farm(2) { $0.mode = .tcp }
+        let client = try farm.dial()
+        client.write("GET / HTTP/1.1\r\nHost: lb\r\n\r\n")
+        farm.pass(.milliseconds(300))
+        #expect(client.statuses == [200])
+        #expect(farm.host.engine.recording?.entry(of: 1)?.state == .open)
+        #expect(farm.host.engine.replay?.requests.isEmpty == true)
+        client.stream.close()
+        farm.pass(.milliseconds(10))
+        let entry = try #require(farm.host.engine.recording?.entry(of: 1))
+        #expect(entry.state == .answered && entry.server == 1)
+        #expect(entry.serviceTime >= .milliseconds(299) && entry.serviceTime < .milliseconds(310))
+    }
+
     @Test("a request that a second server answered counts for that one, and one that nobody answered for none")
     func retried() throws {
         let farm = try Farm(2)

@@ -7,7 +7,7 @@ extension Catalog {
     /// `explain lb 17`, `explain 8082`, `explain --last 10`
     static var explain: Command {
         let description = CommandDescription(
-            "explain", "why a request went where it went, or a server is in the pool or out",
+            "explain", "why requests went where they went, and servers are in or out",
             usage: "[NODE] [REQUEST | SERVER] [--last N] [--json]",
             flags: [
                 .init("request", "r", .integer(1...Int.max), "a request, where its number is a server's name as well"),

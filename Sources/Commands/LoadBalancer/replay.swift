@@ -8,7 +8,7 @@ extension Catalog {
     static var replay: Command {
         let algorithms = LoadBalancerConfiguration.Algorithm.allCases.map(\.rawValue)
         let description = CommandDescription(
-            "replay", "runs a load balancer's recorded requests again under other algorithms",
+            "replay", "runs a load balancer's past requests under other algorithms",
             usage: "[NODE] [--algorithm NAME…] [--json]",
             flags: [
                 .init("algorithm", nil, .choice(algorithms), repeatable: true, "to try (all)"),
@@ -23,8 +23,9 @@ extension Catalog {
                 A simulation, in no time. Each of the last \(grouped(ArrivalRecording.limit)) requests
                 arrives when it did, and occupies the server that the algorithm chooses for
                 as long as it took then, times how slow that server is compared with the one
-                that had it. The recorded time includes the server's own queue and the network, so
-                differences come out too small; stickiness, health and retries are left out.
+                that had it. The recorded time includes the server's own queue and the
+                network, so differences come out too small; stickiness, health and retries
+                are left out.
                 IMBALANCE is the largest share of requests by the mean share (1 is fair); BUSY
                 the same of the time they took; MOVED went to another server than they did.
                 """)

@@ -21,15 +21,16 @@ import KernelStructures
 /// compared with the one that it was recorded on: the ratio of the medians of what was recorded of each. A server
 /// without a record counts as the middle of the others. Equal input gives equal output, to the last digit.
 ///
-/// Imbalance is the largest share of a server divided by the mean share, with shares counted by weight: 1.0 is fair, 3.0
-/// with three servers means that one did everything. It is given twice, for requests and for the time that they took,
-/// as equally many requests need not be equally much work.
+/// Imbalance is the largest share of a server divided by the mean share, with shares counted by weight: 1.0 is fair,
+/// 3.0 with three servers means that one did everything. It is given twice, for requests and for the time that they
+/// took, as equally many requests need not be equally much work.
 ///
 /// ## Where it is wrong
 ///
 /// - The recorded time is what the balancer saw: the server's own queue and the network are in it, and move along with
-///   the request as if they were its nature. Relieving a crowded server makes it faster in truth, and not here; crowding
-///   a fast one costs nothing here. So the differences between algorithms come out too small, above all in the tail.
+///   the request as if they were its nature. Relieving a crowded server makes it faster in truth, and not here;
+///   crowding a fast one costs nothing here. So the differences between algorithms come out too small, above all in the
+///   tail.
 /// - The ratio of medians takes each server's slowness for its own. If one got the expensive requests (by a hash of the
 ///   path), it looks slow, and would not be with others.
 /// - Health, ejection, stickiness, retries, slow start and the timeout of the line are left out: the pool is the one of
