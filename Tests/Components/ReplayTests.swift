@@ -70,6 +70,22 @@ struct ReplayTests {
         #expect(looking.imbalance == 1.5)
     }
 
+    @Test("least connections keeps the tail short where round robin does not, and a hash keeps keys together")
+    func algorithms() {
+        var recorded = requests(1200, every: 5, on: [10, 10, 2000])
+        let replay = Replay(recorded, on: servers([1, 1, 1]))
+        let looking = replay.run(.leastConnections, random: SeededRandom(seed: 1))
+        #expect(looking.percentile99 < .seconds(1) && looking.median == .milliseconds(10))
+        // It gets as many as it has done: about one in two seconds, and one more.
+        #expect((1...9).contains(looking.requestsByServer[3] ?? 0))
+        #expect(replay.run(.random, random: SeededRandom(seed: 1)).percentile99 == .seconds(2))
+        for index in recorded.indices { recorded[index].key = 7 }
+        for algorithm in [LoadBalancerConfiguration.Algorithm.hash, .maglev] {
+            let outcome = Replay(recorded, on: servers([1, 1, 1])).run(algorithm, random: SeededRandom(seed: 1))
+            #expect(outcome.requestsByServer.count == 1 && outcome.imbalance == 3)
+        }
+    }
+
     @Test("the recording is given as it was measured, waiting included")
     func recorded() {
         let list = [
