@@ -13,7 +13,7 @@ public enum Catalog {
     private static var jobs: [Command] {
         [spawn, nodes, kill, pause, resume, restart, jobList, foreground, background, wait, term]
     }
-    private static var views: [Command] { [stats, journal] }
+    private static var views: [Command] { [stats, pool, explain, replay, journal, watch] }
     private static var files: [Command] {
         [
             cat, echo, printf, grep, head, tail, wc, sort, uniq, seq, test, bracket, ls, cd, pwd, mkdir, rm, put, get,
@@ -25,4 +25,6 @@ public enum Catalog {
 /// What several commands have in common.
 enum CommonFlags {
     static let json = CommandDescription.Flag("json", nil, "as JSON, for programs")
+    static let glyphs = CommandDescription.Flag(
+        "glyphs", nil, .choice(Sparkline.Glyphs.allCases.map(\.rawValue)), "what curves are drawn with (block)")
 }

@@ -116,6 +116,13 @@ import Testing
         #expect(try candidates("spawn 3 backend --na") == ["--name"])
     }
 
+    @Test func aViewInsideWatchIsCompletedAsItself() throws {
+        #expect(try candidates("watch 1s po") == ["pool"])
+        #expect(try candidates("watch 3 500ms back") == [])
+        #expect(try candidates("watch 1s pool --glyphs b") == ["block", "braille"])
+        #expect(try candidates("replay --algorithm ro") == ["round-robin"])
+    }
+
     @Test func candidatesStandInColumnsAsWideAsTheTerminal() {
         #expect(columnList(["a", "bb", "ccc"], columns: 10) == "a    ccc\nbb\n")
         #expect(columnList(["a", "b"], columns: 1) == "a\nb\n")

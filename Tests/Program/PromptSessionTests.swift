@@ -47,6 +47,21 @@ import Testing
 
     // MARK: Commands
 
+    @Test func aWatchedViewIsRepaintedInItsPlaceAndNotOverOtherLines() throws {
+        let pty = try Pty(["--clock", "virtual"])
+        try pty.waitForPrompt()
+        let view = "nothing runs that counts"
+        pty.enter("watch 3 1s stats")
+        try pty.wait(for: "the third view") { $0.text.components(of: view).count == 3 }
+        try pty.waitForPrompt()
+        #expect(pty.screen.lines.filter { $0 == view }.count == 1)
+        // What goes through a pipe cannot be taken back.
+        pty.enter("watch 3 1s stats | cat")
+        try pty.wait(for: "three more") { $0.text.components(of: view).count == 6 }
+        try pty.waitForPrompt()
+        #expect(pty.screen.lines.filter { $0 == view }.count == 4)
+    }
+
     @Test func anUnknownCommandGetsASuggestion() throws {
         let pty = try Pty()
         try pty.waitForPrompt()

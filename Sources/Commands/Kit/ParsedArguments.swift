@@ -132,6 +132,9 @@ public struct ParsedArguments: Sendable {
         return switches[key] != nil || values[key] != nil
     }
 
+    /// Whether the command knows `--json`, and it was given.
+    public var wantsJSON: Bool { description.flag(named: "json") != nil && has("json") }
+
     public func text(_ name: String) -> String? { values[key(name)]?.last }
     public func texts(_ name: String) -> [String] { values[key(name)] ?? [] }
     public func integer(_ name: String) -> Int? { text(name).flatMap { Int($0) } }

@@ -59,6 +59,7 @@ extension LoadBalancer {
         let server = makeServer(backend, nextProbe: now + .milliseconds(100), now: now)
         if let free = servers.firstIndex(where: { $0.presence == .vacant }) {
             servers[free] = server
+            traffic?.forget(slot: free)
             return free
         }
         servers.append(server)
@@ -116,7 +117,14 @@ extension LoadBalancer {
     }
 
     public mutating func setWeight(_ slot: Int, _ weight: Int, now: LabTime) -> [Effect] {
+        let before = servers[slot].weight
         servers[slot].settings.weight = weight
+        if before != weight {
+            log.record(
+                .init(
+                    time: now, server: servers[slot].name, from: "weight \(before)", to: "weight \(weight)",
+                    reason: "set by the operator"))
+        }
         return updatePool()
     }
 

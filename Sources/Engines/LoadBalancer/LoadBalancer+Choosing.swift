@@ -47,6 +47,9 @@ extension LoadBalancer {
     public mutating func choose(_ arrival: Arrival, excluding: [Int] = [], now: LabTime) -> Choice {
         if isAnyWarming { updateRamps(now: now) }
         if arrival.attempt == 1, !arrival.isAdmitted { rate.count(now) }
+        if arrival.attempt == 1, !arrival.isAdmitted {
+            recording?.arrived(arrival.request, key: arrival.key, source: arrival.source, now: now)
+        }
         let sticky = configuration.sticky == nil ? nil : stickySlot(arrival, now: now)
         // Without redispatch, a further attempt goes to the same server.
         if let sticky, !excluding.contains(sticky) || configuration.sticky?.redispatch == false {
@@ -112,6 +115,7 @@ extension LoadBalancer {
         if arrival.attempt > 1 { counters.retries += 1 }
         stickTable?.set(arrival.source, servers[slot].serial, now: now)
         record(arrival, servers[slot].serial, reason, now: now)
+        recording?.given(arrival.request, to: servers[slot].serial, now: now)
         return .server(slot)
     }
 
@@ -127,7 +131,7 @@ extension LoadBalancer {
             .init(
                 request: arrival.request, time: now, server: serial, reason: reason,
                 attempt: UInt8(clamping: arrival.attempt), poolSize: UInt16(clamping: pool.count), mode: poolMode,
-                loads: loads))
+                algorithm: configuration.algorithm, pool: log.pool, loads: loads))
     }
 
     // MARK: The course of a request
@@ -152,11 +156,13 @@ extension LoadBalancer {
         case stale
     }
 
-    public mutating func requestEnded(server slot: Int, _ outcome: Outcome, latency: LabDuration, now: LabTime)
-        -> [Effect]
-    {
+    /// - Parameter request: the request's number, for the log; 0 if nobody knows.
+    public mutating func requestEnded(
+        server slot: Int, _ outcome: Outcome, latency: LabDuration, request: Int = 0, now: LabTime
+    ) -> [Effect] {
         servers[slot].active -= 1
         active -= 1
+        note(outcome, slot, request, now: now)
         switch outcome {
         case .answered(let status):
             servers[slot].counters.answers[min(5, max(1, status / 100))] += 1
@@ -176,6 +182,23 @@ extension LoadBalancer {
         if servers[slot].presence == .leaving { vacateIfDone(slot) }
         if !line.isEmpty { effects += admitWaiting() }
         return effects
+    }
+
+    /// Keeps what came of an attempt, for those who look at it later.
+    private mutating func note(_ outcome: Outcome, _ slot: Int, _ request: Int, now: LabTime) {
+        log.record(DecisionLog.Ending(request: request, time: now, server: servers[slot].serial, outcome: outcome))
+        switch outcome {
+        case .answered(let status):
+            recording?.ended(request, .answered, now: now)
+            traffic?.count(slot: slot, isError: status >= 500, now: now)
+        case .failed:
+            recording?.ended(request, .failed, now: now)
+            traffic?.count(slot: slot, isError: true, now: now)
+        case .abandoned:
+            recording?.ended(request, .abandoned, now: now)
+            traffic?.count(slot: slot, isError: false, now: now)
+        case .stale: break
+        }
     }
 
     /// Whether the pool has anybody who was not tried yet.
@@ -205,12 +228,15 @@ extension LoadBalancer {
         if line.count >= counters.queuedMax { counters.queuedMax = line.count + 1 }
         record(arrival, slot.map { servers[$0].serial }, .waits, now: now)
         return .wait(
-            ticket: line.append(for: slot.map { servers[$0].serial }, until: now + configuration.queue.timeout))
+            ticket: line.append(
+                for: slot.map { servers[$0].serial }, until: now + configuration.queue.timeout, arrival))
     }
 
     /// A client that waited has gone.
-    public mutating func stopWaiting(ticket: Int) {
-        if let waiter = line.remove(ticket: ticket) { leftLine(waiter) }
+    public mutating func stopWaiting(ticket: Int, now: LabTime) {
+        guard let waiter = line.remove(ticket: ticket) else { return }
+        leftLine(waiter)
+        log.record(.init(request: waiter.arrival.request, time: now, server: nil, outcome: .abandoned))
     }
 
     private mutating func leftLine(_ waiter: WaitingLine.Waiter) {
@@ -245,6 +271,7 @@ extension LoadBalancer {
         while let waiter = line.popFirst(where: { $0.deadline <= now }) {
             counters.queueTimeouts += 1
             leftLine(waiter)
+            record(waiter.arrival, waiter.server, .gaveUpWaiting, now: now)
             effects.append(.timedOut(ticket: waiter.ticket))
         }
         return effects

@@ -24,6 +24,7 @@ extension LoadBalancer {
             (pool, poolMode) = (up, .normal)
         }
         if wasServing, pool.isEmpty { counters.timesDown += 1 }
+        log.notePool(pool.lazy.map { [servers] in servers[$0].serial })
         algorithm.update(
             pool.map {
                 let server = servers[$0]

@@ -41,6 +41,9 @@ public struct LoadBalancer {
     public internal(set) var active = 0
     public internal(set) var rate = RateMeter()
     public internal(set) var lastChosen: LabTime?
+    /// Nil unless somebody may want to look: `startRecording`.
+    public internal(set) var recording: ArrivalRecording?
+    public internal(set) var traffic: TrafficHistory?
 
     var algorithm: any BalancingAlgorithm = RoundRobin()
     /// The slots of those that may be chosen, ascending.
@@ -129,6 +132,7 @@ public struct LoadBalancer {
     mutating func makeServer(_ backend: LoadBalancerConfiguration.Backend, nextProbe: LabTime, now: LabTime) -> Server {
         lastSerial += 1
         let check = configuration.healthCheck
+        log.note(name: backend.name, of: lastSerial)
         return Server(
             backend, serial: lastSerial,
             health: HealthCheck(unhealthyAfter: check.unhealthyAfter, healthyAfter: check.healthyAfter),
@@ -158,6 +162,12 @@ public struct LoadBalancer {
         case .hash: HashRing(balanceFactorPercent: configuration.hashBalanceFactorPercent)
         case .maglev: Maglev()
         }
+    }
+
+    /// Keeps arrivals for `replay` and counts for `pool` from now on.
+    public mutating func startRecording() {
+        recording = ArrivalRecording()
+        traffic = TrafficHistory()
     }
 
     /// Servers that exist, with their slots.

@@ -28,6 +28,8 @@ public final class LoadBalancerHost {
         self.node = node
         self.port = port
         engine = LoadBalancer(configuration, now: node.world.now, random: node.draw { $0.fork("balancing") })
+        // In a process of its own nobody looks, so nothing is kept.
+        if node.world.journal.capacity > 0 { engine.startRecording() }
     }
 
     public var configuration: LoadBalancerConfiguration { engine.configuration }
@@ -111,8 +113,9 @@ public final class LoadBalancerHost {
     // MARK: Requests
 
     /// A server is done with a request.
-    func requestEnded(_ server: Int, _ outcome: LoadBalancer.Outcome, latency: LabDuration) {
-        let effects = engine.requestEnded(server: server, outcome, latency: latency, now: node.world.now)
+    func requestEnded(_ server: Int, _ outcome: LoadBalancer.Outcome, latency: LabDuration, request: Int) {
+        let effects = engine.requestEnded(
+            server: server, outcome, latency: latency, request: request, now: node.world.now)
         if !effects.isEmpty { perform(effects) }
     }
 
@@ -123,7 +126,7 @@ public final class LoadBalancerHost {
 
     func stopWaiting(_ ticket: Int) {
         waiting[ticket] = nil
-        engine.stopWaiting(ticket: ticket)
+        engine.stopWaiting(ticket: ticket, now: node.world.now)
     }
 
     // MARK: Probes

@@ -81,7 +81,7 @@ package struct Completer {
     private func candidates(_ command: CommandDescription, _ words: ArraySlice<String>, _ partial: String)
         -> [Candidate]
     {
-        if command.arguments.isRaw, command.arguments.kinds == [.command] { return nested(command, words, partial) }
+        if command.arguments.isRaw, command.arguments.kinds.last == .command { return nested(command, words, partial) }
         if !words.contains("--") {
             if let flag = words.last.flatMap({ Self.flagAwaitingValue($0, command) }) { return values(flag, partial) }
             if partial.hasPrefix("-") { return flags(command, words, partial) }
@@ -96,12 +96,13 @@ package struct Completer {
         return kinds(command, at: index).flatMap { arguments($0, command, partial) }
     }
 
-    /// `spawn 3 backend --po`: the words of a command inside those of another.
+    /// `spawn 3 backend --po`, `watch 1s po`: the words of a command inside those of another.
     private func nested(_ command: CommandDescription, _ words: ArraySlice<String>, _ partial: String) -> [Candidate] {
-        let inner = words.drop { Int($0) != nil }
+        let inner = words.drop { LabDuration(parsing: $0, bareUnit: .seconds(1)) != nil }
+        let group = command.arguments.kinds.contains(.duration) ? CommandDescription.Group.views : .components
         guard let name = inner.first else {
             return matching(
-                session.commands.commands.filter { $0.description.group == .components }.map(\.description.name),
+                session.commands.commands.filter { $0.description.group == group }.map(\.description.name),
                 partial)
         }
         guard let command = session.commands[name] else { return [] }

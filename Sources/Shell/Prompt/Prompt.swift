@@ -122,6 +122,7 @@ public final class Prompt: LineReaderHost {
         bridge.connect(session)
         session.renderer.usesColor = options.usesColor
         session.renderer.columns = reader.columns
+        session.repaints = options.canEdit
         session.observer = { [unowned self] in hear($0) }
         session.interruptCheck = { [unowned self] in isInterrupted || endStatus != nil }
         // Not at once: the session is still running the command that asks for it.

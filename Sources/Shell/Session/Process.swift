@@ -160,6 +160,9 @@ public final class Process {
         }
     }
 
+    /// Whether its output is neither a pipe nor a file.
+    public var writesToTerminal: Bool { output is TerminalSink }
+
     /// Whether something was given to it to read, other than the terminal.
     public var hasInput: Bool { input != nil }
 

@@ -21,6 +21,12 @@ public struct Invocation {
     public let arguments: ParsedArguments
     public let process: Process
     public var session: Session { process.session }
+
+    public init(name: String, arguments: ParsedArguments, process: Process) {
+        self.name = name
+        self.arguments = arguments
+        self.process = process
+    }
 }
 
 /// What a command comes to.

@@ -35,6 +35,10 @@ public final class Session {
     public private(set) var terminals: [Int: Terminal] = [:]
     public private(set) var currentTerminal: Terminal!
     public var renderer = ViewRenderer()
+    /// Whether what was shown can be taken back by a terminal's control sequences.
+    public var repaints = false
+    /// Events so far: tells whether anything was shown since somebody looked.
+    public private(set) var shownCount = 0
     public var logFilter = LogFilter()
     /// Hears everything; set by whoever drives the session.
     public var observer: ((SessionEvent) -> Void)?
@@ -97,6 +101,7 @@ public final class Session {
     // MARK: Events
 
     func emit(_ event: SessionEvent) {
+        shownCount += 1
         observer?(event)
         listener?(event)
     }
@@ -196,8 +201,7 @@ public final class Session {
             switch try command.body(Invocation(name: description.name, arguments: arguments, process: process)) {
             case .done(let status): process.exit(status)
             case .view(let view):
-                let wantsJSON = description.flag(named: "json") != nil && arguments.has("json")
-                process.output.write(wantsJSON ? renderer.json(view) : renderer.plain(view))
+                process.output.write(text(of: view, asJSON: arguments.wantsJSON))
                 process.exit(0)
             case .running(let program): process.run(program)
             }
@@ -212,6 +216,8 @@ public final class Session {
             process.exit(1)
         }
     }
+
+    public func text(of view: View, asJSON: Bool) -> String { asJSON ? renderer.json(view) : renderer.plain(view) }
 
     func ended(_ process: Process, _ status: Int) {
         world.journal.record(.exit(command: process.name, status: status))

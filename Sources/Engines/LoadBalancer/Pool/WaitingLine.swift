@@ -7,11 +7,13 @@ import KernelStructures
 /// head to whichever server is free first. First come, first served, but for requests that stick to one server: these
 /// wait for that one and let others pass.
 struct WaitingLine: Sendable {
-    struct Waiter: Equatable, Sendable {
+    struct Waiter: Sendable {
         let ticket: Int
         /// The serial number of the server it waits for; nil for any.
         let server: Int?
         let deadline: LabTime
+        /// Who it is, for the log.
+        let arrival: Arrival
     }
 
     private(set) var waiters: [Waiter] = []
@@ -22,9 +24,9 @@ struct WaitingLine: Sendable {
     /// All wait equally long, so the first is the first to give up.
     var deadline: LabTime? { waiters.first?.deadline }
 
-    mutating func append(for server: Int?, until deadline: LabTime) -> Int {
+    mutating func append(for server: Int?, until deadline: LabTime, _ arrival: Arrival) -> Int {
         lastTicket += 1
-        waiters.append(Waiter(ticket: lastTicket, server: server, deadline: deadline))
+        waiters.append(Waiter(ticket: lastTicket, server: server, deadline: deadline, arrival: arrival))
         return lastTicket
     }
 

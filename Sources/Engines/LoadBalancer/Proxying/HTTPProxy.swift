@@ -69,7 +69,9 @@ final class HTTPProxy: HTTPService {
         }
         switch host.configuration.algorithm {
         case .hash, .maglev: arrival.key = key(of: connection, arrival.source)
-        case .roundRobin, .leastConnections, .random: break
+        case .roundRobin, .leastConnections, .random:
+            // So that `replay` can say what a hash would have done.
+            if host.engine.recording != nil { arrival.key = key(of: connection, arrival.source) }
         }
     }
 

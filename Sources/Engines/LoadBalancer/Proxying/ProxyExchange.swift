@@ -251,6 +251,6 @@ final class ProxyExchange {
         phase = .idle
         upstream = nil
         deadline = .distantFuture
-        host.requestEnded(server, outcome, latency: now - attemptBegan)
+        host.requestEnded(server, outcome, latency: now - attemptBegan, request: arrival.request)
     }
 }

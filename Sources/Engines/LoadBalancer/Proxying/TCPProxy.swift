@@ -119,7 +119,7 @@ final class TCPSession: StreamHandler {
         upstream = nil
         server = nil
         host.engine.count(traffic(.failed), of: failed)
-        host.requestEnded(failed, .failed, latency: .zero)
+        host.requestEnded(failed, .failed, latency: .zero, request: arrival.request)
         guard host.configuration.retryOn.connectFailure, tried.count <= host.configuration.retries,
             host.engine.mayRetry(now: host.node.world.now)
         else { return giveUp() }
@@ -164,7 +164,7 @@ final class TCPSession: StreamHandler {
     private func end(_ outcome: LoadBalancer.Outcome) {
         if let server {
             host.engine.count(traffic(outcome), of: server)
-            host.requestEnded(server, outcome, latency: connectTime)
+            host.requestEnded(server, outcome, latency: connectTime, request: arrival.request)
         }
         server = nil
         relay = nil

@@ -1,0 +1,236 @@
+import CommandKit
+import KernelStructures
+import LoadBalancerEngine
+import ShellSession
+
+extension Catalog {
+    /// `explain lb 17`, `explain 8082`, `explain --last 10`
+    static var explain: Command {
+        let description = CommandDescription(
+            "explain", "why requests went where they went, and servers are in or out",
+            usage: "[NODE] [REQUEST | SERVER] [--last N] [--json]",
+            flags: [
+                .init("request", "r", .integer(1...Int.max), "a request, where its number is a server's name as well"),
+                .init("last", "l", .integer(1...DecisionLog.decisionLimit), "the last so many requests, one a line"),
+                CommonFlags.json,
+            ],
+            arguments: .init([.node, .text], 0...2),
+            examples: [
+                "explain", "explain 17", "explain 8082", "explain lb Server-A", "explain --last 10",
+                "explain lb --request 8081 --json",
+            ],
+            group: .views,
+            details: """
+                Without anything: the last request. A load balancer remembers its last
+                \(DecisionLog.decisionLimit) decisions, each with what it knew: who was in the pool, and
+                how many requests each of the first eight of them had.
+                """)
+        return Command(description) { invocation in
+            let arguments = invocation.arguments
+            var words = arguments.arguments[...]
+            let session = invocation.session
+            // The first of two words is the node's name; a single one may be.
+            var name: String?
+            if words.count == 2 || words.first.map({ word in session.balancers.contains { $0.name == word } }) == true {
+                name = words.popFirst()
+            }
+            let host = try session.balancer(named: name)
+            let explainer = Explainer(engine: host.engine, now: session.world.now)
+            if let count = arguments.integer("last") {
+                guard words.isEmpty, !arguments.has("request") else {
+                    throw UsageError("explain: --last shows many; leave out --last, or what it is to be about")
+                }
+                return .view(explainer.last(count))
+            }
+            if let number = arguments.integer("request") {
+                guard words.isEmpty else { throw UsageError("explain: --request and '\(words.first!)'? one of them") }
+                return .view(try explainer.request(number))
+            }
+            return .view(try explainer.subject(words.first))
+        }
+    }
+}
+
+/// The engine's log as views.
+private struct Explainer {
+    let engine: LoadBalancer
+    let now: LabTime
+
+    /// What a word is about; without one, the last request.
+    func subject(_ word: String?) throws -> View {
+        guard let word else {
+            guard let last = engine.lastRequests(1).first else { throw CommandFailure(Self.nothing) }
+            return try request(last)
+        }
+        let names = engine.knownServers
+        if let name = names.first(where: { $0.lowercased() == word.lowercased() }) { return server(name) }
+        if let number = Int(word) { return try request(number) }
+        throw CommandFailure(
+            "'\(word)' is neither a request's number nor one of \(names.joined(separator: ", "))"
+                + didYouMean(word, among: names))
+    }
+
+    private static let nothing = "no request has come yet"
+
+    // MARK: Requests
+
+    func request(_ number: Int) throws -> View {
+        guard let steps = engine.steps(of: [number])[number] else {
+            guard let logged = engine.loggedRequests else { throw CommandFailure(Self.nothing) }
+            throw CommandFailure(
+                "request \(number) is not in the log, which holds \(logged.lowerBound) to \(logged.upperBound)")
+        }
+        var text = "request \(number)\(source(of: number).map { " from \($0)" } ?? "")\n"
+        for step in steps {
+            let line = "\(Self.clock(step.time ?? now))  \(engine.sentence(step, now: now))"
+            text += wrapped(line, indent: 14) + "\n"
+        }
+        let json = JSONValue.object([
+            ("request", .integer(number)), ("source", source(of: number).map { .string($0.description) } ?? .null),
+            ("steps", .array(steps.map(json))),
+        ])
+        return View(.text(text, json: json))
+    }
+
+    private func source(of number: Int) -> IPv4Address? {
+        engine.recording?.entry(of: number)?.source
+    }
+
+    /// `15:00:05.012`
+    private static func clock(_ time: LabTime) -> String {
+        "\(time.timeOfDay).\(padded(CivilTime(time).nanosecond / 1_000_000, 3))"
+    }
+
+    private func json(_ step: LoadBalancer.Step) -> JSONValue {
+        var members: [(String, JSONValue)] = [("time", .string((step.time ?? now).description))]
+        switch step {
+        case .decision(let decision, let waited):
+            members += [
+                ("attempt", .integer(Int(decision.attempt))), ("reason", .string("\(decision.reason)")),
+                ("server", decision.server.map { .string(engine.serverName($0)) } ?? .null),
+                ("algorithm", .string(decision.algorithm.rawValue)), ("mode", .string(decision.mode.rawValue)),
+                ("pool_size", .integer(Int(decision.poolSize))),
+                ("loads", .object(engine.loads(of: decision).map { ($0.server, .integer($0.load)) })),
+                ("waited_ms", waited.map { .milliseconds($0) } ?? .null),
+            ]
+        case .ending(let ending, let took):
+            let (outcome, status) = Self.words(ending.outcome)
+            members += [
+                ("outcome", .string(outcome)), ("status", status.map { .integer($0) } ?? .null),
+                ("server", ending.server.map { .string(engine.serverName($0)) } ?? .null),
+                ("took_ms", .milliseconds(took)),
+            ]
+        case .open(let server, let since):
+            members += [
+                ("outcome", .string(server == nil ? "waiting" : "under way")),
+                ("server", server.map { .string(engine.serverName($0)) } ?? .null),
+                ("took_ms", .milliseconds(now - since)),
+            ]
+        }
+        return .object(members + [("text", .string(engine.sentence(step, now: now)))])
+    }
+
+    private static func words(_ outcome: LoadBalancer.Outcome) -> (String, status: Int?) {
+        switch outcome {
+        case .answered(let status): ("answered", status)
+        case .failed: ("failed", nil)
+        case .abandoned: ("abandoned", nil)
+        case .stale: ("stale", nil)
+        }
+    }
+
+    // MARK: Many requests
+
+    func last(_ count: Int) -> View {
+        let numbers = engine.lastRequests(count)
+        let steps = engine.steps(of: numbers)
+        let rows = numbers.compactMap { number in steps[number].flatMap { row(number, $0) } }
+        return View(
+            .table(
+                .init(
+                    [
+                        .init("REQUEST", right: true), .init("TIME"), .init("SERVER", flexible: true),
+                        .init("TRIES", right: true), .init("WHY", flexible: true), .init("WAITED", key: "waited_ms"),
+                        .init("RESULT", flexible: true), .init("AFTER", key: "took_ms", right: true),
+                    ], rows: rows, whenEmpty: Self.nothing)))
+    }
+
+    private func row(_ number: Int, _ steps: [LoadBalancer.Step]) -> [View.Cell]? {
+        var decision: DecisionLog.Decision?
+        var waited: LabDuration?
+        var first: LabTime?
+        var result = View.Cell.none
+        var end = now
+        for step in steps {
+            switch step {
+            case .decision(let made, let wait):
+                decision = made
+                first = first ?? made.time
+                if let wait { waited = (waited ?? .zero) + wait }
+                result = .text("refused", style: .bad)
+                end = made.time
+            case .ending(let ending, _):
+                let (outcome, status) = Self.words(ending.outcome)
+                result = .text(status.map { "\($0)" } ?? outcome, style: (status ?? 500) < 500 ? .good : .bad)
+                end = ending.time
+            case .open(let server, _):
+                result = .text(server == nil ? "waiting" : "under way", style: .warning)
+                end = now
+            }
+        }
+        guard let decision, let first else { return nil }
+        return [
+            .integer(number), .init(Self.clock(first), json: .string(first.description)),
+            decision.server.map { .text(engine.serverName($0)) } ?? .none, .integer(Int(decision.attempt)),
+            .text(Self.word(decision)), waited.map { .duration($0) } ?? .none, result, .duration(end - first),
+        ]
+    }
+
+    private static func word(_ decision: DecisionLog.Decision) -> String {
+        switch decision.reason {
+        case .algorithm: decision.algorithm.rawValue
+        case .sticky: "sticky"
+        case .redispatched: "redispatched"
+        case .waits: "no room yet"
+        case .lineIsFull: "line is full"
+        case .gaveUpWaiting: "waited too long"
+        case .noServer: decision.poolSize == 0 ? "empty pool" : "all were tried"
+        case .mayNotMove: "no redispatch"
+        }
+    }
+
+    // MARK: Servers
+
+    func server(_ name: String) -> View {
+        let events = engine.log.events.filter { $0.server == name }
+        // One that is leaving and one that has come in its place may have the same name.
+        let slot = engine.slot(named: name) ?? engine.present.first { $0.server.name == name }?.slot
+        var text = "\(name) is not in the configuration any more"
+        var members: [(String, JSONValue)] = [("server", .string(name))]
+        if let slot {
+            let server = engine.servers[slot]
+            let isIn = engine.isInPool(slot)
+            let why = engine.whyInOrOut(slot, now: now)
+            text =
+                "\(name) is \(isIn ? "in the pool" : "out of the pool"), because \(why). It has been \(server.state) "
+                + "for \((now - server.lastChange).rounded)."
+            members += [
+                ("in_pool", .bool(isIn)), ("because", .string(why)), ("state", .string(server.state)),
+                ("state_since", .string(server.lastChange.description)), ("weight", .integer(server.weight)),
+                ("active", .integer(server.active)),
+            ]
+        }
+        let rows = events.map { event -> [View.Cell] in
+            [
+                .init(Self.clock(event.time), json: .string(event.time.description)), .text(event.from),
+                .text(event.to), .text(event.reason),
+            ]
+        }
+        return View(
+            .text(wrapped(text), json: .object(members)),
+            .table(
+                .init(
+                    [.init("TIME"), .init("FROM"), .init("TO"), .init("REASON", flexible: true)], rows: rows,
+                    whenEmpty: "nothing has changed it since it came")))
+    }
+}
