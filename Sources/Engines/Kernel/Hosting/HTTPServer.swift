@@ -9,6 +9,8 @@ public final class HTTPServer {
     private unowned let service: any HTTPService
     public var options: HTTPServerOptions
     private var connections: [UInt64: HTTPServerConnection] = [:]
+    /// Connections whose PROXY header is not complete.
+    private var arriving: [UInt64: ProxyProtocolAcceptor] = [:]
     public private(set) var connectionCount = 0
 
     public init(node: Node, service: any HTTPService, options: HTTPServerOptions = HTTPServerOptions()) {
@@ -19,14 +21,34 @@ public final class HTTPServer {
 
     public func listen(on port: UInt16) throws(NetworkError) {
         listener = try node.listen(on: port) { [unowned self] stream in
+            connectionCount += 1
+            if options.proxyProtocol == .required { return awaitHeader(stream) }
             let connection = HTTPServerConnection(stream, service: service, options: options)
             connections[stream.number] = connection
-            connectionCount += 1
             return connection
         }
     }
 
-    public var openConnectionCount: Int { connections.count }
+    private func awaitHeader(_ stream: Stream) -> ProxyProtocolAcceptor {
+        let acceptor = ProxyProtocolAcceptor(stream, timeout: options.proxyHeaderTimeout) { [unowned self] outcome in
+            arriving[stream.number] = nil
+            switch outcome {
+            case .accepted(let header, let rest):
+                let connection = HTTPServerConnection(stream, service: service, options: options)
+                connection.claim = ProxyClaim(header)
+                connections[stream.number] = connection
+                stream.setHandler(connection)
+                connection.streamOpened(stream)
+                if !rest.isEmpty { connection.stream(stream, received: rest) }
+            case .refused(let failure): service.connectionRefused(stream, failure)
+            }
+        }
+        arriving[stream.number] = acceptor
+        return acceptor
+    }
+
+    /// Those whose PROXY header is still to come included.
+    public var openConnectionCount: Int { connections.count + arriving.count }
     public var hasBusyConnections: Bool { connections.values.contains { $0.isBusy } }
 
     /// To be called from the service's `connectionClosed`.
@@ -36,6 +58,8 @@ public final class HTTPServer {
     public func drain() {
         listener?.close()
         listener = nil
+        for (_, acceptor) in arriving.sorted(by: { $0.key < $1.key }) { acceptor.cancel() }
+        arriving = [:]
         for connection in connections.values.sorted(by: { $0.stream.number < $1.stream.number }) {
             connection.closeWhenIdle()
         }

@@ -36,6 +36,7 @@ public final class HTTPServerConnection: StreamHandler {
     var isReadingHead = false
     var bytesAtLastCheck = 0
     public internal(set) var requestCount = 0
+    var claim: ProxyClaim?
 
     enum RequestState { case none, reading, complete }
     enum ResponseState { case none, pending, begun, complete }

@@ -10,7 +10,7 @@ import KernelStructures
 private let tokenBitsLow: UInt64 = 0x03FF_6CFA_0000_0000
 private let tokenBitsHigh: UInt64 = 0x57FF_FFFF_C7FF_FFFE
 
-@inline(__always) private func isToken(_ byte: UInt8) -> Bool {
+@inline(__always) func isToken(_ byte: UInt8) -> Bool {
     if byte < 64 { return tokenBitsLow >> UInt64(byte) & 1 == 1 }
     return byte < 128 && tokenBitsHigh >> UInt64(byte - 64) & 1 == 1
 }
