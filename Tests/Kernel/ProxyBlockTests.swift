@@ -145,6 +145,41 @@ struct ProxyBlockTests {
         #expect(proxyVerdict(block(0x21, 0x11, ipv4 + longest)).event.header?.additions.count == 1)
     }
 
+    @Test("a block of HAProxy 2.6 with its checksum, as it came over the wire before a request")
+    func haproxy() throws {
+        let captured = bytes(
+            hexadecimal: "0d0a0d0a000d0a515549540a 2111 0013 7f000001 7f000001 d31a 48ac 030004ae9cb831 47455420")
+        let (event, taken) = proxyVerdict(captured)
+        let header = try #require(event.header)
+        #expect(taken == 35 && header.hasChecksum && header.additions == [])
+        #expect(header.source?.description == "127.0.0.1:54042" && header.destination?.port == 18604)
+        #expect(header.bytes == Array(captured[..<35]))
+    }
+
+    @Test("what a balancer says for its clients, and for itself")
+    func balancer() {
+        let (client, own) = (ProxyEndpoint.ipv4(source), ProxyEndpoint.ipv4(destination))
+        let ipv6 = ProxyEndpoint.ipv6(IPv6Endpoint(IPv6Address(high: 0, low: 1), 7))
+        let path = ProxyEndpoint.unix(Array("/a".utf8))
+        func line(_ header: ProxyHeader) -> String { String(decoding: header.bytes, as: UTF8.self) }
+        #expect(ProxyHeader.forwarding(.v2, client: client, balancer: own).bytes == block())
+        #expect(
+            line(.forwarding(.v1, client: client, balancer: own))
+                == "PROXY TCP4 192.0.2.1 198.51.100.9 56324 443\r\n")
+        #expect(
+            line(.forwarding(.v1, client: ipv6, balancer: own)) == "PROXY TCP6 ::1 ::ffff:c633:6409 7 443\r\n")
+        #expect(
+            line(.forwarding(.v1, client: client, balancer: ipv6)) == "PROXY TCP6 ::ffff:c000:201 ::1 56324 7\r\n")
+        for (client, balancer) in [
+            (path, own), (client, path), (path, .unix([UInt8](repeating: 97, count: 109))),
+        ] {
+            #expect(line(.forwarding(.v1, client: client, balancer: balancer)) == "PROXY UNKNOWN\r\n")
+            #expect(ProxyHeader.forwarding(.v2, client: client, balancer: balancer).bytes == block(0x20, 0, []))
+        }
+        #expect(line(.forwarding(.v1, client: path, balancer: path)) == "PROXY UNKNOWN\r\n")
+        #expect(line(.own(.v1)) == "PROXY UNKNOWN\r\n" && ProxyHeader.own(.v2).bytes == block(0x20, 0, []))
+    }
+
     @Test("a checksum is made of the block with zeros in its place, wherever that is")
     func checksum() throws {
         let before = block(0x21, 0x11, ipv4 + addition(3, [0, 0, 0, 0]) + addition(2, [97]))
