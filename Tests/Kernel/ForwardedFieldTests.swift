@@ -46,7 +46,8 @@ struct ForwardedFieldTests {
         arguments: [
             "", ":", ":80", "192.0.2.43:", "192.0.2:80", "192.0.2.43:65536", "192.0.2.43:123456", "192.0.2.43:+1",
             "192.0.2.43:1:2", "2001:db8::17", "[2001:db8::17", "[2001:db8::17]80", "[192.0.2.43]", "[]", "_", "__ ",
-            "_a b", "_a:_", "example.com", "unknown ", "un\u{212A}nown", " 192.0.2.43", "_é", "_a:_é", "[::1]:", "[::1]::1",
+            "_a b", "_a:_", "example.com", "unknown ", "un\u{212A}nown", " 192.0.2.43", "_é", "_a:_é", "[::1]:",
+            "[::1]::1",
         ])
     func badNodes(_ text: String) { #expect(node(text) == nil) }
 
@@ -74,7 +75,8 @@ struct ForwardedFieldTests {
             extensions: [.init("secret", "a\"b\\c"), .init("empty", ""), .init("plain", "x!y")])
         #expect(
             written(element)
-                == #"for="192.0.2.43:80";by=_lb-1;host="example.com:8080";proto=https;secret="a\"b\\c";empty="";plain=x!y"#)
+                == #"for="192.0.2.43:80";by=_lb-1;host="example.com:8080";proto=https;secret="a\"b\\c";empty="";plain=x!y"#
+        )
         #expect(try ForwardedField.parse(written(element)) == [element])
     }
 
@@ -157,7 +159,10 @@ struct ForwardedFieldTests {
         for _ in 0..<2000 {
             let elements = (0...random.below(3)).map { _ in Self.element(&random) }
             let value = elements.map(written).joined(separator: random.chance(0.5) ? "," : " ,\t")
-            guard try ForwardedField.parse(value) == elements else { return _ = Issue.record("\(value)") }
+            guard try ForwardedField.parse(value) == elements else {
+                _ = Issue.record("\(value)")
+                return
+            }
         }
     }
 
@@ -170,7 +175,11 @@ struct ForwardedFieldTests {
             var value = Array((0...random.below(2)).map { _ in written(Self.element(&random)) }.joined(separator: ", "))
             for _ in 0...random.below(3) {
                 let place = random.below(value.count)
-                if random.chance(0.5) { value[place] = spice[random.below(spice.count)] } else { value.remove(at: place) }
+                if random.chance(0.5) {
+                    value[place] = spice[random.below(spice.count)]
+                } else {
+                    value.remove(at: place)
+                }
                 if value.isEmpty { value = [","] }
             }
             guard let elements = try? ForwardedField.parse(String(value)) else { continue }
@@ -178,7 +187,10 @@ struct ForwardedFieldTests {
             let again = elements.map(written)
             guard !again.contains(""), again.allSatisfy({ $0.utf8.allSatisfy { $0 >= 32 || $0 == 9 } }),
                 (try? ForwardedField.parse(again.joined(separator: ","))) == elements
-            else { return _ = Issue.record("\(String(value).debugDescription)") }
+            else {
+                _ = Issue.record("\(String(value).debugDescription)")
+                return
+            }
         }
         #expect(accepted > 500)
     }

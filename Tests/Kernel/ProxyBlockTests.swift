@@ -133,7 +133,8 @@ struct ProxyBlockTests {
     func badAdditions() {
         for (rest, text) in [
             ([1], "an addition is cut short"), ([1, 0], "an addition is cut short"),
-            ([1, 0, 1], "an addition is longer than the header"), ([1, 255, 255, 0], "an addition is longer than the header"),
+            ([1, 0, 1], "an addition is longer than the header"),
+            ([1, 255, 255, 0], "an addition is longer than the header"),
             (addition(2, [1]) + [1, 0, 2, 0], "an addition is longer than the header"),
             (addition(5, [UInt8](repeating: 1, count: 129)), "an identifier longer than 128 bytes"),
             (addition(3, [1, 2, 3]), "not one checksum of four bytes"),

@@ -89,9 +89,12 @@ struct ProxyHeaderFuzzTests {
             let written = header.bytes
             let verdict = proxyVerdict(written + Self.bytes(&random, random.below(40)))
             guard verdict == (.header(header), written.count) else {
-                return _ = Issue.record("\(header) became \(verdict)")
+                _ = Issue.record("\(header) became \(verdict)")
+                return
             }
-            if header.version == .v1 { guard written.count <= ProxyHeader.lineByteLimit else { Issue.record("long"); return } }
+            if header.version == .v1 {
+                guard written.count <= ProxyHeader.lineByteLimit else { Issue.record("long"); return }
+            }
         }
     }
 
@@ -104,10 +107,14 @@ struct ProxyHeaderFuzzTests {
             for place in 0..<written.count {
                 guard proxyVerdict(Array(written[..<place])) == (.needMore, place),
                     proxyVerdict(written + [1, 2, 3], pieces: [place]) == (.header(header), written.count)
-                else { return _ = Issue.record("\(header) at \(place)") }
+                else {
+                    _ = Issue.record("\(header) at \(place)")
+                    return
+                }
             }
             guard proxyVerdict(written, pieces: written.map { _ in 1 }) == (.header(header), written.count) else {
-                return _ = Issue.record("\(header) byte by byte")
+                _ = Issue.record("\(header) byte by byte")
+                return
             }
         }
     }
@@ -151,7 +158,9 @@ struct ProxyHeaderFuzzTests {
             } else {
                 bytes = Array(ProxyHeader(.v2, .local).bytes.prefix(12)) + [UInt8(0x20 + random.below(2))]
                 bytes += [UInt8(random.below(4) << 4 + random.below(3)), 0, UInt8(random.below(60))]
-                bytes += (0..<random.below(80)).map { _ in UInt8(random.chance(0.7) ? random.below(6) : random.below(256)) }
+                bytes += (0..<random.below(80)).map { _ in
+                    UInt8(random.chance(0.7) ? random.below(6) : random.below(256))
+                }
             }
             guard Self.check(bytes, &random) else { return }
         }

@@ -90,7 +90,8 @@ struct ProxyLineTests {
         ])
     func bad(_ line: String) {
         guard case .malformed? = proxyVerdict("PROXY \(line)\r\n").error else {
-            return _ = Issue.record("\(proxyVerdict("PROXY \(line)\r\n"))")
+            _ = Issue.record("\(proxyVerdict("PROXY \(line)\r\n"))")
+            return
         }
     }
 
@@ -120,7 +121,8 @@ struct ProxyLineTests {
     func others() {
         for (text, count) in [
             ("GET / HTTP/1.1\r\n", 1), ("PUT / HTTP/1.1\r\n", 2), ("PROXX", 5), ("PROXY\r\n", 6), ("proxy TCP4", 1),
-            ("\r\n\r\nGET", 5), ("\u{16}\u{3}\u{1}", 1), ("\r\n\r\n\u{0}\r\nQUIT\r", 12), ("", 0), ("PRI * HTTP/2.0", 3),
+            ("\r\n\r\nGET", 5), ("\u{16}\u{3}\u{1}", 1), ("\r\n\r\n\u{0}\r\nQUIT\r", 12), ("", 0),
+            ("PRI * HTTP/2.0", 3),
         ] {
             let (event, taken) = proxyVerdict(Array(text.utf8))
             #expect(event == (text.isEmpty ? .needMore : .failed(.notAHeader)) && taken == count)

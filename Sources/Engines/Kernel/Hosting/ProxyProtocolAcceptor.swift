@@ -34,15 +34,16 @@ public enum ProxyProtocolFailure: Error, Equatable, Sendable, CustomStringConver
 ///             let session = Session(stream, client: header.source ?? .ipv4(stream.remote), ahead: Array(rest))
 ///             stream.setHandler(session)
 ///             session.streamOpened(stream)
-///         case .refused(let failure): node.log("LB", "Refused \(address: stream.remote.address): \(failure.description)")
+///         case .refused(let failure):
+///             node.log("LB", "Refused \(address: stream.remote.address): \(failure.description)")
 ///         }
 ///     }
 /// }
 /// ```
 ///
 /// The `rest` is what came behind the header in the same piece, at most one read of the transport. It is handed over
-/// here and not through `stream(_:received:)`, because a handler may want nothing to read yet: whoever pauses reading in
-/// `streamOpened` would have to take bytes all the same.
+/// here and not through `stream(_:received:)`, because a handler may want nothing to read yet: whoever pauses reading
+/// in `streamOpened` would have to take bytes all the same.
 public final class ProxyProtocolAcceptor: StreamHandler {
     public enum Outcome {
         /// The header is complete. The connection has no handler until the receiver of this sets one, and tells it

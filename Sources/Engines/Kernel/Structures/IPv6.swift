@@ -12,8 +12,8 @@ public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
     /// `::ffff:0:0/96`, RFC 4291 §2.5.5.2: the IPv4 address as a socket that speaks both families shows it.
     public init(mapped address: IPv4Address) { self.init(high: 0, low: 0xFFFF_0000_0000 | UInt64(address.bits)) }
 
-    /// Reads RFC 4291 §2.2: eight groups of one to four hexadecimal digits, one run of zero groups as `::`, the last two
-    /// groups perhaps as an IPv4 address. No brackets, no zone. Nil for anything else.
+    /// Reads RFC 4291 §2.2: eight groups of one to four hexadecimal digits, one run of zero groups as `::`, the last
+    /// two groups perhaps as an IPv4 address. No brackets, no zone. Nil for anything else.
     public init?(parsing text: some StringProtocol) {
         var groups: [UInt16] = []
         /// How many groups stand before the `::`.
@@ -31,7 +31,8 @@ public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
                     guard gap == nil else { return nil }
                     gap = groups.count
                 }
-            } else if part.utf8.count <= 4, part.utf8.allSatisfy(Self.isHexadecimal), let group = UInt16(part, radix: 16)
+            } else if part.utf8.count <= 4, part.utf8.allSatisfy(Self.isHexadecimal),
+                let group = UInt16(part, radix: 16)
             {
                 groups.append(group)
             } else if index == parts.count - 1, let address = IPv4Address(parsing: part) {

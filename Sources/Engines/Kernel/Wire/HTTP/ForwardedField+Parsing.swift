@@ -97,7 +97,9 @@ private struct ForwardedReader {
                 position += 1
                 text.append(escaped)
             } else {
-                guard ForwardedElement.isText(byte) else { throw HTTPError(400, "Forwarded: a control character in a value") }
+                guard ForwardedElement.isText(byte) else {
+                    throw HTTPError(400, "Forwarded: a control character in a value")
+                }
                 text.append(byte)
             }
         }

@@ -145,11 +145,13 @@ public struct ForwardedNode: Hashable, Sendable, CustomStringConvertible {
         port = withPort ? endpoint.port.map { .number($0) } : nil
     }
 
-    /// Reads a node, without quotes: `192.0.2.43`, `[2001:db8::17]:4711`, `unknown`, `_hidden:_p`. Nil for anything else.
+    /// Reads a node, without quotes: `192.0.2.43`, `[2001:db8::17]:4711`, `unknown`, `_hidden:_p`. Nil for anything
+    /// else.
     public init?(parsing text: some StringProtocol) {
         var rest = text[...]
         if text.first == "[" {
-            guard let end = text.firstIndex(of: "]"), let address = IPv6Address(parsing: text[..<end].dropFirst()) else {
+            guard let end = text.firstIndex(of: "]"), let address = IPv6Address(parsing: text[..<end].dropFirst())
+            else {
                 return nil
             }
             name = .ipv6(address)

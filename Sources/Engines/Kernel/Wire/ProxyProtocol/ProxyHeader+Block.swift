@@ -57,7 +57,8 @@ extension ProxyHeader {
         }
     }
 
-    /// Up to the first zero; an abstract name, which begins with one and may contain others, up to the zeros at its end.
+    /// Up to the first zero; an abstract name, which begins with one and may contain others, up to the zeros at its
+    /// end.
     private static func path(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
         if bytes.first != 0 { return Array(bytes.prefix { $0 != 0 }) }
         let count = bytes.lastIndex { $0 != 0 }.map { $0 + 1 - bytes.startIndex } ?? 0

@@ -1,16 +1,16 @@
 import KernelStructures
 
-/// What a proxy says about the client of a connection before that connection's own first byte: HAProxy's PROXY protocol,
-/// versions 1 and 2. Sections (§) are those of its specification, `proxy-protocol.txt`.
+/// What a proxy says about the client of a connection before that connection's own first byte: HAProxy's PROXY
+/// protocol, versions 1 and 2. Sections (§) are those of its specification, `proxy-protocol.txt`.
 ///
-/// **The problem.** A proxy makes connections of its own, so a server sees the proxy's address where the client's should
-/// be: in its log, in its limits for each client, in its choice by source address. HTTP has a field for that
+/// **The problem.** A proxy makes connections of its own, so a server sees the proxy's address where the client's
+/// should be: in its log, in its limits for each client, in its choice by source address. HTTP has a field for that
 /// (`Forwarded`), but a proxy that passes bytes through unread cannot write a field into a protocol that it does not
 /// understand, least of all into an encrypted one.
 ///
-/// **The picture.** A secretary puts a call through and says one sentence before stepping out of the line: "Ms Weber for
-/// you, from Basel, she dialled the main number." From there on nobody speaks but the two. The sentence comes once, at
-/// the start, and the secretary waits for no answer.
+/// **The picture.** A secretary puts a call through and says one sentence before stepping out of the line: "Ms Weber
+/// for you, from Basel, she dialled the main number." From there on nobody speaks but the two. The sentence comes
+/// once, at the start, and the secretary waits for no answer.
 ///
 /// **How.** The sentence is either a line of text (version 1, §2.1) or a block whose length is known after 16 bytes
 /// (version 2, §2.2):
@@ -34,8 +34,8 @@ import KernelStructures
 /// **Where it is wrong: trust.** The header is a claim. Nothing in it is proved; the checksum that version 2 may carry
 /// finds broken bits, not lies. Whoever can reach the port can be whoever he likes. Therefore (§2, §5)
 ///
-/// - a port expects the header of every connection or of none: a receiver that looks and guesses lets each client choose
-///   its own address;
+/// - a port expects the header of every connection or of none: a receiver that looks and guesses lets each client
+///   choose its own address;
 /// - such a port must be out of reach for all but the proxies that are believed;
 /// - the claim is the connection's. A proxy that sends requests of several clients through one connection must not make
 ///   it, because all of them would be taken for the first.
@@ -127,8 +127,8 @@ public enum ProxyAddresses: Hashable, Sendable {
 public enum ProxyEndpoint: Hashable, Sendable, CustomStringConvertible {
     case ipv4(Endpoint)
     case ipv6(IPv6Endpoint)
-    /// The path of a Unix socket without the zeros behind it; an abstract name begins with a zero, an unnamed socket has
-    /// none at all.
+    /// The path of a Unix socket without the zeros behind it; an abstract name begins with a zero, an unnamed socket
+    /// has none at all.
     case unix([UInt8])
 
     /// Nil where the lab's network cannot express it.

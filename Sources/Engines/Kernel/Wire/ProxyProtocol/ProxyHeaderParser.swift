@@ -50,8 +50,8 @@ public struct ProxyHeaderParser: Sendable {
         self.byteLimit = byteLimit
     }
 
-    /// Reads on, from `position`, which it moves. After `.header` and `.failed` it takes nothing more, and says the same
-    /// again.
+    /// Reads on, from `position`, which it moves. After `.header` and `.failed` it takes nothing more, and says the
+    /// same again.
     public mutating func next(_ input: UnsafeRawBufferPointer, _ position: inout Int) -> ProxyHeaderEvent {
         guard outcome == .needMore else { return outcome }
         let start = position

@@ -27,9 +27,9 @@ extension ProxyHeader {
     ///   - balancer: the end of that connection that the client reached, or what the header claims: not an end of the
     ///     connection to the server, which the server sees for itself.
     ///
-    /// Where the two have no family in common (a Unix socket and an address), nothing is claimed: version 1 says `UNKNOWN`,
-    /// version 2 LOCAL. PROXY with an unknown family would say it better, but receivers may refuse that (§2.2), and
-    /// HAProxy does.
+    /// Where the two have no family in common (a Unix socket and an address), nothing is claimed: version 1 says
+    /// `UNKNOWN`, version 2 LOCAL. PROXY with an unknown family would say it better, but receivers may refuse that
+    /// (§2.2), and HAProxy does.
     public static func forwarding(
         _ version: ProxyProtocolVersion, client: ProxyEndpoint, balancer: ProxyEndpoint
     ) -> ProxyHeader {
