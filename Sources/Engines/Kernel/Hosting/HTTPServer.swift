@@ -11,6 +11,8 @@ public final class HTTPServer {
     private var connections: [UInt64: HTTPServerConnection] = [:]
     public var connectionCount: Int { tally.connections }
     public let tally = ConnectionTally()
+    /// Connections whose PROXY header is not complete.
+    private var arriving: [UInt64: ProxyProtocolAcceptor] = [:]
 
     public init(node: Node, service: any HTTPService, options: HTTPServerOptions = HTTPServerOptions()) {
         self.node = node
@@ -20,14 +22,37 @@ public final class HTTPServer {
 
     public func listen(on port: UInt16) throws(NetworkError) {
         listener = try node.listen(on: port) { [unowned self] stream in
-            let connection = HTTPServerConnection(stream, service: service, options: options, tally: tally)
-            connections[stream.number] = connection
-            tally.opened(connections.count, now: node.world.now)
-            return connection
+            if options.proxyProtocol == .required { return awaitHeader(stream) }
+            return open(stream)
         }
     }
 
-    public var openConnectionCount: Int { connections.count }
+    private func open(_ stream: Stream) -> HTTPServerConnection {
+        let connection = HTTPServerConnection(stream, service: service, options: options, tally: tally)
+        connections[stream.number] = connection
+        tally.opened(connections.count, now: node.world.now)
+        return connection
+    }
+
+    private func awaitHeader(_ stream: Stream) -> ProxyProtocolAcceptor {
+        let acceptor = ProxyProtocolAcceptor(stream, timeout: options.proxyHeaderTimeout) { [unowned self] outcome in
+            arriving[stream.number] = nil
+            switch outcome {
+            case .accepted(let header, let rest):
+                let connection = open(stream)
+                connection.claim = ProxyClaim(header)
+                stream.setHandler(connection)
+                connection.streamOpened(stream)
+                if !rest.isEmpty { connection.stream(stream, received: rest) }
+            case .refused(let failure): service.connectionRefused(stream, failure)
+            }
+        }
+        arriving[stream.number] = acceptor
+        return acceptor
+    }
+
+    /// Those whose PROXY header is still to come included.
+    public var openConnectionCount: Int { connections.count + arriving.count }
     /// The open ones, oldest first.
     public var openConnections: [HTTPServerConnection] {
         connections.values.sorted { $0.stream.number < $1.stream.number }
@@ -43,6 +68,8 @@ public final class HTTPServer {
     public func drain() {
         listener?.close()
         listener = nil
+        for (_, acceptor) in arriving.sorted(by: { $0.key < $1.key }) { acceptor.cancel() }
+        arriving = [:]
         for connection in connections.values.sorted(by: { $0.stream.number < $1.stream.number }) {
             connection.closeWhenIdle()
         }

@@ -40,6 +40,7 @@ public final class HTTPServerConnection: StreamHandler {
     let tally: ConnectionTally?
     /// What could not be read, as it came, for whoever wants to see it: the beginning of the bytes that had the fault.
     public internal(set) var rejectedBytes: [UInt8] = []
+    var claim: ProxyClaim?
 
     enum RequestState { case none, reading, complete }
     enum ResponseState { case none, pending, begun, complete }

@@ -19,6 +19,9 @@ public protocol HTTPService: AnyObject {
     func requestRejected(_ connection: HTTPServerConnection, _ error: HTTPError)
     /// The connection is over.
     func connectionClosed(_ connection: HTTPServerConnection)
+    /// A connection was aborted before its first request, because it did not begin with the PROXY header that
+    /// `HTTPServerOptions.proxyProtocol` requires. The service has not heard of it before, and hears no more of it.
+    func connectionRefused(_ stream: Stream, _ failure: ProxyProtocolFailure)
 }
 
 extension HTTPService {
@@ -28,6 +31,7 @@ extension HTTPService {
     public func requestAbandoned(_ connection: HTTPServerConnection) {}
     public func requestRejected(_ connection: HTTPServerConnection, _ error: HTTPError) {}
     public func connectionClosed(_ connection: HTTPServerConnection) {}
+    public func connectionRefused(_ stream: Stream, _ failure: ProxyProtocolFailure) {}
 }
 
 /// How long a server waits, in lab time, and what it accepts.
@@ -43,6 +47,11 @@ public struct HTTPServerOptions: Sendable {
     public var limits = HTTPLimits()
     /// The value of the `Server` field; nil leaves it out.
     public var serverName: String? = "sdlab"
+    /// Whether each connection begins with a PROXY header, which says who the client is. Required only of a port that
+    /// none but trusted proxies can reach: whoever can connect can be any client.
+    public var proxyProtocol = ProxyProtocolMode.off
+    /// From the start of a connection to the end of its PROXY header.
+    public var proxyHeaderTimeout = ProxyProtocolAcceptor.defaultTimeout
 
     public init() {}
 }

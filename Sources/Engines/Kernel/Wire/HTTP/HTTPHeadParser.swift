@@ -16,7 +16,7 @@ public enum HTTPToken {
     public static func isValid(_ text: String) -> Bool { !text.isEmpty && text.utf8.allSatisfy(isToken) }
 }
 
-@inline(__always) private func isToken(_ byte: UInt8) -> Bool {
+@inline(__always) func isToken(_ byte: UInt8) -> Bool {
     if byte < 64 { return tokenBitsLow >> UInt64(byte) & 1 == 1 }
     return byte < 128 && tokenBitsHigh >> UInt64(byte - 64) & 1 == 1
 }

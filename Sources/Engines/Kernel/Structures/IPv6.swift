@@ -1,0 +1,89 @@
+/// An IPv6 address. The lab's own network is IPv4; these come in what programs outside say about their clients.
+public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
+    /// The first and the second half, in host order.
+    public let high: UInt64
+    public let low: UInt64
+
+    public init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// `::ffff:0:0/96`, RFC 4291 §2.5.5.2: the IPv4 address as a socket that speaks both families shows it.
+    public init(mapped address: IPv4Address) { self.init(high: 0, low: 0xFFFF_0000_0000 | UInt64(address.bits)) }
+
+    /// Reads RFC 4291 §2.2: eight groups of one to four hexadecimal digits, one run of zero groups as `::`, the last
+    /// two groups perhaps as an IPv4 address. No brackets, no zone. Nil for anything else.
+    public init?(parsing text: some StringProtocol) {
+        var groups: [UInt16] = []
+        /// How many groups stand before the `::`.
+        var gap: Int?
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count >= 3 else { return nil }
+        for (index, part) in parts.enumerated() {
+            if part.isEmpty {
+                // `::` makes one empty part in the middle; at either end it makes two, of which the outer one is void.
+                if index == 0 {
+                    guard parts[1].isEmpty else { return nil }
+                } else if index == parts.count - 1 {
+                    guard parts[index - 1].isEmpty else { return nil }
+                } else {
+                    guard gap == nil else { return nil }
+                    gap = groups.count
+                }
+            } else if part.utf8.count <= 4, part.utf8.allSatisfy(Self.isHexadecimal),
+                let group = UInt16(part, radix: 16)
+            {
+                groups.append(group)
+            } else if index == parts.count - 1, let address = IPv4Address(parsing: part) {
+                groups += [UInt16(address.bits >> 16), UInt16(truncatingIfNeeded: address.bits)]
+            } else {
+                return nil
+            }
+            if groups.count > 8 { return nil }
+        }
+        if let gap {
+            guard groups.count < 8 else { return nil }
+            groups.insert(contentsOf: repeatElement(0, count: 8 - groups.count), at: gap)
+        }
+        guard groups.count == 8 else { return nil }
+        func half(_ groups: ArraySlice<UInt16>) -> UInt64 { groups.reduce(0) { $0 << 16 | UInt64($1) } }
+        self.init(high: half(groups[..<4]), low: half(groups[4...]))
+    }
+
+    private static func isHexadecimal(_ byte: UInt8) -> Bool {
+        byte >= 48 && byte <= 57 || byte | 0x20 >= 97 && byte | 0x20 <= 102
+    }
+
+    private func group(_ index: Int) -> UInt16 {
+        UInt16(truncatingIfNeeded: (index < 4 ? high : low) >> UInt64(48 - index % 4 * 16))
+    }
+
+    /// RFC 5952: lower case, no leading zeros, `::` for the first of the longest runs of at least two zero groups.
+    ///
+    /// Never the mixed form with an IPv4 address at its end, not even for mapped addresses: fewer programs read that.
+    public var description: String {
+        var longest = 0..<0
+        var start = 0
+        for index in 0...8 where index == 8 || group(index) != 0 {
+            if index - start > max(1, longest.count) { longest = start..<index }
+            start = index + 1
+        }
+        let text = { (range: Range<Int>) in range.map { String(group($0), radix: 16) }.joined(separator: ":") }
+        return longest.isEmpty ? text(0..<8) : text(0..<longest.lowerBound) + "::" + text(longest.upperBound..<8)
+    }
+}
+
+/// One end of a connection over IPv6: an address and a port.
+public struct IPv6Endpoint: Hashable, Sendable, CustomStringConvertible {
+    public let address: IPv6Address
+    public let port: UInt16
+
+    public init(_ address: IPv6Address, _ port: UInt16) {
+        self.address = address
+        self.port = port
+    }
+
+    /// In brackets, RFC 3986 §3.2.2: `[2001:db8::1]:80`.
+    public var description: String { "[\(address)]:\(port)" }
+}
