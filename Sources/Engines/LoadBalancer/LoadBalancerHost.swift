@@ -119,6 +119,18 @@ public final class LoadBalancerHost {
         if !effects.isEmpty { perform(effects) }
     }
 
+    /// A client's connection did not begin with a PROXY header.
+    func refused(_ stream: Stream, _ failure: ProxyProtocolFailure) {
+        node.log(Self.tag, "Refused \(address: stream.remote.address): \("\(failure)")", level: .warning)
+    }
+
+    /// What a server is told of the client before anything else.
+    func proxyHeader(
+        _ version: LoadBalancerConfiguration.Backend.ProxyVersion, client: ProxyEndpoint, balancer: ProxyEndpoint
+    ) -> ProxyHeader {
+        .forwarding(version == .v1 ? .v1 : .v2, client: client, balancer: balancer)
+    }
+
     func wait(_ ticket: Int, whenAdmitted: @escaping () -> Void, whenTimedOut: @escaping () -> Void) {
         waiting[ticket] = (whenAdmitted, whenTimedOut)
         if tickTimer == nil || engine.nextDeadline.map({ $0 < tickTime }) ?? false { scheduleTick() }

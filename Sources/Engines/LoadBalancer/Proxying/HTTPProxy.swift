@@ -41,6 +41,7 @@ final class HTTPProxy: HTTPService {
         // The exchange has its own timeout for the server's part.
         options.bodyTimeout = host.configuration.timeouts.response
         options.headTimeout = host.configuration.timeouts.request
+        options.proxyProtocol = host.configuration.acceptsProxyProtocol ? .required : .off
         server = HTTPServer(node: host.node, service: self, options: options)
         configurationChanged()
     }
@@ -168,6 +169,11 @@ final class HTTPProxy: HTTPService {
 
     private var spareExchanges: [ProxyExchange] = []
     private static let spareLimit = 256
+
+    func connectionRefused(_ stream: Stream, _ failure: ProxyProtocolFailure) {
+        host.refused(stream, failure)
+        host.connectionClosed()
+    }
 
     func requestBegan(_ connection: HTTPServerConnection) {
         (exchange(connection) ?? takeExchange(for: connection)).begin()

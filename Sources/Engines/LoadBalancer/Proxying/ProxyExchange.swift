@@ -61,12 +61,17 @@ final class ProxyExchange {
 
     func attach(to client: HTTPServerConnection) {
         self.client = client
-        arrival.source = client.stream.remote.address
+        arrival.source = client.clientAddress
         let kinds = proxy.host.configuration.forwarded
         // The next client is often the same.
         if forwardedFor?.source != arrival.source || forwardedFor?.kinds != kinds {
             forwardedFor = (arrival.source, kinds)
-            forwardedFields = ForwardedHead.fields(kinds, for: arrival.source)
+            forwardedFields = ForwardedHead.fields(kinds, for: arrival.source.description)
+        }
+        // A header may claim what is no IPv4 address.
+        if client.proxyHeader != nil, client.clientEndpoint.ipv4 == nil {
+            forwardedFields = ForwardedHead.fields(kinds, for: client.clientEndpoint.host)
+            forwardedFor = nil
         }
     }
 
@@ -176,6 +181,10 @@ final class ProxyExchange {
         setDeadline(host.configuration.timeouts.response)
         upstream.begin(client.method)
         var bytes = proxy.takeScratch()
+        if let version = host.engine.servers[server].settings.sendProxy {
+            host.proxyHeader(version, client: client.clientEndpoint, balancer: client.receivingEndpoint)
+                .append(to: &bytes)
+        }
         ForwardedHead.append(request: client.head, forwardedFields, without: proxy.cookie, to: &bytes)
         upstream.write(bytes)
         proxy.giveScratch(bytes)

@@ -1,5 +1,6 @@
 import KernelHosting
 import KernelStructures
+import KernelWire
 import KernelWorld
 
 /// The balancer in TCP mode: one server a connection, bytes passed through unread.
@@ -10,28 +11,56 @@ final class TCPProxy {
     private let host: LoadBalancerHost
     private var listener: Listener?
     private(set) var sessions: [UInt64: TCPSession] = [:]
+    private var arriving: [UInt64: ProxyProtocolAcceptor] = [:]
     let tally = ConnectionTally()
 
     init(_ host: LoadBalancerHost) { self.host = host }
 
-    var openConnections: Int { sessions.count }
+    /// Those whose PROXY header is still to come included.
+    var openConnections: Int { sessions.count + arriving.count }
 
     func listen(on port: UInt16) throws(NetworkError) {
         listener = try host.node.listen(on: port) { [unowned self] stream in
-            let session = TCPSession(client: stream, host: host) { [weak self] session in
-                self?.tally.closed(session.client)
-                self?.sessions[session.number] = nil
-                self?.host.connectionClosed()
-            }
-            sessions[stream.number] = session
-            tally.opened(sessions.count, now: stream.node.world.now)
-            return session
+            if host.configuration.acceptsProxyProtocol { return awaitHeader(stream) }
+            return begin(stream)
         }
+    }
+
+    private func begin(_ stream: Stream) -> TCPSession {
+        let session = TCPSession(client: stream, host: host) { [weak self] session in
+            self?.tally.closed(session.client)
+            self?.sessions[session.number] = nil
+            self?.host.connectionClosed()
+        }
+        sessions[stream.number] = session
+        tally.opened(sessions.count, now: stream.node.world.now)
+        return session
+    }
+
+    /// The connection says first whom it is from (PROXY protocol).
+    private func awaitHeader(_ stream: Stream) -> ProxyProtocolAcceptor {
+        let acceptor = ProxyProtocolAcceptor(stream) { [unowned self] outcome in
+            arriving[stream.number] = nil
+            switch outcome {
+            case .accepted(let header, let rest):
+                let session = begin(stream)
+                session.claim(header, early: Array(rest))
+                stream.setHandler(session)
+                session.streamOpened(stream)
+            case .refused(let failure):
+                host.refused(stream, failure)
+                host.connectionClosed()
+            }
+        }
+        arriving[stream.number] = acceptor
+        return acceptor
     }
 
     func drain() {
         listener?.close()
         listener = nil
+        for (_, acceptor) in arriving.sorted(by: { $0.key < $1.key }) { acceptor.cancel() }
+        arriving = [:]
     }
 }
 
@@ -44,6 +73,9 @@ final class TCPSession: StreamHandler {
     private var arrival: Arrival
     private(set) var upstream: Stream?
     private(set) var server: Int?
+    /// What the connection claimed to be, and the bytes that came with the claim.
+    private var endpoints: (client: ProxyEndpoint, balancer: ProxyEndpoint)?
+    private var early: [UInt8] = []
     private var tried: [Int] = []
     private var ticket: Int?
     private var attemptBegan = LabTime(nanoseconds: 0)
@@ -62,6 +94,16 @@ final class TCPSession: StreamHandler {
         arrival.key = arrival.source.key
     }
 
+    /// Another proxy says whom it connects for.
+    func claim(_ header: ProxyHeader, early: [UInt8]) {
+        self.early = early
+        guard let source = header.source, let destination = header.destination else { return }
+        endpoints = (source, destination)
+        guard let address = source.ipv4?.address else { return }
+        arrival.source = address
+        arrival.key = address.key
+    }
+
     func streamOpened(_ stream: Stream) {
         if stream === client {
             // Nothing of the client is read before there is somebody to pass it to.
@@ -76,7 +118,17 @@ final class TCPSession: StreamHandler {
             relay.onClose = { [self] isOrderly in
                 end(!isOrderly && relay.bytesFromRight == 0 ? .failed : .answered(200))
             }
+            sendEarly(to: stream)
             relay.start()
+        }
+    }
+
+    private func sendEarly(to stream: Stream) {
+        if let server, let version = host.engine.servers[server].settings.sendProxy {
+            let (source, balancer) = endpoints ?? (.ipv4(client.remote), .ipv4(client.local))
+            stream.write(host.proxyHeader(version, client: source, balancer: balancer).bytes + early)
+        } else if !early.isEmpty {
+            stream.write(early)
         }
     }
 
