@@ -78,7 +78,7 @@ struct ReplayTests {
         #expect(looking.percentile99 < .seconds(1) && looking.median == .milliseconds(10))
         // It gets as many as it has done: about one in two seconds, and one more.
         #expect((1...9).contains(looking.requestsByServer[3] ?? 0))
-        #expect(replay.run(.random, random: SeededRandom(seed: 1)).percentile99 == .seconds(2))
+        #expect(replay.run(.random, random: SeededRandom(seed: 1)).percentile99 < .seconds(1))
         for index in recorded.indices { recorded[index].key = 7 }
         for algorithm in [LoadBalancerConfiguration.Algorithm.hash, .maglev] {
             let outcome = Replay(recorded, on: servers([1, 1, 1])).run(algorithm, random: SeededRandom(seed: 1))
