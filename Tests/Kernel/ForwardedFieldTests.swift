@@ -78,6 +78,9 @@ struct ForwardedFieldTests {
                 == #"for="192.0.2.43:80";by=_lb-1;host="example.com:8080";proto=https;secret="a\"b\\c";empty="";plain=x!y"#
         )
         #expect(try ForwardedField.parse(written(element)) == [element])
+        var line = Array("Forwarded: for=_a, ".utf8)
+        ForwardedElement(client: ForwardedNode(.unknown)).append(to: &line)
+        #expect(String(decoding: line, as: UTF8.self) == "Forwarded: for=_a, for=unknown")
     }
 
     @Test("what could end the line, or says something else than meant, is left out")

@@ -50,7 +50,8 @@ struct ProxyBlockTests {
         #expect(proxyVerdict(block(0x21, 0x22, ipv6)).event.header?.transport == .datagram)
         let full = [UInt8](repeating: 97, count: 108)
         for (path, text) in [
-            (Array("/run/a b\u{7}".utf8), "unix:/run/a?b?"), (Array("\u{0}name".utf8), "unix:@name"), ([], "unix:"),
+            (Array("/run/a b\u{7}\u{7F}é".utf8), "unix:/run/a?b????"), (Array("\u{0}name".utf8), "unix:@name"),
+            ([], "unix:"),
             (full, "unix:" + String(decoding: full, as: UTF8.self)), (Array("\u{0}a\u{0}b".utf8), "unix:@a?b"),
         ] {
             for family: UInt8 in [0x31, 0x32] {

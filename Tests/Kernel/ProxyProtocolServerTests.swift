@@ -226,6 +226,12 @@ struct ProxyProtocolServerTests {
         #expect(connection.events == ["opened"])
         fixture.world.pass(.milliseconds(200))
         #expect(connection.text.hasPrefix("HTTP/1.1 408 ") && fixture.service.notes.first == "408")
+        let silent = try fixture.dial()
+        silent.stream.write(header(.v1))
+        fixture.world.pass(.milliseconds(2900))
+        #expect(silent.events == ["opened"])
+        fixture.world.pass(.milliseconds(200))
+        #expect(silent.events.contains("ended") && silent.text.isEmpty)
     }
 
     @Test("a peer that ends or resets within the header is told apart by what it sent", arguments: Ground.allCases)
