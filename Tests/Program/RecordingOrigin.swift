@@ -3,8 +3,8 @@ import Glibc
 import Synchronization
 
 /// A server behind a proxy under test. It writes down every byte that arrives and what requests it makes of them, read
-/// by `StrictRequestReader`; it answers each with its own request line, so that an answer shows whose it is, and whatever
-/// is in doubt with 400 and the end of the connection.
+/// by `StrictRequestReader`; it answers each with its own request line, so that an answer shows whose it is, and
+/// whatever is in doubt with 400 and the end of the connection.
 ///
 /// One thread, which takes turns: once it says that it is idle, everything that was sent before has been seen.
 final class RecordingOrigin: Sendable {
@@ -53,7 +53,9 @@ final class RecordingOrigin: Sendable {
             return log.withLock { $0.unfinished } == 0
         }
         return try log.withLock { log in
-            guard isComplete else { throw ProgramTrouble("a request is half there for ever: \(Latin1.text(log.bytes))") }
+            guard isComplete else {
+                throw ProgramTrouble("a request is half there for ever: \(Latin1.text(log.bytes))")
+            }
             let taken = log
             log = Log()
             return taken

@@ -51,6 +51,26 @@ struct SmugglingCase: Sendable, CustomTestStringConvertible {
         SmugglingCase(name, text, [200, status], seen: [seen], rule: rule)
     }
 
+    // MARK: Why stricter than both HAProxy and nginx
+
+    static let bareLF = """
+        RFC 9112 §2.2 lets a recipient take a bare LF for the end of a line. One that does before one that does not is
+        how requests are smuggled.
+        """
+    static let blankInSize = """
+        RFC 9112 §7.1.1 has blanks before an extension borne with and never sent. Nobody who is honest needs them.
+        """
+    static let limit = "RFC 9112 §7.1.1 asks for a limit to extensions, §7.1 for care with sizes: 256 bytes, 16 digits."
+    static let noText = "RFC 9110 §5.5: control characters are dangerous; a value with NUL, CR or LF is to be refused."
+    static let folding = "RFC 9112 §5.2: a server refuses a folded line, or makes it one. Making it one changes it."
+    static let version = """
+        RFC 9110 §2.5 has a higher minor version read as the highest that is known. There is none, and will be none.
+        """
+    static let blanks = "RFC 9112 §3 lets a recipient be lenient about blanks, and says that this may be a weakness."
+    static let expectation = "RFC 9110 §10.1.1 lets a server answer an expectation that it does not know with 417."
+    static let scheme = "RFC 9110 §7.4: a server refuses what it has no authority for; it speaks for http and https."
+    static let host = "RFC 9112 §3.2: a server must answer a Host with an invalid value with 400."
+
     // MARK: Texts
 
     static let second = "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n"

@@ -24,12 +24,14 @@ final class SmugglingFront {
         /// `400`, `200 400`, `none`; with an asterisk if it was the origin that had doubts.
         var text: String {
             if answers.isEmpty { return "none" }
-            return answers.map { "\($0.status)" + ($0.isFromOrigin && $0.status != 200 ? "*" : "") }.joined(separator: " ")
+            return answers.map { "\($0.status)" + ($0.isFromOrigin && $0.status != 200 ? "*" : "") }.joined(
+                separator: " ")
         }
     }
 
     private init(
-        _ name: String, _ start: (_ origin: UInt16, _ port: UInt16, _ directory: ProgramDirectory) throws -> ProgramProcess
+        _ name: String,
+        _ start: (_ origin: UInt16, _ port: UInt16, _ directory: ProgramDirectory) throws -> ProgramProcess
     ) throws {
         self.name = name
         origin = try RecordingOrigin()
@@ -120,7 +122,9 @@ final class SmugglingFront {
         let answer = try victim.response()
         var log = try origin.take()
         // The victim's own request, and the balancer's probes, are nobody's concern here.
-        log.requests.removeAll { ["victim"].contains($0.value("host")) || $0.value("user-agent") == "sdlab-health-check" }
+        log.requests.removeAll {
+            ["victim"].contains($0.value("host")) || $0.value("user-agent") == "sdlab-health-check"
+        }
         return Outcome(
             answers: Self.answers(received ?? [], toHead: method == "HEAD"), origin: log, isEnded: received != nil,
             victim: "\(answer.status) \(answer.body)")
