@@ -75,7 +75,8 @@ struct ForwardedFieldTests {
             extensions: [.init("secret", "a\"b\\c"), .init("empty", ""), .init("plain", "x!y")])
         #expect(
             written(element)
-                == #"for="192.0.2.43:80";by=_lb-1;host="example.com:8080";proto=https;secret="a\"b\\c";empty="";plain=x!y"#
+                == #"for="192.0.2.43:80";by=_lb-1;host="example.com:8080";proto=https;"#
+                + #"secret="a\"b\\c";empty="";plain=x!y"#
         )
         #expect(try ForwardedField.parse(written(element)) == [element])
         var line = Array("Forwarded: for=_a, ".utf8)

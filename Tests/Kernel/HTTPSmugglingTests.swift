@@ -95,7 +95,8 @@ struct HTTPSmugglingTests {
         arguments: [
             "5\r\nhello!\r\n0\r\n\r\n", "5\r\nhell\r\n0\r\n\r\n", "5\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n",
             "5\rhello\r\n", "0\r\n\n", "0\r\nX: 1\n\r\n", "0\r\n folded\r\n\r\n", "0\r\nX: \u{0}\r\n\r\n",
-            "5;x\nhello\r\n0\r\n\r\n", "0\r\nX: 1\r\r\n\r\n",
+            "5;x\nhello\r\n0\r\n\r\n", "0\r\nX: 1\r\r\n\r\n", "0\r\nGET / HTTP/1.1\r\n\r\n", "0\r\nX\r\n\r\n",
+            "0\r\n: 1\r\n\r\n", "0\r\nX : 1\r\n\r\n", "0\r\nX\t: 1\r\n\r\n", "0\r\nX\rY: 1\r\n\r\n",
         ])
     func chunkEnds(_ body: String) {
         #expect(status(["Transfer-Encoding: chunked"], rest: body) == 400)
@@ -118,6 +119,39 @@ struct HTTPSmugglingTests {
     }
 
     @Test(
+        "Host is a name or an address, perhaps with a port, or nothing",
+        arguments: [
+            ("", true), ("h", true), ("H.example-1_2~", true), ("h:80", true), ("h:", true), (":80", true),
+            ("127.0.0.1:80", true), ("[::1]", true), ("[fe80::1]:80", true), ("h%20i", true), ("a!$&'()*+,;=b", true),
+            ("u@h", false), ("h/a", false), ("h?a", false), ("h#a", false), ("h\\a", false), ("h i", false),
+            ("h\ti", false), ("h:a", false), ("h:80:81", false), ("h:-1", false), ("\"h\"", false), ("<h>", false),
+            ("hé", false), ("[::1", false), ("[]", false), ("[::1]a", false), ("[g]", false), ("a[::1]", false),
+            ("::1", false), ("h|i", false), ("h^", false), ("`h", false), ("{h}", false),
+        ])
+    func hostValues(_ value: String, _ isGood: Bool) {
+        #expect(status(["Host: \(value)"], host: false) == (isGood ? 0 : 400))
+        #expect(status(["Host: \(value)"], version: "1.0", host: false) == (isGood ? 0 : 400))
+    }
+
+    @Test("nothing is read behind a CONNECT, and HTTP/2 is no protocol to switch to")
+    func tunnels() {
+        func head(_ text: String) -> HTTPHead {
+            var reader = HTTPReader(.requests)
+            var position = 0
+            return Array(text.utf8).withUnsafeBytes { bytes in
+                _ = reader.next(bytes, &position)
+                return reader.head
+            }
+        }
+        #expect(!head("CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n").keepsAlive)
+        func upgrade(_ field: String) -> Bool {
+            head("GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\n\(field)\r\n\r\n").asksForUpgrade
+        }
+        #expect(upgrade("Upgrade: websocket"))
+        #expect(!upgrade("Upgrade: h2c") && !upgrade("Upgrade: websocket, H2C") && !upgrade("X: websocket"))
+    }
+
+    @Test(
         "request lines have one form",
         arguments: [
             ("GET / HTTP/2.0", 505), ("GET / HTTP/1.2", 505), ("GET / HTTP/0.9", 505), ("GET /", 400),
@@ -126,7 +160,11 @@ struct HTTPSmugglingTests {
             (" GET / HTTP/1.1", 400),
             ("G(T / HTTP/1.1", 400), ("GET /a b HTTP/1.1", 400), ("GET /\u{0} HTTP/1.1", 400),
             ("GET /\t HTTP/1.1", 400), ("GET / HTTP/1.01", 400),
-            ("GET foo HTTP/1.1", 400), ("GET ftp://h/ HTTP/1.1", 400), ("GET * HTTP/1.1", 400),
+            ("GET /a#b HTTP/1.1", 400), ("GET /# HTTP/1.1", 400), ("GET http://h/#b HTTP/1.1", 400),
+            ("GET http:///a HTTP/1.1", 400), ("GET http://:80/a HTTP/1.1", 400), ("GET http:// HTTP/1.1", 400),
+            ("GET http://u@h/a HTTP/1.1", 400), ("GET http://h\\x/a HTTP/1.1", 400), ("GET http://h:x/a HTTP/1.1", 400),
+            ("GET http://[::1/a HTTP/1.1", 400), ("GET http:/ HTTP/1.1", 400), ("GET foo HTTP/1.1", 400),
+            ("GET ftp://h/ HTTP/1.1", 400), ("GET * HTTP/1.1", 400),
             ("OPTIONS ** HTTP/1.1", 400), ("", 0), ("GET", 400),
         ])
     func requestLines(_ line: String, _ expected: Int) {
@@ -142,7 +180,8 @@ struct HTTPSmugglingTests {
     func targets() {
         for line in [
             "OPTIONS * HTTP/1.1", "GET http://h/a HTTP/1.1", "GET HTTPS://h HTTP/1.1", "CONNECT h:443 HTTP/1.1",
-            "GET //x HTTP/1.1", "brew /pot HTTP/1.1",
+            "GET //x HTTP/1.1", "brew /pot HTTP/1.1", "GET http://[::1]:80/a HTTP/1.1",
+            "GET http://h?q=http://i@j HTTP/1.1",
         ] {
             #expect(
                 transcript("\(line)\r\nHost: h\r\n\r\n").first

@@ -163,6 +163,13 @@ final class ProgramConnection {
         return isOver && received.isEmpty
     }
 
+    /// Everything until the end of the connection; nil if that does not come in time.
+    func rest(within patience: Double = ProgramClock.patience) -> [UInt8]? {
+        let deadline = ProgramClock.seconds + patience
+        while fill(until: deadline) {}
+        return isOver ? received : nil
+    }
+
     private func endOfHead() -> Int? {
         guard received.count >= 4 else { return nil }
         return (4...received.count).first { received[($0 - 4)..<$0].elementsEqual([13, 10, 13, 10]) }

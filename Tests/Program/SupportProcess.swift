@@ -268,14 +268,7 @@ extension ProgramProcess {
     /// Starts a service and waits until it accepts connections.
     static func service(_ arguments: String..., port: UInt16, directory: String? = nil) throws -> ProgramProcess {
         let process = try ProgramProcess(arguments + ["--port", "\(port)"], directory: directory)
-        let isUp = try ProgramClock.wait {
-            guard process.isRunning else {
-                _ = try process.waitForExit()
-                throw ProgramTrouble("ended at once: \(process.output)\(process.errors)")
-            }
-            return (try? ProgramConnection(port: port)) != nil
-        }
-        guard isUp else { throw ProgramTrouble("port \(port) never opened: \(process.output)\(process.errors)") }
+        try process.waitUntilListening(on: port)
         return process
     }
 }
@@ -283,7 +276,6 @@ extension ProgramProcess {
 /// A directory of its own for a test, gone with it.
 final class ProgramDirectory {
     let path: String
-    private var names: Set<String> = []
 
     init() throws {
         var template = Array("/tmp/sdlab-test-XXXXXX".utf8CString)
@@ -291,15 +283,26 @@ final class ProgramDirectory {
         path = String(cString: made)
     }
 
-    deinit {
-        for name in names { unlink("\(path)/\(name)") }
+    deinit { Self.remove(path) }
+
+    private static func remove(_ path: String) {
+        if let directory = opendir(path) {
+            while let entry = readdir(directory) {
+                let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                }
+                if name == "." || name == ".." { continue }
+                // A name that is not a file's is a directory's, which a program under test has made.
+                if unlink("\(path)/\(name)") != 0 { remove("\(path)/\(name)") }
+            }
+            closedir(directory)
+        }
         rmdir(path)
     }
 
     /// Writes a file and returns its path.
     @discardableResult
     func place(_ name: String, _ text: String) throws -> String {
-        names.insert(name)
         try ProgramFile.write(text, to: "\(path)/\(name)")
         return "\(path)/\(name)"
     }

@@ -6,7 +6,7 @@ extension Catalog {
     /// `reload lb`
     static var reload: Command {
         let description = CommandDescription(
-            "reload", "has a load balancer read its configuration again, without losing a connection",
+            "reload", "has a load balancer read its configuration again",
             usage: "[NODE]", arguments: .init([.node], 0...1), examples: ["reload", "reload lb", "kill -HUP lb"],
             group: .components, tags: ["LB"],
             details: """

@@ -64,8 +64,8 @@ public final class ProcessLab {
         return job?.status ?? submission.status ?? 0
     }
 
-    /// A hang-up asks a service to read its configuration again, unless it says that the terminal is gone: then nobody is
-    /// left who could end it.
+    /// A hang-up asks a service to read its configuration again, unless it says that the terminal is gone: then nobody
+    /// is left who could end it.
     private static func received(_ signal: SignalWatch.HostSignal, hadTerminal: Bool) -> Signal {
         switch signal {
         case .terminate: .terminate

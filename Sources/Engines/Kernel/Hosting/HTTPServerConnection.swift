@@ -172,6 +172,8 @@ public final class HTTPServerConnection: StreamHandler {
     }
 
     func take(_ body: UnsafeRawBufferPointer) {
+        // RFC 9110 §10.1.1: a client that has begun to send does not wait for leave any more.
+        continueIsDue = false
         if response == .complete {
             discardedBytes += body.count
             if discardedBytes > Self.discardLimitBytes { closeNow() }
@@ -182,6 +184,7 @@ public final class HTTPServerConnection: StreamHandler {
 
     func endRequest() {
         request = .complete
+        continueIsDue = false
         if response == .complete {
             nextRequest()
         } else {

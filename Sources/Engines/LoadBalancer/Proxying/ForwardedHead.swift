@@ -25,9 +25,13 @@ enum ForwardedHead {
         out.append(utf8: head.methodText)
         out.append(32)
         let url = absoluteTarget(head)
-        if let url { out.append(utf8: url.path) } else { out.append(contentsOf: head.targetBytes) }
+        if let url { append(pathOf: url, head.method, to: &out) } else { out.append(contentsOf: head.targetBytes) }
         out.append(utf8: " HTTP/1.1\r\n")
-        if let url { HTTPWriter.field("Host", url.authority, into: &out) }
+        if let url {
+            out.append(utf8: "Host: ")
+            out.append(contentsOf: url.authority)
+            out.append(utf8: "\r\n")
+        }
         let named = namedByConnection(head)
         for field in head.fields {
             switch field.name {
@@ -50,16 +54,23 @@ enum ForwardedHead {
     }
 
     /// RFC 9112 §3.2.2: a target in absolute form is sent on as a path, and its authority decides over `Host`.
-    private static func absoluteTarget(_ head: HTTPHead) -> (authority: String, path: String)? {
-        guard head.targetBytes.first != UInt8(ascii: "/"), head.targetBytes.first != UInt8(ascii: "*") else {
-            return nil
+    private static func absoluteTarget(_ head: HTTPHead) -> AbsoluteTarget? {
+        let target = head.targetBytes
+        guard target.first != UInt8(ascii: "/"), target.first != UInt8(ascii: "*") else { return nil }
+        let authority = head.authorityOfTarget
+        return (authority, target[authority.endIndex...])
+    }
+
+    private typealias AbsoluteTarget = (authority: ArraySlice<UInt8>, path: ArraySlice<UInt8>)
+
+    private static func append(pathOf url: AbsoluteTarget, _ method: HTTPMethod, to out: inout [UInt8]) {
+        if url.path.isEmpty, method == .options {
+            // RFC 9112 §3.2.4: without a path, it is the server as a whole that is asked.
+            out.append(UInt8(ascii: "*"))
+        } else {
+            if url.path.first != UInt8(ascii: "/") { out.append(UInt8(ascii: "/")) }
+            out.append(contentsOf: url.path)
         }
-        let target = head.target
-        guard let scheme = target.firstIndex(of: ":") else { return nil }
-        let rest = target[scheme...].dropFirst(3)
-        let authority = rest.prefix { $0 != "/" && $0 != "?" }
-        let path = rest.dropFirst(authority.count)
-        return (String(authority), path.hasPrefix("/") ? String(path) : "/" + path)
     }
 
     /// Further field names that `Connection` declares to be for one connection only.

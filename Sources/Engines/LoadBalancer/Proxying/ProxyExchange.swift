@@ -6,8 +6,8 @@ import KernelWorld
 /// One request on its way through the balancer and its response on the way back. Bodies are streamed both ways: a slow
 /// reader pauses the sender.
 ///
-/// Most connections of most balancers are idle, and an idle one needs none of this: when a request is done, its exchange
-/// goes back to the proxy and is used for the next request, whoever's that is.
+/// Most connections of most balancers are idle, and an idle one needs none of this: when a request is done, its
+/// exchange goes back to the proxy and is used for the next request, whoever's that is.
 ///
 /// ```
 ///            choose            opened             head

@@ -5,11 +5,13 @@
 /// body    = *chunk "0" [ ";" extension ] CRLF *( trailer CRLF ) CRLF
 /// ```
 ///
-/// Extensions and trailers are checked and dropped. Sizes are hexadecimal digits and nothing else: `0x10`, `+5`, ` 5`
-/// and `5 ` are read differently by different programs, which is what smugglers live on.
+/// Extensions and trailers are checked and dropped: a request in the place of the trailers is none. Sizes are
+/// hexadecimal digits and nothing else: `0x10`, `+5`, ` 5` and `5 ` are read differently by different programs, which is
+/// what smugglers live on.
 struct ChunkReader: Sendable {
     private enum State {
-        case size, sizeExtension, sizeEnd, data, dataCR, dataLF, trailerStart, trailer, trailerLF, endLF, done
+        case size, sizeExtension, sizeEnd, data, dataCR, dataLF
+        case trailerStart, trailerName, trailerValue, trailerLF, endLF, done
     }
 
     private var state = State.size
@@ -59,10 +61,18 @@ struct ChunkReader: Sendable {
                 state = .endLF
             } else {
                 guard byte != 32, byte != 9 else { throw HTTPError(400, "a folded trailer") }
-                state = .trailer
+                guard isToken(byte) else { throw HTTPError(400, "a trailer without a name") }
+                state = .trailerName
                 try take(byte, limits)
             }
-        case .trailer:
+        case .trailerName:
+            try count(limits.headBytes, "the trailers are too long")
+            if byte == UInt8(ascii: ":") {
+                state = .trailerValue
+            } else if !isToken(byte) {
+                throw HTTPError(400, "a trailer's name is not a token followed by a colon")
+            }
+        case .trailerValue:
             try count(limits.headBytes, "the trailers are too long")
             if byte == 13 { state = .trailerLF } else { try checkText(byte, "a trailer") }
         case .trailerLF:

@@ -12,6 +12,7 @@ extension HTTPHead {
         var keepsAlive = false
         var upgrades = false
         var hasUpgradeField = false
+        var offersHTTP2 = false
         var expectation: Field?
     }
 
@@ -19,7 +20,12 @@ extension HTTPHead {
         var findings = Findings()
         for field in fields {
             switch field.name {
-            case .host: findings.hostCount += 1
+            case .host:
+                findings.hostCount += 1
+                // RFC 9112 §3.2: also one with an invalid value is answered with 400.
+                if !isResponse, hostLength(field.valueRange.range) == nil {
+                    throw HTTPError(fault, "Host is neither a name nor an address")
+                }
             case .contentLength:
                 guard findings.length == nil else { throw HTTPError(fault, "more than one Content-Length") }
                 findings.length = try length(of: field, fault: fault)
@@ -33,7 +39,9 @@ extension HTTPHead {
                     if isOption(option, "keep-alive") { findings.keepsAlive = true }
                     if isOption(option, "upgrade") { findings.upgrades = true }
                 }
-            case .upgrade: findings.hasUpgradeField = true
+            case .upgrade:
+                findings.hasUpgradeField = true
+                if listContains(.upgrade, "h2c") { findings.offersHTTP2 = true }
             case .expect: findings.expectation = field
             default: break
             }
@@ -89,7 +97,10 @@ extension HTTPHead {
             expectsContinue = body != .none && body != .length(0)
         }
         keepsAlive = minorVersion == 1 ? !findings.closes : findings.keepsAlive && !findings.closes
-        asksForUpgrade = findings.upgrades && findings.hasUpgradeField && minorVersion == 1
+        // What a client sends behind a CONNECT belongs into the tunnel; were that refused, it would look like requests.
+        if method == .connect { keepsAlive = false }
+        // RFC 9113 §3.1 has taken `h2c` back. Behind a proxy it was a tunnel past everything that the proxy checks.
+        asksForUpgrade = findings.upgrades && findings.hasUpgradeField && !findings.offersHTTP2 && minorVersion == 1
     }
 
     mutating func judgeResponse(to method: HTTPMethod) throws(HTTPError) {

@@ -18,7 +18,7 @@ public struct HTTPHead: Sendable {
     /// Whether the sender is willing to go on with this connection after this message.
     public internal(set) var keepsAlive = true
     public internal(set) var expectsContinue = false
-    /// A `Connection: upgrade` with an `Upgrade` field.
+    /// A `Connection: upgrade` with an `Upgrade` field, to whatever protocol but HTTP/2.
     public internal(set) var asksForUpgrade = false
     var methodRange = ByteRange.empty
     var targetRange = ByteRange.empty

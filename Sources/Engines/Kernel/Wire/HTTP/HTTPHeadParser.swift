@@ -48,7 +48,8 @@ extension HTTPHead {
         method = Self.method(span, position)
         position += 1
         let targetStart = position
-        while span[position] > 32, span[position] != 127 { position += 1 }
+        // A fragment is the client's own affair (RFC 9112 §3.2.1): with `#`, one program's path is another's whole.
+        while span[position] > 32, span[position] != 127, span[position] != UInt8(ascii: "#") { position += 1 }
         guard position > targetStart, span[position] == 32 else { throw HTTPError(400, "malformed request target") }
         targetRange = ByteRange(start: Int32(targetStart), end: Int32(position))
         try checkTarget(first: span[targetStart])
@@ -69,8 +70,19 @@ extension HTTPHead {
         if first == UInt8(ascii: "/") || method == .connect { return }
         if first == UInt8(ascii: "*"), targetRange.count == 1, method == .options { return }
         let scheme = targetBytes.prefix(8).map(lowered)
-        if scheme.starts(with: "http://".utf8) || scheme.starts(with: "https://".utf8) { return }
-        throw HTTPError(400, "the request target is neither a path nor a URL")
+        guard scheme.starts(with: "http://".utf8) || scheme.starts(with: "https://".utf8) else {
+            throw HTTPError(400, "the request target is neither a path nor a URL")
+        }
+        let authority = authorityOfTarget
+        guard let length = hostLength(authority.startIndex..<authority.endIndex), length > 0 else {
+            throw HTTPError(400, "the request target is a URL without a proper host")
+        }
+    }
+
+    /// What lies between `//` and the path in a target in absolute form.
+    public var authorityOfTarget: ArraySlice<UInt8> {
+        let rest = targetBytes.drop { $0 != UInt8(ascii: ":") }.dropFirst(3)
+        return rest.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
     }
 
     private mutating func parseStatusLine() throws(HTTPError) -> Int {
