@@ -63,6 +63,8 @@ struct SmugglingCase: Sendable, CustomTestStringConvertible {
     static let limit = "RFC 9112 §7.1.1 asks for a limit to extensions, §7.1 for care with sizes: 256 bytes, 16 digits."
     static let noText = "RFC 9110 §5.5: control characters are dangerous; a value with NUL, CR or LF is to be refused."
     static let folding = "RFC 9112 §5.2: a server refuses a folded line, or makes it one. Making it one changes it."
+    static let trailerName =
+        "RFC 9112 §7.1.2: trailers are field lines. Sometimes HAProxy has passed them on before it looks."
     static let version = """
         RFC 9110 §2.5 has a higher minor version read as the highest that is known. There is none, and will be none.
         """
