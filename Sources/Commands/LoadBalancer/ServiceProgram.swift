@@ -75,7 +75,7 @@ final class ServiceProgram<Host: AnyObject>: Program, Component {
             onHangUp(host)
             return true
         }
-        guard signal == .terminate || signal == .interrupt, let host else { return false }
+        guard [.terminate, .interrupt, .hangUp].contains(signal), let host else { return false }
         if isStopping { return false }
         isStopping = true
         drain(host) { [self] in process.exit(0) }

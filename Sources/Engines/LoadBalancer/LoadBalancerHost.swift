@@ -121,6 +121,8 @@ public final class LoadBalancerHost {
 
     /// A client's connection did not begin with a PROXY header.
     func refused(_ stream: Stream, _ failure: ProxyProtocolFailure) {
+        // Somebody only looked whether the port is open, as TCP health checks do.
+        if failure == .closed(byteCount: 0) { return }
         node.log(Self.tag, "Refused \(address: stream.remote.address): \("\(failure)")", level: .warning)
     }
 
@@ -147,7 +149,7 @@ public final class LoadBalancerHost {
         let probe = Probe(
             node: node, destination: engine.servers[server].destination,
             kind: configuration.healthCheck.kind ?? (configuration.mode == .tcp ? .tcp : .http),
-            settings: configuration.healthCheck
+            settings: configuration.healthCheck, sendProxy: engine.servers[server].settings.sendProxy
         ) { [self] result in
             probes[number] = nil
             perform(engine.probeFinished(server: server, number: number, result, now: node.world.now))

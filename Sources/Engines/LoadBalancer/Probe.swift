@@ -12,17 +12,21 @@ final class Probe: HTTPClientDelegate, StreamHandler {
     private var report: ((LoadBalancer.ProbeResult) -> Void)?
     private var client: HTTPClientConnection?
     private var stream: Stream?
+    private let header: [UInt8]
     private var timer: TimerID?
     private var body: [UInt8] = []
 
     init(
         node: Node, destination: HostPort, kind: LoadBalancerConfiguration.HealthCheckSettings.Kind,
-        settings: LoadBalancerConfiguration.HealthCheckSettings, report: @escaping (LoadBalancer.ProbeResult) -> Void
+        settings: LoadBalancerConfiguration.HealthCheckSettings,
+        sendProxy: LoadBalancerConfiguration.Backend.ProxyVersion?, report: @escaping (LoadBalancer.ProbeResult) -> Void
     ) {
         self.node = node
         self.destination = destination
         self.kind = kind
         self.settings = settings
+        // A server that waits for a header gets one that claims nothing.
+        header = sendProxy.map { ProxyHeader.own($0 == .v1 ? .v1 : .v2).bytes } ?? []
         self.report = report
     }
 
@@ -52,7 +56,7 @@ final class Probe: HTTPClientDelegate, StreamHandler {
     }
 
     func clientOpened(_ client: HTTPClientConnection) {
-        var request: [UInt8] = []
+        var request = header
         HTTPWriter.requestLine("GET", settings.path, into: &request)
         HTTPWriter.field("Host", settings.host ?? destination.description, into: &request)
         HTTPWriter.field("User-Agent", "sdlab-health-check", into: &request)
@@ -93,7 +97,10 @@ final class Probe: HTTPClientDelegate, StreamHandler {
         }
     }
 
-    func streamOpened(_ stream: Stream) { finish(.passed) }
+    func streamOpened(_ stream: Stream) {
+        if !header.isEmpty { stream.write(header) }
+        finish(.passed)
+    }
     func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {}
     func stream(_ stream: Stream, closed reason: CloseReason) {
         finish(.failed(reason == .refused ? "connection refused" : "not reachable"))

@@ -23,11 +23,11 @@ public final class HTTPServer {
     public func listen(on port: UInt16) throws(NetworkError) {
         listener = try node.listen(on: port) { [unowned self] stream in
             if options.proxyProtocol == .required { return awaitHeader(stream) }
-            return open(stream)
+            return begin(stream)
         }
     }
 
-    private func open(_ stream: Stream) -> HTTPServerConnection {
+    private func begin(_ stream: Stream) -> HTTPServerConnection {
         let connection = HTTPServerConnection(stream, service: service, options: options, tally: tally)
         connections[stream.number] = connection
         tally.opened(connections.count, now: node.world.now)
@@ -39,7 +39,7 @@ public final class HTTPServer {
             arriving[stream.number] = nil
             switch outcome {
             case .accepted(let header, let rest):
-                let connection = open(stream)
+                let connection = begin(stream)
                 connection.claim = ProxyClaim(header)
                 stream.setHandler(connection)
                 connection.streamOpened(stream)

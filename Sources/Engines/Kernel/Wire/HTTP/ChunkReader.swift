@@ -6,8 +6,8 @@
 /// ```
 ///
 /// Extensions and trailers are checked and dropped: a request in the place of the trailers is none. Sizes are
-/// hexadecimal digits and nothing else: `0x10`, `+5`, ` 5` and `5 ` are read differently by different programs, which is
-/// what smugglers live on.
+/// hexadecimal digits and nothing else: `0x10`, `+5`, ` 5` and `5 ` are read differently by different programs, which
+/// is what smugglers live on.
 struct ChunkReader: Sendable {
     private enum State {
         case size, sizeExtension, sizeEnd, data, dataCR, dataLF
