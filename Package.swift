@@ -96,6 +96,9 @@ let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
 
 let systemLibraries = ["CSystem", "CYAML", "CEdit"]
 
+/// SDLAB_TESTS=Kernel,Tidy builds only those folders of tests: a short way round while one room is being worked on.
+let wantedTests = Context.environment["SDLAB_TESTS"]?.split(separator: ",").map(String.init)
+
 let package = Package(
     name: "sdlab",
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
@@ -116,8 +119,15 @@ let package = Package(
                 ],
                 path: "Sources/Shell/Main", linkerSettings: [.unsafeFlags(["-static-stdlib"])])
         ]
-        + tests.sorted { $0.key < $1.key }.map { name, rooms in
-            .testTarget(name: "\(name)Tests", dependencies: rooms.map { .byName(name: $0) }, path: "Tests/\(name)")
+        + [
+            .target(
+                name: "TestSupport",
+                dependencies: ["KernelStructures", "KernelStorage", "KernelWire", "KernelWorld"], path: "Tests/Support")
+        ]
+        + tests.filter { wantedTests?.contains($0.key) ?? true }.sorted { $0.key < $1.key }.map { name, rooms in
+            .testTarget(
+                name: "\(name)Tests", dependencies: (rooms + ["TestSupport"]).map { .byName(name: $0) },
+                path: "Tests/\(name)")
         },
     swiftLanguageModes: [.v6]
 )

@@ -3,6 +3,7 @@ import KernelWorld
 import ShellLab
 import ShellLanguage
 import ShellSession
+import TestSupport
 import Testing
 
 /// A lab that runs a script as `sdlab -c` would.

@@ -1,6 +1,7 @@
 import ChaosEngine
 import KernelStructures
 import KernelWorld
+import TestSupport
 import Testing
 
 @Suite("Faults that speak HTTP")

@@ -3,6 +3,7 @@ import KernelStructures
 import KernelWire
 import KernelWorld
 import LoadBalancerEngine
+import TestSupport
 import Testing
 
 /// The balancer in HTTP mode, in a world with real backends or servers that misbehave to order.

@@ -1,6 +1,7 @@
 import KernelConfiguration
 import KernelStructures
 import LoadBalancerEngine
+import TestSupport
 import Testing
 
 @Suite("The load balancer's configuration")

@@ -1,5 +1,6 @@
 import KernelStructures
 import LoadBalancerEngine
+import TestSupport
 import Testing
 
 /// The engine alone: values in, effects out.

@@ -1,6 +1,7 @@
 import KernelStructures
 import KernelWorld
 import LoadBalancerEngine
+import TestSupport
 import Testing
 
 /// Simulations of which the outcome can be worked out by hand.

@@ -1,6 +1,7 @@
 import KernelStructures
 import KernelWorld
 import LoadBalancerEngine
+import TestSupport
 import Testing
 
 /// A strict reader of Prometheus's text format: what it does not understand, it refuses.

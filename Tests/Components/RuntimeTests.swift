@@ -2,6 +2,7 @@ import KernelHosting
 import KernelStructures
 import KernelWorld
 import LoadBalancerEngine
+import TestSupport
 import Testing
 
 /// The table that `show stat` writes, read as a client reads it: by the names in its first line.

@@ -4,88 +4,8 @@ import KernelStructures
 import KernelWire
 import KernelWorld
 import LoadBalancerEngine
+import TestSupport
 import Testing
-
-/// A client that writes what it is told and keeps what it hears.
-final class RawClient: StreamHandler {
-    private(set) var stream: Stream!
-    private(set) var bytes: [UInt8] = []
-    private(set) var hasEnded = false
-    private(set) var closed: CloseReason?
-    var onReceived: (() -> Void)?
-
-    init(_ node: Node, _ host: String, _ port: UInt16) throws {
-        stream = try node.connect(to: HostPort(host: host, port: port), handler: self)
-    }
-
-    init(accepted stream: Stream) { self.stream = stream }
-
-    var text: String { String(decoding: bytes, as: UTF8.self) }
-    func write(_ text: String) { stream.write(text) }
-    func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {
-        self.bytes.append(contentsOf: bytes)
-        onReceived?()
-    }
-    func streamEnded(_ stream: Stream) { hasEnded = true }
-    func stream(_ stream: Stream, closed reason: CloseReason) { closed = reason }
-
-    /// The statuses of the answers so far.
-    var statuses: [Int] { answers.map(\.status) }
-
-    /// The answers so far, the last one perhaps in part.
-    var answers: [(status: Int, head: HTTPHead, body: [UInt8], isComplete: Bool)] {
-        var reader = HTTPReader(.responses)
-        var result: [(status: Int, head: HTTPHead, body: [UInt8], isComplete: Bool)] = []
-        bytes.withUnsafeBytes { input in
-            var position = 0
-            while true {
-                switch reader.next(input, &position) {
-                case .head: result.append((reader.head.status, reader.head, [], false))
-                case .body(let range): result[result.count - 1].body += input[range]
-                case .end: result[result.count - 1].isComplete = true
-                case .needMore, .failed: return
-                }
-            }
-        }
-        return result
-    }
-
-    /// The answers' bodies as text, without the newline at the end.
-    var bodies: [String] {
-        answers.map { String(decoding: $0.body, as: UTF8.self) }.map { $0.hasSuffix("\n") ? String($0.dropLast()) : $0 }
-    }
-}
-
-/// A server that says exactly what a test wants, and keeps what it heard.
-final class ScriptedServer {
-    private(set) var connections: [RawClient] = []
-    /// Called whenever bytes have arrived.
-    var onReceived: ((RawClient) -> Void)?
-    var onAccepted: ((RawClient) -> Void)?
-    private var listener: Listener?
-
-    init(_ node: Node, port: UInt16) throws {
-        listener = try node.listen(on: port) { [self] stream in
-            let connection = RawClient(accepted: stream)
-            connection.onReceived = { [self, unowned connection] in onReceived?(connection) }
-            connections.append(connection)
-            onAccepted?(connection)
-            return connection
-        }
-    }
-
-    /// Answers every complete request without a body by a fixed text; probes of health checks get a 200.
-    func answer(_ text: String) {
-        onReceived = { connection in
-            guard connection.text.hasSuffix("\r\n\r\n") else { return }
-            let isProbe = connection.text.contains("sdlab-health-check")
-            connection.write(isProbe ? "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" : text)
-        }
-    }
-
-    /// What clients other than health checks sent.
-    var heard: [String] { connections.map(\.text).filter { !$0.contains("sdlab-health-check") && !$0.isEmpty } }
-}
 
 /// Backends A, B, C … on ports 8081, 8082 … and a balancer in front of them on port 80 of `lb`.
 final class Farm {
@@ -165,11 +85,6 @@ final class Farm {
         let request = try FaultRequest(text.split(separator: " ").map(String.init))
         _ = world.faults.inject(request.kind, on: request.link, for: request.duration, text: request.text)
     }
-}
-
-func randomBytes(_ count: Int, seed: UInt64) -> [UInt8] {
-    var random = SeededRandom(seed: seed)
-    return (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) }
 }
 
 extension LoadBalancer {

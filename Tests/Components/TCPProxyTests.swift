@@ -1,6 +1,7 @@
 import KernelStructures
 import KernelWorld
 import LoadBalancerEngine
+import TestSupport
 import Testing
 
 @Suite("The load balancer in TCP mode")

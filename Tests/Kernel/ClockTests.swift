@@ -1,5 +1,6 @@
 import KernelStructures
 import KernelWorld
+import TestSupport
 import Testing
 
 /// Writes down what ran, and when.

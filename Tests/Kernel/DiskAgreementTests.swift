@@ -1,6 +1,7 @@
 import Glibc
 import KernelStorage
 import KernelStructures
+import TestSupport
 import Testing
 
 /// A directory of the host that is gone when the test is over.

@@ -1,4 +1,5 @@
 import KernelStructures
+import TestSupport
 import Testing
 
 @Suite("Durations")

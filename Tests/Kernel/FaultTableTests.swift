@@ -1,6 +1,7 @@
 import KernelStorage
 import KernelStructures
 import KernelWorld
+import TestSupport
 import Testing
 
 @Suite("The table of faults")

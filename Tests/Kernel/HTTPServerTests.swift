@@ -2,6 +2,7 @@ import KernelHosting
 import KernelStructures
 import KernelWire
 import KernelWorld
+import TestSupport
 import Testing
 
 /// A service that writes down what it is shown and answers as its path says.

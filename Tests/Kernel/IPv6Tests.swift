@@ -1,5 +1,6 @@
 import Glibc
 import KernelStructures
+import TestSupport
 import Testing
 
 /// The host's own reading and writing of IPv6 addresses, to compare with.

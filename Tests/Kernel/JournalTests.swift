@@ -1,5 +1,6 @@
 import KernelStructures
 import KernelWorld
+import TestSupport
 import Testing
 
 @Suite("The journal")

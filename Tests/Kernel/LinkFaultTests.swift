@@ -1,5 +1,6 @@
 import KernelStructures
 import KernelWorld
+import TestSupport
 import Testing
 
 /// Faults of links, each on an open connection unless its name says otherwise.

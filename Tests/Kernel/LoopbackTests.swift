@@ -4,6 +4,7 @@ import KernelLoopback
 import KernelStructures
 import KernelWire
 import KernelWorld
+import TestSupport
 import Testing
 
 /// A world on real sockets with virtual time.

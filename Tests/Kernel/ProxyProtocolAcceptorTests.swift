@@ -2,6 +2,7 @@ import KernelHosting
 import KernelStructures
 import KernelWire
 import KernelWorld
+import TestSupport
 import Testing
 
 private let opening = ProxyHeader(

@@ -3,6 +3,7 @@ import KernelLoopback
 import KernelStructures
 import KernelWire
 import KernelWorld
+import TestSupport
 import Testing
 
 /// What the connections run on.

@@ -1,4 +1,5 @@
 import KernelStructures
+import TestSupport
 import Testing
 
 /// Each structure beside a plain array that is obviously right, through thousands of random operations.

@@ -3,37 +3,8 @@ import KernelStorage
 import KernelStructures
 import KernelWire
 import KernelWorld
+import TestSupport
 import Testing
-
-/// A world in memory with virtual time.
-func memoryWorld(seed: UInt64 = 1, _ change: (inout WorldConfiguration) -> Void = { _ in }) -> World {
-    var configuration = WorldConfiguration(transport: MemoryTransport())
-    configuration.seed = seed
-    change(&configuration)
-    return World(configuration)
-}
-
-extension World {
-    /// A service node, which must be possible.
-    func node(_ name: String) -> Node {
-        do { return try nodes.start(name) } catch { fatalError("\(error)") }
-    }
-
-    /// Lets lab time pass.
-    func pass(_ duration: LabDuration) { advance(by: duration) }
-    /// Seconds since the epoch, for expectations.
-    var seconds: Double { elapsed.seconds }
-
-    @discardableResult
-    func inject(
-        _ kind: FaultKind, from: String? = nil, to: String? = nil, both: Bool = false, for duration: LabDuration? = nil
-    ) -> Int {
-        let link = LinkSelector(
-            from: from.map { .names([$0]) } ?? .any, to: to.map { .names([$0]) } ?? .any, isBothWays: both, text: "test"
-        )
-        return faults.inject(kind, on: link, for: duration, text: kind.name)!
-    }
-}
 
 /// One end of a connection that writes down what it hears.
 final class Recorder: StreamHandler {
@@ -130,12 +101,6 @@ struct Pair {
         client = try a.dial("b")
         world.pass(.milliseconds(1))
     }
-}
-
-/// Random bytes of a seed.
-func randomBytes(_ count: Int, seed: UInt64) -> [UInt8] {
-    var random = SeededRandom(seed: seed)
-    return (0..<count).map { _ in UInt8(truncatingIfNeeded: random.next()) }
 }
 
 /// What a reader makes of bytes that come in the given pieces: `GET /x body=…` for each message, then how it ended.

@@ -2,6 +2,7 @@ import Glibc
 import KernelLoopback
 import KernelStructures
 import KernelWorld
+import TestSupport
 import Testing
 
 /// A node that listens at a path answers whoever opens it.

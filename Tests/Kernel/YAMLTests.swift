@@ -1,5 +1,6 @@
 import KernelConfiguration
 import KernelStructures
+import TestSupport
 import Testing
 
 @Suite("Configuration files")
