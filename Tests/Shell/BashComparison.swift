@@ -225,6 +225,38 @@ struct BashComparison {
             ].map { files + $0 })
     }
 
+    @Test func loopsAndConditionsAreRedirectedAsAWhole() throws {
+        try Self.compare([
+            "for i in 1 2; do echo $i; done > f; echo out; cat f", "for i in 1 2; do echo $i; done >> f; cat f",
+            "echo 0 > f; for i in 1 2; do echo $i; done >> f; cat f", "if true; then echo a; fi > f; cat f",
+            "i=0; while [ $i -lt 3 ]; do echo $i; i=$((i+1)); done > f; echo $i; cat f",
+            "until false; do echo a; break; done > f; cat f; echo $?",
+            "for i in 1 2 3; do if [ $i = 2 ]; then break; fi > g; echo $i; done > f; echo after; cat f",
+            "for i in 1 2; do for j in a b; do echo $i$j; continue 2; done > g; done > f; cat f g",
+            "for i in 1 2; do for j in a b; do echo $i$j; break 2; done > g; done > f; echo x; cat f g",
+            "for i in 1; do nosuch; done 2> f; echo $?; grep -c nosuch f",
+            "for i in 1; do nosuch; echo a; done > f 2>&1; grep -c . f", "for i in a b; do cat; done < /dev/null",
+            "echo in > f; for i in 1; do cat; done < f",
+            "echo in > f; for i in 1 2; do cat; echo $i; done < f", "echo in | for i in 1 2; do cat; echo $i; done",
+            "seq 100000 | for i in 1; do head -n 1; done",
+            "echo a > /dev/null; echo b >> /dev/null; cat /dev/null; nosuch 2> /dev/null; echo $?",
+            "for i in 1; do cat; done <<E\nhere\nE",
+            "for i in 3 1 2; do echo $i; done | sort > f; cat f", "for i in 1; do echo a; done > f > g; cat f g",
+            "x=f; for i in 1; do echo a; done > $x; cat f", "for i in 1; do echo a; done > $(echo f); cat f",
+            "for i in 1; do echo a > g; echo b; done > f; cat g f", "if false; then echo a; fi > f; echo $?; cat f",
+            "x=1; for i in 1; do x=2; done > f; echo $x", "for i in a b; do echo $i & wait; done > f; cat f",
+        ])
+    }
+
+    @Test func anExclamationMarkTurnsAStatusRound() throws {
+        try Self.compare([
+            "! true; echo $?", "! false; echo $?", "! true || echo a", "! false && echo a",
+            "if ! false; then echo a; fi",
+            "! echo a | grep -q b && echo none", "i=0; while ! [ $i = 3 ]; do i=$((i+1)); done; echo $i",
+            "! nosuch 2> f; echo $?", "true && ! false && echo a", "! ! true; echo $?",
+        ])
+    }
+
     @Test func arithmeticIsThatOfAShell() throws {
         try Self.compare([
             "echo $((1+2))", "echo $((2*3+4))", "echo $((2+3*4))", "echo $(((2+3)*4))", "echo $((10/3)) $((10%3))",

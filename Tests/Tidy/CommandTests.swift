@@ -67,6 +67,7 @@ enum SimpleCommands {
         case .whileLoop(let condition, _, let body): of(condition) + of(body)
         case .choice(let branches, let otherwise):
             branches.flatMap { of($0.condition) + of($0.body) } + (otherwise.map(of) ?? [])
+        case .redirected(let command, _): of(command)
         case .host: []
         }
     }

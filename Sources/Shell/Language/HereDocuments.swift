@@ -18,7 +18,7 @@ extension Statement {
 
 extension Pipeline {
     fileprivate func resolvingDocuments(_ documents: [Int: Word]) -> Pipeline {
-        Pipeline(commands: commands.map { $0.resolvingDocuments(documents) })
+        Pipeline(commands: commands.map { $0.resolvingDocuments(documents) }, isNegated: isNegated)
     }
 }
 
@@ -26,12 +26,7 @@ extension CommandSyntax {
     fileprivate func resolvingDocuments(_ documents: [Int: Word]) -> CommandSyntax {
         switch self {
         case .simple(var simple):
-            simple.redirections = simple.redirections.map { redirection in
-                guard redirection.kind == .hereDocument, let number = redirection.target.literal.flatMap({ Int($0) }),
-                    let text = documents[number]
-                else { return redirection }
-                return Redirection(kind: .hereDocument, target: text, position: redirection.position)
-            }
+            simple.redirections = simple.redirections.map { $0.resolvingDocuments(documents) }
             return .simple(simple)
         case .forLoop(let variable, let words, let body):
             return .forLoop(variable: variable, words: words, body: body.resolvingDocuments(documents))
@@ -46,8 +41,19 @@ extension CommandSyntax {
                         condition: $0.condition.resolvingDocuments(documents),
                         body: $0.body.resolvingDocuments(documents))
                 }, otherwise: otherwise?.resolvingDocuments(documents))
+        case .redirected(let command, let redirections):
+            return .redirected(
+                command.resolvingDocuments(documents), redirections.map { $0.resolvingDocuments(documents) })
         case .host:
             return self
         }
+    }
+}
+
+extension Redirection {
+    fileprivate func resolvingDocuments(_ documents: [Int: Word]) -> Redirection {
+        guard kind == .hereDocument, let number = target.literal.flatMap({ Int($0) }), let text = documents[number]
+        else { return self }
+        return Redirection(kind: .hereDocument, target: text, position: position)
     }
 }

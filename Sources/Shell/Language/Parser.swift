@@ -190,10 +190,17 @@ public struct Parser {
     }
 
     mutating func pipeline() throws(SyntaxError) -> Pipeline {
+        try skipBlank()
+        var isNegated = false
+        while current == "!", peek(1) == " " || peek(1) == "\t" {
+            isNegated.toggle()
+            advance()
+            try skipBlank()
+        }
         var commands = [try command()]
         while true {
             try skipBlank()
-            guard current == "|", peek(1) != "|" else { return Pipeline(commands: commands) }
+            guard current == "|", peek(1) != "|" else { return Pipeline(commands: commands, isNegated: isNegated) }
             let place = position
             advance()
             try skipNewlines()
@@ -210,11 +217,22 @@ public struct Parser {
             return hostCommand()
         }
         switch keywordHere() {
-        case "for": return try forLoop()
-        case "while", "until": return try whileLoop()
-        case "if": return try choice()
+        case "for": return try redirected(try forLoop())
+        case "while", "until": return try redirected(try whileLoop())
+        case "if": return try redirected(try choice())
         default: return .simple(try simpleCommand())
         }
+    }
+
+    /// A compound command with what may follow its end: `done > file`.
+    mutating func redirected(_ command: CommandSyntax) throws(SyntaxError) -> CommandSyntax {
+        var redirections: [Redirection] = []
+        while true {
+            try skipBlank()
+            guard let redirection = try redirection() else { break }
+            redirections.append(redirection)
+        }
+        return redirections.isEmpty ? command : .redirected(command, redirections)
     }
 
     mutating func hostCommand() -> CommandSyntax {

@@ -28,8 +28,9 @@ public struct SyntaxError: Error, Equatable, Sendable, CustomStringConvertible {
 //
 //   script    = statement { (";" | newline | "&") statement }
 //   statement = pipeline { ("&&" | "||") pipeline } [ "&" ]
-//   pipeline  = command { "|" command }
-//   command   = simple | for | while | until | if | "!" host command
+//   pipeline  = [ "!" ] command { "|" command }
+//   command   = simple | compound { redirection } | "!" host command, without a blank between
+//   compound  = for | while | until | if
 //   simple    = { name "=" word } | word { word | redirection }
 
 public struct Script: Equatable, Sendable {
@@ -63,7 +64,12 @@ public struct Statement: Equatable, Sendable {
 
 public struct Pipeline: Equatable, Sendable {
     public let commands: [CommandSyntax]
-    public init(commands: [CommandSyntax]) { self.commands = commands }
+    /// Begins with `!`: succeeds if it fails.
+    public let isNegated: Bool
+    public init(commands: [CommandSyntax], isNegated: Bool = false) {
+        self.commands = commands
+        self.isNegated = isNegated
+    }
 }
 
 public indirect enum CommandSyntax: Equatable, Sendable {
@@ -72,6 +78,8 @@ public indirect enum CommandSyntax: Equatable, Sendable {
     /// `while`; with `until`, the condition is negated.
     case whileLoop(condition: Script, isUntil: Bool, body: Script)
     case choice(branches: [Branch], otherwise: Script?)
+    /// A loop or condition as a whole, `done > file`.
+    case redirected(CommandSyntax, [Redirection])
     /// `!cmd`: the rest of the line, for the host's own shell.
     case host(String, Position)
 

@@ -30,8 +30,21 @@ extension ByteSink {
 /// Where a process reads from. It delivers nothing before `start`.
 public protocol ByteSource: AnyObject {
     func start(onBytes: @escaping ([UInt8]) -> Void, onEnd: @escaping () -> Void)
-    /// The reader is not interested any more.
+    /// The reader of the moment is done; another one may start where it ended.
+    func pause()
+    /// Nobody will read any more.
     func close()
+}
+
+/// A source that belongs to somebody else: the commands of a loop read one after another from what the loop reads.
+final class BorrowedSource: ByteSource {
+    private let source: any ByteSource
+    init(_ source: any ByteSource) { self.source = source }
+    func start(onBytes: @escaping ([UInt8]) -> Void, onEnd: @escaping () -> Void) {
+        source.start(onBytes: onBytes, onEnd: onEnd)
+    }
+    func pause() { source.pause() }
+    func close() { source.pause() }
 }
 
 /// Bytes from one process to another, at most `capacity` of them at a time.
@@ -86,7 +99,12 @@ final class Pipe: ByteSink, ByteSource {
         scheduleDelivery()
     }
 
-    /// As a source: the reader is done.
+    func pause() {
+        onBytes = nil
+        onEnd = nil
+    }
+
+    /// As a source: nobody reads it any more.
     func close() {
         isBroken = true
         buffer = []
@@ -145,7 +163,8 @@ final class PipeEntrance: ByteSink {
 final class StoredSource: ByteSource {
     private unowned let session: Session
     private var bytes: [UInt8]
-    private var isClosed = false
+    /// Counts readers, so that what was under way to one does not reach the next.
+    private var reader = 0
 
     init(session: Session, bytes: [UInt8]) {
         self.session = session
@@ -153,15 +172,18 @@ final class StoredSource: ByteSource {
     }
 
     func start(onBytes: @escaping ([UInt8]) -> Void, onEnd: @escaping () -> Void) {
+        let mine = reader
         session.world.enqueue { [self] in
-            if isClosed { return }
-            if !bytes.isEmpty { onBytes(bytes) }
+            if reader != mine { return }
+            let all = bytes
             bytes = []
-            if !isClosed { onEnd() }
+            if !all.isEmpty { onBytes(all) }
+            if reader == mine { onEnd() }
         }
     }
 
-    func close() { isClosed = true }
+    func pause() { reader += 1 }
+    func close() { pause() }
 }
 
 /// Keeps what is written, for `$(…)`.
@@ -188,6 +210,8 @@ final class FileSink: ByteSink {
     private let path: String
     private let file: LabFile
     private var failed = false
+    /// Those that write to it: the command or loop, and what it left in the background.
+    private var writerCount = 1
     private let onFailure: (String) -> Void
 
     init(session: Session, path: String, appends: Bool, onFailure: @escaping (String) -> Void) throws(LabFileError) {
@@ -207,7 +231,14 @@ final class FileSink: ByteSink {
         }
     }
 
-    func close() { file.close() }
+    func another() -> any ByteSink {
+        writerCount += 1
+        return self
+    }
+    func close() {
+        writerCount -= 1
+        if writerCount == 0 { file.close() }
+    }
     var isBroken: Bool { failed }
 }
 

@@ -26,6 +26,10 @@ public final class Execution {
         case whileLoop(condition: Script, isUntil: Bool, body: Script, LoopStage)
         case choice(branches: ArraySlice<CommandSyntax.Branch>, otherwise: Script?, ranCondition: Bool)
         case simple(SimpleCommand, outputs: [String])
+        case redirected(CommandSyntax, [Redirection], outputs: [String])
+        /// A redirected loop or condition is over: its files are closed, and everything is as before.
+        case restore(Streams, opened: [any ByteSink])
+        case negate
         case host(String)
     }
 
@@ -39,7 +43,7 @@ public final class Execution {
     let session: Session
     let terminal: Terminal
     let submission: Submission
-    let streams: Streams
+    var streams: Streams
     let scope: VariableScope
     var frames: [Frame] = []
     public internal(set) var status = 0
@@ -143,7 +147,7 @@ public final class Execution {
 
     func finish() {
         isFinished = true
-        frames = []
+        drop(from: 0)
         streams.input?.close()
         streams.output?.close()
         if let error = streams.error, error !== streams.output { error.close() }
@@ -192,7 +196,7 @@ public final class Execution {
         case .script(let script, let next, let isTop):
             if isTop, next > 0, status != 0 {
                 if isMain { submission.noteFailure(status) }
-                if stopsAtFailure { return frames.removeAll() }
+                if stopsAtFailure { return drop(from: 0) }
             }
             guard next < script.statements.count else { return }
             push(.script(script, next: next + 1, isTop: isTop))
@@ -226,6 +230,9 @@ public final class Execution {
             push(.script(condition, next: 0, isTop: false))
         case .choice(let branches, let otherwise, let ranCondition): step(branches, otherwise, ranCondition)
         case .simple(let command, let outputs): step(command, outputs)
+        case .redirected(let command, let redirections, let outputs): step(command, redirections, outputs)
+        case .restore(let previous, let opened): restore(previous, opened)
+        case .negate: status = status == 0 ? 1 : 0
         case .host(let line):
             isWaiting = true
             session.runHostCommand(line, errorOutput: errorSink) { [weak self] in self?.resume($0) }
@@ -272,13 +279,14 @@ public final class Execution {
             return complain("\(words[0]): '\(words[1...].joined(separator: " "))' is not a number of loops", status: 2)
         }
         let index = count <= loops.count ? loops[loops.count - count] : outermost
-        frames.removeSubrange((words[0] == "continue" ? index + 1 : index)...)
+        drop(from: words[0] == "continue" ? index + 1 : index)
         status = 0
     }
 
     // MARK: Pipelines and jobs
 
     func start(_ pipeline: Pipeline) {
+        if pipeline.isNegated { push(.negate) }
         if pipeline.commands.count == 1 { return start(pipeline.commands[0]) }
         let count = pipeline.commands.count
         var remaining = count
@@ -321,6 +329,8 @@ public final class Execution {
             push(.whileLoop(condition: condition, isUntil: isUntil, body: body, .entered))
         case .choice(let branches, let otherwise):
             push(.choice(branches: branches[...], otherwise: otherwise, ranCondition: false))
+        case .redirected(let command, let redirections):
+            push(.redirected(command, redirections, outputs: []))
         case .host(let line, _): push(.host(line))
         }
     }

@@ -43,7 +43,11 @@ public final class LabFiles {
         directory = target
     }
 
+    /// The one device: it takes everything and has nothing. `sdlab TOOL` finds the host's own.
+    private func isNullDevice(_ path: String) -> Bool { absolute(path) == "/dev/null" }
+
     public func read(_ path: String) throws(LabFileError) -> [UInt8] {
+        if isNullDevice(path) { return [] }
         do throws(DiskError) {
             let file = try disk.open(absolute(path), [], owner: .lab)
             defer { file.close() }
@@ -69,6 +73,7 @@ public final class LabFiles {
     }
 
     public func openForWriting(_ path: String, appends: Bool) throws(LabFileError) -> LabFile {
+        if isNullDevice(path) { return LabFile(nil, appends: appends) }
         do throws(DiskError) {
             let options: OpenOptions = appends ? [.write, .create] : [.write, .create, .truncate]
             return LabFile(try disk.open(absolute(path), options, owner: .lab), appends: appends)
@@ -140,22 +145,24 @@ public final class LabFiles {
 
 /// A file open for writing, one piece after another.
 public final class LabFile {
-    private let file: any DiskFile
+    /// Nil: nothing is kept.
+    private let file: (any DiskFile)?
     /// Each piece goes to the file's end as it is then, so that several writers of one file lose nothing.
     private let appends: Bool
     private var end: Int
 
-    init(_ file: any DiskFile, appends: Bool) {
+    init(_ file: (any DiskFile)?, appends: Bool) {
         self.file = file
         self.appends = appends
-        end = file.size
+        end = file?.size ?? 0
     }
 
     public func append(_ bytes: [UInt8]) throws(LabFileError) {
+        guard let file else { return }
         if appends { end = file.size }
         do throws(DiskError) { try file.write(bytes, at: end) } catch { throw LabFileError(error) }
         end += bytes.count
     }
 
-    public func close() { file.close() }
+    public func close() { file?.close() }
 }

@@ -1,7 +1,7 @@
 import KernelStructures
 import ShellLanguage
 
-// What `>`, `<`, `2>&1` and here-documents do to the streams of one command.
+// What `>`, `<`, `2>&1` and here-documents do to the streams of a command, or of a loop or condition as a whole.
 
 extension Execution {
     struct OpenStreams {
@@ -12,10 +12,42 @@ extension Execution {
         func closeOpened() { for sink in opened { sink.close() } }
     }
 
+    /// Begins a loop or condition whose streams are redirected.
+    func step(_ command: CommandSyntax, _ redirections: [Redirection], _ outputs: [String]) {
+        let words = redirections.map(\.target)
+        guard outputs.count == Expansion.substitutions(in: words).count else {
+            return substitute(words, outputs) { .redirected(command, redirections, outputs: $0) }
+        }
+        let expanded = expand(
+            { (expansion) throws(CommandFailure) in
+                var targets: [String] = []
+                for word in words { targets.append(try expansion.single(word)) }
+                return targets
+            }, outputs)
+        guard let expanded, let opened = redirected(zip(redirections, expanded).map { ($0, $1) }) else { return }
+        push(.restore(streams, opened: opened.opened))
+        if redirections.contains(where: \.kind.isOfInput) { streams.input = opened.input }
+        if redirections.contains(where: \.kind.isOfOutput) { streams.output = opened.output }
+        if redirections.contains(where: \.kind.isOfError) { streams.error = opened.error }
+        start(command)
+    }
+
+    func restore(_ previous: Streams, _ opened: [any ByteSink]) {
+        streams = previous
+        for sink in opened { sink.close() }
+    }
+
+    /// Drops the innermost frames, and undoes what they did to the streams.
+    func drop(from index: Int) {
+        while frames.count > index {
+            if case .restore(let previous, let opened) = frames.removeLast() { restore(previous, opened) }
+        }
+    }
+
     /// The streams of one command: those of the execution, redirected from left to right.
     func redirected(_ redirections: [(Redirection, String)]) -> OpenStreams? {
         var result = OpenStreams(
-            input: streams.input,
+            input: streams.input.map(BorrowedSource.init),
             output: streams.output.map(Unclosable.init)
                 ?? TerminalSink(session: session, terminal: terminal, submission: submission, isError: false),
             error: streams.error.map(Unclosable.init)
@@ -47,6 +79,16 @@ extension Execution {
             result.opened.append(sink)
             if fromError { result.error = sink } else { result.output = sink }
         }
+    }
+}
+
+extension Redirection.Kind {
+    fileprivate var isOfInput: Bool { self == .read || self == .hereDocument }
+    fileprivate var isOfOutput: Bool { self == .outputToError || isWrite(fromError: false) }
+    fileprivate var isOfError: Bool { self == .errorToOutput || isWrite(fromError: true) }
+    private func isWrite(fromError: Bool) -> Bool {
+        if case .write(fromError, _) = self { return true }
+        return false
     }
 }
 
