@@ -109,6 +109,55 @@ import Testing
         #expect(cases[2]["reason"] as? String == "no nothing-here on this machine")
     }
 
+    private static let three =
+        "@case \"good\"\n$ sleep 2\n@case bad & # <b>\n@seed 9\n$ echo \"a<b\"\nx\ty\n@case skipped\n@needs nothing-here\n$ true\n"
+
+    @Test("TAP has a line for each case, and what is known of a failure below it")
+    func tapReport() throws {
+        let scratch = try Scratch()
+        let path = try scratch.write(Self.three, "a.sdl")
+        let outcome = try BuiltProgram.run(["test", "--format", "tap", path])
+        #expect(outcome.status == 1)
+        let lines = outcome.output.split(separator: "\n")
+        #expect(lines.prefix(3) == ["TAP version 14", "1..3", "ok 1 - \(path) · \"good\" [memory, seed 1]"])
+        #expect(lines[3] == "not ok 2 - \(path) · bad & \\# <b> [memory, seed 9]")
+        #expect(lines[4] == "  ---" && lines[5] == "  message: \"the command printed something else\"")
+        #expect(lines.contains("  expected: \"x\\ty\"") && lines.contains("  ..."))
+        #expect(
+            lines.last == "ok 3 - \(path) · skipped [memory, seed 1] # SKIP no nothing-here on this machine")
+    }
+
+    @Test("JUnit's XML is read by a stranger, whatever the names hold")
+    func junitReport() throws {
+        let scratch = try Scratch()
+        let path = try scratch.write(Self.three, "a.sdl")
+        let reader = """
+            import sys, xml.etree.ElementTree as tree
+            suites = tree.parse(sys.stdin).getroot()
+            print(suites.tag, sorted(suites.attrib.items()))
+            for suite in suites:
+                print(suite.get("name"), suite.get("failures"))
+                for case in suite:
+                    inner = [(e.tag, e.get("message")) for e in case]
+                    print(case.get("classname") == suite.get("name"), case.get("name"), case.get("time"), inner)
+                    for failure in case.iter("failure"):
+                        print("x\\ty" in failure.text, "again" in failure.text)
+            """
+        _ = try scratch.write(reader, "read.py")
+        _ = try scratch.write(try BuiltProgram.run(["test", "--format", "junit", path]).output, "a.xml")
+        let outcome = try BuiltProgram.shell("python3 read.py < a.xml", in: scratch.path)
+        #expect(
+            outcome.output == """
+                testsuites [('errors', '0'), ('failures', '1'), ('skipped', '1'), ('tests', '3')]
+                \(path) 1
+                True "good" [memory, seed 1] 2.000 []
+                True bad & # <b> [memory, seed 9] 0.000 [('failure', 'the command printed something else')]
+                True True
+                True skipped [memory, seed 1] 0.000 [('skipped', 'no nothing-here on this machine')]
+
+                """, "\(outcome.errors)")
+    }
+
     // @covers LB-T1
     @Test("The documented session, run, is what the documentation shows, line by line")
     func documentedSession() throws {

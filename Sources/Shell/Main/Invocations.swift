@@ -1,4 +1,5 @@
 import CommandKit
+import ShellTranscripts
 
 /// What can follow `sdlab` on the command line, as descriptions: the checks of its words and its help come from them.
 enum Invocations {
@@ -51,7 +52,7 @@ enum Invocations {
             .init("seeds", nil, .integer(1...1_000_000), "run each case with this many seeds"),
             .init("update", "u", "rewrite what does not match, and nothing else"),
             .init("jobs", "j", .integer(1...256), "cases at a time (the number of processors)"),
-            .init("format", nil, .choice(["plain", "json"]), "how to report (plain)"),
+            .init("format", nil, .choice(Report.Format.allCases.map(\.rawValue)), "how to report (plain)"),
             .init("journal", nil, .file, "write the journal of the cases to this file"),
             .init("verbose", "v", "name the cases that passed, too"),
         ],

@@ -46,7 +46,8 @@ struct TestCommand {
         try checkCaseName(transcripts)
         let results = test.run(transcripts)
         let report = Report(results, isVerbose: arguments.has("verbose"))
-        output.write(arguments.text("format") == "json" ? report.json : report.plain)
+        let format = arguments.text("format").flatMap(Report.Format.init(rawValue:)) ?? .plain
+        output.write(report.text(as: format))
         if let path = arguments.text("journal") {
             let text = results.map { "# \($0.file) \($0.name) \($0.net.rawValue) seed \($0.seed)\n\($0.journal)" }
                 .joined()

@@ -4,7 +4,7 @@ import ShellLab
 
 /// The results of a test run for people and for programs.
 public struct Report {
-    private let results: [CaseResult]
+    let results: [CaseResult]
     private let isVerbose: Bool
     /// What precedes the arguments in a command that reproduces a failure.
     private let program: String
@@ -36,7 +36,7 @@ public struct Report {
         return text + summary
     }
 
-    private func title(_ result: CaseResult) -> String {
+    func title(_ result: CaseResult) -> String {
         let base = TranscriptParser.baseName(result.file)
         let name = result.name == base ? result.file : "\(result.file) · \(result.name)"
         return "\(name) [\(result.net.rawValue), seed \(result.seed)]"
@@ -53,7 +53,7 @@ public struct Report {
         return lines.map { "      \($0)\n" }.joined()
     }
 
-    private func reproduce(_ result: CaseResult) -> String {
+    func reproduce(_ result: CaseResult) -> String {
         let isOnly = result.name == TranscriptParser.baseName(result.file)
         let one = isOnly ? "" : " --case \(Self.quoted(result.name))"
         let isPlain = result.file.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "/._-+".contains($0)) }
