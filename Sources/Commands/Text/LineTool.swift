@@ -13,6 +13,8 @@ class LineTool: Program {
     private var isReadingInput = false
     private var inputEnded = false
     private var isWaiting = false
+    /// Input waits where it comes from until what is here has been dealt with.
+    private var isPaused = false
     private(set) var isDone = false
     var status: Int32 = 0
     /// The file that is being read; nil for the input.
@@ -25,6 +27,8 @@ class LineTool: Program {
     static let lineLimitBytes = 16 << 20
     /// Lines handled before others have their turn.
     private static let linesPerTurn = 4096
+    /// Bytes that wait here while the listener is slow.
+    private static let pendingLimitBytes = 64 << 10
 
     init(_ process: Process, files: some Sequence<String>) {
         self.process = process
@@ -75,17 +79,7 @@ class LineTool: Program {
             isReadingInput = true
             inputEnded = false
             beginFile()
-            process.read(
-                onBytes: { [weak self] bytes in
-                    guard let self, !isDone else { return }
-                    pending += bytes
-                    pump()
-                },
-                onEnd: { [weak self] in
-                    guard let self else { return }
-                    inputEnded = true
-                    pump()
-                })
+            readInput()
             return
         }
         currentFile = file
@@ -101,6 +95,32 @@ class LineTool: Program {
         }
     }
 
+    private func readInput() {
+        process.read(
+            onBytes: { [weak self] bytes in
+                guard let self, !isDone else { return }
+                pending += bytes
+                pump()
+                if isWaiting, !isPaused, pending.count - pendingStart > Self.pendingLimitBytes {
+                    isPaused = process.pauseReading()
+                }
+            },
+            onEnd: { [weak self] in
+                guard let self else { return }
+                inputEnded = true
+                pump()
+            })
+    }
+
+    /// Goes on after it had to wait.
+    private func goOn() {
+        isWaiting = false
+        pump()
+        guard isPaused, !isWaiting, process.isRunning else { return }
+        isPaused = false
+        readInput()
+    }
+
     private func pump() {
         guard !isDone, process.isRunning, !isWaiting else { return }
         var count = 0
@@ -109,10 +129,7 @@ class LineTool: Program {
             if process.output.isCongested { return waitForOutput() }
             if count == Self.linesPerTurn {
                 isWaiting = true
-                process.node.enqueue { [self] in
-                    isWaiting = false
-                    pump()
-                }
+                process.node.enqueue { [self] in goOn() }
                 return
             }
             count += 1
@@ -159,10 +176,7 @@ class LineTool: Program {
 
     private func waitForOutput() {
         isWaiting = true
-        process.output.onDrained = { [weak self] in
-            self?.isWaiting = false
-            self?.pump()
-        }
+        process.output.onDrained = { [weak self] in self?.goOn() }
     }
 
     private func finish() {

@@ -294,7 +294,7 @@ public final class Execution {
         isWaiting = true
         parts = pipeline.commands.enumerated().map { index, command in
             let stage = Streams(
-                input: index == 0 ? streams.input : pipes[index - 1],
+                input: index == 0 ? streams.input.map(BorrowedSource.init) : pipes[index - 1],
                 output: index == count - 1 ? streams.output.map(Unclosable.init) : PipeEntrance(pipes[index]),
                 error: streams.error.map(Unclosable.init))
             let statement = Statement.wrapping(command)

@@ -160,6 +160,14 @@ public final class Process {
         }
     }
 
+    /// Leaves what is still to be read where it is, until `read` is called again.
+    ///
+    /// - Returns: whether that could be done. Typing goes on being heard.
+    public func pauseReading() -> Bool {
+        input?.pause()
+        return input != nil
+    }
+
     /// Whether its output is neither a pipe nor a file.
     public var writesToTerminal: Bool { output is TerminalSink }
 
