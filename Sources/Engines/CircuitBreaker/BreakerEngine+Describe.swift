@@ -3,12 +3,10 @@ import KernelStructures
 // What commands and metrics show.
 extension BreakerEngine {
     /// The calls by which the present state is judged.
-    public mutating func tally(now: LabTime) -> Tally { state == .halfOpen ? trial : window.tally(now: now) }
-
-    /// Like `tally`, on a copy.
     public func currentTally(now: LabTime) -> Tally {
-        var copy = self
-        return copy.tally(now: now)
+        if state == .halfOpen { return trial }
+        var window = window
+        return window.tally(now: now)
     }
 
     /// In percent; nil as long as too few calls are in the window.
