@@ -71,8 +71,12 @@ import Testing
                 }
             model.end(number, failed: failed, slow: slow, now)
             if reaction.isLate != (model.late > lateBefore) { disagree("late \(reaction.isLate)") }
-            if (reaction.change != nil) != (engine.history.last?.time == now && engine.generation == model.epoch
-                && reaction.change == engine.history.last) { disagree("reports \(String(describing: reaction.change))") }
+            if (reaction.change != nil)
+                != (engine.history.last?.time == now && engine.generation == model.epoch
+                    && reaction.change == engine.history.last)
+            {
+                disagree("reports \(String(describing: reaction.change))")
+            }
         }
 
         mutating func pass(_ time: LabDuration) { now = now + time }
@@ -126,9 +130,13 @@ import Testing
         #expect(count == (0...Self.depth).reduce(0) { sum, length in sum + power(5, length) })
     }
 
-    private func power(_ base: Int, _ exponent: Int) -> Int { (0..<exponent).reduce(1) { product, _ in product * base } }
+    private func power(_ base: Int, _ exponent: Int) -> Int {
+        (0..<exponent).reduce(1) { product, _ in product * base }
+    }
 
-    @Test("calls that overlap: every interleaving of beginnings and ends agrees with the model", arguments: configurations)
+    @Test(
+        "calls that overlap: every interleaving of beginnings and ends agrees with the model", arguments: configurations
+    )
     func interleavings(name: String, rules: CircuitBreakerConfiguration) {
         var sawLate = false
         var sawOvershoot = false

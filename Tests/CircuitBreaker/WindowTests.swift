@@ -84,7 +84,8 @@ import Testing
         }
     }
 
-    @Test("seconds that stay in a resized window leave it when their time has come", arguments: [(5, 3), (3, 5), (1, 4)])
+    @Test(
+        "seconds that stay in a resized window leave it when their time has come", arguments: [(5, 3), (3, 5), (1, 4)])
     func resizingSeconds(from: Int, to: Int) {
         let start = LabTime.documentedEpoch
         var window = TimeWindow(size: from, now: start)

@@ -4,15 +4,19 @@ import KernelStructures
 
 /// Breakers as views.
 enum BreakerViews {
+    /// Calls that a line has room for; `stats` and JSON have more of them.
+    private static let stripWidth = 12
+
     /// One line a breaker.
     static func table(_ breakers: [RunningBreaker], now: LabTime) -> View.Content {
         let rows = breakers.map { breaker -> [View.Cell] in
             let snapshot = breaker.snapshot
+            let strip = breaker.holder.strips(ofBreaker: breaker.name).states
             return [
                 .text(breaker.name), state(snapshot.state), .duration(now - snapshot.since),
                 .integer(snapshot.tally.calls), percent(snapshot.failureRate), percent(snapshot.slowCallRate),
                 .integer(snapshot.counters.rejected), .integer(snapshot.counters.late),
-                .text(breaker.holder.strips(ofBreaker: breaker.name).states),
+                .init(String(strip.suffix(Self.stripWidth)), json: .string(strip)),
             ]
         }
         return .table(
@@ -23,7 +27,7 @@ enum BreakerViews {
                     .init("FAIL%", key: "failure_rate_percent", right: true),
                     .init("SLOW%", key: "slow_call_rate_percent", right: true),
                     .init("REJECTED", key: "not_permitted_calls", right: true),
-                    .init("LATE", key: "late_calls", right: true), .init("LAST CALLS", key: "strip", flexible: true),
+                    .init("LATE", key: "late_calls", right: true), .init("LAST CALLS", key: "strip"),
                 ], rows: rows, whenEmpty: "no circuit breaker runs"))
     }
 
@@ -37,7 +41,8 @@ enum BreakerViews {
             .init("ignored", .integer(counters.ignored)), .init("rejected", .integer(counters.rejected)),
             .init("late", .integer(counters.late)),
             .init("slow", .integer(counters.slowSuccesses + counters.slowFailures)),
-            .init("window", window(snapshot)), .init("failure rate", key: "failure_rate_percent", percent(snapshot.failureRate)),
+            .init("window", window(snapshot)),
+            .init("failure rate", key: "failure_rate_percent", percent(snapshot.failureRate)),
             .init("slow call rate", key: "slow_call_rate_percent", percent(snapshot.slowCallRate)),
         ])
     }
@@ -100,7 +105,8 @@ enum BreakerViews {
             return "It has \(snapshot.tally.calls) of \(needed) trial calls back, and "
                 + "\(counted(snapshot.trialsUnderWay, "is", "are")) under way."
         case .closed, .metricsOnly:
-            return "Of the \(counted(snapshot.tally.calls, "call")) in its window \(snapshot.tally.failures) failed and "
+            return
+                "Of the \(counted(snapshot.tally.calls, "call")) in its window \(snapshot.tally.failures) failed and "
                 + "\(snapshot.tally.slowCalls) were slow."
         case .disabled: return "Everything passes, nothing is counted."
         case .forcedOpen: return "Nothing passes until somebody changes that."

@@ -57,7 +57,9 @@ final class CircuitAttempt: HTTPClientDelegate {
     func clientReceivedEnd(_ client: HTTPClientConnection) {
         let status = client.head.status
         guard CallClassifier.classify(httpStatus: status) == .failure else { return finish(.success) }
-        let patience = client.head.value(of: "Retry-After").flatMap { Int($0) }.map { LabDuration.seconds(min($0, 86_400)) }
+        let patience = client.head.value(of: "Retry-After").flatMap { Int($0) }.map {
+            LabDuration.seconds(min($0, 86_400))
+        }
         finish(.failure(.init(.failed, "status \(status)", retryAfter: max(.zero, patience ?? .zero))))
     }
 

@@ -75,7 +75,9 @@ final class CircuitTestProgram: Program, Component {
     private func perform(_ effects: [ResilientCalls.Effect]) {
         for effect in effects {
             switch effect {
-            case .attempt(let id, _, let permit, let change): attempt(id, permit, change)
+            case .attempt(let id, let number, let permit, let change):
+                if number > 1, settings.isVerbose { write("Request \(numbers[id]!): attempt \(number)") }
+                attempt(id, permit, change)
             case .abandon(let id): attempts.removeValue(forKey: id)?.stop()
             case .counted(let id, let permit, let failure, let reaction):
                 lines.counted(id, permit, failure, reaction, calls.breaker.currentTally(now: now))

@@ -37,8 +37,9 @@ extension Session {
 
     /// A breaker by its name, or the only one there is.
     ///
+    /// - Parameter verbs: what the name may have been meant to be, if it is none.
     /// - Throws: `CommandFailure` if there is none, or not just one.
-    func breaker(named name: String?) throws -> RunningBreaker {
+    func breaker(named name: String?, orMeant verbs: [String]) throws -> RunningBreaker {
         let all = breakers
         if all.isEmpty {
             throw CommandFailure("no circuit breaker runs; start one: circuit-test --url http://HOST:PORT &")
@@ -49,7 +50,7 @@ extension Session {
             throw CommandFailure("several run (\(names.joined(separator: ", "))); name one of them")
         }
         guard let found = all.first(where: { $0.name.lowercased() == name.lowercased() }) else {
-            throw CommandFailure("no circuit breaker called '\(name)' runs\(didYouMean(name, among: names))")
+            throw CommandFailure("no circuit breaker called '\(name)' runs\(didYouMean(name, among: names + verbs))")
         }
         return found
     }

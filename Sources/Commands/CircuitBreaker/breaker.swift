@@ -40,7 +40,7 @@ extension Catalog {
             if words.isEmpty { return .view(View(BreakerViews.table(session.breakers, now: now))) }
             // A first word that is no verb can only be meant as a name.
             let name = verbs.contains(words.first!) ? nil : words.popFirst()
-            let found = try session.breaker(named: name)
+            let found = try session.breaker(named: name, orMeant: verbs)
             guard let verb = words.popFirst() else { return .view(View(BreakerViews.table([found], now: now))) }
             if verb == "set" {
                 try set(words, found)

@@ -24,7 +24,7 @@ extension Catalog {
                 .init("retries", nil, .integer(0...100), "further attempts after a failed one (0)"),
                 .init("bulkhead", nil, .integer(1...100_000), "attempts that may be under way at a time"),
                 .init("fallback", nil, .text("TEXT"), "what to answer where the service does not"),
-                .init("verbose", "v", "says why a request failed, and when it is tried again"),
+                .init("verbose", "v", "says why a request failed, and each further attempt"),
             ],
             examples: [
                 "circuit-test --url http://flaky-service:8080 --requests 100",

@@ -82,6 +82,8 @@ public struct BreakerEngine: Sendable {
         public var successDuration = LabDuration.zero
         public var failureDuration = LabDuration.zero
         public var maxDuration = LabDuration.zero
+
+        public init() {}
     }
 
     /// - Parameter configuration: valid, see `validate`.

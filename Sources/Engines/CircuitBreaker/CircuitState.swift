@@ -61,6 +61,12 @@ public struct Reaction: Equatable, Sendable {
     public var change: Transition?
     /// The threshold that is exceeded with this call. METRICS_ONLY does not act upon it.
     public var exceeded: Reason?
+
+    public init(isLate: Bool = false, change: Transition? = nil, exceeded: Reason? = nil) {
+        self.isLate = isLate
+        self.change = change
+        self.exceeded = exceeded
+    }
 }
 
 /// A change of state.

@@ -7,6 +7,12 @@ public struct CallNotPermitted: Error, Equatable, Sendable, CustomStringConverti
     /// How long it will refuse at least; nil where nobody knows.
     public let retryAfter: LabDuration?
 
+    public init(name: String, state: CircuitState, retryAfter: LabDuration?) {
+        self.name = name
+        self.state = state
+        self.retryAfter = retryAfter
+    }
+
     public var description: String {
         let hint = retryAfter.map { $0 > .zero ? "; try again in \($0.rounded)" : "" } ?? ""
         return "circuit '\(name)' is \(state.rawValue) and permits no call\(hint)"

@@ -5,16 +5,21 @@ import Synchronization
 /// A circuit breaker for programs: many threads and tasks may use one at the same time.
 ///
 /// ```swift
-/// let breaker = CircuitBreaker("flaky-api", .init(
-///     failureThreshold: 5,      // open after 5 failures
-///     successThreshold: 2,      // close after 2 successes in half-open
-///     timeout: .seconds(30),    // try half-open after 30 s
-///     windowSize: 10            // among the last 10 calls
-/// ))
-/// do {
-///     return try await breaker.execute { try await fetch("https://flaky-api.com/data") }
-/// } catch is CallNotPermitted {
-///     return cachedData()
+/// let breaker = CircuitBreaker(
+///     "flaky-api",
+///     .init(
+///         failureThreshold: 5,  // open after 5 failures
+///         successThreshold: 2,  // close after 2 successes in half-open
+///         timeout: .seconds(30),  // try half-open after 30 s
+///         windowSize: 10  // among the last 10 calls
+///     ))
+///
+/// func data() async throws -> String {
+///     do {
+///         return try await breaker.execute { try await fetch("https://flaky-api.com/data") }
+///     } catch is CallNotPermitted {
+///         return cachedData()  // the circuit is open: nothing was sent
+///     }
 /// }
 /// ```
 ///
