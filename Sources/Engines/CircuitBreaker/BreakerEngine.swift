@@ -100,7 +100,11 @@ public struct BreakerEngine: Sendable {
 
     /// Whether a call may be made. If so, its permit must come back once: with `onSuccess`, `onFailure` or `release`.
     public mutating func tryAcquire(now: LabTime) -> Admission {
-        let change = isDue(now) ? makeDueChange(now) : nil
+        if isDue(now) { return admit(after: makeDueChange(now), now) }
+        return admit(after: nil, now)
+    }
+
+    private mutating func admit(after change: Transition?, _ now: LabTime) -> Admission {
         switch state {
         case .closed, .disabled, .metricsOnly: return .init(permit: permit(now), change: change)
         case .halfOpen where mayTry:

@@ -49,24 +49,43 @@ public struct Permit: Hashable, Sendable {
 /// The answer to a request for a permit.
 public struct Admission: Equatable, Sendable {
     /// nil: the call is refused.
-    public var permit: Permit?
+    public let permit: Permit?
+    private let rare: RareChange?
+
+    init(permit: Permit?, change: Transition?) {
+        self.permit = permit
+        rare = change.map { RareChange($0) }
+    }
+
     /// The change of state that the request brought about.
-    public var change: Transition?
+    public var change: Transition? { rare?.change }
 }
 
 /// What came of a call's end.
 public struct Reaction: Equatable, Sendable {
     /// The call belongs to an earlier state: it has been counted as late, and changed nothing else.
-    public var isLate = false
-    public var change: Transition?
+    public let isLate: Bool
+    private let rare: RareChange?
     /// The threshold that is exceeded with this call. METRICS_ONLY does not act upon it.
-    public var exceeded: Reason?
+    public let exceeded: Reason?
 
     public init(isLate: Bool = false, change: Transition? = nil, exceeded: Reason? = nil) {
         self.isLate = isLate
-        self.change = change
+        rare = change.map { RareChange($0) }
         self.exceeded = exceeded
     }
+
+    public var change: Transition? { rare?.change }
+}
+
+/// A change of state at the end of a pointer. Most calls change nothing, and to hand a hundred bytes of nothing from
+/// function to function takes as long as the counting itself.
+final class RareChange: Equatable, Sendable {
+    let change: Transition
+
+    init(_ change: Transition) { self.change = change }
+
+    static func == (a: RareChange, b: RareChange) -> Bool { a.change == b.change }
 }
 
 /// A change of state.

@@ -10,7 +10,8 @@ public final class CircuitBreakerRegistry: Sendable {
     private struct Entry {
         let breaker: CircuitBreaker
         let group: String
-        var wasUsed = true
+        /// Asked for again since the hand last came by. The first time does not count: most keys are seen once.
+        var wasUsed = false
     }
 
     private struct Contents {
