@@ -30,6 +30,10 @@ let rooms = [
     Room(
         name: "LoadBalancerEngine", path: "Engines/LoadBalancer",
         uses: ["KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting"]),
+    Room(
+        name: "CircuitBreakerEngine", path: "Engines/CircuitBreaker",
+        uses: ["KernelStructures", "KernelWorld"]),
+    Room(name: "ResilienceEngine", path: "Engines/Resilience", uses: ["KernelStructures", "CircuitBreakerEngine"]),
     Room(name: "ChaosEngine", path: "Engines/Chaos", uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
     Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures"]),
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
@@ -41,6 +45,7 @@ let rooms = [
         uses: [
             "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
             "LoadBalancerEngine",
+            "CircuitBreakerEngine", "ResilienceEngine",
             "ChaosEngine", "CommandKit", "ShellLanguage", "ShellSession",
         ]),
     Room(
@@ -76,6 +81,10 @@ let tests = [
         "ChaosEngine",
         "ShellLanguage", "ShellSession", "ShellLab",
     ],
+    "CircuitBreaker": [
+        "KernelStructures", "KernelWorld", "KernelLoopback", "CircuitBreakerEngine", "ResilienceEngine",
+        "ShellLab",
+    ],
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
         "ShellLab",
@@ -91,6 +100,7 @@ let tests = [
 /// costs 3 % of a request there; the compiler's own checks remain, and `scripts/test --long` runs with all of them.
 let hotRooms: Set = [
     "KernelStructures", "KernelWire", "KernelWorld", "KernelLoopback", "KernelHosting", "LoadBalancerEngine",
+    "CircuitBreakerEngine",
 ]
 let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
 
@@ -101,6 +111,10 @@ let wantedTests = Context.environment["SDLAB_TESTS"]?.split(separator: ",").map(
 
 let package = Package(
     name: "sdlab",
+    products: [
+        // Rooms that another Swift package can import.
+        .library(name: "CircuitBreaker", targets: ["CircuitBreakerEngine", "ResilienceEngine"]),
+    ],
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in
             .target(
@@ -118,6 +132,17 @@ let package = Package(
                     "ShellSession", "ShellLab", "ShellTranscripts", "ShellPrompt",
                 ],
                 path: "Sources/Shell/Main", linkerSettings: [.unsafeFlags(["-static-stdlib"])])
+        ]
+        + [
+            // What `scripts/bench libs` runs, with a counter in front of the allocator.
+            .target(name: "CAllocationCount", path: "Sources/CAllocationCount"),
+            .executableTarget(
+                name: "sdlab-bench",
+                dependencies: [
+                    "CAllocationCount", "KernelStructures", "KernelWorld", "KernelLoopback",
+                    "CircuitBreakerEngine",
+                ],
+                path: "Sources/Bench", linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
         ]
         + [
             .target(

@@ -22,6 +22,8 @@ public final class BackendHost: HTTPService {
         public var status = 200
         /// The body of the usual answer; nil for `Response from NAME`.
         public var body: String?
+        /// What it answers to one request after another, instead of the usual; see `AnswerPlan`.
+        public var answers: AnswerPlan?
         /// Bytes of a request's body that are accepted.
         public var bodyLimitBytes = Int.max
 
@@ -37,6 +39,7 @@ public final class BackendHost: HTTPService {
     private let usual: PreparedResponse
     /// Requests answered so far.
     public private(set) var requestCount = 0
+    private var answers: AnswerPlan?
     private var onStopped: (() -> Void)?
     private var isDraining = false
 
@@ -56,6 +59,7 @@ public final class BackendHost: HTTPService {
     public init(node: Node, settings: Settings) {
         self.node = node
         self.settings = settings
+        answers = settings.answers
         usual = PreparedResponse(
             status: settings.status, body: Array((settings.body ?? "Response from \(settings.name)\n").utf8))
         var options = HTTPServerOptions()
@@ -101,6 +105,7 @@ public final class BackendHost: HTTPService {
 
     public func requestEnded(_ connection: HTTPServerConnection) {
         requestCount += 1
+        if answers != nil, !Self.isSpecial(connection.head.path) { return answerAsPlanned(connection) }
         if settings.latency == .zero, connection.withTarget({ $0.count == 1 }) { return connection.respond(usual) }
         answer(connection, connection.head.path)
     }
@@ -118,6 +123,28 @@ public final class BackendHost: HTTPService {
             node.after(delay) { [self] in finish(connection, parts) }
         } else {
             finish(connection, parts)
+        }
+    }
+
+    /// Paths that mean the same whatever is planned.
+    private static func isSpecial(_ path: String) -> Bool {
+        ["health", "echo", "status", "bytes"].contains(path.split(separator: "/").first ?? "")
+    }
+
+    private func answerAsPlanned(_ connection: HTTPServerConnection) {
+        let step = answers!.next()
+        let delay = settings.latency + step.delay
+        guard delay > .zero else { return give(step.answer, connection) }
+        node.after(delay) { [self] in give(step.answer, connection) }
+    }
+
+    private func give(_ answer: AnswerPlan.Answer, _ connection: HTTPServerConnection) {
+        guard !connection.stream.isClosed else { return }
+        switch answer {
+        case .usual: connection.respond(usual)
+        case .status(let status): connection.respond(status: status, body: "\(status) \(HTTPStatus.reason(status))\n")
+        case .close: connection.abort()
+        case .nothing: break
         }
     }
 

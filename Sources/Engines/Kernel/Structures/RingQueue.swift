@@ -59,3 +59,5 @@ extension Optional {
         return value
     }
 }
+
+extension RingQueue: Sendable where Element: Sendable {}

@@ -1,0 +1,167 @@
+import CircuitBreakerEngine
+import CommandKit
+import KernelHosting
+import KernelStructures
+import KernelWire
+import KernelWorld
+import ResilienceEngine
+import ShellSession
+
+/// Asks a service again and again through all layers of protection, and says what came of it: one line a request.
+///
+/// The layers decide (`ResilientCalls`); this program does what they say: it makes attempts, sets timers and prints.
+final class CircuitTestProgram: Program, Component {
+    struct Settings {
+        let url: CurlURL
+        var requests = 100
+        /// From the end of one request to the beginning of the next.
+        var interval = LabDuration.milliseconds(750)
+        var parallel = 1
+        var calls = ResilientCalls.Configuration()
+        var fallback: String?
+        var isVerbose = false
+
+        init(url: CurlURL) { self.url = url }
+    }
+
+    let process: Process
+    let settings: Settings
+    var calls: ResilientCalls
+    private var attempts: [ResilientCalls.CallID: CircuitAttempt] = [:]
+    private var numbers: [ResilientCalls.CallID: Int] = [:]
+    var lines: CircuitTestLines
+    private var begun = 0
+    /// The next round is being begun, or its time is set.
+    private var isArranged = false
+    private var deadlineTimer: TimerID?
+
+    init(_ process: Process, _ settings: Settings) {
+        self.process = process
+        self.settings = settings
+        let node = process.node
+        calls = ResilientCalls(
+            settings.calls, now: node.world.now, random: node.draw { $0.fork("circuit-test") })
+        lines = CircuitTestLines(configuration: settings.calls.breaker, fallback: settings.fallback)
+    }
+
+    private var node: Node { process.node }
+    private var now: LabTime { node.world.now }
+
+    func start() { nextRound() }
+
+    private func nextRound() {
+        isArranged = true
+        let first = begun + 1
+        begun = min(settings.requests, begun + settings.parallel)
+        for number in first...begun {
+            let (id, effects) = calls.begin(now: now)
+            numbers[id] = number
+            perform(effects)
+        }
+        isArranged = false
+        arrangeNext()
+    }
+
+    /// The next requests come when all are back, and the interval has passed.
+    private func arrangeNext() {
+        guard numbers.isEmpty, !isArranged, process.isRunning else { return }
+        guard begun < settings.requests else { return process.exit(0) }
+        isArranged = true
+        node.after(settings.interval) { [self] in nextRound() }
+    }
+
+    // MARK: Effects
+
+    private func perform(_ effects: [ResilientCalls.Effect]) {
+        for effect in effects {
+            switch effect {
+            case .attempt(let id, let number, let permit, let change):
+                if number > 1, settings.isVerbose { write("Request \(numbers[id]!): attempt \(number)") }
+                attempt(id, permit, change)
+            case .abandon(let id): attempts.removeValue(forKey: id)?.stop()
+            case .counted(let id, let permit, let failure, let reaction):
+                lines.counted(id, permit, failure, reaction, calls.breaker.currentTally(now: now))
+                if let change = reaction.change { log(change) }
+            case .timer(let id, let time): node.after(time - now) { [self] in report(calls.timerFired(id, now: now)) }
+            case .fallback(let id, _, let failure):
+                lines.fallingBack(id, failure)
+                report(calls.fallbackEnded(id, nil, now: now))
+            case .finish(let id, let failure): finish(id, failure)
+            case .changed(let change): log(change)
+            }
+        }
+        watchDeadline()
+    }
+
+    private func report(_ effects: [ResilientCalls.Effect]) {
+        perform(effects)
+        arrangeNext()
+    }
+
+    private func attempt(_ id: ResilientCalls.CallID, _ permit: Permit, _ change: Transition?) {
+        if let change {
+            log(change)
+            write(lines.trying(numbers[id]!, change))
+        }
+        let attempt = CircuitAttempt(node, settings.url) { [self] outcome in
+            attempts[id] = nil
+            report(calls.attemptEnded(id, outcome, now: now))
+        }
+        attempts[id] = attempt
+        attempt.start()
+    }
+
+    private func finish(_ id: ResilientCalls.CallID, _ failure: CallFailure?) {
+        guard let number = numbers.removeValue(forKey: id) else { return }
+        let line = lines.line(number, id, failure, state: calls.breaker.state, isVerbose: settings.isVerbose)
+        write(line)
+    }
+
+    private func write(_ line: String?) { if let line { process.output.write(line + "\n") } }
+
+    private func log(_ change: Transition) {
+        let wait = change.wait.map { " for \($0)" } ?? ""
+        node.log(
+            "CB",
+            "\(settings.url.host): \(change.from.rawValue) -> \(change.to.rawValue)\(wait), because \(change.reason.description)",
+            level: .debug)
+    }
+
+    /// Half-open gives up by itself, though nobody calls.
+    private func watchDeadline() {
+        node.cancel(deadlineTimer)
+        deadlineTimer = nil
+        let deadline = calls.nextDeadline
+        guard deadline != .distantFuture, process.isRunning else { return }
+        deadlineTimer = node.after(max(.zero, deadline - now)) { [self] in report(calls.advance(now: now)) }
+    }
+
+    // MARK: Component
+
+    var kind: String { "circuit-test" }
+    var stats: View? {
+        View(BreakerViews.record(snapshot(ofBreaker: settings.url.host), strips: strips(ofBreaker: "")))
+    }
+}
+
+extension CircuitTestProgram: BreakerHolder {
+    var breakerNames: [String] { [settings.url.host] }
+
+    func snapshot(ofBreaker name: String) -> BreakerSnapshot {
+        BreakerSnapshot(name, calls.breaker, now: process.node.world.now)
+    }
+
+    func strips(ofBreaker name: String) -> (states: String, endings: String) {
+        (lines.states.text, lines.endings.text)
+    }
+
+    func order(_ state: CircuitState, ofBreaker name: String) {
+        report(calls.order(state, now: now))
+    }
+
+    func reconfigure(_ configuration: CircuitBreakerConfiguration, breaker name: String) {
+        calls.reconfigure(breaker: configuration, now: now)
+        lines.configuration = configuration
+        report([])
+    }
+}
