@@ -4,8 +4,10 @@ import ShellSession
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
 public enum Catalog {
     public static var table: CommandTable {
-        CommandTable(components + clients + faults + jobs + views + files + session)
+        CommandTable(components + clients + faults + jobs + views + files + session + hashRing)
     }
+
+    private static var hashRing: [Command] { [hashRingViz, hashRingCli, ring] }
 
     private static var components: [Command] { [backend, loadbalancer, reload, balancer] }
     private static var clients: [Command] { [curl] }
