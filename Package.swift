@@ -93,6 +93,7 @@ let tests = [
     "Transcripts": ["KernelStructures", "KernelWorld", "ShellLab", "ShellTranscripts"],
     "Program": [
         "KernelStructures", "KernelWorld", "KernelLoopback", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
+        "HashRingEngine",
     ],
     "Tidy": ["Commands", "ShellLanguage", "ShellSession", "CommandKit"],
 ]

@@ -10,12 +10,12 @@ extension Catalog {
         let description = CommandDescription(
             "hash-ring-cli", "changes a hash ring, and asks it", usage: "WHAT [WORD…] [FLAGS]",
             flags: [
-                .init("vnodes", nil, .integer(RingNode.virtualNodeRange), "virtual nodes for each unit of weight"),
+                .init("vnodes", nil, .integer(RingNode.virtualNodeRange), "virtual nodes a unit of weight"),
                 .init("weight", nil, .integer(RingNode.weightRange), "how much more than others it takes (1)"),
-                .init("zone", nil, .text("ZONE"), "its rack or data centre: replicas go to different ones"),
-                .init("rf", nil, .integer(RingKeeper.replicationRange), "how many copies to look up (the ring's)"),
+                .init("zone", nil, .text("ZONE"), "its rack: copies go to different ones"),
+                .init("rf", nil, .integer(RingKeeper.replicationRange), "how many copies (the ring's)"),
                 .init("file", nil, .file, "lookup: keys from a file, one a line"),
-                .init("ranges", nil, .integer(0...RingRequest.rangeLimit), "moved: how many ranges to list (10)"),
+                .init("ranges", nil, .integer(0...RingRequest.rangeLimit), "moved: how many to list (10)"),
                 .init("keys", nil, .integer(Comparison.Settings.keyRange), "compare: with how many keys (20000)"),
                 .init("add", nil, .text("NODE"), "compare: the node that comes"),
                 .init("remove", nil, .text("NODE"), "compare: the node that goes (the first)"),

@@ -10,10 +10,10 @@ extension Catalog {
             "hash-ring-viz", "holds a consistent hash ring, and shows it", usage: "[FLAGS]",
             flags: [
                 .init("port", "p", .port, "where it listens for HTTP (\(HashRingHost.defaultPort))"),
-                .init("hash", nil, .choice(HashRing.Scheme.names), "how nodes and keys get their places (md5)"),
+                .init("hash", nil, .text("HASH"), "md5, sha1, murmur3, xxh64, fnv1a or ketama (md5)"),
                 .init(
                     "vnodes", nil, .integer(RingNode.virtualNodeRange),
-                    "virtual nodes of nodes that do not say (150; 160 for ketama)"),
+                    "of nodes that do not say (150; for ketama 160)"),
                 .init("rf", nil, .integer(RingKeeper.replicationRange), "copies of each key (3)"),
                 .init("nodes", nil, .text("LIST"), "the first members: node-A,node-B"),
                 .init("name", "n", .text("NAME"), "the name of its node (ring)"),
@@ -38,7 +38,15 @@ extension Catalog {
         return Command(description) { invocation in
             let arguments = invocation.arguments
             var settings = RingKeeper.Settings()
-            settings.scheme = arguments.text("hash").flatMap(HashRing.Scheme.init) ?? settings.scheme
+            if let word = arguments.text("hash") {
+                guard let scheme = HashRing.Scheme(name: word) else {
+                    let hint = didYouMean(word, among: HashRing.Scheme.names)
+                    throw UsageError(
+                        "hash-ring-viz: --hash: '\(word)' is none of \(HashRing.Scheme.names.joined(separator: ", "))\(hint)"
+                    )
+                }
+                settings.scheme = scheme
+            }
             settings.virtualNodes = arguments.integer("vnodes")
             settings.replicationFactor = arguments.integer("rf") ?? settings.replicationFactor
             let name = arguments.text("name") ?? "ring"

@@ -94,6 +94,21 @@ public struct HashRing: Sendable {
         rebuild()
     }
 
+    /// A ring whose points are where they are said to be, as with Cassandra's `initial_token`: for small rings that can be
+    /// checked completely. Nodes come in the order in which they are first named.
+    package init(tokens: [(node: String, position: UInt64)]) {
+        self.init()
+        var points: [Point] = []
+        for token in tokens {
+            let index = nodes.firstIndex { $0.name == token.node } ?? nodes.count
+            if index == nodes.count { nodes.append(RingNode(token.node, virtualNodes: 0)) }
+            nodes[index].virtualNodes += 1
+            points.append(
+                Point(position: token.position, owner: UInt32(index), number: UInt32(nodes[index].virtualNodes)))
+        }
+        place(points, keeping: nil)
+    }
+
     public var isEmpty: Bool { nodes.isEmpty }
     public var pointCount: Int { positions.count }
 

@@ -26,6 +26,11 @@ public struct Comparison: Sendable {
         public let moved: Double
         /// Keys that moved between two nodes that were there before and after.
         public let stray: Double
+
+        public init(moved: Double, stray: Double) {
+            self.moved = moved
+            self.stray = stray
+        }
     }
 
     public struct Row: Sendable {

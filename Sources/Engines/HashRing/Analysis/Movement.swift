@@ -31,6 +31,14 @@ public struct Movement: Sendable {
         public let from: String?
         /// nil if nobody has it: the ring is empty now.
         public let to: String?
+
+        public init(first: UInt64, last: UInt64, from: String?, to: String?) {
+            self.first = first
+            self.last = last
+            self.from = from
+            self.to = to
+        }
+
         /// How many positions there are.
         public var length: UInt128 { UInt128(last - first) + 1 }
     }

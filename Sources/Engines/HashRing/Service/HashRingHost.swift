@@ -52,7 +52,7 @@ public final class HashRingHost: HTTPService {
 
     /// Listens, and puts the first members on the ring.
     public func start(with names: [String] = []) throws {
-        for name in names { _ = try keeper.add(name, virtualNodes: nil, weight: nil, zone: nil) }
+        keeper = try RingKeeper(keeper.settings, members: names)
         try server.listen(on: port)
         node.log(Self.tag, "Initial ring with \(keeper.ring.nodes.count) nodes")
     }

@@ -53,6 +53,16 @@ public struct RingKeeper: Sendable {
         ring = HashRing(scheme: settings.scheme)
     }
 
+    /// The same with its first members, which nobody has added.
+    ///
+    /// - Throws: as `HashRing` does, and for too many points.
+    public init(_ settings: Settings, members: [String]) throws(RingError) {
+        self.init(settings)
+        ring = try HashRing(
+            members.map { RingNode($0, virtualNodes: settings.virtualNodesOrUsual) }, scheme: settings.scheme)
+        if ring.pointCount > Self.pointLimit { throw .tooManyPoints(ring.pointCount, limit: Self.pointLimit) }
+    }
+
     // MARK: Changes
 
     /// Adds a node; without a number of virtual nodes it has the usual one.
