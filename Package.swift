@@ -108,17 +108,15 @@ let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
 
 let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto"]
 
-/// Rooms that other Swift packages can import: `.product(name: "HashRing", package: "sdlab")`, `import HashRingEngine`.
-let libraries = [
-    (name: "HashRing", room: "HashRingEngine"),
-]
-
 /// SDLAB_TESTS=Kernel,Tidy builds only those folders of tests: a short way round while one room is being worked on.
 let wantedTests = Context.environment["SDLAB_TESTS"]?.split(separator: ",").map(String.init)
 
 let package = Package(
     name: "sdlab",
-    products: libraries.map { .library(name: $0.name, targets: [$0.room]) },
+    products: [
+        // What other Swift packages can import; the modules are the rooms.
+        .library(name: "HashRing", targets: ["HashRingEngine"]),
+    ],
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in
             .target(
@@ -144,6 +142,7 @@ let package = Package(
                 name: "sdlab-bench",
                 dependencies: [
                     "CAllocationCount", "KernelStructures", "KernelWorld", "KernelLoopback",
+                    "HashRingEngine",
                 ],
                 path: "Sources/Bench", linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
         ]
