@@ -114,8 +114,7 @@ let wantedTests = Context.environment["SDLAB_TESTS"]?.split(separator: ",").map(
 let package = Package(
     name: "sdlab",
     products: [
-        // What other Swift packages can import; the modules are the rooms.
-        .library(name: "HashRing", targets: ["HashRingEngine"]),
+        .library(name: "HashRing", targets: ["HashRingEngine"])
     ],
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in
