@@ -28,12 +28,18 @@ let rooms = [
         name: "KernelHosting", path: "Engines/Kernel/Hosting",
         uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
     Room(
+        name: "HashRingEngine", path: "Engines/HashRing",
+        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "CCrypto"]),
+    Room(
         name: "LoadBalancerEngine", path: "Engines/LoadBalancer",
         uses: ["KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting"]),
     Room(
         name: "CircuitBreakerEngine", path: "Engines/CircuitBreaker",
         uses: ["KernelStructures", "KernelWorld"]),
     Room(name: "ResilienceEngine", path: "Engines/Resilience", uses: ["KernelStructures", "CircuitBreakerEngine"]),
+        uses: [
+            "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "HashRingEngine",
+        ]),
     Room(name: "ChaosEngine", path: "Engines/Chaos", uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
     Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures"]),
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
@@ -46,6 +52,7 @@ let rooms = [
             "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
             "LoadBalancerEngine",
             "CircuitBreakerEngine", "ResilienceEngine",
+            "HashRingEngine",
             "ChaosEngine", "CommandKit", "ShellLanguage", "ShellSession",
         ]),
     Room(
@@ -84,6 +91,9 @@ let tests = [
     "CircuitBreaker": [
         "KernelStructures", "KernelWorld", "KernelLoopback", "CircuitBreakerEngine", "ResilienceEngine",
         "ShellLab",
+    "HashRing": [
+        "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "HashRingEngine", "CommandKit", "Commands",
+        "ShellLanguage", "ShellSession", "ShellLab",
     ],
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
@@ -92,6 +102,7 @@ let tests = [
     "Transcripts": ["KernelStructures", "KernelWorld", "ShellLab", "ShellTranscripts"],
     "Program": [
         "KernelStructures", "KernelWorld", "KernelLoopback", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
+        "HashRingEngine",
     ],
     "Tidy": ["Commands", "ShellLanguage", "ShellSession", "CommandKit"],
 ]
@@ -101,10 +112,11 @@ let tests = [
 let hotRooms: Set = [
     "KernelStructures", "KernelWire", "KernelWorld", "KernelLoopback", "KernelHosting", "LoadBalancerEngine",
     "CircuitBreakerEngine",
+    "HashRingEngine",
 ]
 let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
 
-let systemLibraries = ["CSystem", "CYAML", "CEdit"]
+let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto"]
 
 /// SDLAB_TESTS=Kernel,Tidy builds only those folders of tests: a short way round while one room is being worked on.
 let wantedTests = Context.environment["SDLAB_TESTS"]?.split(separator: ",").map(String.init)
@@ -114,6 +126,7 @@ let package = Package(
     products: [
         // Rooms that another Swift package can import.
         .library(name: "CircuitBreaker", targets: ["CircuitBreakerEngine", "ResilienceEngine"]),
+        .library(name: "HashRing", targets: ["HashRingEngine"])
     ],
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in
@@ -141,6 +154,7 @@ let package = Package(
                 dependencies: [
                     "CAllocationCount", "KernelStructures", "KernelWorld", "KernelLoopback",
                     "CircuitBreakerEngine",
+                    "HashRingEngine",
                 ],
                 path: "Sources/Bench", linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
         ]

@@ -32,9 +32,7 @@ with_lock() {
 # Builds what the arguments of `swift build` say; its output is shown only when it fails.
 compile() {
     # Absolute paths stand all over a build; one that was copied or moved from elsewhere is of no use.
-    if [ -e "$root/.build/release.yaml" ] && ! grep -qF "\"$root/" "$root/.build/release.yaml"; then
-        rm -rf "$root/.build"
-    fi
+    if [ -e "$root/.build/release.yaml" ] && ! grep -qF "\"$root/" "$root/.build/release.yaml"; then forget_build; fi
     if ! mkdir -p "$root/.build" 2>/dev/null || [ ! -w "$root/.build" ]; then
         say "a build is needed, and this user may not write to $root/.build"
         return 1
@@ -42,8 +40,7 @@ compile() {
     found=$(sources)
     if ! run_swift_build "$@"; then
         if grep -q 'module cache path\|PCH was compiled' "$build_log"; then
-            rm -rf "$root/.build"
-            mkdir -p "$root/.build"
+            forget_build
             if run_swift_build "$@"; then echo "$found" >"$stamp"; return; fi
         fi
         cat "$build_log" >&2
@@ -52,6 +49,9 @@ compile() {
     fi
     echo "$found" >"$stamp"
 }
+
+# Everything that the compiler made; the tests' Python environment looks after itself.
+forget_build() { find "$root/.build" -mindepth 1 -maxdepth 1 ! -name venv-test -exec rm -rf {} +; }
 
 run_swift_build() { (cd "$root" && swift build -c release "$@") >"$build_log" 2>&1 </dev/null 9<&-; }
 

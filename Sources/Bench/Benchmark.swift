@@ -42,4 +42,5 @@ struct Benchmark: Sendable {
 let allBenchmarks: [Benchmark] = [
     kernelBenchmarks,
     circuitBreakerBenchmarks,
+    hashRingBenchmarks,
 ].flatMap { $0 }

@@ -5,7 +5,10 @@ import ShellSession
 public enum Catalog {
     public static var table: CommandTable {
         CommandTable(components + clients + resilience + faults + jobs + views + files + session)
+        CommandTable(components + clients + faults + jobs + views + files + session + hashRing)
     }
+
+    private static var hashRing: [Command] { [hashRingViz, hashRingCli, ring] }
 
     private static var components: [Command] { [backend, loadbalancer, reload, balancer] }
     private static var clients: [Command] { [curl] }

@@ -74,6 +74,14 @@ public func mixed(_ value: UInt64) -> UInt64 {
     return z ^ (z >> 31)
 }
 
+/// A sequence of chance numbers from a seed (SplitMix64, as in `SeededRandom`): equal seeds give equal numbers.
+///
+/// Neighbouring seeds give unrelated numbers; two of the sequences could only overlap if their seeds were chosen so.
+@inlinable
+public func chance(_ seed: UInt64, _ index: Int) -> UInt64 {
+    mixed(seed &+ UInt64(truncatingIfNeeded: index) &* 0x9E37_79B9_7F4A_7C15)
+}
+
 /// FNV-1a over the UTF-8 bytes: the same on every machine and in every process, unlike `Hasher`.
 ///
 /// Not flood-safe: use it for names that the lab chose, never for keys that a client chose.

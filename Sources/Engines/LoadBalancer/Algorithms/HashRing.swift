@@ -1,3 +1,4 @@
+import HashRingEngine
 import KernelStructures
 
 /// Consistent hashing on a ring, with bounded loads if wanted.
@@ -34,8 +35,11 @@ import KernelStructures
 /// factor c no server takes more than ⌈c · m · share⌉ requests, where m are all open requests with this one, and the
 /// share is by weight, among the servers that may be chosen. (Here the weight of the moment counts, so a slow start is
 /// felt after all, but only under load.) If it would, the key goes on to the next point. There is always room: if all
-/// servers were full they had c · m requests, and there are less than m. For whole numbers, a load plus one that must
-/// not exceed ⌈x⌉ is the same as a load below x, so nothing is divided.
+/// servers were full they had c · m requests, and there are less than m.
+///
+/// The search and the rule for a bounded load are those of the ring's own room, `HashRingEngine`. What is here besides is
+/// what a balancer needs: servers that may not be chosen, weights of the moment, and points in half the memory, since
+/// the place and the server share 64 bits.
 ///
 /// O(log points) a choice; with bounded loads or refused servers O(servers) more, as those must be counted first.
 ///
@@ -101,7 +105,9 @@ package struct HashRing: BalancingAlgorithm {
         guard weight > 0 else { return nil }
         return walk(from: start) {
             mayBeChosen($0.slot)
-                && load($0.slot) * 100 * weight < balanceFactorPercent * requests * $0.effectiveWeight
+                && boundedLoadHasRoom(
+                    load: load($0.slot), factorPercent: balanceFactorPercent, requests: requests,
+                    weight: $0.effectiveWeight, totalWeight: weight)
         }
     }
 
@@ -120,13 +126,7 @@ package struct HashRing: BalancingAlgorithm {
 
     /// After the last point comes the first again.
     private func firstPoint(atOrAfter hash: UInt64) -> Int {
-        let place = hash & ~0xFFFF
-        var low = 0
-        var high = points.count
-        while low < high {
-            let middle = (low + high) / 2
-            if points[middle] < place { low = middle + 1 } else { high = middle }
-        }
-        return low == points.count ? 0 : low
+        let index = firstIndex(in: points, atOrAfter: hash & ~0xFFFF)
+        return index == points.count ? 0 : index
     }
 }

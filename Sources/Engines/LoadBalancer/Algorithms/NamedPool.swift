@@ -41,10 +41,3 @@ struct NamedPool: Sendable {
     /// Whether there is any server to be had.
     func hasAny(where mayBeChosen: (Int) -> Bool) -> Bool { servers.contains { mayBeChosen($0.slot) } }
 }
-
-/// A sequence of chance numbers from a seed (SplitMix64, as in `SeededRandom`): equal seeds give equal numbers.
-///
-/// Neighbouring seeds give unrelated numbers; two of the sequences could only overlap if their seeds were chosen so.
-@inline(__always) func chance(_ seed: UInt64, _ index: Int) -> UInt64 {
-    mixed(seed &+ UInt64(truncatingIfNeeded: index) &* 0x9E37_79B9_7F4A_7C15)
-}

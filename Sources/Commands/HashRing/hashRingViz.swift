@@ -1,0 +1,98 @@
+import CommandKit
+import HashRingEngine
+import KernelStructures
+import ShellSession
+
+extension Catalog {
+    /// `hash-ring-viz --port 7400`
+    static var hashRingViz: Command {
+        let description = CommandDescription(
+            "hash-ring-viz", "holds a consistent hash ring, and shows it", usage: "[FLAGS]",
+            flags: [
+                .init("port", "p", .port, "where it listens for HTTP (\(HashRingHost.defaultPort))"),
+                .init("hash", nil, .text("HASH"), "md5, sha1, murmur3, xxh64, fnv1a or ketama (md5)"),
+                .init(
+                    "vnodes", nil, .integer(RingNode.virtualNodeRange),
+                    "of nodes that do not say (150; for ketama 160)"),
+                .init("rf", nil, .integer(RingKeeper.replicationRange), "copies of each key (3)"),
+                .init("nodes", nil, .text("LIST"), "the first members: node-A,node-B"),
+                .init("name", "n", .text("NAME"), "the name of its node (ring)"),
+                .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
+            ],
+            examples: [
+                "hash-ring-viz", "hash-ring-viz --hash ketama --nodes cache-1,cache-2 --port 7401",
+                "curl 'http://localhost:7400/lookup?key=user:123'",
+            ],
+            group: .components, tags: ["RING"],
+            details: """
+                It speaks HTTP: text, or JSON for those who accept application/json.
+                  GET    /ring  /ring/drawing?key=K  /ring/export
+                  GET    /lookup?key=K&key=L&rf=N         POST /lookup, a key a line
+                  POST   /nodes?name=A&vnodes=N&weight=N&zone=Z
+                  PATCH  /nodes/A?vnodes=N&weight=N       DELETE /nodes/A
+                  GET    /preview?change=add|remove|reweight&name=A&vnodes=N
+                  GET    /moved?ranges=N                  GET  /compare?keys=N&add=A
+                hash-ring-cli says the same in words. The ring is in memory only: one that is
+                killed begins again with no nodes.
+                """)
+        return Command(description) { invocation in
+            let arguments = invocation.arguments
+            var settings = RingKeeper.Settings()
+            if let word = arguments.text("hash") {
+                guard let scheme = HashRing.Scheme(name: word) else {
+                    let hint = didYouMean(word, among: HashRing.Scheme.names)
+                    throw UsageError(
+                        "hash-ring-viz: --hash: '\(word)' is none of \(HashRing.Scheme.names.joined(separator: ", "))\(hint)"
+                    )
+                }
+                settings.scheme = scheme
+            }
+            settings.virtualNodes = arguments.integer("vnodes")
+            settings.replicationFactor = arguments.integer("rf") ?? settings.replicationFactor
+            let name = arguments.text("name") ?? "ring"
+            try checkNodeName(name, command: "hash-ring-viz")
+            let members = arguments.text("nodes")?.split(separator: ",", omittingEmptySubsequences: false) ?? []
+            return .running(
+                ServiceProgram(
+                    invocation.process, kind: "hash-ring", nodeName: name,
+                    make: { node in
+                        HashRingHost(
+                            node: node, port: arguments.port("port") ?? HashRingHost.defaultPort, settings: settings
+                        ) { answer, keeper, asJSON in
+                            let view = keeper.view(of: answer)
+                            return asJSON ? ViewRenderer().json(view) : ViewRenderer().plain(view)
+                        }
+                    },
+                    start: { try $0.start(with: members.map(String.init)) }, drain: { $0.drain(whenStopped: $1) },
+                    describe: { $0.keeper.view(of: .stats) }))
+        }
+    }
+}
+
+extension Session {
+    /// The rings that run, with the names of their nodes.
+    private var rings: [(name: String, host: HashRingHost)] {
+        jobs.running.flatMap(\.running).compactMap { process in
+            guard let program = process.component as? ServiceProgram<HashRingHost>, let host = program.host else {
+                return nil
+            }
+            return (host.node.name, host)
+        }
+    }
+
+    /// A running ring by its node's name, or the only one there is.
+    ///
+    /// - Throws: `CommandFailure` if there is none, or not just one.
+    func ring(named name: String?) throws -> HashRingHost {
+        let found = rings
+        if let name {
+            if let match = found.first(where: { $0.name.lowercased() == name.lowercased() }) { return match.host }
+            throw CommandFailure("no ring called '\(name)' runs\(didYouMean(name, among: found.map(\.name)))")
+        }
+        switch found.count {
+        case 0: throw CommandFailure("no ring runs; start one: hash-ring-viz")
+        case 1: return found[0].host
+        default: throw CommandFailure("several run (\(found.map(\.name).joined(separator: ", "))); name one of them")
+        }
+    }
+}
