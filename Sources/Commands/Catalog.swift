@@ -4,10 +4,14 @@ import ShellSession
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
 public enum Catalog {
     public static var table: CommandTable {
-        CommandTable(components + clients + faults + jobs + views + files + session)
+        CommandTable(
+            components + clients + faults + jobs + views + files + session
+                + connectionPool
+        )
     }
 
     private static var components: [Command] { [backend, loadbalancer, reload, balancer] }
+    private static var connectionPool: [Command] { [poolTest, poolDatabase, connpool, holders] }
     private static var clients: [Command] { [curl] }
     private static var faults: [Command] { [inject, heal, faultList, calm, clock, advance, sleep] }
     private static var jobs: [Command] {
