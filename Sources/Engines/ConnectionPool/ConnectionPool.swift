@@ -39,7 +39,7 @@ import KernelStructures
 /// before lending cannot promise that the connection lives a millisecond later: whoever borrows it must still expect an
 /// error. And a long line only moves the waiting from the database to here: if work arrives faster than ten connections
 /// can do it, nothing but turning some of it away will help.
-public struct ConnectionPool {
+public struct ConnectionPool: Sendable {
     public let configuration: Configuration
     public internal(set) var phase = Phase.starting
     public internal(set) var isSuspended = false

@@ -5,7 +5,7 @@ import KernelStructures
 /// A doubly linked list in an array: everybody can leave from anywhere in the line at once, and nobody's leaving costs
 /// anything later. Deadlines stand in a heap beside it; the entries of those who left early are skipped, and swept out
 /// when they outnumber the others.
-struct WaitingLine {
+struct WaitingLine: Sendable {
     struct Waiter: Sendable {
         var serial: UInt64 = 0
         var since = LabTime.distantFuture
