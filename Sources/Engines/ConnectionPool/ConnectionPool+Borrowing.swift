@@ -128,7 +128,7 @@ extension ConnectionPool {
         recording?.add(askedAt: entries[slot].askedAt, heldFor: held)
         if entries[slot].isLeakReported {
             let borrower = entries[slot].borrower.description
-            log("Connection reported as leaked by \(borrower) was returned after \(held)")
+            log("Connection reported as leaked by \(borrower) was returned after \(held.wholeMilliseconds)")
         }
         entries[slot].isLeakReported = false
         entries[slot].leakAt = .distantFuture

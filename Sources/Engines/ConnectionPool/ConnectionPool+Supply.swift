@@ -46,7 +46,7 @@ extension ConnectionPool {
         counters.created += 1
         metrics.creation.record(Int((now - entries[slot].createdAt).nanoseconds / 1_000_000))
         if backoff.failures > 0, let since = backoff.since {
-            log("Connected again after \(counted(backoff.failures, "failed attempt")) in \(now - since)")
+            log("Connected again after \(counted(backoff.failures, "failed attempt")) in \((now - since).wholeMilliseconds)")
         }
         backoff = ConnectBackoff()
         entries[slot].openedAt = now

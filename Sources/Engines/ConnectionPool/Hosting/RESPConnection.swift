@@ -38,7 +38,7 @@ public final class RESPConnection: NodeConnection {
             if case .success(let value) = result, value.errorText == nil, Self.ending.contains(command) {
                 self?.isDirty = false
             }
-            if case .failure(let failure) = result { self?.fault = "\(failure)" }
+            if case .failure(let failure) = result { self?.fault = Self.text(failure) }
             completion(result)
         }
     }
@@ -72,7 +72,7 @@ public final class RESPConnection: NodeConnection {
         switch failure {
         case .notConnected(.refused): "connection refused"
         case .notConnected(.timedOut): "connection timed out"
-        case .closed(.reset): "reset by peer"
+        case .closed(.reset), .notConnected(.reset): "reset by peer"
         case .closed: "closed by the server"
         default: "\(failure)"
         }

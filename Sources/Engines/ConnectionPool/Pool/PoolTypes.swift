@@ -178,3 +178,8 @@ struct ConnectBackoff: Sendable {
         step = min(Self.longest, LabDuration(nanoseconds: step.nanoseconds / 2 * 3))
     }
 }
+
+extension LabDuration {
+    /// Log lines need no nanoseconds.
+    var wholeMilliseconds: LabDuration { LabDuration(nanoseconds: nanoseconds / 1_000_000 * 1_000_000) }
+}
