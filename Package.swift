@@ -110,6 +110,7 @@ let wantedTests = Context.environment["SDLAB_TESTS"]?.split(separator: ",").map(
 let package = Package(
     name: "sdlab",
     products: [
+        // Rooms that another Swift package can import.
         .library(name: "ConnectionPool", targets: ["ConnectionPoolEngine"])
     ],
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
@@ -137,6 +138,7 @@ let package = Package(
                 name: "sdlab-bench",
                 dependencies: [
                     "CAllocationCount", "KernelStructures", "KernelWorld", "KernelLoopback",
+                    "ConnectionPoolEngine",
                 ],
                 path: "Sources/Bench", linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
         ]

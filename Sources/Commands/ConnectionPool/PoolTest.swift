@@ -70,7 +70,7 @@ final class PoolTest {
             case .success(let loan): use(loan, number, of: user)
             case .failure(let failure):
                 failures[Self.kind(failure), default: 0] += 1
-                ended(number, of: user)
+                ended(number, of: user, wasServed: false)
             }
         }
     }
@@ -117,13 +117,12 @@ final class PoolTest {
         connection.send(["BEGIN"]) { _ in }
     }
 
-    private func ended(_ number: Int, of user: Int) {
+    /// A user without a pause asks again in the same breath, as a loop does. One that was turned away does not: it
+    /// would ask for ever at the same moment.
+    private func ended(_ number: Int, of user: Int, wasServed: Bool = true) {
         if number == settings.rounds { return userIsDone() }
-        if settings.think == .zero {
-            node.enqueue { [self] in round(number + 1, of: user) }
-        } else {
-            node.after(settings.think) { [self] in round(number + 1, of: user) }
-        }
+        if settings.think == .zero, wasServed { return round(number + 1, of: user) }
+        node.after(max(settings.think, .milliseconds(1))) { [self] in round(number + 1, of: user) }
     }
 
     private func userIsDone() {
