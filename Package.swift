@@ -40,6 +40,8 @@ let rooms = [
         uses: [
             "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "HashRingEngine",
         ]),
+        name: "ConnectionPoolEngine", path: "Engines/ConnectionPool",
+        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting"]),
     Room(name: "ChaosEngine", path: "Engines/Chaos", uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
     Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures"]),
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
@@ -53,6 +55,7 @@ let rooms = [
             "LoadBalancerEngine",
             "CircuitBreakerEngine", "ResilienceEngine",
             "HashRingEngine",
+            "ConnectionPoolEngine",
             "ChaosEngine", "CommandKit", "ShellLanguage", "ShellSession",
         ]),
     Room(
@@ -94,6 +97,8 @@ let tests = [
     "HashRing": [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "HashRingEngine", "CommandKit", "Commands",
         "ShellLanguage", "ShellSession", "ShellLab",
+    "ConnectionPool": [
+        "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
     ],
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
@@ -113,6 +118,7 @@ let hotRooms: Set = [
     "KernelStructures", "KernelWire", "KernelWorld", "KernelLoopback", "KernelHosting", "LoadBalancerEngine",
     "CircuitBreakerEngine",
     "HashRingEngine",
+    "ConnectionPoolEngine",
 ]
 let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
 
@@ -127,6 +133,7 @@ let package = Package(
         // Rooms that another Swift package can import.
         .library(name: "CircuitBreaker", targets: ["CircuitBreakerEngine", "ResilienceEngine"]),
         .library(name: "HashRing", targets: ["HashRingEngine"])
+        .library(name: "ConnectionPool", targets: ["ConnectionPoolEngine"])
     ],
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in
@@ -155,6 +162,7 @@ let package = Package(
                     "CAllocationCount", "KernelStructures", "KernelWorld", "KernelLoopback",
                     "CircuitBreakerEngine",
                     "HashRingEngine",
+                    "ConnectionPoolEngine",
                 ],
                 path: "Sources/Bench", linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
         ]

@@ -43,4 +43,5 @@ let allBenchmarks: [Benchmark] = [
     kernelBenchmarks,
     circuitBreakerBenchmarks,
     hashRingBenchmarks,
+    connectionPoolBenchmarks,
 ].flatMap { $0 }

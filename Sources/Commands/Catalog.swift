@@ -6,11 +6,16 @@ public enum Catalog {
     public static var table: CommandTable {
         CommandTable(components + clients + resilience + faults + jobs + views + files + session)
         CommandTable(components + clients + faults + jobs + views + files + session + hashRing)
+        CommandTable(
+            components + clients + faults + jobs + views + files + session
+                + connectionPool
+        )
     }
 
     private static var hashRing: [Command] { [hashRingViz, hashRingCli, ring] }
 
     private static var components: [Command] { [backend, loadbalancer, reload, balancer] }
+    private static var connectionPool: [Command] { [poolTest, poolDatabase, connpool, holders] }
     private static var clients: [Command] { [curl] }
     private static var resilience: [Command] { [circuitTest, breaker] }
     private static var faults: [Command] { [inject, heal, faultList, calm, clock, advance, sleep] }

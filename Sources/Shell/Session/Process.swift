@@ -27,6 +27,7 @@ public final class Process {
     private var program: (any Program)?
     private var clientNode: Node?
     private var serviceNode: Node?
+    private var companions: [Node] = []
     private let startedAt: LabTime
     /// Called once, at the end.
     var onExit: ((Int) -> Void)?
@@ -74,6 +75,13 @@ public final class Process {
         return node
     }
 
+    /// Starts another node that lives and ends with this process: a database that comes with a test, for instance.
+    public func startCompanion(_ name: String) throws(NetworkError) -> Node {
+        let node = try session.world.nodes.start(name)
+        companions.append(node)
+        return node
+    }
+
     /// The name of a service's node.
     public var nodeName: String? { serviceNode?.name }
 
@@ -114,6 +122,8 @@ public final class Process {
         if terminal.reader === self { terminal.reader = nil }
         clientNode?.end(.exited)
         if let clientNode { session.world.nodes.forget(clientNode) }
+        for companion in companions { companion.end(status == 137 ? .killed : .exited) }
+        companions = []
         program = nil
         onReady = nil
         session.ended(self, status)

@@ -45,3 +45,5 @@ public struct BinaryHeap<Element: Comparable> {
         for element in kept { insert(element) }
     }
 }
+
+extension BinaryHeap: Sendable where Element: Sendable {}

@@ -1,0 +1,84 @@
+import CommandKit
+import ConnectionPoolEngine
+import KernelStructures
+import ShellSession
+
+extension Catalog {
+    /// `holders`
+    static var holders: Command {
+        let description = CommandDescription(
+            "holders", "who has a connection of a pool now, since when, from where; and who waits",
+            usage: "[NODE] [--json]", flags: [CommonFlags.json], arguments: .init([.node], 0...1),
+            examples: ["holders", "holders pool-test --json"], group: .views,
+            details: """
+                The longest first; below them the line, from its head. AT is the line of code
+                that borrowed. LEAK: out for longer than the leak threshold. HELD: came while
+                the pool was suspended.
+                """)
+        return Command(description) { invocation in
+            let test = try invocation.session.pool(named: invocation.arguments.arguments.first)
+            return .view(test.holdersView(now: invocation.session.world.now))
+        }
+    }
+}
+
+extension PoolTest {
+    func holdersView(now: LabTime) -> View {
+        let engine = pool.engine
+        let holding = engine.holdings.map { holding -> [View.Cell] in
+            let state = holding.isLeakReported ? "LEAK" : holding.willClose ? "closes on return" : "in use"
+            return [
+                .integer(holding.connection.number), .text(holding.borrower.name), .duration(now - holding.since),
+                .text(state, style: holding.isLeakReported ? .bad : .plain), .text(holding.borrower.place),
+            ]
+        }
+        let waiting = engine.waiting.map { waiting -> [View.Cell] in
+            [
+                .text(waiting.borrower.name), .duration(now - waiting.since),
+                waiting.deadline.map { .duration($0 - now) } ?? .none,
+                .text(waiting.isHeld ? "HELD" : "waiting", style: waiting.isHeld ? .warning : .plain),
+                .text(waiting.borrower.place),
+            ]
+        }
+        return View(
+            .table(
+                .init(
+                    [
+                        .init("CONN", right: true), .init("HOLDER", flexible: true),
+                        .init("FOR", key: "for_ms", right: true), .init("STATE"), .init("AT", flexible: true),
+                    ], rows: holding, whenEmpty: "nobody has a connection")),
+            .table(
+                .init(
+                    [
+                        .init("WAITER", flexible: true), .init("FOR", key: "for_ms", right: true),
+                        .init("GIVES UP IN", key: "gives_up_in_ms", right: true), .init("STATE"),
+                        .init("AT", flexible: true),
+                    ], rows: waiting, whenEmpty: "nobody waits")))
+    }
+
+    var stats: View {
+        let engine = pool.engine
+        let counters = engine.counters
+        let waits = engine.metrics.waits
+        let state = engine.isSuspended ? "suspended" : engine.phase.rawValue
+        return View(
+            .record([
+                .init("pool", .text(state, style: engine.isSuspended ? .warning : .plain)),
+                .init("connections", .text("\(engine.totalCount)/\(engine.configuration.maximumPoolSize)")),
+                .init("active", .integer(engine.inUseCount)), .init("idle", .integer(engine.idleCount)),
+                .init("waiting", .integer(engine.waitingCount)), .init("most waiting", .integer(counters.mostWaiting)),
+                .init("connects", .integer(counters.connectAttempts)),
+                .init("connect failures", .integer(counters.connectFailures)),
+                .init("created", .integer(counters.created)), .init("destroyed", .integer(counters.destroyed)),
+                .init("found dead", .integer(counters.foundDead)), .init("leaks", .integer(counters.leaks)),
+                .init("borrowed", .integer(counters.borrowed)), .init("timed out", .integer(counters.timedOut)),
+                .init("wait mean", key: "wait_mean_ms", .duration(waits.mean)),
+                .init("wait p50", key: "wait_p50_ms", .duration(waits.percentile(0.5))),
+                .init("wait p99", key: "wait_p99_ms", .duration(waits.percentile(0.99))),
+                .init("wait p99.9", key: "wait_p999_ms", .duration(waits.percentile(0.999))),
+                .init("wait max", key: "wait_max_ms", .duration(waits.maximum)),
+                .init("queries served", .integer(served)), .init("query errors", .integer(errors)),
+                .init("dirty sessions", .integer(dirtySessions)),
+            ]))
+    }
+}

@@ -1,0 +1,215 @@
+import KernelStructures
+import Synchronization
+
+extension AsyncConnectionPool {
+    /// What comes of asking, if it is no connection.
+    enum NotYet: Error {
+        case waiting(ConnectionPool.Ticket)
+        case failed(ConnectionPool.Failure)
+    }
+
+    // MARK: The lock
+
+    /// Changes the state, then does what the engine asks for: what belongs to `run` goes to `run`, and callbacks are
+    /// called once the lock is open again, so they may call the pool.
+    @discardableResult
+    func perform<R: Sendable>(_ change: (inout State, LabTime) -> (R, Call?)) -> R {
+        let time = now()
+        var calls: [Call] = []
+        let result = state.withLock { state -> R in
+            let (result, call) = change(&state, time)
+            if let call { calls.append(call) }
+            if !state.engine.effects.isEmpty {
+                for effect in state.engine.takeEffects() { carryOut(effect, &state, &calls) }
+            }
+            setAlarm(&state)
+            return result
+        }
+        for call in calls { call.make() }
+        return result
+    }
+
+    /// A callback that is to be called without the lock.
+    struct Call: Sendable {
+        let make: @Sendable () -> Void
+    }
+
+    func ask(_ borrower: ConnectionPool.Borrower, _ timeout: LabDuration?, mayWait: Bool) -> Result<Loan, NotYet> {
+        perform { state, now in
+            switch state.engine.borrow(by: borrower, timeout: timeout, mayWait: mayWait, now: now) {
+            case .lent(let lease): return (.success(loan(lease, state)), nil)
+            case .refused(let failure): return (.failure(.failed(failure)), nil)
+            case .waiting(let ticket):
+                state.waiters[ticket] = .arriving
+                return (.failure(.waiting(ticket)), nil)
+            }
+        }
+    }
+
+    /// Says what to call when the borrower with this ticket is told; at once if that has happened.
+    func attach(_ ticket: ConnectionPool.Ticket, _ completion: @escaping Completion) {
+        let told = state.withLock { state -> Result<Loan, any Error>? in
+            if case .told(let result) = state.waiters[ticket] {
+                state.waiters[ticket] = nil
+                return result
+            }
+            state.waiters[ticket] = .waiting(completion)
+            return nil
+        }
+        if let told { completion(told) }
+    }
+
+    func giveBack(_ loan: Loan, _ condition: ConnectionPool.ReturnCondition) -> Bool {
+        perform { ($0.engine.putBack(loan.lease, condition, now: $1), nil) }
+    }
+
+    private func loan(_ lease: ConnectionPool.Lease, _ state: State) -> Loan {
+        Loan(connection: state.connections[lease.connection.slot]!, lease: lease, pool: self)
+    }
+
+    private func carryOut(_ effect: ConnectionPool.Effect, _ state: inout State, _ calls: inout [Call]) {
+        switch effect {
+        case .connect(let id): orderEntry.yield(.connect(id))
+        case .validate(let id): orderEntry.yield(.validate(id, state.connections[id.slot]!))
+        case .reset(let id): orderEntry.yield(.reset(id, state.connections[id.slot]!))
+        case .close(let id, _):
+            guard let connection = state.connections[id.slot] else { return }
+            state.connections[id.slot] = nil
+            state.discarded.append(connection)
+            orderEntry.yield(.close)
+        case .lend(let ticket, let lease):
+            if let call = state.tell(ticket, .success(loan(lease, state))) { calls.append(call) }
+        case .fail(let ticket, let failure):
+            if let call = state.tell(ticket, .failure(failure)) { calls.append(call) }
+        case .wake(let ticket): orderEntry.yield(.retry(ticket))
+        case .leaked(let leak): calls.append(Call { [onLeak] in onLeak(leak) })
+        case .log(let message, let level): calls.append(Call { [onLog] in onLog(level, message.description) })
+        case .started: break
+        case .startFailed, .closed: orderEntry.yield(.finish)
+        }
+    }
+
+    /// Has `run` call at the engine's next deadline, unless it will call before that anyway.
+    private func setAlarm(_ state: inout State) {
+        let deadline = state.engine.nextDeadline
+        guard state.isRunning, deadline < state.alarms.last ?? .distantFuture else { return }
+        state.alarms.append(deadline)
+        orderEntry.yield(.tick(deadline))
+    }
+
+    // MARK: Running
+
+    /// Opens, checks and closes connections and keeps the time, until the pool is closed or the task is cancelled, which
+    /// closes the pool at once. Every connection is closed when it returns.
+    public func run() async {
+        perform { state, now in
+            precondition(!state.isRunning, "a pool runs once")
+            state.isRunning = true
+            state.engine.start(now: now)
+            return ((), nil)
+        }
+        await withDiscardingTaskGroup { group in
+            for await order in orders {
+                if case .finish = order { break }
+                group.addTask { await self.execute(order) }
+            }
+            group.cancelAll()
+        }
+        await closeAll()
+    }
+
+    private func execute(_ order: Order) async {
+        switch order {
+        case .connect(let id): await connect(id)
+        case .validate(let id, let connection):
+            let isAlive = await within(timeout(\.effectiveValidationTimeout)) { await self.factory.isAlive(connection) }
+            perform { ($0.engine.checked(id, isAlive: isAlive ?? false, now: $1), nil) }
+        case .reset(let id, let connection):
+            let isClean = await within(timeout(\.effectiveValidationTimeout)) {
+                (try? await self.factory.reset(connection)) != nil
+            }
+            perform { ($0.engine.checked(id, isAlive: isClean ?? false, now: $1), nil) }
+        case .close:
+            if let connection = state.withLock({ $0.discarded.popLast() }) { await factory.close(connection) }
+        case .retry(let ticket): perform { ($0.engine.retry(ticket, now: $1), nil) }
+        case .tick(let deadline):
+            try? await sleep(max(.zero, deadline - now()))
+            perform { state, now in
+                state.alarms.removeAll { $0 == deadline }
+                state.engine.tick(now: now)
+                return ((), nil)
+            }
+        case .finish: break
+        }
+    }
+
+    private func timeout(_ key: KeyPath<ConnectionPool.Configuration, LabDuration> & Sendable) -> LabDuration {
+        withEngine { $0.configuration[keyPath: key] }
+    }
+
+    private func connect(_ id: ConnectionPool.ConnectionID) async {
+        let outcome = await within(timeout(\.connectTimeout)) { () -> Result<Connection, any Error> in
+            do { return .success(try await self.factory.connect()) } catch { return .failure(error) }
+        }
+        switch outcome {
+        case .success(let connection):
+            let isWanted = perform { state, now -> (Bool, Call?) in
+                // Put there first: the engine may lend it before it returns.
+                let previous = state.connections[id.slot]
+                state.connections[id.slot] = connection
+                if state.engine.connected(id, now: now) { return (true, nil) }
+                state.connections[id.slot] = previous
+                return (false, nil)
+            }
+            if !isWanted { await factory.close(connection) }
+        case .failure(let error): perform { ($0.engine.connectFailed(id, "\(error)", now: $1), nil) }
+        case nil: perform { ($0.engine.connectFailed(id, "no connection in time", now: $1), nil) }
+        }
+    }
+
+    /// Runs `body` for so long; then its task is cancelled, and the answer is nil.
+    private func within<R: Sendable>(_ limit: LabDuration, _ body: @escaping @Sendable () async -> R) async -> R? {
+        if limit == .infinite { return await body() }
+        return await withTaskGroup(of: R?.self) { group in
+            group.addTask { await body() }
+            group.addTask { [sleep] in
+                try? await sleep(limit)
+                return nil
+            }
+            let first = await group.next() ?? nil
+            group.cancelAll()
+            return first
+        }
+    }
+
+    /// What is left when `run` ends: the pool takes no more, and nothing stays open.
+    private func closeAll() async {
+        perform { state, now in
+            state.engine.close(now: now)
+            state.isRunning = false
+            return ((), nil)
+        }
+        let connections = state.withLock { state -> [Connection] in
+            let left = state.discarded + state.connections.compactMap(\.self)
+            state.discarded = []
+            for slot in state.connections.indices { state.connections[slot] = nil }
+            return left
+        }
+        orderEntry.finish()
+        for connection in connections { await factory.close(connection) }
+    }
+}
+
+extension AsyncConnectionPool.State {
+    /// Tells a borrower how it went. What is to be called is called without the lock.
+    mutating func tell(
+        _ ticket: ConnectionPool.Ticket, _ result: Result<AsyncConnectionPool.Loan, any Error>
+    ) -> AsyncConnectionPool.Call? {
+        guard case .waiting(let completion) = waiters[ticket] else {
+            waiters[ticket] = .told(result)
+            return nil
+        }
+        waiters[ticket] = nil
+        return AsyncConnectionPool.Call { completion(result) }
+    }
+}
