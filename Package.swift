@@ -30,6 +30,9 @@ let rooms = [
     Room(
         name: "LoadBalancerEngine", path: "Engines/LoadBalancer",
         uses: ["KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting"]),
+    Room(
+        name: "RateLimiterEngine", path: "Engines/RateLimiter",
+        uses: ["KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting"]),
     Room(name: "ChaosEngine", path: "Engines/Chaos", uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
     Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures"]),
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
@@ -41,6 +44,7 @@ let rooms = [
         uses: [
             "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
             "LoadBalancerEngine",
+            "RateLimiterEngine",
             "ChaosEngine", "CommandKit", "ShellLanguage", "ShellSession",
         ]),
     Room(
@@ -76,6 +80,9 @@ let tests = [
         "ChaosEngine",
         "ShellLanguage", "ShellSession", "ShellLab",
     ],
+    "RateLimiter": [
+        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "RateLimiterEngine",
+    ],
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
         "ShellLab",
@@ -91,6 +98,7 @@ let tests = [
 /// costs 3 % of a request there; the compiler's own checks remain, and `scripts/test --long` runs with all of them.
 let hotRooms: Set = [
     "KernelStructures", "KernelWire", "KernelWorld", "KernelLoopback", "KernelHosting", "LoadBalancerEngine",
+    "RateLimiterEngine",
 ]
 let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
 
@@ -101,6 +109,9 @@ let wantedTests = Context.environment["SDLAB_TESTS"]?.split(separator: ",").map(
 
 let package = Package(
     name: "sdlab",
+    products: [
+        .library(name: "RateLimiter", targets: ["RateLimiterEngine"]),
+    ],
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in
             .target(
