@@ -30,6 +30,9 @@ let rooms = [
     Room(
         name: "LoadBalancerEngine", path: "Engines/LoadBalancer",
         uses: ["KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting"]),
+    Room(
+        name: "KVStoreEngine", path: "Engines/KVStore",
+        uses: ["KernelStructures", "KernelStorage", "CProcessor", "CSnappy"]),
     Room(name: "ChaosEngine", path: "Engines/Chaos", uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
     Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures"]),
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
@@ -84,6 +87,7 @@ let tests = [
     "Program": [
         "KernelStructures", "KernelWorld", "KernelLoopback", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
     ],
+    "KVStore": ["KernelStructures", "KernelStorage", "KVStoreEngine"],
     "Tidy": ["Commands", "ShellLanguage", "ShellSession", "CommandKit"],
 ]
 
@@ -91,10 +95,13 @@ let tests = [
 /// costs 3 % of a request there; the compiler's own checks remain, and `scripts/test --long` runs with all of them.
 let hotRooms: Set = [
     "KernelStructures", "KernelWire", "KernelWorld", "KernelLoopback", "KernelHosting", "LoadBalancerEngine",
+    "KernelStorage", "KVStoreEngine",
 ]
 let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
 
-let systemLibraries = ["CSystem", "CYAML", "CEdit"]
+let systemLibraries =
+    ["CSystem", "CYAML", "CEdit"]
+    + ["CProcessor", "CSnappy"]
 
 /// SDLAB_TESTS=Kernel,Tidy builds only those folders of tests: a short way round while one room is being worked on.
 let wantedTests = Context.environment["SDLAB_TESTS"]?.split(separator: ",").map(String.init)
