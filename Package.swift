@@ -33,6 +33,8 @@ let rooms = [
     Room(
         name: "RateLimiterEngine", path: "Engines/RateLimiter",
         uses: ["KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting"]),
+        name: "KVStoreEngine", path: "Engines/KVStore",
+        uses: ["KernelStructures", "KernelStorage", "CProcessor", "CSnappy"]),
     Room(name: "ChaosEngine", path: "Engines/Chaos", uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
     Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures"]),
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
@@ -91,6 +93,7 @@ let tests = [
     "Program": [
         "KernelStructures", "KernelWorld", "KernelLoopback", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
     ],
+    "KVStore": ["KernelStructures", "KernelStorage", "KVStoreEngine"],
     "Tidy": ["Commands", "ShellLanguage", "ShellSession", "CommandKit"],
 ]
 
@@ -99,10 +102,13 @@ let tests = [
 let hotRooms: Set = [
     "KernelStructures", "KernelWire", "KernelWorld", "KernelLoopback", "KernelHosting", "LoadBalancerEngine",
     "RateLimiterEngine",
+    "KernelStorage", "KVStoreEngine",
 ]
 let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
 
-let systemLibraries = ["CSystem", "CYAML", "CEdit"]
+let systemLibraries =
+    ["CSystem", "CYAML", "CEdit"]
+    + ["CProcessor", "CSnappy"]
 
 /// SDLAB_TESTS=Kernel,Tidy builds only those folders of tests: a short way round while one room is being worked on.
 let wantedTests = Context.environment["SDLAB_TESTS"]?.split(separator: ",").map(String.init)
