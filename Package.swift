@@ -137,6 +137,16 @@ let package = Package(
                 path: "Sources/Shell/Main", linkerSettings: [.unsafeFlags(["-static-stdlib"])])
         ]
         + [
+            // What `scripts/bench libs` runs, with a counter in front of the allocator.
+            .target(name: "CAllocationCount", path: "Sources/CAllocationCount"),
+            .executableTarget(
+                name: "sdlab-bench",
+                dependencies: [
+                    "CAllocationCount", "KernelStructures", "KernelWorld", "KernelLoopback",
+                ],
+                path: "Sources/Bench", linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
+        ]
+        + [
             .target(
                 name: "TestSupport",
                 dependencies: ["KernelStructures", "KernelStorage", "KernelWire", "KernelWorld"], path: "Tests/Support")

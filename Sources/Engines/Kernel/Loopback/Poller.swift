@@ -134,27 +134,5 @@ public final class DescriptorWatch: DescriptorHandler {
     public func cancel() { poller.remove(fd) }
 }
 
-/// The host's clocks.
-public enum HostClock {
-    public static var monotonicNanoseconds: Int64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-    }
-
-    public static var wallTime: LabTime {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        return LabTime(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
-    }
-
-    /// Processor time of this process so far, in user and kernel mode.
-    public static var processorTime: LabDuration {
-        var time = timespec()
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
-        return LabDuration(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
-    }
-}
-
 /// What the C library calls the error.
 public func errorText(_ code: Int32) -> String { String(cString: strerror(code)) }
