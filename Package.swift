@@ -33,6 +33,7 @@ let rooms = [
     Room(
         name: "RateLimiterEngine", path: "Engines/RateLimiter",
         uses: ["KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting"]),
+    Room(
         name: "KVStoreEngine", path: "Engines/KVStore",
         uses: ["KernelStructures", "KernelStorage", "CProcessor", "CSnappy"]),
     Room(name: "ChaosEngine", path: "Engines/Chaos", uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
