@@ -58,13 +58,13 @@ public final class Limiter<C: Clock>: Sendable where C.Duration == Duration, C: 
     }
 
     /// Decides by several policies: all or nothing.
-    public func decide(_ charges: [RateLimiter.Charge], cost: Int = 1) -> Decision {
-        engine.withLock { $0.decide(charges, cost: cost, now: now) }
+    public func decide(_ charges: [RateLimiter.Charge]) -> Decision {
+        engine.withLock { $0.decide(charges, now: now) }
     }
 
     /// What was admitted under a concurrency limit is over.
     public func finished(_ key: String, cost: Int = 1) {
-        engine.withLock { $0.finished([.init(policy: 0, key: key)], cost: cost) }
+        engine.withLock { $0.finished([.init(policy: 0, key: key, cost: cost)]) }
     }
 
     /// Waits until a request is admitted, and then for as long as a leaky bucket holds it back. Those that wait for the

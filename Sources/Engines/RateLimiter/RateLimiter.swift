@@ -52,13 +52,18 @@ public final class RateLimiter {
     public struct Charge: Sendable {
         public let policy: Int
         public let key: [UInt8]
+        /// What it takes of the quota; 0 only looks.
+        public let cost: Int
 
-        public init(policy: Int, key: [UInt8]) {
+        public init(policy: Int, key: [UInt8], cost: Int = 1) {
             self.policy = policy
             self.key = key
+            self.cost = cost
         }
 
-        public init(policy: Int, key: String) { self.init(policy: policy, key: Array(key.utf8)) }
+        public init(policy: Int, key: String, cost: Int = 1) {
+            self.init(policy: policy, key: Array(key.utf8), cost: cost)
+        }
     }
 
     /// What came of a request.
@@ -76,6 +81,11 @@ public final class RateLimiter {
         public var delay: LabDuration
         /// Whether a shadow policy would have refused.
         public var isOverShadow: Bool
+
+        /// What no policy concerns.
+        static let unlimited = Decision(
+            isAllowed: true, deciding: 0, limit: .max, remaining: .max, retryAfter: .zero, resetAfter: .zero,
+            delay: .zero, isOverShadow: false)
     }
 
     /// - Parameter random: the source of the secret of the key hash.
@@ -123,16 +133,14 @@ public final class RateLimiter {
     /// Decides about a request that several policies concern, each at most once: admitted by all, or charged by none.
     ///
     /// What each of them thought is in `assessments` until the next decision.
-    public func decide(_ charges: [Charge], cost: Int = 1, now reading: LabTime) -> Decision {
+    public func decide(_ charges: [Charge], now reading: LabTime) -> Decision {
         let now = clock.read(reading)
         assessments.removeAll(keepingCapacity: true)
         digests.removeAll(keepingCapacity: true)
-        var decision = Decision(
-            isAllowed: true, deciding: 0, limit: .max, remaining: .max, retryAfter: .zero, resetAfter: .zero,
-            delay: .zero, isOverShadow: false)
+        var decision = Decision.unlimited
         for (index, charge) in charges.enumerated() {
             let digest = charge.key.withUnsafeBytes { hash.hash($0) }
-            let assessment = ledgers[charge.policy].assess(digest, cost: Int64(cost), now)
+            let assessment = ledgers[charge.policy].assess(digest, cost: Int64(charge.cost), now)
             assessments.append(assessment)
             digests.append(digest)
             if policies[charge.policy].isShadow {
@@ -148,7 +156,47 @@ public final class RateLimiter {
             count(assessment, charge.policy, isAllowed: decision.isAllowed)
             if isObserved || !assessment.isAllowed {
                 observe(
-                    charge.key, digests[index], charge.policy, cost, assessment, isAllowed: decision.isAllowed, now)
+                    charge.key, digests[index], charge.policy, charge.cost, assessment, isAllowed: decision.isAllowed,
+                    now)
+            }
+        }
+        return decision
+    }
+
+    /// Decides as `decide` does, and if it admits charges more of each policy in advance, as far as there is any.
+    func take(_ charges: [Charge], extras: [Int], now reading: LabTime) -> PeerAnswer {
+        let decision = decide(charges, now: reading)
+        let now = clock.read(reading)
+        var answer = PeerAnswer(assessments: assessments, granted: extras.map { _ in 0 })
+        for (index, charge) in charges.enumerated() where decision.isAllowed && assessments[index].isAllowed {
+            let extra = min(extras[index], assessments[index].remaining)
+            if extra == 0 { continue }
+            let further = ledgers[charge.policy].assess(digests[index], cost: Int64(extra), now)
+            guard further.isAllowed else { continue }
+            ledgers[charge.policy].commit()
+            answer.granted[index] = extra
+            answer.assessments[index].remaining = further.remaining
+            answer.assessments[index].resetAfter = further.resetAfter
+        }
+        return answer
+    }
+
+    /// Counts what a shared store has decided, and puts the opinions of its policies together.
+    func count(_ charges: [Charge], decidedElsewhere found: [Assessment], now: LabTime) -> Decision {
+        assessments = found
+        var decision = Decision.unlimited
+        for (index, charge) in charges.enumerated() {
+            if !policies[charge.policy].isShadow {
+                decision.weigh(found[index], index)
+            } else if !found[index].isAllowed {
+                decision.isOverShadow = true
+            }
+        }
+        for (index, charge) in charges.enumerated() {
+            count(found[index], charge.policy, isAllowed: decision.isAllowed)
+            if recording != nil || !found[index].isAllowed {
+                observe(
+                    charge.key, nil, charge.policy, charge.cost, found[index], isAllowed: decision.isAllowed, now)
             }
         }
         return decision
@@ -160,9 +208,9 @@ public final class RateLimiter {
     }
 
     /// Requests that were admitted under these charges are over.
-    public func finished(_ charges: [Charge], cost: Int = 1) {
+    public func finished(_ charges: [Charge]) {
         for charge in charges where policies[charge.policy].algorithm == .concurrency {
-            ledgers[charge.policy].release(charge.key.withUnsafeBytes { hash.hash($0) }, cost: Int64(cost))
+            ledgers[charge.policy].release(charge.key.withUnsafeBytes { hash.hash($0) }, cost: Int64(charge.cost))
         }
     }
 
@@ -187,7 +235,7 @@ public final class RateLimiter {
     private var isObserved: Bool { oracle != nil || recording != nil }
 
     private func observe(
-        _ key: [UInt8], _ digest: SipHash.Digest, _ policy: Int, _ cost: Int, _ assessment: Assessment,
+        _ key: [UInt8], _ digest: SipHash.Digest?, _ policy: Int, _ cost: Int, _ assessment: Assessment,
         isAllowed: Bool, _ now: LabTime
     ) {
         if !assessment.isAllowed {
@@ -197,8 +245,8 @@ public final class RateLimiter {
                     isShadow: policies[policy].isShadow, remaining: assessment.remaining,
                     retryAfter: assessment.retryAfter))
         }
-        // What another policy refused is no mistake of this one.
-        if assessment.isAllowed == isAllowed || policies[policy].isShadow {
+        // What another policy refused is no mistake of this one; what a store decided is not judged here, as it saw more.
+        if let digest, assessment.isAllowed == isAllowed || policies[policy].isShadow {
             oracle?.judge(
                 policy, digest, cost: cost, isAllowed: assessment.isAllowed && (isAllowed || policies[policy].isShadow),
                 now)
