@@ -7,7 +7,8 @@ public enum Catalog {
         CommandTable(components + clients + faults + jobs + views + files + session)
     }
 
-    private static var components: [Command] { [backend, loadbalancer, reload, balancer] }
+    private static var components: [Command] { [backend, loadbalancer, reload, balancer] + rateLimiting }
+    private static var rateLimiting: [Command] { [ratelimiter, limiter, skew] }
     private static var clients: [Command] { [curl] }
     private static var faults: [Command] { [inject, heal, faultList, calm, clock, advance, sleep] }
     private static var jobs: [Command] {

@@ -46,6 +46,8 @@ public final class RateLimiter {
     /// The ledger of `throttle`, made when it is first used.
     private var throttled: LedgerOf<GCRA>?
     private var digests: [SipHash.Digest] = []
+    /// The present decision is another limiter's, which records it itself.
+    private var isForPeer = false
     public private(set) var throttleCounters = RateLimitCounters()
 
     /// One policy that concerns a request, and the key that it knows the request by.
@@ -165,7 +167,9 @@ public final class RateLimiter {
 
     /// Decides as `decide` does, and if it admits charges more of each policy in advance, as far as there is any.
     func take(_ charges: [Charge], extras: [Int], now reading: LabTime) -> PeerAnswer {
+        isForPeer = true
         let decision = decide(charges, now: reading)
+        isForPeer = false
         let now = clock.read(reading)
         var answer = PeerAnswer(assessments: assessments, granted: extras.map { _ in 0 })
         for (index, charge) in charges.enumerated() where decision.isAllowed && assessments[index].isAllowed {
@@ -252,6 +256,7 @@ public final class RateLimiter {
                 now)
         }
         // Not the digest: the same key must be the same on every node.
+        if isForPeer { return }
         recording?.note(
             time: now, policy: policy, key: SipHash.Digest(high: key.withUnsafeBytes { keyHash($0) }, low: 1), cost: cost,
             isAllowed: isAllowed)

@@ -85,4 +85,18 @@ public struct RateLimiterConfiguration: Equatable, Sendable {
     public static let ruleLimit = 100
 
     public init(rules: [RateLimitRule]) { self.rules = rules }
+
+    /// Why a rule cannot be counted in the store; nil if all can.
+    public var storeComplaint: String? {
+        guard let store else { return nil }
+        for rule in rules {
+            if rule.policy.algorithm == .concurrency {
+                return "rule \(rule.policy.name): concurrency is counted by each node alone; it cannot have a store"
+            }
+            if case .redis = store, let complaint = RedisStore.complaint(about: rule.policy) {
+                return "rule \(rule.policy.name): \(complaint)"
+            }
+        }
+        return nil
+    }
 }

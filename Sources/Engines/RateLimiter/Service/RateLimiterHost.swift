@@ -104,6 +104,9 @@ public final class RateLimiterHost: HTTPService {
         }
     }
 
+    /// What this node let its clients have, for `Audit`. What it decided for other limiters is in their logs.
+    public var admissions: [ArrivalLog.Arrival] { engine.recording?.all ?? [] }
+
     public var storeCounters: StoreCounters? { store?.counters }
 
     // MARK: Change
