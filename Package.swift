@@ -117,7 +117,7 @@ let wantedTests = Context.environment["SDLAB_TESTS"]?.split(separator: ",").map(
 let package = Package(
     name: "sdlab",
     products: [
-        .library(name: "RateLimiter", targets: ["RateLimiterEngine"]),
+        .library(name: "RateLimiter", targets: ["RateLimiterEngine"])
     ],
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in

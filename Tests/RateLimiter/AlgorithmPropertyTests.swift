@@ -129,9 +129,11 @@ import Testing
         #expect(admitted.times.filter { $0.time < start + .seconds(1) }.count == 10)
     }
 
-    @Test("nothing sold as sliding admits a burst at T−1 ms and another at T+1 ms", arguments: [
-        RateLimitPolicy.Algorithm.slidingLog, .slidingCounter,
-    ])
+    @Test(
+        "nothing sold as sliding admits a burst at T−1 ms and another at T+1 ms",
+        arguments: [
+            RateLimitPolicy.Algorithm.slidingLog, .slidingCounter,
+        ])
     func seam(algorithm: RateLimitPolicy.Algorithm) {
         let ledger = Ledger.make(policy(algorithm, 10))
         var admitted = Admissions()

@@ -5,9 +5,11 @@ import Testing
 
 /// No rounding, no drift, no overflow.
 @Suite struct ExactArithmeticTests {
-    @Test("float drift: at a billion steps of a third, the integer model and the engine agree to the token", arguments: [
-        RateLimitPolicy.Algorithm.tokenBucket, .gcra, .leakyBucket,
-    ])
+    @Test(
+        "float drift: at a billion steps of a third, the integer model and the engine agree to the token",
+        arguments: [
+            RateLimitPolicy.Algorithm.tokenBucket, .gcra, .leakyBucket,
+        ])
     func noDrift(algorithm: RateLimitPolicy.Algorithm) {
         // 3 a second is 333,333,333.33… ns a token. Each is taken at the first nanosecond at which it is there, one by one
         // or nearly a million at once, a billion in all: what a rounded interval loses each time would add up to minutes.

@@ -92,9 +92,11 @@ import Testing
         #expect(limiter.keyCount(policy: 0) <= 1_000)
     }
 
-    @Test("at most 64 bytes a key, as soon as there are some", arguments: [
-        RateLimitPolicy.Algorithm.tokenBucket, .gcra, .leakyBucket, .fixedWindow, .slidingCounter,
-    ])
+    @Test(
+        "at most 64 bytes a key, as soon as there are some",
+        arguments: [
+            RateLimitPolicy.Algorithm.tokenBucket, .gcra, .leakyBucket, .fixedWindow, .slidingCounter,
+        ])
     func bytesPerKey(algorithm: RateLimitPolicy.Algorithm) {
         let limiter = limiter(policy(algorithm, 1, per: .seconds(3_600)) { $0.keyLimit = 1_000_000 })
         for index in 1...100_000 {

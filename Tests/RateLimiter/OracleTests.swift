@@ -17,9 +17,11 @@ import Testing
         return limiter.oracle!.verdicts[0]
     }
 
-    @Test("exact algorithms are never wrong", arguments: [
-        RateLimitPolicy.Algorithm.slidingLog, .tokenBucket, .gcra, .leakyBucket,
-    ])
+    @Test(
+        "exact algorithms are never wrong",
+        arguments: [
+            RateLimitPolicy.Algorithm.slidingLog, .tokenBucket, .gcra, .leakyBucket,
+        ])
     func exact(algorithm: RateLimitPolicy.Algorithm) {
         let verdicts = run(algorithm)
         #expect(verdicts.judged == 20_000 && verdicts.falseAllows == 0 && verdicts.falseDenies == 0)

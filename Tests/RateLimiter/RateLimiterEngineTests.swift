@@ -29,7 +29,9 @@ import Testing
         #expect(limiter.decide(charges, now: start + .seconds(9)).isAllowed)
     }
 
-    @Test("denied requests consume nothing: a client that keeps knocking gets in when its time has come", arguments: timed)
+    @Test(
+        "denied requests consume nothing: a client that keeps knocking gets in when its time has come", arguments: timed
+    )
     func knocking(algorithm: RateLimitPolicy.Algorithm) {
         let limiter = limiter(policy(algorithm, 4, per: .seconds(8)))
         for _ in 0..<4 { #expect(limiter.decide(policy: 0, key: "k", now: start).isAllowed) }
@@ -141,7 +143,9 @@ import Testing
     func seeds() {
         func run(_ seed: UInt64) -> [Bool] {
             let limiter = limiter(policy(.gcra, 3), seed: seed)
-            return (0..<500).map { limiter.decide(policy: 0, key: "k\($0 % 7)", now: start + .milliseconds($0)).isAllowed }
+            return (0..<500).map {
+                limiter.decide(policy: 0, key: "k\($0 % 7)", now: start + .milliseconds($0)).isAllowed
+            }
         }
         #expect(run(1) == run(1))
         #expect(run(1) == run(2))

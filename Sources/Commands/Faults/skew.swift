@@ -6,7 +6,8 @@ extension Catalog {
     /// `skew rl-2 1h`
     static var skew: Command {
         let description = CommandDescription(
-            "skew", "sets a node's calendar wrong", usage: "NODE TIME|-TIME|0", arguments: .init([.node, .duration], 2...2, isRaw: true),
+            "skew", "sets a node's calendar wrong", usage: "NODE TIME|-TIME|0",
+            arguments: .init([.node, .duration], 2...2, isRaw: true),
             examples: ["skew rl 1h", "skew rl -90s", "skew rl 0"], group: .faults,
             details: """
                 As if somebody had set the clock of that machine: what it reads there is off by

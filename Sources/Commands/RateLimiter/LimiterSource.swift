@@ -77,7 +77,14 @@ struct LimiterSource {
     }
 
     private func readFlags() throws -> RateLimiterConfiguration {
-        let algorithm = arguments.text("algorithm").flatMap(RateLimitPolicy.Algorithm.init) ?? .tokenBucket
+        let name = arguments.text("algorithm") ?? RateLimitPolicy.Algorithm.tokenBucket.rawValue
+        guard let algorithm = RateLimitPolicy.Algorithm(rawValue: name) else {
+            let names = RateLimitPolicy.Algorithm.allCases.map(\.rawValue)
+            let hint = didYouMean(name, among: names)
+            throw UsageError(
+                "ratelimiter: --algorithm: '\(name)' is "
+                    + (hint.isEmpty ? "none of \(names.joined(separator: ", "))" : "unknown\(hint)"))
+        }
         let text = arguments.text("rate")!
         guard let rate = RatePhrase(parsing: text) else {
             throw UsageError("ratelimiter: --rate: '\(text)' is neither a number nor one such as 600/minute")

@@ -46,7 +46,8 @@ extension RateLimiterHost {
                 [
                     .init("RULE", flexible: true), .init("ALGORITHM"), .init("RATE"), .init("HITS", right: true),
                     .init("OK", key: "within_limit", right: true), .init("NEAR", key: "near_limit", right: true),
-                    .init("OVER", key: "over_limit", right: true), .init("SHADOW", key: "shadow_over_limit", right: true),
+                    .init("OVER", key: "over_limit", right: true),
+                    .init("SHADOW", key: "shadow_over_limit", right: true),
                     .init("KEYS", right: true), .init("MEMORY", key: "bytes", right: true),
                 ], rows: rows, whenEmpty: "no rules"))
     }
@@ -108,8 +109,10 @@ extension RateLimiterHost {
             return [.text(policy.name), .text(policy.algorithm.rawValue)] + Self.cells(verdicts, policy)
         }
         return View(
-            .table(.init([.init("RULE", flexible: true), .init("ALGORITHM")] + Self.verdictColumns, rows: rows,
-                whenEmpty: "nothing is judged here")))
+            .table(
+                .init(
+                    [.init("RULE", flexible: true), .init("ALGORITHM")] + Self.verdictColumns, rows: rows,
+                    whenEmpty: "nothing is judged here")))
     }
 
     static let verdictColumns: [View.Table.Column] = [
@@ -150,7 +153,8 @@ extension RateLimiterHost {
             .table(
                 .init(
                     [
-                        .init("ALGORITHM"), .init("ADMITTED", right: true), .init("REFUSED", right: true),
+                        .init("ALGORITHM"), .init("IN", key: "admitted", right: true),
+                        .init("OUT", key: "refused", right: true),
                         .init("NEWLY IN", right: true), .init("NEWLY OUT", right: true),
                         .init("FALSE ALLOWS", right: true), .init("FALSE DENIES", right: true),
                     ], rows: rows, whenEmpty: "")))

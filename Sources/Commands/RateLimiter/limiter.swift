@@ -15,7 +15,7 @@ extension Catalog {
             flags: [
                 .init("node", "n", .text("NAME"), "which limiter, where several run"),
                 .init("rule", "r", .text("NAME"), "replay: which rule (the first)"),
-                .init("algorithm", "a", .choice(algorithms), repeatable: true, "replay: to try (all)"), CommonFlags.json,
+                .init("algorithm", "a", .text("NAME"), repeatable: true, "replay: to try (all)"), CommonFlags.json,
             ],
             arguments: .init([.word(limiterVerbs), .text], 1...2),
             examples: [
@@ -37,8 +37,9 @@ extension Catalog {
             let arguments = invocation.arguments
             let verb = arguments.arguments[0]
             guard limiterVerbs.contains(verb) else {
-                throw UsageError("limiter: '\(verb)' is none of \(limiterVerbs.joined(separator: ", "))"
-                    + didYouMean(verb, among: limiterVerbs))
+                throw UsageError(
+                    "limiter: '\(verb)' is none of \(limiterVerbs.joined(separator: ", "))"
+                        + didYouMean(verb, among: limiterVerbs))
             }
             guard verb == "why" || arguments.arguments.count == 1 else {
                 throw UsageError("limiter: '\(arguments.arguments[1])' is one word too many after \(verb)")
@@ -58,7 +59,12 @@ extension Catalog {
             case "oracle": return .view(host.oracleView)
             default:
                 let chosen = arguments.texts("algorithm")
-                let wanted = (chosen.isEmpty ? algorithms : chosen).compactMap { RateLimitPolicy.Algorithm(rawValue: $0) }
+                if let bad = chosen.first(where: { !algorithms.contains($0) }) {
+                    throw UsageError("limiter: --algorithm: '\(bad)' is unknown\(didYouMean(bad, among: algorithms))")
+                }
+                let wanted = (chosen.isEmpty ? algorithms : chosen).compactMap {
+                    RateLimitPolicy.Algorithm(rawValue: $0)
+                }
                 return .view(host.replayed(wanted, rule: try host.rule(named: arguments.text("rule"))))
             }
         }

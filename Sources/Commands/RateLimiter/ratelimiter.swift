@@ -6,13 +6,12 @@ import ShellSession
 extension Catalog {
     /// `ratelimiter --algorithm token-bucket --rate 10 --burst 20 --port 8080`
     static var ratelimiter: Command {
-        let algorithms = RateLimitPolicy.Algorithm.allCases.map(\.rawValue)
         let description = CommandDescription(
             "ratelimiter", "admits so many requests of each client, and refuses the rest with 429",
             usage: "(--config FILE | --rate RATE) --port PORT [FLAGS]",
             flags: [
                 .init("config", "c", .file, "its configuration, YAML"),
-                .init("algorithm", "a", .choice(algorithms), "how it counts (token-bucket)"),
+                .init("algorithm", "a", .text("NAME"), "how it counts; see below (token-bucket)"),
                 .init("rate", "r", .text("RATE"), "requests a second, or 600/minute, 100/15s"),
                 .init("period", nil, .duration(), "what the rate is about (1s)"),
                 .init("burst", "b", .integer(1...1_000_000_000), "requests at once after a rest (the rate)"),
@@ -20,11 +19,11 @@ extension Catalog {
                 .init("port", "p", .port, "where it listens"),
                 .init("upstream", "u", .text("HOST:PORT"), "where admitted requests go (answered 200 here)"),
                 .init("trusted-proxies", nil, .text("LIST"), "networks whose X-Forwarded-For is believed"),
-                .init("store", "s", .text("PLACE"), "shared counts: redis://host:port, or another limiter's host:port"),
-                .init("lease", nil, .integer(1...1_000_000), "requests' worth taken from another limiter at once (1)"),
+                .init("store", "s", .text("PLACE"), "shared: redis://host:port, or a limiter's"),
+                .init("lease", nil, .integer(1...1_000_000), "quota taken from another limiter at once (1)"),
                 .init(
                     "on-store-failure", nil, .choice(["open", "closed", "local"]),
-                    "without the store: admit, refuse, or count alone (local)"),
+                    "if it cannot be asked (local)"),
                 .init("throttle", nil, .port, "for CL.THROTTLE, and for other limiters' --store"),
                 .init("metrics", nil, .port, "where Prometheus finds its numbers: /metrics"),
                 .init("shadow", nil, "only counts what it would refuse"),
@@ -35,7 +34,7 @@ extension Catalog {
             examples: [
                 "ratelimiter --algorithm token-bucket --rate 10 --burst 20 --port 8080",
                 "ratelimiter --config rl.yaml --port 8080 --upstream localhost:8081",
-                "ratelimiter --rate 100/minute --key api-key --port 8080 --store redis://host.internal:6379",
+                "ratelimiter --rate 100/minute --port 8080 --store redis://host.internal:6379",
                 "limiter why 127.0.0.1",
             ],
             group: .components, tags: ["RL"],

@@ -206,6 +206,14 @@ public final class RateLimiter {
         return decision
     }
 
+    /// Remembers what was admitted without asking anybody, for `Audit`.
+    func recordUnchecked(_ charges: [Charge], now: LabTime) {
+        for charge in charges {
+            recording?.note(
+                time: now, policy: charge.policy, key: ArrivalLog.name(charge.key), cost: charge.cost, isAllowed: true)
+        }
+    }
+
     /// Whether a request would be admitted; nothing is taken or counted.
     public func look(policy: Int, key: String, cost: Int = 1, now reading: LabTime) -> Assessment {
         ledgers[policy].assess(hash.hash(key), cost: Int64(cost), clock.read(reading))
@@ -255,11 +263,9 @@ public final class RateLimiter {
                 policy, digest, cost: cost, isAllowed: assessment.isAllowed && (isAllowed || policies[policy].isShadow),
                 now)
         }
-        // Not the digest: the same key must be the same on every node.
         if isForPeer { return }
         recording?.note(
-            time: now, policy: policy, key: SipHash.Digest(high: key.withUnsafeBytes { keyHash($0) }, low: 1), cost: cost,
-            isAllowed: isAllowed)
+            time: now, policy: policy, key: ArrivalLog.name(key), cost: cost, isAllowed: isAllowed)
     }
 
     // MARK: Change
@@ -273,7 +279,9 @@ public final class RateLimiter {
         for policy in new {
             let same = old.first { $0.0.0.name == policy.name }
             counters.append(same?.0.1 ?? RateLimitCounters())
-            if let same, same.0.0.keepsKeys(as: policy) { ledgers.append(same.1) } else {
+            if let same, same.0.0.keepsKeys(as: policy) {
+                ledgers.append(same.1)
+            } else {
                 ledgers.append(Ledger.make(policy))
             }
         }

@@ -41,7 +41,8 @@ struct GCRA: LimitingAlgorithm {
         if distance < 0 { return 0 }
         // Further than any request can have pushed it: the clock went back, or the quota became smaller.
         if distance > quota.time(for: quota.burstUnits).nanoseconds { return quota.burstUnits }
-        return min(distance * quota.unitsPerNanosecond + min(state.fraction, quota.unitsPerNanosecond), quota.burstUnits)
+        return min(
+            distance * quota.unitsPerNanosecond + min(state.fraction, quota.unitsPerNanosecond), quota.burstUnits)
     }
 
     func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {

@@ -94,7 +94,8 @@ struct SlidingCounter: LimitingAlgorithm {
     }
 
     func restsAt(_ state: State) -> LabTime {
-        state.current > 0 ? state.start + quota.period * 2 : state.previous > 0 ? state.start + quota.period : state.start
+        state.current > 0
+            ? state.start + quota.period * 2 : state.previous > 0 ? state.start + quota.period : state.start
     }
 
     func indebted(until time: LabTime, _ now: LabTime) -> State {

@@ -59,7 +59,9 @@ extension RateLimiterConfiguration {
         var paths: [String] = []
         for item in try value.oneOrMore() {
             let text = try item.text(for: key)
-            guard text.hasPrefix("/") else { throw ConfigurationError(item.place, "\(key) '\(text)' must begin with /") }
+            guard text.hasPrefix("/") else {
+                throw ConfigurationError(item.place, "\(key) '\(text)' must begin with /")
+            }
             paths.append(text)
         }
         return paths

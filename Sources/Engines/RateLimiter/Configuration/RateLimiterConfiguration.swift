@@ -62,7 +62,8 @@ public struct RateLimiterConfiguration: Equatable, Sendable {
                 guard let first = parts.first, parts.count <= 2 else { return nil }
                 let address = first.contains(":") ? String(first) : first + ":6379"
                 guard let destination = HostPort(parsing: address) else { return nil }
-                guard parts.count == 1 || parts[1].isEmpty || Int(parts[1]).map({ (0...15).contains($0) }) ?? false else {
+                guard parts.count == 1 || parts[1].isEmpty || Int(parts[1]).map({ (0...15).contains($0) }) ?? false
+                else {
                     return nil
                 }
                 self = .redis(destination, database: parts.count == 2 ? Int(parts[1]) ?? 0 : 0)

@@ -36,7 +36,8 @@ final class RedisStore: LimitStore {
         guard let units = units(of: quota), units.token <= exactLimit / Int64(max(quota.burst, quota.count) * 2) else {
             return "\(quota) with a burst of \(quota.burst) is more than Redis's numbers count exactly"
         }
-        let (product, overflow) = (quota.period.nanoseconds / 1_000).multipliedReportingOverflow(by: Int64(quota.count * 2))
+        let (product, overflow) = (quota.period.nanoseconds / 1_000).multipliedReportingOverflow(
+            by: Int64(quota.count * 2))
         return overflow || product > exactLimit ? "\(quota) is more than Redis's numbers count exactly" : nil
     }
 
@@ -117,7 +118,9 @@ final class RedisStore: LimitStore {
     }
 
     static func assessments(_ value: RESPValue, _ policies: [RateLimitPolicy]) -> [Assessment]? {
-        guard let elements = value.elements, elements.count == policies.count * RedisScript.replyCount else { return nil }
+        guard let elements = value.elements, elements.count == policies.count * RedisScript.replyCount else {
+            return nil
+        }
         let numbers = elements.compactMap(\.integer)
         guard numbers.count == elements.count else { return nil }
         return policies.indices.map { index in

@@ -71,7 +71,8 @@ struct KeyTable<Algorithm: LimitingAlgorithm> {
     }
 
     /// What a key without a place begins with: nothing owed, unless somebody who owed has been put out.
-    @inline(__always) func arrival(_ digest: SipHash.Digest, _ algorithm: Algorithm, _ now: LabTime) -> Algorithm.State {
+    @inline(__always) func arrival(_ digest: SipHash.Digest, _ algorithm: Algorithm, _ now: LabTime) -> Algorithm.State
+    {
         if evicted > 0, let time = debts.debt(of: digest, now) { return algorithm.indebted(until: time, now) }
         return algorithm.fresh(now)
     }

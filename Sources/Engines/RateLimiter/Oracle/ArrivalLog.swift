@@ -19,6 +19,11 @@ public struct ArrivalLog {
 
     init(limit: Int) { self.limit = limit }
 
+    /// What stands for a key here: the same on every node, as their secret digests are not.
+    static func name(_ key: [UInt8]) -> SipHash.Digest {
+        SipHash.Digest(high: key.withUnsafeBytes { keyHash($0) }, low: 1)
+    }
+
     mutating func note(time: LabTime, policy: Int, key: SipHash.Digest, cost: Int, isAllowed: Bool) {
         if arrivals.count == limit {
             _ = arrivals.popFirst()

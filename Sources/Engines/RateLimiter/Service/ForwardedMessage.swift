@@ -13,7 +13,9 @@ enum ForwardedMessage {
         if isAbsolute {
             // RFC 9112 §3.2.2: sent on as a path, and the authority decides over `Host`.
             let path = target[authority.endIndex...]
-            if path.isEmpty, head.method == .options { out.append(UInt8(ascii: "*")) } else {
+            if path.isEmpty, head.method == .options {
+                out.append(UInt8(ascii: "*"))
+            } else {
                 if path.first != UInt8(ascii: "/") { out.append(UInt8(ascii: "/")) }
                 out.append(contentsOf: path)
             }

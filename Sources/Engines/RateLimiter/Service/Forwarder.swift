@@ -77,6 +77,7 @@ final class Forwarding: HTTPClientDelegate {
     private var held: [UInt8] = []
     private var deadline = LabTime.distantFuture
     private var timer: TimerID?
+    private var timerTime = LabTime.distantFuture
     private var corked: Stream?
 
     private enum Phase { case idle, connecting, sent, responding, over }
@@ -245,13 +246,19 @@ final class Forwarding: HTTPClientDelegate {
 
     // MARK: Ends
 
-    /// One timer: it looks at the deadline when it fires.
+    /// One timer: it looks at the deadline when it fires, and moves only when it would fire too late.
     private func setDeadline(_ timeout: LabDuration) {
         deadline = forwarder.node.world.now + timeout
-        if timer == nil { arm() }
+        if timer == nil {
+            arm()
+        } else if deadline < timerTime {
+            forwarder.node.cancel(timer)
+            arm()
+        }
     }
 
     private func arm() {
+        timerTime = deadline
         timer = forwarder.node.after(deadline - forwarder.node.world.now) { [self] in
             timer = nil
             if phase == .over { return }

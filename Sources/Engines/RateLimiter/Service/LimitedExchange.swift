@@ -67,7 +67,8 @@ final class LimitedExchange {
         let configuration = host.configuration
         if !configuration.exempt.isEmpty {
             let path = RequestPath.normalized(head)
-            if configuration.exempt.contains(where: { path == $0 || path.hasPrefix($0.hasSuffix("/") ? $0 : $0 + "/") }) {
+            if configuration.exempt.contains(where: { path == $0 || path.hasPrefix($0.hasSuffix("/") ? $0 : $0 + "/") })
+            {
                 return []
             }
         }
@@ -133,9 +134,11 @@ final class LimitedExchange {
             return connection.respond(
                 status: 503, fields: [("Retry-After", "1")], body: "503 Service Unavailable: the quota is not known\n")
         }
+        let open = charges.filter { rules[$0.policy].onStoreFailure == .open }
         charges = charges.filter { rules[$0.policy].onStoreFailure == .local }
         if charges.isEmpty {
             host.counters.failedOpen += 1
+            host.engine.recordUnchecked(open, now: node.world.now)
             decision = .unlimited
             assessments = []
             return decided()
@@ -242,7 +245,9 @@ final class LimitedExchange {
         zip(charges, assessments).filter { !$1.isAllowed && !policy($0).isShadow }.map { policy($0.0).name }
     }
 
-    private func policy(_ charge: RateLimiter.Charge) -> RateLimitPolicy { host.configuration.rules[charge.policy].policy }
+    private func policy(_ charge: RateLimiter.Charge) -> RateLimitPolicy {
+        host.configuration.rules[charge.policy].policy
+    }
 
     // MARK: Fields
 

@@ -44,7 +44,8 @@ final class LimiterMetricsServer: HTTPService {
         metric("keys", "gauge", "Keys remembered", policies.map { engine.keyCount(policy: $0) })
         metric("key_bytes", "gauge", "Bytes they take", policies.map { engine.byteCount(policy: $0) })
         metric(
-            "evicted_keys_total", "counter", "Keys in use that had to go", policies.map { engine.evictedCount(policy: $0) })
+            "evicted_keys_total", "counter", "Keys in use that had to go",
+            policies.map { engine.evictedCount(policy: $0) })
         return page
     }
 }

@@ -56,7 +56,8 @@ enum RateLimitFields {
         var text = string(policy.name)
         switch policy.algorithm {
         case .concurrency: text += ";q=\(quota.burst);qu=\"concurrent-requests\""
-        case .tokenBucket, .leakyBucket, .gcra: text += ";q=\(quota.burst);w=\(seconds(quota.time(for: quota.burstUnits)))"
+        case .tokenBucket, .leakyBucket, .gcra:
+            text += ";q=\(quota.burst);w=\(seconds(quota.time(for: quota.burstUnits)))"
         case .fixedWindow, .slidingLog, .slidingCounter: text += ";q=\(quota.count);w=\(seconds(quota.period))"
         }
         if let partitionKey { text += ";pk=:\(Base64.encode(partitionKey)):" }
@@ -70,7 +71,8 @@ enum RateLimitFields {
         out.append(utf8: string(policy.name))
         out.append(utf8: ";r=")
         out.append(decimal: assessment.remaining)
-        let wait = assessment.isAllowed || assessment.retryAfter == .infinite
+        let wait =
+            assessment.isAllowed || assessment.retryAfter == .infinite
             ? assessment.resetAfter : assessment.retryAfter
         if wait > .zero {
             out.append(utf8: ";t=")
@@ -106,7 +108,9 @@ enum QuotaProblem {
         let parts = range.split(separator: ";").map { $0.filter { $0 != " " && $0 != "\t" } }
         guard let type = parts.first, type == contentType || type == "application/json" else { return false }
         // A quality of zero is a refusal, however many zeros.
-        return !parts.dropFirst().contains { $0.hasPrefix("q=") && $0.dropFirst(2).allSatisfy { $0 == "0" || $0 == "." } }
+        return !parts.dropFirst().contains {
+            $0.hasPrefix("q=") && $0.dropFirst(2).allSatisfy { $0 == "0" || $0 == "." }
+        }
     }
 
     static func body(violated: [String], retryAfter: LabDuration) -> String {

@@ -156,7 +156,9 @@ public final class RateLimiterHost: HTTPService {
         if rules.count == 1 {
             HTTPWriter.field("RateLimit-Policy", RateLimitFields.policyItem(rules[0].policy), into: &policyLine)
         }
-        isSimple = rules.count == 1 && rules[0].concernsAll && rules[0].key.isAddressOnly && rules[0].costHeader == nil
+        isSimple =
+            rules.count == 1 && rules[0].concernsAll && rules[0].key.isAddressOnly && rules[0].costHeader == nil
+            && rules[0].policy.algorithm != .concurrency
             && configuration.trustedProxies == .none && configuration.exempt.isEmpty && !configuration.showsPartitionKey
     }
 

@@ -20,7 +20,8 @@ enum RequestPath {
             case let segment: segments.append(segment)
             }
         }
-        let isDirectory = parts.last.map { $0.isEmpty || $0.elementsEqual(".".utf8) || $0.elementsEqual("..".utf8) } ?? true
+        let isDirectory =
+            parts.last.map { $0.isEmpty || $0.elementsEqual(".".utf8) || $0.elementsEqual("..".utf8) } ?? true
         let path = "/" + segments.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "/")
         return isDirectory && path.count > 1 ? path + "/" : path
     }

@@ -31,7 +31,9 @@ public struct TrustedProxies: Equatable, Sendable {
 
         public init?(parsing text: String) {
             let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-            guard (1...2).contains(parts.count), let address = ClientAddress(parsing: String(parts[0])) else { return nil }
+            guard (1...2).contains(parts.count), let address = ClientAddress(parsing: String(parts[0])) else {
+                return nil
+            }
             let width = address.isIPv4 ? 32 : 128
             var length = width
             if parts.count == 2 {
