@@ -47,8 +47,8 @@ public struct RateLimitPolicy: Equatable, Sendable {
     public var logSize = SlidingLog.defaultSize
 
     public static let defaultKeyLimit = 100_000
-    /// A request that leaves less than this part of the limit counts as near it: a fifth, as Envoy has it.
-    static let nearLimitPart = 5
+    /// A request that leaves less than this counts as near the limit: a fifth of it, rounded up, as Envoy has it.
+    static func nearLimit(_ limit: Int) -> Int { (limit + 4) / 5 }
 
     public init(_ name: String = "default", _ algorithm: Algorithm, _ quota: Quota) {
         self.name = name

@@ -331,7 +331,7 @@ extension RateLimitCounters {
             refusedByOthers += 1
         } else {
             withinLimit += 1
-            if assessment.remaining < assessment.limit / RateLimitPolicy.nearLimitPart { nearLimit += 1 }
+            if assessment.remaining < RateLimitPolicy.nearLimit(assessment.limit) { nearLimit += 1 }
         }
     }
 }
