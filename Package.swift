@@ -42,6 +42,11 @@ let rooms = [
         ]),
         name: "ConnectionPoolEngine", path: "Engines/ConnectionPool",
         uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting"]),
+        name: "RateLimiterEngine", path: "Engines/RateLimiter",
+        uses: ["KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting"]),
+    Room(
+        name: "KVStoreEngine", path: "Engines/KVStore",
+        uses: ["KernelStructures", "KernelStorage", "CProcessor", "CSnappy"]),
     Room(name: "ChaosEngine", path: "Engines/Chaos", uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
     Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures"]),
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
@@ -56,6 +61,7 @@ let rooms = [
             "CircuitBreakerEngine", "ResilienceEngine",
             "HashRingEngine",
             "ConnectionPoolEngine",
+            "RateLimiterEngine",
             "ChaosEngine", "CommandKit", "ShellLanguage", "ShellSession",
         ]),
     Room(
@@ -99,6 +105,8 @@ let tests = [
         "ShellLanguage", "ShellSession", "ShellLab",
     "ConnectionPool": [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
+    "RateLimiter": [
+        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "RateLimiterEngine",
     ],
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
@@ -109,6 +117,7 @@ let tests = [
         "KernelStructures", "KernelWorld", "KernelLoopback", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
         "HashRingEngine",
     ],
+    "KVStore": ["KernelStructures", "KernelStorage", "KVStoreEngine"],
     "Tidy": ["Commands", "ShellLanguage", "ShellSession", "CommandKit"],
 ]
 
@@ -123,6 +132,14 @@ let hotRooms: Set = [
 let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
 
 let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto"]
+    "RateLimiterEngine",
+    "KernelStorage", "KVStoreEngine",
+]
+let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
+
+let systemLibraries =
+    ["CSystem", "CYAML", "CEdit"]
+    + ["CProcessor", "CSnappy"]
 
 /// SDLAB_TESTS=Kernel,Tidy builds only those folders of tests: a short way round while one room is being worked on.
 let wantedTests = Context.environment["SDLAB_TESTS"]?.split(separator: ",").map(String.init)
@@ -134,6 +151,7 @@ let package = Package(
         .library(name: "CircuitBreaker", targets: ["CircuitBreakerEngine", "ResilienceEngine"]),
         .library(name: "HashRing", targets: ["HashRingEngine"])
         .library(name: "ConnectionPool", targets: ["ConnectionPoolEngine"])
+        .library(name: "RateLimiter", targets: ["RateLimiterEngine"])
     ],
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in

@@ -16,6 +16,8 @@ public enum Catalog {
 
     private static var components: [Command] { [backend, loadbalancer, reload, balancer] }
     private static var connectionPool: [Command] { [poolTest, poolDatabase, connpool, holders] }
+    private static var components: [Command] { [backend, loadbalancer, reload, balancer] + rateLimiting }
+    private static var rateLimiting: [Command] { [ratelimiter, limiter, skew] }
     private static var clients: [Command] { [curl] }
     private static var resilience: [Command] { [circuitTest, breaker] }
     private static var faults: [Command] { [inject, heal, faultList, calm, clock, advance, sleep] }

@@ -3,9 +3,21 @@ import KernelStructures
 import KernelWorld
 import ShellSession
 
+/// A host that can read its configuration again.
+protocol Reloadable: AnyObject {
+    var node: Node { get }
+    /// - Throws: what is wrong with it; it has been logged, and nothing has changed.
+    func reload() throws
+}
+
+/// A component that runs a host, whatever its kind.
+protocol HostingComponent: AnyObject {
+    var anyHost: AnyObject? { get }
+}
+
 /// A service as a program: starts its node and its host, is ready when it listens, and stops in order on SIGTERM and
 /// SIGINT; a second one ends it at once.
-final class ServiceProgram<Host: AnyObject>: Program, Component {
+final class ServiceProgram<Host: AnyObject>: Program, Component, HostingComponent {
     let process: Process
     private let make: (Node) throws -> Host
     private let startHost: (Host) throws -> Void
@@ -15,6 +27,7 @@ final class ServiceProgram<Host: AnyObject>: Program, Component {
     let kind: String
     private let nodeName: String
     private(set) var host: Host?
+    var anyHost: AnyObject? { host }
     private var isStopping = false
 
     init(

@@ -1,12 +1,23 @@
 import CommandKit
 import LoadBalancerEngine
+import RateLimiterEngine
 import ShellSession
+
+extension LoadBalancerHost: Reloadable {}
+extension RateLimiterHost: Reloadable {}
+
+extension Session {
+    /// What runs and can read its configuration again.
+    fileprivate var reloadables: [any Reloadable] {
+        jobs.running.flatMap(\.running).compactMap { ($0.component as? any HostingComponent)?.anyHost as? any Reloadable }
+    }
+}
 
 extension Catalog {
     /// `reload lb`
     static var reload: Command {
         let description = CommandDescription(
-            "reload", "has a load balancer read its configuration again",
+            "reload", "has a load balancer or rate limiter read its configuration again",
             usage: "[NODE]", arguments: .init([.node], 0...1), examples: ["reload", "reload lb", "kill -HUP lb"],
             group: .components, tags: ["LB"],
             details: """
@@ -15,7 +26,17 @@ extension Catalog {
                 changes nothing. The mode and the port cannot change.
                 """)
         return Command(description) { invocation in
-            try invocation.session.balancer(named: invocation.arguments.arguments.first).reload()
+            let name = invocation.arguments.arguments.first
+            let found = invocation.session.reloadables
+            let named = name.map { name in found.filter { $0.node.name.lowercased() == name.lowercased() } } ?? found
+            if named.count == 1 {
+                try named[0].reload()
+            } else if named.count > 1 {
+                let names = named.map(\.node.name).joined(separator: ", ")
+                throw CommandFailure("several run (\(names)); name one of them")
+            } else {
+                try invocation.session.balancer(named: name).reload()
+            }
             return .done(0)
         }
     }

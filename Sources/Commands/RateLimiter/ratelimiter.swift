@@ -1,0 +1,103 @@
+import CommandKit
+import KernelStructures
+import RateLimiterEngine
+import ShellSession
+
+extension Catalog {
+    /// `ratelimiter --algorithm token-bucket --rate 10 --burst 20 --port 8080`
+    static var ratelimiter: Command {
+        let description = CommandDescription(
+            "ratelimiter", "admits so many requests of each client, and refuses the rest with 429",
+            usage: "(--config FILE | --rate RATE) --port PORT [FLAGS]",
+            flags: [
+                .init("config", "c", .file, "its configuration, YAML"),
+                .init("algorithm", "a", .text("NAME"), "how it counts; see below (token-bucket)"),
+                .init("rate", "r", .text("RATE"), "requests a second, or 600/minute, 100/15s"),
+                .init("period", nil, .duration(), "what the rate is about (1s)"),
+                .init("burst", "b", .integer(1...1_000_000_000), "requests at once after a rest (the rate)"),
+                .init("key", "k", .text("PARTS"), "ip, 'header NAME', api-key, user, route, global (ip)"),
+                .init("port", "p", .port, "where it listens"),
+                .init("upstream", "u", .text("HOST:PORT"), "where admitted requests go (answered 200 here)"),
+                .init("trusted-proxies", nil, .text("LIST"), "networks whose X-Forwarded-For is believed"),
+                .init("store", "s", .text("PLACE"), "shared: redis://host:port, or a limiter's"),
+                .init("lease", nil, .integer(1...1_000_000), "quota taken from another limiter at once (1)"),
+                .init(
+                    "on-store-failure", nil, .choice(["open", "closed", "local"]),
+                    "if it cannot be asked (local)"),
+                .init("throttle", nil, .port, "for CL.THROTTLE, and for other limiters' --store"),
+                .init("metrics", nil, .port, "where Prometheus finds its numbers: /metrics"),
+                .init("shadow", nil, "only counts what it would refuse"),
+                .init("check", nil, "only says whether the configuration is right"),
+                .init("name", "n", .text("NAME"), "the name of its node (rl)"),
+                .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
+            ],
+            examples: [
+                "ratelimiter --algorithm token-bucket --rate 10 --burst 20 --port 8080",
+                "ratelimiter --config rl.yaml --port 8080 --upstream localhost:8081",
+                "ratelimiter --rate 100/minute --port 8080 --store redis://host.internal:6379",
+                "limiter why 127.0.0.1",
+            ],
+            group: .components, tags: ["RL"],
+            details: """
+                The file, with its defaults, and after # what else may stand there:
+                  rules:
+                    - name: default
+                      algorithm: token-bucket    # leaky-bucket, gcra, fixed-window,
+                                                 # sliding-log, sliding-counter, concurrency
+                      rate: 10                   # 600/minute, 100/15s, 5/hour
+                      period: 1s
+                      burst: 20                  # buckets only (rate)
+                      key: ip                    # header NAME, api-key, user, route,
+                                                 # global; a list for several together
+                      path: /api                 # a list for several (all)
+                      method: [GET, POST]        # (all)
+                      cost: 1
+                      cost_header: X-Cost        # from trusted proxies (none)
+                      delay: true                # leaky-bucket: hold back, not only refuse
+                      shadow: false
+                      log_size: 128              # sliding-log: entries a key
+                      keys: 100000               # remembered at most
+                      on_store_failure: local    # open, closed
+                  upstream: localhost:9000       # (none)
+                  trusted_proxies: [10.0.0.0/8]  # (none)
+                  ipv6_prefix: 64
+                  exempt: [/health]              # (none)
+                  headers: both                  # x-ratelimit, ratelimit, none
+                  partition_key: false
+                  store: redis://host:6379       # host:port of a --throttle port (none)
+                  lease: 1
+                  store_timeout: 250ms
+                  timeouts: {connect: 5s, response: 60s, idle: 75s}
+                A request must be admitted by all rules that concern it, and takes from none of
+                them if one refuses. SIGHUP and `reload` read the file again.
+                """)
+        return Command(description) { invocation in
+            let arguments = invocation.arguments
+            let source = try LimiterSource(invocation)
+            let configuration = try source.read()
+            if arguments.has("check") { return .view(View(.text(source.summary(configuration), json: .null))) }
+            guard let port = arguments.port("port") else {
+                throw UsageError("ratelimiter: on which port? add --port 8080")
+            }
+            let name = arguments.text("name") ?? "rl"
+            try checkNodeName(name, command: "ratelimiter")
+            return .running(
+                ServiceProgram(
+                    invocation.process, kind: "ratelimiter", nodeName: name,
+                    make: { node in
+                        let host = RateLimiterHost(node: node, configuration: configuration, port: port)
+                        host.readAgain = source.file == nil ? nil : { try source.read() }
+                        return host
+                    },
+                    start: { host in
+                        try host.start()
+                        try host.openDoors(throttle: arguments.port("throttle"), metrics: arguments.port("metrics"))
+                    },
+                    drain: { $0.drain(whenStopped: $1) }, describe: \.stats,
+                    onHangUp: { host in
+                        // What went wrong is in the log; the old configuration stays.
+                        try? host.reload()
+                    }))
+        }
+    }
+}

@@ -1,0 +1,305 @@
+import KernelHosting
+import KernelStructures
+import KernelWire
+import KernelWorld
+
+/// The requests of one connection, one after the other: who asks, may he, and the answer.
+///
+/// ```
+///  head ──▶ charges ──▶ decide ──▶ refused ──▶ 429
+///            (rules)    (engine      └▶ admitted ──▶ (held back) ──▶ forwarded, or answered 200
+///                     or store)
+/// ```
+final class LimitedExchange {
+    unowned let host: RateLimiterHost
+    /// The connection owns this object.
+    unowned let connection: HTTPServerConnection
+    private(set) var charges: [RateLimiter.Charge] = []
+    private(set) var decision = RateLimiter.Decision.unlimited
+    private(set) var assessments: [Assessment] = []
+    private var forwarding: Forwarding?
+    private var phase = Phase.idle
+    private var isRequestComplete = false
+    /// Tells answers of the store, and timers, for a request that is over.
+    private var serial = 0
+    private var timer: TimerID?
+    /// Whether the engine has to hear when this request is over.
+    private var isCharged = false
+    private lazy var addressKey = Array(ClientAddress(connection.clientAddress).description.utf8)
+
+    enum Phase { case idle, deciding, held, open, done }
+
+    init(_ host: RateLimiterHost, _ connection: HTTPServerConnection) {
+        self.host = host
+        self.connection = connection
+    }
+
+    private var node: Node { host.node }
+
+    // MARK: Deciding
+
+    func begin() {
+        serial += 1
+        isRequestComplete = false
+        isCharged = false
+        phase = .deciding
+        forwarding = nil
+        host.counters.requests += 1
+        if host.isSimple, host.store == nil {
+            decision = addressKey.withUnsafeBytes {
+                host.engine.decide(
+                    policy: 0, key: $0, cost: host.configuration.rules[0].cost, now: node.world.now)
+            }
+            return decided()
+        }
+        charges = makeCharges()
+        if charges.isEmpty {
+            host.counters.exempt += 1
+            decision = .unlimited
+            assessments = []
+            return proceed()
+        }
+        if host.store != nil { askStore() } else { decideHere() }
+    }
+
+    private func makeCharges() -> [RateLimiter.Charge] {
+        let head = connection.head
+        let configuration = host.configuration
+        if !configuration.exempt.isEmpty {
+            let path = RequestPath.normalized(head)
+            if configuration.exempt.contains(where: { path == $0 || path.hasPrefix($0.hasSuffix("/") ? $0 : $0 + "/") })
+            {
+                return []
+            }
+        }
+        let peer = ClientAddress(connection.clientAddress)
+        let isFromProxy = configuration.trustedProxies.trusts(peer)
+        var client: String?
+        func address() -> String {
+            if let client { return client }
+            let forwarded = head.fields.filter { $0.name == .xForwardedFor }.map { head.valueBytes(of: $0) }
+            let found = configuration.trustedProxies.client(peer: peer, forwarded: forwarded)
+            let text = found.key(ipv6Prefix: configuration.ipv6Prefix)
+            client = text
+            return text
+        }
+        var charges: [RateLimiter.Charge] = []
+        for (index, rule) in configuration.rules.enumerated() where rule.concerns(head) {
+            var cost = rule.cost
+            if let name = rule.costHeader, isFromProxy, let text = head.value(of: name), let stated = Int(text),
+                (1...RateLimitRule.costLimit).contains(stated)
+            {
+                cost = stated
+            }
+            charges.append(.init(policy: index, key: rule.key.bytes(of: head, address: address()), cost: cost))
+        }
+        return charges
+    }
+
+    private func decideHere() {
+        decision = host.engine.decide(charges, now: node.world.now)
+        assessments = host.engine.assessments
+        isCharged = decision.isAllowed
+        decided()
+    }
+
+    private func askStore() {
+        let asked = serial
+        // Until the answer is there, a body stays where it is.
+        if connection.bodyFraming != .none { connection.pauseBody() }
+        let rules = host.configuration.rules
+        host.store?.decide(charges, charges.map { rules[$0.policy].policy }) { [weak self] answer in
+            guard let self, serial == asked, phase == .deciding else { return }
+            switch answer {
+            case .decided(let assessments):
+                host.storeAnswered()
+                self.assessments = assessments
+                decision = host.engine.count(charges, decidedElsewhere: assessments, now: node.world.now)
+                decided()
+            case .failed(let reason):
+                host.storeFailed(reason)
+                decideWithoutStore()
+            }
+            if connection.bodyFraming != .none, phase != .held { connection.resumeBody() }
+        }
+    }
+
+    /// Each rule has its own idea of what to do without the store.
+    private func decideWithoutStore() {
+        let rules = host.configuration.rules
+        if charges.contains(where: { rules[$0.policy].onStoreFailure == .closed }) {
+            host.counters.failedClosed += 1
+            host.counters.refused += 1
+            phase = .done
+            return connection.respond(
+                status: 503, fields: [("Retry-After", "1")], body: "503 Service Unavailable: the quota is not known\n")
+        }
+        let open = charges.filter { rules[$0.policy].onStoreFailure == .open }
+        charges = charges.filter { rules[$0.policy].onStoreFailure == .local }
+        if charges.isEmpty {
+            host.counters.failedOpen += 1
+            host.engine.recordUnchecked(open, now: node.world.now)
+            decision = .unlimited
+            assessments = []
+            return decided()
+        }
+        host.counters.decidedAlone += 1
+        decideHere()
+    }
+
+    private func decided() {
+        guard decision.isAllowed else { return refuse() }
+        guard decision.delay > .zero else { return proceed() }
+        guard host.heldCount < RateLimiterHost.heldLimit else {
+            host.counters.overloaded += 1
+            phase = .done
+            return connection.respond(
+                status: 503, fields: [("Retry-After", "1")], body: "503 Service Unavailable: too many requests wait\n")
+        }
+        phase = .held
+        host.heldCount += 1
+        host.counters.delayed += 1
+        if connection.bodyFraming != .none { connection.pauseBody() }
+        timer = node.after(decision.delay) { [self] in
+            timer = nil
+            host.heldCount -= 1
+            proceed()
+            connection.resumeBody()
+        }
+    }
+
+    // MARK: Admitted
+
+    private func proceed() {
+        phase = .open
+        host.counters.admitted += 1
+        if let forwarder = host.forwarder {
+            let forwarding = Forwarding(forwarder, self)
+            self.forwarding = forwarding
+            forwarding.begin()
+            if isRequestComplete { forwarding.endBody() }
+        } else if isRequestComplete {
+            answer()
+        } else if connection.bodyFraming != .none {
+            connection.sendContinue()
+        }
+    }
+
+    func receive(_ body: UnsafeRawBufferPointer) { if phase == .open { forwarding?.send(body) } }
+
+    func requestEnded() {
+        isRequestComplete = true
+        guard phase == .open else { return }
+        if let forwarding { forwarding.endBody() } else { answer() }
+    }
+
+    func drained() { forwarding?.clientDrained() }
+
+    private func answer() {
+        var head = Self.head(200, host)
+        appendFields(to: &head)
+        over()
+        connection.beginRawResponse(&head, status: 200, framing: .length(0))
+        connection.endResponse()
+    }
+
+    /// The request has been answered, or its client has gone.
+    func over() {
+        if isCharged { host.engine.finished(charges) }
+        isCharged = false
+        forwarding = nil
+        phase = .done
+    }
+
+    func abandon() {
+        serial += 1
+        if phase == .held {
+            node.cancel(timer)
+            timer = nil
+            host.heldCount -= 1
+        }
+        forwarding?.abandon()
+        over()
+    }
+
+    // MARK: Refused
+
+    private func refuse() {
+        host.counters.refused += 1
+        phase = .done
+        var head = Self.head(429, host)
+        RateLimitFields.appendRetryAfter(decision, to: &head)
+        appendFields(to: &head)
+        var body: [UInt8] = []
+        if QuotaProblem.isWanted(connection.head) {
+            let violated = charges.isEmpty ? [host.configuration.rules[0].policy.name] : violatedNames
+            body = Array(QuotaProblem.body(violated: violated, retryAfter: decision.retryAfter).utf8)
+            HTTPWriter.field("Content-Type", QuotaProblem.contentType, into: &head)
+        }
+        connection.beginRawResponse(&head, status: 429, framing: .length(body.count))
+        connection.writeBody(body)
+        connection.endResponse()
+    }
+
+    private var violatedNames: [String] {
+        zip(charges, assessments).filter { !$1.isAllowed && !policy($0).isShadow }.map { policy($0.0).name }
+    }
+
+    private func policy(_ charge: RateLimiter.Charge) -> RateLimitPolicy {
+        host.configuration.rules[charge.policy].policy
+    }
+
+    // MARK: Fields
+
+    /// The status line alone: what this limiter says comes first, then `Date` and `Server`.
+    private static func head(_ status: Int, _ host: RateLimiterHost) -> [UInt8] {
+        var head: [UInt8] = []
+        head.reserveCapacity(400)
+        HTTPWriter.statusLine(status, into: &head)
+        return head
+    }
+
+    /// What the response says of the quota, and what every response says.
+    func appendFields(to head: inout [UInt8], withCommon: Bool = true) {
+        let families = host.configuration.families
+        if decision.limit < .max, families != .none {
+            let rules = host.configuration.rules
+            if families != .rateLimit {
+                let index = charges.isEmpty ? 0 : charges[decision.deciding].policy
+                RateLimitFields.appendCustomary(decision, rules[index].policy, wall: node.wallClock, to: &head)
+            }
+            if families != .xRateLimit { appendStandard(rules, to: &head) }
+        }
+        guard withCommon else { return }
+        if let name = connection.options.serverName { HTTPWriter.field("Server", name, into: &head) }
+        head.append(contentsOf: node.world.dateField)
+    }
+
+    private func appendStandard(_ rules: [RateLimitRule], to head: inout [UInt8]) {
+        if charges.isEmpty {
+            head.append(contentsOf: host.policyLine)
+            head.append(utf8: "RateLimit: ")
+            let simple = Assessment(
+                isAllowed: decision.isAllowed, limit: decision.limit, remaining: decision.remaining,
+                retryAfter: decision.retryAfter, resetAfter: decision.resetAfter)
+            RateLimitFields.appendItem(simple, rules[0].policy, partitionKey: nil, to: &head)
+            head.append(utf8: "\r\n")
+            return
+        }
+        let shows = host.configuration.showsPartitionKey
+        // A shadow is nobody's business but the operator's.
+        let shown = zip(charges, assessments).filter { !rules[$0.0.policy].policy.isShadow }
+        if shown.isEmpty { return }
+        let items = shown.map {
+            RateLimitFields.policyItem(rules[$0.0.policy].policy, partitionKey: shows ? $0.0.key : nil)
+        }
+        HTTPWriter.field("RateLimit-Policy", items.joined(separator: ", "), into: &head)
+        head.append(utf8: "RateLimit: ")
+        for (index, (charge, assessment)) in shown.enumerated() {
+            if index > 0 { head.append(utf8: ", ") }
+            RateLimitFields.appendItem(
+                assessment, rules[charge.policy].policy, partitionKey: shows ? charge.key : nil, to: &head)
+        }
+        head.append(utf8: "\r\n")
+    }
+}
