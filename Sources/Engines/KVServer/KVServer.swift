@@ -49,7 +49,7 @@ public final class KVServer: RESPService {
     var watchers: [[UInt8]: [WatchList]] = [:]
     var expiredKeyCount = 0
     var compactionWaiters: [RESPServerConnection] = []
-    private(set) var commitCount = 0
+    public private(set) var commitCount = 0
     private(set) var commitFailure: String?
     private var isWorking = false
     private var isClosing = false
