@@ -48,7 +48,8 @@ public final class KVServer: RESPService {
     /// Who watches a key.
     var watchers: [[UInt8]: [WatchList]] = [:]
     var expiredKeyCount = 0
-    var compactionWaiters: [RESPServerConnection] = []
+    /// Who waits for background work, and for how much of it.
+    var workWaiters: [(connection: RESPServerConnection, isDone: (KVServer) -> Bool)] = []
     public private(set) var commitCount = 0
     private(set) var commitFailure: String?
     private var isWorking = false
@@ -176,22 +177,20 @@ public final class KVServer: RESPService {
         guard !isClosing else { return }
         let goesOn = store.work(budgetByteCount: settings.workByteCount, now: node.world.now)
         if store.hasEvents { tellEvents() }
-        answerCompactionWaiters()
+        answerWorkWaiters()
         isWorking = goesOn
         if goesOn { node.afterDisk { [self] in workOnce() } } else { _ = node.disk.collectCost() }
     }
 
-    func answerCompactionWaiters() {
-        guard !compactionWaiters.isEmpty, !store.isCompactionRequested || store.readOnlyReason != nil else { return }
-        for connection in compactionWaiters {
-            if let reason = store.readOnlyReason {
-                connection.reply.error("MISCONF " + reason.description)
-            } else {
-                connection.reply.ok()
-            }
+    func answerWorkWaiters() {
+        guard !workWaiters.isEmpty else { return }
+        let reason = store.readOnlyReason
+        workWaiters.removeAll { connection, isDone in
+            guard reason != nil || isDone(self) else { return false }
+            if let reason { connection.reply.error("MISCONF " + reason.description) } else { connection.reply.ok() }
             connection.resume()
+            return true
         }
-        compactionWaiters = []
     }
 
     func tellEvents() {
@@ -230,6 +229,7 @@ public final class KVServer: RESPService {
     private func expireNow() {
         guard !isClosing else { return }
         keys.now = nowMilliseconds
+        expiry.restart()
         var next: Int?
         if store.readOnlyReason == nil,
             let result = try? keys.expire(from: expiry.position, limit: ExpirySchedule.batchCount)
@@ -237,11 +237,15 @@ public final class KVServer: RESPService {
             expiredKeyCount += result.deleted
             expiry.position = result.last
             if result.seen > 0 { server.noteWork() }
+            if result.seen == ExpirySchedule.batchCount {
+                // More of the same moment.
+                expiry.timer = node.after(.milliseconds(1)) { [self] in expireNow() }
+                return
+            }
             next = try? keys.firstExpiry(from: expiry.position)
         } else {
             next = nowMilliseconds + 1000
         }
-        expiry.restart()
         if let next { schedule(next) }
     }
 
@@ -258,7 +262,7 @@ public final class KVServer: RESPService {
 
     public func connectionClosed(_ connection: RESPServerConnection) {
         unwatch(connection)
-        compactionWaiters.removeAll { $0 === connection }
+        workWaiters.removeAll { $0.connection === connection }
     }
 
     public func connectionReset(_ connection: RESPServerConnection) { unwatch(connection) }

@@ -52,7 +52,7 @@ extension KVServer {
     private var clientSection: [Line] {
         [
             ("connected_clients", "\(server.openConnectionCount)"), ("maxclients", "\(server.options.connectionLimit)"),
-            ("blocked_clients", "\(compactionWaiters.count)"), ("watched_keys", "\(watchers.count)"),
+            ("blocked_clients", "\(workWaiters.count)"), ("watched_keys", "\(watchers.count)"),
         ]
     }
 

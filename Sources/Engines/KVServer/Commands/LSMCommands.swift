@@ -17,12 +17,11 @@ extension KVServer {
                     try server.store.requestCompaction(
                         from: arguments.count > 2 ? arguments.bytes(2) : nil,
                         to: arguments.count > 3 ? arguments.bytes(3) : nil)
-                    server.await(compactionBy: connection)
+                    server.wait(connection) { !$0.store.isCompactionRequested }
                 },
-                sub("flush", 2, [.admin, .noTransaction], "Write the memtable to a table") { server, connection, _ in
+                sub("flush", 2, [.admin, .noTransaction], "Write the memtable to a table; answers when that is done") { server, connection, _ in
                     try server.store.requestFlush()
-                    server.work()
-                    connection.reply.ok()
+                    server.wait(connection) { $0.store.describe().immutableEntries == nil }
                 },
                 sub("trace", 3, [.readOnly], "Say where a read of a key looks") { server, connection, arguments in
                     connection.reply.bulks(try server.trace(arguments.bytes(2)))
@@ -45,12 +44,13 @@ extension KVServer {
             ])
     }
 
-    private func await(compactionBy connection: RESPServerConnection) {
-        compactionWaiters.append(connection)
+    /// Answers once background work has come so far.
+    private func wait(_ connection: RESPServerConnection, until isDone: @escaping (KVServer) -> Bool) {
+        workWaiters.append((connection, isDone))
         connection.suspend()
         work()
-        // There may be nothing to merge.
-        if !store.needsWork { answerCompactionWaiters() }
+        // There may be nothing to do.
+        if !store.needsWork { answerWorkWaiters() }
     }
 
     /// A table a row: label, level, bytes, first and last key, overlaps with the next level, and whether it is being
@@ -83,8 +83,8 @@ extension KVServer {
     func trace(_ key: [UInt8]) throws(KVStoreError) -> [String] {
         let trace = try store.trace(key)
         var lines = trace.steps.map { step in
-            let place = step.blockOffset.map { offset in
-                " (block at byte \(offset)\(step.blockWasCached.map { $0 ? ", cached" : ", read from the disk" } ?? ""))"
+            let place = step.blockWasCached.flatMap { wasCached in
+                step.blockOffset.map { " (block at byte \($0), \(wasCached ? "cached" : "read from the disk"))" }
             }
             return "\(step.place): \(Self.words(step.outcome))\(place ?? "")"
         }
