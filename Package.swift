@@ -115,6 +115,16 @@ let systemLibraries =
 /// SDLAB_TESTS=Kernel,Tidy builds only those folders of tests: a short way round while one room is being worked on.
 let wantedTests = Context.environment["SDLAB_TESTS"]?.split(separator: ",").map(String.init)
 
+/// The store's half of `scripts/bench kv`.
+let benchTargets: [Target] =
+    Context.environment["SDLAB_BENCH"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "kv-engine-loop", dependencies: ["KernelStructures", "KernelStorage", "KVStoreEngine"],
+            path: "scripts/bench.d/kv/EngineLoop")
+    ]
+
 let package = Package(
     name: "sdlab",
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
@@ -144,6 +154,7 @@ let package = Package(
             .testTarget(
                 name: "\(name)Tests", dependencies: (rooms + ["TestSupport"]).map { .byName(name: $0) },
                 path: "Tests/\(name)")
-        },
+        }
+        + benchTargets,
     swiftLanguageModes: [.v6]
 )

@@ -26,6 +26,10 @@ extension KVStore {
             try versions.restore(state)
         } else {
             try checkThatNothingIsThere(files)
+            // From here on there is a store, if an empty one. A log before that would be one that lost its CURRENT.
+            var edit = VersionEdit()
+            edit.logNumber = 0
+            try versions.apply(edit)
         }
         try checkTables()
         if options.isReadOnly { readOnlyReason = .asked }
