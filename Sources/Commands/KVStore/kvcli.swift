@@ -160,7 +160,17 @@ final class KVClient: Program {
         finish(1)
     }
 
+    /// Whether the reply is a text for people, lines and all.
+    private var asksForText: Bool {
+        let second = words.count > 1 ? words[1].uppercased() : ""
+        return words[0].uppercased() == "INFO" || (words[0].uppercased() == "CLIENT" && ["LIST", "INFO"].contains(second))
+    }
+
     private func show(_ value: RESPValue) {
+        if asksForText, !wantsJSON, let text = value.text {
+            process.output.write(text.replacing("\r\n", with: "\n"))
+            return finish()
+        }
         print(wantsJSON ? KVReply.json(value).text : KVReply.text(value))
         finish()
     }
