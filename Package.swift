@@ -47,6 +47,9 @@ let rooms = [
     Room(
         name: "KVStoreEngine", path: "Engines/KVStore",
         uses: ["KernelStructures", "KernelStorage", "CProcessor", "CSnappy"]),
+    Room(
+        name: "KVServerEngine", path: "Engines/KVServer",
+        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine"]),
     Room(name: "ChaosEngine", path: "Engines/Chaos", uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
     Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures"]),
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
@@ -62,6 +65,7 @@ let rooms = [
             "HashRingEngine",
             "ConnectionPoolEngine",
             "RateLimiterEngine",
+            "KernelStorage", "KVStoreEngine", "KVServerEngine",
             "ChaosEngine", "CommandKit", "ShellLanguage", "ShellSession",
         ]),
     Room(
@@ -117,6 +121,10 @@ let tests = [
         "KernelStructures", "KernelWorld", "KernelLoopback", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
         "HashRingEngine",
     ],
+    "KVServer": [
+        "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",
+        "KVServerEngine",
+    ],
     "KVStore": ["KernelStructures", "KernelStorage", "KVStoreEngine"],
     "Tidy": ["Commands", "ShellLanguage", "ShellSession", "CommandKit"],
 ]
@@ -134,6 +142,7 @@ let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
 let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto"]
     "RateLimiterEngine",
     "KernelStorage", "KVStoreEngine",
+    "KVServerEngine",
 ]
 let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
 
@@ -143,6 +152,16 @@ let systemLibraries =
 
 /// SDLAB_TESTS=Kernel,Tidy builds only those folders of tests: a short way round while one room is being worked on.
 let wantedTests = Context.environment["SDLAB_TESTS"]?.split(separator: ",").map(String.init)
+
+/// The store's half of `scripts/bench kv`.
+let benchTargets: [Target] =
+    Context.environment["SDLAB_BENCH"] == nil
+    ? []
+    : [
+        .executableTarget(
+            name: "kv-engine-loop", dependencies: ["KernelStructures", "KernelStorage", "KVStoreEngine"],
+            path: "scripts/bench.d/kv/EngineLoop")
+    ]
 
 let package = Package(
     name: "sdlab",
@@ -193,6 +212,7 @@ let package = Package(
             .testTarget(
                 name: "\(name)Tests", dependencies: (rooms + ["TestSupport"]).map { .byName(name: $0) },
                 path: "Tests/\(name)")
-        },
+        }
+        + benchTargets,
     swiftLanguageModes: [.v6]
 )

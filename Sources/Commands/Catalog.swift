@@ -10,6 +10,7 @@ public enum Catalog {
             components + clients + faults + jobs + views + files + session
                 + connectionPool
         )
+        CommandTable(components + clients + keyValue + faults + jobs + views + files + session)
     }
 
     private static var hashRing: [Command] { [hashRingViz, hashRingCli, ring] }
@@ -20,6 +21,7 @@ public enum Catalog {
     private static var rateLimiting: [Command] { [ratelimiter, limiter, skew] }
     private static var clients: [Command] { [curl] }
     private static var resilience: [Command] { [circuitTest, breaker] }
+    private static var keyValue: [Command] { [lsmKV, kvCLI, kvBench, show] }
     private static var faults: [Command] { [inject, heal, faultList, calm, clock, advance, sleep] }
     private static var jobs: [Command] {
         [spawn, nodes, kill, pause, resume, restart, jobList, foreground, background, wait, term]

@@ -23,6 +23,7 @@ final class ServiceProgram<Host: AnyObject>: Program, Component, HostingComponen
     private let startHost: (Host) throws -> Void
     private let drain: (Host, @escaping () -> Void) -> Void
     private let describe: (Host) -> View
+    private let draw: ((Host) -> View)?
     private let onHangUp: ((Host) -> Void)?
     let kind: String
     private let nodeName: String
@@ -33,8 +34,9 @@ final class ServiceProgram<Host: AnyObject>: Program, Component, HostingComponen
     init(
         _ process: Process, kind: String, nodeName: String, make: @escaping (Node) throws -> Host,
         start: @escaping (Host) throws -> Void, drain: @escaping (Host, @escaping () -> Void) -> Void,
-        describe: @escaping (Host) -> View, onHangUp: ((Host) -> Void)? = nil
+        describe: @escaping (Host) -> View, picture: ((Host) -> View)? = nil, onHangUp: ((Host) -> Void)? = nil
     ) {
+        draw = picture
         self.onHangUp = onHangUp
         self.process = process
         self.kind = kind
@@ -96,4 +98,5 @@ final class ServiceProgram<Host: AnyObject>: Program, Component, HostingComponen
     }
 
     var stats: View? { host.map(describe) }
+    var picture: View? { host.flatMap { host in draw.map { $0(host) } } }
 }

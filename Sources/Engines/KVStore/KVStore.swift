@@ -1,121 +1,163 @@
 import KernelStorage
 import KernelStructures
 
-/// The public shape of the store; the bodies follow.
+/// A key-value store that never overwrites anything: a log-structured merge tree, in LevelDB's format.
+///
+/// ## The problem
+///
+/// Keys come in any order and must be found in order of keys, and what was promised must survive a crash. A tree on the
+/// disk changes a page here and a page there for every write: thousands of seeks, and a crash in the middle leaves half
+/// a tree. But a disk is fastest at the one thing that is useless for finding anything: writing on and on at the end.
+///
+/// ## An everyday picture
+///
+/// A busy office. Letters are noted in the day book as they come (the *log*), and a copy goes into the tray on the
+/// desk, which is kept sorted (the *memtable*). When the tray is full it becomes a bound folder on the shelf (a
+/// *table*), and the pages of the day book about it can go. Who looks for a letter looks into the tray, then into the
+/// folders, newest first. A slip on each folder's back says which names are certainly not in it (the *Bloom filter*).
+/// And somebody always sits in the back room, merging many thin folders into few thick ones and leaving out what has
+/// been superseded (*compaction*).
+///
+/// ## How
+///
+///     write ── log ── memtable ──▸ immutable twin ──flush──▸ level 0 ──compaction──▸ level 1 … level 6
+///     read     ──── 1 ───┴──────────── 2 ──────────────────── 3 ───────────────────── 4 …
+///
+/// Each write gets a sequence number, and a version of a key is never changed: the newest that a reader may see counts,
+/// which makes a snapshot a single number. `write` puts a batch into the log's buffer and the memtable, `commit` brings
+/// the buffer into the file and, if asked, onto the device. One commit serves whoever wrote since the last: a host that
+/// commits once for all requests of a turn has group commit, and decides itself what `always` or `everysec` means.
+///
+/// Flushes and compactions are done in slices by `work`, whenever the host has time: there are no threads here, so that
+/// the same store runs in a test, where time stands still, and in a process. Where a writer must wait for one
+/// (`StallCause`), he does a part of the work himself.
+///
+/// Files: `Format/` what stands in logs and keys, `Memtable/`, `Table/` what stands in tables and how it is read,
+/// `Versions/` which tables count, `Compaction/`, and around this file what a store does: `+Opening`, `+Writing`,
+/// `+Reading`, `+Background`, `+Describe`.
+///
+/// ## Where it is wrong
+///
+/// Every byte is written many times (`writeAmplification`) so that it is written in order; where writes are few and
+/// reads many, a B-tree does better. A read may have to ask a table a level. A deleted key takes more space than before
+/// until its tombstone has sunk to the last level that holds it. And if writes come faster than compaction can merge,
+/// there is no way out but to make writers wait.
 public final class KVStore {
     public let options: KVStoreOptions
+    let directory: StoreDirectory
+    let counters = Counters()
+    let versions: VersionSet
+    let tables: TableCache
+    var lock: DiskLock?
+    var random: SeededRandom
 
-    /// Opens the store in `directory`, replays its logs, and makes it if it is missing. What happened on the way is in `takeEvents`.
-    public static func open(disk: NodeDisk, directory: String, options: KVStoreOptions = KVStoreOptions(), now: LabTime)
-        throws(KVStoreError) -> KVStore
-    { fatalError("not yet") }
+    var memtable: Memtable
+    var immutable: Memtable?
+    /// Nil in a store that is only read.
+    var log: LogWriter?
+    /// The immutable memtable's, until that is a table.
+    var oldLog: LogWriter?
+    /// The current log's name is on the device, too.
+    var isLogNameSynced = false
+    /// The next write to the log is to say that everything before it was synced.
+    var wantsMark = false
+    /// The last write that `commit` brought into the log's file.
+    var committedSequence: UInt64 = 0
+    let markBatch = WriteBatch()
+    /// For single writes.
+    var scratch = WriteBatch()
 
-    init() { options = KVStoreOptions() }
+    public internal(set) var readOnlyReason: ReadOnlyReason?
+    /// Opening could not be finished because the disk was full.
+    var isOpeningUnfinished = false
+    /// Logs were replayed, and the host has not been told that this is done.
+    var isRecovered = false
+    /// Tables made of what the logs held.
+    var recoveredTables: [VersionEdit.NewFile] = []
+    var isClosed = false
+    var lastStall: StallCause?
 
-    /// Appends what is buffered (without a sync) and gives the directory free. A store that is dropped without it is as after `kill -9`.
-    public func close() throws(KVStoreError) { fatalError() }
+    var flushJob: FlushJob?
+    var compactionJob: CompactionJob?
+    var manual: ManualCompaction?
+    var isFlushRequested = false
+    let snapshots = SnapshotList()
+    var events: [KVStoreEvent] = []
+    /// What the host last said.
+    var now: LabTime
 
-    // MARK: Writing
-
-    /// Puts a batch into the log's buffer and the memtable: visible at once, in the file with the next `commit`.
-    /// May do background work first where writers have to wait (`stall`).
-    public func write(_ batch: WriteBatch) throws(KVStoreError) { fatalError() }
-    public func put(_ key: some Collection<UInt8>, _ value: some Collection<UInt8>) throws(KVStoreError) {
-        fatalError()
+    init(directory: StoreDirectory, options: KVStoreOptions, now: LabTime) {
+        self.directory = directory
+        self.options = options
+        self.now = now
+        random = SeededRandom(seed: options.seed)
+        versions = VersionSet(directory: directory)
+        tables = TableCache(directory: directory, options: options, counters: counters)
+        memtable = Memtable(logNumber: 0, random: random.fork("memtable"))
     }
-    public func delete(_ key: some Collection<UInt8>) throws(KVStoreError) { fatalError() }
-    /// Appends everything buffered in one write (from here on it survives kill -9) and, if asked, syncs (survives power loss).
-    /// If it fails, none of what was buffered counts: it is gone from the memtable too, and the store is read-only.
-    public func commit(sync: Bool) throws(KVStoreError) { fatalError() }
-    /// Bytes written since the last commit / appended but not synced.
-    public var uncommittedByteCount: Int { fatalError() }
-    public var unsyncedByteCount: Int { fatalError() }
-    public var readOnlyReason: ReadOnlyReason? { fatalError() }
-    /// Tries to leave the read-only state that a full disk brought; true if writes are accepted.
-    public func resume() -> Bool { fatalError() }
-    /// Why writers wait or are slowed at this moment.
-    public var stall: StallCause? { fatalError() }
 
-    // MARK: Reading
+    /// Events that nobody took are forgotten, the oldest first, beyond this many.
+    private static let eventLimit = 10_000
 
-    public func get(_ key: some Collection<UInt8>, at snapshot: Snapshot? = nil) throws(KVStoreError) -> Found? {
-        fatalError()
+    func report(_ event: KVStoreEvent) {
+        if events.count >= Self.eventLimit { events.removeFirst(Self.eventLimit / 2) }
+        events.append(event)
     }
-    /// The value without a copy: valid only during the call.
-    public func read<R>(
-        _ key: UnsafeRawBufferPointer, at snapshot: Snapshot? = nil, _ body: (UnsafeRawBufferPointer, Place) -> R
-    ) throws(KVStoreError) -> R? { fatalError() }
-    public func trace(_ key: some Collection<UInt8>, at snapshot: Snapshot? = nil) throws(KVStoreError) -> ReadTrace {
-        fatalError()
-    }
-    /// What the store holds now; kept readable until it is released.
-    public func snapshot() -> Snapshot { fatalError() }
-    public func release(_ snapshot: Snapshot) { fatalError() }
-    /// Sees what the store holds now, or the snapshot, whatever is written later. Costs the disk old tables while it lives.
-    public func makeIterator(at snapshot: Snapshot? = nil) throws(KVStoreError) -> KVStoreIterator { fatalError() }
-    /// Keys in tables (versions and tombstones counted) and in memtables.
-    public var approximateKeyCount: Int { fatalError() }
-    public var memtableEntryCount: Int { fatalError() }
-
-    // MARK: Background work
-
-    /// Whether there is a flush, a compaction or a deletion to do.
-    public var needsWork: Bool { fatalError() }
-    /// Does about this many bytes of it, in the order of urgency. True if more is to be done. Failures become events and `readOnlyReason`.
-    @discardableResult
-    public func work(budgetByteCount: Int, now: LabTime) -> Bool { fatalError() }
-    /// Asks for the memtable to be flushed, even if it is not full.
-    public func requestFlush() throws(KVStoreError) { fatalError() }
-    /// Asks for all levels between two keys (nil: from the first, to the last) to be merged downwards; `work` does it.
-    public func requestCompaction(from: [UInt8]? = nil, to: [UInt8]? = nil) throws(KVStoreError) { fatalError() }
-    /// True while a requested compaction is not finished.
-    public var isCompactionRequested: Bool { fatalError() }
-
-    // MARK: Views
 
     /// What happened since the last call.
-    public func takeEvents() -> [KVStoreEvent] { fatalError() }
-    public var hasEvents: Bool { fatalError() }
-    public var statistics: KVStoreStatistics { fatalError() }
-    public func describe() -> KVStoreDescription { fatalError() }
+    public func takeEvents() -> [KVStoreEvent] {
+        defer { events.removeAll() }
+        return events
+    }
+    public var hasEvents: Bool { !events.isEmpty }
 
-    // MARK: Repair
+    public var statistics: KVStoreStatistics { counters.value }
+    /// The number of the last write that counts.
+    public var lastSequence: UInt64 { versions.lastSequence }
+    /// Keys in tables (every version and tombstone counted) and in memtables.
+    public var approximateKeyCount: Int {
+        versions.current.levels.joined().reduce(memtableEntryCount) { $0 + $1.entryCount }
+    }
+    public var memtableEntryCount: Int { memtable.count + (immutable?.count ?? 0) }
 
-    /// Builds a new manifest from whatever tables and logs can be read.
-    public static func repair(disk: NodeDisk, directory: String, options: KVStoreOptions = KVStoreOptions())
-        throws(KVStoreError) -> RepairReport
-    { fatalError() }
+    func newMemtable(_ logNumber: UInt64) -> Memtable {
+        Memtable(logNumber: logNumber, random: random.fork("memtable \(logNumber)"))
+    }
 }
 
-/// A moment of the store that stays readable.
+/// A moment of the store that stays readable until nobody holds this object, or `release`.
 public final class Snapshot {
     /// The last write that it sees.
     public let sequence: UInt64
-    init(sequence: UInt64) { self.sequence = sequence }
+    private var list: SnapshotList?
+
+    init(sequence: UInt64, list: SnapshotList) {
+        self.sequence = sequence
+        self.list = list
+        list.add(sequence)
+    }
+
+    /// From here on compaction may drop what only it could see.
+    public func release() {
+        list?.remove(sequence)
+        list = nil
+    }
+
+    deinit { release() }
 }
 
-/// Walks over the store in the order of keys, both ways. Newly made it is at no entry: seek first.
-public final class KVStoreIterator {
-    init() {}
-    /// Whether it is at an entry.
-    public var isValid: Bool { fatalError() }
-    /// Valid until the iterator moves.
-    public var key: UnsafeRawBufferPointer { fatalError() }
-    public var value: UnsafeRawBufferPointer { fatalError() }
-    public func seekToFirst() throws(KVStoreError) { fatalError() }
-    public func seekToLast() throws(KVStoreError) { fatalError() }
-    /// To the first entry at or after `key`.
-    public func seek(_ key: some Collection<UInt8>) throws(KVStoreError) { fatalError() }
-    public func next() throws(KVStoreError) { fatalError() }
-    public func previous() throws(KVStoreError) { fatalError() }
-}
+/// The sequence numbers of the snapshots there are, ascending.
+final class SnapshotList {
+    private var sequences: [UInt64] = []
+    var count: Int { sequences.count }
+    var oldest: UInt64? { sequences.first }
 
-/// What `repair` found.
-public struct RepairReport: Equatable, Sendable {
-    public var tables = 0
-    public var keys = 0
-    public var logRecords = 0
-    /// What could not be read, for people.
-    public var losses: [String] = []
-    public init() {}
+    func add(_ sequence: UInt64) {
+        let place = sequences.lastIndex { $0 <= sequence }.map { $0 + 1 } ?? 0
+        sequences.insert(sequence, at: place)
+    }
+
+    func remove(_ sequence: UInt64) {
+        if let index = sequences.firstIndex(of: sequence) { sequences.remove(at: index) }
+    }
 }

@@ -12,6 +12,8 @@ public struct WriteBatch {
     static let headerByteCount = 12
     let buffer: ByteBuffer
     public private(set) var count = 0
+    /// What is too large in it, or nil.
+    private(set) var complaint: String?
 
     /// An empty batch. Batches share their bytes when copied: add to one of the copies only.
     public init() {
@@ -27,6 +29,7 @@ public struct WriteBatch {
         buffer.append64(0)
         buffer.append32(0)
         count = 0
+        complaint = nil
         buffer.shrink(to: 1 << 20)
     }
 
@@ -42,13 +45,34 @@ public struct WriteBatch {
     public mutating func delete(_ key: some Collection<UInt8>) { withBytes(of: key) { delete($0) } }
 
     @inline(__always) mutating func put(_ key: Bytes, _ value: Bytes) {
+        check(key.count, value.count)
         buffer.append(ValueKind.value.rawValue)
         buffer.appendString(key)
         buffer.appendString(value)
         count &+= 1
     }
 
+    @inline(__always) private mutating func check(_ keyByteCount: Int, _ valueByteCount: Int) {
+        if keyByteCount > KVStoreOptions.keyByteLimit || valueByteCount > KVStoreOptions.valueByteLimit
+            || buffer.count > KVStoreOptions.batchByteLimit
+        {
+            complain(keyByteCount, valueByteCount)
+        }
+    }
+
+    private mutating func complain(_ keyByteCount: Int, _ valueByteCount: Int) {
+        complaint =
+            if keyByteCount > KVStoreOptions.keyByteLimit {
+                "a key of \(keyByteCount) bytes; the limit is \(KVStoreOptions.keyByteLimit)"
+            } else if valueByteCount > KVStoreOptions.valueByteLimit {
+                "a value of \(valueByteCount) bytes; the limit is \(KVStoreOptions.valueByteLimit)"
+            } else {
+                "a batch of more than \(KVStoreOptions.batchByteLimit) bytes"
+            }
+    }
+
     @inline(__always) mutating func delete(_ key: Bytes) {
+        check(key.count, 0)
         buffer.append(ValueKind.deletion.rawValue)
         buffer.appendString(key)
         count &+= 1

@@ -93,6 +93,14 @@ public final class RESPCommand {
         self.subcommands = RESPCommandTable(subcommands, prefix: name + "|")
     }
 
+    public var subcommandList: [RESPCommand] { subcommands?.commands ?? [] }
+
+    func forgetCounts() {
+        callCount = 0
+        failureCount = 0
+        for command in subcommandList { command.forgetCounts() }
+    }
+
     @inline(__always) func accepts(_ wordCount: Int) -> Bool {
         arity >= 0 ? wordCount == arity : wordCount >= -arity
     }

@@ -121,6 +121,22 @@ public final class RESPServer {
         for connection in openConnections { connection.closeAfterReplies() }
     }
 
+    public var connectionsReceived: Int { tally.connections }
+
+    public func setConnectionLimit(_ count: Int) { options.connectionLimit = count }
+
+    /// For connections that are made from here on.
+    public func setIdleTimeout(_ timeout: LabDuration) { options.idleTimeout = timeout }
+
+    /// CONFIG RESETSTAT
+    public func resetStatistics() {
+        commandCount = 0
+        errorCount = 0
+        rejectedCount = 0
+        turnCount = 0
+        for command in table.commands { command.forgetCounts() }
+    }
+
     // MARK: Turns
 
     /// A connection has replies, or an end, to send when this turn is over.

@@ -189,7 +189,7 @@ public final class RESPServerConnection: StreamHandler {
         case .skip: replyMode = .on
         }
         reply.truncate(to: start)
-        while let last = promises.last, last.upperBound > start { promises.removeLast() }
+        forgetPromises(from: start)
     }
 
     private func queue(_ command: RESPCommand, _ arguments: RESPArguments) {
@@ -245,6 +245,11 @@ public final class RESPServerConnection: StreamHandler {
 
     /// The reply from that place on is true only if the next commit succeeds: for writers that are not flagged so.
     public func promise(from start: Int) { if reply.count > start { promises.append(start..<reply.count) } }
+
+    /// What was written from that place on is going to be removed: it promises nothing any more.
+    public func forgetPromises(from start: Int) {
+        while let last = promises.last, last.upperBound > start { promises.removeLast() }
+    }
 
     /// Closes once everything that is owed has been sent.
     public func closeAfterReplies() {

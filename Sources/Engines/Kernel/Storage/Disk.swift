@@ -19,6 +19,11 @@ public protocol Disk: AnyObject {
     /// Replaces what stands at `target`, atomically.
     func rename(_ source: String, to target: String, owner: DiskOwner) throws(DiskError)
     func syncDirectory(_ path: String, owner: DiskOwner) throws(DiskError)
+    /// Keeps `path`, which need not exist as a file yet, to one owner at a time. An owner gets it again: what held it
+    /// was an earlier life of the same node.
+    ///
+    /// - Throws: `DiskError.busy` while another owner, or on the host's disk another process, has it.
+    func lock(_ path: String, owner: DiskOwner) throws(DiskError) -> DiskLock
     /// Drops what `owner` wrote and never synced, as a power failure does. Returns nil where the disk cannot forget.
     func losePower(owner: DiskOwner, policy: PowerLossPolicy) -> PowerLoss?
 }
@@ -88,6 +93,8 @@ public enum DiskError: Error, Equatable, Sendable, CustomStringConvertible {
     case failed(String, operation: String)
     case notPermitted(String)
     case closed(String)
+    /// Somebody else has the lock.
+    case busy(String)
 
     public var description: String {
         switch self {
@@ -100,6 +107,7 @@ public enum DiskError: Error, Equatable, Sendable, CustomStringConvertible {
         case .failed(let path, let operation): "\(path): Input/output error (\(operation))"
         case .notPermitted(let path): "\(path): Permission denied"
         case .closed(let path): "\(path): the file is closed"
+        case .busy(let path): "\(path): Resource temporarily unavailable"
         }
     }
 }

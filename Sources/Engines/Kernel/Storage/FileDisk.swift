@@ -7,6 +7,7 @@ import Glibc
 public final class FileDisk: Disk {
     /// Without a slash at the end; empty for the host's own root.
     private let root: String
+    private var locks = LockTable()
 
     /// - Parameter root: an existing directory, or nil for the whole host.
     /// - Throws: `DiskError.notFound` or `.notDirectory` if there is no such directory.
@@ -119,6 +120,31 @@ public final class FileDisk: Disk {
         if descriptor < 0 { throw Self.error(errno, path, "open") }
         defer { Glibc.close(descriptor) }
         guard fsync(descriptor) == 0 else { throw Self.error(errno, path, "sync") }
+    }
+
+    /// Within the process by a table, between processes by the kernel, which frees what a process held when it ends.
+    public func lock(_ path: String, owner: DiskOwner) throws(DiskError) -> DiskLock {
+        if let holder = locks.holder(path) {
+            guard holder.owner == owner else { throw .busy(path) }
+            // Closing the file would free the kernel's lock even where another descriptor has it as well.
+            holder.supersede()
+        }
+        let descriptor = Glibc.open(try host(path), O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        if descriptor < 0 { throw Self.error(errno, path, "lock") }
+        var range = flock()
+        range.l_type = Int16(F_WRLCK)
+        range.l_whence = Int16(SEEK_SET)
+        guard fcntl(descriptor, F_SETLK, &range) == 0 else {
+            let code = errno
+            Glibc.close(descriptor)
+            throw code == EACCES || code == EAGAIN ? .busy(path) : Self.error(code, path, "lock")
+        }
+        let lock = DiskLock(path: path, owner: owner) { [weak self] in
+            Glibc.close(descriptor)
+            self?.locks.forget(path)
+        }
+        locks.note(lock)
+        return lock
     }
 
     /// The host's page cache keeps what was written; only the machine itself could lose it.

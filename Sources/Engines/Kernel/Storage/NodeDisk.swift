@@ -45,6 +45,8 @@ public final class NodeDisk {
         try base.syncDirectory(path, owner: owner)
     }
 
+    public func lock(_ path: String) throws(DiskError) -> DiskLock { try base.lock(path, owner: owner) }
+
     /// A whole file, at most `limit` bytes.
     public func contents(of path: String, limit: Int = 64 << 20) throws(DiskError) -> [UInt8] {
         let file = try open(path, [])

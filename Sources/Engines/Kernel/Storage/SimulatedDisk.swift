@@ -31,6 +31,7 @@ public final class SimulatedDisk: Disk {
     /// Bytes that all files together may hold.
     public var capacityBytes: Int
     public internal(set) var usedBytes = 0
+    var locks = LockTable()
 
     public init(capacityBytes: Int = 4 << 30) { self.capacityBytes = capacityBytes }
 

@@ -3,9 +3,11 @@
 ///
 /// It finds accidents and not intentions: whoever changes bytes on purpose changes the checksum with them.
 public struct CRC32C: Sendable {
-    private var remainder: UInt32 = .max
+    /// What is left after the bytes so far: the checksum before its last inversion.
+    public private(set) var remainder: UInt32
 
-    public init() {}
+    /// - Parameter remainder: to go on where another sum stopped.
+    public init(remainder: UInt32 = .max) { self.remainder = remainder }
 
     /// What each value of a byte leaves behind, for the polynomial 0x1EDC6F41 with its bits in reverse.
     private static let table: [UInt32] = (0..<256).map { (index: UInt32) in
