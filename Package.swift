@@ -12,45 +12,61 @@ struct Room {
     let name: String
     let path: String
     var excludes: [String] = []
+    /// On the way of every request. Checking at run time that no two parts of the program change a variable at once
+    /// costs 3 % of a request there; the compiler's own checks remain, and `scripts/test --long` runs with all of them.
+    var isHot = false
+    /// The product's name, where another Swift package can import the room.
+    var library: String? = nil
     let uses: [String]
 }
 
-let rooms = [
-    Room(name: "KernelStructures", path: "Engines/Kernel/Structures", uses: []),
-    Room(name: "KernelStorage", path: "Engines/Kernel/Storage", uses: ["KernelStructures"]),
-    Room(name: "KernelWire", path: "Engines/Kernel/Wire", uses: ["KernelStructures"]),
-    Room(name: "KernelWorld", path: "Engines/Kernel/World", uses: ["KernelStructures", "KernelStorage"]),
+let kernel = [
+    Room(name: "KernelStructures", path: "Engines/Kernel/Structures", isHot: true, uses: []),
+    Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
+    Room(name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true, uses: ["KernelStructures"]),
     Room(
-        name: "KernelLoopback", path: "Engines/Kernel/Loopback",
+        name: "KernelWorld", path: "Engines/Kernel/World", isHot: true, uses: ["KernelStructures", "KernelStorage"]),
+    Room(
+        name: "KernelLoopback", path: "Engines/Kernel/Loopback", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "CSystem"]),
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
     Room(
-        name: "KernelHosting", path: "Engines/Kernel/Hosting",
+        name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
         uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
+]
+
+/// In the order of the documented list of components; what a room embeds stands above it.
+let engines = [
     Room(
-        name: "HashRingEngine", path: "Engines/HashRing",
+        name: "HashRingEngine", path: "Engines/HashRing", isHot: true, library: "HashRing",
         uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "CCrypto"]),
     Room(
-        name: "LoadBalancerEngine", path: "Engines/LoadBalancer",
-        uses: ["KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting"]),
-    Room(
-        name: "CircuitBreakerEngine", path: "Engines/CircuitBreaker",
-        uses: ["KernelStructures", "KernelWorld"]),
-    Room(name: "ResilienceEngine", path: "Engines/Resilience", uses: ["KernelStructures", "CircuitBreakerEngine"]),
+        name: "LoadBalancerEngine", path: "Engines/LoadBalancer", isHot: true,
         uses: [
             "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "HashRingEngine",
         ]),
-        name: "ConnectionPoolEngine", path: "Engines/ConnectionPool",
-        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting"]),
-        name: "RateLimiterEngine", path: "Engines/RateLimiter",
+    Room(
+        name: "RateLimiterEngine", path: "Engines/RateLimiter", isHot: true, library: "RateLimiter",
         uses: ["KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting"]),
     Room(
-        name: "KVStoreEngine", path: "Engines/KVStore",
+        name: "KVStoreEngine", path: "Engines/KVStore", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "CProcessor", "CSnappy"]),
     Room(
-        name: "KVServerEngine", path: "Engines/KVServer",
+        name: "KVServerEngine", path: "Engines/KVServer", isHot: true,
         uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine"]),
+    Room(
+        name: "CircuitBreakerEngine", path: "Engines/CircuitBreaker", isHot: true, library: "CircuitBreaker",
+        uses: ["KernelStructures", "KernelWorld"]),
+    Room(
+        name: "ResilienceEngine", path: "Engines/Resilience", library: "Resilience",
+        uses: ["KernelStructures", "CircuitBreakerEngine"]),
+    Room(
+        name: "ConnectionPoolEngine", path: "Engines/ConnectionPool", isHot: true, library: "ConnectionPool",
+        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting"]),
     Room(name: "ChaosEngine", path: "Engines/Chaos", uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
+]
+
+let shell = [
     Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures"]),
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
     Room(
@@ -59,15 +75,9 @@ let rooms = [
     Room(
         name: "Commands", path: "Commands", excludes: ["Kit"],
         uses: [
-            "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
-            "LoadBalancerEngine",
-            "CircuitBreakerEngine", "ResilienceEngine",
-            "HashRingEngine",
-            "ConnectionPoolEngine",
-            "RateLimiterEngine",
-            "KernelStorage", "KVStoreEngine", "KVServerEngine",
-            "ChaosEngine", "CommandKit", "ShellLanguage", "ShellSession",
-        ]),
+            "KernelStructures", "KernelStorage", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
+            "CommandKit", "ShellLanguage", "ShellSession",
+        ] + engines.map(\.name)),
     Room(
         name: "ShellLab", path: "Shell/Lab",
         uses: [
@@ -78,39 +88,43 @@ let rooms = [
         name: "ShellTranscripts", path: "Shell/Transcripts",
         uses: [
             "KernelStructures", "KernelWorld", "KernelLoopback", "CommandKit", "Commands", "ShellLanguage",
-            "ShellSession",
-            "ShellLab",
+            "ShellSession", "ShellLab",
         ]),
     Room(
         name: "ShellPrompt", path: "Shell/Prompt",
         uses: [
             "KernelStructures", "KernelWorld", "KernelLoopback", "ChaosEngine", "CommandKit", "ShellLanguage",
-            "ShellSession",
-            "ShellLab", "CEdit",
+            "ShellSession", "ShellLab", "CEdit",
         ]),
 ]
 
+let rooms = kernel + engines + shell
+let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "CProcessor", "CSnappy"]
+
 /// One folder of tests for a group of rooms. `Program` drives the built program from outside.
 let tests = [
-    "Kernel": [
-        "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelLoopback", "KernelConfiguration",
-        "KernelHosting",
-    ],
+    "Kernel": kernel.map(\.name),
     "Components": [
         "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "LoadBalancerEngine",
-        "ChaosEngine",
-        "ShellLanguage", "ShellSession", "ShellLab",
+        "ChaosEngine", "ShellLanguage", "ShellSession", "ShellLab",
+    ],
+    "RateLimiter": [
+        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "RateLimiterEngine",
+    ],
+    "KVStore": ["KernelStructures", "KernelStorage", "KVStoreEngine"],
+    "KVServer": [
+        "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",
+        "KVServerEngine",
     ],
     "CircuitBreaker": [
-        "KernelStructures", "KernelWorld", "KernelLoopback", "CircuitBreakerEngine", "ResilienceEngine",
-        "ShellLab",
+        "KernelStructures", "KernelWorld", "KernelLoopback", "CircuitBreakerEngine", "ResilienceEngine", "ShellLab",
+    ],
     "HashRing": [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "HashRingEngine", "CommandKit", "Commands",
         "ShellLanguage", "ShellSession", "ShellLab",
+    ],
     "ConnectionPool": [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
-    "RateLimiter": [
-        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "RateLimiterEngine",
     ],
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
@@ -121,34 +135,10 @@ let tests = [
         "KernelStructures", "KernelWorld", "KernelLoopback", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
         "HashRingEngine",
     ],
-    "KVServer": [
-        "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",
-        "KVServerEngine",
-    ],
-    "KVStore": ["KernelStructures", "KernelStorage", "KVStoreEngine"],
     "Tidy": ["Commands", "ShellLanguage", "ShellSession", "CommandKit"],
 ]
 
-/// Rooms on the way of every request. Checking at run time that no two parts of the program change a variable at once
-/// costs 3 % of a request there; the compiler's own checks remain, and `scripts/test --long` runs with all of them.
-let hotRooms: Set = [
-    "KernelStructures", "KernelWire", "KernelWorld", "KernelLoopback", "KernelHosting", "LoadBalancerEngine",
-    "CircuitBreakerEngine",
-    "HashRingEngine",
-    "ConnectionPoolEngine",
-]
 let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
-
-let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto"]
-    "RateLimiterEngine",
-    "KernelStorage", "KVStoreEngine",
-    "KVServerEngine",
-]
-let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
-
-let systemLibraries =
-    ["CSystem", "CYAML", "CEdit"]
-    + ["CProcessor", "CSnappy"]
 
 /// SDLAB_TESTS=Kernel,Tidy builds only those folders of tests: a short way round while one room is being worked on.
 let wantedTests = Context.environment["SDLAB_TESTS"]?.split(separator: ",").map(String.init)
@@ -165,19 +155,13 @@ let benchTargets: [Target] =
 
 let package = Package(
     name: "sdlab",
-    products: [
-        // Rooms that another Swift package can import.
-        .library(name: "CircuitBreaker", targets: ["CircuitBreakerEngine", "ResilienceEngine"]),
-        .library(name: "HashRing", targets: ["HashRingEngine"])
-        .library(name: "ConnectionPool", targets: ["ConnectionPoolEngine"])
-        .library(name: "RateLimiter", targets: ["RateLimiterEngine"])
-    ],
+    products: rooms.compactMap { room in room.library.map { .library(name: $0, targets: [room.name]) } },
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in
             .target(
                 name: room.name, dependencies: room.uses.map { .byName(name: $0) }, path: "Sources/\(room.path)",
                 exclude: room.excludes,
-                swiftSettings: hotRooms.contains(room.name) && !checksExclusivity
+                swiftSettings: room.isHot && !checksExclusivity
                     ? [.unsafeFlags(["-enforce-exclusivity=unchecked"])] : [])
         }
         + [
@@ -195,12 +179,7 @@ let package = Package(
             .target(name: "CAllocationCount", path: "Sources/CAllocationCount"),
             .executableTarget(
                 name: "sdlab-bench",
-                dependencies: [
-                    "CAllocationCount", "KernelStructures", "KernelWorld", "KernelLoopback",
-                    "CircuitBreakerEngine",
-                    "HashRingEngine",
-                    "ConnectionPoolEngine",
-                ],
+                dependencies: (["CAllocationCount"] + (kernel + engines).map(\.name)).map { .byName(name: $0) },
                 path: "Sources/Bench", linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
         ]
         + [

@@ -4,24 +4,18 @@ import ShellSession
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
 public enum Catalog {
     public static var table: CommandTable {
-        CommandTable(components + clients + resilience + faults + jobs + views + files + session)
-        CommandTable(components + clients + faults + jobs + views + files + session + hashRing)
         CommandTable(
             components + clients + faults + jobs + views + files + session
-                + connectionPool
-        )
-        CommandTable(components + clients + keyValue + faults + jobs + views + files + session)
+                + rateLimiting + keyValue + resilience + hashRing + connectionPool)
     }
 
-    private static var hashRing: [Command] { [hashRingViz, hashRingCli, ring] }
-
     private static var components: [Command] { [backend, loadbalancer, reload, balancer] }
-    private static var connectionPool: [Command] { [poolTest, poolDatabase, connpool, holders] }
-    private static var components: [Command] { [backend, loadbalancer, reload, balancer] + rateLimiting }
     private static var rateLimiting: [Command] { [ratelimiter, limiter, skew] }
-    private static var clients: [Command] { [curl] }
-    private static var resilience: [Command] { [circuitTest, breaker] }
     private static var keyValue: [Command] { [lsmKV, kvCLI, kvBench, show] }
+    private static var resilience: [Command] { [circuitTest, breaker] }
+    private static var hashRing: [Command] { [hashRingViz, hashRingCli, ring] }
+    private static var connectionPool: [Command] { [poolTest, poolDatabase, connpool, holders] }
+    private static var clients: [Command] { [curl] }
     private static var faults: [Command] { [inject, heal, faultList, calm, clock, advance, sleep] }
     private static var jobs: [Command] {
         [spawn, nodes, kill, pause, resume, restart, jobList, foreground, background, wait, term]
