@@ -113,7 +113,7 @@ let package = Package(
     name: "sdlab",
     products: [
         // Rooms that another Swift package can import.
-        .library(name: "CircuitBreaker", targets: ["CircuitBreakerEngine", "ResilienceEngine"]),
+        .library(name: "CircuitBreaker", targets: ["CircuitBreakerEngine", "ResilienceEngine"])
     ],
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in
