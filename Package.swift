@@ -156,6 +156,10 @@ let benchTargets: [Target] =
 let package = Package(
     name: "sdlab",
     products: rooms.compactMap { room in room.library.map { .library(name: $0, targets: [room.name]) } },
+    products: [
+        // Rooms that another Swift package can import.
+        .library(name: "CircuitBreaker", targets: ["CircuitBreakerEngine", "ResilienceEngine"])
+    ],
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in
             .target(

@@ -29,8 +29,8 @@ struct Story {
 
     mutating func pass(_ duration: LabDuration) { now = now + duration }
 
-    /// Makes one call after another: `.` succeeds, `x` fails, `c` is cancelled, `s` takes two seconds, and a call that is
-    /// refused is refused.
+    /// Makes one call after another: `.` succeeds, `x` fails, `c` is cancelled, `s` takes two seconds, and a call
+    /// that is refused is refused.
     ///
     /// - Returns: for each call the letter of the state that it met, a refusal as `-`.
     @discardableResult mutating func call(_ outcomes: String) -> String {

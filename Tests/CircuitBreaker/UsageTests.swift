@@ -62,6 +62,9 @@ import Testing
         let root = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
         let comment = try SourceText.read("\(root)/Sources/Engines/CircuitBreaker/Library/CircuitBreaker.swift")
         #expect(Self.blocks(comment.map { $0.drop { $0 == "/" || $0 == " " } }).contains(Self.trimmed(code)))
+        let session = try SourceText.read("\(root)/scripts/sessions/07-circuit-breaker.sdl")
+        let quote = Self.snippet(session, from: "@quote", to: "@end").dropFirst()
+        #expect(Self.trimmed(Array(quote)) == Self.trimmed(code))
         // The README shows the same, wherever it shows a breaker being made.
         for block in Self.blocks(try SourceText.read("\(root)/README.md").map { $0.drop { $0 == " " } })
         where block.contains(where: { $0.contains("CircuitBreaker(\"") }) {

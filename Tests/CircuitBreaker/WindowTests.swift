@@ -92,7 +92,7 @@ import Testing
         for second in 0..<8 {
             for _ in 0...second { window.record(.failed, now: start + .seconds(second)) }
         }
-        var resized = window.resized(to: to)
+        let resized = window.resized(to: to)
         for age in 0..<10 {
             let now = 7 + age
             let first = max(8 - from, now - to + 1)

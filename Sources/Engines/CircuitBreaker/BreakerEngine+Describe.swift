@@ -4,9 +4,7 @@ import KernelStructures
 extension BreakerEngine {
     /// The calls by which the present state is judged.
     public func currentTally(now: LabTime) -> Tally {
-        if state == .halfOpen { return trial }
-        var window = window
-        return window.tally(now: now)
+        state == .halfOpen ? trial : window.tally(now: now)
     }
 
     /// In percent; nil as long as too few calls are in the window.

@@ -2,9 +2,9 @@ import KernelStructures
 
 /// A circuit breaker: stops asking a service that does not answer, and finds out when it does again.
 ///
-/// The everyday picture is the fuse box. A short circuit somewhere in the house draws more current than the wires bear;
-/// the breaker does not repair the toaster, it keeps the house from burning. Somebody who flips it back while the toaster
-/// still smokes hears it click again.
+/// The everyday picture is the fuse box. A short circuit somewhere in the house draws more current than the wires
+/// bear; the breaker does not repair the toaster, it keeps the house from burning. Somebody who flips it back while
+/// the toaster still smokes hears it click again.
 ///
 /// Why a timeout is not enough: when a service hangs, each caller waits out its timeout, holding a thread, a connection
 /// and its own caller. At 100 requests a second and 30 s of timeout, 3,000 callers stand in line for a failure that was
@@ -24,16 +24,16 @@ import KernelStructures
 ///                                               a few trial calls pass
 /// ```
 ///
-/// Beside these three an operator has DISABLED (everything passes, nothing is counted), FORCED_OPEN (nothing passes) and
-/// METRICS_ONLY (everything passes, and is counted).
+/// Beside these three an operator has DISABLED (everything passes, nothing is counted), FORCED_OPEN (nothing passes)
+/// and METRICS_ONLY (everything passes, and is counted).
 ///
 /// Three things a first version gets wrong:
 ///
-/// - *Late answers.* A call that began in one state may end in another: a call of the closed circuit that fails while the
-///   half-open one is trying says nothing about now. Each change of state begins a new *generation*; a permit carries the
-///   generation it was given in, and a result of an older one is counted as late and otherwise ignored.
-/// - *Lost permits.* A trial call that is cancelled or never returns would hold its place for ever, and the circuit would
-///   never close. `release` gives the place back, and `maxWaitDurationInHalfOpenState` ends a vain wait.
+/// - *Late answers.* A call that began in one state may end in another: a call of the closed circuit that fails while
+///   the half-open one is trying says nothing about now. Each change of state begins a new *generation*; a permit
+///   carries the generation it was given in, and a result of an older one is counted as late and otherwise ignored.
+/// - *Lost permits.* A trial call that is cancelled or never returns would hold its place for ever, and the circuit
+///   would never close. `release` gives the place back, and `maxWaitDurationInHalfOpenState` ends a vain wait.
 /// - *Small numbers.* One failure of one call is 100 %. Rates count from `minimumNumberOfCalls` on.
 ///
 /// Where it is wrong: it judges by the past and by one caller's view. Calls that are under way when it opens still hit
@@ -131,8 +131,8 @@ public struct BreakerEngine: Sendable {
     public mutating func onSuccess(_ permit: Permit, now: LabTime) -> Reaction { ended(permit, failed: false, now) }
     public mutating func onFailure(_ permit: Permit, now: LabTime) -> Reaction { ended(permit, failed: true, now) }
 
-    /// The call came to nothing that says anything about the service: it was cancelled, or never made, or its error does
-    /// not count.
+    /// The call came to nothing that says anything about the service: it was cancelled, or never made, or its error
+    /// does not count.
     public mutating func release(_ permit: Permit, now: LabTime) -> Reaction {
         guard accepts(permit) else { return lateResult() }
         if state == .disabled { return Reaction() }

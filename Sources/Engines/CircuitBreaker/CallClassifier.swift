@@ -1,9 +1,9 @@
 /// What counts as a failure.
 ///
 /// The most common mistake with breakers is to count every error. A 404 says that the caller asked for something that
-/// is not there; the service is well, and answered. Opening the circuit for that turns one user's typing mistakes into an
-/// outage for all. A failure is what gives hope that *not asking* helps: no connection, no answer in time, an answer that
-/// says "I am broken".
+/// is not there; the service is well, and answered. Opening the circuit for that turns one user's typing mistakes
+/// into an outage for all. A failure is what gives hope that *not asking* helps: no connection, no answer in time, an
+/// answer that says "I am broken".
 public struct CallClassifier: Sendable {
     public enum Outcome: Sendable { case success, failure, ignored }
 

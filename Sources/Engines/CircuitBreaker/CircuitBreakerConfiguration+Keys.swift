@@ -5,11 +5,11 @@ extension CircuitBreakerConfiguration {
     /// All names, in the order in which they are shown.
     public static var keys: [String] { fields.map(\.name) }
 
-    /// Sets a value from its text: `failureRateThreshold` to `50`, `waitDurationInOpenState` to `30s`. `none` stands for a
-    /// threshold that is not used.
+    /// Sets a value from its text: `failureRateThreshold` to `50`, `waitDurationInOpenState` to `30s`. `none` stands
+    /// for a threshold that is not used.
     ///
-    /// - Throws: for an unknown name and a text that is no value of that kind. What only makes no sense beside the other
-    ///   values is found by `validate`.
+    /// - Throws: for an unknown name and a text that is no value of that kind. What only makes no sense beside the
+    ///   other values is found by `validate`.
     public mutating func set(_ name: String, to text: String) throws(CircuitBreakerConfigurationError) {
         guard let field = Self.fields.first(where: { $0.name == name }) else {
             throw .init(name, "'\(name)'", "a setting of a circuit breaker\(didYouMean(name, among: Self.keys))")

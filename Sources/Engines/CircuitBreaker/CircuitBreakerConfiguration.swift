@@ -10,7 +10,8 @@ public struct CircuitBreakerConfiguration: Hashable, Sendable {
         case timeBased = "TIME_BASED"
     }
 
-    /// Opens when this share of the calls in the window failed, in percent (above 0, to 100). nil: rates do not open it.
+    /// Opens when this share of the calls in the window failed, in percent (above 0, to 100). nil: rates do not open
+    /// it.
     public var failureRateThreshold: Double? = 50
     /// Opens when this share of the calls in the window was slow, in percent (above 0, to 100). nil: slowness does not.
     public var slowCallRateThreshold: Double? = 100
@@ -28,17 +29,17 @@ public struct CircuitBreakerConfiguration: Hashable, Sendable {
     public var exponentialBackoffMultiplier = 1.0
     /// What the multiplier does not go beyond.
     public var exponentialMaxWaitDurationInOpenState = LabDuration.seconds(3600)
-    /// Each wait is drawn from `1 - factor … 1 + factor` times its length, so that a fleet does not try at once. 0 to 1,
-    /// 1 excluded.
+    /// Each wait is drawn from `1 - factor … 1 + factor` times its length, so that a fleet does not try at once. 0 to
+    /// 1, 1 excluded.
     public var randomizedWaitFactor = 0.0
 
     /// How many calls may be under way in half-open, and, without `successThreshold`, how many are judged.
     public var permittedNumberOfCallsInHalfOpenState = 10
     /// Half-open ends in open when, for so long, none of the calls that it let through came back. Zero waits for ever.
     ///
-    /// Two differences to resilience4j, both against its users' commonest complaint, a circuit that stays half-open: the
-    /// default there is zero; and the time is counted there from the change of state, which also reopens a circuit that
-    /// nobody happened to call.
+    /// Two differences to resilience4j, both against its users' commonest complaint, a circuit that stays half-open:
+    /// the default there is zero; and the time is counted there from the change of state, which also reopens a
+    /// circuit that nobody happened to call.
     public var maxWaitDurationInHalfOpenState = LabDuration.seconds(60)
     /// Half-open begins by itself when the wait is over, not with the next call. Whoever embeds the engine calls
     /// `advance` at `nextDeadline`.

@@ -1,7 +1,7 @@
 import KernelStructures
 
-/// Breakers' numbers as Prometheus reads them (text format 0.0.4), under the names and labels of resilience4j's Micrometer
-/// binding: a dashboard that was made for that one shows these.
+/// Breakers' numbers as Prometheus reads them (text format 0.0.4), under the names and labels of resilience4j's
+/// Micrometer binding: a dashboard that was made for that one shows these.
 public struct CircuitBreakerMetrics {
     private var text = ""
 

@@ -2,16 +2,16 @@ import KernelStructures
 
 /// Limits how many calls to one service run at a time.
 ///
-/// A ship's hull is divided by bulkheads: a hole floods one compartment, and the ship floats. A program's compartments are
-/// its threads, connections and memory. When one of ten services hangs, callers of that one pile up until they hold
-/// everything there is, and calls to the nine healthy ones find nothing left. With a bulkhead the sick one drowns in its
-/// own compartment.
+/// A ship's hull is divided by bulkheads: a hole floods one compartment, and the ship floats. A program's
+/// compartments are its threads, connections and memory. When one of ten services hangs, callers of that one pile up
+/// until they hold everything there is, and calls to the nine healthy ones find nothing left. With a bulkhead the
+/// sick one drowns in its own compartment.
 ///
 /// It is a semaphore with an optional queue before it: who finds no place waits, in order of arrival, at most
 /// `maxWaitDuration`; who finds the queue full is refused at once.
 ///
-/// Where it is wrong: the right number follows from rate times duration (Little's law: 100 calls a second of 200 ms each
-/// need 20 places), and durations change. Too small, and it refuses calls that would have been served.
+/// Where it is wrong: the right number follows from rate times duration (Little's law: 100 calls a second of 200 ms
+/// each need 20 places), and durations change. Too small, and it refuses calls that would have been served.
 ///
 /// resilience4j's names. Waiters are told apart by tickets; who embeds it keeps what they stand for.
 public struct Bulkhead: Sendable {

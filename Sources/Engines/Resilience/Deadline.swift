@@ -2,9 +2,9 @@ import KernelStructures
 
 /// Until when something must be done.
 ///
-/// A timeout is a length, and lengths add up: three attempts of 2 s behind a gateway of 5 s are one attempt too many, as
-/// nobody waits for the third. A deadline is a moment, so it can be handed on: whoever works on a part of a call takes the
-/// earlier of its own and its caller's, and does not begin what cannot end in time.
+/// A timeout is a length, and lengths add up: three attempts of 2 s behind a gateway of 5 s are one attempt too many,
+/// as nobody waits for the third. A deadline is a moment, so it can be handed on: whoever works on a part of a call
+/// takes the earlier of its own and its caller's, and does not begin what cannot end in time.
 public struct Deadline: Hashable, Comparable, Sendable {
     public let time: LabTime
 

@@ -1,8 +1,8 @@
 /// What to answer when a call cannot be made, or failed: the best that is left, step by step.
 ///
-/// A newspaper whose photographer did not come prints last year's picture; without one, a drawing; without that, the text
-/// alone. It does not appear with a white page, and it does not stay away. What each step answers is the program's: the
-/// chain only says which step is next for which failure.
+/// A newspaper whose photographer did not come prints last year's picture; without one, a drawing; without that, the
+/// text alone. It does not appear with a white page, and it does not stay away. What each step answers is the
+/// program's: the chain only says which step is next for which failure.
 ///
 /// A fallback must not need what just failed, and must be cheaper than the call it replaces: one that asks another busy
 /// service hands the outage on.

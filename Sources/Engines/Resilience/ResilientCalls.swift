@@ -11,14 +11,15 @@ import KernelStructures
 ///
 /// - *timeout* innermost: it limits one attempt, and nothing else waits on its clock;
 /// - *bulkhead* around it: a place is held while an attempt runs, not while a retry pauses;
-/// - *circuit breaker* around that: an attempt that times out is a failure that it must see. A full bulkhead is none, as
-///   the service was not asked: the permit is released. The call's duration counts from when it has a place, or the own
-///   queue would look like a slow service;
+/// - *circuit breaker* around that: an attempt that times out is a failure that it must see. A full bulkhead is none,
+///   as the service was not asked: the permit is released. The call's duration counts from when it has a place, or
+///   the own queue would look like a slow service;
 /// - *retry* around that: each attempt asks the circuit and counts in it, and an open circuit ends the retrying;
 /// - *fallback* outermost: it sees the end of all attempts, whatever brought it about.
 ///
-/// The other way round things break quietly. A retry inside the breaker hides two failures of three; a breaker outside of
-/// the retry lets a call hammer an open circuit; a bulkhead around the retry holds places for calls that sleep.
+/// The other way round things break quietly. A retry inside the breaker hides two failures of three; a breaker
+/// outside of the retry lets a call hammer an open circuit; a bulkhead around the retry holds places for calls that
+/// sleep.
 ///
 /// It is the state of the calls and nothing else: who embeds it starts attempts and timers when the effects say so, and
 /// reports what came of them. Effects are in order.

@@ -2,20 +2,20 @@ import KernelStructures
 
 /// Trying again, with more patience each time.
 ///
-/// Somebody rings a doorbell. Nobody opens; they wait a little and ring again, then wait longer. What nobody sensible does
-/// is to lean on the button, and yet that is what a loop with a fixed pause is to a service that is being restarted with
-/// ten thousand clients at its door: they all failed in the same moment, so they all come back in the same moment. Hence
-/// two things. *Exponential backoff*: each pause is a multiple of the one before, so the crowd thins out. *Jitter*: each
-/// pause is drawn at random, so the crowd is no crowd.
+/// Somebody rings a doorbell. Nobody opens; they wait a little and ring again, then wait longer. What nobody sensible
+/// does is to lean on the button, and yet that is what a loop with a fixed pause is to a service that is being
+/// restarted with ten thousand clients at its door: they all failed in the same moment, so they all come back in the
+/// same moment. Hence two things. *Exponential backoff*: each pause is a multiple of the one before, so the crowd
+/// thins out. *Jitter*: each pause is drawn at random, so the crowd is no crowd.
 ///
 /// ```
 /// without jitter   ▇      ▇            ▇                         ▇     all at once, each time
 /// with jitter      ▇   ▂▃▂▃▂▁    ▁▂▁▂▁▂▂▁▁▁      ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁
 /// ```
 ///
-/// Where it is wrong: it only helps against failures that pass. Only calls that may be made twice may be retried, which
-/// the caller must know. And three attempts at each of four layers are 81 calls at the bottom: `RetryBudget` is there for
-/// that, and for a layer to retry that knows why.
+/// Where it is wrong: it only helps against failures that pass. Only calls that may be made twice may be retried,
+/// which the caller must know. And three attempts at each of four layers are 81 calls at the bottom: `RetryBudget` is
+/// there for that, and for a layer to retry that knows why.
 ///
 /// Jitter after M. Brooker, "Exponential Backoff and Jitter" (2015).
 public struct Retry: Sendable {

@@ -1,10 +1,10 @@
 /// Stops retries when they no longer are exceptions.
 ///
-/// One failed call out of a hundred is bad luck, and a second attempt heals it. Ninety out of a hundred are an outage, and
-/// then retries triple the load of whoever tries to get up. A glass of tokens tells the two apart: each failure takes one
-/// out, each success puts a fraction of one back, and retries are allowed while the glass is more than half full. When all
-/// is well it brims; in an outage it is half empty after a few seconds, and retries stop until enough calls succeed by
-/// themselves.
+/// One failed call out of a hundred is bad luck, and a second attempt heals it. Ninety out of a hundred are an
+/// outage, and then retries triple the load of whoever tries to get up. A glass of tokens tells the two apart: each
+/// failure takes one out, each success puts a fraction of one back, and retries are allowed while the glass is more
+/// than half full. When all is well it brims; in an outage it is half empty after a few seconds, and retries stop
+/// until enough calls succeed by themselves.
 ///
 /// With the default fraction of 0.1, retries go on as long as fewer than one call in eleven fails.
 ///

@@ -40,8 +40,8 @@ extension CircuitBreaker {
         }
     }
 
-    /// The same for asynchronous calls. It runs where its caller runs and starts no task; a call whose task is cancelled
-    /// gives its permit back and counts as neither success nor failure.
+    /// The same for asynchronous calls. It runs where its caller runs and starts no task; a call whose task is
+    /// cancelled gives its permit back and counts as neither success nor failure.
     @inlinable public func execute<Result>(
         isolation: isolated (any Actor)? = #isolation, isFailure: (Result) -> Bool = { _ in false },
         _ body: () async throws -> Result
@@ -57,8 +57,8 @@ extension CircuitBreaker {
         }
     }
 
-    /// Like `execute`, and where the circuit refuses or the call fails, `fallback` says what to return instead: something
-    /// cached, a default, another service's answer. It is not counted, and may throw.
+    /// Like `execute`, and where the circuit refuses or the call fails, `fallback` says what to return instead:
+    /// something cached, a default, another service's answer. It is not counted, and may throw.
     @inlinable public func execute<Result>(
         isFailure: (Result) -> Bool = { _ in false }, _ body: () throws -> Result,
         fallback: (any Error) throws -> Result

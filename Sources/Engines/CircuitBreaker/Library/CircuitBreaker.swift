@@ -23,12 +23,12 @@ import Synchronization
 /// }
 /// ```
 ///
-/// The rules are `BreakerEngine`'s; this class puts a lock around it, a clock beside it, and keeps both off the way where
-/// they are not needed:
+/// The rules are `BreakerEngine`'s; this class puts a lock around it, a clock beside it, and keeps both off the way
+/// where they are not needed:
 ///
 /// - The lock is held while a result is counted, never during a call.
-/// - Whether a closed circuit lets a call pass, and an open one refuses it, is one atomic word, the *gate*; nobody waits for
-///   a lock to be refused.
+/// - Whether a closed circuit lets a call pass, and an open one refuses it, is one atomic word, the *gate*; nobody
+///   waits for a lock to be refused.
 public final class CircuitBreaker: Sendable {
     public let name: String
     public let classifier: CallClassifier
@@ -91,8 +91,8 @@ public final class CircuitBreaker: Sendable {
 
     // MARK: Two steps
 
-    /// Leave for one call, to be given back once: `onSuccess`, `onError` or `release`. One that goes out of scope without
-    /// is released, so that no path through the caller can leave the circuit half-open for ever.
+    /// Leave for one call, to be given back once: `onSuccess`, `onError` or `release`. One that goes out of scope
+    /// without is released, so that no path through the caller can leave the circuit half-open for ever.
     ///
     /// nil: the call is refused.
     public func tryAcquire() -> CallPermit? { acquire().map { CallPermit(breaker: self, permit: $0) } }
@@ -157,8 +157,8 @@ public final class CircuitBreaker: Sendable {
 
     // MARK: Events
 
-    /// Calls `action` with every event from now on: on the thread that caused it, outside any lock. With several threads
-    /// the order between events is not certain; changes of state carry their generation.
+    /// Calls `action` with every event from now on: on the thread that caused it, outside any lock. With several
+    /// threads the order between events is not certain; changes of state carry their generation.
     public func onEvent(_ action: @escaping @Sendable (BreakerEvent) -> Void) { listeners.add(.max, action) }
 
     public func onStateChange(_ action: @escaping @Sendable (Transition) -> Void) {

@@ -1,8 +1,8 @@
 /// The last `size` calls: COUNT_BASED.
 ///
-/// A ring. The call with number n lies at n modulo `size`, so the newest call overwrites the oldest, and the sum is kept
-/// beside the ring: what is overwritten is taken out of it, what is written is added. A call costs the same with ten
-/// places as with a million, and nothing is allocated.
+/// A ring. The call with number n lies at n modulo `size`, so the newest call overwrites the oldest, and the sum is
+/// kept beside the ring: what is overwritten is taken out of it, what is written is added. A call costs the same with
+/// ten places as with a million, and nothing is allocated.
 ///
 /// ```
 /// size 5           ┌───┬───┬───┬───┬───┐

@@ -21,11 +21,10 @@ struct SlidingWindow: Sendable {
             byCount.record(call)
             return byCount.tally
         }
-        byTime.record(call, now: now)
-        return byTime.tally(now: now)
+        return byTime.record(call, now: now)
     }
 
-    mutating func tally(now: LabTime) -> Tally { type == .countBased ? byCount.tally : byTime.tally(now: now) }
+    func tally(now: LabTime) -> Tally { type == .countBased ? byCount.tally : byTime.tally(now: now) }
 
     /// Keeps what fits, if the kind stays the same; otherwise begins anew.
     func adapted(to configuration: CircuitBreakerConfiguration, now: LabTime) -> SlidingWindow {

@@ -32,16 +32,21 @@ public struct TimeWindow: Sendable {
 
     public var size: Int { seconds.count }
 
-    public mutating func record(_ call: RecordedCall, now: LabTime) {
+    /// - Returns: what the window adds up to with this call in it.
+    @discardableResult public mutating func record(_ call: RecordedCall, now: LabTime) -> Tally {
         advance(to: now)
         seconds[head].add(call)
         total.add(call)
+        return total
     }
 
     /// What the last `size` seconds add up to.
-    public mutating func tally(now: LabTime) -> Tally {
-        advance(to: now)
-        return total
+    public func tally(now: LabTime) -> Tally {
+        var sum = total
+        let passed = max(0, min(now.unixSeconds - present, Int64(seconds.count)))
+        // The seconds that the next call would clear.
+        for step in 0..<Int(passed) { sum.remove(seconds[(head + 1 + step) % seconds.count]) }
+        return sum
     }
 
     /// Forgets the seconds that have passed out of the window. A clock that goes back moves nothing.
