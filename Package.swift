@@ -82,10 +82,7 @@ let tests = [
         "ChaosEngine",
         "ShellLanguage", "ShellSession", "ShellLab",
     ],
-    "HashRing": [
-        "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "HashRingEngine", "CommandKit", "Commands",
-        "ShellLanguage", "ShellSession", "ShellLab",
-    ],
+    "HashRing": ["KernelStructures", "KernelWorld", "HashRingEngine"],
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
         "ShellLab",
