@@ -126,6 +126,7 @@ let tests = [
     "ConnectionPool": [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
     ],
+    "HashRing": ["KernelStructures", "KernelWorld", "HashRingEngine"],
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
         "ShellLab",

@@ -30,6 +30,7 @@ struct HashRingHostTests {
     @Test("requests change the ring, one after the other, and the log says what happened")
     func requests() throws {
         let (world, host) = try setting()
+        defer { withExtendedLifetime(host) {} }
         let client = try ask(
             world,
             [
@@ -56,7 +57,8 @@ struct HashRingHostTests {
 
     @Test("who accepts JSON gets it; the export is always JSON")
     func representation() throws {
-        let (world, _) = try setting()
+        let (world, host) = try setting()
+        defer { withExtendedLifetime(host) {} }
         let client = try RawClient(world.node("client-node"), "ring", 7400)
         client.write("GET /ring HTTP/1.1\r\nHost: r\r\nAccept: application/json\r\n\r\n")
         client.write("GET /ring HTTP/1.1\r\nHost: r\r\n\r\nGET /ring/export HTTP/1.1\r\nHost: r\r\n\r\n")
@@ -68,7 +70,8 @@ struct HashRingHostTests {
 
     @Test("a body that is too large is refused, and the ring goes on")
     func limits() throws {
-        let (world, _) = try setting()
+        let (world, host) = try setting()
+        defer { withExtendedLifetime(host) {} }
         let client = try ask(world, ["POST /lookup\n" + String(repeating: "k\n", count: 3_000_000)])
         #expect(client.statuses == [413])
         #expect(try ask(world, ["GET /ring"]).statuses == [200])

@@ -18,31 +18,28 @@ extension HashRing {
     public func replicaIndices(at position: UInt64, count: Int) -> [Int] {
         guard !positions.isEmpty, count > 0 else { return [] }
         let wanted = min(count, nodes.count)
-        let zoneCount = self.zoneCount
         var chosen: [Int] = []
+        chosen.reserveCapacity(wanted)
         var passedOver: [Int] = []
-        var zones: [String] = []
-        var zonesTaken = 0
         var point = pointIndex(at: position)
-        for _ in positions.indices where chosen.count < wanted {
+        // At most once round: in ketama a node of little weight may have no point at all.
+        var steps = positions.count
+        // Once every zone has a copy, the order of the ring is all that counts.
+        while chosen.count < min(wanted, zoneCount), steps > 0 {
+            steps -= 1
             let owner = Int(owners[point])
             point = point + 1 == positions.count ? 0 : point + 1
             if chosen.contains(owner) || passedOver.contains(owner) { continue }
-            if let zone = nodes[owner].zone {
-                if zones.contains(zone) {
-                    passedOver.append(owner)
-                    continue
-                }
-                zones.append(zone)
+            if chosen.contains(where: { zones[$0] == zones[owner] }) {
+                passedOver.append(owner)
+            } else {
+                chosen.append(owner)
             }
-            chosen.append(owner)
-            zonesTaken += 1
-            // Every zone has a copy: from here on the order of the ring is all that counts, from its beginning.
-            if zonesTaken == zoneCount { break }
         }
         guard chosen.count < wanted else { return chosen }
         chosen += passedOver.prefix(wanted - chosen.count)
-        for _ in positions.indices where chosen.count < wanted {
+        while chosen.count < wanted, steps > 0 {
+            steps -= 1
             let owner = Int(owners[point])
             point = point + 1 == positions.count ? 0 : point + 1
             if !chosen.contains(owner) { chosen.append(owner) }
@@ -53,19 +50,5 @@ extension HashRing {
     /// The names of the nodes that hold a key's copies.
     public func replicas(of key: String, count: Int) -> [String] {
         replicaIndices(of: key, count: count).map { nodes[$0].name }
-    }
-
-    /// Zones among the members that have a point; one without a zone counts by itself.
-    private var zoneCount: Int {
-        var zones: [String] = []
-        var alone = 0
-        for node in nodes {
-            if let zone = node.zone {
-                if !zones.contains(zone) { zones.append(zone) }
-            } else {
-                alone += 1
-            }
-        }
-        return zones.count + alone
     }
 }

@@ -74,6 +74,9 @@ public struct HashRing: Sendable {
     var owners: [UInt32] = []
     /// For each point, the number in its label.
     var numbers: [UInt32] = []
+    /// For each node, the number of its zone; one without a zone has a number of its own.
+    var zones: [Int] = []
+    var zoneCount = 0
 
     /// More points are refused: 16 bytes each.
     public static let pointLimit = 1 << 20
@@ -221,8 +224,20 @@ public struct HashRing: Sendable {
             if a.owner != b.owner { return nodes[Int(a.owner)].name < nodes[Int(b.owner)].name }
             return a.number < b.number
         }
+        numberZones()
         positions = points.map(\.position)
         owners = points.map(\.owner)
         numbers = points.map(\.number)
+    }
+
+    private mutating func numberZones() {
+        var known: [String: Int] = [:]
+        zoneCount = 0
+        zones = nodes.map { node in
+            if let zone = node.zone, let number = known[zone] { return number }
+            if let zone = node.zone { known[zone] = zoneCount }
+            zoneCount += 1
+            return zoneCount - 1
+        }
     }
 }
