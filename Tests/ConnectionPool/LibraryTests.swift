@@ -261,12 +261,18 @@ private final class ManualClock: Clock, Sendable {
             let loan = try await pool.borrow(by: "forgetful")
             let waits = Mutex<String?>(nil)
             pool.borrow(timeout: .seconds(5)) { result in waits.withLock { $0 = result.text } }
-            try await until { clock.advance(by: .seconds(1)); return waits.withLock { $0 } != nil }
+            try await until {
+                clock.advance(by: .seconds(1)); return waits.withLock { $0 } != nil
+            }
             #expect(waits.withLock { $0 }!.contains("timed out after"))
-            try await until { clock.advance(by: .seconds(10)); return !leaks.withLock { $0.isEmpty } }
+            try await until {
+                clock.advance(by: .seconds(10)); return !leaks.withLock { $0.isEmpty }
+            }
             #expect(leaks.withLock { $0 }[0].hasPrefix("forgetful "))
             loan.giveBack()
-            try await until { clock.advance(by: .seconds(30)); return sessions.state.withLock { $0.open.isEmpty } }
+            try await until {
+                clock.advance(by: .seconds(30)); return sessions.state.withLock { $0.open.isEmpty }
+            }
             #expect(pool.withEngine { $0.counters.reaped } == 1)
         }
     }

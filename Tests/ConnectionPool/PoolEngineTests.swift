@@ -259,6 +259,26 @@ import Testing
         #expect(model.log.contains { $0.hasPrefix("Connected again after") })
     }
 
+    @Test("a server that accepts and hangs up is not besieged either, and a quiet loss of many delays nobody")
+    func hangingUp() {
+        let model = PoolModel { $0.minimumIdle = 5 }
+        while model.now - .documentedEpoch < .seconds(90) {
+            if model.connecting.isEmpty { model.pass(max(.milliseconds(1), model.pool.nextDeadline - model.now)) }
+            if !model.connecting.isEmpty { model.connect() }
+            for id in model.open.sorted() { model.lose(id) }
+        }
+        #expect(model.pool.counters.connectAttempts < 45, "\(model.pool.counters.connectAttempts)")
+        // Once it serves again, five that lived for a while and go together are replaced at once.
+        model.pass(.seconds(10))
+        model.finishAll()
+        model.pass(.seconds(5))
+        for id in model.open.sorted() { model.lose(id) }
+        #expect(model.connecting.count == 1)
+        model.finishAll()
+        #expect(model.pool.idleCount == 5)
+        #expect(model.complaints.isEmpty, "\(model.complaints.first ?? "")")
+    }
+
     @Test("an attempt to connect that never ends is given up, and an answer that comes after that is not taken")
     func connectTimeout() {
         let model = PoolModel { $0.connectionTimeout = .seconds(3) }
@@ -291,7 +311,9 @@ import Testing
         #expect(model.pool.totalCount >= 4)
         model.pass(.seconds(11))
         #expect(model.pool.totalCount == 1)
-        #expect(model.log.contains("Reaped 3 idle connections (idle > 5m)") || model.log.contains("Reaped 4 idle connections (idle > 5m)"))
+        #expect(
+            model.log.contains("Reaped 3 idle connections (idle > 5m)")
+                || model.log.contains("Reaped 4 idle connections (idle > 5m)"))
         #expect(model.pool.counters.destroyed == model.pool.counters.reaped)
     }
 

@@ -92,7 +92,9 @@ final class PoolModel {
             spent.append(lease)
         }
         let accepted = pool.putBack(lease, condition, now: now)
-        if accepted != isOwner { complain("return of \(lease): \(accepted), and the borrower \(isOwner ? "had" : "had not") it") }
+        if accepted != isOwner {
+            complain("return of \(lease): \(accepted), and the borrower \(isOwner ? "had" : "had not") it")
+        }
         settle("putBack \(lease.connection) \(condition)")
         return accepted
     }
@@ -231,7 +233,8 @@ final class PoolModel {
         guard let index = waiting.firstIndex(where: { $0.ticket == ticket }) else {
             return complain("somebody is told twice, or was not in line")
         }
-        if case .closing = pool.phase {} else if pool.configuration.isFair, lent.last == ticket, index != 0 {
+        if case .closing = pool.phase {
+        } else if pool.configuration.isFair, lent.last == ticket, index != 0 {
             complain("somebody was overtaken")
         }
         waiting.remove(at: index)

@@ -16,7 +16,7 @@ import Testing
 
     /// File and what stands in it, with the reason why it may.
     private static let allowed: [String: [String: String]] = [
-        "Bench/ConnectionPoolBenchmarks.swift": ["Task": "the pool's run goes on beside a measurement on other threads"],
+        "Bench/ConnectionPoolBenchmarks.swift": ["Task": "the pool's run goes on beside what is measured"],
         "Engines/Kernel/Storage/FileDisk.swift": ["open": "the disk of a lab that keeps its files on the host"],
         "Engines/Kernel/Storage/NodeDisk.swift": ["open": "calls its own method of that name"],
         "Engines/Kernel/Storage/SimulatedDisk+PowerFailure.swift": [

@@ -21,7 +21,8 @@ extension Session {
         let found = pools
         if let name {
             if let match = found.first(where: { $0.name.lowercased() == name.lowercased() }) { return match.test }
-            throw CommandFailure("no connection pool called '\(name)' runs\(didYouMean(name, among: found.map(\.name)))")
+            throw CommandFailure(
+                "no connection pool called '\(name)' runs\(didYouMean(name, among: found.map(\.name)))")
         }
         switch found.count {
         case 0: throw CommandFailure("no connection pool runs; start one: pool-test --max-conns 10 &")

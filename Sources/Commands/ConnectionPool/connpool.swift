@@ -51,8 +51,12 @@ extension Catalog {
         switch verb {
         case "show": return .view(test.connectionsView(now: now))
         case "metrics":
-            return .view(View(.text(HikariMetrics.page(test.pool.engine), json: .string(
-                HikariMetrics.page(test.pool.engine)))))
+            return .view(
+                View(
+                    .text(
+                        HikariMetrics.page(test.pool.engine),
+                        json: .string(
+                            HikariMetrics.page(test.pool.engine)))))
         case "suspend":
             guard test.pool.operate({ $0.suspend(now: $1) }) else { throw CommandFailure("it is suspended already") }
         case "resume":

@@ -32,8 +32,11 @@ extension ConnectionPool {
         if line.count >= configuration.waiterLimit {
             return refuse(.lineIsFull(pool: configuration.poolName, limit: configuration.waiterLimit))
         }
-        let ticket = join(borrower, timeout ?? (configuration.connectionTimeout == .zero
-            ? .infinite : configuration.connectionTimeout))
+        let ticket = join(
+            borrower,
+            timeout
+                ?? (configuration.connectionTimeout == .zero
+                    ? .infinite : configuration.connectionTimeout))
         serve()
         grow()
         return .waiting(ticket)
@@ -99,7 +102,9 @@ extension ConnectionPool {
         guard let slot = slot(lease.connection), entries[slot].state == .inUse, entries[slot].borrow == lease.borrow
         else {
             counters.rejectedReturns += 1
-            log("Connection \(lease.connection.number) was returned by somebody who does not have it; ignored", .warning)
+            log(
+                "Connection \(lease.connection.number) was returned by somebody who does not have it; ignored", .warning
+            )
             return false
         }
         endUse(slot)

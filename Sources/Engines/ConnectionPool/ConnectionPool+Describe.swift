@@ -34,6 +34,12 @@ extension ConnectionPool {
         public let retireAt: LabTime?
     }
 
+    /// Whether this lease was not given back yet.
+    public func isHeld(_ lease: Lease) -> Bool {
+        guard let slot = slot(lease.connection) else { return false }
+        return entries[slot].state == .inUse && entries[slot].borrow == lease.borrow
+    }
+
     /// Who has a connection now, the longest first.
     public var holdings: [Holding] {
         entries.indices.filter { entries[$0].state == .inUse }.map { slot in

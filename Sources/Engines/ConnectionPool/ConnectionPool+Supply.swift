@@ -46,9 +46,11 @@ extension ConnectionPool {
         counters.created += 1
         metrics.creation.record(Int((now - entries[slot].createdAt).nanoseconds / 1_000_000))
         if backoff.failures > 0, let since = backoff.since {
-            log("Connected again after \(counted(backoff.failures, "failed attempt")) in \((now - since).wholeMilliseconds)")
+            log(
+                "Connected again after \(counted(backoff.failures, "failed attempt")) in \((now - since).wholeMilliseconds)"
+            )
         }
-        backoff = ConnectBackoff()
+        backoff.succeeded(now: now)
         entries[slot].openedAt = now
         entries[slot].lastUsed = now
         entries[slot].aliveAt = now
@@ -186,7 +188,9 @@ extension ConnectionPool {
         counters.foundDead += 1
         log("Closed connection \(entries[slot].number) (\(CloseReason.lost(reason).description))", .warning)
         // A server that accepts and hangs up is as good as none: the next attempt has to wait as well.
-        if entries[slot].uses == 0 { backoff.failed(reason, now: now, random: &random) }
+        if now - entries[slot].openedAt < ConnectBackoff.settling, now >= backoff.notBefore {
+            backoff.failed(reason, now: now, random: &random)
+        }
         discard(slot, .lost(reason))
         serve()
         grow()

@@ -17,8 +17,11 @@ extension ConnectionPool {
         reapIdle()
         if phase == .closing, now >= phaseDeadline { abortRemaining() }
         if phase == .starting, connectingCount == 0 {
-            if now >= phaseDeadline { giveUpStarting(backoff.lastError ?? "no connection") }
-            else if now >= backoff.notBefore { openConnection() }
+            if now >= phaseDeadline {
+                giveUpStarting(backoff.lastError ?? "no connection")
+            } else if now >= backoff.notBefore {
+                openConnection()
+            }
         }
         serve()
         nextDeadline = .distantFuture

@@ -30,8 +30,8 @@ import KernelStructures
 /// carries out. `NodePool` does that on the World's streams, `AsyncConnectionPool` in any Swift program.
 ///
 /// Names, defaults and semantics are HikariCP's (its wiki, and `HikariPool.java`), with these differences: the line is
-/// strictly first come, first served unless `isFair` is off; a connection that died while it lay idle is noticed as soon
-/// as the host hears of it; wrong settings are refused instead of corrected; and the line has a limit.
+/// strictly first come, first served unless `isFair` is off; a connection that died while it lay idle is noticed as
+/// soon as the host hears of it; wrong settings are refused instead of corrected; and the line has a limit.
 ///
 /// ## Where it is wrong
 ///

@@ -62,7 +62,7 @@ public final class HTTPConnection: NodeConnection, HTTPClientDelegate {
     public func validate(_ done: @escaping (Bool) -> Void) { node.enqueue { [self] in done(isAlive) } }
     public func reset(_ done: @escaping (Bool) -> Void) { node.enqueue { [self] in done(isAlive) } }
 
-    public var conditionOnReturn: ConnectionPool.ReturnCondition {
+    public func wasGivenBack() -> ConnectionPool.ReturnCondition {
         if !isAlive { return .broken("closed by the server") }
         if completion != nil { return .broken("the response is still to come") }
         return client.requestCount == 0 || client.isReusable ? .clean : .broken("the server will close it")

@@ -9,8 +9,10 @@ public protocol NodeConnection: AnyObject {
     func validate(_ done: @escaping (_ isAlive: Bool) -> Void)
     /// Undoes what the last borrower left behind.
     func reset(_ done: @escaping (_ isClean: Bool) -> Void)
-    /// What the last borrower left behind.
-    var conditionOnReturn: ConnectionPool.ReturnCondition { get }
+    /// Its borrower gives it back, and hears no more of it.
+    ///
+    /// - Returns: what the borrower left behind.
+    func wasGivenBack() -> ConnectionPool.ReturnCondition
     /// Closes it, or stops opening it; no callback is called any more.
     func close()
     /// Called once if it ends by itself after it was open.

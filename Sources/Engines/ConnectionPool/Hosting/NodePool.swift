@@ -106,7 +106,10 @@ public final class NodePool<Connection: NodeConnection> {
     }
 
     private func putBack(_ loan: Loan, _ condition: ConnectionPool.ReturnCondition? = nil) {
-        operate { $0.putBack(loan.lease, condition ?? loan.connection.conditionOnReturn, now: $1) }
+        // Only whoever has it may touch it: after a second return it is somebody else's.
+        guard engine.isHeld(loan.lease) else { return operate { _ = $0.putBack(loan.lease, now: $1) } }
+        let found = loan.connection.wasGivenBack()
+        operate { _ = $0.putBack(loan.lease, condition ?? found, now: $1) }
     }
 
     private func loan(_ lease: ConnectionPool.Lease) -> Loan {

@@ -103,7 +103,7 @@ public final class RESPConnection: NodeConnection {
         }
     }
 
-    public var conditionOnReturn: ConnectionPool.ReturnCondition {
+    public func wasGivenBack() -> ConnectionPool.ReturnCondition {
         if let fault { return .broken(fault) }
         if !client.isReusable { return .broken(counted(client.waitingCount, "answer") + " still to come") }
         return isDirty ? .dirty : .clean

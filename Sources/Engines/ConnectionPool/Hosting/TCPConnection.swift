@@ -42,7 +42,7 @@ public final class TCPConnection: NodeConnection, StreamHandler {
     /// There is no state that could be reset from here.
     public func reset(_ done: @escaping (Bool) -> Void) { node.enqueue { [self] in done(isAlive) } }
 
-    public var conditionOnReturn: ConnectionPool.ReturnCondition {
+    public func wasGivenBack() -> ConnectionPool.ReturnCondition {
         onReceived = nil
         return isAlive ? .clean : .broken("closed by the other end")
     }

@@ -99,8 +99,8 @@ extension AsyncConnectionPool {
 
     // MARK: Running
 
-    /// Opens, checks and closes connections and keeps the time, until the pool is closed or the task is cancelled, which
-    /// closes the pool at once. Every connection is closed when it returns.
+    /// Opens, checks and closes connections and keeps the time, until the pool is closed or the task is cancelled,
+    /// which closes the pool at once. Every connection is closed when it returns.
     public func run() async {
         perform { state, now in
             precondition(!state.isRunning, "a pool runs once")
@@ -133,7 +133,7 @@ extension AsyncConnectionPool {
             if let connection = state.withLock({ $0.discarded.popLast() }) { await factory.close(connection) }
         case .retry(let ticket): perform { ($0.engine.retry(ticket, now: $1), nil) }
         case .tick(let deadline):
-            try? await sleep(max(.zero, deadline - now()))
+            try? await pause(max(.zero, deadline - now()))
             perform { state, now in
                 state.alarms.removeAll { $0 == deadline }
                 state.engine.tick(now: now)
@@ -172,8 +172,8 @@ extension AsyncConnectionPool {
         if limit == .infinite { return await body() }
         return await withTaskGroup(of: R?.self) { group in
             group.addTask { await body() }
-            group.addTask { [sleep] in
-                try? await sleep(limit)
+            group.addTask { [pause] in
+                try? await pause(limit)
                 return nil
             }
             let first = await group.next() ?? nil

@@ -1,4 +1,5 @@
 import KernelStructures
+import KernelWorld
 import Synchronization
 
 /// The pool for any Swift program: thread-safe, for any type of connection, with `async` and with callbacks.
@@ -75,27 +76,50 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
     let orders: AsyncStream<Order>
     let orderEntry: AsyncStream<Order>.Continuation
     let now: @Sendable () -> LabTime
-    let sleep: @Sendable (LabDuration) async throws -> Void
+    let pause: @Sendable (LabDuration) async throws -> Void
     let onLog: @Sendable (LogLevel, String) -> Void
     let onLeak: @Sendable (ConnectionPool.Leak) -> Void
 
     /// - Parameters:
-    ///   - clock: what time is measured with.
     ///   - seed: of the chance that spreads lifetimes; by default another one in each process, so that pools that were
     ///     started together do not let go together.
     ///   - onLog: hears what the pool has to say; it must not block.
     ///   - onLeak: hears of each connection that was not given back in `leakDetectionThreshold`.
     /// - Throws: `ConnectionPool.ConfigurationError`.
-    public init<C: Clock>(
+    public convenience init(
         _ configuration: ConnectionPool.Configuration = .init(), _ factory: ConnectionFactory<Connection>,
-        clock: C = ContinuousClock(), seed: UInt64? = nil,
-        onLog: @escaping @Sendable (LogLevel, String) -> Void = { _, _ in },
+        seed: UInt64? = nil, onLog: @escaping @Sendable (LogLevel, String) -> Void = { _, _ in },
+        onLeak: @escaping @Sendable (ConnectionPool.Leak) -> Void = { _ in }
+    ) throws(ConnectionPool.ConfigurationError) {
+        let origin = HostClock.monotonic
+        try self.init(
+            configuration, factory, seed: seed, onLog: onLog, onLeak: onLeak,
+            now: { LabTime(nanoseconds: (HostClock.monotonic - origin).nanoseconds) },
+            pause: { try await Task.sleep(for: .nanoseconds($0.nanoseconds)) })
+    }
+
+    /// The same with another clock, which costs a little more at each call.
+    public convenience init<C: Clock>(
+        _ configuration: ConnectionPool.Configuration = .init(), _ factory: ConnectionFactory<Connection>, clock: C,
+        seed: UInt64? = nil, onLog: @escaping @Sendable (LogLevel, String) -> Void = { _, _ in },
         onLeak: @escaping @Sendable (ConnectionPool.Leak) -> Void = { _ in }
     ) throws(ConnectionPool.ConfigurationError) where C.Duration == Duration {
-        try configuration.validate()
         let origin = clock.now
-        now = { LabTime(nanoseconds: origin.duration(to: clock.now).nanoseconds) }
-        sleep = { try await clock.sleep(for: .nanoseconds($0.nanoseconds)) }
+        try self.init(
+            configuration, factory, seed: seed, onLog: onLog, onLeak: onLeak,
+            now: { LabTime(nanoseconds: origin.duration(to: clock.now).nanoseconds) },
+            pause: { try await clock.sleep(for: .nanoseconds($0.nanoseconds)) })
+    }
+
+    private init(
+        _ configuration: ConnectionPool.Configuration, _ factory: ConnectionFactory<Connection>, seed: UInt64?,
+        onLog: @escaping @Sendable (LogLevel, String) -> Void,
+        onLeak: @escaping @Sendable (ConnectionPool.Leak) -> Void, now: @escaping @Sendable () -> LabTime,
+        pause: @escaping @Sendable (LabDuration) async throws -> Void
+    ) throws(ConnectionPool.ConfigurationError) {
+        try configuration.validate()
+        self.now = now
+        self.pause = pause
         self.factory = factory
         self.onLog = onLog
         self.onLeak = onLeak
@@ -103,7 +127,7 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
         let random = SeededRandom(seed: seed ?? UInt64(bitPattern: Int64(Hasher().finalize())))
         state = Mutex(
             State(
-                engine: ConnectionPool(configuration, now: LabTime(nanoseconds: 0), random: random),
+                engine: ConnectionPool(configuration, now: now(), random: random),
                 connections: Array(repeating: nil, count: configuration.maximumPoolSize)))
     }
 
@@ -175,7 +199,8 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
         case .failure(.failed): return nil
         case .failure(.waiting(let ticket)):
             // Somebody may have given one back in this very moment.
-            if !cancel(ticket), case .told(.success(let loan)) = state.withLock({ $0.waiters.removeValue(forKey: ticket) })
+            if !cancel(ticket),
+                case .told(.success(let loan)) = state.withLock({ $0.waiters.removeValue(forKey: ticket) })
             {
                 return loan
             }

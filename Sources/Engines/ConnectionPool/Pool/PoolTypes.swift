@@ -160,22 +160,37 @@ struct ConnectBackoff: Sendable {
     static let first = LabDuration.milliseconds(250)
     static let longest = LabDuration.seconds(10)
 
+    /// How long a connection has to live for its opening to count as a success: a server that accepts and hangs up is
+    /// as good as none.
+    static let settling = LabDuration.seconds(1)
+
     /// Failures since the last success.
     var failures = 0
     var since: LabTime?
     var notBefore = LabTime(nanoseconds: .min)
     var lastError: String?
     private var step = first
+    private var lastSuccess: LabTime?
 
     init() {}
 
     mutating func failed(_ error: String, now: LabTime, random: inout SeededRandom) {
+        if let lastSuccess, now - lastSuccess >= Self.settling { step = Self.first }
+        lastSuccess = nil
         failures += 1
         if since == nil { since = now }
         lastError = error
         let shortening = random.below(Int(step.nanoseconds / 4))
         notBefore = now + LabDuration(nanoseconds: step.nanoseconds - Int64(shortening))
         step = min(Self.longest, LabDuration(nanoseconds: step.nanoseconds / 2 * 3))
+    }
+
+    /// `notBefore` stays: if this one is lost at once, others that were opened beside it must not clear the way.
+    mutating func succeeded(now: LabTime) {
+        failures = 0
+        since = nil
+        lastError = nil
+        lastSuccess = now
     }
 }
 

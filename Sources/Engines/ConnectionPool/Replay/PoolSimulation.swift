@@ -103,7 +103,9 @@ public struct PoolSimulation {
     ) -> Result {
         let recorded = recording.demands
         let held = recorded.compactMap(\.heldFor)
-        let mean = held.isEmpty ? LabDuration.zero
+        let mean =
+            held.isEmpty
+            ? LabDuration.zero
             : LabDuration(nanoseconds: held.reduce(LabDuration.zero, +).nanoseconds / Int64(held.count))
         let demands = recorded.enumerated().map { index, demand in
             Demand(user: index, askedAt: demand.askedAt, heldFor: demand.heldFor ?? mean)
