@@ -93,6 +93,7 @@ let tests = [
     "Transcripts": ["KernelStructures", "KernelWorld", "ShellLab", "ShellTranscripts"],
     "Program": [
         "KernelStructures", "KernelWorld", "KernelLoopback", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
+        "KernelWire", "RateLimiterEngine",
     ],
     "KVStore": ["KernelStructures", "KernelStorage", "KVStoreEngine"],
     "Tidy": ["Commands", "ShellLanguage", "ShellSession", "CommandKit"],
@@ -144,6 +145,7 @@ let package = Package(
                 name: "sdlab-bench",
                 dependencies: [
                     "CAllocationCount", "KernelStructures", "KernelWorld", "KernelLoopback",
+                    "RateLimiterEngine",
                 ],
                 path: "Sources/Bench", linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
         ]

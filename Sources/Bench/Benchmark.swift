@@ -40,5 +40,6 @@ struct Benchmark: Sendable {
 
 /// All there is to measure. A room adds a file `ROOMBenchmarks.swift` beside this one, and a line here.
 let allBenchmarks: [Benchmark] = [
-    kernelBenchmarks
+    kernelBenchmarks,
+    rateLimiterBenchmarks,
 ].flatMap { $0 }
