@@ -135,6 +135,7 @@ let tests = [
     "Program": [
         "KernelStructures", "KernelWorld", "KernelLoopback", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
         "HashRingEngine",
+        "KernelWire", "RateLimiterEngine",
     ],
     "Tidy": ["Commands", "ShellLanguage", "ShellSession", "CommandKit"],
 ]
@@ -185,6 +186,10 @@ let package = Package(
             .executableTarget(
                 name: "sdlab-bench",
                 dependencies: (["CAllocationCount"] + (kernel + engines).map(\.name)).map { .byName(name: $0) },
+                dependencies: [
+                    "CAllocationCount", "KernelStructures", "KernelWorld", "KernelLoopback",
+                    "RateLimiterEngine",
+                ],
                 path: "Sources/Bench", linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
         ]
         + [

@@ -44,4 +44,5 @@ let allBenchmarks: [Benchmark] = [
     circuitBreakerBenchmarks,
     hashRingBenchmarks,
     connectionPoolBenchmarks,
+    rateLimiterBenchmarks,
 ].flatMap { $0 }

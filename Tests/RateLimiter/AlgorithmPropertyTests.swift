@@ -1,7 +1,6 @@
 import KernelStructures
+import RateLimiterEngine
 import Testing
-
-@testable import RateLimiterEngine
 
 /// What each algorithm promises, over random traffic and random quotas.
 @Suite struct AlgorithmPropertyTests {

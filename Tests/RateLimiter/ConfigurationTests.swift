@@ -1,8 +1,7 @@
 import KernelConfiguration
 import KernelStructures
+import RateLimiterEngine
 import Testing
-
-@testable import RateLimiterEngine
 
 @Suite struct ConfigurationTests {
     private func read(_ text: String) throws -> RateLimiterConfiguration {

@@ -2,10 +2,9 @@ import KernelHosting
 import KernelStructures
 import KernelWire
 import KernelWorld
+import RateLimiterEngine
 import TestSupport
 import Testing
-
-@testable import RateLimiterEngine
 
 /// Several limiters with one count, and what becomes of it when they cannot talk.
 @Suite struct DistributedTests {

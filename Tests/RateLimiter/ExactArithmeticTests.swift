@@ -1,7 +1,6 @@
 import KernelStructures
+import RateLimiterEngine
 import Testing
-
-@testable import RateLimiterEngine
 
 /// No rounding, no drift, no overflow.
 @Suite struct ExactArithmeticTests {

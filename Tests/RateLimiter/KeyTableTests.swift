@@ -1,7 +1,6 @@
 import KernelStructures
+import RateLimiterEngine
 import Testing
-
-@testable import RateLimiterEngine
 
 /// Bounded memory that gives nothing away.
 @Suite struct KeyTableTests {

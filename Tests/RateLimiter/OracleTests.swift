@@ -1,7 +1,6 @@
 import KernelStructures
+import RateLimiterEngine
 import Testing
-
-@testable import RateLimiterEngine
 
 @Suite struct OracleTests {
     /// Random volleys of a few keys.

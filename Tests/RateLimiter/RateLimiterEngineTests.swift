@@ -1,7 +1,6 @@
 import KernelStructures
+import RateLimiterEngine
 import Testing
-
-@testable import RateLimiterEngine
 
 @Suite struct RateLimiterEngineTests {
     @Test("several policies: all or nothing")

@@ -1,9 +1,8 @@
 import KernelStructures
 import KernelWire
+import RateLimiterEngine
 import TestSupport
 import Testing
-
-@testable import RateLimiterEngine
 
 /// Who a request is from.
 @Suite struct RequestKeyTests {

@@ -1,9 +1,8 @@
 import KernelStructures
 import KernelWire
 import KernelWorld
+import RateLimiterEngine
 import TestSupport
-
-@testable import RateLimiterEngine
 
 /// A limiter on a node of a world in memory, and clients to ask it.
 final class ServiceBench {

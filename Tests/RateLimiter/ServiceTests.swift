@@ -1,10 +1,9 @@
 import KernelStructures
 import KernelWire
 import KernelWorld
+import RateLimiterEngine
 import TestSupport
 import Testing
-
-@testable import RateLimiterEngine
 
 /// The HTTP service: who is admitted, and what clients are told.
 @Suite struct ServiceTests {

@@ -1,6 +1,5 @@
 import KernelStructures
-
-@testable import RateLimiterEngine
+import RateLimiterEngine
 
 let start = LabTime.documentedEpoch
 

@@ -1,10 +1,9 @@
 import KernelStructures
 import KernelWire
 import KernelWorld
+import RateLimiterEngine
 import TestSupport
 import Testing
-
-@testable import RateLimiterEngine
 
 /// The limiter as a reverse proxy.
 @Suite struct UpstreamTests {

@@ -29,6 +29,10 @@ KINDS = {
     "lb-1m": {"title": "HTTP, answers of 1 MiB", "mode": "http", "path": "/1m", "connections": 8},
     "tcp": {"title": "TCP, small answers", "mode": "tcp", "path": "/", "connections": 32},
     "tcp-1m": {"title": "TCP, answers of 1 MiB", "mode": "tcp", "path": "/1m", "connections": 8},
+    "limiter": {"title": "a rate limiter that admits", "mode": "limiter", "path": "/", "connections": 32},
+    "limiter-refuse": {
+        "title": "a rate limiter that refuses", "mode": "limiter", "path": "/", "connections": 32, "refuses": True},
+    "limiter-proxy": {"title": "a rate limiter before a server", "mode": "limiter", "path": "/", "connections": 32},
     "idle": {"title": "HTTP, idle connections", "mode": "http", "path": "/", "connections": 9_000},
 }
 
@@ -41,6 +45,8 @@ def start_sides(kind, farm):
     """The programs to compare, ours first, and what each must answer."""
     if kind["mode"] is None:
         return [farm.backend(), farm.nginx_origin("A")], bodies("A")
+    if kind["mode"] == "limiter":
+        return start_limiters(kind, farm)
     origins = [farm.nginx_origin(letter, f"origin {letter}") for letter in "AB"]
     for letter, origin in zip("AB", origins):
         origin.wait_until_ready(bodies(letter))
@@ -48,9 +54,21 @@ def start_sides(kind, farm):
     return [make(origins, kind["mode"]) for make in makers], bodies("A", "B")
 
 
+def start_limiters(kind, farm):
+    """Our rate limiter and nginx's limit_req, with the same limit."""
+    origin = None
+    if kind is KINDS["limiter-proxy"]:
+        origin = farm.nginx_origin("A", "origin A")
+        origin.wait_until_ready(bodies("A"))
+    refuses = kind.get("refuses", False)
+    sides = [farm.limiter(refuses, origin), farm.nginx_limiter(refuses, origin)]
+    return sides, bodies("A") if origin else {b""}
+
+
 def measure_requests(server, kind, seconds, expected):
     """One run of the client: CPU seconds per 100,000 requests, all and in user mode; requests a second."""
-    server.verify(expected)
+    refuses = kind.get("refuses", False)
+    server.verify(expected, refuses)
     before = server.cpu_seconds()
     client = subprocess.run(
         [executable("wrk"), "-t1", f"-c{kind['connections']}", f"-d{seconds}s",
@@ -58,10 +76,13 @@ def measure_requests(server, kind, seconds, expected):
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         timeout=seconds + DEADLINE_SECONDS, preexec_fn=die_with_parent)
     user, system = (after - start for after, start in zip(server.cpu_seconds(), before))
-    server.verify(expected)
+    server.verify(expected, refuses)
     requests = re.search(r"(\d+) requests in ", client.stdout)
     if client.returncode != 0 or not requests or int(requests[1]) == 0:
         raise Failure(f"wrk on {server.name} failed:\n{client.stdout}")
+    others = re.search(r"Non-2xx or 3xx responses: (\d+)", client.stdout)
+    if refuses and others and int(others[1]) > 0.999 * int(requests[1]):
+        client.stdout = client.stdout.replace(others[0], "")
     if trouble := re.search(r"(Socket errors|Non-2xx).*", client.stdout):
         raise Failure(f"{server.name} is not measured by wrong answers: {trouble[0]}")
     rate = re.search(r"Requests/sec:\s+([\d.]+)", client.stdout)
@@ -96,7 +117,7 @@ def run(arguments, farm):
     sides, expected = start_sides(kind, farm)
     measure = measure_idle if arguments.what == "idle" else measure_requests
     for side in sides:
-        side.wait_until_ready(expected)
+        side.wait_until_ready(expected, kind.get("refuses", False))
         if measure is measure_requests:
             measure(side, kind, 1, expected)
     # Memory that was taken once stays; a second round would measure nothing.

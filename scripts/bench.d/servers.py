@@ -56,20 +56,23 @@ class Server:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
                 preexec_fn=die_with_parent)
 
-    def wait_until_ready(self, bodies):
+    def wait_until_ready(self, bodies, refuses=False):
         deadline = time.monotonic() + DEADLINE_SECONDS
         while True:
             if self.process.poll() is not None:
                 raise Failure(f"{self.name} ended at once:\n{self.log.read_text(errors='replace')}")
             try:
-                return self.verify(bodies)
+                return self.verify(bodies, refuses)
             except (OSError, http.client.HTTPException, Failure) as error:
                 if time.monotonic() > deadline:
                     raise Failure(f"{self.name} does not answer as it should: {error}") from error
                 time.sleep(0.02)
 
-    def verify(self, bodies):
-        """Asks on several connections; each of the expected bodies must come, and nothing else, with status 200."""
+    def verify(self, bodies, refuses=False):
+        """Asks on several connections; each of the expected bodies must come, and nothing else, with status 200.
+
+        A limiter that refuses must do so, whatever body it gives.
+        """
         seen = set()
         for _ in range(len(bodies)):
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
@@ -78,6 +81,11 @@ class Server:
                     connection.request("GET", "/")
                     response = connection.getresponse()
                     body = response.read()
+                    if refuses:
+                        if response.status not in (200, 429):
+                            raise Failure(f"{self.name} answered {response.status}")
+                        seen = bodies
+                        continue
                     if response.status != 200 or body not in bodies:
                         raise Failure(f"{self.name} answered {response.status} {body[:80]!r}")
                     seen.add(body)
@@ -153,6 +161,39 @@ class Farm:
     def backend(self):
         port = free_port()
         return self.start("sdlab", [self.program, "backend", "--port", str(port), "--name", "A"], port)
+
+    # Rate limiters
+
+    def limiter(self, refuses, origin):
+        port = free_port()
+        rate = "1/minute" if refuses else "1000000"
+        command = [self.program, "ratelimiter", "--algorithm", "gcra", "--rate", rate, "--port", str(port)]
+        if origin:
+            command += ["--upstream", f"127.0.0.1:{origin.port}"]
+        return self.start("sdlab", command, port)
+
+    def nginx_limiter(self, refuses, origin):
+        """nginx with limit_req by address. `return` would answer before the limit is asked, so it serves a file."""
+        port = free_port()
+        files = self.directory / "files-limiter"
+        files.mkdir()
+        (files / "empty").write_bytes(b"")
+        rate, burst = ("1r/m", 1) if refuses else ("1000000r/s", 1_000_000)
+        content = (
+            """proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection "";
+               proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_request_buffering off;"""
+            if origin else "try_files /empty =500;")
+        upstream = (
+            f"upstream back {{ server 127.0.0.1:{origin.port}; keepalive 256; keepalive_requests 100000000; }}"
+            if origin else "")
+        return self._nginx("limiter", "nginx", port, f"""http {{
+            {self._nginx_http("limiter")} open_file_cache max=10; {upstream} limit_req_log_level info;
+            limit_req_zone $binary_remote_addr zone=all:10m rate={rate}; limit_req_status 429;
+            server {{
+                listen 127.0.0.1:{port}; root {files};
+                location / {{ limit_req zone=all burst={burst} nodelay; {content} }}
+            }}
+        }}""")
 
     # Balancers
 

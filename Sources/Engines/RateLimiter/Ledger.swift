@@ -4,11 +4,13 @@ import KernelStructures
 ///
 /// A decision is two calls, `assess` and then `commit` or nothing, so that a request under several policies can be
 /// charged by all of them or by none. What `assess` found out is kept until the next one.
-class Ledger {
+package class Ledger {
     /// Looks, and keeps in mind what it saw. Changes no key.
-    func assess(_ digest: SipHash.Digest, cost: Int64, _ now: LabTime) -> Assessment { preconditionFailure("abstract") }
+    package func assess(_ digest: SipHash.Digest, cost: Int64, _ now: LabTime) -> Assessment {
+        preconditionFailure("abstract")
+    }
     /// Charges what was last assessed.
-    func commit() { preconditionFailure("abstract") }
+    package func commit() { preconditionFailure("abstract") }
     /// A request that was charged has been answered. Only the concurrency limit cares.
     func release(_ digest: SipHash.Digest, cost: Int64) {}
     var keyCount: Int { 0 }
@@ -16,7 +18,7 @@ class Ledger {
     var byteCount: Int { 0 }
     func removeAll() {}
 
-    static func make(_ policy: RateLimitPolicy) -> Ledger {
+    package static func make(_ policy: RateLimitPolicy) -> Ledger {
         let quota = policy.quota
         let limit = policy.keyLimit
         switch policy.algorithm {
@@ -31,7 +33,7 @@ class Ledger {
     }
 }
 
-final class LedgerOf<Algorithm: LimitingAlgorithm>: Ledger {
+package final class LedgerOf<Algorithm: LimitingAlgorithm>: Ledger {
     /// May be exchanged between two decisions: states mean the same under another quota (`CL.THROTTLE`).
     var algorithm: Algorithm
     private(set) var table: KeyTable<Algorithm>
@@ -45,7 +47,7 @@ final class LedgerOf<Algorithm: LimitingAlgorithm>: Ledger {
         table = KeyTable(capacity: keyLimit)
     }
 
-    override func assess(_ digest: SipHash.Digest, cost: Int64, _ now: LabTime) -> Assessment {
+    package override func assess(_ digest: SipHash.Digest, cost: Int64, _ now: LabTime) -> Assessment {
         self.digest = digest
         self.cost = cost
         time = now
@@ -54,10 +56,12 @@ final class LedgerOf<Algorithm: LimitingAlgorithm>: Ledger {
         return algorithm.assess(table.slots[place].state, cost: cost, now)
     }
 
-    override func commit() {
+    package override func commit() {
+        // Who only looks leaves no trace: not even in a log, where it would make an entry last longer.
+        if cost == 0 { return }
         if let place {
             table.update(place) { algorithm.charge(&$0, cost: cost, time) }
-        } else if cost > 0 {
+        } else {
             var state = table.arrival(digest, algorithm, time)
             algorithm.charge(&state, cost: cost, time)
             table.insert(digest, state, algorithm, time)

@@ -17,7 +17,7 @@ import KernelStructures
 ///
 /// It depends on being told that a request is over. Each admitted request must be released exactly once, also when its
 /// client has gone away. And nobody can say when a place will be free: `retryAfter` is a guess of one second.
-final class ConcurrencyLedger: Ledger {
+package final class ConcurrencyLedger: Ledger {
     private let limit: Int
     private let keyLimit: Int
     /// Requests under way. Keys without any are not in here, so this is never larger than what really is under way.
@@ -30,7 +30,7 @@ final class ConcurrencyLedger: Ledger {
         self.keyLimit = keyLimit
     }
 
-    override func assess(_ digest: SipHash.Digest, cost: Int64, _ now: LabTime) -> Assessment {
+    package override func assess(_ digest: SipHash.Digest, cost: Int64, _ now: LabTime) -> Assessment {
         self.digest = digest
         self.cost = Int(clamping: cost)
         let used = underWay[digest]
@@ -43,7 +43,7 @@ final class ConcurrencyLedger: Ledger {
             resetAfter: count == 0 && !isAllowed ? .zero : .seconds(1))
     }
 
-    override func commit() { if cost > 0 { underWay[digest, default: 0] += cost } }
+    package override func commit() { if cost > 0 { underWay[digest, default: 0] += cost } }
 
     override func release(_ digest: SipHash.Digest, cost: Int64) {
         guard let count = underWay[digest] else { return }

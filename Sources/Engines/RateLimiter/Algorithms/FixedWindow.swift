@@ -18,17 +18,19 @@ import KernelStructures
 /// what was meant, and every client that waits for the full hour comes at the same moment. The promise is: at most the
 /// limit in each *window*, which is up to twice the limit in some stretch of that length. Sold as "at most N in any hour"
 /// it is a lie; `SlidingLog` keeps that promise, and `SlidingCounter` nearly does.
-struct FixedWindow: LimitingAlgorithm {
-    let quota: Quota
+package struct FixedWindow: LimitingAlgorithm {
+    package let quota: Quota
 
-    struct State: Sendable {
+    package init(quota: Quota) { self.quota = quota }
+
+    package struct State: Sendable {
         /// Where the window begins that `count` is about.
         var start: LabTime
         var count: Int64
     }
 
-    static let blank = State(start: LabTime(nanoseconds: 0), count: 0)
-    func fresh(_ now: LabTime) -> State { State(start: start(of: now), count: 0) }
+    package static let blank = State(start: LabTime(nanoseconds: 0), count: 0)
+    package func fresh(_ now: LabTime) -> State { State(start: start(of: now), count: 0) }
 
     private func start(of time: LabTime) -> LabTime {
         let remainder = time.nanoseconds % quota.period.nanoseconds
@@ -41,7 +43,7 @@ struct FixedWindow: LimitingAlgorithm {
         now - state.start < quota.period ? state : fresh(now)
     }
 
-    func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {
+    package func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {
         let state = current(state, now)
         let limit = Int64(quota.count)
         let untilNext = state.start + quota.period - now
@@ -54,14 +56,14 @@ struct FixedWindow: LimitingAlgorithm {
             resetAfter: remaining == limit ? .zero : untilNext)
     }
 
-    func charge(_ state: inout State, cost: Int64, _ now: LabTime) {
+    package func charge(_ state: inout State, cost: Int64, _ now: LabTime) {
         state = current(state, now)
         state.count += cost
     }
 
-    func restsAt(_ state: State) -> LabTime { state.count == 0 ? state.start : state.start + quota.period }
+    package func restsAt(_ state: State) -> LabTime { state.count == 0 ? state.start : state.start + quota.period }
 
-    func indebted(until time: LabTime, _ now: LabTime) -> State {
+    package func indebted(until time: LabTime, _ now: LabTime) -> State {
         State(start: start(of: now), count: time > now ? Int64(quota.count) : 0)
     }
 }

@@ -23,17 +23,19 @@ import KernelStructures
 /// share it will give an hour's worth away, or refuse for an hour. Share a TAT only under one clock.
 ///
 /// ITU-T I.371 (1993), Annex A.
-struct GCRA: LimitingAlgorithm {
-    var quota: Quota
+package struct GCRA: LimitingAlgorithm {
+    package var quota: Quota
+
+    package init(quota: Quota) { self.quota = quota }
 
     /// A TAT: whole nanoseconds, and a fraction of one counted in `Quota.unitsPerNanosecond`-ths.
-    struct State: Sendable {
+    package struct State: Sendable {
         var nanoseconds: Int64
         var fraction: Int64
     }
 
-    static let blank = State(nanoseconds: 0, fraction: 0)
-    func fresh(_ now: LabTime) -> State { State(nanoseconds: now.nanoseconds, fraction: 0) }
+    package static let blank = State(nanoseconds: 0, fraction: 0)
+    package func fresh(_ now: LabTime) -> State { State(nanoseconds: now.nanoseconds, fraction: 0) }
 
     /// How far the TAT is ahead of now, in units; not negative.
     @inline(__always) private func ahead(_ state: State, _ now: LabTime) -> Int64 {
@@ -45,7 +47,7 @@ struct GCRA: LimitingAlgorithm {
             distance * quota.unitsPerNanosecond + min(state.fraction, quota.unitsPerNanosecond), quota.burstUnits)
     }
 
-    func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {
+    package func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {
         let ahead = ahead(state, now)
         let free = quota.burstUnits - ahead
         guard cost <= quota.burst else {
@@ -62,17 +64,17 @@ struct GCRA: LimitingAlgorithm {
             resetAfter: quota.time(for: quota.burstUnits - left))
     }
 
-    func charge(_ state: inout State, cost: Int64, _ now: LabTime) {
+    package func charge(_ state: inout State, cost: Int64, _ now: LabTime) {
         let units = ahead(state, now) + cost * quota.unitsPerToken
         state.nanoseconds = now.nanoseconds + units / quota.unitsPerNanosecond
         state.fraction = units % quota.unitsPerNanosecond
     }
 
-    func restsAt(_ state: State) -> LabTime {
+    package func restsAt(_ state: State) -> LabTime {
         LabTime(nanoseconds: state.nanoseconds) + LabDuration(nanoseconds: state.fraction > 0 ? 1 : 0)
     }
 
-    func indebted(until time: LabTime, _ now: LabTime) -> State {
+    package func indebted(until time: LabTime, _ now: LabTime) -> State {
         State(nanoseconds: max(time, now).nanoseconds, fraction: 0)
     }
 }

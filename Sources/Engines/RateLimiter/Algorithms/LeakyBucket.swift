@@ -20,19 +20,24 @@ import KernelStructures
 /// being told to come back. The bucket holds burst requests at most, counted before they leak.
 ///
 /// J. Turner (1986), as for the token bucket: the bucket *as a queue*; ATM's bucket *as a meter* is `GCRA`.
-struct LeakyBucket: LimitingAlgorithm {
-    let quota: Quota
+package struct LeakyBucket: LimitingAlgorithm {
+    package let quota: Quota
     /// Whether admitted requests are told to wait.
     let isDelaying: Bool
 
-    struct State: Sendable {
+    package init(quota: Quota, isDelaying: Bool) {
+        self.quota = quota
+        self.isDelaying = isDelaying
+    }
+
+    package struct State: Sendable {
         /// What waits, in units, at the time `at`.
         var level: Int64
         var at: LabTime
     }
 
-    static let blank = State(level: 0, at: LabTime(nanoseconds: 0))
-    func fresh(_ now: LabTime) -> State { State(level: 0, at: now) }
+    package static let blank = State(level: 0, at: LabTime(nanoseconds: 0))
+    package func fresh(_ now: LabTime) -> State { State(level: 0, at: now) }
 
     @inline(__always) private func level(_ state: State, _ now: LabTime) -> Int64 {
         let elapsed = now.nanoseconds &- state.at.nanoseconds
@@ -41,7 +46,7 @@ struct LeakyBucket: LimitingAlgorithm {
         return state.level - elapsed * quota.unitsPerNanosecond
     }
 
-    func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {
+    package func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {
         let level = level(state, now)
         let room = quota.burstUnits - level
         guard cost <= quota.burst else {
@@ -58,14 +63,14 @@ struct LeakyBucket: LimitingAlgorithm {
             delay: isAllowed && isDelaying ? quota.time(for: level) : .zero)
     }
 
-    func charge(_ state: inout State, cost: Int64, _ now: LabTime) {
+    package func charge(_ state: inout State, cost: Int64, _ now: LabTime) {
         state.level = level(state, now) + cost * quota.unitsPerToken
         state.at = max(state.at, now)
     }
 
-    func restsAt(_ state: State) -> LabTime { state.at + quota.time(for: state.level) }
+    package func restsAt(_ state: State) -> LabTime { state.at + quota.time(for: state.level) }
 
-    func indebted(until time: LabTime, _ now: LabTime) -> State {
+    package func indebted(until time: LabTime, _ now: LabTime) -> State {
         let wait = (time - now).nanoseconds
         if wait <= 0 { return fresh(now) }
         if wait >= quota.time(for: quota.burstUnits).nanoseconds { return State(level: quota.burstUnits, at: now) }

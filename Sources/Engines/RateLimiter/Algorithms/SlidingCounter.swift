@@ -22,18 +22,20 @@ import KernelStructures
 /// beside it (`Oracle/`) counts both kinds of mistakes for the traffic you really have.
 ///
 /// Cloudflare, "How we built rate limiting capable of scaling to millions of domains" (2017).
-struct SlidingCounter: LimitingAlgorithm {
-    let quota: Quota
+package struct SlidingCounter: LimitingAlgorithm {
+    package let quota: Quota
 
-    struct State: Sendable {
+    package init(quota: Quota) { self.quota = quota }
+
+    package struct State: Sendable {
         var start: LabTime
         /// Of the window that begins at `start`, and of the one before. A quota is at most 10^9, which fits.
         var current: Int32
         var previous: Int32
     }
 
-    static let blank = State(start: LabTime(nanoseconds: 0), current: 0, previous: 0)
-    func fresh(_ now: LabTime) -> State { State(start: start(of: now), current: 0, previous: 0) }
+    package static let blank = State(start: LabTime(nanoseconds: 0), current: 0, previous: 0)
+    package func fresh(_ now: LabTime) -> State { State(start: start(of: now), current: 0, previous: 0) }
 
     private func start(of time: LabTime) -> LabTime {
         let remainder = time.nanoseconds % quota.period.nanoseconds
@@ -50,7 +52,7 @@ struct SlidingCounter: LimitingAlgorithm {
         return fresh(now)
     }
 
-    func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {
+    package func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {
         let state = moved(state, now)
         let period = Int128(quota.period.nanoseconds)
         // After a step back of the clock the window has not begun: all of the one before counts.
@@ -88,17 +90,17 @@ struct SlidingCounter: LimitingAlgorithm {
         return quota.period - LabDuration(nanoseconds: Int64(share))
     }
 
-    func charge(_ state: inout State, cost: Int64, _ now: LabTime) {
+    package func charge(_ state: inout State, cost: Int64, _ now: LabTime) {
         state = moved(state, now)
         state.current += Int32(cost)
     }
 
-    func restsAt(_ state: State) -> LabTime {
+    package func restsAt(_ state: State) -> LabTime {
         state.current > 0
             ? state.start + quota.period * 2 : state.previous > 0 ? state.start + quota.period : state.start
     }
 
-    func indebted(until time: LabTime, _ now: LabTime) -> State {
+    package func indebted(until time: LabTime, _ now: LabTime) -> State {
         if time <= now { return fresh(now) }
         let start = start(of: now)
         let full = Int32(quota.count)

@@ -20,23 +20,23 @@ import KernelStructures
 /// Beyond that an entry stands for all requests within a *grain* (period / size), under the time of the last of them:
 /// some are remembered too long, by a grain at most, and none is forgotten too early. Errors are refusals, never
 /// admissions, and with the usual size of 128 they come less than 1 % of a period too late.
-struct SlidingLog: LimitingAlgorithm {
-    let quota: Quota
+package struct SlidingLog: LimitingAlgorithm {
+    package let quota: Quota
     /// Entries that a key may have, but for one.
-    let size: Int
+    package let size: Int
     /// Requests this close together share an entry; zero while there is one for each.
-    let grain: LabDuration
+    package let grain: LabDuration
 
-    static let defaultSize = 128
+    package static let defaultSize = 128
 
-    init(quota: Quota, size: Int = Self.defaultSize) {
+    package init(quota: Quota, size: Int = Self.defaultSize) {
         self.quota = quota
         self.size = size
         let share = (quota.period.nanoseconds + Int64(size) - 1) / Int64(size)
         grain = quota.count <= size ? .zero : LabDuration(nanoseconds: share)
     }
 
-    struct Entry: Sendable {
+    package struct Entry: Sendable {
         /// When the first request of the entry came; the last one decides how long the entry counts.
         var first: LabTime
         var last: LabTime
@@ -44,19 +44,19 @@ struct SlidingLog: LimitingAlgorithm {
     }
 
     /// Oldest first.
-    struct State: Sendable {
-        var entries: [Entry] = []
+    package struct State: Sendable {
+        package var entries: [Entry] = []
     }
 
-    static let blank = State()
-    func fresh(_ now: LabTime) -> State { State() }
+    package static let blank = State()
+    package func fresh(_ now: LabTime) -> State { State() }
 
     /// Entries that are over are at the front.
     private func expired(_ state: State, _ now: LabTime) -> Int {
         state.entries.firstIndex { $0.last + quota.period > now } ?? state.entries.count
     }
 
-    func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {
+    package func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {
         let live = state.entries[expired(state, now)...]
         let limit = Int64(quota.count)
         let used = live.reduce(0) { $0 + $1.count }
@@ -79,7 +79,7 @@ struct SlidingLog: LimitingAlgorithm {
         return quota.period
     }
 
-    func charge(_ state: inout State, cost: Int64, _ now: LabTime) {
+    package func charge(_ state: inout State, cost: Int64, _ now: LabTime) {
         state.entries.removeFirst(expired(state, now))
         // A clock that went back must not put a request before those that are there.
         let time = max(now, state.entries.last?.last ?? now)
@@ -91,11 +91,11 @@ struct SlidingLog: LimitingAlgorithm {
         }
     }
 
-    func restsAt(_ state: State) -> LabTime {
+    package func restsAt(_ state: State) -> LabTime {
         state.entries.last.map { $0.last + quota.period } ?? LabTime(nanoseconds: .min)
     }
 
-    func indebted(until time: LabTime, _ now: LabTime) -> State {
+    package func indebted(until time: LabTime, _ now: LabTime) -> State {
         if time <= now { return State() }
         let last = time - quota.period
         return State(entries: [Entry(first: last, last: last, count: Int64(quota.count))])

@@ -20,17 +20,24 @@ import KernelStructures
 /// very different to the server, one even and one in volleys; see `LeakyBucket` for the opposite choice.
 ///
 /// J. Turner, "New directions in communications" (1986); RFC 2697.
-struct TokenBucket: LimitingAlgorithm {
-    let quota: Quota
+package struct TokenBucket: LimitingAlgorithm {
+    package let quota: Quota
 
-    struct State: Sendable {
+    package init(quota: Quota) { self.quota = quota }
+
+    package struct State: Sendable {
         /// Tokens in units (see `Quota`) at the time `at`.
         var level: Int64
         var at: LabTime
+
+        package init(level: Int64, at: LabTime) {
+            self.level = level
+            self.at = at
+        }
     }
 
-    static let blank = State(level: 0, at: LabTime(nanoseconds: 0))
-    func fresh(_ now: LabTime) -> State { State(level: quota.burstUnits, at: now) }
+    package static let blank = State(level: 0, at: LabTime(nanoseconds: 0))
+    package func fresh(_ now: LabTime) -> State { State(level: quota.burstUnits, at: now) }
 
     /// What the jar holds now. A clock that went back adds nothing and takes nothing.
     @inline(__always) private func level(_ state: State, _ now: LabTime) -> Int64 {
@@ -42,7 +49,7 @@ struct TokenBucket: LimitingAlgorithm {
         return state.level + elapsed * quota.unitsPerNanosecond
     }
 
-    func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {
+    package func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {
         let level = level(state, now)
         guard cost <= quota.burst else {
             return Assessment(
@@ -58,14 +65,14 @@ struct TokenBucket: LimitingAlgorithm {
             resetAfter: quota.time(for: quota.burstUnits - left))
     }
 
-    func charge(_ state: inout State, cost: Int64, _ now: LabTime) {
+    package func charge(_ state: inout State, cost: Int64, _ now: LabTime) {
         state.level = level(state, now) - cost * quota.unitsPerToken
         state.at = max(state.at, now)
     }
 
-    func restsAt(_ state: State) -> LabTime { state.at + quota.time(for: quota.burstUnits - state.level) }
+    package func restsAt(_ state: State) -> LabTime { state.at + quota.time(for: quota.burstUnits - state.level) }
 
-    func indebted(until time: LabTime, _ now: LabTime) -> State {
+    package func indebted(until time: LabTime, _ now: LabTime) -> State {
         let wait = (time - now).nanoseconds
         if wait <= 0 { return fresh(now) }
         if wait >= quota.time(for: quota.burstUnits).nanoseconds { return State(level: 0, at: now) }

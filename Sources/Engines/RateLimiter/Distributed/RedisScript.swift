@@ -18,12 +18,12 @@
 /// ARGV   nine a policy: kind, count, period (µs), burst, cost, units a token, units a µs, entries of the log, shadow
 /// reply  five a policy: allowed, remaining, retry after (µs, −1 for never), reset after (µs), delay (µs)
 /// ```
-enum RedisScript {
+package enum RedisScript {
     /// Numbers of `ARGV` a policy.
-    static let argumentCount = 9
-    static let replyCount = 5
+    package static let argumentCount = 9
+    package static let replyCount = 5
 
-    static let source = """
+    package static let source = """
         local t = redis.call('TIME')
         local now = t[1] * 1000000 + t[2]
         local function num(x) return string.format('%.0f', x) end

@@ -7,7 +7,7 @@ import KernelWorld
 ///
 /// The script is loaded once a connection and then called by its digest (`EVALSHA`). If Redis has forgotten it, because
 /// it was restarted or flushed, the script itself is sent (`EVAL`), which loads it again.
-final class RedisStore: LimitStore {
+package final class RedisStore {
     private let link: StoreLink
     private var digest: [UInt8]?
     private(set) var counters = StoreCounters()
@@ -29,7 +29,7 @@ final class RedisStore: LimitStore {
     }
 
     /// Why a policy cannot be counted in Redis; nil if it can.
-    static func complaint(about policy: RateLimitPolicy) -> String? {
+    package static func complaint(about policy: RateLimitPolicy) -> String? {
         let quota = policy.quota
         if policy.algorithm == .concurrency { return "what is under way is counted by each node alone" }
         guard quota.period.nanoseconds % 1_000 == 0 else { return "Redis counts time in whole microseconds" }
@@ -77,7 +77,7 @@ final class RedisStore: LimitStore {
     }
 
     /// The number of keys, the keys, and what is to be known of each.
-    static func arguments(_ charges: [RateLimiter.Charge], _ policies: [RateLimitPolicy]) -> [[UInt8]] {
+    package static func arguments(_ charges: [RateLimiter.Charge], _ policies: [RateLimitPolicy]) -> [[UInt8]] {
         var words = [Array("\(charges.count)".utf8)]
         for (charge, policy) in zip(charges, policies) {
             words.append(Array("\(prefix)\(policy.name):".utf8) + charge.key)
@@ -117,7 +117,7 @@ final class RedisStore: LimitStore {
         }
     }
 
-    static func assessments(_ value: RESPValue, _ policies: [RateLimitPolicy]) -> [Assessment]? {
+    package static func assessments(_ value: RESPValue, _ policies: [RateLimitPolicy]) -> [Assessment]? {
         guard let elements = value.elements, elements.count == policies.count * RedisScript.replyCount else {
             return nil
         }
@@ -137,3 +137,5 @@ final class RedisStore: LimitStore {
 
     func close() { link.close() }
 }
+
+extension RedisStore: LimitStore {}

@@ -20,21 +20,21 @@ import KernelStructures
 /// and a state. A key *at rest*, whose state says no more than that of a new key, is worth nothing and is removed
 /// when the hand that moves round the table meets it. Only if the table is full of keys in use does a live one go, the
 /// one of sixteen that is soonest at rest, and what it owed goes into the `DebtSketch`.
-struct KeyTable<Algorithm: LimitingAlgorithm> {
-    struct Slot {
+package struct KeyTable<Algorithm: LimitingAlgorithm> {
+    package struct Slot {
         var high: UInt64
         var low: UInt64
-        var state: Algorithm.State
+        package var state: Algorithm.State
         /// No digest is 0, 0: see `place`.
         @inline(__always) var isEmpty: Bool { high | low == 0 }
     }
 
-    private(set) var slots: [Slot]
+    package private(set) var slots: [Slot]
     private(set) var count = 0
     /// Keys that are kept at most.
     let capacity: Int
     /// Live keys that had to go.
-    private(set) var evicted = 0
+    package private(set) var evicted = 0
     private var hand = 0
     private var debts: DebtSketch
 
@@ -42,7 +42,7 @@ struct KeyTable<Algorithm: LimitingAlgorithm> {
     /// Places that an eviction chooses from.
     private static var evictionSample: Int { 16 }
 
-    init(capacity: Int) {
+    package init(capacity: Int) {
         self.capacity = capacity
         let empty = Slot(high: 0, low: 0, state: Algorithm.blank)
         slots = Array(repeating: empty, count: min(Self.initialSlots, Self.slotCount(for: capacity)))
@@ -57,7 +57,7 @@ struct KeyTable<Algorithm: LimitingAlgorithm> {
     }
 
     /// The place of a key; nil if it has none.
-    @inline(__always) func find(_ digest: SipHash.Digest) -> Int? {
+    @inline(__always) package func find(_ digest: SipHash.Digest) -> Int? {
         var index = home(digest.high)
         return slots.withUnsafeBufferPointer { slots in
             while true {
@@ -71,18 +71,21 @@ struct KeyTable<Algorithm: LimitingAlgorithm> {
     }
 
     /// What a key without a place begins with: nothing owed, unless somebody who owed has been put out.
-    @inline(__always) func arrival(_ digest: SipHash.Digest, _ algorithm: Algorithm, _ now: LabTime) -> Algorithm.State
+    @inline(__always) package func arrival(_ digest: SipHash.Digest, _ algorithm: Algorithm, _ now: LabTime)
+        -> Algorithm.State
     {
         if evicted > 0, let time = debts.debt(of: digest, now) { return algorithm.indebted(until: time, now) }
         return algorithm.fresh(now)
     }
 
-    @inline(__always) mutating func update(_ index: Int, _ change: (inout Algorithm.State) -> Void) {
+    @inline(__always) package mutating func update(_ index: Int, _ change: (inout Algorithm.State) -> Void) {
         change(&slots[index].state)
     }
 
     /// Gives a key that has no place one.
-    mutating func insert(_ digest: SipHash.Digest, _ state: Algorithm.State, _ algorithm: Algorithm, _ now: LabTime) {
+    package mutating func insert(
+        _ digest: SipHash.Digest, _ state: Algorithm.State, _ algorithm: Algorithm, _ now: LabTime
+    ) {
         // Each newcomer pays by looking at two places, so what is at rest goes as fast as keys come.
         sweep(2, algorithm, now)
         if count >= capacity { makeRoom(algorithm, now) }

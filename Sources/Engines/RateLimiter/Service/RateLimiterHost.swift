@@ -20,7 +20,7 @@ public final class RateLimiterHost: HTTPService {
     private(set) var store: (any LimitStore)?
     public internal(set) var counters = Counters()
     /// Requests that a leaky bucket holds back at present.
-    var heldCount = 0
+    package var heldCount = 0
     /// Those that are asked about the store only once for each time that it fails.
     private var isStoreDown = false
     private(set) var isDraining = false

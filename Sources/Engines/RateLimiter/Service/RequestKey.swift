@@ -57,7 +57,7 @@ public struct RequestKey: Equatable, Sendable, CustomStringConvertible {
     var isAddressOnly: Bool { parts == [.address] }
 
     /// The key of a request. Parts are separated so that no value can look like two.
-    func bytes(of head: HTTPHead, address: @autoclosure () -> String) -> [UInt8] {
+    package func bytes(of head: HTTPHead, address: @autoclosure () -> String) -> [UInt8] {
         if isAddressOnly { return Array(address().utf8) }
         var key: [UInt8] = []
         for (index, part) in parts.enumerated() {
@@ -113,10 +113,10 @@ public struct RequestKey: Equatable, Sendable, CustomStringConvertible {
 }
 
 /// RFC 4648 §4.
-enum Base64 {
+package enum Base64 {
     private static let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
-    static func encode(_ bytes: some Collection<UInt8>) -> String {
+    package static func encode(_ bytes: some Collection<UInt8>) -> String {
         var out: [UInt8] = []
         var rest = Array(bytes)[...]
         while !rest.isEmpty {
@@ -131,7 +131,7 @@ enum Base64 {
     }
 
     /// Nil for what is no canonical base64.
-    static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+    package static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
         var out: [UInt8] = []
         var bits: UInt32 = 0
         var count = 0

@@ -125,7 +125,7 @@ public struct ClientAddress: Hashable, Sendable, CustomStringConvertible {
     /// What stands for it in a key. Who has one IPv6 address mostly has all of its /64, so those share a key.
     ///
     /// - Parameter prefix: of 128 bits, how many tell clients apart.
-    func key(ipv6Prefix prefix: Int) -> String {
+    package func key(ipv6Prefix prefix: Int) -> String {
         if isIPv4 || prefix >= 128 { return description }
         let high = prefix >= 64 ? bits.high : prefix == 0 ? 0 : bits.high & ~(UInt64.max >> UInt64(prefix))
         let low = prefix <= 64 ? 0 : bits.low & ~(UInt64.max >> UInt64(prefix - 64))
