@@ -33,6 +33,9 @@ let rooms = [
     Room(
         name: "KVStoreEngine", path: "Engines/KVStore",
         uses: ["KernelStructures", "KernelStorage", "CProcessor", "CSnappy"]),
+    Room(
+        name: "KVServerEngine", path: "Engines/KVServer",
+        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine"]),
     Room(name: "ChaosEngine", path: "Engines/Chaos", uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
     Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures"]),
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
@@ -44,6 +47,7 @@ let rooms = [
         uses: [
             "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
             "LoadBalancerEngine",
+            "KernelStorage", "KVStoreEngine", "KVServerEngine",
             "ChaosEngine", "CommandKit", "ShellLanguage", "ShellSession",
         ]),
     Room(
@@ -88,6 +92,10 @@ let tests = [
         "KernelStructures", "KernelWorld", "KernelLoopback", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
         "KernelStorage", "KVStoreEngine",
     ],
+    "KVServer": [
+        "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",
+        "KVServerEngine",
+    ],
     "KVStore": ["KernelStructures", "KernelStorage", "KVStoreEngine"],
     "Tidy": ["Commands", "ShellLanguage", "ShellSession", "CommandKit"],
 ]
@@ -97,6 +105,7 @@ let tests = [
 let hotRooms: Set = [
     "KernelStructures", "KernelWire", "KernelWorld", "KernelLoopback", "KernelHosting", "LoadBalancerEngine",
     "KernelStorage", "KVStoreEngine",
+    "KVServerEngine",
 ]
 let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
 

@@ -4,11 +4,12 @@ import ShellSession
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
 public enum Catalog {
     public static var table: CommandTable {
-        CommandTable(components + clients + faults + jobs + views + files + session)
+        CommandTable(components + clients + keyValue + faults + jobs + views + files + session)
     }
 
     private static var components: [Command] { [backend, loadbalancer, reload, balancer] }
     private static var clients: [Command] { [curl] }
+    private static var keyValue: [Command] { [lsmKV, kvCLI, kvBench, show] }
     private static var faults: [Command] { [inject, heal, faultList, calm, clock, advance, sleep] }
     private static var jobs: [Command] {
         [spawn, nodes, kill, pause, resume, restart, jobList, foreground, background, wait, term]

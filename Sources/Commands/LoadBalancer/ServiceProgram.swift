@@ -11,6 +11,7 @@ final class ServiceProgram<Host: AnyObject>: Program, Component {
     private let startHost: (Host) throws -> Void
     private let drain: (Host, @escaping () -> Void) -> Void
     private let describe: (Host) -> View
+    private let draw: ((Host) -> View)?
     private let onHangUp: ((Host) -> Void)?
     let kind: String
     private let nodeName: String
@@ -20,8 +21,9 @@ final class ServiceProgram<Host: AnyObject>: Program, Component {
     init(
         _ process: Process, kind: String, nodeName: String, make: @escaping (Node) throws -> Host,
         start: @escaping (Host) throws -> Void, drain: @escaping (Host, @escaping () -> Void) -> Void,
-        describe: @escaping (Host) -> View, onHangUp: ((Host) -> Void)? = nil
+        describe: @escaping (Host) -> View, picture: ((Host) -> View)? = nil, onHangUp: ((Host) -> Void)? = nil
     ) {
+        draw = picture
         self.onHangUp = onHangUp
         self.process = process
         self.kind = kind
@@ -83,4 +85,5 @@ final class ServiceProgram<Host: AnyObject>: Program, Component {
     }
 
     var stats: View? { host.map(describe) }
+    var picture: View? { host.flatMap { host in draw.map { $0(host) } } }
 }

@@ -56,6 +56,12 @@ public protocol Component: AnyObject {
     /// What it is: `loadbalancer`.
     var kind: String { get }
     var stats: View? { get }
+    /// What it looks like inside: `show`.
+    var picture: View? { get }
+}
+
+extension Component {
+    public var picture: View? { nil }
 }
 
 /// A command could not be done. The message is complete but for the command's name.

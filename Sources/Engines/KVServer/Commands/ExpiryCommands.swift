@@ -1,0 +1,107 @@
+import KVStoreEngine
+import KernelHosting
+import KernelWire
+
+extension KVServer {
+    var expiryCommands: [RESPCommand] {
+        let group = "generic"
+        func expire(_ name: String, _ isMilliseconds: Bool, _ isAbsolute: Bool, _ summary: String) -> RESPCommand {
+            command(name, -3, [.write, .fast], group: group, summary) { server, connection, arguments in
+                try ExpiryCommands.expire(name, isMilliseconds, isAbsolute, server, connection, arguments)
+            }
+        }
+        func ask(_ name: String, _ summary: String, _ answer: @escaping (_ end: Int, _ now: Int) -> Int) -> RESPCommand
+        {
+            command(name, 2, [.readOnly, .fast], group: group, summary) { server, connection, arguments in
+                let now = server.keys.now
+                let found = try server.keys.read(arguments[1]) { _, end in end == 0 ? -1 : answer(end, now) }
+                connection.reply.integer(found ?? -2)
+            }
+        }
+        return [
+            expire("expire", false, false, "Let a key end in so many seconds"),
+            expire("pexpire", true, false, "Let a key end in so many milliseconds"),
+            expire("expireat", false, true, "Let a key end at a time in seconds"),
+            expire("pexpireat", true, true, "Let a key end at a time in milliseconds"),
+            ask("ttl", "Get the seconds until a key ends") { max(0, $0 - $1 + 500) / 1000 },
+            ask("pttl", "Get the milliseconds until a key ends") { max(0, $0 - $1) },
+            ask("expiretime", "Get the time in seconds at which a key ends") { end, _ in (end + 500) / 1000 },
+            ask("pexpiretime", "Get the time in milliseconds at which a key ends") { end, _ in end },
+            command(
+                "persist", 2, [.write, .fast], group: group, "Let a key have no end", ExpiryCommands.persist),
+        ]
+    }
+}
+
+enum ExpiryCommands {
+    /// `EXPIRE key number [NX | XX | GT | LT]`
+    static func expire(
+        _ name: String, _ isMilliseconds: Bool, _ isAbsolute: Bool, _ server: KVServer,
+        _ connection: RESPServerConnection, _ arguments: RESPArguments
+    ) throws(KVStoreError) {
+        guard let number = arguments.integer(2) else { return connection.reply.error(Complaint.integer) }
+        var conditions = Conditions()
+        for index in 3..<max(3, arguments.count) {
+            if !conditions.take(arguments, index) {
+                return connection.reply.error("ERR Unsupported option \(arguments.text(index))")
+            }
+        }
+        if let complaint = conditions.complaint { return connection.reply.error(complaint) }
+        guard let end = Expiry.end(number, isMilliseconds, isAbsolute: isAbsolute, now: server.keys.now) else {
+            return connection.reply.error(Complaint.expiry(name))
+        }
+        guard let old = try server.keys.value(arguments[1], counts: false), conditions.allow(end, old.expiry) else {
+            return connection.reply.integer(0)
+        }
+        // 0 and less stand for a time long ago; as an expiry, 0 would mean none.
+        try server.keys.put(arguments[1], old.payload, expiry: max(1, end))
+        connection.reply.integer(1)
+    }
+
+    static func persist(_ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments)
+        throws(KVStoreError)
+    {
+        guard let old = try server.keys.value(arguments[1], counts: false), old.expiry != 0 else {
+            return connection.reply.integer(0)
+        }
+        try server.keys.put(arguments[1], old.payload)
+        connection.reply.integer(1)
+    }
+
+    private struct Conditions {
+        var isNX = false
+        var isXX = false
+        var isGT = false
+        var isLT = false
+
+        mutating func take(_ arguments: RESPArguments, _ index: Int) -> Bool {
+            if arguments.isWord(index, "NX") {
+                isNX = true
+            } else if arguments.isWord(index, "XX") {
+                isXX = true
+            } else if arguments.isWord(index, "GT") {
+                isGT = true
+            } else if arguments.isWord(index, "LT") {
+                isLT = true
+            } else {
+                return false
+            }
+            return true
+        }
+
+        var complaint: String? {
+            if isNX, isXX || isGT || isLT {
+                return "ERR NX and XX, GT or LT options at the same time are not compatible"
+            }
+            return isGT && isLT ? "ERR GT and LT options at the same time are not compatible" : nil
+        }
+
+        /// No end counts as later than any.
+        func allow(_ new: Int, _ old: Int) -> Bool {
+            if isNX, old != 0 { return false }
+            if isXX, old == 0 { return false }
+            if isGT, old == 0 || new <= old { return false }
+            return !(isLT && old != 0 && new >= old)
+        }
+    }
+}

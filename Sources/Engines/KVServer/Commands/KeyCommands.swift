@@ -1,0 +1,189 @@
+import KVStoreEngine
+import KernelHosting
+import KernelStructures
+import KernelWire
+
+extension KVServer {
+    var keyCommands: [RESPCommand] {
+        let group = "generic"
+        return [
+            command("del", -2, [.write], keys: .all, group: group, "Delete keys", KeyCommands.delete),
+            command("unlink", -2, [.write, .fast], keys: .all, group: group, "Delete keys", KeyCommands.delete),
+            command(
+                "exists", -2, [.readOnly, .fast], keys: .all, group: group, "Count which keys are there",
+                KeyCommands.exists),
+            command(
+                "touch", -2, [.readOnly, .fast], keys: .all, group: group, "Count which keys are there",
+                KeyCommands.exists),
+            command("type", 2, [.readOnly, .fast], group: group, "Get the type of a key", KeyCommands.type),
+            command("rename", 3, [.write], keys: .init(1, 2, 1), group: group, "Rename a key") {
+                server, connection, arguments in
+                if try KeyCommands.rename(server, connection, arguments) { connection.reply.ok() }
+            },
+            command(
+                "renamenx", 3, [.write, .fast], keys: .init(1, 2, 1), group: group,
+                "Rename a key if the new name is free"
+            ) { server, connection, arguments in
+                if try server.keys.exists(arguments[1]), try server.keys.exists(arguments[2]) {
+                    return connection.reply.integer(0)
+                }
+                if try KeyCommands.rename(server, connection, arguments) { connection.reply.integer(1) }
+            },
+            command(
+                "scan", -2, [.readOnly, .noTransaction], keys: .none, group: group, "Walk over the keys, a few a call",
+                KeyCommands.scan),
+            command(
+                "keys", 2, [.readOnly, .noTransaction], keys: .none, group: group, "Find all keys of a pattern",
+                KeyCommands.keys),
+            command(
+                "randomkey", 1, [.readOnly, .noTransaction], keys: .none, group: group, "Get some key",
+                KeyCommands.random),
+        ]
+    }
+
+    /// How many keys there are: counted if the store has about 100,000 entries or fewer, else the store's estimate.
+    func keyCount() throws(KVStoreError) -> (count: Int, isExact: Bool) {
+        let estimate = store.approximateKeyCount
+        guard estimate <= 100_000 else { return (estimate, false) }
+        var count = 0
+        try keys.walk { _ in
+            count += 1
+            return true
+        }
+        return (count, true)
+    }
+}
+
+enum KeyCommands {
+    static func delete(_ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments)
+        throws(KVStoreError)
+    {
+        var count = 0
+        for index in 1..<arguments.count where try server.keys.read(arguments[index], counts: false, { _, _ in }) != nil {
+            try server.keys.delete(arguments[index])
+            count += 1
+        }
+        connection.reply.integer(count)
+    }
+
+    static func exists(_ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments)
+        throws(KVStoreError)
+    {
+        var count = 0
+        for index in 1..<arguments.count where try server.keys.exists(arguments[index]) { count += 1 }
+        connection.reply.integer(count)
+    }
+
+    static func type(_ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments)
+        throws(KVStoreError)
+    {
+        connection.reply.simple(try server.keys.exists(arguments[1]) ? "string" : "none")
+    }
+
+    /// False where there is nothing to rename, which has been answered.
+    static func rename(_ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments)
+        throws(KVStoreError) -> Bool
+    {
+        guard let value = try server.keys.value(arguments[1], counts: false) else {
+            connection.reply.error("ERR no such key")
+            return false
+        }
+        if !arguments[1].elementsEqual(arguments[2]) {
+            try server.keys.atOnce { () throws(KVStoreError) in
+                try server.keys.put(arguments[2], value.payload, expiry: value.expiry)
+                try server.keys.delete(arguments[1])
+            }
+        }
+        return true
+    }
+
+    /// `SCAN cursor [MATCH pattern] [COUNT n] [TYPE type]`: goes on after the last key of the call before, so that keys
+    /// that are there all the time are given once each, and none twice.
+    static func scan(_ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments)
+        throws(KVStoreError)
+    {
+        guard let cursor = arguments.integer(1), cursor >= 0 else {
+            return connection.reply.error("ERR invalid cursor")
+        }
+        var pattern: [UInt8]?
+        var count = 10
+        var isOfType = true
+        var index = 2
+        while index < arguments.count {
+            guard index + 1 < arguments.count else { return connection.reply.error(Complaint.syntax) }
+            if arguments.isWord(index, "MATCH") {
+                pattern = arguments.bytes(index + 1)
+            } else if arguments.isWord(index, "COUNT") {
+                guard let number = arguments.integer(index + 1) else {
+                    return connection.reply.error(Complaint.integer)
+                }
+                guard number >= 1 else { return connection.reply.error(Complaint.syntax) }
+                count = number
+            } else if arguments.isWord(index, "TYPE") {
+                isOfType = arguments.text(index + 1).lowercased() == "string"
+            } else {
+                return connection.reply.error(Complaint.syntax)
+            }
+            index += 2
+        }
+        var start: [UInt8]?
+        if cursor != 0 {
+            guard let key = server.cursors[cursor] else {
+                return connection.reply.error(
+                    "ERR invalid cursor: it is too old, or of another life of this server; begin again with 0")
+            }
+            start = key
+        }
+        var found: [[UInt8]] = []
+        let (_, last) = try server.keys.walk(after: start, limit: count) { key in
+            if isOfType, pattern.map({ GlobMatch.matches(key, $0) }) ?? true { found.append(Array(key)) }
+            return true
+        }
+        connection.reply.array(2)
+        connection.reply.bulk(String(last.map { server.cursors.add($0) } ?? 0))
+        connection.reply.array(found.count)
+        for key in found { connection.reply.bulk(key) }
+    }
+
+    static func keys(_ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments)
+        throws(KVStoreError)
+    {
+        let pattern = arguments.bytes(1)
+        var found: [[UInt8]] = []
+        try server.keys.walk { key in
+            if GlobMatch.matches(key, pattern) { found.append(Array(key)) }
+            return true
+        }
+        connection.reply.array(found.count)
+        for key in found { connection.reply.bulk(key) }
+    }
+
+    /// The key at or after a place between the first and the last that chance chooses: quick in a store of any size, and
+    /// not fair to keys that lie close together.
+    static func random(_ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments)
+        throws(KVStoreError)
+    {
+        guard let first = try first(server, after: nil) else { return connection.reply.null() }
+        let iterator = try server.store.makeIterator()
+        try iterator.seekToLast()
+        let last = iterator.isValid ? Array(iterator.key) : first
+        var place = Array(zip(first, last).prefix { $0 == $1 }.map { $0.0 })
+        let low = place.count < first.count ? Int(first[place.count]) : 0
+        let high = place.count < last.count ? Int(last[place.count]) : 255
+        server.node.draw { random in
+            place.append(UInt8(low + random.below(max(1, high - low + 1))))
+            place.append(UInt8(random.below(256)))
+            place.append(UInt8(random.below(256)))
+        }
+        connection.reply.bulk(try self.first(server, after: place) ?? first)
+    }
+
+    private static func first(_ server: KVServer, after place: [UInt8]?) throws(KVStoreError) -> [UInt8]? {
+        var found: [UInt8]?
+        try server.keys.walk(after: place) { key in
+            found = Array(key)
+            return false
+        }
+        return found
+    }
+}

@@ -1,0 +1,50 @@
+import KVStoreEngine
+import KernelHosting
+import KernelStructures
+import KernelWire
+
+extension KVServer {
+    var serverCommands: [RESPCommand] {
+        let group = "server"
+        func flush(_ name: String) -> RESPCommand {
+            command(name, -1, [.write, .noTransaction], keys: .none, group: group, "Delete all keys") {
+                server, connection, arguments in
+                guard arguments.count == 1 || (arguments.count == 2 && ServerCommands.isFlushMode(arguments)) else {
+                    return connection.reply.error(Complaint.syntax)
+                }
+                for list in server.watchers.values.flatMap({ $0 }) { list.isBroken = true }
+                try server.keys.removeAll()
+                connection.reply.ok()
+            }
+        }
+        return [
+            command("dbsize", 1, [.readOnly, .fast, .noTransaction], keys: .none, group: group, "Count the keys") {
+                server, connection, _ in connection.reply.integer(try server.keyCount().count)
+            },
+            flush("flushdb"), flush("flushall"),
+            command("info", -1, [.loading, .stale], keys: .none, group: group, "Describe the server") {
+                server, connection, arguments in
+                let wanted = (1..<max(1, arguments.count)).map { arguments.text($0).lowercased() }
+                connection.reply.verbatim(try server.information(wanted))
+            },
+            command("bgsave", -1, [.admin], keys: .none, group: group, "Refused: there are no snapshots to save") {
+                _, connection, _ in
+                connection.reply.error("ERR nothing to save: every write is in the log already; LSM FLUSH makes tables")
+            },
+            command("save", 1, [.admin], keys: .none, group: group, "Refused: there are no snapshots to save") {
+                _, connection, _ in
+                connection.reply.error("ERR nothing to save: every write is in the log already; LSM FLUSH makes tables")
+            },
+            command("lastsave", 1, [.loading, .stale, .fast], keys: .none, group: group, "Refused, as BGSAVE") {
+                _, connection, _ in connection.reply.error("ERR there are no snapshots here; see INFO persistence")
+            },
+        ]
+    }
+}
+
+enum ServerCommands {
+    /// Both modes are the same here.
+    static func isFlushMode(_ arguments: RESPArguments) -> Bool {
+        arguments.isWord(1, "ASYNC") || arguments.isWord(1, "SYNC")
+    }
+}

@@ -1,0 +1,68 @@
+import KernelWire
+
+/// The options of `SET` and `GETEX`; which of them exclude each other.
+struct SetOptions {
+    enum Allowed { case set, getEX }
+    enum Condition { case ifThere, ifAbsent }
+    enum End { case none, at(Int), notANumber, invalid }
+
+    private(set) var condition: Condition?
+    private(set) var returnsOld = false
+    private(set) var keepsExpiry = false
+    private(set) var persists = false
+    /// Which argument is the end's number, and how it counts.
+    private var number: (index: Int, isMilliseconds: Bool, isAbsolute: Bool)?
+
+    /// Nil where they make no sense.
+    init?(_ arguments: RESPArguments, from start: Int, allowed: Allowed) {
+        var index = start
+        while index < arguments.count {
+            let hasEnd = number != nil || keepsExpiry || persists
+            if allowed == .set, condition == nil, arguments.isWord(index, "NX") {
+                condition = .ifAbsent
+            } else if allowed == .set, condition == nil, arguments.isWord(index, "XX") {
+                condition = .ifThere
+            } else if allowed == .set, arguments.isWord(index, "GET") {
+                returnsOld = true
+            } else if allowed == .set, !hasEnd, arguments.isWord(index, "KEEPTTL") {
+                keepsExpiry = true
+            } else if allowed == .getEX, !hasEnd, arguments.isWord(index, "PERSIST") {
+                persists = true
+            } else if !hasEnd, index + 1 < arguments.count, let unit = Self.unit(arguments, index) {
+                number = (index + 1, unit.isMilliseconds, unit.isAbsolute)
+                index += 1
+            } else {
+                return nil
+            }
+            index += 1
+        }
+    }
+
+    private static func unit(_ arguments: RESPArguments, _ index: Int) -> (isMilliseconds: Bool, isAbsolute: Bool)? {
+        if arguments.isWord(index, "EX") { return (false, false) }
+        if arguments.isWord(index, "PX") { return (true, false) }
+        if arguments.isWord(index, "EXAT") { return (false, true) }
+        if arguments.isWord(index, "PXAT") { return (true, true) }
+        return nil
+    }
+
+    func expiry(_ arguments: RESPArguments, now: Int) -> End {
+        guard let number else { return .none }
+        guard let value = arguments.integer(number.index) else { return .notANumber }
+        guard value > 0,
+            let end = Expiry.end(value, number.isMilliseconds, isAbsolute: number.isAbsolute, now: now)
+        else { return .invalid }
+        return .at(end)
+    }
+}
+
+/// Ends of keys, as commands state them.
+enum Expiry {
+    /// Milliseconds since 1970; nil where 64 bits do not suffice.
+    static func end(_ number: Int, _ isMilliseconds: Bool, isAbsolute: Bool, now: Int) -> Int? {
+        let (milliseconds, overflowed) = isMilliseconds ? (number, false) : number.multipliedReportingOverflow(by: 1000)
+        if overflowed { return nil }
+        let (end, overflowedToo) = milliseconds.addingReportingOverflow(isAbsolute ? 0 : now)
+        return overflowedToo ? nil : end
+    }
+}

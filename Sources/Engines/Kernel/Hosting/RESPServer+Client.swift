@@ -1,0 +1,142 @@
+import KernelStructures
+import KernelWire
+import KernelWorld
+
+extension RESPServer {
+    /// `CLIENT …`: connections, as their clients and administrators see them.
+    static var clientCommand: RESPCommand {
+        RESPCommand(
+            "client", [], group: "connection", "A container for client connection commands",
+            subcommands: [
+                sub("id", 2, "Return the ID of this connection") { connection, _ in
+                    connection.reply.integer(connection.number)
+                },
+                sub("getname", 2, "Return the name of this connection") { connection, _ in
+                    if connection.name.isEmpty {
+                        connection.reply.null()
+                    } else {
+                        connection.reply.bulk(connection.name)
+                    }
+                },
+                sub("setname", 3, "Set the name of this connection", setName),
+                sub("setinfo", 4, "Set the client library's name or version", setInformation),
+                sub("info", 2, "Describe this connection") { connection, _ in
+                    connection.reply.verbatim(connection.description + "\n")
+                },
+                sub("list", -2, "Describe the open connections", list),
+                sub("kill", -3, "Close connections", kill),
+                sub("reply", 3, "Say which replies are wanted", setReply),
+                sub("no-evict", 3, "Accepted; nothing is ever evicted") { connection, _ in connection.reply.ok() },
+                sub("no-touch", 3, "Accepted; reads leave no trace") { connection, _ in connection.reply.ok() },
+                sub("getredir", 2, "Return -1: there is no tracking") { connection, _ in
+                    connection.reply.integer(-1)
+                },
+                sub("help", 2, "Say what there is") { connection, _ in
+                    let subcommands = connection.server.table["client"]?.subcommands?.commands ?? []
+                    connection.reply.bulks(RESPServer.helpLines("CLIENT", subcommands))
+                },
+            ])
+    }
+
+    private static func sub(_ name: String, _ arity: Int, _ summary: String, _ action: @escaping RESPCommand.Action)
+        -> RESPCommand
+    {
+        RESPCommand(
+            "client|" + name, arity: arity, [.loading, .stale], group: "connection", summary, action: action)
+    }
+
+    /// The answer to `X HELP`.
+    public static func helpLines(_ name: String, _ subcommands: [RESPCommand]) -> [String] {
+        ["\(name) <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+            + subcommands.flatMap { command -> [String] in
+                let word = command.name.split(separator: "|").last.map(String.init) ?? command.name
+                return [word.uppercased(), "    \(command.summary)."]
+            }
+    }
+
+    private static func setName(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
+        guard let name = clientWord(arguments[2]) else { return connection.reply.error(badName) }
+        connection.name = name
+        connection.reply.ok()
+    }
+
+    private static func setInformation(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
+        let isName = arguments.isWord(2, "LIB-NAME")
+        guard isName || arguments.isWord(2, "LIB-VER") else {
+            return connection.reply.error("ERR Unrecognized option '\(arguments.text(2))'")
+        }
+        guard let word = clientWord(arguments[3]) else {
+            let what = isName ? "lib-name" : "lib-ver"
+            return connection.reply.error("ERR \(what) cannot contain spaces, newlines or special characters.")
+        }
+        if isName { connection.libraryName = word } else { connection.libraryVersion = word }
+        connection.reply.ok()
+    }
+
+    /// `CLIENT LIST [TYPE normal] [ID id…]`
+    private static func list(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
+        var chosen = connection.server.openConnections
+        if arguments.count > 2 {
+            if arguments.count == 4, arguments.isWord(2, "TYPE") {
+                switch arguments.text(3).lowercased() {
+                case "normal": break
+                case "master", "replica", "slave", "pubsub": chosen = []
+                default: return connection.reply.error("ERR Unknown client type '\(arguments.text(3))'")
+                }
+            } else if arguments.count > 3, arguments.isWord(2, "ID") {
+                let numbers = (3..<arguments.count).map { arguments.integer($0) }
+                if numbers.contains(nil) { return connection.reply.error("ERR Invalid client ID") }
+                chosen = chosen.filter { numbers.contains($0.number) }
+            } else {
+                return connection.reply.error("ERR syntax error")
+            }
+        }
+        connection.reply.verbatim(chosen.map { $0.description + "\n" }.joined())
+    }
+
+    /// `CLIENT KILL addr:port`, or `CLIENT KILL ID id` and `CLIENT KILL ADDR addr:port`.
+    private static func kill(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
+        let isOld = arguments.count == 3
+        guard isOld || (arguments.count == 4 && (arguments.isWord(2, "ID") || arguments.isWord(2, "ADDR"))) else {
+            return connection.reply.error("ERR syntax error")
+        }
+        let isNumber = !isOld && arguments.isWord(2, "ID")
+        if isNumber, arguments.integer(3).map({ $0 > 0 }) != true {
+            return connection.reply.error("ERR client-id should be greater than 0")
+        }
+        let wanted = arguments.text(isOld ? 2 : 3)
+        let found = connection.server.openConnections.filter {
+            isNumber ? "\($0.number)" == wanted : "\($0.stream.remote)" == wanted
+        }
+        if isOld, found.isEmpty { return connection.reply.error("ERR No such client") }
+        if isOld { connection.reply.ok() } else { connection.reply.integer(found.count) }
+        for victim in found { if victim === connection { victim.closeAfterReplies() } else { victim.kill() } }
+    }
+
+    private static func setReply(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
+        if arguments.isWord(2, "ON") {
+            connection.replyMode = .on
+            connection.reply.ok()
+        } else if arguments.isWord(2, "OFF") {
+            connection.replyMode = .off
+        } else if arguments.isWord(2, "SKIP") {
+            if connection.replyMode != .off { connection.replyMode = .skipNext }
+        } else {
+            connection.reply.error("ERR syntax error")
+        }
+    }
+}
+
+extension RESPServerConnection: CustomStringConvertible {
+    /// A line of `CLIENT LIST`. What this server does not have is left out.
+    public var description: String {
+        let now = stream.node.world.now
+        let queued = transaction?.requests.count ?? -1
+        let command = lastCommand?.name ?? "NULL"
+        return "id=\(number) addr=\(stream.remote) laddr=\(stream.local) name=\(name) "
+            + "age=\(Int((now - openedAt).seconds)) idle=\(Int((now - lastRequestAt).seconds)) "
+            + "flags=\(transaction == nil ? "N" : "x") db=0 sub=0 psub=0 ssub=0 multi=\(queued) qbuf=\(inputByteCount) "
+            + "obl=\(reply.count) omem=\(outputByteCount) events=r cmd=\(command) user=default redir=-1 "
+            + "resp=\(version.rawValue) lib-name=\(libraryName) lib-ver=\(libraryVersion)"
+    }
+}

@@ -1,0 +1,101 @@
+import KernelWire
+
+extension RESPServer {
+    /// `COMMAND …`: what there is, for clients that complete and hint.
+    static var commandCommand: RESPCommand {
+        RESPCommand(
+            "command", arity: -1, [.loading, .stale], group: "server", "Describe the commands",
+            subcommands: [
+                sub("count", 2, "Return how many commands there are") { connection, _ in
+                    connection.reply.integer(connection.server.table.commands.count)
+                },
+                sub("list", 2, "Return the names of all commands") { connection, _ in
+                    connection.reply.bulks(connection.server.table.commands.map(\.name))
+                },
+                sub("info", -2, "Describe some commands, or all", information),
+                sub("docs", -2, "Document some commands, or all", documentation),
+                sub("getkeys", -3, "Return the keys of a whole command", keys),
+                sub("help", 2, "Say what there is") { connection, _ in
+                    let subcommands = connection.server.table["command"]?.subcommands?.commands ?? []
+                    connection.reply.bulks(RESPServer.helpLines("COMMAND", subcommands))
+                },
+            ],
+            action: { connection, _ in
+                let commands = connection.server.table.commands
+                connection.reply.array(commands.count)
+                for command in commands { describe(command, &connection.reply) }
+            })
+    }
+
+    private static func sub(_ name: String, _ arity: Int, _ summary: String, _ action: @escaping RESPCommand.Action)
+        -> RESPCommand
+    {
+        RESPCommand("command|" + name, arity: arity, [.loading, .stale], group: "server", summary, action: action)
+    }
+
+    private static func information(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
+        let table = connection.server.table
+        let chosen = arguments.count == 2 ? table.commands : (2..<arguments.count).map { table.find(arguments[$0]) }
+        connection.reply.array(chosen.count)
+        for command in chosen {
+            if let command { describe(command, &connection.reply) } else { connection.reply.nullArray() }
+        }
+    }
+
+    private static func documentation(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
+        let table = connection.server.table
+        let chosen =
+            arguments.count == 2 ? table.commands : (2..<arguments.count).compactMap { table.find(arguments[$0]) }
+        connection.reply.map(chosen.count)
+        for command in chosen { document(command, &connection.reply) }
+    }
+
+    private static func keys(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
+        guard let command = connection.server.table.find(arguments[2]) else {
+            return connection.reply.error("ERR Invalid command specified")
+        }
+        guard command.accepts(arguments.count - 2) else {
+            return connection.reply.error("ERR Invalid number of arguments specified for command")
+        }
+        guard command.keys.first > 0 else {
+            return connection.reply.error("ERR The command has no key arguments")
+        }
+        let last = command.keys.last < 0 ? arguments.count - 2 + command.keys.last : command.keys.last
+        let places = Array(stride(from: command.keys.first, through: last, by: command.keys.step))
+        connection.reply.array(places.count)
+        for place in places { connection.reply.bulk(arguments[2 + place]) }
+    }
+
+    /// The ten elements that Redis 7 gives. Categories, tips and key specifications are not kept here.
+    private static func describe(_ command: RESPCommand, _ reply: inout RESPWriter) {
+        reply.array(10)
+        reply.bulk(command.name)
+        reply.integer(command.arity)
+        let flags = command.flags.names
+        reply.set(flags.count)
+        for flag in flags { reply.simple(flag) }
+        reply.integer(command.keys.first)
+        reply.integer(command.keys.last)
+        reply.integer(command.keys.step)
+        reply.set(0)
+        reply.array(0)
+        reply.array(0)
+        let subcommands = command.subcommands?.commands ?? []
+        reply.array(subcommands.count)
+        for subcommand in subcommands { describe(subcommand, &reply) }
+    }
+
+    private static func document(_ command: RESPCommand, _ reply: inout RESPWriter) {
+        let subcommands = command.subcommands?.commands ?? []
+        reply.bulk(command.name)
+        reply.map(subcommands.isEmpty ? 2 : 3)
+        reply.bulk("summary")
+        reply.bulk(command.summary)
+        reply.bulk("group")
+        reply.bulk(command.group)
+        guard !subcommands.isEmpty else { return }
+        reply.bulk("subcommands")
+        reply.map(subcommands.count)
+        for subcommand in subcommands { document(subcommand, &reply) }
+    }
+}
