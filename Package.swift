@@ -15,6 +15,8 @@ struct Room {
     /// On the way of every request. Checking at run time that no two parts of the program change a variable at once
     /// costs 3 % of a request there; the compiler's own checks remain, and `scripts/test --long` runs with all of them.
     var isHot = false
+    /// Its tests look at what is inside (`@testable`); the program is built together with them.
+    var isTestable = false
     /// The product's name, where another Swift package can import the room.
     var library: String? = nil
     let uses: [String]
@@ -49,7 +51,7 @@ let engines = [
         name: "RateLimiterEngine", path: "Engines/RateLimiter", isHot: true, library: "RateLimiter",
         uses: ["KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting"]),
     Room(
-        name: "KVStoreEngine", path: "Engines/KVStore", isHot: true,
+        name: "KVStoreEngine", path: "Engines/KVStore", isHot: true, isTestable: true,
         uses: ["KernelStructures", "KernelStorage", "CProcessor", "CSnappy"]),
     Room(
         name: "KVServerEngine", path: "Engines/KVServer", isHot: true,
@@ -126,16 +128,14 @@ let tests = [
     "ConnectionPool": [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
     ],
-    "HashRing": ["KernelStructures", "KernelWorld", "HashRingEngine"],
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
         "ShellLab",
     ],
     "Transcripts": ["KernelStructures", "KernelWorld", "ShellLab", "ShellTranscripts"],
     "Program": [
-        "KernelStructures", "KernelWorld", "KernelLoopback", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
-        "HashRingEngine",
-        "KernelWire", "RateLimiterEngine",
+        "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelLoopback", "HashRingEngine",
+        "RateLimiterEngine", "KVStoreEngine", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
     ],
     "Tidy": ["Commands", "ShellLanguage", "ShellSession", "CommandKit"],
 ]
@@ -158,17 +158,15 @@ let benchTargets: [Target] =
 let package = Package(
     name: "sdlab",
     products: rooms.compactMap { room in room.library.map { .library(name: $0, targets: [room.name]) } },
-    products: [
-        // Rooms that another Swift package can import.
-        .library(name: "CircuitBreaker", targets: ["CircuitBreakerEngine", "ResilienceEngine"])
-    ],
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in
             .target(
                 name: room.name, dependencies: room.uses.map { .byName(name: $0) }, path: "Sources/\(room.path)",
                 exclude: room.excludes,
-                swiftSettings: room.isHot && !checksExclusivity
-                    ? [.unsafeFlags(["-enforce-exclusivity=unchecked"])] : [])
+                swiftSettings: [
+                    room.isHot && !checksExclusivity ? .unsafeFlags(["-enforce-exclusivity=unchecked"]) : nil,
+                    room.isTestable ? .unsafeFlags(["-enable-testing"]) : nil,
+                ].compactMap { $0 })
         }
         + [
             // The Swift libraries go into the program: it starts in milliseconds, and runs where no Swift is.
@@ -186,10 +184,6 @@ let package = Package(
             .executableTarget(
                 name: "sdlab-bench",
                 dependencies: (["CAllocationCount"] + (kernel + engines).map(\.name)).map { .byName(name: $0) },
-                dependencies: [
-                    "CAllocationCount", "KernelStructures", "KernelWorld", "KernelLoopback",
-                    "RateLimiterEngine",
-                ],
                 path: "Sources/Bench", linkerSettings: [.unsafeFlags(["-static-stdlib"])]),
         ]
         + [

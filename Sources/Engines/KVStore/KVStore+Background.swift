@@ -15,7 +15,7 @@ extension KVStore {
     public var needsWork: Bool {
         if readOnlyReason != nil { return false }
         return immutable != nil || compactionJob != nil || manual != nil || isFlushRequested
-            || !versions.graveyard.files.isEmpty || CompactionPlan.next(versions, options) != nil
+            || !versions.graveyard.files.isEmpty || CompactionPlan.dueLevel(versions.current, options) != nil
     }
 
     /// Does about this many bytes of what there is to do, the most urgent first. True if there is more.

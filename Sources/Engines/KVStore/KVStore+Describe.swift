@@ -26,7 +26,7 @@ extension KVStore {
                 overlaps: next.count { $0.overlaps(from, to) }, isBeingCompacted: file.isBeingCompacted)
         }
         return KVStoreDescription.Level(
-            number: level, tables: files, byteCount: version.byteCount(ofLevel: level),
+            number: level, tables: files, byteCount: version.byteCounts[level],
             limit: CompactionPlan.limit(ofLevel: level, options),
             score: CompactionPlan.score(version, level: level, options))
     }

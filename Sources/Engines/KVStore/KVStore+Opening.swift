@@ -20,7 +20,10 @@ extension KVStore {
         try takeDirectory()
         let state = try ManifestState.read(directory)
         let files: [StoreFile]
-        do throws(DiskError) { files = try directory.files().map(\.file) } catch { throw .disk(error) }
+        do throws(DiskError) { files = try directory.files().map(\.file) } catch {
+            if case .notFound = error { throw .missing(directory.path) }
+            throw .disk(error)
+        }
         noteNumbers(of: files)
         if let state {
             try versions.restore(state)

@@ -189,6 +189,8 @@ extension KVStore {
     private static let bufferByteLimit = 4 << 20
     /// A slowed writer does this much background work for each byte that it writes.
     private static let slowdownFactor = 8
+    /// A stopped writer works in pieces of this size, and looks after each whether it may go on.
+    private static let stopSliceByteCount = 16 << 10
 
     /// Makes sure that the memtable takes a batch.
     @inline(__always) private func makeRoom(_ byteCount: Int) throws(KVStoreError) {
@@ -206,7 +208,9 @@ extension KVStore {
             let cause = stall
             noteStall(cause)
             if let cause, cause.isStop {
-                if !workInline(1 << 20) { throw readOnlyReason.map { .readOnly($0) } ?? .invalid("\(cause)") }
+                if !workInline(Self.stopSliceByteCount) {
+                    throw readOnlyReason.map { .readOnly($0) } ?? .invalid("\(cause)")
+                }
                 continue
             }
             if memtable.byteCount < options.writeBufferByteCount {
@@ -238,6 +242,8 @@ extension KVStore {
     /// Makes the memtable the immutable one, and begins a new one with a log of its own.
     func switchMemtable() throws(KVStoreError) {
         precondition(immutable == nil, "two memtables at a time")
+        // What was synced stays provably so: nothing more is written to this log.
+        if wantsMark { appendMark() }
         try commit(sync: false)
         let number = versions.takeFileNumber()
         let next: LogWriter

@@ -49,19 +49,24 @@ struct CompactionPlan {
     /// How full a level is; from 1 on it is due. The last level has no limit.
     static func score(_ version: Version, level: Int, _ options: KVStoreOptions) -> Double {
         if level == KVStoreOptions.levelCount - 1 { return 0 }
-        let amount = level == 0 ? version.levels[0].count : version.byteCount(ofLevel: level)
+        let amount = level == 0 ? version.levels[0].count : version.byteCounts[level]
         return Double(amount) / Double(limit(ofLevel: level, options))
     }
 
-    /// What is most due; nil if nothing is.
-    static func next(_ versions: VersionSet, _ options: KVStoreOptions) -> CompactionPlan? {
-        let version = versions.current
+    /// The level that is most due; nil if none is.
+    static func dueLevel(_ version: Version, _ options: KVStoreOptions) -> Int? {
         var best: (level: Int, score: Double)?
         for level in 0..<KVStoreOptions.levelCount - 1 {
             let score = score(version, level: level, options)
             if score >= 1, score > best?.score ?? 0 { best = (level, score) }
         }
-        guard let level = best?.level else { return nil }
+        return best?.level
+    }
+
+    /// What is most due; nil if nothing is.
+    static func next(_ versions: VersionSet, _ options: KVStoreOptions) -> CompactionPlan? {
+        let version = versions.current
+        guard let level = dueLevel(version, options) else { return nil }
         let files = version.levels[level]
         guard level > 0 else { return plan(version, level: 0, files.suffix(1), options) }
         let pointer = versions.compactPointers[level]

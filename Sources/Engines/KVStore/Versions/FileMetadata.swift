@@ -50,10 +50,13 @@ final class FileMetadata {
 final class Version {
     /// Level 0 newest first; the others by key, without overlap.
     let levels: [[FileMetadata]]
+    /// Bytes of each level.
+    let byteCounts: [Int]
     private let graveyard: Graveyard
 
     init(levels: [[FileMetadata]], graveyard: Graveyard) {
         self.levels = levels
+        byteCounts = levels.map { $0.reduce(0) { $0 + $1.byteCount } }
         self.graveyard = graveyard
         graveyard.livingVersions += 1
         for files in levels { for file in files { file.versionCount += 1 } }
@@ -70,7 +73,6 @@ final class Version {
     }
 
     var tableCount: Int { levels.reduce(0) { $0 + $1.count } }
-    func byteCount(ofLevel level: Int) -> Int { levels[level].reduce(0) { $0 + $1.byteCount } }
 
     /// The first file of a sorted level whose largest key is at or after a user key and a tag; the count if there is
     /// none.
