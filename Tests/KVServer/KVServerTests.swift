@@ -28,6 +28,7 @@ struct KVCommandTests {
             ("APPEND s Hello", "5"), ("APPEND s World", "10"), ("STRLEN s", "10"), ("STRLEN nosuch", "0"),
             ("GETRANGE s 0 4", "Hello"), ("GETRANGE s -5 -1", "World"), ("GETRANGE s 5 2", ""),
             ("GETRANGE s 3 100", "loWorld"), ("GETRANGE s -100 1", "He"), ("GETRANGE s -3 -5", ""),
+            ("GETRANGE s -100 -99", "H"),
             ("SETRANGE s 5 Redis", "10"), ("GET s", "HelloRedis"), ("SETRANGE s -1 x", "-ERR offset is out of range"),
             (
                 "SETRANGE s 600000000 x",
@@ -189,8 +190,13 @@ struct KVTransactionTests {
             ("DISCARD", "OK"), ("MULTI", "OK"), ("SET a 9", "QUEUED"),
             ("NOSUCH", "-ERR unknown command 'NOSUCH', with args beginning with: "),
             ("EXEC", "-EXECABORT Transaction discarded because of previous errors."), ("GET a", "nil"), ("MULTI", "OK"),
-            ("KEYS *", "-ERR Command not allowed inside a transaction"),
+            ("LSM COMPACT", "-ERR Command not allowed inside a transaction"),
             ("EXEC", "-EXECABORT Transaction discarded because of previous errors."), ("MULTI", "OK"), ("EXEC", "[]"),
+            // What walks over the keys sees them as the transaction has left them.
+            ("MULTI", "OK"), ("SET a 1", "QUEUED"), ("DEL b", "QUEUED"), ("SET z 1", "QUEUED"), ("KEYS *", "QUEUED"),
+            ("DBSIZE", "QUEUED"), ("SCAN 0", "QUEUED"), ("FLUSHALL", "QUEUED"), ("DBSIZE", "QUEUED"),
+            ("SET q 1", "QUEUED"),
+            ("EXEC", "[OK 1 OK [a c z] 3 [0 [a c z]] OK 0 OK]"), ("KEYS *", "[q]"),
         ])
     }
 

@@ -201,7 +201,8 @@ enum StringCommands {
         }
         let isThere: Void? = try server.keys.read(arguments[1]) { payload, _ in
             let start = first < 0 ? max(0, payload.count + max(first, -payload.count)) : first
-            let end = last < 0 ? payload.count + max(last, -payload.count - 1) : min(last, payload.count - 1)
+            // As Redis has it: an end before the first byte is the first byte.
+            let end = last < 0 ? payload.count + max(last, -payload.count) : min(last, payload.count - 1)
             let isEmpty = (first < 0 && last < 0 && first > last) || start > end || payload.isEmpty
             connection.reply.bulk(UnsafeRawBufferPointer(rebasing: isEmpty ? payload[..<0] : payload[start...end]))
         }
