@@ -108,6 +108,8 @@ let hotRooms: Set = [
     "KernelStorage", "KVStoreEngine",
     "KVServerEngine",
 ]
+/// Rooms whose tests look at what is inside. The program is built together with them.
+let testableRooms: Set = ["KVStoreEngine"]
 let checksExclusivity = Context.environment["SDLAB_EXCLUSIVITY"] == "checked"
 
 let systemLibraries =
@@ -134,8 +136,9 @@ let package = Package(
             .target(
                 name: room.name, dependencies: room.uses.map { .byName(name: $0) }, path: "Sources/\(room.path)",
                 exclude: room.excludes,
-                swiftSettings: hotRooms.contains(room.name) && !checksExclusivity
+                swiftSettings: (hotRooms.contains(room.name) && !checksExclusivity
                     ? [.unsafeFlags(["-enforce-exclusivity=unchecked"])] : [])
+                    + (testableRooms.contains(room.name) ? [.unsafeFlags(["-enable-testing"])] : []))
         }
         + [
             // The Swift libraries go into the program: it starts in milliseconds, and runs where no Swift is.

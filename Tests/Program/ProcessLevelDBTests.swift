@@ -88,17 +88,26 @@ import Testing
     func rocksReadsOurs(isClosed: Bool) throws {
         try withDirectory { directory in
             var model: [String: String] = [:]
-            try withStore(directory, isClosed: isClosed) { model = try fill($0, seed: 2) }
+            try withStore(directory, isClosed: isClosed) { store in
+                model = try fill(store, seed: 2)
+                // LevelDB's manifest does not say which writes a table holds. Debian's RocksDB wants to know it where
+                // level 0 has two tables, whoever wrote them; so there is one at most.
+                try store.requestCompaction()
+                while store.work(budgetByteCount: 1 << 20, now: LabTime.documentedEpoch) {}
+                for index in 0..<100 {
+                    try store.put("key\(index)".utf8, "last \(index)".utf8)
+                    model["key\(index)"] = "last \(index)"
+                    try store.commit(sync: index % 10 == 0)
+                }
+            }
             let tables = try FileDisk(root: nil).list(directory).filter { $0.hasSuffix(".sst") }
-            #expect(tables.count > 3)
+            #expect(tables.count >= 2)
             let verdict = try run("sst_dump", ["--file=\(directory)", "--command=verify"])
             #expect(verdict.output.split(separator: "\n").count { $0.contains("The file is ok") } == tables.count)
             let table = try run(
                 "sst_dump", ["--file=\(directory)/\(tables[0])", "--show_properties", "--command=none"])
             #expect(table.output.contains("# entries: ") && !table.output.contains("# entries: 0"))
-            // LevelDB's manifest does not say which writes a table holds, and RocksDB misses that where level 0 has
-            // two tables, ours or LevelDB's.
-            let scan = try run("ldb", ["--db=\(directory)", "--disable_consistency_checks", "scan"])
+            let scan = try run("ldb", ["--db=\(directory)", "scan"])
             #expect(scan.status == 0, "\(scan.output.prefix(300))")
             let seen = scan.output.split(separator: "\n").map {
                 String($0).replacing(" : ", with: "=", maxReplacements: 1)

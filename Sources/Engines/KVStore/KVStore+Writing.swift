@@ -242,6 +242,8 @@ extension KVStore {
     /// Makes the memtable the immutable one, and begins a new one with a log of its own.
     func switchMemtable() throws(KVStoreError) {
         precondition(immutable == nil, "two memtables at a time")
+        // What was synced stays provably so: nothing more is written to this log.
+        if wantsMark { appendMark() }
         try commit(sync: false)
         let number = versions.takeFileNumber()
         let next: LogWriter

@@ -5,6 +5,7 @@
 // A line: step, operations, wall nanoseconds, CPU nanoseconds of all threads.
 #include <leveldb/cache.h>
 #include <leveldb/db.h>
+#include <leveldb/env.h>
 #include <leveldb/filter_policy.h>
 #include <leveldb/write_batch.h>
 #include <sys/resource.h>
@@ -75,6 +76,7 @@ class Loop {
     Report("overwrite");
     Step("compact", 1, [&] { db_->CompactRange(nullptr, nullptr); });
     Report("compact");
+    ReportDisk();
     Step("readrandom", entries_, [&] { Read("", true); });
     Step("readrandom-unverified", entries_, [&] { Read("", false); });
     Step("readmissing", entries_, [&] { Read(".", true); });
@@ -121,6 +123,19 @@ class Loop {
     }
     printf("%s.written-mb %.0f 0 0\n", name, written);
     fflush(stdout);
+  }
+
+  // Bytes of the directory's files.
+  void ReportDisk() {
+    std::vector<std::string> names;
+    leveldb::Env* env = leveldb::Env::Default();
+    Check(env->GetChildren(directory_, &names));
+    uint64_t total = 0;
+    for (const std::string& name : names) {
+      uint64_t size = 0;
+      if (name != "." && name != ".." && env->GetFileSize(directory_ + "/" + name, &size).ok()) total += size;
+    }
+    printf("disk-mb %llu 0 0\n", static_cast<unsigned long long>(total >> 20));
   }
 
   void Fill(int64_t count, bool isSequential, bool isSynced, uint64_t seed) {

@@ -87,7 +87,8 @@ struct LongNumber {
 
     /// Without an exponent, with at most 17 digits after the point, and none that is not needed.
     var text: String {
-        guard abs(value) < 9.3e18, Value.self != Double.self else {
+        if abs(value) >= 9e18 { return (value < 0 ? "-" : "") + wholeDigits }
+        if Value.self == Double.self {
             let text = RESPNumber.text(Double(value))
             return text.contains("e") ? trimmedDecimal(Double(value), places: 17) : text
         }
@@ -102,5 +103,33 @@ struct LongNumber {
         while digits.hasSuffix("0") { digits.removeLast() }
         let isZero = whole == 0 && digits.isEmpty
         return (value < 0 && !isZero ? "-" : "") + String(whole) + (digits.isEmpty ? "" : "." + digits)
+    }
+
+    /// All digits of a number that is too large to have a fraction: its significand, doubled as often as its exponent
+    /// says, nine digits a place.
+    private var wholeDigits: String {
+        var doublings = Int(value.exponent) - 62
+        var scaled = abs(value)
+        for _ in 0..<max(0, doublings) { scaled /= 2 }
+        var rest = UInt64(scaled)
+        var places: [UInt64] = []
+        while rest > 0 {
+            places.append(rest % 1_000_000_000)
+            rest /= 1_000_000_000
+        }
+        while doublings > 0 {
+            var carry: UInt64 = 0
+            for index in places.indices {
+                let doubled = places[index] * 2 + carry
+                places[index] = doubled % 1_000_000_000
+                carry = doubled / 1_000_000_000
+            }
+            if carry > 0 { places.append(carry) }
+            doublings -= 1
+        }
+        return places.reversed().enumerated().map { index, place in
+            let digits = String(place)
+            return index == 0 ? digits : String(repeating: "0", count: 9 - digits.count) + digits
+        }.joined()
     }
 }

@@ -123,13 +123,13 @@ enum StringCommands {
         guard let options = SetOptions(arguments, from: 2, allowed: .getEX) else {
             return connection.reply.error(Complaint.syntax)
         }
+        guard let old = try server.keys.value(arguments[1]) else { return connection.reply.null() }
         let end = options.expiry(arguments, now: server.keys.now)
         switch end {
         case .notANumber: return connection.reply.error(Complaint.integer)
         case .invalid: return connection.reply.error(Complaint.expiry("getex"))
         case .none, .at: break
         }
-        guard let old = try server.keys.value(arguments[1]) else { return connection.reply.null() }
         if case .at(let time) = end {
             try server.keys.put(arguments[1], old.payload, expiry: time)
         } else if options.persists, old.expiry != 0 {

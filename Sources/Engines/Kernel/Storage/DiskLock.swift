@@ -16,8 +16,12 @@ public final class DiskLock {
         onRelease = nil
     }
 
-    /// Given to another life of its owner: letting go of it frees nothing any more.
-    func supersede() { onRelease = nil }
+    /// The lock for another life of its owner: letting go of this one frees nothing any more.
+    func handedOver() -> DiskLock {
+        let next = DiskLock(path: path, owner: owner, onRelease: onRelease ?? {})
+        onRelease = nil
+        return next
+    }
 
     deinit { release() }
 }
@@ -29,8 +33,14 @@ struct LockTable {
     }
     private var entries: [String: Entry] = [:]
 
-    /// The lock that is held on a path.
-    func holder(_ path: String) -> DiskLock? { entries[path]?.lock }
+    /// The lock again, where its owner has it already; nil where nobody has.
+    mutating func renew(_ path: String, owner: DiskOwner) throws(DiskError) -> DiskLock? {
+        guard let holder = entries[path]?.lock else { return nil }
+        guard holder.owner == owner else { throw .busy(path) }
+        let lock = holder.handedOver()
+        note(lock)
+        return lock
+    }
 
     mutating func note(_ lock: DiskLock) { entries[lock.path] = Entry(lock: lock) }
     mutating func forget(_ path: String) { entries[path] = nil }

@@ -124,11 +124,7 @@ public final class FileDisk: Disk {
 
     /// Within the process by a table, between processes by the kernel, which frees what a process held when it ends.
     public func lock(_ path: String, owner: DiskOwner) throws(DiskError) -> DiskLock {
-        if let holder = locks.holder(path) {
-            guard holder.owner == owner else { throw .busy(path) }
-            // Closing the file would free the kernel's lock even where another descriptor has it as well.
-            holder.supersede()
-        }
+        if let lock = try locks.renew(path, owner: owner) { return lock }
         let descriptor = Glibc.open(try host(path), O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         if descriptor < 0 { throw Self.error(errno, path, "lock") }
         var range = flock()

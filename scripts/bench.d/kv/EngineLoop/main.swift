@@ -66,6 +66,8 @@ final class Loop {
             while store.work(budgetByteCount: .max, now: now) {}
         }
         report("compact")
+        let sizes = try disk.list(directory).map { try disk.attributes(directory + "/" + $0).size }
+        print("disk-mb \(sizes.reduce(0, +) >> 20) 0 0")
         try step("readrandom", entries) { try read(end: false) }
         try step("readmissing", entries) { try read(end: true) }
         var count = 0
