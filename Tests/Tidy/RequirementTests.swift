@@ -7,16 +7,6 @@ import Testing
     /// The documented session, what to build, challenges, hints and milestones: as many for each of these components.
     private static let numbers = [
         "T1", "B1", "C1", "C2", "C3", "C4", "C5", "H1", "H2", "H3", "H4", "H5", "M1", "M2", "M3", "M4",
-    /// Requirements that the lab meets, by component.
-    private static let met = [
-        "CB": ["T1", "B1", "C1", "C2", "C3", "C4", "C5", "H1", "H2", "H3", "H4", "H5", "M1", "M2", "M3", "M4"],
-        "POOL": [
-            "T1", "B1", "C1", "C2", "C3", "C4", "C5", "H1", "H2", "H3", "H4", "H5", "M1", "M2", "M3", "M4",
-        ],
-        "RL": ["T1", "B1", "C1", "C2", "C3", "C4", "C5", "H1", "H2", "H3", "H4", "H5", "M1", "M2", "M3", "M4"],
-        "LB": [
-            "T1", "B1", "C1", "C2", "C3", "C4", "C5", "H1", "H2", "H3", "H4", "H5", "M1", "M2", "M3", "M4",
-        ],
     ]
     private static let directories = ["sessions", "rooms"]
 
