@@ -23,6 +23,33 @@ import Testing
         }
     }
 
+    @Test("the README's Swift stands in a test, which compiles and runs it")
+    func swiftUsage() throws {
+        let code = try Repository.swiftFiles(under: "Tests").map {
+            Self.bare(try Repository.lines("Tests/\($0)")).joined(separator: "\n")
+        }
+        var blocks: [[Substring]] = []
+        var isSwift = false
+        for line in try Repository.lines("README.md") {
+            if line.hasPrefix("```") {
+                isSwift = line == "```swift"
+                if isSwift { blocks.append([]) }
+            } else if isSwift {
+                blocks[blocks.count - 1].append(line)
+            }
+        }
+        #expect(blocks.count >= 4)
+        for block in blocks {
+            let wanted = Self.bare(block).joined(separator: "\n")
+            #expect(code.contains { $0.contains(wanted) }, "in no test: \(wanted)")
+        }
+    }
+
+    /// Code without indentation, empty lines and imports.
+    private static func bare(_ lines: [Substring]) -> [Substring] {
+        lines.map { $0.drop { $0 == " " } }.filter { !$0.isEmpty && !$0.hasPrefix("import ") }
+    }
+
     @Test("examples are found where they are marked, with what is shown below them")
     func examples() {
         let text = """
