@@ -265,6 +265,26 @@ import Testing
         #expect(caller.log == ["1: attempt 1 C", "1: abandoned", "1: timedOut", "1: timedOut"])
     }
 
+    @Test("a caller's deadline ends the wait for a place, and a call that comes too late is not made")
+    func callersDeadlineInLine() {
+        var caller = Caller {
+            $0.bulkhead = .init()
+            $0.bulkhead!.maxConcurrentCalls = 1
+            $0.bulkhead!.queueCapacity = 5
+            $0.bulkhead!.maxWaitDuration = .seconds(10)
+        }
+        caller.begin()
+        let deadline = Deadline(in: .seconds(3), from: caller.now)
+        caller.begin(deadline: deadline)
+        caller.pass(.seconds(3))
+        #expect(caller.takeLog().last == "2: bulkheadTimeout")
+        #expect(caller.calls.bulkhead?.waitingCount == 0)
+        caller.begin(deadline: deadline)
+        #expect(caller.takeLog() == ["3: timedOut"])
+        #expect(caller.attempts == 1)
+        #expect(caller.calls.breaker.counters.failures == 0)
+    }
+
     @Test("whatever happens, every call ends once, and all places and permits come back", arguments: 0..<30)
     func randomLives(seed: UInt64) {
         var random = SeededRandom(seed: seed)

@@ -53,6 +53,34 @@ import Testing
         #expect([counters.failures, counters.rejected, counters.successes] == [5, 3, 0])
     }
 
+    @Test("an asynchronous fallback, and none for a task that is cancelled")
+    func asynchronousFallback() async throws {
+        let (breaker, _) = breaker()
+        for _ in 0..<7 {
+            let answer = try await breaker.execute { () async throws -> String in
+                throw Broken()
+            } fallback: { error in
+                await Task.yield()
+                return error is CallNotPermitted ? "open" : "failed"
+            }
+            #expect(answer == (breaker.snapshot.counters.rejected > 0 ? "open" : "failed"))
+        }
+        #expect(breaker.snapshot.counters.rejected == 2)
+        breaker.order(.closed)
+        let task = await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                let answer = try? await breaker.execute {
+                    try await Task.sleep(for: .seconds(3600))
+                } fallback: { _ in
+                }
+                return answer == nil
+            }
+            group.cancelAll()
+            return await group.next()
+        }
+        #expect(task == true)
+    }
+
     @Test("events: each kind once, in order, and none without reason")
     func events() {
         let (breaker, clock) = breaker()

@@ -29,6 +29,7 @@ final class CircuitTestProgram: Program, Component {
     var calls: ResilientCalls
     private var attempts: [ResilientCalls.CallID: CircuitAttempt] = [:]
     private var numbers: [ResilientCalls.CallID: Int] = [:]
+    private var timers: [ResilientCalls.CallID: TimerID] = [:]
     var lines: CircuitTestLines
     private var begun = 0
     /// The next round is being begun, or its time is set.
@@ -82,7 +83,7 @@ final class CircuitTestProgram: Program, Component {
             case .counted(let id, let permit, let failure, let reaction):
                 lines.counted(id, permit, failure, reaction, calls.breaker.currentTally(now: now))
                 if let change = reaction.change { log(change) }
-            case .timer(let id, let time): node.after(time - now) { [self] in report(calls.timerFired(id, now: now)) }
+            case .timer(let id, let time): setTimer(id, time)
             case .fallback(let id, _, let failure):
                 lines.fallingBack(id, failure)
                 report(calls.fallbackEnded(id, nil, now: now))
@@ -96,6 +97,12 @@ final class CircuitTestProgram: Program, Component {
     private func report(_ effects: [ResilientCalls.Effect]) {
         perform(effects)
         arrangeNext()
+    }
+
+    /// A call has one timer at most.
+    private func setTimer(_ id: ResilientCalls.CallID, _ time: LabTime) {
+        node.cancel(timers[id])
+        timers[id] = node.after(max(.zero, time - now)) { [self] in report(calls.timerFired(id, now: now)) }
     }
 
     private func attempt(_ id: ResilientCalls.CallID, _ permit: Permit, _ change: Transition?) {
@@ -113,6 +120,7 @@ final class CircuitTestProgram: Program, Component {
 
     private func finish(_ id: ResilientCalls.CallID, _ failure: CallFailure?) {
         guard let number = numbers.removeValue(forKey: id) else { return }
+        node.cancel(timers.removeValue(forKey: id))
         let line = lines.line(number, id, failure, state: calls.breaker.state, isVerbose: settings.isVerbose)
         write(line)
     }

@@ -7,6 +7,9 @@ extension ResilientCalls {
 
     /// Asks the circuit, then the bulkhead, for leave.
     mutating func nextAttempt(_ id: CallID, _ now: LabTime, _ effects: inout [Effect]) {
+        if calls[id]!.deadline.hasPassed(now) {
+            return fallBack(id, .init(.timedOut, "its time was over before it began"), &effects)
+        }
         calls[id]!.attempt += 1
         let admission = breaker.tryAcquire(now: now)
         guard let permit = admission.permit else {
@@ -20,7 +23,8 @@ extension ResilientCalls {
             queued[ticket] = id
             calls[id]!.phase = .queued(ticket, permit)
             if let change = admission.change { effects.append(.changed(change)) }
-            effects.append(.timer(id, at: now + bulkhead!.configuration.maxWaitDuration))
+            let end = calls[id]!.deadline.narrowed(to: bulkhead!.configuration.maxWaitDuration, from: now)
+            effects.append(.timer(id, at: end.time))
         case .refused:
             _ = breaker.release(permit, now: now)
             if let change = admission.change { effects.append(.changed(change)) }
@@ -44,8 +48,10 @@ extension ResilientCalls {
         if deadline != .none { effects.append(.timer(id, at: deadline.time)) }
     }
 
-    func bulkheadDeadline(of ticket: Bulkhead.Ticket, _ now: LabTime) -> Bool {
-        (bulkhead?.deadline(of: ticket)).map { $0 <= now } ?? false
+    /// Its time in the line is over, or that of the whole call.
+    func waitIsOver(_ id: CallID, _ ticket: Bulkhead.Ticket, _ now: LabTime) -> Bool {
+        let inLine = (bulkhead?.deadline(of: ticket)).map { $0 <= now } ?? false
+        return inLine || calls[id]!.deadline.hasPassed(now)
     }
 
     // MARK: Outward

@@ -52,7 +52,7 @@ public struct ResilientCalls: Sendable {
         case abandon(CallID)
         /// An attempt has been counted.
         case counted(CallID, Permit, failure: CallFailure?, Reaction)
-        /// Call `timerFired` then.
+        /// Call `timerFired` then. It takes the place of the call's timer before it.
         case timer(CallID, at: LabTime)
         /// Answer with a step of the chain, and report `fallbackEnded`.
         case fallback(CallID, step: Int, CallFailure)
@@ -119,7 +119,7 @@ public struct ResilientCalls: Sendable {
     public mutating func timerFired(_ id: CallID, now: LabTime) -> [Effect] {
         var effects: [Effect] = []
         switch calls[id]?.phase {
-        case .queued(let ticket, let permit)? where bulkheadDeadline(of: ticket, now):
+        case .queued(let ticket, let permit)? where waitIsOver(id, ticket, now):
             _ = bulkhead?.leave(ticket)
             queued[ticket] = nil
             _ = breaker.release(permit, now: now)

@@ -65,6 +65,19 @@ extension CircuitBreaker {
     ) rethrows -> Result {
         do { return try execute(isFailure: isFailure, body) } catch { return try fallback(error) }
     }
+
+    /// The same for asynchronous calls. A task that is cancelled gets its error and no fallback: nobody waits for one.
+    @inlinable public func execute<Result>(
+        isolation: isolated (any Actor)? = #isolation, isFailure: (Result) -> Bool = { _ in false },
+        _ body: () async throws -> Result, fallback: (any Error) async throws -> Result
+    ) async throws -> Result {
+        do {
+            return try await execute(isolation: isolation, isFailure: isFailure, body)
+        } catch {
+            if Task.isCancelled { throw error }
+            return try await fallback(error)
+        }
+    }
 }
 
 /// Leave for one call in two steps, for calls that begin and end in different places.
