@@ -5,8 +5,8 @@ import KernelStructures
 ///
 /// Engines never read them; whoever embeds an engine hands it `now`.
 public enum HostClock {
-    /// Time since some moment in the past, often the machine's start. It never goes back and does not jump when somebody
-    /// sets the date, so differences are durations. About 25 ns a reading.
+    /// Time since some moment in the past, often the machine's start. It never goes back and does not jump when
+    /// somebody sets the date, so differences are durations. About 25 ns a reading.
     public static var monotonicNanoseconds: Int64 { nanoseconds(CLOCK_MONOTONIC) }
     /// The same as a time; only its differences mean anything.
     public static var monotonic: LabTime { LabTime(nanoseconds: monotonicNanoseconds) }
