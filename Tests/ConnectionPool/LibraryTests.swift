@@ -286,6 +286,26 @@ private final class ManualClock: Clock, Sendable {
         Issue.record("it never came to be")
     }
 
+    @Test("a pool that was closed before it ran ends at once")
+    func closedEarly() async throws {
+        let sessions = Sessions()
+        let pool = try AsyncConnectionPool(configuration(2), sessions.factory)
+        pool.close()
+        await pool.run()
+        await #expect(throws: ConnectionPool.Failure.closed(pool: "pool")) { _ = try await pool.borrow() }
+        #expect(sessions.state.withLock { $0.opened } == 0)
+    }
+
+    @Test("a pool that cannot make its first connection stops running, and says why to whoever asks")
+    func notStarted() async throws {
+        let sessions = Sessions()
+        sessions.state.withLock { $0.isDown = true }
+        let pool = try AsyncConnectionPool(
+            configuration(2) { $0.initializationFailTimeout = .milliseconds(1) }, sessions.factory)
+        await pool.run()
+        await #expect(throws: ConnectionPool.Failure.self) { _ = try await pool.borrow() }
+    }
+
     @Test("a pool that is closed turns away whoever comes, and waits for what is out")
     func close() async throws {
         let sessions = Sessions()

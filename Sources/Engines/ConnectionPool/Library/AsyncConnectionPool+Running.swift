@@ -105,7 +105,8 @@ extension AsyncConnectionPool {
         perform { state, now in
             precondition(!state.isRunning, "a pool runs once")
             state.isRunning = true
-            state.engine.start(now: now)
+            // Somebody may have closed it before it ran.
+            if state.engine.phase == .starting { state.engine.start(now: now) }
             return ((), nil)
         }
         await withDiscardingTaskGroup { group in
