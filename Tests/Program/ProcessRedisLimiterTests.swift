@@ -26,7 +26,8 @@ import Testing
         ])
     func exact(algorithm: String) throws {
         let redis = try ProgramRedis()
-        let limiters = try limiters(redis, "--algorithm", algorithm, "--rate", "100", "--period", "7d")
+        let limiters = try limiters(
+            redis, "--algorithm", algorithm, "--rate", "100", "--period", "7d", "--store-timeout", "30s")
         #expect(try ProcessLimiterTests.storm(limiters.map(\.port), requests: 2_000) == (100, 1_900))
         let keys = try redis.cli("KEYS", "ratelimit:*").split(separator: "\n").map(String.init)
         #expect(!keys.isEmpty)

@@ -15,8 +15,12 @@ import Testing
 
     init() throws { self = try Self(algorithm: "token-bucket") }
 
-    init(algorithm: String = "token-bucket", lease: Int = 1, failure: String = "local", nodes: Int = 3) throws {
-        world = memoryWorld()
+    init(
+        algorithm: String = "token-bucket", lease: Int = 1, failure: String = "local", nodes: Int = 3, seed: UInt64 = 1
+    )
+        throws
+    {
+        world = memoryWorld(seed: seed)
         let rules =
             "rules: [\(Self.rule.replacing("ALGORITHM", with: algorithm).replacing("FAILURE", with: failure))]\n"
         store = try ServiceBench(rules, world: world, name: "store", throttle: 6380)
@@ -147,6 +151,27 @@ import Testing
         let statuses = try (0..<12).map { _ in try front.ask().status }
         #expect(statuses.count { $0 == 200 } == 2)
         #expect(store.host.engine.counters[0].refusedByOthers > 0)
+    }
+
+    @Test("the same seed gives the same journal, byte for byte, leases, partition and recovery included")
+    func journal() throws {
+        func run(_ seed: UInt64) throws -> String {
+            let bench = try Self(algorithm: "sliding-counter", lease: 3, seed: seed)
+            _ = try bench.storm(20, pause: .milliseconds(70))
+            bench.world.inject(.block(partition: true), to: "store", both: true, for: .seconds(2))
+            for front in bench.fronts {
+                try front.client().write("GET / HTTP/1.1\r\nHost: rl\r\nX-Key: k\r\n\r\n")
+                bench.world.pass(.milliseconds(300))
+            }
+            bench.world.pass(.seconds(5))
+            _ = try bench.storm(20, pause: .milliseconds(70))
+            return bench.world.journal.text
+        }
+        for seed in 1...3 as ClosedRange<UInt64> {
+            let first = try run(seed)
+            #expect(first.contains("failed: no answer within 250ms") && first.contains("answers again"))
+            #expect(try run(seed) == first)
+        }
     }
 
     // MARK: The RESP port

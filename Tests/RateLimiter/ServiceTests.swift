@@ -227,4 +227,43 @@ import Testing
         #expect(throws: (any Error).self) { try bench.host.reload() }
         #expect(try bench.ask().number("X-RateLimit-Remaining") == 3)
     }
+
+    @Test("fuzz: whatever stands in a request's line and fields, it is answered, and the limiter lives on")
+    func fuzz() throws {
+        let bench = try ServiceBench(
+            """
+            rules:
+              - {name: a, algorithm: gcra, rate: 1000, key: [user, route], path: [/a, /b/c]}
+              - {name: b, algorithm: sliding-counter, rate: 500, key: [header X-Key, ip], cost_header: X-Cost}
+            trusted_proxies: [0.0.0.0/0]
+            partition_key: true
+            """)
+        var random = SeededRandom(seed: 3)
+        let alphabet = Array("abc/%.2e \t\"\\|;:=,[]ABC?#&*~é0123456789".utf8)
+        func text(_ count: Int) -> String {
+            String(
+                decoding: (0..<random.below(count)).map { _ in alphabet[random.below(alphabet.count)] }, as: UTF8.self)
+        }
+        var answered = 0
+        for round in 0..<600 {
+            let client = try bench.client()
+            var fields = ""
+            for name in ["X-Forwarded-For", "X-Forwarded-For", "Authorization", "X-Key", "X-Cost", "Accept"] {
+                fields += "\(name): \(text(40))\r\n"
+            }
+            let path = random.chance(0.5) ? "/" + text(20).filter { $0 != " " && $0 != "\t" } : text(30)
+            client.write("GET \(path) HTTP/1.1\r\nHost: h\r\n\(fields)\r\n")
+            bench.world.pass(.milliseconds(2))
+            if let answer = client.answers.first {
+                answered += 1
+                #expect([200, 400, 414, 429, 501].contains(answer.status), "round \(round)")
+                if answer.status == 429 || answer.status == 200, let field = answer.head.value(of: "RateLimit") {
+                    #expect(StructuredList(field) != nil, "\(field)")
+                }
+            }
+            client.stream.abort()
+        }
+        #expect(answered > 500)
+        #expect(try bench.ask("/", "X-Key: last").status == 200)
+    }
 }

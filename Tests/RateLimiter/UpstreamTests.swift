@@ -63,6 +63,38 @@ import Testing
         #expect(origin.heard.last?.hasSuffix("2\r\nhi\r\n0\r\n\r\n") == true)
     }
 
+    @Test(
+        "a body that comes while its request waits for the store, or for its turn, arrives whole",
+        arguments: [
+            "rules: [{algorithm: gcra, rate: 9}]\nupstream: sink:9000\nstore: keeper:6380",
+            "rules: [{algorithm: leaky-bucket, rate: 2, burst: 9}]\nupstream: sink:9000",
+        ])
+    func earlyBodies(yaml: String) throws {
+        let world = memoryWorld()
+        let keeper = try ServiceBench(
+            "rules: [{algorithm: gcra, rate: 9}]", world: world, name: "keeper", throttle: 6380)
+        let bench = try ServiceBench(yaml, world: world)
+        let sink = try ScriptedServer(world.node("sink"), port: 9000)
+        sink.onReceived = { if $0.text.hasSuffix("!") { $0.write("HTTP/1.1 204 Gone\r\n\r\n") } }
+        for _ in 0..<3 {
+            let client = try bench.client()
+            client.write(
+                "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n\(String(repeating: "a", count: 500))")
+            world.pass(.milliseconds(1))
+            client.write(String(repeating: "b", count: 499) + "!")
+            world.pass(.seconds(2))
+            #expect(client.statuses == [204])
+        }
+        let expected = String(repeating: "a", count: 500) + String(repeating: "b", count: 499) + "!"
+        #expect(sink.heard.joined().split(separator: "POST").count == 3)
+        #expect(sink.heard.joined().split(separator: "POST").allSatisfy { $0.hasSuffix(expected) })
+        let connect = try bench.client()
+        connect.write("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
+        world.pass(.seconds(1))
+        #expect(connect.statuses == [501])
+        #expect(keeper.host.node.isAlive)
+    }
+
     @Test("a server that is not there, says nothing, or nonsense: 502 and 504, and the limiter lives on")
     func failures() throws {
         let lonely = try ServiceBench(

@@ -9,7 +9,9 @@ extension RateLimiterHost: Reloadable {}
 extension Session {
     /// What runs and can read its configuration again.
     fileprivate var reloadables: [any Reloadable] {
-        jobs.running.flatMap(\.running).compactMap { ($0.component as? any HostingComponent)?.anyHost as? any Reloadable }
+        jobs.running.flatMap(\.running).compactMap {
+            ($0.component as? any HostingComponent)?.anyHost as? any Reloadable
+        }
     }
 }
 
@@ -17,7 +19,7 @@ extension Catalog {
     /// `reload lb`
     static var reload: Command {
         let description = CommandDescription(
-            "reload", "has a load balancer or rate limiter read its configuration again",
+            "reload", "has a running component read its configuration again",
             usage: "[NODE]", arguments: .init([.node], 0...1), examples: ["reload", "reload lb", "kill -HUP lb"],
             group: .components, tags: ["LB"],
             details: """

@@ -46,6 +46,7 @@ struct LimiterSource {
         if let text = arguments.text("trusted-proxies") {
             configuration.trustedProxies = try networks(text)
         }
+        configuration.storeTimeout = arguments.duration("store-timeout") ?? configuration.storeTimeout
         configuration.lease = arguments.integer("lease") ?? configuration.lease
         if let complaint = configuration.storeComplaint { throw CommandFailure(complaint) }
         return configuration

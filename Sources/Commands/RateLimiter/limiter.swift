@@ -11,7 +11,7 @@ extension Catalog {
         let algorithms = RateLimitPolicy.Algorithm.allCases.filter { $0 != .concurrency }.map(\.rawValue)
         let description = CommandDescription(
             "limiter", "why a rate limiter refuses, and how right it is",
-            usage: "(why KEY | denied | oracle | audit | replay) [--node NAME] [--rule NAME] [--json]",
+            usage: "(why KEY|denied|oracle|audit|replay) [FLAGS]",
             flags: [
                 .init("node", "n", .text("NAME"), "which limiter, where several run"),
                 .init("rule", "r", .text("NAME"), "replay: which rule (the first)"),

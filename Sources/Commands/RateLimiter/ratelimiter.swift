@@ -7,7 +7,7 @@ extension Catalog {
     /// `ratelimiter --algorithm token-bucket --rate 10 --burst 20 --port 8080`
     static var ratelimiter: Command {
         let description = CommandDescription(
-            "ratelimiter", "admits so many requests of each client, and refuses the rest with 429",
+            "ratelimiter", "admits so many requests of each client; 429 for the rest",
             usage: "(--config FILE | --rate RATE) --port PORT [FLAGS]",
             flags: [
                 .init("config", "c", .file, "its configuration, YAML"),
@@ -21,6 +21,7 @@ extension Catalog {
                 .init("trusted-proxies", nil, .text("LIST"), "networks whose X-Forwarded-For is believed"),
                 .init("store", "s", .text("PLACE"), "shared: redis://host:port, or a limiter's"),
                 .init("lease", nil, .integer(1...1_000_000), "quota taken from another limiter at once (1)"),
+                .init("store-timeout", nil, .duration(), "how long its answer is waited for (250ms)"),
                 .init(
                     "on-store-failure", nil, .choice(["open", "closed", "local"]),
                     "if it cannot be asked (local)"),

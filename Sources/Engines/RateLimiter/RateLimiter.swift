@@ -34,6 +34,7 @@ public final class RateLimiter {
     public private(set) var counters: [RateLimitCounters]
     /// What the policies thought of the last request, in its order.
     public private(set) var assessments: [Assessment] = []
+    /// The last refusals; empty unless `startRecording`.
     public private(set) var denials = DenialLog()
     /// Exact counting beside the policies, for those who want to know how wrong these are; nil unless `startOracle`.
     public private(set) var oracle: Oracle?
@@ -118,7 +119,7 @@ public final class RateLimiter {
         let isAllowed = assessment.isAllowed || isShadow
         if assessment.isAllowed { ledger.commit() }
         count(assessment, policy, isAllowed: isAllowed)
-        if isObserved || !assessment.isAllowed {
+        if isObserved {
             observe(Array(key), digest, policy, cost, assessment, isAllowed: isAllowed, now)
         }
         return Decision(
@@ -156,7 +157,7 @@ public final class RateLimiter {
             // A shadow that would refuse takes nothing either: it must count as it would if it were real.
             if decision.isAllowed, assessment.isAllowed { ledgers[charge.policy].commit() }
             count(assessment, charge.policy, isAllowed: decision.isAllowed)
-            if isObserved || !assessment.isAllowed {
+            if isObserved {
                 observe(
                     charge.key, digests[index], charge.policy, charge.cost, assessment, isAllowed: decision.isAllowed,
                     now)
@@ -198,7 +199,7 @@ public final class RateLimiter {
         }
         for (index, charge) in charges.enumerated() {
             count(found[index], charge.policy, isAllowed: decision.isAllowed)
-            if recording != nil || !found[index].isAllowed {
+            if isObserved {
                 observe(
                     charge.key, nil, charge.policy, charge.cost, found[index], isAllowed: decision.isAllowed, now)
             }
@@ -244,6 +245,7 @@ public final class RateLimiter {
         counters[policy].count(assessment, isShadow: policies[policy].isShadow, isAllowed: isAllowed)
     }
 
+    /// A refusal costs no more than an admission unless somebody may ask about it.
     private var isObserved: Bool { oracle != nil || recording != nil }
 
     private func observe(

@@ -53,7 +53,10 @@ final class StoreLink {
 
     func ask(_ words: [[UInt8]], completion: @escaping (Result<RESPValue, StoreFailure>) -> Void) {
         let now = node.world.now
-        if let downUntil, now < downUntil { return completion(.failure(.init(text: downReason))) }
+        // While it is down one question at a time tries whether it is back.
+        if let downUntil, now < downUntil || !waiting.isEmpty {
+            return completion(.failure(.init(text: downReason)))
+        }
         guard waiting.count < Self.waitingLimit else {
             return completion(.failure(.init(text: "\(waiting.count) questions wait already")))
         }

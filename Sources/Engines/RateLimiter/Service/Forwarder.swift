@@ -92,9 +92,6 @@ final class Forwarding: HTTPClientDelegate {
     // MARK: There
 
     func begin() {
-        if client.method == .connect {
-            return fail(501, "CONNECT is not for servers behind a rate limiter")
-        }
         if client.method.isIdempotent, let connection = forwarder.takeIdle() {
             isReused = true
             use(connection)

@@ -20,6 +20,8 @@ final class LimitedExchange {
     private var forwarding: Forwarding?
     private var phase = Phase.idle
     private var isRequestComplete = false
+    /// Body bytes that came before it was decided where they go: at most one read of them, as reading pauses then.
+    private var early: [UInt8] = []
     /// Tells answers of the store, and timers, for a request that is over.
     private var serial = 0
     private var timer: TimerID?
@@ -44,6 +46,7 @@ final class LimitedExchange {
         isCharged = false
         phase = .deciding
         forwarding = nil
+        early = []
         host.counters.requests += 1
         if host.isSimple, host.store == nil {
             decision = addressKey.withUnsafeBytes {
@@ -173,10 +176,17 @@ final class LimitedExchange {
     private func proceed() {
         phase = .open
         host.counters.admitted += 1
+        if connection.method == .connect {
+            over()
+            return connection.respond(status: 501, body: "501 Not Implemented: CONNECT is not for rate limiters\n")
+        }
         if let forwarder = host.forwarder {
             let forwarding = Forwarding(forwarder, self)
             self.forwarding = forwarding
             forwarding.begin()
+            let held = early
+            early = []
+            if !held.isEmpty { held.withUnsafeBytes { forwarding.send($0) } }
             if isRequestComplete { forwarding.endBody() }
         } else if isRequestComplete {
             answer()
@@ -185,7 +195,13 @@ final class LimitedExchange {
         }
     }
 
-    func receive(_ body: UnsafeRawBufferPointer) { if phase == .open { forwarding?.send(body) } }
+    func receive(_ body: UnsafeRawBufferPointer) {
+        switch phase {
+        case .open: forwarding?.send(body)
+        case .deciding, .held: if host.forwarder != nil { early.append(contentsOf: body) }
+        case .idle, .done: break
+        }
+    }
 
     func requestEnded() {
         isRequestComplete = true
