@@ -5,7 +5,7 @@ import KernelWorld
 /// A port that speaks HTTP: hands each connection to the service, and knows which are open.
 public final class HTTPServer {
     public let node: Node
-    public private(set) var listener: Listener?
+    private var listeners: [Listener] = []
     private unowned let service: any HTTPService
     public var options: HTTPServerOptions
     private var connections: [UInt64: HTTPServerConnection] = [:]
@@ -21,10 +21,17 @@ public final class HTTPServer {
     }
 
     public func listen(on port: UInt16) throws(NetworkError) {
-        listener = try node.listen(on: port) { [unowned self] stream in
-            if options.proxyProtocol == .required { return awaitHeader(stream) }
-            return begin(stream)
-        }
+        listeners.append(try node.listen(on: port) { [unowned self] stream in accept(stream) })
+    }
+
+    /// On a unix socket of the machine, too.
+    public func listen(atPath path: String) throws(NetworkError) {
+        listeners.append(try node.listen(atPath: path) { [unowned self] stream in accept(stream) })
+    }
+
+    private func accept(_ stream: Stream) -> any StreamHandler {
+        if options.proxyProtocol == .required { return awaitHeader(stream) }
+        return begin(stream)
     }
 
     private func begin(_ stream: Stream) -> HTTPServerConnection {
@@ -66,8 +73,8 @@ public final class HTTPServer {
 
     /// Accepts nothing more and closes what is idle; what is busy closes after its response.
     public func drain() {
-        listener?.close()
-        listener = nil
+        for listener in listeners { listener.close() }
+        listeners = []
         for (_, acceptor) in arriving.sorted(by: { $0.key < $1.key }) { acceptor.cancel() }
         arriving = [:]
         for connection in connections.values.sorted(by: { $0.stream.number < $1.stream.number }) {

@@ -20,6 +20,7 @@ public final class SocketTransport: Transport {
     private let claim: SubnetClaim?
     private(set) unowned var network: Network!
     let ledger = FlightLedger()
+    var pipes = SplicePipePool()
     /// Sockets of nodes without power: open, so that nobody hears of it, and served by nobody.
     private var dark: [(node: Node, descriptor: Int32)] = []
     /// What the user should know about a port, once: it is mapped, or taken on 127.0.0.1 by a program outside.
