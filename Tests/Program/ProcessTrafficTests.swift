@@ -40,7 +40,7 @@ extension ProgramHeavyTests {
             #expect(try load.waitForExit(within: 60) == 0)
             #expect(load.output.contains(" requests in "))
             #expect(!load.output.contains("Socket errors") && !load.output.contains("Non-2xx"), "\(load.output)")
-            #expect(backends.allSatisfy(\.isRunning))
+            #expect(backends.allSatisfy { $0.isRunning })
         }
 
         // @covers LB-C1
@@ -55,9 +55,10 @@ extension ProgramHeavyTests {
             func latency(_ between: () throws -> Void = {}) throws -> Double {
                 try (0..<10).map { _ in
                     try between()
-                    let times = try (0..<50).map { _ in
+                    let times = try (0..<50).map { _ throws -> Double in
                         let began = ProgramClock.seconds
-                        #expect(try quick.get().body == "Response from A\n")
+                        let body = try quick.get().body
+                        #expect(body == "Response from A\n")
                         return ProgramClock.seconds - began
                     }
                     return times.sorted()[25]
@@ -161,6 +162,25 @@ extension ProgramHeavyTests {
         /// A byte that depends on its place, and not with a period of a power of two.
         private static func byte(_ place: Int) -> UInt8 { UInt8(truncatingIfNeeded: place &+ place / 251) }
 
+        @Test("two processes share a port, and one of them can go")
+        func sharedPort() throws {
+            let backendPort = try ProgramPort.free()
+            let backend = try ProgramProcess.service("backend", "--name", "A", port: backendPort)
+            let port = try ProgramPort.free()
+            let two = try (0..<2).map { _ in
+                try ProgramProcess.service(
+                    "loadbalancer", "--backends", "\(backendPort)", "--reuse-port", port: port)
+            }
+            for process in two { try process.waitFor("[LB] Listening on") }
+            for _ in 0..<20 { #expect(try ProgramConnection(port: port).get().status == 200) }
+            two[0].send(SIGTERM)
+            #expect(try two[0].waitForExit() == 0)
+            for _ in 0..<20 { #expect(try ProgramConnection(port: port).get().status == 200) }
+            #expect(backend.isRunning && two[1].isRunning)
+            let alone = try ProgramProcess(["loadbalancer", "--backends", "1", "--port", "\(port)"])
+            #expect(try alone.waitForExit() == 1)
+        }
+
         @Test(
             "clients may come by a unix socket as well",
             .enabled(if: ProgramTool.canRun("curl"), "curl is not there: run scripts/setup test"))
@@ -232,6 +252,6 @@ extension ProgramConnection {
     /// Takes one byte if there is one.
     fileprivate func takeByte() {
         var byte: UInt8 = 0
-        if recv(descriptor, &byte, 1, Int32(MSG_DONTWAIT.rawValue)) == 1 { putBack(byte) }
+        if recv(descriptor, &byte, 1, Int32(MSG_DONTWAIT)) == 1 { putBack(byte) }
     }
 }

@@ -7,7 +7,8 @@ public final class HTTPServer {
     public let node: Node
     private var listeners: [Listener] = []
     private unowned let service: any HTTPService
-    public var options: HTTPServerOptions
+    public var options: HTTPServerOptions { didSet { common = HTTPServerCommon(options) } }
+    private var common: HTTPServerCommon
     private var connections: [UInt64: HTTPServerConnection] = [:]
     public var connectionCount: Int { tally.connections }
     public let tally = ConnectionTally()
@@ -18,6 +19,7 @@ public final class HTTPServer {
         self.node = node
         self.service = service
         self.options = options
+        common = HTTPServerCommon(options)
     }
 
     public func listen(on port: UInt16) throws(NetworkError) {
@@ -35,7 +37,7 @@ public final class HTTPServer {
     }
 
     private func begin(_ stream: Stream) -> HTTPServerConnection {
-        let connection = HTTPServerConnection(stream, service: service, options: options, tally: tally)
+        let connection = HTTPServerConnection(stream, service: service, common: common, tally: tally)
         connections[stream.number] = connection
         tally.opened(connections.count, now: node.world.now)
         return connection
@@ -107,4 +109,19 @@ public final class PreparedResponse {
         if status != 204, status != 304 { composed.append(contentsOf: body) }
         return composed
     }
+}
+
+/// What all connections of a server share, so that an idle one holds as little as it can: the options, and memory for
+/// the heads of requests, of which only those need any that are busy.
+final class HTTPServerCommon {
+    let options: HTTPServerOptions
+    private var spareHeads: [HTTPHead] = []
+
+    private static let spareLimit = 256
+
+    init(_ options: HTTPServerOptions) { self.options = options }
+
+    func takeHead() -> HTTPHead { spareHeads.popLast() ?? HTTPHead() }
+
+    func giveHead(_ head: HTTPHead) { if spareHeads.count < Self.spareLimit { spareHeads.append(head) } }
 }

@@ -163,7 +163,7 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
     func descriptorReady(_ events: Poller.Events) {
         if phase == .connecting { return finishConnecting() }
         if !events.isDisjoint(with: [.readable, .hangUp, .error]), !endReceived {
-            if isReading { readAvailable() } else { failIfBroken() }
+            if isReading, !isShortcutBlocked { readAvailable() } else { failIfBroken() }
         } else if events.contains(.error) || events.contains(.hangUp) {
             failIfBroken()
         }
@@ -244,9 +244,9 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
     private func endShortcut() {
         guard let (pipe, target) = shortcut else { return }
         shortcut = nil
-        isShortcutBlocked = false
         target.shortcutSource = nil
         transport.pipes.give(pipe)
+        setShortcutBlocked(false)
     }
 
     /// Moves what has arrived. Between two calls the pipe is empty, unless the target is full.
@@ -280,8 +280,7 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
             switch pipe.empty(into: target.descriptor) {
             case .moved: continue
             case .wouldBlock:
-                isShortcutBlocked = true
-                updateRegistration()
+                setShortcutBlocked(true)
                 target.waitUntilWritable()
                 return false
             case .ended, .failed:
@@ -295,9 +294,12 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
     }
 
     /// The target has room again.
-    private func shortcutWritable() {
-        isShortcutBlocked = false
-        if emptyPipe() { updateRegistration() }
+    private func shortcutWritable() { if emptyPipe() { setShortcutBlocked(false) } }
+
+    private func setShortcutBlocked(_ isBlocked: Bool) {
+        guard isBlocked != isShortcutBlocked else { return }
+        isShortcutBlocked = isBlocked
+        updateRegistration()
     }
 
     private func failIfBroken() {
