@@ -17,6 +17,15 @@
 #include <sys/un.h>
 
 extern int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
+extern int pipe2(int ends[2], int flags);
+extern ssize_t splice(
+    int from, off_t *from_offset, int to, off_t *to_offset, size_t count, unsigned int flags);
+
+enum {
+  SDLAB_SPLICE_MOVE = 1,
+  SDLAB_SPLICE_NONBLOCK = 2,
+  SDLAB_SET_PIPE_SIZE = 1031,
+};
 
 // The request number of TIOCGWINSZ is a macro that Swift does not import everywhere.
 static inline int sdlab_window_columns(int descriptor) {

@@ -170,6 +170,9 @@ final class ProgramConnection {
         return isOver ? received : nil
     }
 
+    /// For a test that has read a byte itself.
+    func putBack(_ byte: UInt8) { received.append(byte) }
+
     private func endOfHead() -> Int? {
         guard received.count >= 4 else { return nil }
         return (4...received.count).first { received[($0 - 4)..<$0].elementsEqual([13, 10, 13, 10]) }

@@ -200,6 +200,11 @@ final class ProgramProcess {
         }
     }
 
+    /// Takes in whatever it says next.
+    func waitForMore(until deadline: Double) throws {
+        guard listen(until: deadline) else { throw ProgramTrouble("says no more:\n\(output)\(errors)") }
+    }
+
     // MARK: The end
 
     func send(_ number: Int32) { if exit == nil { Glibc.kill(pid, number) } }

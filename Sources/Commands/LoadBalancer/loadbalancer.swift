@@ -20,7 +20,9 @@ extension Catalog {
                 .init("name", "n", .text("NAME"), "the name of its node (lb)"),
                 .init(
                     "runtime", nil, .text("PORT|PATH"), "for HAProxy's runtime API: a port, or a unix socket"),
+                .init("socket", nil, .text("PATH"), "also listens on this unix socket of the machine"),
                 .init("metrics", nil, .port, "where Prometheus finds its numbers: /metrics"),
+                .init("reuse-port", nil, "as a process of its own: shares its ports with others (SO_REUSEPORT)"),
                 .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
             ],
             examples: [
@@ -28,39 +30,7 @@ extension Catalog {
                 "loadbalancer --backends 8081 --port 8080 --runtime 9999 --metrics 8405", "stats lb",
             ],
             group: .components, tags: ["LB"],
-            details: """
-                The file, with its defaults, and after # what else may stand there:
-                  mode: http                       # tcp
-                  algorithm: round-robin           # least-connections, random, hash, maglev
-                  hash: {key: source}              # uri, header NAME; balance_factor: 125
-                  backends: [8081, 8082]           # {address: host:port, name: a, weight: 3,
-                                                   #  max_connections: 100, backup: true,
-                                                   #  state: drain, send_proxy: v2}
-                  health_check: {interval: 5s, timeout: 2s, type: http, path: /,
-                                 expect: {status: 200-399},  # body: TEXT
-                                 unhealthy_after: 3, healthy_after: 2, jitter: 0%}
-                                                   # fast_interval, down_interval, host
-                  outlier_ejection: {consecutive_5xx: 5, consecutive_gateway_errors: 5,
-                                     base_time: 30s, max_time: 300s, max_percent: 10%}
-                                                   # only if the section is there
-                  slow_start: 0s
-                  panic_threshold: 0%
-                  sticky: {cookie: SRV}            # {by: source, size: 100000, expire: 30m}
-                                                   # redispatch: true, on_drain: move (stay)
-                                                   # only if the section is there
-                  retries: 3
-                  retry_on: [connect-failure, empty-response]
-                                                   # response-timeout, 500 to 599
-                  retry_budget: {percent: 20, min_per_second: 10}
-                                                   # only if the section is there
-                  queue: {limit: 1000, timeout: 5s}
-                  timeouts: {connect: 5s, request: 30s, response: 60s, idle: 75s,
-                             tunnel: 1h, shutdown: 30s}
-                  forwarded: x-forwarded-for       # forwarded, both, none
-                  accept_proxy: false
-                SIGHUP and `reload` read it again without losing a connection. SIGTERM drains:
-                nothing new is accepted, what is under way finishes.
-                """)
+            details: loadbalancerDetails)
         return Command(description) { invocation in
             let arguments = invocation.arguments
             let source = try BalancerSource(invocation)
@@ -85,7 +55,8 @@ extension Catalog {
                     },
                     start: { host in
                         try host.start()
-                        try host.openDoors(runtime: runtime, metrics: arguments.port("metrics"))
+                        try host.openDoors(
+                            runtime: runtime, metrics: arguments.port("metrics"), socket: arguments.text("socket"))
                         if arguments.has("watch") { host.watchFile(source.bytes) }
                     },
                     drain: { $0.drain(whenStopped: $1) }, describe: \.stats,
@@ -94,6 +65,23 @@ extension Catalog {
                         try? host.reload()
                     }))
         }
+    }
+
+    /// The file as it stands in the engine, so that help and parser cannot part.
+    private static var loadbalancerDetails: String {
+        """
+        The file, with all its keys and their defaults; behind #: what is only in
+        force where it stands, with the default in parentheses if there is one:
+
+        \(LoadBalancerConfiguration.reference)
+        Names that users of HAProxy, nginx and Envoy know are understood, too:
+        algorithms roundrobin, leastconn, source, uri, hdr(NAME), random(2), least_conn,
+        ip_hash, ROUND_ROBIN, LEAST_REQUEST, RING_HASH, MAGLEV; and the keys
+        \(LoadBalancerConfiguration.aliasReference)
+        SIGHUP and `reload` read the file again without losing a connection; an error
+        in it changes nothing. SIGTERM drains: nothing new is accepted, what is under
+        way finishes.
+        """
     }
 
     /// Digits are a port; everything else is the path of a unix socket.

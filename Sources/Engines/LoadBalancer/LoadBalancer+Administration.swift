@@ -15,6 +15,7 @@ extension LoadBalancer {
         var kept: Set<Int> = []
         var added: [String] = []
         var changedNames: [String] = []
+        let comers = Comers(new.backends.count { !isKept($0) }, interval: new.healthCheck.interval)
         for backend in new.backends {
             if let slot = slot(named: backend.name), servers[slot].destination == backend.destination {
                 kept.insert(slot)
@@ -25,17 +26,19 @@ extension LoadBalancer {
                 // What the operator did by hand stays, unless the file now says something else than it did.
                 if settings.state != backend.state { servers[slot].administrative = backend.state }
             } else {
-                kept.insert(place(backend, now: now))
+                kept.insert(place(backend, nextProbe: now + comers.offset(added.count), now: now))
                 added.append(backend.name)
             }
         }
         let removed = servers.indices.filter { servers[$0].presence == .present && !kept.contains($0) }
         let removedNames = removed.map { servers[$0].name }
         for slot in removed { effects += leave(slot, reason: "not in the configuration any more", now: now) }
-        for slot in kept {
+        // A shorter interval must not bring all checks to the same moment.
+        let turns = Comers(kept.count, interval: new.healthCheck.interval)
+        for (turn, slot) in kept.sorted().enumerated() {
             servers[slot].health.adopt(new.healthCheck)
             if old.healthCheck.interval != new.healthCheck.interval {
-                servers[slot].nextProbe = min(servers[slot].nextProbe, now + new.healthCheck.interval)
+                servers[slot].nextProbe = min(servers[slot].nextProbe, now + turns.offset(turn))
             }
             if new.outlierEjection == nil { servers[slot].outlier = OutlierState() }
         }
@@ -54,9 +57,15 @@ extension LoadBalancer {
         return "Reloaded: \(text)"
     }
 
-    /// A new server in a free slot. It begins in the pool, and is looked at soon.
-    private mutating func place(_ backend: LoadBalancerConfiguration.Backend, now: LabTime) -> Int {
-        let server = makeServer(backend, nextProbe: now + .milliseconds(100), now: now)
+    private func isKept(_ backend: LoadBalancerConfiguration.Backend) -> Bool {
+        slot(named: backend.name).map { servers[$0].destination == backend.destination } ?? false
+    }
+
+    /// A new server in a free slot. It begins in the pool.
+    private mutating func place(
+        _ backend: LoadBalancerConfiguration.Backend, nextProbe: LabTime, now: LabTime
+    ) -> Int {
+        let server = makeServer(backend, nextProbe: nextProbe, now: now)
         if let free = servers.firstIndex(where: { $0.presence == .vacant }) {
             servers[free] = server
             traffic?.forget(slot: free)
@@ -86,7 +95,7 @@ extension LoadBalancer {
     /// - Returns: nil if there is one of this name.
     public mutating func addServer(_ backend: LoadBalancerConfiguration.Backend, now: LabTime) -> [Effect]? {
         guard slot(named: backend.name) == nil else { return nil }
-        let slot = place(backend, now: now)
+        let slot = place(backend, nextProbe: now + Comers(1, interval: .zero).offset(0), now: now)
         log.record(.init(time: now, server: backend.name, from: "-", to: servers[slot].state, reason: "added"))
         return [.log("Added server \(backend.name)", level: .info), .deadlineMoved] + updatePool()
     }
@@ -165,5 +174,23 @@ extension LoadBalancer {
         servers[slot].health.force(isUp: isUp)
         if isUp { beginRamp(slot, now: now) }
         return [changed(slot, from: before, reason: "set by the operator", now: now)] + updatePool()
+    }
+}
+
+/// When servers that come together are looked at for the first time: soon, and spread over an interval, since checks
+/// that begin in a volley stay one.
+private struct Comers {
+    let count: Int
+    let interval: LabDuration
+    private static let first = LabDuration.milliseconds(100)
+
+    init(_ count: Int, interval: LabDuration) {
+        self.count = max(1, count)
+        self.interval = interval
+    }
+
+    func offset(_ index: Int) -> LabDuration {
+        min(Self.first, interval == .zero ? Self.first : interval)
+            + LabDuration(nanoseconds: interval.nanoseconds / Int64(count) * Int64(index))
     }
 }

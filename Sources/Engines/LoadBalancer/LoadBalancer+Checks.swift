@@ -20,8 +20,7 @@ extension LoadBalancer {
         if let settings = configuration.outlierEjection { effects += readmit(settings, now: now) }
         guard check.kind != .off else { return effects }
         for slot in servers.indices where servers[slot].isChecked && servers[slot].nextProbe <= now {
-            // From when it was due, not from now: checks keep their rhythm.
-            servers[slot].nextProbe = max(servers[slot].nextProbe + probeInterval(slot), now)
+            servers[slot].nextProbe = next(after: servers[slot].nextProbe, probeInterval(slot), now: now)
             // One that is still under way fails by its timeout.
             guard servers[slot].probeNumber == nil else { continue }
             lastProbeNumber += 1
@@ -30,6 +29,13 @@ extension LoadBalancer {
             effects.append(.probe(server: slot, number: lastProbeNumber))
         }
         return effects
+    }
+
+    /// From when it was due, not from now: checks keep their rhythm, and those of several servers their distance, even
+    /// if the balancer was held up for many intervals. What was missed is not made up for.
+    private func next(after due: LabTime, _ interval: LabDuration, now: LabTime) -> LabTime {
+        let missed = max(0, (now - due).nanoseconds / interval.nanoseconds)
+        return due + LabDuration(nanoseconds: interval.nanoseconds * (missed + 1))
     }
 
     /// How long until the next check: shorter in the middle of a row of results, longer while down, and never quite the

@@ -118,11 +118,14 @@ public struct LoadBalancer {
         self.configuration = configuration
         self.random = random
         let interval = configuration.healthCheck.interval
+        let jitter = Double(configuration.healthCheck.jitterPercent) / 100
         let count = configuration.backends.count
         for (index, backend) in configuration.backends.enumerated() {
-            // Spread over one interval, so that checks of many servers do not come in a volley.
-            let offset = LabDuration(nanoseconds: interval.nanoseconds / Int64(count) * Int64(index + 1))
-            servers.append(makeServer(backend, nextProbe: now + offset, now: now))
+            // Spread over one interval, so that checks of many servers do not come in a volley; and shifted by chance if
+            // the file wants that, so that those of many balancers do not either.
+            let turn = interval.nanoseconds / Int64(count) * Int64(index + 1)
+            let shift = Int64(Double(interval.nanoseconds) * jitter * self.random.unit())
+            servers.append(makeServer(backend, nextProbe: now + LabDuration(nanoseconds: turn + shift), now: now))
         }
         applySettings(now: now)
         _ = updatePool()

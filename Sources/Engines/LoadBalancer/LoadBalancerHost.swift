@@ -55,8 +55,15 @@ public final class LoadBalancerHost {
         scheduleTick()
     }
 
-    /// Opens the runtime API, and the port for Prometheus, where they are wanted.
-    public func openDoors(runtime: RuntimePlace?, metrics: UInt16?) throws(NetworkError) {
+    /// Opens the runtime API, the port for Prometheus, and a second way in for clients, where they are wanted.
+    ///
+    /// - Parameter socket: the path of a unix socket of the machine, for clients on it.
+    public func openDoors(runtime: RuntimePlace?, metrics: UInt16?, socket: String? = nil) throws(NetworkError) {
+        if let socket {
+            try httpProxy?.listen(atPath: socket)
+            try tcpProxy?.listen(atPath: socket)
+            node.log(Self.tag, "Listening on \(socket)")
+        }
         if let runtime {
             try RuntimeServer.listen(self, at: runtime)
             switch runtime {

@@ -16,11 +16,12 @@ public final class ProcessLab {
 
     /// - Parameters:
     ///   - bind: the address its ports are bound to.
+    ///   - sharesPorts: other processes may listen on the same ports.
     ///   - directory: what relative paths are relative to.
     /// - Throws: `NetworkError`, `DiskError`.
-    public init(bind: IPv4Address, directory: String) throws {
+    public init(bind: IPv4Address, sharesPorts: Bool = false, directory: String) throws {
         poller = try Poller()
-        let transport = try SocketTransport(poller: poller, place: .process(bind: bind))
+        let transport = try SocketTransport(poller: poller, place: .process(bind: bind, sharesPorts: sharesPorts))
         var configuration = WorldConfiguration(transport: transport, eventSource: poller, disk: try FileDisk(root: nil))
         configuration.speed = .real
         configuration.epoch = HostClock.wallTime

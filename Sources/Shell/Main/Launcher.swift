@@ -50,8 +50,10 @@ struct Launcher {
                 )
             }
             _ = try ParsedArguments(leading, for: Invocations.shell)
-            return try ProcessLab(bind: try bindAddress(rest), directory: HostLimits.currentDirectory).run(
-                [tool] + rest)
+            let lab = try ProcessLab(
+                bind: try bindAddress(rest), sharesPorts: rest.contains("--reuse-port"),
+                directory: HostLimits.currentDirectory)
+            return lab.run([tool] + rest)
         }
     }
 

@@ -5,9 +5,10 @@ import KernelWorld
 /// A port that speaks HTTP: hands each connection to the service, and knows which are open.
 public final class HTTPServer {
     public let node: Node
-    public private(set) var listener: Listener?
+    private var listeners: [Listener] = []
     private unowned let service: any HTTPService
-    public var options: HTTPServerOptions
+    public var options: HTTPServerOptions { didSet { common = HTTPServerCommon(options) } }
+    private var common: HTTPServerCommon
     private var connections: [UInt64: HTTPServerConnection] = [:]
     public var connectionCount: Int { tally.connections }
     public let tally = ConnectionTally()
@@ -18,17 +19,25 @@ public final class HTTPServer {
         self.node = node
         self.service = service
         self.options = options
+        common = HTTPServerCommon(options)
     }
 
     public func listen(on port: UInt16) throws(NetworkError) {
-        listener = try node.listen(on: port) { [unowned self] stream in
-            if options.proxyProtocol == .required { return awaitHeader(stream) }
-            return begin(stream)
-        }
+        listeners.append(try node.listen(on: port) { [unowned self] stream in accept(stream) })
+    }
+
+    /// On a unix socket of the machine, too.
+    public func listen(atPath path: String) throws(NetworkError) {
+        listeners.append(try node.listen(atPath: path) { [unowned self] stream in accept(stream) })
+    }
+
+    private func accept(_ stream: Stream) -> any StreamHandler {
+        if options.proxyProtocol == .required { return awaitHeader(stream) }
+        return begin(stream)
     }
 
     private func begin(_ stream: Stream) -> HTTPServerConnection {
-        let connection = HTTPServerConnection(stream, service: service, options: options, tally: tally)
+        let connection = HTTPServerConnection(stream, service: service, common: common, tally: tally)
         connections[stream.number] = connection
         tally.opened(connections.count, now: node.world.now)
         return connection
@@ -66,8 +75,8 @@ public final class HTTPServer {
 
     /// Accepts nothing more and closes what is idle; what is busy closes after its response.
     public func drain() {
-        listener?.close()
-        listener = nil
+        for listener in listeners { listener.close() }
+        listeners = []
         for (_, acceptor) in arriving.sorted(by: { $0.key < $1.key }) { acceptor.cancel() }
         arriving = [:]
         for connection in connections.values.sorted(by: { $0.stream.number < $1.stream.number }) {
@@ -100,4 +109,19 @@ public final class PreparedResponse {
         if status != 204, status != 304 { composed.append(contentsOf: body) }
         return composed
     }
+}
+
+/// What all connections of a server share, so that an idle one holds as little as it can: the options, and memory for
+/// the heads of requests, of which only those need any that are busy.
+final class HTTPServerCommon {
+    let options: HTTPServerOptions
+    private var spareHeads: [HTTPHead] = []
+
+    private static let spareLimit = 256
+
+    init(_ options: HTTPServerOptions) { self.options = options }
+
+    func takeHead() -> HTTPHead { spareHeads.popLast() ?? HTTPHead() }
+
+    func giveHead(_ head: HTTPHead) { if spareHeads.count < Self.spareLimit { spareHeads.append(head) } }
 }

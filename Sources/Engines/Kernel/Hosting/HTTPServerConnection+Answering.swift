@@ -163,6 +163,7 @@ extension HTTPServerConnection {
         isPausedByService = false
         if isProcessing { return }
         if ahead.isEmpty {
+            releaseHeadIfIdle()
             stream.resumeReading()
             updateDeadline()
         } else {

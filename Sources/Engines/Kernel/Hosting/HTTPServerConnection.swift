@@ -12,7 +12,9 @@ public final class HTTPServerConnection: StreamHandler {
     /// Not weak: an object that is referred to weakly pays for it with every retain and release. A service outlives its
     /// connections, because both end with the node.
     public internal(set) unowned var service: (any HTTPService)?
-    public let options: HTTPServerOptions
+    /// What it has in common with the others of its server.
+    let common: HTTPServerCommon
+    public var options: HTTPServerOptions { common.options }
     /// Free for the service's use: what it needs to remember. It stays from one request to the next.
     public var context: AnyObject?
 
@@ -34,6 +36,7 @@ public final class HTTPServerConnection: StreamHandler {
     /// When the timer fires, while there is one.
     var timerTime = LabTime.distantFuture
     var isReadingHead = false
+    private var isHeadReleased = false
     var bytesAtLastCheck = 0
     public internal(set) var requestCount = 0
     public let openedAt: LabTime
@@ -51,16 +54,13 @@ public final class HTTPServerConnection: StreamHandler {
     /// Bytes of a bad message that are kept.
     static let rejectedLimitBytes = 1024
 
-    public init(
-        _ stream: Stream, service: any HTTPService, options: HTTPServerOptions = HTTPServerOptions(),
-        tally: ConnectionTally? = nil
-    ) {
+    init(_ stream: Stream, service: any HTTPService, common: HTTPServerCommon, tally: ConnectionTally?) {
         self.stream = stream
         self.tally = tally
         openedAt = stream.node.world.now
         self.service = service
-        self.options = options
-        reader = HTTPReader(.requests, limits: options.limits)
+        self.common = common
+        reader = HTTPReader(.requests, limits: common.options.limits)
     }
 
     /// The present request's head. It is a value: on a hot path take it once, or ask for `method` and `bodyFraming`.
@@ -134,6 +134,10 @@ public final class HTTPServerConnection: StreamHandler {
 
     func process(_ bytes: UnsafeRawBufferPointer) {
         isProcessing = true
+        if isHeadReleased {
+            isHeadReleased = false
+            reader.adoptHead(common.takeHead())
+        }
         var position = 0
         reading: while service != nil {
             if request == .complete, response != .none {
@@ -152,7 +156,15 @@ public final class HTTPServerConnection: StreamHandler {
             }
         }
         isProcessing = false
+        releaseHeadIfIdle()
         updateDeadline()
+    }
+
+    /// An idle connection needs no memory for a head; whichever asks next gets it.
+    func releaseHeadIfIdle() {
+        guard request == .none, !isHeadReleased, !isProcessing, !reader.isInsideMessage else { return }
+        isHeadReleased = true
+        common.giveHead(reader.releaseHead())
     }
 
     func keepAhead(_ rest: UnsafeRawBufferPointer) {

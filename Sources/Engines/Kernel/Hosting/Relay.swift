@@ -10,11 +10,22 @@ public final class Relay: StreamHandler {
     private let right: Stream
     /// Called once, when both connections are over; true if both ended in good order.
     public var onClose: ((_ isOrderly: Bool) -> Void)?
+    /// How it ended, once it has.
+    public private(set) var ending = Ending.orderly
     public private(set) var bytesFromLeft = 0
     public private(set) var bytesFromRight = 0
     private let idleTimeout: LabDuration
     private var idleTimer: TimerID?
     private var bytesAtLastCheck = 0
+
+    public enum Ending: Sendable {
+        /// Both sides have said all they had to say.
+        case orderly
+        /// One side broke off.
+        case leftBroke, rightBroke
+        /// Neither said anything for too long.
+        case idle
+    }
 
     /// Joins two streams; `right` may still be connecting. Neither may have ended yet.
     ///
@@ -33,6 +44,8 @@ public final class Relay: StreamHandler {
         if left.isClosed || right.isClosed { return close(afterReset: true) }
         if left.hasPeerEnded { right.finish() }
         if right.hasPeerEnded { left.finish() }
+        left.forwardsTo = right
+        right.forwardsTo = left
         left.resumeReading()
         right.resumeReading()
         if idleTimeout < .infinite { watch() }
@@ -41,7 +54,9 @@ public final class Relay: StreamHandler {
     private func watch() {
         bytesAtLastCheck = bytesFromLeft + bytesFromRight
         idleTimer = left.node.after(idleTimeout) { [self] in
-            if bytesFromLeft + bytesFromRight == bytesAtLastCheck { close(afterReset: true) } else { watch() }
+            if bytesFromLeft + bytesFromRight != bytesAtLastCheck { return watch() }
+            ending = .idle
+            close(afterReset: true)
         }
     }
 
@@ -52,6 +67,10 @@ public final class Relay: StreamHandler {
         let target = other(stream)
         target.write(bytes)
         if target.isCongested { stream.pauseReading() }
+    }
+
+    public func stream(_ stream: Stream, forwarded byteCount: Int) {
+        if stream === left { bytesFromLeft += byteCount } else { bytesFromRight += byteCount }
     }
 
     public func streamDrained(_ stream: Stream) { other(stream).resumeReading() }
@@ -66,6 +85,7 @@ public final class Relay: StreamHandler {
             // Over is what has delivered everything; nobody who counts connections may count this one out before.
             if other.isClosed || onClose == nil { report(true) } else { other.onEnd = { [self] in report(true) } }
         } else {
+            ending = stream === left ? .leftBroke : .rightBroke
             close(afterReset: true)
         }
     }

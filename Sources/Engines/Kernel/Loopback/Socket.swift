@@ -7,10 +7,11 @@ import KernelWorld
 enum Socket {
     private static let kind = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
 
-    static func listening(at endpoint: Endpoint) throws(NetworkError) -> Int32 {
+    static func listening(at endpoint: Endpoint, sharesPort: Bool = false) throws(NetworkError) -> Int32 {
         let fd = socket(AF_INET, kind, 0)
         guard fd >= 0 else { throw .system("socket: \(errorText(errno))") }
         set(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+        if sharesPort { set(fd, SOL_SOCKET, SO_REUSEPORT, 1) }
         let bound = withAddress(endpoint) { bind(fd, $0, $1) }
         if bound == 0, listen(fd, 4096) == 0 { return fd }
         let code = errno

@@ -19,12 +19,24 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
     /// nil for connections with the outside.
     private var incoming: FlightLedger.Flow?
     private var outgoing: FlightLedger.Flow?
+    /// How many reads in a row have filled the whole buffer.
+    private var fullReads = 0
+    /// While what arrives here leaves at another socket without being looked at.
+    private var shortcut: (pipe: SplicePipe, target: SocketEnd)?
+    /// The other socket has no room for what is in the pipe.
+    private var isShortcutBlocked = false
+    /// The socket whose shortcut leads here.
+    private var shortcutSource: SocketEnd?
     private var unsettled: (pair: FlightLedger.Pair, local: Endpoint)?
 
     private enum Phase { case connecting, open, closed }
 
     /// Reads in a row from one socket before others have their turn.
     private static let readsPerTurn = 4
+    /// Full reads in a row from which on a shortcut pays.
+    private static let fullReadsForShortcut = 2
+    /// A turn that moved less was not worth a shortcut.
+    private static let shortcutMinBytes = 16 * 1024
 
     init(descriptor: Int32, stream: Stream?, transport: SocketTransport) {
         self.descriptor = descriptor
@@ -103,6 +115,8 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
     func close(_ manner: CloseManner) {
         guard phase != .closed else { return }
         phase = .closed
+        endShortcut()
+        shortcutSource?.endShortcut()
         if isRegistered { transport.poller.remove(descriptor) }
         isRegistered = false
         if manner == .silently, let stream {
@@ -129,7 +143,7 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
     private func updateRegistration() {
         guard phase != .closed, let stream else { return }
         var events: Poller.Events = []
-        if isReading, phase == .open, !endReceived { events.insert(.readable) }
+        if isReading, phase == .open, !endReceived, !isShortcutBlocked { events.insert(.readable) }
         if wantsToWrite { events.insert(.writable) }
         // Epoll reports errors and hang-ups unasked. A socket of a frozen or paused owner must not be heard at all.
         if events.isEmpty || (stream.node.isFrozen && phase == .open) {
@@ -149,13 +163,13 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
     func descriptorReady(_ events: Poller.Events) {
         if phase == .connecting { return finishConnecting() }
         if !events.isDisjoint(with: [.readable, .hangUp, .error]), !endReceived {
-            if isReading { readAvailable() } else { failIfBroken() }
+            if isReading, !isShortcutBlocked { readAvailable() } else { failIfBroken() }
         } else if events.contains(.error) || events.contains(.hangUp) {
             failIfBroken()
         }
         if phase == .open, wantsToWrite, events.contains(.writable) {
             wantsToWrite = false
-            stream?.transportWritable()
+            if let shortcutSource { shortcutSource.shortcutWritable() } else { stream?.transportWritable() }
             updateRegistration()
         }
     }
@@ -176,10 +190,11 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
     }
 
     private func readAvailable() {
+        if shortcut != nil { return moveAvailable() }
         let buffer = transport.poller.readBuffer
         for _ in 0..<Self.readsPerTurn {
             guard phase == .open, isReading, let stream else { return }
-            let count = read(descriptor, buffer.baseAddress, buffer.count)
+            let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
             if count > 0 {
                 if let incoming {
                     transport.network.world.journal.withCause(incoming.cause) {
@@ -189,19 +204,102 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
                 } else {
                     stream.transportReceived(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
                 }
-                if count < buffer.count { return }
+                if count < buffer.count {
+                    fullReads = 0
+                    return
+                }
+                fullReads += 1
+                if fullReads >= Self.fullReadsForShortcut, beginShortcut() { return moveAvailable() }
             } else if count == 0 {
-                endReceived = true
-                if let incoming { ledger.endReceived(incoming) }
-                updateRegistration()
-                stream.transportEnded()
-                return
+                return receiveEnd()
             } else if errno == EAGAIN {
                 return
             } else if errno != EINTR {
                 return stream.transportFailed(.reset)
             }
         }
+    }
+
+    private func receiveEnd() {
+        endReceived = true
+        if let incoming { ledger.endReceived(incoming) }
+        updateRegistration()
+        stream?.transportEnded()
+    }
+
+    // MARK: The shortcut
+
+    /// Takes the shortcut if the stream allows one, and this is a connection whose bytes nobody counts.
+    private func beginShortcut() -> Bool {
+        fullReads = 0
+        guard phase == .open, isReading, incoming == nil, let target = stream?.shortcut as? SocketEnd,
+            target.phase == .open, target.outgoing == nil, target.shortcutSource == nil, !target.isSendBroken,
+            let pipe = transport.pipes.take()
+        else { return false }
+        shortcut = (pipe, target)
+        target.shortcutSource = self
+        return true
+    }
+
+    private func endShortcut() {
+        guard let (pipe, target) = shortcut else { return }
+        shortcut = nil
+        target.shortcutSource = nil
+        transport.pipes.give(pipe)
+        setShortcutBlocked(false)
+    }
+
+    /// Moves what has arrived. Between two calls the pipe is empty, unless the target is full.
+    private func moveAvailable() {
+        var moved = 0
+        for _ in 0..<Self.readsPerTurn {
+            guard phase == .open, isReading, let pipe = shortcut?.pipe, let stream else { return }
+            switch pipe.fill(from: descriptor) {
+            case .moved(let count):
+                moved += count
+                stream.transportForwarded(count)
+                if !emptyPipe() { return }
+            case .ended:
+                endShortcut()
+                return receiveEnd()
+            case .wouldBlock:
+                if moved < Self.shortcutMinBytes { endShortcut() }
+                return
+            case .failed(let code):
+                endShortcut()
+                // Not every socket can do it; such a one is read as usual.
+                if code != EINVAL { stream.transportFailed(.reset) }
+                return
+            }
+        }
+    }
+
+    /// Returns whether everything has left, and reading may go on.
+    private func emptyPipe() -> Bool {
+        while let (pipe, target) = shortcut, pipe.count > 0 {
+            switch pipe.empty(into: target.descriptor) {
+            case .moved: continue
+            case .wouldBlock:
+                setShortcutBlocked(true)
+                target.waitUntilWritable()
+                return false
+            case .ended, .failed:
+                // As with `send`: the target hears of it by itself, and until then everything vanishes.
+                target.isSendBroken = true
+                endShortcut()
+                return false
+            }
+        }
+        return true
+    }
+
+    /// The target has room again.
+    private func shortcutWritable() { if emptyPipe() { setShortcutBlocked(false) } }
+
+    private func setShortcutBlocked(_ isBlocked: Bool) {
+        guard isBlocked != isShortcutBlocked else { return }
+        isShortcutBlocked = isBlocked
+        updateRegistration()
     }
 
     private func failIfBroken() {

@@ -12,7 +12,8 @@ import KernelWorld
 public final class SocketTransport: Transport {
     public enum Place: Sendable {
         case lab(exposesLocalhost: Bool)
-        case process(bind: IPv4Address)
+        /// - Parameter sharesPorts: several processes may listen on a port; the kernel spreads connections over them.
+        case process(bind: IPv4Address, sharesPorts: Bool = false)
     }
 
     let poller: Poller
@@ -20,6 +21,7 @@ public final class SocketTransport: Transport {
     private let claim: SubnetClaim?
     private(set) unowned var network: Network!
     let ledger = FlightLedger()
+    var pipes = SplicePipePool()
     /// Sockets of nodes without power: open, so that nobody hears of it, and served by nobody.
     private var dark: [(node: Node, descriptor: Int32)] = []
     /// What the user should know about a port, once: it is mapped, or taken on 127.0.0.1 by a program outside.
@@ -44,9 +46,11 @@ public final class SocketTransport: Transport {
     public func address(ofNode number: Int) -> IPv4Address {
         switch place {
         case .lab: IPv4Address(127, claim!.number, UInt8((number - 1) / 250), UInt8((number - 1) % 250 + 1))
-        case .process(let bind): bind
+        case .process(let bind, _): bind
         }
     }
+
+    private var sharesPorts: Bool { if case .process(_, let shares) = place { shares } else { false } }
 
     public func shutDown() {
         for (_, descriptor) in dark { close(descriptor) }
@@ -64,7 +68,7 @@ public final class SocketTransport: Transport {
     public func listen(_ listener: Listener) throws(NetworkError) {
         var descriptors: [Int32] = []
         do throws(NetworkError) {
-            descriptors.append(try Socket.listening(at: listener.endpoint))
+            descriptors.append(try Socket.listening(at: listener.endpoint, sharesPort: sharesPorts))
         } catch  where claim != nil && error.isPortTrouble {
             let mapped = Endpoint(
                 listener.node.address, UInt16(truncatingIfNeeded: Int(listener.port) + Self.mappingOffset))

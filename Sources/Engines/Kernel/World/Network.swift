@@ -13,6 +13,9 @@ public final class Network {
     private var localhostOwners: [UInt16: Listener] = [:]
     public private(set) var connectionsOpened = 0
     private var spareBuffers: [[UInt8]] = []
+    /// True during a round of input, in a process of its own: see `gatherWrites`.
+    private(set) var gathersWrites = false
+    private var gathering: [Stream] = []
 
     /// SYN retransmissions after 1, 2, 4, 8, 16 and 32 s, then the attempt is given up after 127 s: Linux's defaults
     /// (`tcp_syn_retries` = 6).
@@ -211,11 +214,47 @@ public final class Network {
 
     // MARK: Buffers
 
+    /// Streams that may gather writes before they are sent after all: with more, the first would wait too long.
+    private static let gatheringLimit = 64
+
+    /// Lets all connections gather what is written during a round of input, and sends it at the round's end.
+    ///
+    /// With a send after each read, the process at the other end wakes up, takes the one message, and is asleep again
+    /// when the next is sent; each of these wake-ups costs the sender more than the message does. Sends in a row find
+    /// it awake. Where the journal records traffic every message has a cause, and leaves at once to keep it.
+    func gatherWrites(during round: () -> Void) {
+        gathersWrites = !journal.recordsTraffic
+        round()
+        gathersWrites = false
+        sendGathered()
+    }
+
+    func gather(_ stream: Stream) {
+        if gathering.count == Self.gatheringLimit { sendGathered() }
+        stream.isGathering = true
+        gathering.append(stream)
+    }
+
+    private func sendGathered() {
+        if gathering.isEmpty { return }
+        var streams: [Stream] = []
+        swap(&streams, &gathering)
+        for stream in streams {
+            stream.isGathering = false
+            stream.sendGathered()
+        }
+        // Its memory is for the next round, unless a goodbye was heard on the way that has begun another.
+        if gathering.isEmpty {
+            streams.removeAll(keepingCapacity: true)
+            gathering = streams
+        }
+    }
+
     /// An empty buffer with room, for a stream that gathers writes; idle streams hold none.
     func takeBuffer() -> [UInt8] { spareBuffers.popLast() ?? [] }
 
     func giveBuffer(_ buffer: [UInt8]) {
-        if spareBuffers.count < 16, buffer.capacity <= 64 * 1024 { spareBuffers.append(buffer) }
+        if spareBuffers.count < Self.gatheringLimit, buffer.capacity <= 32 * 1024 { spareBuffers.append(buffer) }
     }
 
     // MARK: Faults

@@ -25,6 +25,24 @@ extension Stream {
         receive(bytes)
     }
 
+    /// The transport's half of the stream that all bytes are passed on to, if that can be left to the transport now:
+    /// nobody records them, no fault holds them up, and nothing that was written before is still waiting.
+    public var shortcut: (any StreamTransport)? {
+        guard let target = forwardsTo, !network.journal.recordsTraffic, phase == .open, target.phase == .open,
+            target.endState == .open, ingress == nil, target.egress == nil, interceptors.isEmpty,
+            target.interceptors.isEmpty, target.unsent.isEmpty
+        else { return nil }
+        target.flushCorked()
+        return target.unsent.isEmpty ? target.transport : nil
+    }
+
+    /// Bytes have been passed on by the transport.
+    public func transportForwarded(_ byteCount: Int) {
+        bytesReceived += byteCount
+        forwardsTo?.bytesSent += byteCount
+        handler?.stream(self, forwarded: byteCount)
+    }
+
     /// The peer's end has arrived.
     public func transportEnded() {
         if let ingress, phase == .open { return ingress.pushEnd() }

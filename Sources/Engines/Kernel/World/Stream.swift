@@ -24,6 +24,9 @@ public final class Stream {
     /// Whether this end made the connection.
     public let isInitiator: Bool
     public internal(set) var handler: (any StreamHandler)?
+    /// Where the handler passes on, unchanged, all that arrives here. The transport may then do that itself with large
+    /// amounts, past the handler, which only hears how much it was.
+    public var forwardsTo: Stream?
     /// Called once when the connection is over and everything written has left, or is lost. Not called when its node's
     /// life ends first.
     public var onEnd: (() -> Void)?
@@ -36,6 +39,8 @@ public final class Stream {
     var unsent = ByteQueue()
     var corkDepth = 0
     var corked: [UInt8] = []
+    /// Whether the network will send what is gathered here at the end of the round of input.
+    var isGathering = false
     var phase = Phase.connecting
     var isReadingPaused = false
     var peerEnded = false
@@ -173,10 +178,14 @@ public final class Stream {
     }
 
     func sendNow(_ bytes: UnsafeRawBufferPointer) {
-        if corkDepth > 0, bytes.count < Self.corkLimitBytes, phase == .open {
+        if corkDepth > 0 || network.gathersWrites, bytes.count < Self.corkLimitBytes, phase == .open {
             if corked.isEmpty { corked = network.takeBuffer() }
             corked.append(contentsOf: bytes)
-            if corked.count >= 4 * Self.corkLimitBytes { flushCorked() }
+            if corked.count >= 4 * Self.corkLimitBytes {
+                flushCorked()
+            } else if corkDepth == 0, !isGathering {
+                network.gather(self)
+            }
             return
         }
         flushCorked()
@@ -205,6 +214,16 @@ public final class Stream {
 
     public func uncork() {
         corkDepth -= 1
+        if corkDepth > 0 { return }
+        if network.gathersWrites, !corked.isEmpty {
+            if !isGathering { network.gather(self) }
+        } else {
+            sendGathered()
+        }
+    }
+
+    /// One in the middle of a piece of work is let finish it first.
+    func sendGathered() {
         if corkDepth > 0 { return }
         flushCorked()
         sendEndIfFlushed()
@@ -268,6 +287,7 @@ public final class Stream {
         phase = .closed
         node.cancel(lingerTimer)
         handler = nil
+        forwardsTo = nil
         ingress = nil
         interceptors = []
         network.closed(self, change)

@@ -4,6 +4,8 @@ import KernelStructures
 public protocol StreamHandler: AnyObject {
     func streamOpened(_ stream: Stream)
     func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer)
+    /// So many bytes have gone the way of `Stream.forwardsTo` without passing here.
+    func stream(_ stream: Stream, forwarded byteCount: Int)
     /// The peer will send no more; this side may go on.
     func streamEnded(_ stream: Stream)
     /// A stream that was congested has room again.
@@ -14,6 +16,7 @@ public protocol StreamHandler: AnyObject {
 
 extension StreamHandler {
     public func streamOpened(_ stream: Stream) {}
+    public func stream(_ stream: Stream, forwarded byteCount: Int) {}
     public func streamEnded(_ stream: Stream) { stream.close() }
     public func streamDrained(_ stream: Stream) {}
     public func stream(_ stream: Stream, closed reason: CloseReason) {}

@@ -223,7 +223,11 @@ public final class World {
     /// Takes input from outside. It has no cause in the journal, and is not the cause of what comes next by accident.
     private func poll(_ eventSource: any EventSource, _ timeoutNanoseconds: Int64, onWake: () -> Void = {}) -> Int {
         var count = 0
-        journal.withCause(0) { count = eventSource.poll(timeoutNanoseconds: timeoutNanoseconds, onWake: onWake) }
+        journal.withCause(0) {
+            network.gatherWrites {
+                count = eventSource.poll(timeoutNanoseconds: timeoutNanoseconds, onWake: onWake)
+            }
+        }
         return count
     }
 }

@@ -3,25 +3,18 @@ import KernelStructures
 import KernelWire
 
 extension LoadBalancerConfiguration {
-    private static let keys = [
-        "mode", "algorithm", "hash", "backends", "health_check", "outlier_ejection", "slow_start", "panic_threshold",
-        "sticky", "retries", "retry_on", "retry_budget", "queue", "timeouts", "forwarded", "accept_proxy",
-    ]
-
     /// Reads a configuration file.
     ///
     /// - Parameter file: the name that errors give.
     /// - Throws: `ConfigurationError` with line and column: malformed YAML, unknown keys, values out of range.
     public init(yaml: [UInt8], file: String) throws(ConfigurationError) {
-        let root = try ConfigurationMapping(
-            try YAML.parse(yaml, file: file), what: "the load balancer", keys: Self.keys)
+        let root = try Self.root.read(try YAML.parse(yaml, file: file), what: "the load balancer")
         guard let list = root["backends"] else {
             throw ConfigurationError(root.place, "there are no backends; add backends: [8081, 8082]")
         }
         self.init(backends: try Self.backends(try list.list(for: "backends"), at: list.place))
         mode = try root.choice("mode", [("http", .http), ("tcp", .tcp)]) ?? mode
-        algorithm = try root.choice("algorithm", Self.algorithmNames) ?? algorithm
-        if let value = root["hash"] { try readHash(value) }
+        try readAlgorithm(root)
         if let value = root["health_check"] { healthCheck = try HealthCheckSettings(value) }
         if let value = root["outlier_ejection"] { outlierEjection = try OutlierSettings(value) }
         slowStart = try root.duration("slow_start", allowsZero: true) ?? slowStart
@@ -34,18 +27,51 @@ extension LoadBalancerConfiguration {
         if let value = root["timeouts"] { timeouts = try Timeouts(value) }
         forwarded = try root.choice("forwarded", ForwardedFields.allCases.map { ($0.rawValue, $0) }) ?? forwarded
         acceptsProxyProtocol = try root.boolean("accept_proxy") ?? acceptsProxyProtocol
+        logsRequests = try root.choice("log", [("none", false), ("requests", true)]) ?? logsRequests
         try refuseContradictions(root)
     }
 
-    /// Each algorithm under its own name, and under the ones that users of HAProxy and nginx know.
-    private static let algorithmNames: [(String, Algorithm)] =
-        Algorithm.allCases.map { ($0.rawValue, $0) } + [
-            ("roundrobin", .roundRobin), ("leastconn", .leastConnections), ("least_conn", .leastConnections),
-            ("random(2)", .random), ("consistent-hash", .hash),
+    /// Each algorithm under its own name, and under the ones that users of HAProxy, nginx and Envoy know. What Envoy
+    /// calls LEAST_REQUEST looks at two servers, not at all.
+    private static let algorithmNames: [(String, (Algorithm, HashKey?))] =
+        Algorithm.allCases.map { ($0.rawValue, ($0, nil)) } + [
+            ("roundrobin", (.roundRobin, nil)), ("static-rr", (.roundRobin, nil)), ("ROUND_ROBIN", (.roundRobin, nil)),
+            ("leastconn", (.leastConnections, nil)), ("least_conn", (.leastConnections, nil)),
+            ("random(2)", (.random, nil)), ("LEAST_REQUEST", (.random, nil)), ("source", (.hash, .source)),
+            ("uri", (.hash, .uri)), ("ip_hash", (.hash, .source)), ("consistent-hash", (.hash, nil)),
+            ("RING_HASH", (.hash, nil)), ("MAGLEV", (.maglev, nil)),
         ]
 
+    private mutating func readAlgorithm(_ root: ConfigurationMapping) throws(ConfigurationError) {
+        var named: HashKey?
+        if let field = try Self.headerOfHash(root) {
+            (algorithm, named) = (.hash, .header(field))
+        } else if let (algorithm, key) = try root.choice("algorithm", Self.algorithmNames) {
+            self.algorithm = algorithm
+            named = key
+        }
+        if let named { hashKey = named }
+        guard let value = root["hash"] else { return }
+        try readHash(value)
+        if let named, hashKey != named {
+            throw ConfigurationError(value.place, "the algorithm says already what it goes by; leave out key")
+        }
+    }
+
+    /// HAProxy's `hdr(NAME)`.
+    private static func headerOfHash(_ root: ConfigurationMapping) throws(ConfigurationError) -> String? {
+        guard let value = root["algorithm"], case .scalar(let text) = value.content, text.hasPrefix("hdr("),
+            text.hasSuffix(")")
+        else { return nil }
+        let name = String(text.dropFirst(4).dropLast())
+        guard HTTPToken.isValid(name) else {
+            throw ConfigurationError(value.place, "'\(name)' cannot be a field's name; hdr(NAME) needs one")
+        }
+        return name
+    }
+
     private mutating func readHash(_ value: ConfigurationValue) throws(ConfigurationError) {
-        let mapping = try ConfigurationMapping(value, what: "hash", keys: ["key", "balance_factor"])
+        let mapping = try Self.hash.read(value, what: "hash")
         hashBalanceFactorPercent = try mapping.percent("balance_factor", in: 101...10_000)
         guard let key = mapping["key"] else { return }
         let words = try key.text(for: "key").split(separator: " ").map(String.init)
@@ -63,7 +89,8 @@ extension LoadBalancerConfiguration {
             throw ConfigurationError(root["sticky"]!.place, "in mode tcp nobody reads cookies; use {by: source}")
         }
         if hashKey != .source {
-            throw ConfigurationError(root["hash"]!.place, "in mode tcp nobody reads requests; use key: source")
+            let place = (root["hash"] ?? root["algorithm"])?.place ?? root.place
+            throw ConfigurationError(place, "in mode tcp nobody reads requests; use key: source")
         }
         if healthCheck.expectedBody != nil, healthCheck.kind != .http {
             throw ConfigurationError(root["health_check"]!.place, "what is expected of a body needs type: http")
@@ -95,9 +122,7 @@ extension LoadBalancerConfiguration.Backend {
             self.init(name: text, destination: try Self.destination(text, at: value.place))
             return
         }
-        let mapping = try ConfigurationMapping(
-            value, what: "a backend",
-            keys: ["address", "name", "weight", "max_connections", "backup", "state", "send_proxy"])
+        let mapping = try LoadBalancerConfiguration.backend.read(value, what: "a backend")
         guard let address = try mapping.text("address") else {
             throw ConfigurationError(value.place, "a backend needs an address: {address: host:port}")
         }

@@ -4,12 +4,7 @@ import KernelWire
 
 extension LoadBalancerConfiguration.HealthCheckSettings {
     init(_ value: ConfigurationValue) throws(ConfigurationError) {
-        let mapping = try ConfigurationMapping(
-            value, what: "health_check",
-            keys: [
-                "interval", "fast_interval", "down_interval", "jitter", "timeout", "type", "path", "host", "expect",
-                "unhealthy_after", "healthy_after",
-            ])
+        let mapping = try LoadBalancerConfiguration.healthCheck.read(value, what: "health_check")
         interval = try mapping.duration("interval") ?? interval
         fastInterval = try mapping.duration("fast_interval")
         downInterval = try mapping.duration("down_interval")
@@ -28,7 +23,7 @@ extension LoadBalancerConfiguration.HealthCheckSettings {
     }
 
     private mutating func readExpectations(_ value: ConfigurationValue) throws(ConfigurationError) {
-        let mapping = try ConfigurationMapping(value, what: "expect", keys: ["status", "body"])
+        let mapping = try LoadBalancerConfiguration.expect.read(value, what: "expect")
         expectedBody = try mapping.text("body")
         guard let status = mapping["status"] else { return }
         let text = try status.text(for: "status")
@@ -45,9 +40,7 @@ extension LoadBalancerConfiguration.HealthCheckSettings {
 
 extension LoadBalancerConfiguration.OutlierSettings {
     init(_ value: ConfigurationValue) throws(ConfigurationError) {
-        let mapping = try ConfigurationMapping(
-            value, what: "outlier_ejection",
-            keys: ["consecutive_5xx", "consecutive_gateway_errors", "base_time", "max_time", "max_percent"])
+        let mapping = try LoadBalancerConfiguration.outlierEjection.read(value, what: "outlier_ejection")
         consecutive5xx = try mapping.integer("consecutive_5xx", in: 0...1000) ?? consecutive5xx
         consecutiveGatewayErrors =
             try mapping.integer("consecutive_gateway_errors", in: 0...1000) ?? consecutiveGatewayErrors
@@ -62,8 +55,7 @@ extension LoadBalancerConfiguration.OutlierSettings {
 
 extension LoadBalancerConfiguration.StickySettings {
     init(_ value: ConfigurationValue) throws(ConfigurationError) {
-        let mapping = try ConfigurationMapping(
-            value, what: "sticky", keys: ["cookie", "by", "size", "expire", "redispatch", "on_drain"])
+        let mapping = try LoadBalancerConfiguration.sticky.read(value, what: "sticky")
         switch (try mapping.text("cookie"), try mapping.choice("by", [("source", true)])) {
         case (let name?, nil):
             guard HTTPToken.isValid(name) else {
@@ -109,7 +101,7 @@ extension LoadBalancerConfiguration.RetryConditions {
 
 extension LoadBalancerConfiguration.RetryBudgetSettings {
     init(_ value: ConfigurationValue) throws(ConfigurationError) {
-        let mapping = try ConfigurationMapping(value, what: "retry_budget", keys: ["percent", "min_per_second"])
+        let mapping = try LoadBalancerConfiguration.retryBudget.read(value, what: "retry_budget")
         percent = try mapping.percent("percent", in: 0...100) ?? percent
         minPerSecond = try mapping.integer("min_per_second", in: 0...100_000) ?? minPerSecond
     }
@@ -117,7 +109,7 @@ extension LoadBalancerConfiguration.RetryBudgetSettings {
 
 extension LoadBalancerConfiguration.QueueSettings {
     init(_ value: ConfigurationValue) throws(ConfigurationError) {
-        let mapping = try ConfigurationMapping(value, what: "queue", keys: ["limit", "timeout"])
+        let mapping = try LoadBalancerConfiguration.queue.read(value, what: "queue")
         limit = try mapping.integer("limit", in: 0...100_000) ?? limit
         timeout = try mapping.duration("timeout") ?? timeout
     }
@@ -125,8 +117,12 @@ extension LoadBalancerConfiguration.QueueSettings {
 
 extension LoadBalancerConfiguration.Timeouts {
     init(_ value: ConfigurationValue) throws(ConfigurationError) {
+        let section = LoadBalancerConfiguration.timeouts
         let mapping = try ConfigurationMapping(
-            value, what: "timeouts", keys: ["connect", "request", "response", "idle", "tunnel", "shutdown"])
+            value, what: "timeouts", keys: section.keys + ["queue"], aliases: section.aliases)
+        if let queue = mapping["queue"] {
+            throw ConfigurationError(queue.place, "how long a request may wait is said by queue: {timeout: 5s}")
+        }
         connect = try mapping.duration("connect") ?? connect
         request = try mapping.duration("request") ?? request
         response = try mapping.duration("response") ?? response

@@ -1,44 +1,6 @@
 import KernelStructures
 
-/// A load balancer's configuration: every key, its default and its unit.
-///
-/// ```yaml
-/// mode: http                     # http (a server for each request) or tcp (a server for each connection)
-/// algorithm: round-robin         # round-robin, least-connections, random, hash, maglev
-/// hash: {key: source, balance_factor: 125}           # key: source, uri, or header NAME; factor in percent, or none
-/// backends: [8081, 8082, 8083]   # or {address: host:port, name: a, weight: 3, max_connections: 100,
-///                                #     backup: true, state: drain, send_proxy: v2}
-/// health_check:
-///   interval: 5s                 # between two checks of a server
-///   fast_interval: 1s            # while a row of results has begun that may change its state (interval)
-///   down_interval: 10s           # while it is down (interval)
-///   jitter: 0                    # percent by which an interval may be longer or shorter, 0 to 50
-///   timeout: 2s                  # (at most interval)
-///   type: http                   # http, tcp (a connection is enough) or none (as the mode)
-///   path: /
-///   host: example.org            # the Host field (the server's address)
-///   expect: {status: 200-399, body: OK}              # (any 2xx or 3xx)
-///   unhealthy_after: 3           # failures in a row that take a server out
-///   healthy_after: 2             # successes in a row that bring it back
-/// outlier_ejection:              # off, unless this section is there
-///   consecutive_5xx: 5
-///   consecutive_gateway_errors: 5                    # connection failures, timeouts, 502, 503, 504
-///   base_time: 30s               # times the number of ejections so far
-///   max_time: 300s
-///   max_percent: 10              # of the servers; one always may be
-/// slow_start: 0s                 # how long a server that returns takes to get its full share
-/// panic_threshold: 0             # percent of servers up below which health is ignored
-/// sticky: {cookie: SRV}          # or {by: source, size: 100000, expire: 30m}
-/// #         redispatch: true     # a sticky client whose server is out goes to another
-/// #         on_drain: move       # move: clients of a draining server go to another; stay: they stay
-/// retries: 3                     # further attempts after one failed
-/// retry_on: [connect-failure, empty-response]        # also: response-timeout, and statuses 500 to 599
-/// retry_budget: {percent: 20, min_per_second: 10}    # none, unless this section is there
-/// queue: {limit: 1000, timeout: 5s}                  # requests that wait for a server with max_connections
-/// timeouts: {connect: 5s, request: 30s, response: 60s, idle: 75s, tunnel: 1h, shutdown: 30s}
-/// forwarded: x-forwarded-for     # x-forwarded-for, forwarded (RFC 7239), both, none
-/// accept_proxy: false            # each client's connection begins with a PROXY protocol header
-/// ```
+/// A load balancer's configuration. `reference` shows the file it is read from, with every key, its default and its unit.
 public struct LoadBalancerConfiguration: Equatable, Sendable {
     public enum Mode: String, Sendable { case http, tcp }
 
@@ -81,6 +43,8 @@ public struct LoadBalancerConfiguration: Equatable, Sendable {
     public var timeouts = Timeouts()
     public var forwarded = ForwardedFields.xForwardedFor
     public var acceptsProxyProtocol = false
+    /// A log line for each request, in HAProxy's format: see `RequestLog`.
+    public var logsRequests = false
 
     /// More backends than this are refused.
     public static let backendLimit = 1000
@@ -146,6 +110,8 @@ extension LoadBalancerConfiguration {
         public var baseTime = LabDuration.seconds(30)
         public var maxTime = LabDuration.seconds(300)
         public var maxPercent = 10
+
+        public init() {}
     }
 
     public struct StickySettings: Equatable, Sendable {
@@ -174,6 +140,8 @@ extension LoadBalancerConfiguration {
     public struct RetryBudgetSettings: Equatable, Sendable {
         public var percent = 20
         public var minPerSecond = 10
+
+        public init() {}
     }
 
     public struct QueueSettings: Equatable, Sendable {

@@ -30,6 +30,18 @@ struct StickTable: Sendable {
 
     var count: Int { places.count }
 
+    /// The entries that are in force, the latest used first.
+    func used(_ now: LabTime) -> [(address: IPv4Address, serial: Int, expires: LabTime)] {
+        var found: [(address: IPv4Address, serial: Int, expires: LabTime)] = []
+        var place = newest
+        while place >= 0 {
+            let entry = entries[place]
+            if entry.expires > now { found.append((IPv4Address(bits: entry.address), entry.serial, entry.expires)) }
+            place = entry.older
+        }
+        return found
+    }
+
     /// The serial number of the server that an address was given, if that was not too long ago.
     mutating func find(_ address: IPv4Address, now: LabTime) -> Int? {
         guard let place = places[address.bits], entries[place].expires > now else { return nil }

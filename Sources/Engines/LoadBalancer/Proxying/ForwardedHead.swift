@@ -22,7 +22,7 @@ enum ForwardedHead {
     static func append(
         request head: HTTPHead, _ forwardedFields: [UInt8], without cookie: CookieMark?, to out: inout [UInt8]
     ) {
-        out.append(utf8: head.methodText)
+        out.append(contentsOf: head.methodBytes)
         out.append(32)
         let url = absoluteTarget(head)
         if let url { append(pathOf: url, head.method, to: &out) } else { out.append(contentsOf: head.targetBytes) }
@@ -32,14 +32,13 @@ enum ForwardedHead {
             out.append(contentsOf: url.authority)
             out.append(utf8: "\r\n")
         }
-        let named = namedByConnection(head)
         for field in head.fields {
             switch field.name {
             // Its own list of options went with it; `chunked` is said anew below.
             case let name where name.isHopByHop: continue
             case .host where url != nil: continue
             case .cookie where cookie != nil: cookie?.appendOthers(of: head.valueBytes(of: field), to: &out)
-            case .other where named.contains(head.name(of: field).lowercased()): continue
+            case .other where head.isNamedByConnection(field): continue
             default: out.append(contentsOf: head.line(of: field))
             }
         }
@@ -73,28 +72,15 @@ enum ForwardedHead {
         }
     }
 
-    /// Further field names that `Connection` declares to be for one connection only.
-    private static func namedByConnection(_ head: HTTPHead) -> Set<String> {
-        var names: Set<String> = []
-        for field in head.fields where field.name == .connection {
-            for name in head.value(of: field).split(separator: ",") {
-                let trimmed = name.filter { $0 != " " && $0 != "\t" }.lowercased()
-                if !["close", "keep-alive", "upgrade"].contains(trimmed) { names.insert(trimmed) }
-            }
-        }
-        return names
-    }
-
     /// A response for the client, without framing and connection fields: `beginRawResponse` adds them.
     static func append(response head: HTTPHead, isForHead: Bool, to out: inout [UInt8]) {
-        HTTPWriter.statusLine(head.status, reason: head.reason, into: &out)
-        let named = namedByConnection(head)
+        HTTPWriter.statusLine(head.status, reason: head.reasonBytes, into: &out)
         for field in head.fields {
             switch field.name {
             case let name where name.isHopByHop: continue
             // The answer to HEAD says how long the body would have been.
             case .contentLength where !isForHead && head.status != 304: continue
-            case .other where named.contains(head.name(of: field).lowercased()): continue
+            case .other where head.isNamedByConnection(field): continue
             default: out.append(contentsOf: head.line(of: field))
             }
         }

@@ -57,6 +57,7 @@ final class HTTPProxy: HTTPService {
     }
 
     func listen(on port: UInt16) throws(NetworkError) { try server.listen(on: port) }
+    func listen(atPath path: String) throws(NetworkError) { try server.listen(atPath: path) }
     var openConnections: Int { server.openConnectionCount }
     func drain() { server.drain() }
 

@@ -21,6 +21,8 @@ extension ProxyExchange {
         let wasReused = isReused
         let hadBegun = phase == .responding
         if case .malformed(let error) = failure { noteBadResponse(error) }
+        failureCode = Self.code(of: failure, hadBegun: hadBegun)
+        let status = hadBegun ? upstream?.head.status ?? 502 : 502
         upstream?.abort()
         switch failure {
         case .notConnected:
@@ -43,7 +45,7 @@ extension ProxyExchange {
         case .closed, .malformed:
             finish(.failed)
             if hadBegun {
-                client.cutResponse()
+                cut(failureCode, status: status)
             } else {
                 respondBadGateway(Self.text(failure))
             }
@@ -57,17 +59,23 @@ extension ProxyExchange {
         }
     }
 
-    private func respondBadGateway(_ text: String) {
-        client.respond(status: 502, body: "502 Bad Gateway: \(text)\n")
+    private static func code(of failure: HTTPClientFailure, hadBegun: Bool) -> String {
+        switch failure {
+        case .notConnected(.timedOut): "sC"
+        case .notConnected: "SC"
+        case .closed: hadBegun ? "SD" : "SH"
+        case .malformed: hadBegun ? "PD" : "PH"
+        }
     }
+
+    private func respondBadGateway(_ text: String) { answer(502, failureCode, text) }
 
     /// Sends the request to another server, if any attempt is left and the budget has one.
     func tryNext() {
         guard tried.count <= host.configuration.retries else { return giveUp(.noServer) }
         guard host.engine.mayRetry(now: now) else {
             host.engine.unserved()
-            return client.respond(
-                status: 503, body: "503 Service Unavailable: a backend failed, and the retry budget is spent\n")
+            return answer(503, failureCode, "a backend failed, and the retry budget is spent")
         }
         host.engine.retried(after: server)
         arrival.attempt += 1
@@ -86,9 +94,8 @@ extension ProxyExchange {
             default: tried.isEmpty ? "no backend is in the pool" : "no backend could be reached"
             }
         let retryAfter = max(1, Int(host.configuration.healthCheck.interval.seconds))
-        client.respond(
-            status: 503, fields: tried.isEmpty ? [("Retry-After", "\(retryAfter)")] : [],
-            body: "503 Service Unavailable: \(text)\n")
+        let code = reason == .lineIsFull ? "RQ" : tried.isEmpty ? "SC" : failureCode
+        answer(503, code, fields: tried.isEmpty ? [("Retry-After", "\(retryAfter)")] : [], text)
     }
 
     // MARK: Timeouts
@@ -124,16 +131,18 @@ extension ProxyExchange {
         case .responding where client.isCongested:
             setDeadline(host.configuration.timeouts.response)
         case .responding:
+            let status = upstream?.head.status ?? 502
             upstream?.abort()
             finish(.failed)
-            client.cutResponse()
+            cut("sD", status: status)
         }
     }
 
     private func answerCameTooLate() {
         upstream?.abort()
         finish(.failed)
+        failureCode = "sH"
         if host.configuration.retryOn.responseTimeout, mayRepeat, hasAlternative { return tryNext() }
-        client.respond(status: 504, body: "504 Gateway Timeout: the backend did not answer in time\n")
+        answer(504, "sH", "the backend did not answer in time")
     }
 }

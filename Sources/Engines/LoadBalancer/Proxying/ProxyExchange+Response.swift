@@ -41,6 +41,7 @@ extension ProxyExchange: HTTPClientDelegate {
             return tryNext()
         }
         phase = .responding
+        times.answered = now
         var head = proxy.takeScratch()
         ForwardedHead.append(response: connection.head, isForHead: client.method == .head, to: &head)
         if let cookie = proxy.cookie, markedServer != server {
@@ -61,6 +62,7 @@ extension ProxyExchange: HTTPClientDelegate {
 
     func clientReceivedEnd(_ connection: HTTPClientConnection) {
         let slot = server
+        let line = pendingLine("--", status: connection.head.status)
         finish(.answered(connection.head.status))
         connection.stream.resumeReading()
         // A server that answered before it had the whole request may take the rest for the next one.
@@ -68,6 +70,7 @@ extension ProxyExchange: HTTPClientDelegate {
         let client = client!
         detach()
         client.endResponse()
+        line?.write()
     }
 
     /// RFC 9110 §7.8: after a 101 the connection speaks another protocol, which is passed through unread.
@@ -76,6 +79,8 @@ extension ProxyExchange: HTTPClientDelegate {
         ForwardedHead.append(switching: connection.head, to: &head)
         client.stream.write(head)
         proxy.giveScratch(head)
+        times.answered = now
+        pendingLine("--", status: 101)?.write()
         finish(.answered(101))
         let downstream = client.stream
         let relay = Relay(downstream, connection.stream, idleTimeout: host.configuration.timeouts.tunnel)

@@ -33,6 +33,12 @@ final class ProxyExchange {
     /// The server that the client's cookie names, as far as there is one.
     var markedServer: Int?
     var phase = Phase.idle
+    /// When what happened, for the log.
+    var times = RequestLog()
+    /// What the last failure is called there.
+    var failureCode = "SC"
+    /// An operator has cut it.
+    var isKilled = false
     var attemptBegan = LabTime(nanoseconds: 0)
     /// What the connection in use had carried before.
     var carriedBefore = (sent: 0, received: 0)
@@ -94,12 +100,12 @@ final class ProxyExchange {
         sentBody = false
         requestComplete = false
         isRetryOnSameServer = false
+        isKilled = false
         arrival.request = host.engine.requestArrived()
         arrival.attempt = 1
         arrival.isAdmitted = false
-        if client.method == .connect {
-            return client.respond(status: 501, body: "501 Not Implemented: CONNECT is not for balancers\n")
-        }
+        times = RequestLog(now: now, bytesBefore: client.stream.bytesSent)
+        if client.method == .connect { return answer(501, "PR", "CONNECT is not for balancers") }
         proxy.readMarks(of: client, into: &arrival)
         markedServer = arrival.sticky
         chooseServer()
@@ -114,6 +120,7 @@ final class ProxyExchange {
         case .wait(let ticket):
             arrival.isAdmitted = false
             phase = .waiting
+            times.ahead = host.engine.waitingCount - 1
             self.ticket = ticket
             if client.bodyFraming != .none { client.pauseBody() }
             host.wait(ticket, whenAdmitted: { [self] in admitted() }, whenTimedOut: { [self] in waitedTooLong() })
@@ -133,15 +140,17 @@ final class ProxyExchange {
         guard phase == .waiting else { return }
         phase = .idle
         host.engine.unserved()
-        client.respond(
-            status: 503, fields: [("Retry-After", "1")],
-            body: "503 Service Unavailable: no backend had room in \(host.configuration.queue.timeout)\n")
+        answer(
+            503, "sQ", fields: [("Retry-After", "1")], "no backend had room in \(host.configuration.queue.timeout)")
     }
 
     private func start(on slot: Int) {
         tried.append(slot)
         server = slot
         attemptBegan = now
+        times.chosen = now
+        times.connected = nil
+        times.answered = nil
         host.engine.requestBegan(server: slot)
         if client.method.isIdempotent, let connection = proxy.takeIdle(slot) {
             isReused = true
@@ -178,6 +187,7 @@ final class ProxyExchange {
     func sendHead() {
         guard let upstream else { return }
         phase = .sent
+        times.connected = now
         setDeadline(host.configuration.timeouts.response)
         upstream.begin(client.method)
         var bytes = proxy.takeScratch()
@@ -239,12 +249,20 @@ final class ProxyExchange {
         case .idle: return
         case .waiting:
             phase = .idle
+            pendingLine("\(blame)Q", status: nil)?.write()
             host.stopWaiting(ticket)
         case .connecting, .sent, .responding:
+            let isData = phase == .responding || phase == .sent && !requestComplete
+            pendingLine(
+                blame + (phase == .connecting ? "C" : isData ? "D" : "H"),
+                status: phase == .responding ? upstream?.head.status : nil)?.write()
             upstream?.abort()
             finish(.abandoned)
         }
     }
+
+    /// Who ends it, if the client's connection does.
+    private var blame: String { isKilled ? "K" : "C" }
 
     /// The client's connection is over.
     func close() {

@@ -9,7 +9,7 @@ import KernelWorld
 /// balance anything. The price is that a connection stays where it began, however many requests it carries.
 final class TCPProxy {
     private let host: LoadBalancerHost
-    private var listener: Listener?
+    private var listeners: [Listener] = []
     private(set) var sessions: [UInt64: TCPSession] = [:]
     private var arriving: [UInt64: ProxyProtocolAcceptor] = [:]
     let tally = ConnectionTally()
@@ -20,10 +20,16 @@ final class TCPProxy {
     var openConnections: Int { sessions.count + arriving.count }
 
     func listen(on port: UInt16) throws(NetworkError) {
-        listener = try host.node.listen(on: port) { [unowned self] stream in
-            if host.configuration.acceptsProxyProtocol { return awaitHeader(stream) }
-            return begin(stream)
-        }
+        listeners.append(try host.node.listen(on: port) { [unowned self] stream in accept(stream) })
+    }
+
+    func listen(atPath path: String) throws(NetworkError) {
+        listeners.append(try host.node.listen(atPath: path) { [unowned self] stream in accept(stream) })
+    }
+
+    private func accept(_ stream: Stream) -> any StreamHandler {
+        if host.configuration.acceptsProxyProtocol { return awaitHeader(stream) }
+        return begin(stream)
     }
 
     private func begin(_ stream: Stream) -> TCPSession {
@@ -57,8 +63,8 @@ final class TCPProxy {
     }
 
     func drain() {
-        listener?.close()
-        listener = nil
+        for listener in listeners { listener.close() }
+        listeners = []
         for (_, acceptor) in arriving.sorted(by: { $0.key < $1.key }) { acceptor.cancel() }
         arriving = [:]
     }
@@ -82,6 +88,9 @@ final class TCPSession: StreamHandler {
     private var connectTime = LabDuration.zero
     private var connectTimer: TimerID?
     private(set) var relay: Relay?
+    private var times: RequestLog
+    /// What the last failure is called in the log.
+    private var failureCode = "SC"
     private var onEnd: ((TCPSession) -> Void)?
 
     init(client: Stream, host: LoadBalancerHost, onEnd: @escaping (TCPSession) -> Void) {
@@ -90,6 +99,7 @@ final class TCPSession: StreamHandler {
         self.client = client
         self.host = host
         self.onEnd = onEnd
+        times = RequestLog(now: client.node.world.now, bytesBefore: 0)
         arrival = Arrival(request: 0, source: client.remote.address)
         arrival.key = arrival.source.key
     }
@@ -113,10 +123,13 @@ final class TCPSession: StreamHandler {
         } else {
             host.node.cancel(connectTimer)
             connectTime = host.node.world.now - attemptBegan
+            times.connected = host.node.world.now
             let relay = Relay(client, stream, idleTimeout: host.configuration.timeouts.tunnel)
             self.relay = relay
             relay.onClose = { [self] isOrderly in
-                end(!isOrderly && relay.bytesFromRight == 0 ? .failed : .answered(200))
+                end(
+                    !isOrderly && relay.bytesFromRight == 0 ? .failed : .answered(200),
+                    Self.code(of: relay.ending))
             }
             sendEarly(to: stream)
             relay.start()
@@ -145,8 +158,8 @@ final class TCPSession: StreamHandler {
                     self.ticket = nil
                     arrival.isAdmitted = true
                     chooseServer()
-                }, whenTimedOut: { [self] in giveUp() })
-        case .none: giveUp()
+                }, whenTimedOut: { [self] in giveUp("sQ") })
+        case .none(let reason): giveUp(reason == .lineIsFull ? "RQ" : failureCode)
         }
         arrival.isAdmitted = false
     }
@@ -155,17 +168,21 @@ final class TCPSession: StreamHandler {
         tried.append(slot)
         server = slot
         attemptBegan = host.node.world.now
+        times.chosen = attemptBegan
         host.engine.requestBegan(server: slot)
         do throws(NetworkError) {
             upstream = try host.node.connect(to: host.engine.servers[slot].destination, handler: self)
-            connectTimer = host.node.after(host.configuration.timeouts.connect) { [weak self] in self?.serverFailed() }
+            connectTimer = host.node.after(host.configuration.timeouts.connect) { [weak self] in
+                self?.serverFailed("sC")
+            }
         } catch {
-            host.node.enqueue { [weak self] in self?.serverFailed() }
+            host.node.enqueue { [weak self] in self?.serverFailed("SC") }
         }
     }
 
-    private func serverFailed() {
+    private func serverFailed(_ code: String) {
         guard let failed = server else { return }
+        failureCode = code
         host.node.cancel(connectTimer)
         upstream?.abort()
         upstream = nil
@@ -174,17 +191,17 @@ final class TCPSession: StreamHandler {
         host.requestEnded(failed, .failed, latency: .zero, request: arrival.request)
         guard host.configuration.retryOn.connectFailure, tried.count <= host.configuration.retries,
             host.engine.mayRetry(now: host.node.world.now)
-        else { return giveUp() }
+        else { return giveUp(code) }
         host.engine.retried(after: failed)
         arrival.attempt += 1
         chooseServer()
     }
 
-    private func giveUp() {
+    private func giveUp(_ code: String) {
         ticket = nil
         host.engine.unserved()
         client.abort()
-        end(.abandoned)
+        end(.abandoned, code)
     }
 
     func streamEnded(_ stream: Stream) {}
@@ -193,11 +210,12 @@ final class TCPSession: StreamHandler {
         if stream === client {
             host.node.cancel(connectTimer)
             upstream?.abort()
+            let code = ticket == nil ? "CC" : "CQ"
             if let ticket { host.stopWaiting(ticket) }
             ticket = nil
-            end(.abandoned)
+            end(.abandoned, code)
         } else {
-            serverFailed()
+            serverFailed("SC")
         }
     }
 
@@ -210,10 +228,20 @@ final class TCPSession: StreamHandler {
         relay?.stream(client, closed: .reset)
         client.abort()
         upstream?.abort()
-        end(.abandoned)
+        end(.abandoned, "KD")
     }
 
-    private func end(_ outcome: LoadBalancer.Outcome) {
+    private static func code(of ending: Relay.Ending) -> String {
+        switch ending {
+        case .orderly: "--"
+        case .leftBroke: "CD"
+        case .rightBroke: "SD"
+        case .idle: "cD"
+        }
+    }
+
+    private func end(_ outcome: LoadBalancer.Outcome, _ code: String) {
+        host.pendingLine(times, of: client, .init(code: code, retries: arrival.attempt - 1), server: server)?.write()
         if let server {
             host.engine.count(traffic(outcome), of: server)
             host.requestEnded(server, outcome, latency: connectTime, request: arrival.request)

@@ -83,6 +83,7 @@ extension LoadBalancerHost {
 
     private func endSessions(_ isChosen: (UInt64) -> Bool) {
         for connection in httpProxy?.server.openConnections ?? [] where isChosen(connection.stream.number) {
+            (connection.context as? ProxyExchange)?.isKilled = true
             connection.abort()
         }
         for session in tcpProxy?.sessions.values.sorted(by: { $0.number < $1.number }) ?? []
@@ -147,6 +148,8 @@ extension TCPSession {
 
 extension HTTPProxy {
     func requestRejected(_ connection: HTTPServerConnection, _ error: HTTPError) {
+        // One that an exchange was busy with has its line already.
+        if connection.context == nil { logRejection(connection, error) }
         host.badMessages.noteRequest(
             from: connection.stream.remote, error.text, connection.rejectedBytes, now: host.node.world.now)
     }

@@ -24,6 +24,10 @@ extension RuntimeInterpreter {
             run, words throws(Refusal) in
             try run.errors(words)
         },
+        Entry("show table", "[<table>]", "which client's address goes to which server") {
+            run, words throws(Refusal) in
+            try run.stickTable(words.first)
+        },
         Entry("show version", "", "the version") { _, _ in version + "\n" },
     ]
 
@@ -178,6 +182,23 @@ extension RuntimeInterpreter {
             text += "\(server.destination.port) - \(server.active) \(server.activeMax) \(HTTPProxy.idleLimit) \(idle)\n"
         }
         return text
+    }
+
+    /// The table of `sticky: {by: source}`, in HAProxy's form: `exp` is in milliseconds.
+    private func stickTable(_ name: String?) throws(Refusal) -> String {
+        guard let table = engine.stickTable else {
+            guard name == nil else { throw Refusal("No such table.") }
+            return ""
+        }
+        if let name, !isProxy(name) { throw Refusal("No such table.") }
+        let head = "# table: \(front.name), type: ip, size:\(table.size), used:\(table.used(now).count)\n"
+        guard name != nil else { return head }
+        return head
+            + table.used(now).map { entry in
+                "0x\(hexadecimal(UInt64(entry.address.bits))): key=\(entry.address) use=0 "
+                    + "exp=\((entry.expires - now).nanoseconds / 1_000_000) server_id=\(entry.serial) "
+                    + "server_key=\(engine.servers.first { $0.serial == entry.serial }?.name ?? "-")\n"
+            }.joined()
     }
 
     // MARK: Connections and faults

@@ -13,6 +13,7 @@ extension HTTPHead {
         var upgrades = false
         var hasUpgradeField = false
         var offersHTTP2 = false
+        var namesFields = false
         var expectation: Field?
     }
 
@@ -35,9 +36,15 @@ extension HTTPHead {
             case .connection:
                 for token in valueBytes(of: field).split(separator: UInt8(ascii: ",")) {
                     let option = token.trimmingBlanks
-                    if isOption(option, "close") { findings.closes = true }
-                    if isOption(option, "keep-alive") { findings.keepsAlive = true }
-                    if isOption(option, "upgrade") { findings.upgrades = true }
+                    if isOption(option, "close") {
+                        findings.closes = true
+                    } else if isOption(option, "keep-alive") {
+                        findings.keepsAlive = true
+                    } else if isOption(option, "upgrade") {
+                        findings.upgrades = true
+                    } else {
+                        findings.namesFields = true
+                    }
                 }
             case .upgrade:
                 findings.hasUpgradeField = true
@@ -101,12 +108,14 @@ extension HTTPHead {
         if method == .connect { keepsAlive = false }
         // RFC 9113 §3.1 has taken `h2c` back. Behind a proxy it was a tunnel past everything that the proxy checks.
         asksForUpgrade = findings.upgrades && findings.hasUpgradeField && !findings.offersHTTP2 && minorVersion == 1
+        namesFields = findings.namesFields
     }
 
     mutating func judgeResponse(to method: HTTPMethod) throws(HTTPError) {
         let findings = try collect(fault: 502)
         keepsAlive = minorVersion == 1 ? !findings.closes : findings.keepsAlive && !findings.closes
         asksForUpgrade = findings.upgrades && findings.hasUpgradeField
+        namesFields = findings.namesFields
         if !findings.codings.isEmpty {
             if findings.length != nil { throw HTTPError(502, "both Content-Length and Transfer-Encoding") }
             try checkCodings(findings.codings, fault: 502)

@@ -20,6 +20,8 @@ public struct HTTPHead: Sendable {
     public internal(set) var expectsContinue = false
     /// A `Connection: upgrade` with an `Upgrade` field, to whatever protocol but HTTP/2.
     public internal(set) var asksForUpgrade = false
+    /// Whether `Connection` lists anything but what concerns the connection itself: names of fields, then.
+    var namesFields = false
     var methodRange = ByteRange.empty
     var targetRange = ByteRange.empty
     var reasonRange = ByteRange.empty
@@ -53,6 +55,7 @@ public struct HTTPHead: Sendable {
         keepsAlive = true
         expectsContinue = false
         asksForUpgrade = false
+        namesFields = false
         methodRange = .empty
         targetRange = .empty
         reasonRange = .empty
@@ -61,10 +64,12 @@ public struct HTTPHead: Sendable {
     // MARK: Reading
 
     public var methodText: String { text(methodRange) }
+    public var methodBytes: ArraySlice<UInt8> { bytes[methodRange.range] }
     /// The request target as it stood in the request line: `/path?query`, a URL, `host:port` or `*`.
     public var target: String { text(targetRange) }
     public var targetBytes: ArraySlice<UInt8> { bytes[targetRange.range] }
     public var reason: String { text(reasonRange) }
+    public var reasonBytes: ArraySlice<UInt8> { bytes[reasonRange.range] }
     /// The target up to its query.
     public var path: String {
         let target = targetBytes
@@ -97,6 +102,11 @@ public struct HTTPHead: Sendable {
     }
 
     private func text(_ range: ByteRange) -> String { String(decoding: bytes[range.range], as: UTF8.self) }
+
+    /// Whether `Connection` says that this field is for one connection only (RFC 9110 §7.6.1).
+    public func isNamedByConnection(_ field: Field) -> Bool {
+        namesFields && listContains(.connection, name(of: field).lowercased())
+    }
 
     /// Whether a field that lists tokens contains this one; `token` must be in lower case.
     public func listContains(_ name: KnownField, _ token: String) -> Bool {

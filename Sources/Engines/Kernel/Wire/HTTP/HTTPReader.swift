@@ -66,6 +66,17 @@ public struct HTTPReader: Sendable {
         self.limits = limits
     }
 
+    /// Gives away the memory of the last message's head, which is over: for one who reads many connections of which most
+    /// are idle. `head` is empty until the next message.
+    public mutating func releaseHead() -> HTTPHead {
+        var released = HTTPHead()
+        swap(&released, &head)
+        return released
+    }
+
+    /// Takes such memory for the next message.
+    public mutating func adoptHead(_ spare: consuming HTTPHead) { head = spare }
+
     /// Whether a message has begun and not ended.
     public var isInsideMessage: Bool { state != .head || !partial.isEmpty }
 

@@ -18,6 +18,15 @@ public enum HTTPWriter {
         endLine(&out)
     }
 
+    /// The same with the reason as it came from somewhere else.
+    public static func statusLine(_ status: Int, reason: ArraySlice<UInt8>, into out: inout [UInt8]) {
+        out.append(utf8: "HTTP/1.1 ")
+        out.append(decimal: status)
+        out.append(32)
+        out.append(contentsOf: reason)
+        endLine(&out)
+    }
+
     public static func field(_ name: String, _ value: String, into out: inout [UInt8]) {
         out.append(utf8: name)
         out.append(58)
