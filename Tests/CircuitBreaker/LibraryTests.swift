@@ -69,7 +69,7 @@ import Testing
         breaker.order(.closed)
         let task = await withTaskGroup(of: Bool.self) { group in
             group.addTask {
-                let answer = try? await breaker.execute {
+                let answer: Void? = try? await breaker.execute {
                     try await Task.sleep(for: .seconds(3600))
                 } fallback: { _ in
                 }
