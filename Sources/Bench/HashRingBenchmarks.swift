@@ -1,8 +1,8 @@
 import HashRingEngine
 import KernelStructures
 
-/// Finding a key's node, by algorithm. Ten nodes; a ring has 150 virtual nodes for each. `scripts/bench.d/ring.py` measures
-/// uhashring at the same.
+/// Finding a key's node, by algorithm. Ten nodes; a ring has 150 virtual nodes for each. `scripts/bench.d/ring.py`
+/// measures uhashring at the same.
 let hashRingBenchmarks: [Benchmark] =
     [
         lookup("ring lookup by position", .labels(.xxh64), barNanoseconds: 100) { ring, _, positions in

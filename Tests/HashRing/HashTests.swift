@@ -30,7 +30,8 @@ struct HashTests {
                 b = bytes.fromhex(line.strip())
                 print(hashlib.md5(b).hexdigest()[:16], hashlib.sha1(b).hexdigest()[:16],
                       '%016x' % mmh3.hash64(b, signed=False)[0], xxhash.xxh64(b).hexdigest(),
-                      '%016x' % mmh3.hash64(b, seed=7, signed=False)[1], '%016x' % xxhash.xxh64(b, seed=2**63+5).intdigest())
+                      '%016x' % mmh3.hash64(b, seed=7, signed=False)[1],
+                      xxhash.xxh64(b, seed=2**63+5).hexdigest())
             """
         let lines = inputs.map { bytes in bytes.map { hexadecimal(UInt64($0), 2) }.joined() }
         let answers = try TestPython.run(program, input: lines.joined(separator: "\n") + "\n").split(separator: "\n")

@@ -48,9 +48,9 @@ extension HashRing {
 
 /// The index of the first element that is at least `value`; the number of elements if there is none.
 ///
-/// Which half of the range it is in cannot be predicted, and a wrong guess costs a processor more than the comparison. So
-/// nothing branches: the upper half of the 128-bit difference is all ones where the element is too small, and masks the
-/// step. A plain `if` compiles to a jump, and takes twice the time at 1,500 elements.
+/// Which half of the range it is in cannot be predicted, and a wrong guess costs a processor more than the
+/// comparison. So nothing branches: the upper half of the 128-bit difference is all ones where the element is too
+/// small, and masks the step. A plain `if` compiles to a jump, and takes twice the time at 1,500 elements.
 ///
 /// - Parameter sorted: ascending.
 @inlinable

@@ -4,10 +4,10 @@ extension HashRing {
     /// The nodes that hold a key's copies, by index in `nodes`: its owner, and then those that come next on the ring.
     ///
     /// Points are many and nodes few, so the next point is often of a node that has a copy already; it is passed over
-    /// (Dynamo, section 4.3: the preference list has distinct physical nodes only). Where nodes have zones, a node in a
-    /// zone that has a copy is passed over as well, as long as there are zones without one; after that, those passed over
-    /// are taken in the order of the ring, as by Cassandra's NetworkTopologyStrategy with its racks. Nodes without a zone
-    /// are each a zone of their own.
+    /// (Dynamo, section 4.3: the preference list has distinct physical nodes only). Where nodes have zones, a node in
+    /// a zone that has a copy is passed over as well, as long as there are zones without one; after that, those
+    /// passed over are taken in the order of the ring, as by Cassandra's NetworkTopologyStrategy with its racks.
+    /// Nodes without a zone are each a zone of their own.
     ///
     /// - Parameter count: how many are wanted (the replication factor). Fewer come if there are fewer nodes.
     public func replicaIndices(of key: String, count: Int) -> [Int] {

@@ -10,15 +10,17 @@ import KernelStructures
 ///
 /// ## An everyday picture
 ///
-/// A round table with a cake on it, cut wherever somebody has put a flag. Each slice belongs to the flag at its clockwise
-/// end. A new guest plants a flag, and takes a piece of one slice; nobody else's slice changes. One who leaves pulls the
-/// flag out, and the slice joins the next. With a flag each, slices are very uneven, so everybody plants 150 of them:
-/// then everybody has many small slices, about as much as everybody else, and what a guest leaves is shared by all.
+/// A round table with a cake on it, cut wherever somebody has put a flag. Each slice belongs to the flag at its
+/// clockwise end. A new guest plants a flag, and takes a piece of one slice; nobody else's slice changes. One who
+/// leaves pulls the flag out, and the slice joins the next. With a flag each, slices are very uneven, so everybody
+/// plants 150 of them: then everybody has many small slices, about as much as everybody else, and what a guest leaves
+/// is shared by all.
 ///
 /// ## How
 ///
-/// Karger, Lehman, Leighton, Panigrahy, Levine and Lewin, "Consistent Hashing and Random Trees" (STOC 1997), with many
-/// points a node as in section 4 there, which Dynamo (SOSP 2007, section 4.2) calls virtual nodes, and Cassandra tokens.
+/// Karger, Lehman, Leighton, Panigrahy, Levine and Lewin, "Consistent Hashing and Random Trees" (STOC 1997), with
+/// many points a node as in section 4 there, which Dynamo (SOSP 2007, section 4.2) calls virtual nodes, and Cassandra
+/// tokens.
 ///
 /// Positions are all 2⁶⁴ values of a hash. Node `A` has the points of the labels `A-1`, `A-2` … `A-150`, times its
 /// weight. The number is what follows the *last* dash, so no two nodes can have a label in common: `A` never collides
@@ -97,8 +99,8 @@ public struct HashRing: Sendable {
         rebuild()
     }
 
-    /// A ring whose points are where they are said to be, as with Cassandra's `initial_token`: for small rings that can be
-    /// checked completely. Nodes come in the order in which they are first named.
+    /// A ring whose points are where they are said to be, as with Cassandra's `initial_token`: for small rings that
+    /// can be checked completely. Nodes come in the order in which they are first named.
     package init(tokens: [(node: String, position: UInt64)]) {
         self.init()
         var points: [Point] = []
@@ -149,8 +151,8 @@ public struct HashRing: Sendable {
         return node
     }
 
-    /// Gives a member another weight or another number of virtual nodes. Of its points those stay that it would have had
-    /// anyway, so keys only move between it and others.
+    /// Gives a member another weight or another number of virtual nodes. Of its points those stay that it would have
+    /// had anyway, so keys only move between it and others.
     ///
     /// - Throws: `RingError.unknownNode`, `.malformedNode`, `.tooManyPoints`. The ring is then as it was.
     public mutating func reweight(_ name: String, weight: Int? = nil, virtualNodes: Int? = nil) throws(RingError) {

@@ -2,16 +2,17 @@
 ///
 /// ketama (Richard Jones, last.fm, 2007) came first, and libmemcached, spymemcached, twemproxy and many others agree
 /// with it to the bit. Its ring has 2³² positions. A node of average weight has 40 labels `name-0` … `name-39`; each
-/// label's MD5 digest is cut into four little-endian numbers, which makes 160 points. A key is at the first four bytes of
-/// its own digest. Here these 32 bits are the upper half of a 64-bit position, so that everything else stays the same.
+/// label's MD5 digest is cut into four little-endian numbers, which makes 160 points. A key is at the first four
+/// bytes of its own digest. Here these 32 bits are the upper half of a 64-bit position, so that everything else stays
+/// the same.
 ///
-/// A node's number of labels is its share of the weight times 40 times the number of nodes, rounded down. So with unequal
-/// weights a node that comes changes how many points *others* have, and a few keys move between those: the price of being
-/// compatible. `Movement` shows them.
+/// A node's number of labels is its share of the weight times 40 times the number of nodes, rounded down. So with
+/// unequal weights a node that comes changes how many points *others* have, and a few keys move between those: the
+/// price of being compatible. `Movement` shows them.
 ///
-/// Two points at the same place (one in a million pairs of nodes) have no common rule: libketama leaves it to `qsort`,
-/// uhashring to whoever came last. Here the first name has it. And uhashring takes a key that hashes exactly onto a point
-/// to the *next* one, libketama and this ring to that one.
+/// Two points at the same place (one in a million pairs of nodes) have no common rule: libketama leaves it to
+/// `qsort`, uhashring to whoever came last. Here the first name has it. And uhashring takes a key that hashes exactly
+/// onto a point to the *next* one, libketama and this ring to that one.
 enum Ketama {
     static let pointsPerDigest = 4
 

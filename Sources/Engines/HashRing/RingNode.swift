@@ -8,7 +8,8 @@ public struct RingNode: Equatable, Sendable {
     public var virtualNodes: Int
     /// How much more than others it takes, 1…256.
     public var weight: Int
-    /// What it shares with nodes that fail together with it: a rack, a data centre. Replicas are put into different ones.
+    /// What it shares with nodes that fail together with it: a rack, a data centre. Replicas are put into different
+    /// ones.
     public var zone: String?
 
     /// What Dynamo's successors began with, and what the deviations in the essays are for.

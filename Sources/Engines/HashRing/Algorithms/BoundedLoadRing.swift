@@ -7,16 +7,17 @@
 ///
 /// ## An everyday picture
 ///
-/// The filling stations at a ring road: one drives on to the first, unless the queue there reaches back to the road; then
-/// one drives on. How long a queue may be is not fixed: a quarter more than everybody's average at this moment, so it
-/// grows with the traffic, and there is always a station with room.
+/// The filling stations at a ring road: one drives on to the first, unless the queue there reaches back to the road;
+/// then one drives on. How long a queue may be is not fixed: a quarter more than everybody's average at this moment,
+/// so it grows with the traffic, and there is always a station with room.
 ///
 /// ## How
 ///
-/// Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads" (SODA 2018). With m open assignments, this
-/// one included, n nodes and a factor c > 1, a node takes at most ⌈c · m / n⌉; with weights, ⌈c · m · w / W⌉. A key goes to
-/// the first node on its way round the ring that has room. All of them full would be c · m assignments, and there are only
-/// m, so there is room. A change of one node moves O(1 / (c − 1)²) assignments for each that must move.
+/// Mirrokni, Thorup and Zadimoghaddam, "Consistent Hashing with Bounded Loads" (SODA 2018). With m open assignments,
+/// this one included, n nodes and a factor c > 1, a node takes at most ⌈c · m / n⌉; with weights, ⌈c · m · w / W⌉. A
+/// key goes to the first node on its way round the ring that has room. All of them full would be c · m assignments,
+/// and there are only m, so there is room. A change of one node moves O(1 / (c − 1)²) assignments for each that must
+/// move.
 ///
 /// ## Where it is wrong
 ///

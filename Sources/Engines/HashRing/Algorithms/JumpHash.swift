@@ -7,17 +7,17 @@
 ///
 /// ## An everyday picture
 ///
-/// Each key walks along the history of the cluster: with one bucket it was in bucket 0. When the second came, it threw a
-/// coin and moved there with probability 1/2; when the third came, a die, with 1/3. Its generator is seeded by the key, so
-/// everybody who follows the walk sees the same throws. Most throws say "stay", and instead of throwing them all the walk
-/// computes at which bucket the next "move" will come, and jumps there.
+/// Each key walks along the history of the cluster: with one bucket it was in bucket 0. When the second came, it
+/// threw a coin and moved there with probability 1/2; when the third came, a die, with 1/3. Its generator is seeded
+/// by the key, so everybody who follows the walk sees the same throws. Most throws say "stay", and instead of
+/// throwing them all the walk computes at which bucket the next "move" will come, and jumps there.
 ///
 /// ## How
 ///
-/// Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm" (2014): the walk is at bucket b; with r uniform
-/// in (0, 1] the next move is to ⌊(b + 1) / r⌋. It ends when that is beyond the last bucket. O(ln n) steps, no memory,
-/// shares equal but for chance. The multiplier is that of the paper, so buckets agree with Guava's `consistentHash` and
-/// others'.
+/// Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm" (2014): the walk is at bucket b; with r
+/// uniform in (0, 1] the next move is to ⌊(b + 1) / r⌋. It ends when that is beyond the last bucket. O(ln n) steps,
+/// no memory, shares equal but for chance. The multiplier is that of the paper, so buckets agree with Guava's
+/// `consistentHash` and others'.
 ///
 /// ## Where it is wrong
 ///

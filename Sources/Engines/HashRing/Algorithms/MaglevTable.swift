@@ -4,8 +4,9 @@ import KernelStructures
 ///
 /// ## The problem
 ///
-/// The one of `HashRing`, where a network load balancer has it: ten million packets a second, shares that must be even to
-/// a hundredth because machines are bought by the share, and many balancers that have to agree without talking.
+/// The one of `HashRing`, where a network load balancer has it: ten million packets a second, shares that must be
+/// even to a hundredth because machines are bought by the share, and many balancers that have to agree without
+/// talking.
 ///
 /// ## An everyday picture
 ///
@@ -20,19 +21,20 @@ import KernelStructures
 /// Eisenbud, Yi, Contavalli, Smith, Kononov, Mann-Hielscher, Cilingiroglu, Cheyney, Shang and Hosein, "Maglev: A Fast
 /// and Reliable Software Network Load Balancer" (NSDI 2016, section 3.4). The size M of the table is prime, so that a
 /// node's list is an offset and a skip, both from the hash of its name: (offset + j · skip) mod M takes every seat
-/// once. M should be a hundred times the number of nodes or more: then shares differ by about a hundredth. 65,537 is the
-/// paper's and Envoy's.
+/// once. M should be a hundred times the number of nodes or more: then shares differ by about a hundredth. 65,537 is
+/// the paper's and Envoy's.
 ///
-/// The paper mentions weights without saying how. Here each node gains its weight in every round, and pays the greatest of
-/// all weights for a turn. All begin with so much that everybody has a turn in the first round, and hence a seat.
+/// The paper mentions weights without saying how. Here each node gains its weight in every round, and pays the
+/// greatest of all weights for a turn. All begin with so much that everybody has a turn in the first round, and hence
+/// a seat.
 ///
 /// O(1) a look-up; two bytes a seat. Built in O(M log M) steps on average for equal weights, and more by the greatest
 /// weight over the mean weight for others.
 ///
 /// ## Where it is wrong
 ///
-/// Evenness has its price: when one of ten nodes leaves, two in a thousand of the others' keys move as well, and when one
-/// of a hundred leaves, six. The ring moves none. And any change draws up the whole table anew.
+/// Evenness has its price: when one of ten nodes leaves, two in a thousand of the others' keys move as well, and when
+/// one of a hundred leaves, six. The ring moves none. And any change draws up the whole table anew.
 public struct MaglevTable: Sendable {
     /// Seats; prime.
     public let size: Int
@@ -46,8 +48,8 @@ public struct MaglevTable: Sendable {
     public static let nodeLimit = 65_536
 
     /// - Parameters:
-    ///   - members: for each, a seed for its list and its weight, 1 or more. Their order decides who takes the first turn,
-    ///     so whoever wants tables to agree gives them in an order that does.
+    ///   - members: for each, a seed for its list and its weight, 1 or more. Their order decides who takes the first
+    ///     turn, so whoever wants tables to agree gives them in an order that does.
     ///   - size: a prime, not less than there are members.
     public init(members: [(seed: UInt64, weight: Int)], size: Int = defaultSize) {
         precondition(members.count <= min(size, Self.nodeLimit), "more members than seats")

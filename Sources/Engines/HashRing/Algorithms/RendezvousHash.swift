@@ -9,16 +9,16 @@ import KernelStructures
 ///
 /// ## An everyday picture
 ///
-/// An auction at which each bidder's bid for a thing is fixed by fate: a hash of the bidder's name and the thing's. If the
-/// winner leaves, the second-highest bid wins, and all things that somebody else had won stay where they are. Whoever joins
-/// wins what it bids most for, and nothing else moves.
+/// An auction at which each bidder's bid for a thing is fixed by fate: a hash of the bidder's name and the thing's.
+/// If the winner leaves, the second-highest bid wins, and all things that somebody else had won stay where they are.
+/// Whoever joins wins what it bids most for, and nothing else moves.
 ///
 /// ## How
 ///
-/// Thaler and Ravishankar, "A Name-Based Mapping Scheme for Rendezvous" (1996), also known as highest random weight. With
-/// u uniform in (0, 1) from the hash, a node of weight w bids −w / ln u: the chance to win is then exactly its part of all
-/// weights (Schindelhauer and Schomaker, "Weighted Distributed Hash Tables", 2005, the logarithmic method), and a node
-/// whose weight grows only gains. Replicas are the next highest bids.
+/// Thaler and Ravishankar, "A Name-Based Mapping Scheme for Rendezvous" (1996), also known as highest random weight.
+/// With u uniform in (0, 1) from the hash, a node of weight w bids −w / ln u: the chance to win is then exactly its
+/// part of all weights (Schindelhauer and Schomaker, "Weighted Distributed Hash Tables", 2005, the logarithmic
+/// method), and a node whose weight grows only gains. Replicas are the next highest bids.
 ///
 /// O(nodes) a look-up. A node's bids depend on its name and the key only; of two equal bids the first name's wins.
 ///

@@ -7,15 +7,16 @@
 ///
 /// ## An everyday picture
 ///
-/// Post office boxes. Which box a letter goes into is fixed for ever by its address; which clerk empties which boxes is a
-/// list at the wall. A new clerk is handed some boxes of everybody, whole ones, and the list is changed.
+/// Post office boxes. Which box a letter goes into is fixed for ever by its address; which clerk empties which boxes
+/// is a list at the wall. A new clerk is handed some boxes of everybody, whole ones, and the list is changed.
 ///
 /// ## How
 ///
-/// A key's slot is CRC-16/XMODEM modulo 16,384, of the part between the first `{` and the next `}` if there is one and it
-/// is not empty, so that keys with the same tag lie together (Redis cluster specification, "Key distribution model" and
-/// "Hash tags"). Dynamo's third strategy (section 6.2) is the same with a ring of equal parts. Shares are equal to a slot.
-/// A change moves as few slots as shares allow: those with too many give their last ones to those with too few.
+/// A key's slot is CRC-16/XMODEM modulo 16,384, of the part between the first `{` and the next `}` if there is one
+/// and it is not empty, so that keys with the same tag lie together (Redis cluster specification, "Key distribution
+/// model" and "Hash tags"). Dynamo's third strategy (section 6.2) is the same with a ring of equal parts. Shares are
+/// equal to a slot. A change moves as few slots as shares allow: those with too many give their last ones to those
+/// with too few.
 ///
 /// ## Where it is wrong
 ///
@@ -67,8 +68,8 @@ public struct SlotTable: Sendable {
         return isFirst ? 0 : moved
     }
 
-    /// Slots by weight, adding up to all of them: rounded down, and what is left to the largest remainders, of equal ones
-    /// to the first name.
+    /// Slots by weight, adding up to all of them: rounded down, and what is left to the largest remainders, of equal
+    /// ones to the first name.
     private static func parts(_ nodes: [RingNode]) -> [Int] {
         let total = nodes.reduce(0) { $0 + $1.weight }
         var parts = nodes.map { slotCount * $0.weight / total }

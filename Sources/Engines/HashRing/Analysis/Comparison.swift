@@ -2,9 +2,9 @@ import KernelStructures
 
 /// All algorithms side by side: the same nodes, the same keys, the same change.
 ///
-/// What one would like to have is even shares, few keys that move, none between nodes that stay, weights, and nodes that
-/// may come and go as they like; no algorithm has everything. Here keys are counted, not arcs, since most algorithms have
-/// none; so chance alone leaves shares about √(nodes / keys) from even.
+/// What one would like to have is even shares, few keys that move, none between nodes that stay, weights, and nodes
+/// that may come and go as they like; no algorithm has everything. Here keys are counted, not arcs, since most
+/// algorithms have none; so chance alone leaves shares about √(nodes / keys) from even.
 public struct Comparison: Sendable {
     public enum Algorithm: String, CaseIterable, Sendable {
         case modulo, ring, ketama, boundedLoad = "bounded-load", jump, rendezvous, maglev, slots

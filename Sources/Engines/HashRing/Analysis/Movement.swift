@@ -2,22 +2,22 @@
 ///
 /// ## The problem
 ///
-/// "Only K/N keys move" is the whole point of consistent hashing, and usually it is believed because a thousand keys were
-/// tried. A sample can miss a small arc that went from one survivor to another, and such an arc is just the bug to look
-/// for. But a ring is nothing more than a few thousand borders: between two neighbouring borders, of the old ring and the
-/// new one together, all positions have one old owner and one new one.
+/// "Only K/N keys move" is the whole point of consistent hashing, and usually it is believed because a thousand keys
+/// were tried. A sample can miss a small arc that went from one survivor to another, and such an arc is just the bug
+/// to look for. But a ring is nothing more than a few thousand borders: between two neighbouring borders, of the old
+/// ring and the new one together, all positions have one old owner and one new one.
 ///
 /// ## An everyday picture
 ///
-/// Two maps of the same coast, before and after a reform of the counties, on transparent paper. Put one on the other: each
-/// piece between two lines, whichever map they are on, had one county and has one now. Colour those that changed, and add
-/// up their lengths; nobody needs to ask the inhabitants.
+/// Two maps of the same coast, before and after a reform of the counties, on transparent paper. Put one on the other:
+/// each piece between two lines, whichever map they are on, had one county and has one now. Colour those that
+/// changed, and add up their lengths; nobody needs to ask the inhabitants.
 ///
 /// ## How
 ///
-/// One merge of the two sorted arrays, O(points). Ranges have both ends in them; they never wrap around zero, so an arc
-/// that does is listed in two parts, as Cassandra lists its token ranges. Lengths are whole numbers of 128 bits, since the
-/// whole ring, 2⁶⁴, does not fit into 64.
+/// One merge of the two sorted arrays, O(points). Ranges have both ends in them; they never wrap around zero, so an
+/// arc that does is listed in two parts, as Cassandra lists its token ranges. Lengths are whole numbers of 128 bits,
+/// since the whole ring, 2⁶⁴, does not fit into 64.
 public struct Movement: Sendable {
     /// Positions that changed hands, neighbours with the same owners put together.
     public let ranges: [Range]
@@ -116,7 +116,8 @@ public struct Movement: Sendable {
         }
     }
 
-    /// The part of all positions that moved although neither end is the node that changed. Consistent hashing promises 0.
+    /// The part of all positions that moved although neither end is the node that changed. Consistent hashing
+    /// promises 0.
     public func strayFraction(besides name: String) -> Double {
         let stray = ranges.reduce(UInt128(0)) { $0 + ($1.from == name || $1.to == name ? 0 : $1.length) }
         return Double(stray) / Double(Ownership.whole)

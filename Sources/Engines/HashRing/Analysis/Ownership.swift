@@ -1,8 +1,8 @@
 /// How much of the ring each node has: exactly, by adding up the lengths of its arcs.
 ///
-/// Asking where many keys go would only estimate it: with 100,000 keys the estimate itself is off by a third of a per cent.
-/// The arcs are known, so nothing needs to be estimated. Point *i* owns the positions after point *i* − 1 up to its own;
-/// the first point also owns what comes after the last. All lengths together are 2⁶⁴, to the unit.
+/// Asking where many keys go would only estimate it: with 100,000 keys the estimate itself is off by a third of a per
+/// cent. The arcs are known, so nothing needs to be estimated. Point *i* owns the positions after point *i* − 1 up to
+/// its own; the first point also owns what comes after the last. All lengths together are 2⁶⁴, to the unit.
 public struct Ownership: Sendable {
     /// For each node, in the order of the ring's `nodes`, the number of positions that it owns, 0…2⁶⁴.
     public let lengths: [UInt128]
@@ -41,8 +41,8 @@ public struct Ownership: Sendable {
         return (squares.reduce(0, +) / Double(squares.count)).squareRoot()
     }
 
-    /// What chance alone makes of it: the expected deviation of a share of N equal nodes with V points each, as a part of
-    /// the mean. Shares are then Beta(V, (N − 1)·V), whose deviation is √((N − 1) / (N·V + 1)) of its mean.
+    /// What chance alone makes of it: the expected deviation of a share of N equal nodes with V points each, as a
+    /// part of the mean. Shares are then Beta(V, (N − 1)·V), whose deviation is √((N − 1) / (N·V + 1)) of its mean.
     public static func expectedDeviation(nodes: Int, virtualNodes: Int) -> Double {
         nodes < 2 ? 0 : (Double(nodes - 1) / Double(nodes * virtualNodes + 1)).squareRoot()
     }

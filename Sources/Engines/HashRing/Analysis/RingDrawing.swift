@@ -17,8 +17,8 @@ import KernelStructures
 /// ```
 ///
 /// The eight labels are the points that own the positions 0, ⅛, ¼ … of the ring; at the sides without what all nodes'
-/// names begin with. A key stands inside, in its direction from the middle. Positions have 64 bits, of which the drawing
-/// means the upper 32.
+/// names begin with. A key stands inside, in its direction from the middle. Positions have 64 bits, of which the
+/// drawing means the upper 32.
 public enum RingDrawing {
     private static let innerWidth = 30
     private static let sideLimit = 20

@@ -4,8 +4,8 @@
 /// mix into the lane, and then the lanes into one another. What is left at the end goes in without padding, the length
 /// is mixed in last, and a finalizer lets each bit of the input reach each bit of the output.
 ///
-/// Cassandra's partitioner takes the first of the two lanes as its token, but reads the last bytes as signed numbers, so
-/// it agrees with this only for keys whose last `length % 16` bytes are below 128.
+/// Cassandra's partitioner takes the first of the two lanes as its token, but reads the last bytes as signed numbers,
+/// so it agrees with this only for keys whose last `length % 16` bytes are below 128.
 ///
 /// - Returns: `low` is the reference implementation's first eight bytes of output, `high` its second.
 public func murmurHash3(_ bytes: UnsafeRawBufferPointer, seed: UInt32) -> (low: UInt64, high: UInt64) {

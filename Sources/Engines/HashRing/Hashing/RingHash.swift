@@ -16,9 +16,9 @@ import KernelStructures
 ///
 /// None of them is a secret: whoever may choose keys can choose them all for one node.
 ///
-/// `fnv1a` is here to be looked at. Its last step is a multiplication, so the last character of a label hardly reaches
-/// the upper bits: `A-1` … `A-9` sit next to each other on the ring, and shares are far from even. `compare --hash fnv1a`
-/// shows how far.
+/// `fnv1a` is here to be looked at. Its last step is a multiplication, so the last character of a label hardly
+/// reaches the upper bits: `A-1` … `A-9` sit next to each other on the ring, and shares are far from even. `compare
+/// --hash fnv1a` shows how far.
 public enum RingHash: String, CaseIterable, Sendable {
     case md5, sha1, murmur3, xxh64, fnv1a
 

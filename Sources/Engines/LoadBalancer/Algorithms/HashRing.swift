@@ -37,9 +37,9 @@ import KernelStructures
 /// felt after all, but only under load.) If it would, the key goes on to the next point. There is always room: if all
 /// servers were full they had c · m requests, and there are less than m.
 ///
-/// The search and the rule for a bounded load are those of the ring's own room, `HashRingEngine`. What is here besides is
-/// what a balancer needs: servers that may not be chosen, weights of the moment, and points in half the memory, since
-/// the place and the server share 64 bits.
+/// The search and the rule for a bounded load are those of the ring's own room, `HashRingEngine`. What is here
+/// besides is what a balancer needs: servers that may not be chosen, weights of the moment, and points in half the
+/// memory, since the place and the server share 64 bits.
 ///
 /// O(log points) a choice; with bounded loads or refused servers O(servers) more, as those must be counted first.
 ///

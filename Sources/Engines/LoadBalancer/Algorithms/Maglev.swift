@@ -1,10 +1,11 @@
 import HashRingEngine
 import KernelStructures
 
-/// Maglev hashing in a pool: the seating plan of `MaglevTable`, and what to do when the seat's server may not be chosen.
+/// Maglev hashing in a pool: the seating plan of `MaglevTable`, and what to do when the seat's server may not be
+/// chosen.
 ///
-/// The table and its essay are the ring room's: 65,537 seats, dealt by names and weights (as configured, as in `HashRing`),
-/// so that balancers with the same servers agree, whatever their order. Turns go by name.
+/// The table and its essay are the ring room's: 65,537 seats, dealt by names and weights (as configured, as in
+/// `HashRing`), so that balancers with the same servers agree, whatever their order. Turns go by name.
 ///
 /// If the seat's server may not be chosen, the key is hashed again, which spreads the keys of one server over all
 /// others by weight. After 64 times come the seats next to the last one found: somebody is there in the end, though
