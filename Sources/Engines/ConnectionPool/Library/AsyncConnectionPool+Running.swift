@@ -12,21 +12,23 @@ extension AsyncConnectionPool {
 
     /// Changes the state, then does what the engine asks for: what belongs to `run` goes to `run`, and callbacks are
     /// called once the lock is open again, so they may call the pool.
-    @discardableResult
-    func perform<R: Sendable>(_ change: (inout State, LabTime) -> (R, Call?)) -> R {
+    ///
+    /// Results go by captured variables: a generic result would have to be looked up at run time at every call, which
+    /// costs more than the borrowing.
+    func perform(_ change: (inout State, LabTime) -> Void) {
         let time = now()
-        var calls: [Call] = []
-        let result = state.withLock { state -> R in
-            let (result, call) = change(&state, time)
-            if let call { calls.append(call) }
+        let calls = state.withLock { state -> [Call] in
+            change(&state, time)
             if !state.engine.effects.isEmpty {
-                for effect in state.engine.takeEffects() { carryOut(effect, &state, &calls) }
+                for effect in state.engine.takeEffects() { carryOut(effect, &state) }
             }
             setAlarm(&state)
-            return result
+            if state.calls.isEmpty { return [] }
+            let calls = state.calls
+            state.calls = []
+            return calls
         }
         for call in calls { call.make() }
-        return result
     }
 
     /// A callback that is to be called without the lock.
@@ -35,14 +37,20 @@ extension AsyncConnectionPool {
     }
 
     func ask(_ borrower: ConnectionPool.Borrower, _ timeout: LabDuration?, mayWait: Bool) -> Result<Loan, NotYet> {
+        var answer = ConnectionPool.Answer.refused(.closed(pool: ""))
+        var connection: Connection?
         perform { state, now in
-            switch state.engine.borrow(by: borrower, timeout: timeout, mayWait: mayWait, now: now) {
-            case .lent(let lease): return (.success(loan(lease, state)), nil)
-            case .refused(let failure): return (.failure(.failed(failure)), nil)
-            case .waiting(let ticket):
-                state.waiters[ticket] = .arriving
-                return (.failure(.waiting(ticket)), nil)
+            answer = state.engine.borrow(by: borrower, timeout: timeout, mayWait: mayWait, now: now)
+            switch answer {
+            case .lent(let lease): connection = state.connections[lease.connection.slot]
+            case .waiting(let ticket): state.waiters[ticket] = .arriving
+            case .refused: break
             }
+        }
+        switch answer {
+        case .lent(let lease): return .success(Loan(connection: connection!, lease: lease, pool: self))
+        case .waiting(let ticket): return .failure(.waiting(ticket))
+        case .refused(let failure): return .failure(.failed(failure))
         }
     }
 
@@ -60,14 +68,12 @@ extension AsyncConnectionPool {
     }
 
     func giveBack(_ loan: Loan, _ condition: ConnectionPool.ReturnCondition) -> Bool {
-        perform { ($0.engine.putBack(loan.lease, condition, now: $1), nil) }
+        var isAccepted = false
+        perform { isAccepted = $0.engine.putBack(loan.lease, condition, now: $1) }
+        return isAccepted
     }
 
-    private func loan(_ lease: ConnectionPool.Lease, _ state: State) -> Loan {
-        Loan(connection: state.connections[lease.connection.slot]!, lease: lease, pool: self)
-    }
-
-    private func carryOut(_ effect: ConnectionPool.Effect, _ state: inout State, _ calls: inout [Call]) {
+    private func carryOut(_ effect: ConnectionPool.Effect, _ state: inout State) {
         switch effect {
         case .connect(let id): orderEntry.yield(.connect(id))
         case .validate(let id): orderEntry.yield(.validate(id, state.connections[id.slot]!))
@@ -78,12 +84,13 @@ extension AsyncConnectionPool {
             state.discarded.append(connection)
             orderEntry.yield(.close)
         case .lend(let ticket, let lease):
-            if let call = state.tell(ticket, .success(loan(lease, state))) { calls.append(call) }
+            let connection = state.connections[lease.connection.slot]!
+            state.tell(ticket, .success(Loan(connection: connection, lease: lease, pool: self)))
         case .fail(let ticket, let failure):
-            if let call = state.tell(ticket, .failure(failure)) { calls.append(call) }
+            state.tell(ticket, .failure(failure))
         case .wake(let ticket): orderEntry.yield(.retry(ticket))
-        case .leaked(let leak): calls.append(Call { [onLeak] in onLeak(leak) })
-        case .log(let message, let level): calls.append(Call { [onLog] in onLog(level, message.description) })
+        case .leaked(let leak): state.calls.append(Call { [onLeak] in onLeak(leak) })
+        case .log(let message, let level): state.calls.append(Call { [onLog] in onLog(level, message.description) })
         case .started: break
         case .startFailed, .closed: orderEntry.yield(.finish)
         }
@@ -107,7 +114,6 @@ extension AsyncConnectionPool {
             state.isRunning = true
             // Somebody may have closed it before it ran.
             if state.engine.phase == .starting { state.engine.start(now: now) }
-            return ((), nil)
         }
         await withDiscardingTaskGroup { group in
             for await order in orders {
@@ -124,22 +130,21 @@ extension AsyncConnectionPool {
         case .connect(let id): await connect(id)
         case .validate(let id, let connection):
             let isAlive = await within(timeout(\.effectiveValidationTimeout)) { await self.factory.isAlive(connection) }
-            perform { ($0.engine.checked(id, isAlive: isAlive ?? false, now: $1), nil) }
+            perform { $0.engine.checked(id, isAlive: isAlive ?? false, now: $1) }
         case .reset(let id, let connection):
             let isClean = await within(timeout(\.effectiveValidationTimeout)) {
                 (try? await self.factory.reset(connection)) != nil
             }
-            perform { ($0.engine.checked(id, isAlive: isClean ?? false, now: $1), nil) }
+            perform { $0.engine.checked(id, isAlive: isClean ?? false, now: $1) }
         case .close:
             if let connection = state.withLock({ $0.discarded.popLast() }) { await factory.close(connection) }
-        case .retry(let ticket): perform { ($0.engine.retry(ticket, now: $1), nil) }
+        case .retry(let ticket): perform { $0.engine.retry(ticket, now: $1) }
         case .tick(let deadline):
             try? await pause(max(.zero, deadline - now()))
             perform { state, now in
                 state.alarms.removeAll { $0 == deadline }
                 state.engine.tick(now: now)
-                return ((), nil)
-            }
+                }
         case .finish: break
         }
     }
@@ -154,17 +159,17 @@ extension AsyncConnectionPool {
         }
         switch outcome {
         case .success(let connection):
-            let isWanted = perform { state, now -> (Bool, Call?) in
+            var isWanted = false
+            perform { state, now in
                 // Put there first: the engine may lend it before it returns.
                 let previous = state.connections[id.slot]
                 state.connections[id.slot] = connection
-                if state.engine.connected(id, now: now) { return (true, nil) }
-                state.connections[id.slot] = previous
-                return (false, nil)
+                isWanted = state.engine.connected(id, now: now)
+                if !isWanted { state.connections[id.slot] = previous }
             }
             if !isWanted { await factory.close(connection) }
-        case .failure(let error): perform { ($0.engine.connectFailed(id, "\(error)", now: $1), nil) }
-        case nil: perform { ($0.engine.connectFailed(id, "no connection in time", now: $1), nil) }
+        case .failure(let error): perform { $0.engine.connectFailed(id, "\(error)", now: $1) }
+        case nil: perform { $0.engine.connectFailed(id, "no connection in time", now: $1) }
         }
     }
 
@@ -188,7 +193,6 @@ extension AsyncConnectionPool {
         perform { state, now in
             state.engine.close(now: now)
             state.isRunning = false
-            return ((), nil)
         }
         let connections = state.withLock { state -> [Connection] in
             let left = state.discarded + state.connections.compactMap(\.self)
@@ -203,14 +207,12 @@ extension AsyncConnectionPool {
 
 extension AsyncConnectionPool.State {
     /// Tells a borrower how it went. What is to be called is called without the lock.
-    mutating func tell(
-        _ ticket: ConnectionPool.Ticket, _ result: Result<AsyncConnectionPool.Loan, any Error>
-    ) -> AsyncConnectionPool.Call? {
+    mutating func tell(_ ticket: ConnectionPool.Ticket, _ result: Result<AsyncConnectionPool.Loan, any Error>) {
         guard case .waiting(let completion) = waiters[ticket] else {
             waiters[ticket] = .told(result)
-            return nil
+            return
         }
         waiters[ticket] = nil
-        return AsyncConnectionPool.Call { completion(result) }
+        calls.append(AsyncConnectionPool.Call { completion(result) })
     }
 }

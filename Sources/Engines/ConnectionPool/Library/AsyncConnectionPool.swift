@@ -69,6 +69,8 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
         /// No longer the pool's, and not closed yet.
         var discarded: [Connection] = []
         var isRunning = false
+        /// What is to be called once the lock is open.
+        var calls: [Call] = []
     }
 
     let state: Mutex<State>
@@ -212,10 +214,12 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
     /// Leaves the line. The borrower's callback hears of a `CancellationError`. Returns false if it was told already.
     @discardableResult
     public func cancel(_ ticket: ConnectionPool.Ticket) -> Bool {
+        var isCancelled = false
         perform { state, now in
-            guard state.engine.cancel(ticket, now: now) else { return (false, nil) }
-            return (true, state.tell(ticket, .failure(CancellationError())))
+            isCancelled = state.engine.cancel(ticket, now: now)
+            if isCancelled { state.tell(ticket, .failure(CancellationError())) }
         }
+        return isCancelled
     }
 
     // MARK: Looking and operating
@@ -230,13 +234,21 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
 
     /// Lends nothing to whoever asks from now on; they wait until `resume`.
     @discardableResult
-    public func suspend() -> Bool { perform { ($0.engine.suspend(now: $1), nil) } }
+    public func suspend() -> Bool {
+        var isDone = false
+        perform { isDone = $0.engine.suspend(now: $1) }
+        return isDone
+    }
     @discardableResult
-    public func resume() -> Bool { perform { ($0.engine.resume(now: $1), nil) } }
+    public func resume() -> Bool {
+        var isDone = false
+        perform { isDone = $0.engine.resume(now: $1) }
+        return isDone
+    }
     /// Closes all connections: the idle ones now, the others when they come back.
-    public func softEvictConnections() { perform { ($0.engine.evictAll(now: $1), nil) } }
+    public func softEvictConnections() { perform { $0.engine.evictAll(now: $1) } }
     /// Closes the pool in order; `run` returns once every connection is back, after ten seconds at the latest.
-    public func close() { perform { ($0.engine.close(now: $1), nil) } }
+    public func close() { perform { $0.engine.close(now: $1) } }
 }
 
 extension Duration {
