@@ -46,9 +46,8 @@ extension ConnectionPool {
         counters.created += 1
         metrics.creation.record(Int((now - entries[slot].createdAt).nanoseconds / 1_000_000))
         if backoff.failures > 0, let since = backoff.since {
-            log(
-                "Connected again after \(counted(backoff.failures, "failed attempt")) in \((now - since).wholeMilliseconds)"
-            )
+            let attempts = counted(backoff.failures, "failed attempt")
+            log("Connected again after \(attempts) in \((now - since).wholeMilliseconds)")
         }
         backoff.succeeded(now: now)
         entries[slot].openedAt = now

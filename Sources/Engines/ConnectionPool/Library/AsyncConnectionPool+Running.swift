@@ -2,115 +2,17 @@ import KernelStructures
 import Synchronization
 
 extension AsyncConnectionPool {
-    /// What comes of asking, if it is no connection.
-    enum NotYet: Error {
-        case waiting(ConnectionPool.Ticket)
-        case failed(ConnectionPool.Failure)
-    }
-
-    // MARK: The lock
-
-    /// Changes the state, then does what the engine asks for: what belongs to `run` goes to `run`, and callbacks are
-    /// called once the lock is open again, so they may call the pool.
-    @discardableResult
-    func perform<R: Sendable>(_ change: (inout State, LabTime) -> (R, Call?)) -> R {
-        let time = now()
-        var calls: [Call] = []
-        let result = state.withLock { state -> R in
-            let (result, call) = change(&state, time)
-            if let call { calls.append(call) }
-            if !state.engine.effects.isEmpty {
-                for effect in state.engine.takeEffects() { carryOut(effect, &state, &calls) }
-            }
-            setAlarm(&state)
-            return result
-        }
-        for call in calls { call.make() }
-        return result
-    }
-
-    /// A callback that is to be called without the lock.
-    struct Call: Sendable {
-        let make: @Sendable () -> Void
-    }
-
-    func ask(_ borrower: ConnectionPool.Borrower, _ timeout: LabDuration?, mayWait: Bool) -> Result<Loan, NotYet> {
-        perform { state, now in
-            switch state.engine.borrow(by: borrower, timeout: timeout, mayWait: mayWait, now: now) {
-            case .lent(let lease): return (.success(loan(lease, state)), nil)
-            case .refused(let failure): return (.failure(.failed(failure)), nil)
-            case .waiting(let ticket):
-                state.waiters[ticket] = .arriving
-                return (.failure(.waiting(ticket)), nil)
-            }
-        }
-    }
-
-    /// Says what to call when the borrower with this ticket is told; at once if that has happened.
-    func attach(_ ticket: ConnectionPool.Ticket, _ completion: @escaping Completion) {
-        let told = state.withLock { state -> Result<Loan, any Error>? in
-            if case .told(let result) = state.waiters[ticket] {
-                state.waiters[ticket] = nil
-                return result
-            }
-            state.waiters[ticket] = .waiting(completion)
-            return nil
-        }
-        if let told { completion(told) }
-    }
-
-    func giveBack(_ loan: Loan, _ condition: ConnectionPool.ReturnCondition) -> Bool {
-        perform { ($0.engine.putBack(loan.lease, condition, now: $1), nil) }
-    }
-
-    private func loan(_ lease: ConnectionPool.Lease, _ state: State) -> Loan {
-        Loan(connection: state.connections[lease.connection.slot]!, lease: lease, pool: self)
-    }
-
-    private func carryOut(_ effect: ConnectionPool.Effect, _ state: inout State, _ calls: inout [Call]) {
-        switch effect {
-        case .connect(let id): orderEntry.yield(.connect(id))
-        case .validate(let id): orderEntry.yield(.validate(id, state.connections[id.slot]!))
-        case .reset(let id): orderEntry.yield(.reset(id, state.connections[id.slot]!))
-        case .close(let id, _):
-            guard let connection = state.connections[id.slot] else { return }
-            state.connections[id.slot] = nil
-            state.discarded.append(connection)
-            orderEntry.yield(.close)
-        case .lend(let ticket, let lease):
-            if let call = state.tell(ticket, .success(loan(lease, state))) { calls.append(call) }
-        case .fail(let ticket, let failure):
-            if let call = state.tell(ticket, .failure(failure)) { calls.append(call) }
-        case .wake(let ticket): orderEntry.yield(.retry(ticket))
-        case .leaked(let leak): calls.append(Call { [onLeak] in onLeak(leak) })
-        case .log(let message, let level): calls.append(Call { [onLog] in onLog(level, message.description) })
-        case .started: break
-        case .startFailed, .closed: orderEntry.yield(.finish)
-        }
-    }
-
-    /// Has `run` call at the engine's next deadline, unless it will call before that anyway.
-    private func setAlarm(_ state: inout State) {
-        let deadline = state.engine.nextDeadline
-        guard state.isRunning, deadline < state.alarms.last ?? .distantFuture else { return }
-        state.alarms.append(deadline)
-        orderEntry.yield(.tick(deadline))
-    }
-
-    // MARK: Running
-
     /// Opens, checks and closes connections and keeps the time, until the pool is closed or the task is cancelled,
     /// which closes the pool at once. Every connection is closed when it returns.
     public func run() async {
-        perform { state, now in
+        core.perform { state, now in
             precondition(!state.isRunning, "a pool runs once")
             state.isRunning = true
             // Somebody may have closed it before it ran.
             if state.engine.phase == .starting { state.engine.start(now: now) }
-            return ((), nil)
         }
         await withDiscardingTaskGroup { group in
-            for await order in orders {
+            for await order in core.orders {
                 if case .finish = order { break }
                 group.addTask { await self.execute(order) }
             }
@@ -119,26 +21,29 @@ extension AsyncConnectionPool {
         await closeAll()
     }
 
-    private func execute(_ order: Order) async {
+    private func execute(_ order: PoolCore.Order) async {
         switch order {
         case .connect(let id): await connect(id)
-        case .validate(let id, let connection):
+        case .validate(let id, let object):
+            let connection = connection(of: object)
             let isAlive = await within(timeout(\.effectiveValidationTimeout)) { await self.factory.isAlive(connection) }
-            perform { ($0.engine.checked(id, isAlive: isAlive ?? false, now: $1), nil) }
-        case .reset(let id, let connection):
+            core.perform { $0.engine.checked(id, isAlive: isAlive ?? false, now: $1) }
+        case .reset(let id, let object):
+            let connection = connection(of: object)
             let isClean = await within(timeout(\.effectiveValidationTimeout)) {
                 (try? await self.factory.reset(connection)) != nil
             }
-            perform { ($0.engine.checked(id, isAlive: isClean ?? false, now: $1), nil) }
+            core.perform { $0.engine.checked(id, isAlive: isClean ?? false, now: $1) }
         case .close:
-            if let connection = state.withLock({ $0.discarded.popLast() }) { await factory.close(connection) }
-        case .retry(let ticket): perform { ($0.engine.retry(ticket, now: $1), nil) }
+            if let object = core.state.withLock({ $0.discarded.popLast() }) {
+                await factory.close(connection(of: object))
+            }
+        case .retry(let ticket): core.perform { $0.engine.retry(ticket, now: $1) }
         case .tick(let deadline):
-            try? await pause(max(.zero, deadline - now()))
-            perform { state, now in
+            try? await core.pause(max(.zero, deadline - core.now()))
+            core.perform { state, now in
                 state.alarms.removeAll { $0 == deadline }
                 state.engine.tick(now: now)
-                return ((), nil)
             }
         case .finish: break
         }
@@ -154,17 +59,17 @@ extension AsyncConnectionPool {
         }
         switch outcome {
         case .success(let connection):
-            let isWanted = perform { state, now -> (Bool, Call?) in
+            var isWanted = false
+            core.perform { state, now in
                 // Put there first: the engine may lend it before it returns.
                 let previous = state.connections[id.slot]
-                state.connections[id.slot] = connection
-                if state.engine.connected(id, now: now) { return (true, nil) }
-                state.connections[id.slot] = previous
-                return (false, nil)
+                state.connections[id.slot] = Box(connection)
+                isWanted = state.engine.connected(id, now: now)
+                if !isWanted { state.connections[id.slot] = previous }
             }
             if !isWanted { await factory.close(connection) }
-        case .failure(let error): perform { ($0.engine.connectFailed(id, "\(error)", now: $1), nil) }
-        case nil: perform { ($0.engine.connectFailed(id, "no connection in time", now: $1), nil) }
+        case .failure(let error): core.perform { $0.engine.connectFailed(id, "\(error)", now: $1) }
+        case nil: core.perform { $0.engine.connectFailed(id, "no connection in time", now: $1) }
         }
     }
 
@@ -173,8 +78,8 @@ extension AsyncConnectionPool {
         if limit == .infinite { return await body() }
         return await withTaskGroup(of: R?.self) { group in
             group.addTask { await body() }
-            group.addTask { [pause] in
-                try? await pause(limit)
+            group.addTask { [core] in
+                try? await core.pause(limit)
                 return nil
             }
             let first = await group.next() ?? nil
@@ -185,32 +90,17 @@ extension AsyncConnectionPool {
 
     /// What is left when `run` ends: the pool takes no more, and nothing stays open.
     private func closeAll() async {
-        perform { state, now in
+        core.perform { state, now in
             state.engine.close(now: now)
             state.isRunning = false
-            return ((), nil)
         }
-        let connections = state.withLock { state -> [Connection] in
+        let objects = core.state.withLock { state -> [any PoolCore.Object] in
             let left = state.discarded + state.connections.compactMap(\.self)
             state.discarded = []
             for slot in state.connections.indices { state.connections[slot] = nil }
             return left
         }
-        orderEntry.finish()
-        for connection in connections { await factory.close(connection) }
-    }
-}
-
-extension AsyncConnectionPool.State {
-    /// Tells a borrower how it went. What is to be called is called without the lock.
-    mutating func tell(
-        _ ticket: ConnectionPool.Ticket, _ result: Result<AsyncConnectionPool.Loan, any Error>
-    ) -> AsyncConnectionPool.Call? {
-        guard case .waiting(let completion) = waiters[ticket] else {
-            waiters[ticket] = .told(result)
-            return nil
-        }
-        waiters[ticket] = nil
-        return AsyncConnectionPool.Call { completion(result) }
+        core.orderEntry.finish()
+        for object in objects { await factory.close(connection(of: object)) }
     }
 }

@@ -36,49 +36,18 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
         /// Gives it back. Returns false, and changes nothing, if that was done already.
         @discardableResult
         public func giveBack(_ condition: ConnectionPool.ReturnCondition = .clean) -> Bool {
-            pool.giveBack(self, condition)
+            pool.core.giveBack(lease, condition)
         }
     }
 
-    /// What `run` is to do.
-    enum Order: Sendable {
-        case connect(ConnectionPool.ConnectionID)
-        case validate(ConnectionPool.ConnectionID, Connection)
-        case reset(ConnectionPool.ConnectionID, Connection)
-        /// One of those in `discarded`.
-        case close
-        case retry(ConnectionPool.Ticket)
-        case tick(LabTime)
-        case finish
+    /// A connection as the core keeps it.
+    final class Box: Sendable {
+        let connection: Connection
+        init(_ connection: Connection) { self.connection = connection }
     }
 
-    enum Waiter: Sendable {
-        /// In line; nobody has said yet what to call.
-        case arriving
-        case waiting(Completion)
-        /// Told before anybody had said what to call.
-        case told(Result<Loan, any Error>)
-    }
-
-    struct State: Sendable {
-        var engine: ConnectionPool
-        var connections: [Connection?]
-        var waiters: [ConnectionPool.Ticket: Waiter] = [:]
-        /// Deadlines for which a child task of `run` sleeps, the next one last.
-        var alarms: [LabTime] = []
-        /// No longer the pool's, and not closed yet.
-        var discarded: [Connection] = []
-        var isRunning = false
-    }
-
-    let state: Mutex<State>
+    let core: PoolCore
     let factory: ConnectionFactory<Connection>
-    let orders: AsyncStream<Order>
-    let orderEntry: AsyncStream<Order>.Continuation
-    let now: @Sendable () -> LabTime
-    let pause: @Sendable (LabDuration) async throws -> Void
-    let onLog: @Sendable (LogLevel, String) -> Void
-    let onLeak: @Sendable (ConnectionPool.Leak) -> Void
 
     /// - Parameters:
     ///   - seed: of the chance that spreads lifetimes; by default another one in each process, so that pools that were
@@ -117,18 +86,17 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
         onLeak: @escaping @Sendable (ConnectionPool.Leak) -> Void, now: @escaping @Sendable () -> LabTime,
         pause: @escaping @Sendable (LabDuration) async throws -> Void
     ) throws(ConnectionPool.ConfigurationError) {
-        try configuration.validate()
-        self.now = now
-        self.pause = pause
+        core = try PoolCore(configuration, seed: seed, onLog: onLog, onLeak: onLeak, now: now, pause: pause)
         self.factory = factory
-        self.onLog = onLog
-        self.onLeak = onLeak
-        (orders, orderEntry) = AsyncStream.makeStream()
-        let random = SeededRandom(seed: seed ?? UInt64(bitPattern: Int64(Hasher().finalize())))
-        state = Mutex(
-            State(
-                engine: ConnectionPool(configuration, now: now(), random: random),
-                connections: Array(repeating: nil, count: configuration.maximumPoolSize)))
+    }
+
+    /// Only this pool puts objects into its core, and all of them are boxes.
+    func connection(of object: any PoolCore.Object) -> Connection {
+        unsafeDowncast(object, to: Box.self).connection
+    }
+
+    private func loan(_ lent: PoolCore.Lent) -> Loan {
+        Loan(connection: connection(of: lent.object), lease: lent.lease, pool: self)
     }
 
     // MARK: Borrowing
@@ -160,17 +128,18 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
         by name: String = "", timeout: LabDuration? = nil, fileID: StaticString = #fileID, line: UInt = #line
     ) async throws -> Loan {
         try Task.checkCancellation()
-        switch ask(.init(name, fileID: fileID, line: line), timeout, mayWait: true) {
-        case .success(let loan): return loan
-        case .failure(.failed(let failure)): throw failure
-        case .failure(.waiting(let ticket)):
-            return try await withTaskCancellationHandler {
+        switch core.ask(.init(name, fileID: fileID, line: line), timeout, mayWait: true) {
+        case .lent(let lent): return loan(lent)
+        case .refused(let failure): throw failure
+        case .waiting(let ticket):
+            let lent = try await withTaskCancellationHandler {
                 try await withCheckedThrowingContinuation { continuation in
-                    attach(ticket) { continuation.resume(with: $0) }
+                    core.attach(ticket) { continuation.resume(with: $0) }
                 }
             } onCancel: {
                 cancel(ticket)
             }
+            return loan(lent)
         }
     }
 
@@ -182,11 +151,11 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
         by name: String = "", timeout: LabDuration? = nil, fileID: StaticString = #fileID, line: UInt = #line,
         completion: @escaping Completion
     ) -> ConnectionPool.Ticket? {
-        switch ask(.init(name, fileID: fileID, line: line), timeout, mayWait: true) {
-        case .success(let loan): completion(.success(loan))
-        case .failure(.failed(let failure)): completion(.failure(failure))
-        case .failure(.waiting(let ticket)):
-            attach(ticket, completion)
+        switch core.ask(.init(name, fileID: fileID, line: line), timeout, mayWait: true) {
+        case .lent(let lent): completion(.success(loan(lent)))
+        case .refused(let failure): completion(.failure(failure))
+        case .waiting(let ticket):
+            core.attach(ticket) { completion($0.map(self.loan)) }
             return ticket
         }
         return nil
@@ -194,35 +163,27 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
 
     /// Lends a connection if one is free now; never waits.
     public func borrowIfFree(by name: String = "", fileID: StaticString = #fileID, line: UInt = #line) -> Loan? {
-        switch ask(.init(name, fileID: fileID, line: line), nil, mayWait: false) {
-        case .success(let loan): return loan
-        case .failure(.failed): return nil
-        case .failure(.waiting(let ticket)):
+        switch core.ask(.init(name, fileID: fileID, line: line), nil, mayWait: false) {
+        case .lent(let lent): return loan(lent)
+        case .refused: return nil
+        case .waiting(let ticket):
+            let isCancelled = core.cancel(ticket)
+            let told = core.state.withLock { $0.waiters.removeValue(forKey: ticket) }
             // Somebody may have given one back in this very moment.
-            if !cancel(ticket),
-                case .told(.success(let loan)) = state.withLock({ $0.waiters.removeValue(forKey: ticket) })
-            {
-                return loan
-            }
-            state.withLock { $0.waiters[ticket] = nil }
+            if !isCancelled, case .told(.success(let lent)) = told { return loan(lent) }
             return nil
         }
     }
 
     /// Leaves the line. The borrower's callback hears of a `CancellationError`. Returns false if it was told already.
     @discardableResult
-    public func cancel(_ ticket: ConnectionPool.Ticket) -> Bool {
-        perform { state, now in
-            guard state.engine.cancel(ticket, now: now) else { return (false, nil) }
-            return (true, state.tell(ticket, .failure(CancellationError())))
-        }
-    }
+    public func cancel(_ ticket: ConnectionPool.Ticket) -> Bool { core.cancel(ticket) }
 
     // MARK: Looking and operating
 
     /// The engine's numbers at this moment.
     public func withEngine<R: Sendable>(_ body: (borrowing ConnectionPool) -> R) -> R {
-        state.withLock { body($0.engine) }
+        core.state.withLock { body($0.engine) }
     }
 
     /// Prometheus text, by HikariCP's names.
@@ -230,13 +191,21 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
 
     /// Lends nothing to whoever asks from now on; they wait until `resume`.
     @discardableResult
-    public func suspend() -> Bool { perform { ($0.engine.suspend(now: $1), nil) } }
+    public func suspend() -> Bool {
+        var isDone = false
+        core.perform { isDone = $0.engine.suspend(now: $1) }
+        return isDone
+    }
     @discardableResult
-    public func resume() -> Bool { perform { ($0.engine.resume(now: $1), nil) } }
+    public func resume() -> Bool {
+        var isDone = false
+        core.perform { isDone = $0.engine.resume(now: $1) }
+        return isDone
+    }
     /// Closes all connections: the idle ones now, the others when they come back.
-    public func softEvictConnections() { perform { ($0.engine.evictAll(now: $1), nil) } }
+    public func softEvictConnections() { core.perform { $0.engine.evictAll(now: $1) } }
     /// Closes the pool in order; `run` returns once every connection is back, after ten seconds at the latest.
-    public func close() { perform { ($0.engine.close(now: $1), nil) } }
+    public func close() { core.perform { $0.engine.close(now: $1) } }
 }
 
 extension Duration {
