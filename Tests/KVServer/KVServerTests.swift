@@ -50,8 +50,9 @@ struct KVCommandTests {
             ("SET f 10.50", "OK"), ("INCRBYFLOAT f 0.1", "10.6"), ("INCRBYFLOAT f -5", "5.6"),
             ("SET f 5.0e3", "OK"), ("INCRBYFLOAT f 2.0e2", "5200"),
             ("INCRBYFLOAT s 1", "-ERR value is not a valid float"),
-            ("INCRBYFLOAT m 99999999999999999999", "99999999999999999999"),
-            ("INCRBYFLOAT m 1", "100000000000000000000"),
+            ("INCRBYFLOAT m 18446744073709551616", "18446744073709551616"),
+            ("INCRBYFLOAT m 1e24", "1000018446744073709551616"), ("SET m 9223372036854775807", "OK"),
+            ("INCRBYFLOAT m 0.5", "9223372036854775807.5"), ("INCRBYFLOAT m 0.5", "9223372036854775808"),
             ("INCRBYFLOAT f inf", "-ERR increment would produce NaN or Infinity"),
         ])
     }

@@ -87,7 +87,7 @@ struct LongNumber {
 
     /// Without an exponent, with at most 17 digits after the point, and none that is not needed.
     var text: String {
-        if abs(value) >= 9e18 { return (value < 0 ? "-" : "") + wholeDigits }
+        if abs(value) >= 0x1p63 { return (value < 0 ? "-" : "") + wholeDigits }
         if Value.self == Double.self {
             let text = RESPNumber.text(Double(value))
             return text.contains("e") ? trimmedDecimal(Double(value), places: 17) : text
@@ -108,7 +108,7 @@ struct LongNumber {
     /// All digits of a number that is too large to have a fraction: its significand, doubled as often as its exponent
     /// says, nine digits a place.
     private var wholeDigits: String {
-        var doublings = Int(value.exponent) - 62
+        var doublings = Int(value.exponent) - 63
         var scaled = abs(value)
         for _ in 0..<max(0, doublings) { scaled /= 2 }
         var rest = UInt64(scaled)
