@@ -22,7 +22,7 @@ extension Catalog {
                     "runtime", nil, .text("PORT|PATH"), "for HAProxy's runtime API: a port, or a unix socket"),
                 .init("socket", nil, .text("PATH"), "also listens on this unix socket of the machine"),
                 .init("metrics", nil, .port, "where Prometheus finds its numbers: /metrics"),
-                .init("reuse-port", nil, "as a process of its own: shares its ports with others (SO_REUSEPORT)"),
+                .init("reuse-port", nil, "as a process of its own: shares its port (SO_REUSEPORT)"),
                 .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
             ],
             examples: [

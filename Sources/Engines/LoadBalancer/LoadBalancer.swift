@@ -121,8 +121,8 @@ public struct LoadBalancer {
         let jitter = Double(configuration.healthCheck.jitterPercent) / 100
         let count = configuration.backends.count
         for (index, backend) in configuration.backends.enumerated() {
-            // Spread over one interval, so that checks of many servers do not come in a volley; and shifted by chance if
-            // the file wants that, so that those of many balancers do not either.
+            // Spread over one interval, so that checks of many servers do not come in a volley; and shifted by chance
+            // if the file wants that, so that those of many balancers do not either.
             let turn = interval.nanoseconds / Int64(count) * Int64(index + 1)
             let shift = Int64(Double(interval.nanoseconds) * jitter * self.random.unit())
             servers.append(makeServer(backend, nextProbe: now + LabDuration(nanoseconds: turn + shift), now: now))

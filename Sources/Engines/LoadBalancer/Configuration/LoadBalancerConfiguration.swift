@@ -1,6 +1,7 @@
 import KernelStructures
 
-/// A load balancer's configuration. `reference` shows the file it is read from, with every key, its default and its unit.
+/// A load balancer's configuration. `reference` shows the file it is read from, with every key, its default and its
+/// unit.
 public struct LoadBalancerConfiguration: Equatable, Sendable {
     public enum Mode: String, Sendable { case http, tcp }
 

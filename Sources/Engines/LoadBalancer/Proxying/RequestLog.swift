@@ -3,16 +3,22 @@ import KernelStructures
 import KernelWire
 import KernelWorld
 
-/// What the balancer's log says of each request (`log: requests`): HAProxy's lines, so that what reads those reads these.
+/// What the balancer's log says of each request (`log: requests`): HAProxy's lines, so that what reads those can read
+/// these.
 ///
 /// ```
 /// 127.0.0.1:33317 [20/Dec/2023:15:00:00.200] lb lb/a 0/0/1/200/201 200 164 - - ---- 3/3/2/1/0 0/0 "GET / HTTP/1.1"
-///         │                 │                │    │    │  │ │  │   │    │   │       │    │ │ │ │ │  │ │
-///         client            arrived   frontend  server │  │ │  │   │  status│   how it    │ │ │ │ │  │ the backend's queue
-///                                                 head ┘  │ │  │   │      bytes ended     │ │ │ │ │  the server's queue
-///                                              in a queue ┘ │  │   whole time             │ │ │ │ retries (+: elsewhere)
-///                                                 connecting┘  first byte of the answer   open connections; here; busy
 /// ```
+///
+/// | part              | what it is                                                                        |
+/// |-------------------|-----------------------------------------------------------------------------------|
+/// | `127.0.0.1:33317` | the client, and when its request arrived                                          |
+/// | `lb lb/a`         | frontend, backend (both are this balancer) and server                             |
+/// | `0/0/1/200/201`   | times: head, in the queue, connecting, to the answer's first byte, whole          |
+/// | `200 164`         | status, and bytes that the client got                                             |
+/// | `----`            | how it ended: see below                                                           |
+/// | `3/3/2/1/0`       | connections: open, open here, busy, busy at the server; retries (`+1`: elsewhere) |
+/// | `0/0`             | requests before it in the server's queue (there is none) and in the backend's     |
 ///
 /// Times are milliseconds; -1 says that it did not get so far. The four letters after the two dashes say how it ended,
 /// who did it first and what it was waiting for second:

@@ -66,8 +66,8 @@ public struct HTTPReader: Sendable {
         self.limits = limits
     }
 
-    /// Gives away the memory of the last message's head, which is over: for one who reads many connections of which most
-    /// are idle. `head` is empty until the next message.
+    /// Gives away the memory of the last message's head, which is over: for one who reads many connections, most of
+    /// them idle. `head` is empty until the next message.
     public mutating func releaseHead() -> HTTPHead {
         var released = HTTPHead()
         swap(&released, &head)
