@@ -70,29 +70,10 @@ extension Catalog {
 }
 
 extension Session {
-    /// The rings that run, with the names of their nodes.
-    private var rings: [(name: String, host: HashRingHost)] {
-        jobs.running.flatMap(\.running).compactMap { process in
-            guard let program = process.component as? ServiceProgram<HashRingHost>, let host = program.host else {
-                return nil
-            }
-            return (host.node.name, host)
-        }
-    }
-
     /// A running ring by its node's name, or the only one there is.
     ///
     /// - Throws: `CommandFailure` if there is none, or not just one.
     func ring(named name: String?) throws -> HashRingHost {
-        let found = rings
-        if let name {
-            if let match = found.first(where: { $0.name.lowercased() == name.lowercased() }) { return match.host }
-            throw CommandFailure("no ring called '\(name)' runs\(didYouMean(name, among: found.map(\.name)))")
-        }
-        switch found.count {
-        case 0: throw CommandFailure("no ring runs; start one: hash-ring-viz")
-        case 1: return found[0].host
-        default: throw CommandFailure("several run (\(found.map(\.name).joined(separator: ", "))); name one of them")
-        }
+        try running(HashRingHost.self, named: name, what: "ring", start: "hash-ring-viz")
     }
 }

@@ -187,3 +187,23 @@ public final class HTTPClientConnection: StreamHandler {
         last?.client(self, failed: failure)
     }
 }
+
+extension HTTPClientConnection {
+    /// Sends a piece of a request's body, which is not empty; in chunks if its length was not announced.
+    public func write(body: UnsafeRawBufferPointer, inChunks: Bool) {
+        guard inChunks else { return write(body) }
+        var size: [UInt8] = []
+        HTTPWriter.chunkStart(body.count, into: &size)
+        stream.cork()
+        write(size)
+        write(body)
+        write(Self.lineEnd)
+        stream.uncork()
+    }
+
+    /// Ends the body of a request whose length was not announced.
+    public func endChunks() { write(Self.lastChunk) }
+
+    private static let lineEnd = Array("\r\n".utf8)
+    private static let lastChunk = Array("0\r\n\r\n".utf8)
+}

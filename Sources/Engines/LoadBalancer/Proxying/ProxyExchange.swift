@@ -218,17 +218,7 @@ final class ProxyExchange {
         guard let upstream else { return }
         sentBody = true
         setDeadline(host.configuration.timeouts.response)
-        if client.bodyFraming == .chunked {
-            var size: [UInt8] = []
-            HTTPWriter.chunkStart(body.count, into: &size)
-            upstream.stream.cork()
-            upstream.write(size)
-            upstream.write(body)
-            upstream.write("\r\n".utf8.map { $0 })
-            upstream.stream.uncork()
-        } else {
-            upstream.write(body)
-        }
+        upstream.write(body: body, inChunks: client.bodyFraming == .chunked)
         if upstream.stream.isCongested { client.pauseBody() }
     }
 
@@ -238,7 +228,7 @@ final class ProxyExchange {
     }
 
     private func endForwarding() {
-        if client.bodyFraming == .chunked { upstream?.write("0\r\n\r\n".utf8.map { $0 }) }
+        if client.bodyFraming == .chunked { upstream?.endChunks() }
     }
 
     // MARK: The end

@@ -143,17 +143,7 @@ final class Forwarding: HTTPClientDelegate {
         }
         sentBody = true
         setDeadline(forwarder.timeouts.response)
-        if client.bodyFraming == .chunked {
-            var size: [UInt8] = []
-            HTTPWriter.chunkStart(body.count, into: &size)
-            upstream.stream.cork()
-            upstream.write(size)
-            upstream.write(body)
-            upstream.write(Array("\r\n".utf8))
-            upstream.stream.uncork()
-        } else {
-            upstream.write(body)
-        }
+        upstream.write(body: body, inChunks: client.bodyFraming == .chunked)
         if upstream.stream.isCongested { client.pauseBody() }
     }
 
@@ -162,7 +152,7 @@ final class Forwarding: HTTPClientDelegate {
         if phase == .sent || phase == .responding { finishBody() }
     }
 
-    private func finishBody() { if client.bodyFraming == .chunked { upstream?.write(Array("0\r\n\r\n".utf8)) } }
+    private func finishBody() { if client.bodyFraming == .chunked { upstream?.endChunks() } }
 
     // MARK: And back
 

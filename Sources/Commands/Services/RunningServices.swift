@@ -1,0 +1,38 @@
+import CommandKit
+import KernelStructures
+import ShellSession
+
+extension Session {
+    /// The services of one kind that run, with the names of their nodes.
+    func running<Host: AnyObject>(_ kind: Host.Type) -> [(name: String, host: Host)] {
+        jobs.running.flatMap(\.running).compactMap { process in
+            guard let program = process.component as? ServiceProgram<Host>, let host = program.host,
+                let name = process.nodeName
+            else { return nil }
+            return (name, host)
+        }
+    }
+
+    /// A running service by its node's name, or the only one of its kind.
+    ///
+    /// - Parameters:
+    ///   - what: what it is called: `load balancer`.
+    ///   - start: a command that starts one.
+    ///   - remedy: how one of several is named.
+    /// - Throws: `CommandFailure` if there is none, or not just one.
+    func running<Host: AnyObject>(
+        _ kind: Host.Type, named name: String?, what: String, start: String, remedy: String = "name one of them"
+    ) throws -> Host {
+        let found = running(kind)
+        let names = found.map(\.name)
+        if let name {
+            if let match = found.first(where: { $0.name.lowercased() == name.lowercased() }) { return match.host }
+            throw CommandFailure("no \(what) called '\(name)' runs\(didYouMean(name, among: names))")
+        }
+        switch found.count {
+        case 0: throw CommandFailure("no \(what) runs; start one: \(start)")
+        case 1: return found[0].host
+        default: throw CommandFailure("several run (\(names.joined(separator: ", "))); \(remedy)")
+        }
+    }
+}
