@@ -67,7 +67,8 @@ import Testing
         #expect(limiter.isRunning)
     }
 
-    /// Requests on a hundred connections in turn, all sent before any answer is read: how many were admitted and refused.
+    /// Requests on a hundred connections in turn, all sent before any answer is read: how many were admitted and
+    /// refused.
     static func storm(_ ports: [UInt16], requests: Int) throws -> (admitted: Int, refused: Int) {
         let connections = try (0..<100).map { try ProgramConnection(port: ports[$0 % ports.count]) }
         let each = requests / connections.count

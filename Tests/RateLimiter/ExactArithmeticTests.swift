@@ -10,8 +10,9 @@ import Testing
             RateLimitPolicy.Algorithm.tokenBucket, .gcra, .leakyBucket,
         ])
     func noDrift(algorithm: RateLimitPolicy.Algorithm) {
-        // 3 a second is 333,333,333.33… ns a token. Each is taken at the first nanosecond at which it is there, one by one
-        // or nearly a million at once, a billion in all: what a rounded interval loses each time would add up to minutes.
+        // 3 a second is 333,333,333.33… ns a token. Each is taken at the first nanosecond at which it is there, one by
+        // one or nearly a million at once, a billion in all: what a rounded interval loses each time would add up to
+        // minutes.
         let deep = 1_000_000
         let quota = quota(3, burst: deep)
         let ledger = Ledger.make(RateLimitPolicy("p", algorithm, quota))

@@ -4,36 +4,79 @@ import KernelStructures
 ///
 /// A decision is two calls, `assess` and then `commit` or nothing, so that a request under several policies can be
 /// charged by all of them or by none. What `assess` found out is kept until the next one.
-package class Ledger {
+///
+/// The calls are closures over a table of one algorithm rather than methods of a generic subclass: closures are
+/// compiled once for each algorithm, a generic class's overridden methods only once for all, which costs five times as
+/// much.
+package final class Ledger {
     /// Looks, and keeps in mind what it saw. Changes no key.
+    private let assessing: (SipHash.Digest, Int64, LabTime) -> Assessment
+    private let committing: () -> Void
+    private let releasing: (SipHash.Digest, Int64) -> Void
+    private let measuring: () -> Measure
+    private let forgetting: () -> Void
+
+    struct Measure {
+        var keyCount: Int
+        var evicted = 0
+        var byteCount: Int
+    }
+
+    private init<Algorithm>(_ table: LedgerOf<Algorithm>, extraBytes: @escaping () -> Int = { 0 }) {
+        assessing = { table.assess($0, cost: $1, $2) }
+        committing = { table.commit() }
+        releasing = { _, _ in }
+        measuring = {
+            Measure(
+                keyCount: table.table.count, evicted: table.table.evicted,
+                byteCount: table.table.byteCount + extraBytes())
+        }
+        forgetting = { table.removeAll() }
+    }
+
+    private init(_ concurrency: ConcurrencyLedger) {
+        assessing = { concurrency.assess($0, cost: $1, $2) }
+        committing = { concurrency.commit() }
+        releasing = { concurrency.release($0, cost: $1) }
+        measuring = { Measure(keyCount: concurrency.keyCount, byteCount: concurrency.byteCount) }
+        forgetting = { concurrency.removeAll() }
+    }
+
     package func assess(_ digest: SipHash.Digest, cost: Int64, _ now: LabTime) -> Assessment {
-        preconditionFailure("abstract")
+        assessing(digest, cost, now)
     }
     /// Charges what was last assessed.
-    package func commit() { preconditionFailure("abstract") }
+    package func commit() { committing() }
     /// A request that was charged has been answered. Only the concurrency limit cares.
-    func release(_ digest: SipHash.Digest, cost: Int64) {}
-    var keyCount: Int { 0 }
-    var evicted: Int { 0 }
-    var byteCount: Int { 0 }
-    func removeAll() {}
+    func release(_ digest: SipHash.Digest, cost: Int64) { releasing(digest, cost) }
+    func removeAll() { forgetting() }
+    var keyCount: Int { measuring().keyCount }
+    /// Keys in use that had to go.
+    var evicted: Int { measuring().evicted }
+    var byteCount: Int { measuring().byteCount }
 
     package static func make(_ policy: RateLimitPolicy) -> Ledger {
         let quota = policy.quota
         let limit = policy.keyLimit
         switch policy.algorithm {
-        case .tokenBucket: return LedgerOf(TokenBucket(quota: quota), keyLimit: limit)
-        case .gcra: return LedgerOf(GCRA(quota: quota), keyLimit: limit)
-        case .leakyBucket: return LedgerOf(LeakyBucket(quota: quota, isDelaying: policy.isDelaying), keyLimit: limit)
-        case .fixedWindow: return LedgerOf(FixedWindow(quota: quota), keyLimit: limit)
-        case .slidingLog: return LedgerOf(SlidingLog(quota: quota, size: policy.logSize), keyLimit: limit)
-        case .slidingCounter: return LedgerOf(SlidingCounter(quota: quota), keyLimit: limit)
-        case .concurrency: return ConcurrencyLedger(limit: quota.burst, keyLimit: limit)
+        case .tokenBucket: return Ledger(LedgerOf(TokenBucket(quota: quota), keyLimit: limit))
+        case .gcra: return Ledger(LedgerOf(GCRA(quota: quota), keyLimit: limit))
+        case .leakyBucket:
+            return Ledger(LedgerOf(LeakyBucket(quota: quota, isDelaying: policy.isDelaying), keyLimit: limit))
+        case .fixedWindow: return Ledger(LedgerOf(FixedWindow(quota: quota), keyLimit: limit))
+        case .slidingCounter: return Ledger(LedgerOf(SlidingCounter(quota: quota), keyLimit: limit))
+        case .slidingLog:
+            let table = LedgerOf(SlidingLog(quota: quota, size: policy.logSize), keyLimit: limit)
+            return Ledger(table) {
+                table.table.slots.reduce(0) { $0 + $1.state.entries.capacity * MemoryLayout<SlidingLog.Entry>.stride }
+            }
+        case .concurrency: return Ledger(ConcurrencyLedger(limit: quota.burst, keyLimit: limit))
         }
     }
 }
 
-package final class LedgerOf<Algorithm: LimitingAlgorithm>: Ledger {
+/// The keys of one algorithm.
+final class LedgerOf<Algorithm: LimitingAlgorithm> {
     /// May be exchanged between two decisions: states mean the same under another quota (`CL.THROTTLE`).
     var algorithm: Algorithm
     private(set) var table: KeyTable<Algorithm>
@@ -47,7 +90,7 @@ package final class LedgerOf<Algorithm: LimitingAlgorithm>: Ledger {
         table = KeyTable(capacity: keyLimit)
     }
 
-    package override func assess(_ digest: SipHash.Digest, cost: Int64, _ now: LabTime) -> Assessment {
+    func assess(_ digest: SipHash.Digest, cost: Int64, _ now: LabTime) -> Assessment {
         self.digest = digest
         self.cost = cost
         time = now
@@ -56,7 +99,7 @@ package final class LedgerOf<Algorithm: LimitingAlgorithm>: Ledger {
         return algorithm.assess(table.slots[place].state, cost: cost, now)
     }
 
-    package override func commit() {
+    func commit() {
         // Who only looks leaves no trace: not even in a log, where it would make an entry last longer.
         if cost == 0 { return }
         if let place {
@@ -68,12 +111,5 @@ package final class LedgerOf<Algorithm: LimitingAlgorithm>: Ledger {
         }
     }
 
-    override var keyCount: Int { table.count }
-    override var evicted: Int { table.evicted }
-    override var byteCount: Int {
-        guard let log = table as? KeyTable<SlidingLog> else { return table.byteCount }
-        return table.byteCount
-            + log.slots.reduce(0) { $0 + $1.state.entries.capacity * MemoryLayout<SlidingLog.Entry>.stride }
-    }
-    override func removeAll() { table.removeAll() }
+    func removeAll() { table.removeAll() }
 }

@@ -3,9 +3,9 @@ import KernelStructures
 /// How much is allowed: `count` requests a `period`, and at most `burst` of them at once.
 ///
 /// All arithmetic is in whole numbers. A rate of 3 a second would be one token each 333,333,333.33 ns; rounded, that
-/// is wrong by a token after three years, and as a `Double` by as much as its last digit, again and again. So a token is
-/// cut into `unitsPerToken` units of which exactly `unitsPerNanosecond` come back each nanosecond (here 10^9 and 3), and
-/// nothing is ever rounded but the answer to "when?", always towards later.
+/// is wrong by a token after three years, and as a `Double` by as much as its last digit, again and again. So a token
+/// is cut into `unitsPerToken` units of which exactly `unitsPerNanosecond` come back each nanosecond (here 10^9 and 3),
+/// and nothing is ever rounded but the answer to "when?", always towards later.
 public struct Quota: Equatable, Sendable, CustomStringConvertible {
     /// Requests that come back each period, 1…10^9.
     public let count: Int
@@ -15,8 +15,9 @@ public struct Quota: Equatable, Sendable, CustomStringConvertible {
 
     let unitsPerToken: Int64
     let unitsPerNanosecond: Int64
-    /// `burst` in units.
+    /// `burst` in units, and the time in which they come back.
     let burstUnits: Int64
+    let burstTime: LabDuration
 
     /// Units must not overflow, not even twice as many of them.
     static let unitLimit: Int64 = 1 << 61
@@ -37,6 +38,7 @@ public struct Quota: Equatable, Sendable, CustomStringConvertible {
             throw .init("\(count) per \(period) with a burst of \(burst) is too much to count; take a shorter period")
         }
         burstUnits = unitsPerToken * Int64(burst)
+        burstTime = Self.time(for: burstUnits, unitsPerNanosecond)
         self.count = count
         self.period = period
         self.burst = burst
@@ -49,8 +51,12 @@ public struct Quota: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// The time in which so many units come back, rounded up: never early.
-    @inline(__always) func time(for units: Int64) -> LabDuration {
-        LabDuration(nanoseconds: (units + unitsPerNanosecond - 1) / unitsPerNanosecond)
+    @inline(__always) func time(for units: Int64) -> LabDuration { Self.time(for: units, unitsPerNanosecond) }
+
+    @inline(__always) private static func time(for units: Int64, _ unitsPerNanosecond: Int64) -> LabDuration {
+        // Most rates have a whole number of nanoseconds between two requests, and no division.
+        if unitsPerNanosecond == 1 { return LabDuration(nanoseconds: units) }
+        return LabDuration(nanoseconds: (units + unitsPerNanosecond - 1) / unitsPerNanosecond)
     }
 
     /// `10 tokens/sec`, `100/1m`.

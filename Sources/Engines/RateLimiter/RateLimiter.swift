@@ -4,16 +4,17 @@ import KernelStructures
 ///
 /// ## The problem
 ///
-/// A server can do so much and no more. One client with a loop in its script, or a bad mind, can take all of it, and the
-/// others get nothing. So each gets a quota, and who has used it up is told so at once, cheaply, and told when to come
-/// back. It looks like counting, and the difficulties are all at the edges: what is a minute, what is a client, where is
-/// the count kept when there are three servers and ten million addresses, and what happens when the clock is set.
+/// A server can do so much and no more. One client with a loop in its script, or a bad mind, can take all of it, and
+/// the others get nothing. So each gets a quota, and who has used it up is told so at once, cheaply, and told when to
+/// come back. It looks like counting, and the difficulties are all at the edges: what is a minute, what is a client,
+/// where is the count kept when there are three servers and ten million addresses, and what happens when the clock is
+/// set.
 ///
 /// ## An everyday picture
 ///
-/// The fountain in the square. It gives ten litres a second, for everybody. Each household has a barrel of twenty litres
-/// that the fountain fills; who carries water now and then always finds it full, who waters a field finds it empty and
-/// waits. Nobody's field dries out his neighbour's kitchen.
+/// The fountain in the square. It gives ten litres a second, for everybody. Each household has a barrel of twenty
+/// litres that the fountain fills; who carries water now and then always finds it full, who waters a field finds it
+/// empty and waits. Nobody's field dries out his neighbour's kitchen.
 ///
 /// ## How
 ///
@@ -259,7 +260,8 @@ public final class RateLimiter {
                     isShadow: policies[policy].isShadow, remaining: assessment.remaining,
                     retryAfter: assessment.retryAfter))
         }
-        // What another policy refused is no mistake of this one; what a store decided is not judged here, as it saw more.
+        // What another policy refused is no mistake of this one; what a store decided is not judged here, as it saw
+        // more.
         if let digest, assessment.isAllowed == isAllowed || policies[policy].isShadow {
             oracle?.judge(
                 policy, digest, cost: cost, isAllowed: assessment.isAllowed && (isAllowed || policies[policy].isShadow),
@@ -272,8 +274,8 @@ public final class RateLimiter {
 
     // MARK: Change
 
-    /// Takes over other policies. A policy that keeps its name, algorithm and quota keeps its keys; one whose quota alone
-    /// changed begins anew, as a count under one quota is none under another.
+    /// Takes over other policies. A policy that keeps its name, algorithm and quota keeps its keys; one whose quota
+    /// alone changed begins anew, as a count under one quota is none under another.
     public func reload(_ new: [RateLimitPolicy]) {
         let old = Array(zip(zip(policies, counters), ledgers))
         ledgers = []

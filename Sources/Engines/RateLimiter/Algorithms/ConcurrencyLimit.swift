@@ -4,20 +4,20 @@ import KernelStructures
 ///
 /// ## An everyday picture
 ///
-/// The changing rooms of a shop: six cabins. Nobody asks how many customers came today. Who finds all cabins taken waits
-/// until somebody comes out.
+/// The changing rooms of a shop: six cabins. Nobody asks how many customers came today. Who finds all cabins taken
+/// waits until somebody comes out.
 ///
 /// ## Why it stands beside the others
 ///
-/// A rate says nothing about how long requests take. At 10 a second, requests of 10 ms need no more than one worker, and
-/// requests of a minute need six hundred. When a server becomes slow, a rate limit goes on admitting what it can no
+/// A rate says nothing about how long requests take. At 10 a second, requests of 10 ms need no more than one worker,
+/// and requests of a minute need six hundred. When a server becomes slow, a rate limit goes on admitting what it can no
 /// longer carry; a concurrency limit admits less by itself, because nothing comes out.
 ///
 /// ## Where it is wrong
 ///
 /// It depends on being told that a request is over. Each admitted request must be released exactly once, also when its
 /// client has gone away. And nobody can say when a place will be free: `retryAfter` is a guess of one second.
-package final class ConcurrencyLedger: Ledger {
+final class ConcurrencyLedger {
     private let limit: Int
     private let keyLimit: Int
     /// Requests under way. Keys without any are not in here, so this is never larger than what really is under way.
@@ -30,7 +30,7 @@ package final class ConcurrencyLedger: Ledger {
         self.keyLimit = keyLimit
     }
 
-    package override func assess(_ digest: SipHash.Digest, cost: Int64, _ now: LabTime) -> Assessment {
+    func assess(_ digest: SipHash.Digest, cost: Int64, _ now: LabTime) -> Assessment {
         self.digest = digest
         self.cost = Int(clamping: cost)
         let used = underWay[digest]
@@ -43,14 +43,14 @@ package final class ConcurrencyLedger: Ledger {
             resetAfter: count == 0 && !isAllowed ? .zero : .seconds(1))
     }
 
-    package override func commit() { if cost > 0 { underWay[digest, default: 0] += cost } }
+    func commit() { if cost > 0 { underWay[digest, default: 0] += cost } }
 
-    override func release(_ digest: SipHash.Digest, cost: Int64) {
+    func release(_ digest: SipHash.Digest, cost: Int64) {
         guard let count = underWay[digest] else { return }
         underWay[digest] = count > cost ? count - Int(cost) : nil
     }
 
-    override var keyCount: Int { underWay.count }
-    override var byteCount: Int { underWay.capacity * (MemoryLayout<SipHash.Digest>.stride + MemoryLayout<Int>.stride) }
-    override func removeAll() { underWay.removeAll() }
+    var keyCount: Int { underWay.count }
+    var byteCount: Int { underWay.capacity * (MemoryLayout<SipHash.Digest>.stride + MemoryLayout<Int>.stride) }
+    func removeAll() { underWay.removeAll() }
 }

@@ -4,8 +4,8 @@ import KernelStructures
 ///
 /// ## An everyday picture
 ///
-/// A buffet with ten plates an hour. At the full hour the waiter puts out ten new plates, however many were left. Simple,
-/// and everybody knows when the next plates come.
+/// A buffet with ten plates an hour. At the full hour the waiter puts out ten new plates, however many were left.
+/// Simple, and everybody knows when the next plates come.
 ///
 /// ## The algorithm
 ///
@@ -16,8 +16,8 @@ import KernelStructures
 ///
 /// At the seam. Ten plates at one minute to the hour and ten more at one minute past are twenty in two minutes, twice
 /// what was meant, and every client that waits for the full hour comes at the same moment. The promise is: at most the
-/// limit in each *window*, which is up to twice the limit in some stretch of that length. Sold as "at most N in any hour"
-/// it is a lie; `SlidingLog` keeps that promise, and `SlidingCounter` nearly does.
+/// limit in each *window*, which is up to twice the limit in some stretch of that length. Sold as "at most N in any
+/// hour" it is a lie; `SlidingLog` keeps that promise, and `SlidingCounter` nearly does.
 package struct FixedWindow: LimitingAlgorithm {
     package let quota: Quota
 
@@ -37,8 +37,8 @@ package struct FixedWindow: LimitingAlgorithm {
         return time - LabDuration(nanoseconds: remainder < 0 ? remainder + quota.period.nanoseconds : remainder)
     }
 
-    /// The state as it is now. In a window that has not begun yet, as after a step back of the clock, the count goes on:
-    /// going back must not give the quota again.
+    /// The state as it is now. In a window that has not begun yet, as after a step back of the clock, the count goes
+    /// on: going back must not give the quota again.
     private func current(_ state: State, _ now: LabTime) -> State {
         now - state.start < quota.period ? state : fresh(now)
     }

@@ -5,14 +5,14 @@ import KernelStructures
 /// ## An everyday picture
 ///
 /// A doctor who sees a patient each ten minutes, and a receptionist who keeps no list, only one note: *the next free
-/// appointment*. Nobody came this morning? Then the note says a time long past, and counts as *now*. Somebody comes: the
-/// note moves ten minutes on. It may run ahead of the clock, but not by more than the chairs in the waiting room allow:
-/// with six chairs, an hour. Who comes when it would is told when to come back, and the note stays as it is.
+/// appointment*. Nobody came this morning? Then the note says a time long past, and counts as *now*. Somebody comes:
+/// the note moves ten minutes on. It may run ahead of the clock, but not by more than the chairs in the waiting room
+/// allow: with six chairs, an hour. Who comes when it would is told when to come back, and the note stays as it is.
 ///
 /// ## The algorithm
 ///
-/// The note is the *theoretical arrival time* (TAT). A request of cost n would move it to max(TAT, now) + n × T, where T
-/// is the time between two requests of the rate. It is admitted if that is no further than burst × T ahead of now.
+/// The note is the *theoretical arrival time* (TAT). A request of cost n would move it to max(TAT, now) + n × T, where
+/// T is the time between two requests of the rate. It is admitted if that is no further than burst × T ahead of now.
 ///
 /// The same promise as the token bucket, decision by decision (a test compares them over millions); redis-cell
 /// (`CL.THROTTLE`) works this way, because one time is easy to store and to let expire.
@@ -42,7 +42,7 @@ package struct GCRA: LimitingAlgorithm {
         let distance = state.nanoseconds &- now.nanoseconds
         if distance < 0 { return 0 }
         // Further than any request can have pushed it: the clock went back, or the quota became smaller.
-        if distance > quota.time(for: quota.burstUnits).nanoseconds { return quota.burstUnits }
+        if distance > quota.burstTime.nanoseconds { return quota.burstUnits }
         return min(
             distance * quota.unitsPerNanosecond + min(state.fraction, quota.unitsPerNanosecond), quota.burstUnits)
     }

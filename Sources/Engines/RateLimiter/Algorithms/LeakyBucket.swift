@@ -4,8 +4,8 @@ import KernelStructures
 ///
 /// ## An everyday picture
 ///
-/// A bucket with a small hole. Pour in a glass or a whole jug, what runs out below is the same thin stream. Pour too much
-/// and it spills over the rim: that is a refusal. The water in the bucket is requests that wait their turn.
+/// A bucket with a small hole. Pour in a glass or a whole jug, what runs out below is the same thin stream. Pour too
+/// much and it spills over the rim: that is a refusal. The water in the bucket is requests that wait their turn.
 ///
 /// ## The algorithm
 ///
@@ -42,8 +42,8 @@ package struct LeakyBucket: LimitingAlgorithm {
     @inline(__always) private func level(_ state: State, _ now: LabTime) -> Int64 {
         let elapsed = now.nanoseconds &- state.at.nanoseconds
         if elapsed <= 0 { return state.level }
-        if elapsed >= quota.time(for: state.level).nanoseconds { return 0 }
-        return state.level - elapsed * quota.unitsPerNanosecond
+        if elapsed >= quota.burstTime.nanoseconds { return 0 }
+        return max(0, state.level - elapsed * quota.unitsPerNanosecond)
     }
 
     package func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {

@@ -2,9 +2,9 @@ import KernelStructures
 
 /// The rule by which one key's requests are admitted.
 ///
-/// An algorithm has no memory of its own: it is asked with a key's state and the time, so one algorithm serves a million
-/// keys. `assess` looks and changes nothing; `charge` takes. They are apart so that a request under several policies can
-/// be admitted by all of them or charged by none.
+/// An algorithm has no memory of its own: it is asked with a key's state and the time, so one algorithm serves a
+/// million keys. `assess` looks and changes nothing; `charge` takes. They are apart so that a request under several
+/// policies can be admitted by all of them or charged by none.
 package protocol LimitingAlgorithm: Sendable {
     /// What is remembered of a key: small and of fixed size, but for the sliding log's.
     associatedtype State: Sendable

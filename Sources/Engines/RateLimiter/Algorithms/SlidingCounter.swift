@@ -4,9 +4,10 @@ import KernelStructures
 ///
 /// ## An everyday picture
 ///
-/// You may eat ten sweets in any 24 hours, but write down only a number a day. At noon you reckon: half of yesterday lies
-/// within the last 24 hours, so half of yesterday's sweets count, and all of today's. If you ate yesterday's evenly, that
-/// is right. If you ate them all at breakfast you are too strict with yourself, and if all at bedtime too lenient.
+/// You may eat ten sweets in any 24 hours, but write down only a number a day. At noon you reckon: half of yesterday
+/// lies within the last 24 hours, so half of yesterday's sweets count, and all of today's. If you ate yesterday's
+/// evenly, that is right. If you ate them all at breakfast you are too strict with yourself, and if all at bedtime too
+/// lenient.
 ///
 /// ## The algorithm
 ///

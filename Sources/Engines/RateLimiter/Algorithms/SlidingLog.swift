@@ -4,9 +4,9 @@ import KernelStructures
 ///
 /// ## An everyday picture
 ///
-/// A night club's doorman with a clicker and a notebook: at most a hundred guests in any hour. He writes the time of each
-/// entry, and before he lets in the next he strikes out all that are more than an hour old. Nobody can argue with him,
-/// and his notebook grows with every guest.
+/// A night club's doorman with a clicker and a notebook: at most a hundred guests in any hour. He writes the time of
+/// each entry, and before he lets in the next he strikes out all that are more than an hour old. Nobody can argue with
+/// him, and his notebook grows with every guest.
 ///
 /// ## The algorithm
 ///

@@ -4,9 +4,10 @@ import KernelStructures
 ///
 /// ## An everyday picture
 ///
-/// A jar for the bus fare. Every six minutes somebody drops a coin in, and when the jar is full the next coin stays out.
-/// Each ride costs one coin. Who has not travelled for two hours can take the whole family (that is the burst); who
-/// travels all day gets one ride each six minutes (that is the rate); who finds the jar empty walks, or waits for a coin.
+/// A jar for the bus fare. Every six minutes somebody drops a coin in, and when the jar is full the next coin stays
+/// out. Each ride costs one coin. Who has not travelled for two hours can take the whole family (that is the burst);
+/// who travels all day gets one ride each six minutes (that is the rate); who finds the jar empty walks, or waits for a
+/// coin.
 ///
 /// ## The algorithm
 ///
@@ -16,8 +17,8 @@ import KernelStructures
 /// ## Where it is wrong
 ///
 /// In any stretch of time t it admits up to burst + rate × t, which is its promise. Who reads "10 a second" as "never
-/// more than 10 in one second" is surprised: after a rest it is burst + 10. Two clients can also be equally busy and look
-/// very different to the server, one even and one in volleys; see `LeakyBucket` for the opposite choice.
+/// more than 10 in one second" is surprised: after a rest it is burst + 10. Two clients can also be equally busy and
+/// look very different to the server, one even and one in volleys; see `LeakyBucket` for the opposite choice.
 ///
 /// J. Turner, "New directions in communications" (1986); RFC 2697.
 package struct TokenBucket: LimitingAlgorithm {
@@ -43,10 +44,9 @@ package struct TokenBucket: LimitingAlgorithm {
     @inline(__always) private func level(_ state: State, _ now: LabTime) -> Int64 {
         let elapsed = now.nanoseconds &- state.at.nanoseconds
         if elapsed <= 0 { return state.level }
-        let missing = quota.burstUnits - state.level
         // Compared as time first: the product might not fit.
-        if elapsed >= quota.time(for: missing).nanoseconds { return quota.burstUnits }
-        return state.level + elapsed * quota.unitsPerNanosecond
+        if elapsed >= quota.burstTime.nanoseconds { return quota.burstUnits }
+        return min(quota.burstUnits, state.level + elapsed * quota.unitsPerNanosecond)
     }
 
     package func assess(_ state: State, cost: Int64, _ now: LabTime) -> Assessment {

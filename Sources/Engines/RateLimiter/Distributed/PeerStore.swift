@@ -14,14 +14,15 @@ import KernelWorld
 ///
 /// ## How
 ///
-/// A question (`RL.TAKE`) charges the request and, with a lease of n, up to n − 1 further ones of the same key in advance.
-/// These are spent here without a round trip, within `leaseTime`, and what is left then is lost to all. Nothing is ever
-/// admitted that was not charged first, on the store's clock alone: clocks of other nodes are never compared.
+/// A question (`RL.TAKE`) charges the request and, with a lease of n, up to n − 1 further ones of the same key in
+/// advance. These are spent here without a round trip, within `leaseTime`, and what is left then is lost to all.
+/// Nothing is ever admitted that was not charged first, on the store's clock alone: clocks of other nodes are never
+/// compared.
 ///
 /// ## Where it is wrong
 ///
-/// What is charged now may be spent a second later, so a window can hold more than its limit, by a lease a node at most;
-/// `limiter audit` measures it. A lease of 1 is exact, and asks every time.
+/// What is charged now may be spent a second later, so a window can hold more than its limit, by a lease a node at
+/// most; `limiter audit` measures it. A lease of 1 is exact, and asks every time.
 final class PeerStore: LimitStore {
     private let node: Node
     private let link: StoreLink

@@ -3,8 +3,8 @@ import KernelStructures
 import KernelWire
 import KernelWorld
 
-/// The connection to a store: made when it is needed, given up when an answer does not come in time, and then left alone
-/// for a while.
+/// The connection to a store: made when it is needed, given up when an answer does not come in time, and then left
+/// alone for a while.
 ///
 /// A limiter stands in the way of every request, so a store that is gone must not cost each of them a timeout. After a
 /// failure, questions fail at once for `pause`; then one of them tries again.

@@ -3,9 +3,9 @@ import KernelStructures
 /// What keys that were put out of a full table still owe, roughly: never less than they do.
 ///
 /// Two rows of times. An evicted key leaves, in one place of each row, the time at which it will be at rest, unless a
-/// later one stands there. A newcomer owes at most what the earlier of its two places says. It may be a stranger that has
-/// to wait for another's debt; it is never the debtor that goes free. A count-min sketch (Cormode, Muthukrishnan 2005)
-/// with the maximum in place of the sum.
+/// later one stands there. A newcomer owes at most what the earlier of its two places says. It may be a stranger that
+/// has to wait for another's debt; it is never the debtor that goes free. A count-min sketch (Cormode, Muthukrishnan
+/// 2005) with the maximum in place of the sum.
 struct DebtSketch {
     private var first: [Int64] = []
     private var second: [Int64] = []

@@ -4,20 +4,20 @@ import KernelStructures
 ///
 /// ## The problem
 ///
-/// Keys come from outside: addresses, tokens, names. Who sends a million requests with a million invented addresses makes
-/// a million entries in a map, and dozens of rate limiters have died of the cure for the disease. But a limiter that
-/// forgets a key when it is full has been tricked, too: the forgotten key starts again with a full quota.
+/// Keys come from outside: addresses, tokens, names. Who sends a million requests with a million invented addresses
+/// makes a million entries in a map, and dozens of rate limiters have died of the cure for the disease. But a limiter
+/// that forgets a key when it is full has been tricked, too: the forgotten key starts again with a full quota.
 ///
 /// ## An everyday picture
 ///
-/// A bartender's slate with room for a hundred names. When it is full he first wipes those who have paid. If nobody has,
-/// he wipes the one who owes least, but makes a chalk mark at the table where that guest sits: the next stranger from
-/// that table gets nothing on credit until the mark's time is over. Some strangers are wronged. The bar is not.
+/// A bartender's slate with room for a hundred names. When it is full he first wipes those who have paid. If nobody
+/// has, he wipes the one who owes least, but makes a chalk mark at the table where that guest sits: the next stranger
+/// from that table gets nothing on credit until the mark's time is over. Some strangers are wronged. The bar is not.
 ///
 /// ## How
 ///
-/// An open table with linear probing, indexed by a keyed hash (`SipHash`) that stands for the key, so a place is 16 bytes
-/// and a state. A key *at rest*, whose state says no more than that of a new key, is worth nothing and is removed
+/// An open table with linear probing, indexed by a keyed hash (`SipHash`) that stands for the key, so a place is 16
+/// bytes and a state. A key *at rest*, whose state says no more than that of a new key, is worth nothing and is removed
 /// when the hand that moves round the table meets it. Only if the table is full of keys in use does a live one go, the
 /// one of sixteen that is soonest at rest, and what it owed goes into the `DebtSketch`.
 package struct KeyTable<Algorithm: LimitingAlgorithm> {

@@ -12,9 +12,9 @@ import KernelStructures
 ///
 /// Each algorithm is held to what its name promises. Those with windows: never more than `count` in any trailing period
 /// (a fixed window does not keep that, and the oracle shows by how much). Buckets: never more than burst + rate × t in
-/// any time t. A *false allow* is a request that was admitted although, with all that had been admitted before, it broke
-/// the promise; a *false deny* is one that was refused although it would have kept it. The reference follows what really
-/// was admitted, so one mistake does not make the next decisions wrong as well.
+/// any time t. A *false allow* is a request that was admitted although, with all that had been admitted before, it
+/// broke the promise; a *false deny* is one that was refused although it would have kept it. The reference follows what
+/// really was admitted, so one mistake does not make the next decisions wrong as well.
 ///
 /// It remembers every admitted request of a period, which is what limiters avoid, so it watches the first 1,000 keys
 /// only and says how many requests it has not judged.

@@ -62,9 +62,9 @@ final class Forwarder {
 
 /// One request on its way to the server and back.
 ///
-/// What could not be sent is not sent again, with one exception: a connection that was kept open may have been closed by
-/// the server just now, and a request without a body that may be repeated then gets a new connection, once. Balancing
-/// and retries are the load balancer's business; it can stand behind.
+/// What could not be sent is not sent again, with one exception: a connection that was kept open may have been closed
+/// by the server just now, and a request without a body that may be repeated then gets a new connection, once.
+/// Balancing and retries are the load balancer's business; it can stand behind.
 final class Forwarding: HTTPClientDelegate {
     private let forwarder: Forwarder
     private unowned let exchange: LimitedExchange

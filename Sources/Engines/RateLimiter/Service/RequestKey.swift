@@ -3,16 +3,16 @@ import KernelWire
 
 /// What a rule knows a request by.
 ///
-/// A part that a request lacks is replaced by the client's address: leaving the API key out must not be a way around the
-/// limit, nor a place where everybody without one shares a quota.
+/// A part that a request lacks is replaced by the client's address: leaving the API key out must not be a way around
+/// the limit, nor a place where everybody without one shares a quota.
 public struct RequestKey: Equatable, Sendable, CustomStringConvertible {
     public enum Part: Equatable, Sendable {
         /// The client's address, as far as the trusted proxies can be believed.
         case address
         /// A header field's value.
         case header(String)
-        /// The user of `Authorization: Basic`, or the whole credential of another scheme. Nobody has checked it here: put
-        /// the limiter behind whoever does, or add a rule by address.
+        /// The user of `Authorization: Basic`, or the whole credential of another scheme. Nobody has checked it here:
+        /// put the limiter behind whoever does, or add a rule by address.
         case user
         /// Method and path.
         case route

@@ -72,8 +72,8 @@ final class ThrottleServer: RESPService {
         Int((duration.nanoseconds + 999_999_999) / 1_000_000_000)
     }
 
-    /// `RL.TAKE (rule key cost extra)…`: admitted by all rules or charged by none; of what each rule has left then, up to
-    /// `extra` more is charged for the asker to spend. See `PeerStore`.
+    /// `RL.TAKE (rule key cost extra)…`: admitted by all rules or charged by none; of what each rule has left then, up
+    /// to `extra` more is charged for the asker to spend. See `PeerStore`.
     private func take(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
         guard (arguments.count - 1) % 4 == 0 else {
             return connection.reply.error("ERR wrong number of arguments for 'rl.take' command")

@@ -4,15 +4,16 @@ import KernelStructures
 ///
 /// ## The problem
 ///
-/// Behind a proxy every request has the proxy's address, and one angry client would use up everybody's quota. So proxies
-/// add the address they see to `X-Forwarded-For`. But clients can send that field, too: who believes its *first* address,
-/// as many limiters do, lets each client be whom it likes, a new one with each request, and has no limit at all.
+/// Behind a proxy every request has the proxy's address, and one angry client would use up everybody's quota. So
+/// proxies add the address they see to `X-Forwarded-For`. But clients can send that field, too: who believes its
+/// *first* address, as many limiters do, lets each client be whom it likes, a new one with each request, and has no
+/// limit at all.
 ///
 /// ## How
 ///
 /// Only what a trusted proxy wrote is true, and each wrote at the right end. So read from the right: the connection's
-/// own address first, and then one entry further left for as long as the one so far is a trusted proxy. The first that is
-/// not is the client. Whatever stands left of it is hearsay.
+/// own address first, and then one entry further left for as long as the one so far is a trusted proxy. The first that
+/// is not is the client. Whatever stands left of it is hearsay.
 public struct TrustedProxies: Equatable, Sendable {
     public private(set) var networks: [Network] = []
 
