@@ -91,6 +91,7 @@ let tests = [
     "Program": [
         "KernelStructures", "KernelWorld", "KernelLoopback", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
         "KernelStorage", "KVStoreEngine",
+        "KernelWire",
     ],
     "KVServer": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",

@@ -28,6 +28,7 @@ struct KVCommandTests {
             ("APPEND s Hello", "5"), ("APPEND s World", "10"), ("STRLEN s", "10"), ("STRLEN nosuch", "0"),
             ("GETRANGE s 0 4", "Hello"), ("GETRANGE s -5 -1", "World"), ("GETRANGE s 5 2", ""),
             ("GETRANGE s 3 100", "loWorld"), ("GETRANGE s -100 1", "He"), ("GETRANGE s -3 -5", ""),
+            ("GETRANGE s -100 -99", "H"),
             ("SETRANGE s 5 Redis", "10"), ("GET s", "HelloRedis"), ("SETRANGE s -1 x", "-ERR offset is out of range"),
             (
                 "SETRANGE s 600000000 x",
@@ -49,6 +50,9 @@ struct KVCommandTests {
             ("SET f 10.50", "OK"), ("INCRBYFLOAT f 0.1", "10.6"), ("INCRBYFLOAT f -5", "5.6"),
             ("SET f 5.0e3", "OK"), ("INCRBYFLOAT f 2.0e2", "5200"),
             ("INCRBYFLOAT s 1", "-ERR value is not a valid float"),
+            ("INCRBYFLOAT m 18446744073709551616", "18446744073709551616"),
+            ("INCRBYFLOAT m 1e24", "1000018446744073709551616"), ("SET m 9223372036854775807", "OK"),
+            ("INCRBYFLOAT m 0.5", "9223372036854775807.5"), ("INCRBYFLOAT m 0.5", "9223372036854775808"),
             ("INCRBYFLOAT f inf", "-ERR increment would produce NaN or Infinity"),
         ])
     }
@@ -69,7 +73,8 @@ struct KVCommandTests {
             ("EXPIRE a -1", "1"), ("EXISTS a", "0"), ("SETEX b 5 x", "OK"), ("PSETEX c 5000 x", "OK"), ("TTL c", "5"),
             ("SETEX b 0 x", "-ERR invalid expire time in 'setex' command"), ("EXPIREAT b 1703084460", "1"),
             ("EXPIRETIME b", "1703084460"), ("PEXPIRETIME b", "1703084460000"), ("GETEX b PERSIST", "x"),
-            ("TTL b", "-1"), ("GETEX b PX 100", "x"), ("GETEX b EX 1 PERSIST", "-ERR syntax error"),
+            ("TTL b", "-1"), ("GETEX b PX 100", "x"), ("GETEX b EX 0", "-ERR invalid expire time in 'getex' command"),
+            ("GETEX nosuch EX 0", "nil"), ("GETEX b EX 1 PERSIST", "-ERR syntax error"),
             ("SET old 1 PXAT 1", "OK"), ("GET old", "nil"), ("APPEND c y", "2"), ("TTL c", "5"),
         ])
         fixture.world.pass(.milliseconds(100))
@@ -189,8 +194,15 @@ struct KVTransactionTests {
             ("DISCARD", "OK"), ("MULTI", "OK"), ("SET a 9", "QUEUED"),
             ("NOSUCH", "-ERR unknown command 'NOSUCH', with args beginning with: "),
             ("EXEC", "-EXECABORT Transaction discarded because of previous errors."), ("GET a", "nil"), ("MULTI", "OK"),
-            ("KEYS *", "-ERR Command not allowed inside a transaction"),
+            ("EXEC x", "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command"),
+            ("EXEC", "-ERR EXEC without MULTI"), ("MULTI", "OK"),
+            ("LSM COMPACT", "-ERR Command not allowed inside a transaction"),
             ("EXEC", "-EXECABORT Transaction discarded because of previous errors."), ("MULTI", "OK"), ("EXEC", "[]"),
+            // What walks over the keys sees them as the transaction has left them.
+            ("MULTI", "OK"), ("SET a 1", "QUEUED"), ("DEL b", "QUEUED"), ("SET z 1", "QUEUED"), ("KEYS *", "QUEUED"),
+            ("DBSIZE", "QUEUED"), ("SCAN 0", "QUEUED"), ("FLUSHALL", "QUEUED"), ("DBSIZE", "QUEUED"),
+            ("SET q 1", "QUEUED"),
+            ("EXEC", "[OK 1 OK [a c z] 3 [0 [a c z]] OK 0 OK]"), ("KEYS *", "[q]"),
         ])
     }
 

@@ -92,7 +92,7 @@ struct RESPServerTests {
             ("HELLO x\r\n", "-ERR Protocol version is not an integer or out of range\r\n"),
             ("HELLO 2 FOO\r\n", "-ERR Syntax error in HELLO option 'FOO'\r\n"),
             ("AUTH a b\r\n", "-WRONGPASS invalid username-password pair or user is disabled.\r\n"),
-            ("COMMAND GETKEYS PING\r\n", "-ERR The command has no key arguments\r\n"),
+            ("COMMAND GETKEYS PING x\r\n", "-ERR The command has no key arguments\r\n"),
             ("RESET\r\n", "+RESET\r\n"), ("CLIENT GETNAME\r\n", "$-1\r\n"),
         ]
         for (request, reply) in cases { #expect(fixture.ask(request) == reply, "\(request)") }

@@ -4,6 +4,9 @@ import Testing
 @Suite struct RequirementTests {
     /// Requirements that the lab meets, by component.
     private static let met = [
+        "LSM": [
+            "T1", "B1", "C1", "C2", "C3", "C4", "C5", "H1", "H2", "H3", "H4", "H5", "M1", "M2", "M3", "M4",
+        ],
         "LB": [
             "T1", "B1", "C1", "C2", "C3", "C4", "C5", "H1", "H2", "H3", "H4", "H5", "M1", "M2", "M3", "M4",
         ]

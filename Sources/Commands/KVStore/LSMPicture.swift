@@ -41,7 +41,8 @@ extension KVServer {
 
     private func workCell(_ shape: KVStoreDescription) -> View.Cell {
         guard let work = shape.work else { return .none }
-        let what = work.kind == "flush" ? "flush" : "L\(work.level) (\(work.tables)) + L\(work.level + 1) (\(work.nextTables))"
+        let what =
+            work.kind == "flush" ? "flush" : "L\(work.level) (\(work.tables)) + L\(work.level + 1) (\(work.nextTables))"
         let done = "\(byteCountText(work.doneByteCount)) of \(byteCountText(work.totalByteCount))"
         return View.Cell(
             "\(what), \(done)",

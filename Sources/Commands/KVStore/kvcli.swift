@@ -163,7 +163,8 @@ final class KVClient: Program {
     /// Whether the reply is a text for people, lines and all.
     private var asksForText: Bool {
         let second = words.count > 1 ? words[1].uppercased() : ""
-        return words[0].uppercased() == "INFO" || (words[0].uppercased() == "CLIENT" && ["LIST", "INFO"].contains(second))
+        return words[0].uppercased() == "INFO"
+            || (words[0].uppercased() == "CLIENT" && ["LIST", "INFO"].contains(second))
     }
 
     private func show(_ value: RESPValue) {
@@ -187,7 +188,8 @@ final class KVClient: Program {
         let view = View(
             .record(
                 fields.map { name, text in
-                    let json = Int(text).map { JSONValue.integer($0) } ?? Double(text).map { .number($0) } ?? .string(text)
+                    let json =
+                        Int(text).map { JSONValue.integer($0) } ?? Double(text).map { .number($0) } ?? .string(text)
                     return .init(name.replacing("_", with: " "), key: name, View.Cell(text, json: json))
                 }))
         render(view)

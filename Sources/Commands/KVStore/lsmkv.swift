@@ -87,7 +87,8 @@ extension KVServer {
         }
         return View(
             .record([
-                .init("commands", .integer(server.commandCount)), .init("clients", .integer(server.openConnectionCount)),
+                .init("commands", .integer(server.commandCount)),
+                .init("clients", .integer(server.openConnectionCount)),
                 .init("appendfsync", .text(settings.synchronization.rawValue)),
                 .init("writes", .integer(statistics.writes)), .init("commits", .integer(commitCount)),
                 .init("syncs", .integer(statistics.syncs)), .init("reads", .integer(statistics.gets)),

@@ -110,6 +110,14 @@ public final class KVServer: RESPService {
     public func drain(whenStopped: @escaping () -> Void) {
         isClosing = true
         server.drain()
+        closeWhenQuiet(whenStopped)
+    }
+
+    private func closeWhenQuiet(_ whenStopped: @escaping () -> Void) {
+        guard server.isQuiet else {
+            node.after(.milliseconds(1)) { [self] in closeWhenQuiet(whenStopped) }
+            return
+        }
         node.whenFlushed { [self] in
             do throws(KVStoreError) {
                 if store.readOnlyReason == nil { try store.commit(sync: true) }

@@ -10,7 +10,7 @@ final class KeySpace {
     let store: KVStore
     /// Milliseconds since 1970, at the node's own calendar. Set before each command.
     var now = 0
-    private var overlay: Overlay?
+    var overlay: Overlay?
     /// Called for each key that is written or deleted, while anybody watches one.
     var onTouch: ((UnsafeRawBufferPointer) -> Void)?
     /// Called with each new end.
@@ -19,7 +19,7 @@ final class KeySpace {
     private(set) var hits = 0
     private(set) var misses = 0
 
-    private struct Overlay {
+    struct Overlay {
         var batch = WriteBatch()
         /// Stored form; nil: deleted.
         var values: [[UInt8]: [UInt8]?] = [:]
@@ -96,12 +96,7 @@ final class KeySpace {
     }
 
     func put(_ key: UnsafeRawBufferPointer, _ payload: [UInt8], expiry: Int = 0) throws(KVStoreError) {
-        let result = payload.withUnsafeBytes { bytes -> Result<Void, KVStoreError> in
-            do throws(KVStoreError) { return .success(try put(key, bytes, expiry: expiry)) } catch {
-                return .failure(error)
-            }
-        }
-        try result.get()
+        try payload.withUnsafeBytesThrowing { bytes throws(KVStoreError) in try put(key, bytes, expiry: expiry) }
     }
 
     /// Deletes a key, whether it is there or not.
@@ -181,57 +176,5 @@ final class KeySpace {
 
     private func storedExpiry(_ key: [UInt8]) throws(KVStoreError) -> Int? {
         try store.get(key).map { found in found.value.withUnsafeBytes { StoredValue.read($0).expiry } }
-    }
-
-    // MARK: Walking
-
-    /// Calls `body` with each key in order, after `start` if that is given, until it says false. The server's own keys
-    /// and those that have ended are left out.
-    ///
-    /// - Returns: how many entries were looked at.
-    @discardableResult
-    func walk(
-        after start: [UInt8]? = nil, limit: Int = .max, _ body: (UnsafeRawBufferPointer) throws(KVStoreError) -> Bool
-    ) throws(KVStoreError) -> (seen: Int, last: [UInt8]?) {
-        let iterator = try store.makeIterator()
-        if let start {
-            try iterator.seek(start + [0])
-        } else {
-            try iterator.seekToFirst()
-        }
-        var seen = 0
-        while iterator.isValid {
-            let key = iterator.key
-            if StoredValue.isReserved(key) {
-                // Past all of them: the first key that does not begin so.
-                var beyond = StoredValue.reserved
-                beyond[beyond.count - 1] += 1
-                try iterator.seek(beyond)
-                continue
-            }
-            seen += 1
-            let expiry = StoredValue.read(iterator.value).expiry
-            let isLive = expiry == 0 || expiry > now
-            if isLive, try !body(key) { return (seen, nil) }
-            if seen >= limit { return (seen, Array(key)) }
-            try iterator.next()
-        }
-        return (seen, nil)
-    }
-
-    /// Deletes everything, the server's own keys included.
-    func removeAll() throws(KVStoreError) {
-        let iterator = try store.makeIterator()
-        try iterator.seekToFirst()
-        var dead = WriteBatch()
-        while iterator.isValid {
-            dead.delete(iterator.key)
-            if dead.count >= 1000 {
-                try store.write(dead)
-                dead.clear()
-            }
-            try iterator.next()
-        }
-        if dead.count > 0 { try store.write(dead) }
     }
 }

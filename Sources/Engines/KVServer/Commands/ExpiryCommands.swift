@@ -39,7 +39,6 @@ enum ExpiryCommands {
         _ name: String, _ isMilliseconds: Bool, _ isAbsolute: Bool, _ server: KVServer,
         _ connection: RESPServerConnection, _ arguments: RESPArguments
     ) throws(KVStoreError) {
-        guard let number = arguments.integer(2) else { return connection.reply.error(Complaint.integer) }
         var conditions = Conditions()
         for index in 3..<max(3, arguments.count) {
             if !conditions.take(arguments, index) {
@@ -47,6 +46,7 @@ enum ExpiryCommands {
             }
         }
         if let complaint = conditions.complaint { return connection.reply.error(complaint) }
+        guard let number = arguments.integer(2) else { return connection.reply.error(Complaint.integer) }
         guard let end = Expiry.end(number, isMilliseconds, isAbsolute: isAbsolute, now: server.keys.now) else {
             return connection.reply.error(Complaint.expiry(name))
         }

@@ -30,13 +30,13 @@ extension KVServer {
                 if try KeyCommands.rename(server, connection, arguments) { connection.reply.integer(1) }
             },
             command(
-                "scan", -2, [.readOnly, .noTransaction], keys: .none, group: group, "Walk over the keys, a few a call",
+                "scan", -2, [.readOnly], keys: .none, group: group, "Walk over the keys, a few a call",
                 KeyCommands.scan),
             command(
-                "keys", 2, [.readOnly, .noTransaction], keys: .none, group: group, "Find all keys of a pattern",
+                "keys", 2, [.readOnly], keys: .none, group: group, "Find all keys of a pattern",
                 KeyCommands.keys),
             command(
-                "randomkey", 1, [.readOnly, .noTransaction], keys: .none, group: group, "Get some key",
+                "randomkey", 1, [.readOnly], keys: .none, group: group, "Get some key",
                 KeyCommands.random),
         ]
     }
@@ -59,7 +59,8 @@ enum KeyCommands {
         throws(KVStoreError)
     {
         var count = 0
-        for index in 1..<arguments.count where try server.keys.read(arguments[index], counts: false, { _, _ in }) != nil {
+        for index in 1..<arguments.count where try server.keys.read(arguments[index], counts: false, { _, _ in }) != nil
+        {
             try server.keys.delete(arguments[index])
             count += 1
         }
@@ -158,8 +159,8 @@ enum KeyCommands {
         for key in found { connection.reply.bulk(key) }
     }
 
-    /// The key at or after a place between the first and the last that chance chooses: quick in a store of any size, and
-    /// not fair to keys that lie close together.
+    /// The key at or after a place between the first and the last that chance chooses: quick in a store of any size,
+    /// and not fair to keys that lie close together.
     static func random(_ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments)
         throws(KVStoreError)
     {

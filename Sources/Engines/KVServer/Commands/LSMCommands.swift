@@ -19,7 +19,8 @@ extension KVServer {
                         to: arguments.count > 3 ? arguments.bytes(3) : nil)
                     server.wait(connection) { !$0.store.isCompactionRequested }
                 },
-                sub("flush", 2, [.admin, .noTransaction], "Write the memtable to a table; answers when that is done") { server, connection, _ in
+                sub("flush", 2, [.admin, .noTransaction], "Write the memtable to a table; answers when that is done") {
+                    server, connection, _ in
                     try server.store.requestFlush()
                     server.wait(connection) { $0.store.describe().immutableEntries == nil }
                 },

@@ -7,7 +7,7 @@ extension KVServer {
     var serverCommands: [RESPCommand] {
         let group = "server"
         func flush(_ name: String) -> RESPCommand {
-            command(name, -1, [.write, .noTransaction], keys: .none, group: group, "Delete all keys") {
+            command(name, -1, [.write], keys: .none, group: group, "Delete all keys") {
                 server, connection, arguments in
                 guard arguments.count == 1 || (arguments.count == 2 && ServerCommands.isFlushMode(arguments)) else {
                     return connection.reply.error(Complaint.syntax)
@@ -18,7 +18,7 @@ extension KVServer {
             }
         }
         return [
-            command("dbsize", 1, [.readOnly, .fast, .noTransaction], keys: .none, group: group, "Count the keys") {
+            command("dbsize", 1, [.readOnly, .fast], keys: .none, group: group, "Count the keys") {
                 server, connection, _ in connection.reply.integer(try server.keyCount().count)
             },
             flush("flushdb"), flush("flushall"),

@@ -123,13 +123,13 @@ enum StringCommands {
         guard let options = SetOptions(arguments, from: 2, allowed: .getEX) else {
             return connection.reply.error(Complaint.syntax)
         }
+        guard let old = try server.keys.value(arguments[1]) else { return connection.reply.null() }
         let end = options.expiry(arguments, now: server.keys.now)
         switch end {
         case .notANumber: return connection.reply.error(Complaint.integer)
         case .invalid: return connection.reply.error(Complaint.expiry("getex"))
         case .none, .at: break
         }
-        guard let old = try server.keys.value(arguments[1]) else { return connection.reply.null() }
         if case .at(let time) = end {
             try server.keys.put(arguments[1], old.payload, expiry: time)
         } else if options.persists, old.expiry != 0 {
@@ -201,7 +201,8 @@ enum StringCommands {
         }
         let isThere: Void? = try server.keys.read(arguments[1]) { payload, _ in
             let start = first < 0 ? max(0, payload.count + max(first, -payload.count)) : first
-            let end = last < 0 ? payload.count + max(last, -payload.count - 1) : min(last, payload.count - 1)
+            // As Redis has it: an end before the first byte is the first byte.
+            let end = last < 0 ? payload.count + max(last, -payload.count) : min(last, payload.count - 1)
             let isEmpty = (first < 0 && last < 0 && first > last) || start > end || payload.isEmpty
             connection.reply.bulk(UnsafeRawBufferPointer(rebasing: isEmpty ? payload[..<0] : payload[start...end]))
         }

@@ -77,14 +77,9 @@ extension KVServer {
     }
 
     private func exists(_ key: [UInt8]) throws(KVStoreError) -> Bool {
-        let result = key.withUnsafeBytes { bytes -> Result<Bool, KVStoreError> in
-            do throws(KVStoreError) {
-                return .success(try keys.read(bytes, counts: false) { _, _ in true } ?? false)
-            } catch {
-                return .failure(error)
-            }
+        try key.withUnsafeBytesThrowing { bytes throws(KVStoreError) in
+            try keys.read(bytes, counts: false) { _, _ in true } ?? false
         }
-        return try result.get()
     }
 
     private func watch(_ connection: RESPServerConnection, _ arguments: RESPArguments) throws(KVStoreError) {

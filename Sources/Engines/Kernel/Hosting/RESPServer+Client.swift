@@ -128,15 +128,19 @@ extension RESPServer {
 }
 
 extension RESPServerConnection: CustomStringConvertible {
-    /// A line of `CLIENT LIST`. What this server does not have is left out.
+    /// A line of `CLIENT LIST`, with all the fields that libraries look for. What this server does not know is 0, and
+    /// the descriptor -1.
     public var description: String {
         let now = stream.node.world.now
         let queued = transaction?.requests.count ?? -1
+        let queuedBytes = transaction?.byteCount ?? 0
         let command = lastCommand?.name ?? "NULL"
-        return "id=\(number) addr=\(stream.remote) laddr=\(stream.local) name=\(name) "
+        return "id=\(number) addr=\(stream.remote) laddr=\(stream.local) fd=-1 name=\(name) "
             + "age=\(Int((now - openedAt).seconds)) idle=\(Int((now - lastRequestAt).seconds)) "
             + "flags=\(transaction == nil ? "N" : "x") db=0 sub=0 psub=0 ssub=0 multi=\(queued) qbuf=\(inputByteCount) "
-            + "obl=\(reply.count) omem=\(outputByteCount) events=r cmd=\(command) user=default redir=-1 "
-            + "resp=\(version.rawValue) lib-name=\(libraryName) lib-ver=\(libraryVersion)"
+            + "qbuf-free=0 argv-mem=0 multi-mem=\(queuedBytes) rbs=0 rbp=0 obl=\(reply.count) oll=0 "
+            + "omem=\(outputByteCount) tot-mem=\(inputByteCount + outputByteCount + queuedBytes) events=r "
+            + "cmd=\(command) user=default redir=-1 resp=\(version.rawValue) lib-name=\(libraryName) "
+            + "lib-ver=\(libraryVersion)"
     }
 }

@@ -14,7 +14,7 @@ extension RESPServer {
                 },
                 sub("info", -2, "Describe some commands, or all", information),
                 sub("docs", -2, "Document some commands, or all", documentation),
-                sub("getkeys", -3, "Return the keys of a whole command", keys),
+                sub("getkeys", -4, "Return the keys of a whole command", keys),
                 sub("help", 2, "Say what there is") { connection, _ in
                     let subcommands = connection.server.table["command"]?.subcommands?.commands ?? []
                     connection.reply.bulks(RESPServer.helpLines("COMMAND", subcommands))

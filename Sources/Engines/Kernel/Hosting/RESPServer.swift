@@ -16,7 +16,7 @@ public protocol RESPService: AnyObject {
     func connectionOpened(_ connection: RESPServerConnection)
     /// The connection is over. Called once.
     func connectionClosed(_ connection: RESPServerConnection)
-    /// What was collected is void, and the connection as new: RESET.
+    /// What the connection had collected or watched is void: RESET, or an EXEC that could not be read.
     func connectionReset(_ connection: RESPServerConnection)
 }
 
@@ -139,6 +139,9 @@ public final class RESPServer {
 
     // MARK: Turns
 
+    /// Whether no replies wait for the end of a turn or for a commit.
+    public var isQuiet: Bool { !isTurnDue && !isCommitting && waiting.isEmpty }
+
     /// A connection has replies, or an end, to send when this turn is over.
     func note(_ connection: RESPServerConnection) {
         waiting.append(connection)
@@ -161,8 +164,10 @@ public final class RESPServer {
         let batch = waiting
         waiting.removeAll(keepingCapacity: true)
         for connection in batch { connection.seal() }
+        var isDone = false
         service.commit(self) { [self] failure in
-            guard isCommitting else { return }
+            guard !isDone else { return }
+            isDone = true
             isCommitting = false
             for connection in batch { connection.sendSealed(failure) }
             if !waiting.isEmpty { scheduleTurn() }

@@ -212,7 +212,12 @@ public final class RESPServerConnection: StreamHandler {
 
     private func refuse(wrongCountFor command: RESPCommand) {
         command.failureCount += 1
-        refuse("ERR wrong number of arguments for '\(command.name)' command")
+        let complaint = "wrong number of arguments for '\(command.name)' command"
+        guard command.name == "exec" else { return refuse("ERR " + complaint) }
+        // Whoever says EXEC means the transaction to be over, in one way or the other.
+        refuse("EXECABORT Transaction discarded because of: " + complaint)
+        transaction = nil
+        server.service.connectionReset(self)
     }
 
     private func refuse(unknown arguments: RESPArguments) {

@@ -1,0 +1,140 @@
+"""What a command over RESP costs: `sdlab lsm-kv` beside Debian's redis-server, asked by redis-benchmark.
+
+Redis runs twice: with its append-only file synced every second, which is what lsm-kv promises, too; and without any
+persistence. All sides run at the same time and take turns (A B C A B C ...). Processor time is user and kernel time of
+the server's process and its threads, from /proc; the result is the median of the rounds' ratios.
+"""
+
+import argparse
+import datetime
+import os
+import pathlib
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from servers import DEADLINE_SECONDS, Failure, Server, die_with_parent, executable, free_port, version
+
+# Name, command, requests under way a connection, different keys (0: always the same), bytes of a value, requests.
+ROWS = [
+    ("SET P1, one key", "set", 1, 0, 3, 100_000),
+    ("SET P16, one key", "set", 16, 0, 3, 500_000),
+    ("GET P1, one key", "get", 1, 0, 3, 100_000),
+    ("GET P16, one key", "get", 16, 0, 3, 500_000),
+    ("SET P1, 100 k keys", "set", 1, 100_000, 64, 100_000),
+    ("SET P16, 100 k keys", "set", 16, 100_000, 64, 500_000),
+    ("GET P1, 100 k keys", "get", 1, 100_000, 64, 100_000),
+    ("GET P16, 100 k keys", "get", 16, 100_000, 64, 500_000),
+]
+
+
+class RESPServer(Server):
+    def wait(self):
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            if self.process.poll() is not None:
+                raise Failure(f"{self.name} ended at once:\n{self.log.read_text(errors='replace')}")
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+                    connection.sendall(b"SET check 1\r\nGET check\r\n")
+                    answer = b""
+                    while len(answer) < 12:
+                        answer += connection.recv(100) or b"?" * 12
+                if answer != b"+OK\r\n$1\r\n1\r\n":
+                    raise Failure(f"{self.name} answered {answer!r}")
+                return
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise Failure(f"{self.name} does not answer") from None
+                time.sleep(0.02)
+
+
+def measure(server, row, scale):
+    """CPU microseconds a request, all and in user mode; requests a second."""
+    _, command, pipeline, keys, size, count = row
+    count = max(1000, int(count * scale))
+    words = [executable("redis-benchmark"), "-p", str(server.port), "-t", command, "-c", "50", "-P", str(pipeline),
+             "-n", str(count), "-d", str(size), "-q"] + (["-r", str(keys)] if keys else [])
+    before = server.cpu_seconds()
+    client = subprocess.run(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        timeout=600, preexec_fn=die_with_parent)
+    user, system = (after - start for after, start in zip(server.cpu_seconds(), before))
+    rates = re.findall(r"([\d.]+) requests per second", client.stdout)
+    if client.returncode != 0 or not rates or "Error" in client.stdout:
+        raise Failure(f"redis-benchmark on {server.name} failed:\n{client.stdout[-2000:]}")
+    return {"cost": (user + system) / count * 1e6, "user": user / count * 1e6, "rate": float(rates[-1])}
+
+
+def start_sides(program, directory):
+    def start(name, command, port):
+        return RESPServer(name, command, port, directory / f"{name.replace(' ', '-')}.log")
+
+    ports = [free_port() for _ in range(3)]
+    for name in ("aof", "none"):
+        (directory / name).mkdir()
+    redis = [executable("redis-server"), "--save", "", "--auto-aof-rewrite-percentage", "0"]
+    return [
+        start("sdlab", [program, "lsm-kv", "--data-dir", str(directory / "kv"), "--port", str(ports[0])], ports[0]),
+        start("redis everysec", [*redis, "--port", str(ports[1]), "--dir", str(directory / "aof"),
+                                 "--appendonly", "yes", "--appendfsync", "everysec"], ports[1]),
+        start("redis no log", [*redis, "--port", str(ports[2]), "--dir", str(directory / "none")], ports[2]),
+    ]
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench kv-redis")
+    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser.add_argument("--pairs", type=int, default=5, help="rounds (5)")
+    parser.add_argument("--scale", type=float, default=1, help="of the numbers of requests (1)")
+    arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    lines = [
+        f"kv-redis: commands over RESP; {arguments.pairs} rounds, 50 connections, appendfsync everysec",
+        f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors",
+        version([executable("redis-server"), "--version"]), "",
+        "CPU us a request (of that, user; thousand requests/s), medians; ratio of CPU to each redis (smallest, largest)",
+        f"{'':<20} {'sdlab':>21} {'redis everysec':>21} {'redis no log':>21} {'/ everysec':>22} {'/ no log':>22}",
+    ]
+    with tempfile.TemporaryDirectory(prefix="sdlab-bench-") as directory:
+        sides = []
+        try:
+            sides = start_sides(arguments.program, pathlib.Path(directory))
+            for side in sides:
+                side.wait()
+            for row in ROWS:
+                rounds = [[measure(side, row, arguments.scale) for side in sides] for _ in range(arguments.pairs)]
+                lines.append(line(row[0], rounds))
+                print(lines[-1], file=sys.stderr, flush=True)
+        except Failure as failure:
+            sys.exit(f"scripts/bench: {failure}")
+        finally:
+            for side in sides:
+                side.stop()
+    text = "\n".join(lines)
+    print(text)
+    results = pathlib.Path(__file__).resolve().parents[2] / "bench-results"
+    results.mkdir(exist_ok=True)
+    stamp = datetime.datetime.now().isoformat(timespec="seconds").replace(":", "")
+    (results / f"{stamp}-kv-redis.txt").write_text(text + "\n")
+
+
+def line(name, rounds):
+    def middle(side, key):
+        return statistics.median(round_[side][key] for round_ in rounds)
+
+    cells = [f"{middle(s, 'cost'):.2f} ({middle(s, 'user'):.2f}; {middle(s, 'rate') / 1000:.0f})" for s in range(3)]
+    ratios = []
+    for peer in (1, 2):
+        values = [round_[0]["cost"] / max(0.01, round_[peer]["cost"]) for round_ in rounds]
+        ratios.append(f"{statistics.median(values):.3f} ({min(values):.2f}-{max(values):.2f})")
+    return f"{name:<20} " + " ".join(f"{cell:>21}" for cell in cells) + " " + " ".join(f"{r:>22}" for r in ratios)
+
+
+main()
