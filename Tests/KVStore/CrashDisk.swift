@@ -1,7 +1,7 @@
 import KernelStorage
 
-/// A disk whose machine loses power at a chosen operation: that one and all later ones fail, and the power failure takes
-/// what was not synced.
+/// A disk whose machine loses power at a chosen operation: that one and all later ones fail, and the power failure
+/// takes what was not synced.
 final class CrashDisk: Disk {
     let base: SimulatedDisk
     /// Operations that change something, so far.

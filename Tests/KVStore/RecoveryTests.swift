@@ -143,7 +143,7 @@ import Testing
         }
     }
 
-    @Test("memory follows memtable and cache, not the number of keys", .timeLimit(.minutes(10)))
+    @Test("memory follows memtable and cache, not the number of keys", .timeLimit(.minutes(30)))
     func memory() throws {
         let count = isLong ? 10_000_000 : 100_000
         let bench = Bench(KVStoreOptions())

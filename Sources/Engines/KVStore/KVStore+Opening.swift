@@ -5,7 +5,8 @@ extension KVStore {
     /// Opens the store in `directory`, replays its logs, and makes it if it is missing. `takeEvents` tells what was
     /// found.
     ///
-    /// - Throws: `.locked` if it is open elsewhere, `.missing`, `.corruption` if what is there cannot be trusted, `.disk`.
+    /// - Throws: `.locked` if it is open elsewhere, `.missing`, `.corruption` if what is there cannot be trusted,
+    /// `.disk`.
     public static func open(
         disk: NodeDisk, directory: String, options: KVStoreOptions = KVStoreOptions(), now: LabTime
     ) throws(KVStoreError) -> KVStore {

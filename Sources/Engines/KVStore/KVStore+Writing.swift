@@ -62,8 +62,8 @@ extension KVStore {
 
     // MARK: Commit
 
-    /// Brings everything buffered into the log's file with one write: from here on it survives `kill -9`. With `sync` it
-    /// is on the device afterwards, and survives a power failure, it and all that was committed before.
+    /// Brings everything buffered into the log's file with one write: from here on it survives `kill -9`. With `sync`
+    /// it is on the device afterwards, and survives a power failure, it and all that was committed before.
     ///
     /// If it fails the store accepts no writes any more, and those since the last commit are taken back: readers do not
     /// see them. Whether they are on the device, only opening the store again can tell.

@@ -128,8 +128,8 @@ public final class KVStoreIterator {
         }
     }
 
-    /// From where the merge stands, at the last version of some key or at none, back to the next visible entry. Versions
-    /// come oldest first this way: the last one seen that counts is the newest.
+    /// From where the merge stands, at the last version of some key or at none, back to the next visible entry.
+    /// Versions come oldest first this way: the last one seen that counts is the newest.
     private func findBackward() throws(KVStoreError) {
         isValid = false
         var hasCandidate = false

@@ -16,9 +16,9 @@ extension KVStore {
     /// Makes a store of whatever can still be read in a directory: every entry of every table whose block is sound, and
     /// every sound record of every log.
     ///
-    /// No manifest is needed: the entries' sequence numbers say which version of a key counts, and all tables are merged
-    /// into one level by them. The price: what had been deleted may come back if its tombstone was lost, and of damaged
-    /// logs writes are kept that come after others which are lost. Damaged files are kept under `lost/`.
+    /// No manifest is needed: the entries' sequence numbers say which version of a key counts, and all tables are
+    /// merged into one level by them. The price: what had been deleted may come back if its tombstone was lost, and of
+    /// damaged logs writes are kept that come after others which are lost. Damaged files are kept under `lost/`.
     public static func repair(disk: NodeDisk, directory: String, options: KVStoreOptions = KVStoreOptions())
         throws(KVStoreError) -> RepairReport
     {

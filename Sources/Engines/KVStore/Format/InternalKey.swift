@@ -1,4 +1,5 @@
-/// The keys inside the store: what the user calls a key, and behind it eight bytes that say which version of it this is.
+/// The keys inside the store: what the user calls a key, and behind it eight bytes that say which version of it this
+/// is.
 ///
 ///     internal key := user key, tag (8 bytes)
 ///     tag          := sequence number << 8 | kind

@@ -43,8 +43,8 @@ enum MaskedChecksum {
         return sdlab_crc32c_bytes(remainder, rest.start, rest.count)
     }
 
-    /// What a remainder becomes when so many zeros follow. That is linear: the sum (exclusive or) of what becomes of its
-    /// bits, looked up by bytes.
+    /// What a remainder becomes when so many zeros follow. That is linear: the sum (exclusive or) of what becomes of
+    /// its bits, looked up by bytes.
     private enum Lanes {
         static let length = 1360
         static let byteCount = 3 * length

@@ -23,8 +23,8 @@ final class Block {
 /// Blocks that were read, kept for the next who asks, up to a number of bytes.
 ///
 /// When it is full somebody must go, ideally whoever will not be asked for longest. The clock algorithm (Corbató 1968)
-/// guesses that well for the price of one bit: blocks stand in a queue, a hit sets the block's bit, and the block at the
-/// front goes, unless its bit is set: then the bit is cleared and the block goes to the back instead.
+/// guesses that well for the price of one bit: blocks stand in a queue, a hit sets the block's bit, and the block at
+/// the front goes, unless its bit is set: then the bit is cleared and the block goes to the back instead.
 ///
 /// A hit needs no search either: every table has a slot for each of its blocks, and the cache only decides which of
 /// all these slots are filled.
