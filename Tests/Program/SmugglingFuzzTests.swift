@@ -21,7 +21,8 @@ import Testing
             #expect(outcome.origin.doubts == [], comment)
             #expect(outcome.isEnded, comment)
             #expect(outcome.victim == SmugglingFront.victimAnswer, comment)
-            // An answer for each request, and none for anybody else's; where one is the answer to a HEAD is not known here.
+            // An answer for each request, and none for anybody else's; which of them answers a HEAD is not known
+            // here.
             if !seen.contains(where: { $0.hasPrefix("HEAD ") }) {
                 #expect(outcome.answers.count { $0.isFromOrigin } == seen.count, comment)
             }
