@@ -9,7 +9,7 @@ import Testing
         ],
         "LB": [
             "T1", "B1", "C1", "C2", "C3", "C4", "C5", "H1", "H2", "H3", "H4", "H5", "M1", "M2", "M3", "M4",
-        ]
+        ],
     ]
     private static let directories = ["sessions", "rooms"]
 
