@@ -24,8 +24,7 @@ extension Catalog {
             if members.isEmpty { continue }
             text += "\(group.rawValue)\n"
             for member in members {
-                text +=
-                    "  \(member.name)\(String(repeating: " ", count: width - member.name.count))  \(member.summary)\n"
+                text += row(member.name, width: width, member.summary)
                 json.append(
                     .object([
                         ("name", .string(member.name)), ("summary", .string(member.summary)),
@@ -38,10 +37,18 @@ extension Catalog {
         return View(.text(text, json: .array(json)))
     }
 
+    /// A name and what is said of it, in two columns.
+    private static func row(_ name: String, width: Int, _ text: String) -> String {
+        let space = String(repeating: " ", count: max(0, width - name.count))
+        return "  " + wrapped("\(name)\(space)  \(text)", columns: 78, indent: width + 4) + "\n"
+    }
+
     /// The page of `help NAME`.
     public static func page(_ description: CommandDescription) -> View {
-        var text = "\(description.name): \(description.summary)\n\nusage: \(description.name)"
-        text += (description.usage.isEmpty ? "" : " " + description.usage) + "\n"
+        var text = wrapped("\(description.name): \(description.summary)", indent: 2) + "\n\n"
+        text += wrapped(
+            "usage: \(description.name)" + (description.usage.isEmpty ? "" : " " + description.usage), indent: 9)
+        text += "\n"
         if !description.flags.isEmpty {
             text += "\nflags\n"
             let names = description.flags.map { flag -> String in
@@ -52,7 +59,7 @@ extension Catalog {
             }
             let width = min(30, names.map(\.count).max() ?? 0)
             for (name, flag) in zip(names, description.flags) {
-                text += "  \(name)\(String(repeating: " ", count: max(0, width - name.count)))  \(flag.help)\n"
+                text += row(name, width: width, flag.help)
             }
         }
         if !description.details.isEmpty { text += "\n\(description.details)\n" }
