@@ -28,6 +28,8 @@ import Testing
         let redis = try ProgramRedis()
         let limiters = try limiters(
             redis, "--algorithm", algorithm, "--rate", "100", "--period", "7d", "--store-timeout", "30s")
+        // A process ends with its last reference.
+        defer { withExtendedLifetime(limiters) {} }
         #expect(try ProcessLimiterTests.storm(limiters.map(\.port), requests: 2_000) == (100, 1_900))
         let keys = try redis.cli("KEYS", "ratelimit:*").split(separator: "\n").map(String.init)
         #expect(!keys.isEmpty)
@@ -38,6 +40,7 @@ import Testing
     func scripts() throws {
         let redis = try ProgramRedis()
         let limiters = try limiters(redis, "--rate", "50/day", "--burst", "50")
+        defer { withExtendedLifetime(limiters) {} }
         let connection = try ProgramConnection(port: limiters[0].port)
         for _ in 0..<10 { #expect(try connection.get().status == 200) }
         _ = try redis.cli("SCRIPT", "FLUSH")
@@ -59,6 +62,7 @@ import Testing
     func death(failure: String, expected: [Int]) throws {
         let redis = try ProgramRedis()
         let limiter = try limiters(redis, "--rate", "2/day", "--burst", "2", "--on-store-failure", failure)[0]
+        defer { withExtendedLifetime(limiter) {} }
         let connection = try ProgramConnection(port: limiter.port)
         #expect(try connection.get().status == 200)
         try redis.kill()
@@ -76,6 +80,7 @@ import Testing
     func frozen() throws {
         let redis = try ProgramRedis()
         let limiter = try limiters(redis, "--rate", "1000", "--on-store-failure", "open")[0]
+        defer { withExtendedLifetime(limiter) {} }
         let connection = try ProgramConnection(port: limiter.port)
         #expect(try connection.get().status == 200)
         redis.process.send(SIGSTOP)

@@ -171,6 +171,8 @@ extension ProgramHeavyTests {
                 try ProgramProcess.service(
                     "loadbalancer", "--backends", "\(backendPort)", "--reuse-port", port: port)
             }
+            // A process ends with its last reference.
+            defer { withExtendedLifetime(two) {} }
             for process in two { try process.waitFor("[LB] Listening on") }
             for _ in 0..<20 { #expect(try ProgramConnection(port: port).get().status == 200) }
             two[0].send(SIGTERM)

@@ -101,7 +101,10 @@ extension ConnectionPool {
         vacate(slot)
         backoff.failed(error, now: now, random: &random)
         // Once an outage, not once an attempt: the next line is the one that says it is over.
-        if backoff.failures == 1 { log("Cannot connect: \(error)", .warning) }
+        if !backoff.isReported {
+            backoff.isReported = true
+            log("Cannot connect: \(error)", .warning)
+        }
         if phase == .starting { return startingFailed(error) }
         grow()
     }

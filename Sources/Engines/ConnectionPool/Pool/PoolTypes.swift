@@ -167,6 +167,8 @@ struct ConnectBackoff: Sendable {
     /// Failures since the last success.
     var failures = 0
     var since: LabTime?
+    /// Whether a log line told of this outage. One that began with the loss of young connections has no line yet.
+    var isReported = false
     var notBefore = LabTime(nanoseconds: .min)
     var lastError: String?
     private var step = first
@@ -188,6 +190,7 @@ struct ConnectBackoff: Sendable {
     /// `notBefore` stays: if this one is lost at once, others that were opened beside it must not clear the way.
     mutating func succeeded(now: LabTime) {
         failures = 0
+        isReported = false
         since = nil
         lastError = nil
         lastSuccess = now
