@@ -44,7 +44,8 @@ private final class Sessions: Sendable {
     }
 }
 
-/// A clock that goes when a test says so.
+/// A clock that goes when a test says so. Where nothing is to time out, it stands still: tasks may wait for seconds
+/// while other tests have the processors.
 private final class ManualClock: Clock, Sendable {
     struct Instant: InstantProtocol {
         var offset = Duration.zero
@@ -178,7 +179,7 @@ private final class ManualClock: Clock, Sendable {
     @Test("cancelled borrowers leave the line and take nothing with them")
     func cancellation() async throws {
         let sessions = Sessions()
-        let pool = try AsyncConnectionPool(configuration(3), sessions.factory)
+        let pool = try AsyncConnectionPool(configuration(3), sessions.factory, clock: ManualClock())
         try await running(pool) {
             for round in 0..<200 {
                 await withTaskGroup(of: Void.self) { group in
@@ -204,7 +205,7 @@ private final class ManualClock: Clock, Sendable {
     @Test("with callbacks: at once if one is free, later if not, and cancelled if wanted")
     func callbacks() async throws {
         let sessions = Sessions()
-        let pool = try AsyncConnectionPool(configuration(1), sessions.factory)
+        let pool = try AsyncConnectionPool(configuration(1), sessions.factory, clock: ManualClock())
         try await running(pool) {
             let loan = try await pool.borrow()
             #expect(pool.borrowIfFree() == nil)
@@ -230,7 +231,7 @@ private final class ManualClock: Clock, Sendable {
     func errors() async throws {
         struct Trouble: Error {}
         let sessions = Sessions()
-        let pool = try AsyncConnectionPool(configuration(1), sessions.factory)
+        let pool = try AsyncConnectionPool(configuration(1), sessions.factory, clock: ManualClock())
         try await running(pool) {
             await #expect(throws: Trouble.self) { try await pool.withConnection { _ in throw Trouble() } }
             let next1 = try await pool.withConnection { $0 }
@@ -309,7 +310,7 @@ private final class ManualClock: Clock, Sendable {
     @Test("a pool that is closed turns away whoever comes, and waits for what is out")
     func close() async throws {
         let sessions = Sessions()
-        let pool = try AsyncConnectionPool(configuration(2), sessions.factory)
+        let pool = try AsyncConnectionPool(configuration(2), sessions.factory, clock: ManualClock())
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await pool.run() }
             let loan = try? await pool.borrow()
