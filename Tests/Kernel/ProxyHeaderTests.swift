@@ -48,7 +48,7 @@ struct ProxyLineTests {
                 == .header(
                     ProxyHeader(
                         .v1, .proxy,
-                        .ipv4(
+                        .internet(
                             source: Endpoint(IPv4Address(192, 168, 0, 1), 56324),
                             destination: Endpoint(IPv4Address(192, 168, 0, 11), 443)))))
         #expect(event.header?.bytes == Array(line.utf8))

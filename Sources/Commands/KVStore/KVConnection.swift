@@ -24,8 +24,8 @@ struct KVAddress {
 
     func complaint(_ failure: RESPClientFailure) -> String {
         switch failure {
-        case .notConnected(.refused): "\(host):\(port): connection refused; is lsm-kv running there?"
-        default: "\(host):\(port): \(failure)"
+        case .notConnected(.refused): "\(destination): connection refused; is lsm-kv running there?"
+        default: "\(destination): \(failure)"
         }
     }
 }

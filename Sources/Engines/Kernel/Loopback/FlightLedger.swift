@@ -31,12 +31,15 @@ package final class FlightLedger {
         /// The node that made it.
         package let client: Node
         package let target: Endpoint
+        /// Both ends show addresses of IPv6, whatever the socket has.
+        package let isIPv6: Bool
         package let toServer = Flow()
         package let toClient = Flow()
         fileprivate var isConnecting = true
         fileprivate let era: Int
 
-        fileprivate init(client: Node, target: Endpoint, era: Int) {
+        fileprivate init(client: Node, target: Endpoint, isIPv6: Bool, era: Int) {
+            self.isIPv6 = isIPv6
             self.era = era
             self.client = client
             self.target = target
@@ -54,8 +57,10 @@ package final class FlightLedger {
 
     package var isBusy: Bool { busyFlows > 0 || connecting > 0 }
 
-    package func connectStarted(client: Node, local: Endpoint, target: Endpoint, isAccepting: Bool) -> Pair {
-        let pair = Pair(client: client, target: target, era: era)
+    package func connectStarted(
+        client: Node, local: Endpoint, target: Endpoint, isIPv6: Bool = false, isAccepting: Bool
+    ) -> Pair {
+        let pair = Pair(client: client, target: target, isIPv6: isIPv6, era: era)
         pair.toServer.isReading = isAccepting
         unaccepted[local] = pair
         connecting += 1

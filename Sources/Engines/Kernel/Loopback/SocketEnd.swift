@@ -181,7 +181,8 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
             phase = .open
             wantsToWrite = false
             settle(abandoned: false)
-            stream.transportOpened(local: local)
+            let isShown = stream.peer != nil && stream.remote.address.isIPv6
+            stream.transportOpened(local: isShown ? Endpoint(stream.local.address, local.port) : local)
             updateRegistration()
         } else {
             settle(abandoned: true)

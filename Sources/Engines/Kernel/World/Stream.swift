@@ -11,7 +11,8 @@ import KernelStructures
 /// asks for them; a connection without faults goes straight from `write` to the transport.
 ///
 /// `write` takes everything. A producer that respects `isCongested`, and waits for `streamDrained`, keeps the unsent
-/// bytes below `highWaterBytes` plus one write.
+/// bytes below `highWaterBytes` plus one write; where a fault rule delays what it sends, below the line's window, which
+/// grows with the delay to at most `LinkConditions.windowLimitBytes`.
 public final class Stream {
     public let number: UInt64
     public let node: Node
@@ -91,6 +92,8 @@ public final class Stream {
     public var isClosed: Bool { phase == .closed }
     /// Bytes written and not yet taken by the transport, those held up by faults included.
     public var unsentByteCount: Int { unsent.count + corked.count + (egress?.byteCount ?? 0) }
+    /// Unsent bytes from which this stream counts as congested.
+    private var windowBytes: Int { egress?.windowBytes ?? Self.highWaterBytes }
     /// Whether the peer has sent its end.
     public var hasPeerEnded: Bool { peerEnded }
 
@@ -133,7 +136,7 @@ public final class Stream {
             guard let self else { return }
             if endState == .sent { return letGo(.orderly, .closed) }
             // What faults hold up is still under way; a peer that takes nothing is waited for, but not for ever.
-            let hasMoved = egress?.isEmpty == false || unsentByteCount < waiting
+            let hasMoved = egress?.isUnderWay == true || unsentByteCount < waiting
             let progress = hasMoved ? node.world.now : lastProgress
             if node.world.now - progress >= Self.flushTime { return letGo(.orderly, .closed) }
             waitForPeer(lastProgress: progress)
@@ -166,6 +169,7 @@ public final class Stream {
         let isWilling = phase == .lingering || (phase == .open && !isReadingPaused)
         let wanted = isWilling && !node.isFrozen && !(ingress?.isFull ?? false)
         transport?.setReading(wanted)
+        if isWilling { ingress?.resume() }
     }
 
     /// Passes bytes on to the link or the transport, past every interceptor.
@@ -174,7 +178,7 @@ public final class Stream {
         isAtTurn = !isInitiator
         bytesSent += bytes.count
         if let egress { egress.push(bytes) } else { sendNow(bytes) }
-        if !isCongested, unsentByteCount >= Self.highWaterBytes { isCongested = true }
+        if !isCongested, unsentByteCount >= windowBytes { isCongested = true }
     }
 
     func sendNow(_ bytes: UnsafeRawBufferPointer) {
@@ -247,9 +251,10 @@ public final class Stream {
             unsent.consume(sent)
         }
         if phase == .closed {
-            if unsent.isEmpty, let orphanEnd { endOrphan(orphanEnd) }
+            if unsent.isEmpty, let orphanEnd { endOrphan(orphanEnd) } else if unsent.isEmpty { egress?.resume() }
             return
         }
+        if unsent.isEmpty { egress?.resume() }
         sendEndIfFlushed()
         notifyIfDrained()
     }
@@ -263,7 +268,7 @@ public final class Stream {
     }
 
     func notifyIfDrained() {
-        guard isCongested, unsentByteCount < Self.lowWaterBytes else { return }
+        guard isCongested, unsentByteCount < windowBytes - (Self.highWaterBytes - Self.lowWaterBytes) else { return }
         isCongested = false
         handler?.streamDrained(self)
     }
