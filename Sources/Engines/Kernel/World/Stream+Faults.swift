@@ -55,7 +55,9 @@ extension Stream {
             let next = causes?.unsent.first
             let end = min(waiting.count, offset + (next?.byteCount ?? waiting.count))
             waiting.withUnsafeBytes {
-                link.push(UnsafeRawBufferPointer(rebasing: $0[offset..<end]), cause: next?.cause ?? network.journal.currentCause)
+                link.push(
+                    UnsafeRawBufferPointer(rebasing: $0[offset..<end]),
+                    cause: next?.cause ?? network.journal.currentCause)
             }
             causes?.unsent.consume(end - offset)
             offset = end

@@ -268,7 +268,8 @@ public final class Stream {
             let next = causes?.unsent.first
             let count = min(next?.byteCount ?? .max, unsent.count)
             let sent = unsent.withUnsafeBytes {
-                transport.send(UnsafeRawBufferPointer(rebasing: $0[..<count]), cause: next?.cause ?? network.journal.currentCause)
+                transport.send(
+                    UnsafeRawBufferPointer(rebasing: $0[..<count]), cause: next?.cause ?? network.journal.currentCause)
             }
             unsent.consume(sent)
             causes?.unsent.consume(sent)
