@@ -60,7 +60,8 @@ struct AddressTests {
         "what is wrong with a destination is said with a remedy",
         arguments: [
             ("::1:8081", "'::1:8081': an IPv6 address stands in brackets before a port; write [::1]:8081"),
-            ("[::1]", "'[::1]' has no port; write [::1]:8081"), ("users", "'users' is not HOST:PORT"),
+            ("[::1]", "'[::1]' has no port; write [::1]:8081"),
+            ("users", "'users' has no port; write users:8081"), ("a b:1", "'a b:1' is not HOST:PORT"),
             ("[fe80::1%eth0]:80", "'[fe80::1%eth0]': zones (%…) are not supported; write [fe80::1]"),
             ("[1.2.3.4]:80", "'[1.2.3.4]' is no IPv6 address such as [::1]"),
             ("a:b:80", "'a:b:80' has more than one colon; write HOST:PORT"),

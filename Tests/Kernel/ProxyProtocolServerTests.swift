@@ -146,7 +146,7 @@ struct ProxyProtocolServerTests {
             (ProxyHeader.own(.v1), nil), (ProxyHeader.own(.v2), nil),
             (
                 ProxyHeader.forwarding(.v1, client: ipv6, balancer: balancer),
-                "[::1]:7 [::ffff:c633:6409]:443"
+                "[::1]:7 198.51.100.9:443"
             ),
             (
                 ProxyHeader.forwarding(.v2, client: .unix([47, 97]), balancer: .unix([47, 98])), "unix:/a unix:/b"

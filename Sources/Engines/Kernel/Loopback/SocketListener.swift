@@ -89,14 +89,11 @@ final class SocketListener: ListenerTransport {
         let end = SocketEnd(descriptor: descriptor, stream: nil, transport: transport)
         end.accepted(pair)
         let shown = pair.map { $0.client.endpoint(remote.port, isIPv6: $0.isIPv6) } ?? remote
-        let stream = transport.network.accepted(
-            by: listener, from: shown, peer: pair?.client,
-            at: isAtEveryAddress ? Socket.localEndpoint(descriptor) : nil,
-            over: end)
-        if let stream, !stream.isClosed {
-            end.begin(stream)
-        } else {
-            end.close(.reset)
+        let local = isAtEveryAddress ? Socket.localEndpoint(descriptor) : nil
+        transport.network.journal.withCause(pair?.cause ?? 0) {
+            let stream = transport.network.accepted(
+                by: listener, from: shown, peer: pair?.client, at: local, over: end)
+            if let stream, !stream.isClosed { end.begin(stream) } else { end.close(.reset) }
         }
     }
 

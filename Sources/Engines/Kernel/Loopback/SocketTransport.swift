@@ -137,8 +137,7 @@ public final class SocketTransport: Transport {
                 end.connect(
                     ledger.connectStarted(
                         client: stream.node, local: local, target: target, isIPv6: stream.remote.address.isIPv6,
-                        isAccepting: isAccepting),
-                    local: local)
+                        isAccepting: isAccepting, cause: network.journal.currentCause), local: local)
             }
             end.register(connecting: true)
         } catch {
