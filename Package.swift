@@ -24,6 +24,8 @@ struct Room {
 
 let kernel = [
     Room(name: "KernelStructures", path: "Engines/Kernel/Structures", isHot: true, uses: []),
+    Room(
+        name: "KernelTelemetry", path: "Engines/Kernel/Telemetry", library: "Metrics", uses: ["KernelStructures"]),
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
     Room(name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true, uses: ["KernelStructures"]),
     Room(
@@ -35,6 +37,9 @@ let kernel = [
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
         uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
+    Room(
+        name: "KernelService", path: "Engines/Kernel/Service",
+        uses: ["KernelStructures", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
 ]
 
 /// In the order of the documented list of components; what a room embeds stands above it.
