@@ -1,4 +1,5 @@
 import KernelHosting
+import KernelJSON
 import KernelStructures
 import KernelTelemetry
 import KernelWire
@@ -28,11 +29,11 @@ extension ServiceRuntime {
 
     /// As draft-inadarei-api-health-check-06 has it, with the reasons in words.
     static func health(_ node: String, _ complaints: [String]) -> String {
-        // TEMPORARY, until KernelJSON is there.
-        let reasons = complaints.map { "\"\($0)\"" }.joined(separator: ", ")
-        let status = complaints.isEmpty ? "pass" : "fail"
-        return "{\"status\": \"\(status)\", \"serviceId\": \"\(node)\""
-            + (complaints.isEmpty ? "" : ", \"reasons\": [\(reasons)]") + "}\n"
+        var members: [(key: String, value: JSONValue)] = [
+            ("status", .string(complaints.isEmpty ? "pass" : "fail")), ("serviceId", .string(node)),
+        ]
+        if !complaints.isEmpty { members.append(("reasons", .array(complaints.map { .string($0) }))) }
+        return JSONValue.object(members).text + "\n"
     }
 }
 
