@@ -111,7 +111,9 @@ struct ExpositionTests {
             ("text/plain;q=0.2, Application/OpenMetrics-Text ; Q=0.9", .openMetrics),
             ("application/openmetrics-text;q=0", .text), ("application/openmetrics-text;q=x", .text), (";;,,q=", .text),
         ]
-        for (accept, format) in cases { #expect(ExpositionFormat.negotiated(accept: accept) == format, "\(accept ?? "-")") }
+        for (accept, format) in cases {
+            #expect(ExpositionFormat.negotiated(accept: accept) == format, "\(accept ?? "-")")
+        }
     }
 
     @Test("what is written is what is read, whatever labels and numbers hold", arguments: 0..<40)

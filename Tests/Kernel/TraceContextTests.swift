@@ -10,7 +10,8 @@ struct TraceContextTests {
     @Test("the specification's example, there and back")
     func example() throws {
         let text = "00-\(Self.trace)-\(Self.parent)-01"
-        let context = try TraceContext(traceparent: [text], tracestate: ["rojo=00f067aa0ba902b7", " congo=t61rcWkgMzE "])
+        let context = try TraceContext(
+            traceparent: [text], tracestate: ["rojo=00f067aa0ba902b7", " congo=t61rcWkgMzE "])
         #expect(context.traceparent == text && context.isSampled)
         #expect(context.tracestate == "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE")
         var random = SeededRandom(seed: 1)
@@ -50,7 +51,8 @@ struct TraceContextTests {
     @Test("lists of members")
     func state() throws {
         let good = [
-            "a=1", "a=1,b=2", "a=1 \t, \tb=2", ",,a=1,,", "0t@s=1", "a_-*/=x y", "a=" + String(repeating: "v", count: 256),
+            "a=1", "a=1,b=2", "a=1 \t, \tb=2", ",,a=1,,", "0t@s=1", "a_-*/=x y",
+            "a=" + String(repeating: "v", count: 256),
             String(repeating: "k", count: 256) + "=1",
             String(repeating: "t", count: 241) + "@" + String(repeating: "s", count: 14) + "=1",
         ]
