@@ -31,6 +31,9 @@ let kernel = [
     Room(
         name: "KernelLoopback", path: "Engines/Kernel/Loopback", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "CSystem"]),
+    Room(
+        name: "KernelTLS", path: "Engines/Kernel/TLS",
+        uses: ["KernelStructures", "KernelStorage", "KernelWorld", "COpenSSL"]),
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
@@ -101,7 +104,7 @@ let shell = [
 ]
 
 let rooms = kernel + engines + shell
-let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "CProcessor", "CSnappy"]
+let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CProcessor", "CSnappy"]
 
 /// One folder of tests for a group of rooms. `Program` drives the built program from outside.
 let tests = [
@@ -110,6 +113,7 @@ let tests = [
         "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "LoadBalancerEngine",
         "ChaosEngine", "ShellLanguage", "ShellSession", "ShellLab",
     ],
+    "TLS": ["KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"],
     "RateLimiter": [
         "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "RateLimiterEngine",
     ],

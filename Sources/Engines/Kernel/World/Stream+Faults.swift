@@ -35,7 +35,7 @@ extension Stream {
         var waiting = ByteQueue()
         swap(&waiting, &unsent)
         if !waiting.isEmpty { waiting.withUnsafeBytes { link.push($0) } }
-        if endState == .requested { link.pushEnd() }
+        if endState == .requested, layer?.hasFinished ?? true { link.pushEnd() }
     }
 
     func adjusted(_ link: Link?, _ direction: Link.Direction, _ conditions: LinkConditions) -> Link? {
