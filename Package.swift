@@ -35,6 +35,9 @@ let kernel = [
     Room(
         name: "KernelLoopback", path: "Engines/Kernel/Loopback", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "CSystem"]),
+    Room(
+        name: "KernelTLS", path: "Engines/Kernel/TLS",
+        uses: ["KernelStructures", "KernelStorage", "KernelWorld", "COpenSSL"]),
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
@@ -108,7 +111,7 @@ let shell = [
 ]
 
 let rooms = kernel + engines + shell
-let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "CProcessor", "CSnappy"]
+let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CProcessor", "CSnappy"]
 /// C++ libraries behind a plain C interface.
 let shims = ["CRapidJSON"]
 
@@ -119,6 +122,7 @@ let tests = [
         "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "LoadBalancerEngine",
         "ChaosEngine", "ShellLanguage", "ShellSession", "ShellLab",
     ],
+    "TLS": ["KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"],
     "RateLimiter": [
         "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "RateLimiterEngine",
     ],

@@ -6,6 +6,8 @@ public protocol ConnectionServer: AnyObject {
     func listen(on port: UInt16) throws(NetworkError)
     /// At a unix socket of the machine.
     func listen(atPath path: String) throws(NetworkError)
+    /// TLS for connections that are made from here on; nil: none.
+    var security: (any StreamSecurity)? { get set }
     /// Those that are still introducing themselves (PROXY header) included.
     var openConnectionCount: Int { get }
     /// Accepts nothing more, closes what is idle, and lets what is under way finish; then, once, calls `whenIdle`:

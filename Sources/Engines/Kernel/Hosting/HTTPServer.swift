@@ -7,6 +7,8 @@ public final class HTTPServer: ConnectionServer {
     public let node: Node
     private var listeners: [Listener] = []
     private unowned let service: any HTTPService
+    /// TLS for connections that are made from here on; behind the PROXY header, where there is one.
+    public var security: (any StreamSecurity)?
     /// A change is for connections that come after it: those that are open keep what they began with.
     public var options: HTTPServerOptions { didSet { common = HTTPServerCommon(options, self) } }
     private var common: HTTPServerCommon
@@ -36,6 +38,7 @@ public final class HTTPServer: ConnectionServer {
 
     private func accept(_ stream: Stream) -> any StreamHandler {
         if options.proxyProtocol == .required { return awaitHeader(stream) }
+        if let security { stream.secure(with: security) }
         return begin(stream)
     }
 
@@ -54,6 +57,7 @@ public final class HTTPServer: ConnectionServer {
                 let connection = begin(stream)
                 connection.claim = ProxyClaim(header)
                 stream.setHandler(connection)
+                if let security { return stream.secure(with: security, ahead: rest) }
                 connection.streamOpened(stream)
                 if !rest.isEmpty { connection.stream(stream, received: rest) }
             case .refused(let failure):

@@ -63,6 +63,8 @@ public final class RESPServer: ConnectionServer {
     unowned let service: any RESPService
     private var listeners: [Listener] = []
     private var draining = DrainWatch()
+    /// TLS for connections that are made from here on.
+    public var security: (any StreamSecurity)?
     private var connections: [Int: RESPServerConnection] = [:]
     private var connectionNumber = 0
     public let tally = ConnectionTally()
@@ -97,6 +99,7 @@ public final class RESPServer: ConnectionServer {
     }
 
     private func accept(_ stream: Stream) -> any StreamHandler {
+        if let security { stream.secure(with: security) }
         guard connections.count < options.connectionLimit else {
             rejectedCount += 1
             return RESPRefusal("-ERR max number of clients reached\r\n")
