@@ -113,7 +113,8 @@ final class Link {
     var isFull: Bool { byteCount >= windowBytes }
     /// Whether its far end takes nothing more at present.
     private var isHeld: Bool {
-        direction == .egress ? !stream.unsent.isEmpty : stream.isReadingPaused && stream.phase == .open
+        if direction == .egress { return !stream.unsent.isEmpty }
+        return stream.isReadingPaused && stream.phase == .open && stream.layer?.isOpening != true
     }
     /// Whether bytes here are still on their way: neither arrived where nobody takes them, nor gone.
     var isUnderWay: Bool { queue.first.map { $0.arrival > world.now || !isHeld } ?? false }
