@@ -150,7 +150,7 @@ import Testing
     func complaints() throws {
         let scratch = try ProgramDirectory()
         func complaint(_ words: String...) throws -> String {
-            let process = try ProgramProcess(["backend", "--port", "0"] + words, directory: scratch.path)
+            let process = try ProgramProcess(["backend", "--port", "65001"] + words, directory: scratch.path)
             #expect(try process.waitForExit() != 0)
             return process.errors
         }

@@ -72,7 +72,7 @@ public final class BackendHost: HTTPService {
 
     /// - Throws: `NetworkError` if the port cannot be had, `TLSConfigurationError` if the certificate cannot be used.
     public func start() throws {
-        server.security = try settings.tls?.makeServer(for: node)
+        server.security = try settings.tls?.makeServer(for: node, speaking: ["http/1.1"])
         try server.listen(on: settings.port)
     }
 

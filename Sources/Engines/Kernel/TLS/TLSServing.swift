@@ -16,9 +16,11 @@ public struct TLSServing: Sendable {
 
     /// The accepting end, for the ports of `node`. Connections that fail are logged.
     ///
+    /// - Parameter protocols: what is spoken there (ALPN), where the options do not say it.
     /// - Throws: if a certificate cannot be used, or the lab's authority cannot be made or read.
-    public func makeServer(for node: Node) throws(TLSConfigurationError) -> TLSServer {
+    public func makeServer(for node: Node, speaking protocols: [String] = []) throws(TLSConfigurationError) -> TLSServer {
         var options = options
+        if options.applicationProtocols.isEmpty { options.applicationProtocols = protocols }
         if options.identities.isEmpty {
             options.identities = [try LabAuthority.of(node.world).identity(of: node, names: names)]
         }
