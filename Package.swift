@@ -55,7 +55,8 @@ let engines = [
     Room(
         name: "LoadBalancerEngine", path: "Engines/LoadBalancer", isHot: true,
         uses: [
-            "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "HashRingEngine",
+            "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting",
+            "HashRingEngine",
         ]),
     Room(
         name: "RateLimiterEngine", path: "Engines/RateLimiter", isHot: true, library: "RateLimiter",
@@ -65,7 +66,7 @@ let engines = [
         uses: ["KernelStructures", "KernelStorage", "CProcessor", "CSnappy"]),
     Room(
         name: "KVServerEngine", path: "Engines/KVServer", isHot: true,
-        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine"]),
+        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting", "KVStoreEngine"]),
     Room(
         name: "CircuitBreakerEngine", path: "Engines/CircuitBreaker", isHot: true, library: "CircuitBreaker",
         uses: ["KernelStructures", "KernelWorld"]),
@@ -93,8 +94,8 @@ let shell = [
     Room(
         name: "ShellLab", path: "Shell/Lab",
         uses: [
-            "KernelStructures", "KernelStorage", "KernelWorld", "KernelLoopback", "ShellLanguage", "ShellSession",
-            "Commands",
+            "KernelStructures", "KernelStorage", "KernelWorld", "KernelLoopback", "KernelTLS", "ShellLanguage",
+            "ShellSession", "Commands",
         ]),
     Room(
         name: "ShellTranscripts", path: "Shell/Transcripts",

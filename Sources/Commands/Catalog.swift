@@ -26,7 +26,7 @@ public enum Catalog {
             cat, echo, printf, grep, head, tail, wc, sort, uniq, seq, test, bracket, ls, cd, pwd, mkdir, rm, put, get,
         ]
     }
-    private static var session: [Command] { [help, log, record, reset, exit, yes, no] }
+    private static var session: [Command] { [help, log, record, reset, exit, yes, no, ca] }
 }
 
 /// What several commands have in common.
