@@ -239,7 +239,7 @@ extension LoadBalancer {
         log.record(.init(request: waiter.arrival.request, time: now, server: nil, outcome: .abandoned))
     }
 
-    private mutating func leftLine(_ waiter: WaitingLine.Waiter) {
+    private mutating func leftLine(_ waiter: RequestQueue.Waiter) {
         guard let serial = waiter.server, let slot = servers.firstIndex(where: { $0.serial == serial }) else { return }
         servers[slot].waiting -= 1
     }
@@ -280,7 +280,7 @@ extension LoadBalancer {
 
 extension IPAddress {
     /// What a hashing algorithm knows a client by.
-    var key: UInt64 {
+    package var key: UInt64 {
         if let ipv4 { return withUnsafeBytes(of: ipv4.bits.bigEndian) { keyHash($0) } }
         return withUnsafeBytes(of: (high.bigEndian, low.bigEndian)) { keyHash($0) }
     }
