@@ -1,17 +1,17 @@
 import KernelStructures
 
 /// A URL as curl reads it.
-struct CurlURL: Equatable {
-    var scheme = "http"
-    var user: String?
-    var host: String
-    var port: UInt16
-    var path: String
-    var hasPort = false
+package struct CurlURL: Equatable {
+    package var scheme = "http"
+    package var user: String?
+    package var host: String
+    package var port: UInt16
+    package var path: String
+    package var hasPort = false
 
-    struct Malformed: Error { let text: String; let status: Int }
+    package struct Malformed: Error { package let text: String; package let status: Int }
 
-    init(_ text: String) throws(Malformed) {
+    package init(_ text: String) throws(Malformed) {
         var rest = text[...]
         if let range = rest.firstRange(of: "://") {
             scheme = rest[..<range.lowerBound].lowercased()
@@ -80,7 +80,7 @@ struct CurlURL: Equatable {
     }
 
     /// What a `Location` refers to, seen from here.
-    func resolving(_ location: String) throws(Malformed) -> CurlURL {
+    package func resolving(_ location: String) throws(Malformed) -> CurlURL {
         if location.contains("://") { return try CurlURL(location) }
         if location.hasPrefix("//") { return try CurlURL("\(scheme):\(location)") }
         var base = "\(scheme)://\(authority)"
@@ -92,10 +92,10 @@ struct CurlURL: Equatable {
     }
 
     /// For the Host field and messages.
-    var authority: String {
+    package var authority: String {
         hasPort && port != (isSecure ? 443 : 80) ? destination.description : destination.bracketedHost
     }
-    var isSecure: Bool { scheme == "https" }
-    var text: String { "\(scheme)://\(hasPort ? destination.description : destination.bracketedHost)\(path)" }
-    var destination: HostPort { HostPort(host: host, port: port) }
+    package var isSecure: Bool { scheme == "https" }
+    package var text: String { "\(scheme)://\(hasPort ? destination.description : destination.bracketedHost)\(path)" }
+    package var destination: HostPort { HostPort(host: host, port: port) }
 }
