@@ -1,4 +1,5 @@
 import Glibc
+import KernelClock
 import KernelLoopback
 import KernelStructures
 import KernelWorld
