@@ -95,7 +95,7 @@ struct Component {
 /// What a component embeds stands above it; otherwise in the order of the documented list.
 let components = [
     Component("Chaos", engine: nil, service: [], commands: ["KernelWorld"]),
-    Component("Backend", isHot: true, engine: [], service: ["KernelTLS"], commands: []),
+    Component("Backend", isHot: true, engine: [], service: ["KernelTLS"], commands: ["KernelWorld"]),
     Component(
         "HashRing", library: "HashRing", engine: ["CCrypto"], service: [],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),

@@ -19,6 +19,8 @@ struct FaultGrammarTests {
                 case .loss(let share): "loss \(share)"
                 case .throttle(let rate): "throttle \(rate)"
                 case .corrupt(let share): "corrupt \(share)"
+                case .duplicate(let share): "duplicate \(share)"
+                case .reorder(let share): "reorder \(share)"
                 case .block(let partition): partition ? "partition" : "blackhole"
                 case .reset: "reset"
                 case .refuse: "refuse"
@@ -51,6 +53,8 @@ struct FaultGrammarTests {
             ("corrupt 1% for 1m on A", "corrupt 0.01 a->* for 1m"), ("partition {A,B}|{C}", "partition {a,b}<->c"),
             ("partition A", "partition a<->*"),
             ("partition on A for 5s", "partition a<->* for 5s"), ("blackhole A->B", "blackhole a->b"),
+            ("duplicate 5% a->b", "duplicate 0.05 a->b"),
+            ("reorder 5% on A for 1s", "reorder 0.05 a->* for 1s"),
             ("reset on A", "reset a<->*"),
             ("refuse on {A,B}", "refuse *->{a,b}"), ("fail http 503", "fail 503 limit -1 skip 0 *<->*"),
             ("fail http 503 first 2 on A", "fail 503 limit 2 skip 0 *->a"),

@@ -19,6 +19,7 @@ struct Launcher {
 
     /// Does it and returns the exit status.
     func run() -> Int {
+        HostLimits.raiseDescriptors()
         do {
             return try dispatch()
         } catch let error as UsageError {
