@@ -5,7 +5,7 @@ import ShellSession
 public enum Catalog {
     public static var table: CommandTable {
         CommandTable(
-            components + clients + faults + jobs + views + files + session
+            components + clients + faults + jobs + views + files + session + Builtins.commands
                 + rateLimiting + keyValue + resilience + hashRing + connectionPool)
     }
 

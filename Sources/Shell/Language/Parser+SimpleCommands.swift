@@ -8,7 +8,7 @@ extension Parser {
         while true {
             try skipBlank()
             guard let character = current, !character.isNewline,
-                !";)".contains(character) || (character == ")" && !isInSubstitution)
+                !";)".contains(character) || (character == ")" && !isInParentheses)
             else { break }
             if character == "|" || follows("&&") || isBackgroundOperator { break }
             if let redirection = try redirection() {
@@ -20,8 +20,8 @@ extension Parser {
             }
         }
         if command.words.isEmpty, command.assignments.isEmpty, command.redirections.isEmpty { throw unexpected() }
-        if !command.words.isEmpty, let first = command.assignments.first {
-            throw SyntaxError(command.position, "\(first.name)=… must stand alone, before ';'")
+        if let name = command.words.first?.keyword, let complaint = Unsupported.complaint(name) {
+            throw SyntaxError(command.position, complaint)
         }
         return command
     }
@@ -52,18 +52,28 @@ extension Parser {
         {
             end += 1
         }
-        guard end > index, end < text.count, text[end] == "=" else { return nil }
-        let name = name()
-        advance()
-        guard let character = current, !character.isWhitespace, character != ";" else {
-            return .init(name: name, value: Word(parts: [], position: position))
+        guard end > index, end < text.count else { return nil }
+        if text[end] == "[", let closing = text[end...].prefix(1000).firstIndex(of: "]"), closing + 1 < text.count,
+            text[closing + 1] == "="
+        {
+            throw SyntaxError(position, "arrays are not known here")
         }
-        return .init(name: name, value: try word())
+        let appends = text[end] == "+" && end + 1 < text.count && text[end + 1] == "="
+        guard appends || text[end] == "=" else { return nil }
+        let name = name()
+        advance(appends ? 2 : 1)
+        if current == "(" { throw SyntaxError(position, "arrays are not known here; \(name)='a b' holds two words") }
+        let isEmpty =
+            current.map { $0.isWhitespace || $0 == ";" || $0 == "|" || $0 == ")" && isInParentheses } ?? true
+        if isEmpty || follows("&&") {
+            return .init(name: name, value: Word(parts: [], position: position), appends: appends)
+        }
+        return .init(name: name, value: try word(), appends: appends)
     }
 
     mutating func redirection() throws(SyntaxError) -> Redirection? {
         let place = position
-        if follows("&>") { throw SyntaxError(place, "'&>' is not known here; write > FILE 2>&1") }
+        try refuseUnknownRedirection(place)
         if follows("2>&1") {
             advance(4)
             return Redirection(kind: .errorToOutput, target: Word(parts: [], position: place), position: place)
@@ -72,8 +82,17 @@ extension Parser {
             advance(current == "1" ? 4 : 3)
             return Redirection(kind: .outputToError, target: Word(parts: [], position: place), position: place)
         }
+        if follows(">&1") || follows("1>&1") {
+            // It goes there already.
+            advance(current == "1" ? 4 : 3)
+            return nil
+        }
         let fromError = follows("2>")
-        if fromError || follows("1>") { advance() }
+        if fromError || follows("1>") || follows("0<") { advance() }
+        if follows("<<<") {
+            advance(3)
+            return Redirection(kind: .hereString, target: try target(place, "<<<"), position: place)
+        }
         if follows("<<") { return try hereDocument(place) }
         if current == "<", !follows("<->") {
             advance()
@@ -88,6 +107,25 @@ extension Parser {
             position: place)
     }
 
+    private func refuseUnknownRedirection(_ place: Position) throws(SyntaxError) {
+        if follows("&>") { throw SyntaxError(place, "'&>' is not known here; write > FILE 2>&1") }
+        if follows("<(") || follows(">(") {
+            throw SyntaxError(place, "'\(current!)(' is not known here; write to a file, or use a pipe")
+        }
+        if follows("<>") { throw SyntaxError(place, "'<>' is not known here") }
+        guard let digit = current, digit.isASCII, digit.isNumber, let sign = peek(1), sign == ">" || sign == "<" else {
+            if follows(">&"), !follows(">&1"), !follows(">&2") {
+                throw SyntaxError(place, "'>&' leads to 1 or 2; for both in one file write > FILE 2>&1")
+            }
+            return
+        }
+        let isKnown = digit == "1" && sign == ">" || digit == "2" && sign == ">" || digit == "0" && sign == "<"
+        if !isKnown { throw SyntaxError(place, "'\(digit)\(sign)': there are only 0<, 1> and 2> here") }
+        if peek(2) == "&", !(digit == "2" && peek(3) == "1"), !(digit == "1" && peek(3) == "2") {
+            throw SyntaxError(place, "'\(digit)>&' leads nowhere here; there are 2>&1 and >&2")
+        }
+    }
+
     mutating func target(_ place: Position, _ operator: String) throws(SyntaxError) -> Word {
         try skipBlank()
         guard let character = current, !character.isNewline, !";|&<>".contains(character) else {
@@ -99,7 +137,6 @@ extension Parser {
     // MARK: Here-documents
 
     mutating func hereDocument(_ place: Position) throws(SyntaxError) -> Redirection {
-        if isInSubstitution { throw SyntaxError(place, "a here-document cannot stand inside $(…)") }
         advance(2)
         let stripsTabs = current == "-"
         if stripsTabs { advance() }

@@ -235,7 +235,8 @@ public final class Session {
         return text.replacing("eyJ...", with: lastToken)
     }
 
-    public func setVariable(_ name: String, _ value: String) { scope.values[name] = value }
+    /// Of a transcript's own; what does not fit is left out.
+    public func setVariable(_ name: String, _ value: String) { try? scope.set(name, value) }
 
     // MARK: Jobs
 
