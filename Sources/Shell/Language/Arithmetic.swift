@@ -86,7 +86,8 @@ private struct Evaluation {
 
     private func present(_ name: String) -> Int {
         guard let text = variables.value(of: name) else { return 0 }
-        if text.hasPrefix("-") { return Arithmetic.number(text.dropFirst()).map { 0 &- $0 } ?? 0 }
+        // The lowest number has no positive twin.
+        if text.hasPrefix("-") { return Int(text) ?? Arithmetic.number(text.dropFirst()).map { 0 &- $0 } ?? 0 }
         return Arithmetic.number(text) ?? 0
     }
 

@@ -24,7 +24,7 @@ extension Parser {
         var words: [Word] = []
         while true {
             try skipBlank()
-            guard let character = current, !character.isNewline, character != ";" else { break }
+            guard let character = current, !character.isLineEnd, character != ";" else { break }
             words += try expandingBraces(try word())
         }
         try skipSeparators()
@@ -95,7 +95,7 @@ extension Parser {
         let place = position
         advance(4)
         try skipBlank()
-        guard let character = current, !character.isNewline, character != ";" else {
+        guard let character = current, !character.isLineEnd, character != ";" else {
             throw SyntaxError(place, "'case' needs a word", isIncomplete: current == nil)
         }
         let subject = try word()
@@ -121,7 +121,7 @@ extension Parser {
         var patterns: [Word] = []
         while true {
             try skipBlank()
-            guard let character = current, !character.isNewline, !";|)".contains(character) else {
+            guard let character = current, !character.isLineEnd, !";|)".contains(character) else {
                 throw SyntaxError(position, "'case' needs a pattern and a ')'", isIncomplete: current == nil)
             }
             patterns.append(try word())

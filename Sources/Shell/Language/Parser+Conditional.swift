@@ -96,7 +96,7 @@ extension Parser {
     /// Whether what stands here is no word of a test.
     private var endsTest: Bool {
         guard let character = current else { return true }
-        return character.isNewline || follows("&&") || follows("||") || character == ")" || keywordIs("]]")
+        return character.isLineEnd || follows("&&") || follows("||") || character == ")" || keywordIs("]]")
     }
 
     /// The operator between two words that stands here.

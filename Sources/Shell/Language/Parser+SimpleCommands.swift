@@ -7,7 +7,7 @@ extension Parser {
         var command = SimpleCommand(position: position)
         while true {
             try skipBlank()
-            guard let character = current, !character.isNewline,
+            guard let character = current, !character.isLineEnd,
                 !";)".contains(character) || (character == ")" && !isInParentheses)
             else { break }
             if character == "|" || follows("&&") || isBackgroundOperator { break }
@@ -128,7 +128,7 @@ extension Parser {
 
     mutating func target(_ place: Position, _ operator: String) throws(SyntaxError) -> Word {
         try skipBlank()
-        guard let character = current, !character.isNewline, !";|&<>".contains(character) else {
+        guard let character = current, !character.isLineEnd, !";|&<>".contains(character) else {
             throw SyntaxError(place, "'\(`operator`)' needs the name of a file", isIncomplete: current == nil)
         }
         return try word()
@@ -161,7 +161,7 @@ extension Parser {
         while true {
             if current == nil { throw unfinished(document) }
             var line = ""
-            while let character = current, !character.isNewline {
+            while let character = current, !character.isLineEnd {
                 line.append(character)
                 advance()
             }

@@ -71,7 +71,7 @@ extension Parser {
                 throw SyntaxError(start, "nothing follows '\\'", isIncomplete: true)
             }
             advance()
-            return escaped.isNewline ? nil : [.text(String(escaped), isQuoted: true)]
+            return escaped.isLineEnd ? nil : [.text(String(escaped), isQuoted: true)]
         }
     }
 
@@ -97,9 +97,9 @@ extension Parser {
         let escapable = end == nil ? "$\\`" : "$\"\\`"
         func flush() { if !text.isEmpty { parts.append(.text(text, isQuoted: true)); text = "" } }
         while let character = current, character != end {
-            if character == "\\", let next = peek(1), escapable.contains(next) || next.isNewline {
+            if character == "\\", let next = peek(1), escapable.contains(next) || next.isLineEnd {
                 advance(2)
-                if !next.isNewline { text.append(next) }
+                if !next.isLineEnd { text.append(next) }
             } else if character == "$" {
                 if let part = try dollar(isQuoted: true) {
                     flush()
@@ -128,7 +128,7 @@ extension Parser {
         let start = position
         if follows("$((") {
             advance(3)
-            return .arithmetic(try arithmeticText(try arithmeticSource(start, "$(("), at: start))
+            return .arithmetic(try arithmeticText(try arithmeticSource(start, "$(("), at: start, sign: "$"))
         }
         if follows("$(") { return .output(try substitution(start), isQuoted: isQuoted) }
         if follows("${") { return try parameter(isQuoted: isQuoted) }
@@ -215,7 +215,7 @@ extension Parser {
     }
 
     /// A sum; what `$` and quotes in it stand for is known only when it is computed.
-    func arithmeticText(_ text: String, at start: Position) throws(SyntaxError) -> ArithmeticText {
+    func arithmeticText(_ text: String, at start: Position, sign: String = "") throws(SyntaxError) -> ArithmeticText {
         if text.contains(where: { "$`\"\\".contains($0) }) {
             var parser = Parser(Array(text.filter { $0 != "\"" }), start, depth: depth + 1)
             return .word(try parser.quotedText(until: nil))
@@ -223,7 +223,7 @@ extension Parser {
         do throws(Arithmetic.Failure) {
             return .parsed(try Arithmetic(text))
         } catch {
-            throw SyntaxError(start, "((\(text))): \(error.text)")
+            throw SyntaxError(start, "\(sign)((\(text))): \(error.text)")
         }
     }
 

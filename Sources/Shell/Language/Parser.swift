@@ -72,7 +72,7 @@ public struct Parser {
     func peek(_ offset: Int) -> Character? { index + offset < text.count ? text[index + offset] : nil }
 
     mutating func advance() {
-        if text[index].isNewline {
+        if text[index].isLineEnd {
             line += 1
             column = 1
         } else {
@@ -97,10 +97,10 @@ public struct Parser {
         while let character = current {
             if character == " " || character == "\t" || character == "\r" {
                 advance()
-            } else if character == "\\", peek(1)?.isNewline == true {
+            } else if character == "\\", peek(1)?.isLineEnd == true {
                 advance(2)
             } else if character == "#" {
-                while let character = current, !character.isNewline { _ = character; advance() }
+                while let character = current, !character.isLineEnd { _ = character; advance() }
             } else {
                 return
             }
@@ -154,7 +154,7 @@ public struct Parser {
         while true {
             try skipBlank()
             guard let character = current else { return }
-            if character.isNewline {
+            if character.isLineEnd {
                 try takeNewline()
             } else if character == ";", !endsSelection {
                 advance()
@@ -195,7 +195,7 @@ public struct Parser {
         let isBackground = current == "&"
         if isBackground { advance() }
         try skipBlank()
-        if let character = current, !character.isNewline, character != ";", !isBackground, character != ")" {
+        if let character = current, !character.isLineEnd, character != ";", !isBackground, character != ")" {
             throw unexpected()
         }
         return Statement(
@@ -205,7 +205,7 @@ public struct Parser {
     mutating func skipNewlines() throws(SyntaxError) {
         while true {
             try skipBlank()
-            guard let character = current, character.isNewline else { return }
+            guard let character = current, character.isLineEnd else { return }
             try takeNewline()
         }
     }
@@ -270,7 +270,7 @@ public struct Parser {
         let start = position
         advance()
         var line = ""
-        while let character = current, !character.isNewline {
+        while let character = current, !character.isLineEnd {
             line.append(character)
             advance()
         }

@@ -263,6 +263,12 @@ public struct Parameter: Equatable, Sendable {
     public enum Replacement: Sendable { case first, all, atStart, atEnd }
 }
 
+extension Character {
+    /// LF, alone or behind CR. Other characters that Unicode counts as newlines are text: a form feed ends no line of a
+    /// script, and none of a transcript.
+    package var isLineEnd: Bool { self == "\n" || self == "\r\n" }
+}
+
 extension StringProtocol {
     package var trimmingBlanks: String {
         var slice = Substring(self)

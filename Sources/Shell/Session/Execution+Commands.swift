@@ -51,6 +51,10 @@ extension Execution {
             case .failure(let failure):
                 complain(failure.description)
                 status = failureStatus ?? failure.status
+                if scope.isFull { cancelStatus = status }
+            case .bound(let text):
+                complain(text)
+                cancelStatus = 2
             case .output(let script):
                 expansion.changes.takeBack()
                 substitute(script, outputs, again)
@@ -92,10 +96,7 @@ extension Execution {
                 for redirection in command.redirections { targets.append(try expansion.single(redirection.target)) }
                 return (assigned, arguments, targets)
             }, again: { .simple(command, outputs: $0) })
-        guard let (assigned, arguments, targets) = expanded else {
-            if !isWaiting, scope.isFull { cancelStatus = status }
-            return
-        }
+        guard let (assigned, arguments, targets) = expanded else { return }
         if outputs.isEmpty { status = arguments.isEmpty ? 0 : status }
         if !arguments.isEmpty, !assigned.isEmpty {
             push(.restoreVariables(assigned.map { ($0.name, scope.value(of: $0.name)) }))

@@ -20,6 +20,8 @@ struct Expansion {
     /// Why an expansion did not come to its end.
     enum Stop: Error {
         case failure(CommandFailure)
+        /// It would be larger than anything may be: what goes on like that in a loop must end.
+        case bound(String)
         /// It needs what this script writes.
         case output(Script)
     }
@@ -69,7 +71,7 @@ struct Expansion {
         var result: [String] = []
         for word in words {
             result += try arguments(word)
-            if result.count > Self.argumentLimit { throw Self.failure("more than \(Self.argumentLimit) arguments") }
+            if result.count > Self.argumentLimit { throw .bound("more than \(Self.argumentLimit) arguments") }
         }
         return result
     }
@@ -123,7 +125,7 @@ struct Expansion {
     private mutating func count(_ text: String) throws(Stop) {
         size += text.utf8.count
         if size > Self.sizeLimitBytes {
-            throw Self.failure("the words of one command hold at most \(byteCountText(Self.sizeLimitBytes))")
+            throw .bound("the words of one command hold at most \(byteCountText(Self.sizeLimitBytes))")
         }
     }
 
@@ -238,8 +240,8 @@ struct FieldSplitter {
     /// - Parameter separators: the value of IFS; nil for blanks, tabs and newlines.
     init(separators: String?) {
         let separators = separators ?? " \t\n"
-        blanks = Set(separators.filter { $0 == " " || $0 == "\t" || $0.isNewline })
-        others = Set(separators.filter { !($0 == " " || $0 == "\t" || $0.isNewline) })
+        blanks = Set(separators.filter { $0 == " " || $0 == "\t" || $0.isLineEnd })
+        others = Set(separators.filter { !($0 == " " || $0 == "\t" || $0.isLineEnd) })
     }
 
     mutating func take(_ text: String, isQuoted: Bool, splits: Bool) {

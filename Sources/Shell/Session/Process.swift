@@ -106,6 +106,9 @@ public final class Process {
     /// whoever types the next command may send it to the background.
     public func hold() { isHolding = true }
 
+    /// The job that it brought to the foreground, if that is all it does.
+    var awaitedJob: Job? { (program as? any JobWaiting)?.awaitedJob }
+
     /// What it can tell about itself, if it is a component that can.
     public var component: (any Component)? { program as? any Component }
 

@@ -290,6 +290,11 @@ public final class Session {
     @discardableResult
     public func sendToBackground(_ terminal: Terminal) -> Job? {
         guard let execution = terminal.foreground else { return nil }
+        if let process = execution.processes.first, let job = process.awaitedJob {
+            // `fg`, and then back again: the job has its number.
+            process.exit(0)
+            return job
+        }
         let job = jobs.add(
             text: execution.processes.first?.words.joined(separator: " ") ?? "", submission: execution.submission)
         execution.becomeJob(job)
