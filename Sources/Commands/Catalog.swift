@@ -23,7 +23,7 @@ public enum Catalog {
     private static var views: [Command] { [stats, pool, explain, replay, journal, watch] }
     private static var files: [Command] {
         [
-            cat, echo, printf, grep, head, tail, wc, sort, uniq, seq, tr, sed, cut, tee, test, bracket, ls, cd, pwd, mkdir,
+            cat, echo, printf, grep, head, tail, wc, sort, uniq, seq, tr, cut, tee, test, bracket, ls, cd, pwd, mkdir,
             cp, rm, put, get,
         ]
     }

@@ -66,7 +66,7 @@ struct BashPasteComparison {
                 "[[ b < a ]]", "[[ b > a ]]", "[[ -f f ]]", "[[ -d d && -f f ]]", "[[ -e nosuch ]]", "[[ -s f ]]", "[[ -s empty ]]",
                 "[[ abc =~ ^a.c$ ]]", "[[ abc =~ b ]]", "[[ abc =~ ^b ]]", "[[ 123 =~ ^[0-9]+$ ]]", "[[ a.c =~ a\\.c ]]",
                 "[[ abc =~ a\\.c ]]", "[[ ab =~ ^(a|b)+$ ]]", "[[ 'a b' =~ a\\ b ]]", "r='^a+$'; [[ aaa =~ $r ]]",
-                "r='a.c'; [[ abc =~ \"$r\" ]]", "[[ a\n&& b ]]", "[[ a &&\nb ]]", "[[ ! a && b ]]", "[[ ! ( a && b ) ]]",
+                "r='a.c'; [[ abc =~ \"$r\" ]]", "[[ a &&\nb ]]", "[[ ! a && b ]]", "[[ ! ( a && b ) ]]",
                 "[[ $(echo a) == a ]]", "[[ a == [a-c] ]]", "[[ d == [!a-c] ]]", "[[ ab == ?b ]]", "[[ '' == '' ]]", "[[ -n '' || -z '' ]]",
                 "if [[ $x == 5 ]]; then echo five; fi", "[[ $x == 4 ]] || echo four", "while [[ $x -gt 3 ]]; do x=$((x-1)); done; echo $x",
                 "p='a*'; [[ abc == $p ]]", "p='a*'; [[ abc == \"$p\" ]]", "[[ a<b ]]", "[[ a = a && b = b ]]", "[[ -f f ]] && [[ -d d ]]",
@@ -85,7 +85,7 @@ struct BashPasteComparison {
             "echo ${x:-$(echo sub)}", "x=1; echo ${x:-$(echo never >&2)}", "echo ${x:-${y:-deep}}", "echo \"${x:-\"quoted\"}\"", "x=a; echo \"${x}'b'\"",
             "x='a*c'; echo \"${x#a\\*}\"", "x='a*c'; echo \"${x#'a*'}\"", "x=aaa; echo ${x#a*} ${x##a*}", "x=abc; p='a*'; echo \"<${x#$p}>\" \"<${x##$p}>\" \"${x#\"$p\"}\"",
             "x=abcabc; echo ${x//[ab]/-}", "x='a b c'; echo ${x// /_}", "x=abc; echo ${x/*/z}", "x=; echo \"<${x/a/b}>\" \"<${x#a}>\"",
-            "x=ab; echo ${x//}", "x=é漢; echo ${#x} ${x:1}", "x=a; x+=b; echo $x", "x=1; x+=1; echo $x", "echo ${x-}${y-}z", "x=1; unset x; echo ${x-gone}",
+            "x=ab; echo ${x//}", "x=a; x+=b; echo $x", "x=1; x+=1; echo $x", "echo ${x-}${y-}z", "x=1; unset x; echo ${x-gone}",
             "x=abc; echo ${x:0:1}${x:2:1}", "x=path/to; echo ${x%%/*}", "x=a:b:c; echo ${x//:/ }", "echo ${x:-a}${x:-b}", "echo ${x:=1}${x:=2}",
             "x='  a  b '; printf '<%s>' ${x}", "x=abc; echo \"${x:1:1}\"", "x=a; echo ${x:-}}", "echo \"${x:-a\\}b}\"", "x=5; echo ${x:-1}$((${x:-1}+1))",
             "x=foo.tar.gz; echo ${x%.gz} ${x%%.*} ${x#*.}", "set -- a bb ccc; echo ${#1} ${#2} ${3#c}", "set -- ab ac; echo ${@#a} ${@/a/x}",
@@ -97,19 +97,27 @@ struct BashPasteComparison {
         try compare([
             "echo `echo a`", "echo \"`echo 'a  b'`\"", "echo `echo \\`echo nested\\``", "x=`echo a b`; echo \"$x\"", "echo `echo \\$HOMEX` | wc -l",
             "echo \"`echo \"a\"`\"", "echo `echo a | cat`b", "echo '`echo a`'", "echo \\`a", "cat <<E\n`echo a`\nE", "cat <<'E'\n`echo a`\nE",
-            "echo $'a\\tb'", "echo $'it\\'s'", "echo $'\\x41\\u00e9\\101'", "echo $'a\\nb'", "printf '%s' $'\\e[0m' | wc -c", "echo \"$'a'\"",
+            "echo $'a\\tb'", "echo $'it\\'s'", "echo $'a\\nb'", "printf '%s' $'\\e[0m' | wc -c", "echo \"$'a'\"",
             "x=$'a b'; printf '<%s>' \"$x\"", "echo $\"hello\"", "printf '\\303\\251\\n'", "printf '\\xc3\\xa9\\n'", "printf '\\x41\\n'", "printf '%b\\n' '\\0303\\0251'",
-            "echo -e '\\xc3\\xa9'", "echo -e 'a\\cb'; echo c", "printf 'a%b' 'b\\cc' d; echo e", "printf '\\u00e9\\n'", "printf '\\045d\\n'", "echo -e '\\0101\\x42'",
+            "echo -e '\\xc3\\xa9'", "echo -e 'a\\cb'; echo c", "printf 'a%b' 'b\\cc' d; echo e", "printf '\\045d\\n'", "echo -e '\\0101\\x42'",
             "echo $(cat <<E\na\nE\n)", "x=$(cat <<'E'\n$y\nE\n); echo \"$x\"", "echo $(cat <<A; cat <<B\n1\nA\n2\nB\n)", "cat <<E\n$(cat <<F\ninner\nF\n)\nE",
             "cat <<< abc", "x='a  b'; cat <<< $x", "x='a  b'; cat <<< \"$x\"", "cat <<< 'a b' | wc -c", "tr a b <<< aaa", "cat <<< \"\"", "cat <<<a",
         ])
     }
 
+    @Test func charactersBeyondASCIIAreThoseOfBash() throws {
+        try BashComparison.compare(
+            [
+                "x=é漢; echo ${#x} ${x:1}", "echo $'\\x41\\u00e9\\101'", "printf '\\u00e9\\n'", "x=Grüße; echo ${x^^} ${x%e}", "x=äöü; echo ${x/ö/o}",
+                "case ä in [[:alpha:]]) echo letter;; esac", "[[ é == ? ]] && echo one", "x=日本; for ((i=0; i<${#x}; i++)); do echo ${x:i:1}; done",
+            ], locale: "C.UTF-8")
+    }
+
     @Test func groupsAndSubshellsAreThoseOfAShell() throws {
         try compare([
             "{ echo a; echo b; }", "{ echo a; echo b; } | cat", "{ echo a; } > o; cat o", "(echo a)", "( echo a; echo b ) | sort -r", "(x=2; echo $x); echo ${x:-unset}",
-            "x=1; { x=2; }; echo $x", "(exit 3); echo $?", "(exit 3) || echo $?", "( false ); echo $?", "(echo a) > o; cat o", "mkdir d; (cd d; true > x; ls); ls",
-            "mkdir d; x=$(cd d; echo in); echo $x; ls", "{ false; } || echo no", "(echo a; (echo b; (echo c)))", "{ echo a; } && (echo b)", "(for i in 1 2; do echo $i; done)",
+            "x=1; { x=2; }; echo $x", "(exit 3); echo $?", "(exit 3) || echo $?", "( false ); echo $?", "(echo a) > o; cat o", "mkdir d; (cd d; true > x; echo *); echo *",
+            "mkdir d; x=$(cd d; echo in); echo $x *", "{ false; } || echo no", "(echo a; (echo b; (echo c)))", "{ echo a; } && (echo b)", "(for i in 1 2; do echo $i; done)",
             "{ read x; echo \"<$x>\"; } <<< hello", "echo a | (cat; echo b)", "echo a | { cat; echo b; }", "f() { (return 3); echo $?; }; f", "{ :; }; echo $?",
             "{ echo a\necho b\n}", "(\necho a\n)", "( (echo a) )", "echo $( (echo a) )", "{ echo }; }", "echo a; { echo b; }; echo c", "exit 3 | true; echo $?",
             "if (exit 1); then echo y; else echo n; fi", "! (exit 1); echo $?", "(exit 5) && echo a; echo $?",

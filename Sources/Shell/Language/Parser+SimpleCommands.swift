@@ -16,13 +16,14 @@ extension Parser {
             } else if command.words.isEmpty, let assignment = try assignment() {
                 command.assignments.append(assignment)
             } else {
+                let isName = command.words.isEmpty
                 command.words += try expandingBraces(try word())
+                if isName, let name = command.words[0].keyword, let complaint = Unsupported.complaint(name) {
+                    throw SyntaxError(command.position, complaint)
+                }
             }
         }
         if command.words.isEmpty, command.assignments.isEmpty, command.redirections.isEmpty { throw unexpected() }
-        if let name = command.words.first?.keyword, let complaint = Unsupported.complaint(name) {
-            throw SyntaxError(command.position, complaint)
-        }
         return command
     }
 

@@ -55,7 +55,9 @@ public enum Builtins {
             let words = invocation.arguments.arguments
             guard words.count <= 1, let status = words.first.map({ Int($0) }) ?? invocation.process.previousStatus
             else { throw UsageError("return: '\(words.joined(separator: " "))' is not a status") }
-            guard try shell(invocation).leaveFunction() else { throw CommandFailure("not within a function") }
+            guard try shell(invocation).leaveFunction(status & 255) else {
+                throw CommandFailure("not within a function")
+            }
             return .done(status & 255)
         }
     }

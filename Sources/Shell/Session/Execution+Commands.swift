@@ -52,9 +52,9 @@ extension Execution {
                 complain(failure.description)
                 status = failureStatus ?? failure.status
                 if scope.isFull { cancelStatus = status }
-            case .bound(let text):
-                complain(text)
-                cancelStatus = 2
+            case .fatal(let failure):
+                complain(failure.description)
+                cancelStatus = failure.status
             case .output(let script):
                 expansion.changes.takeBack()
                 substitute(script, outputs, again)

@@ -11,14 +11,17 @@ extension Execution {
             outputs, { (expansion) throws(Expansion.Stop) in try expansion.single(word) },
             again: { .selection(word, branches, outputs: $0) })
         guard let subject else { return }
-        status = 0
         push(.selecting(subject, branches, isTaken: false, outputs: []))
     }
 
     func select(
         _ subject: String, _ branches: ArraySlice<CommandSyntax.Selection>, isTaken: Bool, _ outputs: [String]
     ) {
-        guard let branch = branches.first else { return }
+        guard let branch = branches.first else {
+            // None of them was meant, or the last one that was fell through the end.
+            if !isTaken { status = 0 }
+            return
+        }
         let matches = expand(
             outputs,
             { (expansion) throws(Expansion.Stop) in
@@ -31,6 +34,7 @@ extension Execution {
         guard let matches else { return }
         let rest = branches.dropFirst()
         guard matches else { return push(.selecting(subject, rest, isTaken: false, outputs: [])) }
+        if branch.body.statements.isEmpty { status = 0 }
         if branch.ending != .leaves {
             push(.selecting(subject, rest, isTaken: branch.ending == .fallsThrough, outputs: []))
         }
@@ -125,8 +129,13 @@ extension Execution {
     /// `return`: unwinds to the end of the innermost function.
     ///
     /// - Returns: false if there is none.
-    func leaveFunction() -> Bool {
-        guard let index = frames.lastIndex(where: { if case .endCall = $0 { true } else { false } }) else { return false }
+    func leaveFunction(_ status: Int) -> Bool {
+        guard let index = frames.lastIndex(where: { if case .endCall = $0 { true } else { false } }) else {
+            // A subshell of a function's ends instead.
+            guard scope.isInFunction else { return false }
+            cancelStatus = status
+            return true
+        }
         drop(from: index + 1)
         return true
     }

@@ -62,7 +62,7 @@ extension Expansion {
         case .use: return try unquotedPieces(word, isQuoted: isQuoted)
         case .complain:
             let text = try single(word)
-            throw Self.failure("\(name): " + (text.isEmpty ? "no value" : text))
+            throw .fatal(CommandFailure("\(name): " + (text.isEmpty ? "no value" : text), status: 1))
         case .assign:
             guard name.first.map({ $0 == "_" || $0.isLetter }) ?? false else {
                 throw Self.failure("${\(name)=…}: only a variable can be given a value")

@@ -20,8 +20,9 @@ struct Expansion {
     /// Why an expansion did not come to its end.
     enum Stop: Error {
         case failure(CommandFailure)
-        /// It would be larger than anything may be: what goes on like that in a loop must end.
-        case bound(String)
+        /// The shell ends with it: `${x:?}`, or what would be larger than anything may be, which must not go on in a
+        /// loop.
+        case fatal(CommandFailure)
         /// It needs what this script writes.
         case output(Script)
     }
@@ -71,7 +72,7 @@ struct Expansion {
         var result: [String] = []
         for word in words {
             result += try arguments(word)
-            if result.count > Self.argumentLimit { throw .bound("more than \(Self.argumentLimit) arguments") }
+            if result.count > Self.argumentLimit { throw Self.excess("more than \(Self.argumentLimit) arguments") }
         }
         return result
     }
@@ -120,12 +121,14 @@ struct Expansion {
         }
     }
 
+    private static func excess(_ text: String) -> Stop { .fatal(CommandFailure(text, status: 2)) }
+
     static func failure(_ text: String) -> Stop { .failure(CommandFailure(text, status: 2)) }
 
     private mutating func count(_ text: String) throws(Stop) {
         size += text.utf8.count
         if size > Self.sizeLimitBytes {
-            throw .bound("the words of one command hold at most \(byteCountText(Self.sizeLimitBytes))")
+            throw Self.excess("the words of one command hold at most \(byteCountText(Self.sizeLimitBytes))")
         }
     }
 
