@@ -1,4 +1,5 @@
 import KernelStructures
+import KernelTelemetry
 
 /// One thing that happened, when, where, and because of what.
 public struct JournalEvent: Sendable {
@@ -24,6 +25,8 @@ public struct JournalEvent: Sendable {
         case command(terminal: Int, String)
         case exit(command: String, status: Int)
         case clock(String)
+        /// A piece of a trace is over. Its cause is what led to its end.
+        indirect case span(Span)
     }
 
     public enum NodeChange: String, Sendable {
@@ -46,8 +49,12 @@ public final class Journal {
     public private(set) var events = RingQueue<JournalEvent>()
     /// The number of the newest event; also how many there were.
     public private(set) var count: UInt64 = 0
-    /// The event that is being acted upon right now; what is recorded meanwhile names it as its cause.
-    public internal(set) var currentCause: UInt64 = 0
+    /// What the piece of work that runs right now was caused by; what is recorded meanwhile names it as its cause.
+    ///
+    /// It is set where a piece of work begins, from the value that came with it, and by nothing that the work does: a
+    /// write is not the cause of what the writer does next. Timers, connections and queues carry it along as a value;
+    /// a host that lets work wait in a queue of its own keeps it there and brings it back with `withCause`.
+    public private(set) var currentCause: UInt64 = 0
     /// Called with each event after it was recorded.
     public var observer: ((JournalEvent) -> Void)?
     unowned let clock: World
@@ -98,12 +105,13 @@ extension JournalEvent.Body: CustomStringConvertible {
         case .command(let terminal, let text): "terminal \(terminal) $ \(text)"
         case .exit(let command, let status): "\(command) exited \(status)"
         case .clock(let text): "clock \(text)"
+        case .span(let span): span.description
         }
     }
 }
 
 extension Journal {
-    /// Runs `body` with another event as the cause of whatever it records.
+    /// Runs `body` as a piece of work with its own cause, and comes back to the present one.
     @inline(__always)
     public func withCause(_ cause: UInt64, _ body: () -> Void) {
         let previous = currentCause
