@@ -1,5 +1,6 @@
 import CommandKit
 import Commands
+import GeneralCommands
 import KernelLoopback
 import KernelStructures
 import KernelWorld
@@ -68,7 +69,7 @@ struct Launcher {
     private func asksForHelp(_ words: [String]) -> Bool { words.contains("--help") || words.contains("-h") }
 
     private func showPage(_ description: CommandDescription) -> Int {
-        output.write(ViewRenderer().plain(Catalog.page(description)))
+        output.write(ViewRenderer().plain(GeneralCommands.page(description)))
         return 0
     }
 
@@ -101,7 +102,7 @@ struct Launcher {
 
     private func shell(_ arguments: ParsedArguments) throws -> Int {
         if arguments.has("help") {
-            output.write(ViewRenderer().plain(Catalog.page(Invocations.shell)))
+            output.write(ViewRenderer().plain(GeneralCommands.page(Invocations.shell)))
             return 0
         }
         if arguments.has("version") {

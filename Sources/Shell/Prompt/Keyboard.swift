@@ -1,6 +1,6 @@
 import Glibc
+import KernelClock
 import KernelLoopback
-import KernelWorld
 
 /// Standard input as bytes, read only while somebody wants them: what is typed while a command runs stays with the
 /// kernel, for the host command that may read it, or for the next prompt.
