@@ -12,7 +12,8 @@ package enum GeneralCommands {
     }
     private static var files: [Command] {
         [
-            cat, echo, printf, grep, head, tail, wc, sort, uniq, seq, tr, cut, tee, test, bracket, ls, cd, pwd, mkdir, cp, rm,
+            cat, echo, printf, grep, head, tail, wc, sort, uniq, seq, tr, cut, tee, test, bracket, ls, cd, pwd, mkdir,
+            cp, rm,
             put, get,
         ]
     }

@@ -165,5 +165,7 @@ package enum CharacterClass: String, Sendable {
     }
 
     /// Its ASCII members, in their order: what `tr` makes of it.
-    package var asciiMembers: [UInt8] { (0...127).filter { contains(Character(Unicode.Scalar(UInt8($0)))) }.map { UInt8($0) } }
+    package var asciiMembers: [UInt8] {
+        (0...127).filter { contains(Character(Unicode.Scalar(UInt8($0)))) }.map { UInt8($0) }
+    }
 }

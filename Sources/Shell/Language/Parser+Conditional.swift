@@ -101,7 +101,9 @@ extension Parser {
 
     /// The operator between two words that stands here.
     private func binarySign() -> String? {
-        for sign in ["==", "!=", "=~", "="] where follows(sign) && peek(sign.count)?.isWhitespace == true { return sign }
+        for sign in ["==", "!=", "=~", "="] where follows(sign) && peek(sign.count)?.isWhitespace == true {
+            return sign
+        }
         if current == "<" || current == ">" { return String(current!) }
         let word = wordHere()
         return Self.comparisons.contains(word) ? word : nil

@@ -117,7 +117,8 @@ extension Parser {
             advance()
         }
         return .slice(
-            try arithmeticText(pieces[0], at: start), pieces.count == 2 ? try arithmeticText(pieces[1], at: start) : nil)
+            try arithmeticText(pieces[0], at: start), pieces.count == 2 ? try arithmeticText(pieces[1], at: start) : nil
+        )
     }
 
     /// A word inside `${…}`: blanks belong to it, and `end` does not.

@@ -92,7 +92,7 @@ public enum Builtins {
     private static var export: Command {
         let description = describe(
             "export", "sets variables", usage: "[NAME[=VALUE]…]", examples: ["export PORT=8080"],
-            details: "Commands of the lab have no environment: a variable that is set is known everywhere.")
+            details: "There is no environment: a variable that is set is known everywhere.")
         return Command(description) { invocation in
             let scope = try shell(invocation).scope
             let words = invocation.arguments.arguments
@@ -134,7 +134,8 @@ public enum Builtins {
 
     private static var set: Command {
         let description = describe(
-            "set", "options of the shell, and its positional parameters", usage: "[-e|+e] [-u|+u] [-o|+o NAME] [--] [WORD…]",
+            "set", "options of the shell, and its positional parameters",
+            usage: "[-e|+e] [-u|+u] [-o|+o NAME] [--] [WORD…]",
             examples: ["set -euo pipefail", "set -- a b; echo $1"],
             details: """
                 -e  a command that fails, and is no condition, ends the script

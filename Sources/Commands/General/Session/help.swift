@@ -13,7 +13,10 @@ extension GeneralCommands {
             let table = invocation.session.commands
             guard let word = invocation.arguments.arguments.first else { return .view(overview(table)) }
             if let topic = HelpTopic.named(word) {
-                return .view(View(.text(topic.text, json: .object([("name", .string(topic.name)), ("text", .string(topic.text))]))))
+                return .view(
+                    View(
+                        .text(
+                            topic.text, json: .object([("name", .string(topic.name)), ("text", .string(topic.text))]))))
             }
             guard let command = table[word] else { throw CommandFailure(table.unknown(word)) }
             return .view(page(command.description))

@@ -48,7 +48,9 @@ extension GeneralCommands {
                     map[Int(byte)] = index < second.count ? second[index] : end
                 }
             }
-            if squeezes { for byte in words.count == 2 ? try ByteSet.members(words[1]) : first { isSqueezed[Int(byte)] = true } }
+            if squeezes {
+                for byte in words.count == 2 ? try ByteSet.members(words[1]) : first { isSqueezed[Int(byte)] = true }
+            }
         }
 
         func start() {
