@@ -75,7 +75,7 @@ final class DescriptorBudget {
     /// A connection has let go of its descriptor.
     func released() {
         openCount -= 1
-        guard isPaused || isAnnounced else { return }
+        guard isPaused else { return }
         serveLine()
         if line.isEmpty, openCount <= openCountAtPause - max(1, reserve / 4) { resume() }
     }
@@ -112,15 +112,17 @@ final class DescriptorBudget {
         serveLine()
         // Not if this process's own connections are what keeps it paused: their end says when to go on.
         if line.isEmpty, isPaused, openCount < openCountAtPause || openCount == 0 { resume() }
-        if isPaused || !line.isEmpty { timer = world.after(Self.retryTime) { [weak self] in self?.retry() } }
+        // Whoever waited in the backlog has come by now, too, if there was room.
+        if isAnnounced, !isPaused, openCount <= openCountAtPause / 2 { announceEnd() }
+        if isAnnounced { timer = world.after(Self.retryTime) { [weak self] in self?.retry() } }
     }
 
     private func resume() {
-        if isPaused {
-            isPaused = false
-            transport.updateAccepting()
-        }
-        guard isAnnounced, openCount <= openCountAtPause / 2 else { return }
+        isPaused = false
+        transport.updateAccepting()
+    }
+
+    private func announceEnd() {
         isAnnounced = false
         world.journal.record(
             .log(LogLine(tag: "lab", message: "file descriptors are free again: \(openCount) connections")))
