@@ -24,7 +24,12 @@ struct Room {
 
 let kernel = [
     Room(name: "KernelStructures", path: "Engines/Kernel/Structures", isHot: true, uses: []),
-    Room(name: "KernelJSON", path: "Engines/Kernel/JSON", isHot: true, uses: ["KernelStructures", "CRapidJSON"]),
+    Room(name: "KernelJSON", path: "Engines/Kernel/JSON", uses: ["KernelStructures", "CRapidJSON"]),
+    Room(
+        name: "KernelRegularExpressions", path: "Engines/Kernel/RegularExpressions", uses: ["CRE2"]),
+    Room(
+        name: "KernelCryptography", path: "Engines/Kernel/Cryptography", uses: ["KernelStructures", "CCrypto"]),
+    Room(name: "KernelCompression", path: "Engines/Kernel/Compression", uses: ["CZlib", "CZstd"]),
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
     Room(name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true, uses: ["KernelStructures"]),
     Room(
@@ -42,7 +47,7 @@ let kernel = [
 let engines = [
     Room(
         name: "HashRingEngine", path: "Engines/HashRing", isHot: true, library: "HashRing",
-        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "CCrypto"]),
+        uses: ["KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting"]),
     Room(
         name: "LoadBalancerEngine", path: "Engines/LoadBalancer", isHot: true,
         uses: [
@@ -50,10 +55,13 @@ let engines = [
         ]),
     Room(
         name: "RateLimiterEngine", path: "Engines/RateLimiter", isHot: true, library: "RateLimiter",
-        uses: ["KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting"]),
+        uses: [
+            "KernelStructures", "KernelCryptography", "KernelConfiguration", "KernelWire", "KernelWorld",
+            "KernelHosting",
+        ]),
     Room(
         name: "KVStoreEngine", path: "Engines/KVStore", isHot: true, isTestable: true,
-        uses: ["KernelStructures", "KernelStorage", "CProcessor", "CSnappy"]),
+        uses: ["KernelStructures", "KernelStorage", "CProcessor", "CSnappy", "CZlib", "CZstd"]),
     Room(
         name: "KVServerEngine", path: "Engines/KVServer", isHot: true,
         uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine"]),
@@ -78,8 +86,9 @@ let shell = [
     Room(
         name: "Commands", path: "Commands", excludes: ["Kit"],
         uses: [
-            "KernelStructures", "KernelJSON", "KernelStorage", "KernelConfiguration", "KernelWire", "KernelWorld",
-            "KernelHosting", "CommandKit", "ShellLanguage", "ShellSession",
+            "KernelStructures", "KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelStorage",
+            "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "CommandKit", "ShellLanguage",
+            "ShellSession",
         ] + engines.map(\.name)),
     Room(
         name: "ShellLab", path: "Shell/Lab",
@@ -90,7 +99,8 @@ let shell = [
     Room(
         name: "ShellTranscripts", path: "Shell/Transcripts",
         uses: [
-            "KernelStructures", "KernelJSON", "KernelWorld", "KernelLoopback", "CommandKit", "Commands",
+            "KernelStructures", "KernelJSON", "KernelRegularExpressions", "KernelWorld", "KernelLoopback", "CommandKit",
+            "Commands",
             "ShellLanguage", "ShellSession", "ShellLab",
         ]),
     Room(
@@ -102,9 +112,9 @@ let shell = [
 ]
 
 let rooms = kernel + engines + shell
-let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "CProcessor", "CSnappy"]
-/// C++ libraries behind a plain C interface.
-let shims = ["CRapidJSON"]
+let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "CProcessor", "CSnappy", "CZlib", "CZstd"]
+/// C++ libraries behind a plain C interface, with what is to be linked for them.
+let shims: [(String, [String])] = [("CRapidJSON", []), ("CRE2", ["re2"])]
 
 /// One folder of tests for a group of rooms. `Program` drives the built program from outside.
 let tests = [
@@ -114,7 +124,8 @@ let tests = [
         "ChaosEngine", "ShellLanguage", "ShellSession", "ShellLab",
     ],
     "RateLimiter": [
-        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "RateLimiterEngine",
+        "KernelStructures", "KernelCryptography", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
+        "RateLimiterEngine",
     ],
     "KVStore": ["KernelStructures", "KernelStorage", "KVStoreEngine"],
     "KVServer": [
@@ -162,7 +173,9 @@ let package = Package(
     name: "sdlab",
     products: rooms.compactMap { room in room.library.map { .library(name: $0, targets: [room.name]) } },
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
-        + shims.map { .target(name: $0, path: "Sources/\($0)") }
+        + shims.map { name, libraries in
+            .target(name: name, path: "Sources/\(name)", linkerSettings: libraries.map { .linkedLibrary($0) })
+        }
         + rooms.map { room in
             .target(
                 name: room.name, dependencies: room.uses.map { .byName(name: $0) }, path: "Sources/\(room.path)",

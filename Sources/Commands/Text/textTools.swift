@@ -1,4 +1,5 @@
 import CommandKit
+import KernelRegularExpressions
 import KernelStructures
 import ShellSession
 
@@ -273,7 +274,7 @@ extension Catalog {
             }
             do {
                 return .running(try Grep(invocation.process, pattern: pattern, files: rest, invocation.arguments))
-            } catch let error as RegularExpression.Failure {
+            } catch let error as RegularExpressionError {
                 throw UsageError("grep: \(error)")
             }
         }
@@ -287,11 +288,9 @@ extension Catalog {
         private var count = 0
 
         init(_ process: Process, pattern: String, files: ArraySlice<String>, _ arguments: ParsedArguments) throws {
-            let plain = arguments.has("fixed-strings")
-            let text = plain ? pattern.map { "\\.[]*^$+?(){}|".contains($0) ? "\\\($0)" : "\($0)" }.joined() : pattern
-            expression = try RegularExpression(
-                text, plain || arguments.has("extended-regexp") ? .extended : .basic,
-                ignoringCase: arguments.has("ignore-case"))
+            let dialect: RegularExpression.Dialect =
+                arguments.has("fixed-strings") ? .literal : arguments.has("extended-regexp") ? .extended : .basic
+            expression = try RegularExpression(pattern, dialect, .init(ignoresCase: arguments.has("ignore-case")))
             self.arguments = arguments
             showsFile = files.count > 1
             super.init(process, files: files)
@@ -303,18 +302,14 @@ extension Catalog {
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             lineNumber += 1
             let text = String(decoding: line, as: UTF8.self)
-            let match = expression.firstMatch(in: text)
-            guard (match != nil) != arguments.has("invert-match") else { return }
+            guard expression.matches(text) != arguments.has("invert-match") else { return }
             status = 0
             count += 1
             if arguments.has("quiet") { return stop() }
             if arguments.has("count") { return }
             if arguments.has("only-matching") {
-                var next = match
-                while let range = next {
-                    if !range.isEmpty { report(Array(text.utf8)[range]) }
-                    let from = range.isEmpty ? range.upperBound + 1 : range.upperBound
-                    next = from <= text.utf8.count ? expression.firstMatch(in: text, from: from) : nil
+                for match in expression.allMatches(in: text) where !match.range.isEmpty {
+                    report(Array(text.utf8)[match.range])
                 }
             } else {
                 report(line)
