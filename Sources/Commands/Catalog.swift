@@ -23,7 +23,8 @@ public enum Catalog {
     private static var views: [Command] { [stats, pool, explain, replay, journal, watch] }
     private static var files: [Command] {
         [
-            cat, echo, printf, grep, head, tail, wc, sort, uniq, seq, test, bracket, ls, cd, pwd, mkdir, rm, put, get,
+            cat, echo, printf, grep, jq, head, tail, wc, sort, uniq, seq, test, bracket, ls, cd, pwd, mkdir, rm, put,
+            get,
         ]
     }
     private static var session: [Command] { [help, log, record, reset, exit, yes, no] }

@@ -55,6 +55,7 @@ public final class Lab {
         if options.root != nil { configuration.diskCosts = .free }
         world = World(configuration)
         session = Session(world: world, commands: Catalog.table)
+        session.hostFilter = { HostFilterProcess.run($0) }
         sockets?.onNotice = { [unowned session] in session.notice($0) }
         if options.keepsSamples { try SampleFiles.place(in: session.files) }
     }

@@ -72,7 +72,7 @@ struct GrepPattern {
 
     /// `[…]`, whose first `]` means itself.
     private mutating func translateBrackets() throws(RegularExpressionError) {
-        let problem = error("missing closing ]")
+        let problem = error("missing ]")
         out += "["
         if rest.first == "^" { out.append(rest.removeFirst()) }
         var isFirst = true
@@ -93,7 +93,7 @@ struct GrepPattern {
 
     /// `[:alpha:]`
     private mutating func copyClass() throws(RegularExpressionError) {
-        guard let end = rest.ranges(of: ":]").first else { throw error("missing closing :]") }
+        guard let end = rest.ranges(of: ":]").first else { throw error("missing :]") }
         out += "[" + rest[..<end.upperBound]
         rest = rest[end.upperBound...]
     }
@@ -101,7 +101,7 @@ struct GrepPattern {
     /// `[.x.]` and `[=x=]`, which are x where no language says otherwise.
     private mutating func translateElement() throws(RegularExpressionError) {
         let sign = rest.removeFirst()
-        guard let end = rest.ranges(of: "\(sign)]").first else { throw error("missing closing \(sign)]") }
+        guard let end = rest.ranges(of: "\(sign)]").first else { throw error("missing \(sign)]") }
         let name = rest[..<end.lowerBound]
         guard name.count == 1, let character = name.first else { throw error("'\(name)' is no single character") }
         out += character.isASCII && !character.isLetter && !character.isNumber ? "\\\(character)" : "\(character)"
