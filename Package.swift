@@ -60,7 +60,8 @@ let engines = [
     Room(
         name: "LoadBalancerEngine", path: "Engines/LoadBalancer", isHot: true,
         uses: [
-            "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "HashRingEngine",
+            "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting",
+            "HashRingEngine",
         ]),
     Room(
         name: "RateLimiterEngine", path: "Engines/RateLimiter", isHot: true, library: "RateLimiter",
@@ -73,7 +74,7 @@ let engines = [
         uses: ["KernelStructures", "KernelStorage", "CProcessor", "CSnappy", "CZlib", "CZstd"]),
     Room(
         name: "KVServerEngine", path: "Engines/KVServer", isHot: true,
-        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine"]),
+        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting", "KVStoreEngine"]),
     Room(
         name: "CircuitBreakerEngine", path: "Engines/CircuitBreaker", isHot: true, library: "CircuitBreaker",
         uses: ["KernelStructures", "KernelWorld"]),
@@ -102,8 +103,8 @@ let shell = [
     Room(
         name: "ShellLab", path: "Shell/Lab",
         uses: [
-            "KernelStructures", "KernelStorage", "KernelWorld", "KernelLoopback", "ShellLanguage", "ShellSession",
-            "Commands",
+            "KernelStructures", "KernelStorage", "KernelWorld", "KernelLoopback", "KernelTLS", "ShellLanguage",
+            "ShellSession", "Commands",
         ]),
     Room(
         name: "ShellTranscripts", path: "Shell/Transcripts",

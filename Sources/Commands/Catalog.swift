@@ -27,7 +27,7 @@ public enum Catalog {
             get,
         ]
     }
-    private static var session: [Command] { [help, log, record, reset, exit, yes, no] }
+    private static var session: [Command] { [help, log, record, reset, exit, yes, no, ca] }
 }
 
 /// What several commands have in common.

@@ -17,11 +17,12 @@ extension Catalog {
                 .init("answers", nil, .text("PLAN"), "what it answers in turn: 'ok*2 fail*5 ok' (see below)"),
                 .init("body-limit", nil, .byteCount, "larger request bodies are refused with 413"),
                 .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
-            ],
+            ] + TLSFlags.server,
             examples: [
                 "backend --port 8081 --name Server-A &", "curl http://localhost:8081/",
                 "curl http://localhost:8081/delay/200ms",
                 "backend --port 8080 --name flaky --answers 'ok*2 fail*5 hang 503@200ms ok' &",
+                "backend --port 8443 --name shop --tls &", "curl https://shop:8443/",
             ],
             group: .components,
             details: """
@@ -51,6 +52,7 @@ extension Catalog {
                     throw UsageError("backend: --answers: \(error)")
                 }
             }
+            settings.tls = try TLSFlags.serving(invocation, command: "backend")
             settings.bodyLimitBytes = arguments.byteCount("body-limit") ?? .max
             return .running(
                 ServiceProgram(

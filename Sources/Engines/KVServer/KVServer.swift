@@ -1,6 +1,7 @@
 import KVStoreEngine
 import KernelHosting
 import KernelStructures
+import KernelTLS
 import KernelWire
 import KernelWorld
 
@@ -68,6 +69,8 @@ public final class KVServer: RESPService {
         public var store = KVStoreOptions()
         public var synchronization = Synchronization.everysec
         public var server = RESPServerOptions()
+        /// TLS on its port; nil: none.
+        public var tls: TLSServing?
         /// Bytes of background work between two turns.
         public var workByteCount = 256 << 10
 
@@ -96,6 +99,7 @@ public final class KVServer: RESPService {
         server = RESPServer(node: node, commands: commands, service: self, options: settings.server)
         tellEvents()
         do {
+            server.security = try settings.tls?.makeServer(for: node)
             try server.listen(on: port)
         } catch {
             try? store.close()

@@ -1,5 +1,6 @@
 import KernelHosting
 import KernelStructures
+import KernelTLS
 import KernelWire
 import KernelWorld
 
@@ -26,6 +27,8 @@ public final class BackendHost: HTTPService {
         public var answers: AnswerPlan?
         /// Bytes of a request's body that are accepted.
         public var bodyLimitBytes = Int.max
+        /// TLS on its port; nil: none.
+        public var tls: TLSServing?
 
         public init(name: String, port: UInt16) {
             self.name = name
@@ -67,7 +70,11 @@ public final class BackendHost: HTTPService {
         server = HTTPServer(node: node, service: self, options: options)
     }
 
-    public func start() throws(NetworkError) { try server.listen(on: settings.port) }
+    /// - Throws: `NetworkError` if the port cannot be had, `TLSConfigurationError` if the certificate cannot be used.
+    public func start() throws {
+        server.security = try settings.tls?.makeServer(for: node, speaking: ["http/1.1"])
+        try server.listen(on: settings.port)
+    }
 
     /// Accepts nothing more, finishes what is under way, then calls back.
     public func drain(whenStopped: @escaping () -> Void) {

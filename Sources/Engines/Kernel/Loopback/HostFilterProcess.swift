@@ -129,7 +129,7 @@ private struct HostFilterExchange {
 
     private mutating func send() {
         let count = call.input.withUnsafeBytes { bytes in
-            Glibc.send(input, bytes.baseAddress! + sentCount, bytes.count - sentCount, Int32(MSG_NOSIGNAL.rawValue))
+            Glibc.send(input, bytes.baseAddress! + sentCount, bytes.count - sentCount, Int32(MSG_NOSIGNAL))
         }
         if count > 0 { sentCount += count }
         let isOver = count < 0 && errno != EAGAIN && errno != EINTR
