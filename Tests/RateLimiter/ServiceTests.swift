@@ -2,7 +2,7 @@ import KernelCryptography
 import KernelStructures
 import KernelWire
 import KernelWorld
-import RateLimiterEngine
+import RateLimiterService
 import TestSupport
 import Testing
 

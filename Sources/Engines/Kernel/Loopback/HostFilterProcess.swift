@@ -1,5 +1,6 @@
 import CSystem
 import Glibc
+import KernelClock
 import KernelWorld
 
 /// Runs a program of the machine as a bounded child: its limits are the kernel's, its environment is empty, it cannot

@@ -1,6 +1,7 @@
 import KernelCryptography
 import KernelStructures
 import KernelWire
+import RateLimiterEngine
 
 /// What a response says of the quota.
 ///
