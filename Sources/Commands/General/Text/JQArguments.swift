@@ -1,4 +1,5 @@
 import CommandKit
+import KernelStructures
 
 /// What was typed after `jq`, sorted into what the program gets and what the lab does itself: files are the lab's.
 struct JQArguments {
