@@ -134,7 +134,10 @@ let session = [
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
     Room(
         name: "ShellSession", path: "Shell/Session",
-        uses: ["KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage"]),
+        uses: [
+            "KernelStructures", "KernelRegularExpressions", "KernelStorage", "KernelWorld", "CommandKit",
+            "ShellLanguage",
+        ]),
     Room(
         name: "CommandServices", path: "Commands/Services",
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "KernelTLS", "CommandKit", "ShellSession"]),
