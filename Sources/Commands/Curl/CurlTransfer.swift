@@ -1,3 +1,4 @@
+import KernelCryptography
 import KernelHosting
 import KernelStructures
 import KernelTLS
@@ -216,7 +217,7 @@ final class CurlTransfer: HTTPClientDelegate {
     func ownFields() -> [(String, String)] {
         var fields: [(String, String)] = []
         if let user = options.user ?? url.user, isOriginalHost {
-            fields.append(("Authorization", "Basic " + base64(Array(user.utf8))))
+            fields.append(("Authorization", "Basic " + Base64.standard.encode(user.utf8)))
         }
         let userAgent = options.userAgent ?? "curl/7.88.1"
         if !userAgent.isEmpty { fields.append(("User-Agent", userAgent)) }
@@ -303,18 +304,4 @@ final class CurlTransfer: HTTPClientDelegate {
     }
 
     func verbose(_ line: String) { if options.isVerbose { program.process.errorOutput.write(line + "\n") } }
-}
-
-/// RFC 4648 §4.
-func base64(_ bytes: [UInt8]) -> String {
-    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
-    var text = ""
-    for start in stride(from: 0, to: bytes.count, by: 3) {
-        let group = bytes[start..<min(start + 3, bytes.count)]
-        let bits = group.enumerated().reduce(UInt32(0)) { $0 | UInt32($1.element) << UInt32(16 - 8 * $1.offset) }
-        for index in 0..<4 {
-            text.append(index <= group.count ? alphabet[Int(bits >> UInt32(18 - 6 * index) & 63)] : "=")
-        }
-    }
-    return text
 }
