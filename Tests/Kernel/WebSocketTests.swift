@@ -105,20 +105,18 @@ struct WebSocketTests {
                 rest = rest[piece.endIndex...]
                 WebSocketWriter.frame(opcode, piece, isLast: rest.isEmpty, mask: mask(), into: &bytes)
                 opcode = .continuation
+                if rest.isEmpty {
+                    expected.append(isText ? .text(String(decoding: payload, as: UTF8.self)) : .binary(payload))
+                }
                 if random.chance(0.3) {
                     WebSocketWriter.frame(.ping, [1, 2], mask: mask(), into: &bytes)
-                    if !rest.isEmpty { expected.append(.ping([1, 2])) } else { break }
+                    expected.append(.ping([1, 2]))
                 }
             } while !rest.isEmpty
-            let message: WebSocketEvent =
-                isText ? .text(String(decoding: payload, as: UTF8.self)) : .binary(payload)
-            expected.append(message)
-            if bytes.suffix(role == .server ? 8 : 4).first == 0x89, rest.isEmpty, expected.last == message {
-                expected.append(.ping([1, 2]))
-            }
         }
         let pieces = (0..<40).map { _ in random.below(3) == 0 ? 1 : random.below(5000) }
-        #expect(events(bytes, role, pieces: pieces) == expected)
+        let isSame = events(bytes, role, pieces: pieces) == expected
+        #expect(isSame)
     }
 
     @Test("noise gives the same verdict in one piece and in many", arguments: 1...300 as ClosedRange<UInt64>)
