@@ -35,7 +35,7 @@ let kernel = [
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
-        uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
+        uses: ["KernelStructures", "KernelJSON", "KernelWire", "KernelWorld"]),
 ]
 
 /// In the order of the documented list of components; what a room embeds stands above it.

@@ -26,7 +26,8 @@ struct HTTPURLTests {
             ("http://h:0/", .port("0")), ("http://h:65536/", .port("65536")), ("http://h:+1/", .port("+1")),
             ("http://h:x/", .port("x")), ("http://h /", .character), ("http://h/a b", .character),
             ("http://h/\r\nX: y", .character), ("http://[::1", .character), ("http://[::1]x/", .character),
-            ("http://[g]/", .character), ("http://a[::1]/", .character), ("http://h\u{7F}/", .character),
+            ("http://[g]/", .character), ("::1", .character), ("http://a[::1]/", .port("1]")),
+            ("http://h\u{7F}/", .character),
         ] as [(String, HTTPURL.Malformed)])
     func malformed(_ text: String, _ error: HTTPURL.Malformed) {
         #expect(throws: error) { try HTTPURL(text) }
@@ -75,6 +76,8 @@ struct HTTPURLTests {
             guard var url = try? HTTPURL(text) else { continue }
             url.user = nil
             #expect((try? HTTPURL(url.text)) == url, "\(text)")
+            // What begins with two slashes names another host.
+            if url.target.hasPrefix("//") { continue }
             #expect((try? url.resolving(url.target)) == url, "\(text)")
         }
     }

@@ -29,7 +29,8 @@ public struct CrossOriginPolicy: Sendable {
     ///   for what is no origin.
     public init(_ origins: Origins, allowsCredentials: Bool = false) throws(Malformed) {
         if case .any = origins, allowsCredentials {
-            throw Malformed(description: "any origin with credentials: list the origins that may act for their visitors")
+            throw Malformed(
+                description: "any origin with credentials: list the origins that may act for their visitors")
         }
         if case .only(let list) = origins {
             for origin in list where origin != "null" {

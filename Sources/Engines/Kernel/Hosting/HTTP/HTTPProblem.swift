@@ -53,7 +53,8 @@ public struct HTTPProblem: Error, Equatable, Sendable, CustomStringConvertible {
     }
 
     public static func == (a: HTTPProblem, b: HTTPProblem) -> Bool {
-        a.json == b.json && a.fields.map(\.name) == b.fields.map(\.name) && a.fields.map(\.value) == b.fields.map(\.value)
+        a.json == b.json && a.fields.map(\.name) == b.fields.map(\.name)
+            && a.fields.map(\.value) == b.fields.map(\.value)
     }
 
     // MARK: Reading

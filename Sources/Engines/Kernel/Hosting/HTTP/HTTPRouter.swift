@@ -11,8 +11,6 @@ public struct HTTPRouterOptions: Sendable {
     public var bodyTimeout = LabDuration.seconds(60)
     /// What a client gets that does not say what it would rather have.
     public var defaultsToJSON = false
-    /// Bodies of at least so many bytes are compressed for clients that take it; nil for never.
-    public var compressesFromBytes: Int? = 1024
     /// Which pages of other origins may ask; nil for none.
     public var crossOrigin: CrossOriginPolicy?
 
@@ -53,7 +51,7 @@ public enum HTTPBodyUse: Sendable {
 /// JSON) is a 400, what `explain` knows is what it makes of it, anything else is a 500.
 ///
 /// Done for all routes: 404 with what there is, 405 with `Allow`, `HEAD` from `GET`, `OPTIONS`, limits and timeouts of
-/// bodies, `100-continue`, compression, and other origins' pages (CORS).
+/// bodies, `100-continue`, and other origins' pages (CORS).
 ///
 /// ## Where it is wrong
 ///
@@ -207,7 +205,9 @@ struct LastingExchanges {
     mutating func remove(_ exchange: any LastingExchange) {
         let id = ObjectIdentifier(exchange)
         // Those that end are most often among the youngest or the oldest.
-        if all.first?.id == id { all.removeFirst() } else if let index = all.lastIndex(where: { $0.id == id }) {
+        if all.first?.id == id {
+            all.removeFirst()
+        } else if let index = all.lastIndex(where: { $0.id == id }) {
             all.remove(at: index)
         }
     }

@@ -89,21 +89,25 @@ public struct HTTPURL: Hashable, Sendable {
             if !rest.isEmpty { digits = rest.dropFirst() }
             host = host[host.index(after: host.startIndex)..<close]
             guard IPv6Address(parsing: host) != nil else { throw .character }
+            return (String(host), try Self.port(digits, scheme), !(digits ?? "").isEmpty)
         } else if let colon = host.lastIndex(of: ":") {
             digits = host[host.index(after: colon)...]
             host = host[..<colon]
         }
-        var port = scheme.defaultPort
-        if let digits, !digits.isEmpty {
-            guard digits.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }), let number = UInt16(digits), number > 0 else {
-                throw .port(String(digits))
-            }
-            port = number
-        }
+        let port = try Self.port(digits, scheme)
         if host.isEmpty { throw .noHost }
-        let isOfHost = { (byte: UInt8) in byte > 32 && byte != 127 && !"\"<>\\^`{|}[]".utf8.contains(byte) }
+        let isOfHost = { (byte: UInt8) in byte > 32 && byte != 127 && !"\"<>\\^`{|}[]:".utf8.contains(byte) }
         guard host.utf8.allSatisfy(isOfHost) else { throw .character }
         return (String(host), port, !(digits ?? "").isEmpty)
+    }
+
+    /// The digits behind the colon; without any, the usual port.
+    private static func port(_ digits: Substring?, _ scheme: Scheme) throws(Malformed) -> UInt16 {
+        guard let digits, !digits.isEmpty else { return scheme.defaultPort }
+        guard digits.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }), let number = UInt16(digits), number > 0 else {
+            throw .port(String(digits))
+        }
+        return number
     }
 
     // MARK: References
