@@ -8,7 +8,11 @@ struct CurlOptions {
     var urls: [String] = []
     var method: String?
     var body: [UInt8]?
+    /// What the body is made of, until its input has been read.
+    private var pieces: [Piece] = []
     var bodyIsJSON = false
+    /// The body's length is not known before its input ends, so it is sent in chunks.
+    private(set) var isChunked = false
     /// `-T`: the body is a file, and no form.
     var isUpload = false
     /// `-G`: the data go into the URL.
@@ -44,13 +48,13 @@ struct CurlOptions {
 
     static let flags: [CommandDescription.Flag] = [
         .init("request", "X", .text("METHOD"), "the method"),
-        .init("data", "d", .text("DATA"), repeatable: true, "a body, POSTed; @FILE reads it from a file"),
+        .init("data", "d", .text("DATA"), repeatable: true, "a body, POSTed; @FILE reads it from a file, @- from the input"),
         .init("data-raw", nil, .text("DATA"), repeatable: true, "the same, @ is nothing special"),
         .init("data-binary", nil, .text("DATA"), repeatable: true, "the same, newlines of a file are kept"),
         .init("data-urlencode", nil, .text("DATA"), repeatable: true, "the same, encoded: name=value"),
         .init("json", nil, .text("DATA"), repeatable: true, "a JSON body, POSTed"),
         .init("get", "G", "the data go into the URL, as a query"),
-        .init("upload-file", "T", .file, "PUTs a file"),
+        .init("upload-file", "T", .file, "PUTs a file; - PUTs the input"),
         .init("header", "H", .text("FIELD"), repeatable: true, "a header field; 'Name:' leaves one out"),
         .init("user-agent", "A", .text("NAME"), "the User-Agent field"),
         .init("referer", "e", .text("URL"), "the Referer field"),
@@ -139,9 +143,14 @@ struct CurlOptions {
         }
     }
 
+    private enum Piece {
+        case bytes([UInt8])
+        /// Standard input, all that is left of it.
+        case input(keepsNewlines: Bool)
+    }
+
     private mutating func readBody(_ invocation: Invocation) throws {
         let arguments = invocation.arguments
-        var pieces: [[UInt8]] = []
         for (flag, keepsNewlines, readsFiles) in [
             ("data", false, true), ("data-binary", true, true), ("data-raw", true, false),
         ] {
@@ -149,19 +158,44 @@ struct CurlOptions {
                 pieces.append(try Self.data(text, invocation, keepsNewlines: keepsNewlines, readsFiles: readsFiles))
             }
         }
-        for text in arguments.texts("data-urlencode") { pieces.append(Array(Self.encoded(text).utf8)) }
-        if !pieces.isEmpty { body = Array(pieces.joined(separator: [UInt8(ascii: "&")])) }
+        for text in arguments.texts("data-urlencode") { pieces.append(.bytes(Array(Self.encoded(text).utf8))) }
         let json = arguments.texts("json")
         if !json.isEmpty {
-            body = try json.flatMap { try Self.data($0, invocation, keepsNewlines: true, readsFiles: true) }
+            pieces = try json.map { try Self.data($0, invocation, keepsNewlines: true, readsFiles: true) }
             bodyIsJSON = true
         }
         if let file = arguments.text("upload-file") {
-            body = try Self.file(file, invocation)
+            pieces = [file == "-" ? .input(keepsNewlines: true) : .bytes(try Self.file(file, invocation))]
             isUpload = true
+            isChunked = file == "-"
             if method == nil { method = "PUT" }
         }
+        if !pieces.isEmpty { body = [] }
+        if !readsInput { fillBody(input: []) }
     }
+
+    /// Whether standard input is a part of the body: `fillBody` has to come before the first request.
+    var readsInput: Bool {
+        pieces.contains { if case .input = $0 { true } else { false } }
+    }
+
+    /// Puts the body together. Of several that ask for the input the first gets it.
+    mutating func fillBody(input: [UInt8]) {
+        if pieces.isEmpty { return }
+        var rest = input
+        let filled = pieces.map { piece -> [UInt8] in
+            switch piece {
+            case .bytes(let bytes): return bytes
+            case .input(let keepsNewlines):
+                defer { rest = [] }
+                return keepsNewlines ? rest : Self.withoutNewlines(rest)
+            }
+        }
+        body = Array(filled.joined(separator: bodyIsJSON ? [] : [UInt8(ascii: "&")]))
+        pieces = []
+    }
+
+    private static func withoutNewlines(_ bytes: [UInt8]) -> [UInt8] { bytes.filter { $0 != 10 && $0 != 13 } }
 
     private static func file(_ path: String, _ invocation: Invocation) throws -> [UInt8] {
         do throws(LabFileError) {
@@ -172,30 +206,19 @@ struct CurlOptions {
     }
 
     private static func data(_ text: String, _ invocation: Invocation, keepsNewlines: Bool, readsFiles: Bool) throws
-        -> [UInt8]
+        -> Piece
     {
-        guard readsFiles, text.hasPrefix("@") else { return Array(text.utf8) }
+        guard readsFiles, text.hasPrefix("@") else { return .bytes(Array(text.utf8)) }
+        if text == "@-" { return .input(keepsNewlines: keepsNewlines) }
         let bytes = try file(String(text.dropFirst()), invocation)
-        return keepsNewlines ? bytes : bytes.filter { $0 != 10 && $0 != 13 }
+        return .bytes(keepsNewlines ? bytes : withoutNewlines(bytes))
     }
 
     /// `name=value` with the value encoded; `=value` and `value` without a name.
     private static func encoded(_ text: String) -> String {
-        guard let equals = text.firstIndex(of: "=") else { return formEncoded(text[...]) }
+        guard let equals = text.firstIndex(of: "=") else { return PercentCoding.encodeForm(text) }
         let name = text[..<equals]
-        return (name.isEmpty ? "" : name + "=") + formEncoded(text[text.index(after: equals)...])
-    }
-
-    /// As in a form, where a blank is a plus.
-    private static func formEncoded(_ text: Substring) -> String { percentEncoded(text).replacing("%20", with: "+") }
-
-    static func percentEncoded(_ text: some StringProtocol) -> String {
-        text.utf8.map { byte in
-            let isPlain =
-                (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
-                || "-._~".utf8.contains(byte)
-            return isPlain ? String(UnicodeScalar(byte)) : "%" + hexadecimal(UInt64(byte), 2).uppercased()
-        }.joined()
+        return (name.isEmpty ? "" : name + "=") + PercentCoding.encodeForm(text[text.index(after: equals)...])
     }
 
     /// The method of the first request.
@@ -204,84 +227,4 @@ struct CurlOptions {
         if isHeadRequest { return "HEAD" }
         return body != nil && !dataInURL ? "POST" : "GET"
     }
-}
-
-/// A URL as curl reads it.
-struct CurlURL: Equatable {
-    var scheme = "http"
-    var user: String?
-    var host: String
-    var port: UInt16
-    var path: String
-    var hasPort = false
-
-    struct Malformed: Error { let text: String; let status: Int }
-
-    init(_ text: String) throws(Malformed) {
-        var rest = text[...]
-        if let range = rest.firstRange(of: "://") {
-            scheme = rest[..<range.lowerBound].lowercased()
-            rest = rest[range.upperBound...]
-        }
-        switch scheme {
-        case "http": port = 80
-        case "https":
-            throw Malformed(
-                text: "Protocol \"https\" not supported yet: TLS comes with the API gateway; use http://", status: 1)
-        default: throw Malformed(text: "Protocol \"\(scheme)\" not supported or disabled in libcurl", status: 1)
-        }
-        let end = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
-        var authority = rest[..<end]
-        var tail = rest[end...].prefix { $0 != "#" }
-        if let at = authority.lastIndex(of: "@") {
-            user = String(authority[..<at])
-            authority = authority[authority.index(after: at)...]
-        }
-        if let colon = authority.lastIndex(of: ":") {
-            let digits = authority[authority.index(after: colon)...]
-            guard let number = UInt16(digits), number > 0 else {
-                throw Malformed(
-                    text: "URL rejected: Port number was not a decimal number between 1 and 65535", status: 3)
-            }
-            port = number
-            hasPort = true
-            authority = authority[..<colon]
-        }
-        guard !authority.isEmpty else { throw Malformed(text: "URL rejected: No host part in the URL", status: 3) }
-        guard authority.utf8.allSatisfy({ $0 > 32 && $0 != 127 }), tail.utf8.allSatisfy({ $0 > 32 && $0 != 127 }) else {
-            throw Malformed(text: "URL rejected: Malformed input to a URL function", status: 3)
-        }
-        host = String(authority)
-        if !tail.hasPrefix("/") { tail = "/" + tail }
-        path = Self.squashed(String(tail))
-    }
-
-    /// Resolves `.` and `..` in the path, as curl does before it sends it.
-    private static func squashed(_ target: String) -> String {
-        let path = target.prefix { $0 != "?" }
-        guard path.contains("/.") else { return target }
-        var parts: [Substring] = []
-        for part in path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
-            if part == ".." { _ = parts.popLast() } else if part != "." { parts.append(part) }
-        }
-        if path.hasSuffix("/.") || path.hasSuffix("/..") { parts.append("") }
-        return "/" + parts.joined(separator: "/") + target.dropFirst(path.count)
-    }
-
-    /// What a `Location` refers to, seen from here.
-    func resolving(_ location: String) throws(Malformed) -> CurlURL {
-        if location.contains("://") { return try CurlURL(location) }
-        if location.hasPrefix("//") { return try CurlURL("\(scheme):\(location)") }
-        var base = "\(scheme)://\(authority)"
-        if location.hasPrefix("/") { return try CurlURL(base + location) }
-        if location.hasPrefix("?") { return try CurlURL(base + path.prefix { $0 != "?" } + location) }
-        let directory = path.prefix { $0 != "?" }
-        base += directory[...(directory.lastIndex(of: "/") ?? directory.startIndex)]
-        return try CurlURL(base + location)
-    }
-
-    /// For the Host field and messages.
-    var authority: String { hasPort && port != 80 ? "\(host):\(port)" : host }
-    var text: String { "\(scheme)://\(hasPort ? "\(host):\(port)" : host)\(path)" }
-    var destination: HostPort { HostPort(host: host, port: port) }
 }

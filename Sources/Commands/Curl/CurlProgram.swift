@@ -9,7 +9,7 @@ import ShellSession
 /// stays the same.
 final class CurlProgram: Program {
     let process: Process
-    let options: CurlOptions
+    private(set) var options: CurlOptions
     var cookies = CurlCookies()
     private var nextURL = 0
     private var nextOutput = 0
@@ -31,7 +31,26 @@ final class CurlProgram: Program {
                 cookies.load(String(decoding: bytes, as: UTF8.self))
             }
         }
-        next()
+        if options.readsInput { readInput() } else { next() }
+    }
+
+    /// Bytes of standard input that become a body.
+    private static let inputLimitBytes = 256 << 20
+
+    private func readInput() {
+        var input: [UInt8] = []
+        process.read(
+            onBytes: { [self] bytes in
+                input += bytes
+                guard input.count > Self.inputLimitBytes, process.isRunning else { return }
+                report("more than \(byteCountText(Self.inputLimitBytes)) of input for a body: use a file", 27)
+                process.exit(27)
+            },
+            onEnd: { [self] in
+                guard process.isRunning else { return }
+                options.fillBody(input: input)
+                next()
+            })
     }
 
     private func next() {
@@ -41,8 +60,8 @@ final class CurlProgram: Program {
     }
 
     private func begin() {
-        do throws(CurlURL.Malformed) {
-            let url = try CurlURL(options.urls[nextURL])
+        do throws(CurlMalformedURL) {
+            let url = try HTTPURL.ofCurl(options.urls[nextURL])
             let transfer = CurlTransfer(self, url, text: options.urls[nextURL], output: try output(for: url))
             current = transfer
             transfer.start()
@@ -55,11 +74,11 @@ final class CurlProgram: Program {
     }
 
     /// Where the body of the present URL goes: the n-th `-o` is for the n-th URL.
-    private func output(for url: CurlURL) throws(CurlURL.Malformed) -> CurlOutput {
+    private func output(for url: HTTPURL) throws(CurlMalformedURL) -> CurlOutput {
         if nextURL < options.outputs.count { return CurlOutput(process, path: options.outputs[nextURL]) }
         guard options.remoteName else { return CurlOutput(process, path: nil) }
-        let name = url.path.prefix { $0 != "?" }.split(separator: "/").last.map(String.init) ?? ""
-        guard !name.isEmpty else { throw .init(text: "Remote file name has no length!", status: 23) }
+        let name = url.path.split(separator: "/").last.map(String.init) ?? ""
+        guard !name.isEmpty else { throw CurlMalformedURL(text: "Remote file name has no length!", status: 23) }
         return CurlOutput(process, path: name)
     }
 
@@ -71,7 +90,8 @@ final class CurlProgram: Program {
     func ended(_ transfer: CurlTransfer, status: Int, error: String?, isTransient: Bool, retryAfter: LabDuration?) {
         transfer.output.close()
         if isTransient, tries < options.retries {
-            let delay = options.retryDelay ?? retryAfter ?? .seconds(min(600, 1 << min(tries, 10)))
+            // What the server asks for goes before what the user does.
+            let delay = retryAfter ?? options.retryDelay ?? .seconds(min(600, 1 << min(tries, 10)))
             if !options.isSilent {
                 let problem = error == nil ? "HTTP error" : status == 28 ? "timeout" : "connection refused"
                 process.errorOutput.write(
