@@ -74,6 +74,9 @@ struct HTTPCallTests {
         #expect(try failure(Fixture(["what?\r\n\r\n"]).call())?.description == "not an HTTP answer")
         #expect(try failure(Fixture(["close"]).call("GET", "http://a:81/")) == .refused)
         #expect(try failure(Fixture(["close"]).call("GET", "http://nobody/")) == .unresolved(host: "nobody"))
+        #expect(
+            try failure(Fixture(["close"]).call("GET", "https://a/"))?.description
+                == "https needs TLS, which is not set up here")
         #expect(try failure(Fixture([""]).call { $0.deadline = .seconds(2) }) == .deadline(.seconds(2)))
         let long = Self.answer(200, [], String(repeating: "x", count: 11))
         #expect(

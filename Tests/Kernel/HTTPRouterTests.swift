@@ -20,7 +20,6 @@ final class RouterFixture {
         router = HTTPRouter(options: options)
         routes(router)
         server = HTTPServer(node: node, service: router)
-        router.onConnectionClosed = { [unowned server] in server.forget($0) }
         try server.listen(on: 80)
     }
 

@@ -18,15 +18,13 @@ final class HTTPAttempt: HTTPClientDelegate {
         self.completion = completion
     }
 
-    func start(_ node: Node, _ connect: HTTPCall.Connect) {
+    func start(_ node: Node, _ security: (any StreamSecurity)?) {
         own = self
         connection.delegate = self
-        do throws(NetworkError) {
-            try connect(connection, node, request.url)
+        do throws(HTTPCall.Failure) {
+            try connection.connect(from: node, to: request.url, security: security)
         } catch {
-            let failure: HTTPCall.Failure
-            if case .unresolved(let host) = error { failure = .unresolved(host: host) } else { failure = .unreachable }
-            node.enqueue { [self] in finish(.failure(failure)) }
+            node.enqueue { [self] in finish(.failure(error)) }
         }
     }
 
@@ -93,10 +91,32 @@ final class HTTPAttempt: HTTPClientDelegate {
     }
 
     func client(_ client: HTTPClientConnection, failed failure: HTTPClientFailure) {
+        finish(.failure(HTTPCall.Failure(failure, on: client)))
+    }
+}
+
+extension HTTPClientConnection {
+    /// Starts to connect to where a URL leads, over TLS if it says so.
+    func connect(from node: Node, to url: HTTPURL, security: (any StreamSecurity)?) throws(HTTPCall.Failure) {
+        if url.scheme == .https, security == nil { throw .security("https needs TLS, which is not set up here") }
+        do throws(NetworkError) {
+            try connect(from: node, to: url.destination, security: url.scheme == .https ? security : nil)
+        } catch {
+            if case .unresolved(let host) = error { throw .unresolved(host: host) }
+            throw .unreachable
+        }
+    }
+}
+
+extension HTTPCall.Failure {
+    init(_ failure: HTTPClientFailure, on client: HTTPClientConnection) {
         switch failure {
-        case .notConnected(let reason): finish(.failure(reason == .refused ? .refused : .unreachable))
-        case .closed: finish(.failure(.closed))
-        case .malformed(let error): finish(.failure(.malformed(error)))
+        case .notConnected(.securityFailed), .closed(.securityFailed):
+            self = .security(client.stream.layer?.failureText ?? "TLS failed")
+        case .notConnected(.refused): self = .refused
+        case .notConnected: self = .unreachable
+        case .closed: self = .closed
+        case .malformed(let error): self = .malformed(error)
         }
     }
 }

@@ -104,6 +104,8 @@ public final class HTTPCall {
         case unreachable
         case deadline(LabDuration)
         case closed
+        /// TLS: why there is none, in a sentence without an end.
+        case security(String)
         case malformed(HTTPError)
         case tooLong(limitBytes: Int)
         case tooManyRedirects(Int)
@@ -116,6 +118,7 @@ public final class HTTPCall {
             case .unreachable: "not reachable"
             case .deadline(let time): "no answer within \(time)"
             case .closed: "closed without an answer"
+            case .security(let text): text
             case .malformed: "not an HTTP answer"
             case .tooLong(let limit): "an answer of more than \(byteCountText(limit))"
             case .tooManyRedirects(let count): "more than \(count) redirects"
@@ -128,12 +131,9 @@ public final class HTTPCall {
         var mayPass: Bool { isBeforeRequest || self == .closed }
     }
 
-    public typealias Connect = (HTTPClientConnection, Node, HTTPURL) throws(NetworkError) -> Void
-
     let node: Node
     private(set) var request: Request
-    /// How a connection is made: where TLS is put around it.
-    private let connect: Connect
+    private let security: (any StreamSecurity)?
     private var completion: ((Result<Response, Failure>) -> Void)?
     private var attempt: HTTPAttempt?
     private var attempts = 0
@@ -142,15 +142,14 @@ public final class HTTPCall {
     private var deadlineTimer: TimerID?
     private var pauseTimer: TimerID?
 
+    /// - Parameter security: TLS for `https`, which nobody is asked over without it.
     public init(
-        _ node: Node, _ request: Request,
-        connect: @escaping Connect = { connection, node, url throws(NetworkError) in
-            try connection.connect(from: node, to: url.destination)
-        }, completion: @escaping (Result<Response, Failure>) -> Void
+        _ node: Node, _ request: Request, security: (any StreamSecurity)? = nil,
+        completion: @escaping (Result<Response, Failure>) -> Void
     ) {
         self.node = node
         self.request = request
-        self.connect = connect
+        self.security = security
         self.completion = completion
     }
 
@@ -172,7 +171,7 @@ public final class HTTPCall {
         attempts += 1
         let attempt = HTTPAttempt(request) { [self] result in ended(result) }
         self.attempt = attempt
-        attempt.start(node, connect)
+        attempt.start(node, security)
     }
 
     private func ended(_ result: Result<(HTTPHead, [UInt8]), Failure>) {

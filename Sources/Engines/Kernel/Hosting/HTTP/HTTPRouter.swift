@@ -72,8 +72,6 @@ public final class HTTPRouter: HTTPService {
     public var explain: ((any Error) -> HTTPProblem?)?
     /// Looks at each request first, and answers it if it wants to: `/metrics` and `/health` of every service.
     public var intercept: ((HTTPServerConnection) -> Bool)?
-    /// Called when a connection is over.
-    public var onConnectionClosed: ((HTTPServerConnection) -> Void)?
     /// Exchanges that wait for an event, answers that go on, WebSockets: what `drain` has to end.
     private(set) var lasting = LastingExchanges()
 
@@ -160,7 +158,6 @@ public final class HTTPRouter: HTTPService {
 
     public func connectionClosed(_ connection: HTTPServerConnection) {
         (connection.context as? HTTPExchange)?.abandoned()
-        onConnectionClosed?(connection)
     }
 
     // MARK: For exchanges
