@@ -12,8 +12,8 @@ struct CurlCookies {
         /// Without a dot before it.
         var domain = ""
         var includesSubdomains = false
-        /// As it was said, for the file.
-        var path = "/"
+        /// As it was said, for the file; nil until something has been said.
+        var path: String?
         var isSecure = false
         var isHTTPOnly = false
         /// Seconds since 1970; 0 until the session ends.
@@ -24,7 +24,7 @@ struct CurlCookies {
         var isLive = false
 
         /// The path without quotes and without a slash at its end: what is compared.
-        var directory: String { CurlCookies.directory(path) }
+        var directory: String { CurlCookies.directory(path ?? "/") }
     }
 
     private(set) var cookies: [Cookie] = []
@@ -71,7 +71,7 @@ struct CurlCookies {
         for cookie in cookies.sorted(by: { $0.age < $1.age }) where !cookie.domain.isEmpty {
             let columns = [
                 (cookie.isHTTPOnly ? "#HttpOnly_" : "") + (cookie.includesSubdomains ? "." : "") + cookie.domain,
-                cookie.includesSubdomains ? "TRUE" : "FALSE", cookie.path, cookie.isSecure ? "TRUE" : "FALSE",
+                cookie.includesSubdomains ? "TRUE" : "FALSE", cookie.path ?? "/", cookie.isSecure ? "TRUE" : "FALSE",
                 String(cookie.expires), cookie.name, cookie.value,
             ]
             text += columns.joined(separator: "\t") + "\n"
@@ -91,7 +91,7 @@ struct CurlCookies {
         guard var cookie = Self.parse(setCookie, host: host.lowercased(), isTrusted: isTrusted, now: now),
             Self.keepsPromise(cookie)
         else { return }
-        if cookie.path.isEmpty { cookie.path = Self.defaultPath(target) }
+        if cookie.path == nil { cookie.path = Self.defaultPath(target) }
         if cookie.domain.isEmpty { cookie.domain = host.lowercased() }
         cookie.isLive = true
         removeExpired(now)
@@ -117,13 +117,11 @@ struct CurlCookies {
             else { return nil }
             if name.isEmpty {
                 if cookie == nil { return nil }
-                // What stands behind an `=` without a name is not looked at.
-                if hasValue { break }
                 continue
             }
             guard cookie != nil else {
                 guard hasValue, !(name + value).utf8.contains(where: { $0 < 32 || $0 == 127 }) else { return nil }
-                cookie = Cookie(name: String(name), value: String(value), path: "")
+                cookie = Cookie(name: String(name), value: String(value))
                 continue
             }
             guard cookie!.read(name.lowercased(), String(value), hasValue, host, isTrusted, now) else { return nil }
@@ -162,7 +160,7 @@ struct CurlCookies {
         lastAge += 1
         cookie.age = lastAge
         let sameName = { (old: Cookie) in
-            old.name == cookie.name && old.domain.lowercased() == cookie.domain.lowercased()
+            old.name.lowercased() == cookie.name.lowercased() && old.domain.lowercased() == cookie.domain.lowercased()
         }
         // A cookie that was set in safety is not taken over by one that was not.
         let wouldOverlay = cookies.contains { old in
@@ -202,10 +200,10 @@ struct CurlCookies {
                 ? Self.isWithin(host, cookie.domain) : host == cookie.domain.lowercased()
             return isMeant && Self.isWithin(path: path, cookie.directory) && (isTrusted || !cookie.isSecure)
         }
-        // Longest paths first, then longest domains and names, then the oldest.
+        // Longest paths first, then longest domains and names, then the youngest.
         let sorted = matching.prefix(Self.sendLimit).sorted { a, b in
-            (b.directory.utf8.count, b.domain.utf8.count, b.name.utf8.count, a.age)
-                < (a.directory.utf8.count, a.domain.utf8.count, a.name.utf8.count, b.age)
+            (b.path?.utf8.count ?? 1, b.domain.utf8.count, b.name.utf8.count, b.age)
+                < (a.path?.utf8.count ?? 1, a.domain.utf8.count, a.name.utf8.count, a.age)
         }
         var text = ""
         for cookie in sorted {
@@ -229,12 +227,12 @@ struct CurlCookies {
         directory.utf8.count == 1 || path == directory || path.hasPrefix(directory + "/")
     }
 
-    /// The number that a text begins with; nil without one. What 64 bits cannot hold is the highest they can.
+    /// The number that a text begins with; nil without one. What 64 bits cannot hold is the nearest they can.
     static func number(_ text: some StringProtocol) -> Int? {
         let text = text.drop { $0 == " " || $0 == "\t" }
-        let sign = text.hasPrefix("-") ? "-" : ""
+        let sign = text.prefix { $0 == "-" || $0 == "+" }.prefix(1)
         let digits = text.dropFirst(sign.count).prefix { $0.isASCII && $0.isNumber }
-        return digits.isEmpty ? nil : Int(sign + digits) ?? .max
+        return digits.isEmpty ? nil : Int(sign + digits) ?? (sign == "-" ? .min : .max)
     }
 }
 
@@ -255,7 +253,7 @@ extension CurlCookies.Cookie {
             }
         }
         switch name {
-        case "path": path = value.isEmpty ? "/" : value
+        case "path": path = value
         case "domain" where !value.isEmpty:
             return setDomain(value.hasPrefix(".") ? String(value.dropFirst()) : value, host)
         case "max-age":

@@ -80,6 +80,7 @@ struct CurlOptions {
         .init("url", nil, .text("URL"), repeatable: true, "a URL"),
         .init("http1.0", "0", "speaks HTTP/1.0"), .init("http1.1", nil, "speaks HTTP/1.1 (always)"),
         .init("insecure", "k", "no certificates are checked (there are none yet)"),
+        .init("no-progress-meter", nil, "no progress meter (there never is one)"),
         .init("no-buffer", "N", "output as it comes (always)"), .init("compressed", nil, "asks for nothing compressed"),
         .init("globoff", "g", "URLs have no patterns (never)"),
     ]
