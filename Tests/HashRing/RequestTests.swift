@@ -1,4 +1,4 @@
-import HashRingEngine
+import HashRingService
 import KernelStructures
 import KernelWire
 import TestSupport
