@@ -232,7 +232,7 @@ struct CurlCookies {
         let text = text.drop { $0 == " " || $0 == "\t" }
         let sign = text.prefix { $0 == "-" || $0 == "+" }.prefix(1)
         let digits = text.dropFirst(sign.count).prefix { $0.isASCII && $0.isNumber }
-        return digits.isEmpty ? nil : Int(sign + digits) ?? (sign == "-" ? .min : .max)
+        return digits.isEmpty ? nil : Int(String(sign) + String(digits)) ?? (sign == "-" ? .min : .max)
     }
 }
 
