@@ -25,8 +25,10 @@ struct HTTPURLTests {
             ("ftp://h/", .scheme("ftp")), ("://h", .scheme("")), ("http://", .noHost), ("", .noHost), ("/a", .noHost),
             ("http://h:0/", .port("0")), ("http://h:65536/", .port("65536")), ("http://h:+1/", .port("+1")),
             ("http://h:x/", .port("x")), ("http://h /", .character), ("http://h/a b", .character),
-            ("http://h/\r\nX: y", .character), ("http://[::1", .character), ("http://[::1]x/", .character),
-            ("http://[g]/", .character), ("::1", .character), ("http://a[::1]/", .port("1]")),
+            ("http://h/\r\nX: y", .character), ("http://[::1", .address("Bad IPv6 address")),
+            ("http://[::1]x/", .address("Bad IPv6 address")),
+            ("http://[g]/", .address("'[g]' is no IPv6 address such as [::1]")), ("::1", .character),
+            ("http://a[::1]/", .port("1]")),
             ("http://h\u{7F}/", .character),
         ] as [(String, HTTPURL.Malformed)])
     func malformed(_ text: String, _ error: HTTPURL.Malformed) {

@@ -17,6 +17,7 @@ struct CurlMalformedURL: Error {
         case .noHost: self.init(text: "URL rejected: No host part in the URL", status: 3)
         case .port:
             self.init(text: "URL rejected: Port number was not a decimal number between 1 and 65535", status: 3)
+        case .address(let text): self.init(text: "URL rejected: \(text)", status: 3)
         case .character: self.init(text: "URL rejected: Malformed input to a URL function", status: 3)
         }
     }

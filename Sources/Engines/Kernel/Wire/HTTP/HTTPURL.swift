@@ -27,6 +27,8 @@ public struct HTTPURL: Hashable, Sendable {
         case scheme(String)
         case noHost
         case port(String)
+        /// What stands in brackets is no address.
+        case address(String)
         /// A host that can be none, or a character that must be percent-encoded.
         case character
 
@@ -35,6 +37,7 @@ public struct HTTPURL: Hashable, Sendable {
             case .scheme(let scheme): "'\(scheme)' is not spoken here; use http:// or https://"
             case .noHost: "a URL needs a host: http://localhost:8080/"
             case .port(let text): "'\(text)' is not a port of 1 to 65535"
+            case .address(let text): text
             case .character: "blanks, control characters and the like must be percent-encoded in a URL"
             }
         }
@@ -83,13 +86,16 @@ public struct HTTPURL: Hashable, Sendable {
         var host = authority
         var digits: Substring?
         if host.hasPrefix("[") {
-            guard let close = host.firstIndex(of: "]") else { throw .character }
+            guard let close = host.firstIndex(of: "]") else { throw .address("Bad IPv6 address") }
             let rest = host[host.index(after: close)...]
-            guard rest.isEmpty || rest.hasPrefix(":") else { throw .character }
+            guard rest.isEmpty || rest.hasPrefix(":") else { throw .address("Bad IPv6 address") }
             if !rest.isEmpty { digits = rest.dropFirst() }
             host = host[host.index(after: host.startIndex)..<close]
-            guard IPv6Address(parsing: host) != nil else { throw .character }
-            return (String(host), try Self.port(digits, scheme), !(digits ?? "").isEmpty)
+            let address: String
+            do throws(HostPort.Malformed) { address = try HostPort.address(inBrackets: host) } catch {
+                throw .address(error.description)
+            }
+            return (address, try Self.port(digits, scheme), !(digits ?? "").isEmpty)
         } else if let colon = host.lastIndex(of: ":") {
             digits = host[host.index(after: colon)...]
             host = host[..<colon]
@@ -165,11 +171,11 @@ public struct HTTPURL: Hashable, Sendable {
     public var destination: HostPort { HostPort(host: host, port: port) }
     /// The path alone.
     public var path: String { String(target.prefix { $0 != "?" }) }
-    /// As it stands in a URL: an IPv6 address in brackets.
-    public var hostText: String { host.contains(":") ? "[\(host)]" : host }
     /// The value of the `Host` field: the usual port is left out.
-    public var authority: String { port == scheme.defaultPort ? hostText : "\(hostText):\(port)" }
-    public var text: String { "\(scheme.rawValue)://\(hasPort ? "\(hostText):\(port)" : hostText)\(target)" }
+    public var authority: String { port == scheme.defaultPort ? destination.bracketedHost : destination.description }
+    public var text: String {
+        "\(scheme.rawValue)://\(hasPort ? destination.description : destination.bracketedHost)\(target)"
+    }
     /// Whether cookies and credentials for one may go to the other: scheme, host and port (RFC 6454 §5).
     public func hasSameOrigin(as other: HTTPURL) -> Bool {
         scheme == other.scheme && port == other.port && host.lowercased() == other.host.lowercased()
