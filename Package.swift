@@ -48,7 +48,7 @@ let kernel = [
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
-        uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
+        uses: ["KernelStructures", "KernelJSON", "KernelWire", "KernelWorld"]),
     Room(
         name: "KernelService", path: "Engines/Kernel/Service",
         uses: ["KernelStructures", "KernelJSON", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
@@ -117,7 +117,7 @@ let components = [
     Component(
         "CircuitBreaker", library: "CircuitBreaker", engine: ["KernelClock"],
         commands: [
-            "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine", "CurlCommands",
+            "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine",
         ]),
     Component("Resilience", library: "Resilience", engine: ["CircuitBreakerEngine"]),
     Component(
@@ -206,7 +206,7 @@ let tests = [
     ],
     "CircuitBreaker": ["KernelStructures", "KernelLoopback", "CircuitBreakerEngine"],
     "Resilience": ["KernelStructures", "CircuitBreakerEngine", "ResilienceEngine"],
-    "HashRing": ["KernelStructures", "KernelWorld", "HashRingEngine", "HashRingService"],
+    "HashRing": ["KernelStructures", "KernelWire", "KernelWorld", "HashRingEngine", "HashRingService"],
     "ConnectionPool": [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
         "ConnectionPoolService",
