@@ -1,6 +1,6 @@
 import CommandKit
-import KVServerEngine
 import KVStoreEngine
+import KVStoreService
 import KernelStructures
 
 /// The tree as a drawing: how full the memtable is, what each level holds, which part of the keys each table covers,

@@ -1,11 +1,12 @@
 import CommandKit
+import CommandServices
 import KernelHosting
 import KernelStructures
 import KernelWire
 import KernelWorld
 import ShellSession
 
-extension Catalog {
+extension KVStoreCommands {
     /// `kv-cli SET user:1 Alice`
     static var kvCLI: Command {
         let words = ["SET", "GET", "DEL", "SCAN", "COMPACT", "FLUSH", "STATS", "LEVELS", "TRACE"]
