@@ -29,8 +29,7 @@ let kernel = [
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
     Room(name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true, uses: ["KernelStructures"]),
     Room(
-        name: "KernelWorld", path: "Engines/Kernel/World", isHot: true,
-        uses: ["KernelStructures", "KernelClock", "KernelStorage"]),
+        name: "KernelWorld", path: "Engines/Kernel/World", isHot: true, uses: ["KernelStructures", "KernelStorage"]),
     Room(
         name: "KernelLoopback", path: "Engines/Kernel/Loopback", isHot: true,
         uses: ["KernelStructures", "KernelClock", "KernelStorage", "KernelWorld", "CSystem"]),
@@ -88,9 +87,7 @@ let components = [
     Component("Backend", isHot: true, engine: [], service: [], commands: []),
     Component(
         "HashRing", library: "HashRing", engine: ["CCrypto"], service: [],
-        commands: [
-            "KernelWire", "KernelWorld", "KernelHosting",
-        ]),
+        commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
     Component(
         "LoadBalancer", isHot: true, engine: ["KernelConfiguration", "KernelWire", "HashRingEngine"], service: [],
         commands: ["KernelConfiguration"]),
@@ -101,7 +98,9 @@ let components = [
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
     Component(
         "CircuitBreaker", library: "CircuitBreaker", engine: ["KernelClock"],
-        commands: ["KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine"]),
+        commands: [
+            "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine", "CurlCommands",
+        ]),
     Component("Resilience", library: "Resilience", engine: ["CircuitBreakerEngine"]),
     Component(
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
@@ -132,7 +131,7 @@ let session = [
 let shell = [
     Room(
         name: "Commands", path: "Commands/Catalog",
-        uses: ["CommandKit", "ShellSession", "GeneralCommands", "CurlCommands"] + componentCommands.map(\.name)),
+        uses: ["ShellSession", "GeneralCommands", "CurlCommands"] + componentCommands.map(\.name)),
     Room(
         name: "ShellLab", path: "Shell/Lab",
         uses: [
@@ -159,11 +158,11 @@ let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "CProcessor", "CS
 /// One folder of tests for a group of rooms. `Program` drives the built program from outside.
 let tests = [
     "Kernel": kernel.map(\.name),
-    "Chaos": ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "BackendService", "ChaosService"],
+    "Chaos": ["KernelStructures", "KernelWorld", "BackendService", "ChaosService"],
     "Backend": ["KernelStructures", "BackendEngine"],
     "LoadBalancer": [
-        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "BackendEngine",
-        "BackendService", "ChaosService", "LoadBalancerEngine", "LoadBalancerService", "ShellLanguage", "ShellSession",
+        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "BackendService",
+        "ChaosService", "LoadBalancerEngine", "LoadBalancerService", "ShellLanguage", "ShellSession",
         "ShellLab",
     ],
     "RateLimiter": [
@@ -174,12 +173,9 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",
         "KVStoreService",
     ],
-    "CircuitBreaker": [
-        "KernelStructures", "KernelWorld", "KernelLoopback", "CircuitBreakerEngine", "ResilienceEngine", "ShellLab",
-    ],
-    "HashRing": [
-        "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "HashRingEngine", "HashRingService",
-    ],
+    "CircuitBreaker": ["KernelStructures", "KernelLoopback", "CircuitBreakerEngine"],
+    "Resilience": ["KernelStructures", "CircuitBreakerEngine", "ResilienceEngine"],
+    "HashRing": ["KernelStructures", "KernelWorld", "HashRingEngine", "HashRingService"],
     "ConnectionPool": [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
         "ConnectionPoolService",

@@ -14,7 +14,7 @@ struct HTTPFaultTests {
         }.joined()
     }
 
-    private func quiet() throws -> Farm { try Farm(2) { $0.healthCheck.interval = .seconds(6000) } }
+    private func quiet() throws -> Farm { try Farm(2) }
 
     @Test(
         "count requests as they were told",
@@ -93,16 +93,6 @@ struct HTTPFaultTests {
             farm.pass(.milliseconds(1))
         }
         #expect(client.statuses == [503, 200] && client.bodies[1].hasSuffix("next"))
-    }
-
-    @Test("hit health checks like any other request, and the balancer notices")
-    func healthChecks() throws {
-        let farm = try Farm(2)
-        try farm.inject("fail http 500 first 3 on Server-A")
-        farm.pass(.seconds(14))
-        #expect(farm.log.contains { $0.hasSuffix("Removed 8081 from pool") })
-        farm.pass(.seconds(11))
-        #expect(farm.log.contains { $0.hasSuffix("Added 8081 to pool") })
     }
 
     @Test("end with their duration, in the middle of an answer too")

@@ -24,6 +24,16 @@ struct HTTPProxyTests {
         #expect(try Farm(weights: [5, 1, 1]).ask(7) == ["a", "a", "b", "a", "c", "a", "a"])
     }
 
+    @Test("injected answers hit health checks like any other request, and the balancer notices")
+    func injectedFaultsHitChecks() throws {
+        let farm = try Farm(2)
+        try farm.inject("fail http 500 first 3 on Server-A")
+        farm.pass(.seconds(14))
+        #expect(farm.log.contains { $0.hasSuffix("Removed 8081 from pool") })
+        farm.pass(.seconds(11))
+        #expect(farm.log.contains { $0.hasSuffix("Added 8081 to pool") })
+    }
+
     // @covers LB-M3 LB-C2 LB-T1 LB-H4
     @Test(
         "a killed backend is removed by its third failed check and returns by its second good one, at the stated times")

@@ -3,7 +3,6 @@ import BackendService
 import CommandKit
 import CommandServices
 import KernelStructures
-import LoadBalancerEngine
 import ShellSession
 
 extension BackendCommands {
