@@ -26,6 +26,7 @@ struct Room {
 let kernel = [
     Room(name: "KernelStructures", path: "Engines/Kernel/Structures", uses: []),
     Room(name: "KernelClock", path: "Engines/Kernel/Clock", uses: ["KernelStructures"]),
+    Room(name: "KernelJSON", path: "Engines/Kernel/JSON", isHot: true, uses: ["KernelStructures", "CRapidJSON"]),
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
     Room(name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true, uses: ["KernelStructures"]),
     Room(
@@ -53,7 +54,7 @@ struct Component {
     /// - Parameters:
     ///   - engine: what the pure room uses besides KernelStructures; nil if there is none.
     ///   - service: what the service uses besides its engine, the World and Hosting; nil if there is none.
-    ///   - commands: what the commands use besides engine, service, CommandKit, CommandServices and ShellSession.
+    ///   - commands: what is typed uses besides engine, service, JSON, CommandKit, CommandServices and ShellSession.
     init(
         _ name: String, library: String? = nil, isHot: Bool = false, isTestable: Bool = false, engine: [String]?,
         service: [String]? = nil, commands: [String]? = nil
@@ -76,7 +77,8 @@ struct Component {
         if let commands {
             self.commands = Room(
                 name: "\(name)Commands", path: "Commands/\(name)",
-                uses: ["KernelStructures"] + commands + own + ["CommandKit", "ShellSession", "CommandServices"])
+                uses: ["KernelStructures", "KernelJSON"] + commands + own
+                    + ["CommandKit", "ShellSession", "CommandServices"])
         }
     }
 }
@@ -112,7 +114,7 @@ let services = components.compactMap(\.service)
 let componentCommands = components.compactMap(\.commands)
 
 let session = [
-    Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures"]),
+    Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures", "KernelJSON"]),
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
     Room(
         name: "ShellSession", path: "Shell/Session",
@@ -122,7 +124,10 @@ let session = [
         uses: ["KernelStructures", "KernelWorld", "CommandKit", "ShellSession"]),
     Room(
         name: "GeneralCommands", path: "Commands/General",
-        uses: ["KernelStructures", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "CommandServices"]),
+        uses: [
+            "KernelStructures", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",
+            "CommandServices",
+        ]),
     Room(
         name: "CurlCommands", path: "Commands/Curl",
         uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "CommandKit", "ShellSession"]),
@@ -141,8 +146,8 @@ let shell = [
     Room(
         name: "ShellTranscripts", path: "Shell/Transcripts",
         uses: [
-            "KernelStructures", "KernelWorld", "KernelLoopback", "CommandKit", "Commands", "ShellLanguage",
-            "ShellSession", "ShellLab",
+            "KernelStructures", "KernelJSON", "KernelWorld", "KernelLoopback", "CommandKit", "Commands",
+            "ShellLanguage", "ShellSession", "ShellLab",
         ]),
     Room(
         name: "ShellPrompt", path: "Shell/Prompt",
@@ -154,6 +159,8 @@ let shell = [
 
 let rooms = kernel + engines + services + session + componentCommands + shell
 let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "CProcessor", "CSnappy"]
+/// C++ libraries behind a plain C interface.
+let shims = ["CRapidJSON"]
 
 /// One folder of tests for a group of rooms. `Program` drives the built program from outside.
 let tests = [
@@ -212,6 +219,7 @@ let package = Package(
     name: "sdlab",
     products: rooms.compactMap { room in room.library.map { .library(name: $0, targets: [room.name]) } },
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
+        + shims.map { .target(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in
             .target(
                 name: room.name, dependencies: room.uses.map { .byName(name: $0) }, path: "Sources/\(room.path)",
@@ -250,5 +258,6 @@ let package = Package(
                 path: "Tests/\(name)")
         }
         + benchTargets,
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
 )

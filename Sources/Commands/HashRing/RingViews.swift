@@ -1,6 +1,7 @@
 import CommandKit
 import HashRingEngine
 import HashRingService
+import KernelJSON
 import KernelStructures
 
 extension RingKeeper {

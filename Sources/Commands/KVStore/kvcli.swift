@@ -1,6 +1,7 @@
 import CommandKit
 import CommandServices
 import KernelHosting
+import KernelJSON
 import KernelStructures
 import KernelWire
 import KernelWorld

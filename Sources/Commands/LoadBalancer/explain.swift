@@ -1,5 +1,6 @@
 import CommandKit
 import CommandServices
+import KernelJSON
 import KernelStructures
 import LoadBalancerEngine
 import ShellSession

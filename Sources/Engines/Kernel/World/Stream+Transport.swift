@@ -21,7 +21,7 @@ extension Stream {
     /// Bytes have arrived. They are only valid during the call.
     public func transportReceived(_ bytes: UnsafeRawBufferPointer) {
         guard phase == .open else { return }
-        if let ingress { return ingress.push(bytes) }
+        if let ingress { return ingress.push(bytes, cause: network.journal.currentCause) }
         receive(bytes)
     }
 

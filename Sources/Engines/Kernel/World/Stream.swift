@@ -39,6 +39,7 @@ public final class Stream {
     var unsent = ByteQueue()
     var corkDepth = 0
     var corked: [UInt8] = []
+    var causes: StreamCauses?
     /// Whether the network will send what is gathered here at the end of the round of input.
     var isGathering = false
     var phase = Phase.connecting
@@ -111,6 +112,7 @@ public final class Stream {
     public func finish() {
         guard endState == .open, phase == .open || phase == .connecting else { return }
         endState = .requested
+        noteCause { $0.end = $1 }
         if let egress { egress.pushEnd() } else { sendEndIfFlushed() }
     }
 
@@ -170,17 +172,20 @@ public final class Stream {
 
     /// Passes bytes on to the link or the transport, past every interceptor.
     func transmit(_ bytes: UnsafeRawBufferPointer) {
-        if network.journal.recordsTraffic { network.recordMessage(self, byteCount: bytes.count) }
+        let journal = network.journal
+        let cause =
+            journal.recordsTraffic ? network.recordMessage(self, byteCount: bytes.count) : journal.currentCause
         isAtTurn = !isInitiator
         bytesSent += bytes.count
-        if let egress { egress.push(bytes) } else { sendNow(bytes) }
+        if let egress { egress.push(bytes, cause: cause) } else { sendNow(bytes, cause: cause) }
         if !isCongested, unsentByteCount >= Self.highWaterBytes { isCongested = true }
     }
 
-    func sendNow(_ bytes: UnsafeRawBufferPointer) {
+    func sendNow(_ bytes: UnsafeRawBufferPointer, cause: UInt64) {
         if corkDepth > 0 || network.gathersWrites, bytes.count < Self.corkLimitBytes, phase == .open {
             if corked.isEmpty { corked = network.takeBuffer() }
             corked.append(contentsOf: bytes)
+            if network.journal.recordsTraffic { keptCauses.corked = cause }
             if corked.count >= 4 * Self.corkLimitBytes {
                 flushCorked()
             } else if corkDepth == 0, !isGathering {
@@ -189,9 +194,14 @@ public final class Stream {
             return
         }
         flushCorked()
-        guard unsent.isEmpty, phase != .connecting, let transport else { return unsent.append(bytes) }
-        let sent = transport.send(bytes)
-        if sent < bytes.count { unsent.append(UnsafeRawBufferPointer(rebasing: bytes[sent...])) }
+        guard unsent.isEmpty, phase != .connecting, let transport else { return keep(bytes, cause: cause) }
+        let sent = transport.send(bytes, cause: cause)
+        if sent < bytes.count { keep(UnsafeRawBufferPointer(rebasing: bytes[sent...]), cause: cause) }
+    }
+
+    private func keep(_ bytes: UnsafeRawBufferPointer, cause: UInt64) {
+        unsent.append(bytes)
+        if network.journal.recordsTraffic { keptCauses.unsent.append(bytes.count, cause: cause) }
     }
 
     /// The line has delivered all that was sent before the end.
@@ -234,18 +244,16 @@ public final class Stream {
         var buffer = corked
         corked = []
         buffer.withUnsafeBytes { bytes in
-            let sent = unsent.isEmpty ? transport?.send(bytes) ?? bytes.count : 0
-            if sent < bytes.count { unsent.append(UnsafeRawBufferPointer(rebasing: bytes[sent...])) }
+            let cause = causes?.corked ?? network.journal.currentCause
+            let sent = unsent.isEmpty ? transport?.send(bytes, cause: cause) ?? bytes.count : 0
+            if sent < bytes.count { keep(UnsafeRawBufferPointer(rebasing: bytes[sent...]), cause: cause) }
         }
         buffer.removeAll(keepingCapacity: true)
         network.giveBuffer(buffer)
     }
 
     func sendUnsent() {
-        if let transport, !unsent.isEmpty {
-            let sent = unsent.withUnsafeBytes { transport.send($0) }
-            unsent.consume(sent)
-        }
+        if let transport { sendUnsent(over: transport) }
         if phase == .closed {
             if unsent.isEmpty, let orphanEnd { endOrphan(orphanEnd) }
             return
@@ -254,11 +262,26 @@ public final class Stream {
         notifyIfDrained()
     }
 
+    /// Message by message, where somebody wants to know which one arrives.
+    private func sendUnsent(over transport: any StreamTransport) {
+        while !unsent.isEmpty {
+            let next = causes?.unsent.first
+            let count = min(next?.byteCount ?? .max, unsent.count)
+            let sent = unsent.withUnsafeBytes {
+                transport.send(
+                    UnsafeRawBufferPointer(rebasing: $0[..<count]), cause: next?.cause ?? network.journal.currentCause)
+            }
+            unsent.consume(sent)
+            causes?.unsent.consume(sent)
+            if sent < count { return }
+        }
+    }
+
     func sendEndIfFlushed() {
         guard endState == .requested, unsent.isEmpty, corked.isEmpty, egress?.isEmpty ?? true, phase != .connecting
         else { return }
         endState = .sent
-        transport?.sendEnd()
+        transport?.sendEnd(cause: causes?.end ?? network.journal.currentCause)
         finishIfBothEnded()
     }
 
