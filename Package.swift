@@ -61,8 +61,8 @@ struct Component {
     var commands: Room?
 
     /// - Parameters:
-    ///   - engine: what the pure room uses besides KernelStructures; nil if there is none.
-    ///   - service: what the service uses besides its engine, the World and Hosting; nil if there is none.
+    ///   - engine: what the pure room uses besides KernelStructures and KernelTelemetry; nil if there is none.
+    ///   - service: what the service uses besides its engine, the World, Hosting and Service; nil if there is none.
     ///   - commands: what is typed uses besides engine, service, JSON, CommandKit, CommandServices and ShellSession.
     init(
         _ name: String, library: String? = nil, isHot: Bool = false, isTestable: Bool = false, engine: [String]?,
@@ -74,19 +74,22 @@ struct Component {
             self.engine = Room(
                 name: "\(name)Engine", path: "Engines/\(name)", excludes: service == nil ? [] : ["Service"],
                 isHot: isHot && library == nil, isTestable: isTestable, library: library,
-                uses: ["KernelStructures"] + engine)
+                uses: ["KernelStructures", "KernelTelemetry"] + engine)
             own.append("\(name)Engine")
         }
         if let service {
             self.service = Room(
                 name: "\(name)Service", path: "Engines/\(name)/Service", isHot: isHot,
-                uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting"] + service + own)
+                uses: [
+                    "KernelStructures", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting",
+                    "KernelService",
+                ] + service + own)
             own.append("\(name)Service")
         }
         if let commands {
             self.commands = Room(
                 name: "\(name)Commands", path: "Commands/\(name)",
-                uses: ["KernelStructures", "KernelJSON"] + commands + own
+                uses: ["KernelStructures", "KernelJSON", "KernelService"] + commands + own
                     + ["CommandKit", "ShellSession", "CommandServices"])
         }
     }
@@ -115,7 +118,7 @@ let components = [
     Component("Resilience", library: "Resilience", engine: ["CircuitBreakerEngine"]),
     Component(
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
-        commands: ["KernelWorld"]),
+        commands: ["KernelTelemetry", "KernelWorld"]),
 ]
 
 let engines = components.compactMap(\.engine)
@@ -130,7 +133,7 @@ let session = [
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage"]),
     Room(
         name: "CommandServices", path: "Commands/Services",
-        uses: ["KernelStructures", "KernelWorld", "CommandKit", "ShellSession"]),
+        uses: ["KernelStructures", "KernelWorld", "KernelService", "CommandKit", "ShellSession"]),
     Room(
         name: "GeneralCommands", path: "Commands/General",
         uses: [
@@ -145,7 +148,7 @@ let session = [
 let shell = [
     Room(
         name: "Commands", path: "Commands/Catalog",
-        uses: ["ShellSession", "GeneralCommands", "CurlCommands"] + componentCommands.map(\.name)),
+        uses: ["ShellSession", "CommandServices", "GeneralCommands", "CurlCommands"] + componentCommands.map(\.name)),
     Room(
         name: "ShellLab", path: "Shell/Lab",
         uses: [
