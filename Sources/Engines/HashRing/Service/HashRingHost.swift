@@ -147,7 +147,7 @@ public final class HashRingHost: Service, HTTPService {
 
     private func changed(_ lines: [LogMessage]) -> RingAnswer {
         for line in lines { runtime.log(line) }
-        return .changed(lines.map { "[\(Self.tag)] \($0)" })
+        return .changed(lines.map { "[RING] \($0)" })
     }
 
     private func preview(_ kind: RingKeeper.Change.Kind, _ words: RingRequest.NodeWords) throws(RingError)
