@@ -10,6 +10,7 @@ import KVStoreCommands
 import LoadBalancerCommands
 import RateLimiterCommands
 import ShellSession
+// new-room: imports
 
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
 ///
@@ -22,5 +23,6 @@ public enum Catalog {
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all + KVStoreCommands.all
             + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
+        // new-room: commands
     }
 }
