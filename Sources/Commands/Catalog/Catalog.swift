@@ -10,7 +10,6 @@ import KVStoreCommands
 import LoadBalancerCommands
 import RateLimiterCommands
 import ShellSession
-// new-room: imports
 
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
 ///
@@ -21,8 +20,8 @@ public enum Catalog {
     }
 
     private static var components: [Command] {
-        BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all + KVStoreCommands.all
-            + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
+        BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
+            + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
         // new-room: commands
     }
 }
