@@ -108,8 +108,8 @@ let components = [
     Component(
         "RateLimiter", library: "RateLimiter", isHot: true, engine: [], service: ["KernelConfiguration"], commands: []),
     Component(
-        "KVStore", isHot: true, isTestable: true, engine: ["KernelStorage", "CProcessor", "CSnappy"], service: [],
-        commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
+        "KVStore", isHot: true, isTestable: true, engine: ["KernelStorage", "CProcessor", "CSnappy"],
+        service: [], commands: ["KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"]),
     Component(
         "CircuitBreaker", library: "CircuitBreaker", engine: ["KernelClock"],
         commands: [
@@ -134,16 +134,21 @@ let session = [
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage"]),
     Room(
         name: "CommandServices", path: "Commands/Services",
-        uses: ["KernelStructures", "KernelWorld", "KernelService", "CommandKit", "ShellSession"]),
+        uses: [
+            "KernelStructures", "KernelStorage", "KernelWorld", "KernelTLS", "KernelService", "CommandKit",
+            "ShellSession",
+        ]),
     Room(
         name: "GeneralCommands", path: "Commands/General",
         uses: [
-            "KernelStructures", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",
+            "KernelStructures", "KernelJSON", "KernelWorld", "KernelTLS", "CommandKit", "ShellLanguage", "ShellSession",
             "CommandServices",
         ]),
     Room(
         name: "CurlCommands", path: "Commands/Curl",
-        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "CommandKit", "ShellSession"]),
+        uses: [
+            "KernelStructures", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting", "CommandKit", "ShellSession",
+        ]),
 ]
 
 let shell = [
@@ -153,8 +158,8 @@ let shell = [
     Room(
         name: "ShellLab", path: "Shell/Lab",
         uses: [
-            "KernelStructures", "KernelClock", "KernelStorage", "KernelWorld", "KernelLoopback", "ShellLanguage",
-            "ShellSession", "Commands",
+            "KernelStructures", "KernelClock", "KernelStorage", "KernelWorld", "KernelLoopback", "KernelTLS",
+            "ShellLanguage", "ShellSession", "Commands",
         ]),
     Room(
         name: "ShellTranscripts", path: "Shell/Transcripts",
@@ -178,6 +183,7 @@ let shims = ["CRapidJSON"]
 /// One folder of tests for a group of rooms. `Program` drives the built program from outside.
 let tests = [
     "Kernel": kernel.map(\.name),
+    "TLS": ["KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"],
     "Chaos": ["KernelStructures", "KernelWorld", "BackendService", "ChaosService"],
     "Backend": ["KernelStructures", "BackendEngine"],
     "LoadBalancer": [
@@ -185,7 +191,6 @@ let tests = [
         "ChaosService", "LoadBalancerEngine", "LoadBalancerService", "ShellLanguage", "ShellSession",
         "ShellLab",
     ],
-    "TLS": ["KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"],
     "RateLimiter": [
         "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "RateLimiterEngine",
         "RateLimiterService",

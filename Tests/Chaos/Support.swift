@@ -8,13 +8,16 @@ import TestSupport
 final class Farm {
     let world: World
     let client: Node
+    private var servers: [BackendHost] = []
 
     init(_ count: Int) throws {
         world = World(WorldConfiguration(transport: MemoryTransport()))
         for index in 0..<count {
             let name = "Server-" + String(UnicodeScalar(UInt8(65 + index)))
             let node = try world.nodes.start(name)
-            try BackendHost(node: node, settings: .init(name: name, port: UInt16(8081 + index))).start()
+            let server = BackendHost(node: node, settings: .init(name: name, port: UInt16(8081 + index)))
+            try server.start()
+            servers.append(server)
         }
         client = try world.nodes.start("user")
         pass(.milliseconds(1))

@@ -22,6 +22,7 @@ extension BackendCommands {
                 "backend --port 8081 --name Server-A &", "curl http://localhost:8081/",
                 "curl http://localhost:8081/delay/200ms",
                 "backend --port 8080 --name flaky --answers 'ok*2 fail*5 hang 503@200ms ok' &",
+                "backend --port 8443 --name shop --tls &", "curl https://shop:8443/",
             ],
             group: .components,
             details: """

@@ -16,7 +16,8 @@ import ShellSession
 /// Each room of commands contributes its own; `help` lists them by group, and within a group in this order.
 public enum Catalog {
     public static var table: CommandTable {
-        CommandTable(CurlCommands.all + ChaosCommands.all + GeneralCommands.all + components)
+        CommandTable(
+            CurlCommands.all + ChaosCommands.all + GeneralCommands.all + components + GeneralCommands.views)
     }
 
     private static var components: [Command] {

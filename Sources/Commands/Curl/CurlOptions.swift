@@ -38,47 +38,49 @@ struct CurlOptions {
     var cookieFiles: [String] = []
     var cookieJar: String?
     var usesHTTP10 = false
+    var tls = CurlTLSOptions()
 
     func hasField(_ name: String) -> Bool { fields.contains { $0.name.lowercased() == name.lowercased() } }
     var usesCookieEngine: Bool { !cookieFiles.isEmpty || cookieJar != nil }
 
-    static let flags: [CommandDescription.Flag] = [
-        .init("request", "X", .text("METHOD"), "the method"),
-        .init("data", "d", .text("DATA"), repeatable: true, "a body, POSTed; @FILE reads it from a file"),
-        .init("data-raw", nil, .text("DATA"), repeatable: true, "the same, @ is nothing special"),
-        .init("data-binary", nil, .text("DATA"), repeatable: true, "the same, newlines of a file are kept"),
-        .init("data-urlencode", nil, .text("DATA"), repeatable: true, "the same, encoded: name=value"),
-        .init("json", nil, .text("DATA"), repeatable: true, "a JSON body, POSTed"),
-        .init("get", "G", "the data go into the URL, as a query"),
-        .init("upload-file", "T", .file, "PUTs a file"),
-        .init("header", "H", .text("FIELD"), repeatable: true, "a header field; 'Name:' leaves one out"),
-        .init("user-agent", "A", .text("NAME"), "the User-Agent field"),
-        .init("referer", "e", .text("URL"), "the Referer field"),
-        .init("user", "u", .text("USER:PASSWORD"), "basic authentication"),
-        .init("cookie", "b", .text("DATA|FILE"), repeatable: true, "cookies: a=1; b=2, or a file"),
-        .init("cookie-jar", "c", .file, "writes the cookies to a file afterwards"),
-        .init("include", "i", "shows the response's head, too"),
-        .init("head", "I", "asks for the head only"),
-        .init("location", "L", "follows redirects"),
-        .init("max-redirs", nil, .integer(0...1000), "how many redirects at most (50)"),
-        .init("output", "o", .file, repeatable: true, "writes the body to a file"),
-        .init("remote-name", "O", "writes the body to a file called as in the URL"),
-        .init("write-out", "w", .text("FORMAT"), "what to say at the end: %{http_code} %{time_total} …"),
-        .init("fail", "f", "no output and status 22 for a status of 400 and more"),
-        .init("fail-with-body", nil, "the same, with the body"),
-        .init("silent", "s", "no error messages"), .init("show-error", "S", "error messages in spite of -s"),
-        .init("verbose", "v", "shows what goes over the wire"),
-        .init("max-time", "m", .duration(), "how long it may take"),
-        .init("connect-timeout", nil, .duration(), "how long connecting may take"),
-        .init("retry", nil, .integer(0...1000), "tries again after passing troubles"),
-        .init("retry-delay", nil, .duration(), "waits that long before each"),
-        .init("retry-connrefused", nil, "a refused connection is a passing trouble, too"),
-        .init("url", nil, .text("URL"), repeatable: true, "a URL"),
-        .init("http1.0", "0", "speaks HTTP/1.0"), .init("http1.1", nil, "speaks HTTP/1.1 (always)"),
-        .init("insecure", "k", "no certificates are checked (there are none yet)"),
-        .init("no-buffer", "N", "output as it comes (always)"), .init("compressed", nil, "asks for nothing compressed"),
-        .init("globoff", "g", "URLs have no patterns (never)"),
-    ]
+    static let flags: [CommandDescription.Flag] =
+        [
+            .init("request", "X", .text("METHOD"), "the method"),
+            .init("data", "d", .text("DATA"), repeatable: true, "a body, POSTed; @FILE reads it from a file"),
+            .init("data-raw", nil, .text("DATA"), repeatable: true, "the same, @ is nothing special"),
+            .init("data-binary", nil, .text("DATA"), repeatable: true, "the same, newlines of a file are kept"),
+            .init("data-urlencode", nil, .text("DATA"), repeatable: true, "the same, encoded: name=value"),
+            .init("json", nil, .text("DATA"), repeatable: true, "a JSON body, POSTed"),
+            .init("get", "G", "the data go into the URL, as a query"),
+            .init("upload-file", "T", .file, "PUTs a file"),
+            .init("header", "H", .text("FIELD"), repeatable: true, "a header field; 'Name:' leaves one out"),
+            .init("user-agent", "A", .text("NAME"), "the User-Agent field"),
+            .init("referer", "e", .text("URL"), "the Referer field"),
+            .init("user", "u", .text("USER:PASSWORD"), "basic authentication"),
+            .init("cookie", "b", .text("DATA|FILE"), repeatable: true, "cookies: a=1; b=2, or a file"),
+            .init("cookie-jar", "c", .file, "writes the cookies to a file afterwards"),
+            .init("include", "i", "shows the response's head, too"),
+            .init("head", "I", "asks for the head only"),
+            .init("location", "L", "follows redirects"),
+            .init("max-redirs", nil, .integer(0...1000), "how many redirects at most (50)"),
+            .init("output", "o", .file, repeatable: true, "writes the body to a file"),
+            .init("remote-name", "O", "writes the body to a file called as in the URL"),
+            .init("write-out", "w", .text("FORMAT"), "what to say at the end: %{http_code} %{time_total} …"),
+            .init("fail", "f", "no output and status 22 for a status of 400 and more"),
+            .init("fail-with-body", nil, "the same, with the body"),
+            .init("silent", "s", "no error messages"), .init("show-error", "S", "error messages in spite of -s"),
+            .init("verbose", "v", "shows what goes over the wire"),
+            .init("max-time", "m", .duration(), "how long it may take"),
+            .init("connect-timeout", nil, .duration(), "how long connecting may take"),
+            .init("retry", nil, .integer(0...1000), "tries again after passing troubles"),
+            .init("retry-delay", nil, .duration(), "waits that long before each"),
+            .init("retry-connrefused", nil, "a refused connection is a passing trouble, too"),
+            .init("url", nil, .text("URL"), repeatable: true, "a URL"),
+            .init("http1.0", "0", "speaks HTTP/1.0"), .init("http1.1", nil, "speaks HTTP/1.1 (always)"),
+            .init("no-buffer", "N", "output as it comes (always)"),
+            .init("compressed", nil, "asks for nothing compressed"),
+            .init("globoff", "g", "URLs have no patterns (never)"),
+        ] + CurlTLSOptions.flags
 
     init(_ invocation: Invocation) throws {
         let arguments = invocation.arguments
@@ -111,6 +113,7 @@ struct CurlOptions {
         for cookie in arguments.texts("cookie") {
             if cookie.contains("=") { cookieData.append(cookie) } else { cookieFiles.append(cookie) }
         }
+        tls = try CurlTLSOptions(invocation)
         try readFields(arguments.texts("header"))
         try readBody(invocation)
         if isHeadRequest, body != nil, !dataInURL {

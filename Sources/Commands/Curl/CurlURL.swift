@@ -19,9 +19,7 @@ package struct CurlURL: Equatable {
         }
         switch scheme {
         case "http": port = 80
-        case "https":
-            throw Malformed(
-                text: "Protocol \"https\" not supported yet: TLS comes with the API gateway; use http://", status: 1)
+        case "https": port = 443
         default: throw Malformed(text: "Protocol \"\(scheme)\" not supported or disabled in libcurl", status: 1)
         }
         let end = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
@@ -75,7 +73,8 @@ package struct CurlURL: Equatable {
     }
 
     /// For the Host field and messages.
-    package var authority: String { hasPort && port != 80 ? "\(host):\(port)" : host }
+    package var authority: String { hasPort && port != (isSecure ? 443 : 80) ? "\(host):\(port)" : host }
+    package var isSecure: Bool { scheme == "https" }
     package var text: String { "\(scheme)://\(hasPort ? "\(host):\(port)" : host)\(path)" }
     package var destination: HostPort { HostPort(host: host, port: port) }
 }

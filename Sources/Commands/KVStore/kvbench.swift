@@ -34,7 +34,7 @@ extension KVStoreCommands {
                 said to cost; in real time they are real. Latencies are in the JSON.
                 """)
         return Command(description) { invocation in
-            .running(KVBench(invocation.process, KVBench.Settings(invocation.arguments)))
+            .running(KVBench(invocation.process, try KVBench.Settings(invocation)))
         }
     }
 }
@@ -54,8 +54,9 @@ final class KVBench: Program {
         let seed: UInt64
         let wantsJSON: Bool
 
-        init(_ arguments: ParsedArguments) {
-            address = KVAddress(arguments)
+        init(_ invocation: Invocation) throws {
+            let arguments = invocation.arguments
+            address = try KVAddress(invocation)
             writes = arguments.integer("writes") ?? 100_000
             reads = arguments.integer("reads") ?? 0
             keyByteCount = arguments.integer("key-size") ?? 16
@@ -105,9 +106,10 @@ final class KVBench: Program {
         for _ in 0..<settings.clients {
             let connection = RESPClientConnection()
             connection.onOpen = { [self] in opened() }
-            connection.onEnd = { [self] failure in fail(settings.address.complaint(failure)) }
+            connection.onEnd = { [self] failure in fail(settings.address.complaint(failure, connection)) }
             do throws(NetworkError) {
-                try connection.connect(from: process.node, to: settings.address.destination)
+                try connection.connect(
+                    from: process.node, to: settings.address.destination, security: settings.address.security)
             } catch {
                 return fail("\(error)")
             }

@@ -29,7 +29,7 @@ extension KVStoreCommands {
                 """)
         return Command(description) { invocation in
             let client = KVClient(
-                invocation.process, KVAddress(invocation.arguments), wantsJSON: invocation.arguments.wantsJSON)
+                invocation.process, try KVAddress(invocation), wantsJSON: invocation.arguments.wantsJSON)
             client.words = invocation.arguments.arguments
             return .running(client)
         }
@@ -51,9 +51,9 @@ final class KVClient: Program {
     }
 
     func start() {
-        connection.onEnd = { [self] failure in fail(address.complaint(failure)) }
+        connection.onEnd = { [self] failure in fail(address.complaint(failure, connection)) }
         do throws(NetworkError) {
-            try connection.connect(from: process.node, to: address.destination)
+            try connection.connect(from: process.node, to: address.destination, security: address.security)
         } catch {
             return fail("\(error)")
         }

@@ -50,19 +50,21 @@ package struct ServiceKind: Sendable {
                 .init("watch", nil, "reloads the file whenever it has changed"),
             ]
         }
-        return flags + [
+        flags += [
             .init("name", "n", .text("NAME"), "the name of its node (\(nodeName))"),
             .init("metrics", nil, .port, "another port for /metrics and /health, for Prometheus and probes"),
             .init("drain-timeout", nil, .duration(), "how long what is under way may take when it stops (30s)"),
             .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
             .init("reuse-port", nil, "as a process of its own: shares its port (SO_REUSEPORT)"),
         ]
+        return port == .none ? flags : flags + TLSFlags.server
     }
 
     /// What the common flags say.
     ///
-    /// - Throws: `UsageError`.
-    func settings(_ arguments: ParsedArguments) throws -> ServiceSettings {
+    /// - Throws: `UsageError`, or `CommandFailure` about a certificate.
+    func settings(_ invocation: Invocation) throws -> ServiceSettings {
+        let arguments = invocation.arguments
         let command = arguments.description.name
         var settings = ServiceSettings(name: arguments.text("name") ?? nodeName)
         switch port {
@@ -82,6 +84,9 @@ package struct ServiceKind: Sendable {
                 throw UsageError("\(command): --watch needs a file; add --config FILE")
             }
             settings.options.watches = true
+        }
+        if port != .none, let serving = try TLSFlags.serving(invocation, command: command) {
+            settings.options.makeSecurity = { try serving.makeServer(for: $0, speaking: $1) }
         }
         return settings
     }
@@ -131,7 +136,7 @@ extension Command {
             if let check = plan.check, invocation.arguments.has("check") {
                 return .view(View(.text(check(), json: .null)))
             }
-            let settings = try kind.settings(invocation.arguments)
+            let settings = try kind.settings(invocation)
             return .running(ServiceProgram(invocation.process, kind, settings, plan))
         }
     }

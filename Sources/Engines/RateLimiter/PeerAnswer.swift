@@ -1,4 +1,4 @@
-/// What a limiter tells another one that asked it for quota: an assessment a charge, and what it gave beyond the request.
+/// What a limiter tells another one that asked it for quota: an assessment a charge, and what it gave beyond that.
 package struct PeerAnswer {
     package var assessments: [Assessment]
     /// Tokens that were charged beyond the request, for the asker to spend by itself.

@@ -27,8 +27,9 @@ import KernelStructures
 /// ## Where it is wrong
 ///
 /// It counts what *it* sees. Two limiters that do not talk admit twice the quota, and if they talk before each
-/// request, each request pays for a round trip; `Service/Distributed/` has both ends and the lease between them. A key is not a
-/// person: a company behind one address shares a quota, and an attacker with ten thousand addresses has ten thousand.
+/// request, each request pays for a round trip; `Service/Distributed/` has both ends and the lease between them. A key
+/// is not a person: a company behind one address shares a quota, and an attacker with ten thousand addresses has ten
+/// thousand.
 public final class RateLimiter {
     public private(set) var policies: [RateLimitPolicy]
     /// By policy.

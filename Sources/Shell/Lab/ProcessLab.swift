@@ -3,6 +3,7 @@ import KernelClock
 import KernelLoopback
 import KernelStorage
 import KernelStructures
+import KernelTLS
 import KernelWorld
 import ShellLanguage
 import ShellSession
@@ -32,6 +33,9 @@ public final class ProcessLab {
         configuration.journalCapacity = 0
         configuration.recordsTraffic = false
         world = World(configuration)
+        if let directory = LabOptions.homeAuthorityDirectory {
+            LabAuthority.of(world).place = .init(disk: configuration.disk, directory: directory)
+        }
         session = Session(world: world, commands: Catalog.table, isProcess: true, directory: directory)
         output = HostOutput(poller)
     }

@@ -139,8 +139,8 @@ public struct ServiceOptions {
     public var watches = false
     /// What is under way has so much time to finish when the service stops; nil: as much as the service thinks right.
     public var drainTimeout: LabDuration?
-    /// Makes TLS for the ports of clients; nil: none. Called once, before they open.
-    public var makeSecurity: ((Node) throws -> any StreamSecurity)?
+    /// Makes TLS for the ports of clients; nil: none. Called for each server before it listens, with what it speaks.
+    public var makeSecurity: ((Node, _ protocols: [String]) throws -> any StreamSecurity)?
 
     public init() {}
 }

@@ -108,8 +108,10 @@ public final class ServiceRuntime {
             add(management.server, on: port, for: .operators, announcement: "Metrics on :\(port: port)")
         }
         do {
-            if let security = try options.makeSecurity?(node) {
-                for server in servers(for: .clients) { server.security = security }
+            if let makeSecurity = options.makeSecurity {
+                for server in servers(for: .clients) {
+                    server.security = try makeSecurity(node, server.applicationProtocols)
+                }
             }
             for port in ports { try open(port) }
         } catch {
