@@ -187,12 +187,14 @@ let tests = [
     "Chaos": ["KernelStructures", "KernelWorld", "BackendService", "ChaosService"],
     "Backend": ["KernelStructures", "BackendEngine"],
     "LoadBalancer": [
-        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "BackendService",
+        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "BackendService",
         "ChaosService", "LoadBalancerEngine", "LoadBalancerService", "ShellLanguage", "ShellSession",
         "ShellLab",
     ],
     "RateLimiter": [
-        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "RateLimiterEngine",
+        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "RateLimiterEngine",
         "RateLimiterService",
     ],
     "KVStore": [
