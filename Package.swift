@@ -48,7 +48,7 @@ let kernel = [
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
-        uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
+        uses: ["KernelStructures", "KernelJSON", "KernelWire", "KernelWorld"]),
     Room(
         name: "KernelService", path: "Engines/Kernel/Service",
         uses: ["KernelStructures", "KernelJSON", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
@@ -66,8 +66,8 @@ struct Component {
     var commands: Room?
 
     /// - Parameters:
-    ///   - engine: what the pure room uses besides KernelStructures; nil if there is none.
-    ///   - service: what the service uses besides its engine, the World and Hosting; nil if there is none.
+    ///   - engine: what the pure room uses besides KernelStructures and KernelTelemetry; nil if there is none.
+    ///   - service: what the service uses besides its engine, the World, Hosting and Service; nil if there is none.
     ///   - commands: what is typed uses besides engine, service, JSON, CommandKit, CommandServices and ShellSession.
     init(
         _ name: String, library: String? = nil, isHot: Bool = false, isTestable: Bool = false, engine: [String]?,
@@ -79,19 +79,22 @@ struct Component {
             self.engine = Room(
                 name: "\(name)Engine", path: "Engines/\(name)", excludes: service == nil ? [] : ["Service"],
                 isHot: isHot && library == nil, isTestable: isTestable, library: library,
-                uses: ["KernelStructures"] + engine)
+                uses: ["KernelStructures", "KernelTelemetry"] + engine)
             own.append("\(name)Engine")
         }
         if let service {
             self.service = Room(
                 name: "\(name)Service", path: "Engines/\(name)/Service", isHot: isHot,
-                uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting"] + service + own)
+                uses: [
+                    "KernelStructures", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting",
+                    "KernelService",
+                ] + service + own)
             own.append("\(name)Service")
         }
         if let commands {
             self.commands = Room(
                 name: "\(name)Commands", path: "Commands/\(name)",
-                uses: ["KernelStructures", "KernelJSON"] + commands + own
+                uses: ["KernelStructures", "KernelJSON", "KernelService"] + commands + own
                     + ["CommandKit", "ShellSession", "CommandServices"])
         }
     }
@@ -100,7 +103,7 @@ struct Component {
 /// What a component embeds stands above it; otherwise in the order of the documented list.
 let components = [
     Component("Chaos", engine: nil, service: [], commands: ["KernelWorld"]),
-    Component("Backend", isHot: true, engine: [], service: ["KernelTLS"], commands: []),
+    Component("Backend", isHot: true, engine: [], service: [], commands: []),
     Component(
         "HashRing", library: "HashRing", engine: ["KernelCryptography"], service: [],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
@@ -113,16 +116,17 @@ let components = [
         commands: []),
     Component(
         "KVStore", isHot: true, isTestable: true, engine: ["KernelStorage", "CProcessor", "CSnappy"],
-        service: ["KernelTLS"], commands: ["KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"]),
+        service: [], commands: ["KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"]),
     Component(
         "CircuitBreaker", library: "CircuitBreaker", engine: ["KernelClock"],
         commands: [
-            "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine", "CurlCommands",
+            "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine",
         ]),
     Component("Resilience", library: "Resilience", engine: ["CircuitBreakerEngine"]),
     Component(
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
-        commands: ["KernelWorld"]),
+        commands: ["KernelTelemetry", "KernelWorld"]),
+    // new-room: components
 ]
 
 let engines = components.compactMap(\.engine)
@@ -135,12 +139,15 @@ let session = [
     Room(
         name: "ShellSession", path: "Shell/Session",
         uses: [
-            "KernelStructures", "KernelRegularExpressions", "KernelStorage", "KernelWorld", "CommandKit",
+            "KernelStructures", "KernelStorage", "KernelRegularExpressions", "KernelWorld", "CommandKit",
             "ShellLanguage",
         ]),
     Room(
         name: "CommandServices", path: "Commands/Services",
-        uses: ["KernelStructures", "KernelStorage", "KernelWorld", "KernelTLS", "CommandKit", "ShellSession"]),
+        uses: [
+            "KernelStructures", "KernelStorage", "KernelWorld", "KernelTLS", "KernelService", "CommandKit",
+            "ShellSession",
+        ]),
     Room(
         name: "GeneralCommands", path: "Commands/General",
         uses: [
@@ -158,7 +165,7 @@ let session = [
 let shell = [
     Room(
         name: "Commands", path: "Commands/Catalog",
-        uses: ["ShellSession", "GeneralCommands", "CurlCommands"] + componentCommands.map(\.name)),
+        uses: ["ShellSession", "CommandServices", "GeneralCommands", "CurlCommands"] + componentCommands.map(\.name)),
     Room(
         name: "ShellLab", path: "Shell/Lab",
         uses: [
@@ -192,13 +199,14 @@ let tests = [
     "Chaos": ["KernelStructures", "KernelWorld", "BackendService", "ChaosService"],
     "Backend": ["KernelStructures", "BackendEngine"],
     "LoadBalancer": [
-        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "BackendService",
+        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "BackendService",
         "ChaosService", "LoadBalancerEngine", "LoadBalancerService", "ShellLanguage", "ShellSession",
         "ShellLab",
     ],
     "RateLimiter": [
         "KernelStructures", "KernelCryptography", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
-        "RateLimiterEngine", "RateLimiterService",
+        "KernelService", "RateLimiterEngine", "RateLimiterService",
     ],
     "KVStore": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",
@@ -206,11 +214,12 @@ let tests = [
     ],
     "CircuitBreaker": ["KernelStructures", "KernelLoopback", "CircuitBreakerEngine"],
     "Resilience": ["KernelStructures", "CircuitBreakerEngine", "ResilienceEngine"],
-    "HashRing": ["KernelStructures", "KernelWorld", "HashRingEngine", "HashRingService"],
+    "HashRing": ["KernelStructures", "KernelWire", "KernelWorld", "HashRingEngine", "HashRingService"],
     "ConnectionPool": [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
         "ConnectionPoolService",
     ],
+    // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
         "ShellLab",

@@ -216,16 +216,15 @@ import Testing
     @Test("reload: new limits at once, old counts where the rule stayed, and with a mistake nothing changes")
     func reload() throws {
         let bench = try ServiceBench("rules: [{name: a, algorithm: gcra, rate: 1/hour}]")
-        var text = "rules: [{name: a, algorithm: gcra, rate: 1/hour}, {name: b, algorithm: gcra, rate: 5/hour}]"
-        bench.host.readAgain = { try RateLimiterConfiguration(yaml: Array(text.utf8), file: "rl.yaml") }
         #expect(try bench.ask().status == 200)
-        try bench.host.reload()
+        try bench.reload(
+            "rules: [{name: a, algorithm: gcra, rate: 1/hour}, {name: b, algorithm: gcra, rate: 5/hour}]")
         #expect(try bench.ask().status == 429)
-        text = "rules: [{name: b, algorithm: gcra, rate: 5/hour}]"
-        try bench.host.reload()
+        try bench.reload("rules: [{name: b, algorithm: gcra, rate: 5/hour}]")
         #expect(try bench.ask().number("X-RateLimit-Remaining") == 4)
-        text = "rules: [{name: b, algorithm: gcra, rate: none}]"
-        #expect(throws: (any Error).self) { try bench.host.reload() }
+        #expect(throws: (any Error).self) {
+            try bench.reload("rules: [{name: b, algorithm: gcra, rate: none}]")
+        }
         #expect(try bench.ask().number("X-RateLimit-Remaining") == 3)
     }
 

@@ -12,7 +12,7 @@ package enum GeneralCommands {
     }
     private static var files: [Command] {
         [
-            cat, echo, printf, grep, jq, head, tail, wc, sort, uniq, seq, tr, cut, tee, test, bracket, ls, cd, pwd,
+            cat, echo, printf, grep, jq, head, tail, wc, sort, uniq, seq, tr, sed, cut, tee, test, bracket, ls, cd, pwd,
             mkdir, cp, rm, put, get,
         ]
     }

@@ -54,38 +54,31 @@ extension GeneralCommands {
 
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             lineNumber += 1
-            let text = String(decoding: line, as: UTF8.self)
-            guard expressions.contains(where: { $0.matches(text) }) != arguments.has("invert-match") else { return }
+            let text = Array(line)
+            let match = firstMatch(in: text)
+            guard (match != nil) != arguments.has("invert-match") else { return }
             status = 0
             count += 1
             if arguments.has("quiet") { return stop() }
             if arguments.has("count") { return }
             if arguments.has("only-matching") {
-                for range in matches(in: text) where !range.isEmpty {
-                    report(Array(text.utf8)[range])
+                var next = match
+                while let range = next {
+                    if !range.isEmpty { report(text[range]) }
+                    let from = range.isEmpty ? range.upperBound + 1 : range.upperBound
+                    next = from <= text.count ? firstMatch(in: text, from: from) : nil
                 }
             } else {
                 report(line)
             }
         }
 
-        /// What matches from left to right: of several patterns the match that begins first, and of those the longest.
-        private func matches(in text: String) -> [Range<Int>] {
-            if expressions.count == 1 { return expressions[0].allMatches(in: text).map(\.range) }
-            var found: [Range<Int>] = []
-            var next = expressions.map { $0.firstRange(in: text) }
-            while let range = next.compactMap({ $0 }).min(by: Self.isBefore) {
-                found.append(range)
-                let offset = range.isEmpty ? range.upperBound + 1 : range.upperBound
-                for (index, range) in next.enumerated() where (range?.lowerBound ?? .max) < offset {
-                    next[index] = expressions[index].firstRange(in: text, from: offset)
-                }
+        /// The match that begins first; of several there, the longest.
+        private func firstMatch(in text: [UInt8], from offset: Int = 0) -> Range<Int>? {
+            text.withUnsafeBytes { bytes in
+                expressions.compactMap { $0.firstRange(in: bytes, from: offset) }
+                    .min { ($0.lowerBound, -$0.upperBound) < ($1.lowerBound, -$1.upperBound) }
             }
-            return found
-        }
-
-        private static func isBefore(_ a: Range<Int>, _ b: Range<Int>) -> Bool {
-            (a.lowerBound, -a.upperBound) < (b.lowerBound, -b.upperBound)
         }
 
         private func report(_ line: ArraySlice<UInt8>) {
