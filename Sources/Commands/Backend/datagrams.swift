@@ -1,3 +1,4 @@
+import BackendService
 import CommandKit
 import CommandServices
 import KernelStructures
@@ -7,30 +8,17 @@ import ShellSession
 extension BackendCommands {
     /// `udp-echo --port 9000`
     static var udpEcho: Command {
+        let kind = ServiceKind("udp-echo", node: "echo", port: .required(example: 9000), speaksTLS: false)
         let description = CommandDescription(
             "udp-echo", "sends every datagram back to where it came from", usage: "--port PORT [FLAGS]",
-            flags: [
-                .init("port", "p", .port, "where it listens"),
-                .init("name", "n", .text("NAME"), "the name of its node (echo)"),
-                .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
-            ],
-            examples: ["udp-echo --port 9000 &", "udp send echo:9000 hello"],
+            flags: kind.flags([]), examples: ["udp-echo --port 9000 &", "udp send echo:9000 hello"],
             group: .components,
             details: """
                 The simplest service without connections (RFC 862). See what loss, duplication,
                 reordering and latency do to it: inject loss 20% client->echo
                 """)
-        return Command(description) { invocation in
-            guard let port = invocation.arguments.port("port") else {
-                throw UsageError("udp-echo: on which port? add --port 9000")
-            }
-            let name = invocation.arguments.text("name") ?? "echo"
-            try checkNodeName(name, command: "udp-echo")
-            return .running(
-                ServiceProgram(
-                    invocation.process, kind: "udp-echo", nodeName: name,
-                    make: { UDPEcho(node: $0, port: port) }, start: { try $0.start() },
-                    drain: { $0.stop(whenStopped: $1) }, describe: \.stats))
+        return .service(kind, description) { _ in
+            ServicePlan { node, service in UDPEcho(node: node, port: service.port, options: service.options) }
         }
     }
 
@@ -67,39 +55,6 @@ extension BackendCommands {
             client.timeout = invocation.arguments.duration("timeout") ?? .seconds(1)
             return .running(client)
         }
-    }
-}
-
-/// The echo protocol, RFC 862, over datagrams.
-final class UDPEcho: DatagramHandler {
-    let node: Node
-    private let port: UInt16
-    private var socket: DatagramSocket?
-
-    init(node: Node, port: UInt16) {
-        self.node = node
-        self.port = port
-    }
-
-    func start() throws(NetworkError) { socket = try node.bindDatagrams(on: port, handler: self) }
-
-    func stop(whenStopped: @escaping () -> Void) {
-        socket?.close()
-        whenStopped()
-    }
-
-    func datagramSocket(_ socket: DatagramSocket, received bytes: UnsafeRawBufferPointer, from remote: Endpoint) {
-        // What came in whole goes out whole.
-        try? socket.send(Array(bytes), to: remote)
-    }
-
-    var stats: View {
-        View(
-            .record([
-                .init("received", .integer(socket?.receivedCount ?? 0)),
-                .init("sent", .integer(socket?.sentCount ?? 0)),
-                .init("dropped", .integer(socket?.droppedCount ?? 0)),
-            ]))
     }
 }
 
