@@ -32,7 +32,7 @@ final class Probe: HTTPClientDelegate, StreamHandler {
     }
 
     func start() {
-        timer = node.after(settings.timeout) { [weak self] in self?.finish(.failed("timeout")) }
+        waitForAnswer()
         do throws(NetworkError) {
             if kind == .tcp {
                 stream = try node.connect(to: destination, handler: self)
@@ -43,6 +43,15 @@ final class Probe: HTTPClientDelegate, StreamHandler {
             }
         } catch {
             node.enqueue { [weak self] in self?.finish(.failed("\(error)")) }
+        }
+    }
+
+    private func waitForAnswer() {
+        timer = node.after(settings.timeout) { [weak self] in
+            guard let self else { return }
+            // A check that has not begun yet, for want of a descriptor here, says nothing about the server.
+            let isHeldBack = (stream ?? client?.stream)?.isHeldBack ?? false
+            if isHeldBack { waitForAnswer() } else { finish(.failed("timeout")) }
         }
     }
 
