@@ -23,7 +23,7 @@ extension HashRingCommands {
                 "hash-ring-viz", "hash-ring-viz --hash ketama --nodes cache-1,cache-2 --port 7401",
                 "curl 'http://localhost:7400/lookup?key=user:123'",
             ],
-            group: .components, tags: ["RING"],
+            group: .components, role: .service, tags: ["RING"],
             details: """
                 It speaks HTTP: text, or JSON for those who accept application/json.
                   GET    /ring  /ring/drawing?key=K  /ring/export

@@ -189,7 +189,7 @@ final class KVBench: Program {
                 .init("\(what)_per_second", .integer(rate)), .init("\(what)_us_p50", percentile(0.5)),
                 .init("\(what)_us_p99", percentile(0.99)),
             ]
-            if !done.isWriting { results.append(.init("missing", .integer(done.missing))) }
+            if !done.isWriting { results.append(.init("missing", key: "missing", .integer(done.missing))) }
         } else {
             let seconds = fixedDecimal(elapsed.seconds, places: elapsed.seconds < 1 ? 3 : 1)
             let missing = done.missing > 0 ? ", \(done.missing) not found" : ""

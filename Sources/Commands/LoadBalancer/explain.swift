@@ -151,9 +151,9 @@ private struct Explainer {
             .table(
                 .init(
                     [
-                        .init("REQUEST", right: true), .init("TIME"), .init("SERVER", flexible: true),
-                        .init("TRIES", right: true), .init("WHY", flexible: true), .init("WAITED", key: "waited_ms"),
-                        .init("RESULT", flexible: true), .init("AFTER", key: "took_ms", right: true),
+                        .init("REQUEST", key: "request", right: true), .init("TIME", key: "time"), .init("SERVER", key: "server", flexible: true),
+                        .init("TRIES", key: "tries", right: true), .init("WHY", key: "why", flexible: true), .init("WAITED", key: "waited_ms"),
+                        .init("RESULT", key: "result", flexible: true), .init("AFTER", key: "took_ms", right: true),
                     ], rows: rows, whenEmpty: Self.nothing)))
     }
 
@@ -232,7 +232,7 @@ private struct Explainer {
             .text(wrapped(text), json: .object(members)),
             .table(
                 .init(
-                    [.init("TIME"), .init("FROM"), .init("TO"), .init("REASON", flexible: true)], rows: rows,
+                    [.init("TIME", key: "time"), .init("FROM", key: "from"), .init("TO", key: "to"), .init("REASON", key: "reason", flexible: true)], rows: rows,
                     whenEmpty: "nothing has changed it since it came")))
     }
 }

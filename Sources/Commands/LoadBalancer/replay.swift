@@ -70,10 +70,10 @@ extension LoadBalancerHost {
             .table(
                 .init(
                     [
-                        .init("ALGORITHM"), .init("REQUESTS", right: true), .init("IMBALANCE", right: true),
+                        .init("ALGORITHM", key: "algorithm"), .init("REQUESTS", key: "requests", right: true), .init("IMBALANCE", key: "imbalance", right: true),
                         .init("BUSY", key: "busy_imbalance", right: true), .init("P50", key: "p50_ms", right: true),
                         .init("P99", key: "p99_ms", right: true), .init("MAX", key: "max_ms", right: true),
-                        .init("MOVED", right: true),
+                        .init("MOVED", key: "moved", right: true),
                     ], rows: rows, whenEmpty: "")))
     }
 

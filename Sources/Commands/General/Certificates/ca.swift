@@ -88,13 +88,13 @@ extension GeneralCommands {
 
     private static func view(_ one: Certificate, file: String?) -> View {
         var rows: [View.Field] = [
-            .init("subject", .text(one.subject)), .init("issuer", .text(one.issuer)),
-            .init("valid from", .text(one.validFrom.description)),
-            .init("valid until", .text(one.validUntil.description)), .init("serial number", .text(one.serialNumber)),
+            .init("subject", key: "subject", .text(one.subject)), .init("issuer", key: "issuer", .text(one.issuer)),
+            .init("valid from", key: "valid_from", .text(one.validFrom.description)),
+            .init("valid until", key: "valid_until", .text(one.validUntil.description)), .init("serial number", key: "serial_number", .text(one.serialNumber)),
             .init("SHA-256", .text(one.fingerprint)),
         ]
-        if !one.names.isEmpty { rows.insert(.init("names", .text(one.names.joined(separator: " "))), at: 1) }
-        if let file { rows.append(.init("file", .text(file))) }
+        if !one.names.isEmpty { rows.insert(.init("names", key: "names", .text(one.names.joined(separator: " "))), at: 1) }
+        if let file { rows.append(.init("file", key: "file", .text(file))) }
         return View(.record(rows))
     }
 
