@@ -115,7 +115,8 @@ extension PoolTest {
             .table(
                 .init(
                     [
-                        .init("CONN", key: "conn", right: true), .init("STATE", key: "state"), .init("AGE", key: "age_ms", right: true),
+                        .init("CONN", key: "conn", right: true), .init("STATE", key: "state"),
+                        .init("AGE", key: "age_ms", right: true),
                         .init("IDLE", key: "idle_ms", right: true), .init("USES", key: "uses", right: true),
                         .init("HAS TO GO IN", key: "has_to_go_in_ms", right: true),
                     ], rows: rows, whenEmpty: "no connections")))

@@ -37,15 +37,18 @@ extension RingKeeper {
             .table(
                 .init(
                     [
-                        .init("NODE", key: "node", flexible: true), .init("VNODES", key: "vnodes", right: true), .init("WEIGHT", key: "weight", right: true),
-                        .init("ZONE", key: "zone", flexible: true), .init("SHARE", key: "share", right: true), .init("FAIR", key: "fair", right: true),
+                        .init("NODE", key: "node", flexible: true), .init("VNODES", key: "vnodes", right: true),
+                        .init("WEIGHT", key: "weight", right: true),
+                        .init("ZONE", key: "zone", flexible: true), .init("SHARE", key: "share", right: true),
+                        .init("FAIR", key: "fair", right: true),
                         .init("RATIO", key: "ratio", right: true),
                     ], rows: rows, whenEmpty: "no nodes yet")))
     }
 
     private func summary(_ ownership: Ownership) -> [View.Field] {
         var fields: [View.Field] = [
-            .init("nodes", key: "nodes", .integer(ring.nodes.count)), .init("points", key: "points", .integer(ring.pointCount)),
+            .init("nodes", key: "nodes", .integer(ring.nodes.count)),
+            .init("points", key: "points", .integer(ring.pointCount)),
             .init("hash", key: "hash", .text(ring.scheme.name)),
             .init("copies", key: "replication_factor", .integer(settings.replicationFactor)),
             .init("lookups", key: "lookups", .integer(lookupCount)),
@@ -60,7 +63,7 @@ extension RingKeeper {
             nodes: ring.nodes.count, virtualNodes: first.virtualNodes * first.weight)
         fields.append(
             .init(
-                "deviation",
+                "deviation", key: "deviation",
                 .init(
                     percent(deviation) + (areAlike ? " of a share (by chance \(percent(chance)))" : " of a share"),
                     json: .number(deviation))))
@@ -141,7 +144,8 @@ extension RingKeeper {
             .table(
                 .init(
                     [
-                        .init("KEY", key: "key", flexible: true), .init("HASH", key: "hash"), .init("NODE", key: "node", flexible: true),
+                        .init("KEY", key: "key", flexible: true), .init("HASH", key: "hash"),
+                        .init("NODE", key: "node", flexible: true),
                         .init("REPLICAS", key: "replicas", flexible: true),
                     ], rows: rows, whenEmpty: "no key was looked up yet")))
     }
@@ -162,9 +166,12 @@ extension RingKeeper {
         let stray = movement.strayFraction(besides: change.name)
         var view = View(
             .record([
-                .init("change", key: "change", .init(sentence(change, isDone: isDone), json: .string(change.kind.rawValue))),
+                .init(
+                    "change", key: "change",
+                    .init(sentence(change, isDone: isDone), json: .string(change.kind.rawValue))),
                 .init("node", key: "node", .text(change.name)), .init("moved", key: "moved", .share(movement.fraction)),
-                .init("between others", key: "between_others", .share(stray)), .init("ranges", key: "ranges", .integer(movement.ranges.count)),
+                .init("between others", key: "between_others", .share(stray)),
+                .init("ranges", key: "ranges", .integer(movement.ranges.count)),
             ]),
             .table(
                 .init(
@@ -190,7 +197,8 @@ extension RingKeeper {
     private static func table(of ranges: ArraySlice<Movement.Range>) -> View.Table {
         .init(
             [
-                .init("FIRST", key: "first"), .init("LAST", key: "last"), .init("FROM", key: "from", flexible: true), .init("TO", key: "to", flexible: true),
+                .init("FIRST", key: "first"), .init("LAST", key: "last"), .init("FROM", key: "from", flexible: true),
+                .init("TO", key: "to", flexible: true),
                 .init("KEYS", key: "share", right: true),
             ],
             rows: ranges.map { range in
@@ -227,7 +235,8 @@ extension Comparison {
                 .init(
                     [
                         .init("ALGORITHM", key: "algorithm"), .init("PEAK/MEAN", key: "peak_to_mean", right: true),
-                        .init("DEVIATION", key: "deviation", right: true), .init("+1 MOVES", key: "adding_moved", right: true),
+                        .init("DEVIATION", key: "deviation", right: true),
+                        .init("+1 MOVES", key: "adding_moved", right: true),
                         .init("STRAY", key: "adding_stray", right: true),
                         .init("-1 MOVES", key: "removing_moved", right: true),
                         .init("STRAY", key: "removing_stray", right: true),

@@ -54,7 +54,8 @@ extension RingKeeper {
             .table(
                 .init(
                     [
-                        .init("MARK", key: "mark"), .init("NODE", key: "node", flexible: true), .init("SHARE", key: "share", right: true),
+                        .init("MARK", key: "mark"), .init("NODE", key: "node", flexible: true),
+                        .init("SHARE", key: "share", right: true),
                         .init("BEFORE", key: "before", right: true), .init("", key: "bar"),
                     ], rows: rows, whenEmpty: "no nodes yet")))
         if !ring.isEmpty { view.parts.append(tokenMap(marks)) }

@@ -15,8 +15,10 @@ extension KVServer {
         return View(
             .record([
                 .init("directory", key: "directory", .text(settings.directoryText)),
-                .init("memtable", memtableCell(shape)), .init("immutable", immutableCell(shape)),
-                .init("running", workCell(shape)), .init("stall", key: "stall", .text(shape.stall?.description ?? "none")),
+                .init("memtable", key: "memtable", memtableCell(shape)),
+                .init("immutable", key: "immutable", immutableCell(shape)),
+                .init("running", key: "running", workCell(shape)),
+                .init("stall", key: "stall", .text(shape.stall?.description ?? "none")),
             ]),
             .table(levelTable(shape)), .text(map(shape), json: mapJSON(shape)))
     }
@@ -66,7 +68,8 @@ extension KVServer {
         }
         return .init(
             [
-                .init("LEVEL", key: "level"), .init("TABLES", key: "tables", right: true), .init("BYTES", key: "bytes", right: true), .init("LIMIT", key: "limit", right: true),
+                .init("LEVEL", key: "level"), .init("TABLES", key: "tables", right: true),
+                .init("BYTES", key: "bytes", right: true), .init("LIMIT", key: "limit", right: true),
                 .init("SCORE", key: "score", right: true), .init("OVERLAPS BELOW", key: "overlaps_below", right: true),
             ], rows: rows, whenEmpty: "no tables: all is in the memtable")
     }

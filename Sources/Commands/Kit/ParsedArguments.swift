@@ -73,7 +73,9 @@ public struct ParsedArguments: Sendable {
             return (nil, found)
         }
         guard command.operates else {
-            throw UsageError("\(command.name): '\(first)' is none of \(verbs.joined(separator: ", "))\(didYouMean(first, among: verbs))")
+            throw UsageError(
+                "\(command.name): '\(first)' is none of \(verbs.joined(separator: ", "))\(didYouMean(first, among: verbs))"
+            )
         }
         // A first word that is no verb can only be meant as a name.
         guard let second = rest.dropFirst().first, !second.hasPrefix("-") else {

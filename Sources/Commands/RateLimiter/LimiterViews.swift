@@ -6,16 +6,20 @@ import RateLimiterService
 extension RateLimiterHost {
     var stats: View {
         var fields: [View.Field] = [
-            .init("requests", key: "requests", .integer(counters.requests)), .init("admitted", key: "admitted", .integer(counters.admitted)),
+            .init("requests", key: "requests", .integer(counters.requests)),
+            .init("admitted", key: "admitted", .integer(counters.admitted)),
             .init("refused", key: "refused", .integer(counters.refused)),
         ]
         if counters.exempt > 0 { fields.append(.init("exempt", key: "exempt", .integer(counters.exempt))) }
         if counters.delayed > 0 { fields.append(.init("held back", key: "held_back", .integer(counters.delayed))) }
         if let store = storeCounters {
             fields += [
-                .init("store asked", key: "store_asked", .integer(store.asked)), .init("from leases", key: "from_leases", .integer(store.fromLease)),
+                .init("store asked", key: "store_asked", .integer(store.asked)),
+                .init("from leases", key: "from_leases", .integer(store.fromLease)),
                 .init("lease lost", key: "lease_lost", .integer(store.leaseLost)),
-                .init("store failed", key: "store_failed", .integer(store.failed, style: store.failed > 0 ? .warning : .plain)),
+                .init(
+                    "store failed", key: "store_failed",
+                    .integer(store.failed, style: store.failed > 0 ? .warning : .plain)),
                 .init("failed open", key: "failed_open", .integer(counters.failedOpen)),
                 .init("failed closed", key: "failed_closed", .integer(counters.failedClosed)),
                 .init("counted alone", key: "counted_alone", .integer(counters.decidedAlone)),
@@ -45,7 +49,8 @@ extension RateLimiterHost {
         return .table(
             .init(
                 [
-                    .init("RULE", key: "rule", flexible: true), .init("ALGORITHM", key: "algorithm"), .init("RATE", key: "rate"), .init("HITS", key: "hits", right: true),
+                    .init("RULE", key: "rule", flexible: true), .init("ALGORITHM", key: "algorithm"),
+                    .init("RATE", key: "rate"), .init("HITS", key: "hits", right: true),
                     .init("OK", key: "within_limit", right: true), .init("NEAR", key: "near_limit", right: true),
                     .init("OVER", key: "over_limit", right: true),
                     .init("SHADOW", key: "shadow_over_limit", right: true),
@@ -74,8 +79,10 @@ extension RateLimiterHost {
             .table(
                 .init(
                     [
-                        .init("RULE", key: "rule", flexible: true), .init("LIMIT", key: "limit", flexible: true), .init("LEFT", key: "left", right: true),
-                        .init("A REQUEST NOW", key: "a_request_now"), .init("RETRY AFTER", key: "retry_after_ms", right: true),
+                        .init("RULE", key: "rule", flexible: true), .init("LIMIT", key: "limit", flexible: true),
+                        .init("LEFT", key: "left", right: true),
+                        .init("A REQUEST NOW", key: "a_request_now"),
+                        .init("RETRY AFTER", key: "retry_after_ms", right: true),
                     ], rows: rows, whenEmpty: "no rules")),
         ]
         parts.append(denials(engine.denials.recent.filter { $0.key == key }, now: now, namesKeys: false))
@@ -112,12 +119,14 @@ extension RateLimiterHost {
         return View(
             .table(
                 .init(
-                    [.init("RULE", key: "rule", flexible: true), .init("ALGORITHM", key: "algorithm")] + Self.verdictColumns, rows: rows,
+                    [.init("RULE", key: "rule", flexible: true), .init("ALGORITHM", key: "algorithm")]
+                        + Self.verdictColumns, rows: rows,
                     whenEmpty: "nothing is judged here")))
     }
 
     static let verdictColumns: [View.Table.Column] = [
-        .init("JUDGED", key: "judged", right: true), .init("FALSE ALLOWS", key: "false_allows", right: true), .init("FALSE DENIES", key: "false_denies", right: true),
+        .init("JUDGED", key: "judged", right: true), .init("FALSE ALLOWS", key: "false_allows", right: true),
+        .init("FALSE DENIES", key: "false_denies", right: true),
         .init("PEAK", key: "peak", right: true), .init("LIMIT", key: "limit", right: true),
     ]
 
@@ -156,8 +165,10 @@ extension RateLimiterHost {
                     [
                         .init("ALGORITHM", key: "algorithm"), .init("IN", key: "admitted", right: true),
                         .init("OUT", key: "refused", right: true),
-                        .init("NEWLY IN", key: "newly_in", right: true), .init("NEWLY OUT", key: "newly_out", right: true),
-                        .init("FALSE ALLOWS", key: "false_allows", right: true), .init("FALSE DENIES", key: "false_denies", right: true),
+                        .init("NEWLY IN", key: "newly_in", right: true),
+                        .init("NEWLY OUT", key: "newly_out", right: true),
+                        .init("FALSE ALLOWS", key: "false_allows", right: true),
+                        .init("FALSE DENIES", key: "false_denies", right: true),
                     ], rows: rows, whenEmpty: "")))
     }
 }

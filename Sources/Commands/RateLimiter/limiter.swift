@@ -89,8 +89,10 @@ extension Session {
             .table(
                 .init(
                     [
-                        .init("RULE", key: "rule", flexible: true), .init("NODES", key: "nodes", right: true), .init("KEYS", key: "keys", right: true),
-                        .init("ADMITTED", key: "admitted", right: true), .init("OVER-ADMITTED", key: "over_admitted", right: true),
+                        .init("RULE", key: "rule", flexible: true), .init("NODES", key: "nodes", right: true),
+                        .init("KEYS", key: "keys", right: true),
+                        .init("ADMITTED", key: "admitted", right: true),
+                        .init("OVER-ADMITTED", key: "over_admitted", right: true),
                         .init("PEAK", key: "peak", right: true), .init("LIMIT", key: "limit", right: true),
                     ], rows: rows, whenEmpty: "nothing was admitted")))
     }

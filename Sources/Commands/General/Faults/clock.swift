@@ -33,7 +33,8 @@ extension GeneralCommands {
                         .init(
                             "elapsed", key: "elapsed_ms",
                             View.Cell("\(world.elapsed)", json: .milliseconds(world.elapsed))),
-                        .init("speed", key: "speed", .text(world.speed.description)), .init("timers", key: "timers", .integer(world.timerCount)),
+                        .init("speed", key: "speed", .text(world.speed.description)),
+                        .init("timers", key: "timers", .integer(world.timerCount)),
                         .init("seed", key: "seed", .integer(Int(bitPattern: UInt(world.seed)))),
                     ])))
         }

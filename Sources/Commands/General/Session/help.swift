@@ -8,7 +8,7 @@ extension GeneralCommands {
         let description = CommandDescription(
             "help", "what there is, or one command in full", usage: "[COMMAND [VERB]|language|transcripts]",
             arguments: .init([.command, .text], 0...2),
-            examples: ["help", "help curl", "help connpool evict", "help language"], group: .session, role: .view)
+            examples: ["help", "help curl", "help connpool evict", "help language"], group: .session)
         return Command(description) { invocation in
             let table = invocation.session.commands
             guard let word = invocation.arguments.arguments.first else { return .view(overview(table)) }

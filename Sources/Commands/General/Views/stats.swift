@@ -36,7 +36,11 @@ extension GeneralCommands {
                     })
             }
             for (name, kind, stats) in chosen {
-                view.parts.append(.record([.init("node", key: "node", .text(name, style: .strong)), .init("kind", key: "kind", .text(kind))]))
+                view.parts.append(
+                    .record([
+                        .init("node", key: "node", .text(name, style: .strong)),
+                        .init("kind", key: "kind", .text(kind)),
+                    ]))
                 view.parts += stats.parts
             }
             return .view(view)
