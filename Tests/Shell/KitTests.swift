@@ -16,11 +16,12 @@ import Testing
         try ParsedArguments(words.split(separator: " ").map(String.init), for: connpool)
     }
 
-    @Test(arguments: [
-        ("", "show", nil, []), ("show", "show", nil, []), ("cut 3", "cut", nil, ["3"]),
-        ("a cut 3", "cut", "a", ["3"]), ("cut 3 --node a", "cut", "a", ["3"]), ("cut --node=a", "cut", "a", []),
-        ("a cut --node a", "cut", "a", []), ("zebra", "show", "zebra", []), ("--json", "show", nil, []),
-    ] as [(String, String, String?, [String])])
+    @Test(
+        arguments: [
+            ("", "show", nil, []), ("show", "show", nil, []), ("cut 3", "cut", nil, ["3"]),
+            ("a cut 3", "cut", "a", ["3"]), ("cut 3 --node a", "cut", "a", ["3"]), ("cut --node=a", "cut", "a", []),
+            ("a cut --node a", "cut", "a", []), ("zebra", "show", "zebra", []), ("--json", "show", nil, []),
+        ] as [(String, String, String?, [String])])
     func aVerbMayHaveANodeBeforeItOrAFlagBehindIt(
         _ words: String, _ verb: String, _ target: String?, _ rest: [String]
     ) throws {
@@ -66,12 +67,13 @@ import Testing
         #expect(bars.text(10) == String(repeating: "#", count: 20))
         #expect(bars.text(5) == String(repeating: "#", count: 10))
         #expect(bars.text(99) == String(repeating: "#", count: 20))
-        for value in [0, -1, .nan, .infinity, -.infinity] { #expect(bars.text(value) == "", "\(value)") }
+        for value: Double in [0, -1, .nan, .infinity, -.infinity] { #expect(bars.text(value) == "", "\(value)") }
         #expect(BarScale(.block, top: 0).text(1) == "")
     }
 
     @Test func aPlotHasItsScaleBesideIt() {
-        guard case .text(let text, let json) = Plot(.ascii, height: 2).view([0, 1, 2, 4], label: { "\(Int($0))" }) else {
+        guard case .text(let text, let json) = Plot(.ascii, height: 2).view([0, 1, 2, 4], label: { "\(Int($0))" })
+        else {
             return
         }
         #expect(text == "4 │   #\n0 │ :##\n")

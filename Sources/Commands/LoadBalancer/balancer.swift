@@ -9,7 +9,8 @@ extension LoadBalancerCommands {
         let verbs = RuntimeInterpreter.verbs
         let description = CommandDescription(
             "balancer", "looks at a running load balancer, or changes it",
-            usage: "[NODE] (COMMAND… | --json)", arguments: .init([.word(verbs), .word(verbs), .node], 1...100, isRaw: true),
+            usage: "[NODE] (COMMAND… | --json)",
+            arguments: .init([.word(verbs), .word(verbs), .node], 1...100, isRaw: true),
             examples: [
                 "balancer show stat", "balancer lb --json", "balancer lb set server lb/8082 state drain",
                 "balancer set server lb/8081 weight 50%", "balancer add server lb/8084 localhost:8084 weight 2",
