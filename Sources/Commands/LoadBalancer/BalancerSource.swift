@@ -1,5 +1,6 @@
 import CommandKit
 import KernelConfiguration
+import KernelStorage
 import KernelStructures
 import LoadBalancerEngine
 import ShellSession
@@ -28,6 +29,13 @@ struct BalancerSource {
 
     /// The file's bytes; nil if it cannot be read.
     func bytes() -> [UInt8]? { file == nil ? nil : try? session.files.read(path) }
+
+    /// A file that the configuration names, seen from where the configuration is.
+    func readFile(_ name: String) throws -> [UInt8] {
+        let place =
+            file == nil ? session.files.absolute(name) : DiskPath.normalized(name, in: DiskPath.parent(of: path))
+        return try session.files.read(place)
+    }
 
     /// - Throws: `CommandFailure` with the place in the file, `UsageError`.
     func read() throws -> LoadBalancerConfiguration {

@@ -50,6 +50,7 @@ extension Catalog {
                     invocation.process, kind: "loadbalancer", nodeName: name,
                     make: { node in
                         let host = LoadBalancerHost(node: node, configuration: configuration, port: port)
+                        host.readFile = source.readFile
                         host.readAgain = source.file == nil ? nil : { try source.read() }
                         return host
                     },
@@ -78,7 +79,8 @@ extension Catalog {
         algorithms roundrobin, leastconn, source, uri, hdr(NAME), random(2), least_conn,
         ip_hash, ROUND_ROBIN, LEAST_REQUEST, RING_HASH, MAGLEV; and the keys
         \(LoadBalancerConfiguration.aliasReference)
-        SIGHUP and `reload` read the file again without losing a connection; an error
+        With tls, files are read when it starts and with each reload. SIGHUP and
+        `reload` read the file again without losing a connection; an error
         in it changes nothing. SIGTERM drains: nothing new is accepted, what is under
         way finishes.
         """

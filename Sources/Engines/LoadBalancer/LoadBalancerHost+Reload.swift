@@ -25,7 +25,10 @@ extension LoadBalancerHost {
                 throw ReloadFailure(
                     description: "the mode cannot change from \(configuration.mode.rawValue) to \(new.mode.rawValue)")
             }
-            operate { engine, now in engine.reload(new, now: now) }
+            guard (new.tls == nil) == (configuration.tls == nil) else {
+                throw ReloadFailure(description: "clients cannot be told to speak TLS, or not to; start it anew")
+            }
+            try take(new)
         } catch {
             node.log(Self.tag, "Not reloaded: \("\(error)")", level: .error)
             throw error

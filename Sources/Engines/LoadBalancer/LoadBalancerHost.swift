@@ -18,6 +18,12 @@ public final class LoadBalancerHost {
     private var tickTimer: TimerID?
     private var tickTime = LabTime.distantFuture
     private(set) var isDraining = false
+    /// The configuration's certificates, once it listens.
+    private(set) var security: BalancerSecurity!
+    /// Reads a file that the configuration names. Without it there is no such file.
+    public var readFile: (String) throws -> [UInt8] = { file in
+        throw ReloadFailure(description: "\(file): no file can be read here")
+    }
     /// Reads the configuration again; nil if it did not come from a file.
     public var readAgain: (() throws -> LoadBalancerConfiguration)?
     private var onStopped: (() -> Void)?
@@ -35,7 +41,10 @@ public final class LoadBalancerHost {
     public var configuration: LoadBalancerConfiguration { engine.configuration }
 
     /// Starts to listen and to probe.
-    public func start() throws(NetworkError) {
+    ///
+    /// - Throws: `NetworkError`, or what is wrong with a certificate.
+    public func start() throws {
+        security = try BalancerSecurity(configuration, node: node, read: readFile)
         switch configuration.mode {
         case .http:
             let proxy = HTTPProxy(self)
@@ -77,6 +86,14 @@ public final class LoadBalancerHost {
             metricsServer = server
             node.log(Self.tag, "Metrics on :\(port: metrics)")
         }
+    }
+
+    /// Takes the configuration over, with the certificates it names.
+    ///
+    /// - Throws: what is wrong with a certificate; then nothing has changed.
+    func take(_ new: LoadBalancerConfiguration) throws {
+        security = try BalancerSecurity(new, node: node, read: readFile)
+        operate { engine, now in engine.reload(new, now: now) }
     }
 
     /// What an operator does to the engine; its effects are carried out at once.
@@ -156,7 +173,8 @@ public final class LoadBalancerHost {
         let probe = Probe(
             node: node, destination: engine.servers[server].destination,
             kind: configuration.healthCheck.kind ?? (configuration.mode == .tcp ? .tcp : .http),
-            settings: configuration.healthCheck, sendProxy: engine.servers[server].settings.sendProxy
+            settings: configuration.healthCheck, sendProxy: engine.servers[server].settings.sendProxy,
+            security: security.client(of: engine.servers[server].settings)
         ) { [self] result in
             probes[number] = nil
             perform(engine.probeFinished(server: server, number: number, result, now: node.world.now))

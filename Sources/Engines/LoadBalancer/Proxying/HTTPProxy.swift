@@ -53,6 +53,7 @@ final class HTTPProxy: HTTPService {
         } else {
             cookie = nil
         }
+        server.security = host.security.front
         while idle.count < host.engine.servers.count { idle.append([]) }
     }
 

@@ -29,6 +29,7 @@ final class TCPProxy {
 
     private func accept(_ stream: Stream) -> any StreamHandler {
         if host.configuration.acceptsProxyProtocol { return awaitHeader(stream) }
+        if let security = host.security.front { stream.secure(with: security) }
         return begin(stream)
     }
 
@@ -50,8 +51,12 @@ final class TCPProxy {
             switch outcome {
             case .accepted(let header, let rest):
                 let session = begin(stream)
-                session.claim(header, early: Array(rest))
                 stream.setHandler(session)
+                if let security = host.security.front {
+                    session.claim(header, early: [])
+                    return stream.secure(with: security, ahead: rest)
+                }
+                session.claim(header, early: Array(rest))
                 session.streamOpened(stream)
             case .refused(let failure):
                 host.refused(stream, failure)
@@ -131,17 +136,19 @@ final class TCPSession: StreamHandler {
                     !isOrderly && relay.bytesFromRight == 0 ? .failed : .answered(200),
                     Self.code(of: relay.ending))
             }
-            sendEarly(to: stream)
+            if !early.isEmpty { stream.write(early) }
             relay.start()
         }
     }
 
-    private func sendEarly(to stream: Stream) {
-        if let server, let version = host.engine.servers[server].settings.sendProxy {
+    /// What goes ahead of TLS and everything else: for whom the connection is.
+    private func introduce(to settings: LoadBalancerConfiguration.Backend, _ stream: Stream) {
+        if let version = settings.sendProxy {
             let (source, balancer) = endpoints ?? (.ipv4(client.remote), .ipv4(client.local))
-            stream.write(host.proxyHeader(version, client: source, balancer: balancer).bytes + early)
-        } else if !early.isEmpty {
-            stream.write(early)
+            stream.write(host.proxyHeader(version, client: source, balancer: balancer).bytes)
+        }
+        if let security = host.security.client(of: settings) {
+            stream.secure(with: security, host: settings.destination.host)
         }
     }
 
@@ -171,7 +178,9 @@ final class TCPSession: StreamHandler {
         times.chosen = attemptBegan
         host.engine.requestBegan(server: slot)
         do throws(NetworkError) {
-            upstream = try host.node.connect(to: host.engine.servers[slot].destination, handler: self)
+            let stream = try host.node.connect(to: host.engine.servers[slot].destination, handler: self)
+            upstream = stream
+            introduce(to: host.engine.servers[slot].settings, stream)
             connectTimer = host.node.after(host.configuration.timeouts.connect) { [weak self] in
                 self?.serverFailed("sC")
             }
