@@ -1,4 +1,5 @@
 import CommandKit
+import CommandServices
 import KernelHosting
 import KernelStructures
 import KernelTLS

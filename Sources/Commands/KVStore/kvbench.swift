@@ -1,11 +1,12 @@
 import CommandKit
+import CommandServices
 import KernelHosting
 import KernelStructures
 import KernelWire
 import KernelWorld
 import ShellSession
 
-extension Catalog {
+extension KVStoreCommands {
     /// `kv-bench --writes 100000 --key-size 16 --value-size 256`
     static var kvBench: Command {
         let count = CommandDescription.Value.integer(0...10_000_000)

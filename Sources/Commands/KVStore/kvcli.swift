@@ -1,4 +1,5 @@
 import CommandKit
+import CommandServices
 import KernelHosting
 import KernelJSON
 import KernelStructures
@@ -6,7 +7,7 @@ import KernelWire
 import KernelWorld
 import ShellSession
 
-extension Catalog {
+extension KVStoreCommands {
     /// `kv-cli SET user:1 Alice`
     static var kvCLI: Command {
         let words = ["SET", "GET", "DEL", "SCAN", "COMPACT", "FLUSH", "STATS", "LEVELS", "TRACE"]

@@ -1,10 +1,11 @@
 import CommandKit
-import KVServerEngine
+import CommandServices
 import KVStoreEngine
+import KVStoreService
 import KernelStructures
 import ShellSession
 
-extension Catalog {
+extension KVStoreCommands {
     /// `lsm-kv --data-dir ./kv-data --port 6379`
     static var lsmKV: Command {
         let description = CommandDescription(

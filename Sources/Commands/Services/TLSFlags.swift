@@ -5,12 +5,12 @@ import KernelTLS
 import ShellSession
 
 /// The flags that put a service, or a client's connection, behind TLS.
-enum TLSFlags {
-    static let directory = CommandDescription.Flag(
+package enum TLSFlags {
+    package static let directory = CommandDescription.Flag(
         "tls-dir", nil, .file, "where the lab's certificate authority is kept (~/.local/share/sdlab/ca)")
 
     /// For services.
-    static let server: [CommandDescription.Flag] = [
+    package static let server: [CommandDescription.Flag] = [
         .init("tls", nil, "speaks TLS; its certificate is the lab's (see help ca)"),
         .init("tls-cert", nil, .file, repeatable: true, "another certificate, PEM; with several, by SNI"),
         .init("tls-key", nil, .file, repeatable: true, "the certificate's key, if not in the same file"),
@@ -21,7 +21,7 @@ enum TLSFlags {
     ]
 
     /// For clients that take redis-cli's flags.
-    static let client: [CommandDescription.Flag] = [
+    package static let client: [CommandDescription.Flag] = [
         .init("tls", nil, "speaks TLS"), .init("cacert", nil, .file, "who vouches for the server, PEM (the lab's)"),
         .init("cert", nil, .file, "the certificate to show, PEM"), .init("key", nil, .file, "its key"),
         .init("sni", nil, .text("NAME"), "the name to ask for, in place of the host's"),
@@ -31,7 +31,7 @@ enum TLSFlags {
     /// What the server's flags ask for; nil without TLS.
     ///
     /// - Throws: `CommandFailure` about a file that cannot be used, `UsageError` about flags that do not go together.
-    static func serving(_ invocation: Invocation, command: String) throws -> TLSServing? {
+    package static func serving(_ invocation: Invocation, command: String) throws -> TLSServing? {
         let arguments = invocation.arguments
         useDirectory(invocation)
         let certificates = arguments.texts("tls-cert")
@@ -62,7 +62,7 @@ enum TLSFlags {
     }
 
     /// What the client's flags ask for; nil without TLS.
-    static func client(_ invocation: Invocation) throws -> TLSClient? {
+    package static func client(_ invocation: Invocation) throws -> TLSClient? {
         let arguments = invocation.arguments
         useDirectory(invocation)
         guard arguments.has("tls") else { return nil }
@@ -90,7 +90,7 @@ enum TLSFlags {
     }
 
     /// `--tls-dir` says where the lab's authority is, for this command and those that come after it.
-    static func useDirectory(_ invocation: Invocation) {
+    package static func useDirectory(_ invocation: Invocation) {
         guard let directory = invocation.arguments.text("tls-dir") else { return }
         let session = invocation.session
         LabAuthority.of(session.world).place = .init(
@@ -115,11 +115,13 @@ enum TLSFlags {
         }
     }
 
-    static func certificates(_ file: String, _ invocation: Invocation) throws(TLSConfigurationError) -> [Certificate] {
+    package static func certificates(_ file: String, _ invocation: Invocation) throws(TLSConfigurationError)
+        -> [Certificate]
+    {
         try Certificate.read(pem: try bytes(file, .certificate, invocation), name: file)
     }
 
-    static func read(certificate: String, key: String, _ invocation: Invocation) throws(TLSConfigurationError)
+    package static func read(certificate: String, key: String, _ invocation: Invocation) throws(TLSConfigurationError)
         -> TLSIdentity
     {
         try TLSIdentity(

@@ -1,4 +1,5 @@
 import Commands
+import KernelClock
 import KernelLoopback
 import KernelStorage
 import KernelStructures

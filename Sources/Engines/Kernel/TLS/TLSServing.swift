@@ -18,7 +18,8 @@ public struct TLSServing: Sendable {
     ///
     /// - Parameter protocols: what is spoken there (ALPN), where the options do not say it.
     /// - Throws: if a certificate cannot be used, or the lab's authority cannot be made or read.
-    public func makeServer(for node: Node, speaking protocols: [String] = []) throws(TLSConfigurationError) -> TLSServer {
+    public func makeServer(for node: Node, speaking protocols: [String] = []) throws(TLSConfigurationError) -> TLSServer
+    {
         var options = options
         if options.applicationProtocols.isEmpty { options.applicationProtocols = protocols }
         if options.identities.isEmpty {
