@@ -1,6 +1,7 @@
 import KernelStructures
 import KernelTLS
 import KernelWorld
+import LoadBalancerEngine
 
 /// The balancer's TLS: with its clients by one context, with each of its servers by another. They are made when it
 /// starts and with each reload; connections that are open keep what they began with.

@@ -27,7 +27,7 @@ extension LoadBalancerHost {
                     description: "the mode cannot change from \(configuration.mode.rawValue) to \(new.mode.rawValue)")
             }
             guard (new.tls == nil) == (configuration.tls == nil) else {
-                throw ReloadFailure(description: "clients cannot be told to speak TLS, or not to; start it anew")
+                throw BalancerReloadFailure(description: "clients cannot be told to speak TLS, or not to; start it anew")
             }
             try take(new)
         } catch {

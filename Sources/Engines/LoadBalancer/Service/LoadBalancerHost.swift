@@ -23,7 +23,7 @@ public final class LoadBalancerHost {
     private(set) var security: BalancerSecurity!
     /// Reads a file that the configuration names. Without it there is no such file.
     public var readFile: (String) throws -> [UInt8] = { file in
-        throw ReloadFailure(description: "\(file): no file can be read here")
+        throw BalancerReloadFailure(description: "\(file): no file can be read here")
     }
     /// Reads the configuration again; nil if it did not come from a file.
     public var readAgain: (() throws -> LoadBalancerConfiguration)?
