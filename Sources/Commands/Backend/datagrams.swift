@@ -12,7 +12,7 @@ extension BackendCommands {
         let description = CommandDescription(
             "udp-echo", "sends every datagram back to where it came from", usage: "--port PORT [FLAGS]",
             flags: kind.flags([]), examples: ["udp-echo --port 9000 &", "udp send echo:9000 hello"],
-            group: .components,
+            group: .components, role: .service,
             details: """
                 The simplest service without connections (RFC 862). See what loss, duplication,
                 reordering and latency do to it: inject loss 20% client->echo
