@@ -1,3 +1,4 @@
+import KernelCryptography
 import KernelStructures
 import KernelWire
 import KernelWorld
@@ -80,7 +81,7 @@ import Testing
             #expect(limits[0].parameters.contains { $0.0 == "pk" })
             if index == 0 {
                 let address = "\(try #require(bench.world.nodes["client"]).address)"
-                #expect(limits[0].parameters.last?.1 == .bytes(Base64.encode(Array(address.utf8))))
+                #expect(limits[0].parameters.last?.1 == .bytes(Base64.standard.encode(Array(address.utf8))))
             }
         }
         #expect(bench.host.engine.counters[3].shadowOverLimit > 0)

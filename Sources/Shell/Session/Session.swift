@@ -46,6 +46,8 @@ public final class Session {
     public var listener: ((SessionEvent) -> Void)?
     /// Runs a host command (`!cmd`): nil where there is no host.
     public var hostRunner: ((String, @escaping (Int, String?) -> Void) -> Void)?
+    /// Runs a program of the host that only turns bytes into bytes; nil where there is no host. Tests have it, too.
+    public var hostFilter: HostFilterRunner?
     /// Reads and writes files of the host for `put`, `get` and their like; nil where that is refused.
     public var hostFiles: (any HostFiles)?
     /// What the command `record` does; nil where there is nothing to record.
@@ -236,7 +238,8 @@ public final class Session {
         return text.replacing("eyJ...", with: lastToken)
     }
 
-    public func setVariable(_ name: String, _ value: String) { scope.values[name] = value }
+    /// Of a transcript's own; what does not fit is left out.
+    public func setVariable(_ name: String, _ value: String) { try? scope.set(name, value) }
 
     // MARK: Jobs
 
@@ -290,6 +293,11 @@ public final class Session {
     @discardableResult
     public func sendToBackground(_ terminal: Terminal) -> Job? {
         guard let execution = terminal.foreground else { return nil }
+        if let process = execution.processes.first, let job = process.awaitedJob {
+            // `fg`, and then back again: the job has its number.
+            process.exit(0)
+            return job
+        }
         let job = jobs.add(
             text: execution.processes.first?.words.joined(separator: " ") ?? "", submission: execution.submission)
         execution.becomeJob(job)

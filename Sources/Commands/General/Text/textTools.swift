@@ -78,14 +78,41 @@ extension GeneralCommands {
 
     static var tail: Command {
         let description = CommandDescription(
-            "tail", "the last lines", usage: "[-n N] [FILE…]",
-            flags: [.init("lines", "n", .integer(0...10_000_000), "how many (10)")],
-            arguments: .init([.file], 0...1000, numberFlag: "lines"), examples: ["tail -n 3 out.txt"], group: .files)
+            "tail", "the last lines", usage: "[-n N|+N] [FILE…]",
+            flags: [.init("lines", "n", .text("N|+N"), "how many (10); with a plus: from which on")],
+            arguments: .init([.file], 0...1000, numberFlag: "lines"),
+            examples: ["tail -n 3 out.txt", "tail -n +2 out.txt"], group: .files)
         return Command(description) { invocation in
-            .running(
-                Tail(
-                    invocation.process, files: invocation.arguments.arguments,
-                    limit: invocation.arguments.integer("lines") ?? 10))
+            let word = invocation.arguments.text("lines") ?? "10"
+            guard let number = Int(word.drop { $0 == "+" || $0 == "-" }), word.count <= 20, number >= 0 else {
+                throw UsageError("tail: -n: '\(word)' is not a number of lines")
+            }
+            if word.hasPrefix("+") {
+                return .running(LinesFrom(invocation.process, files: invocation.arguments.arguments, first: number))
+            }
+            guard number <= 10_000_000 else { throw UsageError("tail: -n: at most 10000000 lines, not \(word)") }
+            return .running(Tail(invocation.process, files: invocation.arguments.arguments, limit: number))
+        }
+    }
+
+    private final class LinesFrom: LineTool {
+        private let first: Int
+        private var count = 0
+        private let hasSeveralFiles: Bool
+        private var isFirst = true
+        init(_ process: Process, files: [String], first: Int) {
+            self.first = first
+            hasSeveralFiles = files.count > 1
+            super.init(process, files: files)
+        }
+        override func beginFile() {
+            if hasSeveralFiles { write(title(currentFile, isFirst: isFirst)) }
+            isFirst = false
+            count = 0
+        }
+        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
+            count += 1
+            if count >= first { write(line, newline: isWhole) }
         }
     }
 
@@ -250,87 +277,5 @@ extension GeneralCommands {
             write(Array(prefix.utf8) + previous)
         }
         override func end() { flush() }
-    }
-
-    static var grep: Command {
-        let description = CommandDescription(
-            "grep", "the lines that match a pattern", usage: "[FLAGS] PATTERN [FILE…]",
-            flags: [
-                .init("ignore-case", "i", "upper and lower case are the same"),
-                .init("invert-match", "v", "the lines that do not match"),
-                .init("line-number", "n", "with line numbers"), .init("count", "c", "only how many"),
-                .init("extended-regexp", "E", "extended regular expressions"),
-                .init("fixed-strings", "F", "plain text"),
-                .init("only-matching", "o", "only what matched"), .init("quiet", "q", "nothing but the status"),
-                .init("regexp", "e", .text("PATTERN"), "the pattern, where it begins with a dash"),
-            ],
-            arguments: .init([.text, .file], 0...1000),
-            examples: ["journal --all | grep Removed", "grep -c ERROR app.log"], group: .files)
-        return Command(description) { invocation in
-            var rest = invocation.arguments.arguments[...]
-            guard let pattern = invocation.arguments.text("regexp") ?? rest.popFirst() else {
-                throw UsageError("grep: which pattern? grep PATTERN [FILE…]")
-            }
-            do {
-                return .running(try Grep(invocation.process, pattern: pattern, files: rest, invocation.arguments))
-            } catch let error as RegularExpression.Failure {
-                throw UsageError("grep: \(error)")
-            }
-        }
-    }
-
-    private final class Grep: LineTool {
-        private let expression: RegularExpression
-        private let arguments: ParsedArguments
-        private let showsFile: Bool
-        private var lineNumber = 0
-        private var count = 0
-
-        init(_ process: Process, pattern: String, files: ArraySlice<String>, _ arguments: ParsedArguments) throws {
-            let plain = arguments.has("fixed-strings")
-            let text = plain ? pattern.map { "\\.[]*^$+?(){}|".contains($0) ? "\\\($0)" : "\($0)" }.joined() : pattern
-            expression = try RegularExpression(
-                text, plain || arguments.has("extended-regexp") ? .extended : .basic,
-                ignoringCase: arguments.has("ignore-case"))
-            self.arguments = arguments
-            showsFile = files.count > 1
-            super.init(process, files: files)
-            status = 1
-        }
-
-        override var complaintStatus: Int { arguments.has("quiet") && status == 0 ? 0 : 2 }
-
-        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
-            lineNumber += 1
-            let text = String(decoding: line, as: UTF8.self)
-            let match = expression.firstMatch(in: text)
-            guard (match != nil) != arguments.has("invert-match") else { return }
-            status = 0
-            count += 1
-            if arguments.has("quiet") { return stop() }
-            if arguments.has("count") { return }
-            if arguments.has("only-matching") {
-                var next = match
-                while let range = next {
-                    if !range.isEmpty { report(Array(text.utf8)[range]) }
-                    let from = range.isEmpty ? range.upperBound + 1 : range.upperBound
-                    next = from <= text.utf8.count ? expression.firstMatch(in: text, from: from) : nil
-                }
-            } else {
-                report(line)
-            }
-        }
-
-        private func report(_ line: ArraySlice<UInt8>) {
-            let prefix =
-                (showsFile ? "\(currentFile ?? "-"):" : "") + (arguments.has("line-number") ? "\(lineNumber):" : "")
-            write(Array(prefix.utf8) + line)
-        }
-
-        override func endFile() {
-            if arguments.has("count") { write(((showsFile ? "\(currentFile ?? "-"):" : "") + "\(count)").utf8) }
-            lineNumber = 0
-            count = 0
-        }
     }
 }

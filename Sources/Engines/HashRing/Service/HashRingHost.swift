@@ -20,12 +20,13 @@ public enum RingAnswer: Sendable {
 }
 
 /// Runs a ring on a node: listens for HTTP, and writes the log.
-public final class HashRingHost: Service, HTTPService {
+public final class HashRingHost: Service {
     public let runtime: ServiceRuntime
     public let port: UInt16
     public private(set) var keeper: RingKeeper
     /// Turns an answer into text or JSON.
     private let render: (RingAnswer, RingKeeper, _ asJSON: Bool) -> String
+    private let router = HTTPRouter()
     private var server: HTTPServer!
     private let firstMembers: [String]
     private var requestCount = 0
@@ -49,10 +50,21 @@ public final class HashRingHost: Service, HTTPService {
         self.render = render
         keeper = RingKeeper(settings)
         var http = HTTPServerOptions()
-        http.limits.bodyBytes = Self.bodyLimitBytes
         http.limits.startLineBytes = Self.startLineLimitBytes
         http.limits.headBytes = 2 * Self.startLineLimitBytes
-        server = HTTPServer(node: node, service: self, options: http)
+        server = HTTPServer(node: node, service: router, options: http)
+        router.options.bodyLimitBytes = Self.bodyLimitBytes
+        router.explain = { ($0 as? RingError).map(Self.problem) }
+        router.intercept = { [unowned self] in runtime.answer($0) }
+        for (method, template, read) in RingRequest.routes {
+            router.on(method, template) { [unowned self] exchange in
+                requestCount += 1
+                var query = try exchange.query()
+                let request = try read(&query, exchange.parameters, exchange.body)
+                try query.expectNothingElse()
+                try answer(exchange, request)
+            }
+        }
     }
 
     /// Puts the first members on the ring.
@@ -71,58 +83,28 @@ public final class HashRingHost: Service, HTTPService {
         }
     }
 
-    // MARK: HTTPService
-
-    private final class Body {
-        var bytes: [UInt8] = []
-    }
-
-    public func requestBegan(_ connection: HTTPServerConnection) {
-        connection.context = nil
-        guard connection.bodyFraming != .none else { return }
-        connection.context = Body()
-        connection.sendContinue()
-    }
-
-    public func request(_ connection: HTTPServerConnection, body: UnsafeRawBufferPointer) {
-        (connection.context as? Body)?.bytes.append(contentsOf: body)
-    }
-
-    public func requestEnded(_ connection: HTTPServerConnection) {
-        if runtime.answer(connection) { return }
-        requestCount += 1
-        let head = connection.head
-        let wantsJSON = head.value(of: .accept)?.contains("application/json") ?? false
-        let body = (connection.context as? Body)?.bytes ?? []
-        do {
-            let request = try RingRequest(method: head.methodText, target: head.target, body: body)
-            let answer = try self.answer(request)
-            let isJSON = wantsJSON || isExport(answer)
-            connection.respond(
-                status: isAddition(request) ? 201 : 200,
-                contentType: isJSON ? "application/json" : "text/plain; charset=utf-8",
-                body: render(answer, keeper, isJSON))
-        } catch let refusal as RingRequest.Refusal {
-            connection.respond(status: refusal.status, body: refusal.text + "\n")
-        } catch let error as RingError {
-            connection.respond(status: Self.status(of: error), body: error.description + "\n")
-        } catch {
-            connection.respond(status: 500, body: "\(error)\n")
-        }
-    }
-
-    private func isExport(_ answer: RingAnswer) -> Bool { if case .export = answer { true } else { false } }
-    private func isAddition(_ request: RingRequest) -> Bool { if case .add = request { true } else { false } }
-
-    private static func status(of error: RingError) -> Int {
-        switch error {
-        case .unknownNode: 404
-        case .duplicateNode, .empty: 409
-        case .malformedNode, .tooManyPoints, .notPrime, .tooManyNodes: 400
-        }
-    }
-
     // MARK: Answers
+
+    private func answer(_ exchange: HTTPExchange, _ request: RingRequest) throws {
+        let answer = try self.answer(request)
+        var isJSON = exchange.prefersJSON
+        if case .export = answer { isJSON = true }
+        var status = 200
+        if case .add = request { status = 201 }
+        exchange.answer(
+            status, text: render(answer, keeper, isJSON),
+            type: isJSON ? "application/json" : "text/plain; charset=utf-8")
+    }
+
+    private static func problem(_ error: RingError) -> HTTPProblem {
+        let status =
+            switch error {
+            case .unknownNode: 404
+            case .duplicateNode, .empty: 409
+            case .malformedNode, .tooManyPoints, .notPrime, .tooManyNodes: 400
+            }
+        return HTTPProblem(status, error.description)
+    }
 
     private func answer(_ request: RingRequest) throws(RingError) -> RingAnswer {
         switch request {
