@@ -92,7 +92,8 @@ private final class JQ: Program {
                 hasUnreadFile = true
             }
         }
-        let needsInput = !arguments.readsNoInput || filter.contains("input")
+        let words = filter.split { !$0.isLetter && $0 != "_" }
+        let needsInput = !arguments.readsNoInput || words.contains("input") || words.contains("inputs")
         guard arguments.files.isEmpty, needsInput else { return run() }
         process.read(
             onBytes: { [weak self] bytes in
