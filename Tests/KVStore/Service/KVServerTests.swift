@@ -91,7 +91,7 @@ struct KVCommandTests {
         #expect(fixture.ask("TTL k").hasPrefix("92"))
         #expect(fixture.ask("PTTL k").hasPrefix("92"))
         fixture.world.advance(by: .seconds(3_600))
-        try fixture.restart()
+        try fixture.crash(.killed)
         fixture.expect(asked)
         for option in ["EX", "PX", "EXAT", "PXAT"] {
             for number in ["9223372036854775807", "9223372036854775", "-9223372036854775808", "0", "1"] {
