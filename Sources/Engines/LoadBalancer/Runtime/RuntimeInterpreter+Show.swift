@@ -1,3 +1,4 @@
+import KernelHosting
 import KernelStructures
 
 /// Commands that look and change nothing.
@@ -179,7 +180,7 @@ extension RuntimeInterpreter {
         for (slot, server) in engine.present {
             let idle = front.idle.indices.contains(slot) ? front.idle[slot] : 0
             text += "\(front.name)/\(server.name) \(StatTable.proxyNumber)/\(server.serial) \(server.destination.host) "
-            text += "\(server.destination.port) - \(server.active) \(server.activeMax) \(HTTPProxy.idleLimit) \(idle)\n"
+            text += "\(server.destination.port) - \(server.active) \(server.activeMax) \(UpstreamPool.idleLimit) \(idle)\n"
         }
         return text
     }

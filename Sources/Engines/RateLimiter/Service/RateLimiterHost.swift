@@ -14,7 +14,7 @@ public final class RateLimiterHost: HTTPService {
     public let engine: RateLimiter
     let port: UInt16
     private var server: HTTPServer!
-    private(set) var forwarder: Forwarder?
+    private(set) var upstream: LimiterUpstream?
     private(set) var throttle: ThrottleServer?
     private var metrics: LimiterMetricsServer?
     private(set) var store: (any LimitStore)?
@@ -60,7 +60,7 @@ public final class RateLimiterHost: HTTPService {
         options.idleTimeout = configuration.timeouts.idle
         options.bodyTimeout = configuration.timeouts.response
         server = HTTPServer(node: node, service: self, options: options)
-        forwarder = configuration.upstream.map { Forwarder(node: node, destination: $0, configuration.timeouts) }
+        upstream = configuration.upstream.map { LimiterUpstream(node: node, destination: $0, configuration.timeouts) }
         store = makeStore(configuration)
         prepareFields()
     }
@@ -122,7 +122,9 @@ public final class RateLimiterHost: HTTPService {
             configuration = new
             engine.reload(new.rules.map(\.policy))
             if new.upstream != old.upstream {
-                forwarder = new.upstream.map { Forwarder(node: node, destination: $0, new.timeouts) }
+                upstream = new.upstream.map { LimiterUpstream(node: node, destination: $0, new.timeouts) }
+            } else {
+                upstream?.pool.timeouts = new.timeouts.ofServer
             }
             if new.store != old.store || new.lease != old.lease || new.storeTimeout != old.storeTimeout {
                 store?.close()
