@@ -24,6 +24,7 @@ struct Room {
 
 let kernel = [
     Room(name: "KernelStructures", path: "Engines/Kernel/Structures", isHot: true, uses: []),
+    Room(name: "KernelJSON", path: "Engines/Kernel/JSON", isHot: true, uses: ["KernelStructures", "CRapidJSON"]),
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
     Room(name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true, uses: ["KernelStructures"]),
     Room(
@@ -31,6 +32,9 @@ let kernel = [
     Room(
         name: "KernelLoopback", path: "Engines/Kernel/Loopback", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "CSystem"]),
+    Room(
+        name: "KernelTLS", path: "Engines/Kernel/TLS",
+        uses: ["KernelStructures", "KernelStorage", "KernelWorld", "COpenSSL"]),
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
@@ -69,7 +73,7 @@ let engines = [
 ]
 
 let shell = [
-    Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures"]),
+    Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures", "KernelJSON"]),
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
     Room(
         name: "ShellSession", path: "Shell/Session",
@@ -77,8 +81,8 @@ let shell = [
     Room(
         name: "Commands", path: "Commands", excludes: ["Kit"],
         uses: [
-            "KernelStructures", "KernelStorage", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
-            "CommandKit", "ShellLanguage", "ShellSession",
+            "KernelStructures", "KernelJSON", "KernelStorage", "KernelConfiguration", "KernelWire", "KernelWorld",
+            "KernelHosting", "CommandKit", "ShellLanguage", "ShellSession",
         ] + engines.map(\.name)),
     Room(
         name: "ShellLab", path: "Shell/Lab",
@@ -89,8 +93,8 @@ let shell = [
     Room(
         name: "ShellTranscripts", path: "Shell/Transcripts",
         uses: [
-            "KernelStructures", "KernelWorld", "KernelLoopback", "CommandKit", "Commands", "ShellLanguage",
-            "ShellSession", "ShellLab",
+            "KernelStructures", "KernelJSON", "KernelWorld", "KernelLoopback", "CommandKit", "Commands",
+            "ShellLanguage", "ShellSession", "ShellLab",
         ]),
     Room(
         name: "ShellPrompt", path: "Shell/Prompt",
@@ -101,7 +105,9 @@ let shell = [
 ]
 
 let rooms = kernel + engines + shell
-let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "CProcessor", "CSnappy"]
+let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CProcessor", "CSnappy"]
+/// C++ libraries behind a plain C interface.
+let shims = ["CRapidJSON"]
 
 /// One folder of tests for a group of rooms. `Program` drives the built program from outside.
 let tests = [
@@ -110,6 +116,7 @@ let tests = [
         "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "LoadBalancerEngine",
         "ChaosEngine", "ShellLanguage", "ShellSession", "ShellLab",
     ],
+    "TLS": ["KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"],
     "RateLimiter": [
         "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "RateLimiterEngine",
     ],
@@ -159,6 +166,7 @@ let package = Package(
     name: "sdlab",
     products: rooms.compactMap { room in room.library.map { .library(name: $0, targets: [room.name]) } },
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
+        + shims.map { .target(name: $0, path: "Sources/\($0)") }
         + rooms.map { room in
             .target(
                 name: room.name, dependencies: room.uses.map { .byName(name: $0) }, path: "Sources/\(room.path)",
@@ -197,5 +205,6 @@ let package = Package(
                 path: "Tests/\(name)")
         }
         + benchTargets,
-    swiftLanguageModes: [.v6]
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx17
 )

@@ -28,12 +28,12 @@ struct GatheringTests {
             self.name = name
             self.log = log
         }
-        func send(_ bytes: UnsafeRawBufferPointer) -> Int {
+        func send(_ bytes: UnsafeRawBufferPointer, cause: UInt64) -> Int {
             let text = bytes.count > 100 ? "\(bytes.count)" : String(decoding: bytes, as: UTF8.self)
             log.lines.append("\(name) \(text)")
             return bytes.count
         }
-        func sendEnd() { log.lines.append("\(name) end") }
+        func sendEnd(cause: UInt64) { log.lines.append("\(name) end") }
         func setReading(_ isReading: Bool) {}
         func close(_ manner: CloseManner) { log.lines.append("\(name) closed") }
     }

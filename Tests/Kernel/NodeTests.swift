@@ -76,8 +76,8 @@ struct NodeTests {
         #expect(ran.last == "8@8s")
     }
 
-    @Test("a timer that is cancelled while its node is frozen does not fire, even if it was due")
-    func cancelledWhileFrozen() {
+    @Test("what was held for a frozen life dies with it")
+    func killedWhileFrozen() {
         let world = memoryWorld()
         let node = world.node("a")
         var ran = false
@@ -87,7 +87,49 @@ struct NodeTests {
         node.end(.killed)
         node.start()
         world.pass(.seconds(2))
-        #expect(!ran, "what was held for the old life died with it")
+        #expect(!ran)
+    }
+
+    @Test("a timer that is cancelled while its node is frozen does not fire, even if it was due")
+    func cancelledWhileFrozen() {
+        let world = memoryWorld()
+        let node = world.node("a")
+        var ran: [Int] = []
+        let timers = (1...3).map { second in node.after(.seconds(second)) { ran.append(second) } }
+        node.freeze()
+        world.pass(.milliseconds(2500))
+        node.cancel(timers[0])
+        node.cancel(timers[2])
+        world.pass(.seconds(2))
+        node.thaw()
+        world.pass(.seconds(2))
+        #expect(ran == [2])
+    }
+
+    @Test("what a node missed can cancel what else it missed, as it could have in time")
+    func cancelledByAnotherMissed() {
+        let world = memoryWorld()
+        let node = world.node("a")
+        var ran: [Int] = []
+        var second: TimerID?
+        node.after(.seconds(1)) {
+            ran.append(1)
+            node.cancel(second)
+        }
+        second = node.after(.seconds(2)) { ran.append(2) }
+        node.after(.seconds(3)) {
+            ran.append(3)
+            node.freeze()
+        }
+        node.after(.seconds(4)) { ran.append(4) }
+        node.freeze()
+        world.pass(.seconds(5))
+        node.thaw()
+        world.drain()
+        #expect(ran == [1, 3], "frozen again by the third, it does not reach the fourth")
+        node.thaw()
+        world.drain()
+        #expect(ran == [1, 3, 4])
     }
 
     @Test("a node draws the same chances whoever else is there")

@@ -1,5 +1,6 @@
 import CircuitBreakerEngine
 import CommandKit
+import KernelJSON
 import KernelStructures
 
 /// Breakers as views.

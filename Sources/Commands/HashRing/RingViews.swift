@@ -1,5 +1,6 @@
 import CommandKit
 import HashRingEngine
+import KernelJSON
 import KernelStructures
 
 extension RingKeeper {

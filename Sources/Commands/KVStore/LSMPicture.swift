@@ -1,6 +1,7 @@
 import CommandKit
 import KVServerEngine
 import KVStoreEngine
+import KernelJSON
 import KernelStructures
 
 /// The tree as a drawing: how full the memtable is, what each level holds, which part of the keys each table covers,

@@ -1,5 +1,6 @@
 import CommandKit
 import KernelHosting
+import KernelJSON
 import KernelStructures
 import KernelWire
 import KernelWorld

@@ -1,3 +1,4 @@
+import KernelJSON
 import KernelStructures
 
 /// What a command found out, before anybody decided how to show it.

@@ -1,4 +1,5 @@
 import CommandKit
+import KernelJSON
 import KernelStructures
 import LoadBalancerEngine
 import ShellSession

@@ -132,10 +132,11 @@ public final class Session {
         -> Submission
     {
         precondition(!terminal.isBusy, "terminal \(terminal.number) is busy")
-        world.journal.withCause(0) { world.journal.record(.command(terminal: terminal.number, text)) }
+        var command: UInt64 = 0
+        world.journal.withCause(0) { command = world.journal.record(.command(terminal: terminal.number, text)) }
         clearStuck()
         submissionCount += 1
-        let submission = Submission(number: submissionCount, terminal: terminal, text: text)
+        let submission = Submission(number: submissionCount, terminal: terminal, text: text, event: command)
         let execution = Execution(
             script, session: self, submission: submission, stopsAtFailure: stopsAtFailure, status: terminal.lastStatus
         ) { [unowned self] execution in
@@ -166,8 +167,8 @@ public final class Session {
         var turns = 0
         while turns < Self.turnsPerRound, !isStuck, exitStatus == nil, let execution = runnable.popFirst() {
             execution.isQueued = false
-            // What a command does is the user's doing.
-            world.journal.withCause(0) { execution.run() }
+            // What a command does is the doing of whoever typed it.
+            world.journal.withCause(execution.submission.event) { execution.run() }
             turns += 1
         }
     }
@@ -353,10 +354,14 @@ public final class Submission {
     /// nil while it runs. What it started in the background may go on after that.
     public private(set) var status: Int?
 
-    init(number: Int, terminal: Terminal, text: String) {
+    /// The command's event in the journal: the cause of what it does.
+    public let event: UInt64
+
+    init(number: Int, terminal: Terminal, text: String, event: UInt64) {
         self.number = number
         self.terminal = terminal
         self.text = text
+        self.event = event
     }
 
     /// The status of the first statement that failed, if one did.

@@ -1,4 +1,5 @@
 import CommandKit
+import KernelJSON
 import KernelStructures
 
 // Reports for programs that collect the results of many kinds of tests.

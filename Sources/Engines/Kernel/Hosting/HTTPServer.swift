@@ -7,6 +7,8 @@ public final class HTTPServer {
     public let node: Node
     private var listeners: [Listener] = []
     private unowned let service: any HTTPService
+    /// TLS for connections that are made from here on; behind the PROXY header, where there is one.
+    public var security: (any StreamSecurity)?
     public var options: HTTPServerOptions { didSet { common = HTTPServerCommon(options) } }
     private var common: HTTPServerCommon
     private var connections: [UInt64: HTTPServerConnection] = [:]
@@ -33,6 +35,7 @@ public final class HTTPServer {
 
     private func accept(_ stream: Stream) -> any StreamHandler {
         if options.proxyProtocol == .required { return awaitHeader(stream) }
+        if let security { stream.secure(with: security) }
         return begin(stream)
     }
 
@@ -51,6 +54,7 @@ public final class HTTPServer {
                 let connection = begin(stream)
                 connection.claim = ProxyClaim(header)
                 stream.setHandler(connection)
+                if let security { return stream.secure(with: security, ahead: rest) }
                 connection.streamOpened(stream)
                 if !rest.isEmpty { connection.stream(stream, received: rest) }
             case .refused(let failure): service.connectionRefused(stream, failure)

@@ -62,6 +62,8 @@ public final class RESPServer {
     public let startedAt: LabTime
     unowned let service: any RESPService
     public private(set) var listener: Listener?
+    /// TLS for connections that are made from here on.
+    public var security: (any StreamSecurity)?
     private var connections: [Int: RESPServerConnection] = [:]
     private var connectionNumber = 0
     public let tally = ConnectionTally()
@@ -92,6 +94,7 @@ public final class RESPServer {
     }
 
     private func accept(_ stream: Stream) -> any StreamHandler {
+        if let security { stream.secure(with: security) }
         guard connections.count < options.connectionLimit else {
             rejectedCount += 1
             return RESPRefusal("-ERR max number of clients reached\r\n")

@@ -18,8 +18,12 @@ package final class FlightLedger {
         fileprivate var isRetired = false
         /// The ledger's era in which this flow was counted as busy; 0 while it is not.
         fileprivate var countedIn = 0
-        /// The journal event that led to the bytes sent last.
-        var cause: UInt64 = 0
+        /// The journal events that the bytes under way are.
+        fileprivate var causes = CauseTrail()
+        /// What led to the end that was sent, or to the reset.
+        package fileprivate(set) var endCause: UInt64 = 0
+        /// Of the bytes that came out last: they made room for what the sender does next.
+        package fileprivate(set) var receivedCause: UInt64 = 0
 
         fileprivate var isBusy: Bool {
             !isRetired && isReading && (sent > received || (endSent && !endReceived))
@@ -33,10 +37,13 @@ package final class FlightLedger {
         package let target: Endpoint
         package let toServer = Flow()
         package let toClient = Flow()
+        /// What led to the connection.
+        package let cause: UInt64
         fileprivate var isConnecting = true
         fileprivate let era: Int
 
-        fileprivate init(client: Node, target: Endpoint, era: Int) {
+        fileprivate init(client: Node, target: Endpoint, cause: UInt64, era: Int) {
+            self.cause = cause
             self.era = era
             self.client = client
             self.target = target
@@ -54,8 +61,10 @@ package final class FlightLedger {
 
     package var isBusy: Bool { busyFlows > 0 || connecting > 0 }
 
-    package func connectStarted(client: Node, local: Endpoint, target: Endpoint, isAccepting: Bool) -> Pair {
-        let pair = Pair(client: client, target: target, era: era)
+    package func connectStarted(
+        client: Node, local: Endpoint, target: Endpoint, isAccepting: Bool, cause: UInt64 = 0
+    ) -> Pair {
+        let pair = Pair(client: client, target: target, cause: cause, era: era)
         pair.toServer.isReading = isAccepting
         unaccepted[local] = pair
         connecting += 1
@@ -89,16 +98,26 @@ package final class FlightLedger {
 
     package func sent(_ count: Int, _ flow: Flow, cause: UInt64) {
         flow.sent += count
-        flow.cause = cause
+        flow.causes.append(count, cause: cause)
         update(flow)
     }
 
+    /// Bytes have come out. Before they are handed on: what their reader does is because of them.
+    ///
+    /// - Returns: the journal event that they are.
+    package func taken(_ count: Int, _ flow: Flow) -> UInt64 {
+        if let cause = flow.causes.consume(count) { flow.receivedCause = cause }
+        return flow.receivedCause
+    }
+
+    /// They have been handed on.
     package func received(_ count: Int, _ flow: Flow) {
         flow.received += count
         update(flow)
     }
 
-    package func endSent(_ flow: Flow) {
+    package func endSent(_ flow: Flow, cause: UInt64 = 0) {
+        if !flow.endSent { flow.endCause = cause }
         flow.endSent = true
         update(flow)
     }
@@ -114,7 +133,9 @@ package final class FlightLedger {
         update(flow)
     }
 
-    package func retire(_ flow: Flow) {
+    /// - Parameter cause: what led to the reset that the other side hears, if it hears one.
+    package func retire(_ flow: Flow, cause: UInt64 = 0) {
+        if cause != 0 { flow.endCause = cause }
         flow.isRetired = true
         update(flow)
     }

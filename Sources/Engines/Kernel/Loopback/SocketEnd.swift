@@ -48,6 +48,11 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
 
     private var ledger: FlightLedger { transport.ledger }
 
+    /// Input has no cause by itself; between the lab's own ends it has the one that came with it.
+    private func withCause(_ cause: UInt64?, _ body: () -> Void) {
+        if let cause { transport.network.journal.withCause(cause, body) } else { body() }
+    }
+
     func connect(_ pair: FlightLedger.Pair, local: Endpoint) {
         unsettled = (pair, local)
         outgoing = pair.toServer
@@ -74,12 +79,12 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
 
     // MARK: StreamTransport
 
-    func send(_ bytes: UnsafeRawBufferPointer) -> Int {
+    func send(_ bytes: UnsafeRawBufferPointer, cause: UInt64) -> Int {
         if isSendBroken || phase == .closed { return bytes.count }
         while true {
             let count = Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
             if count >= 0 {
-                if let outgoing { ledger.sent(count, outgoing, cause: transport.network.world.journal.currentCause) }
+                if let outgoing { ledger.sent(count, outgoing, cause: cause) }
                 if count < bytes.count { waitUntilWritable() }
                 return count
             }
@@ -100,10 +105,10 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
         updateRegistration()
     }
 
-    func sendEnd() {
+    func sendEnd(cause: UInt64) {
         guard phase == .open, !isSendBroken else { return }
         shutdown(descriptor, Int32(SHUT_WR))
-        if let outgoing { ledger.endSent(outgoing) }
+        if let outgoing { ledger.endSent(outgoing, cause: cause) }
     }
 
     func setReading(_ isReading: Bool) {
@@ -131,7 +136,9 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
         settle(abandoned: true)
         if let incoming { ledger.retire(incoming) }
         // The peer still has to hear of it: its side retires when it does. Without power it never will.
-        if let outgoing { manner == .orderly ? ledger.endSent(outgoing) : ledger.retire(outgoing) }
+        guard let outgoing else { return }
+        let cause = transport.network.journal.currentCause
+        if manner == .orderly { ledger.endSent(outgoing, cause: cause) } else { ledger.retire(outgoing, cause: cause) }
     }
 
     private func settle(abandoned: Bool) {
@@ -169,7 +176,9 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
         }
         if phase == .open, wantsToWrite, events.contains(.writable) {
             wantsToWrite = false
-            if let shortcutSource { shortcutSource.shortcutWritable() } else { stream?.transportWritable() }
+            withCause(outgoing?.receivedCause) {
+                if let shortcutSource { shortcutSource.shortcutWritable() } else { stream?.transportWritable() }
+            }
             updateRegistration()
         }
     }
@@ -177,15 +186,18 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
     private func finishConnecting() {
         let code = Socket.pendingError(descriptor)
         guard let stream else { return }
+        let cause = unsettled?.pair.cause
         if code == 0, let local = Socket.localEndpoint(descriptor) {
             phase = .open
             wantsToWrite = false
             settle(abandoned: false)
-            stream.transportOpened(local: local)
+            withCause(cause) { stream.transportOpened(local: local) }
             updateRegistration()
         } else {
             settle(abandoned: true)
-            stream.transportFailed(code == ECONNREFUSED ? .refused : code == ETIMEDOUT ? .timedOut : .unreachable)
+            withCause(cause) {
+                stream.transportFailed(code == ECONNREFUSED ? .refused : code == ETIMEDOUT ? .timedOut : .unreachable)
+            }
         }
     }
 
@@ -197,7 +209,7 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
             let count = recv(descriptor, buffer.baseAddress, buffer.count, 0)
             if count > 0 {
                 if let incoming {
-                    transport.network.world.journal.withCause(incoming.cause) {
+                    withCause(ledger.taken(count, incoming)) {
                         stream.transportReceived(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
                     }
                     ledger.received(count, incoming)
@@ -215,7 +227,7 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
             } else if errno == EAGAIN {
                 return
             } else if errno != EINTR {
-                return stream.transportFailed(.reset)
+                return withCause(incoming?.endCause) { stream.transportFailed(.reset) }
             }
         }
     }
@@ -224,7 +236,7 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
         endReceived = true
         if let incoming { ledger.endReceived(incoming) }
         updateRegistration()
-        stream?.transportEnded()
+        withCause(incoming?.endCause) { stream?.transportEnded() }
     }
 
     // MARK: The shortcut
@@ -304,7 +316,7 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
 
     private func failIfBroken() {
         if isSendBroken || Socket.pendingError(descriptor) != 0 {
-            stream?.transportFailed(.reset)
+            withCause(incoming?.endCause) { stream?.transportFailed(.reset) }
         } else {
             // Both directions have ended while the owner was not reading: there is nothing more to hear until it does.
             transport.poller.remove(descriptor)

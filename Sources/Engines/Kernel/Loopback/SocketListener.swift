@@ -84,12 +84,14 @@ final class SocketListener: ListenerTransport {
         if pair == nil, world.speed == .virtual, !transport.isWholeHost { world.setSpeed(.real) }
         let end = SocketEnd(descriptor: descriptor, stream: nil, transport: transport)
         end.accepted(pair)
-        if let stream = transport.network.accepted(by: listener, from: remote, peer: pair?.client, over: end),
-            !stream.isClosed
-        {
-            end.begin(stream)
-        } else {
-            end.close(.reset)
+        transport.network.journal.withCause(pair?.cause ?? 0) {
+            if let stream = transport.network.accepted(by: listener, from: remote, peer: pair?.client, over: end),
+                !stream.isClosed
+            {
+                end.begin(stream)
+            } else {
+                end.close(.reset)
+            }
         }
     }
 

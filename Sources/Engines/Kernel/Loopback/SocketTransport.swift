@@ -131,8 +131,9 @@ public final class SocketTransport: Transport {
             stream.transport = end
             if stream.peer != nil, let local = Socket.localEndpoint(descriptor) {
                 end.connect(
-                    ledger.connectStarted(client: stream.node, local: local, target: target, isAccepting: isAccepting),
-                    local: local)
+                    ledger.connectStarted(
+                        client: stream.node, local: local, target: target, isAccepting: isAccepting,
+                        cause: network.journal.currentCause), local: local)
             }
             end.register(connecting: true)
         } catch {

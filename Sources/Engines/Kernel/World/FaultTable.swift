@@ -138,10 +138,17 @@ public final class FaultTable {
             FaultRule(
                 number: number, kind: kind, link: link, text: text, since: world.now,
                 until: duration.map { world.now + $0 }))
-        world.journal.record(.fault(number: number, .injected, text))
-        if let duration {
-            timers[number] = world.after(duration) { [unowned self] in remove(number, .expired) }
+        let injection = world.journal.record(.fault(number: number, .injected, text))
+        world.journal.withCause(injection) {
+            if let duration {
+                timers[number] = world.after(duration) { [unowned self] in remove(number, .expired) }
+            }
+            apply(kind, number, on: link)
         }
+        return number
+    }
+
+    private func apply(_ kind: FaultKind, _ number: Int, on link: LinkSelector) {
         if case .protocolFailure(let fault) = kind {
             fault.onExhausted = { [unowned self] in
                 world.enqueue { [unowned self] in remove(number, .exhausted) }
@@ -151,7 +158,6 @@ public final class FaultTable {
         updateDisks()
         world.network.applyFaults()
         if case .reset = kind { resetOpenConnections(link) }
-        return number
     }
 
     /// Ends a rule. Returns false if there is none of that number.
@@ -161,9 +167,11 @@ public final class FaultTable {
         let rule = rules.remove(at: index)
         world.cancel(timers.removeValue(forKey: number))
         if case .disk(let trouble) = rule.kind { setCounts(trouble, on: rule.link, clearing: true) }
-        world.journal.record(.fault(number: number, change, rule.text))
-        updateDisks()
-        world.network.applyFaults()
+        let removal = world.journal.record(.fault(number: number, change, rule.text))
+        world.journal.withCause(removal) {
+            updateDisks()
+            world.network.applyFaults()
+        }
         return true
     }
 

@@ -46,8 +46,12 @@ public final class Journal {
     public private(set) var events = RingQueue<JournalEvent>()
     /// The number of the newest event; also how many there were.
     public private(set) var count: UInt64 = 0
-    /// The event that is being acted upon right now; what is recorded meanwhile names it as its cause.
-    public internal(set) var currentCause: UInt64 = 0
+    /// What the piece of work that runs right now was caused by; what is recorded meanwhile names it as its cause.
+    ///
+    /// It is set where a piece of work begins, from the value that came with it, and by nothing that the work does: a
+    /// write is not the cause of what the writer does next. Timers, connections and queues carry it along as a value;
+    /// a host that lets work wait in a queue of its own keeps it there and brings it back with `withCause`.
+    public private(set) var currentCause: UInt64 = 0
     /// Called with each event after it was recorded.
     public var observer: ((JournalEvent) -> Void)?
     unowned let clock: World
@@ -103,7 +107,7 @@ extension JournalEvent.Body: CustomStringConvertible {
 }
 
 extension Journal {
-    /// Runs `body` with another event as the cause of whatever it records.
+    /// Runs `body` as a piece of work with its own cause, and comes back to the present one.
     @inline(__always)
     public func withCause(_ cause: UInt64, _ body: () -> Void) {
         let previous = currentCause

@@ -84,7 +84,8 @@ final class Link {
     /// An ingress link that is full stops reading from the transport, so that the peer feels it.
     var isFull: Bool { byteCount >= Stream.highWaterBytes }
 
-    func push(_ bytes: UnsafeRawBufferPointer) {
+    /// - Parameter cause: the journal event that the bytes are.
+    func push(_ bytes: UnsafeRawBufferPointer, cause: UInt64) {
         if conditions.resets {
             let stream = stream
             stream.node.enqueue { stream.resetByFault() }
@@ -95,15 +96,16 @@ final class Link {
             let piece = max(1024, min(64 * 1024, bytesPerSecond / 20))
             if bytes.count > piece {
                 for start in stride(from: 0, to: bytes.count, by: piece) {
-                    append(UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + piece, bytes.count)]))
+                    append(
+                        UnsafeRawBufferPointer(rebasing: bytes[start..<min(start + piece, bytes.count)]), cause: cause)
                 }
                 return
             }
         }
-        append(bytes)
+        append(bytes, cause: cause)
     }
 
-    private func append(_ bytes: UnsafeRawBufferPointer) {
+    private func append(_ bytes: UnsafeRawBufferPointer, cause: UInt64) {
         var copy = Array(bytes)
         if conditions.corruptionProbability > 0 {
             stream.node.draw { random in
@@ -112,15 +114,15 @@ final class Link {
             }
         }
         byteCount += copy.count
-        append(.bytes(copy))
+        append(.bytes(copy), cause: cause)
         if isFull, direction == .ingress { stream.updateReading() }
     }
 
-    func pushEnd() { append(.end) }
-    func pushClose(_ manner: CloseManner) { append(.close(manner)) }
+    func pushEnd() { append(.end, cause: world.journal.currentCause) }
+    func pushClose(_ manner: CloseManner) { append(.close(manner), cause: world.journal.currentCause) }
 
-    private func append(_ content: Content) {
-        queue.append(Item(content: content, arrival: arrival(of: content), cause: world.journal.currentCause))
+    private func append(_ content: Content, cause: UInt64) {
+        queue.append(Item(content: content, arrival: arrival(of: content), cause: cause))
         if queue.count == 1 { waitForFirst() }
     }
 
@@ -179,19 +181,24 @@ final class Link {
         }
         while let first = queue.first, first.arrival <= world.now, !conditions.isBlocked {
             _ = queue.popFirst()
-            world.journal.currentCause = first.cause
-            switch first.content {
-            case .bytes(let bytes):
-                byteCount -= bytes.count
-                bytes.withUnsafeBytes { direction == .egress ? stream.sendNow($0) : stream.receive($0) }
-            case .end:
-                if direction == .egress { stream.sendEndIfFlushed() } else { stream.receiveEnd() }
-            case .close(let manner):
-                stream.lineEnded(manner)
-            }
+            world.journal.withCause(first.cause) { deliver(first, to: stream) }
             if stream.isClosed, !stream.isOrphan { return }
         }
         if direction == .egress { stream.notifyIfDrained() } else { stream.updateReading() }
         if queue.isEmpty, conditions.isClear { stream.drop(self) } else { waitForFirst() }
+    }
+
+    private func deliver(_ item: Item, to stream: Stream) {
+        switch item.content {
+        case .bytes(let bytes):
+            byteCount -= bytes.count
+            bytes.withUnsafeBytes {
+                direction == .egress ? stream.sendNow($0, cause: item.cause) : stream.receive($0)
+            }
+        case .end:
+            if direction == .egress { stream.sendEndIfFlushed() } else { stream.receiveEnd() }
+        case .close(let manner):
+            stream.lineEnded(manner)
+        }
     }
 }

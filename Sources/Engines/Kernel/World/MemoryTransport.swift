@@ -146,9 +146,11 @@ private final class MemoryEnd: StreamTransport {
     var peer: MemoryEnd?
     /// Bytes that arrived and were not read yet.
     private var arrived = ByteQueue()
+    private var causes = CauseTrail()
     private var bytesUnderWay = 0
     private var isReading = false
     private var endArrived = false
+    private var endCause: UInt64 = 0
     private var endDelivered = false
     private var isBlocked = false
     private var isPumping = false
@@ -163,23 +165,23 @@ private final class MemoryEnd: StreamTransport {
 
     private var window: Int { max(0, MemoryTransport.windowBytes - arrived.count - bytesUnderWay) }
 
-    func send(_ bytes: UnsafeRawBufferPointer) -> Int {
+    func send(_ bytes: UnsafeRawBufferPointer, cause: UInt64) -> Int {
         guard let peer, state == .open else { return bytes.count }
         let count = min(bytes.count, peer.window)
         if count < bytes.count { isBlocked = true }
         if count == 0 { return 0 }
         let chunk = Array(UnsafeRawBufferPointer(rebasing: bytes[..<count]))
         peer.bytesUnderWay += count
-        world.after(MemoryTransport.hopLatency) {
+        world.after(MemoryTransport.hopLatency, cause: cause) {
             peer.bytesUnderWay -= chunk.count
             peer.receive(chunk)
         }
         return count
     }
 
-    func sendEnd() {
+    func sendEnd(cause: UInt64) {
         guard let peer, state == .open else { return }
-        world.after(MemoryTransport.hopLatency) { peer.receiveEnd() }
+        world.after(MemoryTransport.hopLatency, cause: cause) { peer.receiveEnd() }
     }
 
     func setReading(_ isReading: Bool) {
@@ -216,11 +218,13 @@ private final class MemoryEnd: StreamTransport {
             return
         }
         arrived.append(chunk)
+        causes.append(chunk.count, cause: world.journal.currentCause)
         pump()
     }
 
     private func receiveEnd() {
         endArrived = true
+        endCause = world.journal.currentCause
         pump()
     }
 
@@ -248,12 +252,14 @@ private final class MemoryEnd: StreamTransport {
         while isReading, state == .open, let stream, !arrived.isEmpty {
             let chunk = arrived.withUnsafeBytes { Array($0.prefix(64 * 1024)) }
             arrived.consume(chunk.count)
-            chunk.withUnsafeBytes { stream.transportReceived($0) }
-            peer?.roomAppeared()
+            world.journal.withCause(causes.consume(chunk.count) ?? 0) {
+                chunk.withUnsafeBytes { stream.transportReceived($0) }
+                peer?.roomAppeared()
+            }
         }
         if isReading, endArrived, !endDelivered, state == .open, arrived.isEmpty, let stream {
             endDelivered = true
-            stream.transportEnded()
+            world.journal.withCause(endCause) { stream.transportEnded() }
         }
     }
 

@@ -4,7 +4,7 @@ import KernelStructures
 public final class Network {
     public let world: World
     public let transport: any Transport
-    let journal: Journal
+    package let journal: Journal
     private var streams: [UInt64: Stream] = [:]
     /// Connections whose owners are gone and whose last bytes or goodbyes faults still hold up.
     private var orphans: [UInt64: Stream] = [:]
@@ -276,8 +276,10 @@ public final class Network {
 
     // MARK: Journal
 
-    func recordMessage(_ stream: Stream, byteCount: Int) {
-        journal.currentCause = journal.record(
+    /// Records bytes on their way and returns the event's number: the cause of whatever is done about them, and of
+    /// nothing that the sender does next.
+    func recordMessage(_ stream: Stream, byteCount: Int) -> UInt64 {
+        journal.record(
             .message(
                 connection: stream.number, from: stream.node.name, to: stream.peerName, byteCount: byteCount),
             node: stream.node.name)

@@ -26,7 +26,8 @@ public final class Node {
     /// Called once when a life ends, with how it ended.
     public var onEnd: ((State) -> Void)?
 
-    private var held: [Scheduler.Work] = []
+    /// What it misses while it is frozen, in order, with the timers that may still be cancelled.
+    private var held = RingQueue<(work: Scheduler.Work, timer: TimerID?)>()
     var streams: [UInt64: Stream] = [:]
     public internal(set) var listeners: [Listener] = []
     /// Those at unix sockets.
@@ -82,31 +83,34 @@ public final class Node {
         guard isAlive, !final.isAlive else { return nil }
         state = final
         life.end()
-        held = []
-        for listener in listeners + pathListeners {
-            world.network.retire(listener, silently: final == .poweredOff)
-        }
-        listeners = []
-        pathListeners = []
-        for stream in streams.values.sorted(by: { $0.number < $1.number }) {
-            stream.die(silently: final == .poweredOff)
-        }
-        streams = [:]
-        if !isTransient {
-            let change: JournalEvent.NodeChange =
-                switch final {
-                case .killed: .killed
-                case .poweredOff: .lostPower
-                case .stopped: .stopped
-                default: .exited
-                }
-            world.journal.record(.node(change), node: name)
-        }
+        dropHeld()
+        let cause = isTransient ? world.journal.currentCause : recordEnd(final)
+        world.journal.withCause(cause) { closeAll(silently: final == .poweredOff) }
         let loss = final == .poweredOff ? world.disk.losePower(owner: disk.owner, policy: policy) : nil
         let callback = onEnd
         onEnd = nil
         callback?(final)
         return loss
+    }
+
+    private func recordEnd(_ final: State) -> UInt64 {
+        let change: JournalEvent.NodeChange =
+            switch final {
+            case .killed: .killed
+            case .poweredOff: .lostPower
+            case .stopped: .stopped
+            default: .exited
+            }
+        return world.journal.record(.node(change), node: name)
+    }
+
+    /// What the kernel does with the sockets of a process that is gone.
+    private func closeAll(silently: Bool) {
+        for listener in listeners + pathListeners { world.network.retire(listener, silently: silently) }
+        listeners = []
+        pathListeners = []
+        for stream in streams.values.sorted(by: { $0.number < $1.number }) { stream.die(silently: silently) }
+        streams = [:]
     }
 
     /// `kill -STOP`: nothing of it runs until `thaw`; its sockets stay open and the kernel goes on accepting for it.
@@ -122,12 +126,15 @@ public final class Node {
         guard state == .frozen else { return }
         state = .running
         world.journal.record(.node(.thawed), node: name)
-        let missed = held
-        held = []
-        for work in missed {
-            world.enqueue { [world] in world.perform(life: work.life, cause: work.cause, work.action) }
-        }
+        for _ in 0..<held.count { world.enqueue { [self] in catchUp() } }
         updateReading()
+    }
+
+    /// One piece of what it missed, unless it is frozen again: an earlier one may have cancelled a later one.
+    private func catchUp() {
+        guard !isFrozen, let next = held.popFirst() else { return }
+        if held.isEmpty { world.frozenCount -= 1 }
+        world.perform(life: next.work.life, cause: next.work.cause, next.work.action)
     }
 
     private func updateReading() {
@@ -135,7 +142,24 @@ public final class Node {
         for stream in streams.values.sorted(by: { $0.number < $1.number }) { stream.updateReading() }
     }
 
-    func hold(_ work: Scheduler.Work) { held.append(work) }
+    var isHolding: Bool { !held.isEmpty }
+
+    func hold(_ work: Scheduler.Work, _ timer: TimerID?) {
+        if held.isEmpty { world.frozenCount += 1 }
+        held.append((work, timer))
+    }
+
+    func dropHeld(_ timer: TimerID) {
+        var kept = RingQueue<(work: Scheduler.Work, timer: TimerID?)>()
+        while let next = held.popFirst() { if next.timer != timer { kept.append(next) } }
+        held = kept
+        if held.isEmpty { world.frozenCount -= 1 }
+    }
+
+    private func dropHeld() {
+        if isHolding { world.frozenCount -= 1 }
+        held.removeAll()
+    }
 
     /// Runs `action` now, or when the node is thawed.
     public func whenRunning(_ action: @escaping () -> Void) {

@@ -76,9 +76,9 @@ struct Scheduler {
     }
 
     /// Removes the earliest timer if it is due at `now`.
-    mutating func popDue(_ now: LabTime) -> Work? {
+    mutating func popDue(_ now: LabTime) -> (work: Work, id: TimerID)? {
         guard let time = nextTime(), time <= now, let entry = heap.removeFirst() else { return nil }
-        return release(entry.id)
+        return release(entry.id).map { ($0, entry.id) }
     }
 
     /// The times of the next timers, earliest first, with the nodes they belong to: for failure reports.

@@ -1,6 +1,22 @@
 import KernelStructures
 
 extension Stream {
+    // MARK: Causes
+
+    /// Made when something is first to be kept.
+    var keptCauses: StreamCauses {
+        if let causes { return causes }
+        let made = StreamCauses()
+        causes = made
+        return made
+    }
+
+    /// Keeps what the present piece of work was caused by, if anybody is to read it.
+    func noteCause(_ body: (StreamCauses, UInt64) -> Void) {
+        let journal = network.journal
+        if journal.recordsTraffic { body(keptCauses, journal.currentCause) }
+    }
+
     // MARK: Faults
 
     /// Applies the rules as they are now. Called when the connection is made and whenever a rule comes or goes.
@@ -34,8 +50,19 @@ extension Stream {
         flushCorked()
         var waiting = ByteQueue()
         swap(&waiting, &unsent)
-        if !waiting.isEmpty { waiting.withUnsafeBytes { link.push($0) } }
-        if endState == .requested { link.pushEnd() }
+        var offset = 0
+        while offset < waiting.count {
+            let next = causes?.unsent.first
+            let end = min(waiting.count, offset + (next?.byteCount ?? waiting.count))
+            waiting.withUnsafeBytes {
+                link.push(
+                    UnsafeRawBufferPointer(rebasing: $0[offset..<end]),
+                    cause: next?.cause ?? network.journal.currentCause)
+            }
+            causes?.unsent.consume(end - offset)
+            offset = end
+        }
+        if endState == .requested, layer?.hasFinished ?? true { link.pushEnd() }
     }
 
     func adjusted(_ link: Link?, _ direction: Link.Direction, _ conditions: LinkConditions) -> Link? {

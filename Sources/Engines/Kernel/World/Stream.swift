@@ -3,12 +3,14 @@ import KernelStructures
 /// One end of a connection, on either transport.
 ///
 /// ```
-///   handler ── write ──▶ interceptors ──▶ egress link ──▶ unsent bytes ──▶ transport
-///   handler ◀─ received ─ interceptors ◀── ingress link ◀───────────────── transport
+///   handler ── write ──▶ interceptors ──▶ layer ──▶ egress link ──▶ unsent bytes ──▶ transport
+///   handler ◀─ received ─ interceptors ◀── layer ◀── ingress link ◀───────────────── transport
 /// ```
 ///
 /// Interceptors (faults that understand a protocol) and links (delay, loss, throttle …) are absent until a fault rule
-/// asks for them; a connection without faults goes straight from `write` to the transport.
+/// asks for them, and the layer (TLS) until somebody installs one; a connection without them goes straight from `write`
+/// to the transport. A fault that understands HTTP stands above the layer and reads what the handler reads; one that
+/// flips bits stands below it and flips bits of records.
 ///
 /// `write` takes everything. A producer that respects `isCongested`, and waits for `streamDrained`, keeps the unsent
 /// bytes below `highWaterBytes` plus one write.
@@ -36,9 +38,12 @@ public final class Stream {
     var egress: Link?
     var ingress: Link?
     var interceptors: [any StreamInterceptor] = []
+    /// What changes the bytes on their way: TLS. See `install`.
+    public internal(set) var layer: (any StreamLayer)?
     var unsent = ByteQueue()
     var corkDepth = 0
     var corked: [UInt8] = []
+    var causes: StreamCauses?
     /// Whether the network will send what is gathered here at the end of the round of input.
     var isGathering = false
     var phase = Phase.connecting
@@ -90,7 +95,9 @@ public final class Stream {
     public var isOpen: Bool { phase == .open }
     public var isClosed: Bool { phase == .closed }
     /// Bytes written and not yet taken by the transport, those held up by faults included.
-    public var unsentByteCount: Int { unsent.count + corked.count + (egress?.byteCount ?? 0) }
+    public var unsentByteCount: Int {
+        unsent.count + corked.count + (egress?.byteCount ?? 0) + (layer?.heldByteCount ?? 0)
+    }
     /// Whether the peer has sent its end.
     public var hasPeerEnded: Bool { peerEnded }
 
@@ -111,8 +118,12 @@ public final class Stream {
     public func finish() {
         guard endState == .open, phase == .open || phase == .connecting else { return }
         endState = .requested
-        if let egress { egress.pushEnd() } else { sendEndIfFlushed() }
+        noteCause { $0.end = $1 }
+        if let layer { layer.finish() } else { pushEnd() }
     }
+
+    /// Everything that is to be sent stands before the end now.
+    func pushEnd() { if let egress { egress.pushEnd() } else { sendEndIfFlushed() } }
 
     /// Ends the connection in good order: everything written is still sent, whatever arrives is dropped, and the
     /// handler hears no more.
@@ -157,30 +168,45 @@ public final class Stream {
     public func resumeReading() {
         guard isReadingPaused else { return }
         isReadingPaused = false
+        if let layer, layer.hasInputWaiting { node.enqueue { [self] in resumeLayer() } }
         updateReading()
     }
 
     /// Tells the transport whether bytes are wanted now.
     public func updateReading() {
         // Before the owner knows that the connection is open, nothing can be handed to it.
-        let isWilling = phase == .lingering || (phase == .open && !isReadingPaused)
+        let isWilling = phase == .lingering || (phase == .open && (!isReadingPaused || layer?.isOpening == true))
         let wanted = isWilling && !node.isFrozen && !(ingress?.isFull ?? false)
         transport?.setReading(wanted)
     }
 
-    /// Passes bytes on to the link or the transport, past every interceptor.
+    /// Passes bytes on towards the transport, past every interceptor.
     func transmit(_ bytes: UnsafeRawBufferPointer) {
-        if network.journal.recordsTraffic { network.recordMessage(self, byteCount: bytes.count) }
         isAtTurn = !isInitiator
-        bytesSent += bytes.count
-        if let egress { egress.push(bytes) } else { sendNow(bytes) }
+        guard let layer else { return sendOnWire(bytes) }
+        layer.send(bytes)
+        noteCongestion()
+    }
+
+    private func noteCongestion() {
         if !isCongested, unsentByteCount >= Self.highWaterBytes { isCongested = true }
     }
 
-    func sendNow(_ bytes: UnsafeRawBufferPointer) {
+    /// Passes bytes on to the link or the transport, as they are to travel.
+    func sendOnWire(_ bytes: UnsafeRawBufferPointer) {
+        let journal = network.journal
+        let cause =
+            journal.recordsTraffic ? network.recordMessage(self, byteCount: bytes.count) : journal.currentCause
+        bytesSent += bytes.count
+        if let egress { egress.push(bytes, cause: cause) } else { sendNow(bytes, cause: cause) }
+        noteCongestion()
+    }
+
+    func sendNow(_ bytes: UnsafeRawBufferPointer, cause: UInt64) {
         if corkDepth > 0 || network.gathersWrites, bytes.count < Self.corkLimitBytes, phase == .open {
             if corked.isEmpty { corked = network.takeBuffer() }
             corked.append(contentsOf: bytes)
+            if network.journal.recordsTraffic { keptCauses.corked = cause }
             if corked.count >= 4 * Self.corkLimitBytes {
                 flushCorked()
             } else if corkDepth == 0, !isGathering {
@@ -189,9 +215,14 @@ public final class Stream {
             return
         }
         flushCorked()
-        guard unsent.isEmpty, phase != .connecting, let transport else { return unsent.append(bytes) }
-        let sent = transport.send(bytes)
-        if sent < bytes.count { unsent.append(UnsafeRawBufferPointer(rebasing: bytes[sent...])) }
+        guard unsent.isEmpty, phase != .connecting, let transport else { return keep(bytes, cause: cause) }
+        let sent = transport.send(bytes, cause: cause)
+        if sent < bytes.count { keep(UnsafeRawBufferPointer(rebasing: bytes[sent...]), cause: cause) }
+    }
+
+    private func keep(_ bytes: UnsafeRawBufferPointer, cause: UInt64) {
+        unsent.append(bytes)
+        if network.journal.recordsTraffic { keptCauses.unsent.append(bytes.count, cause: cause) }
     }
 
     /// The line has delivered all that was sent before the end.
@@ -234,18 +265,16 @@ public final class Stream {
         var buffer = corked
         corked = []
         buffer.withUnsafeBytes { bytes in
-            let sent = unsent.isEmpty ? transport?.send(bytes) ?? bytes.count : 0
-            if sent < bytes.count { unsent.append(UnsafeRawBufferPointer(rebasing: bytes[sent...])) }
+            let cause = causes?.corked ?? network.journal.currentCause
+            let sent = unsent.isEmpty ? transport?.send(bytes, cause: cause) ?? bytes.count : 0
+            if sent < bytes.count { keep(UnsafeRawBufferPointer(rebasing: bytes[sent...]), cause: cause) }
         }
         buffer.removeAll(keepingCapacity: true)
         network.giveBuffer(buffer)
     }
 
     func sendUnsent() {
-        if let transport, !unsent.isEmpty {
-            let sent = unsent.withUnsafeBytes { transport.send($0) }
-            unsent.consume(sent)
-        }
+        if let transport { sendUnsent(over: transport) }
         if phase == .closed {
             if unsent.isEmpty, let orphanEnd { endOrphan(orphanEnd) }
             return
@@ -254,11 +283,27 @@ public final class Stream {
         notifyIfDrained()
     }
 
+    /// Message by message, where somebody wants to know which one arrives.
+    private func sendUnsent(over transport: any StreamTransport) {
+        while !unsent.isEmpty {
+            let next = causes?.unsent.first
+            let count = min(next?.byteCount ?? .max, unsent.count)
+            let sent = unsent.withUnsafeBytes {
+                transport.send(
+                    UnsafeRawBufferPointer(rebasing: $0[..<count]), cause: next?.cause ?? network.journal.currentCause)
+            }
+            unsent.consume(sent)
+            causes?.unsent.consume(sent)
+            if sent < count { return }
+        }
+    }
+
     func sendEndIfFlushed() {
-        guard endState == .requested, unsent.isEmpty, corked.isEmpty, egress?.isEmpty ?? true, phase != .connecting
+        guard endState == .requested, unsent.isEmpty, corked.isEmpty, egress?.isEmpty ?? true, phase != .connecting,
+            layer?.hasFinished ?? true
         else { return }
         endState = .sent
-        transport?.sendEnd()
+        transport?.sendEnd(cause: causes?.end ?? network.journal.currentCause)
         finishIfBothEnded()
     }
 
@@ -286,6 +331,7 @@ public final class Stream {
         let wasConnecting = phase == .connecting
         phase = .closed
         node.cancel(lingerTimer)
+        layer?.streamClosed()
         handler = nil
         forwardsTo = nil
         ingress = nil

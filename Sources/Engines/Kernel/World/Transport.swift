@@ -39,9 +39,11 @@ extension Transport {
 public protocol StreamTransport: AnyObject {
     /// Takes as many bytes as fit and returns their number. Fewer than offered means that `transportWritable` will be
     /// called on the stream once there is room.
-    func send(_ bytes: UnsafeRawBufferPointer) -> Int
+    ///
+    /// - Parameter cause: the journal event that the bytes are; whoever hears of them acts because of it.
+    func send(_ bytes: UnsafeRawBufferPointer, cause: UInt64) -> Int
     /// Sends the end of this direction; nothing is sent after it.
-    func sendEnd()
+    func sendEnd(cause: UInt64)
     func setReading(_ isReading: Bool)
     /// Lets go of the connection. No call reaches the stream afterwards.
     func close(_ manner: CloseManner)
@@ -118,4 +120,6 @@ public enum CloseReason: String, Sendable {
     case timedOut
     case reset
     case unreachable
+    /// The layer, TLS, could not be set up or was broken; `Stream.layer` knows why.
+    case securityFailed = "TLS failed"
 }

@@ -47,6 +47,8 @@ public final class World {
     /// Set when work kept creating work without time passing; `drain` then returns to let its caller report it.
     public private(set) var isLivelocked = false
 
+    private var belongings: [(kind: ObjectIdentifier, value: AnyObject)] = []
+
     fileprivate var cachedDate: (second: Int64, field: [UInt8]) = (.min, [])
 
     /// Pieces of work at one instant after which a case counts as livelocked.
@@ -75,6 +77,18 @@ public final class World {
         for node in nodes.all { node.end(.killed) }
         network.shutDown()
         scheduler.removeAll()
+        belongings = []
+    }
+
+    /// What there is one of in each World, for rooms that the World does not know; made when it is first asked for.
+    public func only<Value: AnyObject>(_ kind: Value.Type, make: () -> Value) -> Value {
+        let key = ObjectIdentifier(kind)
+        if let known = belongings.first(where: { $0.kind == key }) {
+            return unsafeDowncast(known.value, to: Value.self)
+        }
+        let value = make()
+        belongings.append((key, value))
+        return value
     }
 
     // MARK: Work
@@ -92,27 +106,36 @@ public final class World {
         schedule(at: now + delay, life: nil, action)
     }
 
+    /// The same for something that another event than the present one leads to.
+    func after(_ delay: LabDuration, cause: UInt64, _ action: @escaping () -> Void) {
+        _ = scheduler.schedule(at: max(now + delay, now), .init(life: nil, cause: cause, action: action))
+    }
+
     @discardableResult
     func schedule(at time: LabTime, life: NodeLife?, _ action: @escaping () -> Void) -> TimerID {
         scheduler.schedule(at: max(time, now), .init(life: life, cause: journal.currentCause, action: action))
     }
 
-    public func cancel(_ timer: TimerID?) { if let timer { scheduler.cancel(timer) } }
+    public func cancel(_ timer: TimerID?) {
+        guard let timer else { return }
+        scheduler.cancel(timer)
+        if frozenCount > 0 { for node in nodes.all where node.isHolding { node.dropHeld(timer) } }
+    }
+
+    /// Nodes that hold work back, or still have to catch up with it.
+    var frozenCount = 0
 
     /// Runs `action` on behalf of a node, with the journal event that caused it; drops it if that life of the node is
     /// over, and keeps it for later if the node is frozen.
-    func perform(life: NodeLife?, cause: UInt64, _ action: @escaping () -> Void) {
+    func perform(life: NodeLife?, cause: UInt64, timer: TimerID? = nil, _ action: @escaping () -> Void) {
         if let life {
             guard let node = life.node else { return }
             if node.isFrozen {
-                node.hold(.init(life: life, cause: cause, action: action))
+                node.hold(.init(life: life, cause: cause, action: action), timer)
                 return
             }
         }
-        let previous = journal.currentCause
-        journal.currentCause = cause
-        action()
-        journal.currentCause = previous
+        journal.withCause(cause, action)
     }
 
     // MARK: Time
@@ -172,8 +195,13 @@ public final class World {
     }
 
     private func runOne() -> Bool {
-        guard let work = scheduler.popDue(now) ?? scheduler.nextReady() else { return false }
-        perform(life: work.life, cause: work.cause, work.action)
+        if let (work, timer) = scheduler.popDue(now) {
+            perform(life: work.life, cause: work.cause, timer: timer, work.action)
+        } else if let work = scheduler.nextReady() {
+            perform(life: work.life, cause: work.cause, work.action)
+        } else {
+            return false
+        }
         return true
     }
 
