@@ -117,6 +117,9 @@ let tests = [
         "ChaosEngine", "ShellLanguage", "ShellSession", "ShellLab",
     ],
     "TLS": ["KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"],
+    "Upstream": [
+        "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "LoadBalancerEngine", "RateLimiterEngine",
+    ],
     "RateLimiter": [
         "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "RateLimiterEngine",
     ],
