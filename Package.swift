@@ -24,11 +24,14 @@ struct Room {
 
 let kernel = [
     Room(name: "KernelStructures", path: "Engines/Kernel/Structures", isHot: true, uses: []),
+    Room(
+        name: "KernelTelemetry", path: "Engines/Kernel/Telemetry", library: "Metrics", uses: ["KernelStructures"]),
     Room(name: "KernelJSON", path: "Engines/Kernel/JSON", isHot: true, uses: ["KernelStructures", "CRapidJSON"]),
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
     Room(name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true, uses: ["KernelStructures"]),
     Room(
-        name: "KernelWorld", path: "Engines/Kernel/World", isHot: true, uses: ["KernelStructures", "KernelStorage"]),
+        name: "KernelWorld", path: "Engines/Kernel/World", isHot: true,
+        uses: ["KernelStructures", "KernelTelemetry", "KernelStorage"]),
     Room(
         name: "KernelLoopback", path: "Engines/Kernel/Loopback", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "CSystem"]),
@@ -39,6 +42,9 @@ let kernel = [
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
         uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
+    Room(
+        name: "KernelService", path: "Engines/Kernel/Service",
+        uses: ["KernelStructures", "KernelJSON", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
 ]
 
 /// In the order of the documented list of components; what a room embeds stands above it.
