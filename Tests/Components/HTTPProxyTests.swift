@@ -152,11 +152,14 @@ struct HTTPProxyTests {
         }
     }
 
-    @Test("a request that may not, or whose body is not at hand any more, is not sent a second time", arguments: [false, true])
+    @Test(
+        "a request that may not, or whose body is not at hand any more, is not sent a second time",
+        arguments: [false, true])
     func noRedispatch(_ resets: Bool) throws {
         for request in [
             post + "hello", "PATCH /x HTTP/1.1\r\nHost: lb\r\n\r\n",
-            "PUT /x HTTP/1.1\r\nHost: lb\r\nContent-Length: 70000\r\n\r\n" + String(repeating: "x", count: 70_000), "BREW /x HTTP/1.1\r\nHost: lb\r\n\r\n",
+            "PUT /x HTTP/1.1\r\nHost: lb\r\nContent-Length: 70000\r\n\r\n" + String(repeating: "x", count: 70_000),
+            "BREW /x HTTP/1.1\r\nHost: lb\r\n\r\n",
         ] {
             let result = try misbehaving(request, closes: true, resets: resets)
             #expect(result.client.statuses == [502] && result.good.heard.isEmpty, "\(request)")
@@ -164,7 +167,9 @@ struct HTTPProxyTests {
         }
     }
 
-    @Test("an idempotent request goes to the next server with its body, as long as that is at hand", arguments: [1, 5, 65_536])
+    @Test(
+        "an idempotent request goes to the next server with its body, as long as that is at hand",
+        arguments: [1, 5, 65_536])
     func redispatchWithBody(_ byteCount: Int) throws {
         let farm = try Farm(0, extraPorts: [9000, 9001])
         let bad = try ScriptedServer(try farm.world.nodes.start("bad"), port: 9000)
@@ -179,7 +184,8 @@ struct HTTPProxyTests {
         let body = String(repeating: "b", count: byteCount - 1) + "!"
         client.write(body)
         farm.pass(.milliseconds(20))
-        #expect(client.statuses == [201] && bad.heard.count == 1 && good.heard.first?.hasSuffix("\r\n\r\n\(body)") == true)
+        #expect(
+            client.statuses == [201] && bad.heard.count == 1 && good.heard.first?.hasSuffix("\r\n\r\n\(body)") == true)
     }
 
     @Test("any request goes elsewhere, body and all, when no connection could be made")

@@ -338,7 +338,8 @@ struct HTTPServerTests {
         let client = try fixture.dial()
         client.stream.write(get("/cut"))
         fixture.world.pass(.milliseconds(1))
-        #expect(client.lastEvent == "ended" && client.bytes.suffix(4).elementsEqual("half".utf8), "nothing is destroyed")
+        #expect(
+            client.lastEvent == "ended" && client.bytes.suffix(4).elementsEqual("half".utf8), "nothing is destroyed")
         fixture.world.pass(.seconds(3))
         #expect(fixture.service.notes.last == "closed")
         let chunked = try fixture.dial()

@@ -220,8 +220,10 @@ struct HTTPSmugglingTests {
         "a server's answer that can be read in two ways, or in none, is 502",
         arguments: [
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-            "HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello", "HTTP/1.1 200 OK\r\nContent-Length: 5,\r\n\r\nhello",
-            "HTTP/1.1 200 OK\r\nContent-Length: , 5\r\n\r\nhello", "HTTP/1.1 200 OK\r\nContent-Length: +5, 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5,\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nContent-Length: , 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nContent-Length: +5, 5\r\n\r\nhello",
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n 5\r\n\r\nhello", "HTTP/1.1 200 OK\r\n X: y\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5 x\r\nhello\r\n0\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n 5\r\nhello\r\n0\r\n\r\n",
@@ -274,7 +276,8 @@ struct HTTPSmugglingTests {
         #expect(transcript(text).filter { $0.hasPrefix("trailers") } == ["trailers=X-Sum: 1 \r\ny:2\r\n"])
         var small = HTTPLimits()
         small.headBytes = 70
-        let long = "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+        let long =
+            "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
             + String(repeating: "X: y\r\n", count: 20) + "\r\n"
         #expect(transcript(long, limits: small).last?.hasPrefix("failed 400") == true)
     }

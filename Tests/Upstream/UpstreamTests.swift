@@ -13,26 +13,32 @@ struct UpstreamTests {
 
     // MARK: Interim answers
 
-    @Test("interim answers are passed on, any number of them, but not to clients of HTTP/1.0", arguments: Front.allCases)
+    @Test(
+        "interim answers are passed on, any number of them, but not to clients of HTTP/1.0", arguments: Front.allCases)
     func interim(_ front: Front) throws {
         let bench = try ProxyBench(front)
         let hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nConnection: x-own\r\nX-Own: 1\r\n\r\n"
         bench.origin.answer(hints + hints + "HTTP/1.1 102 Processing\r\n\r\n" + ok)
         let client = try bench.send(get)
         #expect(client.statuses == [103, 103, 102, 200] && client.bodies.last == "ok")
-        #expect(client.answers[0].head.value(of: "Link") == "</a.css>" && client.answers[0].head.value(of: "X-Own") == nil)
+        #expect(
+            client.answers[0].head.value(of: "Link") == "</a.css>" && client.answers[0].head.value(of: "X-Own") == nil)
         let old = try bench.send("GET /x HTTP/1.0\r\n\r\n")
         #expect(old.statuses == [200] && old.text.hasPrefix("HTTP/1.1 200 OK\r\n"))
     }
 
-    @Test("a 100 comes through, asked for or not; the client's own expectation only from HTTP/1.1", arguments: Front.allCases)
+    @Test(
+        "a 100 comes through, asked for or not; the client's own expectation only from HTTP/1.1",
+        arguments: Front.allCases)
     func continues(_ front: Front) throws {
         let bench = try ProxyBench(front)
         bench.origin.answer("HTTP/1.1 100 Continue\r\n\r\n" + ok)
         #expect(try bench.send(get).statuses == [100, 200])
         bench.origin.onReceived = { connection in
             if connection.text.hasSuffix("\r\n\r\n") { connection.write("HTTP/1.1 100 Continue\r\n\r\n") }
-            if connection.text.hasSuffix("hello") { connection.write("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n") }
+            if connection.text.hasSuffix("hello") {
+                connection.write("HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+            }
         }
         let client = try bench.send("POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
         #expect(client.statuses == [100])
@@ -55,7 +61,9 @@ struct UpstreamTests {
             #expect(try bench.send(get).statuses == [200])
             bench.origin.onReceived = { [origin = bench.origin] connection in
                 if connection === origin.connections[0] { return connection.stream.abort() }
-                if connection.text.hasSuffix(body) { connection.write("HTTP/1.1 201 Done\r\nContent-Length: 0\r\n\r\n") }
+                if connection.text.hasSuffix(body) {
+                    connection.write("HTTP/1.1 201 Done\r\nContent-Length: 0\r\n\r\n")
+                }
             }
             let length = body.isEmpty ? "" : "Content-Length: \(body.utf8.count)\r\n"
             let client = try bench.send("\(method) /x HTTP/1.1\r\nHost: h\r\n\(length)\r\n\(body)")
@@ -122,7 +130,8 @@ struct UpstreamTests {
     }
 
     @Test(
-        "a broken answer is 502 while nothing of it has left, and ends in good order afterwards", arguments: Front.allCases)
+        "a broken answer is 502 while nothing of it has left, and ends in good order afterwards",
+        arguments: Front.allCases)
     func broken(_ front: Front) throws {
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         let whole = try ProxyBench(front)
@@ -130,7 +139,9 @@ struct UpstreamTests {
         let client = try whole.send(get)
         #expect(client.statuses == [502] && client.answers.first?.isComplete == true && client.closed != .reset)
 
-        for (first, then) in [(chunked + "4\r\nhalf\r\n", "zz\r\n"), ("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf!", "")] {
+        for (first, then) in [
+            (chunked + "4\r\nhalf\r\n", "zz\r\n"), ("HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf!", ""),
+        ] {
             let bench = try ProxyBench(front)
             bench.origin.answer(first)
             let client = try bench.send(get)
@@ -167,7 +178,9 @@ struct UpstreamTests {
 
     // MARK: Heads
 
-    @Test("what Connection names stays on its connection, cookies too; but not who is asked and who asks", arguments: Front.allCases)
+    @Test(
+        "what Connection names stays on its connection, cookies too; but not who is asked and who asks",
+        arguments: Front.allCases)
     func namedFields(_ front: Front) throws {
         let bench = try ProxyBench(front)
         bench.origin.answer(
@@ -185,7 +198,7 @@ struct UpstreamTests {
     @Test("an upload is held back while the server is being connected to", arguments: Front.allCases)
     func backPressure(_ front: Front) throws {
         let bench = try ProxyBench(front)
-        bench.world.inject(.blackhole, from: "front", to: "origin")
+        bench.world.inject(.block(partition: false), from: "front", to: "origin")
         let client = try bench.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n\r\n")
         client.stream.write([UInt8](repeating: 120, count: 50_000_000))
         bench.world.pass(.seconds(2))
@@ -208,7 +221,9 @@ struct UpstreamTests {
         #expect(steady.statuses == [504], "now it is the server's turn")
     }
 
-    @Test("an answer may come before its request is complete; the connection is not used again", arguments: Front.allCases)
+    @Test(
+        "an answer may come before its request is complete; the connection is not used again", arguments: Front.allCases
+    )
     func early(_ front: Front) throws {
         let bench = try ProxyBench(front)
         bench.origin.onReceived = { connection in
