@@ -336,7 +336,7 @@ struct LoadBalancerEngineTests {
             return time
         }
         func pass(_ time: LabDuration) {
-            now += time
+            now = now + time
             while let due = engine.nextDeadline, due <= now { _ = engine.tick(now: due) }
         }
         #expect((1...4).map { _ in eject() } == [.seconds(10), .seconds(20), .seconds(30), .seconds(40)])

@@ -32,7 +32,7 @@ struct LimiterSource {
     func read() throws -> RateLimiterConfiguration {
         var configuration = try file == nil ? readFlags() : readFile()
         if let text = arguments.text("upstream") {
-            guard let upstream = HostPort(parsing: text) else {
+            guard let upstream = HostPort(parsingServer: text) else {
                 throw UsageError("ratelimiter: --upstream: '\(text)' is neither a port nor host:port")
             }
             configuration.upstream = upstream

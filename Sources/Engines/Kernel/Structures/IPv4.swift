@@ -62,5 +62,5 @@ public struct HostPort: Hashable, Sendable, CustomStringConvertible {
         self.init(host: host, port: port)
     }
 
-    public var description: String { "\(host):\(port)" }
+    public var description: String { unixSocketPath == nil ? "\(host):\(port)" : host }
 }
