@@ -3,7 +3,9 @@ import KernelStructures
 import KernelWire
 import KernelWorld
 import LoadBalancerEngine
+import LoadBalancerService
 import RateLimiterEngine
+import RateLimiterService
 import TestSupport
 import Testing
 

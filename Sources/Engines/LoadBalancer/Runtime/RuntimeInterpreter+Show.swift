@@ -1,4 +1,3 @@
-import KernelHosting
 import KernelStructures
 
 /// Commands that look and change nothing.
@@ -180,7 +179,8 @@ extension RuntimeInterpreter {
         for (slot, server) in engine.present {
             let idle = front.idle.indices.contains(slot) ? front.idle[slot] : 0
             text += "\(front.name)/\(server.name) \(StatTable.proxyNumber)/\(server.serial) \(server.destination.host) "
-            text += "\(server.destination.port) - \(server.active) \(server.activeMax) \(UpstreamPool.idleLimit) \(idle)\n"
+            text += "\(server.destination.port) - \(server.active) \(server.activeMax) "
+            text += "\(LoadBalancer.idleLimit) \(idle)\n"
         }
         return text
     }

@@ -32,11 +32,12 @@ public final class UpstreamPool {
     private var scratch: [UInt8] = []
 
     /// Unused connections kept for each server.
-    public static let idleLimit = 256
+    let idleLimit: Int
     /// How long one is kept: less than servers usually keep theirs. One is closed after it, and before twice of it.
     public static let idleTime = LabDuration.seconds(20)
 
-    public init(node: Node, noun: String, timeouts: UpstreamTimeouts) {
+    public init(node: Node, noun: String, timeouts: UpstreamTimeouts, idleLimit: Int = 256) {
+        self.idleLimit = idleLimit
         self.node = node
         self.noun = noun
         self.timeouts = timeouts
@@ -101,7 +102,7 @@ public final class UpstreamServer {
 
     /// Keeps a connection for the next request, if that is of any use.
     func keep(_ connection: HTTPClientConnection) {
-        guard connection.isReusable, idle.count < UpstreamPool.idleLimit else { return connection.close() }
+        guard connection.isReusable, idle.count < pool.idleLimit else { return connection.close() }
         connection.delegate = Self.watch
         connection.idleSince = pool.node.world.now
         idle.append(connection)
