@@ -1,6 +1,5 @@
 import KernelStructures
 import KernelWire
-import LoadBalancerEngine
 
 /// Rewrites heads for the other side of a proxy: fields that concern one connection are taken out (RFC 9110 §7.6.1),
 /// the policy adds its own, everything else passes as it came.
