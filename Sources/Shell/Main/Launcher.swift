@@ -20,7 +20,10 @@ struct Launcher {
     /// Does it and returns the exit status.
     func run() -> Int {
         do {
-            return try dispatch()
+            let status = try dispatch()
+            // What was to be seen was not: no success, whatever the commands say.
+            guard let failure = output.failure else { return status }
+            return complain("standard output: \(failure)", status: max(status, 1))
         } catch let error as UsageError {
             return complain(error.text, status: 2)
         } catch {
@@ -38,6 +41,8 @@ struct Launcher {
         let (leading, verb, rest) = split()
         switch verb {
         case nil: return try shell(ParsedArguments(leading, for: Invocations.shell))
+        case "run"? where asksForHelp(rest): return showPage(Invocations.run)
+        case "test"? where asksForHelp(rest): return showPage(Invocations.test)
         case "run"?: return try RunCommand(ParsedArguments(leading + rest, for: Invocations.run), output).run()
         case "test"?: return try TestCommand(ParsedArguments(leading + rest, for: Invocations.test), output).run()
         case "help"?:
@@ -45,6 +50,9 @@ struct Launcher {
             return try ScriptRun(LabOptions(), StyleChoice(nil).usesColor, output).run(line, name: nil)
         case let tool?:
             guard Catalog.table[tool] != nil else {
+                if HostFile.exists(tool), !HostFile.isDirectory(tool) {
+                    throw UsageError("'\(tool)' is a file; to run it: sdlab run \(tool)")
+                }
                 let names = ["run", "test", "help"] + Catalog.table.names
                 throw UsageError(
                     "'\(tool)' is none of run, test, help and no tool\(didYouMean(tool, among: names)); see sdlab --help"
@@ -56,6 +64,13 @@ struct Launcher {
                 directory: HostLimits.currentDirectory)
             return lab.run([tool] + rest)
         }
+    }
+
+    private func asksForHelp(_ words: [String]) -> Bool { words.contains("--help") || words.contains("-h") }
+
+    private func showPage(_ description: CommandDescription) -> Int {
+        output.write(ViewRenderer().plain(GeneralCommands.page(description)))
+        return 0
     }
 
     /// The flags before the verb, the verb, and what follows it.
@@ -74,15 +89,22 @@ struct Launcher {
         return (leading, nil, [])
     }
 
-    private func bindAddress(_ words: [String]) throws(UsageError) -> IPv4Address {
+    private func bindAddress(_ words: [String]) throws(UsageError) -> IPAddress {
         guard let index = words.firstIndex(where: { $0 == "--bind" || $0.hasPrefix("--bind=") }) else {
             return .loopback
         }
         let text = words[index] == "--bind" ? words.dropFirst(index + 1).first ?? "" : String(words[index].dropFirst(7))
-        guard let address = IPv4Address(parsing: text) else {
-            throw UsageError("--bind: '\(text)' is not an IPv4 address such as 127.0.0.1 or 0.0.0.0")
+        do throws(HostPort.Malformed) {
+            let isBracketed = text.hasPrefix("[") && text.hasSuffix("]")
+            let isIPv6 = isBracketed || text.contains(":")
+            let address =
+                isIPv6
+                ? try HostPort.address(inBrackets: isBracketed ? String(text.dropFirst().dropLast()) : text) : text
+            if let address = IPAddress(parsing: address) { return address }
+        } catch {
+            throw UsageError("--bind: \(error)")
         }
-        return address
+        throw UsageError("--bind: '\(text)' is not an address such as 127.0.0.1, 0.0.0.0, ::1 or ::")
     }
 
     private func shell(_ arguments: ParsedArguments) throws -> Int {

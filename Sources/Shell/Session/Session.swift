@@ -236,7 +236,8 @@ public final class Session {
         return text.replacing("eyJ...", with: lastToken)
     }
 
-    public func setVariable(_ name: String, _ value: String) { scope.values[name] = value }
+    /// Of a transcript's own; what does not fit is left out.
+    public func setVariable(_ name: String, _ value: String) { try? scope.set(name, value) }
 
     // MARK: Jobs
 
@@ -290,6 +291,11 @@ public final class Session {
     @discardableResult
     public func sendToBackground(_ terminal: Terminal) -> Job? {
         guard let execution = terminal.foreground else { return nil }
+        if let process = execution.processes.first, let job = process.awaitedJob {
+            // `fg`, and then back again: the job has its number.
+            process.exit(0)
+            return job
+        }
         let job = jobs.add(
             text: execution.processes.first?.words.joined(separator: " ") ?? "", submission: execution.submission)
         execution.becomeJob(job)

@@ -13,7 +13,7 @@ final class BalancedExchange: UpstreamExchange {
     /// Nil between two requests, so that unused exchanges keep no proxy alive that keeps them.
     private(set) var proxy: HTTPProxy!
     private var forwardedFields: [UInt8] = []
-    private var forwardedFor: (source: IPv4Address, kinds: LoadBalancerConfiguration.ForwardedFields)?
+    private var forwardedFor: (source: IPAddress, kinds: LoadBalancerConfiguration.ForwardedFields)?
     /// The slot of the server that has the request.
     private(set) var slot = 0
     /// The slots of all that had it.
@@ -66,8 +66,8 @@ final class BalancedExchange: UpstreamExchange {
             forwardedFor = (arrival.source, kinds)
             forwardedFields = kinds.lines(for: arrival.source.description)
         }
-        // A header may claim what is no IPv4 address.
-        if client.proxyHeader != nil, client.clientEndpoint.ipv4 == nil {
+        // A header may claim what is no address.
+        if client.proxyHeader != nil, client.clientEndpoint.endpoint == nil {
             forwardedFields = kinds.lines(for: client.clientEndpoint.host)
             forwardedFor = nil
         }
