@@ -1,4 +1,5 @@
 import KernelHosting
+import KernelService
 import KernelStructures
 import KernelWire
 import KernelWorld
@@ -43,7 +44,7 @@ final class ProxyBench {
             var configuration = LoadBalancerConfiguration(backends: [.init(name: "origin", destination: destination)])
             configuration.healthCheck.kind = .off
             configuration.timeouts.response = response
-            let host = LoadBalancerHost(node: front, configuration: configuration, port: 80)
+            let host = LoadBalancerHost(node: front, source: .init(fixed: configuration), port: 80)
             try host.start()
             balancer = host
         case .limiter:
@@ -54,7 +55,7 @@ final class ProxyBench {
                 timeouts: {response: \(response)}
                 """
             let configuration = try RateLimiterConfiguration(yaml: Array(yaml.utf8), file: "rl.yaml")
-            let host = RateLimiterHost(node: front, configuration: configuration, port: 80)
+            let host = RateLimiterHost(node: front, source: .init(fixed: configuration), port: 80)
             try host.start()
             limiter = host
         }
@@ -114,6 +115,5 @@ final class PlainProxy: HTTPService {
     func connectionClosed(_ connection: HTTPServerConnection) {
         exchange(connection)?.close()
         connection.context = nil
-        server.forget(connection)
     }
 }
