@@ -108,8 +108,11 @@ open class UpstreamExchange {
     /// Whether the connection that has just served this request is to be kept for another.
     open var keepsConnection: Bool { true }
 
-    /// Bytes before the first request of a fresh connection: a PROXY header.
-    open func appendPreface(to out: inout [UInt8]) {}
+    /// What a fresh connection begins with, before everything else: a PROXY header.
+    open var introduction: [UInt8] { [] }
+
+    /// How a fresh connection is secured; nil: not at all.
+    open var security: (any StreamSecurity)? { nil }
 
     /// Whether `rewrite` is to be asked about the fields of requests.
     open var rewritesFields: Bool { false }
@@ -216,7 +219,8 @@ open class UpstreamExchange {
         let connection = HTTPClientConnection()
         use(connection)
         do throws(NetworkError) {
-            try connection.connect(from: pool.node, to: server.destination)
+            try connection.connect(
+                from: pool.node, to: server.destination, security: security, introduction: introduction)
             setDeadline(timeouts.connect)
         } catch {
             pool.node.enqueue { [self] in
@@ -240,7 +244,6 @@ open class UpstreamExchange {
         setDeadline(timeouts.response)
         upstream.begin(client.method)
         var bytes = pool.takeScratch()
-        if !isReused { appendPreface(to: &bytes) }
         ForwardedHead.append(request: client.head, of: self, to: &bytes)
         decorate(request: &bytes)
         HTTPWriter.endHead(&bytes)

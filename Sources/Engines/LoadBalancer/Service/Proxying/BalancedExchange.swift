@@ -64,11 +64,11 @@ final class BalancedExchange: UpstreamExchange {
         // The next client is often the same.
         if forwardedFor?.source != arrival.source || forwardedFor?.kinds != kinds {
             forwardedFor = (arrival.source, kinds)
-            forwardedFields = kinds.lines(for: arrival.source.description)
+            forwardedFields = kinds.lines(for: arrival.source.description, isSecure: client.isSecure)
         }
         // A header may claim what is no address.
         if client.proxyHeader != nil, client.clientEndpoint.endpoint == nil {
-            forwardedFields = kinds.lines(for: client.clientEndpoint.host)
+            forwardedFields = kinds.lines(for: client.clientEndpoint.host, isSecure: client.isSecure)
             forwardedFor = nil
         }
     }
@@ -136,10 +136,12 @@ final class BalancedExchange: UpstreamExchange {
 
     // MARK: Heads
 
-    override func appendPreface(to out: inout [UInt8]) {
-        guard let version = host.engine.servers[slot].settings.sendProxy else { return }
-        host.proxyHeader(version, client: client.clientEndpoint, balancer: client.receivingEndpoint).append(to: &out)
+    override var introduction: [UInt8] {
+        guard let version = host.engine.servers[slot].settings.sendProxy else { return [] }
+        return host.proxyHeader(version, client: client.clientEndpoint, balancer: client.receivingEndpoint).bytes
     }
+
+    override var security: (any StreamSecurity)? { host.security.client(of: host.engine.servers[slot].settings) }
 
     override var rewritesFields: Bool { proxy.cookie != nil }
 

@@ -52,6 +52,7 @@ final class HTTPProxy: HTTPService {
         } else {
             cookie = nil
         }
+        if let security = host.security.front { server.security = security }
         pool.timeouts = host.configuration.timeouts.ofServers
         for (slot, server) in host.engine.servers.enumerated() {
             if slot == servers.count {
