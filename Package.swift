@@ -204,6 +204,11 @@ let tests = [
         "ChaosService", "LoadBalancerEngine", "LoadBalancerService", "ShellLanguage", "ShellSession",
         "ShellLab",
     ],
+    "Upstream": [
+        "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "KernelService", "LoadBalancerEngine",
+        "LoadBalancerService",
+        "RateLimiterEngine", "RateLimiterService",
+    ],
     "RateLimiter": [
         "KernelStructures", "KernelCryptography", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
         "KernelService", "RateLimiterEngine", "RateLimiterService",

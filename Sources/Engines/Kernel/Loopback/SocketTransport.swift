@@ -145,6 +145,18 @@ public final class SocketTransport: Transport {
         }
     }
 
+    public func connect(_ stream: Stream, toPath path: String) {
+        do throws(NetworkError) {
+            let end = SocketEnd(
+                descriptor: try UnixSocketFile.connecting(to: path), stream: stream, transport: self)
+            stream.transport = end
+            end.register(connecting: true)
+        } catch {
+            // Nobody listens there, or there is no such file: to a client one is like the other.
+            network.world.enqueue { stream.transportFailed(.refused) }
+        }
+    }
+
     // MARK: Power
 
     func keepInTheDark(_ descriptor: Int32, of node: Node) { dark.append((node, descriptor)) }

@@ -18,6 +18,8 @@ public protocol Transport: AnyObject {
     /// Begins to connect `stream` to its remote end, sets its transport, and later calls `transportOpened` or
     /// `transportFailed` on it.
     func connect(_ stream: Stream)
+    /// The same for a unix socket of the machine, where there are such things.
+    func connect(_ stream: Stream, toPath path: String)
     /// A node that had lost power is back: whatever its peers still hold open towards it is reset.
     func powerReturned(to node: Node)
     /// Whether something is under way between the lab's own ends that no timer stands for.
@@ -30,6 +32,8 @@ public protocol Transport: AnyObject {
 }
 
 extension Transport {
+    public func connect(_ stream: Stream, toPath path: String) { stream.transportFailed(.unreachable) }
+
     public func listen(_ listener: Listener, atPath path: String) throws(NetworkError) {
         throw .system("\(path): a unix socket needs sockets of the machine; give a port, or use --net loopback")
     }
