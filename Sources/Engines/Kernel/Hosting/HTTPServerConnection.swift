@@ -67,6 +67,8 @@ public final class HTTPServerConnection: StreamHandler {
     public var head: HTTPHead { reader.head }
     public var method: HTTPMethod { reader.head.method }
     public var bodyFraming: BodyFraming { reader.head.body }
+    /// Whether the present request is of HTTP/1.1, and not of HTTP/1.0.
+    public var isCurrent: Bool { reader.head.minorVersion > 0 }
     /// The request's target as bytes, valid during the call.
     public func withTarget<R>(_ body: (ArraySlice<UInt8>) -> R) -> R { body(reader.head.targetBytes) }
     var node: Node { stream.node }
@@ -222,6 +224,13 @@ public final class HTTPServerConnection: StreamHandler {
         guard continueIsDue, response == .pending else { return }
         continueIsDue = false
         stream.write("HTTP/1.1 100 Continue\r\n\r\n")
+    }
+
+    /// Sends the head of an interim response (1xx), whole; not to a client of HTTP/1.0, who knows none (RFC 9110 §15.2).
+    public func writeInterim(_ head: [UInt8], status: Int) {
+        guard response == .pending, isCurrent else { return }
+        if status == 100 { continueIsDue = false }
+        stream.write(head)
     }
 
     /// Stops `request(_:body:)` calls; the client feels it once the buffers between are full.

@@ -4,18 +4,17 @@ import KernelWire
 import KernelWorld
 import LoadBalancerEngine
 
-/// One health check of one server.
-final class Probe: HTTPClientDelegate, StreamHandler {
+/// One health check of one server. It lasts until its answer or its timeout, and reports once.
+final class Probe {
     private let node: Node
     private let destination: HostPort
     private let kind: LoadBalancerConfiguration.HealthCheckSettings.Kind
     private let settings: LoadBalancerConfiguration.HealthCheckSettings
-    private var report: ((LoadBalancer.ProbeResult) -> Void)?
-    private var client: HTTPClientConnection?
-    private var stream: Stream?
+    private let report: (LoadBalancer.ProbeResult) -> Void
     private let header: [UInt8]
-    private var timer: TimerID?
-    private var body: [UInt8] = []
+
+    /// Bytes of an answer that are searched for what is expected of it.
+    private static let bodyLimitBytes = 64 * 1024
 
     init(
         node: Node, destination: HostPort, kind: LoadBalancerConfiguration.HealthCheckSettings.Kind,
@@ -32,17 +31,65 @@ final class Probe: HTTPClientDelegate, StreamHandler {
     }
 
     func start() {
-        timer = node.after(settings.timeout) { [weak self] in self?.finish(.failed("timeout")) }
-        do throws(NetworkError) {
-            if kind == .tcp {
-                stream = try node.connect(to: destination, handler: self)
-            } else {
-                client = HTTPClientConnection()
-                client?.delegate = self
-                try client?.connect(from: node, to: destination)
+        if kind == .tcp { return TCPProbe(node, destination, header, settings.timeout, report).start() }
+        let url = HTTPURL(host: destination.host, port: destination.port, target: settings.path)
+        var request = HTTPCall.Request(url: url)
+        request.fields = [("Host", settings.host ?? destination.description), ("User-Agent", "sdlab-health-check")]
+        request.preamble = header
+        request.deadline = settings.timeout
+        request.answer = .head
+        if let expected = settings.expectedBody {
+            let statuses = settings.expectedStatus
+            request.answer = .until(limitBytes: Self.bodyLimitBytes) { head, body in
+                !statuses.contains(head.status) || body.firstRange(of: Array(expected.utf8)) != nil
             }
+        }
+        HTTPCall(node, request) { [report, settings] result in report(Self.judge(result, settings)) }.start()
+    }
+
+    private static func judge(
+        _ result: Result<HTTPCall.Response, HTTPCall.Failure>,
+        _ settings: LoadBalancerConfiguration.HealthCheckSettings
+    ) -> LoadBalancer.ProbeResult {
+        switch result {
+        case .failure(.deadline): return .failed("timeout")
+        case .failure(let failure): return .failed(failure.description)
+        case .success(let response):
+            guard settings.expectedStatus.contains(response.status) else { return .failed("status \(response.status)") }
+            guard let expected = settings.expectedBody else { return .passed }
+            let isFound = response.body.firstRange(of: Array(expected.utf8)) != nil
+            return isFound ? .passed : .failed("not the expected body")
+        }
+    }
+}
+
+/// A check that is content with a connection.
+private final class TCPProbe: StreamHandler {
+    private let node: Node
+    private let destination: HostPort
+    private let header: [UInt8]
+    private let timeout: LabDuration
+    private var report: ((LoadBalancer.ProbeResult) -> Void)?
+    private var stream: Stream?
+    private var timer: TimerID?
+
+    init(
+        _ node: Node, _ destination: HostPort, _ header: [UInt8], _ timeout: LabDuration,
+        _ report: @escaping (LoadBalancer.ProbeResult) -> Void
+    ) {
+        self.node = node
+        self.destination = destination
+        self.header = header
+        self.timeout = timeout
+        self.report = report
+    }
+
+    func start() {
+        timer = node.after(timeout) { [self] in finish(.failed("timeout")) }
+        do throws(NetworkError) {
+            stream = try node.connect(to: destination, handler: self)
         } catch {
-            node.enqueue { [weak self] in self?.finish(.failed("\(error)")) }
+            node.enqueue { [self] in finish(.failed("\(error)")) }
         }
     }
 
@@ -50,52 +97,8 @@ final class Probe: HTTPClientDelegate, StreamHandler {
         guard let report else { return }
         self.report = nil
         node.cancel(timer)
-        // A server that never answered may still hold the connection: reset it, there is nothing to be polite about.
-        result == .passed ? client?.close() : client?.abort()
         stream?.close()
         report(result)
-    }
-
-    func clientOpened(_ client: HTTPClientConnection) {
-        var request = header
-        HTTPWriter.requestLine("GET", settings.path, into: &request)
-        HTTPWriter.field("Host", settings.host ?? destination.description, into: &request)
-        HTTPWriter.field("User-Agent", "sdlab-health-check", into: &request)
-        HTTPWriter.field("Connection", "close", into: &request)
-        HTTPWriter.endHead(&request)
-        client.begin(.get)
-        client.write(request)
-    }
-
-    func clientReceivedHead(_ client: HTTPClientConnection) {
-        let status = client.head.status
-        if status < 200 { return }
-        if !settings.expectedStatus.contains(status) { return finish(.failed("status \(status)")) }
-        if settings.expectedBody == nil { finish(.passed) }
-    }
-
-    func client(_ client: HTTPClientConnection, received bytes: UnsafeRawBufferPointer) {
-        guard let expected = settings.expectedBody else { return }
-        body.append(contentsOf: bytes.prefix(Self.bodyLimitBytes - body.count))
-        if body.firstRange(of: Array(expected.utf8)) != nil {
-            finish(.passed)
-        } else if body.count == Self.bodyLimitBytes {
-            finish(.failed(Self.bodyMismatch))
-        }
-    }
-
-    func clientReceivedEnd(_ client: HTTPClientConnection) { finish(.failed(Self.bodyMismatch)) }
-
-    /// Bytes of an answer that are searched for what is expected of it.
-    private static let bodyLimitBytes = 64 * 1024
-    private static let bodyMismatch = "not the expected body"
-
-    func client(_ client: HTTPClientConnection, failed failure: HTTPClientFailure) {
-        switch failure {
-        case .notConnected(let reason): finish(.failed(reason == .refused ? "connection refused" : "not reachable"))
-        case .closed: finish(.failed("closed without an answer"))
-        case .malformed: finish(.failed("not an HTTP answer"))
-        }
     }
 
     func streamOpened(_ stream: Stream) {

@@ -70,7 +70,11 @@ final class HTTPAttempt: HTTPClientDelegate {
 
     func clientReceivedHead(_ client: HTTPClientConnection) {
         guard client.head.status >= 200 else { return }
-        if case .head = request.answer { succeed() }
+        switch request.answer {
+        case .head: succeed()
+        case .until(_, let isEnough): if isEnough(client.head, []) { succeed() }
+        case .collected, .ignored: break
+        }
     }
 
     func client(_ client: HTTPClientConnection, received bytes: UnsafeRawBufferPointer) {
@@ -81,7 +85,7 @@ final class HTTPAttempt: HTTPClientDelegate {
             body.append(contentsOf: bytes)
         case .until(let limit, let isEnough):
             body.append(contentsOf: bytes.prefix(limit - body.count))
-            if body.count == limit || isEnough(body) { succeed() }
+            if body.count == limit || isEnough(client.head, body) { succeed() }
         }
     }
 
@@ -102,8 +106,7 @@ extension HTTPClientConnection {
         do throws(NetworkError) {
             try connect(from: node, to: url.destination, security: url.scheme == .https ? security : nil)
         } catch {
-            if case .unresolved(let host) = error { throw .unresolved(host: host) }
-            throw .unreachable
+            throw .network(error)
         }
     }
 }

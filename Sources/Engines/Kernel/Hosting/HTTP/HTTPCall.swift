@@ -57,8 +57,8 @@ public final class HTTPCall {
         case head
         /// All of it; a longer one is a failure.
         case collected(limitBytes: Int)
-        /// Until it is enough, or longer than that, whatever comes then.
-        case until(limitBytes: Int, isEnough: @Sendable ([UInt8]) -> Bool)
+        /// Until it is enough, or longer than that, whatever comes then. Asked with the head alone first.
+        case until(limitBytes: Int, isEnough: @Sendable (HTTPHead, [UInt8]) -> Bool)
         /// Read to its end and dropped.
         case ignored
     }
@@ -99,7 +99,8 @@ public final class HTTPCall {
     }
 
     public enum Failure: Error, Equatable, Sendable, CustomStringConvertible {
-        case unresolved(host: String)
+        /// No connection could even be begun: an unknown host, no descriptors.
+        case network(NetworkError)
         case refused
         case unreachable
         case deadline(LabDuration)
@@ -113,7 +114,7 @@ public final class HTTPCall {
 
         public var description: String {
             switch self {
-            case .unresolved(let host): "could not resolve host: \(host)"
+            case .network(let error): error.description
             case .refused: "connection refused"
             case .unreachable: "not reachable"
             case .deadline(let time): "no answer within \(time)"

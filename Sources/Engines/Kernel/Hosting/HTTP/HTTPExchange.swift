@@ -132,7 +132,9 @@ public final class HTTPExchange {
     public func answer(_ status: Int = 200, _ body: [UInt8], type: String?) {
         guard isOpen, let connection else { return }
         var fields = self.fields + crossOriginFields
+        var body = body
         if let type, !body.isEmpty { fields.append(("Content-Type", type)) }
+        if let smaller = compressed(body, type, &fields) { body = smaller }
         end()
         connection.beginResponse(status: status, fields: fields, length: body.count)
         connection.writeBody(body)
