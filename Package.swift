@@ -114,7 +114,7 @@ let components = [
         commands: ["KernelConfiguration"]),
     Component(
         "RateLimiter", library: "RateLimiter", isHot: true, engine: [],
-        service: ["KernelCryptography", "KernelConfiguration"],
+        service: ["KernelJSON", "KernelCryptography", "KernelConfiguration"],
         commands: []),
     Component(
         "KVStore", isHot: true, isTestable: true, engine: ["KernelStorage", "CProcessor", "CSnappy"],
