@@ -153,10 +153,10 @@ private final class JQ: Program {
     private static func withOwnLines(_ errors: [UInt8]) -> String {
         String(decoding: errors, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false).map { line in
             let marker = " at <top-level>, line "
-            guard let place = line.ranges(of: marker).last, line.hasSuffix(":"),
-                let number = Int(line[place.upperBound...].dropLast())
-            else { return String(line) }
-            return line[..<place.upperBound] + "\(number - 1):"
+            guard let place = line.ranges(of: marker).last else { return String(line) }
+            let digits = line[place.upperBound...].prefix(while: \.isNumber)
+            guard let number = Int(digits) else { return String(line) }
+            return line[..<place.upperBound] + "\(number - 1)" + line[digits.endIndex...]
         }.joined(separator: "\n")
     }
 
