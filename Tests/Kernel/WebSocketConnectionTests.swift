@@ -160,7 +160,7 @@ struct HTTPCompressionTests {
         let fixture = try RouterFixture { router in
             router.on("GET", "/long") { $0.answer(text: long) }
             router.on("GET", "/short") { $0.answer(text: "short") }
-            router.on("GET", "/image") { $0.answer(Array(long.utf8), type: "image/png") }
+            router.on("GET", "/image") { $0.answer(bytes: Array(long.utf8), type: "image/png") }
         }
         let answer = try fixture.ask("GET", "/long", ["Accept-Encoding: br;q=0.9, gzip"])
         #expect(
