@@ -10,14 +10,14 @@ extension ServiceRuntime {
         let status: Int
         var fields: [(String, String)] = []
         let type: String
-        let body: String
+        let body: [UInt8]
     }
 
     private var healthPage: Page {
         let complaints = complaints
         return Page(
             status: complaints.isEmpty ? 200 : 503, fields: [("Cache-Control", "no-store")],
-            type: "application/health+json", body: Self.health(node.name, complaints))
+            type: "application/health+json", body: Array(Self.health(node.name, complaints).utf8))
     }
 
     private func metricsPage(accept: String?) -> Page {
@@ -35,7 +35,7 @@ extension ServiceRuntime {
 
     private static func answer(_ exchange: HTTPExchange, _ page: Page) throws {
         for (name, value) in page.fields { try exchange.addField(name, value) }
-        exchange.answer(page.status, text: page.body, type: page.type)
+        exchange.answer(page.status, bytes: page.body, type: page.type)
     }
 
     /// Answers a request for `/metrics` or `/health`; false for any other, which is the service's own.
