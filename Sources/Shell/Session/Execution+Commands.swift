@@ -33,6 +33,18 @@ extension Execution {
         session.makeRunnable(part)
     }
 
+    /// Returns false if the variables would hold more than they may; that has then been said.
+    func assign(_ name: String, _ value: String) -> Bool {
+        do throws(CommandFailure) {
+            try scope.set(name, value)
+            return true
+        } catch {
+            complain(error.description)
+            cancelStatus = error.status
+            return false
+        }
+    }
+
     func expand<R>(_ body: (inout Expansion) throws(CommandFailure) -> R, _ outputs: [String]) -> R? {
         var expansion = Expansion(session: session, variables: scope.values, status: status, outputs: outputs[...])
         do throws(CommandFailure) {
@@ -61,7 +73,7 @@ extension Execution {
                 return (assigned, arguments, targets)
             }, outputs)
         guard let (assigned, arguments, targets) = expanded else { return }
-        for (name, value) in assigned { scope.values[name] = value }
+        for (name, value) in assigned { guard assign(name, value) else { return } }
         if outputs.isEmpty { status = arguments.isEmpty ? 0 : status }
         launch(arguments, zip(command.redirections, targets).map { ($0, $1) }, at: command.position)
     }

@@ -63,8 +63,8 @@ public final class Execution {
     var isEnding = false
     var children: [Process] = []
     var parts: [Execution] = []
-    var job: Job?
-    let onFinish: (Execution) -> Void
+    weak var job: Job?
+    private var onFinish: ((Execution) -> Void)?
 
     /// Steps in a row before others have their turn.
     static let stepsPerTurn = 1000
@@ -151,7 +151,23 @@ public final class Execution {
         streams.input?.close()
         streams.output?.close()
         if let error = streams.error, error !== streams.output { error.close() }
-        onFinish(self)
+        let callback = onFinish
+        onFinish = nil
+        children = []
+        callback?(self)
+    }
+
+    /// The session is over: lets go of everything, and tells nobody.
+    func abandon() {
+        isFinished = true
+        onFinish = nil
+        frames = []
+        for child in children { child.abandon() }
+        children = []
+        streams = Streams()
+        let abandoned = parts
+        parts = []
+        for part in abandoned { part.abandon() }
     }
 
     /// Ends it with a status, whatever it is waiting for. Its processes are the caller's affair.
@@ -214,7 +230,7 @@ public final class Execution {
             push(.forLoop(variable: variable, values: values[...], body: body))
         case .forLoop(let variable, var values, let body):
             guard let value = values.popFirst() else { return }
-            scope.values[variable] = value
+            guard assign(variable, value) else { return }
             push(.forLoop(variable: variable, values: values, body: body))
             push(.script(body, next: 0, isTop: false))
         case .whileLoop(let condition, let isUntil, let body, .ranCondition(let last)):

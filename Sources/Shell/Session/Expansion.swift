@@ -11,6 +11,9 @@ struct Expansion {
 
     /// Arguments that one command may have.
     static let argumentLimit = 100_000
+    /// Bytes of one word, and of all arguments of one command.
+    static let wordLimitBytes = 16 << 20
+    static let argumentLimitBytes = 64 << 20
 
     /// A character of an argument in the making.
     private typealias Piece = (character: Character, isQuoted: Bool)
@@ -27,8 +30,14 @@ struct Expansion {
 
     mutating func arguments(_ words: [Word]) throws(CommandFailure) -> [String] {
         var result: [String] = []
+        var byteCount = 0
         for word in words {
-            result += try arguments(word)
+            let added = try arguments(word)
+            result += added
+            byteCount += added.reduce(0) { $0 + $1.utf8.count }
+            if byteCount > Self.argumentLimitBytes {
+                throw CommandFailure("arguments of more than \(byteCountText(Self.argumentLimitBytes))", status: 2)
+            }
             if result.count > Self.argumentLimit {
                 throw CommandFailure("more than \(Self.argumentLimit) arguments", status: 2)
             }
@@ -39,8 +48,16 @@ struct Expansion {
     /// A word that must be one argument: the target of a redirection, a value.
     mutating func single(_ word: Word) throws(CommandFailure) -> String {
         var text = ""
-        for part in word.parts { text += try value(of: part).text }
+        for part in word.parts {
+            text += try value(of: part).text
+            try Self.check(text.utf8.count)
+        }
         return text
+    }
+
+    private static func check(_ byteCount: Int) throws(CommandFailure) {
+        guard byteCount > wordLimitBytes else { return }
+        throw CommandFailure("a word of more than \(byteCountText(wordLimitBytes))", status: 2)
     }
 
     private mutating func value(of part: Word.Part) throws(CommandFailure) -> (
@@ -74,8 +91,11 @@ struct Expansion {
         var arguments: [[Piece]] = []
         var current: [Piece] = []
         var isWord = false
+        var byteCount = 0
         for part in word.parts {
             let (text, isQuoted, splits) = try value(of: part)
+            byteCount += text.utf8.count
+            try Self.check(byteCount)
             // `{a,}` leaves nothing between the comma and the brace, and nothing unquoted is no word.
             if isQuoted || (!splits && !text.isEmpty) { isWord = true }
             for character in text {
@@ -103,7 +123,28 @@ struct Expansion {
 
 /// Variables by name. Jobs, stages of pipelines and `$(…)` have copies of their own, as in any shell.
 final class VariableScope {
-    var values: [String: String]
-    init(_ values: [String: String] = [:]) { self.values = values }
-    func copy() -> VariableScope { VariableScope(values) }
+    private(set) var values: [String: String] = [:]
+    private var byteCount = 0
+
+    /// Bytes that all variables together may hold.
+    static let limitBytes = 128 << 20
+
+    init() {}
+
+    func copy() -> VariableScope {
+        let copy = VariableScope()
+        copy.values = values
+        copy.byteCount = byteCount
+        return copy
+    }
+
+    func set(_ name: String, _ value: String) throws(CommandFailure) {
+        let newCount = byteCount - (values[name]?.utf8.count ?? 0) + value.utf8.count
+        guard newCount <= Self.limitBytes else {
+            throw CommandFailure(
+                "\(name): the variables would hold more than \(byteCountText(Self.limitBytes))", status: 2)
+        }
+        byteCount = newCount
+        values[name] = value
+    }
 }

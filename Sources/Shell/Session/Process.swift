@@ -18,7 +18,7 @@ public final class Process {
     /// `$?` where it was started.
     public let previousStatus: Int
     /// The job it belongs to, if it is one the user can name.
-    public internal(set) var job: Job?
+    public internal(set) weak var job: Job?
     public private(set) var status: Int?
     public private(set) var isReady = false
     public private(set) var isHolding = false
@@ -130,6 +130,15 @@ public final class Process {
         let callback = onExit
         onExit = nil
         callback?(status)
+    }
+
+    /// The session is over: lets go of everything, and tells nobody.
+    func abandon() {
+        serviceNode?.onEnd = nil
+        program = nil
+        companions = []
+        onReady = nil
+        onExit = nil
     }
 
     /// - Returns: what a power failure took from the disk.

@@ -70,7 +70,7 @@ public final class Node {
         state = .running
         random = world.random.fork("\(isTransient ? "client \(number)" : name)/\(lifeCount)")
         if wasDark { world.network.powerReturned(to: self) }
-        if !isTransient { world.faults.updateDisks() }
+        if !isTransient { world.faults.apply(toDiskOf: self) }
         if !isTransient { world.journal.record(.node(.started), node: name) }
     }
 
@@ -297,6 +297,13 @@ public final class NodeTable {
     public func forget(_ node: Node) {
         guard node.isTransient, !node.isAlive, let index = all.lastIndex(where: { $0 === node }) else { return }
         all.remove(at: index)
+    }
+
+    /// Lets go of all nodes; they have ended.
+    func shutDown() {
+        all = []
+        byName = [:]
+        byAddress = [:]
     }
 
     private func make(_ name: String, address: IPv4Address, isTransient: Bool) -> Node {

@@ -40,10 +40,17 @@ public final class World {
     public let diskCosts: DiskCosts
     /// Sockets, keyboards and signals; nil in a world that has none of them.
     public let eventSource: (any EventSource)?
+    /// Hears what the user should know about the clock.
+    public var onNotice: ((String) -> Void)?
 
     private var scheduler = Scheduler()
     /// Lab and host time at the moment the speed was last set.
     private var anchor: (lab: LabTime, host: Int64)
+    /// What the user asked for; `speed` differs from it while clients from outside are connected.
+    public private(set) var chosenSpeed: ClockSpeed
+    /// Connections that programs outside the lab have made.
+    private var outsideConnections = 0
+    private var returnToVirtual: TimerID?
     /// Set when work kept creating work without time passing; `drain` then returns to let its caller report it.
     public private(set) var isLivelocked = false
 
@@ -58,6 +65,7 @@ public final class World {
         epoch = configuration.epoch
         now = configuration.epoch
         speed = configuration.eventSource == nil ? .virtual : configuration.speed
+        chosenSpeed = speed
         disk = configuration.disk
         diskCosts = configuration.diskCosts
         eventSource = configuration.eventSource
@@ -70,10 +78,16 @@ public final class World {
     }
 
     /// Closes everything, without goodbyes beyond what a kernel sends. The world is of no use afterwards.
+    ///
+    /// A World holds its nodes, and they hold it; so do connections, and work that waits. This is where that ends:
+    /// afterwards nothing in it holds it any more, and it is gone with whoever made it.
     public func shutDown() {
         journal.observer = nil
+        onNotice = nil
         for node in nodes.all { node.end(.killed) }
         network.shutDown()
+        faults.shutDown()
+        nodes.shutDown()
         scheduler.removeAll()
     }
 
@@ -132,8 +146,17 @@ public final class World {
     public func upcomingTimers(_ limit: Int) -> [(time: LabTime, node: String?)] { scheduler.upcoming(limit) }
     public var elapsed: LabDuration { now - epoch }
 
+    /// Sets how fast the clock runs. Time that stands still has to wait until no client from outside is connected.
     public func setSpeed(_ newSpeed: ClockSpeed) {
-        if newSpeed == speed || eventSource == nil { return }
+        guard eventSource != nil else { return }
+        chosenSpeed = newSpeed
+        cancel(returnToVirtual)
+        returnToVirtual = nil
+        if newSpeed == .virtual, outsideConnections > 0 { followOutside() } else { run(at: newSpeed) }
+    }
+
+    private func run(at newSpeed: ClockSpeed) {
+        if newSpeed == speed { return }
         followHostClock()
         speed = newSpeed
         anchorClock()
@@ -142,32 +165,37 @@ public final class World {
 
     private func anchorClock() { anchor = (now, eventSource?.hostNanoseconds ?? 0) }
 
-    /// Moves `now` to where the host's clock says it is. Never backwards, and never past a timer that has not fired.
+    /// Where the host's clock says that the lab's is.
+    private var clockTarget: LabTime {
+        guard let eventSource, speed.factor > 0 else { return now }
+        return anchor.lab + LabDuration(nanoseconds: speed.scaled(eventSource.hostNanoseconds - anchor.host))
+    }
+
+    /// Moves `now` to where the host's clock says it is. Never backwards, and above real time never past a timer that
+    /// has not fired.
     private func followHostClock() {
-        guard let eventSource, speed.factor > 0 else { return }
-        let hostElapsed = eventSource.hostNanoseconds - anchor.host
-        let lab = anchor.lab + LabDuration(nanoseconds: speed.scaled(hostElapsed))
-        if lab > now { now = lab }
+        var target = clockTarget
+        if speed.factor > 1, let next = scheduler.nextTime() { target = min(target, next) }
+        if target > now { now = target }
     }
 
     /// Runs all work that is due without moving time; with sockets, waits until nothing is in flight between the
     /// lab's own ends.
-    public func drain() {
+    public func drain() { isLivelocked = !drain(limit: Self.livelockLimit) }
+
+    /// - Returns: false if there was still work after `limit` pieces of it.
+    private func drain(limit: Int) -> Bool {
         var count = 0
-        isLivelocked = false
         repeat {
             while runOne() {
                 count += 1
-                if count >= Self.livelockLimit {
-                    isLivelocked = true
-                    return
-                }
+                if count >= limit { return false }
             }
-            guard let eventSource else { return }
+            guard let eventSource else { return true }
             let handled = poll(eventSource, 0)
             if handled == 0, scheduler.ready.isEmpty {
-                if !network.transport.isBusy { return }
-                if !waitForFlight(eventSource) { return }
+                if !network.transport.isBusy { return true }
+                if !waitForFlight(eventSource) { return true }
             }
         } while true
     }
@@ -220,12 +248,10 @@ public final class World {
     /// `longestWait` of host time, which is asked for after what is due has run: that may have made waiting pointless.
     /// With no event source it returns at once.
     public func turn(longestWait: @autoclosure () -> LabDuration) {
-        followHostClock()
-        var count = 0
-        while count < 1024, runOne() { count += 1 }
+        let isDone = speed.factor > 1 ? hurry() : runDue()
         guard let eventSource else { return }
         var wait = longestWait().nanoseconds
-        if !scheduler.ready.isEmpty {
+        if !isDone || !scheduler.ready.isEmpty {
             wait = 0
         } else if speed.factor > 0, let next = scheduler.nextTime() {
             wait = min(wait, speed.hostNanoseconds(max(0, (next - now).nanoseconds)))
@@ -233,6 +259,38 @@ public final class World {
         // The clock went on while this waited; what came in must not be stamped with the time before.
         _ = poll(eventSource, max(0, wait)) { followHostClock() }
     }
+
+    private func runDue() -> Bool {
+        followHostClock()
+        for _ in 0..<Self.workPerTurn where !runOne() { return true }
+        return scheduler.ready.isEmpty
+    }
+
+    /// Above real time: timer by timer up to where the clock should be, and at each of them until nothing is under way
+    /// any more. An answer that the machine takes 100 µs to bring would otherwise be a second late at x10000, and every
+    /// server of the lab would seem to be down. Where the machine cannot keep up, the lab's clock runs slower.
+    ///
+    /// - Returns: false if it did not get there in one turn.
+    private func hurry() -> Bool {
+        guard let eventSource else { return true }
+        let begin = eventSource.hostNanoseconds
+        let target = clockTarget
+        while drain(limit: Self.workPerTurn), speed.factor > 1 {
+            guard let next = scheduler.nextTime(), next <= target else {
+                now = max(now, target)
+                return true
+            }
+            now = max(now, next)
+            if eventSource.hostNanoseconds - begin > Self.hurryNanoseconds { break }
+        }
+        anchorClock()
+        return false
+    }
+
+    /// Pieces of work in one turn of the loop.
+    private static let workPerTurn = 1024
+    /// Host time that a turn above real time may take before the keyboard is looked at again.
+    private static let hurryNanoseconds: Int64 = 20_000_000
 
     /// Takes input from outside. It has no cause in the journal, and is not the cause of what comes next by accident.
     private func poll(_ eventSource: any EventSource, _ timeoutNanoseconds: Int64, onWake: () -> Void = {}) -> Int {
@@ -243,6 +301,35 @@ public final class World {
             }
         }
         return count
+    }
+}
+
+extension World {
+    // MARK: Clients from outside
+
+    /// A program outside the lab has connected. It lives in the host's time, so time cannot stand still for the lab.
+    func outsideArrived() {
+        outsideConnections += 1
+        cancel(returnToVirtual)
+        returnToVirtual = nil
+        if speed == .virtual { followOutside() }
+    }
+
+    func outsideLeft() {
+        outsideConnections -= 1
+        guard outsideConnections == 0, chosenSpeed == .virtual, speed != .virtual else { return }
+        // The next of several requests is often a connection of its own.
+        returnToVirtual = after(.seconds(1)) { [unowned self] in
+            returnToVirtual = nil
+            guard outsideConnections == 0, chosenSpeed == .virtual else { return }
+            run(at: .virtual)
+            onNotice?("the clock is virtual again: no client from outside is connected")
+        }
+    }
+
+    private func followOutside() {
+        onNotice?("the clock is real while a client from outside is connected, then virtual again")
+        run(at: .real)
     }
 }
 
