@@ -24,18 +24,27 @@ struct Room {
 
 let kernel = [
     Room(name: "KernelStructures", path: "Engines/Kernel/Structures", isHot: true, uses: []),
+    Room(
+        name: "KernelTelemetry", path: "Engines/Kernel/Telemetry", library: "Metrics", uses: ["KernelStructures"]),
     Room(name: "KernelJSON", path: "Engines/Kernel/JSON", isHot: true, uses: ["KernelStructures", "CRapidJSON"]),
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
     Room(name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true, uses: ["KernelStructures"]),
     Room(
-        name: "KernelWorld", path: "Engines/Kernel/World", isHot: true, uses: ["KernelStructures", "KernelStorage"]),
+        name: "KernelWorld", path: "Engines/Kernel/World", isHot: true,
+        uses: ["KernelStructures", "KernelTelemetry", "KernelStorage"]),
     Room(
         name: "KernelLoopback", path: "Engines/Kernel/Loopback", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "CSystem"]),
+    Room(
+        name: "KernelTLS", path: "Engines/Kernel/TLS",
+        uses: ["KernelStructures", "KernelStorage", "KernelWorld", "COpenSSL"]),
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
         uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
+    Room(
+        name: "KernelService", path: "Engines/Kernel/Service",
+        uses: ["KernelStructures", "KernelJSON", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
 ]
 
 /// In the order of the documented list of components; what a room embeds stands above it.
@@ -102,7 +111,7 @@ let shell = [
 ]
 
 let rooms = kernel + engines + shell
-let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "CProcessor", "CSnappy"]
+let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CProcessor", "CSnappy"]
 /// C++ libraries behind a plain C interface.
 let shims = ["CRapidJSON"]
 
@@ -113,6 +122,7 @@ let tests = [
         "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "LoadBalancerEngine",
         "ChaosEngine", "ShellLanguage", "ShellSession", "ShellLab",
     ],
+    "TLS": ["KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"],
     "RateLimiter": [
         "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "RateLimiterEngine",
     ],

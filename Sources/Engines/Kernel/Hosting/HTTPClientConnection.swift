@@ -57,9 +57,12 @@ public final class HTTPClientConnection: StreamHandler {
 
     public init(limits: HTTPLimits = HTTPLimits()) { reader = HTTPReader(.responses, limits: limits) }
 
-    /// Starts to connect. The delegate hears the outcome later.
-    public func connect(from node: Node, to destination: HostPort) throws(NetworkError) {
+    /// Starts to connect. The delegate hears the outcome later: over TLS, once the server has proved who it is.
+    public func connect(from node: Node, to destination: HostPort, security: (any StreamSecurity)? = nil)
+        throws(NetworkError)
+    {
         stream = try node.connect(to: destination, handler: self)
+        if let security { stream.secure(with: security, host: destination.host) }
     }
 
     public var head: HTTPHead { reader.head }

@@ -3,23 +3,28 @@ import KernelWire
 import KernelWorld
 
 /// A port that speaks HTTP: hands each connection to the service, and knows which are open.
-public final class HTTPServer {
+public final class HTTPServer: ConnectionServer {
     public let node: Node
     private var listeners: [Listener] = []
     private unowned let service: any HTTPService
-    public var options: HTTPServerOptions { didSet { common = HTTPServerCommon(options) } }
+    /// TLS for connections that are made from here on; behind the PROXY header, where there is one.
+    public var security: (any StreamSecurity)?
+    /// A change is for connections that come after it: those that are open keep what they began with.
+    public var options: HTTPServerOptions { didSet { common = HTTPServerCommon(options, self) } }
     private var common: HTTPServerCommon
     private var connections: [UInt64: HTTPServerConnection] = [:]
     public var connectionCount: Int { tally.connections }
     public let tally = ConnectionTally()
     /// Connections whose PROXY header is not complete.
     private var arriving: [UInt64: ProxyProtocolAcceptor] = [:]
+    private var draining = DrainWatch()
 
     public init(node: Node, service: any HTTPService, options: HTTPServerOptions = HTTPServerOptions()) {
         self.node = node
         self.service = service
         self.options = options
-        common = HTTPServerCommon(options)
+        common = HTTPServerCommon(options, nil)
+        common.server = self
     }
 
     public func listen(on port: UInt16) throws(NetworkError) {
@@ -33,6 +38,7 @@ public final class HTTPServer {
 
     private func accept(_ stream: Stream) -> any StreamHandler {
         if options.proxyProtocol == .required { return awaitHeader(stream) }
+        if let security { stream.secure(with: security) }
         return begin(stream)
     }
 
@@ -51,9 +57,12 @@ public final class HTTPServer {
                 let connection = begin(stream)
                 connection.claim = ProxyClaim(header)
                 stream.setHandler(connection)
+                if let security { return stream.secure(with: security, ahead: rest) }
                 connection.streamOpened(stream)
                 if !rest.isEmpty { connection.stream(stream, received: rest) }
-            case .refused(let failure): service.connectionRefused(stream, failure)
+            case .refused(let failure):
+                service.connectionRefused(stream, failure)
+                noteIdle()
             }
         }
         arriving[stream.number] = acceptor
@@ -68,20 +77,35 @@ public final class HTTPServer {
     }
     public var hasBusyConnections: Bool { connections.values.contains { $0.isBusy } }
 
-    /// To be called from the service's `connectionClosed`.
+    /// A connection is over, and its service has heard of it.
+    func ended(_ connection: HTTPServerConnection) {
+        forget(connection)
+        noteIdle()
+    }
+
+    // TEMPORARY, until every service is a `Service`.
     public func forget(_ connection: HTTPServerConnection) {
         if connections.removeValue(forKey: connection.stream.number) != nil { tally.closed(connection.stream) }
     }
+    public func drain() { drain {} }
 
-    /// Accepts nothing more and closes what is idle; what is busy closes after its response.
-    public func drain() {
+    public func stopListening() {
         for listener in listeners { listener.close() }
         listeners = []
+    }
+
+    public func drain(whenIdle: @escaping () -> Void) {
+        draining.begin(whenIdle)
+        stopListening()
         for (_, acceptor) in arriving.sorted(by: { $0.key < $1.key }) { acceptor.cancel() }
         arriving = [:]
-        for connection in connections.values.sorted(by: { $0.stream.number < $1.stream.number }) {
-            connection.closeWhenIdle()
-        }
+        for connection in openConnections { connection.closeWhenIdle() }
+        noteIdle()
+    }
+
+    private func noteIdle() {
+        guard draining.isDraining, openConnectionCount == 0 else { return }
+        for callback in draining.take() { callback() }
     }
 }
 
@@ -115,11 +139,16 @@ public final class PreparedResponse {
 /// the heads of requests, of which only those need any that are busy.
 final class HTTPServerCommon {
     let options: HTTPServerOptions
+    /// As with the service: it outlives its connections. Nil for a connection without a server.
+    unowned var server: HTTPServer?
     private var spareHeads: [HTTPHead] = []
 
     private static let spareLimit = 256
 
-    init(_ options: HTTPServerOptions) { self.options = options }
+    init(_ options: HTTPServerOptions, _ server: HTTPServer?) {
+        self.options = options
+        self.server = server
+    }
 
     func takeHead() -> HTTPHead { spareHeads.popLast() ?? HTTPHead() }
 

@@ -123,11 +123,12 @@ public final class HTTPServerConnection: StreamHandler {
         guard let last = service else { return }
         service = nil
         // A connection that is still sending what it owes, or speaks another protocol by now, is not over.
-        if stream.isClosed {
-            last.connectionClosed(self)
-        } else {
-            stream.onEnd = { [self] in last.connectionClosed(self) }
-        }
+        if stream.isClosed { ended(last) } else { stream.onEnd = { [self] in ended(last) } }
+    }
+
+    private func ended(_ last: any HTTPService) {
+        last.connectionClosed(self)
+        common.server?.ended(self)
     }
 
     // MARK: Reading

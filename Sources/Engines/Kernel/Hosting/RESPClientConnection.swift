@@ -59,8 +59,11 @@ public final class RESPClientConnection: StreamHandler {
     public init(limits: RESPLimits = RESPLimits()) { reader = RESPReplyReader(limits: limits) }
 
     /// Starts to connect; `onOpen` or `onEnd` tells the outcome later.
-    public func connect(from node: Node, to destination: HostPort) throws(NetworkError) {
+    public func connect(from node: Node, to destination: HostPort, security: (any StreamSecurity)? = nil)
+        throws(NetworkError)
+    {
         stream = try node.connect(to: destination, handler: self)
+        if let security { stream.secure(with: security, host: destination.host) }
     }
 
     public var waitingCount: Int { completions.count }

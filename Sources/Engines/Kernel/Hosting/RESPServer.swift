@@ -55,13 +55,16 @@ public struct RESPServerOptions: Sendable {
 ///  requests of all clients that arrived in this turn ──▶ commands ──▶ replies, kept back
 ///                                                          end of the turn ──▶ commit ──▶ replies leave
 /// ```
-public final class RESPServer {
+public final class RESPServer: ConnectionServer {
     public let node: Node
     public internal(set) var options: RESPServerOptions
     public let table: RESPCommandTable
     public let startedAt: LabTime
     unowned let service: any RESPService
-    public private(set) var listener: Listener?
+    private var listeners: [Listener] = []
+    private var draining = DrainWatch()
+    /// TLS for connections that are made from here on.
+    public var security: (any StreamSecurity)?
     private var connections: [Int: RESPServerConnection] = [:]
     private var connectionNumber = 0
     public let tally = ConnectionTally()
@@ -88,10 +91,15 @@ public final class RESPServer {
     }
 
     public func listen(on port: UInt16) throws(NetworkError) {
-        listener = try node.listen(on: port) { [unowned self] stream in accept(stream) }
+        listeners.append(try node.listen(on: port) { [unowned self] stream in accept(stream) })
+    }
+
+    public func listen(atPath path: String) throws(NetworkError) {
+        listeners.append(try node.listen(atPath: path) { [unowned self] stream in accept(stream) })
     }
 
     private func accept(_ stream: Stream) -> any StreamHandler {
+        if let security { stream.secure(with: security) }
         guard connections.count < options.connectionLimit else {
             rejectedCount += 1
             return RESPRefusal("-ERR max number of clients reached\r\n")
@@ -112,13 +120,29 @@ public final class RESPServer {
         guard connections.removeValue(forKey: connection.number) != nil else { return }
         tally.closed(connection.stream)
         service.connectionClosed(connection)
+        noteIdle()
     }
 
-    /// Accepts nothing more, sends what is owed, and closes every connection.
-    public func drain() {
-        listener?.close()
-        listener = nil
+    public func stopListening() {
+        for listener in listeners { listener.close() }
+        listeners = []
+    }
+
+    /// What has arrived of requests is answered; a command that waits for something may finish.
+    public func drain(whenIdle: @escaping () -> Void) {
+        draining.begin(whenIdle)
+        stopListening()
         for connection in openConnections { connection.closeAfterReplies() }
+        noteIdle()
+    }
+
+    // TEMPORARY, until every service is a `Service`.
+    public func drain() { drain {} }
+
+    /// Idle is a server without connections that has no commit under way.
+    private func noteIdle() {
+        guard draining.isDraining, connections.isEmpty, isQuiet else { return }
+        for callback in draining.take() { callback() }
     }
 
     public var connectionsReceived: Int { tally.connections }
@@ -170,7 +194,7 @@ public final class RESPServer {
             isDone = true
             isCommitting = false
             for connection in batch { connection.sendSealed(failure) }
-            if !waiting.isEmpty { scheduleTurn() }
+            if waiting.isEmpty { noteIdle() } else { scheduleTurn() }
         }
     }
 }

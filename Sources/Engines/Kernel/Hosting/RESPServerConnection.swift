@@ -125,7 +125,7 @@ public final class RESPServerConnection: StreamHandler {
     }
 
     /// Whether nothing but replies that are written already is still to come.
-    private var isDone: Bool { isClosing || (hasPeerEnded && ahead.isEmpty && !isSuspended && !isProcessing) }
+    private var isDone: Bool { !isSuspended && (isClosing || (hasPeerEnded && ahead.isEmpty && !isProcessing)) }
 
     /// Carries on with requests that had to wait.
     private func goOn() {
@@ -256,7 +256,7 @@ public final class RESPServerConnection: StreamHandler {
         while let last = promises.last, last.upperBound > start { promises.removeLast() }
     }
 
-    /// Closes once everything that is owed has been sent.
+    /// Closes once everything that is owed has been sent, the answer of a command that waits included.
     public func closeAfterReplies() {
         isClosing = true
         ahead.removeAll()

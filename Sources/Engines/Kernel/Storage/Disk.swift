@@ -56,6 +56,8 @@ public struct OpenOptions: OptionSet, Sendable {
     public static let truncate = OpenOptions(rawValue: 4)
     /// Fails if the file exists; only together with `create`.
     public static let exclusive = OpenOptions(rawValue: 8)
+    /// A file that is made is for its owner's eyes only (mode 600, where there are modes): keys.
+    public static let secret = OpenOptions(rawValue: 16)
 }
 
 public struct FileAttributes: Equatable, Sendable {

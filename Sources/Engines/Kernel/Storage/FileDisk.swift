@@ -63,7 +63,7 @@ public final class FileDisk: Disk {
         if options.contains(.create) { flags |= O_CREAT }
         if options.contains(.truncate) { flags |= O_TRUNC }
         if options.contains(.exclusive) { flags |= O_EXCL }
-        let descriptor = Glibc.open(try host(path), flags, 0o644)
+        let descriptor = Glibc.open(try host(path), flags, options.contains(.secret) ? 0o600 : 0o644)
         if descriptor < 0 { throw Self.error(errno, path, "open") }
         let file = OpenFile(descriptor: descriptor, path: path, isWritable: options.contains(.write))
         if file.isDirectory { throw .isDirectory(path) }

@@ -1,4 +1,5 @@
 import KernelStructures
+import KernelTelemetry
 
 /// One thing that happened, when, where, and because of what.
 public struct JournalEvent: Sendable {
@@ -24,6 +25,8 @@ public struct JournalEvent: Sendable {
         case command(terminal: Int, String)
         case exit(command: String, status: Int)
         case clock(String)
+        /// A piece of a trace is over. Its cause is what led to its end.
+        indirect case span(Span)
     }
 
     public enum NodeChange: String, Sendable {
@@ -102,6 +105,7 @@ extension JournalEvent.Body: CustomStringConvertible {
         case .command(let terminal, let text): "terminal \(terminal) $ \(text)"
         case .exit(let command, let status): "\(command) exited \(status)"
         case .clock(let text): "clock \(text)"
+        case .span(let span): span.description
         }
     }
 }

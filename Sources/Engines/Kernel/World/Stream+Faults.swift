@@ -62,7 +62,7 @@ extension Stream {
             causes?.unsent.consume(end - offset)
             offset = end
         }
-        if endState == .requested { link.pushEnd() }
+        if endState == .requested, layer?.hasFinished ?? true { link.pushEnd() }
     }
 
     func adjusted(_ link: Link?, _ direction: Link.Direction, _ conditions: LinkConditions) -> Link? {

@@ -10,7 +10,7 @@ extension Stream {
             stream.local = local
             stream.phase = .open
             stream.network.recordConnection(stream, .opened)
-            stream.handler?.streamOpened(stream)
+            if let layer = stream.layer { layer.start() } else { stream.handler?.streamOpened(stream) }
             guard stream.phase != .closed else { return }
             // Not before: bytes may have arrived already, and nobody hears of them before it hears of the connection.
             stream.updateReading()
@@ -20,7 +20,7 @@ extension Stream {
 
     /// Bytes have arrived. They are only valid during the call.
     public func transportReceived(_ bytes: UnsafeRawBufferPointer) {
-        guard phase == .open else { return }
+        guard takesBytes else { return }
         if let ingress { return ingress.push(bytes, cause: network.journal.currentCause) }
         receive(bytes)
     }
@@ -30,7 +30,7 @@ extension Stream {
     public var shortcut: (any StreamTransport)? {
         guard let target = forwardsTo, !network.journal.recordsTraffic, phase == .open, target.phase == .open,
             target.endState == .open, ingress == nil, target.egress == nil, interceptors.isEmpty,
-            target.interceptors.isEmpty, target.unsent.isEmpty
+            target.interceptors.isEmpty, target.unsent.isEmpty, layer == nil, target.layer == nil
         else { return nil }
         target.flushCorked()
         return target.unsent.isEmpty ? target.transport : nil
@@ -45,7 +45,7 @@ extension Stream {
 
     /// The peer's end has arrived.
     public func transportEnded() {
-        if let ingress, phase == .open { return ingress.pushEnd() }
+        if let ingress, takesBytes { return ingress.pushEnd() }
         receiveEnd()
     }
 
@@ -62,25 +62,43 @@ extension Stream {
         deferIfFrozen { $0.fail(reason) }
     }
 
+    /// Whether bytes that arrive are of use: not to one that has let go, unless its layer has still to open before what
+    /// was written can leave.
+    private var takesBytes: Bool { phase == .open || (phase == .lingering && layer?.isOpening == true) }
+
     func receive(_ bytes: UnsafeRawBufferPointer) {
-        guard phase == .open else { return }
-        isAtTurn = isInitiator
+        guard takesBytes else { return }
         bytesReceived += bytes.count
         cork()
-        if interceptors.isEmpty { handler?.stream(self, received: bytes) } else { intercept(inbound: bytes, from: 0) }
+        if let layer { layer.receive(bytes) } else { deliver(bytes) }
         uncork()
+    }
+
+    /// Hands the handler's bytes on, by way of the interceptors.
+    func deliver(_ bytes: UnsafeRawBufferPointer) {
+        isAtTurn = isInitiator
+        if interceptors.isEmpty { handler?.stream(self, received: bytes) } else { intercept(inbound: bytes, from: 0) }
     }
 
     func receiveEnd() {
         guard phase == .open || phase == .lingering, !peerEnded else { return }
         deferIfFrozen { stream in
             guard stream.phase != .closed else { return }
-            stream.peerEnded = true
+            guard let layer = stream.layer, stream.takesBytes else { return stream.acceptEnd() }
             stream.cork()
-            stream.handler?.streamEnded(stream)
+            layer.receiveEnd()
             stream.uncork()
-            stream.finishIfBothEnded()
         }
+    }
+
+    /// The peer's end is what the handler takes for one.
+    func acceptEnd() {
+        if peerEnded { return }
+        peerEnded = true
+        cork()
+        handler?.streamEnded(self)
+        uncork()
+        finishIfBothEnded()
     }
 
     func finishIfBothEnded() {
@@ -98,7 +116,7 @@ extension Stream {
             case .refused: .refused
             case .timedOut, .unreachable: .timedOut
             case .finished: .finished
-            case .reset: .reset
+            case .reset, .securityFailed: .reset
             }
         // The other end is gone, or the fault speaks to both ends itself: there is nobody to say goodbye to. Only one
         // that gave up has a peer left, and a line between them.

@@ -3,12 +3,14 @@ import KernelStructures
 /// One end of a connection, on either transport.
 ///
 /// ```
-///   handler ── write ──▶ interceptors ──▶ egress link ──▶ unsent bytes ──▶ transport
-///   handler ◀─ received ─ interceptors ◀── ingress link ◀───────────────── transport
+///   handler ── write ──▶ interceptors ──▶ layer ──▶ egress link ──▶ unsent bytes ──▶ transport
+///   handler ◀─ received ─ interceptors ◀── layer ◀── ingress link ◀───────────────── transport
 /// ```
 ///
 /// Interceptors (faults that understand a protocol) and links (delay, loss, throttle …) are absent until a fault rule
-/// asks for them; a connection without faults goes straight from `write` to the transport.
+/// asks for them, and the layer (TLS) until somebody installs one; a connection without them goes straight from `write`
+/// to the transport. A fault that understands HTTP stands above the layer and reads what the handler reads; one that
+/// flips bits stands below it and flips bits of records.
 ///
 /// `write` takes everything. A producer that respects `isCongested`, and waits for `streamDrained`, keeps the unsent
 /// bytes below `highWaterBytes` plus one write.
@@ -36,6 +38,8 @@ public final class Stream {
     var egress: Link?
     var ingress: Link?
     var interceptors: [any StreamInterceptor] = []
+    /// What changes the bytes on their way: TLS. See `install`.
+    public internal(set) var layer: (any StreamLayer)?
     var unsent = ByteQueue()
     var corkDepth = 0
     var corked: [UInt8] = []
@@ -91,7 +95,9 @@ public final class Stream {
     public var isOpen: Bool { phase == .open }
     public var isClosed: Bool { phase == .closed }
     /// Bytes written and not yet taken by the transport, those held up by faults included.
-    public var unsentByteCount: Int { unsent.count + corked.count + (egress?.byteCount ?? 0) }
+    public var unsentByteCount: Int {
+        unsent.count + corked.count + (egress?.byteCount ?? 0) + (layer?.heldByteCount ?? 0)
+    }
     /// Whether the peer has sent its end.
     public var hasPeerEnded: Bool { peerEnded }
 
@@ -113,8 +119,11 @@ public final class Stream {
         guard endState == .open, phase == .open || phase == .connecting else { return }
         endState = .requested
         noteCause { $0.end = $1 }
-        if let egress { egress.pushEnd() } else { sendEndIfFlushed() }
+        if let layer { layer.finish() } else { pushEnd() }
     }
+
+    /// Everything that is to be sent stands before the end now.
+    func pushEnd() { if let egress { egress.pushEnd() } else { sendEndIfFlushed() } }
 
     /// Ends the connection in good order: everything written is still sent, whatever arrives is dropped, and the
     /// handler hears no more.
@@ -159,26 +168,38 @@ public final class Stream {
     public func resumeReading() {
         guard isReadingPaused else { return }
         isReadingPaused = false
+        if let layer, layer.hasInputWaiting { node.enqueue { [self] in resumeLayer() } }
         updateReading()
     }
 
     /// Tells the transport whether bytes are wanted now.
     public func updateReading() {
         // Before the owner knows that the connection is open, nothing can be handed to it.
-        let isWilling = phase == .lingering || (phase == .open && !isReadingPaused)
+        let isWilling = phase == .lingering || (phase == .open && (!isReadingPaused || layer?.isOpening == true))
         let wanted = isWilling && !node.isFrozen && !(ingress?.isFull ?? false)
         transport?.setReading(wanted)
     }
 
-    /// Passes bytes on to the link or the transport, past every interceptor.
+    /// Passes bytes on towards the transport, past every interceptor.
     func transmit(_ bytes: UnsafeRawBufferPointer) {
+        isAtTurn = !isInitiator
+        guard let layer else { return sendOnWire(bytes) }
+        layer.send(bytes)
+        noteCongestion()
+    }
+
+    private func noteCongestion() {
+        if !isCongested, unsentByteCount >= Self.highWaterBytes { isCongested = true }
+    }
+
+    /// Passes bytes on to the link or the transport, as they are to travel.
+    func sendOnWire(_ bytes: UnsafeRawBufferPointer) {
         let journal = network.journal
         let cause =
             journal.recordsTraffic ? network.recordMessage(self, byteCount: bytes.count) : journal.currentCause
-        isAtTurn = !isInitiator
         bytesSent += bytes.count
         if let egress { egress.push(bytes, cause: cause) } else { sendNow(bytes, cause: cause) }
-        if !isCongested, unsentByteCount >= Self.highWaterBytes { isCongested = true }
+        noteCongestion()
     }
 
     func sendNow(_ bytes: UnsafeRawBufferPointer, cause: UInt64) {
@@ -278,7 +299,8 @@ public final class Stream {
     }
 
     func sendEndIfFlushed() {
-        guard endState == .requested, unsent.isEmpty, corked.isEmpty, egress?.isEmpty ?? true, phase != .connecting
+        guard endState == .requested, unsent.isEmpty, corked.isEmpty, egress?.isEmpty ?? true, phase != .connecting,
+            layer?.hasFinished ?? true
         else { return }
         endState = .sent
         transport?.sendEnd(cause: causes?.end ?? network.journal.currentCause)
@@ -309,6 +331,7 @@ public final class Stream {
         let wasConnecting = phase == .connecting
         phase = .closed
         node.cancel(lingerTimer)
+        layer?.streamClosed()
         handler = nil
         forwardsTo = nil
         ingress = nil

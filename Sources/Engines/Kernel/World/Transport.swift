@@ -120,4 +120,6 @@ public enum CloseReason: String, Sendable {
     case timedOut
     case reset
     case unreachable
+    /// The layer, TLS, could not be set up or was broken; `Stream.layer` knows why.
+    case securityFailed = "TLS failed"
 }

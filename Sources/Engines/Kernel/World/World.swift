@@ -54,6 +54,8 @@ public final class World {
     /// Set when work kept creating work without time passing; `drain` then returns to let its caller report it.
     public private(set) var isLivelocked = false
 
+    private var belongings: [(kind: ObjectIdentifier, value: AnyObject)] = []
+
     fileprivate var cachedDate: (second: Int64, field: [UInt8]) = (.min, [])
 
     /// Pieces of work at one instant after which a case counts as livelocked.
@@ -89,6 +91,18 @@ public final class World {
         faults.shutDown()
         nodes.shutDown()
         scheduler.removeAll()
+        belongings = []
+    }
+
+    /// What there is one of in each World, for rooms that the World does not know; made when it is first asked for.
+    public func only<Value: AnyObject>(_ kind: Value.Type, make: () -> Value) -> Value {
+        let key = ObjectIdentifier(kind)
+        if let known = belongings.first(where: { $0.kind == key }) {
+            return unsafeDowncast(known.value, to: Value.self)
+        }
+        let value = make()
+        belongings.append((key, value))
+        return value
     }
 
     // MARK: Work

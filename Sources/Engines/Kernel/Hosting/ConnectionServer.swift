@@ -1,0 +1,36 @@
+import KernelWorld
+
+/// What accepts connections at one or several places, knows which are open, and can stop in order.
+public protocol ConnectionServer: AnyObject {
+    /// At a port of the node's address.
+    func listen(on port: UInt16) throws(NetworkError)
+    /// At a unix socket of the machine.
+    func listen(atPath path: String) throws(NetworkError)
+    /// TLS for connections that are made from here on; nil: none.
+    var security: (any StreamSecurity)? { get set }
+    /// Those that are still introducing themselves (PROXY header) included.
+    var openConnectionCount: Int { get }
+    /// Accepts nothing more, closes what is idle, and lets what is under way finish; then, once, calls `whenIdle`:
+    /// perhaps before this call returns. May be called when nothing was ever listened to.
+    func drain(whenIdle: @escaping () -> Void)
+    /// Accepts nothing more, and leaves alone what is open.
+    func stopListening()
+}
+
+/// Who waits for a server's last connection to end.
+struct DrainWatch {
+    private(set) var isDraining = false
+    private var callbacks: [() -> Void] = []
+
+    mutating func begin(_ whenIdle: @escaping () -> Void) {
+        isDraining = true
+        callbacks.append(whenIdle)
+    }
+
+    /// What is to be called now that nothing is open; each once.
+    mutating func take() -> [() -> Void] {
+        let due = callbacks
+        callbacks = []
+        return due
+    }
+}

@@ -1,0 +1,92 @@
+/// Adds the samples of one family to a page.
+public struct SampleWriter {
+    private let name: String
+    private(set) var bytes: [UInt8]
+    private(set) var sampleCount: Int
+    private(set) var droppedCount = 0
+
+    init(name: String, bytes: [UInt8], sampleCount: Int) {
+        self.name = name
+        self.bytes = bytes
+        self.sampleCount = sampleCount
+    }
+
+    /// - Parameter labels: names and values; the names are the program's own, the values may hold anything.
+    public mutating func add(_ value: Int, _ labels: [(String, String)] = [], suffix: String = "") {
+        guard begin(suffix, labels) else { return }
+        bytes.append(contentsOf: String(value).utf8)
+        bytes.append(UInt8(ascii: "\n"))
+    }
+
+    public mutating func add(_ value: Double, _ labels: [(String, String)] = [], suffix: String = "") {
+        guard begin(suffix, labels) else { return }
+        bytes.append(contentsOf: Self.text(of: value).utf8)
+        bytes.append(UInt8(ascii: "\n"))
+    }
+
+    /// A histogram: its buckets cumulated, the sum and the count.
+    ///
+    /// - Parameters:
+    ///   - bounds: in rising order, without `+Inf`.
+    ///   - counts: by bucket, not cumulated, one more than there are bounds.
+    public mutating func histogram(
+        bounds: [Double], counts: [UInt64], sum: Double, _ labels: [(String, String)] = []
+    ) {
+        var total: UInt64 = 0
+        for (index, count) in counts.enumerated() {
+            total &+= count
+            let bound = index < bounds.count ? Self.boundText(of: bounds[index]) : "+Inf"
+            add(Int(clamping: total), labels + [("le", bound)], suffix: "_bucket")
+        }
+        add(sum, labels, suffix: "_sum")
+        add(Int(clamping: total), labels, suffix: "_count")
+    }
+
+    private mutating func begin(_ suffix: String, _ labels: [(String, String)]) -> Bool {
+        guard sampleCount < MetricWriter.sampleLimit else {
+            droppedCount += 1
+            return false
+        }
+        sampleCount += 1
+        bytes.append(contentsOf: name.utf8)
+        bytes.append(contentsOf: suffix.utf8)
+        if !labels.isEmpty {
+            bytes.append(UInt8(ascii: "{"))
+            for (index, (label, value)) in labels.enumerated() {
+                if index > 0 { bytes.append(UInt8(ascii: ",")) }
+                bytes.append(contentsOf: label.utf8)
+                bytes.append(contentsOf: "=\"".utf8)
+                Self.append(escaping: value, quotes: true, to: &bytes)
+                bytes.append(UInt8(ascii: "\""))
+            }
+            bytes.append(UInt8(ascii: "}"))
+        }
+        bytes.append(UInt8(ascii: " "))
+        return true
+    }
+
+    // MARK: Text
+
+    /// Escapes the backslash and the line end, and the quotation mark where one would end the text.
+    static func append(escaping text: String, quotes: Bool, to bytes: inout [UInt8]) {
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "\\"): bytes.append(contentsOf: "\\\\".utf8)
+            case UInt8(ascii: "\n"): bytes.append(contentsOf: "\\n".utf8)
+            case UInt8(ascii: "\"") where quotes: bytes.append(contentsOf: "\\\"".utf8)
+            default: bytes.append(byte)
+            }
+        }
+    }
+
+    /// The shortest text that is read back as the same number; whole ones without a point.
+    static func text(of value: Double) -> String {
+        if value.isNaN { return "NaN" }
+        if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
+        if value == value.rounded(), abs(value) < 0x1p53 { return String(Int(value)) }
+        return value.description
+    }
+
+    /// As OpenMetrics wants bounds: always with a point or an exponent.
+    static func boundText(of value: Double) -> String { value.isFinite ? value.description : text(of: value) }
+}
