@@ -34,8 +34,22 @@ public final class LoadBalancerHost {
 
     public var configuration: LoadBalancerConfiguration { engine.configuration }
 
+    /// What holds the host in its turn.
+    private func letGo() {
+        httpProxy?.letGo()
+        httpProxy = nil
+        tcpProxy?.letGo()
+        tcpProxy = nil
+        metricsServer = nil
+        probes = [:]
+        waiting = [:]
+        readAgain = nil
+        onStopped = nil
+    }
+
     /// Starts to listen and to probe.
     public func start() throws(NetworkError) {
+        node.whenEnded { [weak self] in self?.letGo() }
         switch configuration.mode {
         case .http:
             let proxy = HTTPProxy(self)

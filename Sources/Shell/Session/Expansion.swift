@@ -11,9 +11,9 @@ struct Expansion {
 
     /// Arguments that one command may have.
     static let argumentLimit = 100_000
-    /// Bytes of one word, and of all arguments of one command.
+    /// Bytes of one value, and of all arguments of one command, which Linux limits to 2 MiB.
     static let wordLimitBytes = 16 << 20
-    static let argumentLimitBytes = 64 << 20
+    static let argumentLimitBytes = 4 << 20
 
     /// A character of an argument in the making.
     private typealias Piece = (character: Character, isQuoted: Bool)
@@ -55,9 +55,9 @@ struct Expansion {
         return text
     }
 
-    private static func check(_ byteCount: Int) throws(CommandFailure) {
-        guard byteCount > wordLimitBytes else { return }
-        throw CommandFailure("a word of more than \(byteCountText(wordLimitBytes))", status: 2)
+    private static func check(_ byteCount: Int, _ limit: Int = wordLimitBytes) throws(CommandFailure) {
+        guard byteCount > limit else { return }
+        throw CommandFailure("a word of more than \(byteCountText(limit))", status: 2)
     }
 
     private mutating func value(of part: Word.Part) throws(CommandFailure) -> (
@@ -95,7 +95,7 @@ struct Expansion {
         for part in word.parts {
             let (text, isQuoted, splits) = try value(of: part)
             byteCount += text.utf8.count
-            try Self.check(byteCount)
+            try Self.check(byteCount, Self.argumentLimitBytes)
             // `{a,}` leaves nothing between the comma and the brace, and nothing unquoted is no word.
             if isQuoted || (!splits && !text.isEmpty) { isWord = true }
             for character in text {

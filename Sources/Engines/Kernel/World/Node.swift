@@ -87,11 +87,16 @@ public final class Node {
         let cause = isTransient ? world.journal.currentCause : recordEnd(final)
         world.journal.withCause(cause) { closeAll(silently: final == .poweredOff) }
         let loss = final == .poweredOff ? world.disk.losePower(owner: disk.owner, policy: policy) : nil
+        life.letGo()
         let callback = onEnd
         onEnd = nil
         callback?(final)
         return loss
     }
+
+    /// Calls `action` when this life is over, however it ends, connections included. The process is gone then, and can
+    /// do nothing more: this is for letting go of what holds one another.
+    public func whenEnded(_ action: @escaping () -> Void) { life.atEnd.append(action) }
 
     private func recordEnd(_ final: State) -> UInt64 {
         let change: JournalEvent.NodeChange =
@@ -234,6 +239,14 @@ public final class NodeLife {
     public private(set) var node: Node?
     init(_ node: Node) { self.node = node }
     func end() { node = nil }
+
+    fileprivate var atEnd: [() -> Void] = []
+
+    fileprivate func letGo() {
+        let actions = atEnd
+        atEnd = []
+        for action in actions { action() }
+    }
 }
 
 /// The nodes of a world by name and address.

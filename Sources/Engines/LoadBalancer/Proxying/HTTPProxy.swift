@@ -168,6 +168,12 @@ final class HTTPProxy: HTTPService {
         if spareExchanges.count < Self.spareLimit { spareExchanges.append(exchange) }
     }
 
+    /// What holds the proxy in its turn.
+    func letGo() {
+        spareExchanges = []
+        idle = []
+    }
+
     private var spareExchanges: [ProxyExchange] = []
     private static let spareLimit = 256
 

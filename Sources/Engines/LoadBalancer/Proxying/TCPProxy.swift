@@ -62,6 +62,12 @@ final class TCPProxy {
         return acceptor
     }
 
+    /// What holds the proxy in its turn.
+    func letGo() {
+        sessions = [:]
+        arriving = [:]
+    }
+
     func drain() {
         for listener in listeners { listener.close() }
         listeners = []
