@@ -14,6 +14,7 @@ struct Room {
     var excludes: [String] = []
     /// On the way of every request. Checking at run time that no two parts of the program change a variable at once
     /// costs 3 % of a request there; the compiler's own checks remain, and `scripts/test --long` runs with all of them.
+    /// Not for rooms that a library needs: SwiftPM refuses a package with such flags as a dependency with a version.
     var isHot = false
     /// Its tests look at what is inside (`@testable`); the program is built together with them.
     var isTestable = false
@@ -23,7 +24,8 @@ struct Room {
 }
 
 let kernel = [
-    Room(name: "KernelStructures", path: "Engines/Kernel/Structures", isHot: true, uses: []),
+    Room(name: "KernelStructures", path: "Engines/Kernel/Structures", uses: []),
+    Room(name: "KernelClock", path: "Engines/Kernel/Clock", uses: ["KernelStructures"]),
     Room(
         name: "KernelTelemetry", path: "Engines/Kernel/Telemetry", library: "Metrics", uses: ["KernelStructures"]),
     Room(name: "KernelJSON", path: "Engines/Kernel/JSON", isHot: true, uses: ["KernelStructures", "CRapidJSON"]),
@@ -34,7 +36,7 @@ let kernel = [
         uses: ["KernelStructures", "KernelTelemetry", "KernelStorage"]),
     Room(
         name: "KernelLoopback", path: "Engines/Kernel/Loopback", isHot: true,
-        uses: ["KernelStructures", "KernelStorage", "KernelWorld", "CSystem"]),
+        uses: ["KernelStructures", "KernelClock", "KernelStorage", "KernelWorld", "CSystem"]),
     Room(
         name: "KernelTLS", path: "Engines/Kernel/TLS",
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "COpenSSL"]),
@@ -47,54 +49,110 @@ let kernel = [
         uses: ["KernelStructures", "KernelJSON", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
 ]
 
-/// In the order of the documented list of components; what a room embeds stands above it.
-let engines = [
-    Room(
-        name: "HashRingEngine", path: "Engines/HashRing", isHot: true, library: "HashRing",
-        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "CCrypto"]),
-    Room(
-        name: "LoadBalancerEngine", path: "Engines/LoadBalancer", isHot: true,
-        uses: [
-            "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "HashRingEngine",
+/// A component is three rooms. Each uses the one before it without saying so, and what all of its kind use.
+///
+///   XEngine    Engines/X            pure: structures, algorithms, formats. It never sees the World
+///   XService   Engines/X/Service    what runs on a node, and what it is asked over the network
+///   XCommands  Commands/X           what is typed
+struct Component {
+    let name: String
+    var engine: Room?
+    var service: Room?
+    var commands: Room?
+
+    /// - Parameters:
+    ///   - engine: what the pure room uses besides KernelStructures; nil if there is none.
+    ///   - service: what the service uses besides its engine, the World and Hosting; nil if there is none.
+    ///   - commands: what is typed uses besides engine, service, JSON, CommandKit, CommandServices and ShellSession.
+    init(
+        _ name: String, library: String? = nil, isHot: Bool = false, isTestable: Bool = false, engine: [String]?,
+        service: [String]? = nil, commands: [String]? = nil
+    ) {
+        self.name = name
+        var own: [String] = []
+        if let engine {
+            self.engine = Room(
+                name: "\(name)Engine", path: "Engines/\(name)", excludes: service == nil ? [] : ["Service"],
+                isHot: isHot && library == nil, isTestable: isTestable, library: library,
+                uses: ["KernelStructures"] + engine)
+            own.append("\(name)Engine")
+        }
+        if let service {
+            self.service = Room(
+                name: "\(name)Service", path: "Engines/\(name)/Service", isHot: isHot,
+                uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting"] + service + own)
+            own.append("\(name)Service")
+        }
+        if let commands {
+            self.commands = Room(
+                name: "\(name)Commands", path: "Commands/\(name)",
+                uses: ["KernelStructures", "KernelJSON"] + commands + own
+                    + ["CommandKit", "ShellSession", "CommandServices"])
+        }
+    }
+}
+
+/// What a component embeds stands above it; otherwise in the order of the documented list.
+let components = [
+    Component("Chaos", engine: nil, service: [], commands: ["KernelWorld"]),
+    Component("Backend", isHot: true, engine: [], service: ["KernelTLS"], commands: []),
+    Component(
+        "HashRing", library: "HashRing", engine: ["CCrypto"], service: [],
+        commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
+    Component(
+        "LoadBalancer", isHot: true, engine: ["KernelConfiguration", "KernelWire", "HashRingEngine"], service: [],
+        commands: ["KernelConfiguration"]),
+    Component(
+        "RateLimiter", library: "RateLimiter", isHot: true, engine: [], service: ["KernelConfiguration"], commands: []),
+    Component(
+        "KVStore", isHot: true, isTestable: true, engine: ["KernelStorage", "CProcessor", "CSnappy"],
+        service: ["KernelTLS"], commands: ["KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"]),
+    Component(
+        "CircuitBreaker", library: "CircuitBreaker", engine: ["KernelClock"],
+        commands: [
+            "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine", "CurlCommands",
         ]),
-    Room(
-        name: "RateLimiterEngine", path: "Engines/RateLimiter", isHot: true, library: "RateLimiter",
-        uses: ["KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting"]),
-    Room(
-        name: "KVStoreEngine", path: "Engines/KVStore", isHot: true, isTestable: true,
-        uses: ["KernelStructures", "KernelStorage", "CProcessor", "CSnappy"]),
-    Room(
-        name: "KVServerEngine", path: "Engines/KVServer", isHot: true,
-        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine"]),
-    Room(
-        name: "CircuitBreakerEngine", path: "Engines/CircuitBreaker", isHot: true, library: "CircuitBreaker",
-        uses: ["KernelStructures", "KernelWorld"]),
-    Room(
-        name: "ResilienceEngine", path: "Engines/Resilience", library: "Resilience",
-        uses: ["KernelStructures", "CircuitBreakerEngine"]),
-    Room(
-        name: "ConnectionPoolEngine", path: "Engines/ConnectionPool", isHot: true, library: "ConnectionPool",
-        uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting"]),
-    Room(name: "ChaosEngine", path: "Engines/Chaos", uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
+    Component("Resilience", library: "Resilience", engine: ["CircuitBreakerEngine"]),
+    Component(
+        "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
+        commands: ["KernelWorld"]),
 ]
 
-let shell = [
+let engines = components.compactMap(\.engine)
+let services = components.compactMap(\.service)
+let componentCommands = components.compactMap(\.commands)
+
+let session = [
     Room(name: "CommandKit", path: "Commands/Kit", uses: ["KernelStructures", "KernelJSON"]),
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
     Room(
         name: "ShellSession", path: "Shell/Session",
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage"]),
     Room(
-        name: "Commands", path: "Commands", excludes: ["Kit"],
+        name: "CommandServices", path: "Commands/Services",
+        uses: ["KernelStructures", "KernelStorage", "KernelWorld", "KernelTLS", "CommandKit", "ShellSession"]),
+    Room(
+        name: "GeneralCommands", path: "Commands/General",
         uses: [
-            "KernelStructures", "KernelJSON", "KernelStorage", "KernelConfiguration", "KernelWire", "KernelWorld",
-            "KernelHosting", "CommandKit", "ShellLanguage", "ShellSession",
-        ] + engines.map(\.name)),
+            "KernelStructures", "KernelJSON", "KernelWorld", "KernelTLS", "CommandKit", "ShellLanguage", "ShellSession",
+            "CommandServices",
+        ]),
+    Room(
+        name: "CurlCommands", path: "Commands/Curl",
+        uses: [
+            "KernelStructures", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting", "CommandKit", "ShellSession",
+        ]),
+]
+
+let shell = [
+    Room(
+        name: "Commands", path: "Commands/Catalog",
+        uses: ["ShellSession", "GeneralCommands", "CurlCommands"] + componentCommands.map(\.name)),
     Room(
         name: "ShellLab", path: "Shell/Lab",
         uses: [
-            "KernelStructures", "KernelStorage", "KernelWorld", "KernelLoopback", "ShellLanguage", "ShellSession",
-            "Commands",
+            "KernelStructures", "KernelClock", "KernelStorage", "KernelWorld", "KernelLoopback", "KernelTLS",
+            "ShellLanguage", "ShellSession", "Commands",
         ]),
     Room(
         name: "ShellTranscripts", path: "Shell/Transcripts",
@@ -105,12 +163,12 @@ let shell = [
     Room(
         name: "ShellPrompt", path: "Shell/Prompt",
         uses: [
-            "KernelStructures", "KernelWorld", "KernelLoopback", "ChaosEngine", "CommandKit", "ShellLanguage",
-            "ShellSession", "ShellLab", "CEdit",
+            "KernelStructures", "KernelClock", "KernelWorld", "KernelLoopback", "ChaosService", "CommandKit",
+            "ShellLanguage", "ShellSession", "ShellLab", "CEdit",
         ]),
 ]
 
-let rooms = kernel + engines + shell
+let rooms = kernel + engines + services + session + componentCommands + shell
 let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CProcessor", "CSnappy"]
 /// C++ libraries behind a plain C interface.
 let shims = ["CRapidJSON"]
@@ -118,28 +176,28 @@ let shims = ["CRapidJSON"]
 /// One folder of tests for a group of rooms. `Program` drives the built program from outside.
 let tests = [
     "Kernel": kernel.map(\.name),
-    "Components": [
-        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "LoadBalancerEngine",
-        "ChaosEngine", "ShellLanguage", "ShellSession", "ShellLab",
-    ],
     "TLS": ["KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"],
+    "Chaos": ["KernelStructures", "KernelWorld", "BackendService", "ChaosService"],
+    "Backend": ["KernelStructures", "BackendEngine"],
+    "LoadBalancer": [
+        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "BackendService",
+        "ChaosService", "LoadBalancerEngine", "LoadBalancerService", "ShellLanguage", "ShellSession",
+        "ShellLab",
+    ],
     "RateLimiter": [
         "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "RateLimiterEngine",
+        "RateLimiterService",
     ],
-    "KVStore": ["KernelStructures", "KernelStorage", "KVStoreEngine"],
-    "KVServer": [
+    "KVStore": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",
-        "KVServerEngine",
+        "KVStoreService",
     ],
-    "CircuitBreaker": [
-        "KernelStructures", "KernelWorld", "KernelLoopback", "CircuitBreakerEngine", "ResilienceEngine", "ShellLab",
-    ],
-    "HashRing": [
-        "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "HashRingEngine", "CommandKit", "Commands",
-        "ShellLanguage", "ShellSession", "ShellLab",
-    ],
+    "CircuitBreaker": ["KernelStructures", "KernelLoopback", "CircuitBreakerEngine"],
+    "Resilience": ["KernelStructures", "CircuitBreakerEngine", "ResilienceEngine"],
+    "HashRing": ["KernelStructures", "KernelWorld", "HashRingEngine", "HashRingService"],
     "ConnectionPool": [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
+        "ConnectionPoolService",
     ],
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
@@ -148,7 +206,8 @@ let tests = [
     "Transcripts": ["KernelStructures", "KernelWorld", "ShellLab", "ShellTranscripts"],
     "Program": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelLoopback", "HashRingEngine",
-        "RateLimiterEngine", "KVStoreEngine", "ShellSession", "ShellLab", "ShellPrompt", "CSystem",
+        "RateLimiterEngine", "RateLimiterService", "KVStoreEngine", "ShellLanguage", "ShellSession", "ShellLab",
+        "ShellPrompt", "CSystem",
     ],
     "Tidy": ["Commands", "ShellLanguage", "ShellSession", "CommandKit"],
 ]
@@ -187,8 +246,8 @@ let package = Package(
             .executableTarget(
                 name: "sdlab",
                 dependencies: [
-                    "KernelStructures", "KernelWorld", "KernelLoopback", "CommandKit", "Commands", "ShellLanguage",
-                    "ShellSession", "ShellLab", "ShellTranscripts", "ShellPrompt",
+                    "KernelStructures", "KernelWorld", "KernelLoopback", "CommandKit", "GeneralCommands", "Commands",
+                    "ShellLanguage", "ShellSession", "ShellLab", "ShellTranscripts", "ShellPrompt",
                 ],
                 path: "Sources/Shell/Main", linkerSettings: [.unsafeFlags(["-static-stdlib"])])
         ]

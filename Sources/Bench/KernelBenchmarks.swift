@@ -1,3 +1,4 @@
+import KernelClock
 import KernelStructures
 import KernelWorld
 

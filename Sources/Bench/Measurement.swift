@@ -1,4 +1,5 @@
 import CAllocationCount
+import KernelClock
 import KernelLoopback
 import KernelStructures
 import KernelWorld

@@ -21,7 +21,7 @@ for word in CommandLine.arguments.dropFirst() {
 let chosen = allBenchmarks.filter { rooms.isEmpty || rooms.contains($0.room) }
 let stopwatch = Stopwatch(roundDuration: .milliseconds(isQuick ? 5 : 40), rounds: isQuick ? 5 : 11)
 var results: [Measurement] = []
-let report = Report(benchmarks: chosen, isJSON: printsJSON)
+let report = BenchmarkReport(benchmarks: chosen, isJSON: printsJSON)
 report.begin()
 for benchmark in chosen {
     for threads in benchmark.threads {

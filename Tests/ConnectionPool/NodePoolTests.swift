@@ -1,4 +1,5 @@
 import ConnectionPoolEngine
+import ConnectionPoolService
 import KernelHosting
 import KernelStructures
 import KernelWire

@@ -1,4 +1,5 @@
 import HashRingEngine
+import HashRingService
 import KernelStructures
 import KernelWorld
 import TestSupport

@@ -1,4 +1,4 @@
-import HashRingEngine
+import HashRingService
 import KernelStructures
 import TestSupport
 import Testing

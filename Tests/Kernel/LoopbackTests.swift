@@ -1,4 +1,5 @@
 import Glibc
+import KernelClock
 import KernelHosting
 import KernelLoopback
 import KernelStructures

@@ -2,6 +2,7 @@ import Glibc
 import KernelStructures
 import KernelWire
 import RateLimiterEngine
+import RateLimiterService
 import Testing
 
 /// Counts that two limiters share in a real Redis.

@@ -1,6 +1,6 @@
 import KernelConfiguration
 import KernelStructures
-import RateLimiterEngine
+import RateLimiterService
 import Testing
 
 @Suite struct ConfigurationTests {

@@ -3,6 +3,7 @@ import KernelStructures
 import KernelWire
 import KernelWorld
 import RateLimiterEngine
+import RateLimiterService
 import TestSupport
 import Testing
 

@@ -51,9 +51,9 @@ import Testing
         for offset in [999, 1_001] {
             for _ in 0..<15 { _ = limiter.decide(policy: 0, key: "k", now: start + .milliseconds(offset)) }
         }
-        let same = Replay(limiter.recording!.all, of: 0, under: policy(.fixedWindow, 10))
+        let same = ArrivalReplay(limiter.recording!.all, of: 0, under: policy(.fixedWindow, 10))
         #expect(same.allowed == 20 && same.denied == 10 && same.newlyAllowed == 0 && same.newlyDenied == 0)
-        let log = Replay(limiter.recording!.all, of: 0, under: policy(.slidingLog, 10))
+        let log = ArrivalReplay(limiter.recording!.all, of: 0, under: policy(.slidingLog, 10))
         #expect(log.allowed == 10 && log.newlyDenied == 10 && log.verdicts.falseAllows == 0)
     }
 }

@@ -1,7 +1,7 @@
 import KernelStructures
 import KernelWire
 import KernelWorld
-import RateLimiterEngine
+import RateLimiterService
 import TestSupport
 
 /// A limiter on a node of a world in memory, and clients to ask it.

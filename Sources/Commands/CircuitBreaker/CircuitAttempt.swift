@@ -1,4 +1,5 @@
 import CircuitBreakerEngine
+import CurlCommands
 import KernelHosting
 import KernelStructures
 import KernelWire

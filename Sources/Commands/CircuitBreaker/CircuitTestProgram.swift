@@ -1,5 +1,6 @@
 import CircuitBreakerEngine
 import CommandKit
+import CurlCommands
 import KernelHosting
 import KernelStructures
 import KernelWire

@@ -1,9 +1,10 @@
 import CircuitBreakerEngine
 import CommandKit
+import CommandServices
 import KernelStructures
 import ShellSession
 
-extension Catalog {
+extension CircuitBreakerCommands {
     private static let orders: [(word: String, state: CircuitState)] = [
         ("close", .closed), ("open", .open), ("force-open", .forcedOpen), ("disable", .disabled),
         ("metrics-only", .metricsOnly),

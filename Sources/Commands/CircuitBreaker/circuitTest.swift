@@ -1,11 +1,12 @@
 import CircuitBreakerEngine
 import CommandKit
+import CurlCommands
 import KernelConfiguration
 import KernelStructures
 import ResilienceEngine
 import ShellSession
 
-extension Catalog {
+extension CircuitBreakerCommands {
     /// `circuit-test --url http://flaky-service:8080 --requests 100`
     static var circuitTest: Command {
         let description = CommandDescription(

@@ -1,4 +1,5 @@
 import ConnectionPoolEngine
+import ConnectionPoolService
 import KernelStructures
 import KernelWorld
 

@@ -1,3 +1,4 @@
+import CommandServices
 import ShellSession
 
 extension Session {

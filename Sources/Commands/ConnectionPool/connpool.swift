@@ -1,9 +1,10 @@
 import CommandKit
+import CommandServices
 import ConnectionPoolEngine
 import KernelStructures
 import ShellSession
 
-extension Catalog {
+extension ConnectionPoolCommands {
     /// `connpool suspend`
     static var connpool: Command {
         let verbs = ["show", "suspend", "resume", "evict", "metrics", "what-if"]

@@ -1,9 +1,9 @@
 import CommandKit
-import ConnectionPoolEngine
+import CommandServices
 import KernelStructures
 import ShellSession
 
-extension Catalog {
+extension ConnectionPoolCommands {
     /// `holders`
     static var holders: Command {
         let description = CommandDescription(

@@ -1,9 +1,10 @@
 import CommandKit
-import ConnectionPoolEngine
+import CommandServices
+import ConnectionPoolService
 import KernelStructures
 import ShellSession
 
-extension Catalog {
+extension ConnectionPoolCommands {
     /// `pool-db --port 5432 --name db`
     static var poolDatabase: Command {
         let description = CommandDescription(

@@ -1,10 +1,12 @@
 import CommandKit
+import CommandServices
 import ConnectionPoolEngine
+import ConnectionPoolService
 import KernelStructures
 import KernelWorld
 import ShellSession
 
-extension Catalog {
+extension ConnectionPoolCommands {
     /// `pool-test --max-conns 10 --concurrent-users 50`
     static var poolTest: Command {
         let description = CommandDescription(

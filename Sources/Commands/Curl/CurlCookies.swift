@@ -80,7 +80,7 @@ struct CurlCookies {
         let matching = cookies.filter { cookie in
             (cookie.domain == host || (cookie.includesSubdomains && host.hasSuffix("." + cookie.domain)))
                 && (path == cookie.path || path.hasPrefix(cookie.path.hasSuffix("/") ? cookie.path : cookie.path + "/"))
-                && !cookie.isSecure && (cookie.expires == 0 || cookie.expires > Int(now.unixSeconds))
+                && (!cookie.isSecure || url.isSecure) && (cookie.expires == 0 || cookie.expires > Int(now.unixSeconds))
         }
         let sorted = matching.enumerated().sorted {
             ($1.element.path.count, $0.offset) < ($0.element.path.count, $1.offset)

@@ -38,47 +38,49 @@ struct CurlOptions {
     var cookieFiles: [String] = []
     var cookieJar: String?
     var usesHTTP10 = false
+    var tls = CurlTLSOptions()
 
     func hasField(_ name: String) -> Bool { fields.contains { $0.name.lowercased() == name.lowercased() } }
     var usesCookieEngine: Bool { !cookieFiles.isEmpty || cookieJar != nil }
 
-    static let flags: [CommandDescription.Flag] = [
-        .init("request", "X", .text("METHOD"), "the method"),
-        .init("data", "d", .text("DATA"), repeatable: true, "a body, POSTed; @FILE reads it from a file"),
-        .init("data-raw", nil, .text("DATA"), repeatable: true, "the same, @ is nothing special"),
-        .init("data-binary", nil, .text("DATA"), repeatable: true, "the same, newlines of a file are kept"),
-        .init("data-urlencode", nil, .text("DATA"), repeatable: true, "the same, encoded: name=value"),
-        .init("json", nil, .text("DATA"), repeatable: true, "a JSON body, POSTed"),
-        .init("get", "G", "the data go into the URL, as a query"),
-        .init("upload-file", "T", .file, "PUTs a file"),
-        .init("header", "H", .text("FIELD"), repeatable: true, "a header field; 'Name:' leaves one out"),
-        .init("user-agent", "A", .text("NAME"), "the User-Agent field"),
-        .init("referer", "e", .text("URL"), "the Referer field"),
-        .init("user", "u", .text("USER:PASSWORD"), "basic authentication"),
-        .init("cookie", "b", .text("DATA|FILE"), repeatable: true, "cookies: a=1; b=2, or a file"),
-        .init("cookie-jar", "c", .file, "writes the cookies to a file afterwards"),
-        .init("include", "i", "shows the response's head, too"),
-        .init("head", "I", "asks for the head only"),
-        .init("location", "L", "follows redirects"),
-        .init("max-redirs", nil, .integer(0...1000), "how many redirects at most (50)"),
-        .init("output", "o", .file, repeatable: true, "writes the body to a file"),
-        .init("remote-name", "O", "writes the body to a file called as in the URL"),
-        .init("write-out", "w", .text("FORMAT"), "what to say at the end: %{http_code} %{time_total} …"),
-        .init("fail", "f", "no output and status 22 for a status of 400 and more"),
-        .init("fail-with-body", nil, "the same, with the body"),
-        .init("silent", "s", "no error messages"), .init("show-error", "S", "error messages in spite of -s"),
-        .init("verbose", "v", "shows what goes over the wire"),
-        .init("max-time", "m", .duration(), "how long it may take"),
-        .init("connect-timeout", nil, .duration(), "how long connecting may take"),
-        .init("retry", nil, .integer(0...1000), "tries again after passing troubles"),
-        .init("retry-delay", nil, .duration(), "waits that long before each"),
-        .init("retry-connrefused", nil, "a refused connection is a passing trouble, too"),
-        .init("url", nil, .text("URL"), repeatable: true, "a URL"),
-        .init("http1.0", "0", "speaks HTTP/1.0"), .init("http1.1", nil, "speaks HTTP/1.1 (always)"),
-        .init("insecure", "k", "no certificates are checked (there are none yet)"),
-        .init("no-buffer", "N", "output as it comes (always)"), .init("compressed", nil, "asks for nothing compressed"),
-        .init("globoff", "g", "URLs have no patterns (never)"),
-    ]
+    static let flags: [CommandDescription.Flag] =
+        [
+            .init("request", "X", .text("METHOD"), "the method"),
+            .init("data", "d", .text("DATA"), repeatable: true, "a body, POSTed; @FILE reads it from a file"),
+            .init("data-raw", nil, .text("DATA"), repeatable: true, "the same, @ is nothing special"),
+            .init("data-binary", nil, .text("DATA"), repeatable: true, "the same, newlines of a file are kept"),
+            .init("data-urlencode", nil, .text("DATA"), repeatable: true, "the same, encoded: name=value"),
+            .init("json", nil, .text("DATA"), repeatable: true, "a JSON body, POSTed"),
+            .init("get", "G", "the data go into the URL, as a query"),
+            .init("upload-file", "T", .file, "PUTs a file"),
+            .init("header", "H", .text("FIELD"), repeatable: true, "a header field; 'Name:' leaves one out"),
+            .init("user-agent", "A", .text("NAME"), "the User-Agent field"),
+            .init("referer", "e", .text("URL"), "the Referer field"),
+            .init("user", "u", .text("USER:PASSWORD"), "basic authentication"),
+            .init("cookie", "b", .text("DATA|FILE"), repeatable: true, "cookies: a=1; b=2, or a file"),
+            .init("cookie-jar", "c", .file, "writes the cookies to a file afterwards"),
+            .init("include", "i", "shows the response's head, too"),
+            .init("head", "I", "asks for the head only"),
+            .init("location", "L", "follows redirects"),
+            .init("max-redirs", nil, .integer(0...1000), "how many redirects at most (50)"),
+            .init("output", "o", .file, repeatable: true, "writes the body to a file"),
+            .init("remote-name", "O", "writes the body to a file called as in the URL"),
+            .init("write-out", "w", .text("FORMAT"), "what to say at the end: %{http_code} %{time_total} …"),
+            .init("fail", "f", "no output and status 22 for a status of 400 and more"),
+            .init("fail-with-body", nil, "the same, with the body"),
+            .init("silent", "s", "no error messages"), .init("show-error", "S", "error messages in spite of -s"),
+            .init("verbose", "v", "shows what goes over the wire"),
+            .init("max-time", "m", .duration(), "how long it may take"),
+            .init("connect-timeout", nil, .duration(), "how long connecting may take"),
+            .init("retry", nil, .integer(0...1000), "tries again after passing troubles"),
+            .init("retry-delay", nil, .duration(), "waits that long before each"),
+            .init("retry-connrefused", nil, "a refused connection is a passing trouble, too"),
+            .init("url", nil, .text("URL"), repeatable: true, "a URL"),
+            .init("http1.0", "0", "speaks HTTP/1.0"), .init("http1.1", nil, "speaks HTTP/1.1 (always)"),
+            .init("no-buffer", "N", "output as it comes (always)"),
+            .init("compressed", nil, "asks for nothing compressed"),
+            .init("globoff", "g", "URLs have no patterns (never)"),
+        ] + CurlTLSOptions.flags
 
     init(_ invocation: Invocation) throws {
         let arguments = invocation.arguments
@@ -111,6 +113,7 @@ struct CurlOptions {
         for cookie in arguments.texts("cookie") {
             if cookie.contains("=") { cookieData.append(cookie) } else { cookieFiles.append(cookie) }
         }
+        tls = try CurlTLSOptions(invocation)
         try readFields(arguments.texts("header"))
         try readBody(invocation)
         if isHeadRequest, body != nil, !dataInURL {
@@ -204,84 +207,4 @@ struct CurlOptions {
         if isHeadRequest { return "HEAD" }
         return body != nil && !dataInURL ? "POST" : "GET"
     }
-}
-
-/// A URL as curl reads it.
-struct CurlURL: Equatable {
-    var scheme = "http"
-    var user: String?
-    var host: String
-    var port: UInt16
-    var path: String
-    var hasPort = false
-
-    struct Malformed: Error { let text: String; let status: Int }
-
-    init(_ text: String) throws(Malformed) {
-        var rest = text[...]
-        if let range = rest.firstRange(of: "://") {
-            scheme = rest[..<range.lowerBound].lowercased()
-            rest = rest[range.upperBound...]
-        }
-        switch scheme {
-        case "http": port = 80
-        case "https":
-            throw Malformed(
-                text: "Protocol \"https\" not supported yet: TLS comes with the API gateway; use http://", status: 1)
-        default: throw Malformed(text: "Protocol \"\(scheme)\" not supported or disabled in libcurl", status: 1)
-        }
-        let end = rest.firstIndex { "/?#".contains($0) } ?? rest.endIndex
-        var authority = rest[..<end]
-        var tail = rest[end...].prefix { $0 != "#" }
-        if let at = authority.lastIndex(of: "@") {
-            user = String(authority[..<at])
-            authority = authority[authority.index(after: at)...]
-        }
-        if let colon = authority.lastIndex(of: ":") {
-            let digits = authority[authority.index(after: colon)...]
-            guard let number = UInt16(digits), number > 0 else {
-                throw Malformed(
-                    text: "URL rejected: Port number was not a decimal number between 1 and 65535", status: 3)
-            }
-            port = number
-            hasPort = true
-            authority = authority[..<colon]
-        }
-        guard !authority.isEmpty else { throw Malformed(text: "URL rejected: No host part in the URL", status: 3) }
-        guard authority.utf8.allSatisfy({ $0 > 32 && $0 != 127 }), tail.utf8.allSatisfy({ $0 > 32 && $0 != 127 }) else {
-            throw Malformed(text: "URL rejected: Malformed input to a URL function", status: 3)
-        }
-        host = String(authority)
-        if !tail.hasPrefix("/") { tail = "/" + tail }
-        path = Self.squashed(String(tail))
-    }
-
-    /// Resolves `.` and `..` in the path, as curl does before it sends it.
-    private static func squashed(_ target: String) -> String {
-        let path = target.prefix { $0 != "?" }
-        guard path.contains("/.") else { return target }
-        var parts: [Substring] = []
-        for part in path.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
-            if part == ".." { _ = parts.popLast() } else if part != "." { parts.append(part) }
-        }
-        if path.hasSuffix("/.") || path.hasSuffix("/..") { parts.append("") }
-        return "/" + parts.joined(separator: "/") + target.dropFirst(path.count)
-    }
-
-    /// What a `Location` refers to, seen from here.
-    func resolving(_ location: String) throws(Malformed) -> CurlURL {
-        if location.contains("://") { return try CurlURL(location) }
-        if location.hasPrefix("//") { return try CurlURL("\(scheme):\(location)") }
-        var base = "\(scheme)://\(authority)"
-        if location.hasPrefix("/") { return try CurlURL(base + location) }
-        if location.hasPrefix("?") { return try CurlURL(base + path.prefix { $0 != "?" } + location) }
-        let directory = path.prefix { $0 != "?" }
-        base += directory[...(directory.lastIndex(of: "/") ?? directory.startIndex)]
-        return try CurlURL(base + location)
-    }
-
-    /// For the Host field and messages.
-    var authority: String { hasPort && port != 80 ? "\(host):\(port)" : host }
-    var text: String { "\(scheme)://\(hasPort ? "\(host):\(port)" : host)\(path)" }
-    var destination: HostPort { HostPort(host: host, port: port) }
 }

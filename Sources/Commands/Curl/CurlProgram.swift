@@ -17,7 +17,9 @@ final class CurlProgram: Program {
     private var lastStatus = 0
     private var tries = 0
     /// A connection that the last transfer left open.
-    var spare: (connection: HTTPClientConnection, destination: HostPort)?
+    var spare: (connection: HTTPClientConnection, url: CurlURL)?
+    /// TLS for every connection that needs it; made when the first one does.
+    private(set) lazy var security = Result { try options.tls.makeClient(process) }
     private let spareWatch = SpareWatch()
 
     init(_ process: Process, _ options: CurlOptions) {
@@ -64,7 +66,9 @@ final class CurlProgram: Program {
     }
 
     func report(_ text: String, _ status: Int) {
-        if !options.isSilent || options.showsErrors { process.errorOutput.write("curl: (\(status)) \(text)\n") }
+        guard !options.isSilent || options.showsErrors else { return }
+        process.errorOutput.write("curl: (\(status)) \(text)\n")
+        if status == 60 { process.errorOutput.write(CurlTLSOptions.advice) }
     }
 
     /// A transfer is over, in one way or another.
@@ -115,14 +119,16 @@ final class CurlProgram: Program {
 
     // MARK: Connections
 
-    func keep(_ connection: HTTPClientConnection, _ destination: HostPort) {
+    func keep(_ connection: HTTPClientConnection, for url: CurlURL) {
         spare?.connection.close()
         connection.delegate = spareWatch
-        spare = (connection, destination)
+        spare = (connection, url)
     }
 
-    func takeSpare(for destination: HostPort) -> HTTPClientConnection? {
-        guard let kept = spare, kept.destination == destination, kept.connection.isReusable else { return nil }
+    func takeSpare(for url: CurlURL) -> HTTPClientConnection? {
+        guard let kept = spare, kept.url.destination == url.destination, kept.url.scheme == url.scheme,
+            kept.connection.isReusable
+        else { return nil }
         spare = nil
         return kept.connection
     }

@@ -66,7 +66,7 @@ extension CurlTransfer {
     func clientReceivedEnd(_ client: HTTPClientConnection) {
         if client.isReusable, sentBody == body?.count ?? 0 {
             verbose("* Connection #0 to host \(url.host) left intact")
-            program.keep(client, url.destination)
+            program.keep(client, for: url)
         } else {
             verbose("* Closing connection 0")
             client.close()

@@ -1,5 +1,6 @@
 import KernelHosting
 import KernelStructures
+import KernelTLS
 import KernelWire
 import KernelWorld
 import ShellSession
@@ -64,7 +65,8 @@ final class CurlTransfer: HTTPClientDelegate {
         sawHead = false
         report.effectiveURL = url.text
         report.method = method
-        if let spare = program.takeSpare(for: url.destination) {
+        report.scheme = url.scheme.uppercased()
+        if let spare = program.takeSpare(for: url) {
             verbose("* Re-using existing connection #0 with host \(url.host)")
             isReused = true
             use(spare)
@@ -74,8 +76,18 @@ final class CurlTransfer: HTTPClientDelegate {
         isReused = false
         let connection = HTTPClientConnection(limits: Self.limits)
         use(connection)
+        let security: TLSClient?
+        do {
+            security = url.isSecure ? try program.security.get() : nil
+        } catch {
+            self.connection = nil
+            let trouble = error as? CurlTLSOptions.Trouble
+            node.enqueue { [self] in fail(trouble?.text ?? "\(error)", trouble?.status ?? 35) }
+            return
+        }
         do throws(NetworkError) {
-            try connection.connect(from: node, to: url.destination)
+            try connection.connect(
+                from: node, to: options.tls.resolved(url.destination), security: security, host: url.host)
         } catch {
             // A connection that never began has nothing to abort.
             self.connection = nil
@@ -115,6 +127,7 @@ final class CurlTransfer: HTTPClientDelegate {
         report.connects += 1
         report.connect = elapsed
         verbose("* Connected to \(url.host) (\(client.stream.remote.address)) port \(url.port) (#0)")
+        describeSecurity(of: client)
         sendRequest()
     }
 
@@ -229,6 +242,7 @@ final class CurlTransfer: HTTPClientDelegate {
 
     func client(_ client: HTTPClientConnection, failed failure: HTTPClientFailure) {
         guard client === connection else { return }
+        if let (text, status) = securityFailure(client, failure) { return fail(text, status) }
         switch failure {
         case .notConnected(let reason):
             let waited = milliseconds(node.world.now - hopStartedAt)
@@ -244,6 +258,9 @@ final class CurlTransfer: HTTPClientDelegate {
             node.enqueue { [self] in hop() }
         case .closed(.reset): fail("Recv failure: Connection reset by peer", 56)
         case .closed where client.bytesOfResponse == 0: fail("Empty reply from server", 52)
+        case .closed(.securityFailed) where sawHead && client.head.body == .untilClose:
+            connection = nil
+            complete()
         case .closed:
             if let expectedLength, sawHead {
                 fail("transfer closed with \(expectedLength - receivedLength) bytes remaining to read", 18)

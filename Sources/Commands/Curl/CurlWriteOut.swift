@@ -22,6 +22,11 @@ struct CurlReport {
     var remote: Endpoint?
     var nameLookup = LabDuration.zero
     var connect = LabDuration.zero
+    /// When the TLS handshake was over.
+    var appConnect = LabDuration.zero
+    /// OpenSSL's code; 0: the server's certificate was accepted, or there was none.
+    var verifyResult = 0
+    var scheme = "HTTP"
     var preTransfer = LabDuration.zero
     var startTransfer = LabDuration.zero
     var redirect = LabDuration.zero
@@ -100,14 +105,15 @@ enum CurlWriteOut {
         case "num_headers": String(report.fields.count)
         case "num_redirects": String(report.redirects)
         case "redirect_url": report.redirectURL
-        case "scheme": "HTTP"
+        case "scheme": report.scheme
         case "size_download": String(report.bodyBytes)
         case "size_header": String(report.headBytes)
         case "size_request": String(report.requestBytes)
         case "size_upload": String(report.uploadedBytes)
         case "speed_download": rate(report.bodyBytes, report)
         case "speed_upload": rate(report.uploadedBytes, report)
-        case "time_appconnect": seconds(.zero)
+        case "ssl_verify_result": String(report.verifyResult)
+        case "time_appconnect": seconds(report.appConnect)
         case "time_connect": seconds(report.connect)
         case "time_namelookup": seconds(report.nameLookup)
         case "time_pretransfer": seconds(report.preTransfer)

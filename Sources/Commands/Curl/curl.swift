@@ -2,7 +2,7 @@ import CommandKit
 import KernelStructures
 import ShellSession
 
-extension Catalog {
+extension CurlCommands {
     /// The HTTP client of the lab, with curl's flags, messages and exit codes.
     static var curl: Command {
         let description = CommandDescription(

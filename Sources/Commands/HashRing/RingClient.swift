@@ -1,4 +1,4 @@
-import HashRingEngine
+import HashRingService
 import KernelHosting
 import KernelStructures
 import KernelWire

@@ -1,5 +1,6 @@
 import CommandKit
 import HashRingEngine
+import HashRingService
 import KernelJSON
 import KernelStructures
 

@@ -1,10 +1,12 @@
 import CommandKit
+import CommandServices
 import HashRingEngine
+import HashRingService
 import KernelStructures
 import KernelWorld
 import ShellSession
 
-extension Catalog {
+extension HashRingCommands {
     /// `hash-ring-cli add node-A --vnodes 150`
     static var hashRingCli: Command {
         let description = CommandDescription(

@@ -1,9 +1,11 @@
 import CommandKit
+import CommandServices
 import HashRingEngine
+import HashRingService
 import KernelStructures
 import ShellSession
 
-extension Catalog {
+extension HashRingCommands {
     /// `hash-ring-viz --port 7400`
     static var hashRingViz: Command {
         let description = CommandDescription(

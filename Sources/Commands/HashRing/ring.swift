@@ -1,9 +1,11 @@
 import CommandKit
+import CommandServices
 import HashRingEngine
+import HashRingService
 import KernelStructures
 import ShellSession
 
-extension Catalog {
+extension HashRingCommands {
     /// `ring`
     static var ring: Command {
         let description = CommandDescription(

@@ -1,6 +1,8 @@
 import CommandKit
+import CommandServices
 import KernelHosting
 import KernelStructures
+import KernelTLS
 import KernelWire
 import KernelWorld
 import ShellSession
@@ -10,20 +12,28 @@ struct KVAddress {
     let host: String
     let port: UInt16
 
-    static let flags: [CommandDescription.Flag] = [
-        .init("host", "h", .text("HOST"), "where the server is (localhost)"),
-        .init("port", "p", .port, "its port (6379)"),
-    ]
+    static let flags: [CommandDescription.Flag] =
+        [
+            .init("host", "h", .text("HOST"), "where the server is (localhost)"),
+            .init("port", "p", .port, "its port (6379)"),
+        ] + TLSFlags.client
+    /// nil: without TLS.
+    let security: TLSClient?
 
-    init(_ arguments: ParsedArguments) {
+    /// - Throws: if a file that the flags name cannot be used.
+    init(_ invocation: Invocation) throws {
+        let arguments = invocation.arguments
         host = arguments.text("host") ?? "localhost"
         port = arguments.port("port") ?? 6379
+        security = try TLSFlags.client(invocation)
     }
 
     var destination: HostPort { HostPort(host: host, port: port) }
 
-    func complaint(_ failure: RESPClientFailure) -> String {
-        switch failure {
+    /// - Parameter connection: what failed, for the reason that TLS had.
+    func complaint(_ failure: RESPClientFailure, _ connection: RESPClientConnection? = nil) -> String {
+        if let reason = connection?.stream?.layer?.failureText { return "\(host):\(port): \(reason)" }
+        return switch failure {
         case .notConnected(.refused): "\(host):\(port): connection refused; is lsm-kv running there?"
         default: "\(host):\(port): \(failure)"
         }

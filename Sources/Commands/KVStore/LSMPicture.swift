@@ -1,6 +1,6 @@
 import CommandKit
-import KVServerEngine
 import KVStoreEngine
+import KVStoreService
 import KernelJSON
 import KernelStructures
 

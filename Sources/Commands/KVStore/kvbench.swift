@@ -1,11 +1,12 @@
 import CommandKit
+import CommandServices
 import KernelHosting
 import KernelStructures
 import KernelWire
 import KernelWorld
 import ShellSession
 
-extension Catalog {
+extension KVStoreCommands {
     /// `kv-bench --writes 100000 --key-size 16 --value-size 256`
     static var kvBench: Command {
         let count = CommandDescription.Value.integer(0...10_000_000)
@@ -33,7 +34,7 @@ extension Catalog {
                 said to cost; in real time they are real. Latencies are in the JSON.
                 """)
         return Command(description) { invocation in
-            .running(KVBench(invocation.process, KVBench.Settings(invocation.arguments)))
+            .running(KVBench(invocation.process, try KVBench.Settings(invocation)))
         }
     }
 }
@@ -53,8 +54,9 @@ final class KVBench: Program {
         let seed: UInt64
         let wantsJSON: Bool
 
-        init(_ arguments: ParsedArguments) {
-            address = KVAddress(arguments)
+        init(_ invocation: Invocation) throws {
+            let arguments = invocation.arguments
+            address = try KVAddress(invocation)
             writes = arguments.integer("writes") ?? 100_000
             reads = arguments.integer("reads") ?? 0
             keyByteCount = arguments.integer("key-size") ?? 16
@@ -104,9 +106,10 @@ final class KVBench: Program {
         for _ in 0..<settings.clients {
             let connection = RESPClientConnection()
             connection.onOpen = { [self] in opened() }
-            connection.onEnd = { [self] failure in fail(settings.address.complaint(failure)) }
+            connection.onEnd = { [self] failure in fail(settings.address.complaint(failure, connection)) }
             do throws(NetworkError) {
-                try connection.connect(from: process.node, to: settings.address.destination)
+                try connection.connect(
+                    from: process.node, to: settings.address.destination, security: settings.address.security)
             } catch {
                 return fail("\(error)")
             }

@@ -1,4 +1,5 @@
 import CommandKit
+import CommandServices
 import KernelHosting
 import KernelJSON
 import KernelStructures
@@ -6,7 +7,7 @@ import KernelWire
 import KernelWorld
 import ShellSession
 
-extension Catalog {
+extension KVStoreCommands {
     /// `kv-cli SET user:1 Alice`
     static var kvCLI: Command {
         let words = ["SET", "GET", "DEL", "SCAN", "COMPACT", "FLUSH", "STATS", "LEVELS", "TRACE"]
@@ -28,7 +29,7 @@ extension Catalog {
                 """)
         return Command(description) { invocation in
             let client = KVClient(
-                invocation.process, KVAddress(invocation.arguments), wantsJSON: invocation.arguments.wantsJSON)
+                invocation.process, try KVAddress(invocation), wantsJSON: invocation.arguments.wantsJSON)
             client.words = invocation.arguments.arguments
             return .running(client)
         }
@@ -50,9 +51,9 @@ final class KVClient: Program {
     }
 
     func start() {
-        connection.onEnd = { [self] failure in fail(address.complaint(failure)) }
+        connection.onEnd = { [self] failure in fail(address.complaint(failure, connection)) }
         do throws(NetworkError) {
-            try connection.connect(from: process.node, to: address.destination)
+            try connection.connect(from: process.node, to: address.destination, security: address.security)
         } catch {
             return fail("\(error)")
         }

@@ -1,10 +1,11 @@
 import CommandKit
-import KVServerEngine
+import CommandServices
 import KVStoreEngine
+import KVStoreService
 import KernelStructures
 import ShellSession
 
-extension Catalog {
+extension KVStoreCommands {
     /// `lsm-kv --data-dir ./kv-data --port 6379`
     static var lsmKV: Command {
         let description = CommandDescription(
@@ -23,7 +24,7 @@ extension Catalog {
                 .init("repair", nil, "first makes a new manifest from whatever can be read"),
                 .init("name", "n", .text("NAME"), "the name of its node (lsm)"),
                 .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
-            ],
+            ] + TLSFlags.server,
             examples: [
                 "lsm-kv --data-dir ./kv-data --port 6379", "lsm-kv --appendfsync always", "kv-cli SET user:1 Alice",
                 "show lsm",
@@ -42,11 +43,14 @@ extension Catalog {
             let arguments = invocation.arguments
             let name = arguments.text("name") ?? "lsm"
             try checkNodeName(name, command: "lsm-kv")
-            let settings = storeSettings(arguments, invocation.session)
+            var settings = storeSettings(arguments, invocation.session)
+            settings.tls = try TLSFlags.serving(invocation, command: "lsm-kv")
             return .running(
                 ServiceProgram(
                     invocation.process, kind: "lsm-kv", nodeName: name,
-                    make: { node in KVServer(node: node, port: arguments.port("port") ?? 6379, settings: settings) },
+                    make: { [settings] node in
+                        KVServer(node: node, port: arguments.port("port") ?? 6379, settings: settings)
+                    },
                     start: { server in
                         if arguments.has("repair") { try repair(server, invocation.process) }
                         try server.start()

@@ -1,6 +1,7 @@
 import CommandKit
 import KernelStructures
 import LoadBalancerEngine
+import LoadBalancerService
 
 extension LoadBalancerHost {
     var stats: View {

@@ -1,4 +1,5 @@
-import LoadBalancerEngine
+import CommandServices
+import LoadBalancerService
 import ShellSession
 
 extension Session {

@@ -3,7 +3,7 @@ import KernelStructures
 import LoadBalancerEngine
 import ShellSession
 
-extension Catalog {
+extension LoadBalancerCommands {
     /// `balancer lb set server lb/8082 state drain`
     static var balancer: Command {
         let verbs = RuntimeInterpreter.verbs

@@ -1,10 +1,11 @@
 import CommandKit
+import CommandServices
 import KernelJSON
 import KernelStructures
 import LoadBalancerEngine
 import ShellSession
 
-extension Catalog {
+extension LoadBalancerCommands {
     /// `explain lb 17`, `explain 8082`, `explain --last 10`
     static var explain: Command {
         let description = CommandDescription(

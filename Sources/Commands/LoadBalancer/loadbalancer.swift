@@ -1,10 +1,12 @@
 import CommandKit
+import CommandServices
 import KernelConfiguration
 import KernelStructures
 import LoadBalancerEngine
+import LoadBalancerService
 import ShellSession
 
-extension Catalog {
+extension LoadBalancerCommands {
     /// `loadbalancer --config lb.yaml --port 80`
     static var loadbalancer: Command {
         let description = CommandDescription(

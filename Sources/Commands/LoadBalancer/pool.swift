@@ -1,9 +1,11 @@
 import CommandKit
+import CommandServices
 import KernelStructures
 import LoadBalancerEngine
+import LoadBalancerService
 import ShellSession
 
-extension Catalog {
+extension LoadBalancerCommands {
     /// `pool lb`
     static var pool: Command {
         let description = CommandDescription(

@@ -1,10 +1,9 @@
 import CommandKit
-import LoadBalancerEngine
-import RateLimiterEngine
+import CommandServices
+import LoadBalancerService
 import ShellSession
 
 extension LoadBalancerHost: Reloadable {}
-extension RateLimiterHost: Reloadable {}
 
 extension Session {
     /// What runs and can read its configuration again.
@@ -15,7 +14,7 @@ extension Session {
     }
 }
 
-extension Catalog {
+extension LoadBalancerCommands {
     /// `reload lb`
     static var reload: Command {
         let description = CommandDescription(

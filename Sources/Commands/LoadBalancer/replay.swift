@@ -1,9 +1,11 @@
 import CommandKit
+import CommandServices
 import KernelStructures
 import LoadBalancerEngine
+import LoadBalancerService
 import ShellSession
 
-extension Catalog {
+extension LoadBalancerCommands {
     /// `replay lb --algorithm least-connections`
     static var replay: Command {
         let algorithms = LoadBalancerConfiguration.Algorithm.allCases.map(\.rawValue)

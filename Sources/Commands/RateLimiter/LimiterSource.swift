@@ -1,6 +1,7 @@
 import CommandKit
 import KernelStructures
 import RateLimiterEngine
+import RateLimiterService
 import ShellSession
 
 /// Where a rate limiter's configuration comes from: a file, which can be read again, or the command line.

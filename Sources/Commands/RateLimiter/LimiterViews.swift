@@ -1,6 +1,7 @@
 import CommandKit
 import KernelStructures
 import RateLimiterEngine
+import RateLimiterService
 
 extension RateLimiterHost {
     var stats: View {
@@ -137,7 +138,7 @@ extension RateLimiterHost {
         let rows = algorithms.map { algorithm -> [View.Cell] in
             var other = policy
             other.algorithm = algorithm
-            let replay = Replay(arrivals, of: rule, under: other)
+            let replay = ArrivalReplay(arrivals, of: rule, under: other)
             return [
                 .text(algorithm.rawValue, style: algorithm == policy.algorithm ? .strong : .plain),
                 .integer(replay.allowed), .integer(replay.denied), .integer(replay.newlyAllowed),

@@ -1,5 +1,8 @@
-import RateLimiterEngine
+import CommandServices
+import RateLimiterService
 import ShellSession
+
+extension RateLimiterHost: Reloadable {}
 
 extension Session {
     /// The rate limiters that run, with the names of their nodes.

@@ -1,9 +1,11 @@
 import CommandKit
+import CommandServices
 import KernelStructures
 import RateLimiterEngine
+import RateLimiterService
 import ShellSession
 
-extension Catalog {
+extension RateLimiterCommands {
     private static let limiterVerbs = ["why", "denied", "oracle", "audit", "replay"]
 
     /// `limiter why 127.0.0.1`, `limiter oracle`, `limiter audit`, `limiter replay`

@@ -1,9 +1,10 @@
 import CommandKit
+import CommandServices
 import KernelStructures
-import RateLimiterEngine
+import RateLimiterService
 import ShellSession
 
-extension Catalog {
+extension RateLimiterCommands {
     /// `ratelimiter --algorithm token-bucket --rate 10 --burst 20 --port 8080`
     static var ratelimiter: Command {
         let description = CommandDescription(

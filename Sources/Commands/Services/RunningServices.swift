@@ -4,7 +4,7 @@ import ShellSession
 
 extension Session {
     /// The services of one kind that run, with the names of their nodes.
-    func running<Host: AnyObject>(_ kind: Host.Type) -> [(name: String, host: Host)] {
+    package func running<Host: AnyObject>(_ kind: Host.Type) -> [(name: String, host: Host)] {
         jobs.running.flatMap(\.running).compactMap { process in
             guard let program = process.component as? ServiceProgram<Host>, let host = program.host,
                 let name = process.nodeName
@@ -20,7 +20,7 @@ extension Session {
     ///   - start: a command that starts one.
     ///   - remedy: how one of several is named.
     /// - Throws: `CommandFailure` if there is none, or not just one.
-    func running<Host: AnyObject>(
+    package func running<Host: AnyObject>(
         _ kind: Host.Type, named name: String?, what: String, start: String, remedy: String = "name one of them"
     ) throws -> Host {
         let found = running(kind)

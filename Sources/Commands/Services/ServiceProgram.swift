@@ -4,34 +4,34 @@ import KernelWorld
 import ShellSession
 
 /// A host that can read its configuration again.
-protocol Reloadable: AnyObject {
+package protocol Reloadable: AnyObject {
     var node: Node { get }
     /// - Throws: what is wrong with it; it has been logged, and nothing has changed.
     func reload() throws
 }
 
 /// A component that runs a host, whatever its kind.
-protocol HostingComponent: AnyObject {
+package protocol HostingComponent: AnyObject {
     var anyHost: AnyObject? { get }
 }
 
 /// A service as a program: starts its node and its host, is ready when it listens, and stops in order on SIGTERM and
 /// SIGINT; a second one ends it at once.
-final class ServiceProgram<Host: AnyObject>: Program, Component, HostingComponent {
-    let process: Process
+package final class ServiceProgram<Host: AnyObject>: Program, Component, HostingComponent {
+    package let process: Process
     private let make: (Node) throws -> Host
     private let startHost: (Host) throws -> Void
     private let drain: (Host, @escaping () -> Void) -> Void
     private let describe: (Host) -> View
     private let draw: ((Host) -> View)?
     private let onHangUp: ((Host) -> Void)?
-    let kind: String
+    package let kind: String
     private let nodeName: String
-    private(set) var host: Host?
-    var anyHost: AnyObject? { host }
+    package private(set) var host: Host?
+    package var anyHost: AnyObject? { host }
     private var isStopping = false
 
-    init(
+    package init(
         _ process: Process, kind: String, nodeName: String, make: @escaping (Node) throws -> Host,
         start: @escaping (Host) throws -> Void, drain: @escaping (Host, @escaping () -> Void) -> Void,
         describe: @escaping (Host) -> View, picture: ((Host) -> View)? = nil, onHangUp: ((Host) -> Void)? = nil
@@ -47,7 +47,7 @@ final class ServiceProgram<Host: AnyObject>: Program, Component, HostingComponen
         self.describe = describe
     }
 
-    func start() {
+    package func start() {
         do {
             let node = try process.startNode(nodeName)
             let host = try make(node)
@@ -74,7 +74,7 @@ final class ServiceProgram<Host: AnyObject>: Program, Component, HostingComponen
         }
     }
 
-    static func explain(_ error: NetworkError, isProcess: Bool) -> String {
+    package static func explain(_ error: NetworkError, isProcess: Bool) -> String {
         switch error {
         case .addressInUse(let endpoint):
             "port \(endpoint.port) is in use on \(endpoint.address); choose another --port"
@@ -85,7 +85,7 @@ final class ServiceProgram<Host: AnyObject>: Program, Component, HostingComponen
         }
     }
 
-    func handle(_ signal: Signal) -> Bool {
+    package func handle(_ signal: Signal) -> Bool {
         if signal == .hangUp, let host, let onHangUp {
             onHangUp(host)
             return true
@@ -97,6 +97,6 @@ final class ServiceProgram<Host: AnyObject>: Program, Component, HostingComponen
         return true
     }
 
-    var stats: View? { host.map(describe) }
-    var picture: View? { host.flatMap { host in draw.map { $0(host) } } }
+    package var stats: View? { host.map(describe) }
+    package var picture: View? { host.flatMap { host in draw.map { $0(host) } } }
 }

@@ -54,7 +54,7 @@ extension ConnectionPool {
     }
 
     private mutating func join(_ borrower: Borrower, _ timeout: LabDuration) -> Ticket {
-        var waiter = WaitingLine.Waiter()
+        var waiter = BorrowerQueue.Waiter()
         waiter.since = now
         waiter.timeout = timeout
         waiter.isHeld = isSuspended

@@ -56,7 +56,7 @@ public struct ConnectionPool: Sendable {
     var entries: [Entry]
     var vacantSlots: [Int]
     var idle = IdleList()
-    var line = WaitingLine()
+    var line = BorrowerQueue()
     var connectingCount = 0
     var checkingCount = 0
     public internal(set) var inUseCount = 0

@@ -25,7 +25,7 @@ public struct RingNode: Equatable, Sendable {
         self.zone = zone
     }
 
-    var pointCount: Int { virtualNodes * weight }
+    package var pointCount: Int { virtualNodes * weight }
 
     /// What is wrong with it, and what would be right; nil if nothing is.
     var fault: String? {

@@ -239,7 +239,7 @@ extension LoadBalancer {
         log.record(.init(request: waiter.arrival.request, time: now, server: nil, outcome: .abandoned))
     }
 
-    private mutating func leftLine(_ waiter: WaitingLine.Waiter) {
+    private mutating func leftLine(_ waiter: RequestQueue.Waiter) {
         guard let serial = waiter.server, let slot = servers.firstIndex(where: { $0.serial == serial }) else { return }
         servers[slot].waiting -= 1
     }
@@ -280,5 +280,5 @@ extension LoadBalancer {
 
 extension IPv4Address {
     /// What a hashing algorithm knows a client by.
-    var key: UInt64 { withUnsafeBytes(of: bits.bigEndian) { keyHash($0) } }
+    package var key: UInt64 { withUnsafeBytes(of: bits.bigEndian) { keyHash($0) } }
 }

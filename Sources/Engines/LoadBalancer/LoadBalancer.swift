@@ -49,14 +49,17 @@ public struct LoadBalancer {
     /// The slots of those that may be chosen, ascending.
     var pool: [Int] = []
     var stickTable: StickTable?
-    var retryBudget: RetryBudget?
-    var line = WaitingLine()
+    var retryBudget: ProxyRetryBudget?
+    var line = RequestQueue()
     var random: SeededRandom
     var lastSerial = 0
     var lastRequest = 0
     var lastProbeNumber = 0
     /// Whether a server is on its way back to its full share.
     var isAnyWarming = false
+
+    /// Connections to each server that are kept open though nobody uses them, at most.
+    package static let idleLimit = 256
 
     /// What the host is asked to do.
     public enum Effect: Equatable {
@@ -152,7 +155,7 @@ public struct LoadBalancer {
         } else {
             stickTable = nil
         }
-        retryBudget = configuration.retryBudget.map { RetryBudget($0, now: now) }
+        retryBudget = configuration.retryBudget.map { ProxyRetryBudget($0, now: now) }
     }
 
     static func makeAlgorithm(_ configuration: LoadBalancerConfiguration, _ random: SeededRandom)
@@ -162,7 +165,7 @@ public struct LoadBalancer {
         case .roundRobin: RoundRobin()
         case .leastConnections: LeastConnections()
         case .random: RandomOfTwo(random: random)
-        case .hash: HashRing(balanceFactorPercent: configuration.hashBalanceFactorPercent)
+        case .hash: ConsistentHashing(balanceFactorPercent: configuration.hashBalanceFactorPercent)
         case .maglev: Maglev()
         }
     }

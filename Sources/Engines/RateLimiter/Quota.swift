@@ -16,12 +16,12 @@ public struct Quota: Equatable, Sendable, CustomStringConvertible {
     let unitsPerToken: Int64
     let unitsPerNanosecond: Int64
     /// `burst` in units, and the time in which they come back.
-    let burstUnits: Int64
+    package let burstUnits: Int64
     let burstTime: LabDuration
 
     /// Units must not overflow, not even twice as many of them.
     static let unitLimit: Int64 = 1 << 61
-    static let countLimit = 1_000_000_000
+    package static let countLimit = 1_000_000_000
 
     /// - Parameter burst: nil for `count`.
     /// - Throws: `QuotaError` where a number is out of range, or all of them together are beyond 64 bits.
@@ -51,7 +51,7 @@ public struct Quota: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// The time in which so many units come back, rounded up: never early.
-    @inline(__always) func time(for units: Int64) -> LabDuration { Self.time(for: units, unitsPerNanosecond) }
+    @inline(__always) package func time(for units: Int64) -> LabDuration { Self.time(for: units, unitsPerNanosecond) }
 
     @inline(__always) private static func time(for units: Int64, _ unitsPerNanosecond: Int64) -> LabDuration {
         // Most rates have a whole number of nanoseconds between two requests, and no division.

@@ -27,8 +27,9 @@ import KernelStructures
 /// ## Where it is wrong
 ///
 /// It counts what *it* sees. Two limiters that do not talk admit twice the quota, and if they talk before each
-/// request, each request pays for a round trip; `Distributed/` has both ends and the lease between them. A key is not a
-/// person: a company behind one address shares a quota, and an attacker with ten thousand addresses has ten thousand.
+/// request, each request pays for a round trip; `Service/Distributed/` has both ends and the lease between them. A key
+/// is not a person: a company behind one address shares a quota, and an attacker with ten thousand addresses has ten
+/// thousand.
 public final class RateLimiter {
     public private(set) var policies: [RateLimitPolicy]
     /// By policy.
@@ -87,7 +88,7 @@ public final class RateLimiter {
         public var isOverShadow: Bool
 
         /// What no policy concerns.
-        static let unlimited = Decision(
+        package static let unlimited = Decision(
             isAllowed: true, deciding: 0, limit: .max, remaining: .max, retryAfter: .zero, resetAfter: .zero,
             delay: .zero, isOverShadow: false)
     }
@@ -168,7 +169,7 @@ public final class RateLimiter {
     }
 
     /// Decides as `decide` does, and if it admits charges more of each policy in advance, as far as there is any.
-    func take(_ charges: [Charge], extras: [Int], now reading: LabTime) -> PeerAnswer {
+    package func take(_ charges: [Charge], extras: [Int], now reading: LabTime) -> PeerAnswer {
         isForPeer = true
         let decision = decide(charges, now: reading)
         isForPeer = false
@@ -188,7 +189,7 @@ public final class RateLimiter {
     }
 
     /// Counts what a shared store has decided, and puts the opinions of its policies together.
-    func count(_ charges: [Charge], decidedElsewhere found: [Assessment], now: LabTime) -> Decision {
+    package func count(_ charges: [Charge], decidedElsewhere found: [Assessment], now: LabTime) -> Decision {
         assessments = found
         var decision = Decision.unlimited
         for (index, charge) in charges.enumerated() {
@@ -209,7 +210,7 @@ public final class RateLimiter {
     }
 
     /// Remembers what was admitted without asking anybody, for `Audit`.
-    func recordUnchecked(_ charges: [Charge], now: LabTime) {
+    package func recordUnchecked(_ charges: [Charge], now: LabTime) {
         for charge in charges {
             recording?.note(
                 time: now, policy: charge.policy, key: ArrivalLog.name(charge.key), cost: charge.cost, isAllowed: true)

@@ -2,6 +2,7 @@ import Commands
 import KernelLoopback
 import KernelStorage
 import KernelStructures
+import KernelTLS
 import KernelWorld
 import ShellSession
 
@@ -20,8 +21,20 @@ public struct LabOptions: Sendable {
     /// Whether the lab watches descriptors: needed for loopback, a clock that follows the host's, and signals.
     public var watchesHost = false
     public var keepsSamples = false
+    /// A directory of the host that keeps the lab's certificate authority; nil: it ends with the lab.
+    public var authorityDirectory: String?
 
     public init() {}
+}
+
+extension LabOptions {
+    /// Where users keep the certificate authority that all their labs share: `~/.local/share/sdlab/ca`. nil without a
+    /// home.
+    public static var homeAuthorityDirectory: String? {
+        if let data = HostLimits.environment("XDG_DATA_HOME"), data.hasPrefix("/") { return data + "/sdlab/ca" }
+        guard let home = HostLimits.environment("HOME"), home.hasPrefix("/") else { return nil }
+        return DiskPath.normalized(home + "/.local/share/sdlab/ca")
+    }
 }
 
 /// A lab ready for use: a World, a Session around it, and the poller they run on, if they have one.
@@ -54,6 +67,9 @@ public final class Lab {
         configuration.speed = options.speed
         if options.root != nil { configuration.diskCosts = .free }
         world = World(configuration)
+        if let directory = options.authorityDirectory {
+            LabAuthority.of(world).place = .init(disk: try FileDisk(root: nil), directory: directory)
+        }
         session = Session(world: world, commands: Catalog.table)
         sockets?.onNotice = { [unowned session] in session.notice($0) }
         if options.keepsSamples { try SampleFiles.place(in: session.files) }

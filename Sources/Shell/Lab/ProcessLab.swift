@@ -1,7 +1,9 @@
 import Commands
+import KernelClock
 import KernelLoopback
 import KernelStorage
 import KernelStructures
+import KernelTLS
 import KernelWorld
 import ShellLanguage
 import ShellSession
@@ -31,6 +33,9 @@ public final class ProcessLab {
         configuration.journalCapacity = 0
         configuration.recordsTraffic = false
         world = World(configuration)
+        if let directory = LabOptions.homeAuthorityDirectory {
+            LabAuthority.of(world).place = .init(disk: configuration.disk, directory: directory)
+        }
         session = Session(world: world, commands: Catalog.table, isProcess: true, directory: directory)
         output = HostOutput(poller)
     }

@@ -1,5 +1,6 @@
 import CommandKit
 import Commands
+import GeneralCommands
 import KernelLoopback
 import KernelStructures
 import KernelWorld
@@ -86,7 +87,7 @@ struct Launcher {
 
     private func shell(_ arguments: ParsedArguments) throws -> Int {
         if arguments.has("help") {
-            output.write(ViewRenderer().plain(Catalog.page(Invocations.shell)))
+            output.write(ViewRenderer().plain(GeneralCommands.page(Invocations.shell)))
             return 0
         }
         if arguments.has("version") {

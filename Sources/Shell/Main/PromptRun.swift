@@ -77,6 +77,7 @@ struct PromptRun {
         options.exposesLocalhost = true
         options.watchesHost = true
         options.keepsSamples = true
+        options.authorityDirectory = LabOptions.homeAuthorityDirectory
         return options
     }
 

@@ -1,4 +1,4 @@
-import ChaosEngine
+import ChaosService
 import CommandKit
 import KernelLoopback
 import KernelStructures

@@ -1,3 +1,4 @@
+import KernelClock
 import KernelLoopback
 import KernelStructures
 import KernelWorld

@@ -1,5 +1,5 @@
+import KernelClock
 import KernelStructures
-import KernelWorld
 import Synchronization
 
 /// A circuit breaker for programs: many threads and tasks may use one at the same time.

@@ -1,5 +1,5 @@
+import KernelClock
 import KernelStructures
-import KernelWorld
 import Synchronization
 
 /// The pool for any Swift program: thread-safe, for any type of connection, with `async` and with callbacks.

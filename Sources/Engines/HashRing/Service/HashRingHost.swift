@@ -1,3 +1,4 @@
+import HashRingEngine
 import KernelHosting
 import KernelStructures
 import KernelWire

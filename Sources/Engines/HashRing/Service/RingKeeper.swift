@@ -1,3 +1,4 @@
+import HashRingEngine
 import KernelStructures
 
 /// What the node that holds the ring knows and answers: the ring, its last change, and the keys last looked up.

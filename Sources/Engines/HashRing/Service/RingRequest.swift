@@ -1,3 +1,4 @@
+import HashRingEngine
 import KernelStructures
 import KernelWire
 

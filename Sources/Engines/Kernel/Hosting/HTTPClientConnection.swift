@@ -58,11 +58,13 @@ public final class HTTPClientConnection: StreamHandler {
     public init(limits: HTTPLimits = HTTPLimits()) { reader = HTTPReader(.responses, limits: limits) }
 
     /// Starts to connect. The delegate hears the outcome later: over TLS, once the server has proved who it is.
-    public func connect(from node: Node, to destination: HostPort, security: (any StreamSecurity)? = nil)
-        throws(NetworkError)
-    {
+    ///
+    /// - Parameter host: whom the server has to prove to be, where that is not the destination's host.
+    public func connect(
+        from node: Node, to destination: HostPort, security: (any StreamSecurity)? = nil, host: String? = nil
+    ) throws(NetworkError) {
         stream = try node.connect(to: destination, handler: self)
-        if let security { stream.secure(with: security, host: destination.host) }
+        if let security { stream.secure(with: security, host: host ?? destination.host) }
     }
 
     public var head: HTTPHead { reader.head }

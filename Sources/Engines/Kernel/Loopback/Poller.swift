@@ -1,5 +1,6 @@
 import CSystem
 import Glibc
+import KernelClock
 import KernelStructures
 import KernelWorld
 

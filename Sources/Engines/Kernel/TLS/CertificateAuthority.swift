@@ -63,14 +63,21 @@ public final class CertificateAuthority: Sendable {
     public func issue(_ names: [String], key: PrivateKey, validity: Validity = .century)
         throws(TLSConfigurationError) -> TLSIdentity
     {
+        try Self.signed(names, key: key, validity: validity, by: self)
+    }
+
+    private static func signed(
+        _ names: [String], key: PrivateKey, validity: Validity, by authority: CertificateAuthority?
+    ) throws(TLSConfigurationError) -> TLSIdentity {
         guard let first = names.first else { throw TLSConfigurationError(.other, "a certificate needs a name") }
-        if let bad = names.first(where: { !Self.isName($0) }) {
+        if let bad = names.first(where: { !isName($0) }) {
             throw TLSConfigurationError(
                 .other, "'\(bad)' cannot be in a certificate; a name has letters, digits, - _ . and at most 63 of them")
         }
-        let list = names.map { (Self.isAddress($0) ? "IP:" : "DNS:") + $0 }.joined(separator: ",")
+        let list = names.map { (isAddress($0) ? "IP:" : "DNS:") + $0 }.joined(separator: ",")
         let draft = Draft(subject: first, key: key, validity: validity)
-        try draft.sign(issuer: certificate, issuerKey: self.key) { context throws(TLSConfigurationError) in
+        try draft.sign(issuer: authority?.certificate, issuerKey: authority?.key ?? key) {
+            context throws(TLSConfigurationError) in
             try draft.extend(NID_basic_constraints, "critical,CA:FALSE", context)
             try draft.extend(NID_key_usage, "critical,digitalSignature,keyEncipherment", context)
             try draft.extend(NID_ext_key_usage, "serverAuth,clientAuth", context)
@@ -79,6 +86,13 @@ public final class CertificateAuthority: Sendable {
             try draft.extend(NID_subject_alt_name, list, context)
         }
         return try TLSIdentity(certificates: [draft.certificate], key: key, name: first)
+    }
+
+    /// A certificate that only its own key vouches for.
+    public static func selfSigned(_ names: [String], key: PrivateKey, validity: Validity = .century)
+        throws(TLSConfigurationError) -> TLSIdentity
+    {
+        try signed(names, key: key, validity: validity, by: nil)
     }
 
     static func isAddress(_ name: String) -> Bool {

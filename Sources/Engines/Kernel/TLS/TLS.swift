@@ -20,10 +20,10 @@ import KernelStructures
 /// ## How
 ///
 /// OpenSSL does the cryptography and the handshake (RFC 8446, RFC 5246) and sees no socket: bytes that arrive go into
-/// one buffer of memory, bytes to be sent come out of another (`TLSEngine`). `TLSLayer` puts that between a `Stream` and
-/// its handler, so every protocol of the lab runs over TLS on both transports and knows nothing of it. `TLSServer` and
-/// `TLSClient` are what many connections share: certificates, demands, and sessions to resume. `CertificateAuthority`
-/// is the notary, `LabAuthority` the one that every lab has.
+/// one buffer of memory, bytes to be sent come out of another (`TLSEngine`). `TLSLayer` puts that between a `Stream`
+/// and its handler, so every protocol of the lab runs over TLS on both transports and knows nothing of it. `TLSServer`
+/// and `TLSClient` are what many connections share: certificates, demands, and sessions to resume.
+/// `CertificateAuthority` is the notary, `LabAuthority` the one that every lab has.
 ///
 /// What makes two runs alike: keys are RSA-2048 and serial numbers have 16 bytes, so certificates and signatures have
 /// the same length always; sessions are kept by the server and named by 32 bytes, so tickets have too. The bytes

@@ -122,4 +122,9 @@ final class TLSEngine {
 
     /// The peer's own certificate; nil if it showed none.
     var peerCertificate: Certificate? { SSL_get1_peer_certificate(ssl).map { Certificate(owning: $0) } }
+
+    var verifyResult: (code: Int, reason: String) {
+        let code = SSL_get_verify_result(ssl)
+        return (code, String(cString: X509_verify_cert_error_string(code)))
+    }
 }

@@ -95,3 +95,9 @@ enum OpenSSLError {
         return code == 0 ? "" : line(code)
     }
 }
+
+/// The OpenSSL that is used.
+public enum OpenSSLVersion {
+    /// `OpenSSL/3.0.19`, as curl calls it.
+    public static var name: String { "OpenSSL/" + String(cString: OpenSSL_version(OPENSSL_VERSION_STRING)) }
+}

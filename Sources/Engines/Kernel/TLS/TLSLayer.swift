@@ -48,6 +48,11 @@ public final class TLSLayer: StreamLayer {
     /// The certificate that the peer has shown; nil if none.
     public var peerCertificate: Certificate? { engine.peerCertificate }
 
+    /// OpenSSL's code of what was found out about the peer's certificate (`X509_V_…`), whether it mattered or not; 0 is
+    /// good, and so is no certificate at all.
+    public var verifyResult: Int { engine.verifyResult.code }
+    public var verifyReason: String { engine.verifyResult.reason }
+
     // MARK: The handshake
 
     public func start() {

@@ -77,9 +77,9 @@ public protocol StreamSecurity: AnyObject {
 extension Stream {
     /// Puts the connection behind TLS, from the next byte on.
     ///
-    /// Before the connection is open (in `accept`, or right after `connect`) the handler hears `streamOpened` later than
-    /// it would have. On an open one (after a PROXY header, or where a protocol asks for it midway) it hears
-    /// `streamOpened` when the layer is open.
+    /// Before the connection is open (in `accept`, or right after `connect`) the handler hears `streamOpened` later
+    /// than it would have; what was written before this call goes ahead as it is. On an open one (after a PROXY header,
+    /// or where a protocol asks for it midway) it hears `streamOpened` when the layer is open.
     ///
     /// - Parameters:
     ///   - host: whom a client means to reach: the name that the peer has to prove.

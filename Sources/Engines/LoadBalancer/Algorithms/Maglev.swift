@@ -5,7 +5,7 @@ import KernelStructures
 /// chosen.
 ///
 /// The table and its essay are the ring room's: 65,537 seats, dealt by names and weights (as configured, as in
-/// `HashRing`), so that balancers with the same servers agree, whatever their order. Turns go by name.
+/// `ConsistentHashing`), so that balancers with the same servers agree, whatever their order. Turns go by name.
 ///
 /// If the seat's server may not be chosen, the key is hashed again, which spreads the keys of one server over all
 /// others by weight. After 64 times come the seats next to the last one found: somebody is there in the end, though

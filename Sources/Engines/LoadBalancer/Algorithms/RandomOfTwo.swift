@@ -36,7 +36,8 @@ import KernelStructures
 ///
 /// It never finds *the* idle server on purpose: with few servers and few balancers `LeastConnections` is simply better.
 /// It shares the other's love for servers that fail fast, though only every second look can fall for it. And equal
-/// lists of servers do not give equal choices; where a key must find its server again, `HashRing` or `Maglev` is meant.
+/// lists of servers do not give equal choices; where a key must find its server again, `ConsistentHashing` or
+/// `Maglev` is meant.
 package struct RandomOfTwo: BalancingAlgorithm {
     /// A server holds the tickets `start..<end`: as many as its weight.
     private struct Server {

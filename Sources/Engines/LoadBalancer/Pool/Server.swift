@@ -109,7 +109,7 @@ public struct Server: Sendable {
     }
 
     /// Whether connections to it are worth keeping open for later.
-    var keepsConnections: Bool {
+    package var keepsConnections: Bool {
         presence == .present && health.isUp && administrative != .maintenance && settings.sendProxy == nil
     }
 

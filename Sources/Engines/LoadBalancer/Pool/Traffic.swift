@@ -30,7 +30,7 @@ public struct Traffic: Equatable, Sendable {
 }
 
 extension LoadBalancer {
-    mutating func count(_ traffic: Traffic, of slot: Int) {
+    package mutating func count(_ traffic: Traffic, of slot: Int) {
         servers[slot].counters.traffic += traffic
         counters.traffic += traffic
     }

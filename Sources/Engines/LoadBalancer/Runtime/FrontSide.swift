@@ -39,6 +39,20 @@ public struct FrontSide: Sendable {
         public let requests: Int
         public let bytesIn: Int
         public let bytesOut: Int
+
+        package init(
+            number: UInt64, source: Endpoint, began: LabTime, server: Int?, phase: String, requests: Int, bytesIn: Int,
+            bytesOut: Int
+        ) {
+            self.number = number
+            self.source = source
+            self.began = began
+            self.server = server
+            self.phase = phase
+            self.requests = requests
+            self.bytesIn = bytesIn
+            self.bytesOut = bytesOut
+        }
     }
 
     /// A request or response that could not be understood.
@@ -62,18 +76,20 @@ public struct FrontSide: Sendable {
 }
 
 /// The last of each, and how many there were.
-struct BadMessages {
-    private(set) var count = 0
-    private(set) var request: FrontSide.BadMessage?
-    private(set) var response: FrontSide.BadMessage?
+package struct BadMessages {
+    package private(set) var count = 0
+    package private(set) var request: FrontSide.BadMessage?
+    package private(set) var response: FrontSide.BadMessage?
 
-    mutating func noteRequest(from source: Endpoint, _ reason: String, _ bytes: [UInt8], now: LabTime) {
+    package init() {}
+
+    package mutating func noteRequest(from source: Endpoint, _ reason: String, _ bytes: [UInt8], now: LabTime) {
         count += 1
         request = .init(
             number: count - 1, time: now, source: "\(source)", server: nil, reason: reason, bytes: bytes)
     }
 
-    mutating func noteResponse(
+    package mutating func noteResponse(
         from server: String, at source: String, _ reason: String, _ bytes: [UInt8], now: LabTime
     ) {
         count += 1

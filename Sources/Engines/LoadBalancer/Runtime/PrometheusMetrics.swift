@@ -5,7 +5,7 @@ import KernelStructures
 ///
 /// Each family is one column of the table that `show stat` writes (`StatTable`), so the two never disagree. A column
 /// that is empty in a row has no sample there.
-struct PrometheusMetrics {
+package struct PrometheusMetrics {
     private struct Family {
         let name: String
         let column: String
@@ -76,7 +76,7 @@ struct PrometheusMetrics {
     private var text = ""
 
     /// The whole page.
-    static func page(_ engine: LoadBalancer, _ front: FrontSide, now: LabTime) -> String {
+    package static func page(_ engine: LoadBalancer, _ front: FrontSide, now: LabTime) -> String {
         var metrics = PrometheusMetrics(table: StatTable(engine, front, now: now))
         metrics.writeProcess(engine, front, now: now)
         for (kind, prefix) in [(StatTable.Kind.frontend, "frontend"), (.backend, "backend"), (.server, "server")] {

@@ -179,7 +179,8 @@ extension RuntimeInterpreter {
         for (slot, server) in engine.present {
             let idle = front.idle.indices.contains(slot) ? front.idle[slot] : 0
             text += "\(front.name)/\(server.name) \(StatTable.proxyNumber)/\(server.serial) \(server.destination.host) "
-            text += "\(server.destination.port) - \(server.active) \(server.activeMax) \(HTTPProxy.idleLimit) \(idle)\n"
+            text += "\(server.destination.port) - \(server.active) \(server.activeMax) "
+            text += "\(LoadBalancer.idleLimit) \(idle)\n"
         }
         return text
     }

@@ -52,6 +52,8 @@ public struct RuntimeInterpreter {
         public var isRefusal = false
         public var effects: [LoadBalancer.Effect] = []
         public var request: Request?
+
+        package init() {}
     }
 
     /// A command could not be done: why, for people.
@@ -85,7 +87,7 @@ public struct RuntimeInterpreter {
     static let releaseDate = "2022/05/31"
 
     /// Whether a command looks at the clients' connections, which are many.
-    static func needsSessions(_ words: [String]) -> Bool { words.contains("sess") || words.first == "shutdown" }
+    package static func needsSessions(_ words: [String]) -> Bool { words.contains("sess") || words.first == "shutdown" }
 
     /// Carries out one command.
     public static func run(_ words: [String], _ engine: inout LoadBalancer, _ front: FrontSide, now: LabTime) -> Answer

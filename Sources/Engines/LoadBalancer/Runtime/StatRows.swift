@@ -108,7 +108,7 @@ extension StatTable {
         if case .cookie = engine.configuration.sticky?.mark { row.set("cookie", server.name) }
         if engine.configuration.mode == .http {
             row.set("srv_icur", idle)
-            row.set("src_ilim", HTTPProxy.idleLimit)
+            row.set("src_ilim", LoadBalancer.idleLimit)
         }
         row.set("used_conn_cur", server.active)
         if engine.checks(server) || engine.configuration.healthCheck.kind != .off {

@@ -39,7 +39,7 @@ public struct Assessment: Equatable, Sendable {
     /// How long an admitted request is to be held back, so that requests come out evenly: the leaky bucket's.
     public var delay: LabDuration
 
-    init(
+    package init(
         isAllowed: Bool, limit: Int, remaining: Int, retryAfter: LabDuration, resetAfter: LabDuration,
         delay: LabDuration = .zero
     ) {

@@ -43,7 +43,7 @@ public struct ArrivalLog {
 }
 
 /// What one policy would have done with the requests that another one saw.
-public struct Replay: Equatable, Sendable {
+public struct ArrivalReplay: Equatable, Sendable {
     public var allowed = 0
     public var denied = 0
     /// Decided otherwise than they were.

@@ -2,6 +2,7 @@ import KernelHosting
 import KernelStructures
 import KernelWire
 import KernelWorld
+import RateLimiterEngine
 
 /// The requests of one connection, one after the other: who asks, may he, and the answer.
 ///

@@ -1,5 +1,6 @@
 import KernelStructures
 import KernelWire
+import RateLimiterEngine
 
 /// What a response says of the quota.
 ///

@@ -1,5 +1,6 @@
 import KernelStructures
 import KernelWire
+import RateLimiterEngine
 
 /// A policy, whom it counts, and which requests it concerns.
 public struct RateLimitRule: Equatable, Sendable {

@@ -2,6 +2,7 @@ import KernelHosting
 import KernelStructures
 import KernelWire
 import KernelWorld
+import RateLimiterEngine
 
 /// Runs a rate limiter on a node: an HTTP port where requests are admitted or refused, in front of a server or, without
 /// one, answered 200.

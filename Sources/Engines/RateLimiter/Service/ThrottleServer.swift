@@ -2,6 +2,7 @@ import KernelHosting
 import KernelStructures
 import KernelWire
 import KernelWorld
+import RateLimiterEngine
 
 /// The limiter's RESP port: `CL.THROTTLE` for any client of Redis, and `RL.TAKE` for other limiters.
 ///

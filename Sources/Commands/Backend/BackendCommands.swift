@@ -1,0 +1,6 @@
+import ShellSession
+
+/// What is typed to start a web server to stand in front of.
+package enum BackendCommands {
+    package static var all: [Command] { [backend] }
+}

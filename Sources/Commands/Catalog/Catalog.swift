@@ -1,0 +1,26 @@
+import BackendCommands
+import ChaosCommands
+import CircuitBreakerCommands
+import ConnectionPoolCommands
+import CurlCommands
+import GeneralCommands
+import HashRingCommands
+import KVStoreCommands
+import LoadBalancerCommands
+import RateLimiterCommands
+import ShellSession
+
+/// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
+///
+/// Each room of commands contributes its own; `help` lists them by group, and within a group in this order.
+public enum Catalog {
+    public static var table: CommandTable {
+        CommandTable(
+            CurlCommands.all + ChaosCommands.all + GeneralCommands.all + components + GeneralCommands.views)
+    }
+
+    private static var components: [Command] {
+        BackendCommands.all + LoadBalancerCommands.all + RateLimiterCommands.all + KVStoreCommands.all
+            + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
+    }
+}

@@ -1,0 +1,98 @@
+import CommandKit
+import CommandServices
+import KernelStructures
+import KernelWorld
+import ShellSession
+
+extension GeneralCommands {
+    static var clock: Command {
+        let description = CommandDescription(
+            "clock", "shows the lab's clock, or sets how fast it runs", usage: "[virtual|real|xN] [--json]",
+            flags: [CommonFlags.json], arguments: .init([.word(["virtual", "real", "x10", "x60"])], 0...1),
+            examples: ["clock", "clock x60", "clock virtual", "clock real"], group: .faults,
+            details: """
+                virtual stands still and moves by advance, or from timer to timer while
+                something waits.
+                """)
+        return Command(description) { invocation in
+            let world = invocation.session.world
+            if let word = invocation.arguments.arguments.first {
+                guard let speed = ClockSpeed(parsing: word) else {
+                    throw UsageError("clock: '\(word)' is not a speed; virtual, real, or x60 for sixty times as fast")
+                }
+                guard world.eventSource != nil || speed == .virtual else {
+                    throw CommandFailure("this lab has virtual time only: there is no host clock to follow")
+                }
+                world.setSpeed(speed)
+                return .success
+            }
+            return .view(
+                View(
+                    .record([
+                        .init("time", .text(world.now.description)),
+                        .init(
+                            "elapsed", key: "elapsed_ms",
+                            View.Cell("\(world.elapsed)", json: .milliseconds(world.elapsed))),
+                        .init("speed", .text(world.speed.description)), .init("timers", .integer(world.timerCount)),
+                        .init("seed", .integer(Int(bitPattern: UInt(world.seed)))),
+                    ])))
+        }
+    }
+
+    static var advance: Command {
+        let description = CommandDescription(
+            "advance", "moves the lab's clock forward, timer by timer", usage: "TIME",
+            arguments: .init([.duration], 1...1), examples: ["advance 30s", "advance 5m"], group: .faults)
+        return Command(description) { invocation in
+            let word = invocation.arguments.arguments[0]
+            guard let duration = LabDuration(parsing: word, bareUnit: .seconds(1)), duration <= .seconds(366 * 86_400)
+            else {
+                throw UsageError("advance: '\(word)' is not a time such as 30s or 5m, at most a year")
+            }
+            let session = invocation.session
+            switch session.advance(by: duration, isInterrupted: { session.isInterrupted }) {
+            case nil: return .success
+            case .interrupted: return .done(130)
+            default:
+                throw CommandFailure("stopped after \(session.world.elapsed): work goes on for ever at this moment")
+            }
+        }
+    }
+
+    static var sleep: Command {
+        let description = CommandDescription(
+            "sleep", "waits for some lab time", usage: "TIME", arguments: .init([.duration], 1...1),
+            examples: ["sleep 5", "sleep 200ms"], group: .faults)
+        return Command(description) { invocation in
+            let word = invocation.arguments.arguments[0]
+            guard let duration = LabDuration(parsing: word, bareUnit: .seconds(1)) else {
+                throw UsageError("sleep: '\(word)' is not a time such as 5, 5s or 200ms")
+            }
+            return .running(Sleeping(invocation.process, duration))
+        }
+    }
+
+    private final class Sleeping: Program {
+        private let process: Process
+        private let duration: LabDuration
+        init(_ process: Process, _ duration: LabDuration) {
+            self.process = process
+            self.duration = duration
+        }
+        func start() { process.node.after(duration) { [process] in process.exit(0) } }
+    }
+}
+
+extension ClockSpeed {
+    /// Reads `virtual`, `real`, `x60`, `60x`.
+    public init?(parsing word: String) {
+        switch word.lowercased() {
+        case "virtual", "v", "0": self = .virtual
+        case "real", "r", "1": self = .real
+        case let text:
+            let digits = text.hasPrefix("x") ? text.dropFirst() : text.hasSuffix("x") ? text.dropLast() : ""
+            guard let factor = Double(digits), factor > 0, factor <= 1_000_000 else { return nil }
+            self.init(factor)
+        }
+    }
+}

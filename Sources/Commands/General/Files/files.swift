@@ -1,0 +1,132 @@
+import CommandKit
+import KernelStructures
+import ShellSession
+
+extension GeneralCommands {
+    static var ls: Command {
+        let description = CommandDescription(
+            "ls", "the lab's files", usage: "[-l] [-1] [-a] [PATH…]",
+            flags: [
+                .init("long", "l", "with sizes"), .init("", "1", "one a line (always)"),
+                .init("all", "a", "those that begin with a dot, too"),
+            ],
+            arguments: .init([.file], 0...1000), examples: ["ls", "ls -l /var/log"], group: .files)
+        return Command(description) { invocation in
+            let paths = invocation.arguments.arguments.isEmpty ? ["."] : invocation.arguments.arguments
+            var text = ""
+            for (index, path) in paths.enumerated() {
+                let entries = try invocation.session.files.reading { try $0.list(path) }
+                if paths.count > 1, invocation.session.files.isDirectory(path) {
+                    text += (index > 0 ? "\n" : "") + "\(path):\n"
+                }
+                for (name, attributes) in entries where !name.hasPrefix(".") || invocation.arguments.has("all") {
+                    let size = attributes.isDirectory ? "-" : String(attributes.size)
+                    let prefix =
+                        invocation.arguments.has("long")
+                        ? String(repeating: " ", count: max(0, 10 - size.count)) + size + "  " : ""
+                    text += prefix + name + (attributes.isDirectory ? "/" : "") + "\n"
+                }
+            }
+            invocation.process.output.write(text)
+            return .success
+        }
+    }
+
+    static var cd: Command {
+        let description = CommandDescription(
+            "cd", "changes the lab's working directory", usage: "[DIRECTORY]", arguments: .init([.file], 0...1),
+            examples: ["cd /var/log"], group: .files)
+        return Command(description) { invocation in
+            try invocation.session.files.reading { try $0.changeDirectory(invocation.arguments.arguments.first ?? "/") }
+            return .success
+        }
+    }
+
+    static var pwd: Command {
+        Command(CommandDescription("pwd", "the lab's working directory", examples: ["pwd"], group: .files)) {
+            invocation in
+            invocation.process.print(invocation.session.files.directory)
+            return .success
+        }
+    }
+
+    static var mkdir: Command {
+        let description = CommandDescription(
+            "mkdir", "makes directories of the lab, with those that lead to them", usage: "[-p] DIRECTORY…",
+            flags: [.init("parents", "p", "with those that lead to it (always)")], arguments: .init([.file], 1...1000),
+            examples: ["mkdir -p /var/log/myapp"], group: .files)
+        return Command(description) { invocation in
+            for path in invocation.arguments.arguments {
+                try invocation.session.files.reading { try $0.makeDirectory(path) }
+            }
+            return .success
+        }
+    }
+
+    static var rm: Command {
+        let description = CommandDescription(
+            "rm", "removes files of the lab", usage: "[-r] [-f] PATH…",
+            flags: [
+                .init("recursive", "r", "directories with all that is in them"),
+                .init("force", "f", "no complaint about what is not there"),
+            ],
+            arguments: .init([.file], 1...1000), examples: ["rm out.txt", "rm -r data"], group: .files)
+        return Command(description) { invocation in
+            let files = invocation.session.files
+            for path in invocation.arguments.arguments {
+                if invocation.arguments.has("force"), !files.exists(path) { continue }
+                if files.isDirectory(path), !invocation.arguments.has("recursive") {
+                    throw CommandFailure("\(path): Is a directory; rm -r removes it with all that is in it")
+                }
+                try files.reading { try $0.remove(path, recursively: invocation.arguments.has("recursive")) }
+            }
+            return .success
+        }
+    }
+
+    private static func hostFiles(_ invocation: Invocation) throws -> any HostFiles {
+        guard let hostFiles = invocation.session.hostFiles else {
+            throw CommandFailure("the host's files are not touched here")
+        }
+        return hostFiles
+    }
+
+    static var put: Command {
+        let description = CommandDescription(
+            "put", "copies a file of the host into the lab", usage: "HOSTFILE [LABFILE]",
+            arguments: .init([.hostFile, .file], 1...2), examples: ["put ~/lb.yaml lb.yaml"], group: .files)
+        return Command(description) { invocation in
+            let source = invocation.arguments.arguments[0]
+            let name = source.split(separator: "/").last.map(String.init) ?? source
+            var target = invocation.arguments.arguments.dropFirst().first ?? name
+            if invocation.session.files.isDirectory(target) { target += "/" + name }
+            let bytes = try hostFiles(invocation).read(source)
+            try invocation.session.files.reading { try $0.write(bytes, to: target) }
+            return .success
+        }
+    }
+
+    static var get: Command {
+        let description = CommandDescription(
+            "get", "copies a file of the lab to the host", usage: "LABFILE [HOSTFILE]",
+            arguments: .init([.file, .hostFile], 1...2), examples: ["get out.json /tmp/out.json"], group: .files)
+        return Command(description) { invocation in
+            let source = invocation.arguments.arguments[0]
+            let bytes = try invocation.session.files.reading { try $0.read(source) }
+            let name = source.split(separator: "/").last.map(String.init) ?? source
+            try hostFiles(invocation).write(bytes, to: invocation.arguments.arguments.dropFirst().first ?? name)
+            return .success
+        }
+    }
+}
+
+extension LabFiles {
+    /// Runs `body` and turns what is wrong with a file into a command's failure.
+    func reading<R>(_ body: (LabFiles) throws -> R) throws -> R {
+        do {
+            return try body(self)
+        } catch let error as LabFileError {
+            throw CommandFailure(error.description)
+        }
+    }
+}

@@ -1,0 +1,19 @@
+import ShellSession
+
+/// What belongs to no component: files and text, jobs and nodes, time, the session itself, and views of all that runs.
+package enum GeneralCommands {
+    package static var all: [Command] { time + jobs + [stats] + files + session }
+    /// Views that `help` lists below those of the components.
+    package static var views: [Command] { [journal, watch, show] }
+
+    private static var time: [Command] { [clock, advance, sleep, skew] }
+    private static var jobs: [Command] {
+        [spawn, nodes, kill, pause, resume, restart, jobList, foreground, background, wait, term]
+    }
+    private static var files: [Command] {
+        [
+            cat, echo, printf, grep, head, tail, wc, sort, uniq, seq, test, bracket, ls, cd, pwd, mkdir, rm, put, get,
+        ]
+    }
+    private static var session: [Command] { [help, log, record, reset, exit, yes, no, ca] }
+}

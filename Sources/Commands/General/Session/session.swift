@@ -1,0 +1,60 @@
+import CommandKit
+import KernelStructures
+import ShellSession
+
+extension GeneralCommands {
+    static var record: Command {
+        let description = CommandDescription(
+            "record", "saves what is typed and seen as a transcript that passes", usage: "FILE|off",
+            arguments: .init([.hostFile], 0...1), examples: ["record failover.sdl", "record off"], group: .session,
+            details: "The file is the host's. Without an argument: what is being recorded.")
+        return Command(description) { invocation in
+            guard let recorder = invocation.session.recorder else {
+                throw CommandFailure("only at the prompt")
+            }
+            do {
+                invocation.session.notice(try recorder(invocation.arguments.arguments.first))
+            } catch let error as CommandFailure {
+                throw error
+            }
+            return .success
+        }
+    }
+
+    static var reset: Command {
+        let description = CommandDescription(
+            "reset", "a fresh lab: nodes, jobs, files, faults and clock", examples: ["reset"], group: .session)
+        return Command(description) { invocation in
+            guard let resetter = invocation.session.resetter else { throw CommandFailure("not here: use a new @case") }
+            resetter()
+            return .success
+        }
+    }
+
+    static var exit: Command {
+        let description = CommandDescription(
+            "exit", "ends the lab", usage: "[STATUS]", arguments: .init([.text], 0...1), examples: ["exit", "exit 1"],
+            group: .session)
+        return Command(description) { invocation in
+            let word = invocation.arguments.arguments.first
+            guard let status = word.map({ Int($0) }) ?? invocation.process.previousStatus, (0...255).contains(status)
+            else {
+                throw UsageError("exit: '\(word ?? "")' is not a status of 0 to 255")
+            }
+            invocation.session.exit(status)
+            return .done(status)
+        }
+    }
+
+    static var yes: Command {
+        Command(CommandDescription("true", "does nothing, successfully", examples: ["true"], group: .session)) { _ in
+            .success
+        }
+    }
+
+    static var no: Command {
+        Command(
+            CommandDescription("false", "does nothing, unsuccessfully", examples: ["false || echo no"], group: .session)
+        ) { _ in .done(1) }
+    }
+}

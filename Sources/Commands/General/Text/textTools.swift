@@ -1,0 +1,336 @@
+import CommandKit
+import KernelStructures
+import ShellSession
+
+extension GeneralCommands {
+    static var cat: Command {
+        let description = CommandDescription(
+            "cat", "writes files, or what it is given, one after another", usage: "[-n] [FILE…]",
+            flags: [.init("number", "n", "with line numbers")], arguments: .init([.file], 0...1000),
+            examples: ["cat lb.yaml"], group: .files)
+        return Command(description) { invocation in
+            .running(
+                Cat(
+                    invocation.process, files: invocation.arguments.arguments,
+                    numbers: invocation.arguments.has("number")))
+        }
+    }
+
+    private final class Cat: LineTool {
+        private let numbers: Bool
+        private var count = 0
+        init(_ process: Process, files: [String], numbers: Bool) {
+            self.numbers = numbers
+            super.init(process, files: files)
+        }
+        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
+            count += 1
+            let digits = String(count)
+            let prefix = numbers ? String(repeating: " ", count: max(0, 6 - digits.count)) + digits + "\t" : ""
+            write(Array(prefix.utf8) + line, newline: isWhole)
+        }
+    }
+
+    static var head: Command {
+        let description = CommandDescription(
+            "head", "the first lines", usage: "[-n N] [FILE…]",
+            flags: [.init("lines", "n", .integer(0...Int.max), "how many (10)")],
+            arguments: .init([.file], 0...1000, numberFlag: "lines"), examples: ["journal --all | head -n 3"],
+            group: .files)
+        return Command(description) { invocation in
+            .running(
+                Head(
+                    invocation.process, files: invocation.arguments.arguments,
+                    limit: invocation.arguments.integer("lines") ?? 10))
+        }
+    }
+
+    /// `==> FILE <==` before each of several files.
+    private static func title(_ file: String?, isFirst: Bool) -> [UInt8] {
+        Array(((isFirst ? "" : "\n") + "==> \(file ?? "standard input") <==").utf8)
+    }
+
+    private final class Head: LineTool {
+        private let limit: Int
+        private var count = 0
+        private let hasSeveralFiles: Bool
+        private var isFirst = true
+        init(_ process: Process, files: [String], limit: Int) {
+            self.limit = limit
+            hasSeveralFiles = files.count > 1
+            super.init(process, files: files)
+        }
+        override func start() {
+            if limit == 0, !hasSeveralFiles { process.exit(0) } else { super.start() }
+        }
+        override func beginFile() {
+            if hasSeveralFiles { write(title(currentFile, isFirst: isFirst)) }
+            isFirst = false
+            count = 0
+        }
+        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
+            count += 1
+            if count <= limit { write(line, newline: isWhole) }
+            // Of several files the rest is passed over: the next one begins behind it.
+            if count >= limit, !hasSeveralFiles { stop() }
+        }
+    }
+
+    static var tail: Command {
+        let description = CommandDescription(
+            "tail", "the last lines", usage: "[-n N] [FILE…]",
+            flags: [.init("lines", "n", .integer(0...10_000_000), "how many (10)")],
+            arguments: .init([.file], 0...1000, numberFlag: "lines"), examples: ["tail -n 3 out.txt"], group: .files)
+        return Command(description) { invocation in
+            .running(
+                Tail(
+                    invocation.process, files: invocation.arguments.arguments,
+                    limit: invocation.arguments.integer("lines") ?? 10))
+        }
+    }
+
+    private final class Tail: LineTool {
+        private let limit: Int
+        private var kept = RingQueue<(bytes: [UInt8], isWhole: Bool)>()
+        private let hasSeveralFiles: Bool
+        private var isFirst = true
+        init(_ process: Process, files: [String], limit: Int) {
+            self.limit = limit
+            hasSeveralFiles = files.count > 1
+            super.init(process, files: files)
+        }
+        override func beginFile() {
+            if hasSeveralFiles { write(title(currentFile, isFirst: isFirst)) }
+            isFirst = false
+        }
+        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
+            kept.append((Array(line), isWhole))
+            if kept.count > limit { _ = kept.popFirst() }
+        }
+        override func endFile() {
+            while let line = kept.popFirst() { write(line.bytes, newline: line.isWhole) }
+        }
+    }
+
+    static var wc: Command {
+        let description = CommandDescription(
+            "wc", "counts lines, words and bytes", usage: "[-l] [-w] [-c] [FILE…]",
+            flags: [.init("lines", "l", "lines"), .init("words", "w", "words"), .init("bytes", "c", "bytes")],
+            arguments: .init([.file], 0...1000), examples: ["curl -s http://localhost:8081/ | wc -c"], group: .files)
+        return Command(description) { invocation in
+            let chosen = ["lines", "words", "bytes"].map { invocation.arguments.has($0) }
+            return .running(
+                Count(
+                    invocation.process, files: invocation.arguments.arguments,
+                    shows: chosen.contains(true) ? chosen : [true, true, true]))
+        }
+    }
+
+    private final class Count: LineTool {
+        private let shows: [Bool]
+        private let hasSeveralFiles: Bool
+        private var counts = [0, 0, 0]
+        private var totals = [0, 0, 0]
+        init(_ process: Process, files: [String], shows: [Bool]) {
+            self.shows = shows
+            hasSeveralFiles = files.count > 1
+            super.init(process, files: files)
+        }
+        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
+            counts[0] += isWhole ? 1 : 0
+            counts[1] += line.split { $0 == 32 || (9...13).contains($0) }.count
+            counts[2] += line.count + (isWhole ? 1 : 0)
+        }
+        private func report(_ counts: [Int], _ name: String?) {
+            let numbers = zip(counts, shows).filter(\.1).map { String($0.0) }
+            write((numbers + [name].compactMap { $0 }).joined(separator: " ").utf8)
+        }
+        override func endFile() {
+            report(counts, currentFile)
+            for index in counts.indices { totals[index] += counts[index] }
+            counts = [0, 0, 0]
+        }
+        override func end() { if hasSeveralFiles { report(totals, "total") } }
+    }
+
+    static var sort: Command {
+        let description = CommandDescription(
+            "sort", "sorts lines", usage: "[-n] [-r] [-u] [FILE…]",
+            flags: [
+                .init("numeric", "n", "by the number they begin with"), .init("reverse", "r", "backwards"),
+                .init("unique", "u", "equal lines once"),
+            ],
+            arguments: .init([.file], 0...1000), examples: ["sort -n numbers.txt"], group: .files)
+        return Command(description) { invocation in
+            .running(Sort(invocation.process, invocation.arguments))
+        }
+    }
+
+    private final class Sort: LineTool {
+        private let isNumeric: Bool
+        private let isReverse: Bool
+        private let isUnique: Bool
+        private var lines: [[UInt8]] = []
+        init(_ process: Process, _ arguments: ParsedArguments) {
+            isNumeric = arguments.has("numeric")
+            isReverse = arguments.has("reverse")
+            isUnique = arguments.has("unique")
+            super.init(process, files: arguments.arguments)
+        }
+        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) { lines.append(Array(line)) }
+
+        /// A sign, digits and a fraction at the beginning; 0 without them, as in `2023-12-20` everything after 2023.
+        private func number(_ line: [UInt8]) -> Double {
+            var rest = line.drop { $0 == 32 || $0 == 9 }
+            let isNegative = rest.first == UInt8(ascii: "-")
+            if isNegative { rest = rest.dropFirst() }
+            let whole = rest.prefix { (48...57).contains($0) }
+            rest = rest.dropFirst(whole.count)
+            let fraction = rest.first == UInt8(ascii: ".") ? rest.dropFirst().prefix { (48...57).contains($0) } : []
+            let text =
+                "0" + String(decoding: whole, as: UTF8.self) + "." + String(decoding: fraction, as: UTF8.self) + "0"
+            let value = Double(text) ?? 0
+            return isNegative ? -value : value
+        }
+
+        override func end() {
+            let keyed = lines.enumerated().map { (line: $1, key: isNumeric ? number($1) : 0, place: $0) }
+            lines = []
+            let sorted = keyed.sorted { a, b in
+                if a.key != b.key { return isReverse ? a.key > b.key : a.key < b.key }
+                // Of lines that count as equal, -u keeps the first that came.
+                if isUnique, isNumeric || a.line == b.line { return a.place < b.place }
+                return isReverse ? b.line.lexicographicallyPrecedes(a.line) : a.line.lexicographicallyPrecedes(b.line)
+            }
+            var previous: (line: [UInt8], key: Double)?
+            for one in sorted {
+                if isUnique, let previous, isNumeric ? previous.key == one.key : previous.line == one.line { continue }
+                write(one.line)
+                previous = (one.line, one.key)
+            }
+        }
+    }
+
+    static var uniq: Command {
+        let description = CommandDescription(
+            "uniq", "leaves out lines that equal the one before", usage: "[-c] [-d] [-u] [FILE]",
+            flags: [
+                .init("count", "c", "how often each stood there"), .init("repeated", "d", "only repeated ones"),
+                .init("unique", "u", "only single ones"),
+            ],
+            arguments: .init([.file], 0...1), examples: ["sort answers.txt | uniq -c"], group: .files)
+        return Command(description) { invocation in .running(Uniq(invocation.process, invocation.arguments)) }
+    }
+
+    private final class Uniq: LineTool {
+        private let counts: Bool
+        private let onlyRepeated: Bool
+        private let onlySingle: Bool
+        private var previous: [UInt8]?
+        private var count = 0
+        init(_ process: Process, _ arguments: ParsedArguments) {
+            counts = arguments.has("count")
+            onlyRepeated = arguments.has("repeated")
+            onlySingle = arguments.has("unique")
+            super.init(process, files: arguments.arguments)
+        }
+        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
+            if let previous, previous.elementsEqual(line) {
+                count += 1
+                return
+            }
+            flush()
+            previous = Array(line)
+            count = 1
+        }
+        private func flush() {
+            guard let previous, !(onlyRepeated && count == 1), !(onlySingle && count > 1) else { return }
+            let digits = String(count)
+            let prefix = counts ? String(repeating: " ", count: max(0, 7 - digits.count)) + digits + " " : ""
+            write(Array(prefix.utf8) + previous)
+        }
+        override func end() { flush() }
+    }
+
+    static var grep: Command {
+        let description = CommandDescription(
+            "grep", "the lines that match a pattern", usage: "[FLAGS] PATTERN [FILE…]",
+            flags: [
+                .init("ignore-case", "i", "upper and lower case are the same"),
+                .init("invert-match", "v", "the lines that do not match"),
+                .init("line-number", "n", "with line numbers"), .init("count", "c", "only how many"),
+                .init("extended-regexp", "E", "extended regular expressions"),
+                .init("fixed-strings", "F", "plain text"),
+                .init("only-matching", "o", "only what matched"), .init("quiet", "q", "nothing but the status"),
+                .init("regexp", "e", .text("PATTERN"), "the pattern, where it begins with a dash"),
+            ],
+            arguments: .init([.text, .file], 0...1000),
+            examples: ["journal --all | grep Removed", "grep -c ERROR app.log"], group: .files)
+        return Command(description) { invocation in
+            var rest = invocation.arguments.arguments[...]
+            guard let pattern = invocation.arguments.text("regexp") ?? rest.popFirst() else {
+                throw UsageError("grep: which pattern? grep PATTERN [FILE…]")
+            }
+            do {
+                return .running(try Grep(invocation.process, pattern: pattern, files: rest, invocation.arguments))
+            } catch let error as RegularExpression.Failure {
+                throw UsageError("grep: \(error)")
+            }
+        }
+    }
+
+    private final class Grep: LineTool {
+        private let expression: RegularExpression
+        private let arguments: ParsedArguments
+        private let showsFile: Bool
+        private var lineNumber = 0
+        private var count = 0
+
+        init(_ process: Process, pattern: String, files: ArraySlice<String>, _ arguments: ParsedArguments) throws {
+            let plain = arguments.has("fixed-strings")
+            let text = plain ? pattern.map { "\\.[]*^$+?(){}|".contains($0) ? "\\\($0)" : "\($0)" }.joined() : pattern
+            expression = try RegularExpression(
+                text, plain || arguments.has("extended-regexp") ? .extended : .basic,
+                ignoringCase: arguments.has("ignore-case"))
+            self.arguments = arguments
+            showsFile = files.count > 1
+            super.init(process, files: files)
+            status = 1
+        }
+
+        override var complaintStatus: Int { arguments.has("quiet") && status == 0 ? 0 : 2 }
+
+        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
+            lineNumber += 1
+            let text = String(decoding: line, as: UTF8.self)
+            let match = expression.firstMatch(in: text)
+            guard (match != nil) != arguments.has("invert-match") else { return }
+            status = 0
+            count += 1
+            if arguments.has("quiet") { return stop() }
+            if arguments.has("count") { return }
+            if arguments.has("only-matching") {
+                var next = match
+                while let range = next {
+                    if !range.isEmpty { report(Array(text.utf8)[range]) }
+                    let from = range.isEmpty ? range.upperBound + 1 : range.upperBound
+                    next = from <= text.utf8.count ? expression.firstMatch(in: text, from: from) : nil
+                }
+            } else {
+                report(line)
+            }
+        }
+
+        private func report(_ line: ArraySlice<UInt8>) {
+            let prefix =
+                (showsFile ? "\(currentFile ?? "-"):" : "") + (arguments.has("line-number") ? "\(lineNumber):" : "")
+            write(Array(prefix.utf8) + line)
+        }
+
+        override func endFile() {
+            if arguments.has("count") { write(((showsFile ? "\(currentFile ?? "-"):" : "") + "\(count)").utf8) }
+            lineNumber = 0
+            count = 0
+        }
+    }
+}

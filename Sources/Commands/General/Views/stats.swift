@@ -1,0 +1,37 @@
+import CommandKit
+import CommandServices
+import KernelStructures
+import ShellSession
+
+extension GeneralCommands {
+    static var stats: Command {
+        let description = CommandDescription(
+            "stats", "what the components count", usage: "[NODE|KIND…] [--json]", flags: [CommonFlags.json],
+            arguments: .init([.node], 0...100), examples: ["stats", "stats lb", "stats Server-A --json"], group: .views)
+        return Command(description) { invocation in
+            let session = invocation.session
+            let found = session.jobs.running.flatMap(\.running).compactMap { process in
+                process.component.flatMap { component in
+                    component.stats.map { (process.nodeName ?? process.name, component.kind, $0) }
+                }
+            }
+            let wanted = invocation.arguments.arguments
+            for word in wanted where !found.contains(where: { matches(word, $0.0, $0.1) }) {
+                throw CommandFailure("nothing called '\(word)' runs\(didYouMean(word, among: found.map(\.0)))")
+            }
+            let chosen =
+                wanted.isEmpty ? found : found.filter { item in wanted.contains { matches($0, item.0, item.1) } }
+            if chosen.isEmpty { return .view(View(.text("nothing runs that counts", json: .array([])))) }
+            var view = View()
+            for (name, kind, stats) in chosen {
+                view.parts.append(.record([.init("node", .text(name, style: .strong)), .init("kind", .text(kind))]))
+                view.parts += stats.parts
+            }
+            return .view(view)
+        }
+    }
+
+    private static func matches(_ word: String, _ name: String, _ kind: String) -> Bool {
+        name.lowercased() == word.lowercased() || kind == word.lowercased()
+    }
+}

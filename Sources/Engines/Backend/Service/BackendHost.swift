@@ -1,0 +1,203 @@
+import BackendEngine
+import KernelHosting
+import KernelStructures
+import KernelTLS
+import KernelWire
+import KernelWorld
+
+/// A web server for others to stand in front of: says who it is, and misbehaves on request.
+///
+/// | path              | answer                                                   |
+/// |-------------------|----------------------------------------------------------|
+/// | `/health`         | 200 `OK`, whatever `--status` says elsewhere              |
+/// | `/status/503`     | that status                                              |
+/// | `/delay/200ms`    | the usual answer, that much later                        |
+/// | `/bytes/1048576`  | that many bytes                                          |
+/// | `/echo`           | the request as it arrived: line, fields, body            |
+/// | anything else     | `Response from NAME`                                     |
+public final class BackendHost: HTTPService {
+    public struct Settings: Sendable {
+        public var name: String
+        public var port: UInt16
+        /// How long it thinks before each answer.
+        public var latency = LabDuration.zero
+        public var status = 200
+        /// The body of the usual answer; nil for `Response from NAME`.
+        public var body: String?
+        /// What it answers to one request after another, instead of the usual; see `AnswerPlan`.
+        public var answers: AnswerPlan?
+        /// Bytes of a request's body that are accepted.
+        public var bodyLimitBytes = Int.max
+        /// TLS on its port; nil: none.
+        public var tls: TLSServing?
+
+        public init(name: String, port: UInt16) {
+            self.name = name
+            self.port = port
+        }
+    }
+
+    public let node: Node
+    public let settings: Settings
+    private var server: HTTPServer!
+    private let usual: PreparedResponse
+    /// Requests answered so far.
+    public private(set) var requestCount = 0
+    private var answers: AnswerPlan?
+    private var onStopped: (() -> Void)?
+    private var isDraining = false
+
+    /// What a request needs between its head and its answer.
+    private final class Pending {
+        var echo: [UInt8]?
+        var bytesToSend = 0
+        var bodyBytes = 0
+    }
+
+    /// Bytes that `/bytes/N` hands over at a time.
+    private static let pieceBytes = 64 * 1024
+    private static let echoPath = Array("/echo".utf8)
+    /// Bytes of a body that `/echo` repeats.
+    private static let echoLimitBytes = 64 * 1024
+
+    public init(node: Node, settings: Settings) {
+        self.node = node
+        self.settings = settings
+        answers = settings.answers
+        usual = PreparedResponse(
+            status: settings.status, body: Array((settings.body ?? "Response from \(settings.name)\n").utf8))
+        var options = HTTPServerOptions()
+        options.limits.bodyBytes = settings.bodyLimitBytes
+        server = HTTPServer(node: node, service: self, options: options)
+    }
+
+    /// - Throws: `NetworkError` if the port cannot be had, `TLSConfigurationError` if the certificate cannot be used.
+    public func start() throws {
+        server.security = try settings.tls?.makeServer(for: node, speaking: ["http/1.1"])
+        try server.listen(on: settings.port)
+    }
+
+    /// Accepts nothing more, finishes what is under way, then calls back.
+    public func drain(whenStopped: @escaping () -> Void) {
+        guard !isDraining else { return whenStopped() }
+        isDraining = true
+        onStopped = whenStopped
+        server.drain()
+        stopIfDone()
+    }
+
+    private func stopIfDone() {
+        guard isDraining, server.openConnectionCount == 0, let callback = onStopped else { return }
+        onStopped = nil
+        node.whenFlushed(callback)
+    }
+
+    // MARK: HTTPService
+
+    public func requestBegan(_ connection: HTTPServerConnection) {
+        connection.context = nil
+        if connection.bodyFraming != .none { connection.sendContinue() }
+        if connection.withTarget({ $0.starts(with: Self.echoPath) }), connection.head.path == "/echo" {
+            let pending = Pending()
+            pending.echo = connection.head.bytes
+            connection.context = pending
+        }
+    }
+
+    public func request(_ connection: HTTPServerConnection, body: UnsafeRawBufferPointer) {
+        guard let pending = connection.context as? Pending else { return }
+        let room = Self.echoLimitBytes - pending.bodyBytes
+        pending.echo?.append(contentsOf: body.prefix(max(0, room)))
+        pending.bodyBytes += body.count
+    }
+
+    public func requestEnded(_ connection: HTTPServerConnection) {
+        requestCount += 1
+        if answers != nil, !Self.isSpecial(connection.head.path) { return answerAsPlanned(connection) }
+        if settings.latency == .zero, connection.withTarget({ $0.count == 1 }) { return connection.respond(usual) }
+        answer(connection, connection.head.path)
+    }
+
+    private func answer(_ connection: HTTPServerConnection, _ path: String) {
+        let parts = path.split(separator: "/", maxSplits: 1).map(String.init)
+        var delay = settings.latency
+        if parts.count == 2, parts[0] == "delay" {
+            guard let extra = LabDuration(parsing: parts[1]) else {
+                return connection.respond(status: 400, body: "'\(parts[1])' is not a duration such as 200ms\n")
+            }
+            delay += extra
+        }
+        if delay > .zero {
+            node.after(delay) { [self] in finish(connection, parts) }
+        } else {
+            finish(connection, parts)
+        }
+    }
+
+    /// Paths that mean the same whatever is planned.
+    private static func isSpecial(_ path: String) -> Bool {
+        ["health", "echo", "status", "bytes"].contains(path.split(separator: "/").first ?? "")
+    }
+
+    private func answerAsPlanned(_ connection: HTTPServerConnection) {
+        let step = answers!.next()
+        let delay = settings.latency + step.delay
+        guard delay > .zero else { return give(step.answer, connection) }
+        node.after(delay) { [self] in give(step.answer, connection) }
+    }
+
+    private func give(_ answer: AnswerPlan.Answer, _ connection: HTTPServerConnection) {
+        guard !connection.stream.isClosed else { return }
+        switch answer {
+        case .usual: connection.respond(usual)
+        case .status(let status): connection.respond(status: status, body: "\(status) \(HTTPStatus.reason(status))\n")
+        case .close: connection.abort()
+        case .nothing: break
+        }
+    }
+
+    private func finish(_ connection: HTTPServerConnection, _ parts: [String]) {
+        switch (parts.first, parts.dropFirst().first) {
+        case ("health", nil):
+            connection.respond(status: 200, body: "OK\n")
+        case ("echo", nil):
+            connection.respond(status: 200, body: (connection.context as? Pending)?.echo ?? [])
+        case ("status", let code?):
+            guard let status = Int(code), (200...599).contains(status) else {
+                return connection.respond(status: 400, body: "'\(code)' is not a status of 200 to 599\n")
+            }
+            connection.respond(status: status, body: "\(status) \(HTTPStatus.reason(status))\n")
+        case ("bytes", let text?):
+            guard let count = parseByteCount(text) else {
+                return connection.respond(status: 400, body: "'\(text)' is not a number of bytes\n")
+            }
+            let pending = Pending()
+            pending.bytesToSend = count
+            connection.context = pending
+            connection.beginResponse(status: 200, fields: [("Content-Type", "application/octet-stream")], length: count)
+            sendPieces(connection, pending)
+        default:
+            connection.respond(usual)
+        }
+    }
+
+    private func sendPieces(_ connection: HTTPServerConnection, _ pending: Pending) {
+        while pending.bytesToSend > 0, !connection.isCongested, !connection.stream.isClosed {
+            let count = min(pending.bytesToSend, Self.pieceBytes)
+            pending.bytesToSend -= count
+            connection.writeBody(Self.piece.count == count ? Self.piece : Array(Self.piece.prefix(count)))
+        }
+        if pending.bytesToSend == 0 { connection.endResponse() }
+    }
+
+    private static let piece = [UInt8](repeating: UInt8(ascii: "x"), count: pieceBytes)
+
+    public func responseDrained(_ connection: HTTPServerConnection) {
+        if let pending = connection.context as? Pending, pending.bytesToSend > 0 { sendPieces(connection, pending) }
+    }
+
+    public func connectionClosed(_ connection: HTTPServerConnection) {
+        server.forget(connection)
+        stopIfDone()
+    }
+}

@@ -1,0 +1,308 @@
+import KVStoreEngine
+import KernelHosting
+import KernelStructures
+import KernelTLS
+import KernelWire
+import KernelWorld
+
+/// A server that keeps its keys in a log-structured merge tree and speaks Redis's protocol.
+///
+/// ## The problem
+///
+/// A write is safe once it is on the disk, and telling the disk to make sure takes as long for one write as for a
+/// thousand. A server that syncs for each of its clients in turn does little else but wait.
+///
+/// ## An everyday picture
+///
+/// A ferry. Whoever stands at the landing when it leaves comes along, one passenger or fifty, and the crossing takes
+/// the same time. Nobody is told "you are across" before it has landed; whoever came a moment too late takes the next.
+///
+/// ## How
+///
+/// 1. In one turn of the loop the requests of all clients that have come are carried out, in the memtable and the log's
+///    buffer. Their replies wait.
+/// 2. At the turn's end the buffer is appended to the log in one write, and synced once if `appendfsync` is `always`.
+/// 3. Then the replies leave. Replies to reads wait with them: nobody may hear of a value that a failure could still
+///    take back.
+/// 4. Between turns the store merges its tables, a piece at a time, so that no client waits for all of it.
+///
+/// | appendfsync | a write that was acknowledged survives |
+/// |---|---|
+/// | `always` | `kill -9` and a power failure |
+/// | `everysec` | `kill -9`; of a power failure, all but the last second |
+/// | `no` | `kill -9`; of a power failure, what the system had written back by itself |
+///
+/// If the sync fails, the writes of that turn are answered by an error instead, and no more are accepted.
+///
+/// ## Where it is wrong
+///
+/// One loop means that a slow disk stops everybody, readers of cached keys as well. And there are strings only: lists,
+/// hashes and sets are another server's.
+public final class KVServer: RESPService {
+    public let node: Node
+    public let port: UInt16
+    public private(set) var settings: Settings
+    public private(set) var store: KVStore!
+    public private(set) var server: RESPServer!
+    private(set) var keys: KeySpace!
+    let cursors = CursorTable()
+    /// Who watches a key.
+    var watchers: [[UInt8]: [WatchList]] = [:]
+    var expiredKeyCount = 0
+    /// Who waits for background work, and for how much of it.
+    var workWaiters: [(connection: RESPServerConnection, isDone: (KVServer) -> Bool)] = []
+    public private(set) var commitCount = 0
+    private(set) var commitFailure: String?
+    private var isWorking = false
+    private var isClosing = false
+    private var syncTimer: TimerID?
+    private var lastResume = LabTime(nanoseconds: 0)
+    private(set) var expiry = ExpirySchedule()
+
+    public enum Synchronization: String, CaseIterable, Sendable { case always, everysec, no }
+
+    public struct Settings: Sendable {
+        /// As it was typed, for log lines.
+        public var directoryText: String
+        /// Where the store is on the node's disk.
+        public var directory: String
+        public var store = KVStoreOptions()
+        public var synchronization = Synchronization.everysec
+        public var server = RESPServerOptions()
+        /// TLS on its port; nil: none.
+        public var tls: TLSServing?
+        /// Bytes of background work between two turns.
+        public var workByteCount = 256 << 10
+
+        public init(directory: String, text: String? = nil) {
+            self.directory = directory
+            directoryText = text ?? directory
+        }
+    }
+
+    public init(node: Node, port: UInt16, settings: Settings) {
+        self.node = node
+        self.port = port
+        self.settings = settings
+    }
+
+    // MARK: Life
+
+    /// Opens the store, replays its log and listens.
+    ///
+    /// - Throws: `KVStoreError`, `NetworkError`.
+    public func start() throws {
+        store = try KVStore.open(
+            disk: node.disk, directory: settings.directory, options: settings.store, now: node.world.now)
+        keys = KeySpace(store)
+        keys.onExpiry = { [unowned self] expiry in schedule(expiry) }
+        server = RESPServer(node: node, commands: commands, service: self, options: settings.server)
+        tellEvents()
+        do {
+            server.security = try settings.tls?.makeServer(for: node)
+            try server.listen(on: port)
+        } catch {
+            try? store.close()
+            throw error
+        }
+        node.log("LSM", "Listening on :\(port: port)")
+        work()
+        startExpiry()
+    }
+
+    /// Answers what has come, closes every connection, makes everything durable, and closes the store.
+    public func drain(whenStopped: @escaping () -> Void) {
+        isClosing = true
+        server.drain()
+        closeWhenQuiet(whenStopped)
+    }
+
+    private func closeWhenQuiet(_ whenStopped: @escaping () -> Void) {
+        guard server.isQuiet else {
+            node.after(.milliseconds(1)) { [self] in closeWhenQuiet(whenStopped) }
+            return
+        }
+        node.whenFlushed { [self] in
+            do throws(KVStoreError) {
+                if store.readOnlyReason == nil { try store.commit(sync: true) }
+                try store.close()
+            } catch {
+                node.log("LSM", "Closing failed: \(error.description)", level: .error)
+            }
+            tellEvents()
+            node.afterDisk(whenStopped)
+        }
+    }
+
+    var nowMilliseconds: Int { Int(node.wallClock.nanoseconds / 1_000_000) }
+
+    func setSynchronization(_ synchronization: Synchronization) {
+        settings.synchronization = synchronization
+        syncLater()
+    }
+
+    // MARK: Turns
+
+    public func commit(_ server: RESPServer, done: @escaping (String?) -> Void) {
+        var failure: String?
+        if store.uncommittedByteCount > 0 {
+            commitCount += 1
+            do throws(KVStoreError) {
+                try store.commit(sync: settings.synchronization == .always)
+                syncLater()
+            } catch {
+                failure = Self.text(error)
+                commitFailure = failure
+            }
+        }
+        if store.hasEvents { tellEvents() }
+        work()
+        // Costs of this turn, those of its reads included, pass before anybody hears of it.
+        let cost = node.disk.collectCost()
+        if cost <= .zero { done(failure) } else { node.after(cost) { done(failure) } }
+    }
+
+    /// `everysec`: a second after the first write that is not synced, all of them are.
+    private func syncLater() {
+        guard settings.synchronization == .everysec, syncTimer == nil, store.unsyncedByteCount > 0 else { return }
+        syncTimer = node.after(.seconds(1)) { [self] in
+            syncTimer = nil
+            guard !isClosing, store.readOnlyReason == nil else { return }
+            do throws(KVStoreError) {
+                try store.commit(sync: true)
+            } catch {
+                commitFailure = Self.text(error)
+            }
+            if store.hasEvents { tellEvents() }
+            _ = node.disk.collectCost()
+        }
+    }
+
+    /// Merges tables, a piece at a time; what that costs on the disk passes between two pieces.
+    func work() {
+        guard !isWorking, !isClosing, store.needsWork else { return }
+        isWorking = true
+        node.enqueue { [self] in workOnce() }
+    }
+
+    private func workOnce() {
+        guard !isClosing else { return }
+        let goesOn = store.work(budgetByteCount: settings.workByteCount, now: node.world.now)
+        if store.hasEvents { tellEvents() }
+        answerWorkWaiters()
+        isWorking = goesOn
+        if goesOn { node.afterDisk { [self] in workOnce() } } else { _ = node.disk.collectCost() }
+    }
+
+    func answerWorkWaiters() {
+        guard !workWaiters.isEmpty else { return }
+        let reason = store.readOnlyReason
+        workWaiters.removeAll { connection, isDone in
+            guard reason != nil || isDone(self) else { return false }
+            if let reason { connection.reply.error("MISCONF " + reason.description) } else { connection.reply.ok() }
+            connection.resume()
+            return true
+        }
+    }
+
+    func tellEvents() {
+        for event in store.takeEvents() {
+            switch event {
+            case .walOpened: node.log("LSM", "WAL opened: \(settings.directoryText + "/wal.log")")
+            default: node.log("LSM", event.message, level: event.level)
+            }
+        }
+    }
+
+    /// A full disk may have room again: looked at when somebody wants to write, once a second at most.
+    func resumeIfPossible() {
+        guard case .diskFull = store.readOnlyReason, node.world.now - lastResume >= .seconds(1) else { return }
+        lastResume = node.world.now
+        if store.resume() { commitFailure = nil }
+        if store.hasEvents { tellEvents() }
+    }
+
+    // MARK: Ends
+
+    private func startExpiry() {
+        if let first = try? keys.firstExpiry(from: 0) { schedule(first) }
+    }
+
+    /// A key ends at that time (milliseconds since 1970): somebody must be there to delete it.
+    func schedule(_ end: Int) {
+        guard expiry.add(end) else { return }
+        node.cancel(expiry.timer)
+        let wait = max(0, end - nowMilliseconds) + ExpirySchedule.delayMilliseconds
+        expiry.timer = node.after(.milliseconds(min(wait, ExpirySchedule.longestWaitMilliseconds))) { [self] in
+            expireNow()
+        }
+    }
+
+    private func expireNow() {
+        guard !isClosing else { return }
+        keys.now = nowMilliseconds
+        expiry.restart()
+        var next: Int?
+        if store.readOnlyReason == nil,
+            let result = try? keys.expire(from: expiry.position, limit: ExpirySchedule.batchCount)
+        {
+            expiredKeyCount += result.deleted
+            expiry.position = result.last
+            if result.seen > 0 { server.noteWork() }
+            if result.seen == ExpirySchedule.batchCount {
+                // More of the same moment.
+                expiry.timer = node.after(.milliseconds(1)) { [self] in expireNow() }
+                return
+            }
+            next = try? keys.firstExpiry(from: expiry.position)
+        } else {
+            next = nowMilliseconds + 1000
+        }
+        if let next { schedule(next) }
+    }
+
+    // MARK: Errors
+
+    /// An error as a reply says it, with a code that clients know.
+    static func text(_ error: KVStoreError) -> String {
+        switch error {
+        case .readOnly(let reason): "MISCONF writes are not accepted: \(reason)"
+        case .disk(let error): "MISCONF the disk refused: \(error)"
+        default: "ERR \(error)"
+        }
+    }
+
+    public func connectionClosed(_ connection: RESPServerConnection) {
+        unwatch(connection)
+        workWaiters.removeAll { $0.connection === connection }
+    }
+
+    public func connectionReset(_ connection: RESPServerConnection) { unwatch(connection) }
+}
+
+/// When keys are to be deleted whose end has passed.
+///
+/// Nobody sees such a key, from the millisecond of its end on: reads compare. That it is also deleted, read or not, is
+/// this timer's work: at most 100 ms after its end, and a millisecond later for each thousand others that ended at the
+/// same time.
+struct ExpirySchedule {
+    var timer: TimerID?
+    private var due = Int.max
+    /// Everything before it in the index has been done: looking there again would mean to walk over its tombstones.
+    var position = 0
+
+    static let delayMilliseconds = 100
+    static let batchCount = 1000
+    /// A node's calendar may jump; so it is looked at again.
+    static let longestWaitMilliseconds = 3_600_000
+
+    /// Whether the timer has to be set anew.
+    mutating func add(_ end: Int) -> Bool {
+        position = min(position, end)
+        guard end < due else { return false }
+        due = end
+        return true
+    }
+
+    mutating func restart() { due = .max }
+}

@@ -1,0 +1,262 @@
+import KernelHosting
+import KernelStructures
+import KernelWire
+import KernelWorld
+import LoadBalancerEngine
+
+/// The balancer in TCP mode: one server a connection, bytes passed through unread.
+///
+/// The simplest proxy there is, and for many protocols the only possible one: it understands nothing, so it can
+/// balance anything. The price is that a connection stays where it began, however many requests it carries.
+final class TCPProxy {
+    private let host: LoadBalancerHost
+    private var listeners: [Listener] = []
+    private(set) var sessions: [UInt64: TCPSession] = [:]
+    private var arriving: [UInt64: ProxyProtocolAcceptor] = [:]
+    let tally = ConnectionTally()
+
+    init(_ host: LoadBalancerHost) { self.host = host }
+
+    /// Those whose PROXY header is still to come included.
+    var openConnections: Int { sessions.count + arriving.count }
+
+    func listen(on port: UInt16) throws(NetworkError) {
+        listeners.append(try host.node.listen(on: port) { [unowned self] stream in accept(stream) })
+    }
+
+    func listen(atPath path: String) throws(NetworkError) {
+        listeners.append(try host.node.listen(atPath: path) { [unowned self] stream in accept(stream) })
+    }
+
+    private func accept(_ stream: Stream) -> any StreamHandler {
+        if host.configuration.acceptsProxyProtocol { return awaitHeader(stream) }
+        return begin(stream)
+    }
+
+    private func begin(_ stream: Stream) -> TCPSession {
+        let session = TCPSession(client: stream, host: host) { [weak self] session in
+            self?.tally.closed(session.client)
+            self?.sessions[session.number] = nil
+            self?.host.connectionClosed()
+        }
+        sessions[stream.number] = session
+        tally.opened(sessions.count, now: stream.node.world.now)
+        return session
+    }
+
+    /// The connection says first whom it is from (PROXY protocol).
+    private func awaitHeader(_ stream: Stream) -> ProxyProtocolAcceptor {
+        let acceptor = ProxyProtocolAcceptor(stream) { [unowned self] outcome in
+            arriving[stream.number] = nil
+            switch outcome {
+            case .accepted(let header, let rest):
+                let session = begin(stream)
+                session.claim(header, early: Array(rest))
+                stream.setHandler(session)
+                session.streamOpened(stream)
+            case .refused(let failure):
+                host.refused(stream, failure)
+                host.connectionClosed()
+            }
+        }
+        arriving[stream.number] = acceptor
+        return acceptor
+    }
+
+    /// What holds the proxy in its turn.
+    func letGo() {
+        sessions = [:]
+        arriving = [:]
+    }
+
+    func drain() {
+        for listener in listeners { listener.close() }
+        listeners = []
+        for (_, acceptor) in arriving.sorted(by: { $0.key < $1.key }) { acceptor.cancel() }
+        arriving = [:]
+    }
+}
+
+/// One client's connection: finds a server that answers, then relays.
+final class TCPSession: StreamHandler {
+    let number: UInt64
+    let client: Stream
+    let openedAt: LabTime
+    private let host: LoadBalancerHost
+    private var arrival: Arrival
+    private(set) var upstream: Stream?
+    private(set) var server: Int?
+    /// What the connection claimed to be, and the bytes that came with the claim.
+    private var endpoints: (client: ProxyEndpoint, balancer: ProxyEndpoint)?
+    private var early: [UInt8] = []
+    private var tried: [Int] = []
+    private var ticket: Int?
+    private var attemptBegan = LabTime(nanoseconds: 0)
+    private var connectTime = LabDuration.zero
+    private var connectTimer: TimerID?
+    private(set) var relay: Relay?
+    private var times: RequestLog
+    /// What the last failure is called in the log.
+    private var failureCode = "SC"
+    private var onEnd: ((TCPSession) -> Void)?
+
+    init(client: Stream, host: LoadBalancerHost, onEnd: @escaping (TCPSession) -> Void) {
+        number = client.number
+        openedAt = client.node.world.now
+        self.client = client
+        self.host = host
+        self.onEnd = onEnd
+        times = RequestLog(now: client.node.world.now, bytesBefore: 0)
+        arrival = Arrival(request: 0, source: client.remote.address)
+        arrival.key = arrival.source.key
+    }
+
+    /// Another proxy says whom it connects for.
+    func claim(_ header: ProxyHeader, early: [UInt8]) {
+        self.early = early
+        guard let source = header.source, let destination = header.destination else { return }
+        endpoints = (source, destination)
+        guard let address = source.ipv4?.address else { return }
+        arrival.source = address
+        arrival.key = address.key
+    }
+
+    func streamOpened(_ stream: Stream) {
+        if stream === client {
+            // Nothing of the client is read before there is somebody to pass it to.
+            client.pauseReading()
+            arrival.request = host.engine.requestArrived()
+            chooseServer()
+        } else {
+            host.node.cancel(connectTimer)
+            connectTime = host.node.world.now - attemptBegan
+            times.connected = host.node.world.now
+            let relay = Relay(client, stream, idleTimeout: host.configuration.timeouts.tunnel)
+            self.relay = relay
+            relay.onClose = { [self] isOrderly in
+                end(
+                    !isOrderly && relay.bytesFromRight == 0 ? .failed : .answered(200),
+                    Self.code(of: relay.ending))
+            }
+            sendEarly(to: stream)
+            relay.start()
+        }
+    }
+
+    private func sendEarly(to stream: Stream) {
+        if let server, let version = host.engine.servers[server].settings.sendProxy {
+            let (source, balancer) = endpoints ?? (.ipv4(client.remote), .ipv4(client.local))
+            stream.write(host.proxyHeader(version, client: source, balancer: balancer).bytes + early)
+        } else if !early.isEmpty {
+            stream.write(early)
+        }
+    }
+
+    func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {}
+
+    private func chooseServer() {
+        switch host.engine.choose(arrival, excluding: tried, now: host.node.world.now) {
+        case .server(let slot): connect(to: slot)
+        case .wait(let ticket):
+            self.ticket = ticket
+            host.wait(
+                ticket,
+                whenAdmitted: { [self] in
+                    self.ticket = nil
+                    arrival.isAdmitted = true
+                    chooseServer()
+                }, whenTimedOut: { [self] in giveUp("sQ") })
+        case .none(let reason): giveUp(reason == .lineIsFull ? "RQ" : failureCode)
+        }
+        arrival.isAdmitted = false
+    }
+
+    private func connect(to slot: Int) {
+        tried.append(slot)
+        server = slot
+        attemptBegan = host.node.world.now
+        times.chosen = attemptBegan
+        host.engine.requestBegan(server: slot)
+        do throws(NetworkError) {
+            upstream = try host.node.connect(to: host.engine.servers[slot].destination, handler: self)
+            connectTimer = host.node.after(host.configuration.timeouts.connect) { [weak self] in
+                self?.serverFailed("sC")
+            }
+        } catch {
+            host.node.enqueue { [weak self] in self?.serverFailed("SC") }
+        }
+    }
+
+    private func serverFailed(_ code: String) {
+        guard let failed = server else { return }
+        failureCode = code
+        host.node.cancel(connectTimer)
+        upstream?.abort()
+        upstream = nil
+        server = nil
+        host.engine.count(traffic(.failed), of: failed)
+        host.requestEnded(failed, .failed, latency: .zero, request: arrival.request)
+        guard host.configuration.retryOn.connectFailure, tried.count <= host.configuration.retries,
+            host.engine.mayRetry(now: host.node.world.now)
+        else { return giveUp(code) }
+        host.engine.retried(after: failed)
+        arrival.attempt += 1
+        chooseServer()
+    }
+
+    private func giveUp(_ code: String) {
+        ticket = nil
+        host.engine.unserved()
+        client.abort()
+        end(.abandoned, code)
+    }
+
+    func streamEnded(_ stream: Stream) {}
+
+    func stream(_ stream: Stream, closed reason: CloseReason) {
+        if stream === client {
+            host.node.cancel(connectTimer)
+            upstream?.abort()
+            let code = ticket == nil ? "CC" : "CQ"
+            if let ticket { host.stopWaiting(ticket) }
+            ticket = nil
+            end(.abandoned, code)
+        } else {
+            serverFailed("SC")
+        }
+    }
+
+    /// The operator ends it.
+    func kill() {
+        host.node.cancel(connectTimer)
+        if let ticket { host.stopWaiting(ticket) }
+        ticket = nil
+        relay?.onClose = nil
+        relay?.stream(client, closed: .reset)
+        client.abort()
+        upstream?.abort()
+        end(.abandoned, "KD")
+    }
+
+    private static func code(of ending: Relay.Ending) -> String {
+        switch ending {
+        case .orderly: "--"
+        case .leftBroke: "CD"
+        case .rightBroke: "SD"
+        case .idle: "cD"
+        }
+    }
+
+    private func end(_ outcome: LoadBalancer.Outcome, _ code: String) {
+        host.pendingLine(times, of: client, .init(code: code, retries: arrival.attempt - 1), server: server)?.write()
+        if let server {
+            host.engine.count(traffic(outcome), of: server)
+            host.requestEnded(server, outcome, latency: connectTime, request: arrival.request)
+        }
+        server = nil
+        relay = nil
+        let callback = onEnd
+        onEnd = nil
+        callback?(self)
+    }
+}

@@ -1,0 +1,34 @@
+import KernelStructures
+import RateLimiterEngine
+
+/// Where counts are kept that several limiters share.
+///
+/// The answer comes later, and may not come: a store that cannot be asked within its time answers `failed`, once, and
+/// then each rule says for itself whether that means open, closed or alone.
+protocol LimitStore: AnyObject {
+    /// Decides about a request under several policies, all or nothing, in one step at the store.
+    ///
+    /// - Parameter completion: called once, perhaps before this returns.
+    func decide(
+        _ charges: [RateLimiter.Charge], _ policies: [RateLimitPolicy], completion: @escaping (StoreAnswer) -> Void)
+    /// What it did so far.
+    var counters: StoreCounters { get }
+    func close()
+}
+
+enum StoreAnswer {
+    /// What each policy thought, in the order of the charges, and whether the request was admitted and charged.
+    case decided([Assessment])
+    /// The reason, for people.
+    case failed(String)
+}
+
+public struct StoreCounters: Equatable, Sendable {
+    /// Round trips to the store.
+    public var asked = 0
+    /// Decided from a lease, without a round trip.
+    public var fromLease = 0
+    public var failed = 0
+    /// Tokens of leases that were never used and went back to nobody.
+    public var leaseLost = 0
+}
