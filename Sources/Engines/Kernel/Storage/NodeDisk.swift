@@ -19,6 +19,12 @@ public final class NodeDisk {
         self.costs = costs
     }
 
+    /// The same files for a job on another thread; nil where they are not the host's own, or where faults are to act.
+    public func forWorker() -> NodeDisk? {
+        guard base is FileDisk, faults.isQuiet else { return nil }
+        return NodeDisk(base: base, owner: owner)
+    }
+
     public func collectCost() -> LabDuration {
         defer { accruedCost = .zero }
         return accruedCost
@@ -81,6 +87,9 @@ public struct DiskFaults: Equatable, Sendable {
     /// Added to every operation's cost.
     public var delay = LabDuration.zero
     public init() {}
+
+    /// Whether nothing goes wrong now.
+    public var isQuiet: Bool { !isFull && delay == .zero && failingSyncs.total == 0 && tornWrites.total == 0 }
 }
 
 /// How often something still goes wrong: the sum of what several rules ask for, used up rule by rule.

@@ -4,7 +4,8 @@ import KernelStructures
 public final class Network {
     public unowned let world: World
     public let transport: any Transport
-    private let isWholeHost: Bool
+    /// A process of its own, with no lab around it.
+    public let isWholeHost: Bool
     package let journal: Journal
     private var streams: [UInt64: Stream] = [:]
     /// Connections whose owners are gone and whose last bytes or goodbyes faults still hold up.

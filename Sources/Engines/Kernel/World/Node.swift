@@ -241,8 +241,21 @@ public final class NodeLife {
     func end() { node = nil }
 
     fileprivate var atEnd: [() -> Void] = []
+    /// Jobs that were offloaded and are not back.
+    private var jobs: [UInt64: CancelFlag] = [:]
+    private var lastJob: UInt64 = 0
+
+    func register(_ job: CancelFlag) -> UInt64 {
+        lastJob += 1
+        jobs[lastJob] = job
+        return lastJob
+    }
+
+    func unregister(_ job: UInt64) { jobs[job] = nil }
 
     fileprivate func letGo() {
+        for job in jobs.values { job.set() }
+        jobs = [:]
         let actions = atEnd
         atEnd = []
         for action in actions { action() }

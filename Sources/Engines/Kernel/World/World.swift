@@ -40,6 +40,7 @@ public final class World {
     public let diskCosts: DiskCosts
     /// Sockets, keyboards and signals; nil in a world that has none of them.
     public let eventSource: (any EventSource)?
+    private let workers: (any WorkerPool)?
     /// Hears what the user should know about the clock.
     public var onNotice: ((String) -> Void)?
 
@@ -71,6 +72,7 @@ public final class World {
         disk = configuration.disk
         diskCosts = configuration.diskCosts
         eventSource = configuration.eventSource
+        workers = configuration.workers
         anchor = (configuration.epoch, configuration.eventSource?.hostNanoseconds ?? 0)
         journal = Journal(
             clock: self, capacity: configuration.journalCapacity, recordsTraffic: configuration.recordsTraffic)
@@ -91,8 +93,15 @@ public final class World {
         faults.shutDown()
         nodes.shutDown()
         scheduler.removeAll()
+        workers?.shutDown()
         belongings = []
     }
+
+    /// The threads for offloaded jobs; nil while jobs have to cost lab time, and are done by the loop.
+    var activeWorkers: (any WorkerPool)? { speed.factor > 0 && speed.factor <= 1 ? workers : nil }
+    /// Whether something is under way that no timer stands for.
+    private var isBusy: Bool { network.transport.isBusy || hasJobs }
+    private var hasJobs: Bool { workers.map { $0.pendingCount > 0 } ?? false }
 
     /// What there is one of in each World, for rooms that the World does not know; made when it is first asked for.
     public func only<Value: AnyObject>(_ kind: Value.Type, make: () -> Value) -> Value {
@@ -208,16 +217,21 @@ public final class World {
             guard let eventSource else { return true }
             let handled = poll(eventSource, 0)
             if handled == 0, scheduler.ready.isEmpty {
-                if !network.transport.isBusy { return true }
+                if !isBusy { return true }
                 if !waitForFlight(eventSource) { return true }
             }
         } while true
     }
 
     /// Waits for bytes that are under way inside the kernel. Loopback delivers within microseconds; a full second
-    /// without a single event means that the ledger is waiting for something that will not come.
+    /// without a single event means that the ledger is waiting for something that will not come. A job on a thread
+    /// takes as long as it takes.
     private func waitForFlight(_ eventSource: any EventSource) -> Bool {
-        for _ in 0..<20 where poll(eventSource, 50_000_000) > 0 { return true }
+        var rounds = 0
+        while hasJobs || rounds < 20 {
+            if poll(eventSource, 50_000_000) > 0 { return true }
+            rounds += 1
+        }
         network.transport.forgetFlight()
         return !scheduler.ready.isEmpty
     }
@@ -397,6 +411,8 @@ public struct WorldConfiguration {
     public var speed = ClockSpeed.virtual
     public var transport: any Transport
     public var eventSource: (any EventSource)?
+    /// Threads for offloaded jobs; without them the loop does all of it.
+    public var workers: (any WorkerPool)?
     public var disk: any Disk
     public var diskCosts = DiskCosts.solidState
     /// Events; the oldest make room.
