@@ -58,8 +58,8 @@ struct ForwardedFieldTests {
 
     @Test("ends of connections, with their ports where those are wanted")
     func endpoints() {
-        let ipv4 = ProxyEndpoint.ipv4(Endpoint(IPv4Address(192, 0, 2, 43), 4711))
-        let ipv6 = ProxyEndpoint.ipv6(IPv6Endpoint(IPv6Address(high: 0, low: 1), 4711))
+        let ipv4 = ProxyEndpoint.internet(Endpoint(IPv4Address(192, 0, 2, 43), 4711))
+        let ipv6 = ProxyEndpoint.internet(Endpoint(IPv6Address(high: 0, low: 1), 4711))
         #expect(ForwardedNode(ipv4).description == "192.0.2.43")
         #expect(ForwardedNode(ipv4, withPort: true).description == "192.0.2.43:4711")
         #expect(ForwardedNode(ipv6).description == "[::1]")
@@ -69,7 +69,7 @@ struct ForwardedFieldTests {
 
     @Test("a value that is no token is quoted, with quotes and backslashes escaped")
     func quoting() throws {
-        let client = ForwardedNode(.ipv4(IPv4Address(192, 0, 2, 43)), port: .number(80))
+        let client = ForwardedNode(.address(IPAddress(IPv4Address(192, 0, 2, 43))), port: .number(80))
         let element = ForwardedElement(
             client: client, receiver: ForwardedNode(.hidden("lb-1")), host: "example.com:8080", scheme: "https",
             extensions: [.init("secret", "a\"b\\c"), .init("empty", ""), .init("plain", "x!y")])
@@ -129,8 +129,8 @@ struct ForwardedFieldTests {
         func hidden() -> String { String((0...random.below(5)).map { _ in alphabet[random.below(alphabet.count)] }) }
         let name: ForwardedNode.Name =
             switch random.below(4) {
-            case 0: .ipv4(IPv4Address(bits: UInt32(truncatingIfNeeded: random.next())))
-            case 1: .ipv6(IPv6Address(high: random.next(), low: random.next()))
+            case 0: .address(IPAddress(IPv4Address(bits: UInt32(truncatingIfNeeded: random.next()))))
+            case 1: .address(IPAddress(IPv6Address(high: random.next(), low: random.next())))
             case 2: .unknown
             default: .hidden(hidden())
             }

@@ -49,8 +49,8 @@ struct IPv6Tests {
 
     @Test("know the IPv4 addresses among them")
     func mapped() {
-        #expect(IPv6Address(mapped: IPv4Address(192, 0, 2, 33)).description == "::ffff:c000:221")
-        #expect(IPv6Endpoint(IPv6Address(high: 0, low: 1), 80).description == "[::1]:80")
+        #expect(IPAddress(IPv4Address(192, 0, 2, 33)).ipv6.description == "::ffff:c000:221")
+        #expect(Endpoint(IPv6Address(high: 0, low: 1), 80).description == "[::1]:80")
     }
 
     @Test("are read and written as the host's library does it", arguments: 1...4 as ClosedRange<UInt64>)

@@ -249,3 +249,109 @@ struct LinkFaultTests {
         #expect(NodeSelector.names(["server-a"]).matches(world.node("Server-A")), "without regard to case")
     }
 }
+
+/// Latency takes no bandwidth, and no more memory than is stated.
+@Suite("Windows under latency", .serialized)
+struct LinkWindowTests {
+    /// Writes so many bytes as fast as the stream takes them, and says how much it ever held.
+    private final class Producer {
+        private var left: Int
+        private let recorder: Recorder
+        private(set) var largest = 0
+        private(set) var isDone = false
+
+        init(_ byteCount: Int, into recorder: Recorder) {
+            left = byteCount
+            self.recorder = recorder
+            recorder.onDrained = { [unowned self] _ in produce() }
+            produce()
+        }
+
+        private func produce() {
+            while left > 0, !recorder.stream.isCongested {
+                recorder.stream.write([UInt8](repeating: 120, count: min(left, 64 * 1024)))
+                left -= min(left, 64 * 1024)
+                largest = max(largest, recorder.stream.unsentByteCount)
+            }
+            isDone = left == 0
+        }
+    }
+
+    private static let size = 8 << 20
+
+    @Test("half a second of latency costs half a second, not a window for each delay; on both transports")
+    func latency() throws {
+        for world in [memoryWorld(), try SocketLab().world] {
+            defer { world.shutDown() }
+            let pair = try Pair(world)
+            world.inject(.latency(.milliseconds(500), jitter: .zero), from: "a")
+            let start = world.now
+            let producer = Producer(Self.size, into: pair.client)
+            world.pass(.seconds(3))
+            #expect(producer.isDone && pair.server.bytes.count == Self.size)
+            #expect(pair.server.times.last! - start < .milliseconds(550))
+        }
+    }
+
+    @Test("a line of 1 MiB/s behind half a second takes 8.5 s for 8 MiB, and holds its product and a buffer")
+    func throttle() throws {
+        for world in [memoryWorld(), try SocketLab().world] {
+            defer { world.shutDown() }
+            let pair = try Pair(world)
+            world.inject(.latency(.milliseconds(500), jitter: .zero), from: "a")
+            world.inject(.throttle(bytesPerSecond: 1 << 20), from: "a")
+            let start = world.now
+            let producer = Producer(Self.size, into: pair.client)
+            world.pass(.seconds(20))
+            #expect(pair.server.bytes.count == Self.size)
+            #expect(abs((pair.server.times.last! - start).seconds - 8.5) < 0.05)
+            #expect(producer.largest <= (512 + 256 + 64) * 1024)
+        }
+    }
+
+    @Test("a reader that stops is felt through the longest line, which holds no more than its limit")
+    func bounds() throws {
+        let pair = try Pair()
+        pair.world.inject(.latency(.seconds(5), jitter: .zero), from: "a")
+        pair.server.stream.pauseReading()
+        let producer = Producer(1 << 30, into: pair.client)
+        pair.world.pass(.seconds(60))
+        #expect(!producer.isDone && producer.largest <= (64 << 20) + 64 * 1024)
+        #expect(pair.client.stream.unsentByteCount == producer.largest)
+        pair.server.stream.resumeReading()
+        pair.world.pass(.seconds(5))
+        #expect(pair.server.bytes.count > 64 << 20)
+        pair.client.stream.abort()
+        pair.server.stream.pauseReading()
+        pair.world.pass(.seconds(6))
+        #expect(pair.server.lastEvent == "closed reset", "a reset needs no room")
+    }
+
+    @Test("many slow lines together hold no more than the budget and a buffer each")
+    func budget() throws {
+        let world = memoryWorld()
+        let (a, b) = (world.node("a"), world.node("b"))
+        let acceptor = try Acceptor(b)
+        world.inject(.latency(.seconds(30), jitter: .zero), from: "a")
+        let clients = try (0..<8).map { _ in try a.dial("b") }
+        world.pass(.seconds(40))
+        #expect(acceptor.accepted.count == 8)
+        let producers = clients.map { Producer(1 << 30, into: $0) }
+        let held = clients.reduce(0) { $0 + $1.stream.unsentByteCount }
+        #expect(held <= (256 << 20) + 8 * (256 + 64) * 1024 && held > 200 << 20 && !producers[7].isDone)
+        world.shutDown()
+    }
+
+    @Test("a paused reader hears nothing from a line that comes in from outside the lab either")
+    func pausedIngress() throws {
+        let pair = try Pair()
+        pair.world.inject(.latency(.milliseconds(100), jitter: .zero), from: "a")
+        pair.client.stream.write("x")
+        pair.server.stream.pauseReading()
+        pair.world.pass(.seconds(1))
+        #expect(pair.server.bytes.isEmpty)
+        pair.server.stream.resumeReading()
+        pair.world.pass(.milliseconds(1))
+        #expect(pair.server.text == "x")
+    }
+}

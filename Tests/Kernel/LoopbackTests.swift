@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 
 /// A world on real sockets with virtual time.
-private struct SocketLab {
+struct SocketLab {
     let poller: Poller
     let world: World
 
@@ -23,7 +23,7 @@ private struct SocketLab {
 
     /// Descriptors of this process that are sockets at an address of this lab.
     func socketCount(_ node: Node) -> Int {
-        let subnet = node.address.bits >> 16
+        let subnet = node.address.ipv4!.bits >> 16
         func isOurs(_ address: sockaddr_in) -> Bool {
             address.sin_family == sa_family_t(AF_INET) && UInt32(bigEndian: address.sin_addr.s_addr) >> 16 == subnet
         }
@@ -52,9 +52,11 @@ struct LoopbackTests {
         let nodes = (0..<300).map { first.world.node("n\($0)") }
         #expect(
             Set(nodes.map(\.address)).count == 300
-                && nodes.allSatisfy { $0.address.bits >> 16 == nodes[0].address.bits >> 16 })
+                && nodes.allSatisfy { $0.address.ipv4!.bits >> 16 == nodes[0].address.ipv4!.bits >> 16 })
         let other = second.world.node("n0")
-        #expect(nodes[0].address.bits >> 24 == 127 && other.address.bits >> 16 != nodes[0].address.bits >> 16)
+        #expect(
+            nodes[0].address.ipv4!.bits >> 24 == 127
+                && other.address.ipv4!.bits >> 16 != nodes[0].address.ipv4!.bits >> 16)
         let (a, b) = (try Acceptor(nodes[0], port: 8081), try Acceptor(other, port: 8081))
         let client = try first.world.nodes.startClient().dial("localhost", 8081)
         first.world.pass(.milliseconds(1))
@@ -67,7 +69,7 @@ struct LoopbackTests {
         var numbers: Set<UInt32> = []
         for _ in 0..<300 {
             let lab = try SocketLab()
-            numbers.insert(lab.world.node("a").address.bits >> 16)
+            numbers.insert(lab.world.node("a").address.ipv4!.bits >> 16)
             lab.world.shutDown()
         }
         #expect(numbers.count < 50)
@@ -204,7 +206,7 @@ struct LoopbackTests {
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = UInt16(18_437).bigEndian
-        address.sin_addr.s_addr = IPv4Address.loopback.bits.bigEndian
+        address.sin_addr.s_addr = IPv4Address(127, 0, 0, 1).bits.bigEndian
         let connected = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))

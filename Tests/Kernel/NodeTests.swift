@@ -23,7 +23,7 @@ struct NodeTests {
         let world = memoryWorld()
         let addresses = (0..<600).map { world.node("n\($0)").address }
         #expect(Set(addresses).count == 600)
-        #expect(addresses.allSatisfy { $0.bits >> 24 == 127 && $0 != .loopback && $0.bits & 255 != 0 })
+        #expect(addresses.allSatisfy { $0.isLoopback && $0 != .loopback && $0.ipv4!.bits & 255 != 0 })
     }
 
     @Test(

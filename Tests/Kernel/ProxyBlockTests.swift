@@ -30,7 +30,7 @@ struct ProxyBlockTests {
     func tcp4() {
         let (event, taken) = proxyVerdict(block() + Array("GET".utf8))
         #expect(taken == 28)
-        #expect(event == .header(ProxyHeader(.v2, .proxy, .ipv4(source: source, destination: destination))))
+        #expect(event == .header(ProxyHeader(.v2, .proxy, .internet(source: source, destination: destination))))
         #expect(event.header?.bytes == block())
     }
 
@@ -45,7 +45,7 @@ struct ProxyBlockTests {
     @Test("UDP, and Unix sockets with a path, an abstract name, all 108 bytes and none")
     func otherFamilies() throws {
         let datagram = try #require(proxyVerdict(block(0x21, 0x12)).event.header)
-        #expect(datagram.transport == .datagram && datagram.source == .ipv4(source))
+        #expect(datagram.transport == .datagram && datagram.source == .internet(source))
         #expect(datagram.bytes == block(0x21, 0x12))
         #expect(proxyVerdict(block(0x21, 0x22, ipv6)).event.header?.transport == .datagram)
         let full = [UInt8](repeating: 97, count: 108)
@@ -74,7 +74,8 @@ struct ProxyBlockTests {
             let (event, taken) = proxyVerdict(block(0x20, family, rest) + [71])
             #expect(event == .header(ProxyHeader(.v2, .local)) && taken == 16 + rest.count)
         }
-        #expect(ProxyHeader(.v2, .local, .ipv4(source: source, destination: destination)).bytes == block(0x20, 0, []))
+        #expect(
+            ProxyHeader(.v2, .local, .internet(source: source, destination: destination)).bytes == block(0x20, 0, []))
     }
 
     @Test("an unknown family or transport means the connection's own ends too")
@@ -127,7 +128,7 @@ struct ProxyBlockTests {
                 ProxyAddition(ProxyAddition.authority, name), ProxyAddition(0xEA, []),
                 ProxyAddition(ProxyAddition.uniqueID, [7, 8]),
             ])
-        #expect(header.source == .ipv4(source) && !header.hasChecksum)
+        #expect(header.source == .internet(source) && !header.hasChecksum)
     }
 
     @Test("additions that do not fit, and identifiers beyond 128 bytes, are refused")
@@ -160,8 +161,8 @@ struct ProxyBlockTests {
 
     @Test("what a balancer says for its clients, and for itself")
     func balancer() {
-        let (client, own) = (ProxyEndpoint.ipv4(source), ProxyEndpoint.ipv4(destination))
-        let ipv6 = ProxyEndpoint.ipv6(IPv6Endpoint(IPv6Address(high: 0, low: 1), 7))
+        let (client, own) = (ProxyEndpoint.internet(source), ProxyEndpoint.internet(destination))
+        let ipv6 = ProxyEndpoint.internet(Endpoint(IPv6Address(high: 0, low: 1), 7))
         let path = ProxyEndpoint.unix(Array("/a".utf8))
         func line(_ header: ProxyHeader) -> String { String(decoding: header.bytes, as: UTF8.self) }
         #expect(ProxyHeader.forwarding(.v2, client: client, balancer: own).bytes == block())
@@ -189,7 +190,8 @@ struct ProxyBlockTests {
         let sum = CRC32C.of(before)
         after.replaceSubrange(31..<35, with: (0..<4).map { UInt8(truncatingIfNeeded: sum >> (24 - 8 * $0)) })
         let header = try #require(proxyVerdict(after).event.header)
-        #expect(header.hasChecksum && header.additions == [ProxyAddition(2, [97])] && header.source == .ipv4(source))
+        #expect(
+            header.hasChecksum && header.additions == [ProxyAddition(2, [97])] && header.source == .internet(source))
         #expect(proxyVerdict(before).event == .failed(.wrongChecksum))
         // Its own writing has it at the end.
         #expect(header.bytes.suffix(7).prefix(3) == [3, 0, 4] && proxyVerdict(header.bytes).event == .header(header))
@@ -197,7 +199,7 @@ struct ProxyBlockTests {
 
     @Test("every flipped bit is found by the checksum, but those that hide the checksum itself")
     func flips() {
-        var header = ProxyHeader(.v2, .proxy, .ipv4(source: source, destination: destination))
+        var header = ProxyHeader(.v2, .proxy, .internet(source: source, destination: destination))
         header.additions = [ProxyAddition(ProxyAddition.authority, Array("a.example".utf8))]
         header.hasChecksum = true
         let good = header.bytes

@@ -48,7 +48,7 @@ struct ProxyLineTests {
                 == .header(
                     ProxyHeader(
                         .v1, .proxy,
-                        .ipv4(
+                        .internet(
                             source: Endpoint(IPv4Address(192, 168, 0, 1), 56324),
                             destination: Endpoint(IPv4Address(192, 168, 0, 11), 443)))))
         #expect(event.header?.bytes == Array(line.utf8))
@@ -68,7 +68,7 @@ struct ProxyLineTests {
             ),
             ("UNKNOWN ", nil), ("UNKNOWN TCP4 1.2.3.4", nil), ("UNKNOWN \u{0}\u{FF}\t", nil),
             ("TCP4 0.0.0.0 0.0.0.0 0 0", "0.0.0.0:0"), ("TCP6 ::1 2001:DB8::2 1 2", "[::1]:1"),
-            ("TCP6 ::ffff:192.0.2.1 :: 1 2", "[::ffff:c000:201]:1"),
+            ("TCP6 ::ffff:192.0.2.1 :: 1 2", "192.0.2.1:1"),
         ] as [(String, String?)])
     func good(_ line: String, _ source: String?) throws {
         let header = try #require(proxyVerdict("PROXY \(line)\r\n").header)

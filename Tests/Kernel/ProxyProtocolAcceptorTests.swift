@@ -7,7 +7,7 @@ import Testing
 
 private let opening = ProxyHeader(
     .v1, .proxy,
-    .ipv4(
+    .internet(
         source: Endpoint(IPv4Address(192, 0, 2, 1), 56324), destination: Endpoint(IPv4Address(198, 51, 100, 9), 443)))
 
 private func header(_ version: ProxyProtocolVersion) -> [UInt8] {
@@ -54,8 +54,8 @@ struct ProxyProtocolAcceptorTests {
             self.destination = destination
             opening =
                 ProxyHeader.forwarding(
-                    version, client: header.source ?? .ipv4(client.remote),
-                    balancer: header.destination ?? .ipv4(client.local)
+                    version, client: header.source ?? .internet(client.remote),
+                    balancer: header.destination ?? .internet(client.local)
                 ).bytes + Array(rest)
         }
 

@@ -8,7 +8,7 @@ import Testing
 @Suite struct RequestKeyTests {
     private func client(_ peer: String, _ forwarded: String..., trusting networks: String...) -> String {
         TrustedProxies(networks.map { TrustedProxies.Network(parsing: $0)! }).client(
-            peer: ClientAddress(parsing: peer)!, forwarded: forwarded.map { Array($0.utf8)[...] }
+            peer: IPAddress(forwarded: peer)!, forwarded: forwarded.map { Array($0.utf8)[...] }
         ).description
     }
 
@@ -40,8 +40,8 @@ import Testing
     @Test("fuzz: no field of any bytes crashes, and none makes an untrusted peer somebody else")
     func fuzz() {
         let trusting = TrustedProxies([TrustedProxies.Network(parsing: "10.0.0.0/8")!])
-        let proxy = ClientAddress(parsing: "10.1.2.3")!
-        let stranger = ClientAddress(parsing: "9.9.9.9")!
+        let proxy = IPAddress(forwarded: "10.1.2.3")!
+        let stranger = IPAddress(forwarded: "9.9.9.9")!
         var random = SeededRandom(seed: 5)
         let alphabet = Array("0123456789abcdef.:,[] \t/%-\"x".utf8)
         for seed in 0..<20_000 as Range<UInt64> {
@@ -51,7 +51,7 @@ import Testing
                 : (0..<random.below(60)).map { _ in alphabet[random.below(alphabet.count)] }
             #expect(trusting.client(peer: stranger, forwarded: [bytes[...]]) == stranger)
             let found = trusting.client(peer: proxy, forwarded: [bytes[...], bytes[...]])
-            #expect(ClientAddress(parsing: found.description) == found)
+            #expect(IPAddress(forwarded: found.description) == found)
         }
     }
 
@@ -63,7 +63,7 @@ import Testing
 
     @Test("IPv6 clients are told apart by their /64")
     func prefix() {
-        func key(_ text: String, _ prefix: Int = 64) -> String { ClientAddress(parsing: text)!.key(ipv6Prefix: prefix) }
+        func key(_ text: String, _ prefix: Int = 64) -> String { IPAddress(forwarded: text)!.key(ipv6Prefix: prefix) }
         #expect(key("2001:db8:1:2:3:4:5:6") == "2001:db8:1:2::/64")
         #expect(key("2001:db8:1:2:aaaa::1") == key("2001:db8:1:2::ffff"))
         #expect(key("2001:db8:1:3::1") != key("2001:db8:1:2::1"))

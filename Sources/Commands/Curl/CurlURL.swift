@@ -29,9 +29,10 @@ package struct CurlURL: Equatable {
             user = String(authority[..<at])
             authority = authority[authority.index(after: at)...]
         }
+        let address = try Self.takeAddress(&authority)
         if let colon = authority.lastIndex(of: ":") {
             let digits = authority[authority.index(after: colon)...]
-            guard let number = UInt16(digits), number > 0 else {
+            guard digits.utf8.allSatisfy({ $0 >= 48 && $0 <= 57 }), let number = UInt16(digits), number > 0 else {
                 throw Malformed(
                     text: "URL rejected: Port number was not a decimal number between 1 and 65535", status: 3)
             }
@@ -39,6 +40,7 @@ package struct CurlURL: Equatable {
             hasPort = true
             authority = authority[..<colon]
         }
+        if let address { authority = address[...] }
         guard !authority.isEmpty else { throw Malformed(text: "URL rejected: No host part in the URL", status: 3) }
         guard authority.utf8.allSatisfy({ $0 > 32 && $0 != 127 }), tail.utf8.allSatisfy({ $0 > 32 && $0 != 127 }) else {
             throw Malformed(text: "URL rejected: Malformed input to a URL function", status: 3)
@@ -46,6 +48,23 @@ package struct CurlURL: Equatable {
         host = String(authority)
         if !tail.hasPrefix("/") { tail = "/" + tail }
         path = Self.squashed(String(tail))
+    }
+
+    /// Takes an IPv6 address in brackets off the front; nil if there is none.
+    private static func takeAddress(_ authority: inout Substring) throws(Malformed) -> String? {
+        guard authority.first == "[" else { return nil }
+        let inner = authority.dropFirst().prefix { $0 != "]" }
+        let rest = authority[inner.endIndex...].dropFirst()
+        guard inner.endIndex != authority.endIndex, rest.isEmpty || rest.first == ":" else {
+            throw Malformed(text: "URL rejected: Bad IPv6 address", status: 3)
+        }
+        do throws(HostPort.Malformed) {
+            let address = try HostPort.address(inBrackets: inner)
+            authority = rest
+            return address
+        } catch {
+            throw Malformed(text: "URL rejected: \(error)", status: 3)
+        }
     }
 
     /// Resolves `.` and `..` in the path, as curl does before it sends it.
@@ -73,8 +92,10 @@ package struct CurlURL: Equatable {
     }
 
     /// For the Host field and messages.
-    package var authority: String { hasPort && port != (isSecure ? 443 : 80) ? "\(host):\(port)" : host }
+    package var authority: String {
+        hasPort && port != (isSecure ? 443 : 80) ? destination.description : destination.bracketedHost
+    }
     package var isSecure: Bool { scheme == "https" }
-    package var text: String { "\(scheme)://\(hasPort ? "\(host):\(port)" : host)\(path)" }
+    package var text: String { "\(scheme)://\(hasPort ? destination.description : destination.bracketedHost)\(path)" }
     package var destination: HostPort { HostPort(host: host, port: port) }
 }

@@ -32,10 +32,10 @@ struct KVAddress {
 
     /// - Parameter connection: what failed, for the reason that TLS had.
     func complaint(_ failure: RESPClientFailure, _ connection: RESPClientConnection? = nil) -> String {
-        if let reason = connection?.stream?.layer?.failureText { return "\(host):\(port): \(reason)" }
+        if let reason = connection?.stream?.layer?.failureText { return "\(destination): \(reason)" }
         return switch failure {
-        case .notConnected(.refused): "\(host):\(port): connection refused; is lsm-kv running there?"
-        default: "\(host):\(port): \(failure)"
+        case .notConnected(.refused): "\(destination): connection refused; is lsm-kv running there?"
+        default: "\(destination): \(failure)"
         }
     }
 }

@@ -94,7 +94,7 @@ private struct Explainer {
         return View(.text(text, json: json))
     }
 
-    private func source(of number: Int) -> IPv4Address? {
+    private func source(of number: Int) -> IPAddress? {
         engine.recording?.entry(of: number)?.source
     }
 

@@ -6,7 +6,7 @@ public struct Arrival: Sendable {
     public var request: Int
     /// 1 for the first attempt at it.
     public var attempt = 1
-    public var source: IPv4Address
+    public var source: IPAddress
     /// For algorithms that send equal keys to the same server.
     public var key: UInt64 = 0
     /// The slot of the server whose mark the client carries.
@@ -14,7 +14,7 @@ public struct Arrival: Sendable {
     /// It has waited, and was told that it need not any longer.
     public var isAdmitted = false
 
-    public init(request: Int, source: IPv4Address) {
+    public init(request: Int, source: IPAddress) {
         self.request = request
         self.source = source
     }
@@ -278,7 +278,10 @@ extension LoadBalancer {
     }
 }
 
-extension IPv4Address {
+extension IPAddress {
     /// What a hashing algorithm knows a client by.
-    package var key: UInt64 { withUnsafeBytes(of: bits.bigEndian) { keyHash($0) } }
+    package var key: UInt64 {
+        if let ipv4 { return withUnsafeBytes(of: ipv4.bits.bigEndian) { keyHash($0) } }
+        return withUnsafeBytes(of: (high.bigEndian, low.bigEndian)) { keyHash($0) }
+    }
 }

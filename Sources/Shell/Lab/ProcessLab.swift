@@ -21,7 +21,7 @@ public final class ProcessLab {
     ///   - sharesPorts: other processes may listen on the same ports.
     ///   - directory: what relative paths are relative to.
     /// - Throws: `NetworkError`, `DiskError`.
-    public init(bind: IPv4Address, sharesPorts: Bool = false, directory: String) throws {
+    public init(bind: IPAddress, sharesPorts: Bool = false, directory: String) throws {
         poller = try Poller()
         let transport = try SocketTransport(poller: poller, place: .process(bind: bind, sharesPorts: sharesPorts))
         var configuration = WorldConfiguration(transport: transport, eventSource: poller, disk: try FileDisk(root: nil))

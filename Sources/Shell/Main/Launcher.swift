@@ -74,15 +74,22 @@ struct Launcher {
         return (leading, nil, [])
     }
 
-    private func bindAddress(_ words: [String]) throws(UsageError) -> IPv4Address {
+    private func bindAddress(_ words: [String]) throws(UsageError) -> IPAddress {
         guard let index = words.firstIndex(where: { $0 == "--bind" || $0.hasPrefix("--bind=") }) else {
             return .loopback
         }
         let text = words[index] == "--bind" ? words.dropFirst(index + 1).first ?? "" : String(words[index].dropFirst(7))
-        guard let address = IPv4Address(parsing: text) else {
-            throw UsageError("--bind: '\(text)' is not an IPv4 address such as 127.0.0.1 or 0.0.0.0")
+        do throws(HostPort.Malformed) {
+            let isBracketed = text.hasPrefix("[") && text.hasSuffix("]")
+            let isIPv6 = isBracketed || text.contains(":")
+            let address =
+                isIPv6
+                ? try HostPort.address(inBrackets: isBracketed ? String(text.dropFirst().dropLast()) : text) : text
+            if let address = IPAddress(parsing: address) { return address }
+        } catch {
+            throw UsageError("--bind: \(error)")
         }
-        return address
+        throw UsageError("--bind: '\(text)' is not an address such as 127.0.0.1, 0.0.0.0, ::1 or ::")
     }
 
     private func shell(_ arguments: ParsedArguments) throws -> Int {

@@ -28,8 +28,8 @@ package enum HoleType: String, Sendable, CaseIterable {
         case .hexadecimalTail:
             return prefixes(line, start) { $0.isASCII && $0.isHexDigit } + [start]
         case .ip:
-            return prefixes(line, start) { $0.isNumber || $0 == "." }
-                .filter { IPv4Address(parsing: String(line[start..<$0])) != nil }
+            return prefixes(line, start) { $0.isASCII && $0.isHexDigit || $0 == "." || $0 == ":" }
+                .filter { IPAddress(parsing: String(line[start..<$0])) != nil }
         default: return matches(line, start)
         }
     }

@@ -31,7 +31,7 @@ public enum ProxyProtocolFailure: Error, Equatable, Sendable, CustomStringConver
 ///     ProxyProtocolAcceptor(stream) { outcome in
 ///         switch outcome {
 ///         case .accepted(let header, let rest):
-///             let session = Session(stream, client: header.source ?? .ipv4(stream.remote), ahead: Array(rest))
+///             let session = Session(stream, client: header.source ?? .internet(stream.remote), ahead: Array(rest))
 ///             stream.setHandler(session)
 ///             session.streamOpened(stream)
 ///         case .refused(let failure):
@@ -134,12 +134,11 @@ extension HTTPServerConnection {
     public var proxyHeader: ProxyHeader? { claim?.header }
 
     /// The client: what the PROXY header claims, where there is one that claims anything, else the stream's remote end.
-    public var clientEndpoint: ProxyEndpoint { claim?.header.source ?? .ipv4(stream.remote) }
+    public var clientEndpoint: ProxyEndpoint { claim?.header.source ?? .internet(stream.remote) }
 
     /// What the client connected to, as `clientEndpoint`.
-    public var receivingEndpoint: ProxyEndpoint { claim?.header.destination ?? .ipv4(stream.local) }
+    public var receivingEndpoint: ProxyEndpoint { claim?.header.destination ?? .internet(stream.local) }
 
-    /// The client's address if it is IPv4, as all of the lab's own are. Of a client of another family, the proxy's, as
-    /// if there were no claim; `clientEndpoint` has the client's own.
-    public var clientAddress: IPv4Address { clientEndpoint.ipv4?.address ?? stream.remote.address }
+    /// The client's address. Of a client at a Unix socket, the proxy's, as if there were no claim.
+    public var clientAddress: IPAddress { clientEndpoint.endpoint?.address ?? stream.remote.address }
 }

@@ -35,6 +35,8 @@ package final class FlightLedger {
         /// The node that made it.
         package let client: Node
         package let target: Endpoint
+        /// Both ends show addresses of IPv6, whatever the socket has.
+        package let isIPv6: Bool
         package let toServer = Flow()
         package let toClient = Flow()
         /// What led to the connection.
@@ -42,7 +44,8 @@ package final class FlightLedger {
         fileprivate var isConnecting = true
         fileprivate let era: Int
 
-        fileprivate init(client: Node, target: Endpoint, cause: UInt64, era: Int) {
+        fileprivate init(client: Node, target: Endpoint, isIPv6: Bool, cause: UInt64, era: Int) {
+            self.isIPv6 = isIPv6
             self.cause = cause
             self.era = era
             self.client = client
@@ -62,9 +65,9 @@ package final class FlightLedger {
     package var isBusy: Bool { busyFlows > 0 || connecting > 0 }
 
     package func connectStarted(
-        client: Node, local: Endpoint, target: Endpoint, isAccepting: Bool, cause: UInt64 = 0
+        client: Node, local: Endpoint, target: Endpoint, isIPv6: Bool = false, isAccepting: Bool, cause: UInt64 = 0
     ) -> Pair {
-        let pair = Pair(client: client, target: target, cause: cause, era: era)
+        let pair = Pair(client: client, target: target, isIPv6: isIPv6, cause: cause, era: era)
         pair.toServer.isReading = isAccepting
         unaccepted[local] = pair
         connecting += 1

@@ -191,7 +191,9 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
             phase = .open
             wantsToWrite = false
             settle(abandoned: false)
-            withCause(cause) { stream.transportOpened(local: local) }
+            let isShown = stream.peer != nil && stream.remote.address.isIPv6
+            let shown = isShown ? Endpoint(stream.local.address, local.port) : local
+            withCause(cause) { stream.transportOpened(local: shown) }
             updateRegistration()
         } else {
             settle(abandoned: true)

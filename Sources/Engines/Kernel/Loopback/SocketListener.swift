@@ -10,6 +10,8 @@ final class SocketListener: ListenerTransport {
     private unowned let transport: SocketTransport
     private var isAccepting = false
     private var whenClosed: (() -> Void)?
+    /// A process bound to `0.0.0.0` or `::`: which of its addresses a client reached, only the connection knows.
+    private let isAtEveryAddress: Bool
 
     /// Connections accepted from one socket before others have their turn.
     private static let acceptsPerTurn = 64
@@ -32,6 +34,8 @@ final class SocketListener: ListenerTransport {
         self.whenClosed = whenClosed
         self.listener = listener
         self.transport = transport
+        let address = listener.node.address
+        isAtEveryAddress = listener.port != 0 && (address == .any || address == .any6)
         doors = []
         doors = descriptors.map { Door(descriptor: $0, owner: self) }
         setAccepting(!listener.node.isFrozen)
@@ -82,14 +86,12 @@ final class SocketListener: ListenerTransport {
         let pair = transport.ledger.accepted(from: remote)
         let end = SocketEnd(descriptor: descriptor, stream: nil, transport: transport)
         end.accepted(pair)
+        let shown = pair.map { $0.client.endpoint(remote.port, isIPv6: $0.isIPv6) } ?? remote
+        let local = isAtEveryAddress ? Socket.localEndpoint(descriptor) : nil
         transport.network.journal.withCause(pair?.cause ?? 0) {
-            if let stream = transport.network.accepted(by: listener, from: remote, peer: pair?.client, over: end),
-                !stream.isClosed
-            {
-                end.begin(stream)
-            } else {
-                end.close(.reset)
-            }
+            let stream = transport.network.accepted(
+                by: listener, from: shown, peer: pair?.client, at: local, over: end)
+            if let stream, !stream.isClosed { end.begin(stream) } else { end.close(.reset) }
         }
     }
 

@@ -13,7 +13,7 @@ public final class SocketTransport: Transport {
     public enum Place: Sendable {
         case lab(exposesLocalhost: Bool)
         /// - Parameter sharesPorts: several processes may listen on a port; the kernel spreads connections over them.
-        case process(bind: IPv4Address, sharesPorts: Bool = false)
+        case process(bind: IPAddress, sharesPorts: Bool = false)
     }
 
     let poller: Poller
@@ -43,9 +43,10 @@ public final class SocketTransport: Transport {
     public func forgetFlight() { ledger.forget() }
     public var isWholeHost: Bool { claim == nil }
 
-    public func address(ofNode number: Int) -> IPv4Address {
+    public func address(ofNode number: Int) -> IPAddress {
         switch place {
-        case .lab: IPv4Address(127, claim!.number, UInt8((number - 1) / 250), UInt8((number - 1) % 250 + 1))
+        case .lab:
+            IPAddress(IPv4Address(127, claim!.number, UInt8((number - 1) / 250), UInt8((number - 1) % 250 + 1)))
         case .process(let bind, _): bind
         }
     }
@@ -58,7 +59,7 @@ public final class SocketTransport: Transport {
         claim?.release()
     }
 
-    public func resolveOutside(_ host: String) -> IPv4Address? {
+    public func resolveOutside(_ host: String) -> IPAddress? {
         if host == Network.outsideHost { return .loopback }
         return isWholeHost ? HostResolver.resolve(host) : nil
     }
@@ -101,6 +102,8 @@ public final class SocketTransport: Transport {
                 notice(
                     listener.port, "port \(listener.port) is mapped: outside the lab it is http://localhost:\(port)/")
             }
+            // The same for programs that prefer IPv6; a machine without it, or a program there already, changes nothing.
+            if let descriptor = try? Socket.listening(at: Endpoint(.loopback6, port)) { descriptors.append(descriptor) }
         } catch {
             notice(
                 listener.port,
@@ -119,12 +122,13 @@ public final class SocketTransport: Transport {
         var target = stream.remote
         var isAccepting = true
         if let peer = stream.peer {
-            if let listener = peer.listeners.first(where: { $0.port == target.port }) {
-                target = Endpoint(target.address, listener.mappedPort ?? target.port)
-            }
+            let listener = peer.listeners.first { $0.port == target.port }
+            // Of IPv6 the machine has only ::1. Between the lab's own nodes it is what both ends show; the bytes go over
+            // the nodes' other addresses.
+            target = Endpoint(peer.address, listener?.mappedPort ?? target.port)
             isAccepting = !peer.isFrozen
         }
-        let source = stream.peer != nil && stream.local.address != .loopback ? stream.local.address : nil
+        let source = stream.peer != nil && !stream.node.isTransient ? stream.node.address : nil
         do throws(NetworkError) {
             let descriptor = try Socket.connecting(to: target, from: source)
             let end = SocketEnd(descriptor: descriptor, stream: stream, transport: self)
@@ -132,8 +136,8 @@ public final class SocketTransport: Transport {
             if stream.peer != nil, let local = Socket.localEndpoint(descriptor) {
                 end.connect(
                     ledger.connectStarted(
-                        client: stream.node, local: local, target: target, isAccepting: isAccepting,
-                        cause: network.journal.currentCause), local: local)
+                        client: stream.node, local: local, target: target, isIPv6: stream.remote.address.isIPv6,
+                        isAccepting: isAccepting, cause: network.journal.currentCause), local: local)
             }
             end.register(connecting: true)
         } catch {
@@ -206,20 +210,28 @@ final class SubnetClaim {
 
 /// The host's own resolver.
 enum HostResolver {
-    /// The first IPv4 address of a name, asked of the C library. Blocks while it asks; tools use it at their start
+    /// The first IPv4 address of a name, or its first of IPv6 if it has no other, asked of the C library. Blocks while it asks; tools use it at their start
     /// and for each new connection to a name that is not an address.
-    static func resolve(_ host: String) -> IPv4Address? {
-        if let address = IPv4Address(parsing: host) { return address }
+    static func resolve(_ host: String) -> IPAddress? {
+        if let address = IPAddress(parsing: host) { return address }
         // RFC 6761 §6.3: known without asking, and small machines have no file that says so.
         if host.lowercased() == "localhost" { return .loopback }
         var hints = addrinfo()
-        hints.ai_family = AF_INET
+        hints.ai_family = AF_UNSPEC
         hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         var result: UnsafeMutablePointer<addrinfo>?
-        guard getaddrinfo(host, nil, &hints, &result) == 0, let first = result else { return nil }
+        guard getaddrinfo(host, nil, &hints, &result) == 0 else { return nil }
         defer { freeaddrinfo(result) }
-        return first.pointee.ai_addr.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
-            IPv4Address(bits: UInt32(bigEndian: $0.pointee.sin_addr.s_addr))
+        var found: [IPAddress] = []
+        var next = result
+        while let entry = next {
+            var address = sockaddr_storage()
+            memcpy(
+                &address, entry.pointee.ai_addr, min(Int(entry.pointee.ai_addrlen), MemoryLayout.size(ofValue: address))
+            )
+            if let endpoint = Socket.endpoint(address) { found.append(endpoint.address) }
+            next = entry.pointee.ai_next
         }
+        return found.first(where: \.isIPv4) ?? found.first
     }
 }

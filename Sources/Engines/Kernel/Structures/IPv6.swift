@@ -1,4 +1,4 @@
-/// An IPv6 address. The lab's own network is IPv4; these come in what programs outside say about their clients.
+/// An IPv6 address as it is written; `IPAddress` is what both families have in common.
 public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
     /// The first and the second half, in host order.
     public let high: UInt64
@@ -8,9 +8,6 @@ public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
         self.high = high
         self.low = low
     }
-
-    /// `::ffff:0:0/96`, RFC 4291 §2.5.5.2: the IPv4 address as a socket that speaks both families shows it.
-    public init(mapped address: IPv4Address) { self.init(high: 0, low: 0xFFFF_0000_0000 | UInt64(address.bits)) }
 
     /// Reads RFC 4291 §2.2: eight groups of one to four hexadecimal digits, one run of zero groups as `::`, the last
     /// two groups perhaps as an IPv4 address. No brackets, no zone. Nil for anything else.
@@ -72,18 +69,4 @@ public struct IPv6Address: Hashable, Sendable, CustomStringConvertible {
         let text = { (range: Range<Int>) in range.map { String(group($0), radix: 16) }.joined(separator: ":") }
         return longest.isEmpty ? text(0..<8) : text(0..<longest.lowerBound) + "::" + text(longest.upperBound..<8)
     }
-}
-
-/// One end of a connection over IPv6: an address and a port.
-public struct IPv6Endpoint: Hashable, Sendable, CustomStringConvertible {
-    public let address: IPv6Address
-    public let port: UInt16
-
-    public init(_ address: IPv6Address, _ port: UInt16) {
-        self.address = address
-        self.port = port
-    }
-
-    /// In brackets, RFC 3986 §3.2.2: `[2001:db8::1]:80`.
-    public var description: String { "[\(address)]:\(port)" }
 }

@@ -29,7 +29,7 @@ public struct LogMessage: ExpressibleByStringInterpolation, Equatable, Sendable 
         public mutating func appendInterpolation(_ number: Int) { pieces.append(.value(.integer(number))) }
         public mutating func appendInterpolation(_ duration: LabDuration) { pieces.append(.value(.duration(duration))) }
         public mutating func appendInterpolation(port: UInt16) { pieces.append(.value(.port(port))) }
-        public mutating func appendInterpolation(address: IPv4Address) { pieces.append(.value(.address(address))) }
+        public mutating func appendInterpolation(address: IPAddress) { pieces.append(.value(.address(address))) }
         /// An identifier that differs from run to run.
         public mutating func appendInterpolation(id: String) { pieces.append(.value(.identifier(id))) }
         /// A share of 0…1, printed as a percentage with one decimal.
@@ -44,7 +44,7 @@ public enum LogValue: Sendable, Equatable, CustomStringConvertible {
     case integer(Int)
     case duration(LabDuration)
     case port(UInt16)
-    case address(IPv4Address)
+    case address(IPAddress)
     case identifier(String)
     case percentage(Double)
     case time(LabTime)

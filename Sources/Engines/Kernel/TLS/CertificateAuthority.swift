@@ -96,7 +96,7 @@ public final class CertificateAuthority: Sendable {
     }
 
     static func isAddress(_ name: String) -> Bool {
-        IPv4Address(parsing: name) != nil || IPv6Address(parsing: name) != nil
+        IPAddress(parsing: name) != nil
     }
 
     /// Whether it can stand in a certificate: an address, a host name, or one with a wildcard as its first label.

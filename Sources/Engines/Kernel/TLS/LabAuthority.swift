@@ -56,8 +56,8 @@ public final class LabAuthority {
     /// Who a node is: by its name, its addresses, and as `localhost`.
     public func identity(of node: Node, names more: [String] = []) throws(TLSConfigurationError) -> TLSIdentity {
         var names = [node.name]
-        for name in more + [node.address.description, "localhost", "127.0.0.1", "::1"]
-        where !names.contains(name) && name != IPv4Address.any.description {
+        let addresses = [node.address, node.address6].filter { $0 != .any && $0 != .any6 }.map(\.description)
+        for name in more + addresses + ["localhost", "127.0.0.1", "::1"] where !names.contains(name) {
             names.append(name)
         }
         if let known = identities.first(where: { $0.names == names }) { return known.identity }

@@ -35,6 +35,23 @@ public struct LinkConditions: Equatable, Sendable {
 
     /// The shortest retransmission timeout of Linux (`TCP_RTO_MIN`); it doubles with each loss in a row.
     static let retransmissionTimeout = LabDuration.milliseconds(200)
+    /// Bytes that may be under way at once: what the line holds at its rate (bandwidth × delay) and a buffer before it.
+    ///
+    /// As TCP's windows grow until the line is full, latency alone takes no bandwidth. Slow start is not played: the
+    /// window is there from the first byte. Where no rate is set, only the limit bounds it.
+    var windowBytes: Int {
+        let longest = delay + jitter
+        guard longest > .zero else { return Stream.highWaterBytes }
+        guard let bytesPerSecond else { return Self.windowLimitBytes }
+        let product = Double(bytesPerSecond) * longest.seconds
+        return min(Self.windowLimitBytes, Stream.highWaterBytes + (Int(exactly: product.rounded()) ?? .max / 2))
+    }
+
+    /// The largest window of one direction of a connection.
+    static let windowLimitBytes = 64 << 20
+    /// From so many bytes on, under way on all lines of a world together, windows are no larger than without latency.
+    static let windowBudgetBytes = 256 << 20
+
     /// How long Linux goes on sending into the dark before it gives the connection up (`tcp_retries2` = 15).
     static let giveUpTime = LabDuration.milliseconds(924_600)
 }
@@ -43,6 +60,9 @@ public struct LinkConditions: Equatable, Sendable {
 ///
 /// A stream keeps its order, as TCP does: what was sent first arrives first, however the delays fall. When the rules
 /// change, what waits is judged again, so that a rule acts at once on what is under way and its end sets all free.
+///
+/// What has arrived where nobody takes it (a transport that is full, an owner that has paused) stays here, and so counts
+/// against the window: memory is bounded by `windowLimitBytes` a direction, and `windowBudgetBytes` in all.
 final class Link {
     enum Direction { case egress, ingress }
 
@@ -62,8 +82,11 @@ final class Link {
     private unowned let stream: Stream
     private let direction: Direction
     private(set) var conditions: LinkConditions
+    private let total: LineTotal
     private var queue = RingQueue<Item>()
-    private(set) var byteCount = 0
+    private(set) var byteCount = 0 {
+        didSet { total.byteCount += byteCount - oldValue }
+    }
     private var lastArrival: LabTime
     /// When the throttled line has sent all it was given.
     private var lineFree: LabTime
@@ -74,6 +97,7 @@ final class Link {
         self.stream = stream
         self.direction = direction
         self.conditions = conditions
+        total = stream.network.lineTotal
         let now = stream.node.world.now
         lastArrival = now
         lineFree = now
@@ -81,8 +105,28 @@ final class Link {
 
     private var world: World { stream.node.world }
     var isEmpty: Bool { queue.isEmpty }
+    /// Bytes that may wait here, and at an egress in the transport's way as well, before whoever sends has to stop.
+    var windowBytes: Int {
+        total.byteCount < LinkConditions.windowBudgetBytes ? conditions.windowBytes : Stream.highWaterBytes
+    }
     /// An ingress link that is full stops reading from the transport, so that the peer feels it.
-    var isFull: Bool { byteCount >= Stream.highWaterBytes }
+    var isFull: Bool { byteCount >= windowBytes }
+    /// Whether its far end takes nothing more at present.
+    private var isHeld: Bool {
+        if direction == .egress { return !stream.unsent.isEmpty }
+        return stream.isReadingPaused && stream.phase == .open && stream.layer?.isOpening != true
+    }
+    /// Whether bytes here are still on their way: neither arrived where nobody takes them, nor gone.
+    var isUnderWay: Bool { queue.first.map { $0.arrival > world.now || !isHeld } ?? false }
+
+    /// A reset needs no room at the far end, and takes with it what waits for some.
+    private var pendingReset: LabTime? {
+        guard isHeld, let last = queue.isEmpty ? nil : queue[queue.count - 1], case .close(.reset) = last.content
+        else { return nil }
+        return last.arrival
+    }
+
+    deinit { total.byteCount -= byteCount }
 
     /// - Parameter cause: the journal event that the bytes are.
     func push(_ bytes: UnsafeRawBufferPointer, cause: UInt64) {
@@ -157,7 +201,8 @@ final class Link {
         timer = nil
         updateGiveUp()
         guard !conditions.isBlocked, let first = queue.first else { return }
-        timer = world.after(first.arrival - world.now) { [weak self] in self?.deliver() }
+        guard let time = isHeld ? pendingReset : first.arrival else { return }
+        timer = world.after(time - world.now) { [weak self] in self?.deliver() }
     }
 
     /// A sender into a blocked line does not try for ever.
@@ -171,6 +216,9 @@ final class Link {
         giveUpTimer = world.after(LinkConditions.giveUpTime) { [weak self] in self?.stream.transportFailed(.timedOut) }
     }
 
+    /// Its far end takes bytes again.
+    func resume() { if timer == nil, !queue.isEmpty { waitForFirst() } }
+
     private func deliver() {
         timer = nil
         let stream = stream
@@ -179,7 +227,12 @@ final class Link {
             world.perform(life: stream.node.life, cause: world.journal.currentCause) { [weak self] in self?.deliver() }
             return
         }
-        while let first = queue.first, first.arrival <= world.now, !conditions.isBlocked {
+        if let pendingReset, pendingReset <= world.now, !conditions.isBlocked {
+            queue.removeAll()
+            byteCount = 0
+            return stream.lineEnded(.reset)
+        }
+        while let first = queue.first, first.arrival <= world.now, !conditions.isBlocked, !isHeld {
             _ = queue.popFirst()
             world.journal.withCause(first.cause) { deliver(first, to: stream) }
             if stream.isClosed, !stream.isOrphan { return }
@@ -201,4 +254,9 @@ final class Link {
             stream.lineEnded(manner)
         }
     }
+}
+
+/// Bytes that fault rules hold up on all lines of a world together.
+final class LineTotal {
+    var byteCount = 0
 }

@@ -15,19 +15,19 @@ public final class MemoryTransport: Transport {
 
     private unowned var network: Network!
     private var listeners: [Endpoint: MemoryListener] = [:]
-    private var lastPort: [IPv4Address: UInt16] = [:]
+    private var lastPort: [IPAddress: UInt16] = [:]
     private var darkEnds: [(node: Node, end: MemoryEnd)] = []
 
     public init() {}
 
     public func attach(to network: Network) { self.network = network }
-    public func address(ofNode number: Int) -> IPv4Address {
-        IPv4Address(127, 1, UInt8((number - 1) / 250), UInt8((number - 1) % 250 + 1))
+    public func address(ofNode number: Int) -> IPAddress {
+        IPAddress(IPv4Address(127, 1, UInt8((number - 1) / 250), UInt8((number - 1) % 250 + 1)))
     }
     public let isBusy = false
     public let isWholeHost = false
     public func forgetFlight() {}
-    public func resolveOutside(_ host: String) -> IPv4Address? { nil }
+    public func resolveOutside(_ host: String) -> IPAddress? { nil }
 
     public func shutDown() {
         listeners = [:]
@@ -57,7 +57,9 @@ public final class MemoryTransport: Transport {
                 world.after(Network.connectTimeout) { stream.transportFailed(.timedOut) }
                 return
             }
-            guard let target = listeners[stream.remote], target.backlog.count < Self.backlog else {
+            guard let peer = stream.peer, let target = listeners[Endpoint(peer.address, stream.remote.port)],
+                target.backlog.count < Self.backlog
+            else {
                 return stream.transportFailed(.refused)
             }
             let near = MemoryEnd(transport: self, world: world)
@@ -71,7 +73,7 @@ public final class MemoryTransport: Transport {
         }
     }
 
-    private func ephemeralPort(at address: IPv4Address) -> UInt16 {
+    private func ephemeralPort(at address: IPAddress) -> UInt16 {
         let previous = lastPort[address] ?? 32_767
         let port = previous == 60_999 ? 32_768 : previous + 1
         lastPort[address] = port

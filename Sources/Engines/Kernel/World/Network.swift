@@ -14,6 +14,7 @@ public final class Network {
     /// Which node's listener `localhost:port` leads to: the first that took the port, until it gives it up.
     private var localhostOwners: [UInt16: Listener] = [:]
     public private(set) var connectionsOpened = 0
+    let lineTotal = LineTotal()
     private var spareBuffers: [[UInt8]] = []
     /// True during a round of input, in a process of its own: see `gatherWrites`.
     private(set) var gathersWrites = false
@@ -53,7 +54,8 @@ public final class Network {
 
     /// What a destination turned out to be.
     public enum Target {
-        case node(Node, port: UInt16)
+        /// The endpoint is the one that the connecting side sees: in the family that it asked for.
+        case node(Node, at: Endpoint)
         /// An address of the lab's that nobody has.
         case nobody(Endpoint)
         case outside(Endpoint)
@@ -67,11 +69,11 @@ public final class Network {
         let host = destination.host.lowercased()
         let port = destination.port
         if !transport.isWholeHost {
-            let address = host == "localhost" ? .loopback : IPv4Address(parsing: host)
-            if address == .loopback {
-                return localhostOwners[port].map { .node($0.node, port: port) } ?? .nobody(Endpoint(.loopback, port))
-            }
-            if let node = address.map({ world.nodes.at($0) }) ?? world.nodes[host] { return .node(node, port: port) }
+            let address = host == "localhost" ? .loopback : IPAddress(parsing: host)
+            let isLocalhost = address == .loopback || address == .loopback6
+            let owner =
+                isLocalhost ? localhostOwners[port]?.node : address.map { world.nodes.at($0) } ?? world.nodes[host]
+            if let owner { return .node(owner, at: owner.endpoint(port, isIPv6: address?.isIPv6 ?? false)) }
             if let address { return .nobody(Endpoint(address, port)) }
         }
         if let outside = transport.resolveOutside(host) { return .outside(Endpoint(outside, port)) }
@@ -119,14 +121,18 @@ public final class Network {
 
     /// A connection has arrived at a listener; called by the transport.
     ///
-    /// - Parameter peer: the lab node that made it; nil for one from outside.
+    /// - Parameters:
+    ///   - peer: the lab node that made it; nil for one from outside.
+    ///   - local: this end's address where it is not the node's own in the family of `remote`.
     /// - Returns: the accepting end, or nil if nobody listens any more.
-    public func accepted(by listener: Listener, from remote: Endpoint, peer: Node?, over transport: any StreamTransport)
-        -> Stream?
-    {
+    public func accepted(
+        by listener: Listener, from remote: Endpoint, peer: Node?, at local: Endpoint? = nil,
+        over transport: any StreamTransport
+    ) -> Stream? {
         guard listener.accept != nil else { return nil }
+        let local = local ?? listener.node.endpoint(listener.port, isIPv6: remote.address.isIPv6)
         let stream = makeStream(
-            node: listener.node, peer: peer, local: listener.endpoint, remote: remote, isInitiator: false, handler: nil)
+            node: listener.node, peer: peer, local: local, remote: remote, isInitiator: false, handler: nil)
         stream.transport = transport
         if peer == nil, !isWholeHost { world.outsideArrived() }
         if peer == nil, world.faults.refuses(from: nil, to: listener.node) {
@@ -134,7 +140,7 @@ public final class Network {
             return nil
         }
         if let handler = listener.accept?(stream) { stream.setHandler(handler) }
-        stream.transportOpened(local: listener.endpoint)
+        stream.transportOpened(local: local)
         return stream
     }
 
@@ -144,8 +150,8 @@ public final class Network {
         let target = try resolve(destination)
         let stream: Stream
         switch target {
-        case .node(let peer, let port):
-            stream = makeStream(from: node, to: peer, at: Endpoint(peer.address, port), handler)
+        case .node(let peer, let endpoint):
+            stream = makeStream(from: node, to: peer, at: endpoint, handler)
         case .outside(let endpoint):
             stream = makeStream(from: node, to: nil, at: endpoint, handler)
         case .nobody(let endpoint):
@@ -161,8 +167,8 @@ public final class Network {
         -> Stream
     {
         makeStream(
-            node: node, peer: peer, local: Endpoint(node.address, 0), remote: remote, isInitiator: true,
-            handler: handler)
+            node: node, peer: peer, local: node.endpoint(0, isIPv6: remote.address.isIPv6), remote: remote,
+            isInitiator: true, handler: handler)
     }
 
     /// One SYN and its answer, as far as the fault rules let them pass.

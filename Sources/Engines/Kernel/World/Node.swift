@@ -8,7 +8,9 @@ import KernelStructures
 /// listeners of a killed node are gone at once, and nothing the old life set in motion reaches the new one.
 public final class Node {
     public let name: String
-    public let address: IPv4Address
+    public let address: IPAddress
+    /// Its address in IPv6. In a lab, `fd5d:1ab::N` for the N-th node (RFC 4193: a network that leads nowhere else).
+    public let address6: IPAddress
     /// Positive for nodes; `DiskOwner.lab` has 0.
     public let number: Int
     /// Clients that run in a terminal share an address, end with their command, and are left out of `nodes`.
@@ -38,10 +40,13 @@ public final class Node {
         public var isAlive: Bool { self == .running || self == .frozen }
     }
 
-    init(world: World, name: String, address: IPv4Address, number: Int, isTransient: Bool) {
+    init(
+        world: World, name: String, address: IPAddress, address6: IPAddress, number: Int, isTransient: Bool
+    ) {
         self.world = world
         self.name = name
         self.address = address
+        self.address6 = address6
         self.number = number
         self.isTransient = isTransient
         state = .exited
@@ -57,6 +62,9 @@ public final class Node {
     public var isDark: Bool { state == .poweredOff }
     /// The time on this node's own calendar.
     public var wallClock: LabTime { world.now + clockSkew }
+
+    /// A port of this node as somebody sees it who speaks that family.
+    public func endpoint(_ port: UInt16, isIPv6: Bool) -> Endpoint { Endpoint(isIPv6 ? address6 : address, port) }
 
     // MARK: Life
 
@@ -268,7 +276,7 @@ public final class NodeTable {
     /// In order of creation, those that have ended included; transient ones only while they live.
     public private(set) var all: [Node] = []
     private var byName: [String: Node] = [:]
-    private var byAddress: [IPv4Address: Node] = [:]
+    private var byAddress: [IPAddress: Node] = [:]
     private var created = 0
     private var services = 0
 
@@ -279,7 +287,7 @@ public final class NodeTable {
 
     /// The node of that name, without regard to case.
     public subscript(name: String) -> Node? { byName[name.lowercased()] }
-    public func at(_ address: IPv4Address) -> Node? { byAddress[address] }
+    public func at(_ address: IPAddress) -> Node? { byAddress[address] }
 
     /// The service nodes, in order of creation.
     public var allServices: [Node] { all.filter { !$0.isTransient } }
@@ -300,16 +308,18 @@ public final class NodeTable {
         guard services < Self.limit else { throw .tooManyNodes(Self.limit) }
         services += 1
         let address = world.network.transport.address(ofNode: services)
-        let node = make(unique, address: address, isTransient: false)
+        let address6 = world.network.transport.isWholeHost ? address : Self.address6(ofNode: services)
+        let node = make(unique, address: address, address6: address6, isTransient: false)
         byName[unique.lowercased()] = node
         byAddress[address] = node
+        byAddress[address6] = node
         node.start()
         return node
     }
 
     /// Starts a client in a terminal: it shares the lab's own address and ends with its command.
     public func startClient() -> Node {
-        let node = make(Self.clientName, address: .loopback, isTransient: true)
+        let node = make(Self.clientName, address: .loopback, address6: .loopback6, isTransient: true)
         node.start()
         return node
     }
@@ -332,9 +342,14 @@ public final class NodeTable {
         byAddress = [:]
     }
 
-    private func make(_ name: String, address: IPv4Address, isTransient: Bool) -> Node {
+    private static func address6(ofNode number: Int) -> IPAddress {
+        IPAddress(IPv6Address(high: 0xFD5D_01AB_0000_0000, low: UInt64(number)))
+    }
+
+    private func make(_ name: String, address: IPAddress, address6: IPAddress, isTransient: Bool) -> Node {
         created += 1
-        let node = Node(world: world, name: name, address: address, number: created, isTransient: isTransient)
+        let node = Node(
+            world: world, name: name, address: address, address6: address6, number: created, isTransient: isTransient)
         all.append(node)
         return node
     }

@@ -43,6 +43,8 @@ extension Stream {
             interceptors = kept + added.map { $0.makeInterceptor(for: self) }
         }
         updateReading()
+        // A longer line holds more, and a shorter one passes to the transport what it held.
+        if isCongested { node.enqueue { [weak self] in self?.notifyIfDrained() } }
     }
 
     /// What the transport has not taken yet is held up by a new rule like everything after it.

@@ -13,7 +13,8 @@ import KernelStructures
 /// flips bits stands below it and flips bits of records.
 ///
 /// `write` takes everything. A producer that respects `isCongested`, and waits for `streamDrained`, keeps the unsent
-/// bytes below `highWaterBytes` plus one write.
+/// bytes below `highWaterBytes` plus one write; where a fault rule delays what it sends, below the line's window, which
+/// grows with the delay to at most `LinkConditions.windowLimitBytes`.
 public final class Stream {
     public let number: UInt64
     public let node: Node
@@ -98,6 +99,8 @@ public final class Stream {
     public var unsentByteCount: Int {
         unsent.count + corked.count + (egress?.byteCount ?? 0) + (layer?.heldByteCount ?? 0)
     }
+    /// Unsent bytes from which this stream counts as congested.
+    private var windowBytes: Int { egress?.windowBytes ?? Self.highWaterBytes }
     /// Whether the peer has sent its end.
     public var hasPeerEnded: Bool { peerEnded }
 
@@ -144,7 +147,7 @@ public final class Stream {
             guard let self else { return }
             if endState == .sent { return letGo(.orderly, .closed) }
             // What faults hold up is still under way; a peer that takes nothing is waited for, but not for ever.
-            let hasMoved = egress?.isEmpty == false || unsentByteCount < waiting
+            let hasMoved = egress?.isUnderWay == true || unsentByteCount < waiting
             let progress = hasMoved ? node.world.now : lastProgress
             if node.world.now - progress >= Self.flushTime { return letGo(.orderly, .closed) }
             waitForPeer(lastProgress: progress)
@@ -178,6 +181,7 @@ public final class Stream {
         let isWilling = phase == .lingering || (phase == .open && (!isReadingPaused || layer?.isOpening == true))
         let wanted = isWilling && !node.isFrozen && !(ingress?.isFull ?? false)
         transport?.setReading(wanted)
+        if isWilling { ingress?.resume() }
     }
 
     /// Passes bytes on towards the transport, past every interceptor.
@@ -189,7 +193,7 @@ public final class Stream {
     }
 
     private func noteCongestion() {
-        if !isCongested, unsentByteCount >= Self.highWaterBytes { isCongested = true }
+        if !isCongested, unsentByteCount >= windowBytes { isCongested = true }
     }
 
     /// Passes bytes on to the link or the transport, as they are to travel.
@@ -276,9 +280,10 @@ public final class Stream {
     func sendUnsent() {
         if let transport { sendUnsent(over: transport) }
         if phase == .closed {
-            if unsent.isEmpty, let orphanEnd { endOrphan(orphanEnd) }
+            if unsent.isEmpty, let orphanEnd { endOrphan(orphanEnd) } else if unsent.isEmpty { egress?.resume() }
             return
         }
+        if unsent.isEmpty { egress?.resume() }
         sendEndIfFlushed()
         notifyIfDrained()
     }
@@ -308,7 +313,7 @@ public final class Stream {
     }
 
     func notifyIfDrained() {
-        guard isCongested, unsentByteCount < Self.lowWaterBytes else { return }
+        guard isCongested, unsentByteCount < windowBytes - (Self.highWaterBytes - Self.lowWaterBytes) else { return }
         isCongested = false
         handler?.streamDrained(self)
     }

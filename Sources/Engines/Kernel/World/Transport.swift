@@ -10,7 +10,7 @@ public protocol Transport: AnyObject {
     /// Whether every name and address is the host's: true for a tool that runs as a process of its own.
     var isWholeHost: Bool { get }
     /// The address of the lab's `number`-th service node, from 1.
-    func address(ofNode number: Int) -> IPv4Address
+    func address(ofNode number: Int) -> IPAddress
     /// Starts accepting for `listener` and sets its `transport`.
     func listen(_ listener: Listener) throws(NetworkError)
     /// The same for a unix socket of the machine, where there are such things.
@@ -25,7 +25,7 @@ public protocol Transport: AnyObject {
     /// Stops waiting for what is under way: it did not come within any reasonable time.
     func forgetFlight()
     /// Finds a host that is not part of the lab; nil if there is no such host, or nothing outside can be reached.
-    func resolveOutside(_ host: String) -> IPv4Address?
+    func resolveOutside(_ host: String) -> IPAddress?
     func shutDown()
 }
 

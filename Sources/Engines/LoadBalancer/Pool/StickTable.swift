@@ -9,7 +9,7 @@ import KernelStructures
 /// A dictionary for the way to an entry, and a list through the entries in the order of use. O(1) a look.
 struct StickTable: Sendable {
     private struct Entry {
-        var address: UInt32
+        var address: IPAddress
         var serial: Int
         var expires: LabTime
         var newer: Int
@@ -19,7 +19,7 @@ struct StickTable: Sendable {
     let size: Int
     let expire: LabDuration
     private var entries: [Entry] = []
-    private var places: [UInt32: Int] = [:]
+    private var places: [IPAddress: Int] = [:]
     private var newest = -1
     private var oldest = -1
 
@@ -31,40 +31,40 @@ struct StickTable: Sendable {
     var count: Int { places.count }
 
     /// The entries that are in force, the latest used first.
-    func used(_ now: LabTime) -> [(address: IPv4Address, serial: Int, expires: LabTime)] {
-        var found: [(address: IPv4Address, serial: Int, expires: LabTime)] = []
+    func used(_ now: LabTime) -> [(address: IPAddress, serial: Int, expires: LabTime)] {
+        var found: [(address: IPAddress, serial: Int, expires: LabTime)] = []
         var place = newest
         while place >= 0 {
             let entry = entries[place]
-            if entry.expires > now { found.append((IPv4Address(bits: entry.address), entry.serial, entry.expires)) }
+            if entry.expires > now { found.append((entry.address, entry.serial, entry.expires)) }
             place = entry.older
         }
         return found
     }
 
     /// The serial number of the server that an address was given, if that was not too long ago.
-    mutating func find(_ address: IPv4Address, now: LabTime) -> Int? {
-        guard let place = places[address.bits], entries[place].expires > now else { return nil }
+    mutating func find(_ address: IPAddress, now: LabTime) -> Int? {
+        guard let place = places[address], entries[place].expires > now else { return nil }
         return entries[place].serial
     }
 
     /// Remembers, or remembers for longer.
-    mutating func set(_ address: IPv4Address, _ serial: Int, now: LabTime) {
+    mutating func set(_ address: IPAddress, _ serial: Int, now: LabTime) {
         let place: Int
-        if let known = places[address.bits] {
+        if let known = places[address] {
             place = known
             unlink(place)
         } else if entries.count < size {
             place = entries.count
-            entries.append(Entry(address: address.bits, serial: 0, expires: now, newer: -1, older: -1))
-            places[address.bits] = place
+            entries.append(Entry(address: address, serial: 0, expires: now, newer: -1, older: -1))
+            places[address] = place
         } else {
             place = oldest
             unlink(place)
             places[entries[place].address] = nil
-            places[address.bits] = place
+            places[address] = place
         }
-        entries[place].address = address.bits
+        entries[place].address = address
         entries[place].serial = serial
         entries[place].expires = now + expire
         entries[place].newer = -1

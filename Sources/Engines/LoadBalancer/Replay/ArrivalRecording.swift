@@ -4,7 +4,7 @@ import KernelStructures
 /// what percentiles of a server's latency come from.
 ///
 /// Requests are numbered as they come, so the number is the place in the ring: what is learnt of a request later finds
-/// its entry in one step. 100,000 of 56 bytes are 5.6 MB, taken as they come.
+/// its entry in one step. 100,000 of 72 bytes are 7.2 MB, taken as they come.
 public struct ArrivalRecording: Sendable {
     public struct Entry: Sendable {
         public internal(set) var request: Int
@@ -14,7 +14,7 @@ public struct ArrivalRecording: Sendable {
         public internal(set) var ended: LabTime
         /// What hashing algorithms know it by.
         public internal(set) var key: UInt64
-        public internal(set) var source: IPv4Address
+        public internal(set) var source: IPAddress
         /// The serial number of the server that had it last; 0 for none.
         public internal(set) var server: UInt32
         public internal(set) var state: State
@@ -45,7 +45,7 @@ public struct ArrivalRecording: Sendable {
         key: 0, source: .any, server: 0, state: .open)
 
     /// A request asks for a server for the first time.
-    mutating func arrived(_ request: Int, key: UInt64, source: IPv4Address, now: LabTime) {
+    mutating func arrived(_ request: Int, key: UInt64, source: IPAddress, now: LabTime) {
         if ring.isEmpty { first = request }
         guard request >= first else { return }
         newest = max(newest, request)

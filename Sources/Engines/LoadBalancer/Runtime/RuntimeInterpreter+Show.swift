@@ -117,7 +117,7 @@ extension RuntimeInterpreter {
 
             """
         for (_, server) in engine.present {
-            let isAddress = IPv4Address(parsing: server.destination.host) != nil
+            let isAddress = IPAddress(parsing: server.destination.host) != nil
             let fields: [String] = [
                 "\(StatTable.proxyNumber)", front.name, "\(server.serial)", server.name,
                 isAddress ? server.destination.host : "-", "\(operationalState(server))",
@@ -196,7 +196,7 @@ extension RuntimeInterpreter {
         guard name != nil else { return head }
         return head
             + table.used(now).map { entry in
-                "0x\(hexadecimal(UInt64(entry.address.bits))): key=\(entry.address) use=0 "
+                "0x\(hexadecimal(entry.address.ipv4.map { UInt64($0.bits) } ?? entry.address.low)): key=\(entry.address) use=0 "
                     + "exp=\((entry.expires - now).nanoseconds / 1_000_000) server_id=\(entry.serial) "
                     + "server_key=\(engine.servers.first { $0.serial == entry.serial }?.name ?? "-")\n"
             }.joined()
@@ -212,7 +212,7 @@ extension RuntimeInterpreter {
         }
         return chosen.map { session in
             let server = session.server.map { engine.servers[$0].name } ?? "<none>"
-            return "0x\(hexadecimal(session.number)): proto=tcpv4 src=\(session.source) fe=\(front.name) "
+            return "0x\(hexadecimal(session.number)): proto=\(session.source.address.isIPv4 ? "tcpv4" : "tcpv6") src=\(session.source) fe=\(front.name) "
                 + "be=\(front.name) srv=\(server) age=\(Int((now - session.began).seconds))s state=\(session.phase) "
                 + "req=\(session.requests) in=\(session.bytesIn) out=\(session.bytesOut)\n"
         }.joined()

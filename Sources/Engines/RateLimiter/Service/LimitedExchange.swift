@@ -28,7 +28,7 @@ final class LimitedExchange {
     private var timer: TimerID?
     /// Whether the engine has to hear when this request is over.
     private var isCharged = false
-    private lazy var addressKey = Array(ClientAddress(connection.clientAddress).description.utf8)
+    private lazy var addressKey = Array(connection.clientAddress.description.utf8)
 
     enum Phase { case idle, deciding, held, open, done }
 
@@ -76,7 +76,7 @@ final class LimitedExchange {
                 return []
             }
         }
-        let peer = ClientAddress(connection.clientAddress)
+        let peer = connection.clientAddress
         let isFromProxy = configuration.trustedProxies.trusts(peer)
         var client: String?
         func address() -> String {

@@ -112,8 +112,7 @@ public struct ForwardedElement: Equatable, Sendable {
 /// Who made or received a request, RFC 7239 §6: an address, nobody known, or a name that only the proxy understands.
 public struct ForwardedNode: Hashable, Sendable, CustomStringConvertible {
     public enum Name: Hashable, Sendable {
-        case ipv4(IPv4Address)
-        case ipv6(IPv6Address)
+        case address(IPAddress)
         case unknown
         /// Letters, digits, `.`, `_` and `-`, without the `_` that is written before them; at least one.
         case hidden(String)
@@ -138,8 +137,7 @@ public struct ForwardedNode: Hashable, Sendable, CustomStringConvertible {
     /// - Parameter withPort: behind translators of addresses, only the port tells clients apart.
     public init(_ endpoint: ProxyEndpoint, withPort: Bool = false) {
         switch endpoint {
-        case .ipv4(let endpoint): name = .ipv4(endpoint.address)
-        case .ipv6(let endpoint): name = .ipv6(endpoint.address)
+        case .internet(let endpoint): name = .address(endpoint.address)
         case .unix: name = .unknown
         }
         port = withPort ? endpoint.port.map { .number($0) } : nil
@@ -154,12 +152,12 @@ public struct ForwardedNode: Hashable, Sendable, CustomStringConvertible {
             else {
                 return nil
             }
-            name = .ipv6(address)
+            name = .address(IPAddress(address))
             rest = text[text.index(after: end)...]
         } else {
             let word = text.prefix { $0 != ":" }
             if let address = IPv4Address(parsing: word) {
-                name = .ipv4(address)
+                name = .address(IPAddress(address))
             } else if word.utf8.elementsEqual("unknown".utf8, by: { lowered($0) == $1 }) {
                 name = .unknown
             } else if let hidden = Self.hidden(word) {
@@ -201,8 +199,7 @@ public struct ForwardedNode: Hashable, Sendable, CustomStringConvertible {
     public var description: String {
         let host =
             switch name {
-            case .ipv4(let address): address.description
-            case .ipv6(let address): "[\(address)]"
+            case .address(let address): address.bracketed
             case .unknown: "unknown"
             case .hidden(let text): "_" + text
             }

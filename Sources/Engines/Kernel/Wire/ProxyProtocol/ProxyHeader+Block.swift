@@ -43,13 +43,13 @@ extension ProxyHeader {
         func port(_ start: Int) -> UInt16 { UInt16(number(start, 2)) }
         switch family {
         case 1:
-            return .ipv4(
+            return .internet(
                 source: Endpoint(IPv4Address(bits: UInt32(number(16, 4))), port(24)),
                 destination: Endpoint(IPv4Address(bits: UInt32(number(20, 4))), port(26)))
         case 2:
-            return .ipv6(
-                source: IPv6Endpoint(IPv6Address(high: number(16, 8), low: number(24, 8)), port(48)),
-                destination: IPv6Endpoint(IPv6Address(high: number(32, 8), low: number(40, 8)), port(50)))
+            return .internet(
+                source: Endpoint(IPv6Address(high: number(16, 8), low: number(24, 8)), port(48)),
+                destination: Endpoint(IPv6Address(high: number(32, 8), low: number(40, 8)), port(50)))
         default:
             return .unix(
                 source: path(block[16..<16 + pathByteCount]),
@@ -140,23 +140,21 @@ extension ProxyHeader {
 
     private static func family(_ addresses: ProxyAddresses) -> UInt8 {
         switch addresses {
-        case .ipv4: 1
-        case .ipv6: 2
+        case .internet: addresses.isIPv4 ? 1 : 2
         case .unix: 3
         }
     }
 
     private static func append(_ addresses: ProxyAddresses, to block: inout [UInt8]) {
         switch addresses {
-        case .ipv4(let source, let destination):
-            block.append(bigEndian: source.address.bits)
-            block.append(bigEndian: destination.address.bits)
-            block.append(bigEndian: source.port)
-            block.append(bigEndian: destination.port)
-        case .ipv6(let source, let destination):
+        case .internet(let source, let destination):
             for address in [source.address, destination.address] {
-                block.append(bigEndian: address.high)
-                block.append(bigEndian: address.low)
+                if addresses.isIPv4, let ipv4 = address.ipv4 {
+                    block.append(bigEndian: ipv4.bits)
+                } else {
+                    block.append(bigEndian: address.high)
+                    block.append(bigEndian: address.low)
+                }
             }
             block.append(bigEndian: source.port)
             block.append(bigEndian: destination.port)

@@ -30,14 +30,14 @@ extension ProxyHeader {
             }
             self.init(
                 .v1, .proxy,
-                .ipv6(source: IPv6Endpoint(from, sourcePort), destination: IPv6Endpoint(to, destinationPort)))
+                .internet(source: Endpoint(from, sourcePort), destination: Endpoint(to, destinationPort)))
         } else {
             guard let from = IPv4Address(parsing: source), let to = IPv4Address(parsing: destination) else {
                 throw .malformed("not an IPv4 address")
             }
             self.init(
                 .v1, .proxy,
-                .ipv4(source: Endpoint(from, sourcePort), destination: Endpoint(to, destinationPort)))
+                .internet(source: Endpoint(from, sourcePort), destination: Endpoint(to, destinationPort)))
         }
     }
 
@@ -56,10 +56,11 @@ extension ProxyHeader {
     func appendLine(to out: inout [UInt8]) {
         out.append(contentsOf: Self.lineStart)
         switch addresses {
-        case .ipv4(let source, let destination):
+        case .internet(let source, let destination) where addresses?.isIPv4 == true:
             out.append(utf8: "TCP4 \(source.address) \(destination.address) \(source.port) \(destination.port)")
-        case .ipv6(let source, let destination):
-            out.append(utf8: "TCP6 \(source.address) \(destination.address) \(source.port) \(destination.port)")
+        case .internet(let source, let destination):
+            let (from, to) = (source.address.ipv6, destination.address.ipv6)
+            out.append(utf8: "TCP6 \(from) \(to) \(source.port) \(destination.port)")
         case .unix, nil: out.append(utf8: "UNKNOWN")
         }
         out.append(utf8: "\r\n")

@@ -83,63 +83,64 @@ public struct ProxyHeader: Equatable, Sendable {
 
 public enum ProxyProtocolVersion: String, CaseIterable, Sendable { case v1, v2 }
 
-/// Both ends of the client's connection, always of one family.
+/// Both ends of the client's connection.
 public enum ProxyAddresses: Hashable, Sendable {
-    case ipv4(source: Endpoint, destination: Endpoint)
-    case ipv6(source: IPv6Endpoint, destination: IPv6Endpoint)
+    /// Where one is IPv4 and the other IPv6, both are written as IPv6 (`::ffff:0:0/96`).
+    case internet(source: Endpoint, destination: Endpoint)
     /// Paths as `ProxyEndpoint.unix` has them; at most 108 bytes each.
     case unix(source: [UInt8], destination: [UInt8])
 
     public var source: ProxyEndpoint {
         switch self {
-        case .ipv4(let source, _): .ipv4(source)
-        case .ipv6(let source, _): .ipv6(source)
+        case .internet(let source, _): .internet(source)
         case .unix(let source, _): .unix(source)
         }
     }
 
     public var destination: ProxyEndpoint {
         switch self {
-        case .ipv4(_, let destination): .ipv4(destination)
-        case .ipv6(_, let destination): .ipv6(destination)
+        case .internet(_, let destination): .internet(destination)
         case .unix(_, let destination): .unix(destination)
         }
     }
 
-    /// The ends of one connection. Where one is IPv4 and the other IPv6, both become IPv6 (`::ffff:0:0/96`).
-    ///
-    /// Nil where one is a Unix socket and the other is not, and for paths of more than 108 bytes.
+    /// Whether both ends are IPv4, and can be written so.
+    var isIPv4: Bool {
+        if case .internet(let source, let destination) = self {
+            source.address.isIPv4 && destination.address.isIPv4
+        } else {
+            false
+        }
+    }
+
+    /// The ends of one connection. Nil where one is a Unix socket and the other is not, and for paths of more than 108 bytes.
     public init?(source: ProxyEndpoint, destination: ProxyEndpoint) {
         switch (source, destination) {
-        case (.ipv4(let source), .ipv4(let destination)):
-            self = .ipv4(source: source, destination: destination)
+        case (.internet(let source), .internet(let destination)):
+            self = .internet(source: source, destination: destination)
         case (.unix(let source), .unix(let destination)):
             guard max(source.count, destination.count) <= ProxyHeader.pathByteCount else { return nil }
             self = .unix(source: source, destination: destination)
-        default:
-            guard let from = source.asIPv6, let to = destination.asIPv6 else { return nil }
-            self = .ipv6(source: from, destination: to)
+        default: return nil
         }
     }
 }
 
 /// An end of a client's connection, of whatever family the client speaks.
 public enum ProxyEndpoint: Hashable, Sendable, CustomStringConvertible {
-    case ipv4(Endpoint)
-    case ipv6(IPv6Endpoint)
+    case internet(Endpoint)
     /// The path of a Unix socket without the zeros behind it; an abstract name begins with a zero, an unnamed socket
     /// has none at all.
     case unix([UInt8])
 
-    /// Nil where the lab's network cannot express it.
-    public var ipv4: Endpoint? { if case .ipv4(let endpoint) = self { endpoint } else { nil } }
+    /// Nil for a Unix socket.
+    public var endpoint: Endpoint? { if case .internet(let endpoint) = self { endpoint } else { nil } }
 
     /// The address alone, as a log or `X-Forwarded-For` has it: `192.0.2.1`, `2001:db8::1`, `unix:/run/a`. Safe to
     /// print: of a path, only visible ASCII is shown, and a question mark for everything else.
     public var host: String {
         switch self {
-        case .ipv4(let endpoint): endpoint.address.description
-        case .ipv6(let endpoint): endpoint.address.description
+        case .internet(let endpoint): endpoint.address.description
         case .unix(let path):
             "unix:"
                 + String(
@@ -150,30 +151,10 @@ public enum ProxyEndpoint: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// Nil for a Unix socket.
-    public var port: UInt16? {
-        switch self {
-        case .ipv4(let endpoint): endpoint.port
-        case .ipv6(let endpoint): endpoint.port
-        case .unix: nil
-        }
-    }
+    public var port: UInt16? { endpoint?.port }
 
     /// With the port where there is one: `192.0.2.1:80`, `[2001:db8::1]:80`, `unix:/run/a`.
-    public var description: String {
-        switch self {
-        case .ipv4(let endpoint): endpoint.description
-        case .ipv6(let endpoint): endpoint.description
-        case .unix: host
-        }
-    }
-
-    fileprivate var asIPv6: IPv6Endpoint? {
-        switch self {
-        case .ipv4(let endpoint): IPv6Endpoint(IPv6Address(mapped: endpoint.address), endpoint.port)
-        case .ipv6(let endpoint): endpoint
-        case .unix: nil
-        }
-    }
+    public var description: String { endpoint?.description ?? host }
 }
 
 /// One type-length-value of version 2 (§2.2): a name the client asked for, an identifier, what TLS agreed upon.

@@ -78,7 +78,7 @@ final class HTTPProxy: HTTPService {
         }
     }
 
-    private func key(of connection: HTTPServerConnection, _ source: IPv4Address) -> UInt64 {
+    private func key(of connection: HTTPServerConnection, _ source: IPAddress) -> UInt64 {
         switch host.configuration.hashKey {
         case .source: break
         case .uri:

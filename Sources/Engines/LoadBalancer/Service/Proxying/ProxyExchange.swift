@@ -22,7 +22,7 @@ final class ProxyExchange {
     /// Whose request it is; nil between two requests.
     private(set) var client: HTTPServerConnection!
     private var forwardedFields: [UInt8] = []
-    private var forwardedFor: (source: IPv4Address, kinds: LoadBalancerConfiguration.ForwardedFields)?
+    private var forwardedFor: (source: IPAddress, kinds: LoadBalancerConfiguration.ForwardedFields)?
     /// Gathers what it is written while one piece of the response is looked at.
     var corked: Stream?
     var upstream: HTTPClientConnection?
@@ -75,8 +75,8 @@ final class ProxyExchange {
             forwardedFor = (arrival.source, kinds)
             forwardedFields = ForwardedHead.fields(kinds, for: arrival.source.description)
         }
-        // A header may claim what is no IPv4 address.
-        if client.proxyHeader != nil, client.clientEndpoint.ipv4 == nil {
+        // A header may claim what is no address.
+        if client.proxyHeader != nil, client.clientEndpoint.endpoint == nil {
             forwardedFields = ForwardedHead.fields(kinds, for: client.clientEndpoint.host)
             forwardedFor = nil
         }

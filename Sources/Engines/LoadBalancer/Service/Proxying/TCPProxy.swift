@@ -116,7 +116,7 @@ final class TCPSession: StreamHandler {
         self.early = early
         guard let source = header.source, let destination = header.destination else { return }
         endpoints = (source, destination)
-        guard let address = source.ipv4?.address else { return }
+        guard let address = source.endpoint?.address else { return }
         arrival.source = address
         arrival.key = address.key
     }
@@ -145,7 +145,7 @@ final class TCPSession: StreamHandler {
 
     private func sendEarly(to stream: Stream) {
         if let server, let version = host.engine.servers[server].settings.sendProxy {
-            let (source, balancer) = endpoints ?? (.ipv4(client.remote), .ipv4(client.local))
+            let (source, balancer) = endpoints ?? (.internet(client.remote), .internet(client.local))
             stream.write(host.proxyHeader(version, client: source, balancer: balancer).bytes + early)
         } else if !early.isEmpty {
             stream.write(early)
