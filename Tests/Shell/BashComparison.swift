@@ -4,12 +4,12 @@ import Testing
 /// and end with the same status.
 ///
 /// Not compared, because SDL differs on purpose: variables without a value (an error here), `&` inside words, `->`,
-/// `{A,B}|{C}`, subshells and groups, functions, assignments inside pipelines (one scope here), `ls`, which marks
-/// directories, and `printf %.0f` of halves, which go away from zero.
+/// `{A,B}|{C}`, assignments inside pipelines (one scope here), `ls`, which marks directories, and `printf %.0f` of
+/// halves, which go away from zero.
 @Suite(.enabled(if: HostTools.hasBash))
 struct BashComparison {
-    static func compare(_ scripts: [String]) throws {
-        let expected = try HostTools.bash(scripts)
+    static func compare(_ scripts: [String], locale: String = "C") throws {
+        let expected = try HostTools.bash(scripts, locale: locale)
         for (script, bash) in zip(scripts, expected) {
             let lab = LabShell().run(script)
             #expect(

@@ -17,8 +17,8 @@ enum HostTools {
 
     static var hasBash: Bool { path(of: "bash") != nil && path(of: "timeout") != nil }
 
-    /// Runs scripts, each in bash, in the C locale, and in an empty directory of its own; one process drives them all.
-    static func bash(_ scripts: [String], files: [String: String] = [:]) throws -> [Result] {
+    /// Runs scripts, each in bash and in an empty directory of its own; one process drives them all.
+    static func bash(_ scripts: [String], files: [String: String] = [:], locale: String = "C") throws -> [Result] {
         let root = try temporaryDirectory()
         defer { try? FileManager.default.removeItem(at: root) }
         for (index, script) in scripts.enumerated() {
@@ -38,7 +38,7 @@ enum HostTools {
         let process = Foundation.Process()
         process.executableURL = URL(fileURLWithPath: path(of: "bash")!)
         process.arguments = ["--norc", "-c", driver]
-        process.environment = ["LC_ALL": "C", "PATH": "/usr/bin:/bin", "HOME": root.path]
+        process.environment = ["LC_ALL": locale, "PATH": "/usr/bin:/bin", "HOME": root.path]
         try process.run()
         process.waitUntilExit()
         return scripts.indices.map { index in

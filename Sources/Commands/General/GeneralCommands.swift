@@ -12,8 +12,10 @@ package enum GeneralCommands {
     }
     private static var files: [Command] {
         [
-            cat, echo, printf, grep, head, tail, wc, sort, uniq, seq, test, bracket, ls, cd, pwd, mkdir, rm, put, get,
+            cat, echo, printf, grep, head, tail, wc, sort, uniq, seq, tr, cut, tee, test, bracket, ls, cd, pwd, mkdir,
+            cp, rm,
+            put, get,
         ]
     }
-    private static var session: [Command] { [help, log, record, reset, exit, yes, no, ca] }
+    private static var session: [Command] { [help, log, record, reset, exit, yes, no, ca] + Builtins.commands }
 }

@@ -1,17 +1,28 @@
-/// A pattern for one name: `*` any characters, `?` one, `[abc]`, `[a-z]`, `[!x]` one of a set; everything else, and
-/// what was quoted, itself.
+/// A pattern for one name or value: `*` any characters, `?` one, `[abc]`, `[a-z]`, `[[:alpha:]]`, `[!x]` one of a set;
+/// everything else, and what was quoted, itself (POSIX 2.13).
 public struct GlobPattern: Equatable, Sendable {
     enum Element: Equatable, Sendable {
         case character(Character)
         case anyOne
         case any
-        case oneOf([ClosedRange<Character>], isNegated: Bool)
+        case oneOf(CharacterSet, isNegated: Bool)
+    }
+
+    struct CharacterSet: Equatable, Sendable {
+        var ranges: [ClosedRange<Character>] = []
+        var classes: [CharacterClass] = []
+
+        func contains(_ character: Character) -> Bool {
+            ranges.contains { $0.contains(character) } || classes.contains { $0.contains(character) }
+        }
     }
 
     private let elements: [Element]
 
-    /// - Parameter characters: each with whether it was quoted.
-    public init(_ characters: [(character: Character, isQuoted: Bool)]) {
+    /// A character of a pattern, and whether it was quoted.
+    public typealias Piece = (character: Character, isQuoted: Bool)
+
+    public init(_ characters: [Piece]) {
         var elements: [Element] = []
         var index = 0
         let lastClosing = characters.lastIndex { $0.character == "]" && !$0.isQuoted } ?? -1
@@ -36,31 +47,59 @@ public struct GlobPattern: Equatable, Sendable {
 
     public init(_ text: String) { self.init(text.map { ($0, false) }) }
 
-    private static func set(_ characters: [(character: Character, isQuoted: Bool)], from start: Int) -> (Element, Int)?
-    {
+    // MARK: Sets
+
+    /// The set whose `[` stands before `start`, and what follows its `]`.
+    private static func set(_ characters: [Piece], from start: Int) -> (Element, Int)? {
         let isNegated = !characters[start].isQuoted && "!^".contains(characters[start].character)
-        let first = isNegated ? start + 1 : start
-        // A bracket that comes first is one of the set, not its end.
-        guard first < characters.count,
-            let end = characters[(first + 1)...].firstIndex(where: { $0.character == "]" && !$0.isQuoted })
-        else { return nil }
-        let inside = characters[first..<end]
-        var ranges: [ClosedRange<Character>] = []
-        var index = first
-        while index < end {
-            let low = inside[index].character
-            guard index + 2 < end, inside[index + 1].character == "-", !inside[index + 1].isQuoted else {
-                ranges.append(low...low)
-                index += 1
+        var set = CharacterSet()
+        var index = isNegated ? start + 1 : start
+        let first = index
+        while index < characters.count {
+            let (character, isQuoted) = characters[index]
+            // A bracket that comes first is one of the set, not its end.
+            if character == "]", !isQuoted, index > first { return (.oneOf(set, isNegated: isNegated), index + 1) }
+            if character == "[", !isQuoted, let (name, end) = className(characters, from: index) {
+                // As in a shell, a class that does not exist has no members.
+                if let known = CharacterClass(rawValue: name) { set.classes.append(known) }
+                index = end
                 continue
             }
-            // A range that runs backwards has nothing in it.
-            let high = inside[index + 2].character
-            if low <= high { ranges.append(low...high) }
-            index += 3
+            index = range(characters, from: index, into: &set)
         }
-        return (.oneOf(ranges, isNegated: isNegated), end + 1)
+        return nil
     }
+
+    /// Takes one character, or a range like `a-z`.
+    private static func range(_ characters: [Piece], from index: Int, into set: inout CharacterSet) -> Int {
+        let low = characters[index].character
+        guard index + 2 < characters.count, characters[index + 1].character == "-", !characters[index + 1].isQuoted,
+            characters[index + 2].character != "]" || characters[index + 2].isQuoted
+        else {
+            set.ranges.append(low...low)
+            return index + 1
+        }
+        // A range that runs backwards has nothing in it.
+        let high = characters[index + 2].character
+        if low <= high { set.ranges.append(low...high) }
+        return index + 3
+    }
+
+    /// `[:name:]`, and where it ends.
+    private static func className(_ characters: [Piece], from start: Int) -> (String, Int)? {
+        guard start + 1 < characters.count, characters[start + 1].character == ":" else { return nil }
+        var name = ""
+        var index = start + 2
+        while index < characters.count, characters[index].character.isLetter, name.count < 16 {
+            name.append(characters[index].character)
+            index += 1
+        }
+        guard index + 1 < characters.count, characters[index].character == ":", characters[index + 1].character == "]"
+        else { return nil }
+        return (name, index + 2)
+    }
+
+    // MARK: Matching
 
     /// Whether there is anything in it but plain characters.
     public var isPattern: Bool {
@@ -68,12 +107,13 @@ public struct GlobPattern: Equatable, Sendable {
     }
 
     /// Whether it describes the whole of `text`. Takes time in the product of the lengths at worst, never more.
-    public func matches(_ text: some StringProtocol) -> Bool {
-        let text = Array(text)
-        var position = 0
+    public func matches(_ text: some StringProtocol) -> Bool { matches(Array(text)[...]) }
+
+    public func matches(_ text: ArraySlice<Character>) -> Bool {
+        var position = text.startIndex
         var element = 0
         var lastStar: (element: Int, position: Int)?
-        while position < text.count {
+        while position < text.endIndex {
             if element < elements.count, elements[element] == .any {
                 lastStar = (element, position)
                 element += 1
@@ -97,7 +137,35 @@ public struct GlobPattern: Equatable, Sendable {
         case .character(let expected): expected == character
         case .anyOne: true
         case .any: false
-        case .oneOf(let ranges, let isNegated): ranges.contains { $0.contains(character) } != isNegated
+        case .oneOf(let set, let isNegated): set.contains(character) != isNegated
         }
+    }
+}
+
+/// The classes of characters that POSIX names, for the letters of all scripts, and else for ASCII.
+package enum CharacterClass: String, Sendable {
+    case alpha, digit, alnum, upper, lower, space, blank, punct, print, graph, cntrl, xdigit
+
+    package func contains(_ character: Character) -> Bool {
+        let code = character.asciiValue
+        switch self {
+        case .alpha: return character.isLetter
+        case .digit: return code.map { (48...57).contains($0) } ?? false
+        case .alnum: return character.isLetter || code.map { (48...57).contains($0) } ?? false
+        case .upper: return character.isUppercase
+        case .lower: return character.isLowercase
+        case .space: return character == " " || code.map { (9...13).contains($0) } ?? (character == "\r\n")
+        case .blank: return character == " " || character == "\t"
+        case .punct: return code.map { (33...126).contains($0) } ?? false && !character.isLetter && !character.isNumber
+        case .print: return code.map { (32...126).contains($0) } ?? true
+        case .graph: return code.map { (33...126).contains($0) } ?? true
+        case .cntrl: return code.map { $0 < 32 || $0 == 127 } ?? false
+        case .xdigit: return character.isASCII && character.isHexDigit
+        }
+    }
+
+    /// Its ASCII members, in their order: what `tr` makes of it.
+    package var asciiMembers: [UInt8] {
+        (0...127).filter { contains(Character(Unicode.Scalar(UInt8($0)))) }.map { UInt8($0) }
     }
 }

@@ -1,5 +1,5 @@
 // A here-document's text stands below the line that refers to it. The parser leaves a number in its place, and puts the
-// text in once the whole script is read.
+// text in once the whole script, or the `$(…)` that it stands in, is read.
 
 extension Script {
     func resolvingDocuments(_ documents: [Int: Word]) -> Script {
@@ -44,7 +44,23 @@ extension CommandSyntax {
         case .redirected(let command, let redirections):
             return .redirected(
                 command.resolvingDocuments(documents), redirections.map { $0.resolvingDocuments(documents) })
-        case .host:
+        case .countedLoop(let loop):
+            return .countedLoop(
+                CountedLoop(
+                    first: loop.first, condition: loop.condition, step: loop.step,
+                    body: loop.body.resolvingDocuments(documents)))
+        case .selection(let word, let branches):
+            return .selection(
+                word,
+                branches.map {
+                    Selection(
+                        patterns: $0.patterns, body: $0.body.resolvingDocuments(documents), ending: $0.ending)
+                })
+        case .group(let body): return .group(body.resolvingDocuments(documents))
+        case .subshell(let body): return .subshell(body.resolvingDocuments(documents))
+        case .definition(let name, let body):
+            return .definition(name: name, body: body.resolvingDocuments(documents))
+        case .host, .conditional, .arithmetic:
             return self
         }
     }

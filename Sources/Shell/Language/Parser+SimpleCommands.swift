@@ -7,8 +7,8 @@ extension Parser {
         var command = SimpleCommand(position: position)
         while true {
             try skipBlank()
-            guard let character = current, !character.isNewline,
-                !";)".contains(character) || (character == ")" && !isInSubstitution)
+            guard let character = current, !character.isLineEnd,
+                !";)".contains(character) || (character == ")" && !isInParentheses)
             else { break }
             if character == "|" || follows("&&") || isBackgroundOperator { break }
             if let redirection = try redirection() {
@@ -16,13 +16,14 @@ extension Parser {
             } else if command.words.isEmpty, let assignment = try assignment() {
                 command.assignments.append(assignment)
             } else {
+                let isName = command.words.isEmpty
                 command.words += try expandingBraces(try word())
+                if isName, let name = command.words[0].keyword, let complaint = Unsupported.complaint(name) {
+                    throw SyntaxError(command.position, complaint)
+                }
             }
         }
         if command.words.isEmpty, command.assignments.isEmpty, command.redirections.isEmpty { throw unexpected() }
-        if !command.words.isEmpty, let first = command.assignments.first {
-            throw SyntaxError(command.position, "\(first.name)=… must stand alone, before ';'")
-        }
         return command
     }
 
@@ -52,18 +53,28 @@ extension Parser {
         {
             end += 1
         }
-        guard end > index, end < text.count, text[end] == "=" else { return nil }
-        let name = name()
-        advance()
-        guard let character = current, !character.isWhitespace, character != ";" else {
-            return .init(name: name, value: Word(parts: [], position: position))
+        guard end > index, end < text.count else { return nil }
+        if text[end] == "[", let closing = text[end...].prefix(1000).firstIndex(of: "]"), closing + 1 < text.count,
+            text[closing + 1] == "="
+        {
+            throw SyntaxError(position, "arrays are not known here")
         }
-        return .init(name: name, value: try word())
+        let appends = text[end] == "+" && end + 1 < text.count && text[end + 1] == "="
+        guard appends || text[end] == "=" else { return nil }
+        let name = name()
+        advance(appends ? 2 : 1)
+        if current == "(" { throw SyntaxError(position, "arrays are not known here; \(name)='a b' holds two words") }
+        let isEmpty =
+            current.map { $0.isWhitespace || $0 == ";" || $0 == "|" || $0 == ")" && isInParentheses } ?? true
+        if isEmpty || follows("&&") {
+            return .init(name: name, value: Word(parts: [], position: position), appends: appends)
+        }
+        return .init(name: name, value: try word(), appends: appends)
     }
 
     mutating func redirection() throws(SyntaxError) -> Redirection? {
         let place = position
-        if follows("&>") { throw SyntaxError(place, "'&>' is not known here; write > FILE 2>&1") }
+        try refuseUnknownRedirection(place)
         if follows("2>&1") {
             advance(4)
             return Redirection(kind: .errorToOutput, target: Word(parts: [], position: place), position: place)
@@ -72,8 +83,17 @@ extension Parser {
             advance(current == "1" ? 4 : 3)
             return Redirection(kind: .outputToError, target: Word(parts: [], position: place), position: place)
         }
+        if follows(">&1") || follows("1>&1") {
+            // It goes there already.
+            advance(current == "1" ? 4 : 3)
+            return nil
+        }
         let fromError = follows("2>")
-        if fromError || follows("1>") { advance() }
+        if fromError || follows("1>") || follows("0<") { advance() }
+        if follows("<<<") {
+            advance(3)
+            return Redirection(kind: .hereString, target: try target(place, "<<<"), position: place)
+        }
         if follows("<<") { return try hereDocument(place) }
         if current == "<", !follows("<->") {
             advance()
@@ -88,9 +108,28 @@ extension Parser {
             position: place)
     }
 
+    private func refuseUnknownRedirection(_ place: Position) throws(SyntaxError) {
+        if follows("&>") { throw SyntaxError(place, "'&>' is not known here; write > FILE 2>&1") }
+        if follows("<(") || follows(">(") {
+            throw SyntaxError(place, "'\(current!)(' is not known here; write to a file, or use a pipe")
+        }
+        if follows("<>") { throw SyntaxError(place, "'<>' is not known here") }
+        guard let digit = current, digit.isASCII, digit.isNumber, let sign = peek(1), sign == ">" || sign == "<" else {
+            if follows(">&"), !follows(">&1"), !follows(">&2") {
+                throw SyntaxError(place, "'>&' leads to 1 or 2; for both in one file write > FILE 2>&1")
+            }
+            return
+        }
+        let isKnown = digit == "1" && sign == ">" || digit == "2" && sign == ">" || digit == "0" && sign == "<"
+        if !isKnown { throw SyntaxError(place, "'\(digit)\(sign)': there are only 0<, 1> and 2> here") }
+        if peek(2) == "&", !(digit == "2" && peek(3) == "1"), !(digit == "1" && peek(3) == "2") {
+            throw SyntaxError(place, "'\(digit)>&' leads nowhere here; there are 2>&1 and >&2")
+        }
+    }
+
     mutating func target(_ place: Position, _ operator: String) throws(SyntaxError) -> Word {
         try skipBlank()
-        guard let character = current, !character.isNewline, !";|&<>".contains(character) else {
+        guard let character = current, !character.isLineEnd, !";|&<>".contains(character) else {
             throw SyntaxError(place, "'\(`operator`)' needs the name of a file", isIncomplete: current == nil)
         }
         return try word()
@@ -99,7 +138,6 @@ extension Parser {
     // MARK: Here-documents
 
     mutating func hereDocument(_ place: Position) throws(SyntaxError) -> Redirection {
-        if isInSubstitution { throw SyntaxError(place, "a here-document cannot stand inside $(…)") }
         advance(2)
         let stripsTabs = current == "-"
         if stripsTabs { advance() }
@@ -124,7 +162,7 @@ extension Parser {
         while true {
             if current == nil { throw unfinished(document) }
             var line = ""
-            while let character = current, !character.isNewline {
+            while let character = current, !character.isLineEnd {
                 line.append(character)
                 advance()
             }

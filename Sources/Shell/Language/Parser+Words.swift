@@ -3,12 +3,20 @@ import KernelStructures
 extension Parser {
     // MARK: Words
 
-    var isInSubstitution: Bool { substitutionDepth > 0 }
+    var isInParentheses: Bool { parenthesisDepth > 0 }
 
     /// Whether an unquoted character ends a word here; `plain` is the unquoted text right before it.
-    func endsWord(_ character: Character, after plain: String) -> Bool {
+    ///
+    /// - Parameter open: parentheses of a regular expression that are open.
+    func endsWord(_ character: Character, after plain: String, open: Int) -> Bool {
+        switch wordKind {
+        case .command: break
+        case .conditional:
+            return character.isWhitespace || "<>)".contains(character) || follows("&&") || follows("||")
+        case .expression: return open == 0 && (character.isWhitespace || character == ")" || follows("&&"))
+        }
         if character.isWhitespace || character == ";" { return true }
-        if character == ")" { return isInSubstitution }
+        if character == ")" { return isInParentheses }
         if character == "&" { return follows("&&") }
         if character == "|" { return !(plain.last == "}" && peek(1) == "{") }
         if character == ">" { return plain.last != "-" }
@@ -20,37 +28,22 @@ extension Parser {
         let start = position
         var parts: [Word.Part] = []
         var plain = ""
+        var open = 0
         func flush() { if !plain.isEmpty { parts.append(.text(plain, isQuoted: false)); plain = "" } }
-        while let character = current, !endsWord(character, after: plain) {
+        while let character = current, !endsWord(character, after: plain, open: open) {
             switch character {
-            case "'":
-                flush()
-                parts.append(try singleQuoted())
-            case "\"":
-                flush()
-                advance()
-                let quoted = try quotedText(until: "\"")
-                parts += quoted.parts.isEmpty ? [.text("", isQuoted: true)] : quoted.parts
-            case "\\":
-                advance()
-                guard let escaped = current else {
-                    throw SyntaxError(start, "nothing follows '\\'", isIncomplete: true)
-                }
-                advance()
-                if escaped.isNewline { continue }
-                flush()
-                parts.append(.text(String(escaped), isQuoted: true))
-            case "$":
-                if let part = try dollar(isQuoted: false) {
+            case "'", "\"", "\\", "`", "$":
+                if let found = try quotedOrExpanded(isQuoted: false) {
                     flush()
-                    parts.append(part)
-                } else {
+                    parts += found
+                } else if character == "$" {
                     plain.append("$")
                 }
-            case "<":
+            case "<" where wordKind == .command:
                 plain += "<->"
                 advance(3)
             default:
+                if wordKind == .expression { open += character == "(" ? 1 : character == ")" ? -1 : 0 }
                 plain.append(character)
                 advance()
             }
@@ -58,6 +51,28 @@ extension Parser {
         flush()
         if parts.isEmpty { throw unexpected() }
         return Word(parts: parts, position: start)
+    }
+
+    /// What a quote, a backslash, a backquote or a `$` outside of quotes begins; nil if it is nothing but itself, or a
+    /// line that goes on.
+    mutating func quotedOrExpanded(isQuoted: Bool) throws(SyntaxError) -> [Word.Part]? {
+        let start = position
+        switch current {
+        case "'": return [try singleQuoted()]
+        case "\"":
+            advance()
+            let quoted = try quotedText(until: "\"")
+            return quoted.parts.isEmpty ? [.text("", isQuoted: true)] : quoted.parts
+        case "`": return [try backquoted(isQuoted: isQuoted)]
+        case "$": return try dollar(isQuoted: isQuoted).map { [$0] }
+        default:
+            advance()
+            guard let escaped = current else {
+                throw SyntaxError(start, "nothing follows '\\'", isIncomplete: true)
+            }
+            advance()
+            return escaped.isLineEnd ? nil : [.text(String(escaped), isQuoted: true)]
+        }
     }
 
     mutating func singleQuoted() throws(SyntaxError) -> Word.Part {
@@ -79,12 +94,12 @@ extension Parser {
         var parts: [Word.Part] = []
         var text = ""
         // A double quote is nothing special in a here-document, so neither is one behind a backslash.
-        let escapable = end == nil ? "$\\" : "$\"\\"
+        let escapable = end == nil ? "$\\`" : "$\"\\`"
         func flush() { if !text.isEmpty { parts.append(.text(text, isQuoted: true)); text = "" } }
         while let character = current, character != end {
-            if character == "\\", let next = peek(1), escapable.contains(next) || next.isNewline {
+            if character == "\\", let next = peek(1), escapable.contains(next) || next.isLineEnd {
                 advance(2)
-                if !next.isNewline { text.append(next) }
+                if !next.isLineEnd { text.append(next) }
             } else if character == "$" {
                 if let part = try dollar(isQuoted: true) {
                     flush()
@@ -92,6 +107,9 @@ extension Parser {
                 } else {
                     text.append("$")
                 }
+            } else if character == "`" {
+                flush()
+                parts.append(try backquoted(isQuoted: true))
             } else {
                 text.append(character)
                 advance()
@@ -108,51 +126,104 @@ extension Parser {
     /// What a `$` begins; nil, with only the `$` taken, if it begins nothing.
     mutating func dollar(isQuoted: Bool) throws(SyntaxError) -> Word.Part? {
         let start = position
-        if follows("$((") { return .arithmetic(try arithmetic(start)) }
+        if follows("$((") {
+            advance(3)
+            return .arithmetic(try arithmeticText(try arithmeticSource(start, "$(("), at: start, sign: "$"))
+        }
         if follows("$(") { return .output(try substitution(start), isQuoted: isQuoted) }
-        if follows("$?") {
+        if follows("${") { return try parameter(isQuoted: isQuoted) }
+        guard let next = peek(1) else {
+            advance()
+            return nil
+        }
+        switch next {
+        case "?":
             advance(2)
             return .status
-        }
-        if follows("${") {
+        case "#", "@", "*", "!":
             advance(2)
-            let name = name()
-            guard current == "}", !name.isEmpty else {
-                throw SyntaxError(start, "${ needs the name of a variable and a }", isIncomplete: current == nil)
-            }
+            return .variable(String(next), isQuoted: isQuoted)
+        case "$", "-":
+            // Alone at the end of a word a `$-` is nothing special in a shell either; with a value it would be.
+            throw SyntaxError(start, "'$\(next)' is not known here")
+        case _ where next.isASCII && next.isNumber:
+            advance(2)
+            return .variable(String(next), isQuoted: isQuoted)
+        case "'" where !isQuoted:
             advance()
-            return .variable(name, isQuoted: isQuoted)
+            return try escapedQuoted()
+        case "\"" where !isQuoted:
+            // For the host's translations, of which there are none: a quote like any other.
+            advance(2)
+            let quoted = try quotedText(until: "\"")
+            return .group(quoted.parts.isEmpty ? [.text("", isQuoted: true)] : quoted.parts)
+        default:
+            advance()
+            let name = name()
+            return name.isEmpty ? nil : .variable(name, isQuoted: isQuoted)
         }
-        advance()
-        let name = name()
-        return name.isEmpty ? nil : .variable(name, isQuoted: isQuoted)
     }
 
     mutating func substitution(_ start: Position) throws(SyntaxError) -> Script {
         advance(2)
-        substitutionDepth += 1
+        let kind = wordKind
+        wordKind = .command
+        parenthesisDepth += 1
         let script = try script(until: [")"])
-        substitutionDepth -= 1
+        parenthesisDepth -= 1
+        wordKind = kind
         guard current == ")" else { throw SyntaxError(start, "an open $(", isIncomplete: true) }
         advance()
-        return script
+        return script.resolvingDocuments(finishedDocuments)
     }
 
-    mutating func arithmetic(_ start: Position) throws(SyntaxError) -> Arithmetic {
-        advance(3)
+    /// `` `…` ``: in it a backslash only quotes itself, a `$` and a backquote, and within quotes a quote.
+    mutating func backquoted(isQuoted: Bool) throws(SyntaxError) -> Word.Part {
+        let start = position
+        advance()
+        let inside = position
+        var text: [Character] = []
+        while let character = current, character != "`" {
+            if character == "\\", let next = peek(1), "$`\\".contains(next) || isQuoted && next == "\"" { advance() }
+            text.append(current!)
+            advance()
+        }
+        guard current == "`" else { throw SyntaxError(start, "an open `", isIncomplete: true) }
+        advance()
+        depth += 1
+        defer { depth -= 1 }
+        var parser = Parser(text, inside, depth: depth)
+        let script = try parser.script(until: [])
+        guard parser.index == parser.text.count else { throw parser.unexpected() }
+        if let open = parser.pendingDocuments.first { throw parser.unfinished(open) }
+        return .output(script.resolvingDocuments(parser.finishedDocuments), isQuoted: isQuoted)
+    }
+
+    /// The text up to the `))` that ends a sum; the parser stands behind its `((`.
+    mutating func arithmeticSource(_ start: Position, _ opening: String) throws(SyntaxError) -> String {
         var expression = ""
         var open = 0
         while let character = current, open > 0 || !follows("))") {
             if character == "(" { open += 1 } else if character == ")" { open -= 1 }
+            if open < 0 { throw SyntaxError(start, "\(opening) ends with a single )") }
             expression.append(character)
             advance()
         }
-        guard follows("))") else { throw SyntaxError(start, "an open $((", isIncomplete: true) }
+        guard follows("))") else { throw SyntaxError(start, "an open \(opening)", isIncomplete: true) }
         advance(2)
+        return expression
+    }
+
+    /// A sum; what `$` and quotes in it stand for is known only when it is computed.
+    func arithmeticText(_ text: String, at start: Position, sign: String = "") throws(SyntaxError) -> ArithmeticText {
+        if text.contains(where: { "$`\"\\".contains($0) }) {
+            var parser = Parser(Array(text.filter { $0 != "\"" }), start, depth: depth + 1)
+            return .word(try parser.quotedText(until: nil))
+        }
         do throws(Arithmetic.Failure) {
-            return try Arithmetic(expression)
+            return .parsed(try Arithmetic(text))
         } catch {
-            throw SyntaxError(start, "$((\(expression))): \(error.text)")
+            throw SyntaxError(start, "\(sign)((\(text))): \(error.text)")
         }
     }
 

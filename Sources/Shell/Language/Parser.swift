@@ -16,8 +16,10 @@ public struct Parser {
     var finishedDocuments: [Int: Word] = [:]
     var nextDocument = 0
     var depth = 0
-    /// Open `$(…)` around the place.
-    var substitutionDepth = 0
+    /// Open `$(…)` and `(…)` around the place: a `)` ends what stands there.
+    var parenthesisDepth = 0
+    /// What the word that is being read is part of.
+    var wordKind = WordKind.command
 
     struct PendingDocument {
         let number: Int
@@ -27,9 +29,19 @@ public struct Parser {
         let position: Position
     }
 
+    enum WordKind {
+        case command
+        /// Between `[[` and `]]`.
+        case conditional
+        /// Behind `=~`: parentheses and bars are the expression's.
+        case expression
+    }
+
     /// Loops, conditions and substitutions inside one another.
     static let depthLimit = 100
-    static let keywords = ["for", "in", "do", "done", "while", "until", "if", "then", "elif", "else", "fi"]
+    static let keywords = openingKeywords + ["in", "do", "done", "then", "elif", "else", "fi", "esac", "}"]
+    /// Those that a command can begin with.
+    static let openingKeywords = ["for", "while", "until", "if", "case", "function", "{", "[["]
 
     /// Reads a whole script.
     ///
@@ -60,7 +72,7 @@ public struct Parser {
     func peek(_ offset: Int) -> Character? { index + offset < text.count ? text[index + offset] : nil }
 
     mutating func advance() {
-        if text[index].isNewline {
+        if text[index].isLineEnd {
             line += 1
             column = 1
         } else {
@@ -85,10 +97,10 @@ public struct Parser {
         while let character = current {
             if character == " " || character == "\t" || character == "\r" {
                 advance()
-            } else if character == "\\", peek(1)?.isNewline == true {
+            } else if character == "\\", peek(1)?.isLineEnd == true {
                 advance(2)
             } else if character == "#" {
-                while let character = current, !character.isNewline { _ = character; advance() }
+                while let character = current, !character.isLineEnd { _ = character; advance() }
             } else {
                 return
             }
@@ -99,7 +111,9 @@ public struct Parser {
         guard let character = current else {
             return SyntaxError(position, "the script ends too early", isIncomplete: true)
         }
-        if let keyword = keywordHere() { return SyntaxError(position, "'\(keyword)' without its beginning") }
+        if let keyword = keywordHere(), !Self.openingKeywords.contains(keyword) {
+            return SyntaxError(position, "'\(keyword)' without its beginning")
+        }
         return SyntaxError(position, "unexpected '\(character)'")
     }
 
@@ -122,11 +136,15 @@ public struct Parser {
         while true {
             try skipSeparators()
             guard current != nil else { break }
-            if let keyword = keywordHere(), !["for", "while", "until", "if"].contains(keyword) {
+            if let keyword = keywordHere(), !Self.openingKeywords.contains(keyword) {
                 if terminators.contains(keyword) { break }
                 throw unexpected()
             }
             if current == ")" && terminators.contains(")") { break }
+            if endsSelection {
+                if terminators.contains(";;") { break }
+                throw SyntaxError(position, "';;' outside of a 'case'")
+            }
             statements.append(try statement())
         }
         return Script(statements: statements)
@@ -136,15 +154,18 @@ public struct Parser {
         while true {
             try skipBlank()
             guard let character = current else { return }
-            if character.isNewline {
+            if character.isLineEnd {
                 try takeNewline()
-            } else if character == ";" {
+            } else if character == ";", !endsSelection {
                 advance()
             } else {
                 return
             }
         }
     }
+
+    /// `;;`, `;&` or `;;&` stands here.
+    var endsSelection: Bool { follows(";;") || follows(";&") }
 
     mutating func takeNewline() throws(SyntaxError) {
         advance()
@@ -174,7 +195,7 @@ public struct Parser {
         let isBackground = current == "&"
         if isBackground { advance() }
         try skipBlank()
-        if let character = current, !character.isNewline, character != ";", !isBackground, character != ")" {
+        if let character = current, !character.isLineEnd, character != ";", !isBackground, character != ")" {
             throw unexpected()
         }
         return Statement(
@@ -184,7 +205,7 @@ public struct Parser {
     mutating func skipNewlines() throws(SyntaxError) {
         while true {
             try skipBlank()
-            guard let character = current, character.isNewline else { return }
+            guard let character = current, character.isLineEnd else { return }
             try takeNewline()
         }
     }
@@ -202,6 +223,7 @@ public struct Parser {
             try skipBlank()
             guard current == "|", peek(1) != "|" else { return Pipeline(commands: commands, isNegated: isNegated) }
             let place = position
+            if peek(1) == "&" { throw SyntaxError(place, "'|&' is not known here; write 2>&1 |") }
             advance()
             try skipNewlines()
             guard let character = current, character != ";" else {
@@ -216,12 +238,21 @@ public struct Parser {
         if current == "!", let next = peek(1), next != " ", next != "\t", next != "=" {
             return hostCommand()
         }
+        if current == "(" {
+            return try redirected(follows("((") ? try arithmeticCommand() : try subshell())
+        }
         switch keywordHere() {
         case "for": return try redirected(try forLoop())
         case "while", "until": return try redirected(try whileLoop())
         case "if": return try redirected(try choice())
-        default: return .simple(try simpleCommand())
+        case "case": return try redirected(try selection())
+        case "{": return try redirected(try group())
+        case "[[": return try redirected(try conditional())
+        case "function": return try definition(named: nil)
+        default: break
         }
+        if let name = definedName() { return try definition(named: name) }
+        return .simple(try simpleCommand())
     }
 
     /// A compound command with what may follow its end: `done > file`.
@@ -239,7 +270,7 @@ public struct Parser {
         let start = position
         advance()
         var line = ""
-        while let character = current, !character.isNewline {
+        while let character = current, !character.isLineEnd {
             line.append(character)
             advance()
         }
@@ -261,65 +292,5 @@ public struct Parser {
         var end = index
         while end < text.count, !text[end].isWhitespace, !";&|".contains(text[end]) { end += 1 }
         return String(text[index..<end])
-    }
-
-    mutating func forLoop() throws(SyntaxError) -> CommandSyntax {
-        let place = position
-        advance(3)
-        try skipBlank()
-        let variablePlace = position
-        let variable = name()
-        guard !variable.isEmpty else {
-            throw SyntaxError(variablePlace, "'for' needs the name of a variable", isIncomplete: current == nil)
-        }
-        try skipNewlines()
-        try take("in", after: "for", at: place)
-        var words: [Word] = []
-        while true {
-            try skipBlank()
-            guard let character = current, !character.isNewline, character != ";" else { break }
-            words += try expandingBraces(try word())
-        }
-        try skipSeparators()
-        try take("do", after: "for", at: place)
-        let body = try script(until: ["done"])
-        try take("done", after: "for", at: place)
-        return .forLoop(variable: variable, words: words, body: body)
-    }
-
-    mutating func whileLoop() throws(SyntaxError) -> CommandSyntax {
-        let place = position
-        let isUntil = follows("until")
-        advance(5)
-        let opening = isUntil ? "until" : "while"
-        let condition = try script(until: ["do"])
-        try take("do", after: opening, at: place)
-        let body = try script(until: ["done"])
-        try take("done", after: opening, at: place)
-        if condition.statements.isEmpty { throw SyntaxError(place, "'\(opening)' needs a condition") }
-        return .whileLoop(condition: condition, isUntil: isUntil, body: body)
-    }
-
-    mutating func choice() throws(SyntaxError) -> CommandSyntax {
-        let place = position
-        advance(2)
-        var branches: [CommandSyntax.Branch] = []
-        var otherwise: Script?
-        while true {
-            let condition = try script(until: ["then"])
-            try take("then", after: "if", at: place)
-            if condition.statements.isEmpty { throw SyntaxError(place, "'if' needs a condition") }
-            branches.append(.init(condition: condition, body: try script(until: ["elif", "else", "fi"])))
-            if keywordHere() == "elif" {
-                advance(4)
-                continue
-            }
-            if keywordHere() == "else" {
-                advance(4)
-                otherwise = try script(until: ["fi"])
-            }
-            try take("fi", after: "if", at: place)
-            return .choice(branches: branches, otherwise: otherwise)
-        }
     }
 }

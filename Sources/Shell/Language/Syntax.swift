@@ -29,9 +29,10 @@ public struct SyntaxError: Error, Equatable, Sendable, CustomStringConvertible {
 //   script    = statement { (";" | newline | "&") statement }
 //   statement = pipeline { ("&&" | "||") pipeline } [ "&" ]
 //   pipeline  = [ "!" ] command { "|" command }
-//   command   = simple | compound { redirection } | "!" host command, without a blank between
-//   compound  = for | while | until | if
-//   simple    = { name "=" word } | word { word | redirection }
+//   command   = simple | compound { redirection } | definition | "!" host command, without a blank between
+//   compound  = for | while | until | if | case | "{" script "}" | "(" script ")" | "[[" condition "]]" | "((" sum "))"
+//   definition = name "(" ")" compound
+//   simple    = { name "=" word } { word | redirection }
 
 public struct Script: Equatable, Sendable {
     public var statements: [Statement]
@@ -74,11 +75,26 @@ public struct Pipeline: Equatable, Sendable {
 
 public indirect enum CommandSyntax: Equatable, Sendable {
     case simple(SimpleCommand)
-    case forLoop(variable: String, words: [Word], body: Script)
+    /// Without `in`, the words are the positional parameters: nil.
+    case forLoop(variable: String, words: [Word]?, body: Script)
+    /// `for ((first; condition; step))`
+    case countedLoop(CountedLoop)
     /// `while`; with `until`, the condition is negated.
     case whileLoop(condition: Script, isUntil: Bool, body: Script)
     case choice(branches: [Branch], otherwise: Script?)
-    /// A loop or condition as a whole, `done > file`.
+    /// `case`
+    case selection(Word, [Selection])
+    /// `{ …; }`
+    case group(Script)
+    /// `( … )`
+    case subshell(Script)
+    /// `name() { …; }`
+    case definition(name: String, body: CommandSyntax)
+    /// `[[ … ]]`
+    case conditional(Conditional, Position)
+    /// `(( … ))`
+    case arithmetic(ArithmeticText, Position)
+    /// A compound command as a whole, `done > file`.
     case redirected(CommandSyntax, [Redirection])
     /// `!cmd`: the rest of the line, for the host's own shell.
     case host(String, Position)
@@ -87,6 +103,51 @@ public indirect enum CommandSyntax: Equatable, Sendable {
         public let condition: Script
         public let body: Script
     }
+
+    /// One branch of a `case`.
+    public struct Selection: Equatable, Sendable {
+        public enum Ending: Sendable {
+            /// `;;`
+            case leaves
+            /// `;&`: the next branch's body runs, too, whatever its patterns.
+            case fallsThrough
+            /// `;;&`: the next branches' patterns are tried, too.
+            case goesOn
+        }
+        public let patterns: [Word]
+        public let body: Script
+        public let ending: Ending
+    }
+
+    public struct CountedLoop: Equatable, Sendable {
+        public let first: ArithmeticText?
+        public let condition: ArithmeticText?
+        public let step: ArithmeticText?
+        public let body: Script
+    }
+}
+
+/// What stands between `[[` and `]]`.
+public indirect enum Conditional: Equatable, Sendable {
+    /// Holds if the word is not empty.
+    case word(Word)
+    /// `-f FILE`, `-z TEXT` …
+    case unary(String, Word)
+    /// `A -lt B`, `A < B` …
+    case binary(Word, String, Word)
+    /// `A == PATTERN`, or `!=`.
+    case pattern(Word, isNegated: Bool, Word)
+    /// `A =~ EXPRESSION`
+    case expression(Word, Word)
+    case not(Conditional)
+    case and(Conditional, Conditional)
+    case or(Conditional, Conditional)
+}
+
+/// The text of a sum: read when the script is, or, where `$` stands in it, after expansion.
+public indirect enum ArithmeticText: Equatable, Sendable {
+    case parsed(Arithmetic)
+    case word(Word)
 }
 
 public struct SimpleCommand: Equatable, Sendable {
@@ -100,6 +161,8 @@ public struct SimpleCommand: Equatable, Sendable {
     public struct Assignment: Equatable, Sendable {
         public let name: String
         public let value: Word
+        /// `name+=value`
+        public var appends = false
     }
 }
 
@@ -114,6 +177,8 @@ public struct Redirection: Equatable, Sendable {
         case outputToError
         /// `<<`: the text itself is the target.
         case hereDocument
+        /// `<<<`: the target and a newline.
+        case hereString
     }
     public let kind: Kind
     public let target: Word
@@ -122,16 +187,21 @@ public struct Redirection: Equatable, Sendable {
 
 /// One word of a command before expansion.
 public struct Word: Equatable, Sendable {
-    public enum Part: Equatable, Sendable {
+    public indirect enum Part: Equatable, Sendable {
         /// Text as it stands; in quotes, it is no pattern for file names.
         case text(String, isQuoted: Bool)
+        /// `$name`, and the positional parameters `1` …, `0`, `#`, `@`, `*`; `!` is the newest job in the background.
         case variable(String, isQuoted: Bool)
+        /// `${name…}` with something done to it.
+        case parameter(Parameter, isQuoted: Bool)
         /// `$?`
         case status
         /// `$(…)`
         case output(Script, isQuoted: Bool)
         /// `$((…))`
-        case arithmetic(Arithmetic)
+        case arithmetic(ArithmeticText)
+        /// Several that stand where one may.
+        case group([Part])
     }
 
     public var parts: [Part]
@@ -157,6 +227,46 @@ public struct Word: Equatable, Sendable {
         if case .text(let text, isQuoted: false)? = parts.first, parts.count == 1 { return text }
         return nil
     }
+}
+
+/// What `${…}` makes of a variable (POSIX 2.6.2, and bash's slices, replacements and changes of case).
+public struct Parameter: Equatable, Sendable {
+    public let name: String
+    public let operation: Operation
+
+    public indirect enum Operation: Equatable, Sendable {
+        /// `${#x}`
+        case length
+        /// `${x-…}` and its kin; with a colon an empty value counts as none.
+        case fallback(Fallback, Word, countsEmpty: Bool)
+        /// `${x#…}`, `${x##…}`, `${x%…}`, `${x%%…}`
+        case removal(Word, fromEnd: Bool, isLongest: Bool)
+        /// `${x/a/b}`, `${x//a/b}`, `${x/#a/b}`, `${x/%a/b}`
+        case replacement(Word, with: Word, Replacement)
+        /// `${x:offset:length}`
+        case slice(ArithmeticText, ArithmeticText?)
+        /// `${x^}`, `${x^^}`, `${x,}`, `${x,,}`
+        case letterCase(isUpper: Bool, isAll: Bool)
+    }
+
+    public enum Fallback: Sendable {
+        /// `-`
+        case use
+        /// `=`
+        case assign
+        /// `?`
+        case complain
+        /// `+`: the word where there is a value.
+        case alternative
+    }
+
+    public enum Replacement: Sendable { case first, all, atStart, atEnd }
+}
+
+extension Character {
+    /// LF, alone or behind CR. Other characters that Unicode counts as newlines are text: a form feed ends no line of a
+    /// script, and none of a transcript.
+    package var isLineEnd: Bool { self == "\n" || self == "\r\n" }
 }
 
 extension StringProtocol {

@@ -20,7 +20,10 @@ struct Launcher {
     /// Does it and returns the exit status.
     func run() -> Int {
         do {
-            return try dispatch()
+            let status = try dispatch()
+            // What was to be seen was not: no success, whatever the commands say.
+            guard let failure = output.failure else { return status }
+            return complain("standard output: \(failure)", status: max(status, 1))
         } catch let error as UsageError {
             return complain(error.text, status: 2)
         } catch {
@@ -38,6 +41,8 @@ struct Launcher {
         let (leading, verb, rest) = split()
         switch verb {
         case nil: return try shell(ParsedArguments(leading, for: Invocations.shell))
+        case "run"? where asksForHelp(rest): return showPage(Invocations.run)
+        case "test"? where asksForHelp(rest): return showPage(Invocations.test)
         case "run"?: return try RunCommand(ParsedArguments(leading + rest, for: Invocations.run), output).run()
         case "test"?: return try TestCommand(ParsedArguments(leading + rest, for: Invocations.test), output).run()
         case "help"?:
@@ -45,6 +50,9 @@ struct Launcher {
             return try ScriptRun(LabOptions(), StyleChoice(nil).usesColor, output).run(line, name: nil)
         case let tool?:
             guard Catalog.table[tool] != nil else {
+                if HostFile.exists(tool), !HostFile.isDirectory(tool) {
+                    throw UsageError("'\(tool)' is a file; to run it: sdlab run \(tool)")
+                }
                 let names = ["run", "test", "help"] + Catalog.table.names
                 throw UsageError(
                     "'\(tool)' is none of run, test, help and no tool\(didYouMean(tool, among: names)); see sdlab --help"
@@ -56,6 +64,13 @@ struct Launcher {
                 directory: HostLimits.currentDirectory)
             return lab.run([tool] + rest)
         }
+    }
+
+    private func asksForHelp(_ words: [String]) -> Bool { words.contains("--help") || words.contains("-h") }
+
+    private func showPage(_ description: CommandDescription) -> Int {
+        output.write(ViewRenderer().plain(GeneralCommands.page(description)))
+        return 0
     }
 
     /// The flags before the verb, the verb, and what follows it.

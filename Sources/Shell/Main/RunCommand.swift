@@ -77,17 +77,7 @@ struct RunCommand {
     }
 
     static func text(of file: String) throws(UsageError) -> String {
-        do {
-            let bytes = try HostFile.read(file)
-            guard let text = String(validating: bytes, as: UTF8.self) else {
-                throw UsageError("\(file): not text (UTF-8)")
-            }
-            return text
-        } catch let error as UsageError {
-            throw error
-        } catch {
-            throw UsageError("\(error)")
-        }
+        do { return try ScriptText.read(file) } catch { throw UsageError("\(error)") }
     }
 }
 

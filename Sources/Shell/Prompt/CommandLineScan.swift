@@ -34,7 +34,7 @@ struct CommandLineScan {
         let character = text[index]
         let next = index + 1 < text.count ? text[index + 1] : nil
         if isOpaque {
-            if character.isNewline { endCommand() }
+            if character.isLineEnd { endCommand() }
             return index + 1
         }
         if character == "$", next == "(", quote != "'" {
@@ -71,7 +71,7 @@ struct CommandLineScan {
         case ">" where !partial.hasSuffix("-"): redirect()
         case "#" where !isInWord: isOpaque = true
         case "!" where !isInWord && words.isEmpty && next != " ": isOpaque = true
-        case _ where character.isNewline: endCommand()
+        case _ where character.isLineEnd: endCommand()
         case _ where character.isWhitespace: endWord()
         default:
             count(character)

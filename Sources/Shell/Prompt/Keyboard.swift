@@ -1,4 +1,5 @@
 import Glibc
+import KernelClock
 import KernelLoopback
 
 /// Standard input as bytes, read only while somebody wants them: what is typed while a command runs stays with the
@@ -11,7 +12,15 @@ final class Keyboard {
     /// The end of input was read: Ctrl-D where the kernel edits the line, otherwise the terminal is gone.
     var hasEnded = false
 
-    private static let readBytes = 4096
+    /// A paste that was broken off is still arriving.
+    private var dropsPaste = false
+    private var lastReadNanoseconds: Int64 = 0
+
+    private static let readBytes = 64 * 1024
+    /// What a terminal sends behind what is pasted, if it was asked to (bracketed paste).
+    static let pasteEnd = "\u{1B}[201~"
+    /// A pause after which what comes was typed: the kernel may have thrown the paste's end away with Ctrl-C.
+    private static let pastePauseNanoseconds: Int64 = 300_000_000
 
     init(_ poller: Poller) { self.poller = poller }
 
@@ -36,9 +45,36 @@ final class Keyboard {
             bytes.removeFirst(position)
             position = 0
             bytes += buffer[..<count]
+            if dropsPaste { dropPasted() }
+            lastReadNanoseconds = HostClock.monotonicNanoseconds
         } else if count == 0 || errno != EINTR {
             hasEnded = true
             isOpen = false
+        }
+    }
+
+    // MARK: Pastes that are broken off
+
+    /// Throws away what still comes of a paste, up to its end.
+    func dropRestOfPaste() {
+        dropsPaste = true
+        lastReadNanoseconds = HostClock.monotonicNanoseconds
+        dropPasted()
+    }
+
+    private func dropPasted() {
+        if HostClock.monotonicNanoseconds - lastReadNanoseconds > Self.pastePauseNanoseconds {
+            dropsPaste = false
+            return
+        }
+        let end = Array(Self.pasteEnd.utf8)
+        if let range = bytes[position...].firstRange(of: end) {
+            position = range.upperBound
+            dropsPaste = false
+        } else {
+            // The mark may arrive in two pieces.
+            position = max(position, bytes.count - (end.count - 1))
+            if position < bytes.count, bytes[position...].firstIndex(of: 27) == nil { position = bytes.count }
         }
     }
 
@@ -61,7 +97,7 @@ final class Keyboard {
 
     /// The next character, once all its bytes are there. What is no UTF-8 comes out as U+FFFD.
     func nextScalar() -> Unicode.Scalar? {
-        guard position < bytes.count else { return nil }
+        guard position < bytes.count, !dropsPaste else { return nil }
         let first = bytes[position]
         let length = first < 0x80 ? 1 : first < 0xC2 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 1
         let tail = bytes[(position + 1)...].prefix(length - 1)

@@ -229,15 +229,22 @@ final class LineEditor: LineReader {
     }
 
     private func paste() -> UInt8 {
-        var pasted = String.UnicodeScalarView()
-        let end = Array("\u{1B}[201~".unicodeScalars)
-        while !pasted.suffix(end.count).elementsEqual(end) {
-            guard let scalar = next() else { return UInt8(CC_EOF) }
+        var pasted: [Unicode.Scalar] = []
+        let end = Array(Keyboard.pasteEnd.unicodeScalars)
+        while pasted.last != end.last || !pasted.suffix(end.count).elementsEqual(end) {
+            guard let scalar = next() else {
+                // What is still to come of it was not wanted, and must not be taken for typed lines.
+                keyboard.dropRestOfPaste()
+                return UInt8(CC_EOF)
+            }
             pasted.append(scalar)
-            if pasted.count > Self.pasteLimit { return UInt8(CC_ERROR) }
+            if pasted.count > Self.pasteLimit {
+                keyboard.dropRestOfPaste()
+                return UInt8(CC_ERROR)
+            }
         }
         pasted.removeLast(end.count)
-        return insert(TypedText.cleaned(pasted)) ? UInt8(CC_REFRESH) : UInt8(CC_ERROR)
+        return insert(TypedText.cleaned(.init(pasted))) ? UInt8(CC_REFRESH) : UInt8(CC_ERROR)
     }
 
     /// libedit's own Ctrl-D writes `^D` before it ends.

@@ -11,7 +11,7 @@ package enum TypedText: Equatable {
 
     package init(_ text: String) {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-        if lines.count > 1, lines.contains(where: Self.isCommandLine) {
+        if lines.count > 1, RecordedText.hasCommands(text, allowsIndent: true) {
             self = .transcript(text)
         } else if text.allSatisfy(\.isWhitespace) {
             self = .empty

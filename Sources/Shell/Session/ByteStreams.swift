@@ -32,6 +32,8 @@ public protocol ByteSource: AnyObject {
     func start(onBytes: @escaping ([UInt8]) -> Void, onEnd: @escaping () -> Void)
     /// The reader of the moment is done; another one may start where it ended.
     func pause()
+    /// As `pause`, and puts back what the reader took and did not want.
+    func unread(_ bytes: [UInt8])
     /// Nobody will read any more.
     func close()
 }
@@ -44,6 +46,7 @@ final class BorrowedSource: ByteSource {
         source.start(onBytes: onBytes, onEnd: onEnd)
     }
     func pause() { source.pause() }
+    func unread(_ bytes: [UInt8]) { source.unread(bytes) }
     func close() { source.pause() }
 }
 
@@ -102,6 +105,11 @@ final class Pipe: ByteSink, ByteSource {
     func pause() {
         onBytes = nil
         onEnd = nil
+    }
+
+    func unread(_ bytes: [UInt8]) {
+        pause()
+        buffer = bytes + buffer
     }
 
     /// As a source: nobody reads it any more.
@@ -183,6 +191,10 @@ final class StoredSource: ByteSource {
     }
 
     func pause() { reader += 1 }
+    func unread(_ rest: [UInt8]) {
+        pause()
+        bytes = rest + bytes
+    }
     func close() { pause() }
 }
 

@@ -5,20 +5,24 @@ import ShellLanguage
 extension Execution {
     // MARK: Simple commands
 
-    /// Runs the next `$(…)` of some words, then comes back with one output more.
-    func substitute(_ words: [Word], _ outputs: [String], _ again: @escaping ([String]) -> Frame) {
-        let script = Expansion.substitutions(in: words)[outputs.count]
+    /// Runs a `$(…)`, then comes back with one output more.
+    private func substitute(_ script: Script, _ outputs: [String], _ again: @escaping ([String]) -> Frame) {
         let capture = CaptureSink()
+        let directory = session.files.directory
         isWaiting = true
+        let inner = scope.copy()
+        // As in bash, which does not hand -e on to it.
+        inner.options.endsAtFailure = false
         let part = Execution(
             script, session: session, submission: submission,
             streams: Streams(
                 input: StoredSource(session: session, bytes: []), output: capture,
                 error: streams.error.map(Unclosable.init)),
-            scope: scope.copy(), status: status
+            scope: inner, status: status
         ) { [weak self] part in
             guard let self else { return }
             parts = []
+            session.files.returnTo(directory)
             if capture.isOverfull {
                 complain("$(…) gave more than \(byteCountText(CaptureSink.limit))")
                 return resume(1)
@@ -33,48 +37,71 @@ extension Execution {
         session.makeRunnable(part)
     }
 
-    /// Returns false if the variables would hold more than they may; that has then been said.
-    func assign(_ name: String, _ value: String) -> Bool {
+    /// Expands what a frame needs. nil: it failed, which has been said, or a `$(…)` has to run first, after which the
+    /// frame that `again` makes comes back with its output.
+    func expand<R>(
+        _ outputs: [String], _ body: (inout Expansion) throws(Expansion.Stop) -> R,
+        again: @escaping ([String]) -> Frame, failureStatus: Int? = nil
+    ) -> R? {
+        var expansion = Expansion(session: session, scope: scope, status: status, outputs: outputs[...])
+        do throws(Expansion.Stop) {
+            return try body(&expansion)
+        } catch {
+            switch error {
+            case .failure(let failure):
+                complain(failure.description)
+                status = failureStatus ?? failure.status
+                if scope.isFull { cancelStatus = status }
+            case .fatal(let failure):
+                complain(failure.description)
+                cancelStatus = failure.status
+            case .output(let script):
+                expansion.changes.takeBack()
+                substitute(script, outputs, again)
+            }
+            return nil
+        }
+    }
+
+    /// Gives a variable a value; false if that would break a bound, which has been said.
+    func set(_ name: String, _ value: String) -> Bool {
         do throws(CommandFailure) {
             try scope.set(name, value)
             return true
         } catch {
             complain(error.description)
+            // What grows in a loop must not go on growing.
             cancelStatus = error.status
             return false
         }
     }
 
-    func expand<R>(_ body: (inout Expansion) throws(CommandFailure) -> R, _ outputs: [String]) -> R? {
-        var expansion = Expansion(session: session, variables: scope.values, status: status, outputs: outputs[...])
-        do throws(CommandFailure) {
-            return try body(&expansion)
-        } catch {
-            complain(error.description)
-            status = error.status
-            return nil
-        }
-    }
-
     func step(_ command: SimpleCommand, _ outputs: [String]) {
-        let words = command.assignments.map(\.value) + command.words + command.redirections.map(\.target)
-        guard outputs.count == Expansion.substitutions(in: words).count else {
-            return substitute(words, outputs) { .simple(command, outputs: $0) }
-        }
         let expanded = expand(
-            { (expansion) throws(CommandFailure) in
-                var assigned: [(String, String)] = []
+            outputs,
+            { (expansion) throws(Expansion.Stop) in
+                // Later values may use earlier ones: `x=1 y=$x`.
                 for assignment in command.assignments {
-                    assigned.append((assignment.name, try expansion.single(assignment.value)))
+                    let old = assignment.appends ? expansion.value(assignment.name) ?? "" : ""
+                    let value = old + (try expansion.single(assignment.value))
+                    do throws(Arithmetic.Failure) { try expansion.changes.assign(assignment.name, value) } catch {
+                        throw Expansion.failure(error.text)
+                    }
                 }
+                let assigned = expansion.changes.all
+                // They are for the command that follows, not for its words.
+                if !command.words.isEmpty { expansion.changes.takeBack() }
                 let arguments = try expansion.arguments(command.words)
                 var targets: [String] = []
                 for redirection in command.redirections { targets.append(try expansion.single(redirection.target)) }
                 return (assigned, arguments, targets)
-            }, outputs)
+            }, again: { .simple(command, outputs: $0) })
         guard let (assigned, arguments, targets) = expanded else { return }
-        for (name, value) in assigned { guard assign(name, value) else { return } }
         if outputs.isEmpty { status = arguments.isEmpty ? 0 : status }
+        if !arguments.isEmpty, !assigned.isEmpty {
+            push(.restoreVariables(assigned.map { ($0.name, scope.value(of: $0.name)) }))
+            for (name, value) in assigned where !set(name, value) { return }
+        }
         launch(arguments, zip(command.redirections, targets).map { ($0, $1) }, at: command.position)
     }
 
@@ -82,9 +109,8 @@ extension Execution {
         let number = session.nextProcessNumber()
         guard let streams = redirected(redirections) else { return }
         guard let name = arguments.first else { return streams.closeOpened() }
-        if name == "break" || name == "continue" {
-            unwind(arguments)
-            return streams.closeOpened()
+        if let body = scope.functions[name] {
+            return call(body, Array(arguments.dropFirst()), streams, redirections.map(\.0.kind))
         }
         guard let command = session.commands[name] else {
             streams.error.write("\(session.prefix(position))\(session.commands.unknown(name))\n")
@@ -94,6 +120,7 @@ extension Execution {
         let process = Process(
             number: number, words: arguments, session: session, submission: submission, input: streams.input,
             output: streams.output, errorOutput: streams.error, previousStatus: status)
+        process.execution = self
         children = children.filter(\.isRunning) + [process]
         if let job {
             process.job = job

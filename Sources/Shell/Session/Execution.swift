@@ -23,15 +23,28 @@ public final class Execution {
         case statement(Statement, next: Int)
         case forLoop(variable: String, values: ArraySlice<String>, body: Script)
         case forWords(variable: String, words: [Word], body: Script, outputs: [String])
+        case countedLoop(CommandSyntax.CountedLoop, CountedStage, outputs: [String])
         case whileLoop(condition: Script, isUntil: Bool, body: Script, LoopStage)
         case choice(branches: ArraySlice<CommandSyntax.Branch>, otherwise: Script?, ranCondition: Bool)
+        case selection(Word, ArraySlice<CommandSyntax.Selection>, outputs: [String])
+        /// The subject is expanded; `isTaken` after `;&`: the next body runs whatever its patterns.
+        case selecting(String, ArraySlice<CommandSyntax.Selection>, isTaken: Bool, outputs: [String])
+        case conditional(Conditional, Position, outputs: [String])
+        case arithmetic(ArithmeticText, outputs: [String])
+        case subshell(Script)
         case simple(SimpleCommand, outputs: [String])
         case redirected(CommandSyntax, [Redirection], outputs: [String])
         /// A redirected loop or condition is over: its files are closed, and everything is as before.
         case restore(Streams, opened: [any ByteSink])
+        /// A function is over: its positional parameters and local variables go.
+        case endCall
+        /// A command is over before which variables were set only for it: `IFS=, read a b`.
+        case restoreVariables([(name: String, value: String?)])
         case negate
         case host(String)
     }
+
+    enum CountedStage { case first, condition, body, step }
 
     enum LoopStage {
         case entered
@@ -51,6 +64,8 @@ public final class Execution {
     let stopsAtFailure: Bool
     /// What was typed itself, not a stage of a pipeline, a `$(…)` or a job of it.
     var isMain = false
+    /// Failures in it are conditions of somebody around it: `set -e` does not look at them.
+    var isCondition = false
     var isWaiting = false
     var isFinished = false
     var isInRun = false
@@ -219,18 +234,14 @@ public final class Execution {
             push(.statement(script.statements[next], next: 0))
         case .statement(let statement, let next): step(statement, next)
         case .forWords(let variable, let words, let body, let outputs):
-            guard outputs.count == Expansion.substitutions(in: words).count else {
-                return substitute(words, outputs) {
-                    .forWords(variable: variable, words: words, body: body, outputs: $0)
-                }
-            }
-            guard let values = expand({ (expansion) throws(CommandFailure) in try expansion.arguments(words) }, outputs)
-            else { return }
+            let values = expand(
+                outputs, { (expansion) throws(Expansion.Stop) in try expansion.arguments(words) },
+                again: { .forWords(variable: variable, words: words, body: body, outputs: $0) })
+            guard let values else { return }
             if values.isEmpty { status = 0 }
             push(.forLoop(variable: variable, values: values[...], body: body))
         case .forLoop(let variable, var values, let body):
-            guard let value = values.popFirst() else { return }
-            guard assign(variable, value) else { return }
+            guard let value = values.popFirst(), set(variable, value) else { return }
             push(.forLoop(variable: variable, values: values, body: body))
             push(.script(body, next: 0, isTop: false))
         case .whileLoop(let condition, let isUntil, let body, .ranCondition(let last)):
@@ -245,6 +256,19 @@ public final class Execution {
             push(.whileLoop(condition: condition, isUntil: isUntil, body: body, .ranCondition(last: last)))
             push(.script(condition, next: 0, isTop: false))
         case .choice(let branches, let otherwise, let ranCondition): step(branches, otherwise, ranCondition)
+        case .countedLoop(let loop, let stage, let outputs): step(loop, stage, outputs)
+        case .selection(let word, let branches, let outputs): select(word, branches, outputs)
+        case .selecting(let subject, let branches, let isTaken, let outputs):
+            select(subject, branches, isTaken: isTaken, outputs)
+        case .conditional(let condition, let position, let outputs): step(condition, position, outputs)
+        case .arithmetic(let text, let outputs):
+            let value = expand(
+                outputs, { (expansion) throws(Expansion.Stop) in try expansion.number(text) },
+                again: { .arithmetic(text, outputs: $0) }, failureStatus: 1)
+            if let value { status = value == 0 ? 1 : 0 }
+        case .subshell(let script): startSubshell(script)
+        case .endCall: scope.endCall()
+        case .restoreVariables(let before): scope.restore(before)
         case .simple(let command, let outputs): step(command, outputs)
         case .redirected(let command, let redirections, let outputs): step(command, redirections, outputs)
         case .restore(let previous, let opened): restore(previous, opened)
@@ -257,6 +281,10 @@ public final class Execution {
 
     func step(_ statement: Statement, _ next: Int) {
         if statement.isBackground { return startInBackground(statement) }
+        if next > 0, status != 0, scope.options.endsAtFailure, failureCounts(statement, last: next - 1) {
+            if isMain { submission.noteFailure(status) }
+            return drop(from: 0)
+        }
         if next == 0 {
             push(.statement(statement, next: 1))
             return start(statement.first)
@@ -289,7 +317,8 @@ public final class Execution {
 
     /// `break` and `continue`: unwinds to the innermost loop, or to the one that many further out.
     func unwind(_ words: [String]) {
-        let loops = frames.indices.filter { frames[$0].isLoop }
+        let function = frames.lastIndex { if case .endCall = $0 { true } else { false } } ?? -1
+        let loops = frames.indices.filter { $0 > function && frames[$0].isLoop }
         guard let outermost = loops.first else { return complain("\(words[0]): no loop around it", status: 1) }
         guard words.count <= 2, let count = words.count == 2 ? Int(words[1]) : 1, count > 0 else {
             return complain("\(words[0]): '\(words[1...].joined(separator: " "))' is not a number of loops", status: 2)
@@ -305,6 +334,7 @@ public final class Execution {
         if pipeline.isNegated { push(.negate) }
         if pipeline.commands.count == 1 { return start(pipeline.commands[0]) }
         let count = pipeline.commands.count
+        var statuses = Array(repeating: 0, count: count)
         var remaining = count
         let pipes = (1..<count).map { _ in Pipe(session: session) }
         isWaiting = true
@@ -320,27 +350,38 @@ public final class Execution {
                 status: status
             ) { [weak self] part in
                 remaining -= 1
-                guard let self else { return }
-                if part === parts.last { lastPartStatus = part.status }
-                if remaining == 0 {
-                    parts = []
-                    resume(lastPartStatus)
-                }
+                statuses[index] = part.status
+                guard let self, remaining == 0 else { return }
+                parts = []
+                let failed = scope.options.pipelinesFail ? statuses.last { $0 != 0 } : statuses.last
+                resume(failed ?? 0)
             }
         }
         for part in parts {
             part.job = job
+            part.isCondition = isInCondition
             session.makeRunnable(part)
         }
     }
-
-    var lastPartStatus = 0
 
     func start(_ command: CommandSyntax) {
         switch command {
         case .simple(let simple): push(.simple(simple, outputs: []))
         case .forLoop(let variable, let words, let body):
+            guard let words else {
+                status = scope.positional.isEmpty ? 0 : status
+                return push(.forLoop(variable: variable, values: scope.positional[...], body: body))
+            }
             push(.forWords(variable: variable, words: words, body: body, outputs: []))
+        case .countedLoop(let loop):
+            status = 0
+            push(.countedLoop(loop, .first, outputs: []))
+        case .selection(let word, let branches): push(.selection(word, branches[...], outputs: []))
+        case .group(let body): push(.script(body, next: 0, isTop: false))
+        case .subshell(let body): push(.subshell(body))
+        case .definition(let name, let body): define(name, body)
+        case .conditional(let condition, let position): push(.conditional(condition, position, outputs: []))
+        case .arithmetic(let text, _): push(.arithmetic(text, outputs: []))
         case .whileLoop(let condition, let isUntil, let body):
             push(.whileLoop(condition: condition, isUntil: isUntil, body: body, .entered))
         case .choice(let branches, let otherwise):
@@ -363,7 +404,7 @@ public final class Execution {
 extension Execution.Frame {
     var isLoop: Bool {
         switch self {
-        case .forLoop, .whileLoop: true
+        case .forLoop, .whileLoop, .countedLoop: true
         default: false
         }
     }

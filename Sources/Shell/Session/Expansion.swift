@@ -1,116 +1,223 @@
 import KernelStructures
 import ShellLanguage
 
-/// Turns the words of a command into its arguments: variables, `$(…)` results, splitting at blanks, file names.
+/// Turns the words of a command into its arguments: variables, `$(…)` results, splitting, file names (POSIX 2.6).
+///
+/// What `$(…)` gives takes lab time, so an expansion that meets one whose output it has not been given stops and names
+/// its script; once that has run, the whole is expanded again with one output more. So only what is needed is run:
+/// in `${x:-$(slow)}` nothing, if `x` has a value.
 struct Expansion {
     let session: Session
-    let variables: [String: String]
+    let scope: VariableScope
     let status: Int
-    /// Results of the `$(…)` parts, in the order in which they stand.
+    /// Outputs of `$(…)`, in the order in which they are met.
     var outputs: ArraySlice<String>
+    /// What was assigned on the way, `$((x++))`, so that it can be taken back before everything is expanded again.
+    let changes: Changes
+    /// Bytes of the arguments so far.
+    private var size = 0
+
+    /// Why an expansion did not come to its end.
+    enum Stop: Error {
+        case failure(CommandFailure)
+        /// The shell ends with it: `${x:?}`, or what would be larger than anything may be, which must not go on in a
+        /// loop.
+        case fatal(CommandFailure)
+        /// It needs what this script writes.
+        case output(Script)
+    }
+
+    /// A piece of a word: text, or the edge between two arguments in `$@`.
+    enum Piece {
+        case text(String, isQuoted: Bool, splits: Bool)
+        case edge
+    }
 
     /// Arguments that one command may have.
     static let argumentLimit = 100_000
-    /// Bytes of one value, and of all arguments of one command, which Linux limits to 2 MiB.
-    static let wordLimitBytes = 16 << 20
-    static let argumentLimitBytes = 4 << 20
+    /// Bytes of them together.
+    static let sizeLimitBytes = 16 << 20
 
-    /// A character of an argument in the making.
-    private typealias Piece = (character: Character, isQuoted: Bool)
+    init(session: Session, scope: VariableScope, status: Int, outputs: ArraySlice<String>) {
+        self.session = session
+        self.scope = scope
+        self.status = status
+        self.outputs = outputs
+        changes = Changes(scope)
+    }
 
-    /// The scripts whose output must be known before these words can be expanded.
-    static func substitutions(in words: [Word]) -> [Script] {
-        words.flatMap { word in
-            word.parts.compactMap { part in
-                if case .output(let script, _) = part { return script }
-                return nil
-            }
+    /// Variables as an expansion sees and changes them.
+    final class Changes: ArithmeticVariables {
+        private let scope: VariableScope
+        private var before: [(name: String, value: String?)] = []
+        init(_ scope: VariableScope) { self.scope = scope }
+        func value(of name: String) -> String? { scope.value(of: name) }
+        func assign(_ name: String, _ value: String) throws(Arithmetic.Failure) {
+            before.append((name, scope.value(of: name)))
+            try scope.assign(name, value)
+        }
+        /// What was assigned, with the values that stand now, in the order in which it was.
+        var all: [(name: String, value: String)] {
+            before.map { ($0.name, scope.value(of: $0.name) ?? "") }
+        }
+        func takeBack() {
+            scope.restore(before)
+            before = []
         }
     }
 
-    mutating func arguments(_ words: [Word]) throws(CommandFailure) -> [String] {
+    // MARK: Whole words
+
+    mutating func arguments(_ words: [Word]) throws(Stop) -> [String] {
         var result: [String] = []
-        var byteCount = 0
         for word in words {
-            let added = try arguments(word)
-            result += added
-            byteCount += added.reduce(0) { $0 + $1.utf8.count }
-            if byteCount > Self.argumentLimitBytes {
-                throw CommandFailure("arguments of more than \(byteCountText(Self.argumentLimitBytes))", status: 2)
-            }
-            if result.count > Self.argumentLimit {
-                throw CommandFailure("more than \(Self.argumentLimit) arguments", status: 2)
-            }
+            result += try arguments(word)
+            if result.count > Self.argumentLimit { throw Self.excess("more than \(Self.argumentLimit) arguments") }
         }
         return result
     }
 
     /// A word that must be one argument: the target of a redirection, a value.
-    mutating func single(_ word: Word) throws(CommandFailure) -> String {
+    mutating func single(_ word: Word) throws(Stop) -> String {
         var text = ""
-        for part in word.parts {
-            text += try value(of: part).text
-            try Self.check(text.utf8.count)
+        for piece in try pieces(word) {
+            switch piece {
+            case .text(let more, _, _): text += more
+            case .edge: text += " "
+            }
         }
         return text
     }
 
-    private static func check(_ byteCount: Int, _ limit: Int = wordLimitBytes) throws(CommandFailure) {
-        guard byteCount > limit else { return }
-        throw CommandFailure("a word of more than \(byteCountText(limit))", status: 2)
+    /// A word as a pattern: what is quoted in it stands for itself.
+    mutating func pattern(_ word: Word) throws(Stop) -> [GlobPattern.Piece] {
+        var result: [GlobPattern.Piece] = []
+        for piece in try pieces(word) {
+            if case .text(let text, let isQuoted, _) = piece { result += text.map { ($0, isQuoted) } }
+        }
+        return result
     }
 
-    private mutating func value(of part: Word.Part) throws(CommandFailure) -> (
-        text: String, isQuoted: Bool, splits: Bool
-    ) {
+    /// A word as a regular expression: what is quoted in it stands for itself.
+    mutating func expression(_ word: Word) throws(Stop) -> String {
+        String(
+            try pattern(word).flatMap { character, isQuoted -> [Character] in
+                isQuoted && "\\.[]*^$+?(){}|".contains(character) ? ["\\", character] : [character]
+            })
+    }
+
+    mutating func number(_ text: ArithmeticText) throws(Stop) -> Int {
+        let sum: Arithmetic
+        switch text {
+        case .parsed(let known): sum = known
+        case .word(let word):
+            let source = try single(word)
+            do throws(Arithmetic.Failure) { sum = try Arithmetic(source) } catch {
+                throw Self.failure("((\(source))): \(error.text)")
+            }
+        }
+        do throws(Arithmetic.Failure) { return try sum.value(in: changes) } catch {
+            throw Self.failure("((…)): \(error.text)")
+        }
+    }
+
+    private static func excess(_ text: String) -> Stop { .fatal(CommandFailure(text, status: 2)) }
+
+    static func failure(_ text: String) -> Stop { .failure(CommandFailure(text, status: 2)) }
+
+    private mutating func count(_ text: String) throws(Stop) {
+        size += text.utf8.count
+        if size > Self.sizeLimitBytes {
+            throw Self.excess("the words of one command hold at most \(byteCountText(Self.sizeLimitBytes))")
+        }
+    }
+
+    // MARK: Pieces
+
+    mutating func pieces(_ word: Word) throws(Stop) -> [Piece] {
+        var result: [Piece] = []
+        for part in word.parts { result += try pieces(part) }
+        return result
+    }
+
+    mutating func pieces(_ part: Word.Part) throws(Stop) -> [Piece] {
         switch part {
         case .text(let text, let isQuoted):
-            return (session.replacingTokens(text), isQuoted, false)
+            return [.text(session.replacingTokens(text), isQuoted: isQuoted, splits: false)]
         case .variable(let name, let isQuoted):
-            guard let value = variables[name] else {
-                // A name that was never given a value is most likely a mistake, and an empty word would hide it.
-                throw CommandFailure(
-                    "$\(name) has no value\(didYouMean(name, among: variables.keys.sorted()))", status: 2)
-            }
-            return (value, isQuoted, !isQuoted)
-        case .status:
-            return (String(status), true, false)
-        case .output(_, let isQuoted):
-            let output = outputs.popFirst() ?? ""
-            return (output, isQuoted, !isQuoted)
-        case .arithmetic(let arithmetic):
-            do throws(Arithmetic.Failure) {
-                return (String(try arithmetic.value { variables[$0] }), true, false)
-            } catch {
-                throw CommandFailure("$((…)): \(error.text)", status: 2)
-            }
+            if name == "@" || name == "*" { return try positional(name, isQuoted: isQuoted) }
+            return try expanded(try requiredValue(name), isQuoted: isQuoted)
+        case .parameter(let parameter, let isQuoted): return try pieces(parameter, isQuoted: isQuoted)
+        case .status: return [.text(String(status), isQuoted: true, splits: false)]
+        case .output(let script, let isQuoted):
+            guard let output = outputs.popFirst() else { throw .output(script) }
+            return try expanded(output, isQuoted: isQuoted)
+        case .arithmetic(let text): return [.text(String(try number(text)), isQuoted: true, splits: false)]
+        case .group(let parts):
+            var result: [Piece] = []
+            for part in parts { result += try pieces(part) }
+            return result
         }
     }
 
-    private mutating func arguments(_ word: Word) throws(CommandFailure) -> [String] {
-        var arguments: [[Piece]] = []
-        var current: [Piece] = []
-        var isWord = false
-        var byteCount = 0
-        for part in word.parts {
-            let (text, isQuoted, splits) = try value(of: part)
-            byteCount += text.utf8.count
-            try Self.check(byteCount, Self.argumentLimitBytes)
-            // `{a,}` leaves nothing between the comma and the brace, and nothing unquoted is no word.
-            if isQuoted || (!splits && !text.isEmpty) { isWord = true }
-            for character in text {
-                if splits, character == " " || character == "\t" || character.isNewline {
-                    if isWord || !current.isEmpty { arguments.append(current) }
-                    current = []
-                    isWord = false
-                } else {
-                    // What a variable holds may be a pattern for file names only if it stands unquoted.
-                    current.append((character, isQuoted))
-                }
+    func expanded(_ value: String, isQuoted: Bool) throws(Stop) -> [Piece] {
+        [.text(value, isQuoted: isQuoted, splits: !isQuoted)]
+    }
+
+    /// `$@` and `$*`; of them only `"$*"` is one word.
+    private func positional(_ name: String, isQuoted: Bool) throws(Stop) -> [Piece] {
+        if name == "*", isQuoted {
+            let separator = (scope.values["IFS"] ?? " ").prefix(1)
+            return try expanded(scope.positional.joined(separator: String(separator)), isQuoted: true)
+        }
+        var result: [Piece] = []
+        for value in scope.positional {
+            if !result.isEmpty { result.append(.edge) }
+            result += try expanded(value, isQuoted: isQuoted)
+        }
+        return result
+    }
+
+    // MARK: Values
+
+    /// A variable's value, or that of a positional parameter; nil if it has none.
+    func value(_ name: String) -> String? {
+        if let value = scope.values[name] { return value }
+        switch name {
+        case "#": return String(scope.positional.count)
+        case "0": return scope.scriptName
+        case "!": return session.jobs.all.last.map { "%\($0.number)" }
+        case "@", "*": return scope.positional.isEmpty ? nil : scope.positional.joined(separator: " ")
+        case "PWD": return session.files.directory
+        default:
+            guard let number = Int(name), number > 0, number <= scope.positional.count else { return nil }
+            return scope.positional[number - 1]
+        }
+    }
+
+    private func requiredValue(_ name: String) throws(Stop) -> String {
+        if let value = value(name) { return value }
+        // A name that was never given a value is most likely a mistake, and an empty word would hide it.
+        guard scope.options.refusesUnset, name != "!" else { return "" }
+        throw Self.failure("$\(name) has no value\(didYouMean(name, among: scope.values.keys.sorted()))")
+    }
+
+    /// What a parameter's operation works on.
+    func operand(_ name: String) throws(Stop) -> String { try requiredValue(name) }
+
+    // MARK: Splitting
+
+    private mutating func arguments(_ word: Word) throws(Stop) -> [String] {
+        var splitter = FieldSplitter(separators: scope.values["IFS"])
+        for piece in try pieces(word) {
+            switch piece {
+            case .text(let text, let isQuoted, let splits):
+                try count(text)
+                splitter.take(text, isQuoted: isQuoted, splits: splits)
+            case .edge: splitter.edge()
             }
         }
-        if isWord || !current.isEmpty { arguments.append(current) }
-        return arguments.flatMap { pieces -> [String] in
+        return splitter.finish().flatMap { pieces -> [String] in
             let text = String(pieces.map(\.character))
             guard pieces.contains(where: { !$0.isQuoted && "*?[".contains($0.character) }),
                 GlobPattern(pieces).isPattern
@@ -121,30 +228,64 @@ struct Expansion {
     }
 }
 
-/// Variables by name. Jobs, stages of pipelines and `$(…)` have copies of their own, as in any shell.
-final class VariableScope {
-    private(set) var values: [String: String] = [:]
-    private var byteCount = 0
+/// Splits what variables and `$(…)` gave into arguments (POSIX 2.6.5): blanks of IFS in a row are one separator, any
+/// other of its characters is one by itself.
+struct FieldSplitter {
+    private let blanks: Set<Character>
+    private let others: Set<Character>
+    private var fields: [[GlobPattern.Piece]] = []
+    private var current: [GlobPattern.Piece] = []
+    /// There is a word, even if it has no characters: `""`.
+    private var isWord = false
+    /// A blank has ended a field, and nothing has come since.
+    private var isAfterBlank = false
 
-    /// Bytes that all variables together may hold.
-    static let limitBytes = 128 << 20
-
-    init() {}
-
-    func copy() -> VariableScope {
-        let copy = VariableScope()
-        copy.values = values
-        copy.byteCount = byteCount
-        return copy
+    /// - Parameter separators: the value of IFS; nil for blanks, tabs and newlines.
+    init(separators: String?) {
+        let separators = separators ?? " \t\n"
+        blanks = Set(separators.filter { $0 == " " || $0 == "\t" || $0.isLineEnd })
+        others = Set(separators.filter { !($0 == " " || $0 == "\t" || $0.isLineEnd) })
     }
 
-    func set(_ name: String, _ value: String) throws(CommandFailure) {
-        let newCount = byteCount - (values[name]?.utf8.count ?? 0) + value.utf8.count
-        guard newCount <= Self.limitBytes else {
-            throw CommandFailure(
-                "\(name): the variables would hold more than \(byteCountText(Self.limitBytes))", status: 2)
+    mutating func take(_ text: String, isQuoted: Bool, splits: Bool) {
+        // `{a,}` leaves nothing between the comma and the brace, and nothing unquoted is no word.
+        if isQuoted || (!splits && !text.isEmpty) { isWord = true }
+        guard splits else {
+            // What a variable holds may be a pattern for file names only if it stands unquoted.
+            for character in text { current.append((character, isQuoted)) }
+            return
         }
-        byteCount = newCount
-        values[name] = value
+        for character in text {
+            if blanks.contains(character) {
+                if endField() { isAfterBlank = true }
+            } else if others.contains(character) {
+                // Behind a blank that has ended a field it is part of the same edge; otherwise one of its own.
+                if !endField(), !isAfterBlank { fields.append([]) }
+                isAfterBlank = false
+            } else {
+                isAfterBlank = false
+                current.append((character, false))
+            }
+        }
+    }
+
+    @discardableResult
+    private mutating func endField() -> Bool {
+        guard isWord || !current.isEmpty else { return false }
+        fields.append(current)
+        current = []
+        isWord = false
+        return true
+    }
+
+    /// Between two of `$@`.
+    mutating func edge() {
+        endField()
+        isAfterBlank = false
+    }
+
+    mutating func finish() -> [[GlobPattern.Piece]] {
+        endField()
+        return fields
     }
 }

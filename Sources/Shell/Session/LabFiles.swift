@@ -43,6 +43,9 @@ public final class LabFiles {
         directory = target
     }
 
+    /// Back to where a subshell began, even if that is gone by now.
+    func returnTo(_ directory: String) { self.directory = directory }
+
     /// The one device: it takes everything and has nothing. `sdlab TOOL` finds the host's own.
     private func isNullDevice(_ path: String) -> Bool { absolute(path) == "/dev/null" }
 
@@ -93,6 +96,8 @@ public final class LabFiles {
     }
 
     public func exists(_ path: String) -> Bool { (try? disk.attributes(absolute(path))) != nil }
+    /// Bytes; nil if there is no such file.
+    public func size(_ path: String) -> Int? { (try? disk.attributes(absolute(path)))?.size }
     public func isDirectory(_ path: String) -> Bool { (try? disk.attributes(absolute(path)))?.isDirectory ?? false }
 
     public func makeDirectory(_ path: String) throws(LabFileError) {

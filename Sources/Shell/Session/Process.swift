@@ -17,6 +17,8 @@ public final class Process {
     let input: (any ByteSource)?
     /// `$?` where it was started.
     public let previousStatus: Int
+    /// What runs it: builtins look at it and change it.
+    weak var execution: Execution?
     /// The job it belongs to, if it is one the user can name.
     public internal(set) weak var job: Job?
     public private(set) var status: Int?
@@ -104,6 +106,9 @@ public final class Process {
     /// whoever types the next command may send it to the background.
     public func hold() { isHolding = true }
 
+    /// The job that it brought to the foreground, if that is all it does.
+    var awaitedJob: Job? { (program as? any JobWaiting)?.awaitedJob }
+
     /// What it can tell about itself, if it is a component that can.
     public var component: (any Component)? { program as? any Component }
 
@@ -177,6 +182,16 @@ public final class Process {
         } else {
             terminal.read(for: self, onBytes: onBytes, onEnd: onEnd)
         }
+    }
+
+    /// Stops reading, and puts back what was taken too much: whoever reads next finds it.
+    public func unread(_ bytes: [UInt8]) {
+        if let input { input.unread(bytes) } else { terminal.unread(bytes) }
+    }
+
+    /// Ends the shell that it runs in, as `exit` does: a subshell, or the lab.
+    public func exitShell(_ status: Int) {
+        if let execution { execution.exitShell(status) } else { session.exit(status) }
     }
 
     /// Leaves what is still to be read where it is, until `read` is called again.

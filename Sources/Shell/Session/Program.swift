@@ -51,6 +51,12 @@ extension Program {
     public func handle(_ signal: Signal) -> Bool { false }
 }
 
+/// A program that only waits for jobs which have numbers already: `fg`. Sent to the background, it ends, and they stay
+/// what they are.
+public protocol JobWaiting: AnyObject {
+    var awaitedJob: Job? { get }
+}
+
 /// A program that views can ask about itself: `stats`.
 public protocol Component: AnyObject {
     /// What it is: `loadbalancer`.

@@ -15,21 +15,24 @@ extension Execution {
     /// Begins a loop or condition whose streams are redirected.
     func step(_ command: CommandSyntax, _ redirections: [Redirection], _ outputs: [String]) {
         let words = redirections.map(\.target)
-        guard outputs.count == Expansion.substitutions(in: words).count else {
-            return substitute(words, outputs) { .redirected(command, redirections, outputs: $0) }
-        }
-        let expanded = expand(
-            { (expansion) throws(CommandFailure) in
+        let targets = expand(
+            outputs,
+            { (expansion) throws(Expansion.Stop) in
                 var targets: [String] = []
                 for word in words { targets.append(try expansion.single(word)) }
                 return targets
-            }, outputs)
-        guard let expanded, let opened = redirected(zip(redirections, expanded).map { ($0, $1) }) else { return }
-        push(.restore(streams, opened: opened.opened))
-        if redirections.contains(where: \.kind.isOfInput) { streams.input = opened.input }
-        if redirections.contains(where: \.kind.isOfOutput) { streams.output = opened.output }
-        if redirections.contains(where: \.kind.isOfError) { streams.error = opened.error }
+            }, again: { .redirected(command, redirections, outputs: $0) })
+        guard let targets, let opened = redirected(zip(redirections, targets).map { ($0, $1) }) else { return }
+        use(opened, redirections.map(\.kind))
         start(command)
+    }
+
+    /// Replaces the streams, as far as something is redirected, until the frame that this pushes is reached.
+    func use(_ opened: OpenStreams, _ kinds: [Redirection.Kind]) {
+        push(.restore(streams, opened: opened.opened))
+        if kinds.contains(where: \.isOfInput) { streams.input = opened.input }
+        if kinds.contains(where: \.isOfOutput) { streams.output = opened.output }
+        if kinds.contains(where: \.isOfError) { streams.error = opened.error }
     }
 
     func restore(_ previous: Streams, _ opened: [any ByteSink]) {
@@ -37,10 +40,15 @@ extension Execution {
         for sink in opened { sink.close() }
     }
 
-    /// Drops the innermost frames, and undoes what they did to the streams.
+    /// Drops the innermost frames, and undoes what they did to streams and variables.
     func drop(from index: Int) {
         while frames.count > index {
-            if case .restore(let previous, let opened) = frames.removeLast() { restore(previous, opened) }
+            switch frames.removeLast() {
+            case .restore(let previous, let opened): restore(previous, opened)
+            case .endCall: scope.endCall()
+            case .restoreVariables(let before): scope.restore(before)
+            default: break
+            }
         }
     }
 
@@ -71,6 +79,7 @@ extension Execution {
         switch redirection.kind {
         case .read: result.input = StoredSource(session: session, bytes: try session.files.read(target))
         case .hereDocument: result.input = StoredSource(session: session, bytes: Array(target.utf8))
+        case .hereString: result.input = StoredSource(session: session, bytes: Array((target + "\n").utf8))
         case .errorToOutput: result.error = result.output
         case .outputToError: result.output = result.error
         case .write(let fromError, let appends):
@@ -83,7 +92,7 @@ extension Execution {
 }
 
 extension Redirection.Kind {
-    fileprivate var isOfInput: Bool { self == .read || self == .hereDocument }
+    fileprivate var isOfInput: Bool { self == .read || self == .hereDocument || self == .hereString }
     fileprivate var isOfOutput: Bool { self == .outputToError || isWrite(fromError: false) }
     fileprivate var isOfError: Bool { self == .errorToOutput || isWrite(fromError: true) }
     private func isWrite(fromError: Bool) -> Bool {

@@ -247,8 +247,8 @@ public final class Session {
         return text.replacing("eyJ...", with: lastToken)
     }
 
-    /// - Throws: `CommandFailure` if the variables would hold more than they may.
-    public func setVariable(_ name: String, _ value: String) throws(CommandFailure) { try scope.set(name, value) }
+    /// Of a transcript's own; what does not fit is left out.
+    public func setVariable(_ name: String, _ value: String) { try? scope.set(name, value) }
 
     // MARK: Jobs
 
@@ -302,6 +302,11 @@ public final class Session {
     @discardableResult
     public func sendToBackground(_ terminal: Terminal) -> Job? {
         guard let execution = terminal.foreground else { return nil }
+        if let process = execution.processes.first, let job = process.awaitedJob {
+            // `fg`, and then back again: the job has its number.
+            process.exit(0)
+            return job
+        }
         let job = jobs.add(
             text: execution.processes.first?.words.joined(separator: " ") ?? "", submission: execution.submission)
         execution.becomeJob(job)

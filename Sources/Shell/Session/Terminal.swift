@@ -45,6 +45,14 @@ public final class Terminal {
         }
     }
 
+    /// Whoever read is done, and gives back what it did not want.
+    func unread(_ bytes: [UInt8]) {
+        reader = nil
+        onBytes = nil
+        onEnd = nil
+        typedAhead = bytes + typedAhead
+    }
+
     /// Types a line, its newline added.
     public func type(_ line: String) {
         let bytes = Array((line + "\n").utf8)

@@ -251,8 +251,7 @@ extension CaseRunner {
     private func adopt(_ found: [String: String]) {
         for (name, value) in found where captures[name] != value {
             captures[name] = value
-            // Too much of it, and the next line that uses it says that it has no value.
-            try? session.setVariable(name, value)
+            session.setVariable(name, value)
         }
     }
 

@@ -49,6 +49,9 @@ public final class Recorder {
         case let path?:
             if let recording { throw CommandFailure("recording to \(recording.path) already; record off ends that") }
             // A name that cannot be written is better known now than at the end.
+            guard !HostFile.exists(path) else {
+                throw CommandFailure("\(path) is there already; choose another name, or remove it first")
+            }
             do { try HostFile.write([], to: path) } catch { throw CommandFailure("\(error)") }
             recording = Recording(path: path, archive: archive(), time: session.world.now)
             let running = session.jobs.running.count

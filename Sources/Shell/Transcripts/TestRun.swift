@@ -26,17 +26,15 @@ public struct TestRun {
 
     /// Reads a file: a transcript, or a script of commands all of which must succeed.
     ///
-    /// - Throws: `TranscriptError` for the first thing wrong with its text, `NetworkError` if it cannot be read.
+    /// - Throws: `TranscriptError` for the first thing wrong with its text, or if it cannot be read.
     public func read(_ path: String) throws -> Transcript {
         try Self.transcript(try Self.text(of: path), name: path, tags: tags)
     }
 
-    static func text(of path: String) throws -> String {
-        let bytes = try HostFile.read(path)
-        guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw TranscriptError(SourcePlace(file: path, line: 1), "not text (UTF-8)")
+    static func text(of path: String) throws(TranscriptError) -> String {
+        do { return try ScriptText.read(path) } catch {
+            throw TranscriptError(SourcePlace(file: path, line: 1), error.description)
         }
-        return text
     }
 
     package static func transcript(_ text: String, name: String, tags: [String]) throws(TranscriptError) -> Transcript {

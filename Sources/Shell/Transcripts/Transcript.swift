@@ -41,10 +41,9 @@ public struct Transcript: Sendable {
     public let lines: [String]
     public let cases: [TranscriptCase]
 
-    /// Whether a text is a transcript at all: any line begins with `$ `. Otherwise every line of it is a command.
-    public static func isTranscript(_ text: String) -> Bool {
-        text.split(whereSeparator: \.isNewline).contains { $0.hasPrefix("$ ") }
-    }
+    /// Whether a text is a transcript at all: any line begins with `$ `, but for those of a script's here-documents.
+    /// Otherwise every line of it is a command.
+    public static func isTranscript(_ text: String) -> Bool { RecordedText.hasCommands(text) }
 }
 
 /// One case: a world of its own, and what happens in it.

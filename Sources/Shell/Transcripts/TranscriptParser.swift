@@ -63,7 +63,7 @@ public struct TranscriptParser {
     }
 
     static func lines(of text: String) -> [String] {
-        var lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(String.init)
+        var lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isLineEnd).map(String.init)
         if lines.last == "" { lines.removeLast() }
         return lines
     }

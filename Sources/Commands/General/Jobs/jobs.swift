@@ -25,7 +25,7 @@ extension GeneralCommands {
     }
 
     /// Waits for jobs as if they had been started in the foreground.
-    private final class Waiting: Program {
+    private final class Waiting: Program, JobWaiting {
         private let process: Process
         private var remaining: Int
         private let jobs: [Job]
@@ -40,6 +40,8 @@ extension GeneralCommands {
             self.passesStatus = passesStatus
             remaining = jobs.count
         }
+
+        var awaitedJob: Job? { passesSignals ? jobs.first : nil }
 
         func start() {
             if jobs.isEmpty { return process.exit(0) }

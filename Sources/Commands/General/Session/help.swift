@@ -6,11 +6,18 @@ import ShellSession
 extension GeneralCommands {
     static var help: Command {
         let description = CommandDescription(
-            "help", "what there is, or one command in full", usage: "[COMMAND]", arguments: .init([.command], 0...1),
-            examples: ["help", "help curl"], group: .session)
+            "help", "what there is, or one command in full", usage: "[COMMAND|language|transcripts]",
+            arguments: .init([.command, .word(HelpTopic.all.map(\.name))], 0...1),
+            examples: ["help", "help curl", "help language"], group: .session)
         return Command(description) { invocation in
             let table = invocation.session.commands
             guard let word = invocation.arguments.arguments.first else { return .view(overview(table)) }
+            if let topic = HelpTopic.named(word) {
+                return .view(
+                    View(
+                        .text(
+                            topic.text, json: .object([("name", .string(topic.name)), ("text", .string(topic.text))]))))
+            }
             guard let command = table[word] else { throw CommandFailure(table.unknown(word)) }
             return .view(page(command.description))
         }
@@ -34,7 +41,9 @@ extension GeneralCommands {
             }
             text += "\n"
         }
-        text += "help COMMAND tells all about one. A service starts with & and is then a job: %1.\n"
+        text += "Topics\n"
+        for topic in HelpTopic.all { text += row(topic.name, width: width, topic.summary) }
+        text += "\nhelp COMMAND tells all about one. A service starts with & and is then a job: %1.\n"
         return View(.text(text, json: .array(json)))
     }
 

@@ -41,7 +41,7 @@ extension GeneralCommands {
             else {
                 throw UsageError("exit: '\(word ?? "")' is not a status of 0 to 255")
             }
-            invocation.session.exit(status)
+            invocation.process.exitShell(status)
             return .done(status)
         }
     }

@@ -1,5 +1,6 @@
 import CommandKit
 import KernelStructures
+import ShellLanguage
 import ShellSession
 
 extension GeneralCommands {
@@ -20,7 +21,8 @@ extension GeneralCommands {
                 if first.contains("e") { escapes = true }
             }
             let text = words.joined(separator: " ")
-            invocation.process.output.write((escapes ? Escapes.resolve(text) : text) + (newline ? "\n" : ""))
+            let (bytes, isCut) = escapes ? EscapeSequences.scan(text, .echo) : (Array(text.utf8), false)
+            invocation.process.output.write(newline && !isCut ? bytes + [10] : bytes)
             return .success
         }
     }
@@ -37,13 +39,16 @@ extension GeneralCommands {
         return Command(description) { invocation in
             let words = invocation.arguments.arguments
             var rest = words.dropFirst()
-            var text = ""
+            var bytes: [UInt8] = []
+            var isCut = false
             repeat {
                 let before = rest.count
-                text += try Formatter.format(words[0], &rest)
+                let piece = try Formatter.format(words[0], &rest)
+                bytes += piece.bytes
+                isCut = piece.isCut
                 if rest.count == before { break }
-            } while !rest.isEmpty
-            invocation.process.output.write(text)
+            } while !rest.isEmpty && !isCut
+            invocation.process.output.write(bytes)
             return .success
         }
     }
@@ -110,7 +115,7 @@ extension GeneralCommands {
             examples: ["\(name) -f out.txt\(close) && cat out.txt", "\(name) $i -lt 5\(close)"], group: .files,
             details: """
                 -e -f -d -s FILE; -n -z TEXT; A = B, A != B; A -eq -ne -lt -le -gt -ge B;
-                ! CONDITION.
+                ! CONDITION; CONDITION -a CONDITION, CONDITION -o CONDITION.
                 """)
         return Command(description) { invocation in
             var words = invocation.arguments.arguments[...]
@@ -128,7 +133,7 @@ extension GeneralCommands {
     }
 
     private static func isComparison(_ word: String) -> Bool {
-        ["=", "==", "!="].contains(word) || comparisons[word] != nil
+        ["=", "==", "!=", "<", ">"].contains(word) || FileTest.compare(0, word, 0) != nil
     }
 
     private static func evaluate(_ words: [String], _ files: LabFiles, _ name: String) throws -> Bool {
@@ -136,82 +141,64 @@ extension GeneralCommands {
         case 0: return false
         case 1: return !words[0].isEmpty
         case 2:
-            switch words[0] {
-            case "-e": return files.exists(words[1])
-            case "-f": return files.exists(words[1]) && !files.isDirectory(words[1])
-            case "-d": return files.isDirectory(words[1])
-            case "-s": return ((try? files.read(words[1])) ?? []).isEmpty == false
-            case "-n": return !words[1].isEmpty
-            case "-z": return words[1].isEmpty
-            default: throw UsageError("\(name): unknown condition '\(words[0])'; see help test")
+            if words[0] == "!" { return words[1].isEmpty }
+            guard let holds = FileTest.unary(words[0], words[1], files) else {
+                throw UsageError("\(name): unknown condition '\(words[0])'; see help test")
             }
-        case 3:
-            if words[1] == "=" || words[1] == "==" { return words[0] == words[2] }
-            if words[1] == "!=" { return words[0] != words[2] }
-            guard let compare = comparisons[words[1]] else {
-                throw UsageError("\(name): unknown comparison '\(words[1])'; see help test")
-            }
-            guard let a = Int(words[0]), let b = Int(words[2]) else {
-                throw UsageError("\(name): '\(Int(words[0]) == nil ? words[0] : words[2])' is not a whole number")
-            }
-            return compare(a, b)
-        default: throw UsageError("\(name): '\(words[3])' is one word too many; quote what has blanks")
+            return holds
+        case 3 where isComparison(words[1]): return try compare(words, name)
+        case 3 where words[0] == "(" && words[2] == ")": return !words[1].isEmpty
+        default: return try combined(words, files, name)
         }
     }
 
-    private static var comparisons: [String: (Int, Int) -> Bool] {
-        [
-            "-eq": { $0 == $1 }, "-ne": { $0 != $1 }, "-lt": { $0 < $1 }, "-le": { $0 <= $1 }, "-gt": { $0 > $1 },
-            "-ge": { $0 >= $1 },
-        ]
-    }
-}
-
-/// Backslash escapes as `echo -e` and `printf` know them.
-enum Escapes {
-    private static let letters: [Character: Character] = [
-        "n": "\n", "t": "\t", "r": "\r", "a": "\u{07}", "b": "\u{08}", "v": "\u{0B}",
-        "f": "\u{0C}", "e": "\u{1B}", "\\": "\\",
-    ]
-
-    /// - Parameter octalNeedsZero: whether `\101` stands for itself, as in `echo`, or for an A, as in a format.
-    static func resolve(_ text: String, octalNeedsZero: Bool = true) -> String {
-        var result = ""
-        var rest = text[...]
-        while let character = rest.popFirst() {
-            guard character == "\\", let next = rest.first else {
-                result.append(character)
-                continue
-            }
-            rest.removeFirst()
-            if let letter = letters[next] {
-                result.append(letter)
-            } else if next == "0" || (!octalNeedsZero && ("1"..."7").contains(next)) {
-                let following = rest.prefix(octalNeedsZero ? 3 : 2).prefix { ("0"..."7").contains($0) }
-                let digits = (octalNeedsZero ? "" : String(next)) + following
-                rest = rest.dropFirst(digits.count - (octalNeedsZero ? 0 : 1))
-                result.unicodeScalars.append(Unicode.Scalar(UInt8(truncatingIfNeeded: Int(digits, radix: 8) ?? 0)))
-            } else {
-                result += "\\\(next)"
-            }
+    /// `A -o B`, `A -a B`; -a binds stronger.
+    private static func combined(_ words: [String], _ files: LabFiles, _ name: String) throws -> Bool {
+        for sign in ["-o", "-a"] {
+            guard let index = words.dropFirst().dropLast().firstIndex(of: sign) else { continue }
+            let first = try evaluate(Array(words[..<index]), files, name)
+            let second = try evaluate(Array(words[(index + 1)...]), files, name)
+            return sign == "-o" ? first || second : first && second
         }
-        return result
+        if words[0] == "!" { return try !evaluate(Array(words.dropFirst()), files, name) }
+        if words.count == 3 {
+            throw UsageError("\(name): unknown comparison '\(words[1])'; see help test")
+        }
+        throw UsageError("\(name): '\(words[3])' is one word too many; quote what has blanks")
+    }
+
+    private static func compare(_ words: [String], _ name: String) throws -> Bool {
+        switch words[1] {
+        case "=", "==": return words[0] == words[2]
+        case "!=": return words[0] != words[2]
+        case "<": return words[0] < words[2]
+        case ">": return words[0] > words[2]
+        default: break
+        }
+        guard let a = Int(words[0].trimmingBlanks), let b = Int(words[2].trimmingBlanks) else {
+            let wrong = Int(words[0].trimmingBlanks) == nil ? words[0] : words[2]
+            throw UsageError("\(name): '\(wrong)' is not a whole number")
+        }
+        return FileTest.compare(a, words[1], b) ?? false
     }
 }
 
 /// The formats of `printf`.
 enum Formatter {
-    static func format(_ format: String, _ words: inout ArraySlice<String>) throws -> String {
-        var result = ""
-        var rest = Escapes.resolve(format, octalNeedsZero: false)[...]
-        while let character = rest.popFirst() {
-            guard character == "%" else {
-                result.append(character)
-                continue
-            }
+    /// - Returns: what the format makes of the next words, and whether `\c` in a `%b` has ended all output.
+    static func format(
+        _ format: String, _ words: inout ArraySlice<String>
+    ) throws -> (bytes: [UInt8], isCut: Bool) {
+        var result: [UInt8] = []
+        var rest = format[...]
+        while true {
+            let plain = rest.prefix { $0 != "%" }
+            result += EscapeSequences.resolve(String(plain), .format)
+            rest = rest.dropFirst(plain.count)
+            guard rest.popFirst() != nil else { return (result, false) }
             if rest.first == "%" {
                 rest.removeFirst()
-                result.append("%")
+                result.append(UInt8(ascii: "%"))
                 continue
             }
             var field = Field()
@@ -231,9 +218,14 @@ enum Formatter {
             guard field.width <= 10_000, (field.precision ?? 0) <= 1000 else {
                 throw UsageError("printf: '\(format)' is too wide")
             }
-            result += try convert(conversion, words.popFirst(), field)
+            guard conversion != "b" else {
+                let (bytes, isCut) = EscapeSequences.scan(words.popFirst() ?? "", .echo)
+                result += field.padded(bytes)
+                if isCut { return (result, true) }
+                continue
+            }
+            result += Array(try convert(conversion, words.popFirst(), field).utf8)
         }
-        return result
     }
 
     /// What stands between the `%` and the letter.
@@ -244,6 +236,12 @@ enum Formatter {
 
         /// In front of a number that is not negative.
         var sign: String { flags.contains("+") ? "+" : flags.contains(" ") ? " " : "" }
+
+        func padded(_ bytes: [UInt8]) -> [UInt8] {
+            let shown = precision.map { Array(bytes.prefix($0)) } ?? bytes
+            let space = [UInt8](repeating: 32, count: max(0, width - shown.count))
+            return flags.contains("-") ? shown + space : space + shown
+        }
 
         func padded(_ text: String) -> String {
             let space = String(repeating: " ", count: max(0, width - displayWidth(text)))
@@ -264,7 +262,6 @@ enum Formatter {
     private static func convert(_ conversion: Character, _ word: String?, _ field: Field) throws -> String {
         switch conversion {
         case "s": return field.padded(field.precision.map { String((word ?? "").prefix($0)) } ?? word ?? "")
-        case "b": return field.padded(Escapes.resolve(word ?? ""))
         case "c": return field.padded(String((word ?? "").prefix(1)))
         case "d", "i":
             let value = try integer(word)

@@ -78,14 +78,41 @@ extension GeneralCommands {
 
     static var tail: Command {
         let description = CommandDescription(
-            "tail", "the last lines", usage: "[-n N] [FILE…]",
-            flags: [.init("lines", "n", .integer(0...10_000_000), "how many (10)")],
-            arguments: .init([.file], 0...1000, numberFlag: "lines"), examples: ["tail -n 3 out.txt"], group: .files)
+            "tail", "the last lines", usage: "[-n N|+N] [FILE…]",
+            flags: [.init("lines", "n", .text("N|+N"), "how many (10); with a plus: from which on")],
+            arguments: .init([.file], 0...1000, numberFlag: "lines"),
+            examples: ["tail -n 3 out.txt", "tail -n +2 out.txt"], group: .files)
         return Command(description) { invocation in
-            .running(
-                Tail(
-                    invocation.process, files: invocation.arguments.arguments,
-                    limit: invocation.arguments.integer("lines") ?? 10))
+            let word = invocation.arguments.text("lines") ?? "10"
+            guard let number = Int(word.drop { $0 == "+" || $0 == "-" }), word.count <= 20, number >= 0 else {
+                throw UsageError("tail: -n: '\(word)' is not a number of lines")
+            }
+            if word.hasPrefix("+") {
+                return .running(LinesFrom(invocation.process, files: invocation.arguments.arguments, first: number))
+            }
+            guard number <= 10_000_000 else { throw UsageError("tail: -n: at most 10000000 lines, not \(word)") }
+            return .running(Tail(invocation.process, files: invocation.arguments.arguments, limit: number))
+        }
+    }
+
+    private final class LinesFrom: LineTool {
+        private let first: Int
+        private var count = 0
+        private let hasSeveralFiles: Bool
+        private var isFirst = true
+        init(_ process: Process, files: [String], first: Int) {
+            self.first = first
+            hasSeveralFiles = files.count > 1
+            super.init(process, files: files)
+        }
+        override func beginFile() {
+            if hasSeveralFiles { write(title(currentFile, isFirst: isFirst)) }
+            isFirst = false
+            count = 0
+        }
+        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
+            count += 1
+            if count >= first { write(line, newline: isWhole) }
         }
     }
 
@@ -262,17 +289,17 @@ extension GeneralCommands {
                 .init("extended-regexp", "E", "extended regular expressions"),
                 .init("fixed-strings", "F", "plain text"),
                 .init("only-matching", "o", "only what matched"), .init("quiet", "q", "nothing but the status"),
-                .init("regexp", "e", .text("PATTERN"), "the pattern, where it begins with a dash"),
+                .init("regexp", "e", .text("PATTERN"), repeatable: true, "a pattern; with several, any of them"),
             ],
             arguments: .init([.text, .file], 0...1000),
             examples: ["journal --all | grep Removed", "grep -c ERROR app.log"], group: .files)
         return Command(description) { invocation in
             var rest = invocation.arguments.arguments[...]
-            guard let pattern = invocation.arguments.text("regexp") ?? rest.popFirst() else {
-                throw UsageError("grep: which pattern? grep PATTERN [FILE…]")
-            }
+            var patterns = invocation.arguments.texts("regexp")
+            if patterns.isEmpty, let first = rest.popFirst() { patterns = [first] }
+            guard !patterns.isEmpty else { throw UsageError("grep: which pattern? grep PATTERN [FILE…]") }
             do {
-                return .running(try Grep(invocation.process, pattern: pattern, files: rest, invocation.arguments))
+                return .running(try Grep(invocation.process, patterns: patterns, files: rest, invocation.arguments))
             } catch let error as RegularExpression.Failure {
                 throw UsageError("grep: \(error)")
             }
@@ -280,18 +307,21 @@ extension GeneralCommands {
     }
 
     private final class Grep: LineTool {
-        private let expression: RegularExpression
+        private let expressions: [RegularExpression]
         private let arguments: ParsedArguments
         private let showsFile: Bool
         private var lineNumber = 0
         private var count = 0
 
-        init(_ process: Process, pattern: String, files: ArraySlice<String>, _ arguments: ParsedArguments) throws {
+        init(_ process: Process, patterns: [String], files: ArraySlice<String>, _ arguments: ParsedArguments) throws {
             let plain = arguments.has("fixed-strings")
-            let text = plain ? pattern.map { "\\.[]*^$+?(){}|".contains($0) ? "\\\($0)" : "\($0)" }.joined() : pattern
-            expression = try RegularExpression(
-                text, plain || arguments.has("extended-regexp") ? .extended : .basic,
-                ignoringCase: arguments.has("ignore-case"))
+            // As grep has it, each line of a pattern is one.
+            expressions = try patterns.flatMap { $0.split(separator: "\n", omittingEmptySubsequences: false) }.map {
+                let text = plain ? $0.map { "\\.[]*^$+?(){}|".contains($0) ? "\\\($0)" : "\($0)" }.joined() : String($0)
+                return try RegularExpression(
+                    text, plain || arguments.has("extended-regexp") ? .extended : .basic,
+                    ignoringCase: arguments.has("ignore-case"))
+            }
             self.arguments = arguments
             showsFile = files.count > 1
             super.init(process, files: files)
@@ -303,7 +333,7 @@ extension GeneralCommands {
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             lineNumber += 1
             let text = String(decoding: line, as: UTF8.self)
-            let match = expression.firstMatch(in: text)
+            let match = firstMatch(in: text)
             guard (match != nil) != arguments.has("invert-match") else { return }
             status = 0
             count += 1
@@ -314,11 +344,18 @@ extension GeneralCommands {
                 while let range = next {
                     if !range.isEmpty { report(Array(text.utf8)[range]) }
                     let from = range.isEmpty ? range.upperBound + 1 : range.upperBound
-                    next = from <= text.utf8.count ? expression.firstMatch(in: text, from: from) : nil
+                    next = from <= text.utf8.count ? firstMatch(in: text, from: from) : nil
                 }
             } else {
                 report(line)
             }
+        }
+
+        /// The match that begins first; of several there, the longest.
+        private func firstMatch(in text: String, from offset: Int = 0) -> Range<Int>? {
+            if expressions.count == 1 { return expressions[0].firstMatch(in: text, from: offset) }
+            return expressions.compactMap { $0.firstMatch(in: text, from: offset) }
+                .min { ($0.lowerBound, -$0.upperBound) < ($1.lowerBound, -$1.upperBound) }
         }
 
         private func report(_ line: ArraySlice<UInt8>) {

@@ -107,8 +107,10 @@ public final class HostOutput {
 
     public init(_ poller: Poller? = nil) {}
 
-    /// True once nobody reads standard output any more.
+    /// True once nobody reads standard output any more, or it cannot take anything.
     public var hasNoReader: Bool { isBroken }
+    /// Why what was written to standard output is lost; nil if it is not, or if its reader went away.
+    public private(set) var failure: String?
 
     public func write(_ bytes: [UInt8], isError: Bool) {
         let descriptor: Int32 = isError ? 2 : 1
@@ -124,7 +126,10 @@ public final class HostOutput {
                     var wait = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                     poll(&wait, 1, -1)
                 } else if errno != EINTR {
-                    if !isError { isBroken = true }
+                    if !isError {
+                        isBroken = true
+                        if errno != EPIPE { failure = String(cString: strerror(errno)) }
+                    }
                     return
                 }
             }

@@ -1,0 +1,250 @@
+import CommandKit
+import KernelStructures
+import ShellLanguage
+
+/// `case`, `for ((`, `[[`, subshells and functions, and what `set -e` looks at.
+extension Execution {
+    // MARK: case
+
+    func select(_ word: Word, _ branches: ArraySlice<CommandSyntax.Selection>, _ outputs: [String]) {
+        let subject = expand(
+            outputs, { (expansion) throws(Expansion.Stop) in try expansion.single(word) },
+            again: { .selection(word, branches, outputs: $0) })
+        guard let subject else { return }
+        push(.selecting(subject, branches, isTaken: false, outputs: []))
+    }
+
+    func select(
+        _ subject: String, _ branches: ArraySlice<CommandSyntax.Selection>, isTaken: Bool, _ outputs: [String]
+    ) {
+        guard let branch = branches.first else {
+            // None of them was meant, or the last one that was fell through the end.
+            if !isTaken { status = 0 }
+            return
+        }
+        let matches = expand(
+            outputs,
+            { (expansion) throws(Expansion.Stop) in
+                if isTaken { return true }
+                for pattern in branch.patterns {
+                    if GlobPattern(try expansion.pattern(pattern)).matches(subject) { return true }
+                }
+                return false
+            }, again: { .selecting(subject, branches, isTaken: isTaken, outputs: $0) })
+        guard let matches else { return }
+        let rest = branches.dropFirst()
+        guard matches else { return push(.selecting(subject, rest, isTaken: false, outputs: [])) }
+        if branch.body.statements.isEmpty { status = 0 }
+        if branch.ending != .leaves {
+            push(.selecting(subject, rest, isTaken: branch.ending == .fallsThrough, outputs: []))
+        }
+        push(.script(branch.body, next: 0, isTop: false))
+    }
+
+    // MARK: for ((
+
+    func step(_ loop: CommandSyntax.CountedLoop, _ stage: CountedStage, _ outputs: [String]) {
+        let sum =
+            switch stage {
+            case .first: loop.first
+            case .condition: loop.condition
+            case .step: loop.step
+            case .body: ArithmeticText?.none
+            }
+        var value = 1
+        if let sum {
+            let computed = expand(
+                outputs, { (expansion) throws(Expansion.Stop) in try expansion.number(sum) },
+                again: { .countedLoop(loop, stage, outputs: $0) }, failureStatus: 1)
+            guard let computed else { return }
+            value = computed
+        }
+        switch stage {
+        case .first, .step: push(.countedLoop(loop, .condition, outputs: []))
+        case .condition where value == 0: break
+        case .condition, .body:
+            push(.countedLoop(loop, .step, outputs: []))
+            push(.script(loop.body, next: 0, isTop: false))
+        }
+    }
+
+    // MARK: [[
+
+    func step(_ condition: Conditional, _ position: Position, _ outputs: [String]) {
+        let holds = expand(
+            outputs,
+            { [session] (expansion) throws(Expansion.Stop) in
+                try ConditionalEvaluation(files: session.files).holds(condition, &expansion)
+            }, again: { .conditional(condition, position, outputs: $0) })
+        if let holds { status = holds ? 0 : 1 }
+    }
+
+    // MARK: Subshells
+
+    func startSubshell(_ script: Script) {
+        let directory = session.files.directory
+        isWaiting = true
+        let part = Execution(
+            script, session: session, submission: submission,
+            streams: Streams(
+                input: streams.input.map(BorrowedSource.init), output: streams.output.map(Unclosable.init),
+                error: streams.error.map(Unclosable.init)),
+            scope: scope.copy(), status: status
+        ) { [weak self] part in
+            guard let self else { return }
+            parts = []
+            session.files.returnTo(directory)
+            resume(part.status)
+        }
+        parts = [part]
+        part.job = job
+        part.isCondition = isInCondition
+        session.makeRunnable(part)
+    }
+
+    /// `exit`: a subshell, a stage of a pipeline or a job ends by itself, anything else the lab.
+    func exitShell(_ status: Int) {
+        if isMain { session.exit(status) } else { cancelStatus = status }
+    }
+
+    // MARK: Functions
+
+    func define(_ name: String, _ body: CommandSyntax) {
+        do throws(CommandFailure) {
+            try scope.define(name, body)
+            status = 0
+        } catch {
+            complain(error.description)
+            status = error.status
+        }
+    }
+
+    func call(_ body: CommandSyntax, _ arguments: [String], _ opened: OpenStreams, _ kinds: [Redirection.Kind]) {
+        use(opened, kinds)
+        scope.beginCall(arguments)
+        push(.endCall)
+        start(body)
+    }
+
+    /// `return`: unwinds to the end of the innermost function.
+    ///
+    /// - Returns: false if there is none.
+    func leaveFunction(_ status: Int) -> Bool {
+        guard let index = frames.lastIndex(where: { if case .endCall = $0 { true } else { false } }) else {
+            // A subshell of a function's ends instead.
+            guard scope.isInFunction else { return false }
+            cancelStatus = status
+            return true
+        }
+        drop(from: index + 1)
+        return true
+    }
+
+    // MARK: set -e
+
+    /// Whether what runs now is the condition of something: of a loop, an `if`, `&&`, `||` or `!`.
+    var isInCondition: Bool {
+        isCondition
+            || frames.contains { frame in
+                switch frame {
+                case .whileLoop(_, _, _, .ranCondition), .choice(_, _, ranCondition: true), .negate: true
+                case .statement(let statement, let next): next <= statement.rest.count
+                default: false
+                }
+            }
+    }
+
+    /// Whether a statement whose pipeline number `last` has just failed ends a shell with `set -e` (POSIX 2.8.1, and
+    /// the description of `set`).
+    func failureCounts(_ statement: Statement, last: Int) -> Bool {
+        // In `a && b` only the last one counts: a failure of `a` decides whether `b` runs.
+        guard last == statement.rest.count, !isInCondition else { return false }
+        let pipeline = last == 0 ? statement.first : statement.rest[last - 1].pipeline
+        guard !pipeline.isNegated, let command = pipeline.commands.last else { return false }
+        switch command {
+        // What failed inside them has been looked at there.
+        case .forLoop, .countedLoop, .whileLoop, .choice, .selection, .group, .redirected:
+            return pipeline.commands.count > 1
+        case .simple, .subshell, .definition, .conditional, .arithmetic, .host: return true
+        }
+    }
+}
+
+/// Decides what stands between `[[` and `]]`.
+struct ConditionalEvaluation {
+    let files: LabFiles
+
+    func holds(_ condition: Conditional, _ expansion: inout Expansion) throws(Expansion.Stop) -> Bool {
+        switch condition {
+        case .word(let word): return try !expansion.single(word).isEmpty
+        case .not(let inner): return try !holds(inner, &expansion)
+        case .and(let a, let b):
+            guard try holds(a, &expansion) else { return false }
+            return try holds(b, &expansion)
+        case .or(let a, let b):
+            if try holds(a, &expansion) { return true }
+            return try holds(b, &expansion)
+        case .unary(let name, let word):
+            let value = try expansion.single(word)
+            return FileTest.unary(name, value, files) ?? false
+        case .pattern(let word, let isNegated, let pattern):
+            let value = try expansion.single(word)
+            return GlobPattern(try expansion.pattern(pattern)).matches(value) != isNegated
+        case .expression(let word, let text):
+            let value = try expansion.single(word)
+            let source = try expansion.expression(text)
+            do throws(RegularExpression.Failure) {
+                return try RegularExpression(source, .extended).matches(value)
+            } catch {
+                throw Expansion.failure("[[ =~: \(error)")
+            }
+        case .binary(let left, let sign, let right):
+            let a = try expansion.single(left)
+            let b = try expansion.single(right)
+            switch sign {
+            case "<": return a < b
+            case ">": return a > b
+            default: break
+            }
+            let x = try number(a, expansion.changes)
+            return FileTest.compare(x, sign, try number(b, expansion.changes)) ?? false
+        }
+    }
+
+    /// As in bash, a sum is allowed where a number is meant.
+    private func number(_ text: String, _ variables: Expansion.Changes) throws(Expansion.Stop) -> Int {
+        do throws(Arithmetic.Failure) { return try Arithmetic(text).value(in: variables) } catch {
+            throw Expansion.failure("[[: '\(text)' is not a number: \(error.text)")
+        }
+    }
+}
+
+/// Tests of files and numbers: what `test`, `[` and `[[` have in common.
+public enum FileTest {
+    /// nil if there is no such test.
+    public static func unary(_ name: String, _ value: String, _ files: LabFiles) -> Bool? {
+        switch name {
+        case "-n": return !value.isEmpty
+        case "-z": return value.isEmpty
+        // Whoever is at a terminal of the lab may do everything with its files.
+        case "-e", "-r", "-w", "-x": return !value.isEmpty && files.exists(value)
+        case "-f": return !value.isEmpty && files.exists(value) && !files.isDirectory(value)
+        case "-d": return !value.isEmpty && files.isDirectory(value)
+        case "-s": return !value.isEmpty && files.size(value).map { $0 > 0 } ?? false
+        default: return nil
+        }
+    }
+
+    /// nil if `sign` does not compare numbers.
+    public static func compare(_ a: Int, _ sign: String, _ b: Int) -> Bool? {
+        switch sign {
+        case "-eq": a == b
+        case "-ne": a != b
+        case "-lt": a < b
+        case "-le": a <= b
+        case "-gt": a > b
+        case "-ge": a >= b
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,165 @@
+import CommandKit
+import KernelStructures
+import ShellLanguage
+
+/// `${…}`: fallbacks, lengths, slices, and what patterns take away or replace.
+extension Expansion {
+    mutating func pieces(_ parameter: Parameter, isQuoted: Bool) throws(Stop) -> [Piece] {
+        let name = parameter.name
+        switch parameter.operation {
+        case .length:
+            if name == "@" || name == "*" { return try expanded(String(scope.positional.count), isQuoted: true) }
+            return try expanded(String(try operand(name).count), isQuoted: true)
+        case .fallback(let kind, let word, let countsEmpty):
+            return try fallback(name, kind, word, countsEmpty: countsEmpty, isQuoted: isQuoted)
+        case .removal(let word, let fromEnd, let isLongest):
+            let pattern = GlobPattern(try pattern(word))
+            return try each(name, isQuoted: isQuoted) { value in
+                Self.removing(pattern, from: value, fromEnd: fromEnd, isLongest: isLongest)
+            }
+        case .replacement(let word, let new, let kind):
+            let pieces = try pattern(word)
+            let text = try single(new)
+            let pattern = GlobPattern(pieces)
+            return try each(name, isQuoted: isQuoted) { value in
+                pieces.isEmpty ? value : Self.replacing(pattern, in: value, with: text, kind)
+            }
+        case .slice(let offset, let length):
+            let start = try number(offset)
+            let count = try length.map { (text) throws(Stop) in try number(text) }
+            return try slice(name, start, count, isQuoted: isQuoted)
+        case .letterCase(let isUpper, let isAll):
+            return try each(name, isQuoted: isQuoted) { value in
+                let changed = isAll ? value[...] : value.prefix(1)
+                return (isUpper ? changed.uppercased() : changed.lowercased()) + value.dropFirst(changed.count)
+            }
+        }
+    }
+
+    /// Applies what a pattern does to a variable, or to each of `$@`.
+    private func each(
+        _ name: String, isQuoted: Bool, _ change: (String) -> String
+    ) throws(Stop) -> [Piece] {
+        guard name == "@" || name == "*" else { return try expanded(change(try operand(name)), isQuoted: isQuoted) }
+        var result: [Piece] = []
+        for value in scope.positional {
+            if !result.isEmpty { result.append(.edge) }
+            result += try expanded(change(value), isQuoted: isQuoted)
+        }
+        return result
+    }
+
+    // MARK: Fallbacks
+
+    private mutating func fallback(
+        _ name: String, _ kind: Parameter.Fallback, _ word: Word, countsEmpty: Bool, isQuoted: Bool
+    ) throws(Stop) -> [Piece] {
+        let value = value(name)
+        let hasValue = value != nil && !(countsEmpty && value == "")
+        switch kind {
+        case .alternative: return hasValue ? try unquotedPieces(word, isQuoted: isQuoted) : []
+        case _ where hasValue: return try pieces(.variable(name, isQuoted: isQuoted))
+        case .use: return try unquotedPieces(word, isQuoted: isQuoted)
+        case .complain:
+            let text = try single(word)
+            throw .fatal(CommandFailure("\(name): " + (text.isEmpty ? "no value" : text), status: 1))
+        case .assign:
+            guard name.first.map({ $0 == "_" || $0.isLetter }) ?? false else {
+                throw Self.failure("${\(name)=…}: only a variable can be given a value")
+            }
+            let text = try single(word)
+            do throws(Arithmetic.Failure) { try changes.assign(name, text) } catch { throw Self.failure(error.text) }
+            return try expanded(text, isQuoted: isQuoted)
+        }
+    }
+
+    /// What stands unquoted in `${x:-…}` is split, as what a variable holds is.
+    private mutating func unquotedPieces(_ word: Word, isQuoted: Bool) throws(Stop) -> [Piece] {
+        let found = try pieces(word)
+        // `"${x:-}"` is an empty word, as `""` is.
+        if isQuoted { return found.isEmpty ? try expanded("", isQuoted: true) : found }
+        return found.map { piece in
+            if case .text(let text, isQuoted: false, _) = piece { return .text(text, isQuoted: false, splits: true) }
+            return piece
+        }
+    }
+
+    // MARK: Patterns
+
+    static func removing(_ pattern: GlobPattern, from value: String, fromEnd: Bool, isLongest: Bool) -> String {
+        let characters = Array(value)
+        let lengths = isLongest ? Array((0...characters.count).reversed()) : Array(0...characters.count)
+        for length in lengths {
+            let part = fromEnd ? characters.suffix(length) : characters.prefix(length)
+            if pattern.matches(part) {
+                return String(fromEnd ? characters.dropLast(length) : characters.dropFirst(length))
+            }
+        }
+        return value
+    }
+
+    static func replacing(
+        _ pattern: GlobPattern, in value: String, with new: String, _ kind: Parameter.Replacement
+    ) -> String {
+        let characters = Array(value)
+        var result = ""
+        var position = 0
+        while position <= characters.count {
+            let isPlace = kind != .atStart || position == 0
+            if isPlace, let end = longestMatch(pattern, characters, from: position, toEnd: kind == .atEnd),
+                end > position || kind == .atStart || kind == .atEnd
+            {
+                result += new
+                position = end
+                if kind != .all { return result + String(characters[position...]) }
+                continue
+            }
+            if position < characters.count { result.append(characters[position]) }
+            position += 1
+        }
+        return result
+    }
+
+    /// The end of the longest match that begins at a place.
+    private static func longestMatch(
+        _ pattern: GlobPattern, _ characters: [Character], from start: Int, toEnd: Bool
+    ) -> Int? {
+        if toEnd { return pattern.matches(characters[start...]) ? characters.count : nil }
+        return (start...characters.count).reversed().first { pattern.matches(characters[start..<$0]) }
+    }
+
+    // MARK: Slices
+
+    private func slice(_ name: String, _ start: Int, _ length: Int?, isQuoted: Bool) throws(Stop) -> [Piece] {
+        if name == "@" || name == "*" {
+            // `${@:1}` begins with `$1`; `$0` stands before it.
+            let all = [scope.scriptName] + scope.positional
+            guard length ?? 0 >= 0 else { throw Self.failure("${\(name):…}: a length less than 0") }
+            let range = Self.range(of: all.count, start, length)
+            var result: [Piece] = []
+            for value in range.map({ all[$0] }) ?? [] {
+                if !result.isEmpty { result.append(.edge) }
+                result += try expanded(value, isQuoted: isQuoted)
+            }
+            return result
+        }
+        let characters = Array(try operand(name))
+        if let length, length < 0, Self.range(of: characters.count, start, length) == nil {
+            throw Self.failure("${\(name):…}: the end stands before the beginning")
+        }
+        let range = Self.range(of: characters.count, start, length)
+        return try expanded(range.map { String(characters[$0]) } ?? "", isQuoted: isQuoted)
+    }
+
+    /// The part of `count` elements that bash means; a negative start, or length, counts from the end.
+    private static func range(of count: Int, _ start: Int, _ length: Int?) -> Range<Int>? {
+        let first = start < 0 ? (start < -count ? -1 : count + start) : start
+        guard first >= 0, first <= count else { return nil }
+        guard let length else { return first..<count }
+        if length < 0 {
+            let end = length < -count ? -1 : count + length
+            return end < first ? nil : first..<end
+        }
+        return first..<(first + min(length, count - first))
+    }
+}
