@@ -1,3 +1,5 @@
+import KernelStructures
+
 /// How fast the lab clock runs beside the host's: 0 stands still, 1 follows, 60 hurries.
 public struct ClockSpeed: Equatable, Sendable, CustomStringConvertible {
     public let factor: Double
