@@ -1,4 +1,5 @@
 import CommandKit
+import KernelRegularExpressions
 import KernelStructures
 import ShellSession
 
@@ -300,7 +301,7 @@ extension GeneralCommands {
             guard !patterns.isEmpty else { throw UsageError("grep: which pattern? grep PATTERN [FILE…]") }
             do {
                 return .running(try Grep(invocation.process, patterns: patterns, files: rest, invocation.arguments))
-            } catch let error as RegularExpression.Failure {
+            } catch let error as RegularExpressionError {
                 throw UsageError("grep: \(error)")
             }
         }
@@ -314,13 +315,11 @@ extension GeneralCommands {
         private var count = 0
 
         init(_ process: Process, patterns: [String], files: ArraySlice<String>, _ arguments: ParsedArguments) throws {
-            let plain = arguments.has("fixed-strings")
+            let dialect: RegularExpression.Dialect =
+                arguments.has("fixed-strings") ? .literal : arguments.has("extended-regexp") ? .extended : .basic
             // As grep has it, each line of a pattern is one.
             expressions = try patterns.flatMap { $0.split(separator: "\n", omittingEmptySubsequences: false) }.map {
-                let text = plain ? $0.map { "\\.[]*^$+?(){}|".contains($0) ? "\\\($0)" : "\($0)" }.joined() : String($0)
-                return try RegularExpression(
-                    text, plain || arguments.has("extended-regexp") ? .extended : .basic,
-                    ignoringCase: arguments.has("ignore-case"))
+                try RegularExpression(String($0), dialect, .init(ignoresCase: arguments.has("ignore-case")))
             }
             self.arguments = arguments
             showsFile = files.count > 1
@@ -332,7 +331,7 @@ extension GeneralCommands {
 
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             lineNumber += 1
-            let text = String(decoding: line, as: UTF8.self)
+            let text = Array(line)
             let match = firstMatch(in: text)
             guard (match != nil) != arguments.has("invert-match") else { return }
             status = 0
@@ -342,9 +341,9 @@ extension GeneralCommands {
             if arguments.has("only-matching") {
                 var next = match
                 while let range = next {
-                    if !range.isEmpty { report(Array(text.utf8)[range]) }
+                    if !range.isEmpty { report(text[range]) }
                     let from = range.isEmpty ? range.upperBound + 1 : range.upperBound
-                    next = from <= text.utf8.count ? firstMatch(in: text, from: from) : nil
+                    next = from <= text.count ? firstMatch(in: text, from: from) : nil
                 }
             } else {
                 report(line)
@@ -352,10 +351,11 @@ extension GeneralCommands {
         }
 
         /// The match that begins first; of several there, the longest.
-        private func firstMatch(in text: String, from offset: Int = 0) -> Range<Int>? {
-            if expressions.count == 1 { return expressions[0].firstMatch(in: text, from: offset) }
-            return expressions.compactMap { $0.firstMatch(in: text, from: offset) }
-                .min { ($0.lowerBound, -$0.upperBound) < ($1.lowerBound, -$1.upperBound) }
+        private func firstMatch(in text: [UInt8], from offset: Int = 0) -> Range<Int>? {
+            text.withUnsafeBytes { bytes in
+                expressions.compactMap { $0.firstMatch(in: bytes, from: offset)?.range }
+                    .min { ($0.lowerBound, -$0.upperBound) < ($1.lowerBound, -$1.upperBound) }
+            }
         }
 
         private func report(_ line: ArraySlice<UInt8>) {

@@ -9,71 +9,32 @@ import LoadBalancerEngine
 /// The simplest proxy there is, and for many protocols the only possible one: it understands nothing, so it can
 /// balance anything. The price is that a connection stays where it began, however many requests it carries.
 final class TCPProxy {
-    private let host: LoadBalancerHost
-    private var listeners: [Listener] = []
+    private unowned let host: LoadBalancerHost
+    private(set) var server: StreamServer!
+    /// By the numbers of the clients' connections.
     private(set) var sessions: [UInt64: TCPSession] = [:]
-    private var arriving: [UInt64: ProxyProtocolAcceptor] = [:]
-    let tally = ConnectionTally()
 
-    init(_ host: LoadBalancerHost) { self.host = host }
-
-    /// Those whose PROXY header is still to come included.
-    var openConnections: Int { sessions.count + arriving.count }
-
-    func listen(on port: UInt16) throws(NetworkError) {
-        listeners.append(try host.node.listen(on: port) { [unowned self] stream in accept(stream) })
-    }
-
-    func listen(atPath path: String) throws(NetworkError) {
-        listeners.append(try host.node.listen(atPath: path) { [unowned self] stream in accept(stream) })
-    }
-
-    private func accept(_ stream: Stream) -> any StreamHandler {
-        if host.configuration.acceptsProxyProtocol { return awaitHeader(stream) }
-        return begin(stream)
-    }
-
-    private func begin(_ stream: Stream) -> TCPSession {
-        let session = TCPSession(client: stream, host: host) { [weak self] session in
-            self?.tally.closed(session.client)
-            self?.sessions[session.number] = nil
-            self?.host.connectionClosed()
+    init(_ host: LoadBalancerHost) {
+        self.host = host
+        server = StreamServer(node: host.node) { [unowned self] stream, header, early in
+            begin(stream, header, early)
         }
+        server.onRefusal = { [unowned host] stream, failure in host.refused(stream, failure) }
+        configurationChanged()
+    }
+
+    /// For connections that come from here on.
+    func configurationChanged() { server.proxyProtocol = host.configuration.acceptsProxyProtocol ? .required : .off }
+
+    /// - Parameter header: on whose behalf the connection was made, if another proxy made it.
+    private func begin(_ stream: Stream, _ header: ProxyHeader?, _ early: [UInt8]) -> TCPSession {
+        let session = TCPSession(client: stream, host: host) { [unowned self] session in
+            sessions[session.number] = nil
+            server.ended(session.client)
+        }
+        if let header { session.claim(header, early: early) }
         sessions[stream.number] = session
-        tally.opened(sessions.count, now: stream.node.world.now)
         return session
-    }
-
-    /// The connection says first whom it is from (PROXY protocol).
-    private func awaitHeader(_ stream: Stream) -> ProxyProtocolAcceptor {
-        let acceptor = ProxyProtocolAcceptor(stream) { [unowned self] outcome in
-            arriving[stream.number] = nil
-            switch outcome {
-            case .accepted(let header, let rest):
-                let session = begin(stream)
-                session.claim(header, early: Array(rest))
-                stream.setHandler(session)
-                session.streamOpened(stream)
-            case .refused(let failure):
-                host.refused(stream, failure)
-                host.connectionClosed()
-            }
-        }
-        arriving[stream.number] = acceptor
-        return acceptor
-    }
-
-    /// What holds the proxy in its turn.
-    func letGo() {
-        sessions = [:]
-        arriving = [:]
-    }
-
-    func drain() {
-        for listener in listeners { listener.close() }
-        listeners = []
-        for (_, acceptor) in arriving.sorted(by: { $0.key < $1.key }) { acceptor.cancel() }
-        arriving = [:]
     }
 }
 
