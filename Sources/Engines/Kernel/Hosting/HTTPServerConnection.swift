@@ -98,6 +98,8 @@ public final class HTTPServerConnection: StreamHandler {
         }
     }
 
+    public func streamLost(_ stream: Stream) { context = nil }
+
     public func streamEnded(_ stream: Stream) {
         if request == .complete, response != .complete, response != .none {
             // The client has said all it will say, and waits for its answer.

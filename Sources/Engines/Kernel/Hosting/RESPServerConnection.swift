@@ -81,6 +81,8 @@ public final class RESPServerConnection: StreamHandler {
 
     public func stream(_ stream: Stream, closed reason: CloseReason) { ended() }
 
+    public func streamLost(_ stream: Stream) { context = nil }
+
     private func ended() {
         guard !isClosed else { return }
         isClosed = true

@@ -105,6 +105,13 @@ final class HTTPProxy: HTTPService {
         if spareExchanges.count < Self.spareLimit { spareExchanges.append(exchange) }
     }
 
+    /// What holds the proxy in its turn.
+    func letGo() {
+        spareExchanges = []
+        for server in servers { server.dropIdle() }
+        servers = []
+    }
+
     func connectionRefused(_ stream: Stream, _ failure: ProxyProtocolFailure) {
         host.refused(stream, failure)
     }
