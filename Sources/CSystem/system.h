@@ -9,6 +9,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <spawn.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -18,6 +19,7 @@
 
 extern int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
 extern int pipe2(int ends[2], int flags);
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int from);
 extern ssize_t splice(
     int from, off_t *from_offset, int to, off_t *to_offset, size_t count, unsigned int flags);
 
@@ -25,6 +27,12 @@ enum {
   SDLAB_SPLICE_MOVE = 1,
   SDLAB_SPLICE_NONBLOCK = 2,
   SDLAB_SET_PIPE_SIZE = 1031,
+  // <linux/in.h>, <linux/in6.h>, <asm-generic/socket.h> and <linux/sock_diag.h>.
+  SDLAB_IP_RECEIVE_ERRORS = 11,
+  SDLAB_IPV6_RECEIVE_ERRORS = 25,
+  SDLAB_ERROR_QUEUE = 0x2000,
+  SDLAB_SOCKET_MEMORY = 55,
+  SDLAB_SOCKET_MEMORY_DROPS = 8,
 };
 
 // The request number of TIOCGWINSZ is a macro that Swift does not import everywhere.

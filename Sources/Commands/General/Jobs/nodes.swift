@@ -22,18 +22,21 @@ extension GeneralCommands {
                     .table(
                         .init(
                             [
-                                .init("JOB"), .init("NODE", flexible: true), .init("ADDRESS"),
-                                .init("PORTS", flexible: true),
-                                .init("STATE"), .init("CONNECTIONS", right: true), .init("UP", right: true),
+                                .init("JOB", key: "job"), .init("NODE", key: "node", flexible: true),
+                                .init("ADDRESS", key: "address"),
+                                .init("PORTS", key: "ports", flexible: true),
+                                .init("STATE", key: "state"), .init("CONNECTIONS", key: "connections", right: true),
+                                .init("UP", key: "up", right: true),
                             ], rows: rows, whenEmpty: "no nodes; start one: backend --port 8081 &"))))
         }
     }
 
     private static func row(_ node: Node, _ session: Session) -> [View.Cell] {
         let job = session.jobs.running.first { $0.nodeName == node.name }
-        let ports = node.listeners.map { listener in
-            "\(listener.port)" + (listener.mappedPort.map { "→\($0)" } ?? "") + (listener.ownsLocalhost ? "*" : "")
-        }
+        let ports =
+            node.listeners.map { listener in
+                "\(listener.port)" + (listener.mappedPort.map { "→\($0)" } ?? "") + (listener.ownsLocalhost ? "*" : "")
+            } + node.datagramSockets.map { "\($0.port)/udp" }
         let style: View.Style = node.state == .running ? .good : node.state == .frozen ? .warning : .bad
         return [
             job.map { .text("%\($0.number)") } ?? .none, .text(node.name), .text(node.address.description),
