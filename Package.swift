@@ -28,7 +28,12 @@ let kernel = [
     Room(name: "KernelClock", path: "Engines/Kernel/Clock", uses: ["KernelStructures"]),
     Room(
         name: "KernelTelemetry", path: "Engines/Kernel/Telemetry", library: "Metrics", uses: ["KernelStructures"]),
-    Room(name: "KernelJSON", path: "Engines/Kernel/JSON", isHot: true, uses: ["KernelStructures", "CRapidJSON"]),
+    Room(name: "KernelJSON", path: "Engines/Kernel/JSON", uses: ["KernelStructures", "CRapidJSON"]),
+    Room(
+        name: "KernelRegularExpressions", path: "Engines/Kernel/RegularExpressions", uses: ["CRE2"]),
+    Room(
+        name: "KernelCryptography", path: "Engines/Kernel/Cryptography", uses: ["KernelStructures", "CCrypto"]),
+    Room(name: "KernelCompression", path: "Engines/Kernel/Compression", uses: ["CZlib", "CZstd"]),
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
     Room(name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true, uses: ["KernelStructures"]),
     Room(
@@ -43,7 +48,7 @@ let kernel = [
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
-        uses: ["KernelStructures", "KernelWire", "KernelWorld"]),
+        uses: ["KernelStructures", "KernelJSON", "KernelWire", "KernelWorld"]),
     Room(
         name: "KernelService", path: "Engines/Kernel/Service",
         uses: ["KernelStructures", "KernelJSON", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
@@ -61,8 +66,8 @@ struct Component {
     var commands: Room?
 
     /// - Parameters:
-    ///   - engine: what the pure room uses besides KernelStructures; nil if there is none.
-    ///   - service: what the service uses besides its engine, the World and Hosting; nil if there is none.
+    ///   - engine: what the pure room uses besides KernelStructures and KernelTelemetry; nil if there is none.
+    ///   - service: what the service uses besides its engine, the World, Hosting and Service; nil if there is none.
     ///   - commands: what is typed uses besides engine, service, JSON, CommandKit, CommandServices and ShellSession.
     init(
         _ name: String, library: String? = nil, isHot: Bool = false, isTestable: Bool = false, engine: [String]?,
@@ -74,19 +79,22 @@ struct Component {
             self.engine = Room(
                 name: "\(name)Engine", path: "Engines/\(name)", excludes: service == nil ? [] : ["Service"],
                 isHot: isHot && library == nil, isTestable: isTestable, library: library,
-                uses: ["KernelStructures"] + engine)
+                uses: ["KernelStructures", "KernelTelemetry"] + engine)
             own.append("\(name)Engine")
         }
         if let service {
             self.service = Room(
                 name: "\(name)Service", path: "Engines/\(name)/Service", isHot: isHot,
-                uses: ["KernelStructures", "KernelWire", "KernelWorld", "KernelHosting"] + service + own)
+                uses: [
+                    "KernelStructures", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting",
+                    "KernelService",
+                ] + service + own)
             own.append("\(name)Service")
         }
         if let commands {
             self.commands = Room(
                 name: "\(name)Commands", path: "Commands/\(name)",
-                uses: ["KernelStructures", "KernelJSON"] + commands + own
+                uses: ["KernelStructures", "KernelJSON", "KernelService"] + commands + own
                     + ["CommandKit", "ShellSession", "CommandServices"])
         }
     }
@@ -95,27 +103,30 @@ struct Component {
 /// What a component embeds stands above it; otherwise in the order of the documented list.
 let components = [
     Component("Chaos", engine: nil, service: [], commands: ["KernelWorld"]),
-    Component("Backend", isHot: true, engine: [], service: ["KernelTLS"], commands: []),
+    Component("Backend", isHot: true, engine: [], service: [], commands: []),
     Component(
-        "HashRing", library: "HashRing", engine: ["CCrypto"], service: [],
+        "HashRing", library: "HashRing", engine: ["KernelCryptography"], service: [],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
     Component(
-        "LoadBalancer", isHot: true, engine: ["KernelConfiguration", "KernelWire", "HashRingEngine"], service: [],
-        commands: ["KernelConfiguration"]),
+        "LoadBalancer", isHot: true, engine: ["KernelConfiguration", "KernelWire", "HashRingEngine"],
+        service: ["KernelTLS"], commands: ["KernelStorage", "KernelConfiguration"]),
     Component(
-        "RateLimiter", library: "RateLimiter", isHot: true, engine: [], service: ["KernelConfiguration"], commands: []),
+        "RateLimiter", library: "RateLimiter", isHot: true, engine: [],
+        service: ["KernelCryptography", "KernelConfiguration"],
+        commands: []),
     Component(
         "KVStore", isHot: true, isTestable: true, engine: ["KernelStorage", "CProcessor", "CSnappy"],
-        service: ["KernelTLS"], commands: ["KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"]),
+        service: [], commands: ["KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"]),
     Component(
         "CircuitBreaker", library: "CircuitBreaker", engine: ["KernelClock"],
         commands: [
-            "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine", "CurlCommands",
+            "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine",
         ]),
     Component("Resilience", library: "Resilience", engine: ["CircuitBreakerEngine"]),
     Component(
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
-        commands: ["KernelWorld"]),
+        commands: ["KernelTelemetry", "KernelWorld"]),
+    // new-room: components
 ]
 
 let engines = components.compactMap(\.engine)
@@ -127,27 +138,34 @@ let session = [
     Room(name: "ShellLanguage", path: "Shell/Language", uses: ["KernelStructures"]),
     Room(
         name: "ShellSession", path: "Shell/Session",
-        uses: ["KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage"]),
+        uses: [
+            "KernelStructures", "KernelStorage", "KernelRegularExpressions", "KernelWorld", "CommandKit",
+            "ShellLanguage",
+        ]),
     Room(
         name: "CommandServices", path: "Commands/Services",
-        uses: ["KernelStructures", "KernelStorage", "KernelWorld", "KernelTLS", "CommandKit", "ShellSession"]),
+        uses: [
+            "KernelStructures", "KernelStorage", "KernelWorld", "KernelTLS", "KernelService", "CommandKit",
+            "ShellSession",
+        ]),
     Room(
         name: "GeneralCommands", path: "Commands/General",
         uses: [
-            "KernelStructures", "KernelJSON", "KernelWorld", "KernelTLS", "CommandKit", "ShellLanguage", "ShellSession",
-            "CommandServices",
+            "KernelStructures", "KernelJSON", "KernelRegularExpressions", "KernelWorld", "KernelTLS", "CommandKit",
+            "ShellLanguage", "ShellSession", "CommandServices",
         ]),
     Room(
         name: "CurlCommands", path: "Commands/Curl",
         uses: [
-            "KernelStructures", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting", "CommandKit", "ShellSession",
+            "KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting",
+            "CommandKit", "ShellSession",
         ]),
 ]
 
 let shell = [
     Room(
         name: "Commands", path: "Commands/Catalog",
-        uses: ["ShellSession", "GeneralCommands", "CurlCommands"] + componentCommands.map(\.name)),
+        uses: ["ShellSession", "CommandServices", "GeneralCommands", "CurlCommands"] + componentCommands.map(\.name)),
     Room(
         name: "ShellLab", path: "Shell/Lab",
         uses: [
@@ -157,7 +175,8 @@ let shell = [
     Room(
         name: "ShellTranscripts", path: "Shell/Transcripts",
         uses: [
-            "KernelStructures", "KernelJSON", "KernelWorld", "KernelLoopback", "CommandKit", "Commands",
+            "KernelStructures", "KernelJSON", "KernelRegularExpressions", "KernelWorld", "KernelLoopback", "CommandKit",
+            "Commands",
             "ShellLanguage", "ShellSession", "ShellLab",
         ]),
     Room(
@@ -169,9 +188,9 @@ let shell = [
 ]
 
 let rooms = kernel + engines + services + session + componentCommands + shell
-let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CProcessor", "CSnappy"]
-/// C++ libraries behind a plain C interface.
-let shims = ["CRapidJSON"]
+let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CProcessor", "CSnappy", "CZlib", "CZstd"]
+/// C++ libraries behind a plain C interface, with what is to be linked for them.
+let shims: [(String, [String])] = [("CRapidJSON", []), ("CRE2", ["re2"])]
 
 /// One folder of tests for a group of rooms. `Program` drives the built program from outside.
 let tests = [
@@ -180,13 +199,14 @@ let tests = [
     "Chaos": ["KernelStructures", "KernelWorld", "BackendService", "ChaosService"],
     "Backend": ["KernelStructures", "BackendEngine"],
     "LoadBalancer": [
-        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "BackendService",
+        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "BackendService",
         "ChaosService", "LoadBalancerEngine", "LoadBalancerService", "ShellLanguage", "ShellSession",
         "ShellLab",
     ],
     "RateLimiter": [
-        "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "RateLimiterEngine",
-        "RateLimiterService",
+        "KernelStructures", "KernelCryptography", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
+        "KernelService", "RateLimiterEngine", "RateLimiterService",
     ],
     "KVStore": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",
@@ -194,11 +214,12 @@ let tests = [
     ],
     "CircuitBreaker": ["KernelStructures", "KernelLoopback", "CircuitBreakerEngine"],
     "Resilience": ["KernelStructures", "CircuitBreakerEngine", "ResilienceEngine"],
-    "HashRing": ["KernelStructures", "KernelWorld", "HashRingEngine", "HashRingService"],
+    "HashRing": ["KernelStructures", "KernelWire", "KernelWorld", "HashRingEngine", "HashRingService"],
     "ConnectionPool": [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
         "ConnectionPoolService",
     ],
+    // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
         "ShellLab",
@@ -231,7 +252,9 @@ let package = Package(
     name: "sdlab",
     products: rooms.compactMap { room in room.library.map { .library(name: $0, targets: [room.name]) } },
     targets: systemLibraries.map { .systemLibrary(name: $0, path: "Sources/\($0)") }
-        + shims.map { .target(name: $0, path: "Sources/\($0)") }
+        + shims.map { name, libraries in
+            .target(name: name, path: "Sources/\(name)", linkerSettings: libraries.map { .linkedLibrary($0) })
+        }
         + rooms.map { room in
             .target(
                 name: room.name, dependencies: room.uses.map { .byName(name: $0) }, path: "Sources/\(room.path)",

@@ -246,7 +246,7 @@ struct ReplayTests {
         let world = World(configuration)
         let node = try world.nodes.start("lb")
         let list = [LoadBalancerConfiguration.Backend(name: "a", destination: HostPort(host: "localhost", port: 8081))]
-        let host = LoadBalancerHost(node: node, configuration: .init(backends: list), port: 80)
+        let host = LoadBalancerHost(node: node, source: .init(fixed: .init(backends: list)), port: 80)
         #expect(host.engine.recording == nil && host.engine.traffic == nil && host.engine.replay == nil)
         world.shutDown()
     }

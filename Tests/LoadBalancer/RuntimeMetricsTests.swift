@@ -86,15 +86,14 @@ struct RuntimeMetricsTests {
 
     @Test("the page is well-formed and its numbers are those of the table", arguments: ["http", "tcp"])
     func page(_ mode: String) throws {
-        let farm = try Farm { $0.mode = mode == "tcp" ? .tcp : .http }
-        try farm.host.openDoors(runtime: nil, metrics: 8405)
+        let farm = try Farm(metrics: 8405) { $0.mode = mode == "tcp" ? .tcp : .http }
         farm.pass(.seconds(6))
         _ = try farm.ask(4)
         farm.operate("set server lb/8082 state drain")
         let (status, type, body) = try page(farm)
-        #expect(status == 200 && type == "text/plain; version=0.0.4")
+        #expect(status == 200 && type == "text/plain; version=0.0.4; charset=utf-8")
         let metrics = try MetricsReader(body)
-        #expect(metrics.types.keys.allSatisfy { $0.hasPrefix("haproxy_") })
+        #expect(metrics.types.keys.allSatisfy { $0.hasPrefix("haproxy_") || $0.hasPrefix("service_") })
         #expect(metrics.types.allSatisfy { $0.key.hasSuffix("_total") == ($0.value == "counter") })
         let stat = try farm.stat()
         for server in ["8081", "8082", "8083"] {
@@ -122,8 +121,7 @@ struct RuntimeMetricsTests {
 
     @Test("names that need it are escaped")
     func escapes() throws {
-        let farm = try Farm(1) { $0.backends[0].name = "a\"b\\c,d" }
-        try farm.host.openDoors(runtime: nil, metrics: 8405)
+        let farm = try Farm(1, metrics: 8405) { $0.backends[0].name = "a\"b\\c,d" }
         let metrics = try MetricsReader(try page(farm).body)
         #expect(metrics.samples["haproxy_server_weight{proxy=\"lb\",server=\"a\\\"b\\\\c,d\"}"] == 1)
         #expect(farm.operate("show stat").contains("\nlb,\"a\"\"b\\c,d\",0,"))
@@ -131,8 +129,7 @@ struct RuntimeMetricsTests {
 
     @Test("there is an index, nothing else, and nothing but reading")
     func paths() throws {
-        let farm = try Farm(1)
-        try farm.host.openDoors(runtime: nil, metrics: 8405)
+        let farm = try Farm(1, metrics: 8405)
         #expect(try page(farm, "/").body.contains("/metrics") && page(farm, "/").status == 200)
         #expect(try page(farm, "/metric").status == 404 && page(farm, "/metrics?scope=server").status == 200)
         #expect(try page(farm, method: "POST").status == 405 && page(farm, method: "HEAD").body.isEmpty)

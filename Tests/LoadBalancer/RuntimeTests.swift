@@ -271,8 +271,7 @@ struct RuntimeTests {
 
     @Test("a socket answers one line and closes, or stays with a prompt until it has had enough")
     func socket() throws {
-        let farm = try Farm(2)
-        try farm.host.openDoors(runtime: .port(9999), metrics: nil)
+        let farm = try Farm(2, runtimeAPI: .port(9999))
         func dial() throws -> RawClient { try RawClient(farm.client, "lb", 9999) }
         let once = try dial()
         once.write("show version; get weight lb/8081\nshow version\n")
@@ -309,8 +308,7 @@ struct RuntimeTests {
 
     @Test("a socket's path needs sockets of the machine")
     func memory() throws {
-        let farm = try Farm(1)
-        #expect(throws: NetworkError.self) { try farm.host.openDoors(runtime: .path("x.sock"), metrics: nil) }
+        #expect(throws: NetworkError.self) { try Farm(1, runtimeAPI: .path("x.sock")) }
     }
 
     @Test("whatever is typed has an answer, without an empty line in it", arguments: 1...20)

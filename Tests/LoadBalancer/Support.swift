@@ -1,6 +1,7 @@
 import BackendService
 import ChaosService
 import KernelHosting
+import KernelService
 import KernelStructures
 import KernelWire
 import KernelWorld
@@ -16,9 +17,17 @@ final class Farm {
     let host: LoadBalancerHost
     private(set) var backends: [(node: Node, host: BackendHost)] = []
     let client: Node
+    /// What a reload takes over.
+    private let next: Next
+
+    private final class Next {
+        var configuration: LoadBalancerConfiguration
+        init(_ configuration: LoadBalancerConfiguration) { self.configuration = configuration }
+    }
 
     init(
         _ count: Int = 3, seed: UInt64 = 1, weights: [Int]? = nil, extraPorts: [UInt16] = [],
+        runtimeAPI: ServiceRuntime.Place? = nil, metrics: UInt16? = nil,
         _ change: (inout LoadBalancerConfiguration) -> Void = { _ in }
     ) throws {
         var worldConfiguration = WorldConfiguration(transport: MemoryTransport())
@@ -39,13 +48,25 @@ final class Farm {
         var configuration = LoadBalancerConfiguration(backends: list)
         change(&configuration)
         lb = try world.nodes.start("lb")
-        host = LoadBalancerHost(node: lb, configuration: configuration, port: 80)
+        let next = Next(configuration)
+        self.next = next
+        var options = ServiceOptions()
+        options.metricsPort = metrics
+        host = LoadBalancerHost(
+            node: lb, source: .init(configuration, read: { next.configuration }, bytes: { nil }), port: 80,
+            places: .init(runtimeAPI: runtimeAPI), options: options)
         try host.start()
         client = try world.nodes.start("user")
         pass(.milliseconds(1))
     }
 
     deinit { world.shutDown() }
+
+    /// Has the balancer read a changed configuration.
+    func reload(_ change: (inout LoadBalancerConfiguration) -> Void) throws {
+        change(&next.configuration)
+        try host.reload()
+    }
 
     static func name(_ index: Int) -> String { "Server-" + String(UnicodeScalar(UInt8(65 + index))) }
 

@@ -132,8 +132,9 @@ import Testing
         node.end(.killed)
         #expect(try bench.storm(3) == [503, 503, 503])
         node.start()
-        let again = RateLimiterHost(node: node, configuration: bench.store.host.configuration, port: 8080)
-        try again.openDoors(throttle: 6380, metrics: nil)
+        let again = RateLimiterHost(
+            node: node, source: .init(fixed: bench.store.host.configuration), port: 8080, throttle: 6380)
+        try again.start()
         bench.world.pass(.seconds(2))
         #expect(try bench.storm(3) == [200, 200, 200])
     }

@@ -1,3 +1,4 @@
+import KernelService
 import KernelStructures
 import KernelWire
 import KernelWorld
@@ -8,6 +9,8 @@ import TestSupport
 final class ServiceBench {
     let world: World
     let host: RateLimiterHost
+    /// Its configuration file, which a reload reads again.
+    private let file: TextFile
     private var clients: [RawClient] = []
 
     init(
@@ -16,10 +19,29 @@ final class ServiceBench {
         throws
     {
         self.world = world
-        let configuration = try RateLimiterConfiguration(yaml: Array(yaml.utf8), file: "rl.yaml")
-        host = RateLimiterHost(node: world.node(name), configuration: configuration, port: port)
+        let file = TextFile(yaml)
+        self.file = file
+        host = RateLimiterHost(node: world.node(name), source: try file.source(), port: port, throttle: throttle)
         try host.start()
-        try host.openDoors(throttle: throttle, metrics: nil)
+    }
+
+    /// Reads another text for a configuration file.
+    func reload(_ yaml: String) throws {
+        file.text = yaml
+        try host.reload()
+    }
+
+    private final class TextFile {
+        var text: String
+        init(_ text: String) { self.text = text }
+
+        func source() throws -> ConfigurationSource<RateLimiterConfiguration> {
+            .init(try read(), read: read) { [self] in Array(text.utf8) }
+        }
+
+        private func read() throws -> RateLimiterConfiguration {
+            try RateLimiterConfiguration(yaml: Array(text.utf8), file: "rl.yaml")
+        }
     }
 
     func client(_ name: String = "client") throws -> RawClient {

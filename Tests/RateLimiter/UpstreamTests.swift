@@ -103,13 +103,8 @@ import Testing
         var answer = "HTTP/9.9 what\r\n\r\n"
         let server = try ScriptedServer(lonely.world.node("late"), port: 9000)
         server.onReceived = { if !answer.isEmpty { $0.write(answer) } }
-        lonely.host.readAgain = {
-            try RateLimiterConfiguration(
-                yaml: Array(
-                    "rules: [{algorithm: gcra, rate: 100}]\nupstream: late:9000\ntimeouts: {response: 2s}".utf8),
-                file: "rl.yaml")
-        }
-        try lonely.host.reload()
+        try lonely.reload(
+            "rules: [{algorithm: gcra, rate: 100}]\nupstream: late:9000\ntimeouts: {response: 2s}")
         #expect(try lonely.ask().status == 502)
         answer = ""
         let client = try lonely.client()

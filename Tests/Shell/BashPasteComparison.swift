@@ -282,6 +282,21 @@ struct BashPasteComparison {
         ])
     }
 
+    @Test func sedDoesWhatItsDoes() throws {
+        try compare([
+            "echo hello | sed s/l/L/", "echo hello | sed s/l/L/g", "echo hello | sed 's/l/L/2'",
+            "seq 5 | sed -n 2,3p", "seq 5 | sed 2d", "seq 5 | sed '$d'", "seq 5 | sed -n '$p'", "seq 5 | sed 2q",
+            "seq 5 | sed '/3/d'", "seq 5 | sed -n '/2/,/4/p'", "seq 5 | sed '2,4!d'",
+            "echo abc | sed 's/\\(a\\)\\(b\\)/\\2\\1/'", "echo abc | sed -E 's/(a)(b)/\\2\\1/'",
+            "echo a/b | sed 's|/|-|'", "echo abc | sed 's/b/[&]/'", "echo abc | sed y/abc/xyz/",
+            "seq 3 | sed -e 1d -e 's/2/two/'", "seq 3 | sed '1d;s/2/two/'", "seq 3 | sed -n =",
+            "seq 2 | sed 'a end'", "seq 2 | sed '1i begin'", "seq 3 | sed '2c two'", "echo ABC | sed 's/b/x/I'",
+            "printf 'a\\nb' | sed s/a/c/", "seq 10 | sed -n '2,+2p'", "echo aaa | sed 's/a*/x/'",
+            "echo baaac | sed 's/a*/x/g'", "echo abc | sed 's/x/y/'", "seq 3 | sed '2,1d'",
+            "seq 6 | sed '2,4{p' 2> /dev/null; [ $? -ne 0 ] && echo refused",
+        ])
+    }
+
     // MARK: What is refused
 
     /// Nothing of these scripts runs: the first line would write.

@@ -77,7 +77,9 @@ struct CurlComparison {
         }
     }
 
-    private static func run(_ program: String, _ words: [String], in directory: URL) throws -> HostTools.Result {
+    static func run(_ program: String, _ words: [String], in directory: URL, input: String = "") throws
+        -> HostTools.Result
+    {
         let process = Foundation.Process()
         process.executableURL = URL(fileURLWithPath: program)
         process.arguments = words
@@ -87,8 +89,12 @@ struct CurlComparison {
         let error = Pipe()
         process.standardOutput = output
         process.standardError = error
-        process.standardInput = FileHandle.nullDevice
+        let source = Pipe()
+        process.standardInput = source
         try process.run()
+        // Small enough for any pipe.
+        source.fileHandleForWriting.write(Data(input.utf8))
+        try source.fileHandleForWriting.close()
         let text = output.fileHandleForReading.readDataToEndOfFile()
         let errorText = error.fileHandleForReading.readDataToEndOfFile()
         process.waitUntilExit()
@@ -107,15 +113,15 @@ struct CurlComparison {
         ).replacing(/Date: [^\r\n]*/, with: "Date: D")
     }
 
-    private func compare(_ commands: [[String]]) throws {
+    private func compare(_ commands: [[String]], input: String = "") throws {
         let directory = try HostTools.temporaryDirectory()
         defer { try? FileManager.default.removeItem(at: directory) }
         try Data("line1\nline2\n".utf8).write(to: directory.appendingPathComponent("f"))
         let real = try #require(HostTools.path(of: "curl"))
         let ours = try #require(HostTools.sdlab).path
         for words in commands {
-            let expected = try Self.run(real, words, in: directory)
-            let found = try Self.run(ours, ["curl"] + words, in: directory)
+            let expected = try Self.run(real, words, in: directory, input: input)
+            let found = try Self.run(ours, ["curl"] + words, in: directory, input: input)
             let line = words.joined(separator: " ")
             #expect(found.status == expected.status, "\(line)\nreal: \(expected)\nhere: \(found)")
             #expect(Self.withoutTimes(found.output) == Self.withoutTimes(expected.output), "\(line)")
@@ -146,6 +152,9 @@ struct CurlComparison {
                     + "\r\n\(close)\r\n",
                 "/http10": "HTTP/1.0 200 OK\r\n\r\nold\n",
                 "/continue": "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\(close)\r\nok",
+                "/early": "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n"
+                    + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\(close)\r\nok",
+                "/busy": "HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\(close)\r\n",
                 "/noreason": "HTTP/1.1 200 \r\nContent-Length: 2\r\n\(close)\r\nok",
             ]))
         defer { server.stop() }
@@ -173,6 +182,8 @@ struct CurlComparison {
                 "-s",
                 base + "/continue",
             ], ["-si", base + "/continue"], ["-s", base + "/noreason"],
+            ["-si", base + "/early"], ["-sS", base + "/early"], ["-sI", base + "/early"],
+            ["--no-progress-meter", "--retry", "1", "--retry-delay", "2", base + "/busy"],
             [
                 "-s", "-o", "/dev/null", "-w",
                 "%{http_code} %{size_download} %{size_header} %{num_connects} %{num_redirects} %{content_type} %{m"
@@ -269,6 +280,24 @@ struct CurlComparison {
                 "%{num_connects}\\n", base + "/", base + "/",
             ],
         ])
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func bodiesComeFromStandardInput() throws {
+        let server = try #require(
+            CannedServer([
+                "/put":
+                    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+            ]))
+        defer { server.stop() }
+        let url = "http://127.0.0.1:\(server.port)/put"
+        let shown = ["-s", "-w", "%{size_upload}|%{size_request}|%{http_code}\\n", url]
+        try compare(
+            [
+                ["-d", "@-"] + shown, ["--data-binary", "@-"] + shown, ["--json", "@-"] + shown,
+                ["-d", "a=1", "-d", "@-"] + shown, ["-d", "@-", "-d", "@-"] + shown, ["-G", "-d", "@-"] + shown,
+            ], input: "two\r\nlines\n")
+        try compare([["-d", "@-"] + shown, ["--data-binary", "@-"] + shown], input: "")
     }
 
     @Test(.timeLimit(.minutes(1)))

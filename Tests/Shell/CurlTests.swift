@@ -319,6 +319,29 @@ final class RawService {
         #expect(shell.run("curl -s -b nosuchjar A:8081/").status == 0)
     }
 
+    @Test func retryAfterMayBeADate() throws {
+        let shell = lab()
+        let date = (shell.world.now + .seconds(30)).httpDate
+        try RawService(
+            shell, "busy", port: 80,
+            .answer("HTTP/1.1 503 Busy\r\nRetry-After: \(date)\r\nContent-Length: 0\r\n\r\n"))
+        let before = shell.world.now
+        shell.run("curl -s --retry 1 --retry-delay 1 http://busy/")
+        #expect(shell.world.now - before >= .seconds(29) && shell.world.now - before < .seconds(31))
+    }
+
+    @Test func bodiesComeFromStandardInput() {
+        let shell = lab()
+        #expect(shell.output("printf 'a\\nb' | curl -s -d @- A:8081/echo").hasSuffix("\r\n\r\nab"))
+        #expect(shell.output("printf 'a\\nb' | curl -s --data-binary @- A:8081/echo").hasSuffix("\r\n\r\na\nb"))
+        let put = shell.output("printf 'a\\nb' | curl -s -T - A:8081/echo")
+        #expect(put.hasPrefix("PUT /echo") && put.contains("Transfer-Encoding: chunked\r\n"))
+        #expect(put.hasSuffix("\r\n\r\na\nb"))
+        let old = shell.output("printf abc | curl -s -0 -T - A:8081/echo")
+        #expect(old.contains("Content-Length: 3\r\n") && old.hasSuffix("\r\n\r\nabc"))
+        #expect(shell.output("curl -s -d @- A:8081/echo < /dev/null").contains("Content-Length: 0\r\n"))
+    }
+
     // MARK: -w
 
     @Test func writeOutKnowsItsVariables() {

@@ -1,6 +1,7 @@
 import BackendCommands
 import ChaosCommands
 import CircuitBreakerCommands
+import CommandServices
 import ConnectionPoolCommands
 import CurlCommands
 import GeneralCommands
@@ -20,7 +21,8 @@ public enum Catalog {
     }
 
     private static var components: [Command] {
-        BackendCommands.all + LoadBalancerCommands.all + RateLimiterCommands.all + KVStoreCommands.all
-            + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
+        BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
+            + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
+        // new-room: commands
     }
 }

@@ -1,6 +1,5 @@
 import CircuitBreakerEngine
 import CommandKit
-import CurlCommands
 import KernelHosting
 import KernelStructures
 import KernelWire
@@ -13,7 +12,7 @@ import ShellSession
 /// The layers decide (`ResilientCalls`); this program does what they say: it makes attempts, sets timers and prints.
 final class CircuitTestProgram: Program, Component {
     struct Settings {
-        let url: CurlURL
+        let url: HTTPURL
         var requests = 100
         /// From the end of one request to the beginning of the next.
         var interval = LabDuration.milliseconds(750)
@@ -22,7 +21,7 @@ final class CircuitTestProgram: Program, Component {
         var fallback: String?
         var isVerbose = false
 
-        init(url: CurlURL) { self.url = url }
+        init(url: HTTPURL) { self.url = url }
     }
 
     let process: Process

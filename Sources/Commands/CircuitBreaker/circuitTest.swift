@@ -1,8 +1,8 @@
 import CircuitBreakerEngine
 import CommandKit
-import CurlCommands
 import KernelConfiguration
 import KernelStructures
+import KernelWire
 import ResilienceEngine
 import ShellSession
 
@@ -47,10 +47,11 @@ extension CircuitBreakerCommands {
             guard let text = arguments.text("url") else {
                 throw UsageError("circuit-test: which service? add --url http://flaky-service:8080")
             }
-            let url: CurlURL
-            do throws(CurlURL.Malformed) { url = try CurlURL(text) } catch {
-                throw UsageError("circuit-test: --url: \(error.text)")
+            let url: HTTPURL
+            do throws(HTTPURL.Malformed) { url = try HTTPURL(text) } catch {
+                throw UsageError("circuit-test: --url: \(error)")
             }
+            if url.scheme == .https { throw UsageError("circuit-test: --url: TLS is not spoken here yet; use http://") }
             var settings = CircuitTestProgram.Settings(url: url)
             settings.requests = arguments.integer("requests") ?? 100
             settings.interval = arguments.duration("interval") ?? .milliseconds(750)

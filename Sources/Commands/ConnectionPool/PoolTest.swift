@@ -1,11 +1,13 @@
 import ConnectionPoolEngine
 import ConnectionPoolService
+import KernelService
 import KernelStructures
+import KernelTelemetry
 import KernelWorld
 
 /// Users who share a pool: each borrows a connection, asks the database something, and gives it back, a number of
 /// times. Some forget the last part.
-final class PoolTest {
+final class PoolTest: Service {
     struct Settings {
         var users = 50
         /// How often each user borrows; nil: until the end.
@@ -24,7 +26,7 @@ final class PoolTest {
         var pool: ConnectionPool.Configuration
     }
 
-    let node: Node
+    let runtime: ServiceRuntime
     let settings: Settings
     let pool: NodePool<RESPConnection>
     /// The node that was started with it, if no other was named.
@@ -42,16 +44,17 @@ final class PoolTest {
     private var wasExhausted = false
     private var isStopping = false
 
-    init(node: Node, settings: Settings, database: PoolDatabase?) {
-        self.node = node
+    init(node: Node, settings: Settings, database: PoolDatabase?, options: ServiceOptions = ServiceOptions()) {
+        runtime = ServiceRuntime(node: node, tag: "POOL", options: options)
         self.settings = settings
         self.database = database
         let destination = settings.database
         pool = NodePool(node: node, configuration: settings.pool) { _ in RESPConnection(node, to: destination) }
     }
 
-    func start() throws(NetworkError) {
-        try database?.start()
+    func prepare() throws { try database?.start() }
+
+    func opened() {
         report()
         pool.onChange = { [unowned self] in noticeChange() }
         pool.start()
@@ -166,14 +169,24 @@ final class PoolTest {
         node.log(pool.tag, "\(summary)")
     }
 
-    func drain(whenStopped: @escaping () -> Void) {
+    // MARK: Stopping
+
+    /// Nobody waits for users who never give back.
+    func willDrain() {
         isStopping = true
         let loans = leaked
         leaked = []
         for loan in loans { loan.close() }
+    }
+
+    func stop(_ done: @escaping () -> Void) {
         pool.close { [self] in
-            guard let database else { return node.whenFlushed(whenStopped) }
-            database.drain { [self] in node.whenFlushed(whenStopped) }
+            guard let database else { return node.whenFlushed(done) }
+            database.drain { [self] in node.whenFlushed(done) }
         }
+    }
+
+    func collect(into page: inout MetricWriter) {
+        HikariMetrics.collect(pool.engine, into: &page)
     }
 }

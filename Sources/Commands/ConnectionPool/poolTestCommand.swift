@@ -9,9 +9,10 @@ import ShellSession
 extension ConnectionPoolCommands {
     /// `pool-test --max-conns 10 --concurrent-users 50`
     static var poolTest: Command {
+        let kind = ServiceKind("pool-test", node: "pool-test", port: .none)
         let description = CommandDescription(
             "pool-test", "users that share a pool of connections to a database", usage: "[FLAGS]",
-            flags: workloadFlags + poolFlags,
+            flags: kind.flags(workloadFlags + poolFlags),
             examples: [
                 "pool-test --max-conns 10 --concurrent-users 50", "pool-test --concurrent-users 50 --leaks 0 &",
                 "pool-test --db db:5432 --rounds forever --think 100ms &", "stats pool-test",
@@ -25,28 +26,25 @@ extension ConnectionPoolCommands {
                 counts as leaked after 60s, and none is kept ready.
                 See also: holders, connpool, stats.
                 """)
-        return Command(description) { invocation in
+        return .service(kind, description) { invocation in
             let arguments = invocation.arguments
             let settings = try poolTestSettings(arguments)
-            let name = arguments.text("name") ?? "pool-test"
-            try checkNodeName(name, command: "pool-test")
             let ownPort = arguments.text("db") == nil ? settings.database.port : nil
-            let program = ServiceProgram<PoolTest>(
-                invocation.process, kind: "pool-test", nodeName: name,
-                make: { node in
-                    guard let ownPort else { return PoolTest(node: node, settings: settings, database: nil) }
-                    let databaseNode = try invocation.process.startCompanion("pool-db")
-                    var settings = settings
-                    let host = invocation.session.isProcess ? "localhost" : databaseNode.name
-                    settings.database = HostPort(host: host, port: ownPort)
-                    var own = PoolDatabase.Settings(port: ownPort)
-                    own.connectLatency = arguments.duration("connect-latency") ?? own.connectLatency
-                    own.queryLatency = arguments.duration("latency") ?? own.queryLatency
-                    return PoolTest(
-                        node: node, settings: settings, database: PoolDatabase(node: databaseNode, settings: own))
-                },
-                start: { try $0.start() }, drain: { $0.drain(whenStopped: $1) }, describe: \.stats)
-            return .running(program)
+            return ServicePlan(stats: \.stats) { node, service in
+                guard let ownPort else {
+                    return PoolTest(node: node, settings: settings, database: nil, options: service.options)
+                }
+                let databaseNode = try invocation.process.startCompanion("pool-db")
+                var settings = settings
+                let host = invocation.session.isProcess ? "localhost" : databaseNode.name
+                settings.database = HostPort(host: host, port: ownPort)
+                var own = PoolDatabase.Settings(port: ownPort)
+                own.connectLatency = arguments.duration("connect-latency") ?? own.connectLatency
+                own.queryLatency = arguments.duration("latency") ?? own.queryLatency
+                return PoolTest(
+                    node: node, settings: settings, database: PoolDatabase(node: databaseNode, settings: own),
+                    options: service.options)
+            }
         }
     }
 
@@ -63,7 +61,6 @@ extension ConnectionPoolCommands {
             .init("db-port", nil, .port, "where a database of its own listens (5432)"),
             .init("connect-latency", nil, .duration(allowsZero: true), "of its own database: a new session (1ms)"),
             .init("latency", nil, .duration(allowsZero: true), "of its own database: a query (20ms)"),
-            .init("name", "n", .text("NAME"), "the name of its node, and of the pool (pool-test)"),
         ]
     }
 

@@ -8,7 +8,11 @@ struct CurlOptions {
     var urls: [String] = []
     var method: String?
     var body: [UInt8]?
+    /// What the body is made of, until its input has been read.
+    private var pieces: [Piece] = []
     var bodyIsJSON = false
+    /// The body's length is not known before its input ends, so it is sent in chunks.
+    private(set) var isChunked = false
     /// `-T`: the body is a file, and no form.
     var isUpload = false
     /// `-G`: the data go into the URL.
@@ -46,13 +50,13 @@ struct CurlOptions {
     static let flags: [CommandDescription.Flag] =
         [
             .init("request", "X", .text("METHOD"), "the method"),
-            .init("data", "d", .text("DATA"), repeatable: true, "a body, POSTed; @FILE reads it from a file"),
+            .init("data", "d", .text("DATA"), repeatable: true, "a body, POSTed; from a file: @FILE, @-"),
             .init("data-raw", nil, .text("DATA"), repeatable: true, "the same, @ is nothing special"),
             .init("data-binary", nil, .text("DATA"), repeatable: true, "the same, newlines of a file are kept"),
             .init("data-urlencode", nil, .text("DATA"), repeatable: true, "the same, encoded: name=value"),
             .init("json", nil, .text("DATA"), repeatable: true, "a JSON body, POSTed"),
             .init("get", "G", "the data go into the URL, as a query"),
-            .init("upload-file", "T", .file, "PUTs a file"),
+            .init("upload-file", "T", .file, "PUTs a file; - PUTs the input"),
             .init("header", "H", .text("FIELD"), repeatable: true, "a header field; 'Name:' leaves one out"),
             .init("user-agent", "A", .text("NAME"), "the User-Agent field"),
             .init("referer", "e", .text("URL"), "the Referer field"),
@@ -77,6 +81,7 @@ struct CurlOptions {
             .init("retry-connrefused", nil, "a refused connection is a passing trouble, too"),
             .init("url", nil, .text("URL"), repeatable: true, "a URL"),
             .init("http1.0", "0", "speaks HTTP/1.0"), .init("http1.1", nil, "speaks HTTP/1.1 (always)"),
+            .init("no-progress-meter", nil, "no progress meter (there never is one)"),
             .init("no-buffer", "N", "output as it comes (always)"),
             .init("compressed", nil, "asks for nothing compressed"),
             .init("globoff", "g", "URLs have no patterns (never)"),
@@ -142,9 +147,14 @@ struct CurlOptions {
         }
     }
 
+    private enum Piece {
+        case bytes([UInt8])
+        /// Standard input, all that is left of it.
+        case input(keepsNewlines: Bool)
+    }
+
     private mutating func readBody(_ invocation: Invocation) throws {
         let arguments = invocation.arguments
-        var pieces: [[UInt8]] = []
         for (flag, keepsNewlines, readsFiles) in [
             ("data", false, true), ("data-binary", true, true), ("data-raw", true, false),
         ] {
@@ -152,19 +162,44 @@ struct CurlOptions {
                 pieces.append(try Self.data(text, invocation, keepsNewlines: keepsNewlines, readsFiles: readsFiles))
             }
         }
-        for text in arguments.texts("data-urlencode") { pieces.append(Array(Self.encoded(text).utf8)) }
-        if !pieces.isEmpty { body = Array(pieces.joined(separator: [UInt8(ascii: "&")])) }
+        for text in arguments.texts("data-urlencode") { pieces.append(.bytes(Array(Self.encoded(text).utf8))) }
         let json = arguments.texts("json")
         if !json.isEmpty {
-            body = try json.flatMap { try Self.data($0, invocation, keepsNewlines: true, readsFiles: true) }
+            pieces = try json.map { try Self.data($0, invocation, keepsNewlines: true, readsFiles: true) }
             bodyIsJSON = true
         }
         if let file = arguments.text("upload-file") {
-            body = try Self.file(file, invocation)
+            pieces = [file == "-" ? .input(keepsNewlines: true) : .bytes(try Self.file(file, invocation))]
             isUpload = true
+            isChunked = file == "-"
             if method == nil { method = "PUT" }
         }
+        if !pieces.isEmpty { body = [] }
+        if !readsInput { fillBody(input: []) }
     }
+
+    /// Whether standard input is a part of the body: `fillBody` has to come before the first request.
+    var readsInput: Bool {
+        pieces.contains { if case .input = $0 { true } else { false } }
+    }
+
+    /// Puts the body together. Of several that ask for the input the first gets it.
+    mutating func fillBody(input: [UInt8]) {
+        if pieces.isEmpty { return }
+        var rest = input
+        let filled = pieces.map { piece -> [UInt8] in
+            switch piece {
+            case .bytes(let bytes): return bytes
+            case .input(let keepsNewlines):
+                defer { rest = [] }
+                return keepsNewlines ? rest : Self.withoutNewlines(rest)
+            }
+        }
+        body = Array(filled.joined(separator: bodyIsJSON ? [] : [UInt8(ascii: "&")]))
+        pieces = []
+    }
+
+    private static func withoutNewlines(_ bytes: [UInt8]) -> [UInt8] { bytes.filter { $0 != 10 && $0 != 13 } }
 
     private static func file(_ path: String, _ invocation: Invocation) throws -> [UInt8] {
         do throws(LabFileError) {
@@ -175,30 +210,19 @@ struct CurlOptions {
     }
 
     private static func data(_ text: String, _ invocation: Invocation, keepsNewlines: Bool, readsFiles: Bool) throws
-        -> [UInt8]
+        -> Piece
     {
-        guard readsFiles, text.hasPrefix("@") else { return Array(text.utf8) }
+        guard readsFiles, text.hasPrefix("@") else { return .bytes(Array(text.utf8)) }
+        if text == "@-" { return .input(keepsNewlines: keepsNewlines) }
         let bytes = try file(String(text.dropFirst()), invocation)
-        return keepsNewlines ? bytes : bytes.filter { $0 != 10 && $0 != 13 }
+        return .bytes(keepsNewlines ? bytes : withoutNewlines(bytes))
     }
 
     /// `name=value` with the value encoded; `=value` and `value` without a name.
     private static func encoded(_ text: String) -> String {
-        guard let equals = text.firstIndex(of: "=") else { return formEncoded(text[...]) }
+        guard let equals = text.firstIndex(of: "=") else { return PercentCoding.encodeForm(text) }
         let name = text[..<equals]
-        return (name.isEmpty ? "" : name + "=") + formEncoded(text[text.index(after: equals)...])
-    }
-
-    /// As in a form, where a blank is a plus.
-    private static func formEncoded(_ text: Substring) -> String { percentEncoded(text).replacing("%20", with: "+") }
-
-    static func percentEncoded(_ text: some StringProtocol) -> String {
-        text.utf8.map { byte in
-            let isPlain =
-                (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte)
-                || "-._~".utf8.contains(byte)
-            return isPlain ? String(UnicodeScalar(byte)) : "%" + hexadecimal(UInt64(byte), 2).uppercased()
-        }.joined()
+        return (name.isEmpty ? "" : name + "=") + PercentCoding.encodeForm(text[text.index(after: equals)...])
     }
 
     /// The method of the first request.

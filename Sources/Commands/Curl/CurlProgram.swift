@@ -9,7 +9,7 @@ import ShellSession
 /// stays the same.
 final class CurlProgram: Program {
     let process: Process
-    let options: CurlOptions
+    private(set) var options: CurlOptions
     var cookies = CurlCookies()
     private var nextURL = 0
     private var nextOutput = 0
@@ -17,7 +17,7 @@ final class CurlProgram: Program {
     private var lastStatus = 0
     private var tries = 0
     /// A connection that the last transfer left open.
-    var spare: (connection: HTTPClientConnection, url: CurlURL)?
+    var spare: (connection: HTTPClientConnection, url: HTTPURL)?
     /// TLS for every connection that needs it; made when the first one does.
     private(set) lazy var security = Result { try options.tls.makeClient(process) }
     private let spareWatch = SpareWatch()
@@ -33,7 +33,26 @@ final class CurlProgram: Program {
                 cookies.load(String(decoding: bytes, as: UTF8.self))
             }
         }
-        next()
+        if options.readsInput { readInput() } else { next() }
+    }
+
+    /// Bytes of standard input that become a body.
+    private static let inputLimitBytes = 256 << 20
+
+    private func readInput() {
+        var input: [UInt8] = []
+        process.read(
+            onBytes: { [self] bytes in
+                input += bytes
+                guard input.count > Self.inputLimitBytes, process.isRunning else { return }
+                report("more than \(byteCountText(Self.inputLimitBytes)) of input for a body: use a file", 27)
+                process.exit(27)
+            },
+            onEnd: { [self] in
+                guard process.isRunning else { return }
+                options.fillBody(input: input)
+                next()
+            })
     }
 
     private func next() {
@@ -43,8 +62,8 @@ final class CurlProgram: Program {
     }
 
     private func begin() {
-        do throws(CurlURL.Malformed) {
-            let url = try CurlURL(options.urls[nextURL])
+        do throws(CurlMalformedURL) {
+            let url = try HTTPURL.ofCurl(options.urls[nextURL])
             let transfer = CurlTransfer(self, url, text: options.urls[nextURL], output: try output(for: url))
             current = transfer
             transfer.start()
@@ -57,11 +76,11 @@ final class CurlProgram: Program {
     }
 
     /// Where the body of the present URL goes: the n-th `-o` is for the n-th URL.
-    private func output(for url: CurlURL) throws(CurlURL.Malformed) -> CurlOutput {
+    private func output(for url: HTTPURL) throws(CurlMalformedURL) -> CurlOutput {
         if nextURL < options.outputs.count { return CurlOutput(process, path: options.outputs[nextURL]) }
         guard options.remoteName else { return CurlOutput(process, path: nil) }
-        let name = url.path.prefix { $0 != "?" }.split(separator: "/").last.map(String.init) ?? ""
-        guard !name.isEmpty else { throw .init(text: "Remote file name has no length!", status: 23) }
+        let name = url.path.split(separator: "/").last.map(String.init) ?? ""
+        guard !name.isEmpty else { throw CurlMalformedURL(text: "Remote file name has no length!", status: 23) }
         return CurlOutput(process, path: name)
     }
 
@@ -75,7 +94,8 @@ final class CurlProgram: Program {
     func ended(_ transfer: CurlTransfer, status: Int, error: String?, isTransient: Bool, retryAfter: LabDuration?) {
         transfer.output.close()
         if isTransient, tries < options.retries {
-            let delay = options.retryDelay ?? retryAfter ?? .seconds(min(600, 1 << min(tries, 10)))
+            // What the server asks for goes before what the user does.
+            let delay = retryAfter ?? options.retryDelay ?? .seconds(min(600, 1 << min(tries, 10)))
             if !options.isSilent {
                 let problem = error == nil ? "HTTP error" : status == 28 ? "timeout" : "connection refused"
                 process.errorOutput.write(
@@ -119,13 +139,13 @@ final class CurlProgram: Program {
 
     // MARK: Connections
 
-    func keep(_ connection: HTTPClientConnection, for url: CurlURL) {
+    func keep(_ connection: HTTPClientConnection, for url: HTTPURL) {
         spare?.connection.close()
         connection.delegate = spareWatch
         spare = (connection, url)
     }
 
-    func takeSpare(for url: CurlURL) -> HTTPClientConnection? {
+    func takeSpare(for url: HTTPURL) -> HTTPClientConnection? {
         guard let kept = spare, kept.url.destination == url.destination, kept.url.scheme == url.scheme,
             kept.connection.isReusable
         else { return nil }

@@ -28,7 +28,10 @@ extension CurlTransfer {
         receivedLength = 0
         if case .length(let length) = head.body { expectedLength = length } else { expectedLength = nil }
         if options.usesCookieEngine {
-            for value in head.values(of: "Set-Cookie") { program.cookies.take(value, from: url, now: node.wallClock) }
+            for value in head.values(of: "Set-Cookie") {
+                program.cookies.take(
+                    value, host: cookieHost, target: url.target, isSecure: url.scheme == .https, now: node.wallClock)
+            }
         }
         if isRedirect(head), let location = head.value(of: .location) {
             report.redirectURL = (try? url.resolving(location))?.text ?? location
@@ -44,7 +47,7 @@ extension CurlTransfer {
         if options.includesHead || options.isHeadRequest { output.write(head.bytes) }
     }
 
-    func isRedirect(_ head: HTTPHead) -> Bool { [301, 302, 303, 307, 308].contains(head.status) }
+    func isRedirect(_ head: HTTPHead) -> Bool { HTTPRedirect.method(after: head.status, of: method) != nil }
     var willRedirect: Bool { options.followsRedirects && !report.redirectURL.isEmpty }
     var hidesBody: Bool {
         willRedirect || (options.failsOnStatus && !options.failsWithBody && report.status >= 400)
@@ -64,7 +67,7 @@ extension CurlTransfer {
     }
 
     func clientReceivedEnd(_ client: HTTPClientConnection) {
-        if client.isReusable, sentBody == body?.count ?? 0 {
+        if client.isReusable, sentBody == body?.count ?? 0, hasEndedBody || !options.isChunked {
             verbose("* Connection #0 to host \(url.host) left intact")
             program.keep(client, for: url)
         } else {
@@ -80,8 +83,7 @@ extension CurlTransfer {
         output.touch()
         if let failure = output.failure { return end(23, "Failure writing output to destination: \(failure)") }
         let isTransient = [408, 429, 500, 502, 503, 504].contains(report.status)
-        let seconds = report.fields.first { $0.name == "retry-after" }.flatMap { Int($0.value) }
-        let retryAfter = seconds.map { LabDuration.seconds($0) }
+        let retryAfter = report.fields.last { $0.name == "retry-after" }.flatMap { Self.wait($0.value, node.wallClock) }
         if options.failsOnStatus, report.status >= 400 {
             return end(
                 22, "The requested URL returned error: \(report.status)", isTransient: isTransient,
@@ -90,23 +92,32 @@ extension CurlTransfer {
         end(0, nil, isTransient: isTransient, retryAfter: retryAfter)
     }
 
+    /// What a `Retry-After` asks for, as seconds or as a date; nil for nothing that is worth waiting for.
+    static func wait(_ retryAfter: String, _ now: LabTime) -> LabDuration? {
+        var seconds = CurlCookies.number(retryAfter) ?? 0
+        if seconds == 0, let date = CurlDate.seconds(parsing: retryAfter) {
+            seconds = date.subtractingReportingOverflow(Int(now.unixSeconds)).partialValue
+        }
+        return seconds > 0 ? .seconds(1) * seconds : nil
+    }
+
     func redirect() {
         guard report.redirects < options.redirectLimit else {
             return end(47, "Maximum (\(options.redirectLimit)) redirects followed")
         }
         report.redirects += 1
         report.redirect = elapsed
-        do throws(CurlURL.Malformed) {
-            url = try CurlURL(report.redirectURL)
+        do throws(CurlMalformedURL) {
+            url = try HTTPURL.ofCurl(report.redirectURL)
         } catch {
             return end(error.status, error.text)
         }
         verbose("* Issue another request to this URL: '\(url.text)'")
-        // RFC 9110 §15.4: a POST becomes a GET after 301, 302 and 303, unless -X insists.
-        if options.method == nil, method == "POST", [301, 302, 303].contains(report.status) {
-            method = "GET"; body = nil
+        // `-X` insists on its method.
+        if options.method == nil, let next = HTTPRedirect.method(after: report.status, of: method), next != method {
+            method = next
+            body = nil
         }
-        if report.status == 303, method != "HEAD", options.method == nil { method = "GET"; body = nil }
         node.enqueue { [self] in hop() }
     }
 }

@@ -67,7 +67,7 @@ extension CurlTransfer {
         }
     }
 
-    private static func handshakeFailure(_ failure: TLSFailure, _ url: CurlURL) -> (String, Int) {
+    private static func handshakeFailure(_ failure: TLSFailure, _ url: HTTPURL) -> (String, Int) {
         if failure.isNameMismatch {
             return ("SSL: no alternative certificate subject name matches target host name '\(url.host)'", 60)
         }

@@ -1,3 +1,4 @@
+import KernelCryptography
 import KernelHosting
 import KernelStructures
 import KernelTLS
@@ -8,7 +9,7 @@ import ShellSession
 /// One URL: the request, its redirects, and what came back.
 final class CurlTransfer: HTTPClientDelegate {
     unowned let program: CurlProgram
-    var url: CurlURL
+    var url: HTTPURL
     let output: CurlOutput
     var report = CurlReport()
     var method: String
@@ -23,6 +24,7 @@ final class CurlTransfer: HTTPClientDelegate {
     var originalHost: String
     var sawHead = false
     var sentBody = 0
+    var hasEndedBody = false
     var isWaitingForContinue = false
     var continueTimer: TimerID?
     var expectedLength: Int?
@@ -32,7 +34,7 @@ final class CurlTransfer: HTTPClientDelegate {
     static let expectBytes = 1024 * 1024
     static let pieceBytes = 64 * 1024
 
-    init(_ program: CurlProgram, _ url: CurlURL, text: String, output: CurlOutput) {
+    init(_ program: CurlProgram, _ url: HTTPURL, text: String, output: CurlOutput) {
         self.program = program
         self.url = url
         self.output = output
@@ -45,7 +47,7 @@ final class CurlTransfer: HTTPClientDelegate {
         report.url = text
         report.fileName = output.path ?? ""
         if options.dataInURL, let data = options.body {
-            self.url.path += (url.path.contains("?") ? "&" : "?") + String(decoding: data, as: UTF8.self)
+            self.url.target += (url.target.contains("?") ? "&" : "?") + String(decoding: data, as: UTF8.self)
         }
     }
 
@@ -65,7 +67,7 @@ final class CurlTransfer: HTTPClientDelegate {
         sawHead = false
         report.effectiveURL = url.text
         report.method = method
-        report.scheme = url.scheme.uppercased()
+        report.scheme = url.scheme.rawValue.uppercased()
         if let spare = program.takeSpare(for: url) {
             verbose("* Re-using existing connection #0 with host \(url.host)")
             isReused = true
@@ -78,7 +80,7 @@ final class CurlTransfer: HTTPClientDelegate {
         use(connection)
         let security: TLSClient?
         do {
-            security = url.isSecure ? try program.security.get() : nil
+            security = url.scheme == .https ? try program.security.get() : nil
         } catch {
             self.connection = nil
             let trouble = error as? CurlTLSOptions.Trouble
@@ -145,21 +147,14 @@ final class CurlTransfer: HTTPClientDelegate {
         {
             verbose("> \(line)")
         }
-        connection.begin(Self.known(method))
+        connection.begin(HTTPMethod(known: method))
         connection.write(head)
         sentBody = 0
+        hasEndedBody = false
         if isWaitingForContinue {
             continueTimer = node.after(.seconds(1)) { [self] in continueBody() }
         } else {
             sendBody()
-        }
-    }
-
-    static func known(_ method: String) -> HTTPMethod {
-        switch method {
-        case "HEAD": .head
-        case "CONNECT": .connect
-        default: .get
         }
     }
 
@@ -174,11 +169,26 @@ final class CurlTransfer: HTTPClientDelegate {
         guard let body, let connection else { return }
         while sentBody < body.count, !connection.stream.isCongested {
             let end = min(body.count, sentBody + Self.pieceBytes)
-            body[sentBody..<end].withUnsafeBytes { connection.write($0) }
+            body[sentBody..<end].withUnsafeBytes { connection.write(body: $0, inChunks: isChunked) }
             report.uploadedBytes += end - sentBody
             report.requestBytes += end - sentBody
             sentBody = end
         }
+        if isChunked, sentBody == body.count, !hasEndedBody {
+            hasEndedBody = true
+            connection.endChunks()
+        }
+    }
+
+    /// HTTP/1.0 knows no chunks; what is to be sent is all there by now, so its length can be said.
+    private var isChunked: Bool { options.isChunked && !options.usesHTTP10 }
+
+    /// Whom cookies are for: what `-H Host:` says, or else the URL.
+    var cookieHost: String {
+        guard isOriginalHost, let field = options.fields.last(where: { $0.name.lowercased() == "host" })?.value,
+            let url = try? HTTPURL("http://" + field)
+        else { return url.host }
+        return url.host
     }
 
     func clientDrained(_ client: HTTPClientConnection) { if !isWaitingForContinue { sendBody() } }
@@ -202,7 +212,7 @@ final class CurlTransfer: HTTPClientDelegate {
         let isNamed = { (name: String) in custom.contains { $0.name.lowercased() == name } }
         fields += bodyFields().filter { !isNamed($0.0.lowercased()) }
         var head: [UInt8] = []
-        head.append(utf8: "\(method) \(url.path) HTTP/1.\(options.usesHTTP10 ? 0 : 1)\r\n")
+        head.append(utf8: "\(method) \(url.target) HTTP/1.\(options.usesHTTP10 ? 0 : 1)\r\n")
         for (name, value) in fields {
             if value.isEmpty { head.append(utf8: "\(name):\r\n") } else { HTTPWriter.field(name, value, into: &head) }
         }
@@ -216,13 +226,15 @@ final class CurlTransfer: HTTPClientDelegate {
     func ownFields() -> [(String, String)] {
         var fields: [(String, String)] = []
         if let user = options.user ?? url.user, isOriginalHost {
-            fields.append(("Authorization", "Basic " + base64(Array(user.utf8))))
+            fields.append(("Authorization", "Basic " + Base64.standard.encode(user.utf8)))
         }
         let userAgent = options.userAgent ?? "curl/7.88.1"
         if !userAgent.isEmpty { fields.append(("User-Agent", userAgent)) }
         fields.append(("Accept", "*/*"))
         if let referer = options.referer { fields.append(("Referer", referer)) }
-        let data = options.cookieData + [program.cookies.header(for: url, now: node.wallClock)].compactMap { $0 }
+        let stored = program.cookies.field(
+            host: cookieHost, target: url.target, isSecure: url.scheme == .https, now: node.wallClock)
+        let data = [stored].compactMap { $0 } + options.cookieData
         if !data.isEmpty { fields.append(("Cookie", data.joined(separator: "; "))) }
         return fields
     }
@@ -230,9 +242,9 @@ final class CurlTransfer: HTTPClientDelegate {
     func bodyFields() -> [(String, String)] {
         isWaitingForContinue = false
         guard let body else { return [] }
-        var fields = [("Content-Length", String(body.count))]
+        var fields = [isChunked ? ("Transfer-Encoding", "chunked") : ("Content-Length", String(body.count))]
         if !options.isUpload { fields.append(("Content-Type", "application/x-www-form-urlencoded")) }
-        let isExpected = body.count >= Self.expectBytes || (options.isUpload && !body.isEmpty)
+        let isExpected = body.count >= Self.expectBytes || (options.isUpload && (isChunked || !body.isEmpty))
         isWaitingForContinue = isExpected && !options.usesHTTP10 && !options.hasField("Expect")
         if isWaitingForContinue { fields.append(("Expect", "100-continue")) }
         return fields
@@ -303,18 +315,4 @@ final class CurlTransfer: HTTPClientDelegate {
     }
 
     func verbose(_ line: String) { if options.isVerbose { program.process.errorOutput.write(line + "\n") } }
-}
-
-/// RFC 4648 §4.
-func base64(_ bytes: [UInt8]) -> String {
-    let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
-    var text = ""
-    for start in stride(from: 0, to: bytes.count, by: 3) {
-        let group = bytes[start..<min(start + 3, bytes.count)]
-        let bits = group.enumerated().reduce(UInt32(0)) { $0 | UInt32($1.element) << UInt32(16 - 8 * $1.offset) }
-        for index in 0..<4 {
-            text.append(index <= group.count ? alphabet[Int(bits >> UInt32(18 - 6 * index) & 63)] : "=")
-        }
-    }
-    return text
 }

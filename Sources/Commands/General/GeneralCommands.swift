@@ -12,9 +12,8 @@ package enum GeneralCommands {
     }
     private static var files: [Command] {
         [
-            cat, echo, printf, grep, head, tail, wc, sort, uniq, seq, tr, cut, tee, test, bracket, ls, cd, pwd, mkdir,
-            cp, rm,
-            put, get,
+            cat, echo, printf, grep, jq, head, tail, wc, sort, uniq, seq, tr, sed, cut, tee, test, bracket, ls, cd, pwd,
+            mkdir, cp, rm, put, get,
         ]
     }
     private static var session: [Command] { [help, log, record, reset, exit, yes, no, ca] + Builtins.commands }

@@ -6,14 +6,12 @@ import KernelWorld
 import ShellSession
 
 /// `hash-ring-cli` at work: one HTTP request to the ring's node, and its answer.
-final class RingClient: Program, HTTPClientDelegate {
+final class RingClient: Program {
     private let process: Process
     private let request: RingRequest
     private let server: HostPort
     private let wantsJSON: Bool
     private let timeout: LabDuration
-    private let connection = HTTPClientConnection()
-    private var body: [UInt8] = []
 
     /// Bytes of an answer.
     private static let bodyLimitBytes = 64 * 1024 * 1024
@@ -27,54 +25,35 @@ final class RingClient: Program, HTTPClientDelegate {
     }
 
     func start() {
-        connection.delegate = self
-        do {
-            try connection.connect(from: process.node, to: server)
-        } catch {
-            return fail("\(place) cannot be found: \(error)")
-        }
-        process.node.after(timeout) { [self] in
-            connection.abort()
-            fail("\(place) did not answer within \(timeout)")
-        }
-    }
-
-    private var place: String { "\(server.host):\(server.port)" }
-
-    func clientOpened(_ client: HTTPClientConnection) {
         let wire = request.wire
-        var head: [UInt8] = []
-        HTTPWriter.requestLine(wire.method, wire.target, into: &head)
-        HTTPWriter.field("Host", place, into: &head)
-        HTTPWriter.field("User-Agent", "hash-ring-cli", into: &head)
-        HTTPWriter.field("Accept", wantsJSON ? "application/json" : "text/plain", into: &head)
-        if wire.method != "GET" { HTTPWriter.field("Content-Length", wire.body.count, into: &head) }
-        HTTPWriter.field("Connection", "close", into: &head)
-        HTTPWriter.endHead(&head)
-        client.begin(wire.method == "GET" ? .get : .post)
-        client.write(head + wire.body)
+        let url = HTTPURL(host: server.host, port: server.port, target: wire.target)
+        var call = HTTPCall.Request(wire.method, url: url)
+        call.fields = [
+            ("Host", place), ("User-Agent", "hash-ring-cli"),
+            ("Accept", wantsJSON ? "application/json" : "text/plain"),
+        ]
+        if !wire.body.isEmpty { call.body = wire.body }
+        call.deadline = timeout
+        call.answer = .collected(limitBytes: Self.bodyLimitBytes)
+        HTTPCall(process.node, call) { [self] result in ended(result) }.start()
     }
 
-    func clientReceivedHead(_ client: HTTPClientConnection) {}
+    private var place: String { server.description }
 
-    func client(_ client: HTTPClientConnection, received body: UnsafeRawBufferPointer) {
-        self.body.append(contentsOf: body)
-        if self.body.count > Self.bodyLimitBytes {
-            client.abort()
-            fail("\(place) answers with more than \(byteCountText(Self.bodyLimitBytes))")
+    private func ended(_ result: Result<HTTPCall.Response, HTTPCall.Failure>) {
+        switch result {
+        case .success(let response) where response.isSuccess:
+            if !isSaidByLog { process.output.write(String(decoding: response.body, as: UTF8.self)) }
+            process.exit(0)
+        case .success(let response): fail(response.problem.description)
+        case .failure(.unresolved): fail("\(place) cannot be found: no such host")
+        case .failure(.refused): fail("no ring answers at \(place); start one: hash-ring-viz")
+        case .failure(.deadline): fail("\(place) did not answer within \(timeout)")
+        case .failure(.closed): fail("\(place) closed the connection before it had answered")
+        case .failure(.malformed(let error)): fail("\(place) does not speak HTTP: \(error)")
+        case .failure(.tooLong(let limit)): fail("\(place) answers with more than \(byteCountText(limit))")
+        case .failure: fail("\(place) cannot be reached")
         }
-    }
-
-    func clientReceivedEnd(_ client: HTTPClientConnection) {
-        let status = client.head.status
-        if status < 200 { return }
-        let text = String(decoding: body, as: UTF8.self)
-        client.close()
-        guard status < 300 else {
-            return fail(text.isEmpty ? "\(place) answers \(status)" : String(text.prefix { $0 != "\n" }))
-        }
-        if !isSaidByLog { process.output.write(text) }
-        process.exit(0)
     }
 
     /// What a change did stands in the log of the ring's node, for everybody in the lab to see.
@@ -83,15 +62,6 @@ final class RingClient: Program, HTTPClientDelegate {
         switch request {
         case .add, .remove, .reweight: return true
         default: return false
-        }
-    }
-
-    func client(_ client: HTTPClientConnection, failed failure: HTTPClientFailure) {
-        switch failure {
-        case .notConnected(.refused): fail("no ring answers at \(place); start one: hash-ring-viz")
-        case .notConnected: fail("\(place) cannot be reached")
-        case .closed: fail("\(place) closed the connection before it had answered")
-        case .malformed(let error): fail("\(place) does not speak HTTP: \(error)")
         }
     }
 

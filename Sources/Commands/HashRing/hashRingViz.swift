@@ -8,19 +8,17 @@ import ShellSession
 extension HashRingCommands {
     /// `hash-ring-viz --port 7400`
     static var hashRingViz: Command {
+        let kind = ServiceKind("hash-ring", node: "ring", port: .preset(HashRingHost.defaultPort))
         let description = CommandDescription(
             "hash-ring-viz", "holds a consistent hash ring, and shows it", usage: "[FLAGS]",
-            flags: [
-                .init("port", "p", .port, "where it listens for HTTP (\(HashRingHost.defaultPort))"),
+            flags: kind.flags(listens: "where it listens for HTTP", [
                 .init("hash", nil, .text("HASH"), "md5, sha1, murmur3, xxh64, fnv1a or ketama (md5)"),
                 .init(
                     "vnodes", nil, .integer(RingNode.virtualNodeRange),
                     "of nodes that do not say (150; for ketama 160)"),
                 .init("rf", nil, .integer(RingKeeper.replicationRange), "copies of each key (3)"),
                 .init("nodes", nil, .text("LIST"), "the first members: node-A,node-B"),
-                .init("name", "n", .text("NAME"), "the name of its node (ring)"),
-                .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
-            ],
+            ]),
             examples: [
                 "hash-ring-viz", "hash-ring-viz --hash ketama --nodes cache-1,cache-2 --port 7401",
                 "curl 'http://localhost:7400/lookup?key=user:123'",
@@ -37,7 +35,7 @@ extension HashRingCommands {
                 hash-ring-cli says the same in words. The ring is in memory only: one that is
                 killed begins again with no nodes.
                 """)
-        return Command(description) { invocation in
+        return .service(kind, description) { invocation in
             let arguments = invocation.arguments
             var settings = RingKeeper.Settings()
             if let word = arguments.text("hash") {
@@ -51,22 +49,16 @@ extension HashRingCommands {
             }
             settings.virtualNodes = arguments.integer("vnodes")
             settings.replicationFactor = arguments.integer("rf") ?? settings.replicationFactor
-            let name = arguments.text("name") ?? "ring"
-            try checkNodeName(name, command: "hash-ring-viz")
             let members = arguments.text("nodes")?.split(separator: ",", omittingEmptySubsequences: false) ?? []
-            return .running(
-                ServiceProgram(
-                    invocation.process, kind: "hash-ring", nodeName: name,
-                    make: { node in
-                        HashRingHost(
-                            node: node, port: arguments.port("port") ?? HashRingHost.defaultPort, settings: settings
-                        ) { answer, keeper, asJSON in
-                            let view = keeper.view(of: answer)
-                            return asJSON ? ViewRenderer().json(view) : ViewRenderer().plain(view)
-                        }
-                    },
-                    start: { try $0.start(with: members.map(String.init)) }, drain: { $0.drain(whenStopped: $1) },
-                    describe: { $0.keeper.view(of: .stats) }))
+            return ServicePlan(stats: { $0.keeper.view(of: .stats) }) { [settings] node, service in
+                HashRingHost(
+                    node: node, port: service.port, settings: settings, members: members.map(String.init),
+                    options: service.options
+                ) { answer, keeper, asJSON in
+                    let view = keeper.view(of: answer)
+                    return asJSON ? ViewRenderer().json(view) : ViewRenderer().plain(view)
+                }
+            }
         }
     }
 }

@@ -1,5 +1,8 @@
 import CommandKit
+import CommandServices
 import KernelConfiguration
+import KernelService
+import KernelStorage
 import KernelStructures
 import LoadBalancerEngine
 import ShellSession
@@ -7,47 +10,40 @@ import ShellSession
 /// Where a load balancer's configuration comes from: a file, which can be read again, or the command line.
 struct BalancerSource {
     /// nil if the command line says it all.
-    let file: String?
-    private let path: String
+    private let file: ConfigurationArgument?
     private let list: String?
-    private let mode: LoadBalancerConfiguration.Mode?
     private let session: Session
+    /// The terminal may change its own before a file is read again.
+    private let directory: String
+    private let mode: LoadBalancerConfiguration.Mode?
 
     init(_ invocation: Invocation) throws {
         let arguments = invocation.arguments
         session = invocation.session
-        file = arguments.text("config")
+        file = ConfigurationArgument(invocation)
+        directory = DiskPath.parent(of: session.files.absolute(arguments.text("config") ?? "-"))
         list = arguments.text("backends")
         guard (file == nil) != (list == nil) else {
             throw UsageError("loadbalancer: which backends? add --config lb.yaml or --backends 8081,8082 (one of them)")
         }
-        // The terminal may change its directory before the file is read again.
-        path = file.map { invocation.session.files.absolute($0) } ?? ""
         mode = arguments.text("mode").flatMap(LoadBalancerConfiguration.Mode.init)
     }
 
-    /// The file's bytes; nil if it cannot be read.
-    func bytes() -> [UInt8]? { file == nil ? nil : try? session.files.read(path) }
-
-    /// - Throws: `CommandFailure` with the place in the file, `UsageError`.
-    func read() throws -> LoadBalancerConfiguration {
-        var configuration = try file == nil ? readList() : readFile()
-        if let mode { configuration.mode = mode }
-        return configuration
+    /// A file that the configuration names, seen from where the configuration is.
+    func readFile(_ name: String) throws -> [UInt8] {
+        try session.files.read(DiskPath.normalized(name, in: directory))
     }
 
-    private func readFile() throws -> LoadBalancerConfiguration {
-        let bytes: [UInt8]
-        do {
-            bytes = try session.files.read(path)
-        } catch {
-            throw CommandFailure("\(error)".replacingPrefix(path, with: file!))
-        }
-        do {
-            return try LoadBalancerConfiguration(yaml: bytes, file: file!)
-        } catch {
-            throw CommandFailure(error.description)
-        }
+    /// - Throws: `CommandFailure` with the place in the file, `UsageError`.
+    func configuration() throws -> ConfigurationSource<LoadBalancerConfiguration> {
+        guard let file else { return .init(fixed: try read(), because: "it was started with --backends") }
+        return .init(try read(), read: read, bytes: file.bytes)
+    }
+
+    private func read() throws -> LoadBalancerConfiguration {
+        var configuration = try file?.read { try LoadBalancerConfiguration(yaml: $0, file: $1) } ?? readList()
+        if let mode { configuration.mode = mode }
+        return configuration
     }
 
     private func readList() throws -> LoadBalancerConfiguration {
@@ -68,13 +64,7 @@ struct BalancerSource {
     /// What `--check` says.
     func summary(_ configuration: LoadBalancerConfiguration) -> String {
         let count = configuration.backends.count
-        return "\(file ?? "configuration"): OK, mode \(configuration.mode.rawValue), "
+        return "\(file?.name ?? "configuration"): OK, mode \(configuration.mode.rawValue), "
             + "\(configuration.algorithm.rawValue), \(count) backend\(count == 1 ? "" : "s")\n"
-    }
-}
-
-extension String {
-    fileprivate func replacingPrefix(_ prefix: String, with other: String) -> String {
-        hasPrefix(prefix) ? other + dropFirst(prefix.count) : self
     }
 }

@@ -1,4 +1,6 @@
 import CommandKit
+import CommandServices
+import KernelService
 import KernelStructures
 import RateLimiterEngine
 import RateLimiterService
@@ -7,9 +9,7 @@ import ShellSession
 /// Where a rate limiter's configuration comes from: a file, which can be read again, or the command line.
 struct LimiterSource {
     /// nil if the command line says it all.
-    let file: String?
-    private let path: String
-    private let session: Session
+    private let file: ConfigurationArgument?
     private let arguments: ParsedArguments
 
     /// Flags that make the one rule there is without a file.
@@ -17,10 +17,7 @@ struct LimiterSource {
 
     init(_ invocation: Invocation) throws {
         arguments = invocation.arguments
-        session = invocation.session
-        file = arguments.text("config")
-        // The terminal may change its directory before the file is read again.
-        path = file.map { invocation.session.files.absolute($0) } ?? ""
+        file = ConfigurationArgument(invocation)
         if file != nil, let flag = Self.ruleFlags.first(where: { invocation.arguments.has($0) }) {
             throw UsageError("ratelimiter: --\(flag) and --config? rules stand in the file")
         }
@@ -30,8 +27,13 @@ struct LimiterSource {
     }
 
     /// - Throws: `CommandFailure` with the place in the file, `UsageError`.
-    func read() throws -> RateLimiterConfiguration {
-        var configuration = try file == nil ? readFlags() : readFile()
+    func configuration() throws -> ConfigurationSource<RateLimiterConfiguration> {
+        guard let file else { return .init(fixed: try read(), because: "it was started without --config") }
+        return .init(try read(), read: read, bytes: file.bytes)
+    }
+
+    private func read() throws -> RateLimiterConfiguration {
+        var configuration = try file?.read { try RateLimiterConfiguration(yaml: $0, file: $1) } ?? readFlags()
         if let text = arguments.text("upstream") {
             guard let upstream = HostPort(parsing: text) else {
                 throw UsageError("ratelimiter: --upstream: '\(text)' is neither a port nor host:port")
@@ -61,21 +63,6 @@ struct LimiterSource {
                 }
                 return network
             })
-    }
-
-    private func readFile() throws -> RateLimiterConfiguration {
-        let bytes: [UInt8]
-        do {
-            bytes = try session.files.read(path)
-        } catch {
-            let text = "\(error)"
-            throw CommandFailure(text.hasPrefix(path) ? file! + text.dropFirst(path.count) : text)
-        }
-        do {
-            return try RateLimiterConfiguration(yaml: bytes, file: file!)
-        } catch {
-            throw CommandFailure(error.description)
-        }
     }
 
     private func readFlags() throws -> RateLimiterConfiguration {
@@ -130,6 +117,6 @@ struct LimiterSource {
         let rules = configuration.rules.map {
             "  \($0.policy.name): \($0.policy.algorithm.rawValue), \($0.policy.summary), by \($0.key)\n"
         }
-        return "\(file ?? "configuration"): OK, \(counted(configuration.rules.count, "rule"))\n" + rules.joined()
+        return "\(file?.name ?? "configuration"): OK, \(counted(configuration.rules.count, "rule"))\n" + rules.joined()
     }
 }

@@ -2,8 +2,6 @@ import CommandServices
 import RateLimiterService
 import ShellSession
 
-extension RateLimiterHost: Reloadable {}
-
 extension Session {
     /// The rate limiters that run, with the names of their nodes.
     var limiters: [(name: String, host: RateLimiterHost)] { running(RateLimiterHost.self) }

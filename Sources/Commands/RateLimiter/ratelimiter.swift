@@ -7,17 +7,16 @@ import ShellSession
 extension RateLimiterCommands {
     /// `ratelimiter --algorithm token-bucket --rate 10 --burst 20 --port 8080`
     static var ratelimiter: Command {
+        let kind = ServiceKind("ratelimiter", node: "rl", port: .required(example: 8080), isConfigurable: true)
         let description = CommandDescription(
             "ratelimiter", "admits so many requests of each client; 429 for the rest",
             usage: "(--config FILE | --rate RATE) --port PORT [FLAGS]",
-            flags: [
-                .init("config", "c", .file, "its configuration, YAML"),
+            flags: kind.flags([
                 .init("algorithm", "a", .text("NAME"), "how it counts; see below (token-bucket)"),
                 .init("rate", "r", .text("RATE"), "requests a second, or 600/minute, 100/15s"),
                 .init("period", nil, .duration(), "what the rate is about (1s)"),
                 .init("burst", "b", .integer(1...1_000_000_000), "requests at once after a rest (the rate)"),
                 .init("key", "k", .text("PARTS"), "ip, 'header NAME', api-key, user, route, global (ip)"),
-                .init("port", "p", .port, "where it listens"),
                 .init("upstream", "u", .text("HOST:PORT"), "where admitted requests go (answered 200 here)"),
                 .init("trusted-proxies", nil, .text("LIST"), "networks whose X-Forwarded-For is believed"),
                 .init("store", "s", .text("PLACE"), "shared: redis://host:port, or a limiter's"),
@@ -27,12 +26,8 @@ extension RateLimiterCommands {
                     "on-store-failure", nil, .choice(["open", "closed", "local"]),
                     "if it cannot be asked (local)"),
                 .init("throttle", nil, .port, "for CL.THROTTLE, and for other limiters' --store"),
-                .init("metrics", nil, .port, "where Prometheus finds its numbers: /metrics"),
                 .init("shadow", nil, "only counts what it would refuse"),
-                .init("check", nil, "only says whether the configuration is right"),
-                .init("name", "n", .text("NAME"), "the name of its node (rl)"),
-                .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
-            ],
+            ]),
             examples: [
                 "ratelimiter --algorithm token-bucket --rate 10 --burst 20 --port 8080",
                 "ratelimiter --config rl.yaml --port 8080 --upstream localhost:8081",
@@ -73,33 +68,15 @@ extension RateLimiterCommands {
                 A request must be admitted by all rules that concern it, and takes from none of
                 them if one refuses. SIGHUP and `reload` read the file again.
                 """)
-        return Command(description) { invocation in
-            let arguments = invocation.arguments
+        return .service(kind, description) { invocation in
             let source = try LimiterSource(invocation)
-            let configuration = try source.read()
-            if arguments.has("check") { return .view(View(.text(source.summary(configuration), json: .null))) }
-            guard let port = arguments.port("port") else {
-                throw UsageError("ratelimiter: on which port? add --port 8080")
+            let configuration = try source.configuration()
+            let throttle = invocation.arguments.port("throttle")
+            return ServicePlan(check: { source.summary(configuration.initial) }, stats: \.stats) { node, service in
+                RateLimiterHost(
+                    node: node, source: configuration, port: service.port, throttle: throttle,
+                    options: service.options)
             }
-            let name = arguments.text("name") ?? "rl"
-            try checkNodeName(name, command: "ratelimiter")
-            return .running(
-                ServiceProgram(
-                    invocation.process, kind: "ratelimiter", nodeName: name,
-                    make: { node in
-                        let host = RateLimiterHost(node: node, configuration: configuration, port: port)
-                        host.readAgain = source.file == nil ? nil : { try source.read() }
-                        return host
-                    },
-                    start: { host in
-                        try host.start()
-                        try host.openDoors(throttle: arguments.port("throttle"), metrics: arguments.port("metrics"))
-                    },
-                    drain: { $0.drain(whenStopped: $1) }, describe: \.stats,
-                    onHangUp: { host in
-                        // What went wrong is in the log; the old configuration stays.
-                        try? host.reload()
-                    }))
         }
     }
 }

@@ -1,16 +1,22 @@
 import CommandKit
+import KernelService
 import KernelStructures
 import ShellSession
 
 extension Session {
     /// The services of one kind that run, with the names of their nodes.
-    package func running<Host: AnyObject>(_ kind: Host.Type) -> [(name: String, host: Host)] {
+    package func running<S: Service>(_ kind: S.Type) -> [(name: String, host: S)] {
         jobs.running.flatMap(\.running).compactMap { process in
-            guard let program = process.component as? ServiceProgram<Host>, let host = program.host,
+            guard let program = process.component as? ServiceProgram<S>, let service = program.service,
                 let name = process.nodeName
             else { return nil }
-            return (name, host)
+            return (name, service)
         }
+    }
+
+    /// All services that run, whatever their kind.
+    package var runningServices: [any Service] {
+        jobs.running.flatMap(\.running).compactMap { ($0.component as? any ServiceHolder)?.anyService }
     }
 
     /// A running service by its node's name, or the only one of its kind.
@@ -20,9 +26,9 @@ extension Session {
     ///   - start: a command that starts one.
     ///   - remedy: how one of several is named.
     /// - Throws: `CommandFailure` if there is none, or not just one.
-    package func running<Host: AnyObject>(
-        _ kind: Host.Type, named name: String?, what: String, start: String, remedy: String = "name one of them"
-    ) throws -> Host {
+    package func running<S: Service>(
+        _ kind: S.Type, named name: String?, what: String, start: String, remedy: String = "name one of them"
+    ) throws -> S {
         let found = running(kind)
         let names = found.map(\.name)
         if let name {

@@ -1,62 +1,42 @@
 import CommandKit
+import KernelService
 import KernelStructures
 import KernelWorld
 import ShellSession
 
-/// A host that can read its configuration again.
-package protocol Reloadable: AnyObject {
-    var node: Node { get }
-    /// - Throws: what is wrong with it; it has been logged, and nothing has changed.
-    func reload() throws
+/// A component that runs a service, whatever its kind.
+package protocol ServiceHolder: AnyObject {
+    var anyService: (any Service)? { get }
 }
 
-/// A component that runs a host, whatever its kind.
-package protocol HostingComponent: AnyObject {
-    var anyHost: AnyObject? { get }
-}
-
-/// A service as a program: starts its node and its host, is ready when it listens, and stops in order on SIGTERM and
-/// SIGINT; a second one ends it at once.
-package final class ServiceProgram<Host: AnyObject>: Program, Component, HostingComponent {
+/// A service as a program: starts its node and itself, is ready when it listens, reads its configuration again on
+/// SIGHUP, and stops in order on SIGTERM and SIGINT; a second one ends it at once.
+package final class ServiceProgram<S: Service>: Program, Component, ServiceHolder {
     package let process: Process
-    private let make: (Node) throws -> Host
-    private let startHost: (Host) throws -> Void
-    private let drain: (Host, @escaping () -> Void) -> Void
-    private let describe: (Host) -> View
-    private let draw: ((Host) -> View)?
-    private let onHangUp: ((Host) -> Void)?
+    private let settings: ServiceSettings
+    private let plan: ServicePlan<S>
     package let kind: String
-    private let nodeName: String
-    package private(set) var host: Host?
-    package var anyHost: AnyObject? { host }
+    package private(set) var service: S?
+    package var anyService: (any Service)? { service }
     private var isStopping = false
 
-    package init(
-        _ process: Process, kind: String, nodeName: String, make: @escaping (Node) throws -> Host,
-        start: @escaping (Host) throws -> Void, drain: @escaping (Host, @escaping () -> Void) -> Void,
-        describe: @escaping (Host) -> View, picture: ((Host) -> View)? = nil, onHangUp: ((Host) -> Void)? = nil
-    ) {
-        draw = picture
-        self.onHangUp = onHangUp
+    package init(_ process: Process, _ kind: ServiceKind, _ settings: ServiceSettings, _ plan: ServicePlan<S>) {
         self.process = process
-        self.kind = kind
-        self.nodeName = nodeName
-        self.make = make
-        startHost = start
-        self.drain = drain
-        self.describe = describe
+        self.kind = kind.name
+        self.settings = settings
+        self.plan = plan
     }
 
     package func start() {
         do {
-            let node = try process.startNode(nodeName)
-            let host = try make(node)
-            self.host = host
-            try startHost(host)
+            let node = try process.startNode(settings.name)
+            let service = try plan.make(node, settings)
+            self.service = service
+            try service.start()
             noteTakenPorts(node)
             process.ready()
         } catch let error as NetworkError {
-            process.complain(Self.explain(error, isProcess: process.session.isProcess))
+            process.complain(error.advice(isProcess: process.session.isProcess))
             process.exit(1)
         } catch {
             process.complain("\(error)")
@@ -74,29 +54,54 @@ package final class ServiceProgram<Host: AnyObject>: Program, Component, Hosting
         }
     }
 
-    package static func explain(_ error: NetworkError, isProcess: Bool) -> String {
-        switch error {
+    package func handle(_ signal: Signal) -> Bool {
+        guard let service else { return false }
+        switch signal {
+        case .hangUp where service.runtime.reloading != nil:
+            // What went wrong is in the log; the old configuration stays.
+            try? service.reload()
+            return true
+        case .terminate, .interrupt, .hangUp:
+            if isStopping { return false }
+            isStopping = true
+            service.drain { [self] in process.exit(0) }
+            return true
+        default: return false
+        }
+    }
+
+    package var stats: View? {
+        service.map { service in
+            plan.stats?(service) ?? View(.record(service.statistics.map(View.Field.init)))
+        }
+    }
+    package var picture: View? { service.flatMap { service in plan.picture?(service) } }
+}
+
+extension View.Field {
+    /// A service's statistic, as it is shown.
+    package init(_ statistic: Statistic) {
+        let cell: View.Cell =
+            switch statistic.value {
+            case .integer(let number): .integer(number)
+            case .number(let number, let places): .init(fixedDecimal(number, places: places), json: .number(number))
+            case .text(let text): .text(text)
+            case .duration(let duration): .duration(duration)
+            }
+        self.init(statistic.key.replacing("_", with: " "), key: statistic.key, cell)
+    }
+}
+
+extension NetworkError {
+    /// What is wrong, and what the user can do about it.
+    func advice(isProcess: Bool) -> String {
+        switch self {
         case .addressInUse(let endpoint):
             "port \(endpoint.port) is in use on \(endpoint.address); choose another --port"
                 + (isProcess ? ", or find who has it with: ss -ltnp 'sport = :\(endpoint.port)'" : "")
         case .notPermitted(let endpoint):
             "port \(endpoint.port) may not be bound by this user; choose one above 1023"
-        default: error.description
+        default: description
         }
     }
-
-    package func handle(_ signal: Signal) -> Bool {
-        if signal == .hangUp, let host, let onHangUp {
-            onHangUp(host)
-            return true
-        }
-        guard [.terminate, .interrupt, .hangUp].contains(signal), let host else { return false }
-        if isStopping { return false }
-        isStopping = true
-        drain(host) { [self] in process.exit(0) }
-        return true
-    }
-
-    package var stats: View? { host.map(describe) }
-    package var picture: View? { host.flatMap { host in draw.map { $0(host) } } }
 }

@@ -1,3 +1,5 @@
+import KernelCryptography
+
 /// Points as ketama places them, so that keys are where memcached clients of any language look for them.
 ///
 /// ketama (Richard Jones, last.fm, 2007) came first, and libmemcached, spymemcached, twemproxy and many others agree
@@ -31,13 +33,15 @@ enum Ketama {
     }
 
     static func position(ofKey bytes: UnsafeRawBufferPointer) -> UInt64 {
-        MessageDigest.md5(bytes) { UInt64(UInt32(littleEndian: $0.loadUnaligned(as: UInt32.self))) << 32 }
+        MessageDigest.md5.withDigest(of: bytes) {
+            UInt64(UInt32(littleEndian: $0.loadUnaligned(as: UInt32.self))) << 32
+        }
     }
 
     private static func quarters(of label: String) -> [UInt32] {
         var label = label
         return label.withUTF8 { bytes in
-            MessageDigest.md5(UnsafeRawBufferPointer(bytes)) { digest in
+            MessageDigest.md5.withDigest(of: UnsafeRawBufferPointer(bytes)) { digest in
                 (0..<pointsPerDigest).map {
                     UInt32(littleEndian: digest.loadUnaligned(fromByteOffset: $0 * 4, as: UInt32.self))
                 }

@@ -44,6 +44,8 @@ public final class RateLimiter {
     public private(set) var recording: ArrivalLog?
 
     private var ledgers: [Ledger]
+    /// How many times the policies have changed.
+    private var generation = 0
     private let hash: SipHash
     private var clock = SteadyClock()
     /// The ledger of `throttle`, made when it is first used.
@@ -53,8 +55,20 @@ public final class RateLimiter {
     private var isForPeer = false
     public private(set) var throttleCounters = RateLimitCounters()
 
+    /// The policies that are in force at one time, with their keys. A request that takes a while holds on to those that
+    /// it began under: its charges mean these, whatever a reload puts in their place.
+    public struct PolicySet {
+        public let policies: [RateLimitPolicy]
+        fileprivate let ledgers: [Ledger]
+        fileprivate let generation: Int
+    }
+
+    /// The policies that are in force now.
+    public var policySet: PolicySet { PolicySet(policies: policies, ledgers: ledgers, generation: generation) }
+
     /// One policy that concerns a request, and the key that it knows the request by.
     public struct Charge: Sendable {
+        /// Its place in the policies that were in force when the request began.
         public let policy: Int
         public let key: [UInt8]
         /// What it takes of the quota; 0 only looks.
@@ -138,17 +152,20 @@ public final class RateLimiter {
     /// Decides about a request that several policies concern, each at most once: admitted by all, or charged by none.
     ///
     /// What each of them thought is in `assessments` until the next decision.
-    public func decide(_ charges: [Charge], now reading: LabTime) -> Decision {
+    ///
+    /// - Parameter set: what was in force when the request began; nil: what is now.
+    public func decide(_ charges: [Charge], under set: PolicySet? = nil, now reading: LabTime) -> Decision {
         let now = clock.read(reading)
+        let set = set ?? policySet
         assessments.removeAll(keepingCapacity: true)
         digests.removeAll(keepingCapacity: true)
         var decision = Decision.unlimited
         for (index, charge) in charges.enumerated() {
             let digest = charge.key.withUnsafeBytes { hash.hash($0) }
-            let assessment = ledgers[charge.policy].assess(digest, cost: Int64(charge.cost), now)
+            let assessment = set.ledgers[charge.policy].assess(digest, cost: Int64(charge.cost), now)
             assessments.append(assessment)
             digests.append(digest)
-            if policies[charge.policy].isShadow {
+            if set.policies[charge.policy].isShadow {
                 if !assessment.isAllowed { decision.isOverShadow = true }
             } else {
                 decision.weigh(assessment, index)
@@ -157,12 +174,12 @@ public final class RateLimiter {
         for (index, charge) in charges.enumerated() {
             let assessment = assessments[index]
             // A shadow that would refuse takes nothing either: it must count as it would if it were real.
-            if decision.isAllowed, assessment.isAllowed { ledgers[charge.policy].commit() }
-            count(assessment, charge.policy, isAllowed: decision.isAllowed)
+            if decision.isAllowed, assessment.isAllowed { set.ledgers[charge.policy].commit() }
+            guard let policy = present(charge, under: set) else { continue }
+            count(assessment, policy, isAllowed: decision.isAllowed)
             if isObserved {
                 observe(
-                    charge.key, digests[index], charge.policy, charge.cost, assessment, isAllowed: decision.isAllowed,
-                    now)
+                    charge.key, digests[index], policy, charge.cost, assessment, isAllowed: decision.isAllowed, now)
             }
         }
         return decision
@@ -188,32 +205,47 @@ public final class RateLimiter {
         return answer
     }
 
+    /// The place that the policy of a charge has now; nil if there is none of its name any more.
+    private func present(_ charge: Charge, under set: PolicySet) -> Int? {
+        if set.generation == generation { return charge.policy }
+        let name = set.policies[charge.policy].name
+        return policies.firstIndex { $0.name == name }
+    }
+
     /// Counts what a shared store has decided, and puts the opinions of its policies together.
-    package func count(_ charges: [Charge], decidedElsewhere found: [Assessment], now: LabTime) -> Decision {
+    ///
+    /// - Parameter set: what was in force when the request began; nil: what is now.
+    package func count(
+        _ charges: [Charge], decidedElsewhere found: [Assessment], under set: PolicySet? = nil, now: LabTime
+    ) -> Decision {
+        let set = set ?? policySet
         assessments = found
         var decision = Decision.unlimited
         for (index, charge) in charges.enumerated() {
-            if !policies[charge.policy].isShadow {
+            if !set.policies[charge.policy].isShadow {
                 decision.weigh(found[index], index)
             } else if !found[index].isAllowed {
                 decision.isOverShadow = true
             }
         }
         for (index, charge) in charges.enumerated() {
-            count(found[index], charge.policy, isAllowed: decision.isAllowed)
+            guard let policy = present(charge, under: set) else { continue }
+            count(found[index], policy, isAllowed: decision.isAllowed)
             if isObserved {
-                observe(
-                    charge.key, nil, charge.policy, charge.cost, found[index], isAllowed: decision.isAllowed, now)
+                observe(charge.key, nil, policy, charge.cost, found[index], isAllowed: decision.isAllowed, now)
             }
         }
         return decision
     }
 
     /// Remembers what was admitted without asking anybody, for `Audit`.
-    package func recordUnchecked(_ charges: [Charge], now: LabTime) {
+    ///
+    /// - Parameter set: what was in force when the request began.
+    package func recordUnchecked(_ charges: [Charge], under set: PolicySet, now: LabTime) {
         for charge in charges {
+            guard let policy = present(charge, under: set) else { continue }
             recording?.note(
-                time: now, policy: charge.policy, key: ArrivalLog.name(charge.key), cost: charge.cost, isAllowed: true)
+                time: now, policy: policy, key: ArrivalLog.name(charge.key), cost: charge.cost, isAllowed: true)
         }
     }
 
@@ -223,9 +255,12 @@ public final class RateLimiter {
     }
 
     /// Requests that were admitted under these charges are over.
-    public func finished(_ charges: [Charge]) {
-        for charge in charges where policies[charge.policy].algorithm == .concurrency {
-            ledgers[charge.policy].release(charge.key.withUnsafeBytes { hash.hash($0) }, cost: Int64(charge.cost))
+    ///
+    /// - Parameter set: what was in force when the request began; nil: what is now.
+    public func finished(_ charges: [Charge], under set: PolicySet? = nil) {
+        let set = set ?? policySet
+        for charge in charges where set.policies[charge.policy].algorithm == .concurrency {
+            set.ledgers[charge.policy].release(charge.key.withUnsafeBytes { hash.hash($0) }, cost: Int64(charge.cost))
         }
     }
 
@@ -291,6 +326,7 @@ public final class RateLimiter {
             }
         }
         policies = new
+        generation += 1
         if oracle != nil { startOracle() }
         recording?.removeAll()
     }

@@ -71,6 +71,7 @@ public final class Lab {
             LabAuthority.of(world).place = .init(disk: try FileDisk(root: nil), directory: directory)
         }
         session = Session(world: world, commands: Catalog.table)
+        session.hostFilter = { HostFilterProcess.run($0) }
         sockets?.onNotice = { [unowned session] in session.notice($0) }
         if options.keepsSamples { try SampleFiles.place(in: session.files) }
     }

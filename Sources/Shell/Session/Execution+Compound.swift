@@ -1,4 +1,5 @@
 import CommandKit
+import KernelRegularExpressions
 import KernelStructures
 import ShellLanguage
 
@@ -193,7 +194,7 @@ struct ConditionalEvaluation {
         case .expression(let word, let text):
             let value = try expansion.single(word)
             let source = try expansion.expression(text)
-            do throws(RegularExpression.Failure) {
+            do throws(RegularExpressionError) {
                 return try RegularExpression(source, .extended).matches(value)
             } catch {
                 throw Expansion.failure("[[ =~: \(error)")

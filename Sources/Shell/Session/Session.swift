@@ -46,6 +46,8 @@ public final class Session {
     public var listener: ((SessionEvent) -> Void)?
     /// Runs a host command (`!cmd`): nil where there is no host.
     public var hostRunner: ((String, @escaping (Int, String?) -> Void) -> Void)?
+    /// Runs a program of the host that only turns bytes into bytes; nil where there is no host. Tests have it, too.
+    public var hostFilter: HostFilterRunner?
     /// Reads and writes files of the host for `put`, `get` and their like; nil where that is refused.
     public var hostFiles: (any HostFiles)?
     /// What the command `record` does; nil where there is nothing to record.

@@ -1,3 +1,4 @@
+import KernelRegularExpressions
 import KernelStructures
 
 /// The types of holes: `<int>`, `<dur>` … Each knows which text it accepts.
@@ -44,17 +45,19 @@ package enum HoleType: String, Sendable, CaseIterable {
     private func matches(_ line: [Character], _ start: Int) -> [Int] {
         guard let pattern = Self.expressions[self] else { return [] }
         let rest = String(line[start...])
-        guard let range = pattern.firstMatch(in: rest) else { return [] }
+        guard let range = pattern.firstRange(in: rest) else { return [] }
         let longest = String(decoding: Array(rest.utf8)[..<range.upperBound], as: UTF8.self).count
         return (1...max(1, longest)).reversed().filter { length in
             length == longest || pattern.matchesWhole(String(line[start..<(start + length)]))
         }.map { start + $0 }
     }
 
-    /// Compiled once for all. The C library lets several threads match with one expression.
-    nonisolated(unsafe) private static let expressions: [HoleType: RegularExpression] = {
+    /// Compiled once for all.
+    private static let expressions: [HoleType: RegularExpression] = {
         var expressions: [HoleType: RegularExpression] = [:]
-        for type in allCases { expressions[type] = type.grammar.flatMap { try? RegularExpression("^(\($0))") } }
+        for type in allCases {
+            expressions[type] = type.grammar.flatMap { try? RegularExpression("^(\($0))", .extended) }
+        }
         return expressions
     }()
 

@@ -1,4 +1,4 @@
-import KernelStructures
+import KernelRegularExpressions
 import ShellLanguage
 
 /// One expected line: literal text, or text with holes.
@@ -15,13 +15,12 @@ public struct LinePattern: Sendable {
     /// `(never)`: must be missing.
     public let isNever: Bool
     private let templates: [Template]
-    /// The C library lets several threads match with one expression.
-    nonisolated(unsafe) private let expression: RegularExpression?
+    private let expression: RegularExpression?
 
     /// Reads what stands in a transcript: a body, its suffixes ` (re)`, ` (glob)`, ` (?)` or ` (never)`, and a note.
     ///
     /// - Throws: text that says what is wrong: a malformed regular expression.
-    package init(reading source: String) throws(RegularExpression.Failure) {
+    package init(reading source: String) throws(RegularExpressionError) {
         var read = Suffixes(body: source)
         if source.hasPrefix("\\") {
             read.body.removeFirst()

@@ -1,4 +1,5 @@
 import Commands
+import KernelRegularExpressions
 import KernelStructures
 import KernelWorld
 import ShellLab
@@ -259,7 +260,7 @@ public struct TranscriptParser {
             )
         }
         let expectation: Expectation
-        do throws(RegularExpression.Failure) {
+        do throws(RegularExpressionError) {
             expectation = try Self.expectation(text, tags: tags)
         } catch {
             throw TranscriptError(line.place, "\(error)")
@@ -268,7 +269,7 @@ public struct TranscriptParser {
     }
 
     /// What a line below a command expects.
-    static func expectation(_ text: String, tags: Set<String>) throws(RegularExpression.Failure) -> Expectation {
+    static func expectation(_ text: String, tags: Set<String>) throws(RegularExpressionError) -> Expectation {
         if text == "..." { return .anyLines }
         if text == ">" || text.hasPrefix("> ") { return .typed(String(text.dropFirst(2))) }
         if text.hasPrefix("["), let end = text.firstIndex(of: "]") {

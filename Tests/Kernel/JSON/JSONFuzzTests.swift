@@ -1,5 +1,7 @@
+import KernelCryptography
 import KernelJSON
 import KernelStructures
+import TestSupport
 import Testing
 
 /// Random values and mutilated documents: what is written is read as the same, cut anywhere it is refused, and whatever
@@ -48,16 +50,7 @@ struct JSONFuzzTests {
         var random = SeededRandom(seed: 8)
         var acceptedCount = 0
         for _ in 0..<20_000 {
-            var bytes = Self.value(&random, depth: 3).bytes(.spaced)
-            for _ in 0...random.below(3) where !bytes.isEmpty {
-                let place = random.below(bytes.count)
-                switch random.below(4) {
-                case 0: bytes[place] = UInt8(truncatingIfNeeded: random.next())
-                case 1: bytes.remove(at: place)
-                case 2: bytes.insert(Array("[]{}\",:\\0-.eu".utf8)[random.below(13)], at: place)
-                default: bytes.removeSubrange(place..<min(bytes.count, place + random.below(6)))
-                }
-            }
+            let bytes = Self.mutilated(&random)
             do throws(JSONError) {
                 let value = try JSONValue(parsing: bytes)
                 acceptedCount += 1
@@ -68,5 +61,56 @@ struct JSONFuzzTests {
             }
         }
         #expect(acceptedCount > 1_000, "the fuzz must reach the inside")
+    }
+
+    private static func mutilated(_ random: inout SeededRandom) -> [UInt8] {
+        var bytes = value(&random, depth: 3).bytes(.spaced)
+        for _ in 0...random.below(3) where !bytes.isEmpty {
+            let place = random.below(bytes.count)
+            switch random.below(4) {
+            case 0: bytes[place] = UInt8(truncatingIfNeeded: random.next())
+            case 1: bytes.remove(at: place)
+            case 2: bytes.insert(Array("[]{}\",:\\0-.eu".utf8)[random.below(13)], at: place)
+            default: bytes.removeSubrange(place..<min(bytes.count, place + random.below(6)))
+            }
+        }
+        return bytes
+    }
+
+    /// Python takes three things that this reader refuses: NaN and Infinity, lone halves of surrogate pairs, and numbers
+    /// beyond a `Double`, which it makes infinite.
+    @Test("Python's reader accepts and refuses the same, and reads the same", .enabled(if: TestPython.canRun))
+    func python() throws {
+        let program = """
+            import sys, json, math
+            def refuse(text): raise ValueError(text)
+            def number(text):
+                if math.isinf(float(text)): raise ValueError(text)
+                return float(text)
+            def whole(text):
+                if math.isinf(float(text)): raise ValueError(text)
+                return int(text)
+            def unique(pairs):
+                if len(dict(pairs)) < len(pairs): raise ValueError('twice')
+                return dict(pairs)
+            for line in sys.stdin:
+                try:
+                    value = json.loads(bytes.fromhex(line.strip()).decode('utf-8'), parse_constant=refuse,
+                        parse_float=number, parse_int=whole, object_pairs_hook=unique)
+                    text = json.dumps(value, ensure_ascii=False).encode('utf-8')
+                    print(text.hex())
+                except (ValueError, OverflowError):
+                    print('no')
+            """
+        var random = SeededRandom(seed: 10)
+        let inputs = (0..<5_000).map { _ in Self.mutilated(&random) }
+        let lines = inputs.map { Hexadecimal.encode($0) }.joined(separator: "\n")
+        let answers = try TestPython.run(program, input: lines + "\n").split(separator: "\n")
+        #expect(answers.count == inputs.count)
+        for (input, answer) in zip(inputs, answers) {
+            let own = try? JSONValue(parsing: input)
+            let theirs = try Hexadecimal.decode(String(answer)).map { try JSONValue(parsing: $0) }
+            #expect(own == theirs, "\(String(decoding: input, as: UTF8.self).debugDescription)")
+        }
     }
 }

@@ -1,7 +1,7 @@
 import BackendEngine
 import KernelHosting
+import KernelService
 import KernelStructures
-import KernelTLS
 import KernelWire
 import KernelWorld
 
@@ -14,8 +14,9 @@ import KernelWorld
 /// | `/delay/200ms`    | the usual answer, that much later                        |
 /// | `/bytes/1048576`  | that many bytes                                          |
 /// | `/echo`           | the request as it arrived: line, fields, body            |
+/// | `/metrics`        | what it counts, for Prometheus                           |
 /// | anything else     | `Response from NAME`                                     |
-public final class BackendHost: HTTPService {
+public final class BackendHost: Service, HTTPService {
     public struct Settings: Sendable {
         public var name: String
         public var port: UInt16
@@ -28,8 +29,6 @@ public final class BackendHost: HTTPService {
         public var answers: AnswerPlan?
         /// Bytes of a request's body that are accepted.
         public var bodyLimitBytes = Int.max
-        /// TLS on its port; nil: none.
-        public var tls: TLSServing?
 
         public init(name: String, port: UInt16) {
             self.name = name
@@ -37,15 +36,13 @@ public final class BackendHost: HTTPService {
         }
     }
 
-    public let node: Node
+    public let runtime: ServiceRuntime
     public let settings: Settings
     private var server: HTTPServer!
     private let usual: PreparedResponse
     /// Requests answered so far.
     public private(set) var requestCount = 0
     private var answers: AnswerPlan?
-    private var onStopped: (() -> Void)?
-    private var isDraining = false
 
     /// What a request needs between its head and its answer.
     private final class Pending {
@@ -57,39 +54,28 @@ public final class BackendHost: HTTPService {
     /// Bytes that `/bytes/N` hands over at a time.
     private static let pieceBytes = 64 * 1024
     private static let echoPath = Array("/echo".utf8)
+    private static let metricsPath = Array("/metrics".utf8)
     /// Bytes of a body that `/echo` repeats.
     private static let echoLimitBytes = 64 * 1024
 
-    public init(node: Node, settings: Settings) {
-        self.node = node
+    public init(node: Node, settings: Settings, options: ServiceOptions = ServiceOptions()) {
+        runtime = ServiceRuntime(node: node, tag: nil, options: options)
         self.settings = settings
         answers = settings.answers
         usual = PreparedResponse(
             status: settings.status, body: Array((settings.body ?? "Response from \(settings.name)\n").utf8))
-        var options = HTTPServerOptions()
-        options.limits.bodyBytes = settings.bodyLimitBytes
-        server = HTTPServer(node: node, service: self, options: options)
+        var limits = HTTPServerOptions()
+        limits.limits.bodyBytes = settings.bodyLimitBytes
+        server = HTTPServer(node: node, service: self, options: limits)
     }
 
-    /// - Throws: `NetworkError` if the port cannot be had, `TLSConfigurationError` if the certificate cannot be used.
-    public func start() throws {
-        server.security = try settings.tls?.makeServer(for: node, speaking: ["http/1.1"])
-        try server.listen(on: settings.port)
-    }
+    public func prepare() { runtime.add(server, on: settings.port) }
 
-    /// Accepts nothing more, finishes what is under way, then calls back.
-    public func drain(whenStopped: @escaping () -> Void) {
-        guard !isDraining else { return whenStopped() }
-        isDraining = true
-        onStopped = whenStopped
-        server.drain()
-        stopIfDone()
-    }
-
-    private func stopIfDone() {
-        guard isDraining, server.openConnectionCount == 0, let callback = onStopped else { return }
-        onStopped = nil
-        node.whenFlushed(callback)
+    public var statistics: [Statistic] {
+        [
+            .init("backend", settings.name),
+            .init("requests", requestCount, .counter("backend_requests_total", "Requests so far")),
+        ]
     }
 
     // MARK: HTTPService
@@ -112,6 +98,8 @@ public final class BackendHost: HTTPService {
     }
 
     public func requestEnded(_ connection: HTTPServerConnection) {
+        // What it says of its health is `/health`'s own affair here: a case may want it to lie.
+        if connection.withTarget({ $0.starts(with: Self.metricsPath) }), runtime.answer(connection) { return }
         requestCount += 1
         if answers != nil, !Self.isSpecial(connection.head.path) { return answerAsPlanned(connection) }
         if settings.latency == .zero, connection.withTarget({ $0.count == 1 }) { return connection.respond(usual) }
@@ -194,10 +182,5 @@ public final class BackendHost: HTTPService {
 
     public func responseDrained(_ connection: HTTPServerConnection) {
         if let pending = connection.context as? Pending, pending.bytesToSend > 0 { sendPieces(connection, pending) }
-    }
-
-    public func connectionClosed(_ connection: HTTPServerConnection) {
-        server.forget(connection)
-        stopIfDone()
     }
 }

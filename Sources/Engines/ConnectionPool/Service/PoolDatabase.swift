@@ -1,4 +1,5 @@
 import KernelHosting
+import KernelService
 import KernelStructures
 import KernelWire
 import KernelWorld
@@ -8,7 +9,7 @@ import KernelWorld
 /// It speaks RESP, so `redis-cli` can look around. A connection's first answer takes `connectLatency` (a process is
 /// started, a password is checked); `QUERY` takes `queryLatency`, or as long as it is told, and occupies one of its
 /// cores for that time; `BEGIN` opens a transaction that is the session's until it ends.
-public final class PoolDatabase: RESPService {
+public final class PoolDatabase: Service, RESPService {
     public struct Settings: Sendable {
         public var port: UInt16
         public var connectLatency = LabDuration.milliseconds(1)
@@ -24,7 +25,7 @@ public final class PoolDatabase: RESPService {
         var isInTransaction = false
     }
 
-    public let node: Node
+    public let runtime: ServiceRuntime
     public let settings: Settings
     private var server: RESPServer!
     public private(set) var queryCount = 0
@@ -33,23 +34,28 @@ public final class PoolDatabase: RESPService {
     private var busyCores = 0
     private var queue = RingQueue<() -> Void>()
 
-    public init(node: Node, settings: Settings) {
-        self.node = node
+    public init(node: Node, settings: Settings, options: ServiceOptions = ServiceOptions()) {
+        runtime = ServiceRuntime(node: node, tag: nil, options: options)
         self.settings = settings
-        var options = RESPServerOptions()
-        options.connectionLimit = settings.connectionLimit
-        options.serverName = "pool-db"
-        server = RESPServer(node: node, commands: commands, service: self, options: options)
+        var resp = RESPServerOptions()
+        resp.connectionLimit = settings.connectionLimit
+        resp.serverName = "pool-db"
+        server = RESPServer(node: node, commands: commands, service: self, options: resp)
     }
 
-    public func start() throws(NetworkError) { try server.listen(on: settings.port) }
+    public func prepare() { runtime.add(server, on: settings.port) }
 
     public var connectionCount: Int { server.openConnectionCount }
     public var rejectedCount: Int { server.rejectedCount }
 
-    public func drain(whenStopped: @escaping () -> Void) {
-        server.drain()
-        node.whenFlushed(whenStopped)
+    public var statistics: [Statistic] {
+        [
+            .init("connections", connectionCount, .gauge("pool_db_sessions", "Sessions that are open")),
+            .init("most_at_a_time", mostConnections, .gauge("pool_db_sessions_max", "The most that were open at a time")),
+            .init("accepted", acceptedCount, .counter("pool_db_sessions_total", "Sessions so far")),
+            .init("refused", rejectedCount, .counter("pool_db_refused_total", "Sessions that were one too many")),
+            .init("queries", queryCount, .counter("pool_db_queries_total", "Queries so far")),
+        ]
     }
 
     // MARK: Sessions

@@ -1,4 +1,4 @@
-import CCrypto
+import KernelCryptography
 import KernelStructures
 
 /// A hash of keys and of labels: 64 bits, the same on every machine and in every process.
@@ -31,8 +31,8 @@ public enum RingHash: String, CaseIterable, Sendable {
     /// The position of some bytes.
     public func position(of bytes: UnsafeRawBufferPointer) -> UInt64 {
         switch self {
-        case .md5: MessageDigest.md5(bytes) { $0.loadUnaligned(as: UInt64.self).bigEndian }
-        case .sha1: MessageDigest.sha1(bytes) { $0.loadUnaligned(as: UInt64.self).bigEndian }
+        case .md5: MessageDigest.md5.withDigest(of: bytes) { $0.loadUnaligned(as: UInt64.self).bigEndian }
+        case .sha1: MessageDigest.sha1.withDigest(of: bytes) { $0.loadUnaligned(as: UInt64.self).bigEndian }
         case .murmur3: murmurHash3(bytes, seed: 0).low
         case .xxh64: xxHash64(bytes, seed: 0)
         case .fnv1a: Self.fnv1a(bytes)
@@ -44,26 +44,5 @@ public enum RingHash: String, CaseIterable, Sendable {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
         return hash
-    }
-}
-
-/// Digests by OpenSSL. The block sees the digest's bytes: 16 of MD5, 20 of SHA-1.
-enum MessageDigest {
-    static func md5<R>(_ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> R) -> R {
-        withUnsafeTemporaryAllocation(byteCount: Int(MD5_DIGEST_LENGTH), alignment: 8) { digest in
-            MD5(start(bytes), bytes.count, digest.baseAddress!.assumingMemoryBound(to: UInt8.self))
-            return body(UnsafeRawBufferPointer(digest))
-        }
-    }
-
-    static func sha1<R>(_ bytes: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> R) -> R {
-        withUnsafeTemporaryAllocation(byteCount: Int(SHA_DIGEST_LENGTH), alignment: 8) { digest in
-            SHA1(start(bytes), bytes.count, digest.baseAddress!.assumingMemoryBound(to: UInt8.self))
-            return body(UnsafeRawBufferPointer(digest))
-        }
-    }
-
-    private static func start(_ bytes: UnsafeRawBufferPointer) -> UnsafePointer<UInt8>? {
-        bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
     }
 }

@@ -1,6 +1,8 @@
 import HashRingEngine
 import KernelHosting
+import KernelService
 import KernelStructures
+import KernelTelemetry
 import KernelWire
 import KernelWorld
 
@@ -18,116 +20,91 @@ public enum RingAnswer: Sendable {
 }
 
 /// Runs a ring on a node: listens for HTTP, and writes the log.
-public final class HashRingHost: HTTPService {
-    public let node: Node
+public final class HashRingHost: Service {
+    public let runtime: ServiceRuntime
     public let port: UInt16
     public private(set) var keeper: RingKeeper
     /// Turns an answer into text or JSON.
     private let render: (RingAnswer, RingKeeper, _ asJSON: Bool) -> String
+    private let router = HTTPRouter()
     private var server: HTTPServer!
-    private var onStopped: (() -> Void)?
-    private var isDraining = false
+    private let firstMembers: [String]
+    private var requestCount = 0
 
     /// Where clients look if nobody told them.
     public static let defaultPort: UInt16 = 7400
-    private static let tag = "RING"
     /// Bytes of a request's body.
     private static let bodyLimitBytes = 4 * 1024 * 1024
     /// Bytes of a request's first line: a few hundred keys.
     private static let startLineLimitBytes = 64 * 1024
 
+    /// - Parameter members: who is on the ring from the start.
     public init(
-        node: Node, port: UInt16, settings: RingKeeper.Settings,
+        node: Node, port: UInt16, settings: RingKeeper.Settings, members: [String] = [],
+        options: ServiceOptions = ServiceOptions(),
         render: @escaping (RingAnswer, RingKeeper, _ asJSON: Bool) -> String
     ) {
-        self.node = node
+        runtime = ServiceRuntime(node: node, tag: "RING", options: options)
         self.port = port
+        firstMembers = members
         self.render = render
         keeper = RingKeeper(settings)
-        var options = HTTPServerOptions()
-        options.limits.bodyBytes = Self.bodyLimitBytes
-        options.limits.startLineBytes = Self.startLineLimitBytes
-        options.limits.headBytes = 2 * Self.startLineLimitBytes
-        server = HTTPServer(node: node, service: self, options: options)
-    }
-
-    /// Listens, and puts the first members on the ring.
-    public func start(with names: [String] = []) throws {
-        keeper = try RingKeeper(keeper.settings, members: names)
-        try server.listen(on: port)
-        node.log(Self.tag, "Initial ring with \(keeper.ring.nodes.count) nodes")
-    }
-
-    /// Accepts nothing more, finishes what is under way, then calls back.
-    public func drain(whenStopped: @escaping () -> Void) {
-        guard !isDraining else { return whenStopped() }
-        isDraining = true
-        onStopped = whenStopped
-        server.drain()
-        stopIfDone()
-    }
-
-    private func stopIfDone() {
-        guard isDraining, server.openConnectionCount == 0, let callback = onStopped else { return }
-        onStopped = nil
-        node.whenFlushed(callback)
-    }
-
-    // MARK: HTTPService
-
-    private final class Body {
-        var bytes: [UInt8] = []
-    }
-
-    public func requestBegan(_ connection: HTTPServerConnection) {
-        connection.context = nil
-        guard connection.bodyFraming != .none else { return }
-        connection.context = Body()
-        connection.sendContinue()
-    }
-
-    public func request(_ connection: HTTPServerConnection, body: UnsafeRawBufferPointer) {
-        (connection.context as? Body)?.bytes.append(contentsOf: body)
-    }
-
-    public func requestEnded(_ connection: HTTPServerConnection) {
-        let head = connection.head
-        let wantsJSON = head.value(of: .accept)?.contains("application/json") ?? false
-        let body = (connection.context as? Body)?.bytes ?? []
-        do {
-            let request = try RingRequest(method: head.methodText, target: head.target, body: body)
-            let answer = try self.answer(request)
-            let isJSON = wantsJSON || isExport(answer)
-            connection.respond(
-                status: isAddition(request) ? 201 : 200,
-                contentType: isJSON ? "application/json" : "text/plain; charset=utf-8",
-                body: render(answer, keeper, isJSON))
-        } catch let refusal as RingRequest.Refusal {
-            connection.respond(status: refusal.status, body: refusal.text + "\n")
-        } catch let error as RingError {
-            connection.respond(status: Self.status(of: error), body: error.description + "\n")
-        } catch {
-            connection.respond(status: 500, body: "\(error)\n")
+        var http = HTTPServerOptions()
+        http.limits.startLineBytes = Self.startLineLimitBytes
+        http.limits.headBytes = 2 * Self.startLineLimitBytes
+        server = HTTPServer(node: node, service: router, options: http)
+        router.options.bodyLimitBytes = Self.bodyLimitBytes
+        router.explain = { ($0 as? RingError).map(Self.problem) }
+        router.intercept = { [unowned self] in runtime.answer($0) }
+        for (method, template, read) in RingRequest.routes {
+            router.on(method, template) { [unowned self] exchange in
+                requestCount += 1
+                var query = try exchange.query()
+                let request = try read(&query, exchange.parameters, exchange.body)
+                try query.expectNothingElse()
+                try answer(exchange, request)
+            }
         }
     }
 
-    public func connectionClosed(_ connection: HTTPServerConnection) {
-        server.forget(connection)
-        stopIfDone()
+    /// Puts the first members on the ring.
+    public func prepare() throws {
+        keeper = try RingKeeper(keeper.settings, members: firstMembers)
+        runtime.add(server, on: port)
     }
 
-    private func isExport(_ answer: RingAnswer) -> Bool { if case .export = answer { true } else { false } }
-    private func isAddition(_ request: RingRequest) -> Bool { if case .add = request { true } else { false } }
+    public func opened() { runtime.log("Initial ring with \(keeper.ring.nodes.count) nodes") }
 
-    private static func status(of error: RingError) -> Int {
-        switch error {
-        case .unknownNode: 404
-        case .duplicateNode, .empty: 409
-        case .malformedNode, .tooManyPoints, .notPrime, .tooManyNodes: 400
+    public func collect(into page: inout MetricWriter) {
+        page.counter("ring_requests_total", "Requests so far", requestCount)
+        page.gauge("ring_nodes", "Nodes on the ring", keeper.ring.nodes.count)
+        page.family("ring_virtual_nodes", .gauge, "Points of a node on the ring") { samples in
+            for node in keeper.ring.nodes { samples.add(node.virtualNodes, [("node", node.name)]) }
         }
     }
 
     // MARK: Answers
+
+    private func answer(_ exchange: HTTPExchange, _ request: RingRequest) throws {
+        let answer = try self.answer(request)
+        var isJSON = exchange.prefersJSON
+        if case .export = answer { isJSON = true }
+        var status = 200
+        if case .add = request { status = 201 }
+        exchange.answer(
+            status, text: render(answer, keeper, isJSON),
+            type: isJSON ? "application/json" : "text/plain; charset=utf-8")
+    }
+
+    private static func problem(_ error: RingError) -> HTTPProblem {
+        let status =
+            switch error {
+            case .unknownNode: 404
+            case .duplicateNode, .empty: 409
+            case .malformedNode, .tooManyPoints, .notPrime, .tooManyNodes: 400
+            }
+        return HTTPProblem(status, error.description)
+    }
 
     private func answer(_ request: RingRequest) throws(RingError) -> RingAnswer {
         switch request {
@@ -151,8 +128,8 @@ public final class HashRingHost: HTTPService {
     }
 
     private func changed(_ lines: [LogMessage]) -> RingAnswer {
-        for line in lines { node.log(Self.tag, line) }
-        return .changed(lines.map { "[\(Self.tag)] \($0)" })
+        for line in lines { runtime.log(line) }
+        return .changed(lines.map { "[RING] \($0)" })
     }
 
     private func preview(_ kind: RingKeeper.Change.Kind, _ words: RingRequest.NodeWords) throws(RingError)

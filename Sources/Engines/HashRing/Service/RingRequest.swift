@@ -46,16 +46,6 @@ public enum RingRequest: Equatable, Sendable {
         }
     }
 
-    /// It is not one that can be answered: an HTTP status, and what is wrong.
-    public struct Refusal: Error, Equatable, Sendable {
-        public let status: Int
-        public let text: String
-        init(_ status: Int, _ text: String) {
-            self.status = status
-            self.text = text
-        }
-    }
-
     public static let keyLimitBytes = 4096
     /// Keys of one request.
     public static let keyLimit = 10_000
@@ -63,97 +53,96 @@ public enum RingRequest: Equatable, Sendable {
     /// Ranges of a movement that are listed if nobody says how many.
     public static let defaultRanges = 10
 
-    /// Reads a request.
-    ///
-    /// - Parameters:
-    ///   - target: path and query.
-    ///   - body: only looked at where the table says so.
-    public init(method: String, target: String, body: [UInt8]) throws(Refusal) {
-        let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        var query = try RingQuery(parts.count > 1 ? parts[1] : "")
-        let path = try parts[0].split(separator: "/", omittingEmptySubsequences: true).map { part throws(Refusal) in
-            try RingQuery.decoded(part, plusIsBlank: false)
-        }
-        self = try Self.read(method, path, &query, body)
-        try query.expectNothingElse()
+    /// Reads a request from its query, the parameters of its path, and its body.
+    package typealias Reader = (inout HTTPQuery, HTTPParameters, [UInt8]) throws(HTTPError) -> RingRequest
+
+    /// What there is, as in the table above.
+    package static var routes: [(method: String, template: String, read: Reader)] {
+        let stats: Reader = { _, _, _ in .stats }
+        return [
+            ("GET", "/", stats), ("GET", "/ring", stats),
+            ("GET", "/ring/drawing", { query, _, _ throws(HTTPError) in .drawing(keys: try keys(&query)) }),
+            ("GET", "/ring/export", { _, _, _ in .export }),
+            ("GET", "/lookup", { query, _, _ throws(HTTPError) in try lookup(&query, []) }),
+            ("POST", "/lookup", { query, _, body throws(HTTPError) in try lookup(&query, try lines(body)) }),
+            (
+                "POST", "/nodes",
+                { query, _, _ throws(HTTPError) in .add(try node(&query, name: nil, hasZone: true)) }
+            ),
+            (
+                "PATCH", "/nodes/{name}",
+                { query, parameters, _ throws(HTTPError) in .reweight(try reweighted(&query, name: parameters["name"]))
+                }
+            ),
+            ("DELETE", "/nodes/{name}", { _, parameters, _ in .remove(parameters["name"]) }),
+            ("GET", "/preview", { query, _, _ throws(HTTPError) in try preview(&query) }),
+            (
+                "GET", "/moved",
+                { query, _, _ throws(HTTPError) in
+                    .moved(ranges: try query.takeInteger("ranges", 0...rangeLimit) ?? defaultRanges)
+                }
+            ),
+            ("GET", "/compare", { query, _, _ throws(HTTPError) in try compare(&query) }),
+        ]
     }
 
-    private static func read(
-        _ method: String, _ path: [String], _ query: inout RingQuery, _ body: [UInt8]
-    ) throws(Refusal) -> RingRequest {
-        let isRead = method == "GET" || method == "HEAD"
-        switch (path.first ?? "ring", path.count) {
-        case ("ring", 0...1) where isRead: return .stats
-        case ("ring", 2) where isRead && path[1] == "drawing": return .drawing(keys: try keys(&query))
-        case ("ring", 2) where isRead && path[1] == "export": return .export
-        case ("lookup", 1) where isRead || method == "POST":
-            let factor = try query.integer("rf", RingKeeper.replicationRange)
-            var keys = try keys(&query)
-            if method == "POST" { keys += try lines(body) }
-            if keys.isEmpty { throw Refusal(400, "which key? add ?key=user:123") }
-            if keys.count > keyLimit { throw Refusal(413, "at most \(grouped(keyLimit)) keys a request") }
-            return .lookup(keys: keys, replicationFactor: factor)
-        case ("nodes", 1) where method == "POST": return .add(try node(&query, name: nil, hasZone: true))
-        case ("nodes", 2) where method == "PATCH": return .reweight(try reweighted(&query, name: path[1]))
-        case ("nodes", 2) where method == "DELETE": return .remove(path[1])
-        case ("preview", 1) where isRead: return try preview(&query)
-        case ("moved", 1) where isRead:
-            return .moved(ranges: try query.integer("ranges", 0...rangeLimit) ?? defaultRanges)
-        case ("compare", 1) where isRead:
-            let hash = try query.text("hash")
-            if let hash, RingHash(rawValue: hash) == nil {
-                throw Refusal(
-                    400, "hash: '\(hash)' is unknown\(didYouMean(hash, among: RingHash.allCases.map(\.rawValue)))")
-            }
-            return .compare(
-                keys: try query.integer("keys", Comparison.Settings.keyRange), add: try query.text("add"),
-                remove: try query.text("remove"), hash: hash.flatMap(RingHash.init))
-        case ("ring", _), ("lookup", 1), ("nodes", 1...2), ("preview", 1), ("moved", 1), ("compare", 1):
-            if path.count > 1, path[0] == "ring", !["drawing", "export"].contains(path[1]) { break }
-            throw Refusal(405, "\(method) makes no sense here")
-        default: break
-        }
-        throw Refusal(404, "there are /ring, /ring/drawing, /ring/export, /lookup, /nodes, /preview, /moved, /compare")
+    private static func lookup(_ query: inout HTTPQuery, _ more: [String]) throws(HTTPError) -> RingRequest {
+        let factor = try query.takeInteger("rf", RingKeeper.replicationRange)
+        let keys = try keys(&query) + more
+        if keys.isEmpty { throw HTTPError(400, "which key? add ?key=user:123") }
+        if keys.count > keyLimit { throw HTTPError(413, "at most \(grouped(keyLimit)) keys a request") }
+        return .lookup(keys: keys, replicationFactor: factor)
     }
 
-    private static func preview(_ query: inout RingQuery) throws(Refusal) -> RingRequest {
-        guard let word = try query.text("change"), let kind = RingKeeper.Change.Kind(rawValue: word) else {
-            throw Refusal(400, "which change? change=add, remove or reweight")
+    private static func compare(_ query: inout HTTPQuery) throws(HTTPError) -> RingRequest {
+        let hash = try query.take("hash")
+        if let hash, RingHash(rawValue: hash) == nil {
+            throw HTTPError(
+                400, "hash: '\(hash)' is unknown\(didYouMean(hash, among: RingHash.allCases.map(\.rawValue)))")
+        }
+        return .compare(
+            keys: try query.takeInteger("keys", Comparison.Settings.keyRange), add: try query.take("add"),
+            remove: try query.take("remove"), hash: hash.flatMap(RingHash.init))
+    }
+
+    private static func preview(_ query: inout HTTPQuery) throws(HTTPError) -> RingRequest {
+        guard let word = try query.take("change"), let kind = RingKeeper.Change.Kind(rawValue: word) else {
+            throw HTTPError(400, "which change? change=add, remove or reweight")
         }
         switch kind {
         case .add: return .preview(kind, try node(&query, name: nil, hasZone: true))
         case .reweight: return .preview(kind, try reweighted(&query, name: nil))
         case .remove:
-            guard let name = try query.text("name") else { throw Refusal(400, "which node? add name=node-A") }
+            guard let name = try query.take("name") else { throw HTTPError(400, "which node? add name=node-A") }
             return .preview(kind, NodeWords(name))
         }
     }
 
-    private static func node(_ query: inout RingQuery, name: String?, hasZone: Bool) throws(Refusal) -> NodeWords {
+    private static func node(_ query: inout HTTPQuery, name: String?, hasZone: Bool) throws(HTTPError) -> NodeWords {
         var given = name
-        if given == nil { given = try query.text("name") }
-        guard let given else { throw Refusal(400, "which node? add name=node-A") }
+        if given == nil { given = try query.take("name") }
+        guard let given else { throw HTTPError(400, "which node? add name=node-A") }
         return NodeWords(
-            given, virtualNodes: try query.integer("vnodes", RingNode.virtualNodeRange),
-            weight: try query.integer("weight", RingNode.weightRange), zone: hasZone ? try query.text("zone") : nil)
+            given, virtualNodes: try query.takeInteger("vnodes", RingNode.virtualNodeRange),
+            weight: try query.takeInteger("weight", RingNode.weightRange), zone: hasZone ? try query.take("zone") : nil)
     }
 
-    private static func reweighted(_ query: inout RingQuery, name: String?) throws(Refusal) -> NodeWords {
+    private static func reweighted(_ query: inout HTTPQuery, name: String?) throws(HTTPError) -> NodeWords {
         let words = try node(&query, name: name, hasZone: false)
         if words.weight == nil, words.virtualNodes == nil {
-            throw Refusal(400, "to what? add weight=2 or vnodes=300")
+            throw HTTPError(400, "to what? add weight=2 or vnodes=300")
         }
         return words
     }
 
-    private static func keys(_ query: inout RingQuery) throws(Refusal) -> [String] {
-        let keys = query.all("key")
+    private static func keys(_ query: inout HTTPQuery) throws(HTTPError) -> [String] {
+        let keys = query.takeAll("key")
         for key in keys { try check(key) }
         return keys
     }
 
-    private static func lines(_ body: [UInt8]) throws(Refusal) -> [String] {
-        guard let text = String(validating: body, as: UTF8.self) else { throw Refusal(400, "the keys are not UTF-8") }
+    private static func lines(_ body: [UInt8]) throws(HTTPError) -> [String] {
+        guard let text = String(validating: body, as: UTF8.self) else { throw HTTPError(400, "the keys are not UTF-8") }
         // Bytes, since Swift takes CR LF for one character.
         let lines = text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: true)
         var keys: [String] = []
@@ -167,7 +156,7 @@ public enum RingRequest: Equatable, Sendable {
         return keys
     }
 
-    private static func check(_ key: String) throws(Refusal) {
-        if key.utf8.count > keyLimitBytes { throw Refusal(400, "a key has at most \(keyLimitBytes) bytes") }
+    private static func check(_ key: String) throws(HTTPError) {
+        if key.utf8.count > keyLimitBytes { throw HTTPError(400, "a key has at most \(keyLimitBytes) bytes") }
     }
 }

@@ -1,7 +1,7 @@
 import KVStoreEngine
 import KernelHosting
+import KernelService
 import KernelStructures
-import KernelTLS
 import KernelWire
 import KernelWorld
 
@@ -38,8 +38,8 @@ import KernelWorld
 ///
 /// One loop means that a slow disk stops everybody, readers of cached keys as well. And there are strings only: lists,
 /// hashes and sets are another server's.
-public final class KVServer: RESPService {
-    public let node: Node
+public final class KVServer: Service, RESPService {
+    public let runtime: ServiceRuntime
     public let port: UInt16
     public private(set) var settings: Settings
     public private(set) var store: KVStore!
@@ -69,8 +69,6 @@ public final class KVServer: RESPService {
         public var store = KVStoreOptions()
         public var synchronization = Synchronization.everysec
         public var server = RESPServerOptions()
-        /// TLS on its port; nil: none.
-        public var tls: TLSServing?
         /// Bytes of background work between two turns.
         public var workByteCount = 256 << 10
 
@@ -80,58 +78,58 @@ public final class KVServer: RESPService {
         }
     }
 
-    public init(node: Node, port: UInt16, settings: Settings) {
-        self.node = node
+    public init(node: Node, port: UInt16, settings: Settings, options: ServiceOptions = ServiceOptions()) {
+        runtime = ServiceRuntime(node: node, tag: "LSM", options: options)
         self.port = port
         self.settings = settings
     }
 
     // MARK: Life
 
-    /// Opens the store, replays its log and listens.
+    /// Opens the store and replays its log.
     ///
-    /// - Throws: `KVStoreError`, `NetworkError`.
-    public func start() throws {
+    /// - Throws: `KVStoreError`.
+    public func prepare() throws {
         store = try KVStore.open(
             disk: node.disk, directory: settings.directory, options: settings.store, now: node.world.now)
         keys = KeySpace(store)
         keys.onExpiry = { [unowned self] expiry in schedule(expiry) }
         server = RESPServer(node: node, commands: commands, service: self, options: settings.server)
         tellEvents()
-        do {
-            server.security = try settings.tls?.makeServer(for: node)
-            try server.listen(on: port)
-        } catch {
-            try? store.close()
-            throw error
-        }
-        node.log("LSM", "Listening on :\(port: port)")
+        runtime.add(server, on: port, announcement: "Listening on :\(port: port)")
+    }
+
+    public func abandonStart() { try? store.close() }
+
+    public func opened() {
         work()
         startExpiry()
     }
 
-    /// Answers what has come, closes every connection, makes everything durable, and closes the store.
-    public func drain(whenStopped: @escaping () -> Void) {
+    /// Whoever waits for background work waits in vain: there will be no more of it.
+    public func willDrain() {
         isClosing = true
-        server.drain()
-        closeWhenQuiet(whenStopped)
+        for (connection, _) in workWaiters {
+            connection.reply.error("ERR the server is shutting down")
+            connection.resume()
+        }
+        workWaiters = []
     }
 
-    private func closeWhenQuiet(_ whenStopped: @escaping () -> Void) {
-        guard server.isQuiet else {
-            node.after(.milliseconds(1)) { [self] in closeWhenQuiet(whenStopped) }
-            return
+    /// Makes everything durable, and closes the store.
+    public func stop(_ done: @escaping () -> Void) {
+        do throws(KVStoreError) {
+            if store.readOnlyReason == nil { try store.commit(sync: true) }
+            try store.close()
+        } catch {
+            runtime.log("Closing failed: \(error.description)", level: .error)
         }
-        node.whenFlushed { [self] in
-            do throws(KVStoreError) {
-                if store.readOnlyReason == nil { try store.commit(sync: true) }
-                try store.close()
-            } catch {
-                node.log("LSM", "Closing failed: \(error.description)", level: .error)
-            }
-            tellEvents()
-            node.afterDisk(whenStopped)
-        }
+        tellEvents()
+        node.afterDisk(done)
+    }
+
+    public var complaints: [String] {
+        store.readOnlyReason.map { ["writes are not accepted: \($0.description)"] } ?? []
     }
 
     var nowMilliseconds: Int { Int(node.wallClock.nanoseconds / 1_000_000) }
@@ -208,8 +206,8 @@ public final class KVServer: RESPService {
     func tellEvents() {
         for event in store.takeEvents() {
             switch event {
-            case .walOpened: node.log("LSM", "WAL opened: \(settings.directoryText + "/wal.log")")
-            default: node.log("LSM", event.message, level: event.level)
+            case .walOpened: runtime.log("WAL opened: \(settings.directoryText + "/wal.log")")
+            default: runtime.log(event.message, level: event.level)
             }
         }
     }

@@ -8,6 +8,8 @@ public protocol ConnectionServer: AnyObject {
     func listen(atPath path: String) throws(NetworkError)
     /// TLS for connections that are made from here on; nil: none.
     var security: (any StreamSecurity)? { get set }
+    /// What is spoken there, for TLS (ALPN); empty: nothing that has such a name.
+    var applicationProtocols: [String] { get }
     /// Those that are still introducing themselves (PROXY header) included.
     var openConnectionCount: Int { get }
     /// Accepts nothing more, closes what is idle, and lets what is under way finish; then, once, calls `whenIdle`:
@@ -15,6 +17,10 @@ public protocol ConnectionServer: AnyObject {
     func drain(whenIdle: @escaping () -> Void)
     /// Accepts nothing more, and leaves alone what is open.
     func stopListening()
+}
+
+extension ConnectionServer {
+    public var applicationProtocols: [String] { [] }
 }
 
 /// Who waits for a server's last connection to end.

@@ -69,6 +69,8 @@ public final class HTTPServer: ConnectionServer {
         return acceptor
     }
 
+    public var applicationProtocols: [String] { ["http/1.1"] }
+
     /// Those whose PROXY header is still to come included.
     public var openConnectionCount: Int { connections.count + arriving.count }
     /// The open ones, oldest first.

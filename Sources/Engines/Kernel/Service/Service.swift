@@ -132,16 +132,15 @@ public struct Statistic: Sendable {
 }
 
 /// What is settled about a service when it is started, whatever it is for.
-public struct ServiceOptions: Sendable {
+public struct ServiceOptions {
     /// Where a monitoring system finds `/metrics` and `/health`, beside the service's own HTTP port if it has one.
     public var metricsPort: UInt16?
     /// Whether the configuration is read again whenever its file has changed.
     public var watches = false
-    /// What is under way has so much time to finish when the service stops.
-    public var drainTimeout = Self.defaultDrainTimeout
-
-    /// As Kubernetes has it.
-    public static let defaultDrainTimeout = LabDuration.seconds(30)
+    /// What is under way has so much time to finish when the service stops; nil: as much as the service thinks right.
+    public var drainTimeout: LabDuration?
+    /// Makes TLS for the ports of clients; nil: none. Called for each server before it listens, with what it speaks.
+    public var makeSecurity: ((Node, _ protocols: [String]) throws -> any StreamSecurity)?
 
     public init() {}
 }

@@ -8,7 +8,9 @@ public final class ServiceRuntime {
     public let node: Node
     /// In front of its log lines; nil for a service that has nothing to say.
     public let tag: String?
-    public var options: ServiceOptions
+    public let options: ServiceOptions
+    /// What is under way has so much time to finish when the service stops.
+    public var drainTimeout: LabDuration
     public private(set) var phase = Phase.starting
     /// Instruments that any part of the service may register. What an engine counts itself needs none: see
     /// `Service.collect`.
@@ -55,7 +57,11 @@ public final class ServiceRuntime {
         self.node = node
         self.tag = tag
         self.options = options
+        drainTimeout = options.drainTimeout ?? Self.defaultDrainTimeout
     }
+
+    /// As Kubernetes has it.
+    public static let defaultDrainTimeout = LabDuration.seconds(30)
 
     /// Adds a place to listen at; to be called in `Service.prepare`. Places are opened together, in this order.
     ///
@@ -101,7 +107,12 @@ public final class ServiceRuntime {
             self.management = management
             add(management.server, on: port, for: .operators, announcement: "Metrics on :\(port: port)")
         }
-        do throws(NetworkError) {
+        do {
+            if let makeSecurity = options.makeSecurity {
+                for server in servers(for: .clients) {
+                    server.security = try makeSecurity(node, server.applicationProtocols)
+                }
+            }
             for port in ports { try open(port) }
         } catch {
             for port in ports { port.server.stopListening() }
@@ -159,14 +170,14 @@ public final class ServiceRuntime {
 
     // MARK: Stopping
 
-    /// Stops in order: accepts no more clients, lets what is under way finish, for `options.drainTimeout` at most, has
-    /// the service close, and calls `whenStopped`. Called again, it calls back at once.
+    /// Stops in order: accepts no more clients, lets what is under way finish, for `drainTimeout` at most, has the
+    /// service close, and calls `whenStopped`. Called again, it calls back at once.
     public func drain(whenStopped: @escaping () -> Void) {
         guard phase == .ready else { return whenStopped() }
         phase = .draining
         self.whenStopped = whenStopped
         service?.willDrain()
-        deadlineTimer = node.after(options.drainTimeout) { [self] in
+        deadlineTimer = node.after(drainTimeout) { [self] in
             deadlineTimer = nil
             guard !isStopping else { return }
             log("Gave up on \(openConnectionCount) connections", level: .warning)

@@ -170,7 +170,8 @@ extension LabTime: CustomStringConvertible {
 }
 
 extension CivilTime {
-    init(year: Int, month: Int, day: Int, hour: Int, minute: Int, second: Int, nanosecond: Int) {
+    /// Days, hours, minutes and seconds beyond their ranges carry over; the month is 1 to 12, the year below 2^40.
+    public init(year: Int, month: Int, day: Int, hour: Int, minute: Int, second: Int, nanosecond: Int) {
         self.year = year
         self.month = month
         self.day = day

@@ -1,7 +1,8 @@
 import KernelStructures
+import KernelTelemetry
 
-/// The balancer's numbers as Prometheus reads them (text format 0.0.4), under the names and labels that HAProxy's own
-/// exporter gives them: a dashboard made for that one shows this one.
+/// The balancer's numbers for Prometheus, under the names and labels that HAProxy's own exporter gives them: a dashboard
+/// made for that one shows this one.
 ///
 /// Each family is one column of the table that `show stat` writes (`StatTable`), so the two never disagree. A column
 /// that is empty in a row has no sample there.
@@ -9,13 +10,13 @@ package struct PrometheusMetrics {
     private struct Family {
         let name: String
         let column: String
-        let kind: String
+        let kind: MetricKind
         let help: String
 
         init(_ name: String, _ column: String, _ help: String) {
             self.name = name
             self.column = column
-            kind = name.hasSuffix("_total") ? "counter" : "gauge"
+            kind = name.hasSuffix("_total") ? .counter : .gauge
             self.help = help
         }
     }
@@ -73,19 +74,19 @@ package struct PrometheusMetrics {
     private static let checkStates = ["INI", "L4OK", "L4CON", "L4TOUT", "L7OK", "L7RSP", "L7STS", "L7TOUT"]
 
     private let table: StatTable
-    private var text = ""
+    private var page: MetricWriter
 
-    /// The whole page.
-    package static func page(_ engine: LoadBalancer, _ front: FrontSide, now: LabTime) -> String {
-        var metrics = PrometheusMetrics(table: StatTable(engine, front, now: now))
+    /// Adds the balancer's numbers to a page.
+    package static func collect(
+        _ engine: LoadBalancer, _ front: FrontSide, now: LabTime, into page: inout MetricWriter
+    ) {
+        var metrics = PrometheusMetrics(table: StatTable(engine, front, now: now), page: page)
         metrics.writeProcess(engine, front, now: now)
         for (kind, prefix) in [(StatTable.Kind.frontend, "frontend"), (.backend, "backend"), (.server, "server")] {
             metrics.write(kind, prefix)
         }
-        return metrics.text
+        page = metrics.page
     }
-
-    private init(table: StatTable) { self.table = table }
 
     private mutating func writeProcess(_ engine: LoadBalancer, _ front: FrontSide, now: LabTime) {
         let uptime = Int((now - front.startedAt).seconds)
@@ -98,25 +99,26 @@ package struct PrometheusMetrics {
             ("bytes_out_total", "Bytes to clients", front.bytesOut),
             ("stopping", "1 while it finishes what is under way, otherwise 0", front.isStopping ? 1 : 0),
         ] {
-            head("haproxy_process_\(name)", name.hasSuffix("_total") ? "counter" : "gauge", help)
-            sample("haproxy_process_\(name)", [], String(value))
+            page.family("haproxy_process_\(name)", name.hasSuffix("_total") ? .counter : .gauge, help) {
+                $0.add(value)
+            }
         }
-        head("haproxy_process_build_info", "gauge", "The version, as a label")
-        sample("haproxy_process_build_info", [("version", RuntimeInterpreter.version)], "1")
+        page.gauge(
+            "haproxy_process_build_info", "The version, as a label", 1, [("version", RuntimeInterpreter.version)])
     }
 
     private mutating func write(_ kind: StatTable.Kind, _ prefix: String) {
         let rows = table.rows.filter { $0.kind == kind }
         for family in Self.common where !Self.unnamed[kind]!.contains(family.column) {
-            let samples = rows.compactMap { row in row.number(family.column).map { (row, $0) } }
-            if samples.isEmpty { continue }
-            let name = "haproxy_\(prefix)_\(family.name)"
-            head(name, family.kind, family.help)
-            for (row, value) in samples {
-                let shown =
-                    Self.milliseconds.contains(family.column)
-                    ? fixedDecimal(Double(value) / 1000, places: 3) : String(value)
-                sample(name, Self.labels(row), shown)
+            page.family("haproxy_\(prefix)_\(family.name)", family.kind, family.help) { samples in
+                for row in rows {
+                    guard let value = row.number(family.column) else { continue }
+                    if Self.milliseconds.contains(family.column) {
+                        samples.add(Double(value) / 1000, Self.labels(row))
+                    } else {
+                        samples.add(value, Self.labels(row))
+                    }
+                }
             }
         }
         writeStates("haproxy_\(prefix)_status", "Which state it is in", rows, Self.states(of: kind), "status")
@@ -154,12 +156,12 @@ package struct PrometheusMetrics {
     private mutating func writeStates(
         _ name: String, _ help: String, _ rows: [StatTable.Row], _ states: [String], _ column: String
     ) {
-        let known = rows.compactMap { row in row.text(column).map { (row, Self.state($0)) } }
-        if known.isEmpty { return }
-        head(name, "gauge", help)
-        for (row, present) in known {
-            for state in states {
-                sample(name, Self.labels(row) + [("state", state)], state == present ? "1" : "0")
+        page.family(name, .gauge, help) { samples in
+            for row in rows {
+                guard let present = row.text(column).map(Self.state) else { continue }
+                for state in states {
+                    samples.add(state == present ? 1 : 0, Self.labels(row) + [("state", state)])
+                }
             }
         }
     }
@@ -168,37 +170,21 @@ package struct PrometheusMetrics {
     private mutating func writeAggregate() {
         let servers = table.rows.filter { $0.kind == .server }.map { Self.state($0.text("status") ?? "") }
         guard let backend = table.rows.first(where: { $0.kind == .backend }) else { return }
-        let name = "haproxy_backend_agg_server_status"
-        head(name, "gauge", "Servers in each state")
-        for state in Self.states(of: .server) {
-            sample(name, Self.labels(backend) + [("state", state)], String(servers.count { $0 == state }))
-        }
-    }
-
-    private mutating func writeAnswers(_ name: String, _ rows: [StatTable.Row]) {
-        let rows = rows.filter { $0["hrsp_2xx"] != nil }
-        if rows.isEmpty { return }
-        head(name, "counter", "Answers by the first digit of their status")
-        for row in rows {
-            for code in ["1xx", "2xx", "3xx", "4xx", "5xx", "other"] {
-                guard let count = row.number("hrsp_\(code)") else { continue }
-                sample(name, Self.labels(row) + [("code", code)], String(count))
+        page.family("haproxy_backend_agg_server_status", .gauge, "Servers in each state") { samples in
+            for state in Self.states(of: .server) {
+                samples.add(servers.count { $0 == state }, Self.labels(backend) + [("state", state)])
             }
         }
     }
 
-    // MARK: The format
-
-    private mutating func head(_ name: String, _ kind: String, _ help: String) {
-        text += "# HELP \(name) \(help)\n# TYPE \(name) \(kind)\n"
-    }
-
-    private mutating func sample(_ name: String, _ labels: [(String, String)], _ value: String) {
-        let inBraces = labels.map { "\($0)=\"\(Self.escaped($1))\"" }.joined(separator: ",")
-        text += "\(name)\(labels.isEmpty ? "" : "{\(inBraces)}") \(value)\n"
-    }
-
-    private static func escaped(_ value: String) -> String {
-        value.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"").replacing("\n", with: "\\n")
+    private mutating func writeAnswers(_ name: String, _ rows: [StatTable.Row]) {
+        page.family(name, .counter, "Answers by the first digit of their status") { samples in
+            for row in rows where row["hrsp_2xx"] != nil {
+                for code in ["1xx", "2xx", "3xx", "4xx", "5xx", "other"] {
+                    guard let count = row.number("hrsp_\(code)") else { continue }
+                    samples.add(count, Self.labels(row) + [("code", code)])
+                }
+            }
+        }
     }
 }

@@ -1,83 +1,152 @@
 import KernelHosting
+import KernelService
 import KernelStructures
+import KernelTelemetry
 import KernelWire
 import KernelWorld
 import LoadBalancerEngine
 
 /// Runs a load balancer on a node: listens, probes, and carries out what the engine decides.
-public final class LoadBalancerHost {
-    public let node: Node
+public final class LoadBalancerHost: Service {
+    public let runtime: ServiceRuntime
     public internal(set) var engine: LoadBalancer
     let port: UInt16
+    private let places: Places
     private(set) var httpProxy: HTTPProxy?
     private(set) var tcpProxy: TCPProxy?
-    private var metricsServer: MetricsServer?
+    private var runtimeServer: RuntimeServer?
     var badMessages = BadMessages()
     private var probes: [Int: Probe] = [:]
     /// Those that wait for room at a server, by their tickets.
     private var waiting: [Int: (admitted: () -> Void, timedOut: () -> Void)] = [:]
     private var tickTimer: TimerID?
     private var tickTime = LabTime.distantFuture
-    private(set) var isDraining = false
-    /// Reads the configuration again; nil if it did not come from a file.
-    public var readAgain: (() throws -> LoadBalancerConfiguration)?
-    private var onStopped: (() -> Void)?
+    /// The configuration's certificates, once it is prepared.
+    private(set) var security: BalancerSecurity!
+    private let readFile: (String) throws -> [UInt8]
 
     static let tag = "LB"
 
-    public init(node: Node, configuration: LoadBalancerConfiguration, port: UInt16) {
-        self.node = node
+    /// Where it listens, beside its port.
+    public struct Places: Sendable {
+        /// A unix socket of the machine, for clients on it.
+        public var socket: String?
+        /// HAProxy's runtime API.
+        public var runtimeAPI: ServiceRuntime.Place?
+
+        public init(socket: String? = nil, runtimeAPI: ServiceRuntime.Place? = nil) {
+            self.socket = socket
+            self.runtimeAPI = runtimeAPI
+        }
+    }
+
+    /// - Parameter readFile: the bytes of a file that the configuration names: a certificate.
+    public init(
+        node: Node, source: ConfigurationSource<LoadBalancerConfiguration>, port: UInt16, places: Places = Places(),
+        options: ServiceOptions = ServiceOptions(),
+        readFile: @escaping (String) throws -> [UInt8] = { throw ReloadFailure("\($0): no file can be read here") }
+    ) {
+        runtime = ServiceRuntime(node: node, tag: Self.tag, options: options)
         self.port = port
-        engine = LoadBalancer(configuration, now: node.world.now, random: node.draw { $0.fork("balancing") })
+        self.places = places
+        self.readFile = readFile
+        engine = LoadBalancer(source.initial, now: node.world.now, random: node.draw { $0.fork("balancing") })
         // In a process of its own nobody looks, so nothing is kept.
         if node.world.journal.capacity > 0 { engine.startRecording() }
+        runtime.reloading = Reloading(source) { [unowned self] new in
+            try takeOver(new)
+            return nil
+        }
+        setDrainTimeout()
     }
 
     public var configuration: LoadBalancerConfiguration { engine.configuration }
 
-    /// Starts to listen and to probe.
-    public func start() throws(NetworkError) {
+    // MARK: Life
+
+    /// - Throws: what is wrong with a certificate.
+    public func prepare() throws {
+        if configuration.tls != nil, runtime.options.makeSecurity != nil {
+            throw ReloadFailure("TLS with clients stands in the file already (tls:); leave out --tls")
+        }
+        security = try BalancerSecurity(configuration, node: node, read: readFile)
+        let clients: any ConnectionServer
         switch configuration.mode {
         case .http:
             let proxy = HTTPProxy(self)
-            try proxy.listen(on: port)
             httpProxy = proxy
+            clients = proxy.server
         case .tcp:
             let proxy = TCPProxy(self)
-            try proxy.listen(on: port)
             tcpProxy = proxy
+            clients = proxy.server
         }
+        runtime.add(clients, on: port, announcement: "Listening on :\(port: port)")
+        if let socket = places.socket {
+            runtime.add(clients, at: .path(socket), announcement: "Listening on \(socket)")
+        }
+        if let place = places.runtimeAPI {
+            let server = RuntimeServer(self)
+            runtimeServer = server
+            let announcement: LogMessage =
+                switch place {
+                case .port(let port): "Runtime API on :\(port: port)"
+                case .path(let path): "Runtime API on \(path)"
+                }
+            runtime.add(server.server, at: place, for: .operators, announcement: announcement)
+        }
+    }
+
+    public func opened() {
         let names = engine.servers.map(\.name).joined(separator: ", ")
-        node.log(Self.tag, "Loaded \(engine.servers.count) backends: \(names)")
+        runtime.log("Loaded \(engine.servers.count) backends: \(names)")
         if configuration.healthCheck.kind != .off {
-            node.log(Self.tag, "Health checker started (interval: \(configuration.healthCheck.interval.description))")
+            runtime.log("Health checker started (interval: \(configuration.healthCheck.interval.description))")
         }
-        node.log(Self.tag, "Listening on :\(port: port)")
         scheduleTick()
     }
 
-    /// Opens the runtime API, the port for Prometheus, and a second way in for clients, where they are wanted.
+    /// Of clients.
+    var openConnections: Int {
+        (httpProxy?.server.openConnectionCount ?? 0) + (tcpProxy?.server.openConnectionCount ?? 0)
+    }
+
+    public func willDrain() { runtime.log("Draining: \(openConnections) connections open") }
+
+    public func stop(_ done: @escaping () -> Void) {
+        runtime.log("Stopped")
+        done()
+    }
+
+    public var complaints: [String] { engine.poolSize == 0 ? ["no server is up"] : [] }
+
+    public func collect(into page: inout MetricWriter) {
+        PrometheusMetrics.collect(engine, frontSide(withSessions: false), now: node.world.now, into: &page)
+    }
+
+    // MARK: Change
+
+    /// Takes over a new configuration while requests are under way.
     ///
-    /// - Parameter socket: the path of a unix socket of the machine, for clients on it.
-    public func openDoors(runtime: RuntimePlace?, metrics: UInt16?, socket: String? = nil) throws(NetworkError) {
-        if let socket {
-            try httpProxy?.listen(atPath: socket)
-            try tcpProxy?.listen(atPath: socket)
-            node.log(Self.tag, "Listening on \(socket)")
+    /// Proxies used to do this by starting a second process beside the first and handing it the listening socket, as
+    /// the old one could not change its mind. Here the engine compares the two lists: nothing is closed that is in use,
+    /// so there is nothing to lose.
+    private func takeOver(_ new: LoadBalancerConfiguration) throws {
+        guard new.mode == configuration.mode else {
+            throw ReloadFailure("the mode cannot change from \(configuration.mode.rawValue) to \(new.mode.rawValue)")
         }
-        if let runtime {
-            try RuntimeServer.listen(self, at: runtime)
-            switch runtime {
-            case .port(let port): node.log(Self.tag, "Runtime API on :\(port: port)")
-            case .path(let path): node.log(Self.tag, "Runtime API on \(path)")
-            }
+        guard (new.tls == nil) == (configuration.tls == nil) else {
+            throw ReloadFailure("clients cannot be told to speak TLS, or not to, while it runs; start it anew")
         }
-        if let metrics {
-            let server = MetricsServer(self)
-            try server.listen(on: metrics)
-            metricsServer = server
-            node.log(Self.tag, "Metrics on :\(port: metrics)")
-        }
+        security = try BalancerSecurity(new, node: node, read: readFile)
+        operate { engine, now in engine.reload(new, now: now) }
+        httpProxy?.configurationReloaded()
+        tcpProxy?.configurationChanged()
+        setDrainTimeout()
+    }
+
+    private func setDrainTimeout() {
+        if runtime.options.drainTimeout == nil { runtime.drainTimeout = configuration.timeouts.shutdown }
     }
 
     /// What an operator does to the engine; its effects are carried out at once.
@@ -92,11 +161,11 @@ public final class LoadBalancerHost {
     private func scheduleTick() {
         node.cancel(tickTimer)
         tickTimer = nil
-        guard !isDraining, let deadline = engine.nextDeadline else { return }
+        guard !runtime.isDraining, let deadline = engine.nextDeadline else { return }
         tickTime = deadline
         tickTimer = node.after(deadline - node.world.now) { [self] in
             tickTimer = nil
-            if isDraining { return }
+            if runtime.isDraining { return }
             perform(engine.tick(now: node.world.now))
             if tickTimer == nil { scheduleTick() }
         }
@@ -157,42 +226,13 @@ public final class LoadBalancerHost {
         let probe = Probe(
             node: node, destination: engine.servers[server].destination,
             kind: configuration.healthCheck.kind ?? (configuration.mode == .tcp ? .tcp : .http),
-            settings: configuration.healthCheck, sendProxy: engine.servers[server].settings.sendProxy
+            settings: configuration.healthCheck, sendProxy: engine.servers[server].settings.sendProxy,
+            security: security.client(of: engine.servers[server].settings)
         ) { [self] result in
             probes[number] = nil
             perform(engine.probeFinished(server: server, number: number, result, now: node.world.now))
         }
         probes[number] = probe
         probe.start()
-    }
-
-    // MARK: Stopping
-
-    /// Stops in order: accepts nothing more, lets what is under way finish, for at most the configured time, and then
-    /// calls `whenStopped`.
-    public func drain(whenStopped: @escaping () -> Void) {
-        guard !isDraining else { return whenStopped() }
-        isDraining = true
-        onStopped = whenStopped
-        node.log(Self.tag, "Draining: \(openConnections) connections open")
-        httpProxy?.drain()
-        tcpProxy?.drain()
-        node.after(configuration.timeouts.shutdown) { [self] in finishDraining(isForced: true) }
-        connectionClosed()
-    }
-
-    var openConnections: Int { (httpProxy?.openConnections ?? 0) + (tcpProxy?.openConnections ?? 0) }
-
-    /// A client's connection has ended.
-    func connectionClosed() {
-        if isDraining, openConnections == 0 { node.whenFlushed { [self] in finishDraining(isForced: false) } }
-    }
-
-    private func finishDraining(isForced: Bool) {
-        guard let callback = onStopped else { return }
-        onStopped = nil
-        if isForced { node.log(Self.tag, "Gave up on \(openConnections) connections", level: .warning) }
-        node.log(Self.tag, "Stopped")
-        callback()
     }
 }

@@ -15,6 +15,9 @@ final class LimitedExchange {
     unowned let host: RateLimiterHost
     /// The connection owns this object.
     unowned let connection: HTTPServerConnection
+    /// What was in force when the request began.
+    private var rules: LimiterRules
+    /// Places in those rules.
     private(set) var charges: [RateLimiter.Charge] = []
     private(set) var decision = RateLimiter.Decision.unlimited
     private(set) var assessments: [Assessment] = []
@@ -35,6 +38,7 @@ final class LimitedExchange {
     init(_ host: RateLimiterHost, _ connection: HTTPServerConnection) {
         self.host = host
         self.connection = connection
+        rules = host.rules
     }
 
     private var node: Node { host.node }
@@ -48,11 +52,12 @@ final class LimitedExchange {
         phase = .deciding
         forwarding = nil
         early = []
+        rules = host.rules
         host.counters.requests += 1
-        if host.isSimple, host.store == nil {
+        if rules.isSimple {
+            charges = []
             decision = addressKey.withUnsafeBytes {
-                host.engine.decide(
-                    policy: 0, key: $0, cost: host.configuration.rules[0].cost, now: node.world.now)
+                host.engine.decide(policy: 0, key: $0, cost: rules.configuration.rules[0].cost, now: node.world.now)
             }
             return decided()
         }
@@ -63,12 +68,12 @@ final class LimitedExchange {
             assessments = []
             return proceed()
         }
-        if host.store != nil { askStore() } else { decideHere() }
+        if rules.store != nil { askStore() } else { decideHere() }
     }
 
     private func makeCharges() -> [RateLimiter.Charge] {
         let head = connection.head
-        let configuration = host.configuration
+        let configuration = rules.configuration
         if !configuration.exempt.isEmpty {
             let path = RequestPath.normalized(head)
             if configuration.exempt.contains(where: { path == $0 || path.hasPrefix($0.hasSuffix("/") ? $0 : $0 + "/") })
@@ -101,7 +106,7 @@ final class LimitedExchange {
     }
 
     private func decideHere() {
-        decision = host.engine.decide(charges, now: node.world.now)
+        decision = host.engine.decide(charges, under: rules.policies, now: node.world.now)
         assessments = host.engine.assessments
         isCharged = decision.isAllowed
         decided()
@@ -111,14 +116,13 @@ final class LimitedExchange {
         let asked = serial
         // Until the answer is there, a body stays where it is.
         if connection.bodyFraming != .none { connection.pauseBody() }
-        let rules = host.configuration.rules
-        host.store?.decide(charges, charges.map { rules[$0.policy].policy }) { [weak self] answer in
+        rules.store?.decide(charges, charges.map { policy($0) }) { [weak self] answer in
             guard let self, serial == asked, phase == .deciding else { return }
             switch answer {
             case .decided(let assessments):
                 host.storeAnswered()
                 self.assessments = assessments
-                decision = host.engine.count(charges, decidedElsewhere: assessments, now: node.world.now)
+                decision = host.engine.count(charges, decidedElsewhere: assessments, under: rules.policies, now: node.world.now)
                 decided()
             case .failed(let reason):
                 host.storeFailed(reason)
@@ -130,7 +134,7 @@ final class LimitedExchange {
 
     /// Each rule has its own idea of what to do without the store.
     private func decideWithoutStore() {
-        let rules = host.configuration.rules
+        let rules = self.rules.configuration.rules
         if charges.contains(where: { rules[$0.policy].onStoreFailure == .closed }) {
             host.counters.failedClosed += 1
             host.counters.refused += 1
@@ -142,7 +146,7 @@ final class LimitedExchange {
         charges = charges.filter { rules[$0.policy].onStoreFailure == .local }
         if charges.isEmpty {
             host.counters.failedOpen += 1
-            host.engine.recordUnchecked(open, now: node.world.now)
+            host.engine.recordUnchecked(open, under: self.rules.policies, now: node.world.now)
             decision = .unlimited
             assessments = []
             return decided()
@@ -181,7 +185,7 @@ final class LimitedExchange {
             over()
             return connection.respond(status: 501, body: "501 Not Implemented: CONNECT is not for rate limiters\n")
         }
-        if let forwarder = host.forwarder {
+        if let forwarder = rules.forwarder {
             let forwarding = Forwarding(forwarder, self)
             self.forwarding = forwarding
             forwarding.begin()
@@ -199,7 +203,7 @@ final class LimitedExchange {
     func receive(_ body: UnsafeRawBufferPointer) {
         switch phase {
         case .open: forwarding?.send(body)
-        case .deciding, .held: if host.forwarder != nil { early.append(contentsOf: body) }
+        case .deciding, .held: if rules.forwarder != nil { early.append(contentsOf: body) }
         case .idle, .done: break
         }
     }
@@ -222,7 +226,7 @@ final class LimitedExchange {
 
     /// The request has been answered, or its client has gone.
     func over() {
-        if isCharged { host.engine.finished(charges) }
+        if isCharged { host.engine.finished(charges, under: rules.policies) }
         isCharged = false
         forwarding = nil
         phase = .done
@@ -249,7 +253,7 @@ final class LimitedExchange {
         appendFields(to: &head)
         var body: [UInt8] = []
         if QuotaProblem.isWanted(connection.head) {
-            let violated = charges.isEmpty ? [host.configuration.rules[0].policy.name] : violatedNames
+            let violated = charges.isEmpty ? [rules.configuration.rules[0].policy.name] : violatedNames
             body = Array(QuotaProblem.body(violated: violated, retryAfter: decision.retryAfter).utf8)
             HTTPWriter.field("Content-Type", QuotaProblem.contentType, into: &head)
         }
@@ -263,7 +267,7 @@ final class LimitedExchange {
     }
 
     private func policy(_ charge: RateLimiter.Charge) -> RateLimitPolicy {
-        host.configuration.rules[charge.policy].policy
+        rules.configuration.rules[charge.policy].policy
     }
 
     // MARK: Fields
@@ -278,9 +282,9 @@ final class LimitedExchange {
 
     /// What the response says of the quota, and what every response says.
     func appendFields(to head: inout [UInt8], withCommon: Bool = true) {
-        let families = host.configuration.families
+        let families = rules.configuration.families
         if decision.limit < .max, families != .none {
-            let rules = host.configuration.rules
+            let rules = self.rules.configuration.rules
             if families != .rateLimit {
                 let index = charges.isEmpty ? 0 : charges[decision.deciding].policy
                 RateLimitFields.appendCustomary(decision, rules[index].policy, wall: node.wallClock, to: &head)
@@ -294,7 +298,7 @@ final class LimitedExchange {
 
     private func appendStandard(_ rules: [RateLimitRule], to head: inout [UInt8]) {
         if charges.isEmpty {
-            head.append(contentsOf: host.policyLine)
+            head.append(contentsOf: self.rules.policyLine)
             head.append(utf8: "RateLimit: ")
             let simple = Assessment(
                 isAllowed: decision.isAllowed, limit: decision.limit, remaining: decision.remaining,
@@ -303,7 +307,7 @@ final class LimitedExchange {
             head.append(utf8: "\r\n")
             return
         }
-        let shows = host.configuration.showsPartitionKey
+        let shows = self.rules.configuration.showsPartitionKey
         // A shadow is nobody's business but the operator's.
         let shown = zip(charges, assessments).filter { !rules[$0.0.policy].policy.isShadow }
         if shown.isEmpty { return }

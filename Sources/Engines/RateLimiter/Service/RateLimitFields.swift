@@ -1,3 +1,4 @@
+import KernelCryptography
 import KernelStructures
 import KernelWire
 import RateLimiterEngine
@@ -61,7 +62,7 @@ enum RateLimitFields {
             text += ";q=\(quota.burst);w=\(seconds(quota.time(for: quota.burstUnits)))"
         case .fixedWindow, .slidingLog, .slidingCounter: text += ";q=\(quota.count);w=\(seconds(quota.period))"
         }
-        if let partitionKey { text += ";pk=:\(Base64.encode(partitionKey)):" }
+        if let partitionKey { text += ";pk=:\(Base64.standard.encode(partitionKey)):" }
         return text
     }
 
@@ -79,7 +80,7 @@ enum RateLimitFields {
             out.append(utf8: ";t=")
             out.append(decimal: seconds(wait))
         }
-        if let partitionKey { out.append(utf8: ";pk=:\(Base64.encode(partitionKey)):") }
+        if let partitionKey { out.append(utf8: ";pk=:\(Base64.standard.encode(partitionKey)):") }
     }
 
     /// RFC 9651 §3.3.3. Names of rules have nothing but what may stand there; the two that need it are escaped all the

@@ -1,3 +1,4 @@
+import KernelCryptography
 import KernelStructures
 import KernelWire
 
@@ -105,51 +106,10 @@ public struct RequestKey: Equatable, Sendable, CustomStringConvertible {
         let words = authorization.split(separator: " ", maxSplits: 1)
         guard words.count == 2 else { return nil }
         guard words[0].lowercased() == "basic" else { return "\(words[0].lowercased()) \(words[1])" }
-        guard let decoded = Base64.decode(words[1].utf8), let colon = decoded.firstIndex(of: UInt8(ascii: ":")),
+        guard let decoded = Base64.standard.decode(words[1].utf8),
+            let colon = decoded.firstIndex(of: UInt8(ascii: ":")),
             colon > 0
         else { return nil }
         return "basic " + String(decoding: decoded[..<colon], as: UTF8.self)
-    }
-}
-
-/// RFC 4648 §4.
-package enum Base64 {
-    private static let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-    package static func encode(_ bytes: some Collection<UInt8>) -> String {
-        var out: [UInt8] = []
-        var rest = Array(bytes)[...]
-        while !rest.isEmpty {
-            let group = Array(rest.prefix(3))
-            rest = rest.dropFirst(3)
-            let bits = group.reduce(0) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - group.count))
-            for place in 0..<4 {
-                out.append(place > group.count ? UInt8(ascii: "=") : digits[Int(bits >> UInt32(18 - 6 * place) & 63)])
-            }
-        }
-        return String(decoding: out, as: UTF8.self)
-    }
-
-    /// Nil for what is no canonical base64.
-    package static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
-        var out: [UInt8] = []
-        var bits: UInt32 = 0
-        var count = 0
-        guard text.count % 4 == 0 else { return nil }
-        let body = text.prefix { $0 != UInt8(ascii: "=") }
-        guard text.count - body.count <= 2, text.dropFirst(body.count).allSatisfy({ $0 == UInt8(ascii: "=") }) else {
-            return nil
-        }
-        for byte in body {
-            guard let digit = digits.firstIndex(of: byte) else { return nil }
-            bits = bits << 6 | UInt32(digit)
-            count += 6
-            if count >= 8 {
-                count -= 8
-                out.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
-                bits &= 1 << UInt32(count) - 1
-            }
-        }
-        return bits == 0 ? out : nil
     }
 }

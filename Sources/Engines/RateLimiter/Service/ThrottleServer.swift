@@ -16,7 +16,7 @@ import RateLimiterEngine
 /// client that waits for what it was told gets in. (redis-cell cuts the fraction off, and says 0 where it means 0.9.)
 final class ThrottleServer: RESPService {
     private unowned let host: RateLimiterHost
-    private var server: RESPServer!
+    private(set) var server: RESPServer!
 
     init(_ host: RateLimiterHost) {
         self.host = host
@@ -35,8 +35,6 @@ final class ThrottleServer: RESPService {
         server = RESPServer(node: host.node, commands: commands, service: self, options: options)
     }
 
-    func listen(on port: UInt16) throws(NetworkError) { try server.listen(on: port) }
-    func drain() { server.drain() }
 
     private func throttle(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
         guard arguments.count <= 6 else {

@@ -58,10 +58,9 @@ extension HTTPHead {
         else {
             throw HTTPError(400, "the request line does not end in an HTTP version")
         }
-        guard span[version + 5] == 49, span[version + 7] == 49 || span[version + 7] == 48 else {
-            throw HTTPError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-        }
-        minorVersion = Int(span[version + 7] - 48)
+        guard span[version + 5] == 49 else { throw HTTPError(505, "only HTTP/1.1 and HTTP/1.0 are spoken here") }
+        // RFC 9110 §2.5: a higher minor version is read as the highest that is known.
+        minorVersion = span[version + 7] == 48 ? 0 : 1
         return version + 10
     }
 

@@ -37,15 +37,23 @@ final class HTTPProxy: HTTPService {
     init(_ host: LoadBalancerHost) {
         self.host = host
         idle = Array(repeating: [], count: host.engine.servers.count)
-        var options = HTTPServerOptions()
-        options.idleTimeout = host.configuration.timeouts.idle
-        // The exchange has its own timeout for the server's part.
-        options.bodyTimeout = host.configuration.timeouts.response
-        options.headTimeout = host.configuration.timeouts.request
-        options.proxyProtocol = host.configuration.acceptsProxyProtocol ? .required : .off
-        server = HTTPServer(node: host.node, service: self, options: options)
+        server = HTTPServer(node: host.node, service: self, options: Self.options(host.configuration))
         configurationChanged()
     }
+
+    /// What concerns clients' connections.
+    private static func options(_ configuration: LoadBalancerConfiguration) -> HTTPServerOptions {
+        var options = HTTPServerOptions()
+        options.idleTimeout = configuration.timeouts.idle
+        // The exchange has its own timeout for the server's part.
+        options.bodyTimeout = configuration.timeouts.response
+        options.headTimeout = configuration.timeouts.request
+        options.proxyProtocol = configuration.acceptsProxyProtocol ? .required : .off
+        return options
+    }
+
+    /// A configuration was read again: what concerns clients is for connections that come from here on.
+    func configurationReloaded() { server.options = Self.options(host.configuration) }
 
     /// Takes over what a reload may have changed. Connections that are open keep the timeouts they began with.
     func configurationChanged() {
@@ -54,13 +62,9 @@ final class HTTPProxy: HTTPService {
         } else {
             cookie = nil
         }
+        if let security = host.security.front { server.security = security }
         while idle.count < host.engine.servers.count { idle.append([]) }
     }
-
-    func listen(on port: UInt16) throws(NetworkError) { try server.listen(on: port) }
-    func listen(atPath path: String) throws(NetworkError) { try server.listen(atPath: path) }
-    var openConnections: Int { server.openConnectionCount }
-    func drain() { server.drain() }
 
     // MARK: What a request is known by
 
@@ -174,7 +178,6 @@ final class HTTPProxy: HTTPService {
 
     func connectionRefused(_ stream: Stream, _ failure: ProxyProtocolFailure) {
         host.refused(stream, failure)
-        host.connectionClosed()
     }
 
     func requestBegan(_ connection: HTTPServerConnection) {
@@ -189,8 +192,6 @@ final class HTTPProxy: HTTPService {
     func connectionClosed(_ connection: HTTPServerConnection) {
         exchange(connection)?.close()
         connection.context = nil
-        server.forget(connection)
-        host.connectionClosed()
     }
 }
 

@@ -9,65 +9,35 @@ import LoadBalancerEngine
 /// The simplest proxy there is, and for many protocols the only possible one: it understands nothing, so it can
 /// balance anything. The price is that a connection stays where it began, however many requests it carries.
 final class TCPProxy {
-    private let host: LoadBalancerHost
-    private var listeners: [Listener] = []
+    private unowned let host: LoadBalancerHost
+    private(set) var server: StreamServer!
+    /// By the numbers of the clients' connections.
     private(set) var sessions: [UInt64: TCPSession] = [:]
-    private var arriving: [UInt64: ProxyProtocolAcceptor] = [:]
-    let tally = ConnectionTally()
 
-    init(_ host: LoadBalancerHost) { self.host = host }
-
-    /// Those whose PROXY header is still to come included.
-    var openConnections: Int { sessions.count + arriving.count }
-
-    func listen(on port: UInt16) throws(NetworkError) {
-        listeners.append(try host.node.listen(on: port) { [unowned self] stream in accept(stream) })
-    }
-
-    func listen(atPath path: String) throws(NetworkError) {
-        listeners.append(try host.node.listen(atPath: path) { [unowned self] stream in accept(stream) })
-    }
-
-    private func accept(_ stream: Stream) -> any StreamHandler {
-        if host.configuration.acceptsProxyProtocol { return awaitHeader(stream) }
-        return begin(stream)
-    }
-
-    private func begin(_ stream: Stream) -> TCPSession {
-        let session = TCPSession(client: stream, host: host) { [weak self] session in
-            self?.tally.closed(session.client)
-            self?.sessions[session.number] = nil
-            self?.host.connectionClosed()
+    init(_ host: LoadBalancerHost) {
+        self.host = host
+        server = StreamServer(node: host.node) { [unowned self] stream, header, early in
+            begin(stream, header, early)
         }
+        server.onRefusal = { [unowned host] stream, failure in host.refused(stream, failure) }
+        configurationChanged()
+    }
+
+    /// For connections that come from here on.
+    func configurationChanged() {
+        server.proxyProtocol = host.configuration.acceptsProxyProtocol ? .required : .off
+        if let security = host.security.front { server.security = security }
+    }
+
+    /// - Parameter header: on whose behalf the connection was made, if another proxy made it.
+    private func begin(_ stream: Stream, _ header: ProxyHeader?, _ early: [UInt8]) -> TCPSession {
+        let session = TCPSession(client: stream, host: host) { [unowned self] session in
+            sessions[session.number] = nil
+            server.ended(session.client)
+        }
+        if let header { session.claim(header, early: early) }
         sessions[stream.number] = session
-        tally.opened(sessions.count, now: stream.node.world.now)
         return session
-    }
-
-    /// The connection says first whom it is from (PROXY protocol).
-    private func awaitHeader(_ stream: Stream) -> ProxyProtocolAcceptor {
-        let acceptor = ProxyProtocolAcceptor(stream) { [unowned self] outcome in
-            arriving[stream.number] = nil
-            switch outcome {
-            case .accepted(let header, let rest):
-                let session = begin(stream)
-                session.claim(header, early: Array(rest))
-                stream.setHandler(session)
-                session.streamOpened(stream)
-            case .refused(let failure):
-                host.refused(stream, failure)
-                host.connectionClosed()
-            }
-        }
-        arriving[stream.number] = acceptor
-        return acceptor
-    }
-
-    func drain() {
-        for listener in listeners { listener.close() }
-        listeners = []
-        for (_, acceptor) in arriving.sorted(by: { $0.key < $1.key }) { acceptor.cancel() }
-        arriving = [:]
     }
 }
 
@@ -132,17 +102,19 @@ final class TCPSession: StreamHandler {
                     !isOrderly && relay.bytesFromRight == 0 ? .failed : .answered(200),
                     Self.code(of: relay.ending))
             }
-            sendEarly(to: stream)
+            if !early.isEmpty { stream.write(early) }
             relay.start()
         }
     }
 
-    private func sendEarly(to stream: Stream) {
-        if let server, let version = host.engine.servers[server].settings.sendProxy {
+    /// What goes ahead of TLS and everything else: for whom the connection is.
+    private func introduce(to settings: LoadBalancerConfiguration.Backend, _ stream: Stream) {
+        if let version = settings.sendProxy {
             let (source, balancer) = endpoints ?? (.internet(client.remote), .internet(client.local))
-            stream.write(host.proxyHeader(version, client: source, balancer: balancer).bytes + early)
-        } else if !early.isEmpty {
-            stream.write(early)
+            stream.write(host.proxyHeader(version, client: source, balancer: balancer).bytes)
+        }
+        if let security = host.security.client(of: settings) {
+            stream.secure(with: security, host: settings.destination.host)
         }
     }
 
@@ -172,7 +144,9 @@ final class TCPSession: StreamHandler {
         times.chosen = attemptBegan
         host.engine.requestBegan(server: slot)
         do throws(NetworkError) {
-            upstream = try host.node.connect(to: host.engine.servers[slot].destination, handler: self)
+            let stream = try host.node.connect(to: host.engine.servers[slot].destination, handler: self)
+            upstream = stream
+            introduce(to: host.engine.servers[slot].settings, stream)
             connectTimer = host.node.after(host.configuration.timeouts.connect) { [weak self] in
                 self?.serverFailed("sC")
             }

@@ -6,13 +6,6 @@ import LoadBalancerEngine
 
 /// The runtime API's view of a balancer that runs, and what it asks for beyond the engine.
 extension LoadBalancerHost {
-    /// Where the runtime API listens.
-    public enum RuntimePlace: Equatable, Sendable {
-        case port(UInt16)
-        /// A unix socket of the machine.
-        case path(String)
-    }
-
     /// Carries out one command, given as its words.
     public func runtime(_ words: [String]) -> RuntimeInterpreter.Answer {
         var answer = RuntimeInterpreter.Answer()
@@ -32,17 +25,17 @@ extension LoadBalancerHost {
         return answer
     }
 
-    private var tally: ConnectionTally? { httpProxy?.server.tally ?? tcpProxy?.tally }
+    private var tally: ConnectionTally? { httpProxy?.server.tally ?? tcpProxy?.server.tally }
 
     private var clientStreams: [Stream] {
-        httpProxy?.server.openConnections.map(\.stream) ?? tcpProxy?.sessions.values.map(\.client) ?? []
+        httpProxy?.server.openConnections.map(\.stream) ?? tcpProxy?.server.openStreams ?? []
     }
 
     func frontSide(withSessions: Bool) -> FrontSide {
         var front = FrontSide(name: node.name, port: port, startedAt: node.startedAt)
         front.nodeNumber = node.number
         front.timers = node.world.timerCount
-        front.isStopping = isDraining
+        front.isStopping = runtime.isDraining
         front.badRequest = badMessages.request
         front.badResponse = badMessages.response
         if let tally {

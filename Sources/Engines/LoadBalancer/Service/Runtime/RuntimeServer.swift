@@ -7,19 +7,20 @@ import LoadBalancerEngine
 ///
 /// A connection gets one line answered and is closed; one that says `prompt` on that line stays, and gets `> ` after
 /// each answer. An empty line ends the answer to each command, which is why no answer has an empty line in it.
-enum RuntimeServer {
-    static func listen(_ host: LoadBalancerHost, at place: LoadBalancerHost.RuntimePlace) throws(NetworkError) {
-        let accept: (Stream) -> any StreamHandler = { RuntimeConnection($0, host) }
-        switch place {
-        case .port(let port): _ = try host.node.listen(on: port, accept: accept)
-        case .path(let path): _ = try host.node.listen(atPath: path, accept: accept)
+final class RuntimeServer {
+    private(set) var server: StreamServer!
+
+    init(_ host: LoadBalancerHost) {
+        server = StreamServer(node: host.node) { [unowned self, unowned host] stream, _, _ in
+            RuntimeConnection(stream, host) { [unowned self] in server.ended(stream) }
         }
     }
 }
 
 private final class RuntimeConnection: StreamHandler {
     private let stream: Stream
-    private let host: LoadBalancerHost
+    private unowned let host: LoadBalancerHost
+    private var onEnd: (() -> Void)?
     private var line: [UInt8] = []
     private var isInteractive = false
     private var timeout = RuntimeConnection.defaultTimeout
@@ -29,9 +30,10 @@ private final class RuntimeConnection: StreamHandler {
     private static let defaultTimeout = LabDuration.seconds(10)
     private static let prompt = "\n> "
 
-    init(_ stream: Stream, _ host: LoadBalancerHost) {
+    init(_ stream: Stream, _ host: LoadBalancerHost, onEnd: @escaping () -> Void) {
         self.stream = stream
         self.host = host
+        self.onEnd = onEnd
     }
 
     func streamOpened(_ stream: Stream) { restartTimer() }
@@ -60,7 +62,7 @@ private final class RuntimeConnection: StreamHandler {
         end()
     }
 
-    func stream(_ stream: Stream, closed reason: CloseReason) { host.node.cancel(timer) }
+    func stream(_ stream: Stream, closed reason: CloseReason) { ended() }
 
     /// Answers a line; false if the connection is to end.
     private func answer(_ line: String) -> Bool {
@@ -89,12 +91,19 @@ private final class RuntimeConnection: StreamHandler {
     }
 
     private func end() {
-        host.node.cancel(timer)
         stream.close()
+        ended()
+    }
+
+    private func ended() {
+        stream.node.cancel(timer)
+        let callback = onEnd
+        onEnd = nil
+        callback?()
     }
 
     private func restartTimer() {
-        host.node.cancel(timer)
-        timer = host.node.after(timeout) { [weak self] in self?.stream.close() }
+        stream.node.cancel(timer)
+        timer = stream.node.after(timeout) { [weak self] in self?.end() }
     }
 }

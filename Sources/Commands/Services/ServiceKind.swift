@@ -1,0 +1,181 @@
+import CommandKit
+import KernelService
+import KernelStructures
+import KernelWorld
+import ShellSession
+
+/// What the lab has to know of a service to offer it as a command: the flags that all services have stand here, and are
+/// read here.
+package struct ServiceKind: Sendable {
+    /// What it is, for `stats`: `loadbalancer`.
+    package let name: String
+    /// The name of its node unless `--name` says otherwise.
+    package let nodeName: String
+    package let port: Port
+    /// Whether it has a configuration file: `--config`, `--check`, `--watch`.
+    package let isConfigurable: Bool
+
+    package enum Port: Sendable, Equatable {
+        /// It must be said; the number is an example of one.
+        case required(example: UInt16)
+        case preset(UInt16)
+        /// It listens nowhere.
+        case none
+    }
+
+    package init(_ name: String, node nodeName: String, port: Port, isConfigurable: Bool = false) {
+        self.name = name
+        self.nodeName = nodeName
+        self.port = port
+        self.isConfigurable = isConfigurable
+    }
+
+    /// A service's own flags, and around them those that it has in common with the others.
+    ///
+    /// - Parameter listens: help for `--port`.
+    package func flags(listens: String = "where it listens", _ own: [CommandDescription.Flag])
+        -> [CommandDescription.Flag]
+    {
+        var flags: [CommandDescription.Flag] = []
+        if isConfigurable { flags.append(.init("config", "c", .file, "its configuration, YAML")) }
+        switch port {
+        case .required: flags.append(.init("port", "p", .port, listens))
+        case .preset(let number): flags.append(.init("port", "p", .port, "\(listens) (\(number))"))
+        case .none: break
+        }
+        flags += own
+        if isConfigurable {
+            flags += [
+                .init("check", nil, "only says whether the configuration is right"),
+                .init("watch", nil, "reloads the file whenever it has changed"),
+            ]
+        }
+        flags += [
+            .init("name", "n", .text("NAME"), "the name of its node (\(nodeName))"),
+            .init("metrics", nil, .port, "another port for /metrics and /health, for Prometheus and probes"),
+            .init("drain-timeout", nil, .duration(), "how long what is under way may take when it stops (30s)"),
+            .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
+            .init("reuse-port", nil, "as a process of its own: shares its port (SO_REUSEPORT)"),
+        ]
+        return port == .none ? flags : flags + TLSFlags.server
+    }
+
+    /// What the common flags say.
+    ///
+    /// - Throws: `UsageError`, or `CommandFailure` about a certificate.
+    func settings(_ invocation: Invocation) throws -> ServiceSettings {
+        let arguments = invocation.arguments
+        let command = arguments.description.name
+        var settings = ServiceSettings(name: arguments.text("name") ?? nodeName)
+        switch port {
+        case .required(let example):
+            guard let number = arguments.port("port") else {
+                throw UsageError("\(command): on which port? add --port \(example)")
+            }
+            settings.port = number
+        case .preset(let number): settings.port = arguments.port("port") ?? number
+        case .none: break
+        }
+        try checkNodeName(settings.name, command: command)
+        settings.options.metricsPort = arguments.port("metrics")
+        if let timeout = arguments.duration("drain-timeout") { settings.options.drainTimeout = timeout }
+        if isConfigurable, arguments.has("watch") {
+            guard arguments.has("config") else {
+                throw UsageError("\(command): --watch needs a file; add --config FILE")
+            }
+            settings.options.watches = true
+        }
+        if port != .none, let serving = try TLSFlags.serving(invocation, command: command) {
+            settings.options.makeSecurity = { try serving.makeServer(for: $0, speaking: $1) }
+        }
+        return settings
+    }
+}
+
+/// What was said about a service with the flags that all have.
+package struct ServiceSettings {
+    package var name: String
+    /// 0 for one that listens nowhere.
+    package var port: UInt16 = 0
+    package var options = ServiceOptions()
+}
+
+/// How a service is made, and what is shown of it.
+package struct ServicePlan<S: Service> {
+    let make: (Node, ServiceSettings) throws -> S
+    let check: (() -> String)?
+    let stats: ((S) -> View)?
+    let picture: ((S) -> View)?
+
+    /// - Parameters:
+    ///   - check: what `--check` says of a configuration that is right.
+    ///   - stats: what `stats` shows, where the service's own statistics are not all.
+    ///   - picture: what `show` shows.
+    package init(
+        check: (() -> String)? = nil, stats: ((S) -> View)? = nil, picture: ((S) -> View)? = nil,
+        make: @escaping (Node, ServiceSettings) throws -> S
+    ) {
+        self.check = check
+        self.stats = stats
+        self.picture = picture
+        self.make = make
+    }
+}
+
+extension Command {
+    /// A command that runs a service.
+    ///
+    /// - Parameter plan: reads the service's own flags; called before anything runs, so that what is wrong with them is
+    ///   said at once.
+    package static func service<S: Service>(
+        _ kind: ServiceKind, _ description: CommandDescription,
+        plan: @escaping (Invocation) throws -> ServicePlan<S>
+    ) -> Command {
+        Command(description) { invocation in
+            let plan = try plan(invocation)
+            if let check = plan.check, invocation.arguments.has("check") {
+                return .view(View(.text(check(), json: .null)))
+            }
+            let settings = try kind.settings(invocation)
+            return .running(ServiceProgram(invocation.process, kind, settings, plan))
+        }
+    }
+}
+
+/// A configuration file that was named on the command line.
+package struct ConfigurationArgument {
+    /// As it was typed.
+    package let name: String
+    private let path: String
+    private let session: Session
+
+    /// Nil if `--config` was not given.
+    package init?(_ invocation: Invocation) {
+        guard let name = invocation.arguments.text("config") else { return nil }
+        self.name = name
+        session = invocation.session
+        // The terminal may change its directory before the file is read again.
+        path = session.files.absolute(name)
+    }
+
+    /// Reads the file as it is now.
+    ///
+    /// - Throws: `CommandFailure`, which calls the file as it was typed.
+    package func read<Configuration>(_ parse: (_ bytes: [UInt8], _ name: String) throws -> Configuration) throws
+        -> Configuration
+    {
+        do {
+            return try parse(try session.files.read(path), name)
+        } catch let failure as CommandFailure {
+            throw failure
+        } catch let usage as UsageError {
+            throw usage
+        } catch {
+            let text = "\(error)"
+            throw CommandFailure(text.hasPrefix(path) ? name + text.dropFirst(path.count) : text)
+        }
+    }
+
+    /// Nil while it cannot be read.
+    package func bytes() -> [UInt8]? { try? session.files.read(path) }
+}

@@ -1,0 +1,140 @@
+import KernelStructures
+import KernelWire
+import KernelWorld
+
+/// One request over one connection, and its answer.
+final class HTTPAttempt: HTTPClientDelegate {
+    private let request: HTTPCall.Request
+    private let connection = HTTPClientConnection()
+    private var completion: ((Result<(HTTPHead, [UInt8]), HTTPCall.Failure>) -> Void)?
+    private var body: [UInt8] = []
+    /// Holds itself until it is over: its owner may let go of it from within a callback.
+    private var own: HTTPAttempt?
+
+    init(
+        _ request: HTTPCall.Request, completion: @escaping (Result<(HTTPHead, [UInt8]), HTTPCall.Failure>) -> Void
+    ) {
+        self.request = request
+        self.completion = completion
+    }
+
+    func start(_ node: Node, _ security: (any StreamSecurity)?) {
+        own = self
+        connection.delegate = self
+        do throws(HTTPCall.Failure) {
+            try connection.connect(from: node, to: request.url, security: security)
+        } catch {
+            node.enqueue { [self] in finish(.failure(error)) }
+        }
+    }
+
+    func cancel() {
+        completion = nil
+        connection.abort()
+        own = nil
+    }
+
+    private func finish(_ result: Result<(HTTPHead, [UInt8]), HTTPCall.Failure>) {
+        guard let completion else { return }
+        self.completion = nil
+        // A server that has not answered may still hold the connection: reset it, there is nothing to be polite about.
+        if case .success = result { connection.close() } else { connection.abort() }
+        completion(result)
+        own = nil
+    }
+
+    private func succeed() { finish(.success((connection.head, body))) }
+
+    // MARK: HTTPClientDelegate
+
+    func clientOpened(_ client: HTTPClientConnection) {
+        var bytes = request.preamble
+        HTTPWriter.requestLine(request.method, request.url.target, into: &bytes)
+        let host = request.fields.first { $0.name.lowercased() == "host" }?.value
+        HTTPWriter.field("Host", host ?? request.url.authority, into: &bytes)
+        for (name, value) in request.fields
+        where name.lowercased() != "host" && HTTPWriter.isSafeField(name: name, value: value) {
+            HTTPWriter.field(name, value, into: &bytes)
+        }
+        if let body = request.body {
+            HTTPWriter.field("Content-Length", body.count, into: &bytes)
+        } else if ["POST", "PUT", "PATCH"].contains(request.method) {
+            HTTPWriter.field("Content-Length", 0, into: &bytes)
+        }
+        HTTPWriter.field("Connection", "close", into: &bytes)
+        HTTPWriter.endHead(&bytes)
+        client.begin(HTTPMethod(known: request.method))
+        client.write(bytes)
+        if let body = request.body, !body.isEmpty { client.write(body) }
+    }
+
+    func clientReceivedHead(_ client: HTTPClientConnection) {
+        guard client.head.status >= 200 else { return }
+        if case .head = request.answer { succeed() }
+    }
+
+    func client(_ client: HTTPClientConnection, received bytes: UnsafeRawBufferPointer) {
+        switch request.answer {
+        case .head, .ignored: break
+        case .collected(let limit):
+            guard bytes.count <= limit - body.count else { return finish(.failure(.tooLong(limitBytes: limit))) }
+            body.append(contentsOf: bytes)
+        case .until(let limit, let isEnough):
+            body.append(contentsOf: bytes.prefix(limit - body.count))
+            if body.count == limit || isEnough(body) { succeed() }
+        }
+    }
+
+    func clientReceivedEnd(_ client: HTTPClientConnection) {
+        guard client.head.status >= 200 else { return }
+        succeed()
+    }
+
+    func client(_ client: HTTPClientConnection, failed failure: HTTPClientFailure) {
+        finish(.failure(HTTPCall.Failure(failure, on: client)))
+    }
+}
+
+extension HTTPClientConnection {
+    /// Starts to connect to where a URL leads, over TLS if it says so.
+    func connect(from node: Node, to url: HTTPURL, security: (any StreamSecurity)?) throws(HTTPCall.Failure) {
+        if url.scheme == .https, security == nil { throw .security("https needs TLS, which is not set up here") }
+        do throws(NetworkError) {
+            try connect(from: node, to: url.destination, security: url.scheme == .https ? security : nil)
+        } catch {
+            if case .unresolved(let host) = error { throw .unresolved(host: host) }
+            throw .unreachable
+        }
+    }
+}
+
+extension HTTPCall.Failure {
+    init(_ failure: HTTPClientFailure, on client: HTTPClientConnection) {
+        switch failure {
+        case .notConnected(.securityFailed), .closed(.securityFailed):
+            self = .security(client.stream.layer?.failureText ?? "TLS failed")
+        case .notConnected(.refused): self = .refused
+        case .notConnected: self = .unreachable
+        case .closed: self = .closed
+        case .malformed(let error): self = .malformed(error)
+        }
+    }
+}
+
+extension HTTPMethod {
+    /// The method of that name, in capital letters; `.other` for one without a case of its own.
+    public init(known name: String) {
+        switch name {
+        case "GET": self = .get
+        case "HEAD": self = .head
+        case "POST": self = .post
+        case "PUT": self = .put
+        case "DELETE": self = .delete
+        case "OPTIONS": self = .options
+        case "PATCH": self = .patch
+        case "TRACE": self = .trace
+        case "CONNECT": self = .connect
+        default: self = .other
+        }
+    }
+}

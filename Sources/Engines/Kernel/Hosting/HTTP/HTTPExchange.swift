@@ -1,0 +1,299 @@
+import KernelJSON
+import KernelStructures
+import KernelWire
+import KernelWorld
+
+/// One request and its answer, as a handler has them.
+///
+/// It is answered once, now or later. What comes behind the answer, or after the client has gone, is dropped without a
+/// word: whoever waits for an event need not ask each time whether the client still does.
+public final class HTTPExchange {
+    public let node: Node
+    public let head: HTTPHead
+    /// The template of the route: what a metric is named by, and never the path.
+    public let route: String?
+    public let parameters: HTTPParameters
+    /// The body, where the route collects it.
+    public private(set) var body: [UInt8] = []
+    /// Called when the client has gone before it was answered, and when its stream ends early.
+    public var onAbandon: (() -> Void)?
+
+    unowned let router: HTTPRouter
+    /// Nil once the exchange is over.
+    private var connection: HTTPServerConnection?
+    var handler: HTTPRouter.Handler?
+    private var bodyLimitBytes = 0
+    private var reading: BodyReading?
+    private var fields: [(String, String)] = []
+    private var timer: TimerID?
+    private var parked: Parking?
+    private(set) var stream: HTTPBodyStream?
+
+    private struct BodyReading {
+        let piece: (UnsafeRawBufferPointer) -> Void
+        let end: () -> Void
+    }
+
+    init(
+        _ router: HTTPRouter, _ connection: HTTPServerConnection, _ head: HTTPHead, route: String?,
+        parameters: HTTPParameters
+    ) {
+        self.router = router
+        self.connection = connection
+        self.head = head
+        self.route = route
+        self.parameters = parameters
+        node = connection.node
+    }
+
+    /// Whether it can still be answered.
+    public var isOpen: Bool { connection != nil && stream == nil }
+    public var method: HTTPMethod { head.method }
+    /// The path as it came, still encoded.
+    public var path: String { String(decoding: head.targetPath, as: UTF8.self) }
+    /// Who asks: the connection's other end, which may be a proxy's.
+    public var remote: Endpoint? { connection?.stream.remote }
+
+    // MARK: The request
+
+    /// The query, to be taken name by name.
+    ///
+    /// - Throws: `HTTPError` 400.
+    public func query() throws(HTTPError) -> HTTPQuery {
+        let target = head.targetBytes
+        guard let mark = target.firstIndex(of: UInt8(ascii: "?")) else { return HTTPQuery() }
+        return try HTTPQuery(parsing: target[(mark + 1)...])
+    }
+
+    /// The first field of that name.
+    public func field(_ name: String) -> String? { head.value(of: name) }
+
+    /// The first cookie of that name.
+    public func cookie(_ name: String) -> String? {
+        for field in head.values(of: "Cookie") {
+            if let found = HTTPCookie.read(field).first(where: { $0.name == name }) { return found.value }
+        }
+        return nil
+    }
+
+    /// The body as JSON, whatever its `Content-Type` says: people who type `curl -d` do not set it.
+    ///
+    /// - Throws: `HTTPProblem` 400 for an empty body, `JSONError`.
+    public func json(limits: JSONLimits = JSONLimits()) throws -> JSONValue {
+        if body.isEmpty { throw HTTPProblem(400, "the body is empty", remedy: "send JSON, such as {}") }
+        return try JSONValue(parsing: body, limits: limits)
+    }
+
+    /// The body as a form.
+    ///
+    /// - Throws: `HTTPError` 400 for what cannot be decoded.
+    public func form() throws(HTTPError) -> HTTPQuery { try HTTPQuery(parsing: body) }
+
+    /// Whether the client would rather have JSON than text.
+    public var prefersJSON: Bool {
+        let json = ["application/json", HTTPProblem.contentType]
+        let types = router.options.defaultsToJSON ? json + ["text/plain"] : ["text/plain"] + json
+        let accept = head.values(of: "Accept")
+        return HTTPNegotiation.best(of: types, accept.isEmpty ? nil : accept.joined(separator: ",")) ?? types[0]
+            != "text/plain"
+    }
+
+    // MARK: The answer
+
+    /// Adds a field to the answer that is still to come.
+    ///
+    /// - Throws: `HTTPProblem` 500 for a name or value that would end its line early.
+    public func addField(_ name: String, _ value: String) throws(HTTPProblem) {
+        guard HTTPWriter.isSafeField(name: name, value: value) else {
+            throw HTTPProblem(500, "the answer would have a field \(name) with characters that no field can have")
+        }
+        fields.append((name, value))
+    }
+
+    public func setCookie(_ cookie: HTTPCookie) throws {
+        try addField("Set-Cookie", try cookie.fieldValue())
+    }
+
+    public func answer(_ status: Int = 200, text: String, type: String = "text/plain; charset=utf-8") {
+        answer(status, Array(text.utf8), type: type)
+    }
+
+    /// JSON in one line, with a newline for terminals.
+    public func answer(_ status: Int = 200, json: JSONValue, type: String = "application/json") {
+        var bytes: [UInt8] = []
+        json.write(to: &bytes)
+        bytes.append(10)
+        answer(status, bytes, type: type)
+    }
+
+    /// Without a body: 201, 202, 204, 304 …
+    public func answer(_ status: Int) { answer(status, [], type: nil) }
+
+    public func answer(_ status: Int = 200, _ body: [UInt8], type: String?) {
+        guard isOpen, let connection else { return }
+        var fields = self.fields + crossOriginFields
+        if let type, !body.isEmpty { fields.append(("Content-Type", type)) }
+        end()
+        connection.beginResponse(status: status, fields: fields, length: body.count)
+        connection.writeBody(body)
+        connection.endResponse()
+    }
+
+    /// Says what went wrong, as a problem or as a line of text.
+    public func refuse(_ problem: HTTPProblem) {
+        guard isOpen else { return }
+        fields = problem.fields.filter { HTTPWriter.isSafeField(name: $0.name, value: $0.value) }
+        if prefersJSON {
+            answer(problem.status, json: problem.json, type: HTTPProblem.contentType)
+        } else {
+            answer(problem.status, text: problem.description + "\n")
+        }
+    }
+
+    /// Sends the client elsewhere. What a header cannot hold is percent-encoded.
+    public func redirect(to location: String, status: Int = 302) {
+        var encoded: [UInt8] = []
+        for byte in location.utf8 {
+            if byte > 32, byte < 127 { encoded.append(byte) } else { encoded += Array("%\(Self.hex(byte))".utf8) }
+        }
+        fields.append(("Location", String(decoding: encoded, as: UTF8.self)))
+        answer(status)
+    }
+
+    private static func hex(_ byte: UInt8) -> String { hexadecimal(UInt64(byte), 2).uppercased() }
+
+    /// Begins an answer that comes piece by piece. Nil if the exchange is over, or the server has too many of them.
+    ///
+    /// - Parameter length: of the whole body, if it is known.
+    public func stream(_ status: Int = 200, type: String, length: Int? = nil) -> HTTPBodyStream? {
+        guard isOpen, let connection else { return nil }
+        let stream = HTTPBodyStream(self, connection)
+        guard router.began(lasting: stream) else {
+            refuse(HTTPProblem(503, "too many streams are open"))
+            return nil
+        }
+        stopWaiting()
+        self.stream = stream
+        connection.beginResponse(
+            status: status, fields: fields + crossOriginFields + [("Content-Type", type)], length: length)
+        return stream
+    }
+
+    // MARK: Waiting
+
+    private final class Parking: LastingExchange {
+        let orElse: () -> Void
+        init(_ orElse: @escaping () -> Void) { self.orElse = orElse }
+        func endForDrain() { orElse() }
+    }
+
+    /// Long polling: lets the client wait until somebody answers, at most so long; then `orElse` answers. Also when the
+    /// server stops. Too many that wait are answered 503.
+    public func park(for limit: LabDuration, orElse: @escaping (HTTPExchange) -> Void) {
+        guard isOpen else { return }
+        stopWaiting()
+        let parking = Parking { [unowned self] in
+            orElse(self)
+            if isOpen { refuse(HTTPProblem(503, "nothing has happened")) }
+        }
+        guard router.began(lasting: parking) else {
+            return refuse(HTTPProblem(503, "too many requests wait already", field: "Retry-After", "1"))
+        }
+        parked = parking
+        timer = node.after(limit) { [self] in
+            timer = nil
+            parked?.orElse()
+        }
+    }
+
+    private func stopWaiting() {
+        node.cancel(timer)
+        timer = nil
+        if let parked { router.ended(lasting: parked) }
+        parked = nil
+    }
+
+    // MARK: The body
+
+    /// For a route that takes its body as it comes: pieces, valid during the call, then the end.
+    public func readBody(_ piece: @escaping (UnsafeRawBufferPointer) -> Void, end: @escaping () -> Void) {
+        guard let connection else { return }
+        reading = BodyReading(piece: piece, end: end)
+        connection.sendContinue()
+        if connection.isRequestComplete { receivedEnd() }
+    }
+
+    /// Stops and goes on with the pieces; the client feels it once the buffers between are full.
+    public func pauseBody() { connection?.pauseBody() }
+    public func resumeBody() { connection?.resumeBody() }
+
+    func collect(limitBytes: Int, timeout: LabDuration) {
+        bodyLimitBytes = limitBytes
+        if case .length(let length) = head.body, length > limitBytes { return refuseLength() }
+        connection?.sendContinue()
+        timer = node.after(timeout) { [self] in
+            timer = nil
+            refuse(HTTPProblem(408, "the body did not come within \(timeout)"))
+        }
+        if case .length(let length) = head.body { body.reserveCapacity(length) }
+    }
+
+    private func refuseLength() {
+        refuse(HTTPProblem(413, "the body is larger than \(byteCountText(bodyLimitBytes))"))
+    }
+
+    func received(_ piece: UnsafeRawBufferPointer) {
+        if let reading { return reading.piece(piece) }
+        guard handler != nil, isOpen else { return }
+        if piece.count > bodyLimitBytes - body.count { return refuseLength() }
+        body.append(contentsOf: piece)
+    }
+
+    func receivedEnd() {
+        if let reading {
+            self.reading = nil
+            return reading.end()
+        }
+        guard let handler, isOpen else { return }
+        node.cancel(timer)
+        timer = nil
+        self.handler = nil
+        handle(handler)
+    }
+
+    func handle(_ handler: HTTPRouter.Handler) {
+        do { try handler(self) } catch { refuse(router.problem(for: error)) }
+    }
+
+    // MARK: The end
+
+    func drained() { stream?.drained() }
+
+    func abandoned() {
+        guard connection != nil else { return }
+        let callback = onAbandon
+        end()
+        callback?()
+    }
+
+    /// The exchange is over, and answered or about to be.
+    func end() {
+        stopWaiting()
+        if let stream { router.ended(lasting: stream) }
+        stream?.isOpen = false
+        reading = nil
+        handler = nil
+        onAbandon = nil
+        if connection?.context === self { connection?.context = nil }
+        connection = nil
+    }
+
+    /// Takes the connection out of HTTP's hands.
+    func takeConnection() -> HTTPServerConnection? {
+        guard isOpen else { return nil }
+        let taken = connection
+        end()
+        return taken
+    }
+
+}

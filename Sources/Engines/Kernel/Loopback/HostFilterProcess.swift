@@ -1,0 +1,172 @@
+import CSystem
+import Glibc
+import KernelClock
+import KernelWorld
+
+/// Runs a program of the machine as a bounded child: its limits are the kernel's, its environment is empty, it cannot
+/// write a file, and it inherits nothing but its three streams.
+public enum HostFilterProcess {
+    /// Where Debian and others keep programs. `PATH` is the user's, and may lead to anything of that name.
+    private static let directories = ["/usr/bin", "/usr/local/bin", "/bin"]
+
+    /// Waits until the program has ended or was stopped. It may be called on any thread.
+    public static func run(_ call: HostFilterCall) -> HostFilterOutcome {
+        let paths = directories.map { "\($0)/\(call.program)" }
+        guard let path = paths.first(where: { access($0, X_OK) == 0 }) else { return .missing }
+        var exchange = HostFilterExchange(call)
+        switch exchange.start(path) {
+        case .failure(let error): return .failed("\(error)")
+        case .success(let process):
+            let excess = exchange.run()
+            if excess != nil { kill(process, SIGKILL) }
+            exchange.close()
+            var status: Int32 = 0
+            while waitpid(process, &status, 0) < 0, errno == EINTR {}
+            return excess.map { .stopped($0) } ?? exchange.outcome(status)
+        }
+    }
+}
+
+/// The three streams of one child.
+private struct HostFilterExchange {
+    private let call: HostFilterCall
+    private var input: Int32 = -1
+    private var output: Int32 = -1
+    private var errors: Int32 = -1
+    private var sentCount = 0
+    private var outputBytes: [UInt8] = []
+    private var errorBytes: [UInt8] = []
+
+    init(_ call: HostFilterCall) { self.call = call }
+
+    // MARK: Starting
+
+    /// Starts a shell that sets the limits and becomes the program.
+    mutating func start(_ path: String) -> Result<pid_t, NetworkError> {
+        // A socket pair for the input: writing to a pipe that nobody reads any more would raise a signal.
+        guard let inputPair = Self.pair({ socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Self.closesOnExec, 0, $0) })
+        else { return .failure(.system(errorText(errno))) }
+        input = inputPair.0
+        let outputPair = Self.pair { pipe2($0, O_CLOEXEC) }
+        let errorPair = Self.pair { pipe2($0, O_CLOEXEC) }
+        output = outputPair?.0 ?? -1
+        errors = errorPair?.0 ?? -1
+        defer { for end in [inputPair.1, outputPair?.1, errorPair?.1] { if let end { Glibc.close(end) } } }
+        guard let outputPair, let errorPair else {
+            close()
+            return .failure(.system(errorText(errno)))
+        }
+        let limits = call.limits
+        let script =
+            "cd /; unset PWD OLDPWD; ulimit -c 0; ulimit -f 0; ulimit -n 16; ulimit -v \(limits.memoryBytes >> 10); "
+            + "ulimit -t \(limits.processorSeconds); exec \"$0\" \"$@\""
+        let started = Self.spawn(
+            ["/bin/sh", "-c", script, path] + call.arguments, [inputPair.1, outputPair.1, errorPair.1])
+        if case .failure = started { close() }
+        return started
+    }
+
+    private static let closesOnExec = Int32(SOCK_CLOEXEC.rawValue)
+
+    private static func pair(_ make: (UnsafeMutablePointer<Int32>) -> Int32) -> (Int32, Int32)? {
+        var ends: [Int32] = [-1, -1]
+        return make(&ends) == 0 ? (ends[0], ends[1]) : nil
+    }
+
+    private static func spawn(_ words: [String], _ streams: [Int32]) -> Result<pid_t, NetworkError> {
+        guard !words.contains(where: { $0.utf8.contains(0) }) else {
+            return .failure(.system("an argument contains a zero byte"))
+        }
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        // What this process keeps for itself must not be blocked or ignored in the child.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        sigaddset(&signals, SIGPIPE)
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        // A group of its own: an interrupt at the terminal is the lab's, which stops the child itself.
+        posix_spawnattr_setflags(
+            &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        for (number, stream) in streams.enumerated() {
+            posix_spawn_file_actions_adddup2(&actions, stream, Int32(number))
+        }
+        var process: pid_t = 0
+        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
+        defer { for argument in arguments { free(argument) } }
+        var environment: [UnsafeMutablePointer<CChar>?] = [nil]
+        let code = posix_spawn(&process, words[0], &actions, &attributes, &arguments, &environment)
+        return code == 0 ? .success(process) : .failure(.system("\(words[0]): \(errorText(code))"))
+    }
+
+    // MARK: Running
+
+    /// Writes the input and reads the output until the child has closed it.
+    mutating func run() -> HostFilterExcess? {
+        for stream in [input, output, errors] { _ = fcntl(stream, F_SETFL, O_NONBLOCK) }
+        let deadline = HostClock.monotonicNanoseconds + Int64(call.limits.wallSeconds) * 1_000_000_000
+        if call.input.isEmpty { Self.close(&input) }
+        while output >= 0 || errors >= 0 {
+            // poll(2) passes over descriptors below zero.
+            var polled = [
+                pollfd(fd: input, events: Int16(POLLOUT), revents: 0),
+                pollfd(fd: output, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: errors, events: Int16(POLLIN), revents: 0),
+            ]
+            let left = deadline - HostClock.monotonicNanoseconds
+            if left <= 0 { return .wallTime }
+            if poll(&polled, 3, Int32(clamping: left / 1_000_000 + 1)) < 0, errno != EINTR { return .wallTime }
+            if polled[0].revents != 0 { send() }
+            if polled[1].revents != 0 { Self.read(&output, into: &outputBytes) }
+            if polled[2].revents != 0 { Self.read(&errors, into: &errorBytes) }
+            if outputBytes.count + errorBytes.count > call.limits.outputBytes { return .output }
+        }
+        return nil
+    }
+
+    private mutating func send() {
+        let count = call.input.withUnsafeBytes { bytes in
+            Glibc.send(input, bytes.baseAddress! + sentCount, bytes.count - sentCount, Int32(MSG_NOSIGNAL))
+        }
+        if count > 0 { sentCount += count }
+        let isOver = count < 0 && errno != EAGAIN && errno != EINTR
+        if isOver || sentCount == call.input.count { Self.close(&input) }
+    }
+
+    private static func read(_ stream: inout Int32, into bytes: inout [UInt8]) {
+        let count = withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) { buffer in
+            let count = Glibc.read(stream, buffer.baseAddress, buffer.count)
+            if count > 0 { bytes += buffer[..<count] }
+            return count
+        }
+        if count == 0 || count < 0 && errno != EAGAIN && errno != EINTR { close(&stream) }
+    }
+
+    // MARK: Ending
+
+    mutating func close() {
+        Self.close(&input)
+        Self.close(&output)
+        Self.close(&errors)
+    }
+
+    private static func close(_ stream: inout Int32) {
+        if stream >= 0 { Glibc.close(stream) }
+        stream = -1
+    }
+
+    /// - Parameter status: as `waitpid` gave it. Who could have sent a signal: the kernel for processor time, and the
+    ///   program itself where it has no more memory (abort, or a null pointer used).
+    func outcome(_ status: Int32) -> HostFilterOutcome {
+        switch status & 0x7F {
+        case 0: .ended(status: Int(status >> 8 & 0xFF), output: outputBytes, errors: errorBytes)
+        case SIGKILL, SIGXCPU: .stopped(.processorTime)
+        case SIGXFSZ: .failed("it tried to write a file")
+        default: .stopped(.memory)
+        }
+    }
+}
