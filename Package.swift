@@ -222,8 +222,8 @@ let tests = [
     ],
     // new-room: tests
     "Shell": [
-        "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
-        "ShellLab",
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",
+        "Commands", "ShellLab",
     ],
     "Transcripts": ["KernelStructures", "KernelWorld", "ShellLab", "ShellTranscripts"],
     "Program": [

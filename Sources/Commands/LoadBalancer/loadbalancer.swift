@@ -24,7 +24,7 @@ extension LoadBalancerCommands {
                 "loadbalancer --config lb.yaml --port 80", "loadbalancer --backends 8081,8082 --port 8080 --mode tcp",
                 "loadbalancer --backends 8081 --port 8080 --runtime 9999 --metrics 8405", "stats lb",
             ],
-            group: .components, tags: ["LB"],
+            group: .components, role: .service, tags: ["LB"],
             details: loadbalancerDetails)
         return .service(kind, description) { invocation in
             let source = try BalancerSource(invocation)
