@@ -1,5 +1,6 @@
 import KernelHosting
 import KernelStructures
+import KernelTLS
 import KernelWire
 import KernelWorld
 import LoadBalancerEngine
@@ -14,13 +15,15 @@ final class Probe: HTTPClientDelegate, StreamHandler {
     private var client: HTTPClientConnection?
     private var stream: Stream?
     private let header: [UInt8]
+    private let security: TLSClient?
     private var timer: TimerID?
     private var body: [UInt8] = []
 
     init(
         node: Node, destination: HostPort, kind: LoadBalancerConfiguration.HealthCheckSettings.Kind,
         settings: LoadBalancerConfiguration.HealthCheckSettings,
-        sendProxy: LoadBalancerConfiguration.Backend.ProxyVersion?, report: @escaping (LoadBalancer.ProbeResult) -> Void
+        sendProxy: LoadBalancerConfiguration.Backend.ProxyVersion?, security: TLSClient?,
+        report: @escaping (LoadBalancer.ProbeResult) -> Void
     ) {
         self.node = node
         self.destination = destination
@@ -28,6 +31,7 @@ final class Probe: HTTPClientDelegate, StreamHandler {
         self.settings = settings
         // A server that waits for a header gets one that claims nothing.
         header = sendProxy.map { ProxyHeader.own($0 == .v1 ? .v1 : .v2).bytes } ?? []
+        self.security = security
         self.report = report
     }
 
@@ -35,11 +39,14 @@ final class Probe: HTTPClientDelegate, StreamHandler {
         timer = node.after(settings.timeout) { [weak self] in self?.finish(.failed("timeout")) }
         do throws(NetworkError) {
             if kind == .tcp {
-                stream = try node.connect(to: destination, handler: self)
+                let stream = try node.connect(to: destination, handler: self)
+                self.stream = stream
+                if !header.isEmpty { stream.write(header) }
+                if let security { stream.secure(with: security, host: destination.host) }
             } else {
                 client = HTTPClientConnection()
                 client?.delegate = self
-                try client?.connect(from: node, to: destination)
+                try client?.connect(from: node, to: destination, security: security, introduction: header)
             }
         } catch {
             node.enqueue { [weak self] in self?.finish(.failed("\(error)")) }
@@ -57,7 +64,7 @@ final class Probe: HTTPClientDelegate, StreamHandler {
     }
 
     func clientOpened(_ client: HTTPClientConnection) {
-        var request = header
+        var request: [UInt8] = []
         HTTPWriter.requestLine("GET", settings.path, into: &request)
         HTTPWriter.field("Host", settings.host ?? destination.description, into: &request)
         HTTPWriter.field("User-Agent", "sdlab-health-check", into: &request)
@@ -91,6 +98,7 @@ final class Probe: HTTPClientDelegate, StreamHandler {
     private static let bodyMismatch = "not the expected body"
 
     func client(_ client: HTTPClientConnection, failed failure: HTTPClientFailure) {
+        if let reason = client.stream?.layer?.failureText { return finish(.failed(reason)) }
         switch failure {
         case .notConnected(let reason): finish(.failed(reason == .refused ? "connection refused" : "not reachable"))
         case .closed: finish(.failed("closed without an answer"))
@@ -98,12 +106,10 @@ final class Probe: HTTPClientDelegate, StreamHandler {
         }
     }
 
-    func streamOpened(_ stream: Stream) {
-        if !header.isEmpty { stream.write(header) }
-        finish(.passed)
-    }
+    func streamOpened(_ stream: Stream) { finish(.passed) }
     func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {}
     func stream(_ stream: Stream, closed reason: CloseReason) {
+        if let reason = stream.layer?.failureText { return finish(.failed(reason)) }
         finish(.failed(reason == .refused ? "connection refused" : "not reachable"))
     }
 }
