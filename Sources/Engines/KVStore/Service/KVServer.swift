@@ -303,6 +303,11 @@ public final class KVServer: Service, RESPService {
     }
 
     public func connectionReset(_ connection: RESPServerConnection) { unwatch(connection) }
+    public func connectionSpokeHTTP(_ connection: RESPServerConnection) {
+        runtime.log(
+            "Closed a connection from \(address: connection.stream.remote.address): it sent HTTP, whose lines are no commands",
+            level: .warning)
+    }
 }
 
 /// When keys are to be deleted whose end has passed.
