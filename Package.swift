@@ -48,7 +48,7 @@ let kernel = [
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
-        uses: ["KernelStructures", "KernelJSON", "KernelWire", "KernelWorld"]),
+        uses: ["KernelStructures", "KernelTelemetry", "KernelJSON", "KernelWire", "KernelWorld"]),
     Room(
         name: "KernelService", path: "Engines/Kernel/Service",
         uses: ["KernelStructures", "KernelJSON", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),

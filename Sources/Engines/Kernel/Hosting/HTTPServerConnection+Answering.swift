@@ -110,6 +110,7 @@ extension HTTPServerConnection {
         guard response == .begun else { return }
         if isChunking { stream.write("0\r\n\r\n") }
         response = .complete
+        endSpan()
         if closesAfterResponse {
             closeNow()
         } else if request == .complete {
