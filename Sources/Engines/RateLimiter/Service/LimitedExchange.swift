@@ -122,7 +122,8 @@ final class LimitedExchange {
             case .decided(let assessments):
                 host.storeAnswered()
                 self.assessments = assessments
-                decision = host.engine.count(charges, decidedElsewhere: assessments, under: rules.policies, now: node.world.now)
+                decision = host.engine.count(
+                    charges, decidedElsewhere: assessments, under: rules.policies, now: node.world.now)
                 decided()
             case .failed(let reason):
                 host.storeFailed(reason)
