@@ -110,8 +110,8 @@ let components = [
         "HashRing", library: "HashRing", engine: ["KernelCryptography"], service: [],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
     Component(
-        "LoadBalancer", isHot: true, engine: ["KernelConfiguration", "KernelWire", "HashRingEngine"], service: [],
-        commands: ["KernelConfiguration"]),
+        "LoadBalancer", isHot: true, engine: ["KernelConfiguration", "KernelWire", "HashRingEngine"],
+        service: ["KernelTLS"], commands: ["KernelStorage", "KernelConfiguration"]),
     Component(
         "RateLimiter", library: "RateLimiter", isHot: true, engine: [],
         service: ["KernelJSON", "KernelCryptography", "KernelConfiguration"],
@@ -223,8 +223,8 @@ let tests = [
     ],
     // new-room: tests
     "Shell": [
-        "KernelStructures", "KernelStorage", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession", "Commands",
-        "ShellLab",
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",
+        "Commands", "ShellLab",
     ],
     "Transcripts": ["KernelStructures", "KernelWorld", "ShellLab", "ShellTranscripts"],
     "Program": [

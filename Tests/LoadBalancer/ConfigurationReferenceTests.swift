@@ -18,7 +18,7 @@ struct ConfigurationReferenceTests {
             .map { $0.hasPrefix("#:") ? "  " + $0.dropFirst(2) : String($0) }
             .map { line in
                 // Sections begin at the margin.
-                ["outlier_ejection:", "sticky:", "retry_budget:"].contains { line.hasPrefix("  \($0)") }
+                ["tls:", "outlier_ejection:", "sticky:", "retry_budget:"].contains { line.hasPrefix("  \($0)") }
                     ? String(line.dropFirst(2)) : line
             }.joined(separator: "\n")
     }
@@ -41,6 +41,19 @@ struct ConfigurationReferenceTests {
         var expected = plain
         expected.backends[0].maxConnections = 100
         expected.backends[0].sendProxy = .v2
+        var back = LoadBalancerConfiguration.Backend.TLS()
+        back.serverName = "example.org"
+        back.authority = "ca.pem"
+        back.certificate = "lb.pem"
+        back.key = "lb-key.pem"
+        expected.backends[0].tls = back
+        var front = LoadBalancerConfiguration.FrontTLS()
+        front.certificates = ["lb.pem"]
+        front.keys = ["lb-key.pem"]
+        front.clientAuthority = "clients.pem"
+        front.clientCertificates = .required
+        front.protocols = ["http/1.1"]
+        expected.tls = front
         expected.hashBalanceFactorPercent = 125
         expected.healthCheck.kind = .http
         expected.healthCheck.fastInterval = .seconds(1)
@@ -70,7 +83,9 @@ struct ConfigurationReferenceTests {
         var found: [String] = []
         for raw in lines {
             var line = raw.hasPrefix("#:") ? "  " + raw.dropFirst(2) : String(raw)
-            let isSection = ["outlier_ejection:", "sticky:", "retry_budget:"].contains { line.hasPrefix("  \($0)") }
+            let isSection = ["tls:", "outlier_ejection:", "sticky:", "retry_budget:"].contains {
+                line.hasPrefix("  \($0)")
+            }
             if isSection { line = String(line.dropFirst(2)) }
             line = line.replacing("- ", with: "  ")
             let indent = line.prefix { $0 == " " }.count
@@ -94,6 +109,11 @@ struct ConfigurationReferenceTests {
         ("", "log", "requests"), ("", "hash", "{key: uri}"), ("", "backends", "[1]"),
         ("", "health_check", "{jitter: 1}"), ("", "outlier_ejection", "{}"), ("", "sticky", "{cookie: A}"),
         ("", "retry_budget", "{}"), ("", "queue", "{limit: 1}"), ("", "timeouts", "{idle: 1s}"),
+        ("", "tls", "{}"), ("tls", "certificates", "[a.pem, b.pem]"), ("tls", "keys", "k.pem"),
+        ("tls", "client_ca", "ca.pem"), ("tls", "client", "optional"), ("tls", "alpn", "[a, b]"),
+        ("tls", "min_version", "1.3"), ("tls", "max_version", "1.2"),
+        ("backends", "tls", "true"), ("backends", "verify", "false"), ("backends", "sni", "shop"),
+        ("backends", "ca", "ca.pem"), ("backends", "cert", "lb.pem"), ("backends", "key", "k.pem"),
         ("hash", "key", "header A"), ("hash", "balance_factor", "150%"),
         ("backends", "address", "2"), ("backends", "name", "a"), ("backends", "weight", "7"),
         ("backends", "max_connections", "1"), ("backends", "backup", "true"), ("backends", "state", "maint"),
@@ -120,6 +140,11 @@ struct ConfigurationReferenceTests {
         case "" where key == "backends" || key == "servers": return "\(key): \(value)"
         case "": return backends + "\(key): \(value)"
         case "backends" where key == "address": return "backends: [{address: \(value)}]"
+        case "tls" where key == "keys": return backends + "tls: {certificates: [a.pem], \(key): \(value)}"
+        case "backends" where key == "key":
+            return "backends: [{address: \"localhost:8081\", tls: true, cert: a.pem, \(key): \(value)}]"
+        case "backends" where ["verify", "sni", "ca", "cert", "ca-file", "crt"].contains(key):
+            return "backends: [{address: \"localhost:8081\", tls: true, \(key): \(value)}]"
         case "backends": return "backends: [{address: \"localhost:8081\", \(key): \(value)}]"
         case "expect": return backends + "health_check: {expect: {\(key): \(value)}}"
         case "sticky" where ["size", "expire"].contains(key):
@@ -136,6 +161,11 @@ struct ConfigurationReferenceTests {
         switch (section, key) {
         case ("sticky", "size"), ("sticky", "expire"): return try read(backends + "sticky: {by: source}")
         case ("sticky", "redispatch"), ("sticky", "on_drain"): return try read(backends + "sticky: {cookie: SRV}")
+        case ("tls", "keys"): return try read(backends + "tls: {certificates: [a.pem]}")
+        case ("tls", _): return try read(backends + "tls: {}")
+        case ("backends", "key"): return try read("backends: [{address: \"localhost:8081\", tls: true, cert: a.pem}]")
+        case ("backends", "verify"), ("backends", "sni"), ("backends", "ca"), ("backends", "cert"):
+            return try read("backends: [{address: \"localhost:8081\", tls: true}]")
         case ("outlier_ejection", _), ("retry_budget", _): return try read(backends + "\(section): {}")
         default: return plain
         }
@@ -189,6 +219,15 @@ struct ConfigurationReferenceTests {
                 "lb.yaml:2:16: unknown key 'fastintr' in health_check; did you mean fastinter?"
             ),
             ("backends: [1]\ntimeouts: {queue: 1s}", "lb.yaml:2:19: how long a request may wait is said by queue:"),
+            (
+                "backends: [{address: 1, sni: a}]",
+                "lb.yaml:1:30: sni is for a backend that speaks TLS; add tls: true"
+            ),
+            (
+                "backends: [1]\ntls: {certificates: [a, b], keys: [c]}",
+                "lb.yaml:2:35: 2 certificates and 1 key; one key for each"
+            ),
+            ("backends: [1]\ntls: {min_version: 1.3, max_version: 1.2}", "lb.yaml:2:20: min_version is later"),
             ("backends: [1]\nmode: tcp\nbalance: uri", "lb.yaml:3:10: in mode tcp nobody reads requests"),
         ])
     func complaints(text: String, expected: String) {

@@ -10,6 +10,7 @@ struct ServiceLifeTests {
     func timeouts() throws {
         let farm = try Farm(1)
         let old = try farm.dial()
+        farm.pass(.milliseconds(1))
         try farm.reload { $0.timeouts.idle = .seconds(5) }
         let new = try farm.dial()
         for client in [old, new] { client.write("GET / HTTP/1.1\r\nHost: lb\r\n\r\n") }

@@ -124,6 +124,7 @@ struct ReloadTests {
     func timeouts() throws {
         let bench = try ServiceBench(Self.one)
         let old = try bench.client()
+        bench.world.pass(.milliseconds(1))
         try bench.reload(Self.one + "timeouts: {idle: 5s}\n")
         let new = try bench.client()
         for client in [old, new] { client.write("GET / HTTP/1.1\r\nHost: h\r\n\r\n") }

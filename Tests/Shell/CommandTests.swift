@@ -57,7 +57,7 @@ import Testing
 
     @Test func helpOfSomethingUnknownSuggests() {
         #expect(LabShell().run("help crul").errorOutput == "help: unknown command 'crul'; did you mean curl?\n")
-        #expect(LabShell().run("help a b").status == 2)
+        #expect(LabShell().run("help a b c").status == 2)
     }
 
     // MARK: Flags and arguments

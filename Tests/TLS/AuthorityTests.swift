@@ -119,7 +119,7 @@ struct AuthorityTests {
         let world = memoryWorld()
         let authority = LabAuthority.of(world)
         let identity = try authority.identity(of: world.node("web"))
-        #expect(identity.certificate.names == ["web", "127.1.0.1", "localhost", "127.0.0.1", "::1"])
+        #expect(identity.certificate.names == ["web", "127.1.0.1", "fd5d:1ab::1", "localhost", "127.0.0.1", "::1"])
         #expect(LabAuthority.of(world) === authority)
         let again = try authority.identity(of: world.nodes["web"]!)
         #expect(again.certificate.fingerprint == identity.certificate.fingerprint)

@@ -24,7 +24,7 @@ extension BackendCommands {
                 "backend --port 8080 --name flaky --answers 'ok*2 fail*5 hang 503@200ms ok' &",
                 "backend --port 8443 --name shop --tls &", "curl https://shop:8443/",
             ],
-            group: .components,
+            group: .components, role: .service,
             details: """
                 Paths: /health answers 200, /status/503 that status, /delay/200ms later,
                 /bytes/1MiB that many bytes, /early-hints/2 who it is after two 103s, /echo the

@@ -104,7 +104,7 @@ extension ChaosCommands {
                     .table(
                         .init(
                             [
-                                .init("ID", key: "number"), .init("FAULT", flexible: true),
+                                .init("ID", key: "number"), .init("FAULT", key: "fault", flexible: true),
                                 .init("SINCE", key: "since_ms", right: true),
                                 .init("ENDS IN", key: "ends_in_ms", right: true),
                             ], rows: rows, whenEmpty: "no faults"))))

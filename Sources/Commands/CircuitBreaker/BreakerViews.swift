@@ -23,7 +23,8 @@ enum BreakerViews {
         return .table(
             .init(
                 [
-                    .init("BREAKER", flexible: true), .init("STATE"), .init("FOR", key: "state_for_ms", right: true),
+                    .init("BREAKER", key: "breaker", flexible: true), .init("STATE", key: "state"),
+                    .init("FOR", key: "state_for_ms", right: true),
                     .init("CALLS", key: "buffered_calls", right: true),
                     .init("FAIL%", key: "failure_rate_percent", right: true),
                     .init("SLOW%", key: "slow_call_rate_percent", right: true),
@@ -36,13 +37,15 @@ enum BreakerViews {
     static func record(_ snapshot: BreakerSnapshot, strips: (states: String, endings: String)) -> View.Content {
         let counters = snapshot.counters
         return .record([
-            .init("breaker", .text(snapshot.name)), .init("state", state(snapshot.state)),
-            .init("strip", .text(strips.states)), .init("endings", .text(strips.endings)),
-            .init("successful", .integer(counters.successes)), .init("failed", .integer(counters.failures)),
-            .init("ignored", .integer(counters.ignored)), .init("rejected", .integer(counters.rejected)),
-            .init("late", .integer(counters.late)),
-            .init("slow", .integer(counters.slowSuccesses + counters.slowFailures)),
-            .init("window", window(snapshot)),
+            .init("breaker", key: "breaker", .text(snapshot.name)), .init("state", key: "state", state(snapshot.state)),
+            .init("strip", key: "strip", .text(strips.states)), .init("endings", key: "endings", .text(strips.endings)),
+            .init("successful", key: "successful", .integer(counters.successes)),
+            .init("failed", key: "failed", .integer(counters.failures)),
+            .init("ignored", key: "ignored", .integer(counters.ignored)),
+            .init("rejected", key: "rejected", .integer(counters.rejected)),
+            .init("late", key: "late", .integer(counters.late)),
+            .init("slow", key: "slow", .integer(counters.slowSuccesses + counters.slowFailures)),
+            .init("window", key: "window", window(snapshot)),
             .init("failure rate", key: "failure_rate_percent", percent(snapshot.failureRate)),
             .init("slow call rate", key: "slow_call_rate_percent", percent(snapshot.slowCallRate)),
         ])
@@ -88,7 +91,10 @@ enum BreakerViews {
             .text(wrapped(text), json: json),
             .table(
                 .init(
-                    [.init("TIME"), .init("FROM"), .init("TO"), .init("REASON", flexible: true)], rows: rows,
+                    [
+                        .init("TIME", key: "time"), .init("FROM", key: "from"), .init("TO", key: "to"),
+                        .init("REASON", key: "reason", flexible: true),
+                    ], rows: rows,
                     whenEmpty: "its state has never changed")))
     }
 

@@ -5,61 +5,62 @@ import KernelStructures
 import ShellSession
 
 extension CircuitBreakerCommands {
-    private static let orders: [(word: String, state: CircuitState)] = [
-        ("close", .closed), ("open", .open), ("force-open", .forcedOpen), ("disable", .disabled),
-        ("metrics-only", .metricsOnly),
+    private static let orders: [(word: String, state: CircuitState, summary: String)] = [
+        ("close", .closed, "closes it, and begins to count anew"),
+        ("open", .open, "opens it; it waits as usual, then lets trials through"),
+        ("force-open", .forcedOpen, "opens it until somebody closes it"),
+        ("disable", .disabled, "lets all calls pass, and counts none"),
+        ("metrics-only", .metricsOnly, "lets all calls pass, and counts them"),
     ]
-    private static let views = ["why", "settings", "metrics"]
 
     /// `breaker`, `breaker why`, `breaker flaky-service force-open`, `breaker set failureThreshold 3`
     static var breaker: Command {
-        let verbs = views + ["set"] + orders.map(\.word)
         let description = CommandDescription(
-            "breaker", "looks at circuit breakers that run, or changes them",
-            usage: "[NAME] [why | settings | metrics | set KEY VALUE… | ORDER] [--json]", flags: [CommonFlags.json],
-            arguments: .init([.word(verbs), .word(verbs)], 0...40),
-            examples: [
-                "breaker", "breaker why", "breaker flaky-service why --json", "breaker force-open",
-                "breaker set failureThreshold 3 waitDurationInOpenState 10s", "breaker metrics",
-            ],
+            "breaker", "looks at circuit breakers that run, or changes them", operates: true,
+            subcommands: [
+                .init(
+                    "list", "all of them, or one, a line each", flags: [CommonFlags.json],
+                    examples: ["breaker", "breaker flaky-service"]),
+                .init(
+                    "why", "what led to its present state", flags: [CommonFlags.json],
+                    examples: ["breaker why", "breaker flaky-service why --json"]),
+                .init(
+                    "settings", "its configuration", flags: [CommonFlags.json], examples: ["breaker settings"]),
+                .init(
+                    "set", "changes its configuration at once, by resilience4j's names", usage: "KEY VALUE…",
+                    arguments: .init([.word(CircuitBreakerConfiguration.keys), .text], 2...40),
+                    examples: ["breaker set failureThreshold 3 waitDurationInOpenState 10s"]),
+                .init(
+                    "metrics", "what Prometheus would read", flags: [CommonFlags.json], examples: ["breaker metrics"]),
+            ] + orders.map { .init($0.word, $0.summary, examples: ["breaker \($0.word)"]) }, whenNone: "list",
             group: .views,
             details: """
-                Without a word: all of them, one a line. LAST CALLS has a letter for each call:
-                C went through a closed circuit, O was refused by an open one, H met a half-open
-                one; d, f and m are the orders disable, force-open and metrics-only.
-                why says what led to the present state; settings shows the configuration, and
-                set changes it at once, by resilience4j's names; metrics is what Prometheus
-                would read.
-                Orders: close (resets it), open (waits as usual), force-open (until somebody
-                closes it), disable (all calls pass, none is counted), metrics-only (all calls
-                pass and are counted).
+                LAST CALLS has a letter for each call: C went through a closed circuit, O was
+                refused by an open one, H met a half-open one; d, f and m are the orders
+                disable, force-open and metrics-only.
                 """)
         return Command(description) { invocation in
-            var words = invocation.arguments.arguments[...]
+            let arguments = invocation.arguments
             let session = invocation.session
             let now = session.world.now
-            if words.isEmpty { return .view(View(BreakerViews.table(session.breakers, now: now))) }
-            // A first word that is no verb can only be meant as a name.
-            let name = verbs.contains(words.first!) ? nil : words.popFirst()
-            let found = try session.breaker(named: name, orMeant: verbs)
-            guard let verb = words.popFirst() else { return .view(View(BreakerViews.table([found], now: now))) }
-            if verb == "set" {
-                try set(words, found)
-                return .success
+            let verbs = description.subcommands.map(\.verb)
+            if arguments.verb == "list", arguments.target == nil {
+                return .view(View(BreakerViews.table(session.breakers, now: now)))
             }
-            if let extra = words.first { throw UsageError("breaker: '\(extra)' is one word too many") }
-            switch verb {
+            let found = try session.breaker(named: arguments.target, orMeant: verbs)
+            switch arguments.verb {
+            case "list": return .view(View(BreakerViews.table([found], now: now)))
+            case "set": try set(arguments.arguments[...], found)
             case "why": return .view(BreakerViews.why(found.snapshot, now: now))
             case "settings": return .view(settings(found.snapshot.configuration))
             case "metrics":
                 let page = CircuitBreakerMetrics.page([found.snapshot])
                 return .view(View(.text(page, json: .string(page))))
-            default: break
+            default:
+                if let order = orders.first(where: { $0.word == arguments.verb }) {
+                    found.holder.order(order.state, ofBreaker: found.name)
+                }
             }
-            guard let order = orders.first(where: { $0.word == verb }) else {
-                throw UsageError("breaker: '\(verb)' is unknown\(didYouMean(verb, among: verbs))")
-            }
-            found.holder.order(order.state, ofBreaker: found.name)
             return .success
         }
     }
@@ -72,7 +73,7 @@ extension CircuitBreakerCommands {
 
     private static func set(_ words: ArraySlice<String>, _ found: RunningBreaker) throws {
         guard !words.isEmpty, words.count % 2 == 0 else {
-            throw UsageError("breaker: set needs pairs of a name and a value: set failureThreshold 3")
+            throw UsageError("breaker set: it needs pairs of a name and a value: set failureThreshold 3")
         }
         var configuration = found.snapshot.configuration
         let pairs = Array(words)

@@ -7,65 +7,46 @@ import ShellSession
 extension ConnectionPoolCommands {
     /// `connpool suspend`
     static var connpool: Command {
-        let verbs = ["show", "suspend", "resume", "evict", "metrics", "what-if"]
         let description = CommandDescription(
-            "connpool", "looks at a running connection pool, or changes it",
-            usage: "[NODE] VERB [ARGUMENT…] [--json]", flags: [CommonFlags.json],
-            arguments: .init([.word(verbs), .word(verbs)], 1...100),
-            examples: [
-                "connpool show", "connpool suspend", "connpool pool-test resume", "connpool evict 3",
-                "connpool what-if 2 5 20",
-            ], group: .components,
-            details: """
-                show            its connections: state, age, uses, when each has to go
-                suspend         lends nothing to whoever asks from now on; they wait
-                resume          serves them
-                evict [NUMBER]  closes all connections, or one: idle ones now, others when
-                                they come back
-                metrics         Prometheus text, by HikariCP's names
-                what-if SIZE…   what the demand seen so far would have met in a pool of
-                                another size, replayed in virtual time
-                """)
+            "connpool", "looks at a running connection pool, or changes it", operates: true,
+            subcommands: [
+                .init(
+                    "show", "its connections: state, age, uses, when each has to go", flags: [CommonFlags.json],
+                    examples: ["connpool show"]),
+                .init(
+                    "suspend", "lends nothing to whoever asks from now on; they wait", examples: ["connpool suspend"]),
+                .init("resume", "serves those who wait", examples: ["connpool pool-test resume"]),
+                .init(
+                    "evict", "closes all connections, or one", usage: "[NUMBER]", arguments: .init([.text], 0...1),
+                    examples: ["connpool evict 3"], details: "Idle ones now, others when they come back."),
+                .init(
+                    "metrics", "Prometheus text, by HikariCP's names", flags: [CommonFlags.json],
+                    examples: ["connpool metrics"]),
+                .init(
+                    "what-if", "the demand seen so far in a pool of another size", usage: "[SIZE…]",
+                    flags: [CommonFlags.json], arguments: .init([.text], 0...100),
+                    examples: ["connpool what-if 2 5 20"], details: "Replayed in virtual time."),
+            ], group: .components)
         return Command(description) { invocation in
-            var words = invocation.arguments.arguments
-            let isNamed = !verbs.contains(words[0])
-            let name = isNamed ? words.removeFirst() : nil
-            guard let verb = words.first else {
-                throw UsageError("connpool: what is \(name ?? "it") to do? \(verbs.joined(separator: ", "))")
+            let arguments = invocation.arguments
+            let test = try invocation.session.pool(named: arguments.target)
+            let now = invocation.session.world.now
+            switch arguments.verb {
+            case "show": return .view(test.connectionsView(now: now))
+            case "metrics":
+                let page = HikariMetrics.page(test.pool.engine)
+                return .view(View(.text(page, json: .string(page))))
+            case "suspend":
+                guard test.pool.operate({ $0.suspend(now: $1) }) else {
+                    throw CommandFailure("it is suspended already")
+                }
+            case "resume":
+                guard test.pool.operate({ $0.resume(now: $1) }) else { throw CommandFailure("it is not suspended") }
+            case "evict": try evict(test, arguments.arguments)
+            default: return .view(try whatIf(test, arguments.arguments))
             }
-            guard verbs.contains(verb) else {
-                throw UsageError("connpool: unknown verb '\(verb)'\(didYouMean(verb, among: verbs))")
-            }
-            words.removeFirst()
-            let test = try invocation.session.pool(named: name)
-            return try operate(test, verb, words, invocation)
+            return .success
         }
-    }
-
-    private static func operate(_ test: PoolTest, _ verb: String, _ words: [String], _ invocation: Invocation) throws
-        -> Outcome
-    {
-        if !["evict", "what-if"].contains(verb), let extra = words.first {
-            throw UsageError("connpool: '\(extra)' is one word too many after \(verb)")
-        }
-        let now = invocation.session.world.now
-        switch verb {
-        case "show": return .view(test.connectionsView(now: now))
-        case "metrics":
-            return .view(
-                View(
-                    .text(
-                        HikariMetrics.page(test.pool.engine),
-                        json: .string(
-                            HikariMetrics.page(test.pool.engine)))))
-        case "suspend":
-            guard test.pool.operate({ $0.suspend(now: $1) }) else { throw CommandFailure("it is suspended already") }
-        case "resume":
-            guard test.pool.operate({ $0.resume(now: $1) }) else { throw CommandFailure("it is not suspended") }
-        case "evict": try evict(test, words)
-        default: return .view(try whatIf(test, words))
-        }
-        return .success
     }
 
     private static func evict(_ test: PoolTest, _ words: [String]) throws {
@@ -73,8 +54,8 @@ extension ConnectionPoolCommands {
             _ = test.pool.operate { $0.evictAll(now: $1) }
             return
         }
-        guard let number = Int(word), words.count == 1 else {
-            throw UsageError("connpool: evict takes the number of one connection, or nothing; see connpool show")
+        guard let number = Int(word) else {
+            throw UsageError("connpool evict: '\(word)' is not the number of a connection; see connpool show")
         }
         guard test.pool.operate({ $0.evict(number: number, now: $1) }) else {
             throw CommandFailure("it has no connection \(number); see connpool show")
@@ -85,7 +66,7 @@ extension ConnectionPoolCommands {
         let engine = test.pool.engine
         let sizes = try (words.isEmpty ? ["\(engine.configuration.maximumPoolSize)"] : words).map { word -> Int in
             guard let size = Int(word), (1...1000).contains(size) else {
-                throw UsageError("connpool: what-if: '\(word)' is not a size of 1 to 1000")
+                throw UsageError("connpool what-if: '\(word)' is not a size of 1 to 1000")
             }
             return size
         }
@@ -112,10 +93,10 @@ extension ConnectionPoolCommands {
             .table(
                 .init(
                     [
-                        .init("SIZE", right: true), .init("OPENED", right: true),
+                        .init("SIZE", key: "size", right: true), .init("OPENED", key: "opened", right: true),
                         .init("WAIT MEAN", key: "wait_mean_ms", right: true),
                         .init("P99", key: "wait_p99_ms", right: true), .init("MAX", key: "wait_max_ms", right: true),
-                        .init("TIMED OUT", right: true), .init("TOOK", key: "took_ms", right: true),
+                        .init("TIMED OUT", key: "timed_out", right: true), .init("TOOK", key: "took_ms", right: true),
                     ], rows: rows, whenEmpty: "")))
     }
 }
@@ -134,8 +115,9 @@ extension PoolTest {
             .table(
                 .init(
                     [
-                        .init("CONN", right: true), .init("STATE"), .init("AGE", key: "age_ms", right: true),
-                        .init("IDLE", key: "idle_ms", right: true), .init("USES", right: true),
+                        .init("CONN", key: "conn", right: true), .init("STATE", key: "state"),
+                        .init("AGE", key: "age_ms", right: true),
+                        .init("IDLE", key: "idle_ms", right: true), .init("USES", key: "uses", right: true),
                         .init("HAS TO GO IN", key: "has_to_go_in_ms", right: true),
                     ], rows: rows, whenEmpty: "no connections")))
     }

@@ -44,15 +44,16 @@ extension PoolTest {
             .table(
                 .init(
                     [
-                        .init("CONN", right: true), .init("HOLDER", flexible: true),
-                        .init("FOR", key: "for_ms", right: true), .init("STATE"), .init("AT", flexible: true),
+                        .init("CONN", key: "conn", right: true), .init("HOLDER", key: "holder", flexible: true),
+                        .init("FOR", key: "for_ms", right: true), .init("STATE", key: "state"),
+                        .init("AT", key: "at", flexible: true),
                     ], rows: holding, whenEmpty: "nobody has a connection")),
             .table(
                 .init(
                     [
-                        .init("WAITER", flexible: true), .init("FOR", key: "for_ms", right: true),
-                        .init("GIVES UP IN", key: "gives_up_in_ms", right: true), .init("STATE"),
-                        .init("AT", flexible: true),
+                        .init("WAITER", key: "waiter", flexible: true), .init("FOR", key: "for_ms", right: true),
+                        .init("GIVES UP IN", key: "gives_up_in_ms", right: true), .init("STATE", key: "state"),
+                        .init("AT", key: "at", flexible: true),
                     ], rows: waiting, whenEmpty: "nobody waits")))
     }
 
@@ -63,22 +64,30 @@ extension PoolTest {
         let state = engine.isSuspended ? "suspended" : engine.phase.rawValue
         return View(
             .record([
-                .init("pool", .text(state, style: engine.isSuspended ? .warning : .plain)),
-                .init("connections", .text("\(engine.totalCount)/\(engine.configuration.maximumPoolSize)")),
-                .init("active", .integer(engine.inUseCount)), .init("idle", .integer(engine.idleCount)),
-                .init("waiting", .integer(engine.waitingCount)), .init("most waiting", .integer(counters.mostWaiting)),
-                .init("connects", .integer(counters.connectAttempts)),
-                .init("connect failures", .integer(counters.connectFailures)),
-                .init("created", .integer(counters.created)), .init("destroyed", .integer(counters.destroyed)),
-                .init("found dead", .integer(counters.foundDead)), .init("leaks", .integer(counters.leaks)),
-                .init("borrowed", .integer(counters.borrowed)), .init("timed out", .integer(counters.timedOut)),
+                .init("pool", key: "pool", .text(state, style: engine.isSuspended ? .warning : .plain)),
+                .init(
+                    "connections", key: "connections",
+                    .text("\(engine.totalCount)/\(engine.configuration.maximumPoolSize)")),
+                .init("active", key: "active", .integer(engine.inUseCount)),
+                .init("idle", key: "idle", .integer(engine.idleCount)),
+                .init("waiting", key: "waiting", .integer(engine.waitingCount)),
+                .init("most waiting", key: "most_waiting", .integer(counters.mostWaiting)),
+                .init("connects", key: "connects", .integer(counters.connectAttempts)),
+                .init("connect failures", key: "connect_failures", .integer(counters.connectFailures)),
+                .init("created", key: "created", .integer(counters.created)),
+                .init("destroyed", key: "destroyed", .integer(counters.destroyed)),
+                .init("found dead", key: "found_dead", .integer(counters.foundDead)),
+                .init("leaks", key: "leaks", .integer(counters.leaks)),
+                .init("borrowed", key: "borrowed", .integer(counters.borrowed)),
+                .init("timed out", key: "timed_out", .integer(counters.timedOut)),
                 .init("wait mean", key: "wait_mean_ms", .duration(waits.mean)),
                 .init("wait p50", key: "wait_p50_ms", .duration(waits.percentile(0.5))),
                 .init("wait p99", key: "wait_p99_ms", .duration(waits.percentile(0.99))),
                 .init("wait p99.9", key: "wait_p999_ms", .duration(waits.percentile(0.999))),
                 .init("wait max", key: "wait_max_ms", .duration(waits.maximum)),
-                .init("queries served", .integer(served)), .init("query errors", .integer(errors)),
-                .init("dirty sessions", .integer(dirtySessions)),
+                .init("queries served", key: "queries_served", .integer(served)),
+                .init("query errors", key: "query_errors", .integer(errors)),
+                .init("dirty sessions", key: "dirty_sessions", .integer(dirtySessions)),
             ]))
     }
 }

@@ -18,7 +18,7 @@ extension ConnectionPoolCommands {
                 .init("max-connections", nil, .integer(1...100_000), "sessions at most; more are refused (100)"),
             ]),
             examples: ["pool-db --port 5432 --name db &", "pool-db --port 5432 --connect-latency 150ms --cores 4 &"],
-            group: .components,
+            group: .components, role: .service,
             details: """
                 It speaks RESP: PING, QUERY [MILLISECONDS], BEGIN, COMMIT, ROLLBACK, SESSION,
                 RESET and what every RESP server knows, CLIENT LIST among it. The first PING of

@@ -17,7 +17,7 @@ extension ConnectionPoolCommands {
                 "pool-test --max-conns 10 --concurrent-users 50", "pool-test --concurrent-users 50 --leaks 0 &",
                 "pool-test --db db:5432 --rounds forever --think 100ms &", "stats pool-test",
             ],
-            group: .components, tags: ["POOL"],
+            group: .components, role: .service, tags: ["POOL"],
             details: """
                 Each user borrows a connection, asks one query and gives it back; seven of 50
                 forget the last part, unless --leaks says otherwise. Without --db it starts a

@@ -37,18 +37,21 @@ extension RingKeeper {
             .table(
                 .init(
                     [
-                        .init("NODE", flexible: true), .init("VNODES", right: true), .init("WEIGHT", right: true),
-                        .init("ZONE", flexible: true), .init("SHARE", right: true), .init("FAIR", right: true),
-                        .init("RATIO", right: true),
+                        .init("NODE", key: "node", flexible: true), .init("VNODES", key: "vnodes", right: true),
+                        .init("WEIGHT", key: "weight", right: true),
+                        .init("ZONE", key: "zone", flexible: true), .init("SHARE", key: "share", right: true),
+                        .init("FAIR", key: "fair", right: true),
+                        .init("RATIO", key: "ratio", right: true),
                     ], rows: rows, whenEmpty: "no nodes yet")))
     }
 
     private func summary(_ ownership: Ownership) -> [View.Field] {
         var fields: [View.Field] = [
-            .init("nodes", .integer(ring.nodes.count)), .init("points", .integer(ring.pointCount)),
-            .init("hash", .text(ring.scheme.name)),
+            .init("nodes", key: "nodes", .integer(ring.nodes.count)),
+            .init("points", key: "points", .integer(ring.pointCount)),
+            .init("hash", key: "hash", .text(ring.scheme.name)),
             .init("copies", key: "replication_factor", .integer(settings.replicationFactor)),
-            .init("lookups", .integer(lookupCount)),
+            .init("lookups", key: "lookups", .integer(lookupCount)),
         ]
         guard let first = ring.nodes.first else { return fields }
         let peak = ownership.peakToMean
@@ -60,7 +63,7 @@ extension RingKeeper {
             nodes: ring.nodes.count, virtualNodes: first.virtualNodes * first.weight)
         fields.append(
             .init(
-                "deviation",
+                "deviation", key: "deviation",
                 .init(
                     percent(deviation) + (areAlike ? " of a share (by chance \(percent(chance)))" : " of a share"),
                     json: .number(deviation))))
@@ -141,8 +144,9 @@ extension RingKeeper {
             .table(
                 .init(
                     [
-                        .init("KEY", flexible: true), .init("HASH"), .init("NODE", flexible: true),
-                        .init("REPLICAS", flexible: true),
+                        .init("KEY", key: "key", flexible: true), .init("HASH", key: "hash"),
+                        .init("NODE", key: "node", flexible: true),
+                        .init("REPLICAS", key: "replicas", flexible: true),
                     ], rows: rows, whenEmpty: "no key was looked up yet")))
     }
 
@@ -162,15 +166,18 @@ extension RingKeeper {
         let stray = movement.strayFraction(besides: change.name)
         var view = View(
             .record([
-                .init("change", .init(sentence(change, isDone: isDone), json: .string(change.kind.rawValue))),
-                .init("node", .text(change.name)), .init("moved", .share(movement.fraction)),
-                .init("between others", .share(stray)), .init("ranges", .integer(movement.ranges.count)),
+                .init(
+                    "change", key: "change",
+                    .init(sentence(change, isDone: isDone), json: .string(change.kind.rawValue))),
+                .init("node", key: "node", .text(change.name)), .init("moved", key: "moved", .share(movement.fraction)),
+                .init("between others", key: "between_others", .share(stray)),
+                .init("ranges", key: "ranges", .integer(movement.ranges.count)),
             ]),
             .table(
                 .init(
                     [
-                        .init("FROM", flexible: true), .init("TO", flexible: true),
-                        .init("RANGES", right: true), .init("KEYS", key: "share", right: true),
+                        .init("FROM", key: "from", flexible: true), .init("TO", key: "to", flexible: true),
+                        .init("RANGES", key: "ranges", right: true), .init("KEYS", key: "share", right: true),
                     ],
                     rows: movement.transfers.map { transfer in
                         [
@@ -190,7 +197,8 @@ extension RingKeeper {
     private static func table(of ranges: ArraySlice<Movement.Range>) -> View.Table {
         .init(
             [
-                .init("FIRST"), .init("LAST"), .init("FROM", flexible: true), .init("TO", flexible: true),
+                .init("FIRST", key: "first"), .init("LAST", key: "last"), .init("FROM", key: "from", flexible: true),
+                .init("TO", key: "to", flexible: true),
                 .init("KEYS", key: "share", right: true),
             ],
             rows: ranges.map { range in
@@ -218,16 +226,17 @@ extension Comparison {
         }
         return View(
             .record([
-                .init("nodes", .integer(nodes)), .init("keys", .integer(settings.keys)),
-                .init("hash", .text(settings.hash.rawValue)),
+                .init("nodes", key: "nodes", .integer(nodes)), .init("keys", key: "keys", .integer(settings.keys)),
+                .init("hash", key: "hash", .text(settings.hash.rawValue)),
                 .init("one more", key: "least_adding", leastAdding.map { .share($0, note: " must move") } ?? .none),
                 .init("one less", key: "least_removing", leastRemoving.map { .share($0, note: " must move") } ?? .none),
             ]),
             .table(
                 .init(
                     [
-                        .init("ALGORITHM"), .init("PEAK/MEAN", key: "peak_to_mean", right: true),
-                        .init("DEVIATION", right: true), .init("+1 MOVES", key: "adding_moved", right: true),
+                        .init("ALGORITHM", key: "algorithm"), .init("PEAK/MEAN", key: "peak_to_mean", right: true),
+                        .init("DEVIATION", key: "deviation", right: true),
+                        .init("+1 MOVES", key: "adding_moved", right: true),
                         .init("STRAY", key: "adding_stray", right: true),
                         .init("-1 MOVES", key: "removing_moved", right: true),
                         .init("STRAY", key: "removing_stray", right: true),

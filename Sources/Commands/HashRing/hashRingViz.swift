@@ -11,19 +11,21 @@ extension HashRingCommands {
         let kind = ServiceKind("hash-ring", node: "ring", port: .preset(HashRingHost.defaultPort))
         let description = CommandDescription(
             "hash-ring-viz", "holds a consistent hash ring, and shows it", usage: "[FLAGS]",
-            flags: kind.flags(listens: "where it listens for HTTP", [
-                .init("hash", nil, .text("HASH"), "md5, sha1, murmur3, xxh64, fnv1a or ketama (md5)"),
-                .init(
-                    "vnodes", nil, .integer(RingNode.virtualNodeRange),
-                    "of nodes that do not say (150; for ketama 160)"),
-                .init("rf", nil, .integer(RingKeeper.replicationRange), "copies of each key (3)"),
-                .init("nodes", nil, .text("LIST"), "the first members: node-A,node-B"),
-            ]),
+            flags: kind.flags(
+                listens: "where it listens for HTTP",
+                [
+                    .init("hash", nil, .text("HASH"), "md5, sha1, murmur3, xxh64, fnv1a or ketama (md5)"),
+                    .init(
+                        "vnodes", nil, .integer(RingNode.virtualNodeRange),
+                        "of nodes that do not say (150; for ketama 160)"),
+                    .init("rf", nil, .integer(RingKeeper.replicationRange), "copies of each key (3)"),
+                    .init("nodes", nil, .text("LIST"), "the first members: node-A,node-B"),
+                ]),
             examples: [
                 "hash-ring-viz", "hash-ring-viz --hash ketama --nodes cache-1,cache-2 --port 7401",
                 "curl 'http://localhost:7400/lookup?key=user:123'",
             ],
-            group: .components, tags: ["RING"],
+            group: .components, role: .service, tags: ["RING"],
             details: """
                 It speaks HTTP: text, or JSON for those who accept application/json.
                   GET    /ring  /ring/drawing?key=K  /ring/export

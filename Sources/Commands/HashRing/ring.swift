@@ -28,7 +28,6 @@ extension HashRingCommands {
 }
 
 extension RingKeeper {
-    private static let barWidth = 24
     private static let mapWidth = 64
 
     fileprivate func ringView(_ glyphs: Sparkline.Glyphs) -> View {
@@ -38,13 +37,13 @@ extension RingKeeper {
                 uniqueKeysWithValues: zip(change.before.nodes.map(\.name), Ownership(change.before).shares))
         }
         let marks = Self.marks(ring.nodes.map(\.name))
-        let bar = Bar(glyphs, top: shares.max() ?? 1)
+        let bar = BarScale(glyphs, top: shares.max() ?? 1)
         var rows = ring.nodes.indices.map { index -> [View.Cell] in
             let name = ring.nodes[index].name
             return [
                 .text(String(marks[index])), .text(name), .share(shares[index]),
                 before?[name].map { .share($0) } ?? .none,
-                .init(bar.text(shares[index]), json: .number(shares[index])),
+                bar.cell(shares[index]),
             ]
         }
         // One that has left is shown for as long as nothing else happens.
@@ -55,8 +54,9 @@ extension RingKeeper {
             .table(
                 .init(
                     [
-                        .init("MARK"), .init("NODE", flexible: true), .init("SHARE", right: true),
-                        .init("BEFORE", right: true), .init("", key: "bar"),
+                        .init("MARK", key: "mark"), .init("NODE", key: "node", flexible: true),
+                        .init("SHARE", key: "share", right: true),
+                        .init("BEFORE", key: "before", right: true), .init("", key: "bar"),
                     ], rows: rows, whenEmpty: "no nodes yet")))
         if !ring.isEmpty { view.parts.append(tokenMap(marks)) }
         if !recentKeys.isEmpty, !ring.isEmpty {
@@ -85,25 +85,5 @@ extension RingKeeper {
         }
         let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
         return names.indices.map { $0 < letters.count ? letters[$0] : "?" }
-    }
-
-    /// A bar for a share, as long as the share is of the largest one.
-    private struct Bar {
-        private let glyph: Character
-        private let top: Double
-
-        init(_ glyphs: Sparkline.Glyphs, top: Double) {
-            glyph =
-                switch glyphs {
-                case .block: "█"
-                case .braille: "⣿"
-                case .ascii: "#"
-                }
-            self.top = top
-        }
-
-        func text(_ share: Double) -> String {
-            String(repeating: glyph, count: Int((share / top * Double(RingKeeper.barWidth)).rounded()))
-        }
     }
 }

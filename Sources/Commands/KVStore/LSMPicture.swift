@@ -14,9 +14,11 @@ extension KVServer {
         let shape = store.describe()
         return View(
             .record([
-                .init("directory", .text(settings.directoryText)),
-                .init("memtable", memtableCell(shape)), .init("immutable", immutableCell(shape)),
-                .init("running", workCell(shape)), .init("stall", .text(shape.stall?.description ?? "none")),
+                .init("directory", key: "directory", .text(settings.directoryText)),
+                .init("memtable", key: "memtable", memtableCell(shape)),
+                .init("immutable", key: "immutable", immutableCell(shape)),
+                .init("running", key: "running", workCell(shape)),
+                .init("stall", key: "stall", .text(shape.stall?.description ?? "none")),
             ]),
             .table(levelTable(shape)), .text(map(shape), json: mapJSON(shape)))
     }
@@ -66,8 +68,9 @@ extension KVServer {
         }
         return .init(
             [
-                .init("LEVEL"), .init("TABLES", right: true), .init("BYTES", right: true), .init("LIMIT", right: true),
-                .init("SCORE", right: true), .init("OVERLAPS BELOW", right: true),
+                .init("LEVEL", key: "level"), .init("TABLES", key: "tables", right: true),
+                .init("BYTES", key: "bytes", right: true), .init("LIMIT", key: "limit", right: true),
+                .init("SCORE", key: "score", right: true), .init("OVERLAPS BELOW", key: "overlaps_below", right: true),
             ], rows: rows, whenEmpty: "no tables: all is in the memtable")
     }
 

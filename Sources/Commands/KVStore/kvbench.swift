@@ -185,11 +185,13 @@ final class KVBench: Program {
                 .integer(Int(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]))
             }
             results += [
-                .init(what, .integer(done.count)), .init("\(what)_ms", .duration(elapsed)),
-                .init("\(what)_per_second", .integer(rate)), .init("\(what)_us_p50", percentile(0.5)),
-                .init("\(what)_us_p99", percentile(0.99)),
+                .init(what, key: what, .integer(done.count)),
+                .init("\(what)_ms", key: "\(what)_ms", .duration(elapsed)),
+                .init("\(what)_per_second", key: "\(what)_per_second", .integer(rate)),
+                .init("\(what)_us_p50", key: "\(what)_us_p50", percentile(0.5)),
+                .init("\(what)_us_p99", key: "\(what)_us_p99", percentile(0.99)),
             ]
-            if !done.isWriting { results.append(.init("missing", .integer(done.missing))) }
+            if !done.isWriting { results.append(.init("missing", key: "missing", .integer(done.missing))) }
         } else {
             let seconds = fixedDecimal(elapsed.seconds, places: elapsed.seconds < 1 ? 3 : 1)
             let missing = done.missing > 0 ? ", \(done.missing) not found" : ""

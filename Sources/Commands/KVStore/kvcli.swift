@@ -211,9 +211,11 @@ final class KVClient: Program {
                 .table(
                     .init(
                         [
-                            .init("TABLE"), .init("LEVEL", right: true), .init("BYTES", right: true),
-                            .init("FIRST KEY", flexible: true), .init("LAST KEY", flexible: true),
-                            .init("OVERLAPS", right: true),
+                            .init("TABLE", key: "table"), .init("LEVEL", key: "level", right: true),
+                            .init("BYTES", key: "bytes", right: true),
+                            .init("FIRST KEY", key: "first_key", flexible: true),
+                            .init("LAST KEY", key: "last_key", flexible: true),
+                            .init("OVERLAPS", key: "overlaps", right: true),
                         ], rows: rows, whenEmpty: "no tables: all is in the memtable"))))
     }
 

@@ -27,7 +27,7 @@ extension KVStoreCommands {
                 "lsm-kv --data-dir ./kv-data --port 6379", "lsm-kv --appendfsync always", "kv-cli SET user:1 Alice",
                 "show lsm",
             ],
-            group: .components, tags: ["LSM"],
+            group: .components, role: .service, tags: ["LSM"],
             details: """
                 redis-cli, redis-benchmark and the libraries for Redis can talk to it: strings
                 and their ends, SCAN, MULTI, INFO, CONFIG. The directory is LevelDB's: plyvel,

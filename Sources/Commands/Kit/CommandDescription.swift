@@ -14,10 +14,30 @@ public struct CommandDescription: Sendable {
     public let examples: [String]
     /// Under which heading `help` lists it.
     public let group: Group
+    /// What it is to whoever types it.
+    public let role: Role
+    /// What it can be told to do, each with its own flags, arguments and page: `connpool evict`. Empty for most.
+    public let subcommands: [CommandDescription]
+    /// Whether a node's name may stand before the subcommand, and `--node` behind it: it is about something that runs.
+    public let operates: Bool
+    /// The subcommand that is meant where none is named; nil if one must be.
+    public let defaultSubcommand: String?
     /// The tags of the log lines that it writes.
     public let tags: [String]
     /// Paragraphs for `help NAME`, after the flags.
     public let details: String
+
+    /// What a command is, whatever its heading.
+    public enum Role: String, CaseIterable, Sendable {
+        /// Runs on a node of its own until it is told to stop.
+        case service
+        /// Asks something of a service over the network, and ends.
+        case client
+        /// Shows what is known, and changes nothing: it can be watched.
+        case view
+        /// Changes something in the lab.
+        case action
+    }
 
     public enum Group: String, CaseIterable, Sendable {
         case components = "Components"
@@ -50,6 +70,8 @@ public struct CommandDescription: Sendable {
 
     public enum ArgumentKind: Sendable, Equatable {
         case job, node, file, hostFile, url, command, tag, terminal, fault, duration, text
+        /// `HOST:PORT`, or a port of localhost.
+        case endpoint
         case word([String])
     }
 
@@ -91,6 +113,8 @@ public struct CommandDescription: Sendable {
         case duration(allowsZero: Bool = false)
         case byteCount
         case file
+        /// `HOST:PORT`, `[::1]:PORT`, or a port of localhost.
+        case endpoint
         case choice([String])
 
         public var placeholder: String {
@@ -102,14 +126,17 @@ public struct CommandDescription: Sendable {
             case .duration: "TIME"
             case .byteCount: "SIZE"
             case .file: "FILE"
+            case .endpoint: "HOST:PORT"
             case .choice(let choices): choices.joined(separator: "|")
             }
         }
     }
 
+    /// - Parameter role: what it is; where nothing is said, views and clients are what their heading says, and the
+    ///   rest are actions.
     public init(
         _ name: String, _ summary: String, usage: String = "", flags: [Flag] = [], arguments: Arguments = .none,
-        examples: [String], group: Group, tags: [String] = [], details: String = ""
+        examples: [String], group: Group, role: Role? = nil, tags: [String] = [], details: String = ""
     ) {
         self.name = name
         self.summary = summary
@@ -118,12 +145,79 @@ public struct CommandDescription: Sendable {
         self.arguments = arguments
         self.examples = examples
         self.group = group
+        self.role = role ?? (group == .views ? .view : group == .clients ? .client : .action)
         self.tags = tags
         self.details = details
+        subcommands = []
+        operates = false
+        defaultSubcommand = nil
     }
+
+    /// A command with subcommands.
+    ///
+    /// - Parameters:
+    ///   - operates: it is about something that runs: `NAME VERB [ARG…] [--node N]`, or `NAME N VERB [ARG…]`.
+    ///   - whenNone: the subcommand that is meant where none is named.
+    public init(
+        _ name: String, _ summary: String, operates: Bool, subcommands: [Subcommand], whenNone: String? = nil,
+        group: Group, role: Role? = nil, tags: [String] = [], details: String = ""
+    ) {
+        self.name = name
+        self.summary = summary
+        self.group = group
+        self.role = role ?? (group == .views ? .view : group == .clients ? .client : .action)
+        self.tags = tags
+        self.details = details
+        self.operates = operates
+        defaultSubcommand = whenNone
+        let verb = whenNone == nil ? "VERB" : "[VERB]"
+        usage = operates ? "[NODE] \(verb) [ARGUMENT…]" : "\(verb) [ARGUMENT…]"
+        flags = []
+        arguments = .init([.text], 0...100_000, isRaw: true)
+        examples = subcommands.flatMap(\.examples)
+        let ownRole = self.role
+        self.subcommands = subcommands.map { $0.description(of: name, operates: operates, group: group, role: ownRole) }
+    }
+
+    /// The last word of its name: `evict` of `connpool evict`.
+    public var verb: String { name.split(separator: " ").last.map(String.init) ?? name }
+    public func subcommand(_ verb: String) -> CommandDescription? { subcommands.first { $0.verb == verb } }
 
     public func flag(named name: String) -> Flag? { flags.first { $0.name == name && !name.isEmpty } }
     public func flag(lettered letter: Character) -> Flag? { flags.first { $0.letter == letter } }
+}
+
+/// One thing that a command can be told to do.
+public struct Subcommand: Sendable {
+    let verb: String
+    let summary: String
+    let usage: String
+    let flags: [CommandDescription.Flag]
+    let arguments: CommandDescription.Arguments
+    let examples: [String]
+    let details: String
+
+    public init(
+        _ verb: String, _ summary: String, usage: String = "", flags: [CommandDescription.Flag] = [],
+        arguments: CommandDescription.Arguments = .none, examples: [String], details: String = ""
+    ) {
+        self.verb = verb
+        self.summary = summary
+        self.usage = usage
+        self.flags = flags
+        self.arguments = arguments
+        self.examples = examples
+        self.details = details
+    }
+
+    fileprivate func description(
+        of command: String, operates: Bool, group: CommandDescription.Group, role: CommandDescription.Role
+    ) -> CommandDescription {
+        let node = CommandDescription.Flag("node", nil, .text("NODE"), "which one, where several run")
+        return CommandDescription(
+            "\(command) \(verb)", summary, usage: usage, flags: operates ? flags + [node] : flags, arguments: arguments,
+            examples: examples, group: group, role: role, details: details)
+    }
 }
 
 /// A command was used in a way it does not understand. The message names the command, the word and the remedy.

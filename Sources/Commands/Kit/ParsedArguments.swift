@@ -2,7 +2,12 @@ import KernelStructures
 
 /// The words of a command, sorted into flags and arguments and checked against its description.
 public struct ParsedArguments: Sendable {
+    /// The command's, or that of its subcommand.
     public let description: CommandDescription
+    /// What it is told to do, where it has subcommands.
+    public let verb: String?
+    /// The node that it is about, if one was named.
+    public private(set) var target: String?
     /// The words that are no flags, in order.
     public private(set) var arguments: [String] = []
     private var values: [String: [String]] = [:]
@@ -16,9 +21,17 @@ public struct ParsedArguments: Sendable {
     ///
     /// - Throws: `UsageError` for an unknown flag (with the nearest known one), a missing or malformed value, a flag
     ///   given twice that may be given once, or too few or too many arguments.
-    public init(_ words: some Sequence<String>, for description: CommandDescription) throws(UsageError) {
-        self.description = description
+    public init(_ words: some Sequence<String>, for command: CommandDescription) throws(UsageError) {
         var rest = Array(words)[...]
+        let description: CommandDescription
+        if command.subcommands.isEmpty {
+            description = command
+            verb = nil
+        } else {
+            (target, description) = try Self.subcommand(&rest, of: command)
+            verb = description.verb
+        }
+        self.description = description
         if description.arguments.isRaw {
             arguments = Array(rest)
         } else {
@@ -40,6 +53,49 @@ public struct ParsedArguments: Sendable {
             }
         }
         try checkCount()
+        if command.operates, let named = text("node") {
+            if let target, target != named { throw fail("'\(target)' and --node \(named)? one of them") }
+            target = named
+        }
+    }
+
+    /// Takes what says which subcommand is meant, `[NODE] VERB`, from the beginning of the words.
+    private static func subcommand(
+        _ rest: inout ArraySlice<String>, of command: CommandDescription
+    ) throws(UsageError) -> (target: String?, CommandDescription) {
+        let verbs = command.subcommands.map(\.verb)
+        guard let first = rest.first, !first.hasPrefix("-") else {
+            if let verb = command.defaultSubcommand, let found = command.subcommand(verb) { return (nil, found) }
+            throw UsageError("\(command.name): what is to be done? one of \(verbs.joined(separator: ", "))")
+        }
+        if let found = command.subcommand(first) {
+            rest.removeFirst()
+            return (nil, found)
+        }
+        guard command.operates else {
+            throw UsageError(
+                "\(command.name): '\(first)' is none of \(verbs.joined(separator: ", "))\(didYouMean(first, among: verbs))"
+            )
+        }
+        // A first word that is no verb can only be meant as a name.
+        guard let second = rest.dropFirst().first, !second.hasPrefix("-") else {
+            if let verb = command.defaultSubcommand, let found = command.subcommand(verb),
+                didYouMean(first, among: verbs).isEmpty
+            {
+                rest.removeFirst()
+                return (first, found)
+            }
+            throw UsageError(
+                "\(command.name): '\(first)' is none of \(verbs.joined(separator: ", "))"
+                    + didYouMean(first, among: verbs))
+        }
+        guard let found = command.subcommand(second) else {
+            throw UsageError(
+                "\(command.name): '\(second)' is none of \(verbs.joined(separator: ", "))"
+                    + didYouMean(second, among: verbs))
+        }
+        rest.removeFirst(2)
+        return (first, found)
     }
 
     private func fail(_ text: String) -> UsageError { UsageError("\(description.name): \(text)") }
@@ -103,6 +159,8 @@ public struct ParsedArguments: Sendable {
             return "is not a time such as 5s, 200ms or 1m30s"
         case .byteCount:
             return parseByteCount(text) == nil ? "is not a size such as 4096, 64k or 1MiB" : nil
+        case .endpoint:
+            return HostPort(parsing: text) == nil ? "is neither host:port nor a port of localhost" : nil
         case .choice(let choices):
             if choices.contains(text) { return nil }
             let hint = didYouMean(text, among: choices)
@@ -137,6 +195,7 @@ public struct ParsedArguments: Sendable {
 
     public func text(_ name: String) -> String? { values[key(name)]?.last }
     public func texts(_ name: String) -> [String] { values[key(name)] ?? [] }
+    public func endpoint(_ name: String) -> HostPort? { text(name).flatMap { HostPort(parsing: $0) } }
     public func integer(_ name: String) -> Int? { text(name).flatMap { Int($0) } }
     public func port(_ name: String) -> UInt16? { text(name).flatMap { UInt16($0) } }
     public func byteCount(_ name: String) -> Int? { text(name).flatMap { parseByteCount($0) } }

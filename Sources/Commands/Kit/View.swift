@@ -13,6 +13,8 @@ public struct View: Sendable {
 
     /// Shown in this order, with an empty line between.
     public var parts: [Content]
+    /// The form for programs, where it is not simply that of the parts.
+    public var json: JSONValue?
 
     public init(_ parts: Content...) { self.parts = parts }
 
@@ -20,9 +22,10 @@ public struct View: Sendable {
         public let name: String
         public let key: String
         public let cell: Cell
-        public init(_ name: String, key: String? = nil, _ cell: Cell) {
+        /// - Parameter key: what programs call it; people may see other words.
+        public init(_ name: String, key: String, _ cell: Cell) {
             self.name = name
-            self.key = key ?? name.lowercased().replacing(" ", with: "_")
+            self.key = key
             self.cell = cell
         }
     }
@@ -62,9 +65,10 @@ public struct View: Sendable {
             /// May be cut short when the table is wider than the terminal.
             public let isFlexible: Bool
 
-            public init(_ title: String, key: String? = nil, right: Bool = false, flexible: Bool = false) {
+            /// - Parameter key: what programs call it; people may see other words.
+            public init(_ title: String, key: String, right: Bool = false, flexible: Bool = false) {
                 self.title = title
-                self.key = key ?? title.lowercased().replacing(" ", with: "_")
+                self.key = key
                 isRight = right
                 isFlexible = flexible
             }
@@ -104,7 +108,11 @@ public struct ViewRenderer: Sendable {
         }.joined(separator: "\n")
     }
 
-    public func json(_ view: View) -> String {
+    public func json(_ view: View) -> String { value(of: view).text + "\n" }
+
+    /// A view as programs see it.
+    public func value(of view: View) -> JSONValue {
+        if let json = view.json { return json }
         let values = view.parts.map { part -> JSONValue in
             switch part {
             case .table(let table):
@@ -113,7 +121,7 @@ public struct ViewRenderer: Sendable {
             case .text(_, let json): json
             }
         }
-        return (values.count == 1 ? values[0] : .array(values)).text + "\n"
+        return values.count == 1 ? values[0] : .array(values)
     }
 
     private func render(_ table: View.Table) -> String {

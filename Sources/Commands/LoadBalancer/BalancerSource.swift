@@ -2,6 +2,7 @@ import CommandKit
 import CommandServices
 import KernelConfiguration
 import KernelService
+import KernelStorage
 import KernelStructures
 import LoadBalancerEngine
 import ShellSession
@@ -11,16 +12,26 @@ struct BalancerSource {
     /// nil if the command line says it all.
     private let file: ConfigurationArgument?
     private let list: String?
+    private let session: Session
+    /// The terminal may change its own before a file is read again.
+    private let directory: String
     private let mode: LoadBalancerConfiguration.Mode?
 
     init(_ invocation: Invocation) throws {
         let arguments = invocation.arguments
+        session = invocation.session
         file = ConfigurationArgument(invocation)
+        directory = DiskPath.parent(of: session.files.absolute(arguments.text("config") ?? "-"))
         list = arguments.text("backends")
         guard (file == nil) != (list == nil) else {
             throw UsageError("loadbalancer: which backends? add --config lb.yaml or --backends 8081,8082 (one of them)")
         }
         mode = arguments.text("mode").flatMap(LoadBalancerConfiguration.Mode.init)
+    }
+
+    /// A file that the configuration names, seen from where the configuration is.
+    func readFile(_ name: String) throws -> [UInt8] {
+        try session.files.read(DiskPath.normalized(name, in: directory))
     }
 
     /// - Throws: `CommandFailure` with the place in the file, `UsageError`.

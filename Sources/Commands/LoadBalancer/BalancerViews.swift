@@ -17,16 +17,20 @@ extension LoadBalancerHost {
         }
         return View(
             .record([
-                .init("pool", .text("\(engine.poolSize)/\(engine.present.count)")),
-                .init("requests", .integer(totals.requests)), .init("retries", .integer(totals.retries)),
-                .init("errors", .integer(totals.errors)), .init("unserved", .integer(totals.unserved)),
+                .init("pool", key: "pool", .text("\(engine.poolSize)/\(engine.present.count)")),
+                .init("requests", key: "requests", .integer(totals.requests)),
+                .init("retries", key: "retries", .integer(totals.retries)),
+                .init("errors", key: "errors", .integer(totals.errors)),
+                .init("unserved", key: "unserved", .integer(totals.unserved)),
             ]),
             .table(
                 .init(
                     [
-                        .init("SERVER", flexible: true), .init("STATE"), .init("WEIGHT", right: true),
-                        .init("REQUESTS", right: true),
-                        .init("ACTIVE", right: true), .init("ERRORS", right: true), .init("LAST CHECK", flexible: true),
+                        .init("SERVER", key: "server", flexible: true), .init("STATE", key: "state"),
+                        .init("WEIGHT", key: "weight", right: true),
+                        .init("REQUESTS", key: "requests", right: true),
+                        .init("ACTIVE", key: "active", right: true), .init("ERRORS", key: "errors", right: true),
+                        .init("LAST CHECK", key: "last_check", flexible: true),
                     ], rows: rows, whenEmpty: "no servers")))
     }
 

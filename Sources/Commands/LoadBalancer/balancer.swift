@@ -9,9 +9,10 @@ extension LoadBalancerCommands {
         let verbs = RuntimeInterpreter.verbs
         let description = CommandDescription(
             "balancer", "looks at a running load balancer, or changes it",
-            usage: "[NODE] COMMAND…", arguments: .init([.word(verbs), .word(verbs), .node], 1...100, isRaw: true),
+            usage: "[NODE] (COMMAND… | --json)",
+            arguments: .init([.word(verbs), .word(verbs), .node], 1...100, isRaw: true),
             examples: [
-                "balancer show stat", "balancer lb set server lb/8082 state drain",
+                "balancer show stat", "balancer lb --json", "balancer lb set server lb/8082 state drain",
                 "balancer set server lb/8081 weight 50%", "balancer add server lb/8084 localhost:8084 weight 2",
                 "balancer 'disable server lb/8083; del server lb/8083'",
             ], group: .components,
@@ -36,8 +37,14 @@ extension LoadBalancerCommands {
             let isCommand = words[0].split(whereSeparator: { " ;".contains($0) }).first.map {
                 verbs.contains(String($0))
             }
-            let name = isNamed || isCommand != true ? words.removeFirst() : nil
+            let isView = words[0] == "--json"
+            let name = isNamed || isCommand != true && !isView ? words.removeFirst() : nil
             let host = try invocation.session.balancer(named: name)
+            if words == ["--json"] {
+                let view = host.poolView(.block, now: invocation.session.world.now)
+                invocation.process.output.write(invocation.session.text(of: view, asJSON: true))
+                return .success
+            }
             if words.isEmpty { throw UsageError("balancer: what is \(name ?? "it") to do? try: balancer help") }
             var isRefused = false
             for command in RuntimeLine.commands(words.joined(separator: " ")) {

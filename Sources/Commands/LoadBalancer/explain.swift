@@ -3,6 +3,7 @@ import CommandServices
 import KernelJSON
 import KernelStructures
 import LoadBalancerEngine
+import LoadBalancerService
 import ShellSession
 
 extension LoadBalancerCommands {
@@ -48,8 +49,21 @@ extension LoadBalancerCommands {
                 guard words.isEmpty else { throw UsageError("explain: --request and '\(words.first!)'? one of them") }
                 return .view(try explainer.request(number))
             }
-            return .view(try explainer.subject(words.first))
+            return .view(try explainer.subject(words.first.map { serverName(meantBy: $0, host, session) }))
         }
+    }
+
+    /// `Server-B` where the balancer knows it as 8082: the server whose port the node listens on.
+    private static func serverName(meantBy word: String, _ host: LoadBalancerHost, _ session: Session) -> String {
+        guard !host.engine.knownServers.contains(where: { $0.lowercased() == word.lowercased() }),
+            let node = session.world.nodes[word.lowercased()]
+        else { return word }
+        let server = host.engine.servers.first { server in
+            node.listeners.contains { $0.port == server.destination.port }
+                && ["localhost", "127.0.0.1", node.name.lowercased(), node.address.description].contains(
+                    server.destination.host.lowercased())
+        }
+        return server?.name ?? word
     }
 }
 
@@ -151,9 +165,11 @@ private struct Explainer {
             .table(
                 .init(
                     [
-                        .init("REQUEST", right: true), .init("TIME"), .init("SERVER", flexible: true),
-                        .init("TRIES", right: true), .init("WHY", flexible: true), .init("WAITED", key: "waited_ms"),
-                        .init("RESULT", flexible: true), .init("AFTER", key: "took_ms", right: true),
+                        .init("REQUEST", key: "request", right: true), .init("TIME", key: "time"),
+                        .init("SERVER", key: "server", flexible: true),
+                        .init("TRIES", key: "tries", right: true), .init("WHY", key: "why", flexible: true),
+                        .init("WAITED", key: "waited_ms"),
+                        .init("RESULT", key: "result", flexible: true), .init("AFTER", key: "took_ms", right: true),
                     ], rows: rows, whenEmpty: Self.nothing)))
     }
 
@@ -232,7 +248,10 @@ private struct Explainer {
             .text(wrapped(text), json: .object(members)),
             .table(
                 .init(
-                    [.init("TIME"), .init("FROM"), .init("TO"), .init("REASON", flexible: true)], rows: rows,
+                    [
+                        .init("TIME", key: "time"), .init("FROM", key: "from"), .init("TO", key: "to"),
+                        .init("REASON", key: "reason", flexible: true),
+                    ], rows: rows,
                     whenEmpty: "nothing has changed it since it came")))
     }
 }

@@ -24,7 +24,7 @@ extension LoadBalancerCommands {
                 "loadbalancer --config lb.yaml --port 80", "loadbalancer --backends 8081,8082 --port 8080 --mode tcp",
                 "loadbalancer --backends 8081 --port 8080 --runtime 9999 --metrics 8405", "stats lb",
             ],
-            group: .components, tags: ["LB"],
+            group: .components, role: .service, tags: ["LB"],
             details: loadbalancerDetails)
         return .service(kind, description) { invocation in
             let source = try BalancerSource(invocation)
@@ -34,7 +34,8 @@ extension LoadBalancerCommands {
                 runtimeAPI: try runtimePlace(invocation.arguments.text("runtime")))
             return ServicePlan(check: { source.summary(configuration.initial) }, stats: \.stats) { node, service in
                 LoadBalancerHost(
-                    node: node, source: configuration, port: service.port, places: places, options: service.options)
+                    node: node, source: configuration, port: service.port, places: places, options: service.options,
+                    readFile: source.readFile)
             }
         }
     }
@@ -50,7 +51,8 @@ extension LoadBalancerCommands {
         algorithms roundrobin, leastconn, source, uri, hdr(NAME), random(2), least_conn,
         ip_hash, ROUND_ROBIN, LEAST_REQUEST, RING_HASH, MAGLEV; and the keys
         \(LoadBalancerConfiguration.aliasReference)
-        SIGHUP and `reload` read the file again without losing a connection; an error
+        With tls, files are read when it starts and with each reload. SIGHUP and
+        `reload` read the file again without losing a connection; an error
         in it changes nothing. SIGTERM drains: nothing new is accepted, what is under
         way finishes.
         """

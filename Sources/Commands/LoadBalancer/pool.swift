@@ -50,8 +50,9 @@ extension LoadBalancerHost {
         let total = curves.joined().reduce(0, +)
         return View(
             .record([
-                .init("pool", poolCell()), .init("algorithm", .text(configuration.algorithm.rawValue)),
-                .init("waiting", .integer(engine.waitingCount)),
+                .init("pool", key: "pool", poolCell()),
+                .init("algorithm", key: "algorithm", .text(configuration.algorithm.rawValue)),
+                .init("waiting", key: "waiting", .integer(engine.waitingCount)),
                 .init("requests/s", key: "requests_per_second", rate(total, TrafficHistory.seconds)),
                 .init("peak/s", key: "peak_per_second", rate(top, secondsPerPart)),
             ]),
@@ -59,8 +60,9 @@ extension LoadBalancerHost {
     }
 
     private static let columns: [View.Table.Column] = [
-        .init("SERVER", flexible: true), .init("STATE"), .init("FOR", key: "state_for_ms", right: true),
-        .init("WT", key: "weight", right: true), .init("ACTIVE", right: true),
+        .init("SERVER", key: "server", flexible: true), .init("STATE", key: "state"),
+        .init("FOR", key: "state_for_ms", right: true),
+        .init("WT", key: "weight", right: true), .init("ACTIVE", key: "active", right: true),
         .init("WAIT", key: "waiting", right: true), .init("ERR", key: "errors", right: true),
         .init("P50", key: "p50_ms", right: true), .init("P99", key: "p99_ms", right: true),
         .init("LAST 60s", key: "requests_per_second"),

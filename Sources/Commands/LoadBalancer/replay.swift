@@ -56,13 +56,13 @@ extension LoadBalancerHost {
         return View(
             .record([
                 .init(
-                    "recorded",
+                    "recorded", key: "recorded",
                     .init(
                         "\(counted(replay.requests.count, "request")) under \(configuration.algorithm.rawValue)",
                         json: .integer(replay.requests.count))),
                 .init("within", key: "span_ms", .duration(span)),
                 .init(
-                    "servers",
+                    "servers", key: "servers",
                     .init(
                         replay.servers.map(\.name).joined(separator: ", "),
                         json: .array(replay.servers.map { .string($0.name) }))),
@@ -70,10 +70,11 @@ extension LoadBalancerHost {
             .table(
                 .init(
                     [
-                        .init("ALGORITHM"), .init("REQUESTS", right: true), .init("IMBALANCE", right: true),
+                        .init("ALGORITHM", key: "algorithm"), .init("REQUESTS", key: "requests", right: true),
+                        .init("IMBALANCE", key: "imbalance", right: true),
                         .init("BUSY", key: "busy_imbalance", right: true), .init("P50", key: "p50_ms", right: true),
                         .init("P99", key: "p99_ms", right: true), .init("MAX", key: "max_ms", right: true),
-                        .init("MOVED", right: true),
+                        .init("MOVED", key: "moved", right: true),
                     ], rows: rows, whenEmpty: "")))
     }
 

@@ -6,25 +6,29 @@ import RateLimiterService
 extension RateLimiterHost {
     var stats: View {
         var fields: [View.Field] = [
-            .init("requests", .integer(counters.requests)), .init("admitted", .integer(counters.admitted)),
-            .init("refused", .integer(counters.refused)),
+            .init("requests", key: "requests", .integer(counters.requests)),
+            .init("admitted", key: "admitted", .integer(counters.admitted)),
+            .init("refused", key: "refused", .integer(counters.refused)),
         ]
-        if counters.exempt > 0 { fields.append(.init("exempt", .integer(counters.exempt))) }
-        if counters.delayed > 0 { fields.append(.init("held back", .integer(counters.delayed))) }
+        if counters.exempt > 0 { fields.append(.init("exempt", key: "exempt", .integer(counters.exempt))) }
+        if counters.delayed > 0 { fields.append(.init("held back", key: "held_back", .integer(counters.delayed))) }
         if let store = storeCounters {
             fields += [
-                .init("store asked", .integer(store.asked)), .init("from leases", .integer(store.fromLease)),
-                .init("lease lost", .integer(store.leaseLost)),
-                .init("store failed", .integer(store.failed, style: store.failed > 0 ? .warning : .plain)),
-                .init("failed open", .integer(counters.failedOpen)),
-                .init("failed closed", .integer(counters.failedClosed)),
-                .init("counted alone", .integer(counters.decidedAlone)),
+                .init("store asked", key: "store_asked", .integer(store.asked)),
+                .init("from leases", key: "from_leases", .integer(store.fromLease)),
+                .init("lease lost", key: "lease_lost", .integer(store.leaseLost)),
+                .init(
+                    "store failed", key: "store_failed",
+                    .integer(store.failed, style: store.failed > 0 ? .warning : .plain)),
+                .init("failed open", key: "failed_open", .integer(counters.failedOpen)),
+                .init("failed closed", key: "failed_closed", .integer(counters.failedClosed)),
+                .init("counted alone", key: "counted_alone", .integer(counters.decidedAlone)),
             ]
         }
         if engine.throttleCounters.hits > 0 {
             fields += [
-                .init("throttle hits", .integer(engine.throttleCounters.hits)),
-                .init("throttle over", .integer(engine.throttleCounters.overLimit)),
+                .init("throttle hits", key: "throttle_hits", .integer(engine.throttleCounters.hits)),
+                .init("throttle over", key: "throttle_over", .integer(engine.throttleCounters.overLimit)),
             ]
         }
         return View(.record(fields), rulesTable)
@@ -45,11 +49,12 @@ extension RateLimiterHost {
         return .table(
             .init(
                 [
-                    .init("RULE", flexible: true), .init("ALGORITHM"), .init("RATE"), .init("HITS", right: true),
+                    .init("RULE", key: "rule", flexible: true), .init("ALGORITHM", key: "algorithm"),
+                    .init("RATE", key: "rate"), .init("HITS", key: "hits", right: true),
                     .init("OK", key: "within_limit", right: true), .init("NEAR", key: "near_limit", right: true),
                     .init("OVER", key: "over_limit", right: true),
                     .init("SHADOW", key: "shadow_over_limit", right: true),
-                    .init("KEYS", right: true), .init("MEMORY", key: "bytes", right: true),
+                    .init("KEYS", key: "keys", right: true), .init("MEMORY", key: "bytes", right: true),
                 ], rows: rows, whenEmpty: "no rules"))
     }
 
@@ -70,12 +75,14 @@ extension RateLimiterHost {
             ]
         }
         var parts: [View.Content] = [
-            .record([.init("key", .text(key, style: .strong))]),
+            .record([.init("key", key: "key", .text(key, style: .strong))]),
             .table(
                 .init(
                     [
-                        .init("RULE", flexible: true), .init("LIMIT", flexible: true), .init("LEFT", right: true),
-                        .init("A REQUEST NOW"), .init("RETRY AFTER", key: "retry_after_ms", right: true),
+                        .init("RULE", key: "rule", flexible: true), .init("LIMIT", key: "limit", flexible: true),
+                        .init("LEFT", key: "left", right: true),
+                        .init("A REQUEST NOW", key: "a_request_now"),
+                        .init("RETRY AFTER", key: "retry_after_ms", right: true),
                     ], rows: rows, whenEmpty: "no rules")),
         ]
         parts.append(denials(engine.denials.recent.filter { $0.key == key }, now: now, namesKeys: false))
@@ -96,10 +103,10 @@ extension RateLimiterHost {
         }
         return .table(
             .init(
-                (namesKeys ? [.init("KEY", flexible: true)] : []) + [
-                    .init("RULE", flexible: true), .init("AGO", key: "ago_ms", right: true),
-                    .init("COST", right: true), .init("LEFT THEN", right: true),
-                    .init("RETRY AFTER", key: "retry_after_ms", right: true), .init("OUTCOME"),
+                (namesKeys ? [.init("KEY", key: "key", flexible: true)] : []) + [
+                    .init("RULE", key: "rule", flexible: true), .init("AGO", key: "ago_ms", right: true),
+                    .init("COST", key: "cost", right: true), .init("LEFT THEN", key: "left_then", right: true),
+                    .init("RETRY AFTER", key: "retry_after_ms", right: true), .init("OUTCOME", key: "outcome"),
                 ], rows: rows, whenEmpty: namesKeys ? "nobody was refused" : "none of its requests was refused"))
     }
 
@@ -112,13 +119,15 @@ extension RateLimiterHost {
         return View(
             .table(
                 .init(
-                    [.init("RULE", flexible: true), .init("ALGORITHM")] + Self.verdictColumns, rows: rows,
+                    [.init("RULE", key: "rule", flexible: true), .init("ALGORITHM", key: "algorithm")]
+                        + Self.verdictColumns, rows: rows,
                     whenEmpty: "nothing is judged here")))
     }
 
     static let verdictColumns: [View.Table.Column] = [
-        .init("JUDGED", right: true), .init("FALSE ALLOWS", right: true), .init("FALSE DENIES", right: true),
-        .init("PEAK", right: true), .init("LIMIT", right: true),
+        .init("JUDGED", key: "judged", right: true), .init("FALSE ALLOWS", key: "false_allows", right: true),
+        .init("FALSE DENIES", key: "false_denies", right: true),
+        .init("PEAK", key: "peak", right: true), .init("LIMIT", key: "limit", right: true),
     ]
 
     static func cells(_ verdicts: Oracle.Verdicts, _ policy: RateLimitPolicy) -> [View.Cell] {
@@ -148,16 +157,18 @@ extension RateLimiterHost {
         }
         return View(
             .record([
-                .init("rule", .text(policy.name)), .init("limit", .text(policy.summary)),
-                .init("requests", .integer(arrivals.count { $0.policy == rule })),
+                .init("rule", key: "rule", .text(policy.name)), .init("limit", key: "limit", .text(policy.summary)),
+                .init("requests", key: "requests", .integer(arrivals.count { $0.policy == rule })),
             ]),
             .table(
                 .init(
                     [
-                        .init("ALGORITHM"), .init("IN", key: "admitted", right: true),
+                        .init("ALGORITHM", key: "algorithm"), .init("IN", key: "admitted", right: true),
                         .init("OUT", key: "refused", right: true),
-                        .init("NEWLY IN", right: true), .init("NEWLY OUT", right: true),
-                        .init("FALSE ALLOWS", right: true), .init("FALSE DENIES", right: true),
+                        .init("NEWLY IN", key: "newly_in", right: true),
+                        .init("NEWLY OUT", key: "newly_out", right: true),
+                        .init("FALSE ALLOWS", key: "false_allows", right: true),
+                        .init("FALSE DENIES", key: "false_denies", right: true),
                     ], rows: rows, whenEmpty: "")))
     }
 }

@@ -6,64 +6,50 @@ import RateLimiterService
 import ShellSession
 
 extension RateLimiterCommands {
-    private static let limiterVerbs = ["why", "denied", "oracle", "audit", "replay"]
-
     /// `limiter why 127.0.0.1`, `limiter oracle`, `limiter audit`, `limiter replay`
     static var limiter: Command {
         let algorithms = RateLimitPolicy.Algorithm.allCases.filter { $0 != .concurrency }.map(\.rawValue)
         let description = CommandDescription(
-            "limiter", "why a rate limiter refuses, and how right it is",
-            usage: "(why KEY|denied|oracle|audit|replay) [FLAGS]",
-            flags: [
-                .init("node", "n", .text("NAME"), "which limiter, where several run"),
-                .init("rule", "r", .text("NAME"), "replay: which rule (the first)"),
-                .init("algorithm", "a", .text("NAME"), repeatable: true, "replay: to try (all)"), CommonFlags.json,
-            ],
-            arguments: .init([.word(limiterVerbs), .text], 1...2),
-            examples: [
-                "limiter why 127.0.0.1", "limiter denied", "limiter oracle", "limiter audit",
-                "limiter replay --algorithm sliding-log",
-            ],
-            group: .views,
-            details: """
-                why     what a key has left under each rule, and its last refusals
-                denied  the last refusals of all keys
-                oracle  decisions beside an exact count: a false allow broke the promise of
-                        the algorithm (any trailing period for windows, burst + rate for
-                        buckets), a false deny would have kept it
-                audit   all limiters of the lab together: of what they admitted, what a single
-                        exact limiter would have refused
-                replay  the past requests of a rule under other algorithms
-                """)
+            "limiter", "why a rate limiter refuses, and how right it is", operates: true,
+            subcommands: [
+                .init(
+                    "why", "what a key has left under each rule, and its last refusals", usage: "KEY",
+                    flags: [CommonFlags.json], arguments: .init([.text], 1...1), examples: ["limiter why 127.0.0.1"],
+                    details: "`limiter denied` lists keys."),
+                .init(
+                    "denied", "the last refusals of all keys", flags: [CommonFlags.json], examples: ["limiter denied"]),
+                .init(
+                    "oracle", "its decisions beside an exact count", flags: [CommonFlags.json],
+                    examples: ["limiter oracle"],
+                    details: """
+                        A false allow broke the promise of the algorithm (any trailing period for
+                        windows, burst + rate for buckets); a false deny would have kept it.
+                        """),
+                .init(
+                    "audit", "all limiters of the lab together, beside one exact limiter", flags: [CommonFlags.json],
+                    examples: ["limiter audit"],
+                    details: "Of what they admitted, what a single exact limiter would have refused."),
+                .init(
+                    "replay", "the past requests of a rule under other algorithms",
+                    usage: "[--rule NAME] [--algorithm NAME…]",
+                    flags: [
+                        .init("rule", "r", .text("NAME"), "which rule (the first)"),
+                        .init("algorithm", "a", .choice(algorithms), repeatable: true, "to try (all)"),
+                        CommonFlags.json,
+                    ], examples: ["limiter replay --algorithm sliding-log"]),
+            ], group: .views)
         return Command(description) { invocation in
             let arguments = invocation.arguments
-            let verb = arguments.arguments[0]
-            guard limiterVerbs.contains(verb) else {
-                throw UsageError(
-                    "limiter: '\(verb)' is none of \(limiterVerbs.joined(separator: ", "))"
-                        + didYouMean(verb, among: limiterVerbs))
-            }
-            guard verb == "why" || arguments.arguments.count == 1 else {
-                throw UsageError("limiter: '\(arguments.arguments[1])' is one word too many after \(verb)")
-            }
             let session = invocation.session
-            if verb == "audit" { return .view(try session.auditView()) }
-            let host = try session.limiter(named: arguments.text("node"))
+            if arguments.verb == "audit" { return .view(try session.auditView()) }
+            let host = try session.limiter(named: arguments.target)
             let now = session.world.now
-            switch verb {
-            case "why":
-                guard arguments.arguments.count == 2 else {
-                    throw UsageError("limiter: why whom? limiter why KEY; `limiter denied` lists keys")
-                }
-                return .view(host.why(arguments.arguments[1], now: now))
-            case "denied":
-                return .view(View(host.denials(host.engine.denials.recent, now: now, namesKeys: true)))
+            switch arguments.verb {
+            case "why": return .view(host.why(arguments.arguments[0], now: now))
+            case "denied": return .view(View(host.denials(host.engine.denials.recent, now: now, namesKeys: true)))
             case "oracle": return .view(host.oracleView)
             default:
                 let chosen = arguments.texts("algorithm")
-                if let bad = chosen.first(where: { !algorithms.contains($0) }) {
-                    throw UsageError("limiter: --algorithm: '\(bad)' is unknown\(didYouMean(bad, among: algorithms))")
-                }
                 let wanted = (chosen.isEmpty ? algorithms : chosen).compactMap {
                     RateLimitPolicy.Algorithm(rawValue: $0)
                 }
@@ -103,9 +89,11 @@ extension Session {
             .table(
                 .init(
                     [
-                        .init("RULE", flexible: true), .init("NODES", right: true), .init("KEYS", right: true),
-                        .init("ADMITTED", right: true), .init("OVER-ADMITTED", key: "over_admitted", right: true),
-                        .init("PEAK", right: true), .init("LIMIT", right: true),
+                        .init("RULE", key: "rule", flexible: true), .init("NODES", key: "nodes", right: true),
+                        .init("KEYS", key: "keys", right: true),
+                        .init("ADMITTED", key: "admitted", right: true),
+                        .init("OVER-ADMITTED", key: "over_admitted", right: true),
+                        .init("PEAK", key: "peak", right: true), .init("LIMIT", key: "limit", right: true),
                     ], rows: rows, whenEmpty: "nothing was admitted")))
     }
 }

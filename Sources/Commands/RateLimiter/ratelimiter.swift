@@ -34,7 +34,7 @@ extension RateLimiterCommands {
                 "ratelimiter --rate 100/minute --port 8080 --store redis://host.internal:6379",
                 "limiter why 127.0.0.1",
             ],
-            group: .components, tags: ["RL"],
+            group: .components, role: .service, tags: ["RL"],
             details: """
                 The file, with its defaults, and after # what else may stand there:
                   rules:

@@ -21,6 +21,8 @@ extension LoadBalancer {
                 kept.insert(slot)
                 let settings = servers[slot].settings
                 if settings != backend { changedNames.append(backend.name) }
+                // What was agreed upon under other certificates is not good enough any more.
+                if settings.tls != backend.tls { effects.append(.dropIdleConnections(server: slot)) }
                 servers[slot].settings = backend
                 servers[slot].initialWeight = backend.weight
                 // What the operator did by hand stays, unless the file now says something else than it did.

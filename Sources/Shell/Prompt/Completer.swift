@@ -81,6 +81,7 @@ package struct Completer {
     private func candidates(_ command: CommandDescription, _ words: ArraySlice<String>, _ partial: String)
         -> [Candidate]
     {
+        if !command.subcommands.isEmpty { return subcommands(command, words, partial) }
         if command.arguments.isRaw, command.arguments.kinds.last == .command { return nested(command, words, partial) }
         if !words.contains("--") {
             if let flag = words.last.flatMap({ Self.flagAwaitingValue($0, command) }) { return values(flag, partial) }
@@ -96,13 +97,25 @@ package struct Completer {
         return kinds(command, at: index).flatMap { arguments($0, command, partial) }
     }
 
+    /// `connpool evi`, `connpool pool-test evict --no`: the verb, or what may stand behind it.
+    private func subcommands(_ command: CommandDescription, _ words: ArraySlice<String>, _ partial: String)
+        -> [Candidate]
+    {
+        for (index, word) in words.enumerated().prefix(command.operates ? 2 : 1) {
+            if let found = command.subcommand(word) { return candidates(found, words.dropFirst(index + 1), partial) }
+        }
+        let verbs = matching(command.subcommands.map(\.verb), partial)
+        guard command.operates, words.isEmpty else { return words.count <= 1 ? verbs : [] }
+        return verbs + matching(session.world.nodes.allServices.map(\.name), partial)
+    }
+
     /// `spawn 3 backend --po`, `watch 1s po`: the words of a command inside those of another.
     private func nested(_ command: CommandDescription, _ words: ArraySlice<String>, _ partial: String) -> [Candidate] {
         let inner = words.drop { LabDuration(parsing: $0, bareUnit: .seconds(1)) != nil }
-        let group = command.arguments.kinds.contains(.duration) ? CommandDescription.Group.views : .components
+        let role = command.arguments.kinds.contains(.duration) ? CommandDescription.Role.view : .service
         guard let name = inner.first else {
             return matching(
-                session.commands.commands.filter { $0.description.group == group }.map(\.description.name),
+                session.commands.commands.filter { $0.description.role == role }.map(\.description.name),
                 partial)
         }
         guard let command = session.commands[name] else { return [] }
@@ -156,6 +169,7 @@ package struct Completer {
         switch flag.value {
         case .choice(let choices): matching(choices, partial)
         case .file: labFiles(partial)
+        case .endpoint: endpoints(partial)
         default: []
         }
     }
@@ -171,6 +185,7 @@ package struct Completer {
         case .file: labFiles(partial)
         case .hostFile: files(partial) { hostList($0) }
         case .url: urls(partial)
+        case .endpoint: endpoints(partial)
         case .command: commandNames(partial)
         case .tag: matching(session.commands.tags, partial)
         case .terminal: matching(session.terminals.keys.sorted().map(String.init), partial)
@@ -204,6 +219,13 @@ package struct Completer {
         let name = partial.dropFirst(directory.count)
         return list(directory).filter { $0.name.hasPrefix(name) && ($0.name.hasPrefix(".") == name.hasPrefix(".")) }
             .map { Candidate(directory + $0.name + ($0.isDirectory ? "/" : ""), isWhole: !$0.isDirectory) }
+    }
+
+    /// `localhost:8080` and `lb:8080` for whatever listens.
+    private func endpoints(_ partial: String) -> [Candidate] {
+        let listeners = session.world.nodes.allServices.flatMap(\.listeners)
+        let local = listeners.filter(\.ownsLocalhost).map(\.port).sorted().map { "localhost:\($0)" }
+        return matching(local + listeners.map { "\($0.node.name):\($0.port)" }, partial)
     }
 
     /// Where something listens: as localhost, and, once it is clear that this is not meant, by the node's name.

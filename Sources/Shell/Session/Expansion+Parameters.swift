@@ -31,7 +31,7 @@ extension Expansion {
         case .letterCase(let isUpper, let isAll):
             return try each(name, isQuoted: isQuoted) { value in
                 let changed = isAll ? value[...] : value.prefix(1)
-                return (isUpper ? changed.uppercased() : changed.lowercased()) + value.dropFirst(changed.count)
+                return String(changed.map { Self.inCase($0, isUpper: isUpper) }) + value.dropFirst(changed.count)
             }
         }
     }
@@ -47,6 +47,12 @@ extension Expansion {
             result += try expanded(change(value), isQuoted: isQuoted)
         }
         return result
+    }
+
+    /// As in bash, a letter whose other case is no single letter, ß, stays what it is.
+    private static func inCase(_ character: Character, isUpper: Bool) -> Character {
+        let changed = isUpper ? character.uppercased() : character.lowercased()
+        return changed.count == 1 ? Character(changed) : character
     }
 
     // MARK: Fallbacks

@@ -31,8 +31,8 @@ extension GeneralCommands {
                                 for servers and clients
                 The authority is made when it is first asked for. Every node of the lab trusts
                 it, and shows a certificate of it with --tls. At the prompt and in processes of
-                their own it is kept in ~/.local/share/sdlab/ca (ca.pem is for others, ca-key.pem
-                is not); under `test` it ends with the test.
+                their own it is kept in ~/.local/share/sdlab/ca (ca.pem is for others,
+                ca-key.pem is not); under `test` it ends with the test.
                 """)
         return Command(description) { invocation in
             TLSFlags.useDirectory(invocation)
@@ -73,7 +73,10 @@ extension GeneralCommands {
             return View(
                 .table(
                     .init(
-                        [.init("subject"), .init("names", flexible: true), .init("issuer"), .init("valid until")],
+                        [
+                            .init("subject", key: "subject"), .init("names", key: "names", flexible: true),
+                            .init("issuer", key: "issuer"), .init("valid until", key: "valid_until"),
+                        ],
                         rows: all.map { one in
                             [
                                 .text(one.subject), .text(one.names.joined(separator: " ")), .text(one.issuer),
@@ -88,13 +91,16 @@ extension GeneralCommands {
 
     private static func view(_ one: Certificate, file: String?) -> View {
         var rows: [View.Field] = [
-            .init("subject", .text(one.subject)), .init("issuer", .text(one.issuer)),
-            .init("valid from", .text(one.validFrom.description)),
-            .init("valid until", .text(one.validUntil.description)), .init("serial number", .text(one.serialNumber)),
-            .init("SHA-256", .text(one.fingerprint)),
+            .init("subject", key: "subject", .text(one.subject)), .init("issuer", key: "issuer", .text(one.issuer)),
+            .init("valid from", key: "valid_from", .text(one.validFrom.description)),
+            .init("valid until", key: "valid_until", .text(one.validUntil.description)),
+            .init("serial number", key: "serial_number", .text(one.serialNumber)),
+            .init("SHA-256", key: "sha-256", .text(one.fingerprint)),
         ]
-        if !one.names.isEmpty { rows.insert(.init("names", .text(one.names.joined(separator: " "))), at: 1) }
-        if let file { rows.append(.init("file", .text(file))) }
+        if !one.names.isEmpty {
+            rows.insert(.init("names", key: "names", .text(one.names.joined(separator: " "))), at: 1)
+        }
+        if let file { rows.append(.init("file", key: "file", .text(file))) }
         return View(.record(rows))
     }
 

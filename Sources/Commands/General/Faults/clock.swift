@@ -29,12 +29,13 @@ extension GeneralCommands {
             return .view(
                 View(
                     .record([
-                        .init("time", .text(world.now.description)),
+                        .init("time", key: "time", .text(world.now.description)),
                         .init(
                             "elapsed", key: "elapsed_ms",
                             View.Cell("\(world.elapsed)", json: .milliseconds(world.elapsed))),
-                        .init("speed", .text(world.speed.description)), .init("timers", .integer(world.timerCount)),
-                        .init("seed", .integer(Int(bitPattern: UInt(world.seed)))),
+                        .init("speed", key: "speed", .text(world.speed.description)),
+                        .init("timers", key: "timers", .integer(world.timerCount)),
+                        .init("seed", key: "seed", .integer(Int(bitPattern: UInt(world.seed)))),
                     ])))
         }
     }

@@ -19,7 +19,10 @@ extension GeneralCommands {
                 View(
                     .table(
                         .init(
-                            [.init("JOB"), .init("STATE"), .init("NODE"), .init("COMMAND", flexible: true)], rows: rows,
+                            [
+                                .init("JOB", key: "job"), .init("STATE", key: "state"), .init("NODE", key: "node"),
+                                .init("COMMAND", key: "command", flexible: true),
+                            ], rows: rows,
                             whenEmpty: "no jobs"))))
         }
     }
@@ -116,7 +119,11 @@ extension GeneralCommands {
                     return [.integer(terminal.number), .text(state)]
                 }
                 return .view(
-                    View(.table(.init([.init("TERMINAL", right: true), .init("STATE")], rows: rows, whenEmpty: ""))))
+                    View(
+                        .table(
+                            .init(
+                                [.init("TERMINAL", key: "terminal", right: true), .init("STATE", key: "state")],
+                                rows: rows, whenEmpty: ""))))
             }
             guard let number = Int(word), (1...Session.terminalLimit).contains(number) else {
                 throw UsageError("term: '\(word)' is not a terminal; 1 to \(Session.terminalLimit)")

@@ -22,9 +22,11 @@ extension GeneralCommands {
                     .table(
                         .init(
                             [
-                                .init("JOB"), .init("NODE", flexible: true), .init("ADDRESS"),
-                                .init("PORTS", flexible: true),
-                                .init("STATE"), .init("CONNECTIONS", right: true), .init("UP", right: true),
+                                .init("JOB", key: "job"), .init("NODE", key: "node", flexible: true),
+                                .init("ADDRESS", key: "address"),
+                                .init("PORTS", key: "ports", flexible: true),
+                                .init("STATE", key: "state"), .init("CONNECTIONS", key: "connections", right: true),
+                                .init("UP", key: "up", right: true),
                             ], rows: rows, whenEmpty: "no nodes; start one: backend --port 8081 &"))))
         }
     }

@@ -32,7 +32,7 @@ extension GeneralCommands {
             }
             // Mistakes are found before the first of them runs.
             _ = try ParsedArguments(words.dropFirst(), for: command.description)
-            guard command.description.group == .components else {
+            guard command.description.role == .service else {
                 throw UsageError("spawn: \(name) is no service; see help for the components")
             }
             let lines = try (0..<(count ?? 1)).map { index in

@@ -6,9 +6,9 @@ import ShellSession
 extension GeneralCommands {
     static var help: Command {
         let description = CommandDescription(
-            "help", "what there is, or one command in full", usage: "[COMMAND|language|transcripts]",
-            arguments: .init([.command, .word(HelpTopic.all.map(\.name))], 0...1),
-            examples: ["help", "help curl", "help language"], group: .session)
+            "help", "what there is, or one command in full", usage: "[COMMAND [VERB]|language|transcripts]",
+            arguments: .init([.command, .text], 0...2),
+            examples: ["help", "help curl", "help connpool evict", "help language"], group: .session)
         return Command(description) { invocation in
             let table = invocation.session.commands
             guard let word = invocation.arguments.arguments.first else { return .view(overview(table)) }
@@ -19,7 +19,18 @@ extension GeneralCommands {
                             topic.text, json: .object([("name", .string(topic.name)), ("text", .string(topic.text))]))))
             }
             guard let command = table[word] else { throw CommandFailure(table.unknown(word)) }
-            return .view(page(command.description))
+            guard let verb = invocation.arguments.arguments.dropFirst().first else {
+                return .view(page(command.description))
+            }
+            let verbs = command.description.subcommands.map(\.verb)
+            guard let found = command.description.subcommand(verb) else {
+                throw CommandFailure(
+                    verbs.isEmpty
+                        ? "\(word) has no subcommands; see help \(word)"
+                        : "\(word): '\(verb)' is none of \(verbs.joined(separator: ", "))"
+                            + didYouMean(verb, among: verbs))
+            }
+            return .view(page(found))
         }
     }
 
@@ -72,6 +83,13 @@ extension GeneralCommands {
                 text += row(name, width: width, flag.help)
             }
         }
+        if !description.subcommands.isEmpty {
+            text += "\nverbs\n"
+            let width = description.subcommands.map(\.verb.count).max() ?? 0
+            for one in description.subcommands { text += row(one.verb, width: width, one.summary) }
+            text += "help \(description.name) VERB tells all about one.\n"
+            if description.operates { text += "Where several run: --node NODE, or NODE before the verb.\n" }
+        }
         if !description.details.isEmpty { text += "\n\(description.details)\n" }
         text += "\nexamples\n" + description.examples.map { "  \($0)\n" }.joined()
         let flags = description.flags.map { flag -> JSONValue in
@@ -85,7 +103,15 @@ extension GeneralCommands {
                 text,
                 json: .object([
                     ("name", .string(description.name)), ("summary", .string(description.summary)),
-                    ("usage", .string(description.usage)), ("flags", .array(flags)),
+                    ("usage", .string(description.usage)), ("role", .string(description.role.rawValue)),
+                    ("flags", .array(flags)),
+                    (
+                        "verbs",
+                        .array(
+                            description.subcommands.map {
+                                .object([("name", .string($0.verb)), ("summary", .string($0.summary))])
+                            })
+                    ),
                     ("examples", .array(description.examples.map { .string($0) })),
                 ])))
     }

@@ -60,6 +60,10 @@ extension GeneralCommands {
                 .text(tag), .text(isShown ? "shown" : "muted"), .text("\(filter.levels[tag] ?? filter.defaultLevel)"),
             ]
         }
-        return View(.table(.init([.init("TAG"), .init("STATE"), .init("LEVEL")], rows: rows, whenEmpty: "no tags")))
+        return View(
+            .table(
+                .init(
+                    [.init("TAG", key: "tag"), .init("STATE", key: "state"), .init("LEVEL", key: "level")], rows: rows,
+                    whenEmpty: "no tags")))
     }
 }

@@ -30,10 +30,11 @@ extension GeneralCommands {
                 "jq -n --arg who me '{hello: $who}'",
             ], group: .files,
             details: """
-                This is the machine's own jq, without its files and environment: filters can neither import modules nor \
-                read anything but what is given to them, and now is the lab's time. All input is read before the \
-                first output comes. A filter may use 3 seconds of processor time, 256 MiB of memory and 16 MiB of \
-                output. Numbers are exact up to 2^53.
+                This is the machine's own jq, without its files and environment: filters can
+                neither import modules nor read anything but what is given to them, and now is
+                the lab's time. All input is read before the first output comes. A filter may
+                use 3 seconds of processor time, 256 MiB of memory and 16 MiB of output.
+                Numbers are exact up to 2^53.
                 """)
         return Command(description) { invocation in
             let arguments = try JQArguments(invocation.arguments.arguments)
@@ -91,7 +92,8 @@ private final class JQ: Program {
                 hasUnreadFile = true
             }
         }
-        let needsInput = !arguments.readsNoInput || filter.contains("input")
+        let words = filter.split { !$0.isLetter && $0 != "_" }
+        let needsInput = !arguments.readsNoInput || words.contains("input") || words.contains("inputs")
         guard arguments.files.isEmpty, needsInput else { return run() }
         process.read(
             onBytes: { [weak self] bytes in

@@ -9,7 +9,8 @@ extension GeneralCommands {
         let description = CommandDescription(
             "sed", "edits lines as they pass", usage: "[-n] [-E] SCRIPT [FILE…]",
             flags: [
-                .init("quiet", "n", "only what p prints"), .init("regexp-extended", "E", "extended regular expressions"),
+                .init("quiet", "n", "only what p prints"),
+                .init("regexp-extended", "E", "extended regular expressions"),
                 .init("", "r", "the same"),
                 .init("expression", "e", .text("SCRIPT"), repeatable: true, "a part of the script"),
             ],

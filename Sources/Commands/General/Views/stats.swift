@@ -23,8 +23,24 @@ extension GeneralCommands {
                 wanted.isEmpty ? found : found.filter { item in wanted.contains { matches($0, item.0, item.1) } }
             if chosen.isEmpty { return .view(View(.text("nothing runs that counts", json: .array([])))) }
             var view = View()
+            if chosen.count > 1 {
+                // Several are an object by node: nobody has to count where one ends.
+                view.json = .object(
+                    chosen.map { name, kind, stats in
+                        (
+                            name,
+                            .object([
+                                ("kind", .string(kind)), ("stats", invocation.session.renderer.value(of: stats)),
+                            ])
+                        )
+                    })
+            }
             for (name, kind, stats) in chosen {
-                view.parts.append(.record([.init("node", .text(name, style: .strong)), .init("kind", .text(kind))]))
+                view.parts.append(
+                    .record([
+                        .init("node", key: "node", .text(name, style: .strong)),
+                        .init("kind", key: "kind", .text(kind)),
+                    ]))
                 view.parts += stats.parts
             }
             return .view(view)

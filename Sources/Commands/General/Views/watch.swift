@@ -32,8 +32,8 @@ extension GeneralCommands {
                 throw UsageError("watch: \(session.commands.unknown(words.first!))")
             }
             // Of other commands nobody knows what doing them again and again would do.
-            guard command.description.group == .views, command.description.name != "watch" else {
-                let views = session.commands.commands.map(\.description).filter { $0.group == .views }.map(\.name)
+            guard command.description.role == .view, command.description.name != "watch" else {
+                let views = session.commands.commands.map(\.description).filter { $0.role == .view }.map(\.name)
                 throw UsageError(
                     "watch: \(words.first!) is no view; \(views.filter { $0 != "watch" }.joined(separator: ", "))")
             }

@@ -59,11 +59,15 @@ public final class HTTPClientConnection: StreamHandler {
 
     /// Starts to connect. The delegate hears the outcome later: over TLS, once the server has proved who it is.
     ///
-    /// - Parameter host: whom the server has to prove to be, where that is not the destination's host.
+    /// - Parameters:
+    ///   - host: whom the server has to prove to be, where that is not the destination's host.
+    ///   - introduction: sent before everything else, TLS included: a PROXY header.
     public func connect(
-        from node: Node, to destination: HostPort, security: (any StreamSecurity)? = nil, host: String? = nil
+        from node: Node, to destination: HostPort, security: (any StreamSecurity)? = nil, host: String? = nil,
+        introduction: [UInt8] = []
     ) throws(NetworkError) {
         stream = try node.connect(to: destination, handler: self)
+        if !introduction.isEmpty { stream.write(introduction) }
         if let security { stream.secure(with: security, host: host ?? destination.host) }
     }
 

@@ -76,6 +76,8 @@ public final class HTTPServerConnection: StreamHandler {
     public var isBusy: Bool { response == .pending || response == .begun || request == .reading }
     /// Whether the response's head has been sent.
     public var hasBegunResponse: Bool { response == .begun || response == .complete }
+    /// Whether it came over TLS.
+    public var isSecure: Bool { stream.layer != nil }
     public var isRequestComplete: Bool { request == .complete }
     public var isCongested: Bool { stream.isCongested }
 

@@ -95,6 +95,8 @@ private struct HostFilterExchange {
         for (number, stream) in streams.enumerated() {
             posix_spawn_file_actions_adddup2(&actions, stream, Int32(number))
         }
+        // The lab's own are closed by the kernel; this is for those of libraries that it runs with.
+        posix_spawn_file_actions_addclosefrom_np(&actions, Int32(streams.count))
         var process: pid_t = 0
         var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }

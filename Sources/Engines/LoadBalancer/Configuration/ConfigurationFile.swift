@@ -14,6 +14,7 @@ extension LoadBalancerConfiguration {
         }
         self.init(backends: try Self.backends(try list.list(for: "backends"), at: list.place))
         mode = try root.choice("mode", [("http", .http), ("tcp", .tcp)]) ?? mode
+        if let value = root["tls"] { tls = try FrontTLS(value) }
         try readAlgorithm(root)
         if let value = root["health_check"] { healthCheck = try HealthCheckSettings(value) }
         if let value = root["outlier_ejection"] { outlierEjection = try OutlierSettings(value) }
@@ -139,6 +140,7 @@ extension LoadBalancerConfiguration.Backend {
         isBackup = try mapping.boolean("backup") ?? false
         state = try mapping.choice("state", Server.Administrative.allCases.map { ($0.rawValue, $0) }) ?? .ready
         sendProxy = try mapping.choice("send_proxy", [("v1", .v1), ("v2", .v2)])
+        tls = try TLS(ofBackend: mapping)
     }
 
     public static func isName(_ text: String) -> Bool {

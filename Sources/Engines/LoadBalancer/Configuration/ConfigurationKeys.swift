@@ -22,13 +22,13 @@ public struct ConfigurationSection: Sendable {
 extension LoadBalancerConfiguration {
     /// Every key there is: what is not here is refused, and what is here stands in `reference`.
     public static let sections: [ConfigurationSection] = [
-        root, hash, backend, healthCheck, expect, outlierEjection, sticky, retryBudget, queue, timeouts,
+        root, hash, tls, backend, healthCheck, expect, outlierEjection, sticky, retryBudget, queue, timeouts,
     ]
 
     static let root = ConfigurationSection(
         "",
         [
-            "mode", "algorithm", "hash", "backends", "health_check", "outlier_ejection", "slow_start",
+            "mode", "tls", "algorithm", "hash", "backends", "health_check", "outlier_ejection", "slow_start",
             "panic_threshold", "sticky", "retries", "retry_on", "retry_budget", "queue", "timeouts", "forwarded",
             "accept_proxy", "log",
         ],
@@ -39,9 +39,22 @@ extension LoadBalancerConfiguration {
         ])
     static let hash = ConfigurationSection(
         "hash", ["key", "balance_factor"], ["hash-balance-factor": "balance_factor"])
+    static let tls = ConfigurationSection(
+        "tls", ["certificates", "keys", "client_ca", "client", "alpn", "min_version", "max_version"],
+        [
+            "crt": "certificates", "ca-file": "client_ca", "verify": "client", "ssl-min-ver": "min_version",
+            "ssl-max-ver": "max_version",
+        ])
     static let backend = ConfigurationSection(
-        "backends", ["address", "name", "weight", "max_connections", "backup", "state", "send_proxy"],
-        ["maxconn": "max_connections", "max_conns": "max_connections", "send-proxy": "send_proxy"])
+        "backends",
+        [
+            "address", "name", "weight", "max_connections", "backup", "state", "send_proxy", "tls", "verify", "sni",
+            "ca", "cert", "key",
+        ],
+        [
+            "maxconn": "max_connections", "max_conns": "max_connections", "send-proxy": "send_proxy", "ssl": "tls",
+            "ca-file": "ca", "crt": "cert",
+        ])
     static let healthCheck = ConfigurationSection(
         "health_check",
         [

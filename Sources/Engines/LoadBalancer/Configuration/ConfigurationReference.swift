@@ -3,6 +3,14 @@ extension LoadBalancerConfiguration {
     /// read: a test does so and finds the defaults. What follows `#:` is in force only where it stands.
     public static let reference = """
         mode: http                  # a server a request; tcp: a server a connection
+        #:tls:                      # clients speak TLS
+        #:  certificates: [lb.pem]  # PEM; with several, by SNI (the lab's authority's)
+        #:  keys: [lb-key.pem]      # (in the same files)
+        #:  client_ca: clients.pem  # who vouches for clients
+        #:  client: required        # whether they need a certificate: none, optional
+        #:  alpn: [http/1.1]        # (what mode says)
+        #:  min_version: 1.2
+        #:  max_version: 1.3
         algorithm: round-robin      # least-connections, random (of two), hash, maglev
         hash:                       # what hash and maglev know a request by
           key: source               # uri, header NAME
@@ -15,6 +23,12 @@ extension LoadBalancerConfiguration {
             backup: false           # true: only while no other server is up
             state: ready            # drain: finishes what it has; maint: unchecked
         #:  send_proxy: v2          # v1
+        #:  tls: true               # the server speaks TLS, to checks as well
+        #:  verify: true            # false: whoever answers is believed
+        #:  sni: example.org        # the name it has to prove (the address's host)
+        #:  ca: ca.pem              # who vouches for it (the lab's authority)
+        #:  cert: lb.pem            # shown to a server that wants one
+        #:  key: lb-key.pem         # (in the same file)
         health_check:
         #:type: http                # tcp: a connection is enough; none (as mode)
           interval: 5s              # between two checks of a server

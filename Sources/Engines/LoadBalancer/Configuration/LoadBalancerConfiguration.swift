@@ -26,6 +26,8 @@ public struct LoadBalancerConfiguration: Equatable, Sendable {
     }
 
     public var mode = Mode.http
+    /// Between clients and the balancer; nil: none.
+    public var tls: FrontTLS?
     public var algorithm = Algorithm.roundRobin
     public var hashKey = HashKey.source
     /// How much more than its share a server may have before the hash algorithm passes on to the next, in percent.
@@ -66,6 +68,8 @@ extension LoadBalancerConfiguration {
         public var isBackup = false
         public var state = Server.Administrative.ready
         public var sendProxy: ProxyVersion?
+        /// nil: none.
+        public var tls: TLS?
 
         public enum ProxyVersion: String, Sendable { case v1, v2 }
 

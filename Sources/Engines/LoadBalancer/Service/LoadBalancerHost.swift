@@ -21,6 +21,9 @@ public final class LoadBalancerHost: Service {
     private var waiting: [Int: (admitted: () -> Void, timedOut: () -> Void)] = [:]
     private var tickTimer: TimerID?
     private var tickTime = LabTime.distantFuture
+    /// The configuration's certificates, once it is prepared.
+    private(set) var security: BalancerSecurity!
+    private let readFile: (String) throws -> [UInt8]
 
     static let tag = "LB"
 
@@ -37,13 +40,16 @@ public final class LoadBalancerHost: Service {
         }
     }
 
+    /// - Parameter readFile: the bytes of a file that the configuration names: a certificate.
     public init(
         node: Node, source: ConfigurationSource<LoadBalancerConfiguration>, port: UInt16, places: Places = Places(),
-        options: ServiceOptions = ServiceOptions()
+        options: ServiceOptions = ServiceOptions(),
+        readFile: @escaping (String) throws -> [UInt8] = { throw ReloadFailure("\($0): no file can be read here") }
     ) {
         runtime = ServiceRuntime(node: node, tag: Self.tag, options: options)
         self.port = port
         self.places = places
+        self.readFile = readFile
         engine = LoadBalancer(source.initial, now: node.world.now, random: node.draw { $0.fork("balancing") })
         // In a process of its own nobody looks, so nothing is kept.
         if node.world.journal.capacity > 0 { engine.startRecording() }
@@ -58,7 +64,12 @@ public final class LoadBalancerHost: Service {
 
     // MARK: Life
 
-    public func prepare() {
+    /// - Throws: what is wrong with a certificate.
+    public func prepare() throws {
+        if configuration.tls != nil, runtime.options.makeSecurity != nil {
+            throw ReloadFailure("TLS with clients stands in the file already (tls:); leave out --tls")
+        }
+        security = try BalancerSecurity(configuration, node: node, read: readFile)
         let clients: any ConnectionServer
         switch configuration.mode {
         case .http:
@@ -124,6 +135,10 @@ public final class LoadBalancerHost: Service {
         guard new.mode == configuration.mode else {
             throw ReloadFailure("the mode cannot change from \(configuration.mode.rawValue) to \(new.mode.rawValue)")
         }
+        guard (new.tls == nil) == (configuration.tls == nil) else {
+            throw ReloadFailure("clients cannot be told to speak TLS, or not to, while it runs; start it anew")
+        }
+        security = try BalancerSecurity(new, node: node, read: readFile)
         operate { engine, now in engine.reload(new, now: now) }
         httpProxy?.configurationReloaded()
         tcpProxy?.configurationChanged()
@@ -211,7 +226,8 @@ public final class LoadBalancerHost: Service {
         let probe = Probe(
             node: node, destination: engine.servers[server].destination,
             kind: configuration.healthCheck.kind ?? (configuration.mode == .tcp ? .tcp : .http),
-            settings: configuration.healthCheck, sendProxy: engine.servers[server].settings.sendProxy
+            settings: configuration.healthCheck, sendProxy: engine.servers[server].settings.sendProxy,
+            security: security.client(of: engine.servers[server].settings)
         ) { [self] result in
             probes[number] = nil
             perform(engine.probeFinished(server: server, number: number, result, now: node.world.now))

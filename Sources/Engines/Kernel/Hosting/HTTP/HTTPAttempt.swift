@@ -22,7 +22,8 @@ final class HTTPAttempt: HTTPClientDelegate {
         own = self
         connection.delegate = self
         do throws(HTTPCall.Failure) {
-            try connection.connect(from: node, to: request.url, security: security)
+            try connection.connect(
+                from: node, to: request.url, security: security, introduction: request.preamble)
         } catch {
             node.enqueue { [self] in finish(.failure(error)) }
         }
@@ -48,7 +49,7 @@ final class HTTPAttempt: HTTPClientDelegate {
     // MARK: HTTPClientDelegate
 
     func clientOpened(_ client: HTTPClientConnection) {
-        var bytes = request.preamble
+        var bytes: [UInt8] = []
         HTTPWriter.requestLine(request.method, request.url.target, into: &bytes)
         let host = request.fields.first { $0.name.lowercased() == "host" }?.value
         HTTPWriter.field("Host", host ?? request.url.authority, into: &bytes)
@@ -101,10 +102,14 @@ final class HTTPAttempt: HTTPClientDelegate {
 
 extension HTTPClientConnection {
     /// Starts to connect to where a URL leads, over TLS if it says so.
-    func connect(from node: Node, to url: HTTPURL, security: (any StreamSecurity)?) throws(HTTPCall.Failure) {
+    func connect(
+        from node: Node, to url: HTTPURL, security: (any StreamSecurity)?, introduction: [UInt8] = []
+    ) throws(HTTPCall.Failure) {
         if url.scheme == .https, security == nil { throw .security("https needs TLS, which is not set up here") }
         do throws(NetworkError) {
-            try connect(from: node, to: url.destination, security: url.scheme == .https ? security : nil)
+            try connect(
+                from: node, to: url.destination, security: url.scheme == .https ? security : nil,
+                introduction: introduction)
         } catch {
             throw .network(error)
         }

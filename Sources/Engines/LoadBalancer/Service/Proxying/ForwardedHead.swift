@@ -6,13 +6,19 @@ import LoadBalancerEngine
 /// the client's address is added, everything else passes as it came.
 enum ForwardedHead {
     /// The lines that tell a server for whom the balancer asks: the same for every request of a connection.
-    static func fields(_ kinds: LoadBalancerConfiguration.ForwardedFields, for client: String) -> [UInt8] {
+    static func fields(_ kinds: LoadBalancerConfiguration.ForwardedFields, for client: String, isSecure: Bool)
+        -> [UInt8]
+    {
         var lines: [UInt8] = []
-        if kinds == .xForwardedFor || kinds == .both { HTTPWriter.field("X-Forwarded-For", client, into: &lines) }
+        if kinds == .xForwardedFor || kinds == .both {
+            HTTPWriter.field("X-Forwarded-For", client, into: &lines)
+            // What a server needs to know for its links and redirects.
+            if isSecure { HTTPWriter.field("X-Forwarded-Proto", "https", into: &lines) }
+        }
         if kinds == .forwarded || kinds == .both {
             // RFC 7239 §6: an IPv6 address stands in brackets, and those in quotes.
             let node = client.contains(":") ? "\"[\(client)]\"" : client
-            HTTPWriter.field("Forwarded", "for=\(node);proto=http", into: &lines)
+            HTTPWriter.field("Forwarded", "for=\(node);proto=\(isSecure ? "https" : "http")", into: &lines)
         }
         return lines
     }

@@ -62,6 +62,7 @@ final class HTTPProxy: HTTPService {
         } else {
             cookie = nil
         }
+        if let security = host.security.front { server.security = security }
         while idle.count < host.engine.servers.count { idle.append([]) }
     }
 

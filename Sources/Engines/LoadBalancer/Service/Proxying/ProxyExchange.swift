@@ -73,11 +73,12 @@ final class ProxyExchange {
         // The next client is often the same.
         if forwardedFor?.source != arrival.source || forwardedFor?.kinds != kinds {
             forwardedFor = (arrival.source, kinds)
-            forwardedFields = ForwardedHead.fields(kinds, for: arrival.source.description)
+            forwardedFields = ForwardedHead.fields(kinds, for: arrival.source.description, isSecure: client.isSecure)
         }
         // A header may claim what is no address.
         if client.proxyHeader != nil, client.clientEndpoint.endpoint == nil {
-            forwardedFields = ForwardedHead.fields(kinds, for: client.clientEndpoint.host)
+            forwardedFields = ForwardedHead.fields(
+                kinds, for: client.clientEndpoint.host, isSecure: client.isSecure)
             forwardedFor = nil
         }
     }
@@ -169,7 +170,12 @@ final class ProxyExchange {
         let connection = HTTPClientConnection()
         use(connection)
         do throws(NetworkError) {
-            try connection.connect(from: node, to: host.engine.servers[server].destination)
+            let settings = host.engine.servers[server].settings
+            try connection.connect(
+                from: node, to: host.engine.servers[server].destination, security: host.security.client(of: settings),
+                introduction: settings.sendProxy.map {
+                    host.proxyHeader($0, client: client.clientEndpoint, balancer: client.receivingEndpoint).bytes
+                } ?? [])
             setDeadline(host.configuration.timeouts.connect)
         } catch {
             node.enqueue { [self] in
@@ -192,10 +198,6 @@ final class ProxyExchange {
         setDeadline(host.configuration.timeouts.response)
         upstream.begin(client.method)
         var bytes = proxy.takeScratch()
-        if let version = host.engine.servers[server].settings.sendProxy {
-            host.proxyHeader(version, client: client.clientEndpoint, balancer: client.receivingEndpoint)
-                .append(to: &bytes)
-        }
         ForwardedHead.append(request: client.head, forwardedFields, without: proxy.cookie, to: &bytes)
         upstream.write(bytes)
         proxy.giveScratch(bytes)

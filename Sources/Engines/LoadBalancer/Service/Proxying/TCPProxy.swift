@@ -24,7 +24,10 @@ final class TCPProxy {
     }
 
     /// For connections that come from here on.
-    func configurationChanged() { server.proxyProtocol = host.configuration.acceptsProxyProtocol ? .required : .off }
+    func configurationChanged() {
+        server.proxyProtocol = host.configuration.acceptsProxyProtocol ? .required : .off
+        if let security = host.security.front { server.security = security }
+    }
 
     /// - Parameter header: on whose behalf the connection was made, if another proxy made it.
     private func begin(_ stream: Stream, _ header: ProxyHeader?, _ early: [UInt8]) -> TCPSession {
@@ -99,17 +102,19 @@ final class TCPSession: StreamHandler {
                     !isOrderly && relay.bytesFromRight == 0 ? .failed : .answered(200),
                     Self.code(of: relay.ending))
             }
-            sendEarly(to: stream)
+            if !early.isEmpty { stream.write(early) }
             relay.start()
         }
     }
 
-    private func sendEarly(to stream: Stream) {
-        if let server, let version = host.engine.servers[server].settings.sendProxy {
+    /// What goes ahead of TLS and everything else: for whom the connection is.
+    private func introduce(to settings: LoadBalancerConfiguration.Backend, _ stream: Stream) {
+        if let version = settings.sendProxy {
             let (source, balancer) = endpoints ?? (.internet(client.remote), .internet(client.local))
-            stream.write(host.proxyHeader(version, client: source, balancer: balancer).bytes + early)
-        } else if !early.isEmpty {
-            stream.write(early)
+            stream.write(host.proxyHeader(version, client: source, balancer: balancer).bytes)
+        }
+        if let security = host.security.client(of: settings) {
+            stream.secure(with: security, host: settings.destination.host)
         }
     }
 
@@ -139,7 +144,9 @@ final class TCPSession: StreamHandler {
         times.chosen = attemptBegan
         host.engine.requestBegan(server: slot)
         do throws(NetworkError) {
-            upstream = try host.node.connect(to: host.engine.servers[slot].destination, handler: self)
+            let stream = try host.node.connect(to: host.engine.servers[slot].destination, handler: self)
+            upstream = stream
+            introduce(to: host.engine.servers[slot].settings, stream)
             connectTimer = host.node.after(host.configuration.timeouts.connect) { [weak self] in
                 self?.serverFailed("sC")
             }

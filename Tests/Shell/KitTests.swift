@@ -1,0 +1,99 @@
+import CommandKit
+import KernelJSON
+import KernelStructures
+import Testing
+
+/// Verbs, and what views are drawn with.
+@Suite struct KitTests {
+    private let connpool = CommandDescription(
+        "pipe", "a command with verbs", operates: true,
+        subcommands: [
+            .init("show", "shows", flags: [.init("json", nil, "as JSON")], examples: ["pipe show"]),
+            .init("cut", "cuts", usage: "[NUMBER]", arguments: .init([.text], 0...1), examples: ["pipe cut 3"]),
+        ], whenNone: "show", group: .components)
+
+    private func read(_ words: String) throws -> ParsedArguments {
+        try ParsedArguments(words.split(separator: " ").map(String.init), for: connpool)
+    }
+
+    @Test(
+        arguments: [
+            ("", "show", nil, []), ("show", "show", nil, []), ("cut 3", "cut", nil, ["3"]),
+            ("a cut 3", "cut", "a", ["3"]), ("cut 3 --node a", "cut", "a", ["3"]), ("cut --node=a", "cut", "a", []),
+            ("a cut --node a", "cut", "a", []), ("zebra", "show", "zebra", []), ("--json", "show", nil, []),
+        ] as [(String, String, String?, [String])])
+    func aVerbMayHaveANodeBeforeItOrAFlagBehindIt(
+        _ words: String, _ verb: String, _ target: String?, _ rest: [String]
+    ) throws {
+        let arguments = try read(words)
+        #expect(arguments.verb == verb)
+        #expect(arguments.target == target)
+        #expect(arguments.arguments == rest)
+    }
+
+    @Test(arguments: [
+        ("a b", "pipe: 'b' is none of show, cut"), ("cutt", "pipe: 'cutt' is none of show, cut; did you mean cut?"),
+        ("a cut --node b", "pipe cut: 'a' and --node b? one of them"),
+        ("cut 1 2", "pipe cut: '2' is one word too many; usage: pipe cut [NUMBER]"),
+        ("show --jsn", "pipe show: unknown flag --jsn; did you mean --json?"),
+    ])
+    func whatIsNoVerbIsRefused(_ words: String, _ complaint: String) {
+        #expect(throws: UsageError(complaint)) { try read(words) }
+    }
+
+    @Test func eachVerbHasAPage() {
+        let page = LabShell().run("help connpool evict")
+        #expect(page.status == 0)
+        #expect(page.output.hasPrefix("connpool evict: closes all connections, or one\n"))
+        #expect(page.output.contains("usage: connpool evict [NUMBER]"))
+        #expect(page.output.contains("--node NODE"))
+        let wrong = LabShell().run("help connpool evcit")
+        #expect(wrong.errorOutput.contains("did you mean evict?"))
+        #expect(LabShell().run("help connpool").output.contains("\n  evict    closes all connections, or one\n"))
+    }
+
+    @Test func severalNodesAreAnObjectByNode() throws {
+        let shell = LabShell()
+        shell.run("backend --port 8081 --name a & backend --port 8082 --name b & sleep 1")
+        let value = try JSONValue(parsing: shell.run("stats --json").output)
+        guard case .object(let members) = value else { throw CommandFailureInTest() }
+        #expect(members.map(\.key) == ["a", "b"])
+    }
+
+    private struct CommandFailureInTest: Error {}
+
+    @Test func barsAreAsLongAsTheirShareOfTheLargest() {
+        let bars = BarScale(.ascii, top: 10, width: 20)
+        #expect(bars.text(10) == String(repeating: "#", count: 20))
+        #expect(bars.text(5) == String(repeating: "#", count: 10))
+        #expect(bars.text(99) == String(repeating: "#", count: 20))
+        for value: Double in [0, -1, .nan, .infinity, -.infinity] { #expect(bars.text(value) == "", "\(value)") }
+        #expect(BarScale(.block, top: 0).text(1) == "")
+    }
+
+    @Test func aPlotHasItsScaleBesideIt() {
+        guard case .text(let text, let json) = Plot(.ascii, height: 2).view([0, 1, 2, 4], label: { "\(Int($0))" })
+        else {
+            return
+        }
+        #expect(text == "4 │   #\n0 │ :##\n")
+        #expect(json.text == "[0, 1, 2, 4]")
+    }
+
+    @Test func lanesShowWhoSaidWhatToWhom() {
+        let lanes = Lanes(["lb", "a", "b"], columns: 46)
+        let content = lanes.view([
+            .init(time: "0.0", lane: 0, target: 1, "probe"), .init(time: "0.1", lane: 2, "killed"),
+            .init(time: "0.2", lane: 1, target: 0, "refused"), .init(time: "9", lane: 7, "nowhere"),
+        ])
+        guard case .text(let text, _) = content else { return }
+        #expect(
+            text == """
+                     lb           a            b
+                0.0  probe ─────▶
+                0.1                            killed
+                0.2  ◀─── refused
+
+                """)
+    }
+}
