@@ -105,7 +105,7 @@ struct Component {
 /// What a component embeds stands above it; otherwise in the order of the documented list.
 let components = [
     Component("Chaos", engine: nil, service: [], commands: ["KernelWorld"]),
-    Component("Backend", isHot: true, engine: [], service: [], commands: []),
+    Component("Backend", isHot: true, engine: [], service: [], commands: ["KernelWorld"]),
     Component(
         "HashRing", library: "HashRing", engine: ["KernelCryptography"], service: [],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),

@@ -27,6 +27,12 @@ enum {
   SDLAB_SPLICE_MOVE = 1,
   SDLAB_SPLICE_NONBLOCK = 2,
   SDLAB_SET_PIPE_SIZE = 1031,
+  // <linux/in.h>, <linux/in6.h>, <asm-generic/socket.h> and <linux/sock_diag.h>.
+  SDLAB_IP_RECEIVE_ERRORS = 11,
+  SDLAB_IPV6_RECEIVE_ERRORS = 25,
+  SDLAB_ERROR_QUEUE = 0x2000,
+  SDLAB_SOCKET_MEMORY = 55,
+  SDLAB_SOCKET_MEMORY_DROPS = 8,
 };
 
 // The request number of TIOCGWINSZ is a macro that Swift does not import everywhere.

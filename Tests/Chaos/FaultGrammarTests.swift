@@ -1,6 +1,7 @@
 import ChaosService
 import KernelStructures
 import KernelWorld
+import TestSupport
 import Testing
 
 @Suite("The words of faults")
@@ -19,6 +20,8 @@ struct FaultGrammarTests {
                 case .loss(let share): "loss \(share)"
                 case .throttle(let rate): "throttle \(rate)"
                 case .corrupt(let share): "corrupt \(share)"
+                case .duplicate(let share): "duplicate \(share)"
+                case .reorder(let share): "reorder \(share)"
                 case .block(let partition): partition ? "partition" : "blackhole"
                 case .reset: "reset"
                 case .refuse: "refuse"
@@ -51,6 +54,8 @@ struct FaultGrammarTests {
             ("corrupt 1% for 1m on A", "corrupt 0.01 a->* for 1m"), ("partition {A,B}|{C}", "partition {a,b}<->c"),
             ("partition A", "partition a<->*"),
             ("partition on A for 5s", "partition a<->* for 5s"), ("blackhole A->B", "blackhole a->b"),
+            ("duplicate 5% a->b", "duplicate 0.05 a->b"),
+            ("reorder 5% on A for 1s", "reorder 0.05 a->* for 1s"),
             ("reset on A", "reset a<->*"),
             ("refuse on {A,B}", "refuse *->{a,b}"), ("fail http 503", "fail 503 limit -1 skip 0 *<->*"),
             ("fail http 503 first 2 on A", "fail 503 limit 2 skip 0 *->a"),
@@ -112,6 +117,47 @@ struct FaultGrammarTests {
         #expect(
             try request("partition {A,B}|C").mentioned == ["a", "b", "c"] && request("reset A->*").mentioned == ["a"]
                 && request("reset").mentioned.isEmpty)
+    }
+
+    @Test("the ends of every number's range are understood or answered, and what is understood can be in force")
+    func extremes() throws {
+        let numbers = [
+            "0", "-0", "1", "-1", "0.0000000001", "1e308", "9223372036854775807", "9223372036854775808",
+            "-9223372036854775808",
+            "18446744073709551616", "9223372036", "9223372037", "nan", "inf", "-inf", "0x10", "1_000", "٣", "", ".",
+            "..1", "1.",
+            "100", "100.1", "99.999999999999999999", String(repeating: "9", count: 400),
+        ]
+        var world: World?
+        for number in numbers {
+            let forms = [
+                "latency \(number)s a->b", "latency \(number)ns±\(number)ns a->b", "latency 1s±\(number)s",
+                "loss \(number)%",
+                "corrupt \(number)%", "duplicate \(number)%", "reorder \(number)%", "throttle \(number)/s",
+                "throttle \(number)TiB/s", "reset for \(number)s", "fail http \(number)",
+                "fail http 503 first \(number)",
+                "fail http 503 after \(number) for \(number)", "disk-slow \(number)h on a", "fail-sync \(number) on a",
+                "torn-write \(number) on a",
+            ]
+            for form in forms {
+                guard let request = try? request(form) else { continue }
+                if case .loss(let share) = request.kind { #expect(share > 0 && share <= 1, "\(form)") }
+                let lab = world ?? memoryWorld()
+                world = lab
+                let client = try #require(try lab.nodes["a"] ?? lab.nodes.start("a"))
+                let inbox = try client.bindDatagrams(handler: Deaf())
+                try inbox.send([1, 2, 3], to: HostPort(host: "a", port: inbox.port))
+                #expect(lab.faults.inject(request.kind, on: request.link, for: request.duration, text: form) != nil)
+                try inbox.send([1, 2, 3], to: HostPort(host: "a", port: inbox.port))
+                lab.advance(by: .seconds(3))
+                _ = lab.faults.removeAll()
+                inbox.close()
+            }
+        }
+    }
+
+    private final class Deaf: DatagramHandler {
+        func datagramSocket(_ socket: DatagramSocket, received bytes: UnsafeRawBufferPointer, from remote: Endpoint) {}
     }
 
     @Test("any row of words is understood or answered")

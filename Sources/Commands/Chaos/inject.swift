@@ -18,11 +18,12 @@ extension ChaosCommands {
             ], group: .faults,
             details: """
                 latency TIME[±JITTER]   loss N%   throttle SIZE/s   corrupt N%
+                duplicate N%   reorder N%   (datagrams; TCP repairs both)
                 partition {A,B}|{C}   blackhole   reset   refuse
                 fail http STATUS [first N] [after N [for N]]
                 disk-full   disk-slow TIME   fail-sync [N]   torn-write [N]
-                LINK is A->B, A<->B or 'on A'; without one, every link. 'on A' delays, throttles
-                and corrupts what A sends; loss, blackhole and reset act both ways; refuse and
+                LINK is A->B, A<->B or 'on A'; without one, every link. 'on A' delays, throttles,
+                corrupts, doubles and reorders what A sends; loss, blackhole and reset act both ways; refuse and
                 fail on connections to A. client is every terminal, outside whoever connects
                 from outside the lab. Faults act at once on open connections, add up, and end
                 with their time, with heal, or with calm.

@@ -14,6 +14,8 @@ package struct ServiceKind: Sendable {
     package let port: Port
     /// Whether it has a configuration file: `--config`, `--check`, `--watch`.
     package let isConfigurable: Bool
+    /// Whether its port can speak TLS, which a port for datagrams cannot.
+    package let speaksTLS: Bool
 
     package enum Port: Sendable, Equatable {
         /// It must be said; the number is an example of one.
@@ -23,11 +25,14 @@ package struct ServiceKind: Sendable {
         case none
     }
 
-    package init(_ name: String, node nodeName: String, port: Port, isConfigurable: Bool = false) {
+    package init(
+        _ name: String, node nodeName: String, port: Port, isConfigurable: Bool = false, speaksTLS: Bool = true
+    ) {
         self.name = name
         self.nodeName = nodeName
         self.port = port
         self.isConfigurable = isConfigurable
+        self.speaksTLS = speaksTLS && port != .none
     }
 
     /// A service's own flags, and around them those that it has in common with the others.
@@ -57,7 +62,7 @@ package struct ServiceKind: Sendable {
             .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
             .init("reuse-port", nil, "as a process of its own: shares its port (SO_REUSEPORT)"),
         ]
-        return port == .none ? flags : flags + TLSFlags.server
+        return speaksTLS ? flags + TLSFlags.server : flags
     }
 
     /// What the common flags say.
@@ -85,7 +90,7 @@ package struct ServiceKind: Sendable {
             }
             settings.options.watches = true
         }
-        if port != .none, let serving = try TLSFlags.serving(invocation, command: command) {
+        if speaksTLS, let serving = try TLSFlags.serving(invocation, command: command) {
             settings.options.makeSecurity = { try serving.makeServer(for: $0, speaking: $1) }
         }
         return settings

@@ -50,7 +50,6 @@ public final class ProcessLab {
             case .submitted, .typed, .jobStarted, .jobEnded: break
             }
         }
-        HostLimits.raiseDescriptors()
         let hadTerminal = HostTerminal.isThere
         let script = Self.script(words)
         let submission = session.submit(script, on: session.currentTerminal, text: words.joined(separator: " "))

@@ -19,6 +19,7 @@ struct Launcher {
 
     /// Does it and returns the exit status.
     func run() -> Int {
+        HostLimits.raiseDescriptors()
         do {
             let status = try dispatch()
             // What was to be seen was not: no success, whatever the commands say.

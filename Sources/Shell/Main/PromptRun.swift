@@ -20,7 +20,6 @@ struct PromptRun {
     }
 
     func run() throws -> Int {
-        HostLimits.raiseDescriptors()
         let lab = try labOptions()
         let prompt = try makePrompt(lab)
         var recorder: Recorder?

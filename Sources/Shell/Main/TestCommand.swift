@@ -31,7 +31,6 @@ struct TestCommand {
         if arguments.has("update") { return try update(files) }
         let test = TestRun(
             options, tags: Catalog.table.tags, workers: arguments.integer("jobs") ?? HostLimits.processorCount)
-        HostLimits.raiseDescriptors()
         var transcripts: [Transcript] = []
         var errors = 0
         for file in files {

@@ -33,9 +33,10 @@ extension GeneralCommands {
 
     private static func row(_ node: Node, _ session: Session) -> [View.Cell] {
         let job = session.jobs.running.first { $0.nodeName == node.name }
-        let ports = node.listeners.map { listener in
-            "\(listener.port)" + (listener.mappedPort.map { "→\($0)" } ?? "") + (listener.ownsLocalhost ? "*" : "")
-        }
+        let ports =
+            node.listeners.map { listener in
+                "\(listener.port)" + (listener.mappedPort.map { "→\($0)" } ?? "") + (listener.ownsLocalhost ? "*" : "")
+            } + node.datagramSockets.map { "\($0.port)/udp" }
         let style: View.Style = node.state == .running ? .good : node.state == .frozen ? .warning : .bad
         return [
             job.map { .text("%\($0.number)") } ?? .none, .text(node.name), .text(node.address.description),

@@ -8,6 +8,8 @@ import KernelWorld
 /// inject loss PERCENT [LINK] [for TIME]
 /// inject throttle RATE [LINK] [for TIME]           64KB/s, 1MiB/s
 /// inject corrupt PERCENT [LINK] [for TIME]
+/// inject duplicate PERCENT [LINK] [for TIME]       datagrams that come twice
+/// inject reorder PERCENT [LINK] [for TIME]         datagrams that others overtake
 /// inject partition {A,B}|{C} [for TIME]            or: partition A   (A from everybody)
 /// inject blackhole [LINK] [for TIME]
 /// inject reset [LINK] [for TIME]
@@ -18,8 +20,8 @@ import KernelWorld
 /// LINK    = A->B | A<->B | on A | on {A,B}         without one: every link
 /// ```
 ///
-/// `A->B` is what A sends to B. `on A` follows what the fault is about: latency, throttle and corruption act on what A
-/// sends, as `tc netem` on A's interface does; loss, blackhole and reset on both directions; refuse and fail on
+/// `A->B` is what A sends to B. `on A` follows what the fault is about: latency, throttle, corruption, duplication and
+/// reordering act on what A sends, as `tc netem` on A's interface does; loss, blackhole and reset on both directions; refuse and fail on
 /// connections to A.
 public struct FaultRequest {
     public let kind: FaultKind
@@ -31,7 +33,8 @@ public struct FaultRequest {
     public let mentioned: [String]
 
     public static let kinds = [
-        "latency", "loss", "throttle", "corrupt", "partition", "blackhole", "reset", "refuse", "fail", "disk-full",
+        "latency", "loss", "throttle", "corrupt", "duplicate", "reorder", "partition", "blackhole", "reset", "refuse",
+        "fail", "disk-full",
         "disk-slow", "fail-sync", "torn-write",
     ]
 
@@ -50,6 +53,8 @@ public struct FaultRequest {
             kind = .latency(delay, jitter: jitter)
         case "loss": kind = .loss(try reader.share("how much is lost"))
         case "corrupt": kind = .corrupt(try reader.share("how much is corrupted"))
+        case "duplicate": kind = .duplicate(try reader.share("how much comes twice"))
+        case "reorder": kind = .reorder(try reader.share("how much is overtaken"))
         case "throttle": kind = .throttle(bytesPerSecond: try reader.rate())
         case "partition":
             kind = .block(partition: true)
@@ -185,7 +190,8 @@ struct WordReader {
             let node = try selector(name)
             let text = "on \(name)"
             switch kind {
-            case .latency, .throttle, .corrupt: return LinkSelector(from: node, to: .any, isBothWays: false, text: text)
+            case .latency, .throttle, .corrupt, .duplicate, .reorder:
+                return LinkSelector(from: node, to: .any, isBothWays: false, text: text)
             case .loss, .block, .reset: return LinkSelector(from: node, to: .any, isBothWays: true, text: text)
             case .refuse, .protocolFailure, .disk:
                 return LinkSelector(from: .any, to: node, isBothWays: false, text: text)

@@ -34,7 +34,7 @@ enum Socket {
     /// A socket on its way to `endpoint`.
     static func connecting(to endpoint: Endpoint, from source: IPAddress?) throws(NetworkError) -> Int32 {
         let fd = socket(family(endpoint), kind, 0)
-        guard fd >= 0 else { throw .system("socket: \(errorText(errno))") }
+        guard fd >= 0 else { throw connectError(errno, endpoint) }
         set(fd, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         if let source {
             set(fd, Int32(IPPROTO_IP), IP_BIND_ADDRESS_NO_PORT, 1)
@@ -45,7 +45,15 @@ enum Socket {
         }
         let code = errno
         close(fd)
-        throw .system("\(endpoint): \(errorText(code))")
+        throw connectError(code, endpoint)
+    }
+
+    /// Descriptors, memory and ports that this process has used up are told from what is wrong with the way or its end.
+    private static func connectError(_ code: Int32, _ endpoint: Endpoint) -> NetworkError {
+        switch code {
+        case EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL: .exhausted("\(endpoint): \(errorText(code))")
+        default: .system("\(endpoint): \(errorText(code))")
+        }
     }
 
     /// The next connection that waits, already non-blocking.
@@ -123,8 +131,11 @@ enum Socket {
         }
     }
 
-    static func withAddress<R>(_ endpoint: Endpoint, _ body: (UnsafePointer<sockaddr>, socklen_t) -> R) -> R {
-        if let ipv4 = endpoint.address.ipv4 {
+    /// - Parameter asIPv6: for a socket of that family, which knows IPv4 addresses as mapped ones.
+    static func withAddress<R>(
+        _ endpoint: Endpoint, asIPv6: Bool = false, _ body: (UnsafePointer<sockaddr>, socklen_t) -> R
+    ) -> R {
+        if !asIPv6, let ipv4 = endpoint.address.ipv4 {
             var address = sockaddr_in()
             address.sin_family = sa_family_t(AF_INET)
             address.sin_port = endpoint.port.bigEndian

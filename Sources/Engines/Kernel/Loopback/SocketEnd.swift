@@ -124,6 +124,7 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
         shortcutSource?.endShortcut()
         if isRegistered { transport.poller.remove(descriptor) }
         isRegistered = false
+        transport.descriptors.released()
         if manner == .silently, let stream {
             transport.keepInTheDark(descriptor, of: stream.node)
         } else if manner == .reset {

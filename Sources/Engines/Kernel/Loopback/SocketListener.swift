@@ -9,14 +9,14 @@ final class SocketListener: ListenerTransport {
     private unowned let listener: Listener
     private unowned let transport: SocketTransport
     private var isAccepting = false
+    /// What its node wants; descriptors may say otherwise.
+    private var wantsToAccept = false
     private var whenClosed: (() -> Void)?
     /// A process bound to `0.0.0.0` or `::`: which of its addresses a client reached, only the connection knows.
     private let isAtEveryAddress: Bool
 
     /// Connections accepted from one socket before others have their turn.
     private static let acceptsPerTurn = 64
-    /// Host time to wait when the process has run out of descriptors.
-    private static let retryTime = LabDuration.milliseconds(100)
 
     private final class Door: DescriptorHandler {
         let descriptor: Int32
@@ -38,10 +38,17 @@ final class SocketListener: ListenerTransport {
         isAtEveryAddress = listener.port != 0 && (address == .any || address == .any6)
         doors = []
         doors = descriptors.map { Door(descriptor: $0, owner: self) }
+        transport.opened(self)
         setAccepting(!listener.node.isFrozen)
     }
 
     func setAccepting(_ isAccepting: Bool) {
+        wantsToAccept = isAccepting
+        updateAccepting()
+    }
+
+    func updateAccepting() {
+        let isAccepting = wantsToAccept && !transport.descriptors.isPaused
         guard isAccepting != self.isAccepting else { return }
         self.isAccepting = isAccepting
         for door in doors {
@@ -65,7 +72,9 @@ final class SocketListener: ListenerTransport {
             }
         }
         isAccepting = false
+        wantsToAccept = false
         doors = []
+        transport.closed(self)
         // A machine without power removes nothing.
         if !silently { whenClosed?() }
         whenClosed = nil
@@ -75,7 +84,7 @@ final class SocketListener: ListenerTransport {
         for _ in 0..<Self.acceptsPerTurn {
             guard isAccepting else { return }
             guard let (descriptor, remote) = Socket.accept(door.descriptor) else {
-                if errno == EMFILE || errno == ENFILE { pauseForDescriptors() }
+                if errno == EMFILE || errno == ENFILE { transport.descriptors.exhausted(at: listener.node) }
                 return
             }
             accept(descriptor, from: remote)
@@ -88,6 +97,7 @@ final class SocketListener: ListenerTransport {
         if pair == nil, world.speed == .virtual, !transport.isWholeHost { world.setSpeed(.real) }
         let end = SocketEnd(descriptor: descriptor, stream: nil, transport: transport)
         end.accepted(pair)
+        transport.descriptors.accepted(descriptor, at: listener.node)
         let shown = pair.map { $0.client.endpoint(remote.port, isIPv6: $0.isIPv6) } ?? remote
         let local = isAtEveryAddress ? Socket.localEndpoint(descriptor) : nil
         transport.network.journal.withCause(pair?.cause ?? 0) {
@@ -95,12 +105,5 @@ final class SocketListener: ListenerTransport {
                 by: listener, from: shown, peer: pair?.client, at: local, over: end)
             if let stream, !stream.isClosed { end.begin(stream) } else { end.close(.reset) }
         }
-    }
-
-    /// Level-triggered readiness would spin while there is no descriptor for what waits; look again a little later.
-    private func pauseForDescriptors() {
-        setAccepting(false)
-        listener.node.log("lab", "out of file descriptors: connections wait (see ulimit -n)", level: .warning)
-        listener.node.after(Self.retryTime) { [weak self] in self?.setAccepting(true) }
     }
 }

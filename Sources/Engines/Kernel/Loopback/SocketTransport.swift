@@ -21,6 +21,18 @@ public final class SocketTransport: Transport {
     private let claim: SubnetClaim?
     private(set) unowned var network: Network!
     let ledger = FlightLedger()
+    let datagramLedger = DatagramLedger()
+    private(set) lazy var descriptors = DescriptorBudget(transport: self)
+    /// Those that accept, or wait for descriptors before they do.
+    private var listeners: [SocketListener] = []
+    /// Where datagrams are read into while somebody reads into the poller's.
+    var datagramBuffer: UnsafeMutableRawBufferPointer {
+        if let buffer { return buffer }
+        let made = UnsafeMutableRawBufferPointer.allocate(byteCount: Poller.readBufferBytes, alignment: 64)
+        buffer = made
+        return made
+    }
+    private var buffer: UnsafeMutableRawBufferPointer?
     var pipes = SplicePipePool()
     /// Sockets of nodes without power: open, so that nobody hears of it, and served by nobody.
     private var dark: [(node: Node, descriptor: Int32)] = []
@@ -38,9 +50,15 @@ public final class SocketTransport: Transport {
         if case .lab = place { claim = try SubnetClaim() } else { claim = nil }
     }
 
+    deinit { buffer?.deallocate() }
+
     public func attach(to network: Network) { self.network = network }
-    public var isBusy: Bool { ledger.isBusy }
-    public func forgetFlight() { ledger.forget() }
+    public var isBusy: Bool { ledger.isBusy || datagramLedger.isBusy }
+    public let hopLatency = LabDuration.zero
+    public func forgetFlight() {
+        ledger.forget()
+        datagramLedger.forget()
+    }
     public var isWholeHost: Bool { claim == nil }
 
     public func address(ofNode number: Int) -> IPAddress {
@@ -51,7 +69,7 @@ public final class SocketTransport: Transport {
         }
     }
 
-    private var sharesPorts: Bool { if case .process(_, let shares) = place { shares } else { false } }
+    var sharesPorts: Bool { if case .process(_, let shares) = place { shares } else { false } }
 
     public func shutDown() {
         for (_, descriptor) in dark { close(descriptor) }
@@ -112,9 +130,15 @@ public final class SocketTransport: Transport {
         }
     }
 
-    private func notice(_ port: UInt16, _ text: String) {
+    func notice(_ port: UInt16, _ text: String) {
         if noticedPorts.insert(port).inserted { onNotice?(text) }
     }
+
+    func opened(_ listener: SocketListener) { listeners.append(listener) }
+    func closed(_ listener: SocketListener) { listeners.removeAll { $0 === listener } }
+
+    /// Every listener looks whether it may accept.
+    func updateAccepting() { for listener in listeners { listener.updateAccepting() } }
 
     // MARK: Connecting
 
@@ -131,6 +155,7 @@ public final class SocketTransport: Transport {
         let source = stream.peer != nil && !stream.node.isTransient ? stream.node.address : nil
         do throws(NetworkError) {
             let descriptor = try Socket.connecting(to: target, from: source)
+            descriptors.connected()
             let end = SocketEnd(descriptor: descriptor, stream: stream, transport: self)
             stream.transport = end
             if stream.peer != nil, let local = Socket.localEndpoint(descriptor) {
@@ -140,6 +165,8 @@ public final class SocketTransport: Transport {
                         isAccepting: isAccepting, cause: network.journal.currentCause), local: local)
             }
             end.register(connecting: true)
+        } catch .exhausted {
+            descriptors.wait(stream)
         } catch {
             network.world.enqueue { stream.transportFailed(.unreachable) }
         }
@@ -157,7 +184,7 @@ public final class SocketTransport: Transport {
 
 extension NetworkError {
     /// Whether another port would do.
-    fileprivate var isPortTrouble: Bool {
+    var isPortTrouble: Bool {
         switch self {
         case .addressInUse, .notPermitted: true
         default: false

@@ -51,6 +51,9 @@ public enum FaultKind {
     case loss(Double)
     case throttle(bytesPerSecond: Int)
     case corrupt(Double)
+    /// Shares of the datagrams that come twice, and that come late.
+    case duplicate(Double)
+    case reorder(Double)
     /// Nothing passes; senders wait and retransmit.
     case block(partition: Bool)
     /// Open connections are reset now, later ones with their first bytes.
@@ -67,6 +70,8 @@ public enum FaultKind {
         case .loss: "loss"
         case .throttle: "throttle"
         case .corrupt: "corrupt"
+        case .duplicate: "duplicate"
+        case .reorder: "reorder"
         case .block(let partition): partition ? "partition" : "blackhole"
         case .reset: "reset"
         case .refuse: "refuse"
@@ -203,7 +208,11 @@ public final class FaultTable {
             case .throttle(let bytesPerSecond):
                 result.bytesPerSecond = min(result.bytesPerSecond ?? .max, bytesPerSecond)
             case .corrupt(let probability):
-                result.corruptionProbability = 1 - (1 - result.corruptionProbability) * (1 - probability)
+                result.corruptionProbability = Self.either(result.corruptionProbability, probability)
+            case .duplicate(let probability):
+                result.duplicateProbability = Self.either(result.duplicateProbability, probability)
+            case .reorder(let probability):
+                result.reorderProbability = Self.either(result.reorderProbability, probability)
             case .block:
                 result.isBlocked = true
             case .reset:
@@ -216,6 +225,9 @@ public final class FaultTable {
         if result.lossProbability >= 1 { result.isBlocked = true }
         return result
     }
+
+    /// The chance of at least one of two that do not depend on each other.
+    private static func either(_ a: Double, _ b: Double) -> Double { 1 - (1 - a) * (1 - b) }
 
     func refuses(from source: Node?, to target: Node?) -> Bool {
         rules.contains { rule in

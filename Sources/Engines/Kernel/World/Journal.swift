@@ -19,6 +19,8 @@ public struct JournalEvent: Sendable {
         case connection(number: UInt64, from: String, to: String, ConnectionChange)
         /// Bytes handed to a connection. `from` and `to` are node names.
         case message(connection: UInt64, from: String, to: String, byteCount: Int)
+        /// A datagram; `from` and `to` are node names, or an address that nobody has.
+        case datagram(from: String, to: String, byteCount: Int, DatagramChange)
         /// A component's part changed state: a server of a pool, a circuit.
         case state(subject: String, from: String, to: String, reason: String)
         case fault(number: Int, FaultChange, String)
@@ -34,6 +36,13 @@ public struct JournalEvent: Sendable {
     }
     public enum ConnectionChange: String, Sendable {
         case opened, refused, finished, reset, timedOut = "timed out", closed
+    }
+    public enum DatagramChange: String, Sendable {
+        case sent, refused
+        /// On the way.
+        case lost
+        /// The receiver's queue was full, or it was gone.
+        case dropped
     }
     public enum FaultChange: String, Sendable { case injected, reverted, expired, exhausted }
 }
@@ -100,6 +109,8 @@ extension JournalEvent.Body: CustomStringConvertible {
             "connection \(number) \(from)->\(to) \(change.rawValue)"
         case .message(let connection, let from, let to, let byteCount):
             "message \(from)->\(to) \(byteCount) B on \(connection)"
+        case .datagram(let from, let to, let byteCount, let change):
+            "datagram \(from)->\(to) \(byteCount) B \(change.rawValue)"
         case .state(let subject, let from, let to, let reason): "\(subject): \(from) -> \(to) (\(reason))"
         case .fault(let number, let change, let text): "fault \(number) \(change.rawValue): \(text)"
         case .command(let terminal, let text): "terminal \(terminal) $ \(text)"

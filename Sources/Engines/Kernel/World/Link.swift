@@ -9,6 +9,9 @@ public struct LinkConditions: Equatable, Sendable {
     /// nil: as fast as the transport.
     public var bytesPerSecond: Int?
     public var corruptionProbability: Double = 0
+    /// Of datagrams; TCP repairs both.
+    public var duplicateProbability: Double = 0
+    public var reorderProbability: Double = 0
     /// Nothing passes until the rule goes.
     public var isBlocked = false
     /// The next bytes reset the connection.

@@ -16,6 +16,7 @@ public final class MemoryTransport: Transport {
     private unowned var network: Network!
     private var listeners: [Endpoint: MemoryListener] = [:]
     private var lastPort: [IPAddress: UInt16] = [:]
+    private var lastDatagramPort: [IPAddress: UInt16] = [:]
     private var darkEnds: [(node: Node, end: MemoryEnd)] = []
 
     public init() {}
@@ -70,6 +71,24 @@ public final class MemoryTransport: Transport {
             target.arrived(far, from: local, peer: stream.node)
             stream.transportOpened(local: local)
         }
+    }
+
+    public var hopLatency: LabDuration { Self.hopLatency }
+
+    public func bind(_ socket: DatagramSocket) throws(NetworkError) -> UInt16 {
+        if socket.port != 0 { return socket.port }
+        let address = socket.node.address
+        guard let port = network.freeDatagramPort(at: address, after: lastDatagramPort[address] ?? 32_767) else {
+            throw .exhausted("\(address): every port for datagrams is taken")
+        }
+        lastDatagramPort[address] = port
+        return port
+    }
+
+    public func carry(_ datagram: Datagram, to socket: DatagramSocket) {
+        let isUnderWay = network.postpone(
+            datagram.bytes, for: Self.hopLatency, at: socket, from: datagram.shown, cause: datagram.cause)
+        if !isUnderWay { network.lose(datagram) }
     }
 
     private func ephemeralPort(at address: IPAddress) -> UInt16 {

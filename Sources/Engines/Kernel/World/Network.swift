@@ -13,6 +13,7 @@ public final class Network {
     private var localhostOwners: [UInt16: Listener] = [:]
     public private(set) var connectionsOpened = 0
     let lineTotal = LineTotal()
+    var datagrams = Datagrams()
     private var spareBuffers: [[UInt8]] = []
     /// True during a round of input, in a process of its own: see `gatherWrites`.
     private(set) var gathersWrites = false

@@ -32,6 +32,7 @@ public final class Node {
     private var held = RingQueue<(work: Scheduler.Work, timer: TimerID?)>()
     var streams: [UInt64: Stream] = [:]
     public internal(set) var listeners: [Listener] = []
+    public internal(set) var datagramSockets: [DatagramSocket] = []
     /// Those at unix sockets.
     var pathListeners: [Listener] = []
 
@@ -115,6 +116,8 @@ public final class Node {
     /// What the kernel does with the sockets of a process that is gone.
     private func closeAll(silently: Bool) {
         for listener in listeners + pathListeners { world.network.retire(listener, silently: silently) }
+        for socket in datagramSockets { world.network.retire(socket, silently: silently) }
+        datagramSockets = []
         listeners = []
         pathListeners = []
         for stream in streams.values.sorted(by: { $0.number < $1.number }) { stream.die(silently: silently) }
@@ -148,6 +151,7 @@ public final class Node {
     private func updateReading() {
         for listener in listeners + pathListeners { listener.transport?.setAccepting(!isFrozen) }
         for stream in streams.values.sorted(by: { $0.number < $1.number }) { stream.updateReading() }
+        if !isFrozen { for socket in datagramSockets { enqueue { socket.deliverWaiting() } } }
     }
 
     var isHolding: Bool { !held.isEmpty }

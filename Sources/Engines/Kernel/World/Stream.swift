@@ -53,6 +53,8 @@ public final class Stream {
     var endState = EndState.open
     public internal(set) var isCongested = false
     var lingerTimer: TimerID?
+    /// Not begun yet, for want of a descriptor in this process: what goes by meanwhile says nothing about the peer.
+    public var isHeldBack = false
     public internal(set) var bytesSent = 0
     public internal(set) var bytesReceived = 0
     /// True while the last bytes went from the accepting to the connecting side, and at first: the next bytes the

@@ -18,6 +18,14 @@ public protocol Transport: AnyObject {
     /// Begins to connect `stream` to its remote end, sets its transport, and later calls `transportOpened` or
     /// `transportFailed` on it.
     func connect(_ stream: Stream)
+    /// Takes a socket's port and sets its transport.
+    ///
+    /// - Returns: the port in the lab: one that was free where it asked for 0.
+    func bind(_ socket: DatagramSocket) throws(NetworkError) -> UInt16
+    /// Brings a datagram to another of the lab's sockets.
+    func carry(_ datagram: Datagram, to socket: DatagramSocket)
+    /// Lab time from one end to the other.
+    var hopLatency: LabDuration { get }
     /// A node that had lost power is back: whatever its peers still hold open towards it is reset.
     func powerReturned(to node: Node)
     /// Whether something is under way between the lab's own ends that no timer stands for.
@@ -98,6 +106,9 @@ public enum NetworkError: Error, Equatable, Sendable, CustomStringConvertible {
     case addressInUse(Endpoint)
     case notPermitted(Endpoint)
     case tooManyNodes(Int)
+    /// This process has no descriptor or port left: nobody else's failure.
+    case exhausted(String)
+    case datagramTooLarge(byteCount: Int)
     case system(String)
 
     public var description: String {
@@ -106,7 +117,9 @@ public enum NetworkError: Error, Equatable, Sendable, CustomStringConvertible {
         case .addressInUse(let endpoint): "\(endpoint) is in use"
         case .notPermitted(let endpoint): "\(endpoint): permission denied"
         case .tooManyNodes(let limit): "no more than \(limit) nodes"
-        case .system(let text): text
+        case .datagramTooLarge(let count):
+            "a datagram holds at most \(DatagramSocket.sizeLimitBytes) bytes, not \(count)"
+        case .exhausted(let text), .system(let text): text
         }
     }
 }

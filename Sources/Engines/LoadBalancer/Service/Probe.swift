@@ -36,7 +36,7 @@ final class Probe: HTTPClientDelegate, StreamHandler {
     }
 
     func start() {
-        timer = node.after(settings.timeout) { [weak self] in self?.finish(.failed("timeout")) }
+        waitForAnswer()
         do throws(NetworkError) {
             if kind == .tcp {
                 let stream = try node.connect(to: destination, handler: self)
@@ -50,6 +50,15 @@ final class Probe: HTTPClientDelegate, StreamHandler {
             }
         } catch {
             node.enqueue { [weak self] in self?.finish(.failed("\(error)")) }
+        }
+    }
+
+    private func waitForAnswer() {
+        timer = node.after(settings.timeout) { [weak self] in
+            guard let self else { return }
+            // A check that has not begun yet, for want of a descriptor here, says nothing about the server.
+            let isHeldBack = (stream ?? client?.stream)?.isHeldBack ?? false
+            if isHeldBack { waitForAnswer() } else { finish(.failed("timeout")) }
         }
     }
 
