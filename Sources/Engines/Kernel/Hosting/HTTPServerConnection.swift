@@ -27,6 +27,8 @@ public final class HTTPServerConnection: StreamHandler {
     var isPausedByService = false
     var closesAfterResponse = false
     var isChunking = false
+    /// Whether the response says where its body ends, other than by the connection's end.
+    var hasKnownEnd = true
     /// The answer to HEAD, a 204 and a 304 have no body, whatever the service writes.
     var dropsBody = false
     var continueIsDue = false
@@ -69,6 +71,8 @@ public final class HTTPServerConnection: StreamHandler {
     public var bodyFraming: BodyFraming { reader.head.body }
     /// Whether the present request is of HTTP/1.1, and not of HTTP/1.0.
     public var isCurrent: Bool { reader.head.minorVersion > 0 }
+    /// The field lines behind the present request's chunked body, once that is complete: see `HTTPTrailers`.
+    public var trailers: [UInt8] { reader.trailers }
     /// The request's target as bytes, valid during the call.
     public func withTarget<R>(_ body: (ArraySlice<UInt8>) -> R) -> R { body(reader.head.targetBytes) }
     var node: Node { stream.node }
@@ -106,7 +110,9 @@ public final class HTTPServerConnection: StreamHandler {
         }
     }
 
-    public func streamDrained(_ stream: Stream) { if response == .begun { service?.responseDrained(self) } }
+    public func streamDrained(_ stream: Stream) {
+        if response == .begun || response == .pending { service?.responseDrained(self) }
+    }
 
     public func stream(_ stream: Stream, closed reason: CloseReason) {
         if isBusy { service?.requestAbandoned(self) }

@@ -75,7 +75,9 @@ final class Probe: HTTPClientDelegate, StreamHandler {
     func clientOpened(_ client: HTTPClientConnection) {
         var request: [UInt8] = []
         HTTPWriter.requestLine("GET", settings.path, into: &request)
-        HTTPWriter.field("Host", settings.host ?? destination.description, into: &request)
+        HTTPWriter.field(
+            "Host", settings.host ?? (destination.unixSocketPath == nil ? destination.description : "localhost"),
+            into: &request)
         HTTPWriter.field("User-Agent", "sdlab-health-check", into: &request)
         HTTPWriter.field("Connection", "close", into: &request)
         HTTPWriter.endHead(&request)
