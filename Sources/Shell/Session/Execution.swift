@@ -78,8 +78,8 @@ public final class Execution {
     var isEnding = false
     var children: [Process] = []
     var parts: [Execution] = []
-    var job: Job?
-    let onFinish: (Execution) -> Void
+    weak var job: Job?
+    private var onFinish: ((Execution) -> Void)?
 
     /// Steps in a row before others have their turn.
     static let stepsPerTurn = 1000
@@ -166,7 +166,23 @@ public final class Execution {
         streams.input?.close()
         streams.output?.close()
         if let error = streams.error, error !== streams.output { error.close() }
-        onFinish(self)
+        let callback = onFinish
+        onFinish = nil
+        children = []
+        callback?(self)
+    }
+
+    /// The session is over: lets go of everything, and tells nobody.
+    func abandon() {
+        isFinished = true
+        onFinish = nil
+        frames = []
+        for child in children { child.abandon() }
+        children = []
+        streams = Streams()
+        let abandoned = parts
+        parts = []
+        for part in abandoned { part.abandon() }
     }
 
     /// Ends it with a status, whatever it is waiting for. Its processes are the caller's affair.

@@ -51,7 +51,8 @@ public final class PoolDatabase: Service, RESPService {
     public var statistics: [Statistic] {
         [
             .init("connections", connectionCount, .gauge("pool_db_sessions", "Sessions that are open")),
-            .init("most_at_a_time", mostConnections, .gauge("pool_db_sessions_max", "The most that were open at a time")),
+            .init(
+                "most_at_a_time", mostConnections, .gauge("pool_db_sessions_max", "The most that were open at a time")),
             .init("accepted", acceptedCount, .counter("pool_db_sessions_total", "Sessions so far")),
             .init("refused", rejectedCount, .counter("pool_db_refused_total", "Sessions that were one too many")),
             .init("queries", queryCount, .counter("pool_db_queries_total", "Queries so far")),

@@ -35,7 +35,6 @@ final class ThrottleServer: RESPService {
         server = RESPServer(node: host.node, commands: commands, service: self, options: options)
     }
 
-
     private func throttle(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
         guard arguments.count <= 6 else {
             return connection.reply.error("ERR wrong number of arguments for 'cl.throttle' command")
