@@ -50,7 +50,8 @@ let kernel = [
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
         uses: [
-            "KernelStructures", "KernelJSON", "KernelCryptography", "KernelCompression", "KernelWire", "KernelWorld",
+            "KernelStructures", "KernelTelemetry", "KernelJSON", "KernelCryptography", "KernelCompression", "KernelWire",
+            "KernelWorld",
         ]),
     Room(
         name: "KernelService", path: "Engines/Kernel/Service",

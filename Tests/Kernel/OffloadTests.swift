@@ -48,7 +48,7 @@ struct OffloadTests {
         #expect(heard.isEmpty)
         b.thaw()
         world.pass(.seconds(10))
-        #expect(heard == ["b 10@14s"])
+        #expect(heard == ["b 10@13s"])
     }
 
     @Test("waiting for a job does all of it at once")

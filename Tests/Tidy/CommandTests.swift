@@ -69,7 +69,7 @@ enum SimpleCommands {
             branches.flatMap { of($0.condition) + of($0.body) } + (otherwise.map(of) ?? [])
         case .countedLoop(let loop): of(loop.body)
         case .selection(_, let selections): selections.flatMap { of($0.body) }
-        case .group(let script), .subshell(let script): of(script)
+        case .group(let body), .subshell(let body): of(body)
         case .definition(_, let body): of(body)
         case .redirected(let command, _): of(command)
         case .conditional, .arithmetic, .host: []

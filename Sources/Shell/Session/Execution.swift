@@ -79,7 +79,7 @@ public final class Execution {
     var children: [Process] = []
     var parts: [Execution] = []
     weak var job: Job?
-    private var onFinish: ((Execution) -> Void)?
+    var onFinish: ((Execution) -> Void)?
 
     /// Steps in a row before others have their turn.
     static let stepsPerTurn = 1000
@@ -170,19 +170,6 @@ public final class Execution {
         onFinish = nil
         children = []
         callback?(self)
-    }
-
-    /// The session is over: lets go of everything, and tells nobody.
-    func abandon() {
-        isFinished = true
-        onFinish = nil
-        frames = []
-        for child in children { child.abandon() }
-        children = []
-        streams = Streams()
-        let abandoned = parts
-        parts = []
-        for part in abandoned { part.abandon() }
     }
 
     /// Ends it with a status, whatever it is waiting for. Its processes are the caller's affair.

@@ -139,9 +139,6 @@ public final class RESPServer: ConnectionServer {
         noteIdle()
     }
 
-    // TEMPORARY, until every service is a `Service`.
-    public func drain() { drain {} }
-
     /// Idle is a server without connections that has no commit under way.
     private func noteIdle() {
         guard draining.isDraining, connections.isEmpty, isQuiet else { return }
@@ -167,7 +164,7 @@ public final class RESPServer: ConnectionServer {
     // MARK: Turns
 
     /// Whether no replies wait for the end of a turn or for a commit.
-    public var isQuiet: Bool { !isTurnDue && !isCommitting && waiting.isEmpty }
+    private var isQuiet: Bool { !isTurnDue && !isCommitting && waiting.isEmpty }
 
     /// A connection has replies, or an end, to send when this turn is over.
     func note(_ connection: RESPServerConnection) {

@@ -70,7 +70,7 @@ public final class LoadBalancerHost: Service {
             throw ReloadFailure("TLS with clients stands in the file already (tls:); leave out --tls")
         }
         security = try BalancerSecurity(configuration, node: node, read: readFile)
-        runtime.node.whenEnded { [weak self] in self?.letGo() }
+        node.whenEnded { [weak self] in self?.letGo() }
         let clients: any ConnectionServer
         switch configuration.mode {
         case .http:
