@@ -16,6 +16,7 @@ struct HTTPFuzzTests {
     private static let responses = [
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 \r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA: b\r\n c\r\nTransfer-Encoding: chunked\r\n\r\n2 \r\nok\r\n0\r\nT: 1\r\n\r\n",
         "HTTP/1.0 404\r\nA: b\r\n\r\nuntil close",
     ].map { Array($0.utf8) }
     private static let spice: [[UInt8]] = [

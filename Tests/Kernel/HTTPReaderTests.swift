@@ -10,6 +10,18 @@ struct HTTPReaderTests {
         transcript(kind, Array(text.utf8), pieces: [], method: method, ends: ends)
     }
 
+    @Test("bytes above 0x7F in a target are read as they are; HTTP/1.2 is read as 1.1")
+    func tolerance() {
+        var reader = HTTPReader(.requests)
+        let bytes: [UInt8] = Array("GET /caf".utf8) + [0xC3, 0xA9, 0xFF] + Array(" HTTP/1.2\r\nHost: h\r\n\r\n".utf8)
+        bytes.withUnsafeBytes { input in
+            var position = 0
+            #expect(reader.next(input, &position) == .head)
+        }
+        #expect(Array(reader.head.targetBytes) == Array("/caf".utf8) + [0xC3, 0xA9, 0xFF])
+        #expect(reader.head.minorVersion == 1 && reader.head.keepsAlive)
+    }
+
     @Test("pipelined requests come one after another, with their bodies")
     func pipelining() {
         let text =
@@ -24,12 +36,13 @@ struct HTTPReaderTests {
             ])
     }
 
-    @Test("chunked bodies are put together; extensions and trailers are dropped")
+    @Test("chunked bodies are put together; extensions are dropped, trailers kept")
     func chunked() {
         let text =
             "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n00a;name=\"v\";x\r\n0123456789\r\n0\r\nX-T: 1\r\nY: 2\r\n\r\nGET /next HTTP/1.1\r\nHost: h\r\n\r\n"
         let result = transcript(text)
-        #expect(result[2...4] == ["chunked keep=true", "body=hello0123456789", "GET /next"])
+        #expect(
+            result[2...5] == ["chunked keep=true", "trailers=X-T: 1\r\nY: 2\r\n", "body=hello0123456789", "GET /next"])
     }
 
     @Test("an empty body of either kind ends at once")

@@ -45,6 +45,10 @@ private final class EchoService: HTTPService {
             connection.beginResponse(status: 200, length: 100)
             connection.writeBody(Array("half".utf8))
             connection.cutResponse()
+        case "/cutstream":
+            connection.beginResponse(status: 200, length: nil)
+            connection.writeBody(Array("half".utf8))
+            connection.cutResponse()
         case "/big":
             connection.beginResponse(status: 200, length: 1_000_000)
             connection.writeBody([UInt8](repeating: 98, count: 1_000_000))
@@ -330,8 +334,18 @@ struct HTTPServerTests {
         let client = try fixture.dial()
         client.stream.write(get("/cut"))
         fixture.world.pass(.milliseconds(1))
-        #expect(client.lastEvent == "closed reset")
+        #expect(
+            client.lastEvent == "ended" && client.bytes.suffix(4).elementsEqual("half".utf8), "nothing is destroyed")
+        fixture.world.pass(.seconds(3))
         #expect(fixture.service.notes.last == "closed")
+        let chunked = try fixture.dial()
+        chunked.stream.write(get("/cutstream"))
+        fixture.world.pass(.milliseconds(1))
+        #expect(chunked.lastEvent == "ended" && chunked.bytes.suffix(9).elementsEqual("4\r\nhalf\r\n".utf8))
+        let old = try fixture.dial()
+        old.stream.write("GET /cutstream HTTP/1.0\r\n\r\n")
+        fixture.world.pass(.milliseconds(1))
+        #expect(old.lastEvent == "closed reset", "to one that waits for the connection's end, a good end is a lie")
     }
 
     @Test("a client that goes away in the middle is noticed")

@@ -217,9 +217,17 @@ struct HTTPSmugglingTests {
     }
 
     @Test(
-        "a server's answer is judged as strictly, as 502",
+        "a server's answer that can be read in two ways, or in none, is 502",
         arguments: [
-            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5,\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nContent-Length: , 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nContent-Length: +5, 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n 5\r\n\r\nhello", "HTTP/1.1 200 OK\r\n X: y\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5 x\r\nhello\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n 5\r\nhello\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n z\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2x0 OK\r\n\r\n",
             "HTTP/2 200 OK\r\n\r\n", "ICY 200 OK\r\n\r\n",
@@ -230,6 +238,63 @@ struct HTTPSmugglingTests {
         ])
     func responses(_ text: String) {
         #expect(transcript(text, kind: .responses).last?.hasPrefix("failed 502") == true)
+    }
+
+    @Test(
+        "what RFC 9112 forgives a server, and cannot be read in two ways, is read as others read it",
+        arguments: [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", "length(5) keep=true"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\n\r\nhello", "length(5) keep=true"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5 ,005\r\nContent-Length: 5\r\n\r\nhello", "length(5) keep=true"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5 \t\r\nhello\r\n0  \r\n\r\n", "chunked keep=true"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5 ;a=b\r\nhello\r\n0\r\n\r\n", "chunked keep=true"),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\tchunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "chunked keep=true"),
+            ("HTTP/1.1 200 OK\r\nContent-Length:\r\n 5\r\nConnection: close\r\n\r\nhello", "length(5) keep=false"),
+        ])
+    func lenience(_ text: String, _ framing: String) {
+        let result = transcript(text, kind: .responses)
+        #expect(result.contains(framing) && result.last == "body=hello", "\(result)")
+        let request = text.replacing("HTTP/1.1 200 OK", with: "POST / HTTP/1.1\r\nHost: h")
+        #expect(transcript(request).last?.hasPrefix("failed 400") == true, "of a client nothing is forgiven")
+    }
+
+    @Test("a folded line of an answer becomes one line, however often it is folded")
+    func folding() {
+        let text = "HTTP/1.1 200 OK\r\nA: b\r\n  c\r\n\td\r\nE: f\r\nG:\r\n h\r\n \r\nContent-Length: 0\r\n\r\n"
+        #expect(
+            transcript(text, kind: .responses).prefix(2) == [
+                "200 OK", "fields=A=b    c  \td|E=f|G=h|Content-Length=0",
+            ])
+        let many = "HTTP/1.1 200 OK\r\nA: b" + String(repeating: "\r\n c", count: 7000) + "\r\n\r\n"
+        #expect(transcript(many, kind: .responses).first == "200 OK", "in time that does not grow with the square")
+    }
+
+    @Test("trailers are kept as they came, and no longer than their message")
+    func trailers() {
+        let chunked = "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Sum: 1 \r\ny:2\r\n\r\n"
+        let text = "POST /a HTTP/1.1\r\nHost: h\r\n\(chunked)GET /b HTTP/1.1\r\nHost: h\r\n\r\n"
+        #expect(transcript(text).filter { $0.hasPrefix("trailers") } == ["trailers=X-Sum: 1 \r\ny:2\r\n"])
+        var small = HTTPLimits()
+        small.headBytes = 70
+        let long =
+            "POST /a HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+            + String(repeating: "X: y\r\n", count: 20) + "\r\n"
+        #expect(transcript(long, limits: small).last?.hasPrefix("failed 400") == true)
+    }
+
+    @Test("of trailers only those are passed on that decide nothing")
+    func forwardedTrailers() {
+        var reader = HTTPReader(.requests)
+        let text = "POST / HTTP/1.1\r\nHost: h\r\nConnection: X-Mine\r\nContent-Length: 0\r\n\r\n"
+        var position = 0
+        _ = Array(text.utf8).withUnsafeBytes { reader.next($0, &position) }
+        let lines = [
+            "X-Sum: 1", "content-length: 5", "TRANSFER-ENCODING: chunked", "Host: evil", "X-Mine: 1", "grpc-status:0",
+            "X-Forwarded-For: 1.2.3.4", "If-Match: a", "Authorization: b", "Set-Cookie: c=d", "ETag: \"x\"",
+        ]
+        var out: [UInt8] = []
+        HTTPTrailers.append(forwarding: Array(lines.map { $0 + "\r\n" }.joined().utf8), of: reader.head, to: &out)
+        #expect(String(decoding: out, as: UTF8.self) == "X-Sum: 1\r\ngrpc-status:0\r\nETag: \"x\"\r\n")
     }
 
     @Test("HTTP/1.0 with a coding does not keep its connection")

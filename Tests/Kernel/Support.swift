@@ -149,7 +149,11 @@ func transcript(
                         result.append("RANGE")
                     }
                     body += piece[range]
-                case .end: result.append("body=\(String(decoding: body, as: UTF8.self))")
+                case .end:
+                    if !reader.trailers.isEmpty {
+                        result.append("trailers=\(String(decoding: reader.trailers, as: UTF8.self))")
+                    }
+                    result.append("body=\(String(decoding: body, as: UTF8.self))")
                 case .failed(let error):
                     result.append("failed \(error)")
                     return true

@@ -272,4 +272,83 @@ struct LoadBalancerEngineTests {
             #expect(Set(counts.keys).isSubset(of: living))
         }
     }
+
+    @Test(
+        "once a primary is back, clients that a backup has taken over go back to it, whatever they are known by",
+        arguments: [true, false])
+    func backToPrimaries(redispatch: Bool) {
+        for mark in [
+            LoadBalancerConfiguration.StickySettings.Mark.source(size: 9, expire: .seconds(9000)), .cookie("S"),
+        ] {
+            var sticky = LoadBalancerConfiguration.StickySettings(mark)
+            var engine = engine([1, 1]) { $0.backends[1].isBackup = true }
+            let configuration = engine.configuration
+            sticky.redispatch = true
+            var marked = configuration
+            marked.sticky = sticky
+            _ = engine.reload(marked, now: start)
+            var last: Int?
+            func ask() -> Choice {
+                var arrival = Arrival(request: 1, source: .loopback)
+                if case .cookie = mark { arrival.sticky = last }
+                let choice = engine.choose(arrival, now: engine.nextDeadline ?? start)
+                if case .server(let slot) = choice { last = slot }
+                return choice
+            }
+            #expect(ask() == .server(0))
+            _ = probe(&engine, 0, passed: false, 3)
+            #expect(ask() == .server(1) && ask() == .server(1), "while it is away the backup keeps its clients")
+            sticky.redispatch = redispatch
+            marked.sticky = sticky
+            _ = engine.reload(marked, now: engine.nextDeadline!)
+            #expect(ask() == .server(1), "and after a reload")
+            _ = probe(&engine, 0, passed: true, 2)
+            #expect(ask() == .server(0) && ask() == .server(0))
+            // A reload can make a backup of a server that has clients.
+            var swapped = marked
+            swapped.backends[0].isBackup = true
+            swapped.backends[1].isBackup = false
+            _ = engine.reload(swapped, now: engine.nextDeadline!)
+            #expect(ask() == .server(1) && ask() == .server(1))
+        }
+    }
+
+    @Test("an ejected server is out for longer each time, and each base time without trouble takes one step back")
+    func ejectionSteps() {
+        var settings = LoadBalancerConfiguration.OutlierSettings()
+        settings.consecutive5xx = 1
+        settings.baseTime = .seconds(10)
+        settings.maxPercent = 100
+        var engine = engine([1, 1]) {
+            $0.healthCheck.kind = .off
+            $0.outlierEjection = settings
+        }
+        var now = start
+        /// Fails it, and lets the time pass until it is back.
+        func eject() -> LabDuration? {
+            engine.requestBegan(server: 0)
+            _ = engine.requestEnded(server: 0, .answered(500), latency: .zero, now: now)
+            guard let until = engine.servers[0].outlier.ejectedUntil else { return nil }
+            let time = until - now
+            now = until
+            _ = engine.tick(now: now)
+            #expect(!engine.servers[0].outlier.isEjected)
+            return time
+        }
+        func pass(_ time: LabDuration) {
+            now = now + time
+            while let due = engine.nextDeadline, due <= now { _ = engine.tick(now: due) }
+        }
+        #expect((1...4).map { _ in eject() } == [.seconds(10), .seconds(20), .seconds(30), .seconds(40)])
+        pass(.milliseconds(9_999))
+        #expect(engine.servers[0].outlier.multiplier == 4)
+        pass(.milliseconds(1))
+        #expect(engine.servers[0].outlier.multiplier == 3, "one step, not all of them")
+        pass(.seconds(10))
+        #expect(engine.servers[0].outlier.multiplier == 2)
+        #expect(eject() == .seconds(30))
+        pass(.seconds(40))
+        #expect(engine.servers[0].outlier.multiplier == 0 && engine.nextDeadline == nil, "never below nothing")
+        #expect(eject() == .seconds(10))
+    }
 }

@@ -208,6 +208,37 @@ extension ProgramHeavyTests {
             }
             #expect(backend.isRunning)
         }
+
+        @Test("a backend may be a unix socket of the machine, and be gone")
+        func unixBackend() throws {
+            let backendPort = try ProgramPort.free()
+            let backend = try ProgramProcess.service("backend", "--name", "A", port: backendPort)
+            let directory = try ProgramDirectory()
+            let socket = directory.path + "/inner.sock"
+            let inner = try ProgramProcess.service(
+                "loadbalancer", "--backends", "\(backendPort)", "--socket", socket, port: try ProgramPort.free())
+            try inner.waitFor("[LB] Listening on \(socket)")
+            for mode in ["http", "tcp"] {
+                let port = try ProgramPort.free()
+                let outer = try ProgramProcess.service(
+                    "loadbalancer", "--backends", "unix:\(socket)", "--mode", mode, port: port)
+                try outer.waitFor("[LB] Loaded 1 backends: inner.sock")
+                for _ in 0..<3 {
+                    let answer = try ProgramConnection(port: port).get()
+                    #expect(answer.status == 200 && answer.body == "Response from A\n")
+                }
+                outer.send(SIGTERM)
+                #expect(try outer.waitForExit() == 0)
+            }
+            let port = try ProgramPort.free()
+            let limiter = try ProgramProcess.service(
+                "ratelimiter", "--rate", "100", "--upstream", "unix:\(socket)", port: port)
+            #expect(try ProgramConnection(port: port).get().body == "Response from A\n")
+            inner.send(SIGKILL)
+            _ = try inner.waitForExit()
+            #expect(try ProgramConnection(port: port).get().status == 502)
+            #expect(backend.isRunning && limiter.isRunning)
+        }
     }
 }
 

@@ -209,6 +209,14 @@ extension SmugglingCase {
         .refused(
             400, "9112 §7.1.2", "the second request in place of the trailers", chunked("5\r\nhello\r\n0\r\n"),
             butBoth: trailerName),
+        .passes(
+            "9110 §6.6.2", "a trailer that was announced",
+            request(
+                "POST /case HTTP/1.1", ["Host: h", "Trailer: X", "Transfer-Encoding: chunked"],
+                "5\r\nhello\r\n0\r\nX: y\r\n\r\n"), as: helloSeen, secondSeen),
+        .passes(
+            "9110 §6.5.1", "a Host among the trailers means nothing",
+            chunked("5\r\nhello\r\n0\r\nHost: evil\r\n\r\n"), as: helloSeen, secondSeen),
         .passes("9110 §6.5", "a trailer", chunked("5\r\nhello\r\n0\r\nX: y\r\n\r\n"), as: helloSeen, secondSeen),
         .passes(
             "9110 §6.5.1", "a length among the trailers means nothing",

@@ -44,10 +44,24 @@ final class SmugglingFront {
 
     // MARK: Products
 
-    static func sdlab() throws -> SmugglingFront {
-        try SmugglingFront("sdlab") { origin, port, directory in
-            try directory.place("lb.yaml", "backends: [\(origin)]\nhealth_check: {interval: 1h}\n")
-            return try .service("loadbalancer", "--config", "lb.yaml", port: port, directory: directory.path)
+    /// Those of this project, which must hold what the cases say.
+    enum Own: String, CaseIterable, Sendable, CustomTestStringConvertible {
+        case loadbalancer, ratelimiter
+
+        var testDescription: String { rawValue }
+
+        func start() throws -> SmugglingFront {
+            try SmugglingFront(rawValue) { origin, port, directory in
+                switch self {
+                case .loadbalancer:
+                    try directory.place("lb.yaml", "backends: [\(origin)]\nhealth_check: {interval: 1h}\n")
+                    return try .service(rawValue, "--config", "lb.yaml", port: port, directory: directory.path)
+                case .ratelimiter:
+                    return try .service(
+                        rawValue, "--rate", "1000000", "--upstream", "localhost:\(origin)", port: port,
+                        directory: directory.path)
+                }
+            }
         }
     }
 

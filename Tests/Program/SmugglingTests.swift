@@ -1,15 +1,18 @@
 import Glibc
 import Testing
 
-/// The same bytes to the balancer, to HAProxy and to nginx, each in front of a server that writes down what it gets.
+/// The same bytes to the balancer, to the limiter, to HAProxy and to nginx, each in front of a server that writes down
+/// what it gets.
 ///
 /// Request smuggling is a disagreement between two programs on where a request ends. So the question is never what a
 /// proxy thinks of a request, but whether the next program reads what the proxy sends as the proxy meant it.
 @Suite struct SmugglingTests {
-    /// What must hold of each case for the balancer, in the two ways in which a client can end what it says.
-    @Test("the origin reads what the balancer meant, and the client hears what became of it", arguments: [true, false])
-    func balancer(finishes: Bool) throws {
-        let front = try SmugglingFront.sdlab()
+    /// What must hold of each case for our own, in the two ways in which a client can end what it says.
+    @Test(
+        "the origin reads what the proxy meant, and the client hears what became of it",
+        arguments: SmugglingFront.Own.allCases, [true, false])
+    func proxies(own: SmugglingFront.Own, finishes: Bool) throws {
+        let front = try own.start()
         for smuggling in SmugglingCase.all {
             // Without its end, an accepted connection stays open: there is nothing to wait for.
             if !finishes, smuggling.statuses.isEmpty || smuggling.statuses.last == 200 { continue }
@@ -34,11 +37,12 @@ import Testing
     }
 
     /// What should have ended at the proxy, RFC 9110 §7.6.1. A protocol to switch to may be passed on, but not HTTP/2:
-    /// behind a proxy that is a tunnel (RFC 9113 §3.1).
+    /// behind a proxy that is a tunnel (RFC 9113 §3.1). Trailers may be announced where there can be any.
     private static func fieldsOfOneConnection(_ request: StrictRequest) -> [String] {
         request.fields.filter { name, value in
             switch name.lowercased() {
-            case "keep-alive", "proxy-connection", "te", "trailer": true
+            case "keep-alive", "proxy-connection", "te": true
+            case "trailer": request.value("transfer-encoding") == nil
             case "connection": value.lowercased() != "upgrade"
             case "upgrade": value.lowercased().contains("h2c")
             default: false
@@ -57,9 +61,10 @@ import Testing
     @Test(
         "what both HAProxy and nginx refuse is refused here, too; what both accept is, or it is said why not",
         .enabled(
-            if: ProgramTool.canRun("haproxy", "nginx"), "haproxy and nginx are not there: run scripts/setup test"))
-    func difference() throws {
-        let fronts = [try SmugglingFront.sdlab(), try .haproxy(), try .nginx()]
+            if: ProgramTool.canRun("haproxy", "nginx"), "haproxy and nginx are not there: run scripts/setup test"),
+        arguments: SmugglingFront.Own.allCases)
+    func difference(own: SmugglingFront.Own) throws {
+        let fronts = [try own.start(), try .haproxy(), try .nginx()]
         var table = ""
         for smuggling in SmugglingCase.all {
             let outcomes = try fronts.map { try $0.run(smuggling.bytes, finishes: true, method: smuggling.method) }

@@ -63,15 +63,16 @@ enum SimpleCommands {
     private static func of(_ command: CommandSyntax) -> [[String]] {
         switch command {
         case .simple(let simple): simple.words.isEmpty ? [] : [simple.words.map { $0.literal ?? "1" }]
-        case .forLoop(_, _, let body), .group(let body), .subshell(let body): of(body)
-        case .countedLoop(let loop): of(loop.body)
-        case .selection(_, let branches): branches.flatMap { of($0.body) }
-        case .definition(_, let body): of(body)
+        case .forLoop(_, _, let body): of(body)
         case .whileLoop(let condition, _, let body): of(condition) + of(body)
         case .choice(let branches, let otherwise):
             branches.flatMap { of($0.condition) + of($0.body) } + (otherwise.map(of) ?? [])
+        case .countedLoop(let loop): of(loop.body)
+        case .selection(_, let selections): selections.flatMap { of($0.body) }
+        case .group(let body), .subshell(let body): of(body)
+        case .definition(_, let body): of(body)
         case .redirected(let command, _): of(command)
-        case .host, .conditional, .arithmetic: []
+        case .conditional, .arithmetic, .host: []
         }
     }
 }

@@ -46,6 +46,21 @@ import Testing
         #expect(engines.count >= 7)
     }
 
+    /// Words of what stands once, in Kernel/Hosting/Upstream: heads rewritten for the other side, connections kept.
+    private static let forwarding = ["isHopByHop", "isNamedByConnection", "idleSince", "takeIdle"]
+
+    @Test("requests are passed on to servers in one place, whoever decides about them")
+    func forwardingStandsOnce() throws {
+        for file in try Repository.swiftFiles(under: "Sources")
+        where !file.hasPrefix("Engines/Kernel/Hosting/") && !file.hasPrefix("Engines/Kernel/Wire/") {
+            for (number, line) in BareSource.of(try Repository.text("Sources/\(file)")).enumerated() {
+                for word in Self.forwarding where line.contains(word) {
+                    Issue.record("Sources/\(file):\(number + 1): \(word) is for Kernel/Hosting/Upstream")
+                }
+            }
+        }
+    }
+
     @Test("the check of layers sees what it should")
     func layersOfSamples() {
         for module in ["KernelWorld", "KernelHosting", "LoadBalancerService", "CommandServices", "ShellSession"] {

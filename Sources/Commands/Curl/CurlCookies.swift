@@ -3,8 +3,9 @@ import KernelWire
 
 /// curl's cookies: what `-b` gives, what responses set, and the Netscape file that `-c` writes.
 ///
-/// As curl 7.88 does it, which is RFC 6265 with `__Host-` and `__Secure-`, its own reading of dates, and rules of its own
-/// where servers are sloppy. Not here: the list of public suffixes. A domain of one word is refused as if it were one.
+/// As curl 7.88 does it, which is RFC 6265 with `__Host-` and `__Secure-`, its own reading of dates, and rules of its
+/// own where servers are sloppy. Not here: the list of public suffixes. A domain of one word is refused as if it were
+/// one.
 struct CurlCookies {
     struct Cookie {
         var name = ""

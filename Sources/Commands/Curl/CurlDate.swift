@@ -1,7 +1,7 @@
 import KernelStructures
 
-/// Dates as curl 7.88 reads them (`curl_getdate`), in cookies and `Retry-After`: nearly anything that has a day, a month
-/// and a year in it, in nearly any order.
+/// Dates as curl 7.88 reads them (`curl_getdate`), in cookies and `Retry-After`: nearly anything that has a day, a
+/// month and a year in it, in nearly any order.
 ///
 /// Words are weekdays, months or zones; `12:34:56` and `12:34` are a time; four digits behind a sign are a zone; eight
 /// digits are year, month and day; the first other number that can be one is the day, the next the year. Everything but

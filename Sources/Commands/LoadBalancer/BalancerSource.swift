@@ -50,13 +50,14 @@ struct BalancerSource {
         let words = list!.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
         var backends: [LoadBalancerConfiguration.Backend] = []
         for word in words {
-            guard let destination = HostPort(parsing: word) else {
+            guard let destination = HostPort(parsingServer: word) else {
                 throw UsageError("loadbalancer: --backends: '\(word)' is neither a port nor host:port")
             }
-            if backends.contains(where: { $0.name == word }) {
+            let name = LoadBalancerConfiguration.Backend.name(of: destination, word)
+            if backends.contains(where: { $0.name == name }) {
                 throw UsageError("loadbalancer: --backends: '\(word)' stands there twice")
             }
-            backends.append(.init(name: word, destination: destination))
+            backends.append(.init(name: name, destination: destination))
         }
         return LoadBalancerConfiguration(backends: backends)
     }

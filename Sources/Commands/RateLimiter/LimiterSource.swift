@@ -35,7 +35,7 @@ struct LimiterSource {
     private func read() throws -> RateLimiterConfiguration {
         var configuration = try file?.read { try RateLimiterConfiguration(yaml: $0, file: $1) } ?? readFlags()
         if let text = arguments.text("upstream") {
-            guard let upstream = HostPort(parsing: text) else {
+            guard let upstream = HostPort(parsingServer: text) else {
                 throw UsageError("ratelimiter: --upstream: '\(text)' is neither a port nor host:port")
             }
             configuration.upstream = upstream

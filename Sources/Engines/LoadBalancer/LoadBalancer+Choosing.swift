@@ -50,7 +50,8 @@ extension LoadBalancer {
         if arrival.attempt == 1, !arrival.isAdmitted {
             recording?.arrived(arrival.request, key: arrival.key, source: arrival.source, now: now)
         }
-        let sticky = configuration.sticky == nil ? nil : stickySlot(arrival, now: now)
+        let marked = configuration.sticky == nil ? nil : stickySlot(arrival, now: now)
+        let sticky = marked.flatMap { isBackupAtRest($0) ? nil : $0 }
         // Without redispatch, a further attempt goes to the same server.
         if let sticky, !excluding.contains(sticky) || configuration.sticky?.redispatch == false {
             if acceptsMarked(sticky) {
@@ -78,6 +79,7 @@ extension LoadBalancer {
 
     /// Marks are for servers that can still be used, and, if the file says so, for those that only finish.
     private func acceptsMarked(_ slot: Int) -> Bool {
+        if isBackupAtRest(slot) { return false }
         let server = servers[slot]
         guard server.health.isUp, server.presence == .present, !server.outlier.isEjected else {
             return poolMode == .panic && pool.contains(slot)
@@ -87,6 +89,12 @@ extension LoadBalancer {
         case .drain: return configuration.sticky?.onDrain == .stay
         case .maintenance: return false
         }
+    }
+
+    /// Whether this is a backup that is not needed. A client that came to it while the others were away goes back to
+    /// them, as if it had no mark: a backup is for emergencies, and may be a machine that says "sorry" to everybody.
+    private func isBackupAtRest(_ slot: Int) -> Bool {
+        servers[slot].settings.isBackup && poolMode != .backups && !pool.isEmpty
     }
 
     /// Whether somebody waits for this server already.

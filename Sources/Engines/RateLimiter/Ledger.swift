@@ -78,12 +78,12 @@ package final class Ledger {
 /// The keys of one algorithm.
 final class LedgerOf<Algorithm: LimitingAlgorithm> {
     /// May be exchanged between two decisions: states mean the same under another quota (`CL.THROTTLE`).
-    var algorithm: Algorithm
-    private(set) var table: KeyTable<Algorithm>
-    private var digest = SipHash.Digest(high: 0, low: 0)
-    private var place: Int?
-    private var cost: Int64 = 0
-    private var time = LabTime(nanoseconds: 0)
+    @exclusivity(unchecked) var algorithm: Algorithm
+    @exclusivity(unchecked) private(set) var table: KeyTable<Algorithm>
+    @exclusivity(unchecked) private var digest = SipHash.Digest(high: 0, low: 0)
+    @exclusivity(unchecked) private var place: Int?
+    @exclusivity(unchecked) private var cost: Int64 = 0
+    @exclusivity(unchecked) private var time = LabTime(nanoseconds: 0)
 
     init(_ algorithm: Algorithm, keyLimit: Int) {
         self.algorithm = algorithm

@@ -31,29 +31,32 @@ import KernelStructures
 /// is not a person: a company behind one address shares a quota, and an attacker with ten thousand addresses has ten
 /// thousand.
 public final class RateLimiter {
-    public private(set) var policies: [RateLimitPolicy]
-    /// By policy.
-    public private(set) var counters: [RateLimitCounters]
-    /// What the policies thought of the last request, in its order.
-    public private(set) var assessments: [Assessment] = []
-    /// The last refusals; empty unless `startRecording`.
-    public private(set) var denials = DenialLog()
-    /// Exact counting beside the policies, for those who want to know how wrong these are; nil unless `startOracle`.
-    public private(set) var oracle: Oracle?
-    /// Nil unless somebody may want to run them again: `startRecording`.
-    public private(set) var recording: ArrivalLog?
+    // Unchecked: whoever embeds the limiter calls it from one thread or under a lock, and nothing calls back into it
+    // while it changes something. The check at run time stood on the way of every decision.
 
-    private var ledgers: [Ledger]
+    @exclusivity(unchecked) public private(set) var policies: [RateLimitPolicy]
+    /// By policy.
+    @exclusivity(unchecked) public private(set) var counters: [RateLimitCounters]
+    /// What the policies thought of the last request, in its order.
+    @exclusivity(unchecked) public private(set) var assessments: [Assessment] = []
+    /// The last refusals; empty unless `startRecording`.
+    @exclusivity(unchecked) public private(set) var denials = DenialLog()
+    /// Exact counting beside the policies, for those who want to know how wrong these are; nil unless `startOracle`.
+    @exclusivity(unchecked) public private(set) var oracle: Oracle?
+    /// Nil unless somebody may want to run them again: `startRecording`.
+    @exclusivity(unchecked) public private(set) var recording: ArrivalLog?
+
+    @exclusivity(unchecked) private var ledgers: [Ledger]
     /// How many times the policies have changed.
-    private var generation = 0
+    @exclusivity(unchecked) private var generation = 0
     private let hash: SipHash
-    private var clock = SteadyClock()
+    @exclusivity(unchecked) private var clock = SteadyClock()
     /// The ledger of `throttle`, made when it is first used.
-    private var throttled: LedgerOf<GCRA>?
-    private var digests: [SipHash.Digest] = []
+    @exclusivity(unchecked) private var throttled: LedgerOf<GCRA>?
+    @exclusivity(unchecked) private var digests: [SipHash.Digest] = []
     /// The present decision is another limiter's, which records it itself.
-    private var isForPeer = false
-    public private(set) var throttleCounters = RateLimitCounters()
+    @exclusivity(unchecked) private var isForPeer = false
+    @exclusivity(unchecked) public private(set) var throttleCounters = RateLimitCounters()
 
     /// The policies that are in force at one time, with their keys. A request that takes a while holds on to those that
     /// it began under: its charges mean these, whatever a reload puts in their place.

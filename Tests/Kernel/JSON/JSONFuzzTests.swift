@@ -77,8 +77,8 @@ struct JSONFuzzTests {
         return bytes
     }
 
-    /// Python takes three things that this reader refuses: NaN and Infinity, lone halves of surrogate pairs, and numbers
-    /// beyond a `Double`, which it makes infinite.
+    /// Python takes three things that this reader refuses: NaN and Infinity, lone halves of surrogate pairs, and
+    /// numbers beyond a `Double`, which it makes infinite.
     @Test("Python's reader accepts and refuses the same, and reads the same", .enabled(if: TestPython.canRun))
     func python() throws {
         let program = """

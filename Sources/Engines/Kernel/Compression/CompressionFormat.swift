@@ -1,7 +1,7 @@
 /// Compression of bodies and of data that is rarely read, by zlib and zstd.
 ///
-/// Compressing is writing "ditto" instead of repeating oneself. Reading it is dangerous: a page full of dittos is short to
-/// send and long to read aloud, and 10 KB that claim to be 10 GB ("decompression bomb") would fill anybody's memory.
+/// Compressing is writing "ditto" instead of repeating oneself. Reading it is dangerous: a page full of dittos is short
+/// to send and long to read aloud, and 10 KB that claim to be 10 GB ("decompression bomb") would fill anybody's memory.
 /// So whoever decompresses says how much may come out, and zstd may look back 8 MiB and no further.
 ///
 /// `Compressor` and `Decompressor` take bytes in pieces; `compress` and `decompress` of a format take them at once.

@@ -128,7 +128,8 @@ public final class Decompressor {
 
 /// One step of a library: takes from the input, fills the buffer.
 protocol CompressingCodec: AnyObject {
-    /// - Returns: how many bytes of the buffer are filled, and whether nothing more comes out until there is more input.
+    /// - Returns: how many bytes of the buffer are filled, and whether nothing more comes out until there is more
+    ///   input.
     func step(
         _ input: inout UnsafeRawBufferPointer, _ buffer: UnsafeMutableRawBufferPointer, _ flush: Compressor.Flush
     ) throws(CompressionError) -> (count: Int, isDone: Bool)

@@ -6,9 +6,9 @@ import CCrypto
 /// seal. For that use `sha256` or longer. MD5 and SHA-1 no longer hold against forgers; they are here because protocols
 /// prescribe them where nobody forges (ketama's ring, the WebSocket handshake, ETags).
 ///
-/// Everything in this room is OpenSSL's: the lab invents no cryptography. It takes bytes and gives bytes, reads no clock
-/// and draws no chance; what should be unpredictable is given by the caller from the World's seed. So keys that the lab
-/// makes are as secret as its seed: for learning, not for keeping anything safe.
+/// Everything in this room is OpenSSL's: the lab invents no cryptography. It takes bytes and gives bytes, reads no
+/// clock and draws no chance; what should be unpredictable is given by the caller from the World's seed. So keys that
+/// the lab makes are as secret as its seed: for learning, not for keeping anything safe.
 public enum MessageDigest: String, CaseIterable, Sendable {
     /// RFC 1321
     case md5

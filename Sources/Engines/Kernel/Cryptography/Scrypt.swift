@@ -2,9 +2,10 @@ import CCrypto
 
 /// scrypt (RFC 7914): a key from a password, slow and large on purpose.
 ///
-/// Whoever steals a table of password hashes tries passwords until one fits. An ordinary digest lets a graphics card try
-/// billions a second; this one needs 128 × blockSize × cost bytes of memory for each try, which no card has a billion
-/// times. With the parameters below that is 16 MiB and about 40 ms: a service does it on a worker, never on its loop.
+/// Whoever steals a table of password hashes tries passwords until one fits. An ordinary digest lets a graphics card
+/// try billions a second; this one needs 128 × blockSize × cost bytes of memory for each try, which no card has a
+/// billion times. With the parameters below that is 16 MiB and about 40 ms: a service does it on a worker, never on its
+/// loop.
 public struct Scrypt: Equatable, Sendable {
     /// N: a power of two, at least 2.
     public let cost: Int
@@ -16,7 +17,8 @@ public struct Scrypt: Equatable, Sendable {
     /// The greatest that may be asked for, in bytes: parameters come from stored hashes, which come from outside.
     public static let defaultMemoryLimitBytes = 64 << 20
 
-    /// - Throws: `CryptographyError` for parameters that RFC 7914 section 6 excludes, or that need more memory than the limit.
+    /// - Throws: `CryptographyError` for parameters that RFC 7914 section 6 excludes, or that need more memory than the
+    ///   limit.
     public init(
         cost: Int = 1 << 14, blockSize: Int = 8, parallelism: Int = 1,
         memoryLimitBytes: Int = defaultMemoryLimitBytes

@@ -72,6 +72,8 @@ public final class HTTPClientConnection: StreamHandler {
     }
 
     public var head: HTTPHead { reader.head }
+    /// The field lines behind a response's chunked body, once that is complete: see `HTTPTrailers`.
+    public var trailers: [UInt8] { reader.trailers }
     /// Whether another request may be sent after the present response: both sides keep the connection, and nothing
     /// unexpected has arrived.
     public var isReusable: Bool {
@@ -163,6 +165,11 @@ public final class HTTPClientConnection: StreamHandler {
         if !rest.isEmpty { stream.handler?.stream(stream, received: rest) }
     }
 
+    public func streamLost(_ stream: Stream) {
+        delegate = nil
+        context = nil
+    }
+
     public func streamEnded(_ stream: Stream) {
         guard isAwaitingResponse else {
             let last = delegate
@@ -198,6 +205,9 @@ public final class HTTPClientConnection: StreamHandler {
 }
 
 extension HTTPClientConnection {
+    /// Bytes so far, in each direction.
+    var carried: (sent: Int, received: Int) { stream.map { ($0.bytesSent, $0.bytesReceived) } ?? (0, 0) }
+
     /// Sends a piece of a request's body, which is not empty; in chunks if its length was not announced.
     public func write(body: UnsafeRawBufferPointer, inChunks: Bool) {
         guard inChunks else { return write(body) }
@@ -211,7 +221,11 @@ extension HTTPClientConnection {
     }
 
     /// Ends the body of a request whose length was not announced.
-    public func endChunks() { write(Self.lastChunk) }
+    ///
+    /// - Parameter trailers: field lines, each with its CRLF.
+    public func endChunks(trailers: [UInt8] = []) {
+        write(trailers.isEmpty ? Self.lastChunk : Array("0\r\n".utf8) + trailers + [13, 10])
+    }
 
     private static let lineEnd = Array("\r\n".utf8)
     private static let lastChunk = Array("0\r\n\r\n".utf8)

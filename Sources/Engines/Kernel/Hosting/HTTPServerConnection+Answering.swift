@@ -62,6 +62,7 @@ extension HTTPServerConnection {
         response = .begun
         tally?.answered(status)
         isChunking = false
+        hasKnownEnd = true
         let mayHaveBody = status >= 200 && status != 204 && status != 304
         switch framing {
         case .length(let length) where mayHaveBody: HTTPWriter.field("Content-Length", length, into: &head)
@@ -71,6 +72,7 @@ extension HTTPServerConnection {
                 head.append(utf8: "Transfer-Encoding: chunked\r\n")
             } else {
                 closesAfterResponse = true
+                hasKnownEnd = isHeadRequest
             }
         default: break
         }
@@ -105,10 +107,15 @@ extension HTTPServerConnection {
 
     public func writeBody(_ bytes: [UInt8]) { bytes.withUnsafeBytes { writeBody($0) } }
 
+    /// Whether the response is sent in chunks, so that it can have trailers.
+    public var isSendingChunks: Bool { isChunking && response == .begun }
+
     /// The response is complete.
-    public func endResponse() {
+    ///
+    /// - Parameter trailers: field lines, each with its CRLF, to stand behind the body; without chunks they are dropped.
+    public func endResponse(trailers: [UInt8] = []) {
         guard response == .begun else { return }
-        if isChunking { stream.write("0\r\n\r\n") }
+        if isChunking { stream.write(trailers.isEmpty ? Self.lastChunk : Self.lastChunk(trailers)) }
         response = .complete
         endSpan()
         if closesAfterResponse {
@@ -120,9 +127,17 @@ extension HTTPServerConnection {
         }
     }
 
-    /// The response cannot be completed: the connection is cut, so that the client does not take a part for the whole.
+    private static let lastChunk = Array("0\r\n\r\n".utf8)
+
+    private static func lastChunk(_ trailers: [UInt8]) -> [UInt8] { Array("0\r\n".utf8) + trailers + [13, 10] }
+
+    /// The response cannot be completed: the connection ends, so that the client does not take a part for the whole.
+    ///
+    /// In good order where the client knows how much was to come: a reset would destroy what is still on its way to it.
+    /// One that takes the end of the connection for the end of the body (HTTP/1.0) has no other sign than a reset.
     public func cutResponse() {
         guard response == .begun else { return }
+        if hasKnownEnd { return closeNow() }
         stream.abort()
         finished()
     }

@@ -27,6 +27,8 @@ public final class HTTPServerConnection: StreamHandler {
     var isPausedByService = false
     var closesAfterResponse = false
     var isChunking = false
+    /// Whether the response says where its body ends, other than by the connection's end.
+    var hasKnownEnd = true
     /// The answer to HEAD, a 204 and a 304 have no body, whatever the service writes.
     var dropsBody = false
     var continueIsDue = false
@@ -69,6 +71,10 @@ public final class HTTPServerConnection: StreamHandler {
     public var head: HTTPHead { reader.head }
     public var method: HTTPMethod { reader.head.method }
     public var bodyFraming: BodyFraming { reader.head.body }
+    /// Whether the present request is of HTTP/1.1, and not of HTTP/1.0.
+    public var isCurrent: Bool { reader.head.minorVersion > 0 }
+    /// The field lines behind the present request's chunked body, once that is complete: see `HTTPTrailers`.
+    public var trailers: [UInt8] { reader.trailers }
     /// The request's target as bytes, valid during the call.
     public func withTarget<R>(_ body: (ArraySlice<UInt8>) -> R) -> R { body(reader.head.targetBytes) }
     var node: Node { stream.node }
@@ -94,6 +100,8 @@ public final class HTTPServerConnection: StreamHandler {
         }
     }
 
+    public func streamLost(_ stream: Stream) { context = nil }
+
     public func streamEnded(_ stream: Stream) {
         if request == .complete, response != .complete, response != .none {
             // The client has said all it will say, and waits for its answer.
@@ -106,7 +114,9 @@ public final class HTTPServerConnection: StreamHandler {
         }
     }
 
-    public func streamDrained(_ stream: Stream) { if response == .begun { service?.responseDrained(self) } }
+    public func streamDrained(_ stream: Stream) {
+        if response == .begun || response == .pending { service?.responseDrained(self) }
+    }
 
     public func stream(_ stream: Stream, closed reason: CloseReason) {
         if isBusy { service?.requestAbandoned(self) }
@@ -235,6 +245,13 @@ public final class HTTPServerConnection: StreamHandler {
         guard continueIsDue, response == .pending else { return }
         continueIsDue = false
         stream.write("HTTP/1.1 100 Continue\r\n\r\n")
+    }
+
+    /// Sends the head of an interim response (1xx), whole; not to a client of HTTP/1.0, who knows none (RFC 9110 §15.2).
+    public func writeInterim(_ head: [UInt8], status: Int) {
+        guard response == .pending, isCurrent else { return }
+        if status == 100 { continueIsDue = false }
+        stream.write(head)
     }
 
     /// Stops `request(_:body:)` calls; the client feels it once the buffers between are full.

@@ -18,6 +18,8 @@ public protocol RESPService: AnyObject {
     func connectionClosed(_ connection: RESPServerConnection)
     /// What the connection had collected or watched is void: RESET, or an EXEC that could not be read.
     func connectionReset(_ connection: RESPServerConnection)
+    /// It spoke HTTP and was cut off: see `RESPServerConnection.isOfHTTP`.
+    func connectionSpokeHTTP(_ connection: RESPServerConnection)
 }
 
 extension RESPService {
@@ -28,6 +30,7 @@ extension RESPService {
     public func connectionOpened(_ connection: RESPServerConnection) {}
     public func connectionClosed(_ connection: RESPServerConnection) {}
     public func connectionReset(_ connection: RESPServerConnection) {}
+    public func connectionSpokeHTTP(_ connection: RESPServerConnection) {}
 }
 
 public struct RESPServerOptions: Sendable {

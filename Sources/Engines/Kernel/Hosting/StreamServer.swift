@@ -22,7 +22,8 @@ public final class StreamServer: ConnectionServer {
     private var draining = DrainWatch()
 
     /// - Parameter accept: returns the handler of a new connection, which is told `streamOpened` next, and calls
-    ///   `ended` once when the connection is over. The early bytes came behind the PROXY header, and are not shown again.
+    ///   `ended` once when the connection is over. The early bytes came behind the PROXY header, and are not shown
+    ///   again.
     public init(
         node: Node, accept: @escaping (_ stream: Stream, _ header: ProxyHeader?, _ early: [UInt8]) -> any StreamHandler
     ) {

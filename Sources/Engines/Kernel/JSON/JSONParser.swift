@@ -19,8 +19,8 @@ extension JSONValue {
     }
 }
 
-/// Builds a value from the parser's events. A finished value waits on `values`, a member's name on `keys`, until the end
-/// of what contains it says how many of them it takes.
+/// Builds a value from the parser's events. A finished value waits on `values`, a member's name on `keys`, until the
+/// end of what contains it says how many of them it takes.
 private final class JSONParser {
     private let limits: JSONLimits
     private var values: [JSONValue] = []

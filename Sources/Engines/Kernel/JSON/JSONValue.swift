@@ -8,12 +8,13 @@ import KernelStructures
 /// hand in a form of a million pages.
 ///
 /// How: RapidJSON walks over the bytes and reports what it meets, without a stack of calls that could grow with the
-/// input; `JSONParser` counts against `JSONLimits` and builds the value. Members keep their order. Whole numbers are exact
-/// to 64 bits with either sign. What is beyond stays as it was written, in `decimal`. `JSONCursor` reads members with
-/// errors that name the path to them; `JSONWriter` writes.
+/// input; `JSONParser` counts against `JSONLimits` and builds the value. Members keep their order. Whole numbers are
+/// exact to 64 bits with either sign. What is beyond stays as it was written, in `decimal`. `JSONCursor` reads members
+/// with errors that name the path to them; `JSONWriter` writes.
 ///
-/// Where it is wrong: other numbers are `Double`s, so `0.1` is the nearest of them; what is greater than 1.8e308 is refused,
-/// because almost every other reader would make infinity of it. A lone half of a surrogate pair is refused too.
+/// Where it is wrong: other numbers are `Double`s, so `0.1` is the nearest of them; what is greater than 1.8e308 is
+/// refused, because almost every other reader would make infinity of it. A lone half of a surrogate pair is refused
+/// too.
 public enum JSONValue: Sendable {
     case null
     case bool(Bool)

@@ -33,7 +33,8 @@ extension JSONValue {
     }
 }
 
-/// Writes one value. It calls itself for each level, which the reader's limit of depth bounds for what came from outside.
+/// Writes one value. It calls itself for each level, which the reader's limit of depth bounds for what came from
+/// outside.
 private struct JSONWriter {
     let style: JSONStyle
     var out: [UInt8] = []

@@ -120,7 +120,8 @@ public final class SocketTransport: Transport {
                 notice(
                     listener.port, "port \(listener.port) is mapped: outside the lab it is http://localhost:\(port)/")
             }
-            // The same for programs that prefer IPv6; a machine without it, or a program there already, changes nothing.
+            // The same for programs that prefer IPv6; a machine without it, or a program there already, changes
+            // nothing.
             if let descriptor = try? Socket.listening(at: Endpoint(.loopback6, port)) { descriptors.append(descriptor) }
         } catch {
             notice(
@@ -147,8 +148,8 @@ public final class SocketTransport: Transport {
         var isAccepting = true
         if let peer = stream.peer {
             let listener = peer.listeners.first { $0.port == target.port }
-            // Of IPv6 the machine has only ::1. Between the lab's own nodes it is what both ends show; the bytes go over
-            // the nodes' other addresses.
+            // Of IPv6 the machine has only ::1. Between the lab's own nodes it is what both ends show; the bytes go
+            // over the nodes' other addresses.
             target = Endpoint(peer.address, listener?.mappedPort ?? target.port)
             isAccepting = !peer.isFrozen
         }
@@ -169,6 +170,18 @@ public final class SocketTransport: Transport {
             descriptors.wait(stream)
         } catch {
             network.world.enqueue { stream.transportFailed(.unreachable) }
+        }
+    }
+
+    public func connect(_ stream: Stream, toPath path: String) {
+        do throws(NetworkError) {
+            let end = SocketEnd(
+                descriptor: try UnixSocketFile.connecting(to: path), stream: stream, transport: self)
+            stream.transport = end
+            end.register(connecting: true)
+        } catch {
+            // Nobody listens there, or there is no such file: to a client one is like the other.
+            network.world.enqueue { stream.transportFailed(.refused) }
         }
     }
 
@@ -237,8 +250,8 @@ final class SubnetClaim {
 
 /// The host's own resolver.
 enum HostResolver {
-    /// The first IPv4 address of a name, or its first of IPv6 if it has no other, asked of the C library. Blocks while it asks; tools use it at their start
-    /// and for each new connection to a name that is not an address.
+    /// The first IPv4 address of a name, or its first of IPv6 if it has no other, asked of the C library. Blocks while
+    /// it asks; tools use it at their start and for each new connection to a name that is not an address.
     static func resolve(_ host: String) -> IPAddress? {
         if let address = IPAddress(parsing: host) { return address }
         // RFC 6761 §6.3: known without asking, and small machines have no file that says so.

@@ -19,10 +19,7 @@ final class UnixSocketFile {
     private static let pathLimitBytes = 107
 
     init(listeningAt path: String) throws(NetworkError) {
-        guard !path.isEmpty, path.utf8.count <= Self.pathLimitBytes, !path.utf8.contains(0) else {
-            throw .system(
-                "\(path): the path of a unix socket has 1 to \(Self.pathLimitBytes) bytes, not \(path.utf8.count)")
-        }
+        try Self.check(path)
         try Self.removeLeftover(path)
         self.path = path
         descriptor = try Self.make()
@@ -33,6 +30,22 @@ final class UnixSocketFile {
             throw .system(code == EADDRINUSE ? "\(path) is in use" : "\(path): \(errorText(code))")
         }
         identity = Self.file(path).map { ($0.st_dev, $0.st_ino) }
+    }
+
+    /// A socket on its way to the one at `path`. Such a connection is made at once, or not at all.
+    static func connecting(to path: String) throws(NetworkError) -> Int32 {
+        try check(path)
+        let descriptor = try make()
+        if withAddress(path, { connect(descriptor, $0, $1) }) == 0 { return descriptor }
+        let code = errno
+        close(descriptor)
+        throw .system("\(path): \(errorText(code))")
+    }
+
+    private static func check(_ path: String) throws(NetworkError) {
+        guard !path.isEmpty, path.utf8.count <= pathLimitBytes, !path.utf8.contains(0) else {
+            throw .system("\(path): the path of a unix socket has 1 to \(pathLimitBytes) bytes, not \(path.utf8.count)")
+        }
     }
 
     /// Takes the name away, unless it means another file by now.

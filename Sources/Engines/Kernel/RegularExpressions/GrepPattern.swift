@@ -1,9 +1,9 @@
 /// Rewrites a pattern of `grep` or `grep -E` for RE2.
 ///
 /// The differences (POSIX.1-2017 chapter 9, and GNU's additions): in basic patterns the operators `( ) { } | + ?` have
-/// a backslash, `*` at the beginning and `^`, `$` in the middle mean themselves; in both a backslash in brackets means itself,
-/// `{,3}` begins at zero, `\<` and `\>` are a word's ends, and a backslash before a letter that needs none is nothing.
-/// Words' ends become `\b`, which is the same wherever a word stands behind or before them.
+/// a backslash, `*` at the beginning and `^`, `$` in the middle mean themselves; in both a backslash in brackets means
+/// itself, `{,3}` begins at zero, `\<` and `\>` are a word's ends, and a backslash before a letter that needs none is
+/// nothing. Words' ends become `\b`, which is the same wherever a word stands behind or before them.
 struct GrepPattern {
     private let pattern: String
     private let isBasic: Bool

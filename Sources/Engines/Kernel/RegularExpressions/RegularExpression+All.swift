@@ -55,7 +55,8 @@ extension RegularExpression {
     }
 }
 
-/// What stands in a match's place: text with `$1`, `${12}`, `${name}` for groups, `$0` for the match, `$$` for a dollar.
+/// What stands in a match's place: text with `$1`, `${12}`, `${name}` for groups, `$0` for the match, `$$` for a
+/// dollar.
 public struct RegularExpressionReplacement: Sendable {
     private enum Part: Sendable {
         case text([UInt8])

@@ -6,9 +6,9 @@ import KernelWorld
 ///
 /// ## The problem
 ///
-/// Every server has to open its ports, say that it is ready, read its configuration again, answer the monitoring system,
-/// and stop without losing what is under way. None of that is what the server is for, all of it is easy to get almost
-/// right, and a dozen servers that each do it for themselves have a dozen different ways of being wrong.
+/// Every server has to open its ports, say that it is ready, read its configuration again, answer the monitoring
+/// system, and stop without losing what is under way. None of that is what the server is for, all of it is easy to get
+/// almost right, and a dozen servers that each do it for themselves have a dozen different ways of being wrong.
 ///
 /// ## An everyday picture
 ///
@@ -30,8 +30,8 @@ import KernelWorld
 /// ## Where it is wrong
 ///
 /// A drain counts connections, not work: what a service does without a connection (a compaction) it must finish in
-/// `stop` by itself. And a reload is only as atomic as what the service does with it: a request must carry what it began
-/// with, which no framework can see to.
+/// `stop` by itself. And a reload is only as atomic as what the service does with it: a request must carry what it
+/// began with, which no framework can see to.
 public protocol Service: AnyObject {
     var runtime: ServiceRuntime { get }
 

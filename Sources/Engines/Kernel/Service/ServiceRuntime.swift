@@ -113,7 +113,7 @@ public final class ServiceRuntime {
                     server.security = try makeSecurity(node, server.applicationProtocols)
                 }
             }
-            for port in ports { try open(port) }
+            for port in ports { try openListener(port) }
         } catch {
             for port in ports { port.server.stopListening() }
             service.abandonStart()
@@ -125,7 +125,7 @@ public final class ServiceRuntime {
         if options.watches, let bytes = reloading?.bytes { watch(bytes) }
     }
 
-    private func open(_ port: Port) throws(NetworkError) {
+    private func openListener(_ port: Port) throws(NetworkError) {
         switch port.place {
         case .port(let number): try port.server.listen(on: number)
         case .path(let path): try port.server.listen(atPath: path)

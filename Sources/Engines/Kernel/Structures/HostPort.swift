@@ -107,7 +107,7 @@ public struct HostPort: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// `users:80`, `[::1]:80`.
-    public var description: String { "\(bracketedHost):\(port)" }
+    public var description: String { unixSocketPath == nil ? "\(bracketedHost):\(port)" : host }
 
     /// The host as it stands in a URL or a `Host` field: an IPv6 address in brackets.
     public var bracketedHost: String { host.contains(":") ? "[\(host)]" : host }

@@ -8,7 +8,8 @@ public struct HistogramBuckets: Hashable, Sendable {
     /// Buckets of one histogram.
     public static let countLimit = 200
 
-    /// - Parameter bounds: rising, finite, 1 to 200 of them. These are the program's own; anything else is a mistake in it.
+    /// - Parameter bounds: rising, finite, 1 to 200 of them. These are the program's own; anything else is a mistake in
+    ///   it.
     public init(_ bounds: [Double]) {
         precondition(Self.isValid(bounds), "the bounds of buckets must be finite and rise, and be 1 to 200")
         self.bounds = bounds

@@ -17,10 +17,10 @@ import Synchronization
 ///
 /// ## How
 ///
-/// A *counter* only rises, a *gauge* is a value of the moment, a *histogram* counts observations by size. Each is one or
-/// a few atomic words; incrementing takes no lock and allocates nothing. A *family* is one name with label names, and a
-/// *series* one of its members, with values for the labels. The registry knows all families, and writes them into a
-/// `MetricWriter` when somebody scrapes. What is counted elsewhere already (an engine's own numbers) is not counted a
+/// A *counter* only rises, a *gauge* is a value of the moment, a *histogram* counts observations by size. Each is one
+/// or a few atomic words; incrementing takes no lock and allocates nothing. A *family* is one name with label names,
+/// and a *series* one of its members, with values for the labels. The registry knows all families, and writes them into
+/// a `MetricWriter` when somebody scrapes. What is counted elsewhere already (an engine's own numbers) is not counted a
 /// second time: a *collector* is a function that adds samples while the page is being written.
 ///
 /// ## Where it is wrong

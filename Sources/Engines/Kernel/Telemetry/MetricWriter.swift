@@ -52,8 +52,8 @@ public enum ExpositionFormat: String, Sendable, CaseIterable {
 /// ```
 ///
 /// The samples of a family stand together however many collectors add to it. OpenMetrics calls a family of counters by
-/// its name without `_total`. Bounds of buckets and quantiles have a decimal point in both formats (`le="1.0"`), so that
-/// a series is the same whichever format was read.
+/// its name without `_total`. Bounds of buckets and quantiles have a decimal point in both formats (`le="1.0"`), so
+/// that a series is the same whichever format was read.
 public struct MetricWriter {
     public let format: ExpositionFormat
     private var families: [Family] = []

@@ -10,8 +10,8 @@ import KernelStructures
 ///
 /// ## An everyday picture
 ///
-/// The docket that travels with a parcel. Every depot copies its number into its own book, and notes which depot it came
-/// from. Nobody along the way knows the whole journey; whoever later lays the books side by side does.
+/// The docket that travels with a parcel. Every depot copies its number into its own book, and notes which depot it
+/// came from. Nobody along the way knows the whole journey; whoever later lays the books side by side does.
 ///
 /// ## How
 ///
@@ -57,8 +57,8 @@ public struct TraceContext: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - traceparent: must be exactly one.
-    ///   - tracestate: any number, which count as one list (§3.3.1.1). A list that cannot be read is left out; the trace
-    ///     goes on without it (§3.3.1.6).
+    ///   - tracestate: any number, which count as one list (§3.3.1.1). A list that cannot be read is left out; the
+    ///     trace goes on without it (§3.3.1.6).
     /// - Throws: `TraceContextError`. The receiver then begins a new trace, and ignores `tracestate` as well (§3.2.4).
     public init(traceparent: [String], tracestate: [String] = []) throws(TraceContextError) {
         guard let text = traceparent.first else { throw .missing }

@@ -1,8 +1,8 @@
 /// A program of the machine that turns bytes into other bytes: `jq`.
 ///
 /// Such a program is a guest with a time limit. It is handed its input, works in a room without windows, and is shown
-/// out when it has used up its time, its table or its paper; nothing else of the lab or the machine is in the room. So it
-/// may run in tests too: equal calls have equal outcomes, as long as none of them comes near a limit.
+/// out when it has used up its time, its table or its paper; nothing else of the lab or the machine is in the room. So
+/// it may run in tests too: equal calls have equal outcomes, as long as none of them comes near a limit.
 public struct HostFilterCall: Sendable {
     /// Its name, looked up where the machine keeps programs.
     public var program: String

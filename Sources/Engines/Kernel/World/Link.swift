@@ -64,8 +64,8 @@ public struct LinkConditions: Equatable, Sendable {
 /// A stream keeps its order, as TCP does: what was sent first arrives first, however the delays fall. When the rules
 /// change, what waits is judged again, so that a rule acts at once on what is under way and its end sets all free.
 ///
-/// What has arrived where nobody takes it (a transport that is full, an owner that has paused) stays here, and so counts
-/// against the window: memory is bounded by `windowLimitBytes` a direction, and `windowBudgetBytes` in all.
+/// What has arrived where nobody takes it (a transport that is full, an owner that has paused) stays here, and so
+/// counts against the window: memory is bounded by `windowLimitBytes` a direction, and `windowBudgetBytes` in all.
 final class Link {
     enum Direction { case egress, ingress }
 

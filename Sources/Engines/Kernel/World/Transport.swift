@@ -18,6 +18,8 @@ public protocol Transport: AnyObject {
     /// Begins to connect `stream` to its remote end, sets its transport, and later calls `transportOpened` or
     /// `transportFailed` on it.
     func connect(_ stream: Stream)
+    /// The same for a unix socket of the machine, where there are such things.
+    func connect(_ stream: Stream, toPath path: String)
     /// Takes a socket's port and sets its transport.
     ///
     /// - Returns: the port in the lab: one that was free where it asked for 0.
@@ -38,6 +40,8 @@ public protocol Transport: AnyObject {
 }
 
 extension Transport {
+    public func connect(_ stream: Stream, toPath path: String) { stream.transportFailed(.unreachable) }
+
     public func listen(_ listener: Listener, atPath path: String) throws(NetworkError) {
         throw .system("\(path): a unix socket needs sockets of the machine; give a port, or use --net loopback")
     }

@@ -120,16 +120,17 @@ extension LoadBalancerConfiguration.Backend {
     fileprivate init(_ value: ConfigurationValue) throws(ConfigurationError) {
         guard case .mapping = value.content else {
             let text = try value.text(for: "a backend")
-            self.init(name: text, destination: try Self.destination(text, at: value.place))
+            let destination = try Self.destination(text, at: value.place)
+            self.init(name: Self.name(of: destination, text), destination: destination)
             return
         }
         let mapping = try LoadBalancerConfiguration.backend.read(value, what: "a backend")
         guard let address = try mapping.text("address") else {
             throw ConfigurationError(value.place, "a backend needs an address: {address: host:port}")
         }
+        let destination = try Self.destination(address, at: mapping["address"]?.place ?? value.place)
         self.init(
-            name: try mapping.text("name") ?? address,
-            destination: try Self.destination(address, at: mapping["address"]!.place),
+            name: try mapping.text("name") ?? Self.name(of: destination, address), destination: destination,
             weight: try mapping.integer("weight", in: 0...256) ?? 1)
         guard Self.isName(name) else {
             throw ConfigurationError(
@@ -143,6 +144,11 @@ extension LoadBalancerConfiguration.Backend {
         tls = try TLS(ofBackend: mapping)
     }
 
+    /// Without another name it is called as its address is written; a unix socket as its file.
+    public static func name(of destination: HostPort, _ text: String) -> String {
+        destination.unixSocketPath?.split(separator: "/").last.map(String.init) ?? text
+    }
+
     public static func isName(_ text: String) -> Bool {
         !text.isEmpty && text.utf8.count <= 255
             && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_.:".contains($0)) }
@@ -150,7 +156,7 @@ extension LoadBalancerConfiguration.Backend {
 
     private static func destination(_ text: String, at place: ConfigurationPlace) throws(ConfigurationError) -> HostPort
     {
-        guard let destination = HostPort(parsing: text) else {
+        guard let destination = HostPort(parsingServer: text) else {
             throw ConfigurationError(place, "'\(text)' is neither a port (1 to 65535) nor host:port")
         }
         return destination

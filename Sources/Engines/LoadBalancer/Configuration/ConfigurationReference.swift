@@ -16,7 +16,7 @@ extension LoadBalancerConfiguration {
           key: source               # uri, header NAME
         #:balance_factor: 125%      # of its share a server may have; 101% to 10000%
         backends:
-          - address: localhost:8081 # host:port, or a port: enough on its own
+          - address: localhost:8081 # host:port, a port, unix:/path: enough alone
             name: localhost:8081    # what logs, cookies and commands call it
             weight: 1               # 0 to 256
         #:  max_connections: 100    # requests at a time; the others wait

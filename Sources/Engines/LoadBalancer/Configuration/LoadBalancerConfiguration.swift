@@ -134,7 +134,7 @@ extension LoadBalancerConfiguration {
         public init(_ mark: Mark) { self.mark = mark }
     }
 
-    /// What is tried again. Whether it *may* be is another question, which `ProxyExchange` answers.
+    /// What is tried again. Whether it *may* be is another question, which `UpstreamExchange` answers.
     public struct RetryConditions: Equatable, Sendable {
         public var connectFailure = true
         public var emptyResponse = true

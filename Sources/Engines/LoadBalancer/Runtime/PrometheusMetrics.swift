@@ -1,8 +1,8 @@
 import KernelStructures
 import KernelTelemetry
 
-/// The balancer's numbers for Prometheus, under the names and labels that HAProxy's own exporter gives them: a dashboard
-/// made for that one shows this one.
+/// The balancer's numbers for Prometheus, under the names and labels that HAProxy's own exporter gives them: a
+/// dashboard made for that one shows this one.
 ///
 /// Each family is one column of the table that `show stat` writes (`StatTable`), so the two never disagree. A column
 /// that is empty in a row has no sample there.

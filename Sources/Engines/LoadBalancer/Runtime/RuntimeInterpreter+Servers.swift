@@ -149,7 +149,7 @@ extension RuntimeInterpreter {
         guard name.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "-_.:".contains($0)) }) else {
             throw Refusal("A server's name may have letters, digits, and - _ . : in it.")
         }
-        guard let destination = HostPort(parsing: address), address.contains(":") else {
+        guard let destination = HostPort(parsingServer: address), address.contains(":") else {
             throw Refusal("'\(printable(address))' is no address with a port, such as 127.0.0.1:8081.")
         }
         var backend = LoadBalancerConfiguration.Backend(name: name, destination: destination)

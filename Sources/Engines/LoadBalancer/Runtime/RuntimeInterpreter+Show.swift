@@ -212,7 +212,8 @@ extension RuntimeInterpreter {
         }
         return chosen.map { session in
             let server = session.server.map { engine.servers[$0].name } ?? "<none>"
-            return "0x\(hexadecimal(session.number)): proto=\(session.source.address.isIPv4 ? "tcpv4" : "tcpv6") src=\(session.source) fe=\(front.name) "
+            let family = session.source.address.isIPv4 ? "tcpv4" : "tcpv6"
+            return "0x\(hexadecimal(session.number)): proto=\(family) src=\(session.source) fe=\(front.name) "
                 + "be=\(front.name) srv=\(server) age=\(Int((now - session.began).seconds))s state=\(session.phase) "
                 + "req=\(session.requests) in=\(session.bytesIn) out=\(session.bytesOut)\n"
         }.joined()

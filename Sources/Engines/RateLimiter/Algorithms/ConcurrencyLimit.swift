@@ -21,9 +21,9 @@ final class ConcurrencyLedger {
     private let limit: Int
     private let keyLimit: Int
     /// Requests under way. Keys without any are not in here, so this is never larger than what really is under way.
-    private var underWay: [SipHash.Digest: Int] = [:]
-    private var digest = SipHash.Digest(high: 0, low: 0)
-    private var cost = 0
+    @exclusivity(unchecked) private var underWay: [SipHash.Digest: Int] = [:]
+    @exclusivity(unchecked) private var digest = SipHash.Digest(high: 0, low: 0)
+    @exclusivity(unchecked) private var cost = 0
 
     init(limit: Int, keyLimit: Int) {
         self.limit = limit

@@ -21,7 +21,7 @@ final class LimitedExchange {
     private(set) var charges: [RateLimiter.Charge] = []
     private(set) var decision = RateLimiter.Decision.unlimited
     private(set) var assessments: [Assessment] = []
-    private var forwarding: Forwarding?
+    private var forwarding: LimitedForwarding?
     private var phase = Phase.idle
     private var isRequestComplete = false
     /// Body bytes that came before it was decided where they go: at most one read of them, as reading pauses then.
@@ -129,7 +129,7 @@ final class LimitedExchange {
                 host.storeFailed(reason)
                 decideWithoutStore()
             }
-            if connection.bodyFraming != .none, phase != .held { connection.resumeBody() }
+            resumeBody()
         }
     }
 
@@ -173,27 +173,27 @@ final class LimitedExchange {
             timer = nil
             host.heldCount -= 1
             proceed()
-            connection.resumeBody()
+            resumeBody()
         }
     }
+
+    /// Lets the body come, unless it has to wait or its reading is the affair of whoever sends it on.
+    private func resumeBody() { if phase != .held, forwarding == nil { connection.resumeBody() } }
 
     // MARK: Admitted
 
     private func proceed() {
         phase = .open
         host.counters.admitted += 1
-        if connection.method == .connect {
-            over()
-            return connection.respond(status: 501, body: "501 Not Implemented: CONNECT is not for rate limiters\n")
-        }
-        if let forwarder = rules.forwarder {
-            let forwarding = Forwarding(forwarder, self)
+        if let upstream = rules.upstream {
+            let forwarding = upstream.makeForwarding(for: self)
             self.forwarding = forwarding
-            forwarding.begin()
             let held = early
             early = []
-            if !held.isEmpty { held.withUnsafeBytes { forwarding.send($0) } }
-            if isRequestComplete { forwarding.endBody() }
+            forwarding.forward(connection, early: held, isComplete: isRequestComplete)
+        } else if connection.method == .connect {
+            over()
+            connection.respond(status: 501, body: "501 Not Implemented: CONNECT is for forward proxies\n")
         } else if isRequestComplete {
             answer()
         } else if connection.bodyFraming != .none {
@@ -203,8 +203,8 @@ final class LimitedExchange {
 
     func receive(_ body: UnsafeRawBufferPointer) {
         switch phase {
-        case .open: forwarding?.send(body)
-        case .deciding, .held: if rules.forwarder != nil { early.append(contentsOf: body) }
+        case .open: forwarding?.receive(body)
+        case .deciding, .held: if rules.upstream != nil { early.append(contentsOf: body) }
         case .idle, .done: break
         }
     }

@@ -10,7 +10,7 @@ import RateLimiterEngine
 final class LimiterRules {
     let configuration: RateLimiterConfiguration
     let policies: RateLimiter.PolicySet
-    let forwarder: Forwarder?
+    let upstream: LimiterUpstream?
     let store: (any LimitStore)?
     /// The `RateLimit-Policy` line for a request under the only rule there is.
     let policyLine: [UInt8]
@@ -28,10 +28,10 @@ final class LimiterRules {
         if let old, old.configuration.upstream == configuration.upstream,
             old.configuration.timeouts == configuration.timeouts
         {
-            forwarder = old.forwarder
+            upstream = old.upstream
         } else {
-            forwarder = configuration.upstream.map {
-                Forwarder(node: node, destination: $0, configuration.timeouts)
+            upstream = configuration.upstream.map {
+                LimiterUpstream(node: node, destination: $0, configuration.timeouts)
             }
         }
         if let old, old.configuration.hasSameStore(as: configuration) {

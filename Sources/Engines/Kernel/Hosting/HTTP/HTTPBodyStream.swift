@@ -4,8 +4,8 @@ import KernelWorld
 
 /// An answer that comes piece by piece.
 ///
-/// A producer that can wait heeds `isCongested` and goes on at `onDrained`. One that cannot (events) is cut off when the
-/// client leaves more than `limitBytes` untaken: memory is not the place where slow clients are waited for.
+/// A producer that can wait heeds `isCongested` and goes on at `onDrained`. One that cannot (events) is cut off when
+/// the client leaves more than `limitBytes` untaken: memory is not the place where slow clients are waited for.
 public final class HTTPBodyStream: LastingExchange {
     private let exchange: HTTPExchange
     private let connection: HTTPServerConnection

@@ -9,8 +9,8 @@ import KernelWire
 ///   "detail": "rf: '0' is not a whole number of 1 to 64", "remedy": "give a number of 1 to 64" }
 /// ```
 ///
-/// `remedy` is the lab's own member: what to do about it. A client in a terminal shows the same words, `detail; remedy`,
-/// whether it got them as JSON or as text.
+/// `remedy` is the lab's own member: what to do about it. A client in a terminal shows the same words, `detail;
+/// remedy`, whether it got them as JSON or as text.
 public struct HTTPProblem: Error, Equatable, Sendable, CustomStringConvertible {
     public var status: Int
     /// A URI that names the kind of problem; `about:blank` for those that the status says all about.

@@ -1,9 +1,11 @@
 import KernelStructures
 
-/// Cookies as a server sees and sets them: RFC 6265 §4, with the prefixes and `SameSite` of its successor (RFC 6265bis).
+/// Cookies as a server sees and sets them: RFC 6265 §4, with the prefixes and `SameSite` of its successor (RFC
+/// 6265bis).
 ///
-/// A server reads what clients made of its own cookies, and of others' on the same domain. So reading is forgiving (what
-/// is no `name=value` is passed over), and writing is strict: nothing leaves that a client would understand otherwise.
+/// A server reads what clients made of its own cookies, and of others' on the same domain. So reading is forgiving
+/// (what is no `name=value` is passed over), and writing is strict: nothing leaves that a client would understand
+/// otherwise.
 public struct HTTPCookie: Equatable, Sendable {
     public enum SameSite: String, Sendable { case strict = "Strict", lax = "Lax", none = "None" }
 

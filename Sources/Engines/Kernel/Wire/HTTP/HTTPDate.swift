@@ -44,8 +44,8 @@ extension LabTime {
 }
 
 extension LabDuration {
-    /// What a `Retry-After` asks for (RFC 9110 §10.2.3): seconds, or a date. Nil for anything else, zero for a date that
-    /// has passed; a number beyond the range is the longest wait there is.
+    /// What a `Retry-After` asks for (RFC 9110 §10.2.3): seconds, or a date. Nil for anything else, zero for a date
+    /// that has passed; a number beyond the range is the longest wait there is.
     public init?(parsingRetryAfter text: some StringProtocol, now: LabTime) {
         let digits = text.utf8
         if !digits.isEmpty, digits.allSatisfy({ $0 >= 48 && $0 <= 57 }) {

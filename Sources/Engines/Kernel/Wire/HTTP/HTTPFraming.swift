@@ -28,8 +28,12 @@ extension HTTPHead {
                     throw HTTPError(fault, "Host is neither a name nor an address")
                 }
             case .contentLength:
-                guard findings.length == nil else { throw HTTPError(fault, "more than one Content-Length") }
-                findings.length = try length(of: field, fault: fault)
+                let length = try length(of: field, fault: fault)
+                // RFC 9112 §6.3: a server that says the same twice is believed. Of a client nothing is forgiven.
+                guard findings.length == nil || isResponse && findings.length == length else {
+                    throw HTTPError(fault, "more than one Content-Length")
+                }
+                findings.length = length
             case .transferEncoding:
                 findings.codings += valueBytes(of: field).split(
                     separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
@@ -61,10 +65,21 @@ extension HTTPHead {
         return text.withUTF8Buffer { expected in bytes.elementsEqual(expected) { lowered($0) == $1 } }
     }
 
-    /// Digits and nothing else: no sign, no list, nothing beyond `Int`.
+    /// Digits and nothing else: no sign, nothing beyond `Int`, and a list only in a response, of one and the same number.
     private func length(of field: Field, fault: Int) throws(HTTPError) -> Int {
+        let value = valueBytes(of: field)
+        guard isResponse, value.contains(UInt8(ascii: ",")) else { return try length(value, fault: fault) }
+        var found: Int?
+        for element in value.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false) {
+            let length = try length(element.trimmingBlanks, fault: fault)
+            guard found == nil || found == length else { throw HTTPError(fault, "more than one Content-Length") }
+            found = length
+        }
+        return found ?? 0
+    }
+
+    private func length(_ digits: ArraySlice<UInt8>, fault: Int) throws(HTTPError) -> Int {
         var value = 0
-        let digits = valueBytes(of: field)
         guard !digits.isEmpty else { throw HTTPError(fault, "an empty Content-Length") }
         for byte in digits {
             guard byte >= 48, byte <= 57 else { throw HTTPError(fault, "Content-Length is not a number") }
@@ -116,6 +131,7 @@ extension HTTPHead {
         keepsAlive = minorVersion == 1 ? !findings.closes : findings.keepsAlive && !findings.closes
         asksForUpgrade = findings.upgrades && findings.hasUpgradeField
         namesFields = findings.namesFields
+        statedLength = findings.length
         if !findings.codings.isEmpty {
             if findings.length != nil { throw HTTPError(502, "both Content-Length and Transfer-Encoding") }
             try checkCodings(findings.codings, fault: 502)

@@ -15,6 +15,8 @@ public struct HTTPHead: Sendable {
     /// 0 or 1: the second number of HTTP/1.x.
     public internal(set) var minorVersion = 1
     public internal(set) var body = BodyFraming.none
+    /// What a response's `Content-Length` says; an answer to HEAD and a 304 have one without having a body.
+    public internal(set) var statedLength: Int?
     /// Whether the sender is willing to go on with this connection after this message.
     public internal(set) var keepsAlive = true
     public internal(set) var expectsContinue = false
@@ -52,6 +54,7 @@ public struct HTTPHead: Sendable {
         status = 0
         minorVersion = 1
         body = .none
+        statedLength = nil
         keepsAlive = true
         expectsContinue = false
         asksForUpgrade = false
@@ -103,9 +106,10 @@ public struct HTTPHead: Sendable {
 
     private func text(_ range: ByteRange) -> String { String(decoding: bytes[range.range], as: UTF8.self) }
 
-    /// Whether `Connection` says that this field is for one connection only (RFC 9110 §7.6.1).
+    /// Whether `Connection` says that this field is for one connection only (RFC 9110 §7.6.1). Never true of those
+    /// without which the message would be another one, or somebody else's.
     public func isNamedByConnection(_ field: Field) -> Bool {
-        namesFields && listContains(.connection, name(of: field).lowercased())
+        namesFields && !field.name.isForEverybody && listContains(.connection, name(of: field).lowercased())
     }
 
     /// Whether a field that lists tokens contains this one; `token` must be in lower case.
@@ -150,7 +154,15 @@ public enum KnownField: UInt8, Sendable {
     /// Fields that concern one connection only and are not forwarded, RFC 9110 §7.6.1.
     public var isHopByHop: Bool {
         switch self {
-        case .connection, .keepAlive, .te, .trailer, .transferEncoding, .upgrade, .proxyConnection: true
+        case .connection, .keepAlive, .te, .transferEncoding, .upgrade, .proxyConnection: true
+        default: false
+        }
+    }
+
+    /// Fields that `Connection` may not name (RFC 9110 §7.6.1): who is asked, how long it is, and who asks.
+    var isForEverybody: Bool {
+        switch self {
+        case .host, .contentLength, .transferEncoding, .expect, .xForwardedFor, .forwarded, .via: true
         default: false
         }
     }

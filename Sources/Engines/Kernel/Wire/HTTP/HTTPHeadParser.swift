@@ -2,8 +2,9 @@ import KernelStructures
 
 // Rules of this file:
 //   1. It works on a complete head whose lines all end in CRLF; `HTTPReader` sees to that.
-//   2. It is strict. Where RFC 9112 lets a recipient be lenient (bare LF, folded lines, blanks before the colon, many
-//      lengths), two recipients that are lenient in different ways are the raw material of request smuggling.
+//   2. It is strict towards clients. Where RFC 9112 lets a recipient be lenient (bare LF, folded lines, blanks before
+//      the colon, many lengths), two recipients that are lenient in different ways are the raw material of request
+//      smuggling. Of a server, folded lines and equal lengths are borne with: what is sent on is written anew.
 //   3. One pass, no allocation beyond the field table.
 
 /// RFC 9110 §5.6.2 token characters as two bit sets over ASCII.
@@ -148,13 +149,34 @@ extension HTTPHead {
             guard fields.count < limits.fieldCount else {
                 throw HTTPError(isResponse ? 502 : 431, "more than \(limits.fieldCount) fields")
             }
-            fields.append(try Self.parseField(bytes.span, &position, fault))
+            if isResponse, !fields.isEmpty, Self.isBlank(bytes.span[position]) {
+                try unfold(&position)
+            } else {
+                fields.append(try Self.parseField(bytes.span, &position, fault))
+            }
         }
         guard bytes.span[position + 1] == 10 else { throw HTTPError(fault, "stray CR in the head") }
         cursor = position + 2
     }
 
     var isResponse: Bool { status != 0 }
+
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == 32 || byte == 9 }
+
+    /// RFC 9112 §5.2: lines of a *response* that begin with a blank go on with the field before them, and become one
+    /// line with it, blanks in place of the line ends. A request with such lines is refused.
+    private mutating func unfold(_ cursor: inout Int) throws(HTTPError) {
+        var position = cursor
+        while Self.isBlank(bytes[position]) {
+            bytes[position - 2] = 32
+            bytes[position - 1] = 32
+            while bytes[position] != 13 { position += 1 }
+            guard bytes[position + 1] == 10 else { throw HTTPError(502, "stray CR in a folded field line") }
+            position += 2
+        }
+        cursor = Int(fields.removeLast().nameRange.start)
+        fields.append(try Self.parseField(bytes.span, &cursor, 502))
+    }
 
     private static func parseField(_ span: Span<UInt8>, _ cursor: inout Int, _ fault: Int) throws(HTTPError) -> Field {
         let start = cursor

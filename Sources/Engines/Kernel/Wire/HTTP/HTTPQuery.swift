@@ -2,8 +2,8 @@ import KernelStructures
 
 /// The names and values after the `?` of a target, or in the body of a form.
 ///
-/// Whoever answers a request takes what it knows, name by name, and then says that it expects nothing else: a misspelled
-/// parameter is a mistake that is told, not one that is passed over.
+/// Whoever answers a request takes what it knows, name by name, and then says that it expects nothing else: a
+/// misspelled parameter is a mistake that is told, not one that is passed over.
 ///
 /// ```
 /// var query = try HTTPQuery(parsing: "rf=3&key=a&key=b")

@@ -69,6 +69,7 @@ public struct HTTPReader: Sendable {
     /// Gives away the memory of the last message's head, which is over: for one who reads many connections, most of
     /// them idle. `head` is empty until the next message.
     public mutating func releaseHead() -> HTTPHead {
+        forgetTrailers()
         var released = HTTPHead()
         swap(&released, &head)
         return released
@@ -76,6 +77,11 @@ public struct HTTPReader: Sendable {
 
     /// Takes such memory for the next message.
     public mutating func adoptHead(_ spare: consuming HTTPHead) { head = spare }
+
+    /// The field lines behind a chunked body, each with its CRLF, from the message's `.end` on; see `HTTPTrailers`.
+    public var trailers: [UInt8] { chunk.trailers }
+
+    private mutating func forgetTrailers() { if !chunk.trailers.isEmpty { chunk = ChunkReader() } }
 
     /// Whether a message has begun and not ended.
     public var isInsideMessage: Bool { state != .head || !partial.isEmpty }
@@ -232,13 +238,14 @@ public struct HTTPReader: Sendable {
         case .responses: try head.parseResponse(to: requestMethod, limits)
         }
         bodyBytes = 0
+        forgetTrailers()
         switch head.body {
         case .none: state = .ended
         case .length(let length): state = .length(remaining: length)
         case .untilClose: state = .untilClose
         case .chunked:
             state = .chunked
-            chunk = ChunkReader()
+            chunk = ChunkReader(isLenient: kind == .responses)
         }
     }
 

@@ -4,9 +4,9 @@ import KernelStructures
 ///
 /// ## An everyday picture
 ///
-/// A sorting office. Each segment of the path is a line of the address, and at each line a letter goes to the pigeonhole
-/// with exactly that word, else to the one for numbers, else to the one for any word, and only then into the box that
-/// takes all that is left. If a pigeonhole turns out to lead nowhere, the next best one is tried.
+/// A sorting office. Each segment of the path is a line of the address, and at each line a letter goes to the
+/// pigeonhole with exactly that word, else to the one for numbers, else to the one for any word, and only then into the
+/// box that takes all that is left. If a pigeonhole turns out to lead nowhere, the next best one is tried.
 ///
 /// ## How
 ///
@@ -15,12 +15,13 @@ import KernelStructures
 /// segment   = word | "{" name "}" | "{" name ": Int" "}" | "{" name "..." "}"   ; the last: at the end only
 /// ```
 ///
-/// `{name}` takes one segment that is not empty, `{count: Int}` one that is a decimal number of 64 bits, `{rest...}` all
-/// that is left, at least one segment. The type takes part in the matching: `/nodes/abc` is not `/nodes/{count: Int}`.
+/// `{name}` takes one segment that is not empty, `{count: Int}` one that is a decimal number of 64 bits, `{rest...}`
+/// all that is left, at least one segment. The type takes part in the matching: `/nodes/abc` is not `/nodes/{count:
+/// Int}`.
 ///
 /// **Precedence** does not depend on the order in which routes were added. Segment by segment from the left a word goes
-/// before `Int`, `Int` before a name, a name before the rest. The most precise route *that has the method* wins. If none
-/// has it, the answer is 405 with the methods of all routes that fit the path; if none fits, 404.
+/// before `Int`, `Int` before a name, a name before the rest. The most precise route *that has the method* wins. If
+/// none has it, the answer is 405 with the methods of all routes that fit the path; if none fits, 404.
 ///
 /// `HEAD` is answered by `GET`'s handler. One slash at the end is ignored. Segments are decoded after they were taken
 /// apart, so `%2F` is a part of a parameter.

@@ -113,7 +113,8 @@ public enum ProxyAddresses: Hashable, Sendable {
         }
     }
 
-    /// The ends of one connection. Nil where one is a Unix socket and the other is not, and for paths of more than 108 bytes.
+    /// The ends of one connection. Nil where one is a Unix socket and the other is not, and for paths of more than 108
+    /// bytes.
     public init?(source: ProxyEndpoint, destination: ProxyEndpoint) {
         switch (source, destination) {
         case (.internet(let source), .internet(let destination)):

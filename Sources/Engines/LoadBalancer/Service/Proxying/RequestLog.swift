@@ -159,7 +159,7 @@ extension LoadBalancerHost {
     }
 }
 
-extension ProxyExchange {
+extension BalancedExchange {
     /// The line of the present request, which ends now.
     ///
     /// - Parameter code: who ended it, and what it waited for: `--`, `SC`.
@@ -172,7 +172,7 @@ extension ProxyExchange {
             .init(
                 status: status, code: code + cookieCode(hasServer), retries: arrival.attempt - 1,
                 requestLine: RequestLog.printable(line)),
-            server: hasServer ? server : nil)
+            server: hasServer ? slot : nil)
     }
 
     /// Bytes of a request line that are shown.
@@ -183,22 +183,7 @@ extension ProxyExchange {
         guard let markedServer else {
             return (cookie.value(in: client.head) == nil ? "N" : "I") + (hasServer ? "I" : "N")
         }
-        return markedServer == server && hasServer ? "VN" : hasServer ? "DI" : "DN"
-    }
-
-    /// The balancer answers the request itself.
-    func answer(_ status: Int, _ code: String, fields: [(String, String)] = [], _ text: String) {
-        // Afterwards the exchange may be busy with the client's next request.
-        let line = pendingLine(code, status: status)
-        client.respond(
-            status: status, fields: fields, body: "\(status) \(HTTPStatus.reason(status)): \(text)\n")
-        line?.write()
-    }
-
-    /// The answer has begun and cannot be finished.
-    func cut(_ code: String, status: Int) {
-        pendingLine(code, status: status)?.write()
-        client.cutResponse()
+        return markedServer == slot && hasServer ? "VN" : hasServer ? "DI" : "DN"
     }
 }
 

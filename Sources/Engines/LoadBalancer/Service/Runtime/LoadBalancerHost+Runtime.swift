@@ -50,7 +50,7 @@ extension LoadBalancerHost {
             front.bytesIn = streams.reduce(tally.bytesReceived) { $0 + $1.bytesReceived }
             front.bytesOut = streams.reduce(tally.bytesSent) { $0 + $1.bytesSent }
         }
-        front.idle = httpProxy?.idle.map(\.count) ?? []
+        front.idle = httpProxy?.servers.map(\.idleCount) ?? []
         if withSessions { front.sessions = sessions }
         return front
     }
@@ -66,18 +66,18 @@ extension LoadBalancerHost {
     }
 
     private static func session(_ connection: HTTPServerConnection) -> FrontSide.Session {
-        let exchange = connection.context as? ProxyExchange
+        let exchange = connection.context as? BalancedExchange
         let hasServer = exchange.map { $0.phase != .idle && $0.phase != .waiting } ?? false
         return .init(
             number: connection.stream.number, source: connection.stream.remote, began: connection.openedAt,
-            server: hasServer ? exchange?.server : nil, phase: exchange.map { "\($0.phase)" } ?? "idle",
+            server: hasServer ? exchange?.slot : nil, phase: exchange.map { "\($0.phase)" } ?? "idle",
             requests: connection.requestCount, bytesIn: connection.stream.bytesReceived,
             bytesOut: connection.stream.bytesSent)
     }
 
     private func endSessions(_ isChosen: (UInt64) -> Bool) {
         for connection in httpProxy?.server.openConnections ?? [] where isChosen(connection.stream.number) {
-            (connection.context as? ProxyExchange)?.isKilled = true
+            (connection.context as? BalancedExchange)?.isKilled = true
             connection.abort()
         }
         for session in tcpProxy?.sessions.values.sorted(by: { $0.number < $1.number }) ?? []
@@ -91,20 +91,12 @@ extension LoadBalancerHost {
     }
 }
 
-extension HTTPClientConnection {
-    /// Bytes so far, in each direction.
-    var carried: (sent: Int, received: Int) { stream.map { ($0.bytesSent, $0.bytesReceived) } ?? (0, 0) }
-}
-
-extension ProxyExchange {
-    /// What the attempt that ends has carried, and how it failed, if it did.
-    func traffic(_ outcome: LoadBalancer.Outcome) -> Traffic {
+extension UpstreamAttempt {
+    /// What it has carried, and how it failed, if it did.
+    var traffic: Traffic {
         var traffic = Traffic()
-        if let upstream {
-            let carried = upstream.carried
-            traffic.bytesIn = carried.sent - carriedBefore.sent
-            traffic.bytesOut = carried.received - carriedBefore.received
-        }
+        traffic.bytesIn = bytesSent
+        traffic.bytesOut = bytesReceived
         if isReused { traffic.reuses = 1 } else { traffic.connects = 1 }
         switch outcome {
         case .failed where phase == .connecting: traffic.connectionErrors = 1
@@ -116,11 +108,14 @@ extension ProxyExchange {
         }
         return traffic
     }
+}
 
+extension BalancedExchange {
     func noteBadResponse(_ error: HTTPError) {
-        let server = host.engine.servers[server]
+        let server = host.engine.servers[slot]
         host.badMessages.noteResponse(
-            from: server.name, at: server.destination.description, error.text, upstream?.rejectedBytes ?? [], now: now)
+            from: server.name, at: server.destination.description, error.text, upstream?.rejectedBytes ?? [],
+            now: host.node.world.now)
     }
 }
 

@@ -22,7 +22,7 @@ extension RateLimiterConfiguration {
         self.init(rules: try Self.rules(try list.list(for: "rules"), at: list.place))
         if let value = root["upstream"] {
             let text = try value.text(for: "upstream")
-            guard let place = HostPort(parsing: text) else {
+            guard let place = HostPort(parsingServer: text) else {
                 throw ConfigurationError(value.place, "upstream '\(text)' is neither a port nor host:port")
             }
             upstream = place

@@ -1,34 +1,15 @@
 import KernelStructures
 import KernelWire
-import LoadBalancerEngine
 
 /// Rewrites heads for the other side of a proxy: fields that concern one connection are taken out (RFC 9110 §7.6.1),
-/// the client's address is added, everything else passes as it came.
+/// the policy adds its own, everything else passes as it came.
 enum ForwardedHead {
-    /// The lines that tell a server for whom the balancer asks: the same for every request of a connection.
-    static func fields(_ kinds: LoadBalancerConfiguration.ForwardedFields, for client: String, isSecure: Bool)
-        -> [UInt8]
-    {
-        var lines: [UInt8] = []
-        if kinds == .xForwardedFor || kinds == .both {
-            HTTPWriter.field("X-Forwarded-For", client, into: &lines)
-            // What a server needs to know for its links and redirects.
-            if isSecure { HTTPWriter.field("X-Forwarded-Proto", "https", into: &lines) }
-        }
-        if kinds == .forwarded || kinds == .both {
-            // RFC 7239 §6: an IPv6 address stands in brackets, and those in quotes.
-            let node = client.contains(":") ? "\"[\(client)]\"" : client
-            HTTPWriter.field("Forwarded", "for=\(node);proto=\(isSecure ? "https" : "http")", into: &lines)
-        }
-        return lines
-    }
+    // MARK: Requests
 
-    /// A request for a server. Its body keeps its framing.
+    /// A request for a server, but for the empty line at its end. Its body keeps its framing.
     ///
-    /// - Parameter cookie: one that is between the client and the balancer only.
-    static func append(
-        request head: HTTPHead, _ forwardedFields: [UInt8], without cookie: CookieMark?, to out: inout [UInt8]
-    ) {
+    /// - Parameter exchange: asked about each field if it says that it rewrites any.
+    static func append(request head: HTTPHead, of exchange: UpstreamExchange, to out: inout [UInt8]) {
         out.append(contentsOf: head.methodBytes)
         out.append(32)
         let url = absoluteTarget(head)
@@ -39,13 +20,17 @@ enum ForwardedHead {
             out.append(contentsOf: url.authority)
             out.append(utf8: "\r\n")
         }
+        let rewrites = exchange.rewritesFields
         for field in head.fields {
             switch field.name {
             // Its own list of options went with it; `chunked` is said anew below.
             case let name where name.isHopByHop: continue
             case .host where url != nil: continue
-            case .cookie where cookie != nil: cookie?.appendOthers(of: head.valueBytes(of: field), to: &out)
-            case .other where head.isNamedByConnection(field): continue
+            case .trailer where head.body != .chunked: continue
+            // RFC 9110 §10.1.1: a client of HTTP/1.0 does not wait for leave, and would not understand it.
+            case .expect where head.minorVersion == 0: continue
+            case _ where head.isNamedByConnection(field): continue
+            case _ where rewrites && exchange.rewrite(field, of: head, to: &out): continue
             default: out.append(contentsOf: head.line(of: field))
             }
         }
@@ -55,8 +40,6 @@ enum ForwardedHead {
             HTTPWriter.field("Connection", "upgrade", into: &out)
             HTTPWriter.field("Upgrade", protocols, into: &out)
         }
-        out.append(contentsOf: forwardedFields)
-        HTTPWriter.endHead(&out)
     }
 
     /// RFC 9112 §3.2.2: a target in absolute form is sent on as a path, and its authority decides over `Host`.
@@ -79,25 +62,54 @@ enum ForwardedHead {
         }
     }
 
+    // MARK: Responses
+
     /// A response for the client, without framing and connection fields: `beginRawResponse` adds them.
-    static func append(response head: HTTPHead, isForHead: Bool, to out: inout [UInt8]) {
+    ///
+    /// - Parameter takesChunks: whether the client does, and so can get trailers.
+    static func append(response head: HTTPHead, isForHead: Bool, takesChunks: Bool, to out: inout [UInt8]) {
         HTTPWriter.statusLine(head.status, reason: head.reasonBytes, into: &out)
         for field in head.fields {
             switch field.name {
             case let name where name.isHopByHop: continue
-            // The answer to HEAD says how long the body would have been.
-            case .contentLength where !isForHead && head.status != 304: continue
-            case .other where head.isNamedByConnection(field): continue
+            case .contentLength: continue
+            case .trailer where head.body != .chunked || !takesChunks: continue
+            case _ where head.isNamedByConnection(field): continue
             default: out.append(contentsOf: head.line(of: field))
             }
         }
+        // The answer to HEAD says how long the body would have been; once, however often its server has said it.
+        if isForHead || head.status == 304, let length = head.statedLength {
+            HTTPWriter.field("Content-Length", length, into: &out)
+        }
+    }
+
+    /// An interim response (RFC 9110 §15.2), whole.
+    static func append(interim head: HTTPHead, to out: inout [UInt8]) {
+        HTTPWriter.statusLine(head.status, reason: head.reasonBytes, into: &out)
+        for field in head.fields {
+            switch field.name {
+            case let name where name.isHopByHop: continue
+            // Such a response has no body whose length could be told (RFC 9110 §8.6).
+            case .contentLength, .trailer: continue
+            case _ where head.isNamedByConnection(field): continue
+            default: out.append(contentsOf: head.line(of: field))
+            }
+        }
+        HTTPWriter.endHead(&out)
     }
 
     /// A 101, whole.
     static func append(switching head: HTTPHead, to out: inout [UInt8]) {
         HTTPWriter.statusLine(101, into: &out)
-        for field in head.fields where !field.name.isHopByHop || field.name == .upgrade {
-            out.append(contentsOf: head.line(of: field))
+        for field in head.fields {
+            switch field.name {
+            case .upgrade: out.append(contentsOf: head.line(of: field))
+            case let name where name.isHopByHop: continue
+            case .contentLength, .trailer: continue
+            case _ where head.isNamedByConnection(field): continue
+            default: out.append(contentsOf: head.line(of: field))
+            }
         }
         HTTPWriter.field("Connection", "upgrade", into: &out)
         HTTPWriter.endHead(&out)
