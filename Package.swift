@@ -49,7 +49,10 @@ let kernel = [
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
-        uses: ["KernelStructures", "KernelJSON", "KernelWire", "KernelWorld"]),
+        uses: [
+            "KernelStructures", "KernelTelemetry", "KernelJSON", "KernelCryptography", "KernelCompression", "KernelWire",
+            "KernelWorld",
+        ]),
     Room(
         name: "KernelService", path: "Engines/Kernel/Service",
         uses: ["KernelStructures", "KernelJSON", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
@@ -113,7 +116,7 @@ let components = [
         service: ["KernelTLS"], commands: ["KernelStorage", "KernelConfiguration"]),
     Component(
         "RateLimiter", library: "RateLimiter", isHot: true, engine: [],
-        service: ["KernelCryptography", "KernelConfiguration"],
+        service: ["KernelJSON", "KernelCryptography", "KernelConfiguration"],
         commands: []),
     Component(
         "KVStore", isHot: true, isTestable: true, engine: ["KernelStorage", "CProcessor", "CSnappy"],

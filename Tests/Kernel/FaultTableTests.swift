@@ -69,9 +69,40 @@ struct FaultTableTests {
         #expect(!b.disk.faults.isFull && b.disk.faults.delay == .zero && a.disk.faults.delay == .milliseconds(4))
         let failing = world.inject(.disk(.failSync(count: 2)), to: "a")
         world.inject(.disk(.tornWrite(count: 1)), to: "a")
-        #expect(a.disk.faults.failingSyncs == 2 && a.disk.faults.tornWrites == 1 && b.disk.faults.failingSyncs == 0)
+        #expect(
+            a.disk.faults.failingSyncs.total == 2 && a.disk.faults.tornWrites.total == 1
+                && b.disk.faults.failingSyncs.total == 0)
         world.faults.remove(failing)
-        #expect(a.disk.faults.failingSyncs == 0 && a.disk.faults.tornWrites == 1)
+        #expect(a.disk.faults.failingSyncs.total == 0 && a.disk.faults.tornWrites.total == 1)
+    }
+
+    @Test("rules that count down do so each by itself: on each disk, on those of later nodes, and until it is gone")
+    func counts() throws {
+        let world = memoryWorld()
+        let a = world.node("a")
+        /// How many of ten syncs fail.
+        func failures(_ node: Node) throws -> Int {
+            let file = try node.disk.open("/f-\(node.name)", [.write, .create])
+            return (0..<10).count { _ in (try? file.sync()) == nil }
+        }
+        let first = world.inject(.disk(.failSync(count: 2)))
+        let second = world.inject(.disk(.failSync(count: 3)), to: "a")
+        #expect(a.disk.faults.failingSyncs.total == 5)
+        world.faults.remove(first)
+        #expect(try failures(a) == 3, "the second rule's three are left")
+        let third = world.inject(.disk(.failSync(count: 1)), to: "a")
+        world.faults.remove(second)
+        #expect(try failures(a) == 1)
+        world.inject(.disk(.tornWrite(count: 1)), to: "b")
+        #expect(try failures(a) == 0, "what is used up does not come back with another rule")
+        world.faults.remove(third)
+        world.inject(.disk(.failSync(count: 4)))
+        let b = world.node("b")
+        #expect(try failures(b) == 4 && b.disk.faults.tornWrites.total == 1)
+        b.end(.killed)
+        b.start()
+        #expect(try failures(b) == 0, "the same machine, and the same disk")
+        #expect(try failures(a) == 4)
     }
 
     @Test("conditions of several rules combine")

@@ -10,6 +10,18 @@ struct HTTPReaderTests {
         transcript(kind, Array(text.utf8), pieces: [], method: method, ends: ends)
     }
 
+    @Test("bytes above 0x7F in a target are read as they are; HTTP/1.2 is read as 1.1")
+    func tolerance() {
+        var reader = HTTPReader(.requests)
+        let bytes: [UInt8] = Array("GET /caf".utf8) + [0xC3, 0xA9, 0xFF] + Array(" HTTP/1.2\r\nHost: h\r\n\r\n".utf8)
+        bytes.withUnsafeBytes { input in
+            var position = 0
+            #expect(reader.next(input, &position) == .head)
+        }
+        #expect(Array(reader.head.targetBytes) == Array("/caf".utf8) + [0xC3, 0xA9, 0xFF])
+        #expect(reader.head.minorVersion == 1 && reader.head.keepsAlive)
+    }
+
     @Test("pipelined requests come one after another, with their bodies")
     func pipelining() {
         let text =

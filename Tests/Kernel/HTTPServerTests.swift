@@ -1,5 +1,6 @@
 import KernelHosting
 import KernelStructures
+import KernelTelemetry
 import KernelWire
 import KernelWorld
 import TestSupport
@@ -13,7 +14,6 @@ private final class EchoService: HTTPService {
     /// Answers are given after this long.
     var delay = LabDuration.zero
     var sendsContinue = true
-    weak var server: HTTPServer?
 
     func requestBegan(_ connection: HTTPServerConnection) {
         notes.append("began \(connection.head.path)")
@@ -61,10 +61,7 @@ private final class EchoService: HTTPService {
     func requestRejected(_ connection: HTTPServerConnection, _ error: HTTPError) {
         notes.append("rejected \(error.status)")
     }
-    func connectionClosed(_ connection: HTTPServerConnection) {
-        notes.append("closed")
-        server?.forget(connection)
-    }
+    func connectionClosed(_ connection: HTTPServerConnection) { notes.append("closed") }
 }
 
 private struct ServerFixture {
@@ -80,7 +77,6 @@ private struct ServerFixture {
         var options = HTTPServerOptions()
         change(&options)
         server = HTTPServer(node: node, service: service, options: options)
-        service.server = server
         try server.listen(on: 80)
     }
 
@@ -377,7 +373,7 @@ struct HTTPServerTests {
         let busy = try fixture.dial()
         busy.stream.write(get("/big"))
         fixture.world.pass(.milliseconds(500))
-        fixture.server.drain()
+        fixture.server.drain {}
         let late = try fixture.client.dial("server")
         fixture.world.pass(.milliseconds(100))
         #expect(late.events == ["closed refused"])
@@ -389,5 +385,25 @@ struct HTTPServerTests {
         fixture.world.pass(.seconds(1))
         #expect(busy.text.contains("Connection: close") && busy.bytes.count > 1_000_000)
         #expect(fixture.server.openConnectionCount == 0)
+    }
+
+    @Test("a traced request is a span of the journal, within the one that sent it; any other leaves none")
+    func spans() throws {
+        let fixture = try ServerFixture()
+        fixture.service.delay = .milliseconds(20)
+        let client = try fixture.dial()
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        client.stream.write(get("/a", "traceparent: 00-\(trace)-00f067aa0ba902b7-01\r\n"))
+        fixture.world.pass(.seconds(1))
+        client.stream.write(get("/b", "traceparent: 00-\(trace)-0000000000000000-01\r\n"))
+        fixture.world.pass(.seconds(1))
+        client.stream.write(get("/c"))
+        fixture.world.pass(.seconds(1))
+        let spans = (0..<fixture.world.journal.events.count).compactMap { index -> Span? in
+            if case .span(let span) = fixture.world.journal.events[index].body { span } else { nil }
+        }
+        #expect(spans.map(\.name) == ["GET /a"] && spans.first?.duration == .milliseconds(20))
+        #expect(spans.first?.traceID.description == trace && spans.first?.parentID?.description == "00f067aa0ba902b7")
+        #expect(spans.first?.spanID.description != "00f067aa0ba902b7")
     }
 }

@@ -200,8 +200,9 @@ struct LoopbackTests {
         let node = lab.world.node("web")
         let server = HTTPServer(node: node, service: service)
         try server.listen(on: 18_437)
+        var notices: [String] = []
+        lab.world.onNotice = { notices.append($0) }
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = UInt16(18_437).bigEndian
@@ -225,6 +226,50 @@ struct LoopbackTests {
         }
         #expect(String(decoding: answer, as: UTF8.self).hasSuffix("\r\n\r\nhello outside\n"))
         #expect(lab.world.speed == .real, "an outside client lives in real time")
+        #expect(notices == ["the clock is real while a client from outside is connected, then virtual again"])
+        lab.world.setSpeed(.virtual)
+        #expect(lab.world.speed == .real && notices.count == 2, "not while it is there, and that is said")
+        close(descriptor)
+        while HostClock.monotonicNanoseconds < deadline, lab.world.speed != .virtual {
+            lab.world.turn(longestWait: .milliseconds(10))
+        }
+        #expect(lab.world.speed == .virtual && lab.world.chosenSpeed == .virtual)
+        #expect(notices.last == "the clock is virtual again: no client from outside is connected")
+    }
+
+    @Test("a hurrying clock does not run past what is under way", arguments: [60, 10_000, 1_000_000])
+    func hurrying(_ factor: Double) throws {
+        let lab = try SocketLab(speed: ClockSpeed(factor))
+        defer { lab.world.shutDown() }
+        let (a, b) = (lab.world.node("a"), lab.world.node("b"))
+        let acceptor = try Acceptor(b)
+        acceptor.prepare = { $0.onReceived = { $0.stream.write("pong") } }
+        var answers = 0
+        var late = 0
+        /// Asks once a second of lab time, and gives up after 100 ms.
+        func ask() {
+            guard let client = try? a.dial("b") else { return }
+            client.closesAtEnd = true
+            client.stream.write("ping")
+            let timeout = a.after(.milliseconds(100)) {
+                late += 1
+                client.stream.abort()
+            }
+            client.onReceived = { recorder in
+                a.cancel(timeout)
+                answers += 1
+                recorder.stream.close()
+            }
+            a.after(.seconds(1)) { ask() }
+        }
+        ask()
+        let start = HostClock.monotonicNanoseconds
+        while answers + late < 100, HostClock.monotonicNanoseconds - start < 20_000_000_000 {
+            lab.world.turn(longestWait: .milliseconds(5))
+        }
+        #expect(late == 0 && answers > 0, "\(answers) answers, \(late) late")
+        let took = Double(HostClock.monotonicNanoseconds - start) / 1e9
+        #expect(lab.world.elapsed.seconds <= took * factor + 1, "it may be slower, never faster")
     }
 
     @Test("a real clock is followed on sockets as in the prompt")

@@ -60,7 +60,8 @@ struct ReloadTests {
         try setting.reload(Self.one)
         gone.stream.abort()
         setting.answerAll()
-        #expect(client.bodies == ["ok"] && client.answers[0].head.value(of: "ratelimit-policy")?.contains("\"c\"") == true)
+        #expect(
+            client.bodies == ["ok"] && client.answers[0].head.value(of: "ratelimit-policy")?.contains("\"c\"") == true)
         // The same connection, and the new rules.
         setting.send(client)
         setting.answerAll()

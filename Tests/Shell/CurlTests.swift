@@ -154,7 +154,7 @@ final class RawService {
         ("localhost:3", 7, "Failed to connect to localhost port 3 after 0 ms: Couldn't connect to server"),
         ("A:9999", 7, "Failed to connect to A port 9999 after 0 ms: Couldn't connect to server"),
         ("127.0.0.1:2", 7, "Failed to connect to 127.0.0.1 port 2 after 0 ms: Couldn't connect to server"),
-        ("https://A:8081/", 1, "Protocol \"https\" not supported yet: TLS comes with the API gateway; use http://"),
+        ("https://A:8081/", 35, "OpenSSL/"),
         ("ftp://A/", 1, "Protocol \"ftp\" not supported"),
         ("http://", 3, "URL rejected: No host part in the URL"),
         (

@@ -289,10 +289,10 @@ import Testing
 
     @Test(arguments: [
         ("spawn", "something is missing", 2), ("spawn 3", "what? spawn 3 backend --port 8081", 2),
-        ("spawn 0 backend --port 1", "'0' is not a count of 1 to 250", 2),
+        ("spawn 0 backend --port 1", "'0' is not a count of 1 to 1000", 2),
         (
-            "spawn 251 backend --port 1",
-            "'251' is not a count", 2
+            "spawn 1001 backend --port 1",
+            "'1001' is not a count", 2
         ),
         ("spawn nosuch", "unknown command 'nosuch'", 2), ("spawn bakend --port 1", "did you mean backend?", 2),
         ("spawn echo a", "echo is no service", 2),

@@ -67,8 +67,12 @@ enum SimpleCommands {
         case .whileLoop(let condition, _, let body): of(condition) + of(body)
         case .choice(let branches, let otherwise):
             branches.flatMap { of($0.condition) + of($0.body) } + (otherwise.map(of) ?? [])
+        case .countedLoop(let loop): of(loop.body)
+        case .selection(_, let selections): selections.flatMap { of($0.body) }
+        case .group(let body), .subshell(let body): of(body)
+        case .definition(_, let body): of(body)
         case .redirected(let command, _): of(command)
-        case .host: []
+        case .conditional, .arithmetic, .host: []
         }
     }
 }

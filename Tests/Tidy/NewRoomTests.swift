@@ -9,9 +9,8 @@ import Testing
 
         init() throws {
             path = "/tmp/sdlab-new-room-\(getpid())-\(UInt32.random(in: 0 ... .max))"
-            try run(
-                "mkdir -p \(path) && cd \(Repository.root) && tar --exclude=./.build --exclude=./.git -cf - . | tar -xf - -C \(path)"
-            )
+            try run("mkdir -p \(path)")
+            try run("cd \(Repository.root) && tar --exclude=./.build --exclude=./.git -cf - . | tar -xf - -C \(path)")
         }
 
         deinit { _ = try? run("rm -rf \(path)") }
@@ -34,7 +33,7 @@ import Testing
         let copy = try Copy()
         try copy.run("cd \(copy.path) && scripts/new-room demo-room 'shows what a room is'")
         let files = Self.generated + ["Tests/DemoRoom/DemoRoomTests.swift"]
-        for file in files { #expect(try !copy.run("cat \(copy.path)/\(file)").contains("@" + "Type"), "\(file)") }
+        for file in files { #expect(try !copy.run("cat \(copy.path)/\(file)").contains("@Type@"), "\(file)") }
         let lines = try copy.run(
             "cd \(copy.path) && cat \(Self.generated.joined(separator: " ")) | grep -vE '^ *(//.*)?$' | wc -l")
         #expect(Int(lines.prefix { $0.isNumber }).map { $0 > 50 && $0 < 100 } == true, "\(lines) lines of its own")

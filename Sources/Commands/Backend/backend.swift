@@ -27,12 +27,12 @@ extension BackendCommands {
             group: .components, role: .service,
             details: """
                 Paths: /health answers 200, /status/503 that status, /delay/200ms later,
-                /bytes/1MiB that many bytes, /echo the request itself; everything else, who it
-                is.
-                A PLAN is a row of answers, one a request, the last of them for ever: ok, fail
-                (500), a status, close (no answer), hang (never one); each with @200ms for a
-                delay, and *5 for five of them. /health, /echo, /status and /bytes are not
-                part of it.
+                /bytes/1MiB that many bytes, /early-hints/2 who it is after two 103s, /echo the
+                request itself; everything else, who it is. CONNECT and TRACE get 405.
+                A PLAN is a row of answers, one a request, the last of them for ever: ok, early
+                (ok after a 103 Early Hints), fail (500), a status, close (no answer), hang
+                (never one); each with @200ms for a delay, and *5 for five of them. /health,
+                /echo, /status, /bytes and /early-hints are not part of it.
                 """)
         return .service(kind, description) { invocation in
             let arguments = invocation.arguments

@@ -46,7 +46,7 @@ final class RingClient: Program {
             if !isSaidByLog { process.output.write(String(decoding: response.body, as: UTF8.self)) }
             process.exit(0)
         case .success(let response): fail(response.problem.description)
-        case .failure(.unresolved): fail("\(place) cannot be found: no such host")
+        case .failure(.network(let error)): fail("\(place) cannot be found: \(error)")
         case .failure(.refused): fail("no ring answers at \(place); start one: hash-ring-viz")
         case .failure(.deadline): fail("\(place) did not answer within \(timeout)")
         case .failure(.closed): fail("\(place) closed the connection before it had answered")

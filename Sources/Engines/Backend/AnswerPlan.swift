@@ -6,13 +6,15 @@ import KernelStructures
 /// ```
 /// plan   = step { (" " | ",") step }      ; the last step goes on for ever
 /// step   = answer [ "@" delay ] [ "*" count ]
-/// answer = "ok" | "fail" | status | "close" | "hang"
+/// answer = "ok" | "early" | "fail" | status | "close" | "hang"
 /// ```
 ///
-/// `fail` is status 500, `close` ends the connection without an answer, `hang` never answers.
+/// `early` is a 103 (Early Hints) and then the usual answer, `fail` is status 500, `close` ends the connection without an answer, `hang` never answers.
 public struct AnswerPlan: Sendable, Equatable {
     public enum Answer: Sendable, Equatable {
         case usual
+        /// After a 103.
+        case early
         case status(Int)
         case close
         case nothing
@@ -67,15 +69,16 @@ public struct AnswerPlan: Sendable, Equatable {
     private static func answer(_ name: Substring, _ word: String) throws(Malformed) -> Answer {
         switch name {
         case "ok": return .usual
+        case "early": return .early
         case "fail": return .status(500)
         case "close": return .close
         case "hang": return .nothing
         default:
             if let status = Int(name), (200...599).contains(status) { return .status(status) }
-            let hint = didYouMean(String(name), among: ["ok", "fail", "close", "hang"])
+            let hint = didYouMean(String(name), among: ["ok", "early", "fail", "close", "hang"])
             throw Malformed(
                 description: "'\(word)' is no answer"
-                    + (hint.isEmpty ? ": ok, fail, close, hang, or a status of 200 to 599" : hint))
+                    + (hint.isEmpty ? ": ok, early, fail, close, hang, or a status of 200 to 599" : hint))
         }
     }
 

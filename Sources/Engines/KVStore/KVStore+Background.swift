@@ -18,6 +18,16 @@ extension KVStore {
             || !versions.graveyard.files.isEmpty || CompactionPlan.dueLevel(versions.current, options) != nil
     }
 
+    /// The same without what is being done elsewhere.
+    public var needsWorkHere: Bool {
+        if readOnlyReason != nil { return false }
+        if !isFlushOut, immutable != nil || isFlushRequested { return true }
+        if !versions.graveyard.files.isEmpty { return true }
+        if isCompactionOut { return false }
+        return compactionJob != nil || !isFlushOut && manual != nil
+            || CompactionPlan.dueLevel(versions.current, options) != nil
+    }
+
     /// Does about this many bytes of what there is to do, the most urgent first. True if there is more.
     ///
     /// A step never does less than one entry, and the end of a table comes with a sync. What fails becomes an event and
@@ -35,23 +45,31 @@ extension KVStore {
                 return false
             }
         }
-        return needsWork
+        return needsWorkHere
     }
 
     /// Bytes done; nil if there was nothing to do.
     private func workOnce(_ budget: Int) throws(KVStoreError) -> Int? {
-        if immutable != nil { return try flushStep(budget) }
-        if isFlushRequested {
-            isFlushRequested = false
-            if !memtable.isEmpty { try switchMemtable() }
-            return 0
+        if !isFlushOut {
+            if immutable != nil { return try flushStep(budget) }
+            if isFlushRequested {
+                isFlushRequested = false
+                if !memtable.isEmpty { try switchMemtable() }
+                return 0
+            }
         }
-        if compactionJob != nil { return try compactionStep(budget) }
+        if compactionJob != nil, !isCompactionOut { return try compactionStep(budget) }
         if !versions.graveyard.files.isEmpty {
             deleteTables()
             return 0
         }
-        if manual != nil { return try continueManual() }
+        return isCompactionOut ? nil : try beginNext()
+    }
+
+    /// Begins the next compaction. Nil if none is due.
+    func beginNext() throws(KVStoreError) -> Int? {
+        // What was asked for begins with the flush.
+        if manual != nil { return isFlushOut ? nil : try continueManual() }
         guard let plan = CompactionPlan.next(versions, options) else { return nil }
         try begin(plan)
         return 0
@@ -79,18 +97,26 @@ extension KVStore {
     // MARK: Flush
 
     private func flushStep(_ budget: Int) throws(KVStoreError) -> Int {
-        let job: FlushJob
-        if let flushJob {
-            job = flushJob
-        } else {
-            job = try FlushJob(
-                immutable!, number: versions.takeFileNumber(),
-                oldestSnapshot: snapshots.oldest ?? versions.lastSequence, in: directory, options)
-            flushJob = job
-        }
+        let job = try beginFlush(in: directory)
         let before = job.doneByteCount
         guard let file = try job.step(budget) else { return job.doneByteCount - before }
         do throws(DiskError) { try directory.sync() } catch { throw .disk(error) }
+        try flushed(file)
+        return job.doneByteCount - before
+    }
+
+    /// The flush of the immutable memtable, begun if it was not.
+    func beginFlush(in directory: StoreDirectory) throws(KVStoreError) -> FlushJob {
+        if let flushJob { return flushJob }
+        let job = try FlushJob(
+            immutable!, number: versions.takeFileNumber(), oldestSnapshot: snapshots.oldest ?? versions.lastSequence,
+            in: directory, options)
+        flushJob = job
+        return job
+    }
+
+    /// The table is on the device, and so is its name.
+    func flushed(_ file: VersionEdit.NewFile) throws(KVStoreError) {
         isLogNameSynced = true
         var edit = VersionEdit()
         edit.newFiles = [file]
@@ -102,7 +128,6 @@ extension KVStore {
         counters.value.flushByteCount += file.byteCount
         reportCreated(file)
         removeOldLog()
-        return job.doneByteCount - before
     }
 
     /// The log of what is in a table now.
@@ -118,12 +143,13 @@ extension KVStore {
 
     // MARK: Compaction
 
-    private func begin(_ plan: CompactionPlan) throws(KVStoreError) {
+    func begin(_ plan: CompactionPlan) throws(KVStoreError) {
         if plan.isTrivialMove(options) { return try move(plan) }
         let versions = versions
         compactionJob = try CompactionJob(
             plan, version: versions.current, oldestSnapshot: snapshots.oldest ?? versions.lastSequence,
-            directory: directory, options: options, startedAt: now, takeNumber: { versions.takeFileNumber() })
+            directory: jobDirectory ?? directory, options: options, startedAt: now,
+            takeNumber: { versions.takeFileNumber() })
         for file in plan.inputs + plan.nextInputs { file.isBeingCompacted = true }
         report(
             .compacting(
@@ -149,6 +175,12 @@ extension KVStore {
         let before = job.doneByteCount
         guard try job.step(budget) else { return job.doneByteCount - before }
         do throws(DiskError) { try directory.sync() } catch { throw .disk(error) }
+        try compacted(job)
+        return job.doneByteCount - before
+    }
+
+    /// The tables are on the device, and so are their names.
+    func compacted(_ job: CompactionJob) throws(KVStoreError) {
         var edit = job.plan.edit
         edit.newFiles = job.finished
         try versions.apply(edit)
@@ -167,7 +199,6 @@ extension KVStore {
             .compacted(
                 tables: plan.inputs.count + plan.nextInputs.count, intoTables: job.finished.count,
                 duration: now - job.startedAt))
-        return job.doneByteCount - before
     }
 
     /// The next step of what was asked for, once everything it builds upon is done.
@@ -208,7 +239,10 @@ extension KVStore {
 
     // MARK: Failure
 
-    private func workFailed(_ error: KVStoreError) {
+    func workFailed(_ error: KVStoreError) {
+        // What is out is told apart when it comes back.
+        let flushJob = isFlushOut ? nil : flushJob
+        let compactionJob = isCompactionOut ? nil : compactionJob
         var vain: [String] = []
         if let job = flushJob { vain.append(job.path) }
         if let job = compactionJob {
@@ -217,8 +251,8 @@ extension KVStore {
         }
         flushJob?.abandon()
         compactionJob?.abandon()
-        flushJob = nil
-        compactionJob = nil
+        if !isFlushOut { self.flushJob = nil }
+        if !isCompactionOut { self.compactionJob = nil }
         report(.backgroundFailed(error.description))
         switch error {
         case .disk(.noSpace(let path)):

@@ -34,13 +34,13 @@ extension KVStore {
     private var work: KVStoreDescription.Work? {
         if let job = flushJob {
             return .init(
-                kind: "flush", level: 0, tables: 1, nextTables: 0, doneByteCount: job.doneByteCount,
+                kind: "flush", level: 0, tables: 1, nextTables: 0, doneByteCount: isFlushOut ? 0 : job.doneByteCount,
                 totalByteCount: job.memtable.byteCount)
         }
         guard let job = compactionJob else { return nil }
         return .init(
             kind: "compaction", level: job.plan.level, tables: job.plan.inputs.count,
-            nextTables: job.plan.nextInputs.count, doneByteCount: job.doneByteCount,
+            nextTables: job.plan.nextInputs.count, doneByteCount: isCompactionOut ? 0 : job.doneByteCount,
             totalByteCount: job.plan.byteCount)
     }
 }

@@ -241,6 +241,7 @@ extension KVStore {
     /// `kill -9`.
     public func close() throws(KVStoreError) {
         if isClosed { return }
+        while isFlushOut || isCompactionOut, let waitForJob { waitForJob() }
         defer {
             isClosed = true
             flushJob?.abandon()

@@ -164,7 +164,7 @@ extension KVStore {
         if memtable.byteCount >= options.writeBufferByteCount {
             if let immutable {
                 return .memtablesFull(
-                    flushedByteCount: flushJob?.doneByteCount ?? 0, ofByteCount: immutable.byteCount)
+                    flushedByteCount: isFlushOut ? 0 : flushJob?.doneByteCount ?? 0, ofByteCount: immutable.byteCount)
             }
             if tables >= options.level0StopTrigger {
                 return .level0Full(
@@ -180,7 +180,7 @@ extension KVStore {
 
     private var compactionText: String? {
         compactionJob.map { job in
-            "the compaction of L\(job.plan.level) (\(byteCountText(job.doneByteCount)) of "
+            "the compaction of L\(job.plan.level) (\(byteCountText(isCompactionOut ? 0 : job.doneByteCount)) of "
                 + "\(byteCountText(job.plan.byteCount)) done)"
         }
     }
@@ -208,13 +208,13 @@ extension KVStore {
             let cause = stall
             noteStall(cause)
             if let cause, cause.isStop {
-                if !workInline(Self.stopSliceByteCount) {
+                if !workInline(Self.stopSliceByteCount, for: cause) {
                     throw readOnlyReason.map { .readOnly($0) } ?? .invalid("\(cause)")
                 }
                 continue
             }
             if memtable.byteCount < options.writeBufferByteCount {
-                if cause != nil { _ = workInline(byteCount * Self.slowdownFactor) }
+                if let cause { _ = workInline(byteCount * Self.slowdownFactor, for: cause) }
                 break
             }
             try switchMemtable()
@@ -222,9 +222,19 @@ extension KVStore {
         if let readOnlyReason { throw .readOnly(readOnlyReason) }
     }
 
-    /// True as long as there is hope.
-    private func workInline(_ budget: Int) -> Bool {
-        work(budgetByteCount: budget, now: now)
+    /// Does a part of what a writer waits for; where that is out, waits for it, or lets it be if writers are only to be
+    /// slowed down. True as long as there is hope.
+    private func workInline(_ budget: Int, for cause: StallCause) -> Bool {
+        let isOut =
+            switch cause {
+            case .memtablesFull: isFlushOut
+            case .level0Full, .level0Slow: isCompactionOut
+            }
+        if !isOut {
+            work(budgetByteCount: budget, now: now)
+        } else if cause.isStop {
+            waitForJob?()
+        }
         return readOnlyReason == nil
     }
 

@@ -79,6 +79,12 @@ public final class KVStore {
 
     var flushJob: FlushJob?
     var compactionJob: CompactionJob?
+    /// The jobs that the host has taken to other threads: not to be touched until they are back.
+    var isFlushOut = false
+    var isCompactionOut = false
+    /// Waits until a job that is out is done, and hands it to `finish`. Set by a host that takes jobs: writers that can
+    /// do nothing but wait call it.
+    public var waitForJob: (() -> Void)?
     var manual: ManualCompaction?
     var isFlushRequested = false
     let snapshots = SnapshotList()

@@ -27,9 +27,9 @@ import KernelStructures
 /// ## Where it is wrong
 ///
 /// Active checks are always late: between a crash and the third failed probe the pool still lists a dead server, and
-/// only a retry (`BalancedExchange.swift`) hides it from clients. Each balancer knows only its own requests: ten of them
-/// that all see the same idle server will all send it the next one. And the balancer itself is now the single point of
-/// failure.
+/// only a retry (`BalancedExchange.swift`) hides it from clients. Each balancer knows only its own requests: ten of
+/// them that all see the same idle server will all send it the next one. And the balancer itself is now the single
+/// point of failure.
 public struct LoadBalancer {
     public internal(set) var configuration: LoadBalancerConfiguration
     /// By slot. A server keeps its slot for as long as it exists; vacant slots are skipped and used again.

@@ -65,6 +65,7 @@ public final class Lab {
         configuration.seed = options.seed
         configuration.epoch = options.epoch
         configuration.speed = options.speed
+        if let poller { configuration.workers = try HostWorkerPool(poller) }
         if options.root != nil { configuration.diskCosts = .free }
         world = World(configuration)
         if let directory = options.authorityDirectory {

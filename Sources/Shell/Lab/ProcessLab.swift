@@ -26,6 +26,7 @@ public final class ProcessLab {
         let transport = try SocketTransport(poller: poller, place: .process(bind: bind, sharesPorts: sharesPorts))
         var configuration = WorldConfiguration(transport: transport, eventSource: poller, disk: try FileDisk(root: nil))
         configuration.speed = .real
+        configuration.workers = try HostWorkerPool(poller)
         configuration.epoch = HostClock.wallTime
         configuration.seed = UInt64(bitPattern: HostClock.monotonicNanoseconds)
         configuration.diskCosts = .free

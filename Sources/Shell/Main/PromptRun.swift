@@ -43,7 +43,7 @@ struct PromptRun {
         } catch {
             return prompt.complain("\(error)")
         }
-        let speed = session.world.speed
+        let speed = session.world.chosenSpeed
         session.world.setSpeed(.virtual)
         for one in transcript.cases {
             let runner = CaseRunner(one, session: session, mode: .play, pace: .stepping)
@@ -56,7 +56,7 @@ struct PromptRun {
             _ = runner.run()
         }
         // A pasted `clock` command has the last word.
-        if session.world.speed == .virtual { session.world.setSpeed(speed) }
+        if session.world.chosenSpeed == .virtual { session.world.setSpeed(speed) }
     }
 
     private func makePrompt(_ lab: LabOptions) throws -> Prompt {

@@ -78,8 +78,8 @@ public final class Execution {
     var isEnding = false
     var children: [Process] = []
     var parts: [Execution] = []
-    var job: Job?
-    let onFinish: (Execution) -> Void
+    weak var job: Job?
+    var onFinish: ((Execution) -> Void)?
 
     /// Steps in a row before others have their turn.
     static let stepsPerTurn = 1000
@@ -166,7 +166,10 @@ public final class Execution {
         streams.input?.close()
         streams.output?.close()
         if let error = streams.error, error !== streams.output { error.close() }
-        onFinish(self)
+        let callback = onFinish
+        onFinish = nil
+        children = []
+        callback?(self)
     }
 
     /// Ends it with a status, whatever it is waiting for. Its processes are the caller's affair.

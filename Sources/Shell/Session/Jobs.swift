@@ -10,6 +10,7 @@ public final class Job {
     /// The typed command that it came from.
     public let submission: Submission
     public internal(set) var processes: [Process] = []
+    /// Nil once it has ended.
     var execution: Execution?
     public private(set) var status: Int?
     /// Somebody sent it a signal that may end it, so its end is no news.
@@ -36,6 +37,7 @@ public final class Job {
     func finish(_ status: Int) {
         guard isRunning else { return }
         self.status = status
+        execution = nil
         let waiters = self.waiters
         self.waiters = []
         becameReady(status)

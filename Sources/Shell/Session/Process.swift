@@ -20,7 +20,7 @@ public final class Process {
     /// What runs it: builtins look at it and change it.
     weak var execution: Execution?
     /// The job it belongs to, if it is one the user can name.
-    public internal(set) var job: Job?
+    public internal(set) weak var job: Job?
     public private(set) var status: Int?
     public private(set) var isReady = false
     public private(set) var isHolding = false
@@ -135,6 +135,15 @@ public final class Process {
         let callback = onExit
         onExit = nil
         callback?(status)
+    }
+
+    /// The session is over: lets go of everything, and tells nobody.
+    func abandon() {
+        serviceNode?.onEnd = nil
+        program = nil
+        companions = []
+        onReady = nil
+        onExit = nil
     }
 
     /// - Returns: what a power failure took from the disk.

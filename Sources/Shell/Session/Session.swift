@@ -90,14 +90,25 @@ public final class Session {
         timeOfSteps = world.now
         currentTerminal = terminal(1)
         world.journal.observer = { [unowned self] event in hear(event) }
+        world.onNotice = { [unowned self] text in notice(text) }
     }
 
-    /// Ends everything that runs. The session is of no use afterwards.
+    /// Ends everything that runs. The session is of no use afterwards, and nothing that ran in it holds it any more.
     public func shutDown() {
         observer = nil
         listener = nil
-        runnable.removeAll()
+        hostRunner = nil
+        hostFiles = nil
+        recorder = nil
+        resetter = nil
+        interruptCheck = { false }
+        let waiting = jobs.all.compactMap(\.execution) + terminals.values.compactMap(\.foreground)
         world.shutDown()
+        for execution in waiting { execution.abandon() }
+        while let execution = runnable.popFirst() { execution.abandon() }
+        for process in jobs.all.flatMap(\.processes) { process.abandon() }
+        for terminal in terminals.values { terminal.clear() }
+        jobs = JobTable()
     }
 
     // MARK: Events

@@ -16,6 +16,9 @@ public final class Terminal {
     private var typedAhead: [UInt8] = []
     private var hasEnded = false
 
+    /// Bytes that may be typed before anybody reads them.
+    static let typedAheadLimit = 1 << 20
+
     init(number: Int, session: Session) {
         self.number = number
         self.session = session
@@ -54,7 +57,19 @@ public final class Terminal {
     public func type(_ line: String) {
         let bytes = Array((line + "\n").utf8)
         session.emit(.typed(self, line))
-        if isReading, let onBytes { onBytes(bytes) } else { typedAhead += bytes }
+        if isReading, let onBytes { return onBytes(bytes) }
+        guard typedAhead.count + bytes.count <= Self.typedAheadLimit else {
+            return session.notice("more than \(byteCountText(Self.typedAheadLimit)) typed ahead: a line is lost")
+        }
+        typedAhead += bytes
+    }
+
+    /// Lets go of what occupied it.
+    func clear() {
+        foreground = nil
+        reader = nil
+        onBytes = nil
+        onEnd = nil
     }
 
     /// Ctrl-D: the end of what is typed.

@@ -16,7 +16,9 @@ extension GeneralCommands {
                 """)
         return Command(description) { invocation in
             let session = invocation.session
-            let rows = session.world.nodes.allServices.map { row($0, session) }
+            var jobs: [String: Job] = [:]
+            for job in session.jobs.running { if let name = job.nodeName { jobs[name] = job } }
+            let rows = session.world.nodes.allServices.map { row($0, jobs[$0.name], now: session.world.now) }
             return .view(
                 View(
                     .table(
@@ -31,8 +33,7 @@ extension GeneralCommands {
         }
     }
 
-    private static func row(_ node: Node, _ session: Session) -> [View.Cell] {
-        let job = session.jobs.running.first { $0.nodeName == node.name }
+    private static func row(_ node: Node, _ job: Job?, now: LabTime) -> [View.Cell] {
         let ports =
             node.listeners.map { listener in
                 "\(listener.port)" + (listener.mappedPort.map { "→\($0)" } ?? "") + (listener.ownsLocalhost ? "*" : "")
@@ -44,7 +45,7 @@ extension GeneralCommands {
                 ? .none
                 : View.Cell(ports.joined(separator: " "), json: .array(node.listeners.map { .integer(Int($0.port)) })),
             .text(node.state.rawValue, style: style), .integer(node.openConnections),
-            node.isAlive ? .duration(session.world.now - node.startedAt) : .none,
+            node.isAlive ? .duration(now - node.startedAt) : .none,
         ]
     }
 }

@@ -14,13 +14,13 @@ extension GeneralCommands {
                 "spawn loadbalancer --config lb.yaml --port 80",
             ],
             group: .jobs,
-            details: "With a COUNT, --port counts up and --name gets -1, -2 …; at most 250 at a time.")
+            details: "With a COUNT, --port counts up and --name gets -1, -2 …; at most 1000 at a time.")
         return Command(description) { invocation in
             var words = invocation.arguments.arguments
             var count: Int?
             if let number = Int(words[0]) {
-                guard (1...250).contains(number) else {
-                    throw UsageError("spawn: '\(words[0])' is not a count of 1 to 250")
+                guard (1...1000).contains(number) else {
+                    throw UsageError("spawn: '\(words[0])' is not a count of 1 to 1000")
                 }
                 count = number
                 words.removeFirst()

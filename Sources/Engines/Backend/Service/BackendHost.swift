@@ -13,9 +13,12 @@ import KernelWorld
 /// | `/status/503`     | that status                                              |
 /// | `/delay/200ms`    | the usual answer, that much later                        |
 /// | `/bytes/1048576`  | that many bytes                                          |
+/// | `/early-hints/2`  | the usual answer, after as many 103s                     |
 /// | `/echo`           | the request as it arrived: line, fields, body            |
 /// | `/metrics`        | what it counts, for Prometheus                           |
 /// | anything else     | `Response from NAME`                                     |
+///
+/// To every method but CONNECT, which is for proxies, and TRACE, which shows what nobody should see: these get 405.
 public final class BackendHost: Service, HTTPService {
     public struct Settings: Sendable {
         public var name: String
@@ -101,9 +104,16 @@ public final class BackendHost: Service, HTTPService {
         // What it says of its health is `/health`'s own affair here: a case may want it to lie.
         if connection.withTarget({ $0.starts(with: Self.metricsPath) }), runtime.answer(connection) { return }
         requestCount += 1
+        if connection.method == .connect || connection.method == .trace { return refuse(connection) }
         if answers != nil, !Self.isSpecial(connection.head.path) { return answerAsPlanned(connection) }
         if settings.latency == .zero, connection.withTarget({ $0.count == 1 }) { return connection.respond(usual) }
         answer(connection, connection.head.path)
+    }
+
+    private func refuse(_ connection: HTTPServerConnection) {
+        connection.respond(
+            status: 405, fields: [("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")],
+            body: "\(connection.head.methodText) makes no sense here\n")
     }
 
     private func answer(_ connection: HTTPServerConnection, _ path: String) {
@@ -124,7 +134,7 @@ public final class BackendHost: Service, HTTPService {
 
     /// Paths that mean the same whatever is planned.
     private static func isSpecial(_ path: String) -> Bool {
-        ["health", "echo", "status", "bytes"].contains(path.split(separator: "/").first ?? "")
+        ["health", "echo", "status", "bytes", "early-hints"].contains(path.split(separator: "/").first ?? "")
     }
 
     private func answerAsPlanned(_ connection: HTTPServerConnection) {
@@ -138,6 +148,9 @@ public final class BackendHost: Service, HTTPService {
         guard !connection.stream.isClosed else { return }
         switch answer {
         case .usual: connection.respond(usual)
+        case .early:
+            hint(connection, 1)
+            connection.respond(usual)
         case .status(let status): connection.respond(status: status, body: "\(status) \(HTTPStatus.reason(status))\n")
         case .close: connection.abort()
         case .nothing: break
@@ -164,10 +177,25 @@ public final class BackendHost: Service, HTTPService {
             connection.context = pending
             connection.beginResponse(status: 200, fields: [("Content-Type", "application/octet-stream")], length: count)
             sendPieces(connection, pending)
+        case ("early-hints", let text?):
+            guard let count = Int(text), (1...Self.hintLimit).contains(count) else {
+                return connection.respond(status: 400, body: "'\(text)' is not a number of 1 to \(Self.hintLimit)\n")
+            }
+            hint(connection, count)
+            connection.respond(usual)
         default:
             connection.respond(usual)
         }
     }
+
+    private func hint(_ connection: HTTPServerConnection, _ count: Int) {
+        for _ in 0..<count { connection.writeInterim(Self.hint, status: 103) }
+    }
+
+    /// RFC 8297.
+    private static let hint = Array(
+        "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload; as=style\r\n\r\n".utf8)
+    private static let hintLimit = 100
 
     private func sendPieces(_ connection: HTTPServerConnection, _ pending: Pending) {
         while pending.bytesToSend > 0, !connection.isCongested, !connection.stream.isClosed {

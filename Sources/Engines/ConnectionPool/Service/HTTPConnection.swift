@@ -30,6 +30,12 @@ public final class HTTPConnection: NodeConnection, HTTPClientDelegate {
         self.destination = destination
     }
 
+    public func letGo() {
+        onLost = nil
+        opened = nil
+        completion = nil
+    }
+
     /// Asks for a page; one at a time.
     public func get(_ path: String, _ completion: @escaping (Result<Response, HTTPClientFailure>) -> Void) {
         precondition(self.completion == nil, "the response to the last request is still to come")

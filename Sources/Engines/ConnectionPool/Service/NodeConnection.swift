@@ -18,4 +18,8 @@ public protocol NodeConnection: AnyObject {
     func close()
     /// Called once if it ends by itself after it was open.
     var onLost: ((_ reason: String) -> Void)? { get set }
+    /// The node's life is over: lets go of everybody who waits for something.
+    func letGo()
 }
+
+extension NodeConnection { public func letGo() {} }

@@ -68,6 +68,18 @@ public final class NodePool<Connection: NodeConnection> {
         connections = Array(repeating: nil, count: configuration.maximumPoolSize)
         // In a process of its own nobody looks, so nothing is kept.
         if node.world.journal.capacity > 0 { engine.startRecording() }
+        node.whenEnded { [weak self] in self?.letGo() }
+    }
+
+    /// What holds the pool in its turn.
+    private func letGo() {
+        for connection in connections { connection?.letGo() }
+        connections = connections.map { _ in nil }
+        waiting = [:]
+        work = []
+        onClosed = nil
+        onChange = nil
+        onStarted = nil
     }
 
     public func start() { operate { $0.start(now: $1) } }

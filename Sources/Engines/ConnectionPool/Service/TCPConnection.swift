@@ -20,6 +20,12 @@ public final class TCPConnection: NodeConnection, StreamHandler {
         self.destination = destination
     }
 
+    public func letGo() {
+        onReceived = nil
+        onLost = nil
+        opened = nil
+    }
+
     public func write(_ bytes: [UInt8]) { stream?.write(bytes) }
 
     public func open(_ done: @escaping (String?) -> Void) {

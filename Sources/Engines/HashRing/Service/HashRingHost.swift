@@ -55,7 +55,6 @@ public final class HashRingHost: Service {
         server = HTTPServer(node: node, service: router, options: http)
         router.options.bodyLimitBytes = Self.bodyLimitBytes
         router.explain = { ($0 as? RingError).map(Self.problem) }
-        router.intercept = { [unowned self] in runtime.answer($0) }
         for (method, template, read) in RingRequest.routes {
             router.on(method, template) { [unowned self] exchange in
                 requestCount += 1
@@ -65,6 +64,7 @@ public final class HashRingHost: Service {
                 try answer(exchange, request)
             }
         }
+        runtime.mount(on: router)
     }
 
     /// Puts the first members on the ring.

@@ -9,7 +9,7 @@ final class CompactionJob {
     let plan: CompactionPlan
     let startedAt: LabTime
     private let options: KVStoreOptions
-    private let directory: StoreDirectory
+    let directory: StoreDirectory
     private let takeNumber: () -> UInt64
     private let oldestSnapshot: UInt64
     private let iterator: MergingIterator

@@ -54,6 +54,8 @@ public final class KVServer: Service, RESPService {
     public private(set) var commitCount = 0
     private(set) var commitFailure: String?
     private var isWorking = false
+    /// Flushes and compactions that threads do.
+    private var jobsOut: [(job: BackgroundJob, handle: OffloadedJob)] = []
     private var isClosing = false
     private var syncTimer: TimerID?
     private var lastResume = LabTime(nanoseconds: 0)
@@ -92,6 +94,7 @@ public final class KVServer: Service, RESPService {
     public func prepare() throws {
         store = try KVStore.open(
             disk: node.disk, directory: settings.directory, options: settings.store, now: node.world.now)
+        if node.offloadsFiles { store.waitForJob = { [unowned self] in waitForJob() } }
         keys = KeySpace(store)
         keys.onExpiry = { [unowned self] expiry in schedule(expiry) }
         server = RESPServer(node: node, commands: commands, service: self, options: settings.server)
@@ -176,9 +179,12 @@ public final class KVServer: Service, RESPService {
         }
     }
 
-    /// Merges tables, a piece at a time; what that costs on the disk passes between two pieces.
+    /// Merges tables: on other threads in a process of its own, elsewhere a piece at a time, and what that costs on the
+    /// disk passes between two pieces.
     func work() {
-        guard !isWorking, !isClosing, store.needsWork else { return }
+        guard !isClosing, store.needsWorkHere else { return }
+        while let job = store.takeJob(now: node.world.now) { offload(job) }
+        guard !isWorking, store.needsWorkHere else { return }
         isWorking = true
         node.enqueue { [self] in workOnce() }
     }
@@ -191,6 +197,27 @@ public final class KVServer: Service, RESPService {
         isWorking = goesOn
         if goesOn { node.afterDisk { [self] in workOnce() } } else { _ = node.disk.collectCost() }
     }
+
+    private func offload(_ job: BackgroundJob) {
+        do throws(OffloadError) {
+            let handle = try node.offload({ job.run() }, cost: .zero) { [self] _ in finished(job) }
+            jobsOut.append((job, handle))
+        } catch {
+            job.run()
+            finished(job)
+        }
+    }
+
+    private func finished(_ job: BackgroundJob) {
+        jobsOut.removeAll { $0.job === job }
+        store.finish(job, now: node.world.now)
+        if store.hasEvents { tellEvents() }
+        answerWorkWaiters()
+        work()
+    }
+
+    /// A writer can do nothing but wait.
+    private func waitForJob() { jobsOut.first?.handle.wait() }
 
     func answerWorkWaiters() {
         guard !workWaiters.isEmpty else { return }
@@ -276,6 +303,11 @@ public final class KVServer: Service, RESPService {
     }
 
     public func connectionReset(_ connection: RESPServerConnection) { unwatch(connection) }
+    public func connectionSpokeHTTP(_ connection: RESPServerConnection) {
+        runtime.log(
+            "Closed a connection from \(address: connection.stream.remote.address): it sent HTTP, whose lines are no commands",
+            level: .warning)
+    }
 }
 
 /// When keys are to be deleted whose end has passed.

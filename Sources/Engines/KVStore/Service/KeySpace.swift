@@ -153,7 +153,6 @@ final class KeySpace {
         try iterator.seek(StoredValue.indexKey(UnsafeRawBufferPointer(start: nil, count: 0), expiry: from))
         var dead = WriteBatch()
         var result = (deleted: 0, seen: 0, last: from)
-        var gone: [[UInt8]] = []
         while result.seen < limit, iterator.isValid, let entry = StoredValue.readIndexKey(iterator.key),
             entry.expiry <= now
         {
@@ -162,15 +161,15 @@ final class KeySpace {
             let expiry = try storedExpiry(entry.key)
             if expiry == entry.expiry {
                 dead.delete(entry.key)
-                gone.append(entry.key)
                 result.deleted += 1
             }
             result.seen += 1
             result.last = entry.expiry
             try iterator.next()
         }
+        // Whoever watches one of them is told nothing: for clients these keys were gone before, and EXEC itself looks
+        // whether a key that was there at WATCH still is.
         if dead.count > 0 { try store.write(dead) }
-        if let onTouch { for key in gone { key.withUnsafeBytes { onTouch($0) } } }
         return result
     }
 

@@ -1,4 +1,5 @@
 import KernelStorage
+import Synchronization
 
 /// The current version, and the manifest that remembers it.
 ///
@@ -15,7 +16,9 @@ final class VersionSet {
     private(set) var current: Version
     private(set) var logNumber: UInt64 = 0
     private(set) var manifestNumber: UInt64 = 0
-    private var nextFileNumber: UInt64 = 2
+    /// Jobs on other threads take numbers, too.
+    private let fileNumbers = Atomic<UInt64>(2)
+    private var nextFileNumber: UInt64 { fileNumbers.load(ordering: .relaxed) }
     var lastSequence: UInt64 = 0
     /// By level, the internal key after which the next compaction begins; empty at the beginning.
     private(set) var compactPointers = [[UInt8]](repeating: [], count: KVStoreOptions.levelCount)
@@ -30,12 +33,14 @@ final class VersionSet {
         current = Version(levels: Array(repeating: [], count: KVStoreOptions.levelCount), graveyard: graveyard)
     }
 
-    func takeFileNumber() -> UInt64 {
-        defer { nextFileNumber += 1 }
-        return nextFileNumber
-    }
+    func takeFileNumber() -> UInt64 { fileNumbers.wrappingAdd(1, ordering: .relaxed).oldValue }
 
-    func note(fileNumber: UInt64) { nextFileNumber = max(nextFileNumber, fileNumber + 1) }
+    func note(fileNumber: UInt64) { reserve(before: fileNumber + 1) }
+
+    /// Numbers below are taken.
+    private func reserve(before number: UInt64) {
+        if number > nextFileNumber { fileNumbers.store(number, ordering: .relaxed) }
+    }
     func forgetOldManifests() { oldManifests = [] }
 
     // MARK: From the disk
@@ -45,7 +50,7 @@ final class VersionSet {
         current = try version(after: state.edit, path: directory.path(.manifest(state.number)))
         logNumber = state.edit.logNumber ?? 0
         lastSequence = state.edit.lastSequence ?? 0
-        nextFileNumber = max(nextFileNumber, state.edit.nextFileNumber ?? 0)
+        reserve(before: state.edit.nextFileNumber ?? 0)
         for pointer in state.edit.compactPointers { compactPointers[pointer.level] = pointer.key }
         manifestNumber = state.number
         note(fileNumber: state.number)

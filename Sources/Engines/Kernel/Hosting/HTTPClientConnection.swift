@@ -165,6 +165,11 @@ public final class HTTPClientConnection: StreamHandler {
         if !rest.isEmpty { stream.handler?.stream(stream, received: rest) }
     }
 
+    public func streamLost(_ stream: Stream) {
+        delegate = nil
+        context = nil
+    }
+
     public func streamEnded(_ stream: Stream) {
         guard isAwaitingResponse else {
             let last = delegate

@@ -81,15 +81,10 @@ public final class HTTPServer: ConnectionServer {
 
     /// A connection is over, and its service has heard of it.
     func ended(_ connection: HTTPServerConnection) {
-        forget(connection)
+        guard connections.removeValue(forKey: connection.stream.number) != nil else { return }
+        tally.closed(connection.stream)
         noteIdle()
     }
-
-    // TEMPORARY, until every service is a `Service`.
-    public func forget(_ connection: HTTPServerConnection) {
-        if connections.removeValue(forKey: connection.stream.number) != nil { tally.closed(connection.stream) }
-    }
-    public func drain() { drain {} }
 
     public func stopListening() {
         for listener in listeners { listener.close() }

@@ -117,6 +117,7 @@ extension HTTPServerConnection {
         guard response == .begun else { return }
         if isChunking { stream.write(trailers.isEmpty ? Self.lastChunk : Self.lastChunk(trailers)) }
         response = .complete
+        endSpan()
         if closesAfterResponse {
             closeNow()
         } else if request == .complete {

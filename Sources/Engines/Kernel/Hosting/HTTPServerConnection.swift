@@ -46,6 +46,8 @@ public final class HTTPServerConnection: StreamHandler {
     /// What could not be read, as it came, for whoever wants to see it: the beginning of the bytes that had the fault.
     public internal(set) var rejectedBytes: [UInt8] = []
     var claim: ProxyClaim?
+    /// Of the present request, if it is part of a trace and somebody records it.
+    var span: ServerSpan?
 
     enum RequestState { case none, reading, complete }
     enum ResponseState { case none, pending, begun, complete }
@@ -98,6 +100,8 @@ public final class HTTPServerConnection: StreamHandler {
         }
     }
 
+    public func streamLost(_ stream: Stream) { context = nil }
+
     public func streamEnded(_ stream: Stream) {
         if request == .complete, response != .complete, response != .none {
             // The client has said all it will say, and waits for its answer.
@@ -128,12 +132,20 @@ public final class HTTPServerConnection: StreamHandler {
     func finished() {
         node.cancel(timer)
         timer = nil
+        endSpan()
         request = .none
         response = .none
         guard let last = service else { return }
         service = nil
         // A connection that is still sending what it owes, or speaks another protocol by now, is not over.
         if stream.isClosed { ended(last) } else { stream.onEnd = { [self] in ended(last) } }
+    }
+
+    /// The response is over, or will never be.
+    func endSpan() {
+        guard let span else { return }
+        self.span = nil
+        span.end(at: node)
     }
 
     private func ended(_ last: any HTTPService) {
@@ -191,6 +203,7 @@ public final class HTTPServerConnection: StreamHandler {
         closesAfterResponse = !reader.head.keepsAlive
         continueIsDue = reader.head.expectsContinue
         discardedBytes = 0
+        if node.world.journal.recordsTraffic { span = ServerSpan.begin(self) }
         service?.requestBegan(self)
     }
 

@@ -114,6 +114,8 @@ public final class ProxyProtocolAcceptor: StreamHandler {
         }
     }
 
+    public func streamLost(_ stream: Stream) { report = nil }
+
     public func streamEnded(_ stream: Stream) { refuse(.closed(byteCount: parser.byteCount)) }
 
     public func stream(_ stream: Stream, closed reason: CloseReason) {

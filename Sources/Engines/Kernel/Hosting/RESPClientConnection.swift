@@ -119,6 +119,15 @@ public final class RESPClientConnection: StreamHandler {
 
     // MARK: StreamHandler
 
+    public func streamLost(_ stream: Stream) {
+        isClosed = true
+        isOpen = false
+        completions.removeAll()
+        onEnd = nil
+        onOpen = nil
+        onPush = nil
+    }
+
     public func streamOpened(_ stream: Stream) {
         isOpen = true
         onOpen?()

@@ -18,6 +18,8 @@ public protocol RESPService: AnyObject {
     func connectionClosed(_ connection: RESPServerConnection)
     /// What the connection had collected or watched is void: RESET, or an EXEC that could not be read.
     func connectionReset(_ connection: RESPServerConnection)
+    /// It spoke HTTP and was cut off: see `RESPServerConnection.isOfHTTP`.
+    func connectionSpokeHTTP(_ connection: RESPServerConnection)
 }
 
 extension RESPService {
@@ -28,6 +30,7 @@ extension RESPService {
     public func connectionOpened(_ connection: RESPServerConnection) {}
     public func connectionClosed(_ connection: RESPServerConnection) {}
     public func connectionReset(_ connection: RESPServerConnection) {}
+    public func connectionSpokeHTTP(_ connection: RESPServerConnection) {}
 }
 
 public struct RESPServerOptions: Sendable {
@@ -136,9 +139,6 @@ public final class RESPServer: ConnectionServer {
         noteIdle()
     }
 
-    // TEMPORARY, until every service is a `Service`.
-    public func drain() { drain {} }
-
     /// Idle is a server without connections that has no commit under way.
     private func noteIdle() {
         guard draining.isDraining, connections.isEmpty, isQuiet else { return }
@@ -164,7 +164,7 @@ public final class RESPServer: ConnectionServer {
     // MARK: Turns
 
     /// Whether no replies wait for the end of a turn or for a commit.
-    public var isQuiet: Bool { !isTurnDue && !isCommitting && waiting.isEmpty }
+    private var isQuiet: Bool { !isTurnDue && !isCommitting && waiting.isEmpty }
 
     /// A connection has replies, or an end, to send when this turn is over.
     func note(_ connection: RESPServerConnection) {

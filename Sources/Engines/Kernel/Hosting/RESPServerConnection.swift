@@ -81,6 +81,8 @@ public final class RESPServerConnection: StreamHandler {
 
     public func stream(_ stream: Stream, closed reason: CloseReason) { ended() }
 
+    public func streamLost(_ stream: Stream) { context = nil }
+
     private func ended() {
         guard !isClosed else { return }
         isClosed = true
@@ -220,7 +222,19 @@ public final class RESPServerConnection: StreamHandler {
         server.service.connectionReset(self)
     }
 
+    /// A page in a browser can post to any port, and lines of its body would be commands. They come behind a line that
+    /// begins with `POST`, or with `Host:`, which no command is called; whatever follows is not carried out (as Redis
+    /// guards itself against cross-protocol scripting).
+    private func isOfHTTP(_ arguments: RESPArguments) -> Bool {
+        arguments.isWord(0, "POST") || arguments.isWord(0, "HOST:")
+    }
+
     private func refuse(unknown arguments: RESPArguments) {
+        if isOfHTTP(arguments) {
+            server.errorCount += 1
+            server.service.connectionSpokeHTTP(self)
+            return kill()
+        }
         let name = String(decoding: arguments[0].prefix(128), as: UTF8.self)
         var shown = ""
         for index in 1..<max(1, arguments.count) {

@@ -75,6 +75,8 @@ public final class Relay: StreamHandler {
 
     public func streamDrained(_ stream: Stream) { other(stream).resumeReading() }
 
+    public func streamLost(_ stream: Stream) { onClose = nil }
+
     public func streamEnded(_ stream: Stream) { other(stream).finish() }
 
     public func stream(_ stream: Stream, closed reason: CloseReason) {

@@ -4,7 +4,7 @@ import KernelWorld
 /// Datagrams of the lab's own that are under way inside the kernel.
 ///
 /// A stream's bytes all come out in the end. A datagram may not: the kernel drops it without a word when the receiver's
-/// queue is full, and a clock that waits for it would stand still for ever. So a datagram is taken off the ledger by its
+/// queue is full, and a clock that waits for it would stand still. So a datagram is taken off the ledger by its
 /// receipt, by the end of its receiver, or by the receiver's own count of what the kernel dropped.
 ///
 /// Loopback keeps the order of what one socket is sent, so what comes out is found near the front; whatever stands

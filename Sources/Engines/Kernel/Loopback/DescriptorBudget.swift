@@ -18,7 +18,7 @@ import KernelWorld
 ///
 /// ## Where it is wrong
 ///
-/// What is in use is taken from the number that the kernel gave (it gives the lowest that is free), so descriptors above
+/// What is in use is taken from the number that the kernel gives (always the lowest free one), so descriptors above
 /// it that are still open are not seen.
 final class DescriptorBudget {
     private unowned let transport: SocketTransport

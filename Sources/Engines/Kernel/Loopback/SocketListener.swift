@@ -93,8 +93,6 @@ final class SocketListener: ListenerTransport {
 
     private func accept(_ descriptor: Int32, from remote: Endpoint) {
         let pair = transport.ledger.accepted(from: remote)
-        let world = listener.node.world
-        if pair == nil, world.speed == .virtual, !transport.isWholeHost { world.setSpeed(.real) }
         let end = SocketEnd(descriptor: descriptor, stream: nil, transport: transport)
         end.accepted(pair)
         transport.descriptors.accepted(descriptor, at: listener.node)

@@ -5,9 +5,42 @@ import KernelTelemetry
 import KernelWire
 
 extension ServiceRuntime {
+    /// One of the two pages that every service has.
+    private struct Page {
+        let status: Int
+        var fields: [(String, String)] = []
+        let type: String
+        let body: [UInt8]
+    }
+
+    private var healthPage: Page {
+        let complaints = complaints
+        return Page(
+            status: complaints.isEmpty ? 200 : 503, fields: [("Cache-Control", "no-store")],
+            type: "application/health+json", body: Array(Self.health(node.name, complaints).utf8))
+    }
+
+    private func metricsPage(accept: String?) -> Page {
+        let format = ExpositionFormat.negotiated(accept: accept)
+        return Page(status: 200, type: format.contentType, body: metricsPage(format))
+    }
+
+    /// Adds `/metrics` and `/health` to what a router answers.
+    public func mount(on router: HTTPRouter) {
+        router.on("GET", "/metrics") { [unowned self] exchange in
+            try Self.answer(exchange, metricsPage(accept: exchange.field("Accept")))
+        }
+        router.on("GET", "/health") { [unowned self] exchange in try Self.answer(exchange, healthPage) }
+    }
+
+    private static func answer(_ exchange: HTTPExchange, _ page: Page) throws {
+        for (name, value) in page.fields { try exchange.addField(name, value) }
+        exchange.answer(page.status, bytes: page.body, type: page.type)
+    }
+
     /// Answers a request for `/metrics` or `/health`; false for any other, which is the service's own.
     ///
-    /// A service with an HTTP port calls it when the request has ended.
+    /// A service that answers HTTP without a router calls it when the request has ended.
     public func answer(_ connection: HTTPServerConnection) -> Bool {
         let path = connection.head.path.prefix { $0 != "?" }
         guard path == "/metrics" || path == "/health" else { return false }
@@ -15,15 +48,8 @@ extension ServiceRuntime {
             connection.respond(status: 405, fields: [("Allow", "GET, HEAD")], body: "405 Method Not Allowed\n")
             return true
         }
-        if path == "/health" {
-            let complaints = complaints
-            connection.respond(
-                status: complaints.isEmpty ? 200 : 503, fields: [("Cache-Control", "no-store")],
-                contentType: "application/health+json", body: Self.health(node.name, complaints))
-        } else {
-            let format = ExpositionFormat.negotiated(accept: connection.head.value(of: .accept))
-            connection.respond(status: 200, contentType: format.contentType, body: metricsPage(format))
-        }
+        let page = path == "/health" ? healthPage : metricsPage(accept: connection.head.value(of: .accept))
+        connection.respond(status: page.status, fields: page.fields, contentType: page.type, body: page.body)
         return true
     }
 
@@ -38,25 +64,16 @@ extension ServiceRuntime {
 }
 
 /// The port for those that look after a service: `--metrics PORT`.
-final class ManagementServer: HTTPService {
-    private unowned let runtime: ServiceRuntime
-    private(set) var server: HTTPServer!
+final class ManagementServer {
+    private let router = HTTPRouter()
+    let server: HTTPServer
 
     init(_ runtime: ServiceRuntime) {
-        self.runtime = runtime
-        server = HTTPServer(node: runtime.node, service: self)
-    }
-
-    func requestBegan(_ connection: HTTPServerConnection) {}
-
-    func requestEnded(_ connection: HTTPServerConnection) {
-        if runtime.answer(connection) { return }
-        guard connection.method == .get || connection.method == .head else {
-            return connection.respond(status: 405, fields: [("Allow", "GET, HEAD")], body: "405 Method Not Allowed\n")
+        server = HTTPServer(node: runtime.node, service: router)
+        router.on("GET", "/") { [unowned runtime] exchange in
+            exchange.answer(
+                text: "\(runtime.node.name): /metrics for Prometheus, /health for probes\n", type: "text/plain")
         }
-        guard connection.head.path.prefix(while: { $0 != "?" }) == "/" else {
-            return connection.respond(status: 404, body: "404 Not Found: there are / and /metrics\n")
-        }
-        connection.respond(status: 200, body: "\(runtime.node.name): /metrics for Prometheus, /health for probes\n")
+        runtime.mount(on: router)
     }
 }

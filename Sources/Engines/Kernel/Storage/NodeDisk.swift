@@ -19,6 +19,12 @@ public final class NodeDisk {
         self.costs = costs
     }
 
+    /// The same files for a job on another thread; nil where they are not the host's own, or where faults are to act.
+    public func forWorker() -> NodeDisk? {
+        guard base is FileDisk, faults.isQuiet else { return nil }
+        return NodeDisk(base: base, owner: owner)
+    }
+
     public func collectCost() -> LabDuration {
         defer { accruedCost = .zero }
         return accruedCost
@@ -65,8 +71,7 @@ public final class NodeDisk {
     func charge(_ cost: LabDuration) { accruedCost += cost + faults.delay }
 
     func failIfSyncMust(_ path: String) throws(DiskError) {
-        guard faults.failingSyncs > 0 else { return }
-        faults.failingSyncs -= 1
+        guard faults.failingSyncs.use() else { return }
         throw .failed(path, operation: "sync")
     }
 }
@@ -76,12 +81,45 @@ public struct DiskFaults: Equatable, Sendable {
     /// Nothing can be created and no file can grow.
     public var isFull = false
     /// The next this many syncs fail, and what they covered never reaches the device.
-    public var failingSyncs = 0
+    public var failingSyncs = FaultCount()
     /// The next this many writes stop half way and fail.
-    public var tornWrites = 0
+    public var tornWrites = FaultCount()
     /// Added to every operation's cost.
     public var delay = LabDuration.zero
     public init() {}
+
+    /// Whether nothing goes wrong now.
+    public var isQuiet: Bool { !isFull && delay == .zero && failingSyncs.total == 0 && tornWrites.total == 0 }
+}
+
+/// How often something still goes wrong: the sum of what several rules ask for, used up rule by rule.
+///
+/// A rule that is used up stays in the list with nothing left, so that it is not taken for a new one.
+public struct FaultCount: Equatable, Sendable, ExpressibleByIntegerLiteral {
+    private var rules: [Rule] = []
+
+    private struct Rule: Equatable, Sendable {
+        let number: Int
+        var left: Int
+    }
+
+    public init() {}
+
+    /// So often, on behalf of no rule.
+    public init(integerLiteral value: Int) { rules = [Rule(number: 0, left: value)] }
+
+    public var total: Int { rules.reduce(0) { $0 + $1.left } }
+
+    /// What a rule has left; nil for one that is not in the list.
+    public func left(of number: Int) -> Int? { rules.first { $0.number == number }?.left }
+    public mutating func add(_ count: Int, of number: Int) { rules.append(Rule(number: number, left: count)) }
+
+    /// Uses one up, of the oldest rule that has any. Returns false if none is left.
+    mutating func use() -> Bool {
+        guard let index = rules.firstIndex(where: { $0.left > 0 }) else { return false }
+        rules[index].left -= 1
+        return true
+    }
 }
 
 /// Lab time per operation.
@@ -124,8 +162,7 @@ private final class NodeFile: DiskFile {
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) {
         disk.charge(cost(disk.costs.write, bytes.count))
         if disk.faults.isFull, offset + bytes.count > base.size { throw .noSpace(path) }
-        if disk.faults.tornWrites > 0 {
-            disk.faults.tornWrites -= 1
+        if disk.faults.tornWrites.use() {
             try base.write(UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.count / 2)]), at: offset)
             throw .failed(path, operation: "write")
         }

@@ -11,13 +11,10 @@ public struct LabDuration: Comparable, Hashable, Sendable {
     /// The longest duration there is; used as "never".
     public static let infinite = LabDuration(nanoseconds: .max)
 
-    @inlinable public static func microseconds(_ n: Int) -> LabDuration { LabDuration(nanoseconds: Int64(n) * 1000) }
-    @inlinable public static func milliseconds(_ n: Int) -> LabDuration {
-        LabDuration(nanoseconds: Int64(n) * 1_000_000)
-    }
-    @inlinable public static func seconds(_ n: Int) -> LabDuration {
-        LabDuration(nanoseconds: Int64(n) * 1_000_000_000)
-    }
+    /// These saturate at the ends of the range, as all sums of times do: what somebody asks for may be any number.
+    @inlinable public static func microseconds(_ n: Int) -> LabDuration { LabDuration(nanoseconds: 1000) * n }
+    @inlinable public static func milliseconds(_ n: Int) -> LabDuration { LabDuration(nanoseconds: 1_000_000) * n }
+    @inlinable public static func seconds(_ n: Int) -> LabDuration { LabDuration(nanoseconds: 1_000_000_000) * n }
 
     /// Rounds to the nearest nanosecond and saturates at the ends of the range.
     public static func seconds(_ n: Double) -> LabDuration {

@@ -24,7 +24,7 @@ import KernelStructures
 /// Each datagram has its own delay, so jitter alone changes their order. A rule that blocks the way takes those under
 /// way as well: nobody repeats them. What comes while the node is frozen waits in the socket's queue, which is bounded
 /// as the kernel's is; what finds it full is dropped and counted. A datagram that left a node arrives even if the node
-/// is killed meanwhile. A port that nobody has is answered (ICMP port unreachable), and the sender always hears of that,
+/// is killed meanwhile. A port that nobody has is answered (ICMP port unreachable), and the sender always hears of it,
 /// as with Linux's `IP_RECVERR`; a machine without power answers nothing.
 ///
 /// ## Where it is wrong

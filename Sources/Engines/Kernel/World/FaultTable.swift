@@ -1,3 +1,4 @@
+import KernelStorage
 import KernelStructures
 
 /// Which nodes a rule concerns, at one end of a link.
@@ -159,7 +160,6 @@ public final class FaultTable {
                 world.enqueue { [unowned self] in remove(number, .exhausted) }
             }
         }
-        if case .disk(let trouble) = kind { setCounts(trouble, on: link, clearing: false) }
         updateDisks()
         world.network.applyFaults()
         if case .reset = kind { resetOpenConnections(link) }
@@ -171,13 +171,19 @@ public final class FaultTable {
         guard let index = rules.firstIndex(where: { $0.number == number }) else { return false }
         let rule = rules.remove(at: index)
         world.cancel(timers.removeValue(forKey: number))
-        if case .disk(let trouble) = rule.kind { setCounts(trouble, on: rule.link, clearing: true) }
         let removal = world.journal.record(.fault(number: number, change, rule.text))
         world.journal.withCause(removal) {
             updateDisks()
             world.network.applyFaults()
         }
         return true
+    }
+
+    /// Lets go of what the rules hold.
+    func shutDown() {
+        for rule in rules { if case .protocolFailure(let fault) = rule.kind { fault.onExhausted = nil } }
+        rules = []
+        timers = [:]
     }
 
     /// Ends the rules that satisfy the condition and returns how many there were.
@@ -248,28 +254,24 @@ public final class FaultTable {
 
     // MARK: Disks
 
-    /// Brings the lasting troubles of every disk in line with the rules. Called when a rule or a node comes or goes.
-    func updateDisks() {
-        for node in world.nodes.allServices {
-            var isFull = false
-            var delay = LabDuration.zero
-            for rule in rules where rule.link.to.matches(node) {
-                if case .disk(.full) = rule.kind { isFull = true }
-                if case .disk(.slow(let cost)) = rule.kind { delay += cost }
-            }
-            node.disk.faults.isFull = isFull
-            node.disk.faults.delay = delay
-        }
-    }
+    /// Brings the troubles of every disk in line with the rules. Called when a rule comes or goes.
+    func updateDisks() { for node in world.nodes.allServices { apply(toDiskOf: node) } }
 
-    /// Sets the troubles that count down on the disks they concern.
-    private func setCounts(_ trouble: DiskTrouble, on link: LinkSelector, clearing: Bool) {
-        for node in world.nodes.allServices where link.to.matches(node) {
+    /// The same for one node, when it starts. What counts down does so for each rule by itself, on each disk: the end
+    /// of one rule takes nothing from another.
+    func apply(toDiskOf node: Node) {
+        var faults = DiskFaults()
+        for rule in rules where rule.link.to.matches(node) {
+            guard case .disk(let trouble) = rule.kind else { continue }
             switch trouble {
-            case .failSync(let count): node.disk.faults.failingSyncs = clearing ? 0 : count
-            case .tornWrite(let count): node.disk.faults.tornWrites = clearing ? 0 : count
-            case .full, .slow: break
+            case .full: faults.isFull = true
+            case .slow(let cost): faults.delay += cost
+            case .failSync(let count):
+                faults.failingSyncs.add(node.disk.faults.failingSyncs.left(of: rule.number) ?? count, of: rule.number)
+            case .tornWrite(let count):
+                faults.tornWrites.add(node.disk.faults.tornWrites.left(of: rule.number) ?? count, of: rule.number)
             }
         }
+        node.disk.faults = faults
     }
 }

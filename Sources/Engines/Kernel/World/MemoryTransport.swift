@@ -32,6 +32,7 @@ public final class MemoryTransport: Transport {
 
     public func shutDown() {
         listeners = [:]
+        for (_, end) in darkEnds { end.separate() }
         darkEnds = []
     }
 
@@ -161,7 +162,7 @@ private final class MemoryListener: ListenerTransport {
 /// One end of a connection in memory.
 private final class MemoryEnd: StreamTransport {
     private let transport: MemoryTransport
-    private let world: World
+    private unowned let world: World
     weak var stream: Stream?
     /// Kept until both ends are closed: a closed end still answers with a reset.
     var peer: MemoryEnd?
@@ -225,7 +226,7 @@ private final class MemoryEnd: StreamTransport {
         if peer.state == .closed { separate() }
     }
 
-    private func separate() {
+    fileprivate func separate() {
         peer?.peer = nil
         peer = nil
     }

@@ -2,8 +2,10 @@ import KernelStructures
 
 /// The lab's network: names, addresses, listeners and connections, on either transport and under the fault rules.
 public final class Network {
-    public let world: World
+    public unowned let world: World
     public let transport: any Transport
+    /// A process of its own, with no lab around it.
+    public let isWholeHost: Bool
     package let journal: Journal
     private var streams: [UInt64: Stream] = [:]
     /// Connections whose owners are gone and whose last bytes or goodbyes faults still hold up.
@@ -31,6 +33,7 @@ public final class Network {
         self.world = world
         self.transport = transport
         journal = world.journal
+        isWholeHost = transport.isWholeHost
         transport.attach(to: self)
     }
 
@@ -39,6 +42,7 @@ public final class Network {
         streams = [:]
         for stream in orphans.values { stream.die(silently: true) }
         orphans = [:]
+        gathering = []
         localhostOwners = [:]
         transport.shutDown()
     }
@@ -131,6 +135,7 @@ public final class Network {
         let stream = makeStream(
             node: listener.node, peer: peer, local: local, remote: remote, isInitiator: false, handler: nil)
         stream.transport = transport
+        if peer == nil, !isWholeHost { world.outsideArrived() }
         if peer == nil, world.faults.refuses(from: nil, to: listener.node) {
             stream.abort()
             return nil
@@ -226,6 +231,7 @@ public final class Network {
         recordConnection(stream, change)
         streams[stream.number] = nil
         stream.node.streams[stream.number] = nil
+        if stream.peer == nil, !stream.isInitiator, !isWholeHost { world.outsideLeft() }
     }
 
     func powerReturned(to node: Node) { transport.powerReturned(to: node) }

@@ -79,7 +79,7 @@ public final class Node {
         state = .running
         random = world.random.fork("\(isTransient ? "client \(number)" : name)/\(lifeCount)")
         if wasDark { world.network.powerReturned(to: self) }
-        if !isTransient { world.faults.updateDisks() }
+        if !isTransient { world.faults.apply(toDiskOf: self) }
         if !isTransient { world.journal.record(.node(.started), node: name) }
     }
 
@@ -96,11 +96,16 @@ public final class Node {
         let cause = isTransient ? world.journal.currentCause : recordEnd(final)
         world.journal.withCause(cause) { closeAll(silently: final == .poweredOff) }
         let loss = final == .poweredOff ? world.disk.losePower(owner: disk.owner, policy: policy) : nil
+        life.letGo()
         let callback = onEnd
         onEnd = nil
         callback?(final)
         return loss
     }
+
+    /// Calls `action` when this life is over, however it ends, connections included. The process is gone then, and can
+    /// do nothing more: this is for letting go of what holds one another.
+    public func whenEnded(_ action: @escaping () -> Void) { life.atEnd.append(action) }
 
     private func recordEnd(_ final: State) -> UInt64 {
         let change: JournalEvent.NodeChange =
@@ -246,6 +251,27 @@ public final class NodeLife {
     public private(set) var node: Node?
     init(_ node: Node) { self.node = node }
     func end() { node = nil }
+
+    fileprivate var atEnd: [() -> Void] = []
+    /// Jobs that were offloaded and are not back.
+    private var jobs: [UInt64: CancelFlag] = [:]
+    private var lastJob: UInt64 = 0
+
+    func register(_ job: CancelFlag) -> UInt64 {
+        lastJob += 1
+        jobs[lastJob] = job
+        return lastJob
+    }
+
+    func unregister(_ job: UInt64) { jobs[job] = nil }
+
+    fileprivate func letGo() {
+        for job in jobs.values { job.set() }
+        jobs = [:]
+        let actions = atEnd
+        atEnd = []
+        for action in actions { action() }
+    }
 }
 
 /// The nodes of a world by name and address.
@@ -311,6 +337,13 @@ public final class NodeTable {
     public func forget(_ node: Node) {
         guard node.isTransient, !node.isAlive, let index = all.lastIndex(where: { $0 === node }) else { return }
         all.remove(at: index)
+    }
+
+    /// Lets go of all nodes; they have ended.
+    func shutDown() {
+        all = []
+        byName = [:]
+        byAddress = [:]
     }
 
     private static func address6(ofNode number: Int) -> IPAddress {

@@ -328,9 +328,11 @@ public final class Stream {
             if silently, isOrphan { endOrphan(.silently) }
             return
         }
+        let last = handler
         handler = nil
         onEnd = nil
         letGo(silently ? .silently : .orderly, .closed)
+        last?.streamLost(self)
     }
 
     func letGo(_ manner: CloseManner, _ change: JournalEvent.ConnectionChange, throughLine: Bool = true) {

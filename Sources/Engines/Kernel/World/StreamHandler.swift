@@ -12,6 +12,9 @@ public protocol StreamHandler: AnyObject {
     func streamDrained(_ stream: Stream)
     /// The connection is over, or never came to be. The last call.
     func stream(_ stream: Stream, closed reason: CloseReason)
+    /// The node's life is over, and the process that this handler was part of is gone; the last call, too. Nothing can
+    /// be done any more: this is for letting go of those who hold this handler in their turn.
+    func streamLost(_ stream: Stream)
 }
 
 extension StreamHandler {
@@ -20,6 +23,7 @@ extension StreamHandler {
     public func streamEnded(_ stream: Stream) { stream.close() }
     public func streamDrained(_ stream: Stream) {}
     public func stream(_ stream: Stream, closed reason: CloseReason) {}
+    public func streamLost(_ stream: Stream) {}
 }
 
 /// A fault that understands a protocol, on the accepting side of a connection.

@@ -40,10 +40,18 @@ public final class World {
     public let diskCosts: DiskCosts
     /// Sockets, keyboards and signals; nil in a world that has none of them.
     public let eventSource: (any EventSource)?
+    private let workers: (any WorkerPool)?
+    /// Hears what the user should know about the clock.
+    public var onNotice: ((String) -> Void)?
 
     private var scheduler = Scheduler()
     /// Lab and host time at the moment the speed was last set.
     private var anchor: (lab: LabTime, host: Int64)
+    /// What the user asked for; `speed` differs from it while clients from outside are connected.
+    public private(set) var chosenSpeed: ClockSpeed
+    /// Connections that programs outside the lab have made.
+    private var outsideConnections = 0
+    private var returnToVirtual: TimerID?
     /// Set when work kept creating work without time passing; `drain` then returns to let its caller report it.
     public private(set) var isLivelocked = false
 
@@ -60,9 +68,11 @@ public final class World {
         epoch = configuration.epoch
         now = configuration.epoch
         speed = configuration.eventSource == nil ? .virtual : configuration.speed
+        chosenSpeed = speed
         disk = configuration.disk
         diskCosts = configuration.diskCosts
         eventSource = configuration.eventSource
+        workers = configuration.workers
         anchor = (configuration.epoch, configuration.eventSource?.hostNanoseconds ?? 0)
         journal = Journal(
             clock: self, capacity: configuration.journalCapacity, recordsTraffic: configuration.recordsTraffic)
@@ -72,13 +82,26 @@ public final class World {
     }
 
     /// Closes everything, without goodbyes beyond what a kernel sends. The world is of no use afterwards.
+    ///
+    /// A World holds its nodes, and they hold it; so do connections, and work that waits. This is where that ends:
+    /// afterwards nothing in it holds it any more, and it is gone with whoever made it.
     public func shutDown() {
         journal.observer = nil
+        onNotice = nil
         for node in nodes.all { node.end(.killed) }
         network.shutDown()
+        faults.shutDown()
+        nodes.shutDown()
         scheduler.removeAll()
+        workers?.shutDown()
         belongings = []
     }
+
+    /// The threads for offloaded jobs; nil while jobs have to cost lab time, and are done by the loop.
+    var activeWorkers: (any WorkerPool)? { speed.factor > 0 && speed.factor <= 1 ? workers : nil }
+    /// Whether something is under way that no timer stands for.
+    private var isBusy: Bool { network.transport.isBusy || hasJobs }
+    private var hasJobs: Bool { workers.map { $0.pendingCount > 0 } ?? false }
 
     /// What there is one of in each World, for rooms that the World does not know; made when it is first asked for.
     public func only<Value: AnyObject>(_ kind: Value.Type, make: () -> Value) -> Value {
@@ -146,8 +169,17 @@ public final class World {
     public func upcomingTimers(_ limit: Int) -> [(time: LabTime, node: String?)] { scheduler.upcoming(limit) }
     public var elapsed: LabDuration { now - epoch }
 
+    /// Sets how fast the clock runs. Time that stands still has to wait until no client from outside is connected.
     public func setSpeed(_ newSpeed: ClockSpeed) {
-        if newSpeed == speed || eventSource == nil { return }
+        guard eventSource != nil else { return }
+        chosenSpeed = newSpeed
+        cancel(returnToVirtual)
+        returnToVirtual = nil
+        if newSpeed == .virtual, outsideConnections > 0 { followOutside() } else { run(at: newSpeed) }
+    }
+
+    private func run(at newSpeed: ClockSpeed) {
+        if newSpeed == speed { return }
         followHostClock()
         speed = newSpeed
         anchorClock()
@@ -156,40 +188,50 @@ public final class World {
 
     private func anchorClock() { anchor = (now, eventSource?.hostNanoseconds ?? 0) }
 
-    /// Moves `now` to where the host's clock says it is. Never backwards, and never past a timer that has not fired.
+    /// Where the host's clock says that the lab's is.
+    private var clockTarget: LabTime {
+        guard let eventSource, speed.factor > 0 else { return now }
+        return anchor.lab + LabDuration(nanoseconds: speed.scaled(eventSource.hostNanoseconds - anchor.host))
+    }
+
+    /// Moves `now` to where the host's clock says it is. Never backwards, and above real time never past a timer that
+    /// has not fired.
     private func followHostClock() {
-        guard let eventSource, speed.factor > 0 else { return }
-        let hostElapsed = eventSource.hostNanoseconds - anchor.host
-        let lab = anchor.lab + LabDuration(nanoseconds: speed.scaled(hostElapsed))
-        if lab > now { now = lab }
+        var target = clockTarget
+        if speed.factor > 1, let next = scheduler.nextTime() { target = min(target, next) }
+        if target > now { now = target }
     }
 
     /// Runs all work that is due without moving time; with sockets, waits until nothing is in flight between the
     /// lab's own ends.
-    public func drain() {
+    public func drain() { isLivelocked = !drain(limit: Self.livelockLimit) }
+
+    /// - Returns: false if there was still work after `limit` pieces of it.
+    private func drain(limit: Int) -> Bool {
         var count = 0
-        isLivelocked = false
         repeat {
             while runOne() {
                 count += 1
-                if count >= Self.livelockLimit {
-                    isLivelocked = true
-                    return
-                }
+                if count >= limit { return false }
             }
-            guard let eventSource else { return }
+            guard let eventSource else { return true }
             let handled = poll(eventSource, 0)
             if handled == 0, scheduler.ready.isEmpty {
-                if !network.transport.isBusy { return }
-                if !waitForFlight(eventSource) { return }
+                if !isBusy { return true }
+                if !waitForFlight(eventSource) { return true }
             }
         } while true
     }
 
     /// Waits for bytes that are under way inside the kernel. Loopback delivers within microseconds; a full second
-    /// without a single event means that the ledger is waiting for something that will not come.
+    /// without a single event means that the ledger is waiting for something that will not come. A job on a thread
+    /// takes as long as it takes.
     private func waitForFlight(_ eventSource: any EventSource) -> Bool {
-        for _ in 0..<20 where poll(eventSource, 50_000_000) > 0 { return true }
+        var rounds = 0
+        while hasJobs || rounds < 20 {
+            if poll(eventSource, 50_000_000) > 0 { return true }
+            rounds += 1
+        }
         network.transport.forgetFlight()
         return !scheduler.ready.isEmpty
     }
@@ -234,12 +276,10 @@ public final class World {
     /// `longestWait` of host time, which is asked for after what is due has run: that may have made waiting pointless.
     /// With no event source it returns at once.
     public func turn(longestWait: @autoclosure () -> LabDuration) {
-        followHostClock()
-        var count = 0
-        while count < 1024, runOne() { count += 1 }
+        let isDone = speed.factor > 1 ? hurry() : runDue()
         guard let eventSource else { return }
         var wait = longestWait().nanoseconds
-        if !scheduler.ready.isEmpty {
+        if !isDone || !scheduler.ready.isEmpty {
             wait = 0
         } else if speed.factor > 0, let next = scheduler.nextTime() {
             wait = min(wait, speed.hostNanoseconds(max(0, (next - now).nanoseconds)))
@@ -247,6 +287,38 @@ public final class World {
         // The clock went on while this waited; what came in must not be stamped with the time before.
         _ = poll(eventSource, max(0, wait)) { followHostClock() }
     }
+
+    private func runDue() -> Bool {
+        followHostClock()
+        for _ in 0..<Self.workPerTurn where !runOne() { return true }
+        return scheduler.ready.isEmpty
+    }
+
+    /// Above real time: timer by timer up to where the clock should be, and at each of them until nothing is under way
+    /// any more. An answer that the machine takes 100 µs to bring would otherwise be a second late at x10000, and every
+    /// server of the lab would seem to be down. Where the machine cannot keep up, the lab's clock runs slower.
+    ///
+    /// - Returns: false if it did not get there in one turn.
+    private func hurry() -> Bool {
+        guard let eventSource else { return true }
+        let begin = eventSource.hostNanoseconds
+        let target = clockTarget
+        while drain(limit: Self.workPerTurn), speed.factor > 1 {
+            guard let next = scheduler.nextTime(), next <= target else {
+                now = max(now, target)
+                return true
+            }
+            now = max(now, next)
+            if eventSource.hostNanoseconds - begin > Self.hurryNanoseconds { break }
+        }
+        anchorClock()
+        return false
+    }
+
+    /// Pieces of work in one turn of the loop.
+    private static let workPerTurn = 1024
+    /// Host time that a turn above real time may take before the keyboard is looked at again.
+    private static let hurryNanoseconds: Int64 = 20_000_000
 
     /// Takes input from outside. It has no cause in the journal, and is not the cause of what comes next by accident.
     private func poll(_ eventSource: any EventSource, _ timeoutNanoseconds: Int64, onWake: () -> Void = {}) -> Int {
@@ -260,66 +332,32 @@ public final class World {
     }
 }
 
-/// How fast the lab clock runs beside the host's: 0 stands still, 1 follows, 60 hurries.
-public struct ClockSpeed: Equatable, Sendable, CustomStringConvertible {
-    public let factor: Double
+extension World {
+    // MARK: Clients from outside
 
-    /// - Parameter factor: 0 … 1,000,000; values outside are clamped.
-    public init(_ factor: Double) { self.factor = min(1_000_000, max(0, factor.isNaN ? 0 : factor)) }
+    /// A program outside the lab has connected. It lives in the host's time, so time cannot stand still for the lab.
+    func outsideArrived() {
+        outsideConnections += 1
+        cancel(returnToVirtual)
+        returnToVirtual = nil
+        if speed == .virtual { followOutside() }
+    }
 
-    public static let virtual = ClockSpeed(0)
-    public static let real = ClockSpeed(1)
-
-    public var description: String {
-        switch factor {
-        case 0: "virtual"
-        case 1: "real"
-        default: "x" + trimmedDecimal(factor, places: 3)
+    func outsideLeft() {
+        outsideConnections -= 1
+        guard outsideConnections == 0, chosenSpeed == .virtual, speed != .virtual else { return }
+        // The next of several requests is often a connection of its own.
+        returnToVirtual = after(.seconds(1)) { [unowned self] in
+            returnToVirtual = nil
+            guard outsideConnections == 0, chosenSpeed == .virtual else { return }
+            run(at: .virtual)
+            onNotice?("the clock is virtual again: no client from outside is connected")
         }
     }
 
-    func scaled(_ hostNanoseconds: Int64) -> Int64 {
-        factor == 1 ? hostNanoseconds : Int64(exactly: (Double(hostNanoseconds) * factor).rounded()) ?? .max
-    }
-
-    func hostNanoseconds(_ labNanoseconds: Int64) -> Int64 {
-        factor == 1 ? labNanoseconds : Int64(exactly: (Double(labNanoseconds) / factor).rounded(.up)) ?? .max
-    }
-}
-
-/// Where input from outside the loop comes from: descriptors that became ready. Implemented over epoll.
-public protocol EventSource: AnyObject {
-    /// The host's monotonic clock.
-    var hostNanoseconds: Int64 { get }
-    /// Waits for input, at most the given host time, hands it to whoever asked for it, and returns how many events
-    /// there were.
-    ///
-    /// - Parameter onWake: called once when there is input, before any of it is handed on.
-    func poll(timeoutNanoseconds: Int64, onWake: () -> Void) -> Int
-}
-
-extension EventSource {
-    public func poll(timeoutNanoseconds: Int64) -> Int { poll(timeoutNanoseconds: timeoutNanoseconds) {} }
-}
-
-/// What a World is made from.
-public struct WorldConfiguration {
-    public var seed: UInt64 = 1
-    public var epoch = LabTime.documentedEpoch
-    /// Ignored without an event source: such a world has nothing to follow and stays virtual.
-    public var speed = ClockSpeed.virtual
-    public var transport: any Transport
-    public var eventSource: (any EventSource)?
-    public var disk: any Disk
-    public var diskCosts = DiskCosts.solidState
-    /// Events; the oldest make room.
-    public var journalCapacity = 100_000
-    public var recordsTraffic = true
-
-    public init(transport: any Transport, eventSource: (any EventSource)? = nil, disk: any Disk = SimulatedDisk()) {
-        self.transport = transport
-        self.eventSource = eventSource
-        self.disk = disk
+    private func followOutside() {
+        onNotice?("the clock is real while a client from outside is connected, then virtual again")
+        run(at: .real)
     }
 }
 

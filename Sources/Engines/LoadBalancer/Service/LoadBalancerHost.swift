@@ -70,6 +70,7 @@ public final class LoadBalancerHost: Service {
             throw ReloadFailure("TLS with clients stands in the file already (tls:); leave out --tls")
         }
         security = try BalancerSecurity(configuration, node: node, read: readFile)
+        node.whenEnded { [weak self] in self?.letGo() }
         let clients: any ConnectionServer
         switch configuration.mode {
         case .http:
@@ -95,6 +96,15 @@ public final class LoadBalancerHost: Service {
                 }
             runtime.add(server.server, at: place, for: .operators, announcement: announcement)
         }
+    }
+
+    /// What holds the host in its turn.
+    private func letGo() {
+        httpProxy?.letGo()
+        httpProxy = nil
+        tcpProxy = nil
+        probes = [:]
+        waiting = [:]
     }
 
     public func opened() {

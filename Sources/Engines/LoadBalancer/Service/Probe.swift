@@ -6,18 +6,17 @@ import KernelWorld
 import LoadBalancerEngine
 
 /// One health check of one server.
-final class Probe: HTTPClientDelegate, StreamHandler {
+final class Probe {
     private let node: Node
     private let destination: HostPort
     private let kind: LoadBalancerConfiguration.HealthCheckSettings.Kind
     private let settings: LoadBalancerConfiguration.HealthCheckSettings
-    private var report: ((LoadBalancer.ProbeResult) -> Void)?
-    private var client: HTTPClientConnection?
-    private var stream: Stream?
+    private let report: (LoadBalancer.ProbeResult) -> Void
     private let header: [UInt8]
     private let security: TLSClient?
-    private var timer: TimerID?
-    private var body: [UInt8] = []
+
+    /// Bytes of an answer that are searched for what is expected of it.
+    private static let bodyLimitBytes = 64 * 1024
 
     init(
         node: Node, destination: HostPort, kind: LoadBalancerConfiguration.HealthCheckSettings.Kind,
@@ -36,29 +35,83 @@ final class Probe: HTTPClientDelegate, StreamHandler {
     }
 
     func start() {
+        if kind == .tcp { return TCPProbe(node, destination, header, security, settings.timeout, report).start() }
+        let host = destination.unixSocketPath == nil ? destination.description : "localhost"
+        let url = HTTPURL(
+            scheme: security == nil ? .http : .https, host: destination.host, port: destination.port,
+            target: settings.path)
+        var request = HTTPCall.Request(url: url)
+        request.destination = destination
+        request.fields = [("Host", settings.host ?? host), ("User-Agent", "sdlab-health-check")]
+        request.preamble = header
+        request.deadline = settings.timeout
+        request.answer = .head
+        if let expected = settings.expectedBody {
+            let statuses = settings.expectedStatus
+            request.answer = .until(limitBytes: Self.bodyLimitBytes) { head, body in
+                !statuses.contains(head.status) || body.firstRange(of: Array(expected.utf8)) != nil
+            }
+        }
+        HTTPCall(node, request, security: security) { [report, settings] result in
+            report(Self.judge(result, settings))
+        }.start()
+    }
+
+    private static func judge(
+        _ result: Result<HTTPCall.Response, HTTPCall.Failure>,
+        _ settings: LoadBalancerConfiguration.HealthCheckSettings
+    ) -> LoadBalancer.ProbeResult {
+        switch result {
+        case .failure(.deadline): return .failed("timeout")
+        case .failure(let failure): return .failed(failure.description)
+        case .success(let response):
+            guard settings.expectedStatus.contains(response.status) else { return .failed("status \(response.status)") }
+            guard let expected = settings.expectedBody else { return .passed }
+            let isFound = response.body.firstRange(of: Array(expected.utf8)) != nil
+            return isFound ? .passed : .failed("not the expected body")
+        }
+    }
+}
+
+/// A check that is content with a connection, and with TLS where that is spoken.
+private final class TCPProbe: StreamHandler {
+    private let node: Node
+    private let destination: HostPort
+    private let header: [UInt8]
+    private let security: TLSClient?
+    private let timeout: LabDuration
+    private var report: ((LoadBalancer.ProbeResult) -> Void)?
+    private var stream: Stream?
+    private var timer: TimerID?
+
+    init(
+        _ node: Node, _ destination: HostPort, _ header: [UInt8], _ security: TLSClient?, _ timeout: LabDuration,
+        _ report: @escaping (LoadBalancer.ProbeResult) -> Void
+    ) {
+        self.node = node
+        self.destination = destination
+        self.header = header
+        self.security = security
+        self.timeout = timeout
+        self.report = report
+    }
+
+    func start() {
         waitForAnswer()
         do throws(NetworkError) {
-            if kind == .tcp {
-                let stream = try node.connect(to: destination, handler: self)
-                self.stream = stream
-                if !header.isEmpty { stream.write(header) }
-                if let security { stream.secure(with: security, host: destination.host) }
-            } else {
-                client = HTTPClientConnection()
-                client?.delegate = self
-                try client?.connect(from: node, to: destination, security: security, introduction: header)
-            }
+            let stream = try node.connect(to: destination, handler: self)
+            self.stream = stream
+            if !header.isEmpty { stream.write(header) }
+            if let security { stream.secure(with: security, host: destination.host) }
         } catch {
-            node.enqueue { [weak self] in self?.finish(.failed("\(error)")) }
+            node.enqueue { [self] in finish(.failed("\(error)")) }
         }
     }
 
     private func waitForAnswer() {
-        timer = node.after(settings.timeout) { [weak self] in
-            guard let self else { return }
+        timer = node.after(timeout) { [self] in
             // A check that has not begun yet, for want of a descriptor here, says nothing about the server.
-            let isHeldBack = (stream ?? client?.stream)?.isHeldBack ?? false
-            if isHeldBack { waitForAnswer() } else { finish(.failed("timeout")) }
+            if stream?.isHeldBack == true { waitForAnswer() } else { finish(.failed("timeout")) }
         }
     }
 
@@ -66,61 +119,17 @@ final class Probe: HTTPClientDelegate, StreamHandler {
         guard let report else { return }
         self.report = nil
         node.cancel(timer)
-        // A server that never answered may still hold the connection: reset it, there is nothing to be polite about.
-        result == .passed ? client?.close() : client?.abort()
         stream?.close()
         report(result)
-    }
-
-    func clientOpened(_ client: HTTPClientConnection) {
-        var request: [UInt8] = []
-        HTTPWriter.requestLine("GET", settings.path, into: &request)
-        HTTPWriter.field(
-            "Host", settings.host ?? (destination.unixSocketPath == nil ? destination.description : "localhost"),
-            into: &request)
-        HTTPWriter.field("User-Agent", "sdlab-health-check", into: &request)
-        HTTPWriter.field("Connection", "close", into: &request)
-        HTTPWriter.endHead(&request)
-        client.begin(.get)
-        client.write(request)
-    }
-
-    func clientReceivedHead(_ client: HTTPClientConnection) {
-        let status = client.head.status
-        if status < 200 { return }
-        if !settings.expectedStatus.contains(status) { return finish(.failed("status \(status)")) }
-        if settings.expectedBody == nil { finish(.passed) }
-    }
-
-    func client(_ client: HTTPClientConnection, received bytes: UnsafeRawBufferPointer) {
-        guard let expected = settings.expectedBody else { return }
-        body.append(contentsOf: bytes.prefix(Self.bodyLimitBytes - body.count))
-        if body.firstRange(of: Array(expected.utf8)) != nil {
-            finish(.passed)
-        } else if body.count == Self.bodyLimitBytes {
-            finish(.failed(Self.bodyMismatch))
-        }
-    }
-
-    func clientReceivedEnd(_ client: HTTPClientConnection) { finish(.failed(Self.bodyMismatch)) }
-
-    /// Bytes of an answer that are searched for what is expected of it.
-    private static let bodyLimitBytes = 64 * 1024
-    private static let bodyMismatch = "not the expected body"
-
-    func client(_ client: HTTPClientConnection, failed failure: HTTPClientFailure) {
-        if let reason = client.stream?.layer?.failureText { return finish(.failed(reason)) }
-        switch failure {
-        case .notConnected(let reason): finish(.failed(reason == .refused ? "connection refused" : "not reachable"))
-        case .closed: finish(.failed("closed without an answer"))
-        case .malformed: finish(.failed("not an HTTP answer"))
-        }
     }
 
     func streamOpened(_ stream: Stream) { finish(.passed) }
     func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {}
     func stream(_ stream: Stream, closed reason: CloseReason) {
-        if let reason = stream.layer?.failureText { return finish(.failed(reason)) }
-        finish(.failed(reason == .refused ? "connection refused" : "not reachable"))
+        switch reason {
+        case .refused: finish(.failed("connection refused"))
+        case .securityFailed: finish(.failed(stream.layer?.failureText ?? "TLS failed"))
+        default: finish(.failed("not reachable"))
+        }
     }
 }

@@ -1,4 +1,6 @@
 import KernelCryptography
+import KernelHosting
+import KernelJSON
 import KernelStructures
 import KernelWire
 import RateLimiterEngine
@@ -97,7 +99,7 @@ enum RateLimitFields {
 
 /// RFC 9457, with the type that the draft defines. Only for clients that ask for it: most want nothing but the status.
 enum QuotaProblem {
-    static let contentType = "application/problem+json"
+    static let contentType = HTTPProblem.contentType
 
     /// Whether a client's `Accept` names problems or JSON. `*/*` is what clients say that say nothing.
     static func isWanted(_ head: HTTPHead) -> Bool {
@@ -116,16 +118,14 @@ enum QuotaProblem {
     }
 
     static func body(violated: [String], retryAfter: LabDuration) -> String {
-        let names = violated.map { "\"" + $0.filter { $0 != "\"" && $0 != "\\" } + "\"" }.joined(separator: ", ")
         let detail =
             retryAfter == .infinite
             ? "This request costs more than the quota ever holds."
             : "Try again in \(counted(RateLimitFields.seconds(retryAfter), "second"))."
-        return """
-            {"type": "https://iana.org/assignments/http-problem-types#quota-exceeded", \
-            "title": "Request cannot be satisfied as assigned quota has been exceeded", "status": 429, \
-            "detail": "\(detail)", "violated-policies": [\(names)]}
-
-            """
+        var problem = HTTPProblem(429, detail)
+        problem.type = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+        problem.title = "Request cannot be satisfied as assigned quota has been exceeded"
+        problem.members = [("violated-policies", .array(violated.map { .string($0) }))]
+        return problem.json.text + "\n"
     }
 }

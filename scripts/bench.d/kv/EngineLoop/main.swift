@@ -31,7 +31,85 @@ func say(_ text: String) {
     _ = line.withUnsafeBytes { write(2, $0.baseAddress, $0.count) }
 }
 
+/// Two threads, one for flushes and one for compactions.
+final class Workers {
+    private final class Lane: @unchecked Sendable {
+        let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+        let change = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+        var job: BackgroundJob?
+        var done: BackgroundJob?
+
+        init() {
+            pthread_mutex_init(lock, nil)
+            pthread_cond_init(change, nil)
+            var thread = pthread_t()
+            pthread_create(
+                &thread, nil,
+                { argument in
+                    Unmanaged<Lane>.fromOpaque(argument!).takeRetainedValue().work()
+                    return nil
+                }, Unmanaged.passRetained(self).toOpaque())
+        }
+
+        private func work() {
+            pthread_mutex_lock(lock)
+            while true {
+                while job == nil { pthread_cond_wait(change, lock) }
+                let mine = job!
+                pthread_mutex_unlock(lock)
+                mine.run()
+                pthread_mutex_lock(lock)
+                job = nil
+                done = mine
+                pthread_cond_broadcast(change)
+            }
+        }
+
+        func put(_ new: BackgroundJob) {
+            pthread_mutex_lock(lock)
+            job = new
+            pthread_cond_broadcast(change)
+            pthread_mutex_unlock(lock)
+        }
+
+        func take(waits: Bool) -> BackgroundJob? {
+            pthread_mutex_lock(lock)
+            defer { pthread_mutex_unlock(lock) }
+            while waits, done == nil { pthread_cond_wait(change, lock) }
+            defer { done = nil }
+            return done
+        }
+    }
+
+    private let lanes = [Lane(), Lane()]
+    private var busy = [false, false]
+
+    /// Takes back what is done, gives out what is to be done, and does the rest.
+    func pump(_ store: KVStore, _ now: LabTime) {
+        for index in lanes.indices where busy[index] {
+            guard let job = lanes[index].take(waits: false) else { continue }
+            busy[index] = false
+            store.finish(job, now: now)
+        }
+        if !store.needsWorkHere { return }
+        while let free = busy.firstIndex(of: false), let job = store.takeJob(now: now) {
+            busy[free] = true
+            lanes[free].put(job)
+        }
+        if store.needsWorkHere { store.work(budgetByteCount: 64 << 10, now: now) }
+    }
+
+    func waitForOne(_ store: KVStore, _ now: LabTime) {
+        // A writer waits for the flush, mostly; either lets it look again.
+        guard let index = busy.firstIndex(of: true), let job = lanes[index].take(waits: true) else { return }
+        busy[index] = false
+        store.finish(job, now: now)
+        pump(store, now)
+    }
+}
+
 final class Loop {
+    let workers = Workers()
     static let valueByteCount = 100
     static let poolByteCount = 1 << 20
     let directory: String
@@ -63,7 +141,10 @@ final class Loop {
         report("overwrite")
         try step("compact", 1) {
             try store.requestCompaction()
-            while store.work(budgetByteCount: .max, now: now) {}
+            while store.needsWork {
+                workers.pump(store, now)
+                workers.waitForOne(store, now)
+            }
         }
         report("compact")
         let sizes = try disk.list(directory).map { try disk.attributes(directory + "/" + $0).size }
@@ -87,6 +168,7 @@ final class Loop {
         store = nil
         for name in (try? disk.list(directory)) ?? [] { try disk.remove(directory + "/" + name) }
         store = try KVStore.open(disk: disk, directory: directory, now: now)
+        store.waitForJob = { [unowned self] in workers.waitForOne(store, now) }
     }
 
     func step(_ name: String, _ operations: Int, _ body: () throws -> Void) throws {
@@ -133,7 +215,7 @@ final class Loop {
             } else if (index + 1) % group == 0 {
                 try store.commit(sync: true)
             }
-            if index & 63 == 63, store.needsWork { store.work(budgetByteCount: 64 << 10, now: now) }
+            if index & 63 == 63 { workers.pump(store, now) }
         }
     }
 

@@ -25,7 +25,10 @@ extension KVServer {
             expire("pexpireat", true, true, "Let a key end at a time in milliseconds"),
             ask("ttl", "Get the seconds until a key ends") { max(0, $0 - $1 + 500) / 1000 },
             ask("pttl", "Get the milliseconds until a key ends") { max(0, $0 - $1) },
-            ask("expiretime", "Get the time in seconds at which a key ends") { end, _ in (end + 500) / 1000 },
+            ask("expiretime", "Get the time in seconds at which a key ends") { end, _ in
+                // Not (end + 500) / 1000: an end may be the last millisecond that 64 bits can say.
+                end / 1000 + (end % 1000 >= 500 ? 1 : 0)
+            },
             ask("pexpiretime", "Get the time in milliseconds at which a key ends") { end, _ in end },
             command(
                 "persist", 2, [.write, .fast], group: group, "Let a key have no end", ExpiryCommands.persist),

@@ -43,6 +43,7 @@ extension KVServer {
         let uptime = Int((node.world.now - server.startedAt).seconds)
         return [
             ("redis_version", settings.server.compatibleVersion), ("redis_mode", "standalone"),
+            ("arch_bits", "\(Int.bitWidth)"),
             ("server_name", "sdlab lsm-kv"), ("compatibility", "commands and replies of strings as Redis 7.0 has them"),
             ("tcp_port", "\(port)"), ("uptime_in_seconds", "\(uptime)"), ("uptime_in_days", "\(uptime / 86400)"),
             ("node", node.name),

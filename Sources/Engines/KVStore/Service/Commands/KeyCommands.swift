@@ -99,13 +99,11 @@ enum KeyCommands {
     }
 
     /// `SCAN cursor [MATCH pattern] [COUNT n] [TYPE type]`: goes on after the last key of the call before, so that keys
-    /// that are there all the time are given once each, and none twice.
+    /// that are there all the time are given once each, and none twice, as long as the cursor is known.
     static func scan(_ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments)
         throws(KVStoreError)
     {
-        guard let cursor = arguments.integer(1), cursor >= 0 else {
-            return connection.reply.error("ERR invalid cursor")
-        }
+        guard let cursor = UInt64(arguments.text(1)) else { return connection.reply.error("ERR invalid cursor") }
         var pattern: [UInt8]?
         var count = 10
         var isOfType = true
@@ -127,14 +125,9 @@ enum KeyCommands {
             }
             index += 2
         }
-        var start: [UInt8]?
-        if cursor != 0 {
-            guard let key = server.cursors[cursor] else {
-                return connection.reply.error(
-                    "ERR invalid cursor: it is too old, or of another life of this server; begin again with 0")
-            }
-            start = key
-        }
+        // One that nobody knows, because it is old, of another life of this server or made up, begins again: what is
+        // there all the time is given then, some of it a second time.
+        let start = Int(exactly: cursor).flatMap { server.cursors[$0] }
         var found: [[UInt8]] = []
         let (_, last) = try server.keys.walk(after: start, limit: count) { key in
             if isOfType, pattern.map({ GlobMatch.matches(key, $0) }) ?? true { found.append(Array(key)) }

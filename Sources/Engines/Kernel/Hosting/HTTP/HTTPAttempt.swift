@@ -22,11 +22,16 @@ final class HTTPAttempt: HTTPClientDelegate {
         own = self
         connection.delegate = self
         do throws(HTTPCall.Failure) {
-            try connection.connect(from: node, to: request.url, security: security)
+            try connection.connect(
+                from: node, to: request.url, at: request.destination, security: security,
+                introduction: request.preamble)
         } catch {
             node.enqueue { [self] in finish(.failure(error)) }
         }
     }
+
+    /// It waits for a descriptor of this process, and has asked nobody yet.
+    var isHeldBack: Bool { connection.stream?.isHeldBack ?? false }
 
     func cancel() {
         completion = nil
@@ -48,7 +53,7 @@ final class HTTPAttempt: HTTPClientDelegate {
     // MARK: HTTPClientDelegate
 
     func clientOpened(_ client: HTTPClientConnection) {
-        var bytes = request.preamble
+        var bytes: [UInt8] = []
         HTTPWriter.requestLine(request.method, request.url.target, into: &bytes)
         let host = request.fields.first { $0.name.lowercased() == "host" }?.value
         HTTPWriter.field("Host", host ?? request.url.authority, into: &bytes)
@@ -70,7 +75,11 @@ final class HTTPAttempt: HTTPClientDelegate {
 
     func clientReceivedHead(_ client: HTTPClientConnection) {
         guard client.head.status >= 200 else { return }
-        if case .head = request.answer { succeed() }
+        switch request.answer {
+        case .head: succeed()
+        case .until(_, let isEnough): if isEnough(client.head, []) { succeed() }
+        case .collected, .ignored: break
+        }
     }
 
     func client(_ client: HTTPClientConnection, received bytes: UnsafeRawBufferPointer) {
@@ -81,7 +90,7 @@ final class HTTPAttempt: HTTPClientDelegate {
             body.append(contentsOf: bytes)
         case .until(let limit, let isEnough):
             body.append(contentsOf: bytes.prefix(limit - body.count))
-            if body.count == limit || isEnough(body) { succeed() }
+            if body.count == limit || isEnough(client.head, body) { succeed() }
         }
     }
 
@@ -96,14 +105,18 @@ final class HTTPAttempt: HTTPClientDelegate {
 }
 
 extension HTTPClientConnection {
-    /// Starts to connect to where a URL leads, over TLS if it says so.
-    func connect(from node: Node, to url: HTTPURL, security: (any StreamSecurity)?) throws(HTTPCall.Failure) {
+    /// Starts to connect to where a URL leads, or to `place`, over TLS if the URL says so.
+    func connect(
+        from node: Node, to url: HTTPURL, at place: HostPort? = nil, security: (any StreamSecurity)?,
+        introduction: [UInt8] = []
+    ) throws(HTTPCall.Failure) {
         if url.scheme == .https, security == nil { throw .security("https needs TLS, which is not set up here") }
         do throws(NetworkError) {
-            try connect(from: node, to: url.destination, security: url.scheme == .https ? security : nil)
+            try connect(
+                from: node, to: place ?? url.destination, security: url.scheme == .https ? security : nil,
+                introduction: introduction)
         } catch {
-            if case .unresolved(let host) = error { throw .unresolved(host: host) }
-            throw .unreachable
+            throw .network(error)
         }
     }
 }

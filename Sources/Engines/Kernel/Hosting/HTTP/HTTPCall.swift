@@ -42,8 +42,10 @@ public final class HTTPCall {
         public var redirectLimit = 0
         public var retry = RetryPolicy.never
         public var answer = Answer.collected(limitBytes: 1 << 20)
-        /// What each connection begins with, before any request: a PROXY header.
+        /// What each connection begins with, before any request, and before TLS: a PROXY header.
         public var preamble: [UInt8] = []
+        /// Where to connect to, where that is not what the URL says: a unix socket.
+        public var destination: HostPort?
 
         public init(_ method: String = "GET", url: HTTPURL) {
             self.method = method
@@ -57,8 +59,8 @@ public final class HTTPCall {
         case head
         /// All of it; a longer one is a failure.
         case collected(limitBytes: Int)
-        /// Until it is enough, or longer than that, whatever comes then.
-        case until(limitBytes: Int, isEnough: @Sendable ([UInt8]) -> Bool)
+        /// Until it is enough, or longer than that, whatever comes then. Asked with the head alone first.
+        case until(limitBytes: Int, isEnough: @Sendable (HTTPHead, [UInt8]) -> Bool)
         /// Read to its end and dropped.
         case ignored
     }
@@ -99,7 +101,8 @@ public final class HTTPCall {
     }
 
     public enum Failure: Error, Equatable, Sendable, CustomStringConvertible {
-        case unresolved(host: String)
+        /// No connection could even be begun: an unknown host, no descriptors.
+        case network(NetworkError)
         case refused
         case unreachable
         case deadline(LabDuration)
@@ -113,7 +116,7 @@ public final class HTTPCall {
 
         public var description: String {
             switch self {
-            case .unresolved(let host): "could not resolve host: \(host)"
+            case .network(let error): error.description
             case .refused: "connection refused"
             case .unreachable: "not reachable"
             case .deadline(let time): "no answer within \(time)"
@@ -156,9 +159,16 @@ public final class HTTPCall {
     public func start() {
         startedAt = node.world.now
         if let deadline = request.deadline {
-            deadlineTimer = node.after(deadline) { [self] in finish(.failure(.deadline(deadline))) }
+            waitUntil(deadline)
         }
         begin()
+    }
+
+    private func waitUntil(_ deadline: LabDuration) {
+        deadlineTimer = node.after(deadline) { [self] in
+            // One that has not begun yet, for want of a descriptor here, says nothing about the server.
+            if attempt?.isHeldBack == true { waitUntil(deadline) } else { finish(.failure(.deadline(deadline))) }
+        }
     }
 
     /// Nobody wants the answer any more.

@@ -115,7 +115,7 @@ public final class HTTPExchange {
     }
 
     public func answer(_ status: Int = 200, text: String, type: String = "text/plain; charset=utf-8") {
-        answer(status, Array(text.utf8), type: type)
+        answer(status, bytes: Array(text.utf8), type: type)
     }
 
     /// JSON in one line, with a newline for terminals.
@@ -123,16 +123,18 @@ public final class HTTPExchange {
         var bytes: [UInt8] = []
         json.write(to: &bytes)
         bytes.append(10)
-        answer(status, bytes, type: type)
+        answer(status, bytes: bytes, type: type)
     }
 
     /// Without a body: 201, 202, 204, 304 …
-    public func answer(_ status: Int) { answer(status, [], type: nil) }
+    public func answer(_ status: Int) { answer(status, bytes: [], type: nil) }
 
-    public func answer(_ status: Int = 200, _ body: [UInt8], type: String?) {
+    public func answer(_ status: Int = 200, bytes: [UInt8], type: String?) {
         guard isOpen, let connection else { return }
         var fields = self.fields + crossOriginFields
+        var body = bytes
         if let type, !body.isEmpty { fields.append(("Content-Type", type)) }
+        if let smaller = compressed(body, type, &fields) { body = smaller }
         end()
         connection.beginResponse(status: status, fields: fields, length: body.count)
         connection.writeBody(body)

@@ -11,6 +11,8 @@ public struct HTTPRouterOptions: Sendable {
     public var bodyTimeout = LabDuration.seconds(60)
     /// What a client gets that does not say what it would rather have.
     public var defaultsToJSON = false
+    /// Bodies of at least so many bytes are compressed for clients that take it; nil for never.
+    public var compressesFromBytes: Int? = 1024
     /// Which pages of other origins may ask; nil for none.
     public var crossOrigin: CrossOriginPolicy?
 
@@ -51,7 +53,7 @@ public enum HTTPBodyUse: Sendable {
 /// JSON) is a 400, what `explain` knows is what it makes of it, anything else is a 500.
 ///
 /// Done for all routes: 404 with what there is, 405 with `Allow`, `HEAD` from `GET`, `OPTIONS`, limits and timeouts of
-/// bodies, `100-continue`, and other origins' pages (CORS).
+/// bodies, `100-continue`, compression, and other origins' pages (CORS).
 ///
 /// ## Where it is wrong
 ///

@@ -44,8 +44,8 @@ final class HTTPProxy: HTTPService {
     /// A configuration was read again: what concerns clients is for connections that come from here on.
     func configurationReloaded() { server.options = Self.options(host.configuration) }
 
-    /// Takes over what a reload may have changed. Connections that are open keep the timeouts they began with, and so do
-    /// requests that are under way.
+    /// Takes over what a reload may have changed. Connections that are open keep the timeouts they began with, and so
+    /// do requests that are under way.
     func configurationChanged() {
         if case .cookie(let name) = host.configuration.sticky?.mark {
             cookie = CookieMark(name: name)
@@ -103,6 +103,13 @@ final class HTTPProxy: HTTPService {
 
     func giveBack(_ exchange: BalancedExchange) {
         if spareExchanges.count < Self.spareLimit { spareExchanges.append(exchange) }
+    }
+
+    /// What holds the proxy in its turn.
+    func letGo() {
+        spareExchanges = []
+        for server in servers { server.dropIdle() }
+        servers = []
     }
 
     func connectionRefused(_ stream: Stream, _ failure: ProxyProtocolFailure) {
