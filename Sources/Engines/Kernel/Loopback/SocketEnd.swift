@@ -188,7 +188,9 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
         let code = Socket.pendingError(descriptor)
         guard let stream else { return }
         let cause = unsettled?.pair.cause
-        if code == 0, let local = Socket.localEndpoint(descriptor) {
+        if code == 0 {
+            // A unix socket has no address of the internet.
+            let local = Socket.localEndpoint(descriptor) ?? stream.local
             phase = .open
             wantsToWrite = false
             settle(abandoned: false)
