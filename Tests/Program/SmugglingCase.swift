@@ -65,9 +65,6 @@ struct SmugglingCase: Sendable, CustomTestStringConvertible {
     static let folding = "RFC 9112 §5.2: a server refuses a folded line, or makes it one. Making it one changes it."
     static let trailerName =
         "RFC 9112 §7.1.2: trailers are field lines. Sometimes HAProxy has passed them on before it looks."
-    static let version = """
-        RFC 9110 §2.5 has a higher minor version read as the highest that is known. There is none, and will be none.
-        """
     static let blanks = "RFC 9112 §3 lets a recipient be lenient about blanks, and says that this may be a weakness."
     static let expectation = "RFC 9110 §10.1.1 lets a server answer an expectation that it does not know with 417."
     static let scheme = "RFC 9110 §7.4: a server refuses what it has no authority for; it speaks for http and https."

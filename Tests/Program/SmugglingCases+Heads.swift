@@ -23,7 +23,8 @@ extension SmugglingCase {
         .refused(400, "9112 §2.2", "CR CR LF for the empty line", "GET /case HTTP/1.1\r\nHost: h\r\n\r\r\n" + second),
         .refused(0, "9112 §2.3", "HTTP/0.9", "GET /case\r\n"),
         .refused(505, "9112 §2.3", "HTTP/0.9 by name", line("GET /case HTTP/0.9")),
-        .refused(505, "9110 §2.5", "HTTP/1.2", line("GET /case HTTP/1.2"), butBoth: version),
+        .passes(
+            "9110 §2.5", "HTTP/1.2, which is read as 1.1", line("GET /case HTTP/1.2"), as: "GET /case @h ", secondSeen),
         .refused(505, "9110 §2.5", "HTTP/2.0", line("GET /case HTTP/2.0")),
         .refused(400, "9112 §2.3", "HTTP/1.10", line("GET /case HTTP/1.10")),
         .refused(400, "9112 §2.3", "HTTP/1", line("GET /case HTTP/1")),

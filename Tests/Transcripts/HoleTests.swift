@@ -34,7 +34,7 @@ func fits(_ pattern: String, _ line: String, collapsing: Bool = false) throws ->
                 "1703084400000000000", "Wed, 20 Dec 2023 15:00:00 GMT",
             ], ["", "2023-12-20", "15:00", "170308440", "yesterday"]
         ),
-        ("ip", ["127.0.0.1", "10.1.2.255", "0.0.0.0"], ["", "1.2.3", "1.2.3.256", "1.2.3.4.5", "localhost", "::1"]),
+        ("ip", ["127.0.0.1", "10.1.2.255", "0.0.0.0", "::1"], ["", "1.2.3", "1.2.3.256", "1.2.3.4.5", "localhost"]),
         (
             "jwt", ["eyJhbGciOi.eyJzdWIi.s1g-_", "eyJa.b."], ["", "eyJ", "eyJa.b", "abc.def.ghi", "eyJa.b.c.d"]
         ),

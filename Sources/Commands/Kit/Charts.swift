@@ -1,7 +1,8 @@
 import KernelJSON
 import KernelStructures
 
-// What views are drawn with beside tables: bars, plots and lanes. All are plain text of at most 80 columns, the same for
+// What views are drawn with beside tables: bars, plots and lanes. All are plain text of at most 80 columns, the same
+// for
 // the same values, in block characters unless somebody asked for others.
 
 /// Bars at one scale: as long as a value is of the largest one.

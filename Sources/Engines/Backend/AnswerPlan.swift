@@ -9,7 +9,8 @@ import KernelStructures
 /// answer = "ok" | "early" | "fail" | status | "close" | "hang"
 /// ```
 ///
-/// `early` is a 103 (Early Hints) and then the usual answer, `fail` is status 500, `close` ends the connection without an answer, `hang` never answers.
+/// `early` is a 103 (Early Hints) and then the usual answer, `fail` is status 500, `close` ends the connection without
+/// an answer, `hang` never answers.
 public struct AnswerPlan: Sendable, Equatable {
     public enum Answer: Sendable, Equatable {
         case usual

@@ -21,7 +21,8 @@ import KernelWorld
 /// ```
 ///
 /// `A->B` is what A sends to B. `on A` follows what the fault is about: latency, throttle, corruption, duplication and
-/// reordering act on what A sends, as `tc netem` on A's interface does; loss, blackhole and reset on both directions; refuse and fail on
+/// reordering act on what A sends, as `tc netem` on A's interface does; loss, blackhole and reset on both directions;
+/// refuse and fail on
 /// connections to A.
 public struct FaultRequest {
     public let kind: FaultKind

@@ -112,7 +112,8 @@ extension HTTPServerConnection {
 
     /// The response is complete.
     ///
-    /// - Parameter trailers: field lines, each with its CRLF, to stand behind the body; without chunks they are dropped.
+    /// - Parameter trailers: field lines, each with its CRLF, to stand behind the body; without chunks they are
+    ///   dropped.
     public func endResponse(trailers: [UInt8] = []) {
         guard response == .begun else { return }
         if isChunking { stream.write(trailers.isEmpty ? Self.lastChunk : Self.lastChunk(trailers)) }

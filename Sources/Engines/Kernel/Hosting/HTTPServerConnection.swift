@@ -247,7 +247,8 @@ public final class HTTPServerConnection: StreamHandler {
         stream.write("HTTP/1.1 100 Continue\r\n\r\n")
     }
 
-    /// Sends the head of an interim response (1xx), whole; not to a client of HTTP/1.0, who knows none (RFC 9110 §15.2).
+    /// Sends the head of an interim response (1xx), whole; not to a client of HTTP/1.0, who knows none (RFC 9110
+    /// §15.2).
     public func writeInterim(_ head: [UInt8], status: Int) {
         guard response == .pending, isCurrent else { return }
         if status == 100 { continueIsDue = false }

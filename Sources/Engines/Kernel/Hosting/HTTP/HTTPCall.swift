@@ -8,7 +8,8 @@ import KernelWorld
 /// ## An everyday picture
 ///
 /// An errand. Whoever is sent knows what to ask for, where, and by when to be back. If a note on the door says that the
-/// office has moved, they go to the new place; if the door is locked, they come again a little later, each time a little
+/// office has moved, they go to the new place; if the door is locked, they come again a little later, each time a
+/// little
 /// more patiently, or when the note says so. At the hour that was agreed they come home, with or without.
 ///
 /// ## How

@@ -5,7 +5,8 @@ import KernelWire
 extension HTTPExchange {
     /// A body in gzip, if the client takes it and it is worth it; then also with the fields that say so.
     ///
-    /// Secrets beside what a client can choose should not be compressed together, or the length gives them away (BREACH,
+    /// Secrets beside what a client can choose should not be compressed together, or the length gives them away
+    /// (BREACH,
     /// 2013): a service that has such answers turns compression off.
     func compressed(_ body: [UInt8], _ type: String?, _ fields: inout [(String, String)]) -> [UInt8]? {
         guard let least = router.options.compressesFromBytes, body.count >= least, let type, Self.isText(type),

@@ -32,8 +32,10 @@ public enum HTTPBodyUse: Sendable {
 /// ## An everyday picture
 ///
 /// The counter hall of a town office. At the door somebody reads what is written on top of the form and says which
-/// counter it is for, that there is no such counter, or that this counter does not do that. Forms that are too thick are
-/// not let in. At the counter a clerk gets the whole form and answers it; if the clerk throws up his hands, there is one
+/// counter it is for, that there is no such counter, or that this counter does not do that. Forms that are too thick
+/// are
+/// not let in. At the counter a clerk gets the whole form and answers it; if the clerk throws up his hands, there is
+/// one
 /// way in which that is said, whichever counter it was.
 ///
 /// ## How

@@ -11,7 +11,8 @@ struct ReplayBuffer {
     /// Bytes of a body that are kept for another attempt.
     static let limitBytes = 64 * 1024
 
-    /// Takes a piece that cannot be sent yet: at most one read of the connection more than the limit, if reading pauses.
+    /// Takes a piece that cannot be sent yet: at most one read of the connection more than the limit, if reading
+    /// pauses.
     mutating func hold(_ piece: UnsafeRawBufferPointer) { bytes.append(contentsOf: piece) }
 
     /// All of it has been sent. It stays only if it may be sent again.

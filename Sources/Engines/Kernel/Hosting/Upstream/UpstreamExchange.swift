@@ -36,8 +36,9 @@ import KernelWorld
 /// |----------------------------------------------------------|------------------------------------------------|
 /// | the connection was never made                            | if the policy says so                          |
 /// | a kept connection was closed without a byte of answer    | yes, to the same server, on a fresh connection |
-/// | a fresh one was, or no answer came in time, or a 5xx; the request is idempotent and its body kept | if the policy says so |
-/// | the same, of any other request                           | no: 502 or 504; it may have been done          |
+/// | a fresh one was, or no answer in time, or a 5xx:         |                                                |
+/// | … an idempotent request whose body was kept              | if the policy says so                          |
+/// | … any other request                                      | no: 502 or 504; it may have been done          |
 /// | after the first byte of the answer                       | no; before it is passed on 502, after it a cut |
 ///
 /// Requests that could not be repeated never travel on a kept connection, because a server may close such a connection

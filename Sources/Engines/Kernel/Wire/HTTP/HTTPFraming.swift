@@ -65,7 +65,8 @@ extension HTTPHead {
         return text.withUTF8Buffer { expected in bytes.elementsEqual(expected) { lowered($0) == $1 } }
     }
 
-    /// Digits and nothing else: no sign, nothing beyond `Int`, and a list only in a response, of one and the same number.
+    /// Digits and nothing else: no sign, nothing beyond `Int`, and a list only in a response, of one and the same
+    /// number.
     private func length(of field: Field, fault: Int) throws(HTTPError) -> Int {
         let value = valueBytes(of: field)
         guard isResponse, value.contains(UInt8(ascii: ",")) else { return try length(value, fault: fault) }
