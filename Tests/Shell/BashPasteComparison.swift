@@ -211,6 +211,15 @@ struct BashPasteComparison {
         ])
     }
 
+    @Test func aConditionsStatusIsSeenBehindElse() throws {
+        try compare([
+            "if false; then :; else echo $?; fi", "f() { return 3; }; if f; then :; else echo $?; fi",
+            "if ! true; then :; else echo $?; fi", "if (exit 7); then :; elif (exit 8); then :; else echo $?; fi",
+            "if false; then :; fi; echo $?", "if false; then :; elif false; then :; fi; echo $?",
+            "if (exit 7); then :; else true; fi; echo $?",
+        ])
+    }
+
     @Test func optionsAreThoseOfAShell() throws {
         try compare([
             "set -e; echo a; false; echo b", "set -e; false || echo a; echo b",

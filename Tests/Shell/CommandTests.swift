@@ -34,6 +34,13 @@ import Testing
         for flag in description.flags { #expect(text.contains(flag.help), "\(flag.display)") }
     }
 
+    @Test(arguments: ["language", "transcripts"])
+    func topicsHavePagesWithin80Columns(_ topic: String) {
+        let page = LabShell().run("help \(topic)")
+        #expect(page.status == 0 && page.output.count > 500)
+        for line in page.output.split(separator: "\n") { #expect(displayWidth(String(line)) <= 80, "\(line)") }
+    }
+
     @Test func theOverviewNamesEveryCommandWithin80Columns() {
         let text = output("help")
         for line in text.split(separator: "\n") { #expect(displayWidth(String(line)) <= 80, "\(line)") }

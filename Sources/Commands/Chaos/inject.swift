@@ -22,11 +22,11 @@ extension ChaosCommands {
                 partition {A,B}|{C}   blackhole   reset   refuse
                 fail http STATUS [first N] [after N [for N]]
                 disk-full   disk-slow TIME   fail-sync [N]   torn-write [N]
-                LINK is A->B, A<->B or 'on A'; without one, every link. 'on A' delays, throttles,
-                corrupts, doubles and reorders what A sends; loss, blackhole and reset act both ways; refuse and
-                fail on connections to A. client is every terminal, outside whoever connects
-                from outside the lab. Faults act at once on open connections, add up, and end
-                with their time, with heal, or with calm.
+                LINK is A->B, A<->B or 'on A'; without one, every link. 'on A' delays,
+                throttles, corrupts, doubles and reorders what A sends; loss, blackhole and
+                reset act both ways; refuse and fail on connections to A. client is every
+                terminal, outside whoever connects from outside the lab. Faults act at once on
+                open connections, add up, and end with their time, with heal, or with calm.
                 """)
         return Command(description) { invocation in
             let world = invocation.session.world
@@ -84,6 +84,10 @@ extension ChaosCommands {
         return Command(description) { invocation in
             let count = invocation.session.world.faults.removeAll()
             invocation.process.print("reverted \(counted(count, "fault"))")
+            // Frozen is not faulty, and easily forgotten.
+            for node in invocation.session.world.nodes.allServices where node.isFrozen {
+                invocation.process.print("\(node.name) is still frozen; resume \(node.name) thaws it")
+            }
             return .success
         }
     }

@@ -18,7 +18,7 @@ enum Invocations {
 
     /// No verb: the prompt, a line, or standard input.
     static let shell = CommandDescription(
-        "sdlab", "a system design lab: eighteen distributed systems and their failures in one shell",
+        "sdlab", "a system design lab: distributed systems and their failures in one shell",
         usage: "[FLAGS] [-c LINE | run FILE… | test PATH… | help [COMMAND] | TOOL ARG…]",
         flags: lab + [
             root, keepGoing,

@@ -286,8 +286,8 @@ public final class Execution {
 
     func step(_ branches: ArraySlice<CommandSyntax.Branch>, _ otherwise: Script?, _ ranCondition: Bool) {
         guard let branch = branches.first else {
-            status = 0
-            if let otherwise { push(.script(otherwise, next: 0, isTop: false)) }
+            // What comes behind `else` sees in `$?` how the condition failed; without one, nothing has.
+            if let otherwise { push(.script(otherwise, next: 0, isTop: false)) } else { status = 0 }
             return
         }
         if !ranCondition {

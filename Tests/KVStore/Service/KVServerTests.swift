@@ -122,7 +122,8 @@ struct KVCommandTests {
         fixture.world.advance(by: .milliseconds(20))
         fixture.expect([("WATCH gone", "OK"), ("MULTI", "OK"), ("SET a 1", "QUEUED")])
         fixture.world.advance(by: .seconds(2))
-        #expect(fixture.ask("INFO stats").contains("expired_keys:1\r\n"))
+        let other = try fixture.connection("client-2")
+        #expect(fixture.ask("INFO stats", on: other).contains("expired_keys:1\r\n"))
         fixture.expect([("EXEC", "[OK]"), ("GET a", "1")])
     }
 

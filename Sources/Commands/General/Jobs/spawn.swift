@@ -14,7 +14,7 @@ extension GeneralCommands {
                 "spawn loadbalancer --config lb.yaml --port 80",
             ],
             group: .jobs,
-            details: "With a COUNT, --port counts up and --name gets -1, -2 …; at most 1000 at a time.")
+            details: "With a COUNT, --port counts up and --name gets -1, -2 …; 1000 at most.")
         return Command(description) { invocation in
             var words = invocation.arguments.arguments
             var count: Int?

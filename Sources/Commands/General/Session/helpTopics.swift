@@ -19,7 +19,7 @@ enum HelpTopic {
             The language of the prompt, of scripts and of transcripts is a shell. What is
             not listed below means what it means in bash.
 
-              words         'quoted' "with $x" $'tab\\t' \\x  {a,b} {1..9}  *.txt [[:digit:]]?
+              words         'quoted' "with $x" $'tab\\t' {a,b} {1..9} *.txt [[:digit:]]?
               variables     x=1  $x  ${x:-else} ${x:=set} ${x:+given} ${x:?gone}  ${#x}
                             ${x#from} ${x%to} ${x/a/b} ${x//a/b} ${x:1:3} ${x^^}
               parameters    $1 $2 … $# "$@" "$*" $0 $?   set -- a b, shift
@@ -28,15 +28,19 @@ enum HelpTopic {
               compounds     if while until for case { …; } ( … )
                             [[ $x == a* && -f f ]]   ((i++))   for ((i=0; i<3; i++))
               functions     f() { local x=$1; return 1; }
-              redirections  > >> < 2> 2>> 2>&1 >&2 <<END <<-END <<< word, also behind done and }
+              redirections  > >> < 2> 2>> 2>&1 >&2 <<END <<-END <<< word,
+                            also behind done and }
               options       set -e, set -u (always on until set +u), set -o pipefail
-              builtins      read -r a b, export, unset, local, shift, return, break, continue, :
+              builtins      read -r a b, export, unset, local, shift, return, break, :
               host          !command runs in the machine's own shell; never under test
 
             Different from bash
               - A variable without a value is an error, as with set -u: a typo that runs is
                 worse than one that stops. ${x:-} says that none is fine.
-              - & is an operator only as a word of its own, so http://h/?a=1&b=2 needs no quotes.
+              - & is an operator only as a word of its own: http://h/?a=1&b=2 needs no
+                quotes.
+              - A script stops at its first command that fails, as with set -e;
+                --keep-going has it go on. The prompt does.
               - -> and <-> inside a word are text, and so is the | of {A,B}|{C}: they draw
                 links and partitions.
               - $! is the newest job, as %3. There is no environment: export only sets.
@@ -45,7 +49,8 @@ enum HelpTopic {
               - Variables hold at most 4 MiB, a command's words 16 MiB.
 
             Refused before anything of a script has run: arrays, eval, exec, trap, source,
-            declare, getopts, select, let, alias, <( ), |&, &>, ${!x}, $$, descriptors above 2.
+            declare, getopts, select, let, alias, <( ), |&, &>, ${!x}, $$, and
+            descriptors above 2.
             """)
 
     private static let transcripts = Topic(
@@ -56,9 +61,10 @@ enum HelpTopic {
             rewrites what differs; `record FILE` makes one of what you do.
 
               $ curl http://localhost:<=port>/      a command; its output below, complete
-              Response from <any>                   a hole: <any> <int> <num> <dur> <pct> <id>
-                                                    <hex> <ts> <ip> <jwt>, <int:name> keeps it,
-                                                    <=name> must equal it, <45~55> lies between
+              Response from <any>                   a hole: <any> <int> <num> <dur> <pct>
+                                                    <id> <hex> <ts> <ip> <jwt>; <int:name>
+                                                    keeps it, <=name> must equal it,
+                                                    <50~5> lies within 5 of 50
               ...                                   any number of lines
               [LB] Removed 8082 from pool           a log line, whichever command caused it
               [LB] Added 8082 to pool (never)       must not come; also (glob) (re) (?)

@@ -38,6 +38,8 @@ final class DatagramEnd: DatagramTransport {
         }
 
         func descriptorReady(_ events: Poller.Events) {
+            // Whoever hears of a refusal may close the socket, and let go of everything on the way.
+            let owner = owner
             if events.contains(.error) { owner.readRefusals(at: self) }
             owner.readAvailable(at: self)
         }
@@ -124,7 +126,7 @@ final class DatagramEnd: DatagramTransport {
     func pull() {
         let buffer = transport.datagramBuffer
         guard let door = doors.first else { return }
-        while let (count, remote) = Socket.receiveDatagram(door.descriptor, into: buffer) {
+        while !doors.isEmpty, let (count, remote) = Socket.receiveDatagram(door.descriptor, into: buffer) {
             let bytes = Array(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             let entry = entry(of: count, from: remote, at: door)
             _ = transport.network.postpone(
@@ -134,7 +136,7 @@ final class DatagramEnd: DatagramTransport {
 
     /// Ports outside that nobody has.
     private func readRefusals(at door: Door) {
-        while let remote = Socket.nextRefusal(door.descriptor) {
+        while !doors.isEmpty, let remote = Socket.nextRefusal(door.descriptor) {
             transport.network.datagramRefused(by: remote, socket)
         }
     }

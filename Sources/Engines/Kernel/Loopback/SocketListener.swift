@@ -25,7 +25,11 @@ final class SocketListener: ListenerTransport {
             self.descriptor = descriptor
             self.owner = owner
         }
-        func descriptorReady(_ events: Poller.Events) { owner.acceptWaiting(at: self) }
+        func descriptorReady(_ events: Poller.Events) {
+            // Whoever hears of a connection may close the listener, and let go of everything on the way.
+            let owner = owner
+            owner.acceptWaiting(at: self)
+        }
     }
 
     init(
