@@ -223,8 +223,8 @@ static bool forward_answer_head(struct client *client) {
   return true;
 }
 
-// Moves what has come of the answer to the client, and ends the exchange after its last byte: or after the request's, if
-// the answer did not wait for that. What is left of a request cannot be told from the next one.
+// Moves what has come of the answer to the client, and ends the exchange after its last byte; or after the request's,
+// if the answer did not wait for that: what is left of a request could not be told from the next one.
 static void forward_answer(struct client *client) {
   struct server *server = client->server;
   while (!server->has_head) {
