@@ -50,7 +50,8 @@ let kernel = [
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
         uses: [
-            "KernelStructures", "KernelTelemetry", "KernelJSON", "KernelCryptography", "KernelCompression", "KernelWire",
+            "KernelStructures", "KernelTelemetry", "KernelJSON", "KernelCryptography", "KernelCompression",
+            "KernelWire",
             "KernelWorld",
         ]),
     Room(

@@ -25,14 +25,14 @@ extension ProgramHeavyTests {
             let process = try balancer(file, port: port, limit: 48)
             let early = try ProgramConnection(port: port)
             #expect(try early.get().status == 200)
-            var idle = try (0..<80).map { _ in try ProgramConnection(port: port) }
+            let crowd = Crowd(try (0..<80).map { _ in try ProgramConnection(port: port) })
             // Some thirty rounds of checks, and requests of a client that was there before.
             let deadline = ProgramClock.seconds + 3
             while ProgramClock.seconds < deadline {
                 #expect(try early.get().status == 200)
                 poll(nil, 0, 50)
             }
-            idle = []
+            crowd.leave()
             let late = try ProgramConnection(port: port)
             #expect(try late.get().status == 200)
             process.send(SIGTERM)
@@ -44,6 +44,13 @@ extension ProgramHeavyTests {
             _ = servers
         }
     }
+}
+
+/// Clients that say nothing, and hold their connections until they leave.
+private final class Crowd {
+    private var connections: [ProgramConnection]
+    init(_ connections: [ProgramConnection]) { self.connections = connections }
+    func leave() { connections = [] }
 }
 
 extension String {

@@ -1,4 +1,5 @@
 import Glibc
+import Testing
 
 /// A proxy with a recording origin of its own behind it.
 final class SmugglingFront {

@@ -19,19 +19,19 @@ extension KVServer {
             }
         }
         return [
-            expire("expire", false, false, "Let a key end in so many seconds"),
-            expire("pexpire", true, false, "Let a key end in so many milliseconds"),
-            expire("expireat", false, true, "Let a key end at a time in seconds"),
-            expire("pexpireat", true, true, "Let a key end at a time in milliseconds"),
-            ask("ttl", "Get the seconds until a key ends") { max(0, $0 - $1 + 500) / 1000 },
-            ask("pttl", "Get the milliseconds until a key ends") { max(0, $0 - $1) },
-            ask("expiretime", "Get the time in seconds at which a key ends") { end, _ in
+            expire("expire", false, false, "Set a key's time to live in seconds"),
+            expire("pexpire", true, false, "Set a key's time to live in milliseconds"),
+            expire("expireat", false, true, "Set the time in seconds at which a key expires"),
+            expire("pexpireat", true, true, "Set the time in milliseconds at which a key expires"),
+            ask("ttl", "Get a key's time to live in seconds") { max(0, $0 - $1 + 500) / 1000 },
+            ask("pttl", "Get a key's time to live in milliseconds") { max(0, $0 - $1) },
+            ask("expiretime", "Get the time in seconds at which a key expires") { end, _ in
                 // Not (end + 500) / 1000: an end may be the last millisecond that 64 bits can say.
                 end / 1000 + (end % 1000 >= 500 ? 1 : 0)
             },
-            ask("pexpiretime", "Get the time in milliseconds at which a key ends") { end, _ in end },
+            ask("pexpiretime", "Get the time in milliseconds at which a key expires") { end, _ in end },
             command(
-                "persist", 2, [.write, .fast], group: group, "Let a key have no end", ExpiryCommands.persist),
+                "persist", 2, [.write, .fast], group: group, "Remove a key's expiry", ExpiryCommands.persist),
         ]
     }
 }

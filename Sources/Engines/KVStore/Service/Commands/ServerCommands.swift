@@ -31,7 +31,10 @@ extension KVServer {
                 _, connection, _ in
                 connection.reply.error("ERR nothing to save: every write is in the log already; LSM FLUSH makes tables")
             },
-            command("save", 1, [.admin, .noTransaction], keys: .none, group: group, "Refused: there are no snapshots to save") {
+            command(
+                "save", 1, [.admin, .noTransaction], keys: .none, group: group,
+                "Refused: there are no snapshots to save"
+            ) {
                 _, connection, _ in
                 connection.reply.error("ERR nothing to save: every write is in the log already; LSM FLUSH makes tables")
             },
