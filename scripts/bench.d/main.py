@@ -3,6 +3,9 @@
 All sides run at the same time and are asked by the same client in turn (A B C A B C ...), so that a slow minute of the
 machine hits all of them; the result is the median of the rounds' ratios. Processor time is user and kernel time of all
 the processes of a side, from /proc. Absolute times are only good for comparisons within one run.
+
+The web server and the balancer with small answers stand beside bare C as well (c/main.c says what it does and leaves
+out): about the least that a server on this machine's loopback costs.
 """
 
 import argparse
@@ -20,14 +23,14 @@ import subprocess
 import sys
 import tempfile
 
-from servers import DEADLINE_SECONDS, Failure, Farm, die_with_parent, executable, version
+from servers import DEADLINE_SECONDS, FLOOR_NAME, Failure, Farm, die_with_parent, executable, version
 
-# What is measured: the balancer's mode, what is asked for, and over how many connections.
+# What is measured: the balancer's mode, what is asked for, over how many connections, and whether beside bare C, too.
 KINDS = {
-    "http": {"title": "a web server", "mode": None, "path": "/", "connections": 32},
-    "lb": {"title": "HTTP, small answers", "mode": "http", "path": "/", "connections": 32},
+    "http": {"title": "a web server", "mode": None, "path": "/", "connections": 64, "floor": True},
+    "lb": {"title": "HTTP, small answers", "mode": "http", "path": "/", "connections": 64, "floor": True},
     "lb-1m": {"title": "HTTP, answers of 1 MiB", "mode": "http", "path": "/1m", "connections": 8},
-    "tcp": {"title": "TCP, small answers", "mode": "tcp", "path": "/", "connections": 32},
+    "tcp": {"title": "TCP, small answers", "mode": "tcp", "path": "/", "connections": 64, "floor": True},
     "tcp-1m": {"title": "TCP, answers of 1 MiB", "mode": "tcp", "path": "/1m", "connections": 8},
     "limiter": {"title": "a rate limiter that admits", "mode": "limiter", "path": "/", "connections": 32},
     "limiter-refuse": {
@@ -35,6 +38,11 @@ KINDS = {
     "limiter-proxy": {"title": "a rate limiter before a server", "mode": "limiter", "path": "/", "connections": 32},
     "idle": {"title": "HTTP, idle connections", "mode": "http", "path": "/", "connections": 9_000},
 }
+
+# What our processor time may be at most, in that of bare C, at so many connections.
+FLOOR_GOALS = {64: 1.1, 1000: 1.3}
+# HAProxy has descriptors for so many in TCP mode.
+CONNECTION_LIMIT = 4000
 
 
 def bodies(*letters):
@@ -44,13 +52,13 @@ def bodies(*letters):
 def start_sides(kind, farm):
     """The programs to compare, ours first, and what each must answer."""
     if kind["mode"] is None:
-        return [farm.backend(), farm.nginx_origin("A")], bodies("A")
+        return [farm.backend(), farm.nginx_origin("A"), farm.floor([], kind["mode"])], bodies("A")
     if kind["mode"] == "limiter":
         return start_limiters(kind, farm)
     origins = [farm.nginx_origin(letter, f"origin {letter}") for letter in "AB"]
     for letter, origin in zip("AB", origins):
         origin.wait_until_ready(bodies(letter))
-    makers = (farm.balancer, farm.haproxy, farm.nginx_balancer)
+    makers = [farm.balancer, farm.haproxy, farm.nginx_balancer] + ([farm.floor] if kind.get("floor") else [])
     return [make(origins, kind["mode"]) for make in makers], bodies("A", "B")
 
 
@@ -114,6 +122,8 @@ def measure_idle(server, kind, seconds, expected):
 
 def run(arguments, farm):
     kind = KINDS[arguments.what]
+    if arguments.connections:
+        kind["connections"] = arguments.connections
     sides, expected = start_sides(kind, farm)
     measure = measure_idle if arguments.what == "idle" else measure_requests
     for side in sides:
@@ -140,6 +150,7 @@ def run(arguments, farm):
         "seconds": arguments.seconds,
         "runs": runs,
         "ratios": {peer: ratios_beside(runs, index) for index, peer in enumerate(peers, 1)},
+        "goals": {str(count): goal for count, goal in FLOOR_GOALS.items()} if kind.get("floor") else {},
     }
 
 
@@ -149,7 +160,7 @@ def ratios_beside(runs, index):
 
 
 def peer_version(name):
-    return version([executable(name), "-v"])
+    return version([executable("cc"), "--version"] if name == FLOOR_NAME else [executable(name), "-v"])
 
 
 def machine():
@@ -172,7 +183,16 @@ def report(result):
     for peer, ratio in result["ratios"].items():
         spread = f" (median; {ratio['min']:.3f} to {ratio['max']:.3f})" if len(result["runs"]) > 1 else ""
         lines.append(f"{ratio['median']:.3f} x {peer}{spread}")
+    if result["goals"]:
+        lines.append(goal_line(result))
     return "\n".join(lines)
+
+
+def goal_line(result):
+    goals = ", ".join(f"{goal} at {int(count):,} connections" for count, goal in result["goals"].items())
+    goal, ratio = result["goals"].get(str(result["connections"])), result["ratios"][FLOOR_NAME]["median"]
+    outcome = "no goal at this number" if goal is None else "reached" if ratio <= goal else "missed"
+    return f"goal, x {FLOOR_NAME} at most: {goals}; here {ratio:.3f} at {result['connections']:,}: {outcome}"
 
 
 def cell(side):
@@ -188,14 +208,25 @@ def positive(text):
     return value
 
 
+def connections(text):
+    value = positive(text)
+    if value > CONNECTION_LIMIT:
+        raise argparse.ArgumentTypeError(f"must be {CONNECTION_LIMIT} or less")
+    return value
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("program", help=argparse.SUPPRESS)
+    parser.add_argument("floor", help=argparse.SUPPRESS)
     parser.add_argument("what", choices=list(KINDS))
     parser.add_argument("--pairs", type=positive, default=5, help="rounds (5)")
     parser.add_argument("--seconds", type=positive, default=5, help="of each measurement (5)")
+    parser.add_argument("--connections", type=connections, help=f"of http, lb and tcp, to {CONNECTION_LIMIT} (64)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
+    if arguments.connections and not KINDS[arguments.what].get("floor"):
+        parser.error(f"--connections is for http, lb and tcp; {arguments.what} has a number of its own")
 
     def stop(number, _):
         sys.exit(128 + number)
@@ -205,7 +236,7 @@ def main():
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with tempfile.TemporaryDirectory(prefix="sdlab-bench-") as directory:
-        farm = Farm(arguments.program, pathlib.Path(directory))
+        farm = Farm(arguments.program, arguments.floor, pathlib.Path(directory))
         try:
             result = run(arguments, farm)
         except Failure as failure:

@@ -12,6 +12,7 @@ import time
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 DEADLINE_SECONDS = 15
+FLOOR_NAME = "bare C"
 
 
 class Failure(Exception):
@@ -130,8 +131,8 @@ class Server:
 class Farm:
     """All the servers of one measurement."""
 
-    def __init__(self, program, directory):
-        self.program, self.directory = program, directory
+    def __init__(self, program, floor, directory):
+        self.program, self.bare_c, self.directory = program, floor, directory
         self.servers = []
 
     def start(self, name, command, port):
@@ -143,6 +144,13 @@ class Farm:
         for server in reversed(self.servers):
             server.stop()
 
+    def floor(self, origins, mode):
+        """What is left of a server when only the answer must be right; `mode` as a balancer has it, or none."""
+        port = free_port()
+        verb = {None: "http", "http": "lb", "tcp": "tcp"}[mode]
+        command = [self.bare_c, verb, str(port), *(str(origin.port) for origin in origins)]
+        return self.start(FLOOR_NAME, command, port)
+
     # Servers of their own
 
     def nginx_origin(self, letter, name="nginx"):
@@ -153,7 +161,7 @@ class Farm:
         return self._nginx(letter, name, port, f"""http {{
             {self._nginx_http(letter)} sendfile on; open_file_cache max=10;
             server {{
-                listen 127.0.0.1:{port}; root {self.directory}/files-{letter};
+                listen 127.0.0.1:{port} backlog=4096; root {self.directory}/files-{letter};
                 location = / {{ return 200 "Response from {letter}\\n"; }}
             }}
         }}""")
@@ -241,14 +249,14 @@ backend back
         if mode == "tcp":
             block = f"""stream {{
                 upstream back {{ {servers} }}
-                server {{ listen 127.0.0.1:{port}; proxy_pass back; }}
+                server {{ listen 127.0.0.1:{port} backlog=4096; proxy_pass back; }}
             }}"""
         else:
             block = f"""http {{
                 {self._nginx_http("proxy")}
-                upstream back {{ {servers} keepalive 256; keepalive_requests 100000000; }}
+                upstream back {{ {servers} keepalive 4000; keepalive_requests 100000000; }}
                 server {{
-                    listen 127.0.0.1:{port};
+                    listen 127.0.0.1:{port} backlog=4096;
                     location / {{
                         proxy_pass http://back; proxy_http_version 1.1; proxy_set_header Connection "";
                         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
