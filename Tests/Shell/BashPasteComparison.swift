@@ -337,6 +337,34 @@ struct BashPasteComparison {
         #expect(outcome.errorOutput == complaint + "\n")
     }
 
+    /// Each of these ended the process: the tree is walked recursively.
+    @Test func whatIsNestedTooDeepIsRefused() {
+        func nested(_ open: String, _ close: String, _ count: Int) -> String {
+            "echo " + String(repeating: open, count: count) + "1" + String(repeating: close, count: count)
+        }
+        for text in [
+            nested("${x:-", "}", 5000), nested("\"${x:-", "}\"", 5000), nested("${x#", "}", 5000),
+            nested("$((", "))", 5000),
+            "[[ a" + String(repeating: " && a", count: 5000) + " ]]",
+            "[[ a" + String(repeating: " || a", count: 5000) + " ]]",
+            "[[ " + String(repeating: "! ", count: 5000) + "a ]]",
+            "[[ " + String(repeating: "( ", count: 5000) + "a ]]",
+        ] {
+            let outcome = LabShell().run(text)
+            #expect(outcome.status == 2, "\(text.prefix(40))")
+            #expect(outcome.errorOutput.contains("more than") || outcome.errorOutput.contains("nested"))
+        }
+        #expect(LabShell().run(nested("${x:-", "}", 50)).output == "1\n")
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func patternsTakeNoExponentialTime() {
+        let long = String(repeating: "a", count: 2000)
+        #expect(LabShell().run("x=\(long); echo ${x//*a*b/}").output == long + "\n")
+        #expect(LabShell().run("x=\(long); echo ${x##*a*a*b}").output == long + "\n")
+        #expect(LabShell().run("x=\(long); echo ${x//a*/-}").output == "-\n")
+    }
+
     @Test func whatGrowsInALoopEndsWithAMessage() {
         let doubling = LabShell().run("x=a; while true; do x=$x$x; done; echo never")
         #expect(doubling.status == 2)
@@ -345,6 +373,10 @@ struct BashPasteComparison {
         let recursion = LabShell().run("f() { f; }; f; echo never")
         #expect(recursion.status == 2)
         #expect(recursion.errorOutput == "nested too deep\n")
+        for body in ["echo $(f)", ": | f", "(f)"] {
+            let nested = LabShell().run("f() { \(body); }; f; echo never")
+            #expect(nested.errorOutput.contains("nested too deep"), "\(body)")
+        }
         let many = LabShell().run("set -- a b; while true; do set -- \"$@\" \"$@\"; done")
         #expect(many.status == 2)
         #expect(many.errorOutput == "more than 100000 arguments\n")

@@ -132,6 +132,36 @@ public struct GlobPattern: Equatable, Sendable {
         return elements[element...].allSatisfy { $0 == .any }
     }
 
+    /// How many characters from the beginning of `text` the pattern describes, at the least and at the most; nil for
+    /// none. One pass: all ways through the pattern are followed at once.
+    public func prefixLengths(_ text: ArraySlice<Character>) -> ClosedRange<Int>? {
+        // Whether the elements before a place can describe what has been read.
+        var alive = [Bool](repeating: false, count: elements.count + 1)
+        alive[0] = true
+        var shortest: Int?
+        var longest = 0
+        for length in 0...text.count {
+            // A star may stand for nothing.
+            for place in elements.indices where alive[place] && elements[place] == .any { alive[place + 1] = true }
+            if alive[elements.count] {
+                shortest = shortest ?? length
+                longest = length
+            }
+            guard length < text.count, alive.contains(true) else { break }
+            let character = text[text.startIndex + length]
+            var next = [Bool](repeating: false, count: alive.count)
+            for place in elements.indices where alive[place] {
+                if elements[place] == .any {
+                    next[place] = true
+                } else if Self.matches(elements[place], character) {
+                    next[place + 1] = true
+                }
+            }
+            alive = next
+        }
+        return shortest.map { $0...longest }
+    }
+
     private static func matches(_ element: Element, _ character: Character) -> Bool {
         switch element {
         case .character(let expected): expected == character

@@ -13,6 +13,7 @@ extension Parser {
     mutating func conditional() throws(SyntaxError) -> CommandSyntax {
         let place = position
         advance(2)
+        testCount = 0
         let condition = try disjunction(place)
         try skipConditionalBlank()
         guard keywordIs("]]") else {
@@ -22,6 +23,14 @@ extension Parser {
         advance(2)
         return .conditional(condition, place)
     }
+
+    /// `a && b && …` is a tree as deep as it is long.
+    private mutating func countTest() throws(SyntaxError) {
+        testCount += 1
+        if testCount > Self.testLimit { throw SyntaxError(position, "more than \(Self.testLimit) tests in one [[ ]]") }
+    }
+
+    private static let testLimit = 500
 
     private func keywordIs(_ word: String) -> Bool {
         guard follows(word) else { return false }
@@ -37,6 +46,7 @@ extension Parser {
             try skipConditionalBlank()
             guard follows("||") else { return left }
             advance(2)
+            try countTest()
             left = .or(left, try conjunction(place))
         }
     }
@@ -47,6 +57,7 @@ extension Parser {
             try skipConditionalBlank()
             guard follows("&&") else { return left }
             advance(2)
+            try countTest()
             left = .and(left, try test(place))
         }
     }
@@ -54,7 +65,7 @@ extension Parser {
     private mutating func test(_ place: Position) throws(SyntaxError) -> Conditional {
         depth += 1
         defer { depth -= 1 }
-        if depth > Self.depthLimit { throw SyntaxError(position, "nested more than \(Self.depthLimit) deep") }
+        try checkDepth()
         try skipConditionalBlank()
         guard current != nil else { throw SyntaxError(place, "an open [[", isIncomplete: true) }
         if keywordIs("]]") { throw SyntaxError(position, "a condition is missing before ]]") }

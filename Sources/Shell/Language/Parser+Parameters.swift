@@ -2,6 +2,9 @@
 extension Parser {
     mutating func parameter(isQuoted: Bool) throws(SyntaxError) -> Word.Part {
         let start = position
+        depth += 1
+        defer { depth -= 1 }
+        try checkDepth()
         advance(2)
         if current == "!" { throw SyntaxError(start, "${!…}, a variable named by another, is not known here") }
         if current == "#", peek(1) != "}", let length = try parameterLength(start) {

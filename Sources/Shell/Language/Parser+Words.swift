@@ -217,6 +217,7 @@ extension Parser {
     /// A sum; what `$` and quotes in it stand for is known only when it is computed.
     func arithmeticText(_ text: String, at start: Position, sign: String = "") throws(SyntaxError) -> ArithmeticText {
         if text.contains(where: { "$`\"\\".contains($0) }) {
+            try checkDepth()
             var parser = Parser(Array(text.filter { $0 != "\"" }), start, depth: depth + 1)
             return .word(try parser.quotedText(until: nil))
         }

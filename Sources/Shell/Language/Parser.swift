@@ -20,6 +20,8 @@ public struct Parser {
     var parenthesisDepth = 0
     /// What the word that is being read is part of.
     var wordKind = WordKind.command
+    /// Tests so far between the `[[` and `]]` that are being read.
+    var testCount = 0
 
     struct PendingDocument {
         let number: Int
@@ -131,7 +133,7 @@ public struct Parser {
     mutating func script(until terminators: [String]) throws(SyntaxError) -> Script {
         depth += 1
         defer { depth -= 1 }
-        if depth > Self.depthLimit { throw SyntaxError(position, "nested more than \(Self.depthLimit) deep") }
+        try checkDepth()
         var statements: [Statement] = []
         while true {
             try skipSeparators()
@@ -148,6 +150,11 @@ public struct Parser {
             statements.append(try statement())
         }
         return Script(statements: statements)
+    }
+
+    /// The tree is built, walked and freed recursively; the host's stack has an end.
+    func checkDepth() throws(SyntaxError) {
+        if depth > Self.depthLimit { throw SyntaxError(position, "nested more than \(Self.depthLimit) deep") }
     }
 
     mutating func skipSeparators() throws(SyntaxError) {

@@ -7,6 +7,7 @@ extension Execution {
 
     /// Runs a `$(…)`, then comes back with one output more.
     private func substitute(_ script: Script, _ outputs: [String], _ again: @escaping ([String]) -> Frame) {
+        guard mayNest() else { return }
         let capture = CaptureSink()
         let directory = session.files.directory
         isWaiting = true
@@ -33,6 +34,7 @@ extension Execution {
             resume(part.status)
         }
         parts = [part]
+        part.nesting = nesting + 1
         part.job = job
         session.makeRunnable(part)
     }

@@ -83,6 +83,7 @@ extension Execution {
     // MARK: Subshells
 
     func startSubshell(_ script: Script) {
+        guard mayNest() else { return }
         let directory = session.files.directory
         isWaiting = true
         let part = Execution(
@@ -100,6 +101,7 @@ extension Execution {
         parts = [part]
         part.job = job
         part.isCondition = isInCondition
+        part.nesting = nesting + 1
         session.makeRunnable(part)
     }
 

@@ -78,12 +78,15 @@ public final class Execution {
     var isEnding = false
     var children: [Process] = []
     var parts: [Execution] = []
+    /// How many executions are around it: a function may call itself through `$(…)`, a pipe or a subshell.
+    var nesting = 0
     weak var job: Job?
     var onFinish: ((Execution) -> Void)?
 
     /// Steps in a row before others have their turn.
     static let stepsPerTurn = 1000
     static let frameLimit = 1000
+    static let nestingLimit = 100
     static let brokenPipeStatus = 141
 
     init(
@@ -316,40 +319,6 @@ public final class Execution {
     }
 
     // MARK: Pipelines and jobs
-
-    func start(_ pipeline: Pipeline) {
-        if pipeline.isNegated { push(.negate) }
-        if pipeline.commands.count == 1 { return start(pipeline.commands[0]) }
-        let count = pipeline.commands.count
-        var statuses = Array(repeating: 0, count: count)
-        var remaining = count
-        let pipes = (1..<count).map { _ in Pipe(session: session) }
-        isWaiting = true
-        parts = pipeline.commands.enumerated().map { index, command in
-            let stage = Streams(
-                input: index == 0 ? streams.input.map(BorrowedSource.init) : pipes[index - 1],
-                output: index == count - 1 ? streams.output.map(Unclosable.init) : PipeEntrance(pipes[index]),
-                error: streams.error.map(Unclosable.init))
-            let statement = Statement.wrapping(command)
-            return Execution(
-                Script(statements: [statement]), session: session, submission: submission, streams: stage,
-                scope: scope.copy(),
-                status: status
-            ) { [weak self] part in
-                remaining -= 1
-                statuses[index] = part.status
-                guard let self, remaining == 0 else { return }
-                parts = []
-                let failed = scope.options.pipelinesFail ? statuses.last { $0 != 0 } : statuses.last
-                resume(failed ?? 0)
-            }
-        }
-        for part in parts {
-            part.job = job
-            part.isCondition = isInCondition
-            session.makeRunnable(part)
-        }
-    }
 
     func start(_ command: CommandSyntax) {
         switch command {

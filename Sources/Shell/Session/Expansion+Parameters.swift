@@ -94,12 +94,13 @@ extension Expansion {
 
     static func removing(_ pattern: GlobPattern, from value: String, fromEnd: Bool, isLongest: Bool) -> String {
         let characters = Array(value)
+        if !fromEnd {
+            guard let found = pattern.prefixLengths(characters[...]) else { return value }
+            return String(characters.dropFirst(isLongest ? found.upperBound : found.lowerBound))
+        }
         let lengths = isLongest ? Array((0...characters.count).reversed()) : Array(0...characters.count)
         for length in lengths {
-            let part = fromEnd ? characters.suffix(length) : characters.prefix(length)
-            if pattern.matches(part) {
-                return String(fromEnd ? characters.dropLast(length) : characters.dropFirst(length))
-            }
+            if pattern.matches(characters.suffix(length)) { return String(characters.dropLast(length)) }
         }
         return value
     }
@@ -131,7 +132,7 @@ extension Expansion {
         _ pattern: GlobPattern, _ characters: [Character], from start: Int, toEnd: Bool
     ) -> Int? {
         if toEnd { return pattern.matches(characters[start...]) ? characters.count : nil }
-        return (start...characters.count).reversed().first { pattern.matches(characters[start..<$0]) }
+        return pattern.prefixLengths(characters[start...]).map { start + $0.upperBound }
     }
 
     // MARK: Slices
