@@ -77,7 +77,8 @@ public final class UpstreamPool {
 /// A server behind a proxy, with the connections to it that are open and unused.
 public final class UpstreamServer {
     public let destination: HostPort
-    private let pool: UpstreamPool
+    /// Weak: the pool knows the servers that keep something, and the two would hold each other, and the lab, for ever.
+    private weak var pool: UpstreamPool?
     /// The most recently used is last.
     private var idle: [HTTPClientConnection] = []
     private var isKeeping = false
@@ -102,7 +103,7 @@ public final class UpstreamServer {
 
     /// Keeps a connection for the next request, if that is of any use.
     func keep(_ connection: HTTPClientConnection) {
-        guard connection.isReusable, idle.count < pool.idleLimit else { return connection.close() }
+        guard let pool, connection.isReusable, idle.count < pool.idleLimit else { return connection.close() }
         connection.delegate = Self.watch
         connection.idleSince = pool.node.world.now
         idle.append(connection)
