@@ -36,7 +36,9 @@ let kernel = [
         name: "KernelCryptography", path: "Engines/Kernel/Cryptography", uses: ["KernelStructures", "CCrypto"]),
     Room(name: "KernelCompression", path: "Engines/Kernel/Compression", uses: ["CZlib", "CZstd"]),
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
-    Room(name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true, uses: ["KernelStructures"]),
+    Room(
+        name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true,
+        uses: ["KernelStructures", "KernelCryptography"]),
     Room(
         name: "KernelWorld", path: "Engines/Kernel/World", isHot: true,
         uses: ["KernelStructures", "KernelTelemetry", "KernelStorage"]),
@@ -131,6 +133,8 @@ let components = [
     Component(
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
         commands: ["KernelTelemetry", "KernelWorld"]),
+    // What several components replicate their state with.
+    Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
     // new-room: components
 ]
 
@@ -228,6 +232,10 @@ let tests = [
     "ConnectionPool": [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
         "ConnectionPoolService",
+    ],
+    "Consensus": [
+        "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "ConsensusEngine", "ConsensusService",
     ],
     // new-room: tests
     "Shell": [
