@@ -1,7 +1,7 @@
 import Testing
 
-/// What the documentation demands: each demand has a number, and a case or a test that shows that it is met says so, with
-/// `@covers ID` in a transcript or `// @covers ID` above a test.
+/// What the documentation demands: each demand has a number, and a case or a test that shows that it is met says so,
+/// with `@covers ID` in a transcript or `// @covers ID` above a test.
 @Suite struct RequirementTests {
     /// The documented session, what to build, challenges, hints and milestones: as many for each component.
     private static let usual = [
