@@ -131,6 +131,8 @@ let components = [
     Component(
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
         commands: ["KernelTelemetry", "KernelWorld"]),
+    // What several components replicate their state with.
+    Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
     // new-room: components
 ]
 
@@ -228,6 +230,10 @@ let tests = [
     "ConnectionPool": [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
         "ConnectionPoolService",
+    ],
+    "Consensus": [
+        "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "ConsensusEngine", "ConsensusService",
     ],
     // new-room: tests
     "Shell": [
