@@ -88,10 +88,6 @@ extension PostgresOID {
     /// An OID, by whatever name it is shown.
     var isObjectIdentifier: Bool { [.oid, .regclass, .regtype, .regproc, .regnamespace, .xid].contains(self) }
 
-    static let regnamespace: PostgresOID = 4089
-    /// Values of several columns together; shown as `(1,abc)`.
-    static let record: PostgresOID = 2249
-
     /// The order of values that SQLite's own would get wrong; nil where its own is right.
     var collation: String? {
         switch self {

@@ -1,3 +1,4 @@
+import KernelSQLite
 import KernelWire
 
 /// What a statement comes to: a text for SQLite, with all that SQLite does not know about it; or what to do without it.
@@ -47,7 +48,7 @@ public struct Plan: Sendable {
     public var parameterTypes: [PostgresOID]
     /// What is bound behind the parameters: the statement's literals, so that statements that differ only in them are
     /// one to SQLite.
-    public var constants: [Constant]
+    public var constants: [SQLiteValue]
     /// Empty for what returns no rows.
     public var columns: [ColumnDescription]
     public var tag: CommandTag
@@ -74,31 +75,6 @@ public struct Plan: Sendable {
         constants = []
         notices = []
         refusesTransactionBlock = false
-    }
-}
-
-/// A literal of a statement, as SQLite stores it.
-public enum Constant: Hashable, Sendable {
-    case null
-    case integer(Int64)
-    case real(Double)
-    case text(String)
-    case blob([UInt8])
-}
-
-/// A column of a result: what RowDescription says about it.
-public struct ColumnDescription: Equatable, Sendable {
-    public var name: String
-    public var type: DataType
-    /// The table and the column of it, where it is one as it stands; otherwise 0.
-    public var tableOID: UInt32
-    public var attributeNumber: Int16
-
-    public init(name: String, type: DataType, tableOID: UInt32 = 0, attributeNumber: Int16 = 0) {
-        self.name = name
-        self.type = type
-        self.tableOID = tableOID
-        self.attributeNumber = attributeNumber
     }
 }
 
