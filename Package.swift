@@ -38,6 +38,9 @@ let kernel = [
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
     Room(name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true, uses: ["KernelStructures"]),
     Room(
+        name: "KernelSQLite", path: "Engines/Kernel/SQLite", isHot: true,
+        uses: ["KernelStructures", "KernelStorage", "CSQLite"]),
+    Room(
         name: "KernelWorld", path: "Engines/Kernel/World", isHot: true,
         uses: ["KernelStructures", "KernelTelemetry", "KernelStorage"]),
     Room(
@@ -131,6 +134,9 @@ let components = [
     Component(
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
         commands: ["KernelTelemetry", "KernelWorld"]),
+    Component(
+        "Database", isHot: true,
+        engine: ["KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelSQLite"]),
     // new-room: components
 ]
 
@@ -193,7 +199,9 @@ let shell = [
 ]
 
 let rooms = kernel + engines + services + session + componentCommands + shell
-let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CProcessor", "CSnappy", "CZlib", "CZstd"]
+let systemLibraries = [
+    "CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CProcessor", "CSQLite", "CSnappy", "CZlib", "CZstd",
+]
 /// C++ libraries behind a plain C interface, with what is to be linked for them.
 let shims: [(String, [String])] = [("CRapidJSON", []), ("CRE2", ["re2"])]
 
@@ -228,6 +236,9 @@ let tests = [
     "ConnectionPool": [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
         "ConnectionPoolService",
+    ],
+    "Database": [
+        "KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "DatabaseEngine",
     ],
     // new-room: tests
     "Shell": [
