@@ -66,7 +66,9 @@ public final class Catalogue {
     /// The number of a schema; nil if there is none.
     public func schema(_ name: String) throws(PostgresError) -> UInt32? {
         if let known = schemas[name] { return known }
-        let found = try integer("SELECT oid FROM pg_namespace WHERE nspname = ?1", [.text(name)]).map { UInt32(truncatingIfNeeded: $0) }
+        let found = try integer("SELECT oid FROM pg_namespace WHERE nspname = ?1", [.text(name)]).map {
+            UInt32(truncatingIfNeeded: $0)
+        }
         schemas[name] = .some(found)
         return found
     }
@@ -88,18 +90,23 @@ public final class Catalogue {
         if schema == Self.catalogueSchema, let table = SystemTable.byName[name] { return try relation(table.oid) }
         if let view = SystemView.named(name, schema: schema) { return try relation(view.oid) }
         let key = schema + "." + name
-        if let known = numbers[key] { return try known.flatMap { oid throws(PostgresError) in try relation(oid) } }
+        if let known = numbers[key] {
+            guard let oid = known else { return nil }
+            return try relation(oid)
+        }
         guard let schemaOID = try self.schema(schema) else { return nil }
         let oid = try integer(
             "SELECT oid FROM pg_class WHERE relname = ?1 AND relnamespace = ?2", [.text(name), .integer(Int64(schemaOID))]
         ).map { UInt32(truncatingIfNeeded: $0) }
         numbers[key] = .some(oid)
-        return try oid.flatMap { number throws(PostgresError) in try relation(number) }
+        guard let oid else { return nil }
+        return try relation(oid)
     }
 
     public func relation(_ oid: UInt32) throws(PostgresError) -> Relation? {
         if let known = relations[oid] { return known }
-        let found = try SystemRelations.byOID[oid] ?? load(oid)
+        var found = SystemRelations.byOID[oid]
+        if found == nil { found = try load(oid) }
         if let found { relations[oid] = found }
         return found
     }

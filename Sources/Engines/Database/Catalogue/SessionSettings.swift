@@ -47,7 +47,7 @@ public struct SessionSettings: Sendable {
         guard !entry.isFixed else {
             throw PostgresError("55P02", "parameter \"\(entry.name)\" cannot be changed")
         }
-        values[entry.name] = try value.map { text throws(PostgresError) in try Self.normalized(text, entry) }
+        if let value { values[entry.name] = try Self.normalized(value, entry) } else { values[entry.name] = nil }
     }
 
     public mutating func resetAll() { values = [:] }
@@ -113,7 +113,7 @@ public struct SessionSettings: Sendable {
             return isOn ? "on" : "off"
         case .real:
             guard let number = Double(value) else { throw invalid() }
-            return FloatText.text(number)
+            return PostgresFloat.text(number)
         case .choice(let choices):
             let wanted = value.lowercased()
             if entry.name == "datestyle" { return try dateStyle(wanted, invalid()) }

@@ -66,7 +66,8 @@ public enum DatumCoding {
         case .time: return .integer(try TimeOfDay.parse(text))
         case .interval: return .text(try IntervalValue(parsing: text).stored)
         case .timestamp, .timestamptz, .date:
-            return try DateTimeWords.parse(text, type: type, context) ?? stored(try PostgresValue(text: text, type: type))
+            if let known = try DateTimeWords.parse(text, type: type, context) { return known }
+            return stored(try PostgresValue(text: text, type: type))
         case .json: return .text(try JSONText.checked(text))
         case .jsonb: return .text(try JSONText.canonical(text))
         case .regclass, .regtype, .regproc, .regnamespace:

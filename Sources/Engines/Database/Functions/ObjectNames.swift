@@ -47,8 +47,8 @@ enum ObjectNames {
 
     /// With its schema where the name alone would lead elsewhere.
     static func qualified(_ relation: Relation, _ context: SessionContext, _ catalogue: Catalogue) -> String {
-        let found = try? catalogue.relation(relation.name, schema: nil, searchPath: context.searchPath)
-        if found??.oid == relation.oid { return quoted(relation.name) }
+        let found = (try? catalogue.relation(relation.name, schema: nil, searchPath: context.searchPath)) ?? nil
+        if found?.oid == relation.oid { return quoted(relation.name) }
         return quoted(relation.schema) + "." + quoted(relation.name)
     }
 

@@ -1,4 +1,5 @@
 import CPgQuery
+import Glibc
 import KernelJSON
 import KernelWire
 

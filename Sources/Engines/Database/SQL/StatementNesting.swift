@@ -62,7 +62,7 @@ private struct ScannedTokens: Sequence, IteratorProtocol {
         while let key = number(), let value = number() {
             // Field 1 is the version; of field 2, `value` is the length.
             guard key == 2 << 3 | 2 else { continue }
-            let end = min(bytes.count, place + Int(clamping: value))
+            let end = Swift.min(bytes.count, place + Int(clamping: value))
             var kind: UInt64 = 0
             while place < end, let field = number(), let content = number() {
                 if field == 4 << 3 { kind = content }
