@@ -139,7 +139,8 @@ let components = [
     Component(
         "Database", isHot: true,
         engine: [
-            "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelSQLite",
+            "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
+            "KernelSQLite",
             "CPgQuery", "CBigNumber",
         ]),
     // new-room: components

@@ -35,15 +35,20 @@ extension Catalogue {
             (99, "pg_toast"), (11, catalogueSchema), (2200, "public"), (13_207, informationSchema),
         ]
         for (oid, name) in schemas {
-            try insert("pg_namespace", ["oid": .integer(oid), "nspname": .text(name), "nspowner": .integer(10)], connection)
+            try insert(
+                "pg_namespace", ["oid": .integer(oid), "nspname": .text(name), "nspowner": .integer(10)], connection)
         }
         for (oid, name, kind) in [(2, "heap", "t"), (403, "btree", "i"), (405, "hash", "i"), (2742, "gin", "i")] {
-            try insert("pg_am", ["oid": .integer(Int64(oid)), "amname": .text(name), "amtype": .text(kind)], connection)
+            try insert(
+                "pg_am", ["oid": .integer(Int64(oid)), "amname": .text(name), "amtype": .text(kind)], connection)
         }
         for (oid, name) in [(100, "default"), (950, "C"), (951, "POSIX")] {
             try insert(
                 "pg_collation",
-                ["oid": .integer(Int64(oid)), "collname": .text(name), "collnamespace": .integer(11), "collprovider": .text("c")],
+                [
+                    "oid": .integer(Int64(oid)), "collname": .text(name), "collnamespace": .integer(11),
+                    "collprovider": .text("c"),
+                ],
                 connection)
         }
         for type in PostgresOID.known { try insert("pg_type", row(of: type), connection) }
@@ -59,15 +64,19 @@ extension Catalogue {
             "typtype": .text([.unknown, .void, .record].contains(type) ? "p" : "b"),
             "typcategory": .text(String(type.category.rawValue)), "typispreferred": .integer(type.isPreferred ? 1 : 0),
             "typisdefined": .integer(1), "typdelim": .text(","),
-            "typelem": .integer(Int64(type.element?.rawValue ?? (type == .int2vector ? 21 : type == .oidvector ? 26 : 0))),
-            "typarray": .integer(Int64(type.array?.rawValue ?? 0)), "typinput": .text(type.element == nil ? name + "in" : "array_in"),
+            "typelem": .integer(
+                Int64(type.element?.rawValue ?? (type == .int2vector ? 21 : type == .oidvector ? 26 : 0))),
+            "typarray": .integer(Int64(type.array?.rawValue ?? 0)),
+            "typinput": .text(type.element == nil ? name + "in" : "array_in"),
             "typtypmod": .integer(-1), "typcollation": .integer(type == .name ? 950 : isText ? 100 : 0),
             "typalign": .text("i"), "typstorage": .text("p"),
         ]
     }
 
     /// A row with what is given; the rest is 0, false, or for what may be NULL, that.
-    static func insert(_ table: String, _ values: [String: SQLiteValue], _ connection: SQLiteConnection) throws(SQLiteError) {
+    static func insert(_ table: String, _ values: [String: SQLiteValue], _ connection: SQLiteConnection)
+        throws(SQLiteError)
+    {
         guard let columns = SystemTable.byName[table]?.columns else { return }
         let marks = columns.indices.map { "?\($0 + 1)" }.joined(separator: ", ")
         let row = columns.map { column in values[column.name] ?? emptyValue(column.type) }

@@ -17,7 +17,8 @@ extension Catalogue {
         let name = fields.text(0)
         return Relation(
             oid: oid, schema: fields.text(1), name: name, kind: kind, columns: try columns(of: oid),
-            storage: fields.optionalText(3) ?? StorageName.of(name, Int64(oid)), indexes: try indexes(of: oid), constraints: try constraints(of: oid),
+            storage: fields.optionalText(3) ?? StorageName.of(name, Int64(oid)), indexes: try indexes(of: oid),
+            constraints: try constraints(of: oid),
             definition: kind == .view
                 ? try text("SELECT ev_action FROM sdlab_view WHERE oid = ?1", [number]) : nil)
     }

@@ -96,7 +96,8 @@ public final class Catalogue {
         }
         guard let schemaOID = try self.schema(schema) else { return nil }
         let oid = try integer(
-            "SELECT oid FROM pg_class WHERE relname = ?1 AND relnamespace = ?2", [.text(name), .integer(Int64(schemaOID))]
+            "SELECT oid FROM pg_class WHERE relname = ?1 AND relnamespace = ?2",
+            [.text(name), .integer(Int64(schemaOID))]
         ).map { UInt32(truncatingIfNeeded: $0) }
         numbers[key] = .some(oid)
         guard let oid else { return nil }

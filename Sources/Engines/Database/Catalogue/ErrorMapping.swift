@@ -17,7 +17,8 @@ public enum ErrorMapping {
         }
         if error.isInterrupted { return PostgresError(.queryCanceled, "canceling statement due to user request") }
         if error.isFull {
-            return PostgresError(.diskFull, "could not extend file: No space left on device", hint: "Check free disk space.")
+            return PostgresError(
+                .diskFull, "could not extend file: No space left on device", hint: "Check free disk space.")
         }
         if error.isBusy {
             return PostgresError(.lockNotAvailable, "canceling statement due to lock timeout")
@@ -32,7 +33,8 @@ public enum ErrorMapping {
         if error.message.contains("integer overflow") {
             return PostgresError(.numericValueOutOfRange, "bigint out of range")
         }
-        if error.message.contains("too many") || error.message.contains("too large") || error.message.contains("too deep")
+        if error.message.contains("too many") || error.message.contains("too large")
+            || error.message.contains("too deep")
             || error.message.contains("parser stack overflow")
         {
             return PostgresError(.statementTooComplex, "statement too complex: \(error.message)")
@@ -46,7 +48,9 @@ public enum ErrorMapping {
         let list = error.message.drop { $0 != ":" }.dropFirst().split(separator: ",").map { $0.drop { $0 == " " } }
         if let first = list.first, first.hasPrefix("index '"), let number = StorageName.number(of: first.dropLast()) {
             let oid = UInt32(truncatingIfNeeded: number)
-            if let index = try? catalogue?.relation(oid) { name(&violation, index.name, schema: index.schema, table: nil) }
+            if let index = try? catalogue?.relation(oid) {
+                name(&violation, index.name, schema: index.schema, table: nil)
+            }
             return violation
         }
         let parts = list.map { $0.split(separator: ".") }

@@ -25,7 +25,8 @@ public final class Relation: Sendable {
     let system: SystemTable.Source?
 
     init(
-        oid: UInt32, schema: String, name: String, kind: Kind, columns: [Column], storage: String, indexes: [Index] = [],
+        oid: UInt32, schema: String, name: String, kind: Kind, columns: [Column], storage: String,
+        indexes: [Index] = [],
         constraints: [Constraint] = [], definition: String? = nil, system: SystemTable.Source? = nil
     ) {
         self.oid = oid

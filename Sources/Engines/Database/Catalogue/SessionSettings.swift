@@ -99,7 +99,8 @@ public struct SessionSettings: Sendable {
     private static func normalized(_ value: String, _ entry: Entry) throws(PostgresError) -> String {
         func invalid(_ hint: String? = nil) -> PostgresError {
             PostgresError(
-                .invalidParameterValue, "invalid value for parameter \"\(entry.displayName)\": \"\(value)\"", hint: hint)
+                .invalidParameterValue, "invalid value for parameter \"\(entry.displayName)\": \"\(value)\"", hint: hint
+            )
         }
         switch entry.kind {
         case .text:
@@ -139,7 +140,8 @@ public struct SessionSettings: Sendable {
         let words = value.split { $0 == "," || $0 == " " }
         guard words.allSatisfy({ ["iso", "mdy", "us", "noneuro", "default"].contains($0) }), !words.isEmpty else {
             throw PostgresError(
-                .featureNotSupported, "DateStyle \"\(value)\" is not supported", hint: "Dates are always ISO, MDY here.")
+                .featureNotSupported, "DateStyle \"\(value)\" is not supported", hint: "Dates are always ISO, MDY here."
+            )
         }
         return "ISO, MDY"
     }
@@ -159,7 +161,9 @@ extension SessionSettings.Entry {
 
 /// `30s`, `64MB`: numbers with units.
 enum SettingUnits {
-    private static let times: [(String, Int)] = [("ms", 1), ("s", 1000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)]
+    private static let times: [(String, Int)] = [
+        ("ms", 1), ("s", 1000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000),
+    ]
     private static let sizes: [(String, Int)] = [("kB", 1), ("MB", 1 << 10), ("GB", 1 << 20), ("TB", 1 << 30)]
 
     /// In the given unit.
@@ -176,7 +180,8 @@ enum SettingUnits {
                 throw PostgresError(
                     .invalidParameterValue, "",
                     hint: unit == nil
-                        ? nil : "Valid units for this parameter are \(table.map { "\"\($0.0)\"" }.joined(separator: ", ")).")
+                        ? nil
+                        : "Valid units for this parameter are \(table.map { "\"\($0.0)\"" }.joined(separator: ", ")).")
             }
             factor = Double(wanted) / Double(base) / (unit == "8kB" ? 8 : 1)
         }
@@ -202,7 +207,9 @@ enum BooleanText {
         let word = text.lowercased().trimmed
         guard !word.isEmpty else { return nil }
         if word == "1" || word == "on" || "true".hasPrefix(word) || "yes".hasPrefix(word) { return true }
-        if word == "0" || word == "off" || word == "of" || "false".hasPrefix(word) || "no".hasPrefix(word) { return false }
+        if word == "0" || word == "off" || word == "of" || "false".hasPrefix(word) || "no".hasPrefix(word) {
+            return false
+        }
         return nil
     }
 }
@@ -212,6 +219,7 @@ extension StringProtocol {
     var trimmed: String {
         func isBlank(_ byte: UInt8) -> Bool { byte == 32 || (9...13).contains(byte) }
         let start = utf8.drop(while: isBlank)
-        return String(decoding: start.prefix(start.count - start.reversed().prefix(while: isBlank).count), as: UTF8.self)
+        return String(
+            decoding: start.prefix(start.count - start.reversed().prefix(while: isBlank).count), as: UTF8.self)
     }
 }

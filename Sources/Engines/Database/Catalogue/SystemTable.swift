@@ -89,7 +89,8 @@ extension PostgresOID {
     /// All types that there are, in the order of their numbers.
     static let known: [PostgresOID] = {
         let scalars: [PostgresOID] = [
-            .bool, .bytea, .char, .name, .int8, .int2, .int2vector, .int4, .regproc, .text, .oid, .xid, .oidvector, .json,
+            .bool, .bytea, .char, .name, .int8, .int2, .int2vector, .int4, .regproc, .text, .oid, .xid, .oidvector,
+            .json,
             .float4, .float8, .unknown, .bpchar, .varchar, .date, .time, .timestamp, .timestamptz, .interval, .numeric,
             .regclass, .regtype, .void, .uuid, .jsonb, .record, .regnamespace,
         ]

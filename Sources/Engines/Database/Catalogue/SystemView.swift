@@ -25,77 +25,78 @@ struct SystemView: Sendable {
         self.definition = definition
     }
 
-    static let all: [SystemView] = [
-        SystemView(
-            "pg_catalog", "pg_tables", 12_001,
-            "schemaname:name tablename:name tableowner:name tablespace:name hasindexes:bool hasrules:bool "
-                + "hastriggers:bool rowsecurity:bool",
-            """
-            SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner), NULL::name, c.relhasindex, c.relhasrules,
-                c.relhastriggers, c.relrowsecurity
-            FROM pg_class c LEFT JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')
-            """),
-        SystemView(
-            "pg_catalog", "pg_views", 12_002, "schemaname:name viewname:name viewowner:name definition:text",
-            """
-            SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner), pg_get_viewdef(c.oid)
-            FROM pg_class c LEFT JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'v'
-            """),
-        SystemView(
-            "pg_catalog", "pg_indexes", 12_003,
-            "schemaname:name tablename:name indexname:name tablespace:name indexdef:text",
-            """
-            SELECT n.nspname, c.relname, i.relname, NULL::name, pg_get_indexdef(i.oid)
-            FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid
-            LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-            """),
-        SystemView(
-            "pg_catalog", "pg_sequences", 12_004,
-            "schemaname:name sequencename:name sequenceowner:name data_type:regtype start_value:int8 min_value:int8 "
-                + "max_value:int8 increment_by:int8 cycle:bool cache_size:int8 last_value:int8",
-            """
-            SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner), s.seqtypid::regtype, s.seqstart, s.seqmin, s.seqmax,
-                s.seqincrement, s.seqcycle, s.seqcache, pg_sequence_last_value(c.oid)
-            FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid
-            LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-            """),
-        SystemView(
-            "pg_catalog", "pg_matviews", 12_005,
-            "schemaname:name matviewname:name matviewowner:name tablespace:name hasindexes:bool ispopulated:bool "
-                + "definition:text",
-            "SELECT NULL::name, NULL::name, NULL::name, NULL::name, NULL::bool, NULL::bool, NULL::text WHERE false"),
-        SystemView(
-            "information_schema", "schemata", 12_101,
-            "catalog_name:name schema_name:name schema_owner:name default_character_set_catalog:name "
-                + "default_character_set_schema:name default_character_set_name:name sql_path:varchar",
-            """
-            SELECT current_database()::name, n.nspname, pg_get_userbyid(n.nspowner), NULL::name, NULL::name, NULL::name,
-                NULL::varchar
-            FROM pg_namespace n
-            """),
-        SystemView(
-            "information_schema", "tables", 12_102,
-            "table_catalog:name table_schema:name table_name:name table_type:varchar self_referencing_column_name:name "
-                + "reference_generation:varchar user_defined_type_catalog:name user_defined_type_schema:name "
-                + "user_defined_type_name:name is_insertable_into:varchar is_typed:varchar commit_action:varchar",
-            """
-            SELECT current_database()::name, n.nspname, c.relname,
-                CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'r' THEN 'BASE TABLE' END::varchar, NULL::name, NULL::varchar,
-                NULL::name, NULL::name, NULL::name, CASE c.relkind WHEN 'r' THEN 'YES' ELSE 'NO' END::varchar,
-                'NO'::varchar, NULL::varchar
-            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'v')
-            """),
-        SystemView(
-            "information_schema", "views", 12_103,
-            "table_catalog:name table_schema:name table_name:name view_definition:varchar check_option:varchar "
-                + "is_updatable:varchar is_insertable_into:varchar is_trigger_updatable:varchar "
-                + "is_trigger_deletable:varchar is_trigger_insertable_into:varchar",
-            """
-            SELECT current_database()::name, n.nspname, c.relname, pg_get_viewdef(c.oid)::varchar, 'NONE'::varchar,
-                'NO'::varchar, 'NO'::varchar, 'NO'::varchar, 'NO'::varchar, 'NO'::varchar
-            FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'v'
-            """),
-    ] + columnViews + constraintViews
+    static let all: [SystemView] =
+        [
+            SystemView(
+                "pg_catalog", "pg_tables", 12_001,
+                "schemaname:name tablename:name tableowner:name tablespace:name hasindexes:bool hasrules:bool "
+                    + "hastriggers:bool rowsecurity:bool",
+                """
+                SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner), NULL::name, c.relhasindex, c.relhasrules,
+                    c.relhastriggers, c.relrowsecurity
+                FROM pg_class c LEFT JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')
+                """),
+            SystemView(
+                "pg_catalog", "pg_views", 12_002, "schemaname:name viewname:name viewowner:name definition:text",
+                """
+                SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner), pg_get_viewdef(c.oid)
+                FROM pg_class c LEFT JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'v'
+                """),
+            SystemView(
+                "pg_catalog", "pg_indexes", 12_003,
+                "schemaname:name tablename:name indexname:name tablespace:name indexdef:text",
+                """
+                SELECT n.nspname, c.relname, i.relname, NULL::name, pg_get_indexdef(i.oid)
+                FROM pg_index x JOIN pg_class c ON c.oid = x.indrelid JOIN pg_class i ON i.oid = x.indexrelid
+                LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+                """),
+            SystemView(
+                "pg_catalog", "pg_sequences", 12_004,
+                "schemaname:name sequencename:name sequenceowner:name data_type:regtype start_value:int8 min_value:int8 "
+                    + "max_value:int8 increment_by:int8 cycle:bool cache_size:int8 last_value:int8",
+                """
+                SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner), s.seqtypid::regtype, s.seqstart, s.seqmin, s.seqmax,
+                    s.seqincrement, s.seqcycle, s.seqcache, pg_sequence_last_value(c.oid)
+                FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid
+                LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+                """),
+            SystemView(
+                "pg_catalog", "pg_matviews", 12_005,
+                "schemaname:name matviewname:name matviewowner:name tablespace:name hasindexes:bool ispopulated:bool "
+                    + "definition:text",
+                "SELECT NULL::name, NULL::name, NULL::name, NULL::name, NULL::bool, NULL::bool, NULL::text WHERE false"),
+            SystemView(
+                "information_schema", "schemata", 12_101,
+                "catalog_name:name schema_name:name schema_owner:name default_character_set_catalog:name "
+                    + "default_character_set_schema:name default_character_set_name:name sql_path:varchar",
+                """
+                SELECT current_database()::name, n.nspname, pg_get_userbyid(n.nspowner), NULL::name, NULL::name, NULL::name,
+                    NULL::varchar
+                FROM pg_namespace n
+                """),
+            SystemView(
+                "information_schema", "tables", 12_102,
+                "table_catalog:name table_schema:name table_name:name table_type:varchar self_referencing_column_name:name "
+                    + "reference_generation:varchar user_defined_type_catalog:name user_defined_type_schema:name "
+                    + "user_defined_type_name:name is_insertable_into:varchar is_typed:varchar commit_action:varchar",
+                """
+                SELECT current_database()::name, n.nspname, c.relname,
+                    CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'r' THEN 'BASE TABLE' END::varchar, NULL::name, NULL::varchar,
+                    NULL::name, NULL::name, NULL::name, CASE c.relkind WHEN 'r' THEN 'YES' ELSE 'NO' END::varchar,
+                    'NO'::varchar, NULL::varchar
+                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'v')
+                """),
+            SystemView(
+                "information_schema", "views", 12_103,
+                "table_catalog:name table_schema:name table_name:name view_definition:varchar check_option:varchar "
+                    + "is_updatable:varchar is_insertable_into:varchar is_trigger_updatable:varchar "
+                    + "is_trigger_deletable:varchar is_trigger_insertable_into:varchar",
+                """
+                SELECT current_database()::name, n.nspname, c.relname, pg_get_viewdef(c.oid)::varchar, 'NONE'::varchar,
+                    'NO'::varchar, 'NO'::varchar, 'NO'::varchar, 'NO'::varchar, 'NO'::varchar
+                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'v'
+                """),
+        ] + columnViews + constraintViews
 
     private static let columnViews: [SystemView] = [
         SystemView(

@@ -34,7 +34,9 @@ public enum DatumCoding {
             }
             return .integer(value)
         case .interval:
-            guard bytes.count == 16 else { throw PostgresError(.protocolViolation, "insufficient data left in message") }
+            guard bytes.count == 16 else {
+                throw PostgresError(.protocolViolation, "insufficient data left in message")
+            }
             return .text(
                 IntervalValue(
                     months: try bigEndian(Array(bytes[12...]), Int32.self),
@@ -246,7 +248,9 @@ enum DateTimeWords {
 
     /// Whether a zone is written behind the time: the day has hyphens too.
     private static func hasZone(_ word: String) -> Bool {
-        if word.hasSuffix("infinity") || word == "epoch" || word.hasSuffix("z") || word.hasSuffix("utc") || word.hasSuffix("gmt") {
+        if word.hasSuffix("infinity") || word == "epoch" || word.hasSuffix("z") || word.hasSuffix("utc")
+            || word.hasSuffix("gmt")
+        {
             return true
         }
         return word.dropFirst(10).contains { $0 == "+" || $0 == "-" }

@@ -84,7 +84,8 @@ extension IntervalValue: CustomStringConvertible {
             let sign = microseconds < 0 ? "-" : wasNegative ? "+" : ""
             let magnitude = microseconds.magnitude
             let seconds = magnitude / 1_000_000
-            let whole = "\(padded(Int(seconds / 3600), 2)):\(padded(Int(seconds / 60 % 60), 2)):\(padded(Int(seconds % 60), 2))"
+            let whole =
+                "\(padded(Int(seconds / 3600), 2)):\(padded(Int(seconds / 60 % 60), 2)):\(padded(Int(seconds % 60), 2))"
             var fraction = padded(Int(magnitude % 1_000_000), 6)
             while fraction.hasSuffix("0") { fraction.removeLast() }
             parts.append(sign + whole + (fraction.isEmpty ? "" : "." + fraction))

@@ -16,11 +16,13 @@ enum JSONText {
         return result
     }
 
-    static func parse(_ text: String, duplicates: JSONLimits.Duplicates = .lastWins) throws(PostgresError) -> JSONValue {
+    static func parse(_ text: String, duplicates: JSONLimits.Duplicates = .lastWins) throws(PostgresError) -> JSONValue
+    {
         do throws(JSONError) {
             return try JSONValue(
                 parsing: text,
-                limits: JSONLimits(bytes: 256 << 20, depth: JSONLimits.deepest, values: 10_000_000, duplicates: duplicates))
+                limits: JSONLimits(
+                    bytes: 256 << 20, depth: JSONLimits.deepest, values: 10_000_000, duplicates: duplicates))
         } catch {
             throw PostgresError(
                 .invalidTextRepresentation, "invalid input syntax for type json", detail: "\(error)")

@@ -39,7 +39,8 @@ enum ObjectNames {
         case .regclass:
             guard let relation = (try? catalogue.relation(oid)) ?? nil else { return "\(oid)" }
             return qualified(relation, context, catalogue)
-        case .regtype: return PostgresOID(rawValue: oid).catalogueName == nil ? "\(oid)" : PostgresOID(rawValue: oid).typeName
+        case .regtype:
+            return PostgresOID(rawValue: oid).catalogueName == nil ? "\(oid)" : PostgresOID(rawValue: oid).typeName
         case .regnamespace: return (try? catalogue.schemaName(oid)).flatMap { $0 }.map(quoted) ?? "\(oid)"
         default: return "\(oid)"
         }
@@ -93,17 +94,26 @@ enum ObjectNames {
 
     /// Words that cannot be names as they stand.
     private static let reserved: Set<String> = [
-        "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "between", "bigint",
-        "binary", "bit", "boolean", "both", "case", "cast", "char", "character", "check", "coalesce", "collate", "collation",
+        "all", "analyse", "analyze", "and", "any", "array", "as", "asc", "asymmetric", "authorization", "between",
+        "bigint",
+        "binary", "bit", "boolean", "both", "case", "cast", "char", "character", "check", "coalesce", "collate",
+        "collation",
         "column", "concurrently", "constraint", "create", "cross", "current_catalog", "current_date", "current_role",
-        "current_schema", "current_time", "current_timestamp", "current_user", "dec", "decimal", "default", "deferrable",
-        "desc", "distinct", "do", "else", "end", "except", "exists", "extract", "false", "fetch", "float", "for", "foreign",
-        "freeze", "from", "full", "grant", "greatest", "group", "grouping", "having", "ilike", "in", "initially", "inner",
-        "inout", "int", "integer", "intersect", "interval", "into", "is", "isnull", "join", "lateral", "leading", "least",
-        "left", "like", "limit", "localtime", "localtimestamp", "national", "natural", "nchar", "none", "normalize", "not",
-        "notnull", "null", "nullif", "numeric", "offset", "on", "only", "or", "order", "out", "outer", "overlaps", "overlay",
+        "current_schema", "current_time", "current_timestamp", "current_user", "dec", "decimal", "default",
+        "deferrable",
+        "desc", "distinct", "do", "else", "end", "except", "exists", "extract", "false", "fetch", "float", "for",
+        "foreign",
+        "freeze", "from", "full", "grant", "greatest", "group", "grouping", "having", "ilike", "in", "initially",
+        "inner",
+        "inout", "int", "integer", "intersect", "interval", "into", "is", "isnull", "join", "lateral", "leading",
+        "least",
+        "left", "like", "limit", "localtime", "localtimestamp", "national", "natural", "nchar", "none", "normalize",
+        "not",
+        "notnull", "null", "nullif", "numeric", "offset", "on", "only", "or", "order", "out", "outer", "overlaps",
+        "overlay",
         "placing", "position", "precision", "primary", "real", "references", "returning", "right", "row", "select",
-        "session_user", "setof", "similar", "smallint", "some", "substring", "symmetric", "table", "tablesample", "then",
+        "session_user", "setof", "similar", "smallint", "some", "substring", "symmetric", "table", "tablesample",
+        "then",
         "time", "timestamp", "to", "trailing", "treat", "trim", "true", "union", "unique", "user", "using", "values",
         "varchar", "variadic", "verbose", "when", "where", "window", "with",
     ]

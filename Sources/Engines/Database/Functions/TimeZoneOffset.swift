@@ -20,10 +20,13 @@ struct TimeZoneOffset: Hashable, Sendable {
     /// - Parameter parameter: the setting's name, for messages; nil for AT TIME ZONE.
     init(_ text: String, for parameter: String? = nil) throws(PostgresError) {
         let word = PostgresText.trimmed(text).lowercased()
-        if ["utc", "gmt", "z", "zulu", "etc/utc", "etc/gmt", "etc/universal", "etc/zulu", "default", "local", "universal"]
-            .contains(word)
-        {
-            self.init(name: ["default", "local"].contains(word) ? "UTC" : String(PostgresText.trimmed(text)), seconds: 0)
+        if [
+            "utc", "gmt", "z", "zulu", "etc/utc", "etc/gmt", "etc/universal", "etc/zulu", "default", "local",
+            "universal",
+        ]
+        .contains(word) {
+            self.init(
+                name: ["default", "local"].contains(word) ? "UTC" : String(PostgresText.trimmed(text)), seconds: 0)
             return
         }
         let sign = word.first == "-" ? -1 : 1
@@ -60,7 +63,8 @@ struct TimeZoneOffset: Hashable, Sendable {
     static func text(_ seconds: Int) -> String {
         let magnitude = seconds.magnitude
         let minutes = Int(magnitude / 60 % 60)
-        return (seconds < 0 ? "-" : "+") + padded(Int(magnitude / 3600), 2) + (minutes == 0 ? "" : ":" + padded(minutes, 2))
+        return (seconds < 0 ? "-" : "+") + padded(Int(magnitude / 3600), 2)
+            + (minutes == 0 ? "" : ":" + padded(minutes, 2))
     }
 
     var microseconds: Int64 { Int64(seconds) * 1_000_000 }

@@ -44,8 +44,10 @@ public struct ParsedStatement: Sendable {
         let message = error.message.map { String(cString: $0) } ?? "syntax error"
         if message.hasPrefix("memory exhausted") { return StatementNesting.tooDeep }
         let state: SQLState =
-            message.hasPrefix("invalid byte sequence") ? .characterNotInRepertoire
-            : message.contains("not supported") || message.contains("not implemented") || message.contains("not yet implemented")
+            message.hasPrefix("invalid byte sequence")
+            ? .characterNotInRepertoire
+            : message.contains("not supported") || message.contains("not implemented")
+                || message.contains("not yet implemented")
                 ? .featureNotSupported : .syntaxError
         return PostgresError(state, message, position: error.cursorpos > 0 ? Int(error.cursorpos) : nil)
     }
@@ -71,6 +73,7 @@ struct SourceText: Sendable {
         let part = byteCount > 0 ? from.prefix(byteCount) : from
         func isBlank(_ byte: UInt8) -> Bool { byte == 32 || byte == 59 || (9...13).contains(byte) }
         let trimmed = part.drop(while: isBlank)
-        return String(decoding: trimmed.prefix(trimmed.count - trimmed.reversed().prefix(while: isBlank).count), as: UTF8.self)
+        return String(
+            decoding: trimmed.prefix(trimmed.count - trimmed.reversed().prefix(while: isBlank).count), as: UTF8.self)
     }
 }

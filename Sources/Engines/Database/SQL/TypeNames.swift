@@ -17,7 +17,9 @@ enum TypeNames {
         if isArray { name.removeLast(2) }
         var modifiers: [Int] = []
         if name.hasSuffix(")"), let start = name.firstIndex(of: "(") {
-            modifiers = name[name.index(after: start)...].dropLast().split(separator: ",").compactMap { Int($0.trimmed) }
+            modifiers = name[name.index(after: start)...].dropLast().split(separator: ",").compactMap {
+                Int($0.trimmed)
+            }
             name = name[..<start].trimmed
         }
         guard let base = aliases[name] ?? PostgresOID.named[name] else { return nil }
