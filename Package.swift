@@ -137,6 +137,8 @@ let components = [
     Component(
         "Database", isHot: true,
         engine: ["KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelSQLite"]),
+    // What several components replicate their state with.
+    Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
     // new-room: components
 ]
 
@@ -239,6 +241,10 @@ let tests = [
     ],
     "Database": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "DatabaseEngine",
+    ],
+    "Consensus": [
+        "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "ConsensusEngine", "ConsensusService",
     ],
     // new-room: tests
     "Shell": [
