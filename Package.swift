@@ -142,8 +142,7 @@ let components = [
         "Database", isHot: true,
         engine: [
             "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
-            "KernelSQLite",
-            "CPgQuery", "CBigNumber",
+            "KernelSQLite", "CPgQuery", "CBigNumber",
         ]),
     // new-room: components
 ]

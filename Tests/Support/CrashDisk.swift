@@ -41,7 +41,9 @@ public final class CrashDisk: Disk {
         try count(path)
         try base.syncDirectory(path, owner: owner)
     }
-    public func lock(_ path: String, owner: DiskOwner) throws(DiskError) -> DiskLock { try base.lock(path, owner: owner) }
+    public func lock(_ path: String, owner: DiskOwner) throws(DiskError) -> DiskLock {
+        try base.lock(path, owner: owner)
+    }
     public func losePower(owner: DiskOwner, policy: PowerLossPolicy) -> PowerLoss? {
         base.losePower(owner: owner, policy: policy)
     }

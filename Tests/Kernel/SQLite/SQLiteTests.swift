@@ -103,7 +103,8 @@ import Testing
             return asked < 10
         }
         #expect {
-            _ = try connection.rows("WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT sum(x) FROM c")
+            _ = try connection.rows(
+                "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT sum(x) FROM c")
         } throws: { ($0 as? SQLiteError)?.isInterrupted == true }
         #expect(asked == 10)
         connection.stopWatching()

@@ -158,8 +158,8 @@ public final class SQLiteConnection {
 
     /// Asks whether a statement that is being prepared may do something; nil allows everything.
     ///
-    /// - Parameter decide: gets the action's number (`SQLITE_INSERT` …: sqlite.org/c3ref/c_alter_table.html) and what it
-    ///   concerns, such as a table and a column.
+    /// - Parameter decide: gets the action's number (`SQLITE_INSERT` …: sqlite.org/c3ref/c_alter_table.html) and what
+    ///   it concerns, such as a table and a column.
     public func authorize(_ decide: ((Int32, String?, String?) -> Bool)?) {
         authorizer = decide.map(Authorizer.init)
         guard let authorizer else {

@@ -26,7 +26,9 @@ public struct SQLiteError: Error, CustomStringConvertible {
         self.underlying = underlying
     }
 
-    init(disk error: DiskError) { self.init(code: Self.code(of: error, SQLITE_IOERR), message: "\(error)", disk: error) }
+    public init(disk error: DiskError) {
+        self.init(code: Self.code(of: error, SQLITE_IOERR), message: "\(error)", disk: error)
+    }
 
     /// - Parameter other: the code of an error that has none of its own.
     static func code(of error: DiskError, _ other: Int32) -> Int32 {

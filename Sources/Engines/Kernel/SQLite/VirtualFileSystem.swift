@@ -79,7 +79,8 @@ final class VirtualFileSystem {
     // MARK: What SQLite calls
 
     fileprivate func open(
-        _ path: String?, _ file: UnsafeMutablePointer<csqlite_file>, _ flags: CInt, _ outFlags: UnsafeMutablePointer<CInt>?
+        _ path: String?, _ file: UnsafeMutablePointer<csqlite_file>, _ flags: CInt,
+        _ outFlags: UnsafeMutablePointer<CInt>?
     ) -> CInt {
         file.pointee.base.pMethods = nil
         guard !isAbandoned else { return SQLITE_CANTOPEN }
