@@ -35,7 +35,9 @@ extension Raft {
         for place in entries.indices where entries[place].kind == .configuration {
             if let reason = reasonToRefuse(entries[place]) {
                 note(.changeRefused(reason))
-                entries[place] = RaftEntry()
+                // What the host has to say about it stays: so its proposer hears of it.
+                let change = ConfigurationChange(encoded: entries[place].data)
+                entries[place] = RaftEntry(data: change?.context ?? [])
             } else {
                 pendingChangeIndex = log.lastIndex + place + 1
             }
@@ -105,7 +107,8 @@ extension Raft {
 
     private func sendSnapshot(to peer: Int) -> Bool {
         guard membership[peer]?.isActive == true else { return false }
-        guard let snapshot, snapshot.index >= log.base.index, snapshot.index > 0 else {
+        // One from before it was a member would tell it that it is none.
+        guard let snapshot, snapshot.index >= log.base.index, snapshot.configuration.contains(peer) else {
             note(.snapshotWanted(by: peer))
             return false
         }

@@ -17,6 +17,8 @@ struct ByteWriter {
         bytes.append(contentsOf: more)
     }
 
+    mutating func put(raw more: [UInt8]) { bytes.append(contentsOf: more) }
+
     mutating func put(numbers: [Int]) {
         put(word: UInt32(clamping: numbers.count))
         for number in numbers { put(number: number) }
@@ -41,6 +43,8 @@ struct ByteReader {
     var isAtEnd: Bool { place == source.endIndex }
     var remainingCount: Int { source.endIndex - place }
 
+    var rest: [UInt8] { Array(source[place...]) }
+
     mutating func byte() -> UInt8? {
         guard place < source.endIndex else { return nil }
         defer { place += 1 }
@@ -54,6 +58,8 @@ struct ByteReader {
         place += count
         return value
     }
+
+    mutating func skip(_ count: Int) { place = min(place + max(0, count), source.endIndex) }
 
     mutating func word() -> UInt32? { unsigned(4).map { UInt32($0) } }
 
