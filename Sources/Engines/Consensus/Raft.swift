@@ -10,11 +10,12 @@ import KernelStructures
 ///
 /// ## An everyday picture
 ///
-/// A committee that keeps minutes. One member takes the chair, writes each resolution into the minutes and reads it out;
-/// once more than half have it in their own copy, it holds, whoever may fall ill. If the chair is not heard for a while,
-/// somebody asks for votes with a new, higher number of session. Each votes once a session, and only for somebody whose
-/// minutes are at least as complete as one's own. Since any two majorities share a member, whoever is elected has every
-/// resolution that holds. A former chair that comes back from the corridor hears the higher number, and sits down.
+/// A committee that keeps minutes. One member takes the chair, writes each resolution into the minutes and reads it
+/// out; once more than half have it in their own copy, it holds, whoever may fall ill. If the chair is not heard for a
+/// while, somebody asks for votes with a new, higher number of session. Each votes once a session, and only for
+/// somebody whose minutes are at least as complete as one's own. Since any two majorities share a member, whoever is
+/// elected has every resolution that holds. A former chair that comes back from the corridor hears the higher number,
+/// and sits down.
 ///
 /// ## How
 ///
@@ -29,7 +30,8 @@ import KernelStructures
 ///
 /// *Nothing is said before it is on the disk that depends on the disk* (figure 2): votes and acknowledgements are in
 /// `Ready.Append.replies`. The leader's own appends to others are not among them: its own copy is one of many, and it
-/// counts itself only when its disk has it (§10.2.1 of the thesis). So the writes of a whole group run at the same time.
+/// counts itself only when its disk has it (§10.2.1 of the thesis). So the writes of a whole group run at the same
+/// time.
 ///
 /// A majority is counted for entries of the leader's own term only; older ones are agreed on along with one (figure 8).
 /// So a leader begins with an empty entry. Reads that go through no log ask a majority whether this is still the leader

@@ -52,7 +52,8 @@ struct OpenProposals {
         open[lastNumber] = proposal
     }
 
-    private mutating func remove(_ number: Int) -> Proposal? {
+    /// Its result has come. The caller tells its proposer, who may propose again at once.
+    mutating func take(_ number: Int) -> Proposal? {
         let proposal = open.removeValue(forKey: number)
         while lowestOpen <= lastNumber, open[lowestOpen] == nil { lowestOpen += 1 }
         return proposal
@@ -75,17 +76,12 @@ struct OpenProposals {
         for number in numbers { if let sent = open[number]?.sentAt, sent < time { open[number]?.sentAt = nil } }
     }
 
-    mutating func answered(_ number: Int, _ index: Int, _ result: [UInt8], on node: Node) {
-        guard let proposal = remove(number) else { return }
-        proposal.completion(.success(ConsensusAnswer(index: index, bytes: result)))
-    }
-
     /// Those whose time is up.
     mutating func takeExpired(_ now: LabTime) -> [Proposal] {
-        numbers.filter { open[$0]!.deadline <= now }.compactMap { remove($0) }
+        numbers.filter { open[$0]!.deadline <= now }.compactMap { take($0) }
     }
 
-    mutating func takeAll() -> [Proposal] { numbers.compactMap { remove($0) } }
+    mutating func takeAll() -> [Proposal] { numbers.compactMap { take($0) } }
 }
 
 extension ConsensusMember {

@@ -3,10 +3,10 @@ import KernelStructures
 
 /// What a member must not forget, on its node's disk: its log, its term and vote, and a snapshot.
 ///
-/// Two files, `log` and `snapshot`. Each is replaced as a whole by writing `….new`, syncing it, renaming it over the old
-/// one and syncing the directory; between that, batches are appended to the log, and everything that has come up to then
-/// shares one sync. When a member starts, it writes its log anew: what it can read may be in the system's memory only,
-/// left there by a sync that failed.
+/// Two files, `log` and `snapshot`. Each is replaced as a whole by writing `….new`, syncing it, renaming it over the
+/// old one and syncing the directory; between that, batches are appended to the log, and everything that has come up to
+/// then shares one sync. When a member starts, it writes its log anew: what it can read may be in the system's memory
+/// only, left there by a sync that failed.
 ///
 /// After any error it is of no use any more: what a failed sync covered may be there or not, and nobody can tell.
 public final class RaftDisk {
