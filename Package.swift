@@ -146,7 +146,8 @@ let components = [
         ]),
     Component(
         "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
-        service: ["KernelJSON", "KernelCryptography"], commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
+        service: ["KernelJSON", "KernelCryptography", "ConsensusService"],
+        commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
     // new-room: components
 ]
 
