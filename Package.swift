@@ -131,6 +131,7 @@ let components = [
     Component(
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
         commands: ["KernelTelemetry", "KernelWorld"]),
+    Component("Lock", engine: ["KernelConfiguration"], service: [], commands: []),
     // new-room: components
 ]
 
@@ -229,6 +230,7 @@ let tests = [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
         "ConnectionPoolService",
     ],
+    "Lock": ["KernelWire", "KernelWorld", "KernelService", "LockEngine", "LockService"],
     // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",
