@@ -131,7 +131,12 @@ let components = [
     Component(
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
         commands: ["KernelTelemetry", "KernelWorld"]),
-    Component("Lock", engine: ["KernelConfiguration"], service: [], commands: []),
+    // What several components replicate their state with.
+    Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
+    Component(
+        "Lock", engine: ["KernelJSON"],
+        service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"],
+        commands: ["KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "ConsensusService"]),
     // new-room: components
 ]
 
@@ -230,7 +235,14 @@ let tests = [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
         "ConnectionPoolService",
     ],
+<<<<<<< HEAD
     "Lock": ["KernelWire", "KernelWorld", "KernelService", "LockEngine", "LockService"],
+=======
+    "Consensus": [
+        "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "ConsensusEngine", "ConsensusService",
+    ],
+>>>>>>> main
     // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",

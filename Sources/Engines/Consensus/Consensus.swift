@@ -1,0 +1,2 @@
+/// Several machines that act as one: see `Raft`.
+public enum Consensus {}
