@@ -235,14 +235,14 @@ let tests = [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
         "ConnectionPoolService",
     ],
-<<<<<<< HEAD
-    "Lock": ["KernelWire", "KernelWorld", "KernelService", "LockEngine", "LockService"],
-=======
     "Consensus": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "ConsensusEngine", "ConsensusService",
     ],
->>>>>>> main
+    "Lock": [
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelService", "ConsensusService", "LockEngine", "LockService",
+    ],
     // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",

@@ -1,36 +1,20 @@
-import CommandKit
 import CommandServices
-import KernelService
-import LockEngine
 import LockService
 import ShellSession
 
-/// What is typed to run lock.
+/// What is typed to run a lock service, and to use it.
 package enum LockCommands {
-    package static var all: [Command] { [lock] }
+    package static var all: [Command] { [lockserver, lockCli, myApp, locks] }
+}
 
-    /// `lock --port 7734`
-    static var lock: Command {
-        let kind = ServiceKind("lock", node: "lock", port: .preset(7734), isConfigurable: true)
-        let description = CommandDescription(
-            "lock", "who may use what, agreed by a majority", usage: "[FLAGS]", flags: kind.flags([]),
-            examples: ["lock --port 7734", "curl http://localhost:7734/"], group: .components, tags: ["LOCK"],
-            details: """
-                Paths: /metrics for Prometheus, /health for probes, everything else a greeting.
-                A file for --config:
-                  greeting: hello
-                """)
-        return .service(kind, description) { invocation in
-            let file = ConfigurationArgument(invocation)
-            func read() throws -> Lock.Settings {
-                try file?.read { try Lock.Settings(yaml: $0, file: $1) } ?? Lock.Settings()
-            }
-            let settings = try read()
-            let source = file.map { ConfigurationSource(settings, read: read, bytes: $0.bytes) }
-            return ServicePlan(check: { "\(file?.name ?? "configuration"): OK\n" }) { node, service in
-                LockHost(
-                    node: node, source: source ?? .init(fixed: settings), port: service.port, options: service.options)
-            }
+extension Session {
+    /// A running member by its node's name, or the one that leads, or the first.
+    func lockMember(named name: String?) throws -> LockHost {
+        if name == nil {
+            let found = running(LockHost.self).map(\.host)
+            if let best = found.first(where: { $0.member.isLeader }) ?? found.first { return best }
         }
+        return try running(
+            LockHost.self, named: name, what: "lock server", start: "lockserver --port \(LockHost.defaultPort)")
     }
 }

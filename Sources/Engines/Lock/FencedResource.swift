@@ -23,7 +23,11 @@ public struct FencedResource: Equatable, Sendable {
     /// What was written last.
     public private(set) var value = ""
 
-    public init(isFencing: Bool = true) { self.isFencing = isFencing }
+    /// - Parameter lastToken: the highest seen so far.
+    public init(isFencing: Bool = true, lastToken: Int64 = 0) {
+        self.isFencing = isFencing
+        self.lastToken = lastToken
+    }
 
     public enum Verdict: Equatable, Sendable {
         case accepted(token: Int64, lastSeen: Int64)

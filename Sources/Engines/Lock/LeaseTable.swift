@@ -116,7 +116,7 @@ public struct LeaseTable {
     }
 
     /// When the next one runs out.
-    public mutating func nextDeadline() -> LabTime? {
+    mutating func nextDeadline() -> LabTime? {
         while let first = queue.first {
             if deadlines[first.id] == first.time { return first.time }
             _ = queue.removeFirst()

@@ -45,10 +45,11 @@ public struct LockQueue: Equatable, Sendable {
     /// In the order in which they came.
     public let claims: [Claim]
 
-    /// - Parameter keyValues: what is below the lock's prefix, in any order.
+    /// - Parameter keyValues: what is below the lock's prefix, in any order. Those of a lock `name/more` are passed over.
     public init(name: String, _ keyValues: [KeyValue]) {
         self.name = name
-        claims = keyValues.sorted { $0.createRevision < $1.createRevision }.map(Claim.init)
+        claims = keyValues.filter { Self.name(of: $0.key) == name }.sorted { $0.createRevision < $1.createRevision }
+            .map(Claim.init)
     }
 
     /// Whether the claim at that place is let in.

@@ -35,7 +35,7 @@ import KernelStructures
 /// process fight about does not belong here.
 public struct LockStore {
     public private(set) var store = RevisionStore()
-    public internal(set) var leases = LeaseTable()
+    public private(set) var leases = LeaseTable()
 
     /// Bytes of keys and values, old versions too, before changes are refused: etcd's quota, smaller.
     public var byteLimit = 256 << 20
@@ -58,6 +58,7 @@ public struct LockStore {
     /// - Parameters:
     ///   - now: for leases, where this node counts them; it changes nothing that is replicated.
     /// - Returns: the outcome, and what has changed, for those that watch.
+    @discardableResult
     public mutating func apply(_ command: StoreCommand, now: LabTime) -> (Outcome, [StoreEvent]) {
         var transaction = store.begin()
         let outcome: Outcome
@@ -102,7 +103,7 @@ public struct LockStore {
             let granted = max(1, ttlSeconds)
             leases.grant(id, ttlSeconds: granted, now: now)
             return .leaseGranted(id: id, ttlSeconds: granted)
-        case .revokeLease(let id):
+        case .revokeLease(let id, _):
             guard let lease = leases[id] else { throw .leaseNotFound }
             // In the order of the keys: all nodes must make the same changes.
             for key in lease.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
@@ -337,6 +338,9 @@ public struct LockStore {
 
     private static let snapshotVersion: UInt8 = 1
 
+    /// The same on all nodes that have applied the same.
+    public var stateHash: UInt32 { CRC32C.of(snapshot) }
+
     public init(snapshot: [UInt8]) throws(RecordReader.Malformed) {
         var reader = RecordReader(snapshot)
         guard try reader.byte() == Self.snapshotVersion else { throw RecordReader.Malformed(position: 0) }
@@ -355,4 +359,10 @@ public struct LockStore {
 
     public mutating func startCounting(now: LabTime) { leases.startCounting(now: now) }
     public mutating func stopCounting() { leases.stopCounting() }
+    /// See `LeaseTable.renew`.
+    public mutating func renewLease(_ id: Int64, now: LabTime) -> Bool { leases.renew(id, now: now) }
+    /// See `LeaseTable.takeExpired`.
+    public mutating func takeExpiredLeases(now: LabTime) -> [Int64] { leases.takeExpired(now: now) }
+    /// When the next lease runs out that this node counts.
+    public mutating func nextLeaseDeadline() -> LabTime? { leases.nextDeadline() }
 }

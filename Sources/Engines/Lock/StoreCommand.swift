@@ -10,7 +10,8 @@ public enum StoreCommand: Equatable, Sendable {
     case delete(DeleteRequest)
     case compact(Int64)
     case grantLease(id: Int64, ttlSeconds: Int64)
-    case revokeLease(id: Int64)
+    /// - Parameter isExpired: it has run out, and was not given back.
+    case revokeLease(id: Int64, isExpired: Bool)
 
     public var bytes: [UInt8] {
         var writer = RecordWriter()
@@ -31,9 +32,10 @@ public enum StoreCommand: Equatable, Sendable {
             writer.append(byte: 5)
             writer.append(id)
             writer.append(ttlSeconds)
-        case .revokeLease(let id):
+        case .revokeLease(let id, let isExpired):
             writer.append(byte: 6)
             writer.append(id)
+            writer.append(isExpired)
         }
         return writer.bytes
     }
@@ -46,7 +48,7 @@ public enum StoreCommand: Equatable, Sendable {
         case 3: self = .delete(try reader.delete())
         case 4: self = .compact(try reader.signed())
         case 5: self = .grantLease(id: try reader.signed(), ttlSeconds: try reader.signed())
-        case 6: self = .revokeLease(id: try reader.signed())
+        case 6: self = .revokeLease(id: try reader.signed(), isExpired: try reader.flag())
         default: throw RecordReader.Malformed(position: 0)
         }
         try reader.expectEnd()

@@ -31,6 +31,8 @@ public struct RangeResponse: Equatable, Sendable {
     public var hasMore = false
     /// All in the range, whatever the limit.
     public var count: Int64 = 0
+
+    public init() {}
 }
 
 public struct PutRequest: Equatable, Sendable {
@@ -84,8 +86,9 @@ public struct TransactionRequest: Equatable, Sendable {
     public var success: [StoreOperation] = []
     public var failure: [StoreOperation] = []
 
-    public init(_ comparisons: [Comparison] = [], then success: [StoreOperation] = [], else failure: [StoreOperation] = [])
-    {
+    public init(
+        _ comparisons: [Comparison] = [], then success: [StoreOperation] = [], else failure: [StoreOperation] = []
+    ) {
         self.comparisons = comparisons
         self.success = success
         self.failure = failure

@@ -51,6 +51,7 @@ public struct RecordReader: Sendable {
     public struct Malformed: Error, Equatable, Sendable, CustomStringConvertible {
         /// Where in the bytes.
         public let position: Int
+        public init(position: Int) { self.position = position }
         public var description: String { "malformed at byte \(position)" }
     }
 
