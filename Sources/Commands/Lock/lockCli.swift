@@ -88,7 +88,9 @@ extension LockCommands {
             return [HostPort(host: "localhost", port: LockHost.defaultPort)]
         }
         let places = try list.split(separator: ",").map { word in
-            do { return try HostPort(reading: word.trimmingPrefix { $0 == " " }) } catch {
+            // As etcdctl's endpoints are written, too.
+            let place = word.trimmingPrefix { $0 == " " }.trimmingPrefix("http://")
+            do { return try HostPort(reading: place) } catch {
                 throw UsageError("\(arguments.description.name): --server: \(error)")
             }
         }

@@ -52,7 +52,7 @@ public struct PostgresError: Error, Equatable, Sendable, CustomStringConvertible
     public var description: String { "\(severity.rawValue):  \(sqlState.rawValue): \(message)" }
 
     /// Nobody can go on reading after this: a length, or a message, that the protocol does not have.
-    static func violation(_ message: String) -> PostgresError {
+    public static func violation(_ message: String) -> PostgresError {
         PostgresError(.protocolViolation, message, severity: .fatal)
     }
 }
