@@ -16,6 +16,8 @@ final class LockClient {
     private var current = 0
     private var calls: [Int: HTTPCall] = [:]
     private var nextCall = 1
+    /// Why the last member that answered could not do it.
+    private var said: String?
     /// Between two rounds over all members.
     private static let pause = LabDuration.milliseconds(250)
 
@@ -81,8 +83,11 @@ final class LockClient {
             } ?? .collected(limitBytes: 16 << 20)
         let call = HTTPCall(node, request) { [self] result in
             calls[id] = nil
-            let outcome = read(result, from: server)
-            guard case .failure(.unreachable) = outcome else { return completion(outcome) }
+            var outcome = read(result, from: server)
+            guard case .failure(.unreachable(let text)) = outcome else { return completion(outcome) }
+            // What a member said is worth more than that the next question got no answer at all.
+            if case .failure(.deadline) = result, let said { outcome = .failure(.unreachable(said)) }
+            if case .success = result { said = text }
             current = (current + 1) % servers.count
             let isRoundOver = (tried + 1) % servers.count == 0
             let isLast = servers.count == 1 && tried >= 1

@@ -21,7 +21,7 @@ extension LockCommands {
                         "lock-delay", nil, .duration(allowsZero: true),
                         "nobody gets the lock of a holder that vanished for so long (0)"),
                     .init("heartbeat", nil, .duration(), "between two signs of life of the leader (100ms)"),
-                    .init("election-ticks", nil, .integer(3...1000), "heartbeats missed before an election (10)"),
+                    .init("election-timeout", nil, .duration(), "silence of the leader before an election (1s)"),
                     .init("snapshot-entries", nil, .integer(10...10_000_000), "commands between two snapshots (10000)"),
                     .init("join", nil, "starts empty, to be added to a group that runs: lock-cli member add"),
                 ]),
@@ -80,7 +80,10 @@ private struct LockServerWords {
         if let heartbeat = arguments.duration("heartbeat") {
             settings.heartbeatMilliseconds = max(1, Int(clamping: heartbeat.nanoseconds / 1_000_000))
         }
-        settings.electionTicks = arguments.integer("election-ticks") ?? settings.electionTicks
+        if let silence = arguments.duration("election-timeout") {
+            settings.electionMilliseconds = max(2, Int(clamping: silence.nanoseconds / 1_000_000))
+        }
+        settings.group = "lock"
         settings.snapshotEntries = arguments.integer("snapshot-entries") ?? settings.snapshotEntries
         settings.joins = arguments.has("join")
         return settings

@@ -52,7 +52,13 @@ extension LockHost {
         }
         onMember("/cluster/member/remove", "ID") { .remove($0) }
         onMember("/cluster/member/promote", "ID") { .promote($0) }
-        onMember("/maintenance/transfer-leadership", "targetID") { .transferLeadership(to: $0) }
+        on("/maintenance/transfer-leadership") { [unowned self] exchange, message in
+            guard member.isLeader else {
+                throw GatewayError("etcdserver: not leader", GatewayError.failedPrecondition)
+            }
+            member.transferLeadership(to: Int(try message.int64("targetID")))
+            answer(exchange)
+        }
     }
 
     /// Adds a route that does something with a member.

@@ -123,6 +123,7 @@ public final class LockHost: Service {
             leadershipChanged(leader)
         case .peer(_, let isConnected):
             if isConnected { hasMet = true }
+        case .configuration: break
         case .failed(let reason): runtime.log("Stopped taking part: \(reason)", level: .error)
         }
     }
