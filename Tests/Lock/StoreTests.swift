@@ -124,8 +124,10 @@ struct RevisionStoreTests {
 
 @Suite("Lock: transactions")
 struct StoreTransactionTests {
-    private func compare(_ key: String, _ relation: Comparison.Relation, _ subject: Comparison.Subject) -> Comparison {
-        Comparison(KeyRange(bytes(key)), relation, subject)
+    private func compare(_ key: String, _ relation: KeyComparison.Relation, _ subject: KeyComparison.Subject)
+        -> KeyComparison
+    {
+        KeyComparison(KeyRange(bytes(key)), relation, subject)
     }
 
     @Test("one branch or the other, at one revision")
@@ -151,13 +153,14 @@ struct StoreTransactionTests {
     @Test(
         "comparisons of what is there and what is not",
         arguments: [
-            ("a", Comparison.Relation.equal, Comparison.Subject.value(Array("1".utf8)), true),
+            ("a", KeyComparison.Relation.equal, KeyComparison.Subject.value(Array("1".utf8)), true),
             ("a", .notEqual, .value(Array("1".utf8)), false), ("a", .greater, .value(Array("0".utf8)), true),
             ("a", .less, .version(2), true), ("a", .equal, .modRevision(2), true), ("a", .equal, .lease(0), true),
             ("none", .equal, .version(0), true), ("none", .greater, .modRevision(0), false),
             ("none", .equal, .value([]), false), ("none", .notEqual, .value(Array("x".utf8)), false),
         ])
-    func comparisons(_ key: String, _ relation: Comparison.Relation, _ subject: Comparison.Subject, _ holds: Bool) {
+    func comparisons(_ key: String, _ relation: KeyComparison.Relation, _ subject: KeyComparison.Subject, _ holds: Bool)
+    {
         var store = LockStore()
         store.put("a", "1")
         let request = TransactionRequest([compare(key, relation, subject)])
@@ -208,13 +211,13 @@ struct StoreCodingTests {
     }
 
     static func randomTransaction(_ random: inout SeededRandom, depth: Int = 0) -> TransactionRequest {
-        let subjects: [Comparison.Subject] = [
+        let subjects: [KeyComparison.Subject] = [
             .version(.min), .createRevision(.max), .modRevision(0), .value([0, 255]), .lease(-1),
         ]
         return TransactionRequest(
             (0..<Int(random.next() % 3)).map { _ in
-                Comparison(
-                    KeyRange([1], end: [2]), Comparison.Relation.allCases[Int(random.next() % 4)],
+                KeyComparison(
+                    KeyRange([1], end: [2]), KeyComparison.Relation.allCases[Int(random.next() % 4)],
                     subjects[Int(random.next() % 5)])
             }, then: (0..<Int(random.next() % 3)).map { _ in randomOperation(&random, depth: depth) },
             else: (0..<Int(random.next() % 3)).map { _ in randomOperation(&random, depth: depth) })

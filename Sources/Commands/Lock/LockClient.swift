@@ -8,8 +8,8 @@ import ShellSession
 
 /// A lock service as its clients see it: some of its members, any of which will do.
 ///
-/// It asks the member that answered last, and when that one cannot be reached, is not part of a majority, or goes away in
-/// mid-answer, the others in turn. It speaks etcd's JSON gateway, and so reaches a real etcd too.
+/// It asks the member that answered last, and when that one cannot be reached, is not part of a majority, or goes away
+/// in mid-answer, the others in turn. It speaks etcd's JSON gateway, and so reaches a real etcd too.
 final class LockClient {
     private let node: Node
     private var servers: [HostPort]

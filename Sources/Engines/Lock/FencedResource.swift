@@ -2,16 +2,17 @@
 ///
 /// ## The problem
 ///
-/// A holder can be paused between asking whether it still has the lock and writing: by a garbage collector, a full disk,
-/// a suspended machine. When it wakes, somebody else has the lock, and it writes all the same. No lock service can see
-/// that; only what is written to can (Kleppmann, *How to do distributed locking*, 2016).
+/// A holder can be paused between asking whether it still has the lock and writing: by a garbage collector, a full
+/// disk, a suspended machine. When it wakes, somebody else has the lock, and it writes all the same. No lock service
+/// can see that; only what is written to can (Kleppmann, *How to do distributed locking*, 2016).
 ///
 /// ## How
 ///
 /// Each write brings the token under which it is made. A token lower than the highest seen belongs to somebody who has
 /// lost the lock since, and is refused. The same token may write again and again.
 ///
-/// With `isFencing` off it believes everybody, as most databases do, and counts the writes that it should not have taken.
+/// With `isFencing` off it believes everybody, as most databases do, and counts the writes that it should not have
+/// taken.
 public struct FencedResource: Equatable, Sendable {
     /// 0 before the first.
     public private(set) var lastToken: Int64 = 0

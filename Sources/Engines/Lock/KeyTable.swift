@@ -3,8 +3,8 @@ public typealias Key = [UInt8]
 
 /// A map that keeps its keys in order, for ranges: short sorted arrays in a row, as the leaves of a B-tree.
 ///
-/// Looking up is two binary searches. An insertion moves at most one leaf's elements, and a leaf that has grown too long
-/// becomes two, so a million keys cost a million times a little, and not a million squared.
+/// Looking up is two binary searches. An insertion moves at most one leaf's elements, and a leaf that has grown too
+/// long becomes two, so a million keys cost a million times a little, and not a million squared.
 struct KeyTable<Value> {
     typealias Element = (key: Key, value: Value)
 

@@ -9,16 +9,16 @@ import KernelStructures
 ///
 /// ## An everyday picture
 ///
-/// A left-luggage office. The ticket is good for an hour, and whoever comes by within it gets another hour. When the hour
-/// is over the bag is removed, never a minute earlier; the owner may have been at the door at that very moment, which is
-/// why the office never promises that a bag is still *wanted*, only that it was kept *at least* so long.
+/// A left-luggage office. The ticket is good for an hour, and whoever comes by within it gets another hour. When the
+/// hour is over the bag is removed, never a minute earlier; the owner may have been at the door at that very moment,
+/// which is why the office never promises that a bag is still *wanted*, only that it was kept *at least* so long.
 ///
 /// ## How
 ///
 /// A lease and its keys are part of the replicated state. How much time it has left is not: only the leader counts, on
-/// its own monotonic clock, and when a lease has run out the leader proposes its end through the log, as any other change.
-/// A new leader cannot know what the old one had counted, so it begins every lease anew with its full time: a lease may
-/// live longer than asked for, never shorter (Gray and Cheriton 1989; etcd's lessor does the same).
+/// its own monotonic clock, and when a lease has run out the leader proposes its end through the log, as any other
+/// change. A new leader cannot know what the old one had counted, so it begins every lease anew with its full time: a
+/// lease may live longer than asked for, never shorter (Gray and Cheriton 1989; etcd's lessor does the same).
 ///
 /// ## Where it is wrong
 ///

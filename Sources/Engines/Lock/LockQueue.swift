@@ -45,7 +45,8 @@ public struct LockQueue: Equatable, Sendable {
     /// In the order in which they came.
     public let claims: [Claim]
 
-    /// - Parameter keyValues: what is below the lock's prefix, in any order. Those of a lock `name/more` are passed over.
+    /// - Parameter keyValues: what is below the lock's prefix, in any order. Those of a lock `name/more` are passed
+    ///   over.
     public init(name: String, _ keyValues: [KeyValue]) {
         self.name = name
         claims = keyValues.filter { Self.name(of: $0.key) == name }.sorted { $0.createRevision < $1.createRevision }

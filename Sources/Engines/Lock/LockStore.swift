@@ -4,14 +4,14 @@ import KernelStructures
 ///
 /// ## The problem
 ///
-/// "Only one at a time" is easy in one process and hard among machines: whoever keeps the list may die, be cut off, or be
-/// two without knowing it; and whoever holds the lock may have lost it without knowing it.
+/// "Only one at a time" is easy in one process and hard among machines: whoever keeps the list may die, be cut off, or
+/// be two without knowing it; and whoever holds the lock may have lost it without knowing it.
 ///
 /// ## An everyday picture
 ///
-/// The single-track railway line with a token. A driver may enter only with the token in hand, so there is never more than
-/// one train. Here the token has a number that grows each time it is handed out, and whoever is at the far end remembers
-/// the highest number seen: a train that slept in a tunnel, and comes out with an old one, is turned away.
+/// The single-track railway line with a token. A driver may enter only with the token in hand, so there is never more
+/// than one train. Here the token has a number that grows each time it is handed out, and whoever is at the far end
+/// remembers the highest number seen: a train that slept in a tunnel, and comes out with an old one, is turned away.
 ///
 /// ## How
 ///
@@ -20,11 +20,11 @@ import KernelStructures
 ///                  holds it; token 47    next                  then this one
 /// ```
 ///
-/// A lock is a queue of keys with one prefix, each attached to its owner's lease. The key that came into being first holds
-/// the lock, and the revision of its birth is the fencing token: revisions only grow, through deletion, restart and change
-/// of leader. When the first key goes, by release or with its lease, the next one is first without anybody doing anything
-/// (the recipe is ZooKeeper's and etcd's; Burrows 2006 has the sequencer). Elections, semaphores and read-write locks are
-/// the same queue with another rule for who is let in: see `LockQueue`.
+/// A lock is a queue of keys with one prefix, each attached to its owner's lease. The key that came into being first
+/// holds the lock, and the revision of its birth is the fencing token: revisions only grow, through deletion, restart
+/// and change of leader. When the first key goes, by release or with its lease, the next one is first without anybody
+/// doing anything (the recipe is ZooKeeper's and etcd's; Burrows 2006 has the sequencer). Elections, semaphores and
+/// read-write locks are the same queue with another rule for who is let in: see `LockQueue`.
 ///
 /// Everything that changes this state is a `StoreCommand` out of the log, applied in its order on every node.
 ///
@@ -206,7 +206,7 @@ public struct LockStore {
         return responses
     }
 
-    private func holds(_ comparison: Comparison) -> Bool {
+    private func holds(_ comparison: KeyComparison) -> Bool {
         var holds = true
         var isEmpty = true
         store.forEach(in: comparison.range) { one in
@@ -220,7 +220,7 @@ public struct LockStore {
         return Self.holds(comparison, for: KeyValue(key: comparison.range.start))
     }
 
-    private static func holds(_ comparison: Comparison, for one: KeyValue) -> Bool {
+    private static func holds(_ comparison: KeyComparison, for one: KeyValue) -> Bool {
         let order: Int =
             switch comparison.subject {
             case .version(let number): compare(one.version, number)

@@ -42,15 +42,15 @@ public struct StoreEvent: Equatable, Sendable {
 ///
 /// ## The problem
 ///
-/// Who coordinates others must answer "what has happened since I last looked?", and must answer it when half of the world
-/// has just come back from a crash. A map that knows only the present cannot.
+/// Who coordinates others must answer "what has happened since I last looked?", and must answer it when half of the
+/// world has just come back from a crash. A map that knows only the present cannot.
 ///
 /// ## An everyday picture
 ///
-/// A land register. Entries are never rubbed out: below each, the next one is written with a running number. Whoever wants
-/// to know who owns the field reads the last line; whoever wants to know who owned it on a certain day reads up to that
-/// number; and whoever asks every morning says which number they have read, and is shown only what came after. Once in a
-/// while the old volumes go to the cellar: then the clerk says that this far back nobody can look any more.
+/// A land register. Entries are never rubbed out: below each, the next one is written with a running number. Whoever
+/// wants to know who owns the field reads the last line; whoever wants to know who owned it on a certain day reads up
+/// to that number; and whoever asks every morning says which number they have read, and is shown only what came after.
+/// Once in a while the old volumes go to the cellar: then the clerk says that this far back nobody can look any more.
 ///
 /// ## How
 ///
@@ -61,8 +61,8 @@ public struct StoreEvent: Equatable, Sendable {
 ///
 /// ## Where it is wrong
 ///
-/// All of it is in memory: the log and the snapshots make it durable, not this table. And a revision counts transactions,
-/// not time: two changes with neighbouring numbers may lie a year apart.
+/// All of it is in memory: the log and the snapshots make it durable, not this table. And a revision counts
+/// transactions, not time: two changes with neighbouring numbers may lie a year apart.
 public struct RevisionStore {
     /// One version of a key: its value, or that it was deleted.
     struct Version {
@@ -144,7 +144,8 @@ public struct RevisionStore {
         return found
     }
 
-    /// The changes from `revision` on, at most `limit` and never a part of a revision's; nil if they are compacted away.
+    /// The changes from `revision` on, at most `limit` and never a part of a revision's; nil if they are compacted
+    /// away.
     public func events(from revision: Int64, limit: Int) -> ArraySlice<StoreEvent>? {
         guard revision > compactedRevision else { return nil }
         var low = 0

@@ -89,7 +89,7 @@ extension RecordWriter {
         ] { append(bound) }
     }
 
-    fileprivate mutating func append(_ comparison: Comparison) {
+    fileprivate mutating func append(_ comparison: KeyComparison) {
         append(comparison.range)
         append(byte: comparison.relation.rawValue)
         switch comparison.subject {
@@ -172,15 +172,15 @@ extension RecordReader {
         return request
     }
 
-    private mutating func comparison() throws(Malformed) -> Comparison {
+    private mutating func comparison() throws(Malformed) -> KeyComparison {
         let range = try range()
-        let relation = try choice(Comparison.Relation.self)
+        let relation = try choice(KeyComparison.Relation.self)
         switch try byte() {
-        case 0: return Comparison(range, relation, .version(try signed()))
-        case 1: return Comparison(range, relation, .createRevision(try signed()))
-        case 2: return Comparison(range, relation, .modRevision(try signed()))
-        case 3: return Comparison(range, relation, .lease(try signed()))
-        case 4: return Comparison(range, relation, .value(try data()))
+        case 0: return KeyComparison(range, relation, .version(try signed()))
+        case 1: return KeyComparison(range, relation, .createRevision(try signed()))
+        case 2: return KeyComparison(range, relation, .modRevision(try signed()))
+        case 3: return KeyComparison(range, relation, .lease(try signed()))
+        case 4: return KeyComparison(range, relation, .value(try data()))
         default: throw Malformed(position: position)
         }
     }

@@ -59,7 +59,7 @@ public struct DeleteRequest: Equatable, Sendable {
 }
 
 /// A condition of a transaction, on each key of a range.
-public struct Comparison: Equatable, Sendable {
+public struct KeyComparison: Equatable, Sendable {
     public enum Relation: UInt8, Sendable, CaseIterable { case equal, greater, less, notEqual }
     public enum Subject: Equatable, Sendable {
         case version(Int64)
@@ -82,12 +82,12 @@ public struct Comparison: Equatable, Sendable {
 
 /// If all comparisons hold, then what `success` says, otherwise what `failure` says; all at one revision.
 public struct TransactionRequest: Equatable, Sendable {
-    public var comparisons: [Comparison] = []
+    public var comparisons: [KeyComparison] = []
     public var success: [StoreOperation] = []
     public var failure: [StoreOperation] = []
 
     public init(
-        _ comparisons: [Comparison] = [], then success: [StoreOperation] = [], else failure: [StoreOperation] = []
+        _ comparisons: [KeyComparison] = [], then success: [StoreOperation] = [], else failure: [StoreOperation] = []
     ) {
         self.comparisons = comparisons
         self.success = success

@@ -4,8 +4,8 @@
 /// Seen from each lock alone all is well; only the picture of all of them shows the circle.
 ///
 /// An owner is one party whatever number of claims it has. An edge leads from each claim that waits to every owner that
-/// keeps it out. Circles are the strongly connected components with more than one owner, or with an owner that waits for
-/// itself (Tarjan 1972, with a stack of its own instead of recursion).
+/// keeps it out. Circles are the strongly connected components with more than one owner, or with an owner that waits
+/// for itself (Tarjan 1972, with a stack of its own instead of recursion).
 public struct WaitForGraph: Equatable, Sendable {
     public struct Edge: Equatable, Sendable {
         public let waiter: String

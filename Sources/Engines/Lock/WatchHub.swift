@@ -1,11 +1,11 @@
 /// Who wants to hear of which keys, and from which revision on.
 ///
-/// Newspaper subscriptions. Most readers have read everything so far, and get the next issue when it is printed; some ask
-/// for the back numbers first, and get those bundle by bundle until they have caught up; and whoever asks for a number
-/// that has been pulped is told so, once, instead of being sent what is left as if it were all.
+/// Newspaper subscriptions. Most readers have read everything so far, and get the next issue when it is printed; some
+/// ask for the back numbers first, and get those bundle by bundle until they have caught up; and whoever asks for a
+/// number that has been pulped is told so, once, instead of being sent what is left as if it were all.
 ///
-/// A watcher that has caught up costs nothing while other keys change: single keys are found in a table, ranges are looked
-/// through.
+/// A watcher that has caught up costs nothing while other keys change: single keys are found in a table, ranges are
+/// looked through.
 public struct WatchHub {
     public struct Watcher: Equatable, Sendable {
         public let id: Int

@@ -1,8 +1,8 @@
 /// Writes the fields of a record one behind the other: for logs, snapshots and messages between the lab's own nodes.
 ///
-/// Whole numbers take seven bits a byte, the lowest first (LEB128); signed ones are folded first, so that small negative
-/// ones stay short (ZigZag). Bytes and texts stand behind their length. There are no names and no types: writer and
-/// reader agree on the order.
+/// Whole numbers take seven bits a byte, the lowest first (LEB128); signed ones are folded first, so that small
+/// negative ones stay short (ZigZag). Bytes and texts stand behind their length. There are no names and no types:
+/// writer and reader agree on the order.
 public struct RecordWriter: Sendable {
     public private(set) var bytes: [UInt8] = []
 
@@ -114,7 +114,8 @@ public struct RecordReader: Sendable {
         return text
     }
 
-    /// The elements behind their count. Each takes a byte at least, so a count of more than are left is refused at once.
+    /// The elements behind their count. Each takes a byte at least, so a count of more than are left is refused at
+    /// once.
     public mutating func elements<Element>(_ read: (inout RecordReader) throws(Malformed) -> Element)
         throws(Malformed) -> [Element]
     {

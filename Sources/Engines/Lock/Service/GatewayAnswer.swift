@@ -3,7 +3,8 @@ import KernelJSON
 import KernelStructures
 import LockEngine
 
-/// Answers as etcd's gateway writes them: 64-bit numbers as text, bytes in base64, and no fields with their usual value.
+/// Answers as etcd's gateway writes them: 64-bit numbers as text, bytes in base64, and no fields with their usual
+/// value.
 struct GatewayAnswer {
     private(set) var members: [(key: String, value: JSONValue)] = []
 

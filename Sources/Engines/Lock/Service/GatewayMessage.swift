@@ -129,9 +129,9 @@ extension GatewayMessage {
         throw cursor.error("expected request_put, request_range, request_delete_range or request_txn")
     }
 
-    private func comparison() throws(JSONTypeError) -> Comparison {
-        let relation = Comparison.Relation.allCases[try choice("result", ["EQUAL", "GREATER", "LESS", "NOT_EQUAL"])]
-        let subject: Comparison.Subject =
+    private func comparison() throws(JSONTypeError) -> KeyComparison {
+        let relation = KeyComparison.Relation.allCases[try choice("result", ["EQUAL", "GREATER", "LESS", "NOT_EQUAL"])]
+        let subject: KeyComparison.Subject =
             switch try choice("target", ["VERSION", "CREATE", "MOD", "VALUE", "LEASE"]) {
             case 0: .version(try int64("version"))
             case 1: .createRevision(try int64("create_revision"))
@@ -139,7 +139,7 @@ extension GatewayMessage {
             case 3: .value(try bytes("value"))
             default: .lease(try int64("lease"))
             }
-        return Comparison(try range(), relation, subject)
+        return KeyComparison(try range(), relation, subject)
     }
 
     /// How a lock is wanted: the lab's own fields beside etcd's.

@@ -28,7 +28,7 @@ extension LockHost {
         on("/election/resign") { [unowned self] exchange, message in
             let (key, revision) = try Self.leader(message)
             let request = TransactionRequest(
-                [Comparison(KeyRange(key), .equal, .createRevision(revision))],
+                [KeyComparison(KeyRange(key), .equal, .createRevision(revision))],
                 then: [.delete(DeleteRequest(KeyRange(key)))])
             carryOut(.transaction(request), exchange) { _, _ in }
         }
@@ -68,7 +68,7 @@ extension LockHost {
 
     private func asLeader(_ exchange: HTTPExchange, _ key: Key, _ revision: Int64, _ operation: StoreOperation) {
         let request = TransactionRequest(
-            [Comparison(KeyRange(key), .equal, .createRevision(revision))], then: [operation])
+            [KeyComparison(KeyRange(key), .equal, .createRevision(revision))], then: [operation])
         propose(.transaction(request)) { [self] result in
             switch result {
             case .success(.transaction(succeeded: false, _)):

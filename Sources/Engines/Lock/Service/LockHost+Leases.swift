@@ -111,7 +111,8 @@ extension LockHost {
 
     // MARK: Leading
 
-    /// Does something here if this member leads; otherwise sends the request to the one that does, and gives its answer.
+    /// Does something here if this member leads; otherwise sends the request to the one that does, and gives its
+    /// answer.
     private func onLeader(_ exchange: HTTPExchange, _ path: String, _ work: @escaping () -> Void) {
         if member.isLeader { return work() }
         guard exchange.field(Self.forwardedField) == nil, let leader = member.leader,

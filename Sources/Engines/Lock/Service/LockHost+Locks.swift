@@ -58,7 +58,7 @@ extension LockHost {
         let key = LockQueue.key(name, lease: lease)
         let put = StoreOperation.put(PutRequest(key, value, lease: lease))
         let request = TransactionRequest(
-            [Comparison(KeyRange(key), .equal, .createRevision(0))], then: [put],
+            [KeyComparison(KeyRange(key), .equal, .createRevision(0))], then: [put],
             else: replaces ? [put] : [.range(RangeRequest(KeyRange(key)))])
         propose(.transaction(request)) { [self] result in
             if case .failure(let error) = result { return exchange.answer(error) }
@@ -97,7 +97,7 @@ extension LockHost {
     /// Takes a claim out of its queue, if it is still the same.
     private func withdraw(_ key: Key, _ token: Int64) {
         let request = TransactionRequest(
-            [Comparison(KeyRange(key), .equal, .createRevision(token))],
+            [KeyComparison(KeyRange(key), .equal, .createRevision(token))],
             then: [.delete(DeleteRequest(KeyRange(key)))])
         member.propose(StoreCommand.transaction(request).bytes) { _ in }
     }

@@ -10,9 +10,9 @@ import LockEngine
 
 /// A member of a lock service: the replicated store behind etcd's JSON gateway.
 ///
-/// Whatever changes the store goes through the log and is answered when this member has applied it. Reads wait until this
-/// member has all that was agreed on before, unless the client asks for less (`serializable`). Leases are counted by the
-/// member that leads; the others send what concerns them there.
+/// Whatever changes the store goes through the log and is answered when this member has applied it. Reads wait until
+/// this member has all that was agreed on before, unless the client asks for less (`serializable`). Leases are counted
+/// by the member that leads; the others send what concerns them there.
 public final class LockHost: Service {
     public let runtime: ServiceRuntime
     public let settings: Settings
@@ -29,7 +29,7 @@ public final class LockHost: Service {
     private var hasSaidFirst = false
     private var lastLeader: Int?
     /// Requests of clients so far.
-    private(set) var requestCount = 0
+    public private(set) var requestCount = 0
 
     public struct Settings: Sendable {
         public var consensus: ConsensusMember.Settings

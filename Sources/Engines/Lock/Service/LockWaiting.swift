@@ -5,9 +5,9 @@ import LockEngine
 
 /// Clients of this member that wait for a lock.
 ///
-/// Nobody polls: a claim that goes wakes those, and only those, that it kept out. Before a waiter is told that it has the
-/// lock, the member makes sure that it knows all that was agreed on so far, and that the waiter's own claim is still
-/// there: its lease may have run out while it waited.
+/// Nobody polls: a claim that goes wakes those, and only those, that it kept out. Before a waiter is told that it has
+/// the lock, the member makes sure that it knows all that was agreed on so far, and that the waiter's own claim is
+/// still there: its lease may have run out while it waited.
 final class LockWaiting {
     private unowned let host: LockHost
     private var waiters: [String: [Waiter]] = [:]
