@@ -148,6 +148,9 @@ let components = [
             "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
             "KernelSQLite", "CPgQuery", "CBigNumber",
         ]),
+    Component(
+        "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
+        service: ["KernelJSON", "KernelCryptography"], commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
     // new-room: components
 ]
 
@@ -258,6 +261,10 @@ let tests = [
         "KernelHosting", "KernelService", "ConsensusService", "LockEngine", "LockService",
     ],
     "Database": ["KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "DatabaseEngine"],
+    "Registry": [
+        "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "RegistryEngine", "RegistryService",
+    ],
     // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",

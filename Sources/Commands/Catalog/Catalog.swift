@@ -10,6 +10,7 @@ import KVStoreCommands
 import LoadBalancerCommands
 import LockCommands
 import RateLimiterCommands
+import RegistryCommands
 import ShellSession
 
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
@@ -25,6 +26,7 @@ public enum Catalog {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
             + LockCommands.all
+            + RegistryCommands.all
         // new-room: commands
     }
 }
