@@ -84,7 +84,7 @@ struct RaftView {
             guard let reason = member.history.reason(member.settings.id) else {
                 return "\(name): knows of no leader"
             }
-            let since = "since \(time(reason.since))"
+            let since = "since \(clock(reason.since))"
             let isItself = reason.leader == member.settings.id
             var text =
                 "\(name): \(isItself ? "leads" : "follows node \(reason.leader)") in term \(reason.term) \(since)"
@@ -118,13 +118,13 @@ struct RaftView {
         return View(Lanes(members.map(\.name)).view(events))
     }
 
-    private func time(_ time: LabTime) -> String { (time - start).rounded }
+    private func clock(_ time: LabTime) -> String { (time - start).rounded }
 
     private func event(lane: Int, _ moment: RaftHistory.Moment) -> Lanes.Event? {
         func place(of id: Int) -> Int? { members.firstIndex { $0.member.settings.id == id } }
-        func inLane(_ text: String) -> Lanes.Event { .init(time: time(moment.time), lane: lane, text) }
+        func inLane(_ text: String) -> Lanes.Event { .init(time: clock(moment.time), lane: lane, text) }
         func arrow(from id: Int, _ text: String) -> Lanes.Event? {
-            place(of: id).map { .init(time: time(moment.time), lane: $0, target: lane, text) }
+            place(of: id).map { .init(time: clock(moment.time), lane: $0, target: lane, text) }
         }
         switch moment.event {
         case .campaign(let term, _, let isPreVote):
@@ -137,7 +137,7 @@ struct RaftView {
             return inLane(leader.map { "follows \($0), term \(term)" } ?? "no leader, term \(term)")
         case .snapshotSent(let to, let index):
             return place(of: to).map {
-                .init(time: time(moment.time), lane: lane, target: $0, "snapshot \(index)")
+                .init(time: clock(moment.time), lane: lane, target: $0, "snapshot \(index)")
             }
         case .snapshotRestored(let index): return inLane("takes over snapshot \(index)")
         case .transferring(let to): return inLane("hands over to \(to)")
