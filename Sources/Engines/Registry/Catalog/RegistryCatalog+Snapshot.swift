@@ -4,7 +4,7 @@ extension RegistryCatalog {
     /// The whole catalogue as bytes, which `init(snapshot:)` reads.
     public var snapshot: [UInt8] {
         // Instances and checks in the order in which they came, which is that of answers.
-        let instances = sortedNodes.flatMap { instances(onNode: $0.name) }
+        let instances = sortedNodes.flatMap { self.instances(onNode: $0.name) }
         let order = byName.keys.sorted().map { name in
             JSONValue.array((byName[name] ?? []).map { .array([.string($0.node), .string($0.id)]) })
         }
