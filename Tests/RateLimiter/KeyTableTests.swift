@@ -31,8 +31,9 @@ import Testing
             for _ in 0..<3_000 {
                 now += .milliseconds(random.below(4))
                 let key = random.below(400)
-                // Homes close together, so that runs are long and wrap around the end.
-                let digest = SipHash.Digest(high: .max - UInt64(key % 40) << 50, low: UInt64(key) + 1)
+                // Homes close together, so that runs are long and wrap around the end; or forty homes with runs between.
+                let distance = UInt64(seed % 2 == 0 ? 50 : 57)
+                let digest = SipHash.Digest(high: .max - UInt64(key % 40) << distance, low: UInt64(key) + 1)
                 let known = model[key] ?? algorithm.fresh(now)
                 let state = table.find(digest).map { table.slots[$0].state } ?? table.arrival(digest, algorithm, now)
                 #expect(algorithm.assess(state, cost: 1, now) == algorithm.assess(known, cost: 1, now))
