@@ -82,6 +82,19 @@ import Testing
         #expect(limiter.decide(policy: 0, key: "greedy", now: start + .seconds(201)).isAllowed)
     }
 
+    @Test("who has to go is the one that is soonest at rest, not the one that is deepest in debt")
+    func victim() {
+        let algorithm = GCRA(quota: quota(10, per: .seconds(60), burst: 10))
+        var table = KeyTable<GCRA>(capacity: 10)
+        func digest(_ key: Int) -> SipHash.Digest { .init(high: UInt64(key) << 57, low: UInt64(key) + 1) }
+        for key in 0..<20 {
+            var state = algorithm.fresh(start)
+            algorithm.charge(&state, cost: key == 3 ? 10 : 1, start)
+            table.insert(digest(key), state, algorithm, start)
+        }
+        #expect(table.evicted == 10 && table.find(digest(3)) != nil)
+    }
+
     @Test("keys at rest make room by themselves: nobody is evicted where everybody rests in between")
     func sweeping() {
         let limiter = limiter(policy(.gcra, 1_000) { $0.keyLimit = 1_000 })
