@@ -102,13 +102,15 @@ import Testing
 
     @Test("who only looks leaves no trace: no key, and no entry that would last longer", arguments: timed)
     func looking(algorithm: RateLimitPolicy.Algorithm) {
-        let limiter = limiter(policy(algorithm, 3))
-        for _ in 0..<5 { #expect(limiter.decide(policy: 0, key: "k", cost: 0, now: start).isAllowed) }
-        #expect(limiter.keyCount(policy: 0) == 0)
-        for _ in 0..<3 { #expect(limiter.decide(policy: 0, key: "k", now: start).isAllowed) }
-        let before = limiter.look(policy: 0, key: "k", now: start + .milliseconds(100))
-        for step in 0..<100 { _ = limiter.decide(policy: 0, key: "k", cost: 0, now: start + .milliseconds(step)) }
-        #expect(limiter.look(policy: 0, key: "k", now: start + .milliseconds(100)) == before)
+        let (looked, other) = (limiter(policy(algorithm, 3)), limiter(policy(algorithm, 3)))
+        for _ in 0..<5 { #expect(looked.decide(policy: 0, key: "k", cost: 0, now: start).isAllowed) }
+        #expect(looked.keyCount(policy: 0) == 0)
+        for limiter in [looked, other] {
+            for _ in 0..<3 { #expect(limiter.decide(policy: 0, key: "k", now: start).isAllowed) }
+        }
+        for step in 0..<100 { _ = looked.decide(policy: 0, key: "k", cost: 0, now: start + .milliseconds(10 * step)) }
+        let later = start + .milliseconds(999)
+        #expect(looked.look(policy: 0, key: "k", now: later) == other.look(policy: 0, key: "k", now: later))
     }
 
     @Test("another limiter gets on top what is left, if that is less than it asks for")
