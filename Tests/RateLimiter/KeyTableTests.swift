@@ -31,7 +31,7 @@ import Testing
             for _ in 0..<3_000 {
                 now += .milliseconds(random.below(4))
                 let key = random.below(400)
-                // Homes close together, so that runs are long and wrap around the end; or forty homes with runs between.
+                // Homes close together, so that runs are long and wrap around the end; or forty homes and runs between.
                 let distance = UInt64(seed % 2 == 0 ? 50 : 57)
                 let digest = SipHash.Digest(high: .max - UInt64(key % 40) << distance, low: UInt64(key) + 1)
                 let known = model[key] ?? algorithm.fresh(now)
