@@ -123,6 +123,7 @@ extension KVStore {
         edit.logNumber = memtable.logNumber
         try versions.apply(edit)
         flushJob = nil
+        flushedSequence = max(flushedSequence, immutable?.lastSequence ?? 0)
         immutable = nil
         counters.value.flushes += 1
         counters.value.flushByteCount += file.byteCount

@@ -162,6 +162,7 @@ extension KVStore {
             edit.newFiles = [file]
             try versions.applyLater(edit)
             recoveredTables.append(file)
+            flushedSequence = max(flushedSequence, memtable.lastSequence)
             memtable = newMemtable(0)
         } catch {
             _ = try? directory.disk.remove(directory.path(.table(number)))

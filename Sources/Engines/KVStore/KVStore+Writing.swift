@@ -111,6 +111,7 @@ extension KVStore {
         if versions.lastSequence == committedSequence { return }
         memtable = memtable.copy(upTo: committedSequence, random: random.fork("again \(versions.lastSequence)"))
         versions.lastSequence = committedSequence
+        branch += 1
     }
 
     // MARK: Read-only

@@ -63,6 +63,10 @@ public final class KVStore {
     var wantsMark = false
     /// The last write that `commit` brought into the log's file.
     var committedSequence: UInt64 = 0
+    /// The last write that may be in a table. Every later one is in the memtable or its twin, all versions of it.
+    var flushedSequence: UInt64 = 0
+    /// How often writes were taken back.
+    var branch = 0
     let markBatch = WriteBatch()
     /// For single writes.
     var scratch = WriteBatch()

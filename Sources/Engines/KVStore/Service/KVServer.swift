@@ -45,12 +45,17 @@ public final class KVServer: Service, RESPService {
     public private(set) var store: KVStore!
     public private(set) var server: RESPServer!
     private(set) var keys: KeySpace!
+    private(set) var counter: KeyCounter!
     let cursors = CursorTable()
     /// Who watches a key.
     var watchers: [[UInt8]: [WatchList]] = [:]
     var expiredKeyCount = 0
     /// Who waits for background work, and for how much of it.
     var workWaiters: [(connection: RESPServerConnection, isDone: (KVServer) -> Bool)] = []
+    /// Who waits for the keys to be counted.
+    var countWaiters: [CountWaiter] = []
+    /// Keys that were overdue when the count under way began.
+    var countOverdue = KeyCount()
     public private(set) var commitCount = 0
     private(set) var commitFailure: String?
     private var isWorking = false
@@ -73,6 +78,8 @@ public final class KVServer: Service, RESPService {
         public var server = RESPServerOptions()
         /// Bytes of background work between two turns.
         public var workByteCount = 256 << 10
+        /// Entries up to which keys are counted at once when somebody asks; more are counted between turns.
+        public var countAtOnceEntries = 100_000
 
         public init(directory: String, text: String? = nil) {
             self.directory = directory
@@ -96,7 +103,9 @@ public final class KVServer: Service, RESPService {
             disk: node.disk, directory: settings.directory, options: settings.store, now: node.world.now)
         if node.offloadsFiles { store.waitForJob = { [unowned self] in waitForJob() } }
         keys = KeySpace(store)
+        counter = KeyCounter(store)
         keys.onExpiry = { [unowned self] expiry in schedule(expiry) }
+        settings.server.limits.bulkBytes = min(settings.server.limits.bulkBytes, KVStoreOptions.valueByteLimit)
         server = RESPServer(node: node, commands: commands, service: self, options: settings.server)
         tellEvents()
         runtime.add(server, on: port, announcement: "Listening on :\(port: port)")
@@ -112,11 +121,13 @@ public final class KVServer: Service, RESPService {
     /// Whoever waits for background work waits in vain: there will be no more of it.
     public func willDrain() {
         isClosing = true
-        for (connection, _) in workWaiters {
+        let waiting = workWaiters.map(\.connection) + countWaiters.map(\.connection)
+        workWaiters = []
+        countWaiters = []
+        for connection in waiting {
             connection.reply.error("ERR the server is shutting down")
             connection.resume()
         }
-        workWaiters = []
     }
 
     /// Makes everything durable, and closes the store.
@@ -300,6 +311,7 @@ public final class KVServer: Service, RESPService {
     public func connectionClosed(_ connection: RESPServerConnection) {
         unwatch(connection)
         workWaiters.removeAll { $0.connection === connection }
+        countWaiters.removeAll { $0.connection === connection }
     }
 
     public func connectionReset(_ connection: RESPServerConnection) { unwatch(connection) }

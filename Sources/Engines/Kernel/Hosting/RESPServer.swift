@@ -79,6 +79,8 @@ public final class RESPServer: ConnectionServer {
     private var waiting: [RESPServerConnection] = []
     private var isTurnDue = false
     private var isCommitting = false
+    /// While clients are kept waiting: `CLIENT PAUSE`.
+    var pause: RESPPause?
 
     /// - Parameter commands: the service's own. One that has the name of a standard command takes its place.
     public init(
@@ -135,6 +137,7 @@ public final class RESPServer: ConnectionServer {
     public func drain(whenIdle: @escaping () -> Void) {
         draining.begin(whenIdle)
         stopListening()
+        unpause()
         for connection in openConnections { connection.closeAfterReplies() }
         noteIdle()
     }

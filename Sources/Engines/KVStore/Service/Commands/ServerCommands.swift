@@ -14,18 +14,24 @@ extension KVServer {
                 }
                 for list in server.watchers.values.flatMap({ $0 }) { list.isBroken = true }
                 try server.keys.removeAll()
+                if server.keys.overlay == nil { server.counter.emptied() }
                 connection.reply.ok()
             }
         }
         return [
             command("dbsize", 1, [.readOnly, .fast], keys: .none, group: group, "Count the keys") {
-                server, connection, _ in connection.reply.integer(try server.keyCount().count)
+                server, connection, _ in try server.withKeyCount(connection) { connection.reply.integer($0.keys) }
             },
             flush("flushdb"), flush("flushall"),
             command("info", -1, [.loading, .stale], keys: .none, group: group, "Describe the server") {
                 server, connection, arguments in
                 let wanted = (1..<max(1, arguments.count)).map { arguments.text($0).lowercased() }
-                connection.reply.verbatim(try server.information(wanted))
+                guard server.isWanted("keyspace", wanted) else {
+                    return connection.reply.verbatim(server.information(wanted))
+                }
+                try server.withKeyCount(connection) {
+                    connection.reply.verbatim(server.information(wanted, keys: $0))
+                }
             },
             command("bgsave", -1, [.admin], keys: .none, group: group, "Refused: there are no snapshots to save") {
                 _, connection, _ in
