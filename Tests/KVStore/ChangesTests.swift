@@ -25,8 +25,10 @@ import Testing
             if random.chance(0.01) { try bench.store.requestCompaction() }
             if random.chance(0.01) {
                 bench.node.faults.isFull = true
-                try bench.store.put(key, "taken back")
-                #expect(throws: KVStoreError.self) { try bench.store.commit(sync: false) }
+                #expect(throws: KVStoreError.self) {
+                    try bench.store.put(key, "taken back")
+                    try bench.store.commit(sync: false)
+                }
                 bench.node.faults.isFull = false
                 #expect(bench.store.resume())
             }

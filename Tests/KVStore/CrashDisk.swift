@@ -11,6 +11,8 @@ final class CrashDisk: Disk {
 
     init(_ base: SimulatedDisk) { self.base = base }
 
+    var hasLinks = true
+
     var isDead: Bool { operations > crashAt }
 
     fileprivate func count(_ path: String) throws(DiskError) {
@@ -36,6 +38,11 @@ final class CrashDisk: Disk {
     func rename(_ source: String, to target: String, owner: DiskOwner) throws(DiskError) {
         try count(source)
         try base.rename(source, to: target, owner: owner)
+    }
+    func link(_ source: String, to target: String, owner: DiskOwner) throws(DiskError) {
+        if !hasLinks { throw .notPermitted(target) }
+        try count(target)
+        try base.link(source, to: target, owner: owner)
     }
     func syncDirectory(_ path: String, owner: DiskOwner) throws(DiskError) {
         try count(path)

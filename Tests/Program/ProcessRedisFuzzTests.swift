@@ -15,6 +15,7 @@ import Testing
         ),
         ("INFO, CLIENT LIST and INFO, COMMAND INFO and DOCS, X HELP, TIME", "they describe the server that answers"),
         ("CLIENT SETINFO, NO-TOUCH", "Redis has them from 7.2 on; today's libraries send them"),
+        ("CLIENT PAUSE for 292 million years", "Redis adds it up to a time long ago, and does not pause at all"),
         ("CLIENT TRACKING, CACHING, TRACKINGINFO, UNBLOCK", "the store has no tracking and no blocking commands"),
         ("CONFIG SET of other names than appendfsync, maxclients, timeout", "the store's other settings are fixed"),
         ("COMMAND LIST FILTERBY ACLCAT", "the store has no access control lists"),
@@ -34,6 +35,8 @@ import Testing
         case bytes
         /// The order is a hash table's in Redis, and the keys' here.
         case sorted
+        /// Where a cursor leads that was made up: only that it is one.
+        case kind
         /// Times that pass between the two answers: within two seconds.
         case time(perSecond: Int)
         /// A connection's number is another one.
@@ -42,9 +45,10 @@ import Testing
         init(_ words: RedisFuzz.Words) {
             self =
                 switch words.first.map({ String(decoding: $0, as: UTF8.self).uppercased() }) {
+                case "SCAN" where words.count > 1 && words[1] != [48]: .kind
                 case "KEYS", "SCAN", "CONFIG", "COMMAND": .sorted
-                case "TTL": .time(perSecond: 1)
-                case "PTTL": .time(perSecond: 1000)
+                case "TTL", "EXPIRETIME": .time(perSecond: 1)
+                case "PTTL", "PEXPIRETIME": .time(perSecond: 1000)
                 case "HELLO": .handshake
                 default: .bytes
                 }
@@ -54,6 +58,7 @@ import Testing
             if a == b { return true }
             switch self {
             case .bytes: return false
+            case .kind: return a.first == b.first && a.first == UInt8(ascii: "*")
             case .sorted: return Self.lines(a).sorted() == Self.lines(b).sorted()
             case .time(let perSecond):
                 guard let first = Self.number(a), let second = Self.number(b) else { return false }

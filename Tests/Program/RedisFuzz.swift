@@ -96,7 +96,7 @@ struct RedisFuzz {
         switch random.below(34) {
         case 0, 1, 2: return Self.words("SET") + [key(), value()] + setOptions()
         case 3, 4:
-            return [word("GET STRLEN INCR DECR GETDEL TYPE PERSIST PEXPIRETIME EXPIRETIME get Incr"), key()]
+            return [word("GET STRLEN INCR DECR GETDEL TYPE PERSIST get Incr"), key()]
         case 5, 6: return [word("INCRBY DECRBY"), key(), number()]
         case 7, 8: return Self.words("INCRBYFLOAT") + [key(), one(Self.floats)]
         case 9, 10: return [word("APPEND SETNX GETSET"), key(), value()]
@@ -126,8 +126,8 @@ struct RedisFuzz {
                 "GETEX APPEND INCRBYFLOAT SCAN MSETNX STRLEN GETSET WATCH EXEC DEL set Get TTL PTTL KEYS ECHO")
             let words = [name] + several([0, 1, 2, 3, 4, 5]) { $0.any() }
             // What would answer with many keys, in any order, or with times, is asked for on purpose only.
-            return words.count == 2 && ["TTL", "PTTL", "KEYS", "SCAN"].contains(String(decoding: name, as: UTF8.self))
-                ? [name] : words
+            let isSpecial = ["TTL", "PTTL", "KEYS", "SCAN"].contains(String(decoding: name, as: UTF8.self))
+            return isSpecial && (words.count == 2 || mayBeInTransaction) ? [name] : words
         }
     }
 
@@ -143,10 +143,11 @@ struct RedisFuzz {
         switch random.below(5) {
         case 0: return Self.words("KEYS") + [one(Self.patterns)]
         case 1: return Self.words("DBSIZE")
-        case 2: return [word("TTL PTTL"), key()]
+        case 2: return [word("TTL PTTL EXPIRETIME PEXPIRETIME"), key()]
         default:
             let rest = one([
-                "COUNT", "MATCH", "TYPE", "FOO 1", "TYPE hash", "TYPE string COUNT 1000", "COUNT 1000 MATCH k*",
+                "COUNT", "MATCH", "TYPE", "FOO 1", "TYPE hash COUNT 1000", "TYPE string COUNT 1000",
+                "COUNT 1000 MATCH k*",
                 "COUNT 0", "COUNT x", "COUNT -5", "MATCH nosuch COUNT 9223372036854775807 COUNT 1000",
             ])
             return Self.words("SCAN") + [one(cursors)] + Self.words(rest)
@@ -181,7 +182,7 @@ struct RedisFuzz {
                     "KILL FOO 1", "KILL ID 1 ADDR", "KILL ID 9223372036854775808", "REPLY x", "REPLY ON", "LIST TYPE x",
                     "LIST foo", "LIST ID x", "LIST ID", "LIST ID 0", "LIST ID -1", "LIST TYPE pubsub", "PAUSE",
                     "PAUSE x", "PAUSE -1", "PAUSE 0", "PAUSE 1 WRITE", "PAUSE 1 all", "PAUSE 1 FOO", "PAUSE 1 ALL x",
-                    "PAUSE 9223372036854775807", "UNPAUSE", "UNPAUSE x", "NO-EVICT on", "NO-EVICT OFF", "NO-EVICT x",
+                    "UNPAUSE", "UNPAUSE x", "NO-EVICT on", "NO-EVICT OFF", "NO-EVICT x",
                     "FOO", "GETREDIR", "ID x", "INFO x", "HELP x",
                 ]))
     }

@@ -84,7 +84,7 @@ struct KeyCountTests {
             let key = random.below(300)
             switch random.below(20) {
             case 0..<13:
-                #expect(fixture.ask("SET key\(key) \(String(repeating: "v", count: random.below(100)))") == "OK")
+                #expect(fixture.ask("SET key\(key) \(String(repeating: "v", count: 1 + random.below(100)))") == "OK")
                 model.insert(key)
             case 13..<17:
                 #expect(fixture.ask("DEL key\(key)") == (model.remove(key) == nil ? "0" : "1"))

@@ -56,12 +56,13 @@ public final class KVServer: Service, RESPService {
     var countWaiters: [CountWaiter] = []
     /// Keys that were overdue when the count under way began.
     var countOverdue = KeyCount()
+    var saving = SavingState()
     public private(set) var commitCount = 0
     private(set) var commitFailure: String?
     private var isWorking = false
     /// Flushes and compactions that threads do.
     private var jobsOut: [(job: BackgroundJob, handle: OffloadedJob)] = []
-    private var isClosing = false
+    private(set) var isClosing = false
     private var syncTimer: TimerID?
     private var lastResume = LabTime(nanoseconds: 0)
     private(set) var expiry = ExpirySchedule()
@@ -114,6 +115,8 @@ public final class KVServer: Service, RESPService {
     public func abandonStart() { try? store.close() }
 
     public func opened() {
+        saving.lastSeconds = nowMilliseconds / 1000
+        saving.lastSequence = store.lastSequence
         work()
         startExpiry()
     }
@@ -121,8 +124,9 @@ public final class KVServer: Service, RESPService {
     /// Whoever waits for background work waits in vain: there will be no more of it.
     public func willDrain() {
         isClosing = true
-        let waiting = workWaiters.map(\.connection) + countWaiters.map(\.connection)
+        let waiting = workWaiters.map(\.connection) + countWaiters.map(\.connection) + saving.waiters
         workWaiters = []
+        saving.waiters = []
         countWaiters = []
         for connection in waiting {
             connection.reply.error("ERR the server is shutting down")
@@ -181,7 +185,13 @@ public final class KVServer: Service, RESPService {
             syncTimer = nil
             guard !isClosing, store.readOnlyReason == nil else { return }
             do throws(KVStoreError) {
-                try store.commit(sync: true)
+                if let job = try store.takeSync(now: node.world.now) {
+                    offload(job)
+                } else if store.isSyncUnderWay {
+                    syncLater()
+                } else {
+                    try store.commit(sync: true)
+                }
             } catch {
                 commitFailure = Self.text(error)
             }
@@ -222,13 +232,17 @@ public final class KVServer: Service, RESPService {
     private func finished(_ job: BackgroundJob) {
         jobsOut.removeAll { $0.job === job }
         store.finish(job, now: node.world.now)
+        if case .diskFailed(let error) = store.readOnlyReason, commitFailure == nil {
+            commitFailure = Self.text(.disk(error))
+        }
         if store.hasEvents { tellEvents() }
         answerWorkWaiters()
         work()
+        syncLater()
     }
 
-    /// A writer can do nothing but wait.
-    private func waitForJob() { jobsOut.first?.handle.wait() }
+    /// A writer can do nothing but wait: for what is short, if there is any.
+    private func waitForJob() { (jobsOut.first { !$0.job.isCompaction } ?? jobsOut.first)?.handle.wait() }
 
     func answerWorkWaiters() {
         guard !workWaiters.isEmpty else { return }
@@ -312,6 +326,7 @@ public final class KVServer: Service, RESPService {
         unwatch(connection)
         workWaiters.removeAll { $0.connection === connection }
         countWaiters.removeAll { $0.connection === connection }
+        saving.waiters.removeAll { $0 === connection }
     }
 
     public func connectionReset(_ connection: RESPServerConnection) { unwatch(connection) }

@@ -1,8 +1,8 @@
 import Glibc
 import KernelWire
 
-/// What INCRBYFLOAT adds up: C's `long double`, as in Redis, so that the digits are the same. On an x86 it has 64 binary
-/// digits; where Swift has no such type it is a `double`, with 53.
+/// What INCRBYFLOAT adds up: C's `long double`, as in Redis, so that the digits are the same. On an x86 it has 64
+/// binary digits; where Swift has no such type it is a `double`, with 53.
 struct LongNumber {
     #if arch(x86_64)
         private typealias Value = Float80

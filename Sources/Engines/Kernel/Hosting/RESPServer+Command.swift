@@ -31,8 +31,8 @@ extension RESPServer {
         RESPCommand("command|" + name, arity: arity, [.loading, .stale], group: "server", summary, action: action)
     }
 
-    /// `COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]`: there are no modules, and no categories
-    /// are kept.
+    /// `COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]`: there are no modules, and no
+    /// categories are kept.
     private static func list(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
         let names = connection.server.table.commands.map(\.name)
         if arguments.count == 2 { return connection.reply.bulks(names) }

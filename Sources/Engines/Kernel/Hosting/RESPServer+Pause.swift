@@ -2,8 +2,8 @@ import KernelStructures
 import KernelWire
 import KernelWorld
 
-/// `CLIENT PAUSE`: while it lasts the commands of clients wait, all of them or those that write. Nothing is refused; what
-/// a client has sent is carried out when it is over.
+/// `CLIENT PAUSE`: while it lasts the commands of clients wait, all of them or those that write. Nothing is refused;
+/// what a client has sent is carried out when it is over.
 struct RESPPause {
     var end: LabTime
     var onlyWrites: Bool

@@ -120,19 +120,16 @@ extension KVServer {
             connection.reply.error("ERR CONFIG SET failed (possibly related to argument '", name, "') - \(complaint)")
         }
         func typedName(_ index: Int) -> [UInt8] { arguments.printed(2 + 2 * index) }
-        let known = stride(from: 2, to: arguments.count, by: 2).map { index in
-            parameters.first { $0.name == arguments.text(index).lowercased() }
-        }
-        if let index = known.firstIndex(where: { $0 == nil }) {
-            return connection.reply.error(
-                "ERR Unknown option or number of arguments for CONFIG SET - '", typedName(index), "'")
-        }
-        let changes = known.compactMap { $0 }
-        for (index, parameter) in changes.enumerated() {
-            if parameter.set == nil { return failed(typedName(index), "can't set immutable config") }
-            if changes[..<index].contains(where: { $0.name == parameter.name }) {
-                return failed(typedName(index), "duplicate parameter")
+        var changes: [Parameter] = []
+        for index in 0..<arguments.count / 2 - 1 {
+            let name = arguments.text(2 + 2 * index).lowercased()
+            guard let parameter = parameters.first(where: { $0.name == name }) else {
+                return connection.reply.error(
+                    "ERR Unknown option or number of arguments for CONFIG SET - '", typedName(index), "'")
             }
+            if parameter.set == nil { return failed(typedName(index), "can't set immutable config") }
+            if changes.contains(where: { $0.name == name }) { return failed(typedName(index), "duplicate parameter") }
+            changes.append(parameter)
         }
         let before = changes.map { $0.get(server) }
         for (index, parameter) in changes.enumerated() {

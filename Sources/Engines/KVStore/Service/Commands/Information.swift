@@ -94,11 +94,11 @@ extension KVServer {
     private var persistenceSection: [Line] {
         [
             ("loading", "0"), ("aof_enabled", "1"), ("appendfsync", settings.synchronization.rawValue),
-            ("rdb_bgsave_in_progress", "0"), ("commits", "\(commitCount)"), ("syncs", "\(store.statistics.syncs)"),
+            ("commits", "\(commitCount)"), ("syncs", "\(store.statistics.syncs)"),
             ("aof_last_write_status", commitFailure == nil ? "ok" : "err"),
             ("unsynced_bytes", "\(store.unsyncedByteCount)"),
             ("read_only", store.readOnlyReason.map(\.description) ?? "no"),
-        ]
+        ] + savingInformation
     }
 
     private var statisticsSection: [Line] {

@@ -33,20 +33,6 @@ extension KVServer {
                     connection.reply.verbatim(server.information(wanted, keys: $0))
                 }
             },
-            command("bgsave", -1, [.admin], keys: .none, group: group, "Refused: there are no snapshots to save") {
-                _, connection, _ in
-                connection.reply.error("ERR nothing to save: every write is in the log already; LSM FLUSH makes tables")
-            },
-            command(
-                "save", 1, [.admin, .noTransaction], keys: .none, group: group,
-                "Refused: there are no snapshots to save"
-            ) {
-                _, connection, _ in
-                connection.reply.error("ERR nothing to save: every write is in the log already; LSM FLUSH makes tables")
-            },
-            command("lastsave", 1, [.loading, .stale, .fast], keys: .none, group: group, "Refused, as BGSAVE") {
-                _, connection, _ in connection.reply.error("ERR there are no snapshots here; see INFO persistence")
-            },
         ]
     }
 }
