@@ -64,6 +64,7 @@ import Testing
         try store.checkInvariants()
         let seen = try bench.disk.list(Bench.directory)
         #expect(!seen.contains("checkpoint.tmp") && !seen.contains("checkpoint.old"))
+        try store.commit(sync: false)
         try bench.open()
         #expect(try bench.contents() == model)
     }

@@ -41,7 +41,7 @@ struct RedisFuzz {
         ]
     private static let keys = words("k0 k1 k2 k3 k4 k5") + [[], [0], [0xFF, 0xFE]]
     private static let options = words(
-        "NX XX GT LT GET KEEPTTL PERSIST EX PX EXAT PXAT nx Get MATCH COUNT TYPE ASYNC SYNC FOO LIMIT")
+        "NX XX GT LT GET KEEPTTL PERSIST EX PX EXAT PXAT nx Get MATCH COUNT TYPE ASYNC FOO LIMIT")
     private static let patterns =
         words("* k? k[0-3] k[^1] \\k1 [ k[3-1] k[2-2 k[\\]2] k[a-] **k* zz* k1 ?? [^k]* k\\") + quoted("")
 

@@ -16,9 +16,9 @@ import KernelStorage
 /// ## How
 ///
 /// Tables never change: each gets a second name (a hard link; where the disk has none, a copy). Logs are only written
-/// at their end: what is committed of them is copied, at most as much as memtables hold. A manifest of its own says which
-/// tables there are and which log comes first. All of it is made under another name, and takes its own in one step once
-/// it is on the device: whoever finds the checkpoint finds all of it.
+/// at their end: what is committed of them is copied, at most as much as memtables hold. A manifest of its own says
+/// which tables there are and which log comes first. All of it is made under another name, and takes its own in one
+/// step once it is on the device: whoever finds the checkpoint finds all of it.
 ///
 /// It is made in pieces (`step`), on the loop or on another thread; `finish` belongs to the loop.
 public final class Checkpoint: @unchecked Sendable {

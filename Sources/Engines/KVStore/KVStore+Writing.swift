@@ -231,7 +231,9 @@ extension KVStore {
             case .memtablesFull: isFlushOut
             case .level0Full, .level0Slow: isCompactionOut
             }
-        if !isOut {
+        // What is done, and only has to be noted in the manifest, is quicker noted here.
+        let isNoteDue = !pendingEdits.isEmpty && !isManifestOut
+        if !isOut || isNoteDue {
             work(budgetByteCount: budget, now: now)
         } else if cause.isStop {
             waitForJob?()

@@ -59,8 +59,13 @@ final class VersionSet {
         oldManifests = [state.number]
     }
 
-    /// The current version with an edit applied. The files it adds are new objects.
+    /// The current version with an edit applied. The files it adds are new objects, and are deleted if no version holds
+    /// them any more: it is to be installed.
     private func version(after edit: VersionEdit, path: String) throws(KVStoreError) -> Version {
+        Version(levels: try levels(after: edit, path: path), graveyard: graveyard)
+    }
+
+    private func levels(after edit: VersionEdit, path: String) throws(KVStoreError) -> [[FileMetadata]] {
         var levels = current.levels
         var moved: [UInt64: FileMetadata] = [:]
         for deleted in edit.deletedFiles {
@@ -91,7 +96,7 @@ final class VersionSet {
                         detail: "tables \(a.number) and \(b.number) of level \(level) overlap"))
             }
         }
-        return Version(levels: levels, graveyard: graveyard)
+        return levels
     }
 
     private func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
@@ -140,7 +145,7 @@ final class VersionSet {
     /// - Returns: what is to be synced; nil, with nothing written, where the manifest has to be begun anew.
     func write(_ edits: [VersionEdit], _ disk: NodeDisk) throws(KVStoreError) -> (any DiskFile)? {
         guard let manifest, manifest.flushedByteCount <= Self.manifestByteLimit else { return nil }
-        for edit in edits { _ = try version(after: edit, path: path) }
+        for edit in edits { _ = try levels(after: edit, path: path) }
         do throws(DiskError) {
             let file = try manifest.fileForWorker(disk)
             for edit in edits { manifest.append(record(edit).encoded()) }
