@@ -1,6 +1,7 @@
 import Foundation
 import KernelStorage
 import KernelStructures
+import TestSupport
 import Testing
 
 @testable import KVStoreEngine

@@ -7,8 +7,8 @@ enum FinishedWork {
 }
 
 /// The manifest is synced by another thread, too, where jobs are done there: first the tables, then the edit that
-/// makes them count, in the same order as on the loop. One write of it is under way at a time; what comes back meanwhile
-/// waits and goes out with the next.
+/// makes them count, in the same order as on the loop. One write of it is under way at a time; what comes back
+/// meanwhile waits and goes out with the next.
 extension KVStore {
     /// Writes into the manifest what jobs have done, and gives out its sync. Until that is back the old version counts.
     func takeManifest(in place: StoreDirectory) throws(KVStoreError) -> BackgroundJob? {
