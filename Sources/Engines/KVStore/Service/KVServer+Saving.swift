@@ -104,7 +104,7 @@ extension KVServer {
         } else {
             saving.lastSeconds = nowMilliseconds / 1000
             runtime.log(
-                "Checkpoint in \(settings.directoryText + "/" + SavingState.directoryName): \(checkpoint.tableCount) tables linked, \(byteCountText(checkpoint.copiedByteCount)) copied"
+                "Checkpoint in \(settings.directoryText + "/" + SavingState.directoryName): \(counted(checkpoint.tableCount, "table")) linked, \(byteCountText(checkpoint.copiedByteCount)) copied"
             )
         }
         let waiters = saving.waiters
