@@ -87,6 +87,32 @@ import Testing
         withExtendedLifetime((process, directory)) {}
     }
 
+    @Test("a thread makes writes durable within a second or two, and a checkpoint opens as a store")
+    func durability() throws {
+        let (process, port, directory) = try server()
+        for number in 0..<50 { #expect(try tool("redis-cli", port, ["SET", "key:\(number)", "v"]) == "OK\n") }
+        #expect(try tool("redis-cli", port, ["LSM", "FLUSH"]) == "OK\n")
+        #expect(try tool("redis-cli", port, ["SET", "last", "v"]) == "OK\n")
+        let isDurable = try ProgramClock.wait {
+            try tool("redis-cli", port, ["INFO", "persistence"]).contains("unsynced_bytes:0")
+        }
+        #expect(isDurable)
+        #expect(!(try tool("redis-cli", port, ["INFO", "persistence"])).contains("\nsyncs:0"))
+        #expect(!(try tool("redis-cli", port, ["INFO", "cpu"])).contains("used_cpu_user:0.000000"))
+        #expect(try tool("redis-cli", port, ["BGSAVE"]) == "Background saving started\n")
+        let isSaved = try ProgramClock.wait {
+            try tool("redis-cli", port, ["INFO", "persistence"]).contains("rdb_bgsave_in_progress:0")
+        }
+        #expect(isSaved)
+        #expect(try tool("redis-cli", port, ["FLUSHALL"]) == "OK\n")
+        #expect(try tool("redis-cli", port, ["DBSIZE"]) == "0\n")
+        let other = try ProgramPort.free()
+        let copy = try ProgramProcess.service("lsm-kv", "--data-dir", directory.path + "/kv/checkpoint", port: other)
+        #expect(try tool("redis-cli", other, ["DBSIZE"]) == "51\n")
+        #expect(try tool("redis-cli", other, ["GET", "last"]) == "v\n")
+        withExtendedLifetime((process, copy, directory)) {}
+    }
+
     @Test("redis-benchmark measures it, pipelined or not, synced with each write or not")
     func benchmark() throws {
         for arguments in [["--appendfsync", "always"], []] {
