@@ -176,17 +176,28 @@ import Testing
         arguments: [2, 3], 1...4 as ClosedRange<UInt64>)
     func commandLines(version: Int, seed: UInt64) throws {
         let pair = try Pair(protocol: version)
-        var fuzz = RedisFuzz(seed: seed * 10 + UInt64(version))
+        // One for each connection, because each has a transaction of its own.
+        var fuzzes = [1, 2].map { RedisFuzz(seed: seed * 100 + UInt64(version) * 10 + $0) }
         var random = SeededRandom(seed: seed)
+        let size = ["DBSIZE"].map { Array($0.utf8) }
+        var waiting: [RedisFuzz.Words?] = [nil, nil]
         var count = 0
         while count < ProgramSize.full(50_000, else: 2500) {
-            let requests = (0...random.below(16)).map { _ in fuzz.next() }
-            let sides = pair.sides[random.below(2)]
-            count += requests.count
-            // Redis counts keys that are over until it meets them: this makes it meet them.
-            if requests.contains(["DBSIZE".utf8.map { $0 }]) {
+            let connection = random.below(2)
+            let sides = pair.sides[connection]
+            var requests: [RedisFuzz.Words] = []
+            if waiting[connection] == nil {
+                for _ in 0...random.below(16) where waiting[connection] == nil {
+                    let words = fuzzes[connection].next()
+                    if words == size { waiting[connection] = words } else { requests.append(words) }
+                }
+            } else {
+                // Redis counts keys that are over until it meets them: this makes it meet them.
                 for side in sides { _ = try side.ask([["KEYS", "*"].map { Array($0.utf8) }]) }
+                requests = [size]
+                waiting[connection] = nil
             }
+            count += requests.count
             let replies = [try sides[0].ask(requests), try sides[1].ask(requests)]
             for (index, words) in requests.enumerated()
             where !Comparison(words).areSame(replies[0][index], replies[1][index]) {
