@@ -139,11 +139,18 @@ let components = [
     // What several components replicate their state with.
     Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
     Component(
+        "Lock", engine: ["KernelJSON"],
+        service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"],
+        commands: ["KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "ConsensusService"]),
+    Component(
         "Database", isHot: true,
         engine: [
             "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
             "KernelSQLite", "CPgQuery", "CBigNumber",
         ]),
+    Component(
+        "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
+        service: ["KernelJSON", "KernelCryptography"], commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
     // new-room: components
 ]
 
@@ -249,7 +256,15 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "ConsensusEngine", "ConsensusService",
     ],
+    "Lock": [
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelService", "ConsensusService", "LockEngine", "LockService",
+    ],
     "Database": ["KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "DatabaseEngine"],
+    "Registry": [
+        "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "RegistryEngine", "RegistryService",
+    ],
     // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",
