@@ -58,16 +58,13 @@ public struct RESPServerOptions: Sendable {
 ///  requests of all clients that arrived in this turn ──▶ commands ──▶ replies, kept back
 ///                                                          end of the turn ──▶ commit ──▶ replies leave
 /// ```
-public final class RESPServer: ConnectionServer {
+public final class RESPServer: PortedServer {
     public let node: Node
     public internal(set) var options: RESPServerOptions
     public let table: RESPCommandTable
     public let startedAt: LabTime
     unowned let service: any RESPService
-    private var listeners: [Listener] = []
-    private var draining = DrainWatch()
-    /// TLS for connections that are made from here on.
-    public var security: (any StreamSecurity)?
+    public let ports: ServerPorts
     private var connections: [Int: RESPServerConnection] = [:]
     private var connectionNumber = 0
     public let tally = ConnectionTally()
@@ -79,6 +76,8 @@ public final class RESPServer: ConnectionServer {
     private var waiting: [RESPServerConnection] = []
     private var isTurnDue = false
     private var isCommitting = false
+    /// While clients are kept waiting: `CLIENT PAUSE`.
+    var pause: RESPPause?
 
     /// - Parameter commands: the service's own. One that has the name of a standard command takes its place.
     public init(
@@ -88,21 +87,16 @@ public final class RESPServer: ConnectionServer {
         self.node = node
         self.service = service
         self.options = options
+        ports = ServerPorts(node: node)
         startedAt = node.world.now
         let own = Set(commands.map(\.name))
         table = RESPCommandTable(commands + Self.standardCommands.filter { !own.contains($0.name) })
     }
 
-    public func listen(on port: UInt16) throws(NetworkError) {
-        listeners.append(try node.listen(on: port) { [unowned self] stream in accept(stream) })
-    }
+    public func arrived(_ stream: Stream) -> any StreamHandler { ports.begin(stream, begin) }
 
-    public func listen(atPath path: String) throws(NetworkError) {
-        listeners.append(try node.listen(atPath: path) { [unowned self] stream in accept(stream) })
-    }
-
-    private func accept(_ stream: Stream) -> any StreamHandler {
-        if let security { stream.secure(with: security) }
+    private func begin(_ arrival: ServerPorts.Arrival) -> any StreamHandler {
+        let stream = arrival.stream
         guard connections.count < options.connectionLimit else {
             rejectedCount += 1
             return RESPRefusal("-ERR max number of clients reached\r\n")
@@ -126,24 +120,14 @@ public final class RESPServer: ConnectionServer {
         noteIdle()
     }
 
-    public func stopListening() {
-        for listener in listeners { listener.close() }
-        listeners = []
-    }
-
     /// What has arrived of requests is answered; a command that waits for something may finish.
-    public func drain(whenIdle: @escaping () -> Void) {
-        draining.begin(whenIdle)
-        stopListening()
+    public func closeWhatIsIdle() {
+        unpause()
         for connection in openConnections { connection.closeAfterReplies() }
-        noteIdle()
     }
 
     /// Idle is a server without connections that has no commit under way.
-    private func noteIdle() {
-        guard draining.isDraining, connections.isEmpty, isQuiet else { return }
-        for callback in draining.take() { callback() }
-    }
+    public var isIdle: Bool { connections.isEmpty && isQuiet }
 
     public var connectionsReceived: Int { tally.connections }
 
