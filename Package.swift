@@ -125,7 +125,7 @@ let components = [
     Component(
         "CircuitBreaker", library: "CircuitBreaker", engine: ["KernelClock"],
         commands: [
-            "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine",
+            "KernelTelemetry", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine",
         ]),
     Component("Resilience", library: "Resilience", engine: ["CircuitBreakerEngine"]),
     Component(
@@ -215,8 +215,8 @@ let tests = [
         "RateLimiterEngine", "RateLimiterService",
     ],
     "RateLimiter": [
-        "KernelStructures", "KernelCryptography", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
-        "KernelService", "RateLimiterEngine", "RateLimiterService",
+        "KernelStructures", "KernelJSON", "KernelCryptography", "KernelConfiguration", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelService", "RateLimiterEngine", "RateLimiterService",
     ],
     "KVStore": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",

@@ -21,6 +21,8 @@ import Testing
             ("", "show", nil, []), ("show", "show", nil, []), ("cut 3", "cut", nil, ["3"]),
             ("a cut 3", "cut", "a", ["3"]), ("cut 3 --node a", "cut", "a", ["3"]), ("cut --node=a", "cut", "a", []),
             ("a cut --node a", "cut", "a", []), ("zebra", "show", "zebra", []), ("--json", "show", nil, []),
+            ("--node a cut 3", "cut", "a", ["3"]), ("--node=a cut", "cut", "a", []), ("--json a show", "show", "a", []),
+            ("--node a", "show", "a", []), ("--node a --json", "show", "a", []), ("--node cut cut", "cut", "cut", []),
         ] as [(String, String, String?, [String])])
     func aVerbMayHaveANodeBeforeItOrAFlagBehindIt(
         _ words: String, _ verb: String, _ target: String?, _ rest: [String]
@@ -36,6 +38,8 @@ import Testing
         ("a cut --node b", "pipe cut: 'a' and --node b? one of them"),
         ("cut 1 2", "pipe cut: '2' is one word too many; usage: pipe cut [NUMBER]"),
         ("show --jsn", "pipe show: unknown flag --jsn; did you mean --json?"),
+        ("--json cut", "pipe cut: unknown flag --json; see help pipe cut"),
+        ("--node a b cut", "pipe cut: 'b' and --node a? one of them"), ("--node", "pipe show: --node needs a value: --node NODE"),
     ])
     func whatIsNoVerbIsRefused(_ words: String, _ complaint: String) {
         #expect(throws: UsageError(complaint)) { try read(words) }

@@ -140,10 +140,13 @@ public final class Session {
     // MARK: Running
 
     /// Runs a script in a terminal's foreground, which must be free.
+    ///
+    /// - Parameter input: what its commands read instead of what is typed into the terminal.
     @discardableResult
-    public func submit(_ script: Script, on terminal: Terminal, text: String, stopsAtFailure: Bool = false)
-        -> Submission
-    {
+    public func submit(
+        _ script: Script, on terminal: Terminal, text: String, stopsAtFailure: Bool = false,
+        input: (any ByteSource)? = nil
+    ) -> Submission {
         precondition(!terminal.isBusy, "terminal \(terminal.number) is busy")
         var command: UInt64 = 0
         world.journal.withCause(0) { command = world.journal.record(.command(terminal: terminal.number, text)) }
@@ -151,7 +154,8 @@ public final class Session {
         submissionCount += 1
         let submission = Submission(number: submissionCount, terminal: terminal, text: text, event: command)
         let execution = Execution(
-            script, session: self, submission: submission, stopsAtFailure: stopsAtFailure, status: terminal.lastStatus
+            script, session: self, submission: submission, streams: .init(input: input), stopsAtFailure: stopsAtFailure,
+            status: terminal.lastStatus
         ) { [unowned self] execution in
             terminal.lastStatus = execution.status
             submission.finish(execution.status)
