@@ -164,13 +164,7 @@ package final class DescriptorServer {
 
     /// nil for a period that Envoy has no word for.
     private static func unit(of period: LabDuration) -> String? {
-        switch period {
-        case .seconds(1): "SECOND"
-        case .seconds(60): "MINUTE"
-        case .seconds(3600): "HOUR"
-        case .seconds(86_400): "DAY"
-        case .seconds(604_800): "WEEK"
-        default: nil
-        }
+        let units = [("SECOND", 1), ("MINUTE", 60), ("HOUR", 3600), ("DAY", 86_400), ("WEEK", 604_800)]
+        return units.first { period == LabDuration.seconds($0.1) }?.0
     }
 }
