@@ -56,12 +56,17 @@ import Testing
         #expect(LabShell().run("help connpool").output.contains("\n  evict    closes all connections, or one\n"))
     }
 
-    @Test func severalNodesAreAnObjectByNode() throws {
+    @Test func statisticsAreAListHoweverManyNodes() throws {
         let shell = LabShell()
         shell.run("backend --port 8081 --name a & backend --port 8082 --name b & sleep 1")
-        let value = try JSONValue(parsing: shell.run("stats --json").output)
-        guard case .object(let members) = value else { throw CommandFailureInTest() }
-        #expect(members.map(\.key) == ["a", "b"])
+        func nodes(_ command: String) throws -> [JSONValue?] {
+            guard case .array(let elements) = try JSONValue(parsing: shell.run(command).output) else {
+                throw CommandFailureInTest()
+            }
+            return elements.map { $0["kind"] == "backend" && $0["stats"] != nil ? $0["node"] : nil }
+        }
+        #expect(try nodes("stats --json") == ["a", "b"])
+        #expect(try nodes("stats b --json") == ["b"])
     }
 
     private struct CommandFailureInTest: Error {}

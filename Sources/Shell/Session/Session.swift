@@ -73,6 +73,7 @@ public final class Session {
     private var submissionCount = 0
     private var hostCommands = 0
     private var commandLines: [String: [String]] = [:]
+    private var random: SeededRandom
     private var stepsAtThisTime = 0
     private var timeOfSteps: LabTime
     private(set) var isStuck = false
@@ -88,6 +89,7 @@ public final class Session {
         self.isProcess = isProcess
         files = LabFiles(disk: world.disk, directory: directory)
         timeOfSteps = world.now
+        random = world.random.fork("RANDOM")
         currentTerminal = terminal(1)
         world.journal.observer = { [unowned self] event in hear(event) }
         world.onNotice = { [unowned self] text in notice(text) }
@@ -251,6 +253,15 @@ public final class Session {
     func replacingTokens(_ text: String) -> String {
         guard let lastToken, text.contains("eyJ...") else { return text }
         return text.replacing("eyJ...", with: lastToken)
+    }
+
+    /// `$RANDOM`: 0 to 32767, from the World's seed, or from the number that the script gave it.
+    func randomNumber(for scope: VariableScope) -> String {
+        if let seed = scope.value(of: "RANDOM") {
+            scope.unset("RANDOM")
+            random = SeededRandom(seed: stableHash(seed))
+        }
+        return String(random.below(32_768))
     }
 
     /// Of a transcript's own; what does not fit is left out.

@@ -21,8 +21,9 @@ public enum HostFilterProcess {
             if excess != nil { kill(process, SIGKILL) }
             exchange.close()
             var status: Int32 = 0
-            while waitpid(process, &status, 0) < 0, errno == EINTR {}
-            return excess.map { .stopped($0) } ?? exchange.outcome(status)
+            var usage = rusage()
+            while wait4(process, &status, 0, &usage) < 0, errno == EINTR {}
+            return excess.map { .stopped($0) } ?? exchange.outcome(status, peakBytes: Int(usage.ru_maxrss) << 10)
         }
     }
 }
@@ -161,14 +162,25 @@ private struct HostFilterExchange {
         stream = -1
     }
 
-    /// - Parameter status: as `waitpid` gave it. Who could have sent a signal: the kernel for processor time, and the
-    ///   program itself where it has no more memory (abort, or a null pointer used).
-    func outcome(_ status: Int32) -> HostFilterOutcome {
+    /// - Parameters:
+    ///   - status: as `waitpid` gave it. Who could have sent a signal: the kernel for processor time, and the program
+    ///     itself where it has no more memory (abort, or a null pointer used) or has a fault.
+    ///   - peakBytes: the most memory that it had.
+    func outcome(_ status: Int32, peakBytes: Int) -> HostFilterOutcome {
         switch status & 0x7F {
         case 0: .ended(status: Int(status >> 8 & 0xFF), output: outputBytes, errors: errorBytes)
         case SIGKILL, SIGXCPU: .stopped(.processorTime)
         case SIGXFSZ: .failed("it tried to write a file")
-        default: .stopped(.memory)
+        case _ where lacksMemory(peakBytes): .stopped(.memory)
+        case let signal: .crashed(signal: Int(signal), errors: errorBytes)
+        }
+    }
+
+    /// It says so, or had at least half of what it may have: the next thing that it asked for may have been the rest.
+    private func lacksMemory(_ peakBytes: Int) -> Bool {
+        if peakBytes >= call.limits.memoryBytes / 2 { return true }
+        return ["allocate memory", "out of memory", "Cannot allocate"].contains {
+            errorBytes.firstRange(of: Array($0.utf8)) != nil
         }
     }
 }
