@@ -51,7 +51,7 @@ import Testing
                 try await bulkhead.execute { while !isDone.load(ordering: .relaxed) { await Task.yield() } }
             }
             await until { bulkhead.runningCount == 1 }
-            async let impatient: Void = bulkhead.execute {}
+            let impatient = Task { try await bulkhead.execute {} }
             await until { bulkhead.waitingCount == 1 && clock.sleeperCount == 1 }
             let cancelled = Task { try await bulkhead.execute {} }
             await until { bulkhead.waitingCount == 2 && clock.sleeperCount == 2 }
@@ -60,7 +60,7 @@ import Testing
             await #expect(throws: CancellationError.self) { try await cancelled.value }
             #expect(bulkhead.waitingCount == 1)
             clock.advance(by: .seconds(1))
-            await #expect(throws: BulkheadRefusal.timedOut(.seconds(1))) { try await impatient }
+            await #expect(throws: BulkheadRefusal.timedOut(.seconds(1))) { try await impatient.value }
             #expect(bulkhead.waitingCount == 0 && bulkhead.runningCount == 1)
             isDone.store(true, ordering: .relaxed)
             try await group.waitForAll()
@@ -93,12 +93,12 @@ import Testing
                 throw Broken(number: attempt)
             }
         }
-        async let all = fail(until: 9)
+        let all = Task { try await fail(until: 9) }
         for pause in [1, 2, 4] {
             await until { clock.sleeperCount == 1 }
             clock.advance(by: .seconds(pause))
         }
-        await #expect(throws: Broken(number: 4)) { try await all }
+        await #expect(throws: Broken(number: 4)) { try await all.value }
         #expect(attempts.withLock { $0 } == [.zero, .seconds(1), .seconds(3), .seconds(7)])
         #expect(try await fail(until: 1) == 1)
     }
@@ -134,12 +134,12 @@ import Testing
         configuration.maxAttempts = 2
         configuration.budget?.maxTokens = 4
         let retry = AsyncRetry(configuration, clock: clock)
-        async let first: Void = retry.execute(retryAfter: { _ in .seconds(60) }) { _ in throw Broken() }
+        let first = Task { try await retry.execute(retryAfter: { _ in .seconds(60) }) { _ in throw Broken() } }
         await until { clock.sleeperCount == 1 }
         clock.advance(by: .seconds(59))
         #expect(clock.sleeperCount == 1)
         clock.advance(by: .seconds(1))
-        await #expect(throws: Broken()) { try await first }
+        await #expect(throws: Broken()) { try await first.value }
         // Two of four tokens are gone: half a glass is no retry.
         var count = 0
         await #expect(throws: Broken()) { try await retry.execute { _ in count += 1; throw Broken() } }
