@@ -9,6 +9,14 @@ import Testing
 @Suite struct AsyncTests {
     private struct Broken: Error, Equatable { var number = 0 }
 
+    /// What several tasks count and write down.
+    private final class Notes: Sendable {
+        let running = Atomic(0)
+        let most = Atomic(0)
+        let isDone = Atomic(false)
+        let times = Mutex<[Duration]>([])
+    }
+
     private func bulkhead(_ places: Int, queue: Int, _ clock: ManualClock) -> AsyncBulkhead<ManualClock> {
         var configuration = Bulkhead.Configuration()
         configuration.maxConcurrentCalls = places
@@ -23,21 +31,20 @@ import Testing
     @Test("bulkhead: never more than its places run at a time, and all get their turn", .timeLimit(.minutes(1)))
     func places() async throws {
         let bulkhead = bulkhead(3, queue: 200, ManualClock())
-        let running = Atomic(0)
-        let most = Atomic(0)
+        let notes = Notes()
         try await withThrowingTaskGroup(of: Void.self) { group in
             for _ in 0..<200 {
                 group.addTask {
                     try await bulkhead.execute {
-                        most.max(running.add(1, ordering: .relaxed).newValue, ordering: .relaxed)
+                        notes.most.max(notes.running.add(1, ordering: .relaxed).newValue, ordering: .relaxed)
                         await Task.yield()
-                        running.subtract(1, ordering: .relaxed)
+                        notes.running.subtract(1, ordering: .relaxed)
                     }
                 }
             }
             try await group.waitForAll()
         }
-        #expect(most.load(ordering: .relaxed) == 3 && bulkhead.runningCount == 0 && bulkhead.waitingCount == 0)
+        #expect(notes.most.load(ordering: .relaxed) == 3 && bulkhead.runningCount == 0 && bulkhead.waitingCount == 0)
     }
 
     @Test("bulkhead: who finds the line full, waits too long or is cancelled is refused, and takes no place with him",
@@ -45,10 +52,10 @@ import Testing
     func refusals() async throws {
         let clock = ManualClock()
         let bulkhead = bulkhead(1, queue: 2, clock)
-        let isDone = Atomic(false)
+        let notes = Notes()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                try await bulkhead.execute { while !isDone.load(ordering: .relaxed) { await Task.yield() } }
+                try await bulkhead.execute { while !notes.isDone.load(ordering: .relaxed) { await Task.yield() } }
             }
             await until { bulkhead.runningCount == 1 }
             let impatient = Task { try await bulkhead.execute {} }
@@ -62,7 +69,7 @@ import Testing
             clock.advance(by: .seconds(1))
             await #expect(throws: BulkheadRefusal.timedOut(.seconds(1))) { try await impatient.value }
             #expect(bulkhead.waitingCount == 0 && bulkhead.runningCount == 1)
-            isDone.store(true, ordering: .relaxed)
+            notes.isDone.store(true, ordering: .relaxed)
             try await group.waitForAll()
         }
         #expect(bulkhead.runningCount == 0)
@@ -85,22 +92,22 @@ import Testing
         configuration.jitter = .none
         configuration.budget = nil
         let retry = AsyncRetry(configuration, clock: clock)
-        let attempts = Mutex<[Duration]>([])
-        @Sendable func fail(until success: Int) async throws -> Int {
+        let notes = Notes()
+        let fail: @Sendable (Int) async throws -> Int = { success in
             try await retry.execute { attempt in
-                attempts.withLock { $0.append(clock.now.offset) }
+                notes.times.withLock { $0.append(clock.now.offset) }
                 if attempt == success { return attempt }
                 throw Broken(number: attempt)
             }
         }
-        let all = Task { try await fail(until: 9) }
+        let all = Task { try await fail(9) }
         for pause in [1, 2, 4] {
             await until { clock.sleeperCount == 1 }
             clock.advance(by: .seconds(pause))
         }
         await #expect(throws: Broken(number: 4)) { try await all.value }
-        #expect(attempts.withLock { $0 } == [.zero, .seconds(1), .seconds(3), .seconds(7)])
-        #expect(try await fail(until: 1) == 1)
+        #expect(notes.times.withLock { $0 } == [.zero, .seconds(1), .seconds(3), .seconds(7)])
+        #expect(try await fail(1) == 1)
     }
 
     @Test("retry: nobody tries again against an open circuit, a full bulkhead, a cancelled task or his own judgement",
