@@ -309,7 +309,7 @@ struct RuntimeTests {
     }
 
     @Test("beyond maxconn clients wait, and get their turn when one leaves or more are allowed")
-    func maxconn() throws {
+    func frontendLimit() throws {
         let farm = try Farm(2)
         for (line, answer) in [
             ("set maxconn frontend", "A frontend name is expected.\n"), ("set maxconn frontend nope 3", "No such frontend.\n"),

@@ -93,7 +93,7 @@ import Testing
             var bytes = seed
             for _ in 0..<(1 + random.below(3)) { bytes[random.below(bytes.count)] = UInt8(random.below(256)) }
             guard let json = try? JSONValue(parsing: bytes), let request = try? DescriptorServer.read(json) else { continue }
-            #expect(!request.1.isEmpty && request.1.allSatisfy { (1...RateLimitRule.costLimit).contains($0.hits) })
+            #expect(!request.1.isEmpty && request.1.allSatisfy { (1...1_000_000).contains($0.hits) })
             #expect(try DescriptorServer.read(json).1 == request.1)
         }
     }
