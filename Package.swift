@@ -210,7 +210,7 @@ let tests = [
         "ShellLab",
     ],
     "Upstream": [
-        "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "KernelService", "LoadBalancerEngine",
+        "KernelStructures", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting", "KernelService", "LoadBalancerEngine",
         "LoadBalancerService",
         "RateLimiterEngine", "RateLimiterService",
     ],

@@ -1,5 +1,6 @@
 import KernelHosting
 import KernelStructures
+import KernelTelemetry
 import KernelWire
 import KernelWorld
 import TestSupport
@@ -63,7 +64,7 @@ struct UpstreamTests {
         let parts = try #require(heard.first).split(separator: "-")
         #expect(heard.count == 2 && heard[1] == "tracestate: congo=t61")
         #expect(parts[0] == "traceparent: 00" && parts[1] == trace && parts[2] != parent && parts[3] == "01")
-        let spans = bench.world.journal.events.indices.compactMap { index in
+        let spans = (0..<bench.world.journal.events.count).compactMap { index -> Span? in
             if case .span(let span) = bench.world.journal.events[index].body { span } else { nil }
         }
         #expect(spans.contains { $0.spanID.description == parts[2] && $0.parentID?.description == parent })
