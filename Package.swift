@@ -36,7 +36,12 @@ let kernel = [
         name: "KernelCryptography", path: "Engines/Kernel/Cryptography", uses: ["KernelStructures", "CCrypto"]),
     Room(name: "KernelCompression", path: "Engines/Kernel/Compression", uses: ["CZlib", "CZstd"]),
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
-    Room(name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true, uses: ["KernelStructures"]),
+    Room(
+        name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true,
+        uses: ["KernelStructures", "KernelCryptography"]),
+    Room(
+        name: "KernelSQLite", path: "Engines/Kernel/SQLite", isHot: true,
+        uses: ["KernelStructures", "KernelStorage", "CSQLite"]),
     Room(
         name: "KernelWorld", path: "Engines/Kernel/World", isHot: true,
         uses: ["KernelStructures", "KernelTelemetry", "KernelStorage"]),
@@ -131,6 +136,14 @@ let components = [
     Component(
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
         commands: ["KernelTelemetry", "KernelWorld"]),
+    // What several components replicate their state with.
+    Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
+    Component(
+        "Database", isHot: true,
+        engine: [
+            "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
+            "KernelSQLite", "CPgQuery", "CBigNumber",
+        ]),
     // new-room: components
 ]
 
@@ -193,7 +206,10 @@ let shell = [
 ]
 
 let rooms = kernel + engines + services + session + componentCommands + shell
-let systemLibraries = ["CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CProcessor", "CSnappy", "CZlib", "CZstd"]
+let systemLibraries = [
+    "CBigNumber", "CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CPgQuery", "CProcessor", "CSQLite", "CSnappy",
+    "CZlib", "CZstd",
+]
 /// C++ libraries behind a plain C interface, with what is to be linked for them.
 let shims: [(String, [String])] = [("CRapidJSON", []), ("CRE2", ["re2"])]
 
@@ -229,6 +245,11 @@ let tests = [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
         "ConnectionPoolService",
     ],
+    "Consensus": [
+        "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "ConsensusEngine", "ConsensusService",
+    ],
+    "Database": ["KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "DatabaseEngine"],
     // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",

@@ -1,5 +1,6 @@
 import KernelStorage
 import KernelStructures
+import TestSupport
 import Testing
 
 @testable import KVStoreEngine

@@ -65,6 +65,3 @@ extension KVStore {
         try get(key.utf8, at: snapshot).map { text($0.value) }
     }
 }
-
-/// Whether the long form of the tests was asked for.
-let isLong = ProcessEnvironment.has("SDLAB_LONG")

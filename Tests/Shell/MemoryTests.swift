@@ -81,6 +81,8 @@ struct MemoryTests {
             "pool-db --port 5432 --max-connections 10 & pool-test --db db:5432 --max-conns 5 --concurrent-users 8 --leaks 0 &",
             "backend --port 8081 & inject latency 5s; curl -s localhost:8081/ & sleep 1",
             "backend --port 8081 & sleep 1; inject fail http 503 first 2; curl -s localhost:8081/",
+            "spawn 2 backend --port 8081; loadbalancer --config /lb.yaml --port 80; sleep 3; kill -STOP backend-2; sleep 4",
+            everything,
         ])
     func nothing(_ script: String) {
         #expect(remains(of: script, expecting: nil).isEmpty, "after: \(script)")

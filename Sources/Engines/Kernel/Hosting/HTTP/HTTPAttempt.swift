@@ -3,13 +3,13 @@ import KernelWire
 import KernelWorld
 
 /// One request over one connection, and its answer.
+///
+/// It lives until it is over, or its connection's node is: the connection holds it, and lets go when its stream is lost.
 final class HTTPAttempt: HTTPClientDelegate {
     private let request: HTTPCall.Request
     private let connection = HTTPClientConnection()
     private var completion: ((Result<(HTTPHead, [UInt8]), HTTPCall.Failure>) -> Void)?
     private var body: [UInt8] = []
-    /// Holds itself until it is over: its owner may let go of it from within a callback.
-    private var own: HTTPAttempt?
 
     init(
         _ request: HTTPCall.Request, completion: @escaping (Result<(HTTPHead, [UInt8]), HTTPCall.Failure>) -> Void
@@ -19,13 +19,14 @@ final class HTTPAttempt: HTTPClientDelegate {
     }
 
     func start(_ node: Node, _ security: (any StreamSecurity)?) {
-        own = self
+        connection.context = self
         connection.delegate = self
         do throws(HTTPCall.Failure) {
             try connection.connect(
                 from: node, to: request.url, at: request.destination, security: security,
                 introduction: request.preamble)
         } catch {
+            connection.context = nil
             node.enqueue { [self] in finish(.failure(error)) }
         }
     }
@@ -36,7 +37,7 @@ final class HTTPAttempt: HTTPClientDelegate {
     func cancel() {
         completion = nil
         connection.abort()
-        own = nil
+        connection.context = nil
     }
 
     private func finish(_ result: Result<(HTTPHead, [UInt8]), HTTPCall.Failure>) {
@@ -45,7 +46,7 @@ final class HTTPAttempt: HTTPClientDelegate {
         // A server that has not answered may still hold the connection: reset it, there is nothing to be polite about.
         if case .success = result { connection.close() } else { connection.abort() }
         completion(result)
-        own = nil
+        connection.context = nil
     }
 
     private func succeed() { finish(.success((connection.head, body))) }

@@ -139,7 +139,8 @@ public final class HTTPCall {
     private(set) var request: Request
     private let security: (any StreamSecurity)?
     private var completion: ((Result<Response, Failure>) -> Void)?
-    private var attempt: HTTPAttempt?
+    /// Its connection holds it while it lasts, and it holds this call.
+    private weak var attempt: HTTPAttempt?
     private var attempts = 0
     private var redirects = 0
     private var startedAt = LabTime.distantFuture

@@ -174,10 +174,3 @@ extension ProxyHeader {
         block += addition.value
     }
 }
-
-extension [UInt8] {
-    /// The number's bytes, the highest first.
-    fileprivate mutating func append<T: FixedWidthInteger>(bigEndian number: T) {
-        Swift.withUnsafeBytes(of: number.bigEndian) { append(contentsOf: $0) }
-    }
-}

@@ -2,47 +2,49 @@ import KernelStorage
 
 /// A disk whose machine loses power at a chosen operation: that one and all later ones fail, and the power failure
 /// takes what was not synced.
-final class CrashDisk: Disk {
-    let base: SimulatedDisk
+public final class CrashDisk: Disk {
+    public let base: SimulatedDisk
     /// Operations that change something, so far.
-    private(set) var operations = 0
+    public private(set) var operations = 0
     /// The number of the operation at which power goes, before it has any effect.
-    var crashAt = Int.max
+    public var crashAt = Int.max
 
-    init(_ base: SimulatedDisk) { self.base = base }
+    public init(_ base: SimulatedDisk) { self.base = base }
 
-    var isDead: Bool { operations > crashAt }
+    public var isDead: Bool { operations > crashAt }
 
     fileprivate func count(_ path: String) throws(DiskError) {
         operations += 1
         if isDead { throw .failed(path, operation: "power") }
     }
 
-    func open(_ path: String, _ options: OpenOptions, owner: DiskOwner) throws(DiskError) -> any DiskFile {
+    public func open(_ path: String, _ options: OpenOptions, owner: DiskOwner) throws(DiskError) -> any DiskFile {
         if options.contains(.create) { try count(path) }
         if isDead { throw .failed(path, operation: "power") }
         return CrashFile(base: try base.open(path, options, owner: owner), disk: self, path: path)
     }
-    func attributes(_ path: String) throws(DiskError) -> FileAttributes { try base.attributes(path) }
-    func list(_ path: String) throws(DiskError) -> [String] { try base.list(path) }
-    func makeDirectory(_ path: String, owner: DiskOwner) throws(DiskError) {
+    public func attributes(_ path: String) throws(DiskError) -> FileAttributes { try base.attributes(path) }
+    public func list(_ path: String) throws(DiskError) -> [String] { try base.list(path) }
+    public func makeDirectory(_ path: String, owner: DiskOwner) throws(DiskError) {
         try count(path)
         try base.makeDirectory(path, owner: owner)
     }
-    func remove(_ path: String, owner: DiskOwner) throws(DiskError) {
+    public func remove(_ path: String, owner: DiskOwner) throws(DiskError) {
         try count(path)
         try base.remove(path, owner: owner)
     }
-    func rename(_ source: String, to target: String, owner: DiskOwner) throws(DiskError) {
+    public func rename(_ source: String, to target: String, owner: DiskOwner) throws(DiskError) {
         try count(source)
         try base.rename(source, to: target, owner: owner)
     }
-    func syncDirectory(_ path: String, owner: DiskOwner) throws(DiskError) {
+    public func syncDirectory(_ path: String, owner: DiskOwner) throws(DiskError) {
         try count(path)
         try base.syncDirectory(path, owner: owner)
     }
-    func lock(_ path: String, owner: DiskOwner) throws(DiskError) -> DiskLock { try base.lock(path, owner: owner) }
-    func losePower(owner: DiskOwner, policy: PowerLossPolicy) -> PowerLoss? {
+    public func lock(_ path: String, owner: DiskOwner) throws(DiskError) -> DiskLock {
+        try base.lock(path, owner: owner)
+    }
+    public func losePower(owner: DiskOwner, policy: PowerLossPolicy) -> PowerLoss? {
         base.losePower(owner: owner, policy: policy)
     }
 

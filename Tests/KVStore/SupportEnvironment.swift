@@ -1,5 +1,0 @@
-import Glibc
-
-enum ProcessEnvironment {
-    static func has(_ name: String) -> Bool { getenv(name) != nil }
-}
