@@ -226,7 +226,8 @@ let tests = [
         "ShellLab",
     ],
     "Upstream": [
-        "KernelStructures", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting", "KernelService", "LoadBalancerEngine",
+        "KernelStructures", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "LoadBalancerEngine",
         "LoadBalancerService",
         "RateLimiterEngine", "RateLimiterService",
     ],

@@ -77,7 +77,10 @@ import Testing
         for finding in [open, closed, SharedFinding(isOpen: true, owner: "circuit-test-12")] {
             #expect(SharedFinding(parsing: finding.text) == finding)
         }
-        for text in ["", "OPEN", "OPEN ", "open a", "OPEN a b", "OPEN\ta", "CLOSED a\n", "OPEN é", "OPEN " + String(repeating: "a", count: 81)] {
+        for text in [
+            "", "OPEN", "OPEN ", "open a", "OPEN a b", "OPEN\ta", "CLOSED a\n", "OPEN é",
+            "OPEN " + String(repeating: "a", count: 81),
+        ] {
             #expect(SharedFinding(parsing: text) == nil, "\(text)")
         }
         var random = SeededRandom(seed: 4)

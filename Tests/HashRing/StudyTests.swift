@@ -4,7 +4,9 @@ import Testing
 
 /// How many virtual nodes, and what hot keys do.
 @Suite struct StudyTests {
-    @Test("the advised number is the least for which chance keeps the deviation", arguments: [0.01, 0.05, 0.2], [2, 5, 50])
+    @Test(
+        "the advised number is the least for which chance keeps the deviation", arguments: [0.01, 0.05, 0.2],
+        [2, 5, 50])
     func least(deviation: Double, nodes: Int) throws {
         let advice = try RingAdvice(
             (1...nodes).map { "node-\($0)" }, deviation: deviation, scheme: .labels(.xxh64))
@@ -52,7 +54,9 @@ import Testing
 
     @Test("the least of everything is no trap")
     func least() throws {
-        let one = try hot { $0.keys = 1; $0.requests = 1; $0.skewPercent = 300; $0.boundPercent = 101 }
+        let one = try hot {
+            $0.keys = 1; $0.requests = 1; $0.skewPercent = 300; $0.boundPercent = 101
+        }
         #expect(one.hottestShare == 1 && one.ring.busiestShare == 1)
     }
 }

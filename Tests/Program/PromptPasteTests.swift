@@ -61,6 +61,8 @@ import Testing
         pty.type("# what follows\recho first\recho second\r")
         try pty.wait(forLine: "second")
         let lines = pty.screen.lines
-        #expect(lines.contains("first") && lines.contains { $0.hasSuffix("echo first") } && lines.contains { $0.hasSuffix("echo second") })
+        #expect(
+            lines.contains("first") && lines.contains { $0.hasSuffix("echo first") }
+                && lines.contains { $0.hasSuffix("echo second") })
     }
 }

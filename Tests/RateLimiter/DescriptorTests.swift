@@ -6,7 +6,9 @@ import Testing
 
 /// Envoy's rate limit service: `POST /json`.
 @Suite struct DescriptorTests {
-    private func bench(_ rules: String) throws -> ServiceBench { try ServiceBench("rules: [\(rules)]", descriptors: true) }
+    private func bench(_ rules: String) throws -> ServiceBench {
+        try ServiceBench("rules: [\(rules)]", descriptors: true)
+    }
 
     private func ask(_ bench: ServiceBench, _ body: String) throws -> (status: Int, json: JSONValue) {
         let answer = try bench.post("/json", body)
@@ -19,7 +21,8 @@ import Testing
 
     @Test("what the service's own documentation shows: the limit, what is left, and 429 over it")
     func documented() throws {
-        let bench = try bench("{name: one_per_minute, rate: 1/minute, algorithm: fixed-window}, {name: many, rate: 100/minute}")
+        let bench = try bench(
+            "{name: one_per_minute, rate: 1/minute, algorithm: fixed-window}, {name: many, rate: 100/minute}")
         let body = """
             {"domain": "dummy", "descriptors": [\(descriptor("one_per_minute", "something")), \(descriptor("many", "x"))]}
             """
@@ -53,7 +56,9 @@ import Testing
         for _ in 0..<3 { #expect(try status("a", #"{"key": "nobody"}"#) == 200) }
     }
 
-    @Test("hits are added in either spelling and as text, of the request or of a descriptor; Remaining stays in the limit")
+    @Test(
+        "hits are added in either spelling and as text, of the request or of a descriptor; Remaining stays in the limit"
+    )
     func hits() throws {
         let bench = try bench("{name: k, rate: 10/minute, burst: 20}")
         func left(_ members: String, _ own: String = "") throws -> JSONValue? {
@@ -76,7 +81,10 @@ import Testing
             (#"{"domain": "d", "descriptors": [{"entries": []}]}"#, "$.descriptors[0].entries"),
             (#"{"domain": "d", "descriptors": [{"entries": [{"key": "k"}], "limit": {}}]}"#, "limit"),
             (#"{"domain": "d", "hitsAddend": -1, "descriptors": [{"entries": [{"key": "k"}]}]}"#, "hitsAddend"),
-            (#"{"domain": "d", "hitsAddend": 99999999999999999999, "descriptors": [{"entries": [{"key": "k"}]}]}"#, "hitsAddend"),
+            (
+                #"{"domain": "d", "hitsAddend": 99999999999999999999, "descriptors": [{"entries": [{"key": "k"}]}]}"#,
+                "hitsAddend"
+            ),
             (#"{"domain": "d", "descriptors": [{"entries": [{"key": "busy"}]}]}"#, "under way"),
         ])
     func refused(body: String, words: String) throws {
@@ -92,7 +100,9 @@ import Testing
         for _ in 0..<3000 {
             var bytes = seed
             for _ in 0..<(1 + random.below(3)) { bytes[random.below(bytes.count)] = UInt8(random.below(256)) }
-            guard let json = try? JSONValue(parsing: bytes), let request = try? DescriptorServer.read(json) else { continue }
+            guard let json = try? JSONValue(parsing: bytes), let request = try? DescriptorServer.read(json) else {
+                continue
+            }
             #expect(!request.1.isEmpty && request.1.allSatisfy { (1...1_000_000).contains($0.hits) })
             #expect(try DescriptorServer.read(json).1 == request.1)
         }

@@ -22,7 +22,8 @@ final class ServiceBench {
         self.world = world
         let file = TextFile(yaml)
         self.file = file
-        host = RateLimiterHost(node: world.node(name), source: try file.source(), port: port, throttle: throttle,
+        host = RateLimiterHost(
+            node: world.node(name), source: try file.source(), port: port, throttle: throttle,
             descriptors: descriptors ? Self.descriptorPort : nil)
         try host.start()
     }

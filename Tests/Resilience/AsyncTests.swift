@@ -47,7 +47,8 @@ import Testing
         #expect(notes.most.load(ordering: .relaxed) == 3 && bulkhead.runningCount == 0 && bulkhead.waitingCount == 0)
     }
 
-    @Test("bulkhead: who finds the line full, waits too long or is cancelled is refused, and takes no place with him",
+    @Test(
+        "bulkhead: who finds the line full, waits too long or is cancelled is refused, and takes no place with him",
         .timeLimit(.minutes(1)))
     func refusals() async throws {
         let clock = ManualClock()
@@ -110,7 +111,8 @@ import Testing
         #expect(try await fail(1) == 1)
     }
 
-    @Test("retry: nobody tries again against an open circuit, a full bulkhead, a cancelled task or his own judgement",
+    @Test(
+        "retry: nobody tries again against an open circuit, a full bulkhead, a cancelled task or his own judgement",
         .timeLimit(.minutes(1)))
     func notAgain() async throws {
         let clock = ManualClock()
@@ -120,12 +122,18 @@ import Testing
         ]
         for error in errors {
             var count = 0
-            await #expect(throws: (any Error).self) { try await retry.execute { _ in count += 1; throw error } }
+            await #expect(throws: (any Error).self) {
+                try await retry.execute { _ in
+                    count += 1; throw error
+                }
+            }
             #expect(count == 1, "\(error)")
         }
         var count = 0
         await #expect(throws: Broken()) {
-            try await retry.execute(mayPass: { _ in false }) { _ in count += 1; throw Broken() }
+            try await retry.execute(mayPass: { _ in false }) { _ in
+                count += 1; throw Broken()
+            }
         }
         #expect(count == 1)
         let cancelled = Task { try await retry.execute { _ in throw Broken() } }
@@ -149,7 +157,11 @@ import Testing
         await #expect(throws: Broken()) { try await first.value }
         // Two of four tokens are gone: half a glass is no retry.
         var count = 0
-        await #expect(throws: Broken()) { try await retry.execute { _ in count += 1; throw Broken() } }
+        await #expect(throws: Broken()) {
+            try await retry.execute { _ in
+                count += 1; throw Broken()
+            }
+        }
         #expect(count == 1 && retry.budget?.tokens == 1)
     }
 }

@@ -39,7 +39,8 @@ import Testing
         ("cut 1 2", "pipe cut: '2' is one word too many; usage: pipe cut [NUMBER]"),
         ("show --jsn", "pipe show: unknown flag --jsn; did you mean --json?"),
         ("--json cut", "pipe cut: unknown flag --json; see help pipe cut"),
-        ("--node a b cut", "pipe cut: 'b' and --node a? one of them"), ("--node", "pipe show: --node needs a value: --node NODE"),
+        ("--node a b cut", "pipe cut: 'b' and --node a? one of them"),
+        ("--node", "pipe show: --node needs a value: --node NODE"),
     ])
     func whatIsNoVerbIsRefused(_ words: String, _ complaint: String) {
         #expect(throws: UsageError(complaint)) { try read(words) }

@@ -50,7 +50,9 @@ struct UpstreamTests {
         #expect(old.statuses == [201] && bench.origin.heard.last?.contains("Expect") == false)
     }
 
-    @Test("a request goes on as from the proxy's own span, in the same trace (W3C Trace Context §3.4)", arguments: Front.allCases)
+    @Test(
+        "a request goes on as from the proxy's own span, in the same trace (W3C Trace Context §3.4)",
+        arguments: Front.allCases)
     func traced(_ front: Front) throws {
         let bench = try ProxyBench(front)
         bench.origin.answer(ok)
@@ -58,7 +60,9 @@ struct UpstreamTests {
         let parent = "00f067aa0ba902b7"
         func send(_ fields: String) throws -> [Substring] {
             _ = try bench.send("GET /x HTTP/1.1\r\nHost: h\r\n\(fields)\r\n")
-            return try #require(bench.origin.heard.last).split(separator: "\r\n").filter { $0.lowercased().hasPrefix("trace") }
+            return try #require(bench.origin.heard.last).split(separator: "\r\n").filter {
+                $0.lowercased().hasPrefix("trace")
+            }
         }
         let heard = try send("Traceparent: 00-\(trace)-\(parent)-01\r\ntracestate: congo=t61\r\n")
         let parts = try #require(heard.first).split(separator: "-")

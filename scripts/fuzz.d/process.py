@@ -112,7 +112,7 @@ class Service:
         self.port = port
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
-                [program] + words, cwd=scratch, env=environment(scratch), stdin=subprocess.DEVNULL, stdout=log,
+                [program] + words + ["--drain-timeout", "2s"], cwd=scratch, env=environment(scratch), stdin=subprocess.DEVNULL, stdout=log,
                 stderr=subprocess.STDOUT, preexec_fn=limits)
         deadline = time.monotonic() + 30
         while port and self.process.poll() is None and not self.accepts():

@@ -112,7 +112,9 @@ final class PoolTest: Service {
                 return userIsDone()
             }
             if settings.isTransactional, user % 3 != 0 {
-                return loan.connection.send([isRedis ? "EXEC" : "COMMIT"]) { [self] _ in giveBack(loan, number, of: user) }
+                return loan.connection.send([isRedis ? "EXEC" : "COMMIT"]) { [self] _ in
+                    giveBack(loan, number, of: user)
+                }
             }
             giveBack(loan, number, of: user)
         }

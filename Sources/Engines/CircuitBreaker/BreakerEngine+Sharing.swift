@@ -40,8 +40,10 @@ public struct SharedFinding: Hashable, Sendable {
         let words = text.split(separator: " ", omittingEmptySubsequences: false)
         guard words.count == 2, words[0] == "OPEN" || words[0] == "CLOSED", !words[1].isEmpty,
             words[1].utf8.count <= Self.ownerLimit,
-            words[1].utf8.allSatisfy({ (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0)
-                || "-_.:".utf8.contains($0) })
+            words[1].utf8.allSatisfy({
+                (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0)
+                    || "-_.:".utf8.contains($0)
+            })
         else { return nil }
         self.init(isOpen: words[0] == "OPEN", owner: String(words[1]))
     }

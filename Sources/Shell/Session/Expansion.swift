@@ -56,7 +56,7 @@ struct Expansion {
             self.session = session
         }
         func value(of name: String) -> String? {
-            name == "RANDOM" ? session.randomNumber(for: scope) : scope.value(of: name)
+            name == "RANDOM" ? session.randomVariable.next(scope) : scope.value(of: name)
         }
         func assign(_ name: String, _ value: String) throws(Arithmetic.Failure) {
             before.append((name, scope.value(of: name)))
@@ -201,7 +201,7 @@ struct Expansion {
 
     /// A variable's value, or that of a positional parameter; nil if it has none.
     func value(_ name: String) -> String? {
-        if name == "RANDOM" { return session.randomNumber(for: scope) }
+        if name == "RANDOM" { return session.randomVariable.next(scope) }
         if let value = scope.values[name] { return value }
         switch name {
         case "#": return String(scope.positional.count)

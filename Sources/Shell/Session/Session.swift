@@ -73,7 +73,7 @@ public final class Session {
     private var submissionCount = 0
     private var hostCommands = 0
     private var commandLines: [String: [String]] = [:]
-    private var random: SeededRandom
+    let randomVariable: RandomVariable
     private var stepsAtThisTime = 0
     private var timeOfSteps: LabTime
     private(set) var isStuck = false
@@ -89,7 +89,7 @@ public final class Session {
         self.isProcess = isProcess
         files = LabFiles(disk: world.disk, directory: directory)
         timeOfSteps = world.now
-        random = world.random.fork("RANDOM")
+        randomVariable = RandomVariable(world)
         currentTerminal = terminal(1)
         world.journal.observer = { [unowned self] event in hear(event) }
         world.onNotice = { [unowned self] text in notice(text) }
@@ -255,15 +255,6 @@ public final class Session {
         return text.replacing("eyJ...", with: lastToken)
     }
 
-    /// `$RANDOM`: 0 to 32767, from the World's seed, or from the number that the script gave it.
-    func randomNumber(for scope: VariableScope) -> String {
-        if let seed = scope.value(of: "RANDOM") {
-            scope.unset("RANDOM")
-            random = SeededRandom(seed: stableHash(seed))
-        }
-        return String(random.below(32_768))
-    }
-
     /// Of a transcript's own; what does not fit is left out.
     public func setVariable(_ name: String, _ value: String) { try? scope.set(name, value) }
 
@@ -289,17 +280,6 @@ public final class Session {
         makeRunnable(execution)
         emit(.jobStarted(job))
         return job
-    }
-
-    /// Starts a service beside the terminals, from words that need no expansion.
-    public func startService(_ words: [String], for submission: Submission) -> Job? {
-        let place = Position(line: 1, column: 1)
-        var command = SimpleCommand(position: place)
-        command.words = words.map { Word(parts: [.text($0, isQuoted: true)], position: place) }
-        let statement = Statement(
-            first: Pipeline(commands: [.simple(command)]), rest: [], isBackground: false, position: place,
-            text: words.joined(separator: " "))
-        return startJob(statement, submission: submission, streams: .init(), scope: scope)
     }
 
     func remember(_ words: [String], ofNode name: String) { commandLines[name.lowercased()] = words }

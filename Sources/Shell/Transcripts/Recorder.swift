@@ -59,7 +59,8 @@ public final class Recorder {
             recording = Recording(path: path, archive: archive(), lacks: lacks, time: session.world.now)
             return "recording to \(path); record off saves it"
                 + (lacks.isEmpty
-                    ? "" : " (there are \(lacks.joined(separator: " and ")): after reset, a recording stands on its own)")
+                    ? ""
+                    : " (there are \(lacks.joined(separator: " and ")): after reset, a recording stands on its own)")
         }
     }
 

@@ -96,7 +96,8 @@ public final class HashRingHost: Service {
                 case .success(let answer): give(exchange, answer, to: request)
                 case .failure(let error):
                     exchange.refuse(
-                        (error as? RingError).map(Self.problem) ?? error as? HTTPProblem ?? HTTPProblem(500, "\(error)"))
+                        (error as? RingError).map(Self.problem) ?? error as? HTTPProblem ?? HTTPProblem(500, "\(error)")
+                    )
                 }
             }
         } catch {

@@ -37,7 +37,8 @@ package final class DescriptorServer {
 
         /// What is counted: no two lists of entries have the same.
         func countedKey(domain: String) -> String {
-            ([Self.escaped(domain)] + entries.map { "\(Self.escaped($0.key))=\(Self.escaped($0.value))" }).joined(separator: " ")
+            ([Self.escaped(domain)] + entries.map { "\(Self.escaped($0.key))=\(Self.escaped($0.value))" }).joined(
+                separator: " ")
         }
 
         private static func escaped(_ text: String) -> String {
