@@ -23,6 +23,8 @@ import Testing
             let measured = try #require(row.measuredDeviation)
             #expect(measured > row.expectedDeviation / 2 && measured < row.expectedDeviation * 2)
         }
+        let ketama = try RingAdvice((0..<5).map { "k\($0)" }, deviation: 0.07, scheme: .ketama)
+        #expect(ketama.rows.allSatisfy { $0.virtualNodes % 4 == 0 && $0.measuredDeviation != nil })
         let large = try RingAdvice((0..<1000).map { "n\($0)" }, deviation: 0.001, scheme: .labels(.xxh64))
         #expect(large.virtualNodes > 900_000 && large.rows.allSatisfy { $0.measuredDeviation == nil })
     }

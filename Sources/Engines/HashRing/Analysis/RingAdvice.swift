@@ -43,9 +43,12 @@ public struct RingAdvice: Sendable {
     public init(_ names: [String], deviation: Double, scheme: HashRing.Scheme) throws(RingError) {
         nodes = names.count
         self.deviation = deviation
-        virtualNodes = Ownership.virtualNodes(forDeviation: deviation, nodes: names.count)
+        // Ketama has its points in fours.
+        let unit = scheme == .ketama ? 4 : 1
+        func whole(_ count: Int) -> Int { (count + unit - 1) / unit * unit }
+        virtualNodes = whole(Ownership.virtualNodes(forDeviation: deviation, nodes: names.count))
         var rows: [Row] = []
-        for count in [virtualNodes / 4, virtualNodes / 2, virtualNodes, virtualNodes * 2] where count > 0 {
+        for count in [virtualNodes / 4, virtualNodes / 2, virtualNodes, virtualNodes * 2].map(whole) where count > 0 {
             guard rows.last?.virtualNodes != count else { continue }
             var measured: Ownership?
             if names.count * count <= Self.measuredPointLimit, RingNode.virtualNodeRange.contains(count) {
