@@ -41,7 +41,8 @@ final class CircuitTestProgram: Program, Component {
     private var isArranged = false
     private var deadlineTimer: TimerID?
     private var shared: SharedCircuit?
-    private var metrics: HTTPServer?
+    /// The port for /metrics, and what it answers.
+    private var metrics: (server: HTTPServer, router: HTTPRouter)?
 
     init(_ process: Process, _ settings: Settings) {
         self.process = process
@@ -75,7 +76,7 @@ final class CircuitTestProgram: Program, Component {
         }
         let server = HTTPServer(node: node, service: router)
         try server.listen(on: port)
-        metrics = server
+        metrics = (server, router)
     }
 
     private func join(_ share: SharedCircuit.Settings) {
