@@ -141,7 +141,7 @@ public final class ServiceRuntime {
     ///
     /// - Throws: why it cannot; it listens nowhere then.
     public func reopenPorts() throws {
-        guard phase == .ready else { throw ReloadFailure("it is \(phase.rawValue)") }
+        if phase != .ready { throw ReloadFailure("it is \(phase.rawValue)") }
         do {
             for port in ports where port.visitors == .clients { try openListener(port) }
         } catch {
