@@ -18,7 +18,7 @@ struct RuntimeFrontendTests {
             let client = try farm.dial()
             client.write("GET / HTTP/1.1\r\nHost: lb\r\n\r\n")
             farm.pass(.milliseconds(5))
-            return client.hasEnded && client.statuses.isEmpty
+            return client.closed != nil && client.bytes.isEmpty
         }
         #expect(farm.operate("disable frontend") == "A frontend name is expected.\n")
         #expect(farm.operate("disable frontend nope") == "No such frontend.\n")

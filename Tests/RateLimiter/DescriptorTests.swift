@@ -22,7 +22,7 @@ import Testing
     @Test("what the service's own documentation shows: the limit, what is left, and 429 over it")
     func documented() throws {
         let bench = try bench(
-            "{name: one_per_minute, rate: 1/minute, algorithm: fixed-window}, {name: many, rate: 100/minute}")
+            "{name: one_per_minute, rate: 1/minute, algorithm: fixed-window}, {name: many, algorithm: gcra, rate: 100/minute}")
         let body = """
             {"domain": "dummy", "descriptors": [\(descriptor("one_per_minute", "something")), \(descriptor("many", "x"))]}
             """
@@ -41,7 +41,7 @@ import Testing
 
     @Test("entries and domains are counted apart, unless they are the same; one about no rule is OK")
     func keys() throws {
-        let bench = try bench("{name: user, rate: 1/hour}")
+        let bench = try bench("{name: user, algorithm: gcra, rate: 1/hour}")
         func status(_ domain: String, _ entries: String) throws -> Int {
             try ask(bench, #"{"domain": "\#(domain)", "descriptors": [{"entries": [\#(entries)]}]}"#).status
         }
@@ -60,7 +60,7 @@ import Testing
         "hits are added in either spelling and as text, of the request or of a descriptor; Remaining stays in the limit"
     )
     func hits() throws {
-        let bench = try bench("{name: k, rate: 10/minute, burst: 20}")
+        let bench = try bench("{name: k, algorithm: token-bucket, rate: 10/minute, burst: 20}")
         func left(_ members: String, _ own: String = "") throws -> JSONValue? {
             try ask(
                 bench,
@@ -88,7 +88,7 @@ import Testing
             (#"{"domain": "d", "descriptors": [{"entries": [{"key": "busy"}]}]}"#, "under way"),
         ])
     func refused(body: String, words: String) throws {
-        let bench = try bench("{name: k, rate: 1}, {name: busy, algorithm: concurrency, rate: 3}")
+        let bench = try bench("{name: k, algorithm: gcra, rate: 1}, {name: busy, algorithm: concurrency, rate: 3}")
         let answer = try bench.post("/json", body)
         #expect(answer.head.status == 400 && answer.body.contains(words), "\(answer.body)")
     }
