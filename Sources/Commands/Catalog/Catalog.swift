@@ -9,6 +9,7 @@ import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
 import RateLimiterCommands
+import RegistryCommands
 import ShellSession
 
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
@@ -23,6 +24,7 @@ public enum Catalog {
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
+            + RegistryCommands.all
         // new-room: commands
     }
 }
