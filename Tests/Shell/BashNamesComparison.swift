@@ -13,10 +13,13 @@ struct BashNamesComparison {
             #"[[ ab =~ (x)?(b) ]]; echo "<${BASH_REMATCH[1]}>" ${#BASH_REMATCH[2]}"#,
             #"[[ k=v=w =~ ^([a-z]+)=(.*)$ ]]; k=${BASH_REMATCH[1]}; echo $k "${BASH_REMATCH[2]%=w}" ${BASH_REMATCH[3]:-none}"#,
             #"[[ abc =~ (b) ]]; [[ abc =~ x ]]; echo "<${BASH_REMATCH[0]:-}${BASH_REMATCH[1]:-}>""#,
-            #"[[ 日本語 =~ 本(.) ]]; echo ${BASH_REMATCH[1]} ${BASH_REMATCH[0]}"#,
             "x=$RANDOM; (( x >= 0 && x < 32768 )) && echo $((RANDOM < 32768))",
             "a=; for i in {1..20}; do a=$a.$RANDOM; done; [[ $a == *.*.* ]] && echo ${#a} | grep -c .",
         ])
+        try BashComparison.compare(
+            [
+                #"[[ 日本語 =~ 本(.) ]]; echo ${BASH_REMATCH[1]} ${BASH_REMATCH[0]}"#
+            ], locale: "C.UTF-8")
     }
 
     @Test func chanceIsTheLabs() {
