@@ -23,9 +23,8 @@ import Testing
     func documented() throws {
         let bench = try bench(
             "{name: one_per_minute, rate: 1/minute, algorithm: fixed-window}, {name: many, algorithm: gcra, rate: 100/minute}")
-        let body = """
-            {"domain": "dummy", "descriptors": [\(descriptor("one_per_minute", "something")), \(descriptor("many", "x"))]}
-            """
+        let descriptors = [descriptor("one_per_minute", "something"), descriptor("many", "x")].joined(separator: ", ")
+        let body = #"{"domain": "dummy", "descriptors": [\#(descriptors)]}"#
         let first = try ask(bench, body)
         #expect(first.status == 200 && first.json["overallCode"] == "OK")
         let statuses = try #require(first.json["statuses"])

@@ -4,8 +4,8 @@ import KernelStructures
 import KernelWire
 import KernelWorld
 
-/// One breaker's side of what several share in a store: tells what it has found, looks for what others have, and asks for
-/// the lease before it tries. See `SharedFinding`.
+/// One breaker's side of what several share in a store: tells what it has found, looks for what others have, and asks
+/// for the lease before it tries. See `SharedFinding`.
 final class SharedCircuit {
     struct Settings {
         let store: HostPort

@@ -69,8 +69,8 @@ public struct ParsedArguments: Sendable {
         return try subcommandFirst(&rest, of: command)
     }
 
-    /// The flags before the first word that is none, each with its value, where some subcommand knows it as one that has
-    /// a value.
+    /// The flags before the first word that is none, each with its value, where some subcommand knows it as one that
+    /// has a value.
     private static func takeLeadingFlags(
         _ rest: inout ArraySlice<String>, of command: CommandDescription
     ) -> [String] {

@@ -3,12 +3,13 @@ import KernelStructures
 /// What breakers for the same service tell each other, through a store that all of them reach.
 ///
 /// Ten programs that each need five failures to see that a service is down make fifty calls in vain; if the first tells
-/// the others, they make five. It is the notice on the door of the bakery: one customer read it, and the others need not
-/// rattle at the handle.
+/// the others, they make five. It is the notice on the door of the bakery: one customer read it, and the others need
+/// not rattle at the handle.
 ///
 /// What is shared is the finding, not the counting: counts in common would cost a round trip to the store at each call,
-/// and a breaker is there to make calls cheap. Nor is HALF_OPEN shared. When the wait is over, one breaker takes a *lease*
-/// and tries, and the rest stay open until it has found out: a service that is getting up meets one client and not all.
+/// and a breaker is there to make calls cheap. Nor is HALF_OPEN shared. When the wait is over, one breaker takes a
+/// *lease* and tries, and the rest stay open until it has found out: a service that is getting up meets one client and
+/// not all.
 ///
 /// ```
 /// key        breaker:NAME           value   OPEN|CLOSED SP owner      expiry   what is left of the wait

@@ -5,15 +5,16 @@ import KernelStructures
 ///
 /// ## The problem
 ///
-/// Requests are not spread over keys as keys are over the ring. In a library a few books are always lent and most never; in
-/// most systems the k-th most wanted key gets about 1/k^s of what the first gets (Zipf's law; s is about 1). With s = 1 and
-/// 10,000 keys a tenth of all requests are for one key, and so for one node, however many virtual nodes it has.
+/// Requests are not spread over keys as keys are over the ring. In a library a few books are always lent and most
+/// never; in most systems the k-th most wanted key gets about 1/k^s of what the first gets (Zipf's law; s is about 1).
+/// With s = 1 and 10,000 keys a tenth of all requests are for one key, and so for one node, however many virtual nodes
+/// it has.
 ///
 /// ## What is shown
 ///
-/// The same requests, one after another, on the ring alone and on the ring with bounded loads, where a request goes on to
-/// the next node that has room. The first has the busiest node at several times the mean; the second never above the bound,
-/// at the price that some requests are answered elsewhere: each such node needs a copy of the key.
+/// The same requests, one after another, on the ring alone and on the ring with bounded loads, where a request goes on
+/// to the next node that has room. The first has the busiest node at several times the mean; the second never above the
+/// bound, at the price that some requests are answered elsewhere: each such node needs a copy of the key.
 public struct HotKeys: Sendable {
     public struct Settings: Equatable, Sendable {
         public var keys = 10_000

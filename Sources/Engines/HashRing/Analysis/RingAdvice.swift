@@ -2,11 +2,11 @@
 ///
 /// Few points make uneven shares, many cost memory and make changes slow; how many are enough is arithmetic, and people
 /// guess it. Shares of N equal nodes with V points each deviate by √((N − 1) / (N·V + 1)) of their mean (see
-/// `Ownership.expectedDeviation`), so halving the deviation takes four times as many points. That is what chance does on
-/// average; what these nodes' own names do is measured beside it, and is sometimes better and sometimes worse.
+/// `Ownership.expectedDeviation`), so halving the deviation takes four times as many points. That is what chance does
+/// on average; what these nodes' own names do is measured beside it, and is sometimes better and sometimes worse.
 ///
-/// Where it is wrong: shares of the ring are not shares of the load. If a few keys are asked for all the time, no number of
-/// virtual nodes evens that out: see `HotKeys`.
+/// Where it is wrong: shares of the ring are not shares of the load. If a few keys are asked for all the time, no
+/// number of virtual nodes evens that out: see `HotKeys`.
 public struct RingAdvice: Sendable {
     public struct Row: Sendable, Equatable {
         public let virtualNodes: Int

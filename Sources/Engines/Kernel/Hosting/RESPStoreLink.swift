@@ -5,8 +5,8 @@ import KernelWorld
 /// The connection to a store: made when it is needed, given up when an answer does not come in time, and then left
 /// alone for a while.
 ///
-/// Who asks it (a limiter, a circuit breaker) stands in the way of every request, so a store that is gone must not cost each
-/// of them a timeout. After a failure, questions fail at once for `pause`; then one of them tries again.
+/// Who asks it (a limiter, a circuit breaker) stands in the way of every request, so a store that is gone must not cost
+/// each of them a timeout. After a failure, questions fail at once for `pause`; then one of them tries again.
 public final class RESPStoreLink {
     private let node: Node
     private let destination: HostPort

@@ -1,8 +1,8 @@
 import Glibc
 import KernelWorld
 
-/// Standard input of the process as events of the loop, read only while somebody wants it: what is not wanted stays with
-/// the kernel, for whoever has the descriptor next.
+/// Standard input of the process as events of the loop, read only while somebody wants it: what is not wanted stays
+/// with the kernel, for whoever has the descriptor next.
 public final class HostInput: DescriptorHandler {
     private let poller: Poller
     private unowned let world: World

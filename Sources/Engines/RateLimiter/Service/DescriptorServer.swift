@@ -14,10 +14,10 @@ import RateLimiterEngine
 ///               "unit": "SECOND"}, "limitRemaining": 9, "durationUntilReset": "1s"}]}
 /// ```
 ///
-/// A descriptor is about the rule that has the name of its last entry's key, and is counted under its domain and all its
-/// entries; one about no rule is OK. As there, each descriptor is counted by itself, whatever becomes of the others: a
-/// proxy that asks has decided already what belongs together. Messages are proto3's JSON: members in either spelling, and
-/// what has its default is left out.
+/// A descriptor is about the rule that has the name of its last entry's key, and is counted under its domain and all
+/// its entries; one about no rule is OK. As there, each descriptor is counted by itself, whatever becomes of the
+/// others: a proxy that asks has decided already what belongs together. Messages are proto3's JSON: members in either
+/// spelling, and what has its default is left out.
 package final class DescriptorServer {
     private unowned let host: RateLimiterHost
     private let router = HTTPRouter()

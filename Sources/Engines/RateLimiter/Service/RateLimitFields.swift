@@ -12,9 +12,9 @@ import RateLimiterEngine
 /// `X-RateLimit-Limit`, `-Remaining` and `-Reset` have no standard, only custom: requests a period, requests left, and
 /// the Unix time at which it is worth asking again (after a refusal: when this request passes; otherwise: when the
 /// quota is whole). Of a burst above the rate, `-Remaining` counts no more than `-Limit`: clients divide the one by the
-/// other; all of it stands in the IETF's `r`. The IETF's draft (draft-ietf-httpapi-ratelimit-headers-10) has `RateLimit-Policy` for what is
-/// allowed and `RateLimit` for what is left, as structured fields (RFC 9651) with an item for each policy. For a bucket
-/// `q` is the most at once and `w` the seconds in which that comes back.
+/// other; all of it stands in the IETF's `r`. The IETF's draft (draft-ietf-httpapi-ratelimit-headers-10) has
+/// `RateLimit-Policy` for what is allowed and `RateLimit` for what is left, as structured fields (RFC 9651) with an
+/// item for each policy. For a bucket `q` is the most at once and `w` the seconds in which that comes back.
 ///
 /// ## Retry-After
 ///

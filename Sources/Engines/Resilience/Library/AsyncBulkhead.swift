@@ -12,8 +12,8 @@ import Synchronization
 /// let report = try await bulkhead.execute { try await reports.fetch() }   // at most ten at a time
 /// ```
 ///
-/// Who finds no place is suspended, and holds no thread, until one is free, its `maxWaitDuration` is over or its task is
-/// cancelled, whatever comes first. No task outlives the call that started it.
+/// Who finds no place is suspended, and holds no thread, until one is free, its `maxWaitDuration` is over or its task
+/// is cancelled, whatever comes first. No task outlives the call that started it.
 public final class AsyncBulkhead<C: Clock>: Sendable where C.Duration == Duration, C: Sendable, C.Instant: Sendable {
     private enum Verdict: Sendable { case admitted, timedOut, cancelled }
 

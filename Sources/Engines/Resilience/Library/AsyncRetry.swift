@@ -11,8 +11,8 @@ import Synchronization
 /// }
 /// ```
 ///
-/// The breaker stands within, so that it sees each attempt; its refusal ends the retrying, as does a bulkhead's: both are
-/// there to keep calls away.
+/// The breaker stands within, so that it sees each attempt; its refusal ends the retrying, as does a bulkhead's: both
+/// are there to keep calls away.
 public final class AsyncRetry<C: Clock>: Sendable where C.Duration == Duration, C: Sendable, C.Instant: Sendable {
     private let engine: Mutex<Retry>
     private let clock: C
@@ -26,8 +26,8 @@ public final class AsyncRetry<C: Clock>: Sendable where C.Duration == Duration, 
     /// Makes the call, and makes it again as long as it fails in a way that may pass.
     ///
     /// - Parameters:
-    ///   - mayPass: whether another attempt could end differently. A cancelled task, an open circuit and a full bulkhead
-    ///     are never asked about.
+    ///   - mayPass: whether another attempt could end differently. A cancelled task, an open circuit and a full
+    ///     bulkhead are never asked about.
     ///   - retryAfter: how long the service asked to be left alone, as the error says.
     ///   - body: one attempt, by its number from 1. The call must be one that may be made twice.
     /// - Throws: what the last attempt threw; `CancellationError` where the task is cancelled during a pause.
