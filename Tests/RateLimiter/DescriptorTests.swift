@@ -22,7 +22,8 @@ import Testing
     @Test("what the service's own documentation shows: the limit, what is left, and 429 over it")
     func documented() throws {
         let bench = try bench(
-            "{name: one_per_minute, rate: 1/minute, algorithm: fixed-window}, {name: many, algorithm: gcra, rate: 100/minute}")
+            "{name: one_per_minute, rate: 1/minute, algorithm: fixed-window}, {name: many, algorithm: gcra, rate: 100/minute}"
+        )
         let descriptors = [descriptor("one_per_minute", "something"), descriptor("many", "x")].joined(separator: ", ")
         let body = #"{"domain": "dummy", "descriptors": [\#(descriptors)]}"#
         let first = try ask(bench, body)

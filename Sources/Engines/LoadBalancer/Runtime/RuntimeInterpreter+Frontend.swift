@@ -30,10 +30,10 @@ extension RuntimeInterpreter {
         },
     ]
 
-    /// - Parameter whenStopped: the refusal where it has been shut down; nil: none.
-    private func checkFrontend(_ name: String?, _ whenStopped: String?) throws(Refusal) {
+    /// - Parameter refusal: the refusal where it has been shut down; nil: none.
+    private func checkFrontend(_ name: String?, _ refusal: String?) throws(Refusal) {
         guard let name else { throw Refusal("A frontend name is expected.") }
         guard isProxy(name) else { throw Refusal("No such frontend.") }
-        if front.state == .stopped, let whenStopped { throw Refusal(whenStopped) }
+        if front.state == .stopped, let refusal { throw Refusal(refusal) }
     }
 }
