@@ -8,7 +8,7 @@ public final class ServerPorts {
     private let node: Node
     /// TLS for connections that are made from here on; behind the PROXY header, where there is one.
     public var security: (any StreamSecurity)?
-    private var listeners: [Listener] = []
+    private var listeners = ListenerSet()
     /// Connections whose PROXY header is not complete.
     private var arriving: [UInt64: ProxyProtocolAcceptor] = [:]
     private var isDraining = false
@@ -27,13 +27,19 @@ public final class ServerPorts {
     /// Connections that are still introducing themselves.
     public var arrivingCount: Int { arriving.count }
 
-    func listen(on port: UInt16, accept: @escaping (Stream) -> any StreamHandler) throws(NetworkError) {
-        listeners.append(try node.listen(on: port, accept: accept))
+    func listen(on port: UInt16, open: Int, accept: @escaping (Stream) -> any StreamHandler) throws(NetworkError) {
+        listeners.add(try node.listen(on: port, accept: accept), open: open)
     }
 
-    func listen(atPath path: String, accept: @escaping (Stream) -> any StreamHandler) throws(NetworkError) {
-        listeners.append(try node.listen(atPath: path, accept: accept))
+    func listen(atPath path: String, open: Int, accept: @escaping (Stream) -> any StreamHandler) throws(NetworkError) {
+        listeners.add(try node.listen(atPath: path, accept: accept), open: open)
     }
+
+    /// Connections at a time; nil: any number.
+    var connectionLimit: Int? { listeners.limit }
+    func setConnectionLimit(_ limit: Int?, open: Int) { listeners.setLimit(limit, open: open) }
+    /// So many connections are open now.
+    func noteOpen(_ count: Int) { listeners.noteOpen(count) }
 
     /// A connection that begins at once.
     func begin(_ stream: Stream, _ make: (Arrival) -> any StreamHandler) -> any StreamHandler {
@@ -68,10 +74,7 @@ public final class ServerPorts {
         return acceptor
     }
 
-    func stopListening() {
-        for listener in listeners { listener.close() }
-        listeners = []
-    }
+    func stopListening() { listeners.close() }
 
     /// Accepts nothing more, and turns away whoever is still introducing himself. Calls back from `noteIdle`.
     func beginDraining(_ whenIdle: @escaping () -> Void) {
@@ -106,11 +109,22 @@ public protocol PortedServer: ConnectionServer {
 
 extension PortedServer {
     public func listen(on port: UInt16) throws(NetworkError) {
-        try ports.listen(on: port) { [unowned self] stream in arrived(stream) }
+        try ports.listen(on: port, open: openConnectionCount) { [unowned self] stream in accepted(stream) }
     }
 
     public func listen(atPath path: String) throws(NetworkError) {
-        try ports.listen(atPath: path) { [unowned self] stream in arrived(stream) }
+        try ports.listen(atPath: path, open: openConnectionCount) { [unowned self] stream in accepted(stream) }
+    }
+
+    private func accepted(_ stream: Stream) -> any StreamHandler {
+        let handler = arrived(stream)
+        if ports.connectionLimit != nil { ports.noteOpen(openConnectionCount) }
+        return handler
+    }
+
+    public var connectionLimit: Int? {
+        get { ports.connectionLimit }
+        set { ports.setConnectionLimit(newValue, open: openConnectionCount) }
     }
 
     public var security: (any StreamSecurity)? {
@@ -127,5 +141,8 @@ extension PortedServer {
         noteIdle()
     }
 
-    func noteIdle() { ports.noteIdle(isIdle) }
+    func noteIdle() {
+        if ports.connectionLimit != nil { ports.noteOpen(openConnectionCount) }
+        ports.noteIdle(isIdle)
+    }
 }
