@@ -141,6 +141,10 @@ let components = [
         engine: ["KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelSQLite"]),
     // What several components replicate their state with.
     Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
+    Component(
+        "Pooler", isHot: true, engine: ["KernelWire"],
+        service: ["KernelCryptography", "ConnectionPoolEngine", "ConnectionPoolService"],
+        commands: ["KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine", "ConnectionPoolService"]),
     // new-room: components
 ]
 
@@ -175,12 +179,18 @@ let session = [
             "KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting",
             "CommandKit", "ShellSession",
         ]),
+    Room(
+        name: "SQLCommands", path: "Commands/SQL",
+        uses: [
+            "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting", "CommandKit",
+            "ShellSession", "CommandServices",
+        ]),
 ]
 
 let shell = [
     Room(
         name: "Commands", path: "Commands/Catalog",
-        uses: ["ShellSession", "CommandServices", "GeneralCommands", "CurlCommands"] + componentCommands.map(\.name)),
+        uses: ["ShellSession", "CommandServices", "GeneralCommands", "CurlCommands", "SQLCommands"] + componentCommands.map(\.name)),
     Room(
         name: "ShellLab", path: "Shell/Lab",
         uses: [
@@ -248,6 +258,11 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "ConsensusEngine", "ConsensusService",
     ],
+    "Pooler": [
+        "KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "ConnectionPoolEngine", "PoolerEngine", "PoolerService",
+    ],
+    "PostgreSQL": ["KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting"],
     // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",

@@ -8,7 +8,9 @@ import GeneralCommands
 import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
+import PoolerCommands
 import RateLimiterCommands
+import SQLCommands
 import ShellSession
 
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
@@ -23,6 +25,7 @@ public enum Catalog {
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
+            + PoolerCommands.all + SQLCommands.all
         // new-room: commands
     }
 }
