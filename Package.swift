@@ -193,7 +193,8 @@ let session = [
 let shell = [
     Room(
         name: "Commands", path: "Commands/Catalog",
-        uses: ["ShellSession", "CommandServices", "GeneralCommands", "CurlCommands", "SQLCommands"] + componentCommands.map(\.name)),
+        uses: ["ShellSession", "CommandServices", "GeneralCommands", "CurlCommands", "SQLCommands"]
+            + componentCommands.map(\.name)),
     Room(
         name: "ShellLab", path: "Shell/Lab",
         uses: [

@@ -36,7 +36,8 @@ extension SQLCommands {
         return Command(description) { invocation in
             let (url, statements) = try words(invocation)
             let program = SQLProgram(
-                invocation.process, url, security: try security(url, invocation), wantsJSON: invocation.arguments.wantsJSON)
+                invocation.process, url, security: try security(url, invocation),
+                wantsJSON: invocation.arguments.wantsJSON)
             program.timeout = invocation.arguments.duration("timeout")
             program.statements = statements
             return .running(program)
@@ -60,7 +61,9 @@ extension SQLCommands {
             throw UsageError("sql: \(error)")
         }
         guard let file = arguments.text("file") else { return (url, words.isEmpty ? nil : words) }
-        guard words.isEmpty else { throw UsageError("sql: statements come either from --file or from the command line") }
+        guard words.isEmpty else {
+            throw UsageError("sql: statements come either from --file or from the command line")
+        }
         do throws(LabFileError) {
             return (url, [String(decoding: try invocation.session.files.read(file), as: UTF8.self)])
         } catch {

@@ -30,10 +30,11 @@ extension AdminConsole {
     }
 
     private func help() {
-        let lines = AdminCommand.Subject.allCases.map { "SHOW \($0.rawValue.uppercased())" } + [
-            "SET key = value", "RELOAD", "PAUSE [<db>]", "RESUME [<db>]", "DISABLE <db>", "ENABLE <db>",
-            "RECONNECT [<db>]", "KILL <db>", "WAIT_CLOSE [<db>]", "SHUTDOWN",
-        ]
+        let lines =
+            AdminCommand.Subject.allCases.map { "SHOW \($0.rawValue.uppercased())" } + [
+                "SET key = value", "RELOAD", "PAUSE [<db>]", "RESUME [<db>]", "DISABLE <db>", "ENABLE <db>",
+                "RECONNECT [<db>]", "KILL <db>", "WAIT_CLOSE [<db>]", "SHUTDOWN",
+            ]
         table(["command"], lines.map { [.text($0)] })
     }
 

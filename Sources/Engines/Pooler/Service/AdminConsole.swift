@@ -77,12 +77,21 @@ final class AdminConsole {
         case .set(let name, let value): set(name, value)
         case .pause(let name): pause(name)
         case .resume(let name): resume(name)
-        case .disable(let name): with(name) { state in state.isDisabled = true; done("DISABLE") }
-        case .enable(let name): with(name) { state in state.isDisabled = false; done("ENABLE") }
+        case .disable(let name):
+            with(name) { state in
+                state.isDisabled = true; done("DISABLE")
+            }
+        case .enable(let name):
+            with(name) { state in
+                state.isDisabled = false; done("ENABLE")
+            }
         case .reconnect(let name):
             for pool in pools(name) { pool.reconnect() }
             done("RECONNECT")
-        case .kill(let name): with(name) { state in host.kill(state); done("KILL") }
+        case .kill(let name):
+            with(name) { state in
+                host.kill(state); done("KILL")
+            }
         case .waitClose(let name):
             let pools = pools(name)
             wait("WAIT_CLOSE") { pools.allSatisfy { $0.engine.totalCount == 0 } }
@@ -189,7 +198,11 @@ final class AdminConsole {
     func table(_ columns: [String], _ rows: [[Cell]]) {
         writer.rowDescription(
             columns.enumerated().map { index, name in
-                if case .number? = rows.first?[index] { ColumnDescription(name, .int8) } else { ColumnDescription(name, .text) }
+                if case .number? = rows.first?[index] {
+                    ColumnDescription(name, .int8)
+                } else {
+                    ColumnDescription(name, .text)
+                }
             })
         for row in rows {
             writer.beginRow(columnCount: row.count)

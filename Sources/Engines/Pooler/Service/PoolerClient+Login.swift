@@ -127,7 +127,9 @@ extension PoolerClient {
                 loan.close()
                 greet(pool)
             case .failure(let failure):
-                if phase != .ended { fail(pool.lastFailure ?? PostgresError(.connectionFailure, failure.description, severity: .fatal)) }
+                if phase != .ended {
+                    fail(pool.lastFailure ?? PostgresError(.connectionFailure, failure.description, severity: .fatal))
+                }
             }
         }
     }

@@ -88,7 +88,9 @@ extension PoolerClient {
             if host.renamesStatements, server.pool.mode != .session {
                 rename(letter, message, server)
             } else {
-                if letter == UInt8(ascii: "P"), let content = StatementNames.parse(message)?.content { note(content[...]) }
+                if letter == UInt8(ascii: "P"), let content = StatementNames.parse(message)?.content {
+                    note(content[...])
+                }
                 server.send(letter, message)
             }
         default: server.send(letter, message)

@@ -57,19 +57,26 @@ extension PoolerHost {
             Statistic("clients_active", active, .gauge("pgbouncer_clients_active", "Clients that have a server")),
             Statistic("clients_waiting", waiting, .gauge("pgbouncer_clients_waiting", "Clients that wait for one")),
             Statistic("servers", room.openCount, .gauge("pgbouncer_servers", "Connections to servers")),
-            Statistic("server_connects", pools.reduce(0) { $0 + $1.engine.counters.connectAttempts },
+            Statistic(
+                "server_connects", pools.reduce(0) { $0 + $1.engine.counters.connectAttempts },
                 .counter("pgbouncer_server_connects_total", "Attempts to connect to a server")),
-            Statistic("server_connect_failures", pools.reduce(0) { $0 + $1.engine.counters.connectFailures },
+            Statistic(
+                "server_connect_failures", pools.reduce(0) { $0 + $1.engine.counters.connectFailures },
                 .counter("pgbouncer_server_connect_failures_total", "Attempts that failed")),
-            Statistic("transactions", totals.reduce(0) { $0 + $1.transactions },
+            Statistic(
+                "transactions", totals.reduce(0) { $0 + $1.transactions },
                 .counter("pgbouncer_transactions_total", "Transactions that were pooled")),
-            Statistic("queries", totals.reduce(0) { $0 + $1.queries },
+            Statistic(
+                "queries", totals.reduce(0) { $0 + $1.queries },
                 .counter("pgbouncer_queries_total", "Queries that were pooled")),
-            Statistic("bytes_received", totals.reduce(0) { $0 + $1.bytesReceived },
+            Statistic(
+                "bytes_received", totals.reduce(0) { $0 + $1.bytesReceived },
                 .counter("pgbouncer_received_bytes_total", "Bytes from clients")),
-            Statistic("bytes_sent", totals.reduce(0) { $0 + $1.bytesSent },
+            Statistic(
+                "bytes_sent", totals.reduce(0) { $0 + $1.bytesSent },
                 .counter("pgbouncer_sent_bytes_total", "Bytes to clients")),
-            Statistic("prepared_statements", catalogue.count,
+            Statistic(
+                "prepared_statements", catalogue.count,
                 .gauge("pgbouncer_prepared_statements", "Different statements that clients have prepared")),
         ]
     }

@@ -77,7 +77,8 @@ final class PoolerRoom {
     }
 
     private func userLimit(_ pool: PoolerPool) -> Int? {
-        let limit = host.configuration.user(pool.user)?.maxConnections
+        let limit =
+            host.configuration.user(pool.user)?.maxConnections
             ?? host.configuration.integer("max_user_connections")
         return limit == 0 ? nil : limit
     }

@@ -58,8 +58,7 @@ final class PoolerServer: NodeConnection {
         do throws(NetworkError) {
             try session.connect()
         } catch {
-            let text = "\(error)"
-            node.enqueue { [weak self] in self?.finishOpening(text) }
+            node.enqueue { [weak self] in self?.ended(.network(error)) }
         }
     }
 
