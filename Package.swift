@@ -148,6 +148,9 @@ let components = [
             "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
             "KernelSQLite", "CPgQuery", "CBigNumber",
         ]),
+    Component(
+        "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
+        service: ["KernelJSON", "KernelCryptography"], commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
     // new-room: components
 ]
 
@@ -266,6 +269,10 @@ let tests = [
     ],
     "PostgreSQL": ["KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting"],
     "Database": ["KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "DatabaseEngine"],
+    "Registry": [
+        "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "RegistryEngine", "RegistryService",
+    ],
     // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",

@@ -5,8 +5,9 @@ import Testing
 @Suite(.enabled(if: ProgramPostgres.canRun), .serialized) struct ProcessPoolerTests {
     private func pooler(_ postgres: ProgramPostgres, _ words: String...) throws -> (ProgramProcess, UInt16) {
         let port = try ProgramPort.free()
-        let process = try ProgramProcess.service(
-            ["pgbouncer", "--db", "*=host=127.0.0.1 port=\(postgres.port)"] + words, port: port)
+        let flags = ["--db", "*=host=127.0.0.1 port=\(postgres.port)", "--port", "\(port)"]
+        let process = try ProgramProcess(["pgbouncer"] + flags + words)
+        try process.waitUntilListening(on: port)
         return (process, port)
     }
 

@@ -10,6 +10,7 @@ import KVStoreCommands
 import LoadBalancerCommands
 import PoolerCommands
 import RateLimiterCommands
+import RegistryCommands
 import SQLCommands
 import ShellSession
 
@@ -25,7 +26,7 @@ public enum Catalog {
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
-            + PoolerCommands.all + SQLCommands.all
+            + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
         // new-room: commands
     }
 }
