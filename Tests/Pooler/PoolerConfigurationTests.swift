@@ -19,7 +19,7 @@ import Testing
             """.replacing(" auth_user=someuser", with: "")
                 + """
 
-                forcedb = host=db port=300 user=baz password='it''s' pool_size=7 pool_mode=statement connect_query='SELECT 1'
+                forcedb = host=db port=300 user=baz password='it''s' pool_size=7 pool_mode=statement
                 * = host=other
                 [users]
                 batch = pool_mode=session max_user_connections=3
@@ -68,7 +68,7 @@ import Testing
         for _ in 0..<5_000 {
             let text = (0..<random.below(20)).map { _ in words[random.below(words.count)] }.joined()
             guard let configuration = try? read(text) else { continue }
-            #expect(PoolMode(rawValue: configuration.text("pool_mode")) != nil)
+            #expect(PoolingMode(rawValue: configuration.text("pool_mode")) != nil)
             #expect(configuration.databases.allSatisfy { $0.server.port > 0 })
         }
     }
@@ -95,11 +95,11 @@ import Testing
 
     @Test("settings travel: only what differs is said, and quotes stay within")
     func settings() {
-        var client = SessionSettings()
+        var client = TrackedSettings()
         client.set("timezone", "UTC")
         client.set("Application_Name", "it's me")
         client.set("client_encoding", "utf-8")
-        var server = SessionSettings()
+        var server = TrackedSettings()
         server.set("TimeZone", "UTC")
         server.set("client_encoding", "UTF8")
         #expect(client.difference(from: server) == "SET application_name='it''s me'")

@@ -21,7 +21,7 @@ final class ProgramPostgres {
             "initdb", ["-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale", "C"])
         guard try initialize.waitForExit(within: 60) == 0 else { throw ProgramTrouble("initdb: \(initialize.errors)") }
         let rules = "host all app 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\nlocal all all trust\n"
-        try ProgramDirectory.write(rules, to: data + "/pg_hba.conf")
+        try directory.place("data/pg_hba.conf", rules)
         try start()
     }
 

@@ -19,7 +19,7 @@ extension PoolerCommands {
                 .init(
                     "db", "d", .text("NAME=SERVER"), repeatable: true,
                     "a database: 'urls=host=db port=5432', or '*=host=db' for all"),
-                .init("pool-mode", nil, .choice(PoolMode.allCases.map(\.rawValue)), "pool_mode (session)"),
+                .init("pool-mode", nil, .choice(PoolingMode.allCases.map(\.rawValue)), "pool_mode (session)"),
                 .init("pool-size", nil, .integer(1...10_000), "default_pool_size (20)"),
                 .init("max-clients", nil, .integer(1...1_000_000), "max_client_conn (100)"),
                 .init("set", nil, .text("NAME=VALUE"), repeatable: true, "any other setting of pgbouncer.ini"),

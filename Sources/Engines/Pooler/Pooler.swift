@@ -26,7 +26,7 @@
 /// server still owes: when it owes nothing and says that no transaction is open, its client has no more claim to it.
 /// Prepared statements get names of the pooler's own (`StatementCatalogue`), and are prepared again, unseen, at
 /// whatever server their client gets next. Settings that a client has made known (`client_encoding`, `TimeZone` …) are
-/// set on the server before it is lent (`SessionSettings`). Who gets which server, when another one is opened, and
+/// set on the server before it is lent (`TrackedSettings`). Who gets which server, when another one is opened, and
 /// which one has to go, the connection pool's engine decides.
 ///
 /// Names, defaults and semantics are pgbouncer's 1.18, with prepared statements as from 1.21 on.
@@ -37,7 +37,7 @@
 /// cursors `WITH HOLD`. Nothing warns of it; the next statement just meets another session. And a pooler moves the
 /// queue, it does not shorten it: if transactions come faster than the servers finish them, clients wait here instead
 /// of there, until `query_wait_timeout` says so.
-public enum PoolMode: String, CaseIterable, Sendable {
+public enum PoolingMode: String, CaseIterable, Sendable {
     /// A client keeps its server until it leaves.
     case session
     /// A server goes back when no transaction is open.

@@ -165,8 +165,8 @@ enum KeyValues {
         return number
     }
 
-    static func mode(_ value: String) throws(PoolerConfiguration.Malformed) -> PoolMode {
-        guard let mode = PoolMode(rawValue: value) else {
+    static func mode(_ value: String) throws(PoolerConfiguration.Malformed) -> PoolingMode {
+        guard let mode = PoolingMode(rawValue: value) else {
             throw .init("pool_mode=\(value): it must be session, transaction or statement")
         }
         return mode

@@ -35,7 +35,7 @@ public struct PoolerConfiguration: Equatable, Sendable {
         text(name).split { $0 == "," || $0 == " " }.map(String.init)
     }
 
-    public var poolMode: PoolMode { PoolMode(rawValue: text("pool_mode")) ?? .session }
+    public var poolMode: PoolingMode { PoolingMode(rawValue: text("pool_mode")) ?? .session }
 
     /// - Throws: what is wrong with name or value.
     public mutating func set(_ name: String, _ value: String) throws(Malformed) {
@@ -79,7 +79,7 @@ public struct PoolerConfiguration: Equatable, Sendable {
 
     public func user(_ name: String) -> PoolerUser? { users.first { $0.name == name } }
 
-    public func poolMode(of database: PoolerDatabase, user: String) -> PoolMode {
+    public func poolMode(of database: PoolerDatabase, user: String) -> PoolingMode {
         self.user(user)?.poolMode ?? database.poolMode ?? poolMode
     }
 
@@ -101,7 +101,7 @@ public struct PoolerDatabase: Equatable, Sendable {
     public var minPoolSize: Int?
     public var reservePool: Int?
     public var maxConnections: Int?
-    public var poolMode: PoolMode?
+    public var poolMode: PoolingMode?
     public var connectQuery: String?
     /// `client_encoding` and the like, for its servers.
     public var settings: [PostgresStartup.Parameter] = []
@@ -117,7 +117,7 @@ public struct PoolerDatabase: Equatable, Sendable {
 /// A line of `[users]`.
 public struct PoolerUser: Equatable, Sendable {
     public var name: String
-    public var poolMode: PoolMode?
+    public var poolMode: PoolingMode?
     public var maxConnections: Int?
 
     public init(_ name: String) { self.name = name }

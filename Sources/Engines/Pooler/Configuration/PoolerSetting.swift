@@ -49,7 +49,7 @@ public struct PoolerSetting: Sendable {
         .init("max_prepared_statements", "200", count),
         .init("max_user_connections", "0", count),
         .init("min_pool_size", "0", .integer(0...10_000)),
-        .init("pool_mode", "session", .choice(PoolMode.allCases.map(\.rawValue))),
+        .init("pool_mode", "session", .choice(PoolingMode.allCases.map(\.rawValue))),
         .init("query_timeout", "0", .seconds),
         .init("query_wait_timeout", "120", .seconds),
         .init("reserve_pool_size", "0", .integer(0...10_000)),

@@ -136,7 +136,7 @@ extension PoolerClient {
 
     private func greet(_ pool: PoolerPool) {
         guard let welcome = pool.welcome else { return fail(.connectionFailure, "the server said nothing of itself") }
-        var known = SessionSettings()
+        var known = TrackedSettings()
         for parameter in welcome { known.set(parameter.name, parameter.value) }
         settings.fill(from: known)
         var writer = BackendMessageWriter()

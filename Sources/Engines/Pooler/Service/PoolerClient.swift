@@ -16,7 +16,7 @@ final class PoolerClient: StreamHandler {
     let connectedAt: LabTime
     private(set) var user = ""
     private(set) var databaseName = ""
-    var settings = SessionSettings()
+    var settings = TrackedSettings()
     private(set) var statements = ClientStatements()
     private(set) var pool: PoolerPool?
     /// Its present server.

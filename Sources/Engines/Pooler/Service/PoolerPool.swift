@@ -23,7 +23,7 @@ final class PoolerPool {
     let database: PoolerDatabase
     /// Who the clients are.
     let user: String
-    let mode: PoolMode
+    let mode: PoolingMode
     let state: PoolerDatabaseState
     let size: Int
     let url: PostgresURL

@@ -13,7 +13,7 @@ final class PoolerServer: NodeConnection {
     private(set) var session: PostgresSession!
     private(set) var conversation = Conversation()
     var statements: ServerStatements
-    private(set) var settings = SessionSettings()
+    private(set) var settings = TrackedSettings()
     private(set) var status = PostgresTransactionStatus.idle
     /// Who has it now.
     unowned(unsafe) var client: PoolerClient?

@@ -2,7 +2,7 @@ import KernelWire
 
 /// The settings of a session that travel with the client from server to server: those that PostgreSQL reports, so that
 /// the pooler hears of every change.
-public struct SessionSettings: Equatable, Sendable {
+public struct TrackedSettings: Equatable, Sendable {
     /// In pgbouncer's order; `IntervalStyle` is in its `track_extra_parameters`.
     public static let names = [
         "client_encoding", "DateStyle", "TimeZone", "standard_conforming_strings", "application_name", "IntervalStyle",
@@ -29,12 +29,12 @@ public struct SessionSettings: Equatable, Sendable {
     }
 
     /// Takes over what is set there, where nothing is set here.
-    public mutating func fill(from other: SessionSettings) {
+    public mutating func fill(from other: TrackedSettings) {
         for index in values.indices where values[index] == nil { values[index] = other.values[index] }
     }
 
     /// What a server with `other` settings has to be told so that it has these; nil if nothing.
-    public func difference(from other: SessionSettings) -> String? {
+    public func difference(from other: TrackedSettings) -> String? {
         if values == other.values { return nil }
         var statements: [String] = []
         for (index, name) in Self.names.enumerated() {
