@@ -143,6 +143,12 @@ let components = [
         service: ["KernelCryptography", "ConnectionPoolEngine", "ConnectionPoolService"],
         commands: ["KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine", "ConnectionPoolService"]),
     Component(
+        "Lock", engine: ["KernelJSON"],
+        service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"],
+        commands: [
+            "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "ConsensusEngine", "ConsensusService",
+        ]),
+    Component(
         "Database", isHot: true,
         engine: [
             "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
@@ -268,6 +274,10 @@ let tests = [
         "ConnectionPoolEngine", "PoolerEngine", "PoolerService",
     ],
     "PostgreSQL": ["KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting"],
+    "Lock": [
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelService", "ConsensusService", "LockEngine", "LockService",
+    ],
     "Database": ["KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "DatabaseEngine"],
     "Registry": [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",

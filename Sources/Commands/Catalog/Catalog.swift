@@ -8,6 +8,7 @@ import GeneralCommands
 import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
+import LockCommands
 import PoolerCommands
 import RateLimiterCommands
 import RegistryCommands
@@ -26,7 +27,7 @@ public enum Catalog {
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
-            + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
+            + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
         // new-room: commands
     }
 }
