@@ -136,11 +136,14 @@ let components = [
     Component(
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
         commands: ["KernelTelemetry", "KernelWorld"]),
-    Component(
-        "Database", isHot: true,
-        engine: ["KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelSQLite"]),
     // What several components replicate their state with.
     Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
+    Component(
+        "Database", isHot: true,
+        engine: [
+            "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
+            "KernelSQLite", "CPgQuery", "CBigNumber",
+        ]),
     // new-room: components
 ]
 
@@ -204,7 +207,8 @@ let shell = [
 
 let rooms = kernel + engines + services + session + componentCommands + shell
 let systemLibraries = [
-    "CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CProcessor", "CSQLite", "CSnappy", "CZlib", "CZstd",
+    "CBigNumber", "CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CPgQuery", "CProcessor", "CSQLite", "CSnappy",
+    "CZlib", "CZstd",
 ]
 /// C++ libraries behind a plain C interface, with what is to be linked for them.
 let shims: [(String, [String])] = [("CRapidJSON", []), ("CRE2", ["re2"])]
@@ -241,13 +245,11 @@ let tests = [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine",
         "ConnectionPoolService",
     ],
-    "Database": [
-        "KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "DatabaseEngine",
-    ],
     "Consensus": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "ConsensusEngine", "ConsensusService",
     ],
+    "Database": ["KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "DatabaseEngine"],
     // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",

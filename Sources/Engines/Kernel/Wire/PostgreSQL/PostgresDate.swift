@@ -9,7 +9,7 @@ public struct PostgresDate: Hashable, Comparable, Sendable {
     public static let infinity = PostgresDate(days: .max)
     public static let negativeInfinity = PostgresDate(days: .min)
     /// 4713-11-24 BC (Julian day 0) to 5874897-12-31.
-    static let range = -2_451_545...2_145_031_948
+    public static let range = -2_451_545...2_145_031_948
 
     public static func < (a: Self, b: Self) -> Bool { a.days < b.days }
 
@@ -35,7 +35,7 @@ public struct PostgresDate: Hashable, Comparable, Sendable {
     }
 
     /// The day with these numbers; nil if there is none. Year 0 is 1 BC.
-    static func dayNumber(year: Int, month: Int, day: Int) -> Int? {
+    public static func dayNumber(year: Int, month: Int, day: Int) -> Int? {
         guard (1...12).contains(month), day >= 1, day <= length(year, month) else { return nil }
         let shifted = month <= 2 ? year - 1 : year
         let era = (shifted >= 0 ? shifted : shifted - 399) / 400
@@ -45,13 +45,14 @@ public struct PostgresDate: Hashable, Comparable, Sendable {
         return era * 146_097 + dayOfEra - 730_425
     }
 
-    private static func length(_ year: Int, _ month: Int) -> Int {
+    /// Days of a month.
+    public static func length(_ year: Int, _ month: Int) -> Int {
         let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
         return month == 2 ? (isLeap ? 29 : 28) : [4, 6, 9, 11].contains(month) ? 30 : 31
     }
 
     /// Year (0 is 1 BC), month and day of a day counted from 2000-01-01.
-    static func civil(_ dayNumber: Int) -> (year: Int, month: Int, day: Int) {
+    public static func civil(_ dayNumber: Int) -> (year: Int, month: Int, day: Int) {
         let shifted = dayNumber + 730_425
         let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
         let dayOfEra = shifted - era * 146_097
@@ -91,9 +92,9 @@ public struct PostgresTimestamp: Hashable, Comparable, Sendable {
     public static let negativeInfinity = PostgresTimestamp(microseconds: .min)
     /// Between the World's epoch, 1970-01-01, and 2000-01-01.
     public static let unixEpochMicroseconds: Int64 = 946_684_800_000_000
-    static let dayMicroseconds: Int64 = 86_400_000_000
+    public static let dayMicroseconds: Int64 = 86_400_000_000
     /// 4713-11-24 BC to 294276-12-31.
-    static let range: ClosedRange<Int64> = -211_813_488_000_000_000...9_223_371_331_199_999_999
+    public static let range: ClosedRange<Int64> = -211_813_488_000_000_000...9_223_371_331_199_999_999
 
     public static func < (a: Self, b: Self) -> Bool { a.microseconds < b.microseconds }
 
@@ -132,8 +133,8 @@ public struct PostgresTimestamp: Hashable, Comparable, Sendable {
         }
     }
 
-    /// - zone: behind the digits, before BC.
-    private func text(zone: String) -> String {
+    /// - Parameter zone: what stands behind the digits, before BC.
+    public func text(zone: String) -> String {
         if self == .infinity { return "infinity" }
         if self == .negativeInfinity { return "-infinity" }
         var day = microseconds / Self.dayMicroseconds
@@ -150,7 +151,7 @@ public struct PostgresTimestamp: Hashable, Comparable, Sendable {
     public var textInUTC: String { text(zone: "+00") }
 
     /// `03:04:05.5` for microseconds of a day.
-    static func timeText(_ microseconds: Int64) -> String {
+    public static func timeText(_ microseconds: Int64) -> String {
         let seconds = Int(microseconds / 1_000_000)
         var text = "\(padded(seconds / 3600, 2)):\(padded(seconds / 60 % 60, 2)):\(padded(seconds % 60, 2))"
         let fraction = Int(microseconds % 1_000_000)

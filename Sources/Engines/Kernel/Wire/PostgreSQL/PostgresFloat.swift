@@ -1,12 +1,12 @@
 /// Floating point numbers as text: the shortest digits that lead back to the same number, laid out as PostgreSQL does.
-enum PostgresFloat {
+public enum PostgresFloat {
     /// `1e-05`, `0.0001`, `100000`, `1e+06` (from 10^6 on).
-    static func text(_ value: Float) -> String {
+    public static func text(_ value: Float) -> String {
         special(Double(value)) ?? layOut("\(value)", largestFixedExponent: 5)
     }
 
     /// `1e-05`, `0.0001`, `100000000000000`, `1e+15` (from 10^15 on).
-    static func text(_ value: Double) -> String { special(value) ?? layOut("\(value)", largestFixedExponent: 14) }
+    public static func text(_ value: Double) -> String { special(value) ?? layOut("\(value)", largestFixedExponent: 14) }
 
     private static func special(_ value: Double) -> String? {
         if value.isNaN { return "NaN" }

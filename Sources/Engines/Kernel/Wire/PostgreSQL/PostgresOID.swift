@@ -39,6 +39,9 @@ public struct PostgresOID: RawRepresentable, Hashable, Sendable, CustomStringCon
     public static let void: PostgresOID = 2278
     public static let uuid: PostgresOID = 2950
     public static let jsonb: PostgresOID = 3802
+    /// Values of several columns together.
+    public static let record: PostgresOID = 2249
+    public static let regnamespace: PostgresOID = 4089
 
     public static let boolArray: PostgresOID = 1000
     public static let byteaArray: PostgresOID = 1001
@@ -96,7 +99,8 @@ public struct PostgresOID: RawRepresentable, Hashable, Sendable, CustomStringCon
             (timestamptz, "timestamptz", "timestamp with time zone", 8), (interval, "interval", "interval", 16),
             (numeric, "numeric", "numeric", -1), (regclass, "regclass", "regclass", 4),
             (regtype, "regtype", "regtype", 4), (void, "void", "void", 4), (uuid, "uuid", "uuid", 16),
-            (jsonb, "jsonb", "jsonb", -1),
+            (jsonb, "jsonb", "jsonb", -1), (record, "record", "record", -1),
+            (regnamespace, "regnamespace", "regnamespace", 4),
         ]
         var rows: [PostgresOID: Row] = [:]
         for (oid, short, name, count) in scalars {

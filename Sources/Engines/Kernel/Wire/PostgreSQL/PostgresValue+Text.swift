@@ -55,7 +55,8 @@ extension PostgresValue {
         }
     }
 
-    static func invalid(_ text: String, _ type: PostgresOID) -> PostgresError {
+    /// 22P02
+    public static func invalid(_ text: String, _ type: PostgresOID) -> PostgresError {
         PostgresError(.invalidTextRepresentation, "invalid input syntax for type \(type.typeName): \"\(text)\"")
     }
 
@@ -195,7 +196,7 @@ extension PostgresUUID: CustomStringConvertible {
 
 extension PostgresText {
     /// Without the blanks around it, as input functions pass over them.
-    static func trimmed(_ text: String) -> Substring {
+    public static func trimmed(_ text: String) -> Substring {
         let utf8 = text.utf8
         func isBlank(_ byte: UInt8) -> Bool { byte == 32 || (9...13).contains(byte) }
         guard let start = utf8.firstIndex(where: { !isBlank($0) }), let last = utf8.lastIndex(where: { !isBlank($0) })
