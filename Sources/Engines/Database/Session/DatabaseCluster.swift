@@ -212,4 +212,12 @@ public final class DatabaseCluster {
         for database in inOrder { try database.close() }
         databases = [:]
     }
+
+    /// The process is over: nothing more is written.
+    public func abandon() {
+        for session in openSessions { session.abandon() }
+        sessions = [:]
+        for database in inOrder { database.abandon() }
+        databases = [:]
+    }
 }

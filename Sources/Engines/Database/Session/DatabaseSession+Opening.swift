@@ -63,7 +63,7 @@ extension DatabaseSession {
             guard let equals = word.firstIndex(of: "=") else {
                 throw PostgresError(.syntaxError, "invalid command-line argument for server process: \(word)")
             }
-            let name = word[..<equals].replacing("-", with: "_")
+            let name = String(word[..<equals]).replacing("-", with: "_")
             try context.settings.setDefault(name, String(word[word.index(after: equals)...]))
         }
     }

@@ -139,7 +139,7 @@ extension DatabaseSession {
             let statement = try connection.sqlite.prepare(plan.sql)
             for (index, value) in parameters.enumerated() { try statement.bind(value, at: index + 1) }
             for (index, constant) in plan.constants.enumerated() {
-                try statement.bind(constant.value, at: plan.parameterTypes.count + index + 1)
+                try statement.bind(constant, at: plan.parameterTypes.count + index + 1)
             }
             return statement
         } catch {
@@ -237,7 +237,7 @@ extension DatabaseSession {
     }
 
     private func noteTemporaryTables(_ connection: DatabaseConnection) {
-        guard connection.catalogue.hasTemporaryTables else { return }
+        guard connection.hasTemporaryTables else { return }
         connection.isReusable = false
         ownConnection = connection
     }
@@ -259,18 +259,6 @@ extension Portal {
         connection.end()
         if ownsConnection { session.database?.giveBack(connection) }
         ownsConnection = false
-    }
-}
-
-extension Constant {
-    var value: SQLiteValue {
-        switch self {
-        case .null: .null
-        case .integer(let number): .integer(number)
-        case .real(let number): .real(number)
-        case .text(let text): .text(text)
-        case .blob(let bytes): .blob(bytes)
-        }
     }
 }
 

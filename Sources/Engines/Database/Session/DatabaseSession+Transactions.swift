@@ -37,7 +37,7 @@ extension DatabaseSession {
             return false
         }
         do throws(PostgresError) {
-            let connection = try transaction.connection ?? ownConnection ?? database.takeConnection()
+            let connection = try transaction.connection ?? takeConnection()
             transaction.connection = connection
             // A transaction that has a snapshot cannot begin anew: it tries to write on it.
             try connection.run(transaction.hasSnapshot ? "DELETE FROM sdlab_catalogue WHERE 0" : "BEGIN IMMEDIATE")
@@ -59,7 +59,7 @@ extension DatabaseSession {
         guard let database else { throw PostgresError(.internalError, "no database") }
         let transaction = currentTransaction()
         if let connection = transaction.connection { return (connection, false) }
-        let connection = try ownConnection ?? database.takeConnection()
+        let connection = try takeConnection()
         if transaction.keepsSnapshot, transaction.isBlock {
             transaction.connection = connection
             transaction.hasSnapshot = true
@@ -73,6 +73,12 @@ extension DatabaseSession {
             throw error
         }
         return (connection, connection !== ownConnection)
+    }
+
+    private func takeConnection() throws(PostgresError) -> DatabaseConnection {
+        if let ownConnection { return ownConnection }
+        guard let database else { throw PostgresError(.internalError, "no database") }
+        return try database.takeConnection()
     }
 
     func giveBackConnection(_ transaction: Transaction) {

@@ -38,7 +38,7 @@ public final class DatabaseSession {
     public internal(set) var phase = Phase.starting
     public internal(set) var database: Database?
     public internal(set) var context: SessionContext!
-    public internal(set) var transaction: Transaction?
+    var transaction: Transaction?
     public internal(set) var wait: Wait?
     let onWake: () -> Void
     var authenticator: PostgresAuthenticator?
@@ -319,6 +319,19 @@ public final class DatabaseSession {
         context?.outerRows = { _ in [] }
         context?.signal = { _, _ in false }
         cluster.forget(self)
+    }
+
+    /// The process is over: lets go of everything without a word.
+    func abandon() {
+        phase = .ended
+        wait = nil
+        copy = nil
+        simple = nil
+        running = nil
+        portals = [:]
+        transaction = nil
+        ownConnection = nil
+        database = nil
     }
 }
 

@@ -1,7 +1,7 @@
 import KernelStructures
 
 /// Why a session does not go on by itself.
-enum Wait: Equatable {
+public enum Wait: Equatable, Sendable {
     /// Somebody else writes.
     case writer
     /// Until then: pg_sleep, and the latency that the whole server was given.
@@ -15,6 +15,6 @@ enum Wait: Equatable {
 }
 
 /// What `pg_sleep` throws when it is called for the first time: the session waits, and carries the statement out again.
-struct SleepRequest: Error {
+public struct SleepRequest: Error {
     let seconds: Double
 }
