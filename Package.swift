@@ -143,7 +143,8 @@ let components = [
         engine: [
             "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
             "KernelSQLite", "CPgQuery", "CBigNumber",
-        ]),
+        ], service: [],
+        commands: ["KernelWire", "KernelWorld"]),
     // new-room: components
 ]
 
@@ -249,7 +250,10 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "ConsensusEngine", "ConsensusService",
     ],
-    "Database": ["KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "DatabaseEngine"],
+    "Database": [
+        "KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "KernelWorld", "DatabaseEngine",
+        "DatabaseService",
+    ],
     // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",

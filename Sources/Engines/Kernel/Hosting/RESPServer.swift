@@ -74,11 +74,9 @@ public final class RESPServer: ConnectionServer {
     public internal(set) var commandCount = 0
     public internal(set) var errorCount = 0
     public private(set) var rejectedCount = 0
-    /// Turns that had something to send, and how many connections they served.
-    public private(set) var turnCount = 0
-    private var waiting: [RESPServerConnection] = []
-    private var isTurnDue = false
-    private var isCommitting = false
+    private let turns: CommitTurns<RESPServerConnection>
+    /// Turns that had something to send.
+    public var turnCount: Int { turns.turnCount }
 
     /// - Parameter commands: the service's own. One that has the name of a standard command takes its place.
     public init(
@@ -89,8 +87,12 @@ public final class RESPServer: ConnectionServer {
         self.service = service
         self.options = options
         startedAt = node.world.now
+        var finishTurn: (@escaping (String?) -> Void) -> Void = { $0(nil) }
+        turns = CommitTurns(node: node) { finishTurn($0) }
         let own = Set(commands.map(\.name))
         table = RESPCommandTable(commands + Self.standardCommands.filter { !own.contains($0.name) })
+        finishTurn = { [unowned self] done in self.service.commit(self, done: done) }
+        turns.onQuiet = { [unowned self] in noteIdle() }
     }
 
     public func listen(on port: UInt16) throws(NetworkError) {
@@ -141,7 +143,7 @@ public final class RESPServer: ConnectionServer {
 
     /// Idle is a server without connections that has no commit under way.
     private func noteIdle() {
-        guard draining.isDraining, connections.isEmpty, isQuiet else { return }
+        guard draining.isDraining, connections.isEmpty, turns.isQuiet else { return }
         for callback in draining.take() { callback() }
     }
 
@@ -157,46 +159,17 @@ public final class RESPServer: ConnectionServer {
         commandCount = 0
         errorCount = 0
         rejectedCount = 0
-        turnCount = 0
+        turns.resetCount()
         for command in table.commands { command.forgetCounts() }
     }
 
     // MARK: Turns
 
-    /// Whether no replies wait for the end of a turn or for a commit.
-    private var isQuiet: Bool { !isTurnDue && !isCommitting && waiting.isEmpty }
-
     /// A connection has replies, or an end, to send when this turn is over.
-    func note(_ connection: RESPServerConnection) {
-        waiting.append(connection)
-        scheduleTurn()
-    }
+    func note(_ connection: RESPServerConnection) { turns.note(connection) }
 
     /// Something was written that needs a commit, though no reply waits for it: an expiry, for instance.
-    public func noteWork() { scheduleTurn() }
-
-    private func scheduleTurn() {
-        guard !isTurnDue, !isCommitting else { return }
-        isTurnDue = true
-        node.enqueue { [self] in endTurn() }
-    }
-
-    private func endTurn() {
-        isTurnDue = false
-        isCommitting = true
-        turnCount += 1
-        let batch = waiting
-        waiting.removeAll(keepingCapacity: true)
-        for connection in batch { connection.seal() }
-        var isDone = false
-        service.commit(self) { [self] failure in
-            guard !isDone else { return }
-            isDone = true
-            isCommitting = false
-            for connection in batch { connection.sendSealed(failure) }
-            if waiting.isEmpty { noteIdle() } else { scheduleTurn() }
-        }
-    }
+    public func noteWork() { turns.noteWork() }
 }
 
 /// One connection too many: it hears why, and is closed.
