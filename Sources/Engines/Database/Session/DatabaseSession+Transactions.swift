@@ -37,7 +37,8 @@ extension DatabaseSession {
             return false
         }
         do throws(PostgresError) {
-            let connection = try transaction.connection ?? takeConnection()
+            let connection: DatabaseConnection
+            if let own = transaction.connection { connection = own } else { connection = try takeConnection() }
             transaction.connection = connection
             // A transaction that has a snapshot cannot begin anew: it tries to write on it.
             try connection.run(transaction.hasSnapshot ? "DELETE FROM sdlab_catalogue WHERE 0" : "BEGIN IMMEDIATE")
