@@ -202,7 +202,7 @@ final class DatabaseConnection {
         do throws(SQLiteError) {
             sqlite = try database.file.open()
             catalogue = Catalogue(sqlite, counter: database.counter)
-            try DatabaseFunctions.register(on: sqlite)
+            try DatabaseFunctions.register(on: sqlite, catalogue: catalogue)
         } catch {
             throw ErrorMapping.postgresError(for: error, catalogue: nil)
         }

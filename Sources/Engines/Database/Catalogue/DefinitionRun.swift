@@ -209,7 +209,9 @@ extension Translation {
     ]
 
     private func objectTag(_ node: SyntaxNode) -> String? {
-        func object(_ field: String) -> String { node.text(field).dropFirst("OBJECT_".count).replacing("_", with: " ") }
+        func object(_ field: String) -> String {
+            String(node.text(field).dropFirst("OBJECT_".count)).replacing("_", with: " ")
+        }
         switch node.kind {
         case "DropStmt": return "DROP " + object("removeType")
         case "AlterTableStmt": return "ALTER " + object("objtype")

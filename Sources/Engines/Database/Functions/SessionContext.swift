@@ -34,6 +34,9 @@ public final class SessionContext {
     /// `pg_cancel_backend`, `pg_terminate_backend`: whether there is such a session.
     public var signal: (_ backendPID: Int32, _ terminates: Bool) -> Bool = { _, _ in false }
 
+    /// `pg_notify`: at the end of the transaction, if it is committed.
+    public var notify: (_ channel: String, _ payload: String) -> Void = { _, _ in }
+
     public init(
         user: String, database: String, backendPID: Int32, random: SeededRandom,
         settings: SessionSettings = SessionSettings(), clock: @escaping () -> LabTime

@@ -23,6 +23,7 @@ struct Expression {
         case parameter(Int)
     }
 
+    @_disfavoredOverload
     init(_ sql: String, _ type: DataType, location: Int? = nil) {
         self.sql = sql
         self.type = type

@@ -194,7 +194,9 @@ extension Translation {
             result = try match(name, left, right)
         case "&", "|", "#", "<<", ">>": result = try bits(name, left, right)
         case "->", "->>", "#>", "#>>", "@>", "<@", "?", "?|", "?&", "#-", "&&":
-            result = try jsonOperation(name, left, right) ?? arrayOperation(name, left, right)
+            
+            let json = try jsonOperation(name, left, right)
+            result = json == nil ? try arrayOperation(name, left, right) : json
         default: result = nil
         }
         guard var found = result else { throw noOperator(name, left, right, at: location) }

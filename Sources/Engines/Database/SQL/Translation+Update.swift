@@ -10,7 +10,7 @@ extension Translation {
         if node.has("fromClause") { from = " FROM " + (try self.from(node.list("fromClause"), scope)) }
         let sets = try assignments(node.list("targetList"), table, scope)
         var sql = "\(with)UPDATE \(identifier(table.storage)) AS \(item.alias) SET \(sets)\(from)"
-        if let clause = node["whereClause"] { sql += " WHERE " + (try currentOf(clause) ?? condition(clause, scope, "WHERE")) }
+        if let clause = node["whereClause"] { sql += " WHERE " + (try rowCondition(clause, scope)) }
         var plan = Plan(.update, tag: .counted("UPDATE"), readsOnly: false)
         if node.has("returningList"), node.has("fromClause") {
             try returning(node.list("returningList"), item, &sql, &plan, others: Array(scope.items.dropFirst()))
@@ -34,7 +34,7 @@ extension Translation {
             sql += " WHERE rowid IN (SELECT \(item.alias).rowid FROM \(identifier(table.storage)) AS \(item.alias), \(from)"
             sql += (test.map { " WHERE " + $0 } ?? "") + ")"
         } else if let clause = node["whereClause"] {
-            sql += " WHERE " + (try currentOf(clause) ?? condition(clause, scope, "WHERE"))
+            sql += " WHERE " + (try rowCondition(clause, scope))
         }
         var plan = Plan(.delete, tag: .counted("DELETE"), readsOnly: false)
         try returning(node.list("returningList"), item, &sql, &plan, others: Array(scope.items.dropFirst()))
@@ -42,9 +42,9 @@ extension Translation {
         return plan
     }
 
-    private func currentOf(_ node: SyntaxNode) throws(PostgresError) -> String? {
-        guard node.kind == "CurrentOfExpr" else { return nil }
-        throw unsupported("WHERE CURRENT OF")
+    private func rowCondition(_ node: SyntaxNode, _ scope: Scope) throws(PostgresError) -> String {
+        guard node.kind != "CurrentOfExpr" else { throw unsupported("WHERE CURRENT OF") }
+        return try condition(node, scope, "WHERE")
     }
 
     private func target(
