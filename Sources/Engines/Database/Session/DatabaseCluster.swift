@@ -15,6 +15,8 @@ public final class DatabaseCluster {
     private var sessions: [Int32: DatabaseSession] = [:]
     private var lastProcess: Int32 = 0
     private var random: SeededRandom
+    /// What makes it impossible to go on: `commit` throws it.
+    var failure: PostgresError?
     /// What functions asked for while a statement ran.
     var signals: [(session: DatabaseSession, terminates: Bool)] = []
     /// The calendar, which functions and log lines are told: nanoseconds since 1970.
@@ -185,6 +187,7 @@ public final class DatabaseCluster {
     ///
     /// - Throws: `PostgresError` of severity PANIC: nothing may be acknowledged any more, and the server must stop.
     public func commit() throws(PostgresError) {
+        if let failure { throw failure }
         for (session, terminates) in signals { if terminates { session.terminate() } else { session.cancel() } }
         signals = []
         for database in inOrder where database.file.isLogUnsynced {

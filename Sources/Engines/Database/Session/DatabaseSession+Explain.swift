@@ -18,7 +18,7 @@ extension DatabaseSession {
             } catch {
                 throw ErrorMapping.postgresError(for: error, on: connection)
             }
-            lines.append("Rows: \(inner.columns.isEmpty ? connection.sqlite.changes : count)")
+            lines.append("Rows: \(inner.countsChanges ? connection.sqlite.changes : count)")
         }
         if portal.describesRows { output.rowDescription(portal.columns) }
         if explain.isJSON {

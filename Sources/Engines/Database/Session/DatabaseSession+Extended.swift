@@ -163,7 +163,7 @@ extension DatabaseSession {
 
     func execute(portal name: String, rowLimit: Int) throws(PostgresError) {
         let portal = try find(portal: name)
-        note(activity.query)
+        note(portal.entry?.statement.text ?? "")
         running = Run(portal: portal, rowLimit: rowLimit)
     }
 

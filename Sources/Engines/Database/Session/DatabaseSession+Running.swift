@@ -75,7 +75,7 @@ extension DatabaseSession {
         transaction.hasBegun = true
         guard let connection = portal.connection else { return false }
         connection.begin(context, instructions: instructionLimit)
-        if entry.version != connection.catalogue.version || !entry.plan.isReusable {
+        if entry.version != connection.catalogue.version || !entry.plan.isReusable && !portal.describesRows {
             try replan(portal, entry, connection)
         }
         return true
@@ -175,9 +175,9 @@ extension DatabaseSession {
             throw ErrorMapping.postgresError(for: error, on: connection)
         }
         sendNotices()
-        let count = plan.columns.isEmpty ? connection.sqlite.changes : portal.rowCount
+        let count = plan.countsChanges ? connection.sqlite.changes : portal.rowCount
         if case .copy(let copy) = plan.kind { endSending(copy.format) }
-        complete(portal, plan.tag.text(rows: plan.isCopy ? portal.rowCount : count))
+        complete(portal, plan.tag.text(rows: count))
         return .done
     }
 
@@ -263,8 +263,12 @@ extension Portal {
 }
 
 extension Plan {
-    var isCopy: Bool {
-        if case .copy = kind { true } else { false }
+    /// Whether its rows are those that it changes, and not those that it returns.
+    var countsChanges: Bool {
+        switch kind {
+        case .insert, .update, .delete: columns.isEmpty
+        default: false
+        }
     }
 }
 

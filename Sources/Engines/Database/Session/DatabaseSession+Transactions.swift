@@ -38,7 +38,7 @@ extension DatabaseSession {
         }
         do throws(PostgresError) {
             let connection: DatabaseConnection
-            if let known = transaction.connection { connection = known } else { connection = try takeConnection() }
+            if let own = transaction.connection { connection = own } else { connection = try takeConnection() }
             transaction.connection = connection
             // A transaction that has a snapshot cannot begin anew: it tries to write on it.
             try connection.run(transaction.hasSnapshot ? "DELETE FROM sdlab_catalogue WHERE 0" : "BEGIN IMMEDIATE")

@@ -132,6 +132,10 @@ public final class DatabaseSession {
         case .terminate: return end()
         default: if isSkipping { return }
         }
+        if transaction == nil {
+            context.statementTime = cluster.wallClock()
+            context.transactionTime = context.statementTime
+        }
         switch message {
         case .query(let text): beginQuery(text)
         case .parse(let name, let query, let types):
@@ -254,7 +258,7 @@ public final class DatabaseSession {
 
     /// An error: the statement has failed, and with it the transaction.
     func fail(_ error: PostgresError, isExtended: Bool = false) {
-        if error.severity == .panic { return end(with: error) }
+        if error.severity == .panic { return panic(error) }
         running?.portal.isFailed = true
         running?.portal.close(self)
         running = nil
@@ -292,6 +296,11 @@ public final class DatabaseSession {
         guard let context, !context.notices.isEmpty else { return }
         for notice in context.notices { output.notice(notice) }
         context.notices = []
+    }
+
+    private func panic(_ error: PostgresError) {
+        cluster.failure = error
+        end(with: error)
     }
 
     func end(with error: PostgresError) {
