@@ -12,6 +12,7 @@ extension DatabaseFunctions {
         try add("pg_float_sum") { FloatSum(isAverage: false) }
         try add("pg_float_avg") { FloatSum(isAverage: true) }
         try add("pg_float_variance") { FloatVariance() }
+        try add("pg_numeric_variance") { NumericVariance() }
         try add("pg_interval_sum") { IntervalSum() }
         try add("pg_bit_and") { BitwiseResult(isAnd: true) }
         try add("pg_bit_or") { BitwiseResult(isAnd: false) }
@@ -109,6 +110,34 @@ private final class FloatVariance: SQLiteAggregate {
         guard divisor > 0 else { return .null }
         let variance = squares / divisor
         return DatumCoding.real(mode & 2 == 2 ? variance.squareRoot() : variance)
+    }
+}
+
+/// Exact but for the last division, as `numeric_stddev_internal` does it.
+private final class NumericVariance: SQLiteAggregate {
+    private var count = 0
+    private var sum = DecimalNumber(0)
+    private var squares = DecimalNumber(0)
+    private var mode: Int64 = 1
+
+    func step(_ arguments: SQLiteArguments) throws {
+        guard let text = arguments.text(0) else { return }
+        mode = arguments.integer(1)
+        let value = DecimalNumber(stored: text)
+        count += 1
+        sum = try sum + value
+        squares = try squares + (try value * value)
+    }
+
+    func finish() throws -> SQLiteValue {
+        let divisor = mode & 1 == 1 ? count - 1 : count
+        guard divisor > 0 else { return .null }
+        let total = DecimalNumber(count)
+        let dividend = try total * squares - (try sum * sum)
+        if dividend.isNegative || dividend.isZero { return .text("0") }
+        let whole = try total * DecimalNumber(divisor)
+        let variance = try dividend.divided(by: whole)
+        return .text(mode & 2 == 2 ? try variance.squareRoot(scale: variance.scale).text : variance.text)
     }
 }
 

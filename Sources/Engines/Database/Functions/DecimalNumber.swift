@@ -201,13 +201,14 @@ extension DecimalNumber {
         return Self(extended(to: places).digits.divided(by: other.extended(to: places).digits).remainder, scale: places)
     }
 
-    func squareRoot() throws(PostgresError) -> Self {
+    /// - Parameter scale: digits behind the point; nil for PostgreSQL's choice.
+    func squareRoot(scale chosen: Int? = nil) throws(PostgresError) -> Self {
         guard kind == .finite else {
             if kind == .negativeInfinity { throw Self.negativeRoot }
             return self
         }
         guard digits.sign >= 0 else { throw Self.negativeRoot }
-        let places = min(max(Self.significantDigits - ((leadingGroup.weight + 1) * 4 / 2 - 1), scale, 0), Self.displayScaleLimit)
+        let places = chosen ?? min(max(Self.significantDigits - ((leadingGroup.weight + 1) * 4 / 2 - 1), scale, 0), Self.displayScaleLimit)
         let wanted = 2 * (places + 1)
         let square = wanted >= scale ? extended(to: wanted) : truncated(to: wanted)
         return Self(square.digits.squareRoot, scale: places + 1).rounded(to: places)

@@ -46,11 +46,12 @@ extension DatabaseFunctions {
                     let text = "[" + items.joined(separator: ", ") + "]"
                     return .text(call.flag(0) ? try JSONText.canonical(text) : text)
                 }),
-                ("pg_json_build_object", { try buildObject($0) }),
+                ("pg_json_build_object", { try buildObject($0, isCompact: false) }),
+                ("pg_row_json", { try buildObject($0, isCompact: true) }),
             ])
     }
 
-    private static func buildObject(_ call: FunctionCall) throws(PostgresError) -> SQLiteValue {
+    private static func buildObject(_ call: FunctionCall, isCompact: Bool) throws(PostgresError) -> SQLiteValue {
         guard (call.count - 1) % 4 == 0 else {
             throw PostgresError(.invalidParameterValue, "argument list must have even number of elements")
         }
@@ -60,9 +61,9 @@ extension DatabaseFunctions {
                 throw PostgresError(.nullValueNotAllowed, "argument \((index + 1) / 2): key must not be null")
             }
             let key = JSONValue.string(call.shown(index, call.type(index + 1))).text
-            items.append("\(key) : \(JSONDatum.text(call[index + 2], call.type(index + 3), call.context, call.catalogue))")
+            items.append("\(key)\(isCompact ? ":" : " : ")\(JSONDatum.text(call[index + 2], call.type(index + 3), call.context, call.catalogue))")
         }
-        let text = "{" + items.joined(separator: ", ") + "}"
+        let text = "{" + items.joined(separator: isCompact ? "," : ", ") + "}"
         return .text(call.flag(0) ? try JSONText.canonical(text) : text)
     }
 

@@ -109,12 +109,12 @@ extension DatabaseFunctions {
                 }),
             ],
             lenient: [
-                ("pg_concat", { call in .text((0..<call.count).map { call.isNull($0) ? "" : concatenable(call, $0) }.joined()) }),
+                ("pg_concat", { call in .text(values(call).map { call.isNull($0) ? "" : concatenable(call, $0) }.joined()) }),
                 (
                     "pg_concat_ws",
                     { call in
                         if call.isNull(0) { return .null }
-                        let parts = (1..<max(1, call.count)).filter { !call.isNull($0) }.map { concatenable(call, $0) }
+                        let parts = values(call).dropFirst().filter { !call.isNull($0) }.map { concatenable(call, $0) }
                         return .text(parts.joined(separator: call.text(0)))
                     }
                 ),
@@ -130,7 +130,10 @@ extension DatabaseFunctions {
     static func bytes(_ call: FunctionCall, _ index: Int) -> [UInt8] { call.arguments.withBytes(index) { Array($0) } }
     static func hexadecimalText(_ bytes: [UInt8]) -> String { bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
 
-    private static func concatenable(_ call: FunctionCall, _ index: Int) -> String { call.shown(index, .unknown) }
+    /// The places of the arguments, behind each of which stands its type.
+    private static func values(_ call: FunctionCall) -> [Int] { Array(stride(from: 0, to: call.count - 1, by: 2)) }
+
+    private static func concatenable(_ call: FunctionCall, _ index: Int) -> String { call.shown(index, call.type(index + 1)) }
 
     private static func initcap(_ text: String) -> String {
         var result = ""
@@ -223,17 +226,18 @@ extension DatabaseFunctions {
             guard let kind = rest.popFirst() else {
                 throw PostgresError(.invalidParameterValue, "unterminated format() type specifier", hint: "For a single \"%\" use \"%%\".")
             }
-            guard next >= 1, next < call.count else {
+            // Behind each argument stands its type.
+            guard next >= 1, 2 * next < call.count else {
                 throw PostgresError(.invalidParameterValue, "too few arguments for format()")
             }
             switch kind {
-            case "s": result += call.isNull(next) ? "" : concatenable(call, next)
+            case "s": result += call.isNull(2 * next) ? "" : concatenable(call, 2 * next)
             case "I":
-                guard !call.isNull(next) else {
+                guard !call.isNull(2 * next) else {
                     throw PostgresError(.nullValueNotAllowed, "null values cannot be formatted as an SQL identifier")
                 }
-                result += ObjectNames.quoted(concatenable(call, next))
-            case "L": result += call.isNull(next) ? "NULL" : quotedLiteral(concatenable(call, next))
+                result += ObjectNames.quoted(concatenable(call, 2 * next))
+            case "L": result += call.isNull(2 * next) ? "NULL" : quotedLiteral(concatenable(call, 2 * next))
             default:
                 throw PostgresError(
                     .invalidParameterValue, "unrecognized format() type specifier \"\(kind)\"", hint: "For a single \"%\" use \"%%\".")

@@ -14,6 +14,8 @@ struct Expression {
     var location: Int?
     /// The name that a result column gets from it, if it gets none by AS.
     var name = "?column?"
+    /// Whether a cast around it gives the column another name: that of its type.
+    var isNameWeak = true
     /// The columns of a row value, `(a, b)` or a whole row.
     var fields: [Expression] = []
 
@@ -77,16 +79,22 @@ struct ConstantPool {
         return "\u{1}\(values.count - 1)\u{1}"
     }
 
-    /// Puts numbers in the place of marks.
-    static func resolved(_ sql: String, parameterCount: Int) -> String {
-        guard sql.utf8.contains(mark) else { return sql }
+    /// Puts numbers in the place of marks, and says which literals are used at all, in the order of their numbers.
+    func resolved(_ sql: String, parameterCount: Int) -> (sql: String, used: [SQLiteValue]) {
+        guard sql.utf8.contains(Self.mark) else { return (sql, []) }
         var result: [UInt8] = []
         result.reserveCapacity(sql.utf8.count)
+        var used: [SQLiteValue] = []
+        var numbers: [Int: Int] = [:]
         var index: Int?
         for byte in sql.utf8 {
-            if byte == mark {
+            if byte == Self.mark {
                 if let number = index {
-                    result.append(contentsOf: "?\(parameterCount + number + 1)".utf8)
+                    if numbers[number] == nil {
+                        used.append(values[number])
+                        numbers[number] = parameterCount + used.count
+                    }
+                    result.append(contentsOf: "?\(numbers[number] ?? 0)".utf8)
                     index = nil
                 } else {
                     index = 0
@@ -97,7 +105,7 @@ struct ConstantPool {
                 result.append(byte)
             }
         }
-        return String(decoding: result, as: UTF8.self)
+        return (String(decoding: result, as: UTF8.self), used)
     }
 
     static func literal(_ value: SQLiteValue) -> String {

@@ -100,9 +100,9 @@ extension FunctionTable {
         starts_with(text, text) bool
         ascii(text) int4
         chr(int4) text
-        concat(any...) text
-        concat_ws(text, any...) text
-        format(text, any...) text
+        concat(any...) text = pg_concat($t)
+        concat_ws(text, any...) text = pg_concat_ws($t)
+        format(text, any...) text = pg_format($t)
         md5(text) text
         md5(bytea) text
         sha224(bytea) bytea = pg_digest('sha224', $1)

@@ -29,7 +29,8 @@ public struct ParsedStatement: Sendable {
             throw StatementNesting.tooDeep
         }
         let source = SourceText(sql)
-        return SyntaxNode(tree).list("stmts").compactMap { raw in
+        let whole = NegativeNumbers.mayOccur(in: sql) ? NegativeNumbers(sql).restored(tree) : tree
+        return SyntaxNode(whole).list("stmts").compactMap { raw in
             guard let statement = raw["stmt"] else { return nil }
             return ParsedStatement(
                 source: source,

@@ -26,9 +26,8 @@ extension Translation {
         } else {
             value = try expression(argument, scope)
         }
-        let name = value.column == nil && (value.open != nil || value.name == "?column?" || value.name == "bool")
         var result = try coerce(value, to: type, .explicit)
-        if name { result.name = type.oid.catalogueName ?? "?column?" }
+        if value.isNameWeak { result.name = typeName.words("names").last ?? "?column?" }
         result.column = nil
         if value.location == nil { result.location = node.location }
         return result

@@ -66,7 +66,7 @@ extension Translation {
         try options(node.list("options"), columns.map(\.name), &format)
         parameterTypes = columns.map(\.type.oid)
         var values: [String] = []
-        for column in table.columns {
+        for column in table.stored {
             guard let place = columns.firstIndex(where: { $0.number == column.number }) else {
                 values.append(try defaultValue(column, table).sql)
                 continue
@@ -74,7 +74,7 @@ extension Translation {
             values.append(try assigned(Expression("?\(place + 1)", column.type.oid), column, table).sql)
         }
         var sql =
-            "INSERT INTO \(identifier(table.storage)) (\(table.columns.map { identifier($0.storage) }.joined(separator: ", "))) "
+            "INSERT INTO \(identifier(table.storage)) (\(table.stored.map { identifier($0.storage) }.joined(separator: ", "))) "
         if let clause = node["whereClause"] {
             let scope = Scope(parent: nil)
             let alias = freshAlias("a")
@@ -82,7 +82,7 @@ extension Translation {
             item.name = table.name
             scope.items = [item]
             scope.columns = item.columns
-            let named = zip(values, table.columns).map { "\($0) AS \(identifier($1.storage))" }
+            let named = zip(values, table.stored).map { "\($0) AS \(identifier($1.storage))" }
             let test = try condition(clause, scope, "WHERE")
             sql += "SELECT * FROM (SELECT \(named.joined(separator: ", "))) AS \(alias) WHERE \(test)"
         } else {

@@ -59,7 +59,6 @@ extension Translation {
             result = number(value.text("fval"))
         } else if let value = node["boolval"] {
             result = Expression(value.flag("boolval") ? "1" : "0", .bool)
-            result.name = "bool"
         } else if let value = node["sval"] {
             result = Expression(constants.sql(.text(value.text("sval"))), .unknown)
             result.open = .text(value.text("sval"))
@@ -163,7 +162,8 @@ extension Translation {
             null.open = .null
             results.append(null)
         }
-        let type = try commonType(results, "CASE")
+        var type = try commonType(results, "CASE")
+        if type.oid == .unknown { type = .text }
         var sql = "CASE"
         for (condition, value) in zip(conditions, results) {
             sql += " WHEN \(condition) THEN \(try coerce(value, to: type, .implicit).sql)"
@@ -171,19 +171,21 @@ extension Translation {
         let last = try coerce(results[results.count - 1], to: type, .implicit)
         var result = Expression(sql + " ELSE \(last.sql) END", type)
         result.sql = "(\(result.sql))"
-        result.name = node["defresult"] == nil ? "case" : last.column != nil ? last.name : "case"
+        result.name = last.isNameWeak ? "case" : last.name
         return result
     }
 
     private func coalesce(_ node: SyntaxNode, _ scope: Scope) throws(PostgresError) -> Expression {
         let values = try expressions(node.list("args"), scope)
-        let type = try commonType(values, "COALESCE")
+        var type = try commonType(values, "COALESCE")
+        if type.oid == .unknown { type = .text }
         var parts: [String] = []
         for value in values { parts.append(try coerce(value, to: type, .implicit).sql) }
         var result = Expression(
             parts.count == 1 ? parts[0] : "coalesce(\(parts.joined(separator: ", ")))", type)
         result.isNullable = values.allSatisfy(\.isNullable)
         result.name = "coalesce"
+        result.isNameWeak = false
         return result
     }
 
@@ -197,6 +199,7 @@ extension Translation {
         var result = Expression(
             "pg_\(isGreatest ? "greatest" : "least")(\(type.oid.rawValue), \(parts.joined(separator: ", ")))", type)
         result.name = isGreatest ? "greatest" : "least"
+        result.isNameWeak = false
         return result
     }
 
@@ -208,6 +211,7 @@ extension Translation {
             var empty = Expression(constants.sql(.text("{}")), .unknown)
             empty.open = .text("{}")
             empty.name = "array"
+            empty.isNameWeak = false
             return empty
         }
         var type = try commonType(values, "ARRAY")
@@ -222,6 +226,7 @@ extension Translation {
             "pg_array(\(type.oid.rawValue), \(parts.joined(separator: ", ")))", arrayType)
         result.isNullable = false
         result.name = "array"
+        result.isNameWeak = false
         return result
     }
 
@@ -244,10 +249,11 @@ extension Translation {
                     .datatypeMismatch, "cannot subscript type \(value.oid.typeName) because it does not support subscripting",
                     at: node.location)
             }
-            let name = value.name
+            let (name, isNameWeak) = (value.name, value.isNameWeak)
             let number = try coerce(place, to: .int4, .assignment).sql
             value = Expression("pg_element(\(value.sql), \(number), \(element.rawValue), \(isVector ? 0 : 1))", element)
             value.name = name
+            value.isNameWeak = isNameWeak
         }
         return value
     }
@@ -299,6 +305,7 @@ extension Translation {
     private func named(_ name: String, _ sql: String, _ type: PostgresOID) -> Expression {
         var result = Expression(sql, type)
         result.name = name
+        result.isNameWeak = false
         result.isNullable = false
         return result
     }

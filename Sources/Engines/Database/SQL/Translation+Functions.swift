@@ -6,6 +6,9 @@ extension Translation {
         let words = node.words("funcname")
         let name = words.last ?? ""
         guard words.count == 1 || words[0] == Catalogue.catalogueSchema || words[0] == "public" else {
+            if try catalogue.schema(words[0]) == nil {
+                throw fail(.invalidSchemaName, "schema \"\(words[0])\" does not exist", at: node.location)
+            }
             throw noFunction(words.joined(separator: "."), [], node.location)
         }
         guard let candidates = FunctionTable.all[name] else {
@@ -84,7 +87,8 @@ extension Translation {
                     total += wanted == .text ? 1 : wanted.isPreferred ? 2 : 3
                 } else if argument.oid != wanted {
                     guard castPath(from: argument.oid, to: wanted, .implicit) else { return nil }
-                    total += 10 + (wanted.isPreferred ? 0 : 2) + (argument.oid.isNumber ? abs(rank(wanted) - rank(argument.oid)) : 0)
+                    let distance = argument.oid.isNumber ? max(0, rank(wanted) - rank(argument.oid)) : 0
+                    total += wanted.isPreferred ? 10 : 12 + distance
                 }
             }
         }
@@ -121,6 +125,7 @@ extension Translation {
         }
         var result = Expression(expand(signature, values), type, location: location)
         result.name = signature.name
+        result.isNameWeak = false
         return result
     }
 
@@ -160,7 +165,7 @@ extension Translation {
             let name = field.column == nil && field.name == "?column?" ? "f\(index + 1)" : field.name
             return "\(ConstantPool.quoted(name)), 25, \(field.sql), \(field.isUnknown ? 25 : field.oid.rawValue)"
         }
-        return "pg_json_build_object(0, \(members.joined(separator: ", "))), 114"
+        return "pg_row_json(0, \(members.joined(separator: ", "))), 114"
     }
 
     // MARK: Aggregates
@@ -183,6 +188,7 @@ extension Translation {
             guard name == "count" else { throw noFunction(name, [], node.location) }
             result = Expression("count(*)", .int8)
             result.name = "count"
+            result.isNameWeak = false
         } else {
             let arguments = try expressions(node.list("args"), scope)
             let signature = try choose(name, arguments, at: node.location)

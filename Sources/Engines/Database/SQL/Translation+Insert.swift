@@ -8,8 +8,9 @@ extension Translation {
         let table = try self.table(target, to: "insert into")
         let columns = try insertColumns(node.list("cols"), table)
         let override = node.text("override")
-        let source = try insertSource(node["selectStmt"], table, columns, scope, override)
-        let names = table.columns.map { identifier($0.storage) }
+        let source = try insertSource(
+            node["selectStmt"], table, columns, scope, override, isListed: node.has("cols"))
+        let names = table.stored.map { identifier($0.storage) }
         var sql = "\(with)INSERT INTO \(identifier(table.storage)) (\(names.joined(separator: ", "))) \(source)"
         // What `RETURNING` and ON CONFLICT can name.
         var item = rangeItem(table, alias: identifier(table.storage))
@@ -42,20 +43,21 @@ extension Translation {
 
     /// VALUES or SELECT with a value for each column of the table.
     private func insertSource(
-        _ statement: SyntaxNode?, _ table: Relation, _ columns: [Relation.Column], _ scope: Scope, _ override: String
+        _ statement: SyntaxNode?, _ table: Relation, _ columns: [Relation.Column], _ scope: Scope, _ override: String,
+        isListed: Bool
     ) throws(PostgresError) -> String {
         guard let statement else {
             var values: [String] = []
-            for column in table.columns { values.append(try defaultValue(column, table).sql) }
+            for column in table.stored { values.append(try defaultValue(column, table).sql) }
             return "VALUES (\(values.joined(separator: ", ")))"
         }
         if statement.has("valuesLists"), !statement.has("sortClause"), !statement.has("limitCount"),
             !statement.has("withClause")
         {
-            return try insertValues(statement, table, columns, scope, override)
+            return try insertValues(statement, table, columns, scope, override, isListed: isListed)
         }
         let query = try self.query(statement, Scope(parent: scope))
-        try expectCount(query.targets.count, columns, query.targets.dropFirst(columns.count).first?.expression.location)
+        try expectCount(query.targets.count, columns, isListed, query.targets.dropFirst(columns.count).first?.expression.location)
         for index in query.targets.indices {
             try checkGenerated(columns[index], isDefault: false, override)
             let value = query.targets[index].expression
@@ -63,7 +65,7 @@ extension Translation {
         }
         let alias = freshAlias("i")
         var values: [String] = []
-        for column in table.columns {
+        for column in table.stored {
             guard let place = columns.firstIndex(where: { $0.number == column.number }), place < query.targets.count else {
                 values.append(try defaultValue(column, table).sql)
                 continue
@@ -77,15 +79,19 @@ extension Translation {
     }
 
     private func insertValues(
-        _ statement: SyntaxNode, _ table: Relation, _ columns: [Relation.Column], _ scope: Scope, _ override: String
+        _ statement: SyntaxNode, _ table: Relation, _ columns: [Relation.Column], _ scope: Scope, _ override: String,
+        isListed: Bool
     ) throws(PostgresError) -> String {
         var lines: [String] = []
         let inner = Scope(parent: scope)
         for list in statement.list("valuesLists") {
             let nodes = list.list("items")
-            try expectCount(nodes.count, columns, nodes.dropFirst(columns.count).first?.location)
+            for (column, node) in zip(columns, nodes) where column.isGenerated {
+                try checkGenerated(column, isDefault: node.kind == "SetToDefault", override)
+            }
+            try expectCount(nodes.count, columns, isListed, nodes.dropFirst(columns.count).first?.location)
             var values: [String] = []
-            for column in table.columns {
+            for column in table.stored {
                 guard let place = columns.firstIndex(where: { $0.number == column.number }), place < nodes.count else {
                     values.append(try defaultValue(column, table).sql)
                     continue
@@ -103,7 +109,12 @@ extension Translation {
         return "VALUES " + lines.joined(separator: ", ")
     }
 
-    private func expectCount(_ count: Int, _ columns: [Relation.Column], _ location: Int?) throws(PostgresError) {
+    private func expectCount(
+        _ count: Int, _ columns: [Relation.Column], _ isListed: Bool, _ location: Int?
+    ) throws(PostgresError) {
+        guard count >= columns.count || !isListed else {
+            throw fail(.syntaxError, "INSERT has more target columns than expressions", at: location)
+        }
         guard count <= columns.count else {
             throw fail(.syntaxError, "INSERT has more expressions than target columns", at: location)
         }

@@ -109,6 +109,7 @@ extension Translation {
         var result = column.expression
         result.location = location
         result.name = column.name
+        result.isNameWeak = false
         if scope.aggregateDepth == 0 {
             let owner = item ?? scope.items.first { item in item.columns.contains { $0.expression.sql == result.sql } }
             scope.ungrouped.append(
@@ -124,6 +125,7 @@ extension Translation {
             if let item = scope.items.first(where: { $0.name == name }) {
                 var result = row(item.columns.map { use($0, item, scope, location) })
                 result.name = name
+                result.isNameWeak = false
                 result.location = location
                 return result
             }

@@ -213,11 +213,18 @@ extension Translation {
         case ("-", .numeric): return Expression("pg_numeric_negate(\(operand.sql))", .numeric)
         case ("-", .float4), ("-", .float8): return Expression("pg_float_negate(\(operand.sql))", operand.oid)
         case ("-", .interval): return Expression("pg_interval_negate(\(operand.sql))", .interval)
-        case ("@", let type) where type.isNumber: return try call("abs", [operand], at: location)
-        case ("|/", let type) where type.isNumber: return try call("sqrt", [operand], at: location)
+        case ("@", let type) where type.isNumber: return unnamed(try call("abs", [operand], at: location))
+        case ("|/", let type) where type.isNumber:
+            return unnamed(try call("sqrt", [try coerce(operand, to: DataType(.float8), .explicit)], at: location))
         case ("~", let type) where type.isInteger: return Expression("(~\(operand.sql))", operand.oid)
         default: throw noOperator(name, nil, value, at: location)
         }
+    }
+
+    private func unnamed(_ value: Expression) -> Expression {
+        var value = value
+        (value.name, value.isNameWeak) = ("?column?", true)
+        return value
     }
 
     private func match(_ name: String, _ left: Expression, _ right: Expression) throws(PostgresError) -> Expression? {

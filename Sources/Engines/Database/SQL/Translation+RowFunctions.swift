@@ -66,7 +66,7 @@ extension Translation {
                     RangeColumn(name: "value", expression: Expression("\(alias).value", type)),
                 ])
         }
-        let column = RangeColumn(name: name, expression: Expression("\(alias).value", result.type))
+        let column = RangeColumn(name: name.contains("array_elements") ? "value" : name, expression: Expression("\(alias).value", result.type))
         if name == "generate_series", result.oid.isInteger, values.allSatisfy(isConstant) {
             return (series(alias, values), [column])
         }

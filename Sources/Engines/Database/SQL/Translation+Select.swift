@@ -98,6 +98,10 @@ extension Translation {
         guard !nodes.isEmpty else { return }
         var groups: Set<String> = []
         for node in nodes {
+            if node.text("kind") == "GROUPING_SET_EMPTY" {
+                scope.hasAggregates = true
+                continue
+            }
             guard node.kind != "GroupingSet" else { throw unsupported("GROUPING SETS, ROLLUP and CUBE", at: node.location) }
             let before = scope.ungrouped.count
             for key in try groupKey(node, query, scope) {

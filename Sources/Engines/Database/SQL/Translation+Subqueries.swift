@@ -12,6 +12,7 @@ extension Translation {
         case "EXISTS_SUBLINK":
             var result = Expression("EXISTS (\(query.sql))", .bool)
             result.name = "exists"
+            result.isNameWeak = false
             result.isNullable = false
             return result
         case "EXPR_SUBLINK": return try scalar(query, node.location)
@@ -22,6 +23,7 @@ extension Translation {
             guard let array = type.array else { throw unsupported("an array of \(type.typeName)", at: node.location) }
             var result = Expression("coalesce((SELECT pg_array_query(\(type.rawValue), c1) FROM (\(query.sql))), '{}')", array)
             result.name = "array"
+            result.isNameWeak = false
             return result
         case "ANY_SUBLINK", "ALL_SUBLINK": return try quantified(node, query, scope)
         default: throw unsupported("this kind of subquery", at: node.location)
@@ -43,6 +45,7 @@ extension Translation {
         let sql = query.isSingleRow || query.limit == " LIMIT 1" ? query.sql : "SELECT pg_single(c1) FROM (\(query.sql))"
         var result = Expression("(\(sql))", query.targets[0].expression.type)
         result.name = query.targets[0].name
+        result.isNameWeak = false
         return result
     }
 

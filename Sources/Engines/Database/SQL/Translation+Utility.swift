@@ -245,8 +245,8 @@ extension Translation {
             }
             index += 1
         }
-        // Rows vanish without their triggers: the tables that refer to them are emptied as well.
-        var statements = tables.map { "DELETE FROM \(identifier($0.storage)) WHERE pg_quiet()" }
+        // Those that refer to others come later in the list, and are emptied first.
+        var statements = tables.reversed().map { "DELETE FROM \(identifier($0.storage))" }
         if node.flag("restart_seqs") {
             statements += tables.map {
                 "UPDATE sdlab_sequence SET is_called = 0, last_value = (SELECT seqstart FROM pg_sequence "

@@ -74,8 +74,7 @@ final class Translation {
             throw PostgresError(.indeterminateDatatype, "could not determine data type of parameter $\(index + 1)")
         }
         plan.parameterTypes = parameterTypes
-        plan.constants = constants.values
-        plan.sql = ConstantPool.resolved(plan.sql, parameterCount: parameterTypes.count)
+        (plan.sql, plan.constants) = constants.resolved(plan.sql, parameterCount: parameterTypes.count)
         plan.readsOnly = plan.readsOnly && readsOnly
         plan.isReusable = plan.isReusable && isReusable
     }
