@@ -12,35 +12,34 @@ struct FaultGrammarTests {
 
     /// A fault in one line: kind, selectors, duration.
     private func describe(_ text: String) -> String {
-        do throws(FaultGrammarError) {
-            let request = try request(text)
-            let kind =
-                switch request.kind {
-                case .latency(let delay, let jitter): "latency \(delay)±\(jitter)"
-                case .loss(let share): "loss \(share)"
-                case .throttle(let rate): "throttle \(rate)"
-                case .corrupt(let share): "corrupt \(share)"
-                case .duplicate(let share): "duplicate \(share)"
-                case .reorder(let share): "reorder \(share)"
-                case .block(let partition): partition ? "partition" : "blackhole"
-                case .reset: "reset"
-                case .refuse: "refuse"
-                case .protocolFailure(let fault):
-                    "fail \((fault as? HTTPFault).map { "\($0.status) limit \($0.counts.limit ?? -1) skip \($0.counts.skipped)" } ?? "?")"
-                case .disk(let trouble):
-                    switch trouble {
-                    case .full: "full"
-                    case .slow(let time): "slow \(time)"
-                    case .failSync(let count): "fail-sync \(count)"
-                    case .tornWrite(let count): "torn \(count)"
-                    }
+        do throws(FaultGrammarError) { return describe(try request(text)) } catch { return "! \(error)" }
+    }
+
+    private func describe(_ request: FaultRequest) -> String {
+        let kind =
+            switch request.kind {
+            case .latency(let delay, let jitter): "latency \(delay)±\(jitter)"
+            case .loss(let share): "loss \(share)"
+            case .throttle(let rate): "throttle \(rate)"
+            case .corrupt(let share): "corrupt \(share)"
+            case .duplicate(let share): "duplicate \(share)"
+            case .reorder(let share): "reorder \(share)"
+            case .block(let partition): partition ? "partition" : "blackhole"
+            case .reset: "reset"
+            case .refuse: "refuse"
+            case .protocolFailure(let fault):
+                "fail \((fault as? HTTPFault).map { "\($0.status) limit \($0.counts.limit ?? -1) skip \($0.counts.skipped)" } ?? "?")"
+            case .disk(let trouble):
+                switch trouble {
+                case .full: "full"
+                case .slow(let time): "slow \(time)"
+                case .failSync(let count): "fail-sync \(count)"
+                case .tornWrite(let count): "torn \(count)"
                 }
-            let arrow = request.link.isBothWays ? "<->" : "->"
-            return "\(kind) \(request.link.from)\(arrow)\(request.link.to)"
-                + (request.duration.map { " for \($0)" } ?? "")
-        } catch {
-            return "! \(error)"
-        }
+            }
+        let arrow = request.link.isBothWays ? "<->" : "->"
+        return "\(kind) \(request.link.from)\(arrow)\(request.link.to)"
+            + (request.duration.map { " for \($0)" } ?? "")
     }
 
     @Test(
@@ -160,15 +159,30 @@ struct FaultGrammarTests {
         func datagramSocket(_ socket: DatagramSocket, received bytes: UnsafeRawBufferPointer, from remote: Endpoint) {}
     }
 
-    @Test("any row of words is understood or answered")
+    @Test("any row of words is answered, or understood as a rule whose text means the same")
     func noise() {
         var random = SeededRandom(seed: 6)
         let words = [
             "latency", "loss", "fail", "http", "503", "first", "after", "for", "on", "A", "A->B", "A<->B", "{A,B}|C",
             "10%", "5s", "2", "64KB/s", "partition", "disk-full", "|", "{}", "->", "±", "5s±1s", "*", "",
         ]
-        for _ in 0..<50_000 {
-            _ = try? FaultRequest((0..<random.below(7)).map { _ in words[random.below(words.count)] })
+        let kinds = ["latency 5s", "loss 10%", "throttle 64KB/s", "partition {A,B}|C", "fail http 503", "disk-full"]
+            .map { $0.split(separator: " ").map(String.init) }
+        var understood = 0
+        for round in 0..<50_000 {
+            let begin = round % 2 == 0 ? kinds[random.below(kinds.count)] : []
+            let row = begin + (0..<random.below(7)).map { _ in words[random.below(words.count)] }
+            do throws(FaultGrammarError) {
+                let fault = try FaultRequest(row)
+                understood += 1
+                let again = try FaultRequest(fault.text.split(separator: " ").map(String.init))
+                let duration = fault.duration.map { " for \($0)" } ?? ""
+                #expect(describe(again) + duration == describe(fault) && again.text == fault.text, "\(row)")
+                #expect(again.duration == nil && again.link == fault.link, "\(row)")
+            } catch {
+                #expect(!error.description.isEmpty, "\(row)")
+            }
         }
+        #expect(understood > 1000)
     }
 }

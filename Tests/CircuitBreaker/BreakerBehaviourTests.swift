@@ -171,6 +171,42 @@ import Testing
         #expect(story.engine.tryAcquire(now: story.now).permit != nil)
     }
 
+    @Test(
+        "a trial that succeeded and one that is under way are two of those that are needed", arguments: [true, false])
+    func succeededAndUnderWay(wantsSuccesses: Bool) throws {
+        var configuration = seedConfiguration
+        configuration.permittedNumberOfCallsInHalfOpenState = 2
+        if !wantsSuccesses {
+            configuration.successThreshold = nil
+            configuration.failureRateThreshold = 50
+        }
+        var story = Story(configuration)
+        story.becomeReadyToTry()
+        #expect(story.call(".") == "H")
+        let second = try #require(story.engine.tryAcquire(now: story.now).permit)
+        #expect(story.engine.tryAcquire(now: story.now).permit == nil, "a third could change nothing")
+        #expect(story.engine.trialsUnderWay == 1)
+        #expect(story.engine.onSuccess(second, now: story.now).change?.to == .closed)
+    }
+
+    @Test("stuck: whoever comes back gives those that are still out another whole wait")
+    func waitsFromTheLastThatCame() throws {
+        var configuration = seedConfiguration
+        configuration.permittedNumberOfCallsInHalfOpenState = 3
+        configuration.successThreshold = 3
+        configuration.maxWaitDurationInHalfOpenState = .seconds(10)
+        var story = Story(configuration)
+        story.becomeReadyToTry()
+        let trials = try (0..<3).map { _ in try #require(story.engine.tryAcquire(now: story.now).permit) }
+        story.pass(.seconds(8))
+        _ = story.engine.onSuccess(trials[0], now: story.now)
+        #expect(story.engine.nextDeadline == story.now + .seconds(10))
+        story.pass(.seconds(9))
+        #expect(story.engine.advance(now: story.now) == nil && story.engine.state == .halfOpen)
+        story.pass(.seconds(1))
+        #expect(story.engine.advance(now: story.now)?.reason == .trialTimedOut(underWay: 2))
+    }
+
     // MARK: Waits
 
     @Test("backoff: each opening waits longer, up to the limit, and a closing begins anew")

@@ -81,6 +81,21 @@ import Testing
         #expect(task == true)
     }
 
+    @Test("what a cancelled task's call ends with, whatever it is, says nothing about the service")
+    func cancelledWithAnotherError() async {
+        let (breaker, _) = breaker()
+        let task = Task {
+            try await breaker.execute {
+                await Task.yield()
+                withUnsafeCurrentTask { $0?.cancel() }
+                throw Broken()
+            }
+        }
+        await #expect(throws: Broken.self) { try await task.value }
+        let counters = breaker.snapshot.counters
+        #expect([counters.failures, counters.successes, counters.ignored] == [0, 0, 1])
+    }
+
     @Test("events: each kind once, in order, and none without reason")
     func events() {
         let (breaker, clock) = breaker()

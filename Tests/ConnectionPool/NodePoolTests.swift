@@ -207,6 +207,37 @@ import Testing
         #expect(pool.engine.counters.foundDead == 2)
     }
 
+    @Test("toy: who gives back a second time does not deafen the borrower after it")
+    func secondReturn() throws {
+        let world = memoryWorld()
+        defer { world.shutDown() }
+        let server = try ScriptedServer(world.node("server"), port: 7)
+        server.onReceived = { $0.write("pong") }
+        let node = world.node("app")
+        var configuration = ConnectionPool.Configuration()
+        configuration.minimumIdle = 0
+        configuration.initializationFailTimeout = nil
+        let pool = NodePool(node: node, configuration: configuration) { _ in
+            TCPConnection(node, to: HostPort(host: "server", port: 7))
+        }
+        pool.start()
+        var loans: [NodePool<TCPConnection>.Loan] = []
+        var heard = ""
+        func borrow() {
+            pool.borrow { if case .success(let loan) = $0 { loans.append(loan) } }
+            world.pass(.milliseconds(10))
+        }
+        borrow()
+        loans[0].close()
+        borrow()
+        #expect(loans.count == 2 && loans[0].connection === loans[1].connection)
+        loans[1].connection.onReceived = { heard += String(decoding: $0, as: UTF8.self) }
+        loans[0].close()
+        loans[1].connection.write(Array("ping".utf8))
+        world.pass(.milliseconds(10))
+        #expect(heard == "pong" && pool.engine.counters.rejectedReturns == 1)
+    }
+
     @Test("HTTP connections: one serves many requests, and one that will be closed is not kept")
     func http() throws {
         let world = memoryWorld()

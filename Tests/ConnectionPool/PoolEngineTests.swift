@@ -209,6 +209,18 @@ import Testing
         #expect(model.pool.inUseCount == 10 && model.waiting.count == 40)
     }
 
+    @Test("no more is opened than those in line need, however many attempts there may be at a time")
+    func asManyAsNeeded() {
+        let model = PoolModel { $0.connectingLimit = 4 }
+        model.borrow()
+        #expect(model.connecting.count == 1)
+        model.borrow()
+        model.borrow()
+        #expect(model.connecting.count == 3)
+        model.connect()
+        #expect(model.connecting.count == 2 && model.leases.count == 1)
+    }
+
     @Test("growth stops when demand does")
     func growthStops() {
         let model = PoolModel()
@@ -372,6 +384,22 @@ import Testing
         #expect(model.pool.totalCount == 0)
     }
 
+    @Test("being asked whether it lives does not make a connection the one that was used last")
+    func keepaliveIsNoUse() {
+        let model = PoolModel {
+            $0.keepaliveTime = .seconds(60)
+            $0.idleTimeout = .zero
+            $0.aliveBypassWindow = .seconds(3600)
+        }
+        let leases = [model.lease()!, model.lease()!]
+        for lease in leases { model.putBack(lease) }
+        while model.checking.isEmpty, model.now - .documentedEpoch < .seconds(70) { model.pass(.milliseconds(10)) }
+        let asked = model.checking
+        #expect(asked.count == 1)
+        model.check()
+        #expect(model.lease()?.connection != asked.first)
+    }
+
     @Test("a leak is reported once, with who, where and how long; and so is its end")
     func leak() {
         let model = PoolModel { $0.leakDetectionThreshold = .seconds(60) }
@@ -426,6 +454,18 @@ import Testing
         #expect(!model.isSuspended)
         model.finishAll()
         #expect(model.leases.count == 1)
+        #expect(model.complaints.isEmpty, "\(model.complaints.first ?? "")")
+    }
+
+    @Test("a suspended pool lends nothing, not even what lies idle")
+    func suspendedWithIdle() {
+        let model = PoolModel()
+        model.putBack(model.lease()!)
+        model.operate("suspend") { _ = $0.suspend(now: $1) }
+        model.borrow()
+        #expect(model.leases.isEmpty && model.waiting.count == 1 && model.pool.idleCount == 1)
+        model.operate("resume") { _ = $0.resume(now: $1) }
+        #expect(model.leases.count == 1 && model.waiting.isEmpty)
         #expect(model.complaints.isEmpty, "\(model.complaints.first ?? "")")
     }
 

@@ -64,7 +64,9 @@ final class PoolModel {
         let answer = pool.borrow(
             by: .init(name, fileID: fileID, line: line), timeout: timeout, mayWait: mayWait, now: now)
         switch answer {
-        case .lent(let lease): own(lease)
+        case .lent(let lease):
+            if wasSuspended { complain("\(lease) is lent while the pool is suspended") }
+            own(lease)
         case .waiting(let ticket):
             let patience = timeout ?? pool.configuration.connectionTimeout
             let limit: LabDuration = timeout == nil && patience == .zero ? .infinite : patience

@@ -107,6 +107,7 @@ import Testing
         ["a", "b"].forEach { key in Array(key.utf8).withUnsafeBytes { filter.add(Bytes($0)) } }
         filter.startBlock(at: 5000)
         let filterBytes = filter.finish().array
+        var accepted = 0
         for _ in 0..<Self.rounds {
             Self.spoiled(batchBytes, &random).withUnsafeBytes { raw in
                 guard var reader = BatchReader(Bytes(raw)) else { return }
@@ -118,15 +119,35 @@ import Testing
                 }
                 #expect(!isSound || count == reader.count)
             }
-            _ = Self.spoiled(editBytes, &random).withUnsafeBytes { VersionEdit(Bytes($0)) }
-            _ = Self.spoiled(footerBytes, &random).withUnsafeBytes { Footer(Bytes($0)) }
-            Self.spoiled(filterBytes, &random).withUnsafeBytes { raw in
-                guard let block = FilterBlock(Bytes(raw)) else { return }
-                for offset in [0, 1, 2048, 5000, 1 << 30] {
-                    _ = block.mayContain(UInt32(truncatingIfNeeded: random.next()), blockOffset: offset)
+            // What is accepted is written, and read again as the same.
+            if let edit = Self.spoiled(editBytes, &random).withUnsafeBytes({ VersionEdit(Bytes($0)) }) {
+                accepted += 1
+                let written = edit.encoded()
+                #expect(withExtendedLifetime(written) { VersionEdit(written.bytes) } == edit)
+            }
+            if let footer = Self.spoiled(footerBytes, &random).withUnsafeBytes({ Footer(Bytes($0)) }) {
+                accepted += 1
+                let written = ByteBuffer()
+                footer.append(to: written)
+                #expect(Footer(written.bytes) == footer)
+            }
+            expectSameAnswers(Self.spoiled(filterBytes, &random), hash: UInt32(truncatingIfNeeded: random.next()))
+        }
+        #expect(accepted > Self.rounds / 10)
+    }
+
+    /// A filter's answers are its bytes' alone, whatever lies behind them in memory; and where it has no filter, it
+    /// says that the key may be there.
+    private func expectSameAnswers(_ bytes: [UInt8], hash: UInt32) {
+        let answers = [0x00, 0xFF].map { (filling: UInt8) in
+            (bytes + [UInt8](repeating: filling, count: 64)).withUnsafeBytes { raw -> [Bool]? in
+                FilterBlock(Bytes(UnsafeRawBufferPointer(rebasing: raw[..<bytes.count]))).map { block in
+                    [0, 1, 2048, 5000, 1 << 30, .max].map { block.mayContain(hash, blockOffset: $0) }
                 }
             }
         }
+        #expect(answers[0] == answers[1], "\(bytes)")
+        #expect(answers[0]?.last ?? true, "\(bytes)")
     }
 
     @Test("logs: records that come back were written, in order, and reading ends")

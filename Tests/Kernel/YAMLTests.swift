@@ -99,16 +99,50 @@ struct YAMLTests {
         #expect(throws: Never.self) { try parse(bomb) }
     }
 
-    @Test("random bytes are read or refused, nothing else")
-    func noise() {
+    /// A document that means the same, all of it in quotes.
+    private func rewritten(_ value: ConfigurationValue) -> String {
+        switch value.content {
+        case .scalar(let text):
+            "\"" + text.unicodeScalars.map { "\\U" + hexadecimal(UInt64($0.value), 8) }.joined() + "\""
+        case .sequence(let items): "[" + items.map(rewritten).joined(separator: ", ") + "]"
+        case .mapping(let pairs):
+            "{" + pairs.map { "? \(rewritten($0.key)) : \(rewritten($0.value))" }.joined(separator: ", ") + "}"
+        }
+    }
+
+    private func places(_ value: ConfigurationValue) -> [ConfigurationPlace] {
+        switch value.content {
+        case .scalar: [value.place]
+        case .sequence(let items): [value.place] + items.flatMap(places)
+        case .mapping(let pairs): [value.place] + pairs.flatMap { places($0.key) + places($0.value) }
+        }
+    }
+
+    @Test("of random bytes, what is accepted can be written and read again; what is refused has its place in them")
+    func noise() throws {
         var random = SeededRandom(seed: 8)
         let alphabet = Array("ab:-[]{},&*!|>'\"%@`#?~ \n\n\t  \u{e9}0:".utf8)
+        var accepted = 0
         for _ in 0..<20_000 {
             let bytes = (0..<random.below(40)).map { _ in
                 random.chance(0.97) ? alphabet[random.below(alphabet.count)] : UInt8(truncatingIfNeeded: random.next())
             }
-            _ = try? YAML.parse(bytes, file: "f.yaml")
+            let isWithin = { (place: ConfigurationPlace) in
+                place.file == "f.yaml" && (1...bytes.count + 1).contains(place.line)
+                    && (1...bytes.count + 1).contains(place.column)
+            }
+            do throws(ConfigurationError) {
+                let value = try YAML.parse(bytes, file: "f.yaml")
+                accepted += 1
+                #expect(places(value).allSatisfy(isWithin), "\(bytes)")
+                let text = rewritten(value)
+                let again = try YAML.parse(Array(text.utf8), file: "again.yaml")
+                #expect(rewritten(again) == text, "\(bytes)")
+            } catch {
+                #expect(isWithin(error.place) && !error.text.isEmpty, "\(bytes): \(error)")
+            }
         }
+        #expect(accepted > 1000 && accepted < 19_000, "both ways are taken")
     }
 
     @Test("mappings check keys, kinds and ranges, and say where")

@@ -26,129 +26,277 @@ import KernelWorld
 /// member.propose([1]) { result in … }           // on any member; called when this one has applied it
 /// member.read { result in … }                   // afterwards the machine's state is current
 /// ```
+///
+/// ## How
+///
+/// The engine says what is to be done (`Ready`); this does it. Messages leave at once. What is to be written waits for
+/// the write that is under way, and then shares one sync (group commit); what may only be said once it is written is
+/// said then. What is agreed on goes into the machine as soon as it is on this member's own disk.
+///
+/// A proposal is numbered, and sent again to whoever leads next until its result has come or its time is up; the
+/// machine never sees it twice (`ProposalSessions`).
+///
+/// ## Where it is wrong
+///
+/// A snapshot is made at one go on the loop: a machine of a gigabyte stops its member for as long as that takes.
 public final class ConsensusMember {
     public let node: Node
     public let settings: Settings
     public let machine: any ReplicatedStateMachine
+    /// Hears what happens to the group, for the service's log.
+    public var onEvent: ((ConsensusEvent) -> Void)?
 
-    public struct Settings: Sendable {
-        /// This member's number, positive, and never given to another one.
-        public var id: Int
-        /// Where each member of the first configuration listens, itself included. One alone is a group, too.
-        public var peers: [Int: HostPort]
-        /// Where its log is on the node's disk.
-        public var directory: String
-        /// Between two signs of life of a leader.
-        public var heartbeatMilliseconds = 100
-        /// So many heartbeats are missed before a member wants to be leader; up to twice as many, by lot.
-        public var electionTicks = 10
-        /// Applied commands after which the log is replaced by a snapshot.
-        public var snapshotEntries = 10_000
-        /// A proposal or read that takes longer fails.
-        public var timeoutMilliseconds = 5000
-        /// Starts with nothing, to be added to a group that exists.
-        public var joins = false
+    /// nil before `open`.
+    var raft: Raft!
+    var disk: RaftDisk?
+    var sessions = ProposalSessions()
+    /// How often this member's disk was opened: its proposals are told apart by it.
+    var life = 0
+    public internal(set) var addresses: [Int: HostPort] = [:]
+    public internal(set) var history = RaftHistory()
+    var phase = Phase.closed
 
-        public init(id: Int, peers: [Int: HostPort], directory: String) {
-            self.id = id
-            self.peers = peers
-            self.directory = directory
-        }
-    }
+    var proposals = OpenProposals()
+    var reads = OpenReads()
+    var links: [Int: PeerLink] = [:]
+    var guests: [PeerGuest] = []
+
+    private var toWrite: [Ready.Append] = []
+    private var isWriting = false
+    private var isPumping = false
+    private var isPumpDue = false
+    var appliedSinceSnapshot = 0
+    var isSnapshotWanted = false
+    private var knownLeader: (leader: Int, term: Int) = (0, 0)
+    private var whenLed: (() -> Void)?
+    var lastReadRetry = LabTime(nanoseconds: 0)
+
+    enum Phase { case closed, open, running, stopping, stopped, failed(String) }
 
     public init(node: Node, settings: Settings, machine: any ReplicatedStateMachine) {
         self.node = node
         self.settings = settings
         self.machine = machine
+        addresses = settings.peers
     }
-
-    /// Hears what happens to the group, for the service's log.
-    public var onEvent: ((ConsensusEvent) -> Void)?
-
-    private var applied = 0
 
     // MARK: Life
 
     /// Reads the disk, and brings the machine to where it was.
     ///
     /// - Throws: `ConsensusFailure`.
-    public func open() throws {}
+    public func open() throws {
+        do {
+            let opened = try RaftDisk.open(node.disk, directory: settings.directory, first: firstSnapshot)
+            disk = opened.disk
+            try begin(opened.recovered)
+        } catch {
+            disk?.close()
+            throw ConsensusFailure.stopped("\(error)")
+        }
+        phase = .open
+        node.whenEnded { [self] in letGo() }
+    }
 
-    /// The other members come in by this way, on the clients' port.
-    public func mount(on router: HTTPRouter) {}
+    /// Where all members of the first configuration begin. It has a place of its own, so that whoever joins later
+    /// cannot do without it.
+    private var firstSnapshot: RaftSnapshot? {
+        if settings.joins { return nil }
+        var state = ReplicaState()
+        state.addresses = settings.peers.mapValues(\.description)
+        state.machine = machine.snapshot()
+        return RaftSnapshot(
+            position: .init(index: 1, term: 1), configuration: .init(voters: settings.peers.keys.sorted()),
+            data: state.encoded)
+    }
+
+    private func begin(_ recovered: RaftDisk.Recovered) throws {
+        life = recovered.lives
+        if let snapshot = recovered.snapshot { try restore(snapshot) }
+        raft = Raft(
+            settings.raft(seed: node.draw { $0.next() }), snapshot: recovered.snapshot, base: recovered.base,
+            entries: recovered.entries, hardState: recovered.hardState)
+        appliedSinceSnapshot = 0
+    }
+
+    private func restore(_ snapshot: RaftSnapshot) throws {
+        guard let state = ReplicaState(encoded: snapshot.data) else {
+            throw ConsensusFailure.stopped("a snapshot that cannot be read")
+        }
+        try machine.restore(state.machine)
+        sessions = state.sessions
+        addresses = settings.peers
+        for (id, text) in state.addresses { addresses[id] = HostPort(parsing: text) }
+    }
 
     /// Begins to take part. The ports are open.
-    public func start() {}
+    public func start() {
+        guard case .open = phase else { return }
+        phase = .running
+        connectToPeers()
+        // Nobody else is there to be waited for.
+        if raft.configuration.voters == [settings.id] { raft.campaign() }
+        pump()
+        node.after(settings.tick) { [self] in tick() }
+    }
+
+    private func tick() {
+        guard isRunning else { return }
+        raft.tick()
+        expireProposals()
+        expireReads()
+        pump()
+        node.after(settings.tick) { [self] in tick() }
+    }
+
+    var isRunning: Bool {
+        switch phase {
+        case .running, .stopping: true
+        default: false
+        }
+    }
 
     /// Hands leadership on where it can, makes everything durable, and closes.
-    public func stop(_ done: @escaping () -> Void) { done() }
-
-    // MARK: Work
-
-    /// Has the group carry out a command, whoever leads it.
-    ///
-    /// - Parameter completion: called once, never before this call returns: with what `apply` returned here, and its
-    ///   place in the log.
-    public func propose(
-        _ command: [UInt8], _ completion: @escaping (Result<ConsensusAnswer, ConsensusFailure>) -> Void
-    ) {
-        applied += 1
-        let index = applied
-        node.enqueue { [self] in completion(.success(.init(index: index, bytes: machine.apply(index, command)))) }
+    public func stop(_ done: @escaping () -> Void) {
+        guard case .running = phase else {
+            letGo()
+            return done()
+        }
+        phase = .stopping
+        var isDone = false
+        let finish = { [self] in
+            if isDone { return }
+            isDone = true
+            whenLed = nil
+            letGo()
+            done()
+        }
+        guard raft.role == .leader, let heir else { return finish() }
+        try? raft.transferLeadership(to: heir)
+        whenLed = finish
+        node.after(.milliseconds(settings.electionMilliseconds)) { finish() }
+        pump()
     }
 
-    /// Waits until this member has applied everything that was agreed on anywhere before this call: what the machine
-    /// says then is linearizable.
-    public func read(_ completion: @escaping (Result<Void, ConsensusFailure>) -> Void) {
-        node.enqueue { completion(.success(())) }
+    /// The member that is the least behind.
+    private var heir: Int? {
+        let voters = raft.membership.progress.filter { $0.id != settings.id && $0.isActive && !$0.isLearner }
+        return voters.max { $0.match < $1.match }?.id
     }
 
-    // MARK: The group
-
-    public var isLeader: Bool { true }
-    /// Who leads, as far as this member knows.
-    public var leader: Int? { settings.id }
-    /// Where to find each member that is known.
-    public var addresses: [Int: HostPort] { settings.peers }
-    /// Place in the log of the last command that was applied here.
-    public var appliedIndex: Int { applied }
-    /// How often a new leader was looked for.
-    public var term: Int { 1 }
-
-    /// Adds a member, as a learner first where `voting` is false; removes one; makes a learner a voter; hands
-    /// leadership to another.
-    public func change(_ change: MembershipChange, _ completion: @escaping (Result<Void, ConsensusFailure>) -> Void) {
-        completion(.failure(.notAccepted("a group's membership cannot be changed yet")))
+    /// It is over: whoever waits hears of it, and nothing is written any more.
+    private func letGo() {
+        switch phase {
+        case .stopped, .failed: return
+        default: phase = .stopped
+        }
+        end("it was stopped")
     }
-}
 
-/// What a proposer is told.
-public struct ConsensusAnswer: Equatable, Sendable {
-    /// The command's place in the log.
-    public let index: Int
-    /// What the machine's `apply` returned.
-    public let bytes: [UInt8]
-
-    public init(index: Int, bytes: [UInt8]) {
-        self.index = index
-        self.bytes = bytes
+    private func end(_ reason: String) {
+        for id in links.keys.sorted() { links[id]?.stop() }
+        links = [:]
+        for guest in guests { guest.letGo() }
+        guests = []
+        disk?.close()
+        disk = nil
+        failEverything(.stopped(reason))
+        onEvent = nil
     }
-}
 
-/// A change of who belongs to a group.
-public enum MembershipChange: Equatable, Sendable {
-    case add(Int, HostPort, voting: Bool)
-    case promote(Int)
-    case remove(Int)
-    case transferLeadership(to: Int)
-}
+    /// Its disk, or its machine, cannot go on: it falls silent, as if it had died.
+    func fail(_ reason: String) {
+        guard isRunning else { return }
+        phase = .failed(reason)
+        onEvent?(.failed(reason))
+        end(reason)
+    }
 
-/// What the service may want to tell its log.
-public enum ConsensusEvent: Equatable, Sendable {
-    /// This member knows who leads in that term; nil: nobody does at present.
-    case leader(Int?, term: Int)
-    /// A connection to another member exists, or has ended.
-    case peer(Int, isConnected: Bool)
-    /// This member cannot go on.
-    case failed(String)
+    // MARK: Doing what is to be done
+
+    /// After what is going on now: so that all that comes in one turn is done together.
+    func schedulePump() {
+        guard !isPumpDue, isRunning else { return }
+        isPumpDue = true
+        node.enqueue { [self] in
+            isPumpDue = false
+            pump()
+        }
+    }
+
+    func pump() {
+        guard isRunning, !isPumping else { return }
+        isPumping = true
+        submitProposals()
+        askReads()
+        while isRunning, raft.hasReady { perform(raft.takeReady()) }
+        isPumping = false
+        guard isRunning else { return }
+        write()
+        makeSnapshotIfDue()
+    }
+
+    private func perform(_ ready: Ready) {
+        for event in ready.events { note(event) }
+        for message in ready.messages { send(message) }
+        if let append = ready.append { toWrite.append(append) }
+        apply(ready.committed)
+        for answer in ready.readAnswers { reads.answered(answer) }
+        finishReads()
+        if ready.role != nil { leaderMayHaveChanged() }
+    }
+
+    private func note(_ event: RaftEvent) {
+        history.add(event, at: node.world.now)
+        switch event {
+        case .snapshotWanted: isSnapshotWanted = true
+        case .configuration(let configuration): onEvent?(.configuration(configuration))
+        default: break
+        }
+    }
+
+    private func leaderMayHaveChanged() {
+        let known = (leader: raft.leader, term: raft.term)
+        if known == knownLeader { return }
+        knownLeader = known
+        onEvent?(.leader(leader, term: known.term))
+        guard known.leader != 0 else { return }
+        // Whatever was sent to the last one may be lost.
+        proposals.sendAgain()
+        reads.askAgain()
+        schedulePump()
+        if known.leader != settings.id { whenLed?() }
+    }
+
+    // MARK: The disk
+
+    private func write() {
+        guard !isWriting, !toWrite.isEmpty, let disk else { return }
+        isWriting = true
+        let group = toWrite
+        toWrite = []
+        do throws(RaftDiskError) {
+            try disk.write(group)
+        } catch {
+            return fail("\(error)")
+        }
+        node.afterDisk { [self] in
+            isWriting = false
+            guard isRunning else { return }
+            for append in group { written(append) }
+            pump()
+        }
+    }
+
+    private func written(_ append: Ready.Append) {
+        if let snapshot = append.snapshot {
+            do { try restore(snapshot) } catch { return fail("\(error)") }
+            appliedSinceSnapshot = 0
+            connectToPeers()
+        }
+        for reply in append.replies {
+            if reply.to == settings.id { try? raft.receive(reply) } else { send(reply) }
+        }
+        if let mark = append.mark { raft.noteStored(mark) }
+    }
 }

@@ -9,8 +9,8 @@ public protocol ReplicatedStateMachine: AnyObject {
     ///   - index: its place in the log. It grows with every call, by more than one now and then.
     ///   - command: what was proposed. It is never a command that was applied before, even where it had to be sent
     ///     twice.
-    /// - Returns: what the proposer is told. The group keeps it until it knows that the proposer has it, so it should be
-    ///   short. What is wrong with a command is a result, too: every member has to come to it.
+    /// - Returns: what the proposer is told. The group keeps it until it knows that the proposer has it, so it should
+    ///   be short. What is wrong with a command is a result, too: every member has to come to it.
     func apply(_ index: Int, _ command: [UInt8]) -> [UInt8]
     /// The whole state, as `restore` reads it.
     func snapshot() -> [UInt8]

@@ -15,6 +15,7 @@ extension DatabaseFunctions {
         try add("pg_interval_sum") { IntervalSum() }
         try add("pg_bit_and") { BitwiseResult(isAnd: true) }
         try add("pg_bit_or") { BitwiseResult(isAnd: false) }
+        try registerLists(on: connection, catalogue: catalogue)
         try connection.addAggregate("pg_single", argumentCount: 1) { SingleRow() }
     }
 }
@@ -138,7 +139,7 @@ private final class BitwiseResult: SQLiteAggregate {
 }
 
 /// Hands each combination of arguments on once only: `string_agg(DISTINCT x, ',')`.
-private final class DistinctRows: SQLiteAggregate {
+final class DistinctRows: SQLiteAggregate {
     private let inner: any SQLiteAggregate
     private var seen: Set<String> = []
 

@@ -20,7 +20,7 @@ extension Translation {
             try expectOneColumn(query, node.location)
             let type = query.targets[0].expression.oid
             guard let array = type.array else { throw unsupported("an array of \(type.typeName)", at: node.location) }
-            var result = Expression("(SELECT pg_array_of(\(type.rawValue), c1) FROM (\(query.sql)))", array)
+            var result = Expression("coalesce((SELECT pg_array_query(\(type.rawValue), c1) FROM (\(query.sql))), '{}')", array)
             result.name = "array"
             return result
         case "ANY_SUBLINK", "ALL_SUBLINK": return try quantified(node, query, scope)

@@ -21,8 +21,23 @@ public struct CRC32C: Sendable {
         }
     }
 
+    /// The same without the cost of asking a sequence for each byte.
+    public mutating func update(_ bytes: UnsafeRawBufferPointer) {
+        remainder = Self.table.withUnsafeBufferPointer { table in
+            var rest = remainder
+            for byte in bytes { rest = rest >> 8 ^ table[Int(UInt8(truncatingIfNeeded: rest) ^ byte)] }
+            return rest
+        }
+    }
+
     /// The checksum of everything up to here.
     public var value: UInt32 { ~remainder }
+
+    public static func of(_ bytes: [UInt8]) -> UInt32 {
+        var sum = CRC32C()
+        bytes.withUnsafeBytes { sum.update($0) }
+        return sum.value
+    }
 
     public static func of(_ bytes: some Sequence<UInt8>) -> UInt32 {
         var sum = CRC32C()

@@ -1,2 +1,0 @@
-/// Several machines that act as one: see `Raft`.
-public enum Consensus {}

@@ -1,0 +1,78 @@
+import ConsensusEngine
+import KernelHosting
+import KernelWorld
+
+extension ConsensusMember {
+    // MARK: The other members
+
+    static let path = "/consensus"
+    static let protocolName = "sdlab-consensus"
+
+    /// The other members come in by this way, on the clients' port.
+    public func mount(on router: HTTPRouter) {
+        router.on("GET", Self.path) { [unowned self] exchange in
+            var options = WebSocketConnection.Options()
+            options.messageLimitBytes = Self.frameLimitBytes
+            guard let socket = exchange.webSocket(protocols: [Self.protocolName], options: options) else { return }
+            guests.append(PeerGuest(socket, of: self))
+        }
+    }
+
+    func left(_ guest: PeerGuest) {
+        guest.letGo()
+        guests.removeAll { $0 === guest }
+    }
+
+    /// Bytes of a frame: a few of the largest commands.
+    private static let frameLimitBytes = 32 << 20
+
+    /// Has a way to each member that belongs to the group, or may.
+    func connectToPeers() {
+        guard isRunning else { return }
+        let wanted = addresses.filter { $0.key != settings.id }
+        for id in links.keys.sorted() where links[id]?.address != wanted[id] {
+            links[id]?.stop()
+            links[id] = nil
+        }
+        for (id, address) in wanted.sorted(by: { $0.key < $1.key }) where links[id] == nil {
+            let link = PeerLink(id, at: address, of: self)
+            links[id] = link
+            link.connect()
+        }
+    }
+
+    func linkLost(_ link: PeerLink, hadSnapshot: Bool) {
+        guard isRunning else { return }
+        raft.reportUnreachable(link.id)
+        if hadSnapshot { raft.reportSnapshot(link.id, isDelivered: false) }
+        onEvent?(.peer(link.id, isConnected: false))
+        schedulePump()
+    }
+
+    func send(_ message: RaftMessage) {
+        if links[message.to]?.send(message) == true { return }
+        switch message.kind {
+        case .append: raft.reportUnreachable(message.to)
+        case .snapshot: raft.reportSnapshot(message.to, isDelivered: false)
+        default: break
+        }
+    }
+
+    func received(_ message: RaftMessage) {
+        // What is of no use is dropped: its sender counts on nothing.
+        try? raft.receive(message)
+        schedulePump()
+    }
+}
+
+/// What the service may want to tell its log.
+public enum ConsensusEvent: Equatable, Sendable {
+    /// This member knows who leads in that term; nil: nobody does at present.
+    case leader(Int?, term: Int)
+    /// Who belongs to the group has changed.
+    case configuration(GroupConfiguration)
+    /// A connection to another member exists, or has ended.
+    case peer(Int, isConnected: Bool)
+    /// This member cannot go on.
+    case failed(String)
+}

@@ -1,0 +1,211 @@
+import ConsensusEngine
+import KernelStructures
+import KernelWorld
+
+/// What a proposer is told.
+public struct ConsensusAnswer: Equatable, Sendable {
+    /// The command's place in the log.
+    public let index: Int
+    /// What the machine's `apply` returned.
+    public let bytes: [UInt8]
+
+    public init(index: Int, bytes: [UInt8]) {
+        self.index = index
+        self.bytes = bytes
+    }
+}
+
+/// A change of who belongs to a group.
+public enum MembershipChange: Equatable, Sendable {
+    case add(Int, HostPort, voting: Bool)
+    /// Makes a learner a voter.
+    case promote(Int)
+    case remove(Int)
+    /// The step that makes a voter a learner.
+    case demote(Int)
+}
+
+/// Proposals of this member whose results have not come.
+struct OpenProposals {
+    typealias Completion = (Result<ConsensusAnswer, ConsensusFailure>) -> Void
+
+    struct Proposal {
+        let matter: ProposalSessions.Matter
+        let content: [UInt8]
+        let steps: [ConfigurationChange.Step]
+        let deadline: LabTime
+        let completion: Completion
+        /// When it was handed to the engine the last time; nil: it is to be.
+        var sentAt: LabTime?
+        var wasSent = false
+    }
+
+    /// By number, which grows.
+    private var open: [Int: Proposal] = [:]
+    private var lastNumber = 0
+    private(set) var lowestOpen = 1
+
+    var count: Int { open.count }
+
+    mutating func add(_ proposal: Proposal) {
+        lastNumber += 1
+        open[lastNumber] = proposal
+    }
+
+    /// Its result has come. The caller tells its proposer, who may propose again at once.
+    mutating func take(_ number: Int) -> Proposal? {
+        let proposal = open.removeValue(forKey: number)
+        while lowestOpen <= lastNumber, open[lowestOpen] == nil { lowestOpen += 1 }
+        return proposal
+    }
+
+    private var numbers: [Int] { lowestOpen > lastNumber ? [] : (lowestOpen...lastNumber).filter { open[$0] != nil } }
+
+    /// Those that are to be sent now, oldest first; the caller says which were.
+    var unsent: [(number: Int, proposal: Proposal)] {
+        numbers.compactMap { number in open[number].flatMap { $0.sentAt == nil ? (number, $0) : nil } }
+    }
+
+    mutating func sent(_ number: Int, at time: LabTime) {
+        open[number]?.sentAt = time
+        open[number]?.wasSent = true
+    }
+
+    /// What was sent may be lost.
+    mutating func sendAgain(before time: LabTime = .distantFuture) {
+        for number in numbers { if let sent = open[number]?.sentAt, sent < time { open[number]?.sentAt = nil } }
+    }
+
+    /// Those whose time is up.
+    mutating func takeExpired(_ now: LabTime) -> [Proposal] {
+        numbers.filter { open[$0]!.deadline <= now }.compactMap { take($0) }
+    }
+
+    mutating func takeAll() -> [Proposal] { numbers.compactMap { take($0) } }
+}
+
+extension ConsensusMember {
+    // MARK: Proposing
+
+    /// Has the group carry out a command, whoever leads it.
+    ///
+    /// - Parameter completion: called once, never before this call returns: with what `apply` returned here, and its
+    ///   place in the log.
+    public func propose(
+        _ command: [UInt8], _ completion: @escaping (Result<ConsensusAnswer, ConsensusFailure>) -> Void
+    ) {
+        add(.command, command, [], completion)
+    }
+
+    /// Changes who belongs to the group. Several voters at once change through a joint configuration.
+    public func change(_ change: MembershipChange, _ completion: @escaping (Result<Void, ConsensusFailure>) -> Void) {
+        var content: [UInt8] = []
+        let step: ConfigurationChange.Step
+        switch change {
+        case .add(let id, let address, let voting):
+            step = .init(voting ? .addVoter : .addLearner, id)
+            content = Array(address.description.utf8)
+        case .promote(let id): step = .init(.addVoter, id)
+        case .demote(let id): step = .init(.addLearner, id)
+        case .remove(let id): step = .init(.remove, id)
+        }
+        guard step.id > 0 else {
+            return node.enqueue { completion(.failure(.notAccepted("a member's number is positive"))) }
+        }
+        add(.membership, content, [step]) { result in
+            switch result {
+            case .success(let answer) where answer.bytes == [1]: completion(.success(()))
+            case .success:
+                completion(.failure(.notAccepted("another change is under way, or nothing would be left of the group")))
+            case .failure(let failure): completion(.failure(failure))
+            }
+        }
+    }
+
+    /// Asks the leader to hand over. It may not come to that.
+    public func transferLeadership(to id: Int) {
+        try? raft?.transferLeadership(to: id)
+        schedulePump()
+    }
+
+    private func add(
+        _ matter: ProposalSessions.Matter, _ content: [UInt8], _ steps: [ConfigurationChange.Step],
+        _ completion: @escaping OpenProposals.Completion
+    ) {
+        if let reason = reasonToRefuse(content) { return node.enqueue { completion(.failure(reason)) } }
+        proposals.add(
+            .init(
+                matter: matter, content: content, steps: steps, deadline: node.world.now + settings.timeout,
+                completion: completion))
+        schedulePump()
+    }
+
+    /// Bytes of a command.
+    public static let commandLimitBytes = 8 << 20
+
+    private func reasonToRefuse(_ content: [UInt8]) -> ConsensusFailure? {
+        switch phase {
+        case .running: break
+        case .failed(let reason): return .stopped(reason)
+        default: return .stopped("it does not run")
+        }
+        if content.count > Self.commandLimitBytes { return .notAccepted("a command is too long") }
+        return proposals.count < settings.pendingLimit ? nil : .notAccepted("too many proposals wait already")
+    }
+
+    /// Hands the engine what is new, in one piece.
+    func submitProposals() {
+        let unsent = proposals.unsent
+        guard !unsent.isEmpty, raft.leader != 0 else { return }
+        var batch: [RaftEntry] = []
+        var batchBytes = 0
+        var numbers: [Int] = []
+        func submit() {
+            guard !batch.isEmpty, (try? raft.propose(batch)) != nil else { return }
+            for number in numbers { proposals.sent(number, at: node.world.now) }
+        }
+        for (number, proposal) in unsent {
+            let header = ProposalSessions.Header(
+                member: settings.id, life: life, number: number, lowestOpen: proposals.lowestOpen)
+            let bytes = ProposalSessions.entry(header, proposal.matter, proposal.content)
+            if batchBytes > 0, batchBytes + bytes.count > Self.batchBytes {
+                submit()
+                batch = []
+                numbers = []
+                batchBytes = 0
+            }
+            batch.append(
+                proposal.matter == .command
+                    ? RaftEntry(data: bytes)
+                    : RaftEntry(
+                        kind: .configuration, data: ConfigurationChange(proposal.steps, context: bytes).encoded))
+            batchBytes += bytes.count
+            numbers.append(number)
+        }
+        submit()
+    }
+
+    /// Bytes of proposals in one message.
+    private static let batchBytes = 1 << 20
+
+    func expireProposals() {
+        if proposals.count == 0 { return }
+        for proposal in proposals.takeExpired(node.world.now) {
+            let time = settings.timeout
+            proposal.completion(
+                .failure(
+                    proposal.wasSent
+                        ? .outcomeUnknown("no result came within \(time)")
+                        : .notAccepted("there was no leader for \(time)")))
+        }
+        // A message may be lost without anybody's noticing.
+        proposals.sendAgain(before: node.world.now - .milliseconds(settings.electionMilliseconds))
+    }
+
+    func failEverything(_ failure: ConsensusFailure) {
+        for proposal in proposals.takeAll() {
+            proposal.completion(.failure(proposal.wasSent ? .outcomeUnknown(failure.description) : failure))
+        }
+        for completion in reads.takeAll() { completion(.failure(failure)) }
+    }
+}
