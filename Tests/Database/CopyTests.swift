@@ -103,7 +103,9 @@ import Testing
             var format = random.chance(0.5) ? csv : CopyFormat()
             if random.chance(0.3) { format.kind = .binary }
             var bytes = format.kind == .binary ? CopyWriter(format).opening([]) : []
-            bytes += (0..<random.below(60)).map { _ in UInt8(truncatingIfNeeded: random.next() % 7 == 0 ? 34 : random.next()) }
+            bytes += (0..<random.below(60)).map { _ in
+                UInt8(truncatingIfNeeded: random.next() % 7 == 0 ? 34 : random.next())
+            }
             var reader = CopyReader(format, columnNames: ["a"])
             reader.append(bytes)
             reader.finish()

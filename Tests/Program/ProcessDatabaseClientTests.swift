@@ -32,23 +32,28 @@ import Testing
         #expect(try psql("-At", "-c", "\\l").output.contains("postgres|postgres|UTF8"))
         let copy = try psql("-At", "-c", "copy (select 1, 'x' union all select 2, null) to stdout with csv")
         #expect(copy.output == "1,x\n2,\n")
-        #expect(try psql("-At", "-c", "select count(*) from t; begin; delete from t; rollback; select count(*) from t")
-            .output == "1\nBEGIN\nDELETE 1\nROLLBACK\n1\n")
+        #expect(
+            try psql("-At", "-c", "select count(*) from t; begin; delete from t; rollback; select count(*) from t")
+                .output == "1\nBEGIN\nDELETE 1\nROLLBACK\n1\n")
     }
 
     @Test("pgbench", .enabled(if: ProgramTool.canRun("pgbench")))
     func pgbenchRuns() throws {
-        for arguments in [["-i", "-s", "1", "-q"], ["-S", "-c", "4", "-t", "50", "-M", "prepared"],
-            ["-N", "-c", "4", "-t", "20", "-M", "extended"], ["-c", "4", "-t", "20"]] {
+        for arguments in [
+            ["-i", "-s", "1", "-q"], ["-S", "-c", "4", "-t", "50", "-M", "prepared"],
+            ["-N", "-c", "4", "-t", "20", "-M", "extended"], ["-c", "4", "-t", "20"],
+        ] {
             let process = try ProgramProcess(
                 ["-h", "127.0.0.1", "-p", "\(port)", "-U", "postgres"] + arguments + ["postgres"],
                 program: try ProgramTool.needed("pgbench"), environment: ["PGSSLMODE=disable"])
             #expect(try process.waitForExit() == 0, "\(arguments): \(process.errors)")
-            #expect(!process.output.contains("failed transactions: ") || process.output.contains("failed transactions: 0"))
+            #expect(
+                !process.output.contains("failed transactions: ") || process.output.contains("failed transactions: 0"))
         }
     }
 
-    @Test("psycopg: types, errors, transactions, COPY, pipeline, cursors, notifications", .enabled(if: TestPython.canRun))
+    @Test(
+        "psycopg: types, errors, transactions, COPY, pipeline, cursors, notifications", .enabled(if: TestPython.canRun))
     func psycopg() throws {
         let output = try TestPython.run("port = \(port)\n" + Self.psycopgProgram)
         #expect(output == "fine\n")

@@ -227,7 +227,9 @@ final class DatabaseClientConnection: StreamHandler, TurnConnection {
         sealedCount = 0
         if count > 0 {
             session.output.bytes.withUnsafeBytes { stream.write(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
-            if session.output.count == count { session.output.removeAll() } else {
+            if session.output.count == count {
+                session.output.removeAll()
+            } else {
                 let bytes = session.output.take()
                 session.output.raw(Array(bytes[count...]))
             }

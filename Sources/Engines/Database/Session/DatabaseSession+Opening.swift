@@ -33,7 +33,7 @@ extension DatabaseSession {
     }
 
     private func makeContext(_ startup: PostgresStartup, user: String, random: SeededRandom) {
-        let name = startup["database"].flatMap { $0.isEmpty ? nil : $0 } ?? user
+        let name = databaseName(startup, user)
         context = SessionContext(
             user: user, database: name, backendPID: key.process, random: random, clock: cluster.wallClock)
         do throws(PostgresError) {
@@ -49,6 +49,13 @@ extension DatabaseSession {
         } catch {
             end(with: error.asFatal)
         }
+    }
+
+    /// Clients that name no database name the user's. Where there is none of that name, `postgres` is meant, as
+    /// somebody who has just started a server and types `psql -h localhost` would think.
+    private func databaseName(_ startup: PostgresStartup, _ user: String) -> String {
+        let name = startup["database"].flatMap { $0.isEmpty ? nil : $0 } ?? user
+        return name == user && cluster.databases[name] == nil ? DatabaseCluster.initialDatabases[0] : name
     }
 
     /// `-c name=value --name=value`
