@@ -142,7 +142,7 @@ extension DatabaseSession {
             let portal = try find(portal: name)
             portal.isDescribed = true
             try resolveFetch(portal)
-            if portal.cursorColumns != nil {
+            if portal.cursorColumns != nil || portal.cursor != nil {
                 output.rowDescription(portal.columns)
             } else {
                 describe(portal.entry?.plan, portal.columns)
