@@ -56,7 +56,9 @@ extension Translation {
             }
         }
         let value = try expression(node, scope)
-        if let same = query.targets.firstIndex(where: { $0.expression.sql == value.sql && !$0.expression.isUnknown }) {
+        if let same = query.targets.firstIndex(where: {
+            $0.expression.sql == value.sql && $0.expression.oid == value.oid && !value.isUnknown
+        }) {
             return try item(same + 1, query, sort)
         }
         let resolved = value.isUnknown ? try coerce(value, to: .text, .implicit) : value

@@ -203,7 +203,7 @@ extension Translation {
         let inner = Scope(parent: scope.parent)
         inner.aggregateFreeClause = name
         let value = try coerce(try expression(node, inner), to: .int8, .implicit)
-        if node.kind == "A_Const", node.has("ival") { return value.sql }
+        if node.kind == "A_Const", let number = node["ival"]?.integer("ival"), number >= 0 { return value.sql }
         return "pg_limit(\(value.sql), '\(name)')"
     }
 }
