@@ -16,11 +16,14 @@ import Testing
             ("1 + 1", "2"), ("7 / 2", "3"), ("-7 / 2", "-3"), ("-7 % 3", "-1"), ("1 / 0", "22012"),
             ("2147483647 + 1", "22003"), ("9223372036854775807 + 1", "22003"), ("'abc'::int", "22P02"),
             ("'99999999999'::int", "22003"), ("1.0 / 3", "0.33333333333333333333"), ("10 / 3.0", "3.3333333333333333"),
-            ("1.10 * 2.0", "2.200"), ("1e308::float8 * 10", "22003"), ("0.1::float8 + 0.2::float8", "0.30000000000000004"),
+            ("1.10 * 2.0", "2.200"), ("1e308::float8 * 10", "22003"),
+            ("0.1::float8 + 0.2::float8", "0.30000000000000004"),
             ("'NaN'::float8 > 1e300", "t"), ("1.005::numeric(10, 2)", "1.01"), ("123456.7::numeric(5, 2)", "22003"),
-            ("round(-2.5)", "-3"), ("2.5::float8::int", "2"), ("2.5::numeric::int", "3"), ("'ab'::char(4) || '|'", "ab|"),
+            ("round(-2.5)", "-3"), ("2.5::float8::int", "2"), ("2.5::numeric::int", "3"),
+            ("'ab'::char(4) || '|'", "ab|"),
             ("'abcdef'::varchar(3)", "abc"), ("1 = true", "42883"), ("1 + 'x'", "22P02"), ("'a' || 1", "a1"),
-            ("'a%c' like 'a!%c' escape '!'", "t"), ("'abc' ~ '('", "2201B"), ("null = null", ""), ("1 in (2, null)", ""),
+            ("'a%c' like 'a!%c' escape '!'", "t"), ("'abc' ~ '('", "2201B"), ("null = null", ""),
+            ("1 in (2, null)", ""),
             ("date '2024-01-31' + interval '1 month'", "2024-02-29 00:00:00"), ("'2023-02-29'::date", "22008"),
             ("interval '1 mon -1 day'", "1 mon -1 days"), ("interval '30 days' = interval '1 month'", "t"),
             ("'{\"b\": 1, \"a\": [1,2]}'::jsonb", "{\"a\": [1, 2], \"b\": 1}"), ("'[1,2]'::json -> -1", "2"),
@@ -62,7 +65,8 @@ import Testing
 
     @Test func renamingChangesNothingElse() {
         _ = lab.run("create table \"T\" (a int check (a > 0)); create table t (a int); insert into \"T\" values (1)")
-        #expect(lab.run("alter table \"T\" rename to u; alter table u rename a to \"A b\"; select \"A b\" from u") == "1")
+        #expect(
+            lab.run("alter table \"T\" rename to u; alter table u rename a to \"A b\"; select \"A b\" from u") == "1")
         #expect(lab.run("insert into u values (0)") == "23514")
         #expect(lab.run("select count(*) from t") == "0")
         #expect(lab.run("create table \"T\" (x int); select count(*) from \"T\"") == "0")
@@ -93,15 +97,22 @@ import Testing
     @Test func parametersGetTheirTypes() throws {
         _ = lab.run("create table t (a int, b numeric(5,2), c timestamptz)")
         #expect(try lab.plan("insert into t values ($1, $2, $3)").parameterTypes == [.int4, .numeric, .timestamptz])
-        #expect(try lab.plan("select $1::bigint, $2 + 1.5, now() - $3::interval").parameterTypes == [.int8, .numeric, .interval])
+        #expect(
+            try lab.plan("select $1::bigint, $2 + 1.5, now() - $3::interval").parameterTypes == [
+                .int8, .numeric, .interval,
+            ])
         #expect(try lab.plan("select 1 limit $1").parameterTypes == [.int8])
-        #expect { try self.lab.plan("select $2") } throws: { ($0 as? PostgresError)?.sqlState == .indeterminateDatatype }
+        #expect { try self.lab.plan("select $2") } throws: {
+            ($0 as? PostgresError)?.sqlState == .indeterminateDatatype
+        }
     }
 
     @Test func whatChangesNothingSaysSo() throws {
         _ = lab.run("create table t (a serial)")
         #expect(try lab.plan("select * from t").readsOnly)
-        for sql in ["select * from t for update", "insert into t default values", "select nextval('t_a_seq')", "drop table t"] {
+        for sql in [
+            "select * from t for update", "insert into t default values", "select nextval('t_a_seq')", "drop table t",
+        ] {
             #expect(try !lab.plan(sql).readsOnly, "\(sql)")
         }
     }
@@ -123,11 +134,16 @@ import Testing
     func fuzz() {
         _ = lab.run("create table t (a int primary key, b text, n numeric, j jsonb, d timestamptz)")
         let words = [
-            "select", "from", "t", "where", "a", "b", "n", "j", "d", "=", "<", "+", "-", "*", "/", "(", ")", ",", "1", "2.5",
-            "'x'", "null", "and", "or", "not", "is", "in", "between", "like", "order by", "group by", "having", "count(*)",
-            "sum(a)", "max(n)", "::int", "::text", "::numeric", "limit", "1", "union", "all", "as", "x", "join", "on", "true",
-            "case", "when", "then", "else", "end", "insert into", "values", "update", "set", "delete", "returning", "distinct",
-            "now()", "->>", "'a'", "||", "array[1]", "any", "exists", "interval '1 day'", "generate_series(1,3)", "over ()",
+            "select", "from", "t", "where", "a", "b", "n", "j", "d", "=", "<", "+", "-", "*", "/", "(", ")", ",", "1",
+            "2.5",
+            "'x'", "null", "and", "or", "not", "is", "in", "between", "like", "order by", "group by", "having",
+            "count(*)",
+            "sum(a)", "max(n)", "::int", "::text", "::numeric", "limit", "1", "union", "all", "as", "x", "join", "on",
+            "true",
+            "case", "when", "then", "else", "end", "insert into", "values", "update", "set", "delete", "returning",
+            "distinct",
+            "now()", "->>", "'a'", "||", "array[1]", "any", "exists", "interval '1 day'", "generate_series(1,3)",
+            "over ()",
         ]
         var random = SeededRandom(seed: 11)
         for _ in 0..<3000 {

@@ -61,7 +61,8 @@ extension Translation {
         guard names.count <= query.targets.count else {
             throw fail(
                 .invalidColumnReference,
-                "WITH query \"\(table)\" has \(query.targets.count) columns available but \(names.count) columns specified")
+                "WITH query \"\(table)\" has \(query.targets.count) columns available but \(names.count) columns specified"
+            )
         }
         return query.targets.enumerated().map { index, target in
             (index < names.count ? names[index] : target.name, target.expression.type)
@@ -83,7 +84,8 @@ extension Translation {
         let result = try combined(first, second, node.flag("all") ? "UNION ALL" : "UNION", node)
         guard result.targets.map(\.expression.oid) == first.targets.map(\.expression.oid) else {
             throw fail(
-                .datatypeMismatch, "recursive query \"\(name)\" has another type in its non-recursive term than overall",
+                .datatypeMismatch,
+                "recursive query \"\(name)\" has another type in its non-recursive term than overall",
                 hint: "Cast the output of the non-recursive term to the correct type.")
         }
         return result
