@@ -38,7 +38,8 @@ extension ProgramHeavyTests {
                 server.kill()
                 raise SystemExit("it never answered")
             def connect(port):
-                return psycopg.connect(host="127.0.0.1", port=port, user="postgres", dbname="postgres", sslmode="disable")
+                return psycopg.connect(
+                    host="127.0.0.1", port=port, user="postgres", dbname="postgres", sslmode="disable")
             clients = 6
             acknowledged, tried = [0] * clients, [0] * clients
             def work(port, client):
@@ -71,7 +72,8 @@ extension ProgramHeavyTests {
                         "select t.client, count(l.n), coalesce(max(l.n), 0), t.n from total t left join log l"
                         " on l.client = t.client group by t.client, t.n order by 1").fetchall():
                     if not acknowledged[client] <= last <= tried[client]:
-                        raise SystemExit(f"round {round}: {last} of client {client}, acknowledged {acknowledged[client]}")
+                        raise SystemExit(
+                                f"round {round}: {last} of client {client}, acknowledged {acknowledged[client]}")
                     if count != last or total != last:
                         raise SystemExit(f"round {round}: half a transaction: {count} rows up to {last}, total {total}")
                     acknowledged[client] = last

@@ -3,7 +3,9 @@ import KernelWire
 
 extension DefinitionRun {
     func alterTable(_ node: SyntaxNode) throws(PostgresError) {
-        guard let name = node["relation"], let table = try table(name, isMissingAllowed: node.flag("missing_ok")) else { return }
+        guard let name = node["relation"], let table = try table(name, isMissingAllowed: node.flag("missing_ok")) else {
+            return
+        }
         for command in node.list("cmds") {
             catalogue.forget()
             guard let current = try catalogue.relation(table.oid) else { return }
@@ -35,7 +37,8 @@ extension DefinitionRun {
         case "AT_AddConstraint": if let constraint = command["def"] { try add(constraint, to: table.oid, column: nil) }
         case "AT_DropConstraint": try dropConstraint(name, table, command)
         case "AT_ValidateConstraint", "AT_ChangeOwner", "AT_SetStatistics", "AT_SetStorage", "AT_SetRelOptions",
-            "AT_ResetRelOptions", "AT_ClusterOn", "AT_DropCluster", "AT_ReplicaIdentity", "AT_EnableTrigAll", "AT_DisableTrigAll",
+            "AT_ResetRelOptions", "AT_ClusterOn", "AT_DropCluster", "AT_ReplicaIdentity", "AT_EnableTrigAll",
+            "AT_DisableTrigAll",
             "AT_EnableTrigUser", "AT_DisableTrigUser", "AT_SetLogged", "AT_SetUnLogged":
             break
         default:
@@ -50,21 +53,27 @@ extension DefinitionRun {
         let column = try newColumn(definition)
         guard table.column(column.name) == nil else {
             if command.flag("missing_ok") {
-                return notice(.duplicateColumn, "column \"\(column.name)\" of relation \"\(table.name)\" already exists, skipping")
+                return notice(
+                    .duplicateColumn, "column \"\(column.name)\" of relation \"\(table.name)\" already exists, skipping"
+                )
             }
             throw fail(
-                .duplicateColumn, "column \"\(column.name)\" of relation \"\(table.name)\" already exists", at: column.location)
+                .duplicateColumn, "column \"\(column.name)\" of relation \"\(table.name)\" already exists",
+                at: column.location)
         }
         guard column.generated == nil else { throw unsupported("a generated column that comes later") }
         let oid = SQLiteValue.integer(Int64(table.oid))
-        let number = Int16(truncatingIfNeeded: try catalogue.integer("SELECT relnatts + 1 FROM pg_class WHERE oid = ?1", [oid]) ?? 1)
+        let number = Int16(
+            truncatingIfNeeded: try catalogue.integer("SELECT relnatts + 1 FROM pg_class WHERE oid = ?1", [oid]) ?? 1)
         try catalogue.run("UPDATE pg_class SET relnatts = ?1 WHERE oid = ?2", [.integer(Int64(number)), oid])
         let schema = (name: table.schema, oid: try catalogue.schema(table.schema) ?? 2200)
         try addColumn(column, number, to: table.oid, table: table.name, schema: schema)
         let storage = identifier(StorageName.of(column.name, Int64(number)))
         try catalogue.execute("ALTER TABLE \(identifier(table.storage)) ADD COLUMN \(storage)")
         catalogue.forget()
-        guard let changed = try catalogue.relation(table.oid), let added = changed.column(number: number) else { return }
+        guard let changed = try catalogue.relation(table.oid), let added = changed.column(number: number) else {
+            return
+        }
         if added.defaultText != nil {
             let value = try translation().defaultValue(added, changed).sql
             try catalogue.execute("UPDATE \(identifier(table.storage)) SET \(storage) = \(value)")
@@ -77,7 +86,8 @@ extension DefinitionRun {
     private func dropColumn(_ name: String, _ table: Relation, _ command: SyntaxNode) throws(PostgresError) {
         guard let column = table.column(name) else {
             if command.flag("missing_ok") {
-                return notice(.undefinedColumn, "column \"\(name)\" of relation \"\(table.name)\" does not exist, skipping")
+                return notice(
+                    .undefinedColumn, "column \"\(name)\" of relation \"\(table.name)\" does not exist, skipping")
             }
             throw fail(.undefinedColumn, "column \"\(name)\" of relation \"\(table.name)\" does not exist")
         }
@@ -85,7 +95,8 @@ extension DefinitionRun {
         let oid = SQLiteValue.integer(Int64(table.oid))
         let views = try catalogue.rows("SELECT objid FROM pg_depend WHERE refobjid = ?1 AND deptype = 'n'", [oid])
         for row in views {
-            guard let view = try catalogue.relation(CatalogueRow(row).oid(0)), view.definition?.contains(name) == true else { continue }
+            guard let view = try catalogue.relation(CatalogueRow(row).oid(0)), view.definition?.contains(name) == true
+            else { continue }
             guard isCascade else {
                 throw fail(
                     .dependentObjectsStillExist,
@@ -128,9 +139,11 @@ extension DefinitionRun {
             value = try translation.coerce(try translation.expression(using, scope), to: type, .assignment)
         } else {
             let old = Expression(identifier(column.storage), column.type)
-            guard column.type.oid == type.oid || translation.castPath(from: column.type.oid, to: type.oid, .assignment) else {
+            guard column.type.oid == type.oid || translation.castPath(from: column.type.oid, to: type.oid, .assignment)
+            else {
                 throw fail(
-                    .datatypeMismatch, "column \"\(column.name)\" cannot be cast automatically to type \(type.oid.typeName)",
+                    .datatypeMismatch,
+                    "column \"\(column.name)\" cannot be cast automatically to type \(type.oid.typeName)",
                     hint: "You might need to specify \"USING \(column.name)::\(type.oid.typeName)\".")
             }
             value = try translation.coerce(old, to: type, .assignment)
@@ -154,7 +167,9 @@ extension DefinitionRun {
     ) throws(PostgresError) {
         guard !column.isGenerated, column.identity.isEmpty else {
             throw fail(
-                .syntaxError, "column \"\(column.name)\" of relation \"\(table.name)\" is \(column.isGenerated ? "a generated" : "an identity") column")
+                .syntaxError,
+                "column \"\(column.name)\" of relation \"\(table.name)\" is \(column.isGenerated ? "a generated" : "an identity") column"
+            )
         }
         let (oid, number) = (SQLiteValue.integer(Int64(table.oid)), SQLiteValue.integer(Int64(column.number)))
         try catalogue.run("DELETE FROM pg_attrdef WHERE adrelid = ?1 AND adnum = ?2", [oid, number])
@@ -169,7 +184,8 @@ extension DefinitionRun {
                 ])
         }
         try catalogue.run(
-            "UPDATE pg_attribute SET atthasdef = ?1 WHERE attrelid = ?2 AND attnum = ?3", [.integer(node == nil ? 0 : 1), oid, number])
+            "UPDATE pg_attribute SET atthasdef = ?1 WHERE attrelid = ?2 AND attnum = ?3",
+            [.integer(node == nil ? 0 : 1), oid, number])
     }
 
     // MARK: Constraints
@@ -208,10 +224,13 @@ extension DefinitionRun {
         }
         try catalogue.run("DELETE FROM pg_constraint WHERE oid = ?1", [.integer(Int64(constraint.oid))])
         if constraint.kind == .check {
-            try catalogue.run("UPDATE pg_class SET relchecks = relchecks - 1 WHERE oid = ?1", [.integer(Int64(table.oid))])
+            try catalogue.run(
+                "UPDATE pg_class SET relchecks = relchecks - 1 WHERE oid = ?1", [.integer(Int64(table.oid))])
         }
         try makeTriggers(table.oid)
-        if constraint.kind == .foreignKey, constraint.foreignTable != table.oid { try makeTriggers(constraint.foreignTable) }
+        if constraint.kind == .foreignKey, constraint.foreignTable != table.oid {
+            try makeTriggers(constraint.foreignTable)
+        }
     }
 
     // MARK: Names
@@ -225,9 +244,12 @@ extension DefinitionRun {
             guard try catalogue.schema(new) == nil else {
                 throw fail(.duplicateSchema, "schema \"\(new)\" already exists")
             }
-            return try catalogue.run("UPDATE pg_namespace SET nspname = ?1 WHERE oid = ?2", [.text(new), .integer(Int64(oid))])
+            return try catalogue.run(
+                "UPDATE pg_namespace SET nspname = ?1 WHERE oid = ?2", [.text(new), .integer(Int64(oid))])
         }
-        guard let name = node["relation"], let table = try table(name, isMissingAllowed: node.flag("missing_ok")) else { return }
+        guard let name = node["relation"], let table = try table(name, isMissingAllowed: node.flag("missing_ok")) else {
+            return
+        }
         let oid = SQLiteValue.integer(Int64(table.oid))
         try refuseIfUsed(by: table)
         switch node.text("renameType") {
@@ -244,17 +266,21 @@ extension DefinitionRun {
         case "OBJECT_TABCONSTRAINT":
             guard let constraint = table.constraints.first(where: { $0.name == node.text("subname") }) else {
                 throw fail(
-                    .undefinedObject, "constraint \"\(node.text("subname"))\" for table \"\(table.name)\" does not exist")
+                    .undefinedObject,
+                    "constraint \"\(node.text("subname"))\" for table \"\(table.name)\" does not exist")
             }
             try catalogue.run(
                 "UPDATE pg_constraint SET conname = ?1 WHERE oid = ?2", [.text(new), .integer(Int64(constraint.oid))])
-            if constraint.index != 0, constraint.kind != .foreignKey, let index = try catalogue.relation(constraint.index) {
+            if constraint.index != 0, constraint.kind != .foreignKey,
+                let index = try catalogue.relation(constraint.index)
+            {
                 try rename(index, to: new)
             }
         default:
             try rename(table, to: new)
             if table.kind == .index {
-                try catalogue.run("UPDATE pg_constraint SET conname = ?1 WHERE conindid = ?2 AND contype <> 'f'", [.text(new), oid])
+                try catalogue.run(
+                    "UPDATE pg_constraint SET conname = ?1 WHERE conindid = ?2 AND contype <> 'f'", [.text(new), oid])
             }
         }
     }
@@ -264,18 +290,23 @@ extension DefinitionRun {
             throw fail(.duplicateTable, "relation \"\(name)\" already exists")
         }
         try keepStorage(relation.storage, relation.oid, 0)
-        try catalogue.run("UPDATE pg_class SET relname = ?1 WHERE oid = ?2", [.text(name), .integer(Int64(relation.oid))])
+        try catalogue.run(
+            "UPDATE pg_class SET relname = ?1 WHERE oid = ?2", [.text(name), .integer(Int64(relation.oid))])
         guard relation.kind == .sequence else { return }
         // Defaults name it.
         let (old, new) = (ObjectNames.quoted(relation.name), ObjectNames.quoted(name))
         try catalogue.run(
             "UPDATE pg_attrdef SET adbin = ?1 WHERE adbin = ?2",
-            [.text("nextval(\(ConstantPool.quoted(new))::regclass)"), .text("nextval(\(ConstantPool.quoted(old))::regclass)")])
+            [
+                .text("nextval(\(ConstantPool.quoted(new))::regclass)"),
+                .text("nextval(\(ConstantPool.quoted(old))::regclass)"),
+            ])
     }
 
     private func keepStorage(_ name: String, _ relation: UInt32, _ number: Int64) throws(PostgresError) {
         try catalogue.run(
-            "INSERT OR IGNORE INTO sdlab_storage VALUES (?1, ?2, ?3)", [.integer(Int64(relation)), .integer(number), .text(name)])
+            "INSERT OR IGNORE INTO sdlab_storage VALUES (?1, ?2, ?3)",
+            [.integer(Int64(relation)), .integer(number), .text(name)])
     }
 
     /// Views keep the text of their query, in which the name stands.
@@ -284,16 +315,20 @@ extension DefinitionRun {
             "SELECT objid FROM pg_depend WHERE refobjid = ?1 AND deptype = 'n'", [.integer(Int64(table.oid))])
         guard let first = users.first, let view = try catalogue.relation(CatalogueRow(first).oid(0)) else { return }
         throw fail(
-            .featureNotSupported, "cannot rename \(table.kindName) \"\(table.name)\" or its columns while view \"\(view.name)\" uses it",
+            .featureNotSupported,
+            "cannot rename \(table.kindName) \"\(table.name)\" or its columns while view \"\(view.name)\" uses it",
             hint: "Drop the view, and create it again afterwards.")
     }
 
     private func renameInChecks(of table: Relation, from old: String, to new: String) throws(PostgresError) {
         let (a, b) = (ObjectNames.quoted(old), ObjectNames.quoted(new))
         for constraint in table.constraints {
-            guard let text = constraint.expression, let renamed = Self.replacingWord(a, by: b, in: text) else { continue }
+            guard let text = constraint.expression, let renamed = Self.replacingWord(a, by: b, in: text) else {
+                continue
+            }
             try catalogue.run(
-                "UPDATE pg_constraint SET conbin = ?1 WHERE oid = ?2", [.text(renamed), .integer(Int64(constraint.oid))])
+                "UPDATE pg_constraint SET conbin = ?1 WHERE oid = ?2",
+                [.text(renamed), .integer(Int64(constraint.oid))])
         }
     }
 
@@ -320,7 +355,9 @@ extension DefinitionRun {
     }
 
     func moveToSchema(_ node: SyntaxNode) throws(PostgresError) {
-        guard let name = node["relation"], let table = try table(name, isMissingAllowed: node.flag("missing_ok")) else { return }
+        guard let name = node["relation"], let table = try table(name, isMissingAllowed: node.flag("missing_ok")) else {
+            return
+        }
         let new = node.text("newschema")
         guard let schema = try catalogue.schema(new) else {
             throw fail(.invalidSchemaName, "schema \"\(new)\" does not exist")

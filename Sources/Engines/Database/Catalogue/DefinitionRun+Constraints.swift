@@ -33,7 +33,9 @@ extension DefinitionRun {
         return result
     }
 
-    private func name(_ node: SyntaxNode, _ parts: [String], _ label: String, _ table: Relation) throws(PostgresError) -> String {
+    private func name(_ node: SyntaxNode, _ parts: [String], _ label: String, _ table: Relation) throws(PostgresError)
+        -> String
+    {
         let schema = try catalogue.schema(table.schema) ?? 2200
         guard node.has("conname") else { return try freeName(parts, label, in: schema) }
         let name = node.text("conname")
@@ -49,7 +51,8 @@ extension DefinitionRun {
         let isPrimary = node.text("contype") == "CONSTR_PRIMARY"
         if isPrimary, table.primaryKey != nil {
             throw fail(
-                .invalidTableDefinition, "multiple primary keys for table \"\(table.name)\" are not allowed", at: node.location)
+                .invalidTableDefinition, "multiple primary keys for table \"\(table.name)\" are not allowed",
+                at: node.location)
         }
         if node.has("indexname") { throw unsupported("a constraint that uses an index") }
         let keys = try keys(column.map { [$0] } ?? node.words("keys"), table)
@@ -60,9 +63,12 @@ extension DefinitionRun {
         }
         let index = NewIndex(
             name: name, isUnique: true, isPrimary: isPrimary,
-            keys: keys.map { NewIndex.Key(number: $0.number, expression: nil, isDescending: false, isNullsFirst: false) })
+            keys: keys.map {
+                NewIndex.Key(number: $0.number, expression: nil, isDescending: false, isNullsFirst: false)
+            })
         let oid = try makeIndex(index, table)
-        try insertConstraint(name, isPrimary ? .primaryKey : .unique, table, keys.map(\.number), ["conindid": .integer(Int64(oid))])
+        try insertConstraint(
+            name, isPrimary ? .primaryKey : .unique, table, keys.map(\.number), ["conindid": .integer(Int64(oid))])
     }
 
     func insertConstraint(
@@ -71,7 +77,8 @@ extension DefinitionRun {
     ) throws(PostgresError) {
         var row: [String: SQLiteValue] = [
             "oid": .integer(Int64(try catalogue.nextOID())), "conname": .text(name),
-            "connamespace": .integer(Int64(try catalogue.schema(table.schema) ?? 2200)), "contype": .text(kind.rawValue),
+            "connamespace": .integer(Int64(try catalogue.schema(table.schema) ?? 2200)),
+            "contype": .text(kind.rawValue),
             "convalidated": .integer(1), "conrelid": .integer(Int64(table.oid)), "confupdtype": .text(" "),
             "confdeltype": .text(" "), "confmatchtype": .text(" "), "conislocal": .integer(1),
             "conkey": .text("{" + keys.map { "\($0)" }.joined(separator: ",") + "}"),
@@ -99,7 +106,9 @@ extension DefinitionRun {
         guard let expression = node["raw_expr"] else { return }
         var used: [String] = []
         expression.walk { inner in
-            if inner.kind == "ColumnRef", let name = inner.list("fields").last?.string, !used.contains(name) { used.append(name) }
+            if inner.kind == "ColumnRef", let name = inner.list("fields").last?.string, !used.contains(name) {
+                used.append(name)
+            }
             return true
         }
         let keys = table.columns.filter { used.contains($0.name) }
@@ -110,7 +119,8 @@ extension DefinitionRun {
         let test = try translation.boolean(try translation.expression(expression, scope), "CHECK").sql
         let violated = try catalogue.rows("SELECT 1 FROM \(identifier(table.storage)) WHERE NOT \(test) LIMIT 1")
         guard violated.isEmpty || node.flag("skip_validation") else {
-            throw fail(.checkViolation, "check constraint \"\(name)\" of relation \"\(table.name)\" is violated by some row")
+            throw fail(
+                .checkViolation, "check constraint \"\(name)\" of relation \"\(table.name)\" is violated by some row")
         }
         try insertConstraint(
             name, .check, table, keys.map(\.number), ["conbin": .text(Deparser(literalType: nil).text(expression))])
@@ -154,8 +164,10 @@ extension DefinitionRun {
             throw fail("42830", "number of referencing and referenced columns for foreign key disagree")
         }
         let numbers = Set(otherKeys.map(\.number))
-        guard let index = other.indexes.first(where: { $0.isUnique && $0.condition == nil && Set($0.keys) == numbers }) else {
-            throw fail("42830", "there is no unique constraint matching given keys for referenced table \"\(other.name)\"")
+        guard let index = other.indexes.first(where: { $0.isUnique && $0.condition == nil && Set($0.keys) == numbers })
+        else {
+            throw fail(
+                "42830", "there is no unique constraint matching given keys for referenced table \"\(other.name)\"")
         }
         let translation = translation()
         for (key, otherKey) in zip(keys, otherKeys) {
@@ -193,7 +205,8 @@ extension DefinitionRun {
             + "\(identifier(other.storage)) p WHERE \(same.joined(separator: " AND "))) LIMIT 1"
         guard try catalogue.rows(sql).isEmpty else {
             throw fail(
-                .foreignKeyViolation, "insert or update on table \"\(table.name)\" violates foreign key constraint \"\(name)\"")
+                .foreignKeyViolation,
+                "insert or update on table \"\(table.name)\" violates foreign key constraint \"\(name)\"")
         }
     }
 }

@@ -27,7 +27,8 @@ extension DefinitionRun {
     ) throws(PostgresError) -> Relation? {
         let name = words.joined(separator: ".")
         let schema = words.count > 1 ? words[words.count - 2] : nil
-        guard let found = try catalogue.relation(words.last ?? "", schema: schema, searchPath: context.searchPath) else {
+        guard let found = try catalogue.relation(words.last ?? "", schema: schema, searchPath: context.searchPath)
+        else {
             let label = Relation(oid: 0, schema: "", name: "", kind: kind, columns: [], storage: "").kindName
             if isMissingAllowed {
                 notice("00000", "\(label) \"\(name)\" does not exist, skipping")
@@ -40,7 +41,11 @@ extension DefinitionRun {
             throw fail(.insufficientPrivilege, "permission denied: \"\(found.name)\" is a system catalog")
         }
         guard found.kind == kind else {
-            let article = { (kind: Relation.Kind) in kind == .index ? "an index" : "a " + Relation(oid: 0, schema: "", name: "", kind: kind, columns: [], storage: "").kindName }
+            let article = { (kind: Relation.Kind) in
+                kind == .index
+                    ? "an index"
+                    : "a " + Relation(oid: 0, schema: "", name: "", kind: kind, columns: [], storage: "").kindName
+            }
             throw fail(
                 .wrongObjectType, "\"\(name)\" is not \(article(kind))",
                 hint: "Use DROP \(found.kindName.uppercased()) to remove \(article(found.kind)).")
@@ -50,7 +55,8 @@ extension DefinitionRun {
 
     /// - Parameter together: what else is dropped by the same statement.
     func drop(_ relation: Relation, isCascade: Bool, together: Set<UInt32> = []) throws(PostgresError) {
-        guard try catalogue.integer("SELECT 1 FROM pg_class WHERE oid = ?1", [.integer(Int64(relation.oid))]) != nil else { return }
+        guard try catalogue.integer("SELECT 1 FROM pg_class WHERE oid = ?1", [.integer(Int64(relation.oid))]) != nil
+        else { return }
         try dropDependents(of: relation, isCascade: isCascade, together: together)
         let oid = SQLiteValue.integer(Int64(relation.oid))
         switch relation.kind {
@@ -74,7 +80,8 @@ extension DefinitionRun {
             try catalogue.run("DELETE FROM sdlab_sequence WHERE oid = ?1", [oid])
         case .index:
             guard
-                try catalogue.integer("SELECT 1 FROM pg_constraint WHERE conindid = ?1 AND contype IN ('p', 'u')", [oid]) == nil
+                try catalogue.integer(
+                    "SELECT 1 FROM pg_constraint WHERE conindid = ?1 AND contype IN ('p', 'u')", [oid]) == nil
             else {
                 throw fail(
                     .dependentObjectsStillExist,
@@ -105,8 +112,10 @@ extension DefinitionRun {
         let oid = SQLiteValue.integer(Int64(relation.oid))
         func refuse(_ what: String) -> PostgresError {
             fail(
-                .dependentObjectsStillExist, "cannot drop \(relation.kindName) \(relation.name) because other objects depend on it",
-                hint: "Use DROP ... CASCADE to drop the dependent objects too.", detail: "\(what) depends on \(relation.kindName) \(relation.name)")
+                .dependentObjectsStillExist,
+                "cannot drop \(relation.kindName) \(relation.name) because other objects depend on it",
+                hint: "Use DROP ... CASCADE to drop the dependent objects too.",
+                detail: "\(what) depends on \(relation.kindName) \(relation.name)")
         }
         for row in try catalogue.rows("SELECT objid FROM pg_depend WHERE refobjid = ?1 AND deptype = 'n'", [oid]) {
             guard let view = try catalogue.relation(CatalogueRow(row).oid(0)) else { continue }
@@ -128,14 +137,17 @@ extension DefinitionRun {
             }
         }
         for row in try catalogue.rows(
-            "SELECT conrelid, oid, conname FROM pg_constraint WHERE confrelid = ?1 AND contype = 'f' AND conrelid <> ?1", [oid])
+            "SELECT conrelid, oid, conname FROM pg_constraint WHERE confrelid = ?1 AND contype = 'f' AND conrelid <> ?1",
+            [oid])
         {
             let fields = CatalogueRow(row)
             guard let child = try catalogue.relation(fields.oid(0)) else { continue }
             guard isCascade || together.contains(child.oid) else {
                 throw refuse("constraint \(fields.text(2)) on table \(child.name)")
             }
-            if !together.contains(child.oid) { notice("00000", "drop cascades to constraint \(fields.text(2)) on table \(child.name)") }
+            if !together.contains(child.oid) {
+                notice("00000", "drop cascades to constraint \(fields.text(2)) on table \(child.name)")
+            }
             try catalogue.run("DELETE FROM pg_constraint WHERE oid = ?1", [row[1]])
             try makeTriggers(child.oid)
         }
@@ -154,14 +166,17 @@ extension DefinitionRun {
                 throw fail(.insufficientPrivilege, "permission denied for schema \(name)")
             }
             let contents = try catalogue.rows(
-                "SELECT oid FROM pg_class WHERE relnamespace = ?1 AND relkind IN ('r', 'v', 'S')", [.integer(Int64(oid))])
+                "SELECT oid FROM pg_class WHERE relnamespace = ?1 AND relkind IN ('r', 'v', 'S')",
+                [.integer(Int64(oid))])
             guard contents.isEmpty || isCascade else {
                 throw fail(
                     .dependentObjectsStillExist, "cannot drop schema \(name) because other objects depend on it",
                     hint: "Use DROP ... CASCADE to drop the dependent objects too.")
             }
             for row in contents {
-                if let relation = try catalogue.relation(CatalogueRow(row).oid(0)) { try drop(relation, isCascade: true) }
+                if let relation = try catalogue.relation(CatalogueRow(row).oid(0)) {
+                    try drop(relation, isCascade: true)
+                }
             }
             try catalogue.run("DELETE FROM pg_namespace WHERE oid = ?1", [.integer(Int64(oid))])
             catalogue.forget()

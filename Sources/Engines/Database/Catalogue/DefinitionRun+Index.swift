@@ -36,23 +36,33 @@ extension DefinitionRun {
             let isFirst = nulls == "SORTBY_NULLS_FIRST" || nulls != "SORTBY_NULLS_LAST" && isDescending
             if element.has("name") {
                 guard let column = table.column(element.text("name")) else {
-                    throw fail(.undefinedColumn, "column \"\(element.text("name"))\" does not exist", at: element.location)
+                    throw fail(
+                        .undefinedColumn, "column \"\(element.text("name"))\" does not exist", at: element.location)
                 }
                 labels.append(column.name)
-                keys.append(NewIndex.Key(number: column.number, expression: nil, isDescending: isDescending, isNullsFirst: isFirst))
+                keys.append(
+                    NewIndex.Key(
+                        number: column.number, expression: nil, isDescending: isDescending, isNullsFirst: isFirst))
             } else {
-                labels.append(element["expr"].map { $0.kind == "FuncCall" ? $0.words("funcname").last ?? "expr" : "expr" } ?? "expr")
-                keys.append(NewIndex.Key(number: 0, expression: element["expr"], isDescending: isDescending, isNullsFirst: isFirst))
+                labels.append(
+                    element["expr"].map { $0.kind == "FuncCall" ? $0.words("funcname").last ?? "expr" : "expr" }
+                        ?? "expr")
+                keys.append(
+                    NewIndex.Key(
+                        number: 0, expression: element["expr"], isDescending: isDescending, isNullsFirst: isFirst))
             }
         }
         let schema = try catalogue.schema(table.schema) ?? 2200
         let given = node.text("idxname")
         if !given.isEmpty, try exists(given, in: schema) {
-            if node.flag("if_not_exists") { return notice(.duplicateTable, "relation \"\(given)\" already exists, skipping") }
+            if node.flag("if_not_exists") {
+                return notice(.duplicateTable, "relation \"\(given)\" already exists, skipping")
+            }
             throw fail(.duplicateTable, "relation \"\(given)\" already exists")
         }
         let index = NewIndex(
-            name: given.isEmpty ? try freeName([table.name] + labels, "idx", in: schema) : given, isUnique: node.flag("unique"),
+            name: given.isEmpty ? try freeName([table.name] + labels, "idx", in: schema) : given,
+            isUnique: node.flag("unique"),
             keys: keys, condition: node["whereClause"], method: method)
         try makeIndex(index, table)
     }
@@ -64,21 +74,26 @@ extension DefinitionRun {
             throw fail(.duplicateTable, "relation \"\(index.name)\" already exists")
         }
         let oid = try catalogue.nextOID()
-        try addClass(oid, index.name, schema: schema, kind: "i", columns: index.keys.count, method: index.method == "hash" ? 405 : 403)
+        try addClass(
+            oid, index.name, schema: schema, kind: "i", columns: index.keys.count,
+            method: index.method == "hash" ? 405 : 403)
         try catalogue.insert(
             "pg_index",
             [
                 "indexrelid": .integer(Int64(oid)), "indrelid": .integer(Int64(table.oid)),
                 "indnatts": .integer(Int64(index.keys.count)), "indnkeyatts": .integer(Int64(index.keys.count)),
                 "indisunique": .integer(index.isUnique ? 1 : 0), "indisprimary": .integer(index.isPrimary ? 1 : 0),
-                "indimmediate": .integer(1), "indisvalid": .integer(1), "indisready": .integer(1), "indislive": .integer(1),
+                "indimmediate": .integer(1), "indisvalid": .integer(1), "indisready": .integer(1),
+                "indislive": .integer(1),
                 "indkey": .text(index.keys.map { "\($0.number)" }.joined(separator: " ")),
                 "indcollation": .text(index.keys.map { _ in "0" }.joined(separator: " ")),
                 "indclass": .text(index.keys.map { _ in "0" }.joined(separator: " ")),
                 // INDOPTION_DESC and INDOPTION_NULLS_FIRST
                 "indoption": .text(
-                    index.keys.map { "\(($0.isDescending ? 1 : 0) | ($0.isNullsFirst ? 2 : 0))" }.joined(separator: " ")),
-                "indexprs": expressions(index), "indpred": index.condition.map { .text(Deparser(literalType: nil).text($0)) } ?? .null,
+                    index.keys.map { "\(($0.isDescending ? 1 : 0) | ($0.isNullsFirst ? 2 : 0))" }.joined(separator: " ")
+                ),
+                "indexprs": expressions(index),
+                "indpred": index.condition.map { .text(Deparser(literalType: nil).text($0)) } ?? .null,
             ])
         try catalogue.run("UPDATE pg_class SET relhasindex = 1 WHERE oid = ?1", [.integer(Int64(table.oid))])
         try execute(index, oid, table)
@@ -107,7 +122,8 @@ extension DefinitionRun {
             }
             keys.append(value.ordered + (key.isDescending ? " DESC" : ""))
         }
-        var sql = "CREATE \(index.isUnique ? "UNIQUE " : "")INDEX \(identifier(StorageName.of(index.name, Int64(oid)))) ON "
+        var sql =
+            "CREATE \(index.isUnique ? "UNIQUE " : "")INDEX \(identifier(StorageName.of(index.name, Int64(oid)))) ON "
         sql += "\(identifier(table.storage)) (\(keys.joined(separator: ", ")))"
         if let condition = index.condition {
             sql += " WHERE " + (try translation.boolean(try translation.expression(condition, scope), "WHERE").sql)

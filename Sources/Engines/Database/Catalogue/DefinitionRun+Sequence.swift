@@ -50,7 +50,9 @@ extension DefinitionRun {
         for option in options {
             let value = option["arg"]
             let number =
-                value.flatMap { $0.kind == "Float" ? Int64($0.text("fval")) : $0.kind == "Integer" ? Int64($0.integer("ival")) : nil }
+                value.flatMap {
+                    $0.kind == "Float" ? Int64($0.text("fval")) : $0.kind == "Integer" ? Int64($0.integer("ival")) : nil
+                }
             switch option.text("defname") {
             case "as": if let value { parameters.type = try TypeNames.type(value).oid }
             case "start": parameters.start = number
@@ -76,7 +78,8 @@ extension DefinitionRun {
         }
         guard parameters.first >= parameters.lowest else {
             throw fail(
-                .invalidParameterValue, "START value (\(parameters.first)) cannot be less than MINVALUE (\(parameters.lowest))")
+                .invalidParameterValue,
+                "START value (\(parameters.first)) cannot be less than MINVALUE (\(parameters.lowest))")
         }
         guard parameters.first <= parameters.highest else {
             throw fail(
@@ -85,7 +88,9 @@ extension DefinitionRun {
         }
     }
 
-    private func makeSequence(_ name: String, _ schema: UInt32, _ parameters: SequenceParameters) throws(PostgresError) -> UInt32 {
+    private func makeSequence(_ name: String, _ schema: UInt32, _ parameters: SequenceParameters) throws(PostgresError)
+        -> UInt32
+    {
         let oid = try catalogue.nextOID()
         try addClass(oid, name, schema: schema, kind: "S", columns: 3)
         try catalogue.insert("pg_sequence", row(oid, parameters))
@@ -138,7 +143,8 @@ extension DefinitionRun {
     }
 
     func alterSequence(_ node: SyntaxNode) throws(PostgresError) {
-        guard let name = node["sequence"], let sequence = try table(name, isMissingAllowed: node.flag("missing_ok")) else { return }
+        guard let name = node["sequence"], let sequence = try table(name, isMissingAllowed: node.flag("missing_ok"))
+        else { return }
         guard sequence.kind == .sequence else {
             throw fail(.wrongObjectType, "\"\(sequence.name)\" is not a sequence")
         }
@@ -152,7 +158,8 @@ extension DefinitionRun {
         let fields = CatalogueRow(stored)
         var parameters = SequenceParameters(
             type: PostgresOID(rawValue: fields.oid(0)), start: fields.integer(1), increment: fields.integer(2),
-            minimum: fields.integer(3), maximum: fields.integer(4), cache: fields.integer(5), isCycling: fields.integer(6) != 0)
+            minimum: fields.integer(3), maximum: fields.integer(4), cache: fields.integer(5),
+            isCycling: fields.integer(6) != 0)
         try read(node.list("options"), into: &parameters)
         try catalogue.run("DELETE FROM pg_sequence WHERE seqrelid = ?1", [oid])
         try catalogue.insert("pg_sequence", row(sequence.oid, parameters))

@@ -36,7 +36,9 @@ extension DefinitionRun {
         }
         guard let oid = try makeTable(name, columns, isExistingAllowed: node.flag("if_not_exists")) else { return }
         catalogue.forget()
-        for column in columns { for constraint in column.constraints { try add(constraint, to: oid, column: column.name) } }
+        for column in columns {
+            for constraint in column.constraints { try add(constraint, to: oid, column: column.name) }
+        }
         for constraint in constraints { try add(constraint, to: oid, column: nil) }
     }
 
@@ -73,7 +75,8 @@ extension DefinitionRun {
         }
         // SQLite has no table without columns.
         if stored.isEmpty { stored = ["\"empty_0\""] }
-        try catalogue.execute("CREATE TABLE \(identifier(StorageName.of(table, Int64(oid)))) (\(stored.joined(separator: ", ")))")
+        try catalogue.execute(
+            "CREATE TABLE \(identifier(StorageName.of(table, Int64(oid)))) (\(stored.joined(separator: ", ")))")
         return oid
     }
 
@@ -82,7 +85,9 @@ extension DefinitionRun {
     ) throws(PostgresError) {
         let type = column.type
         guard type.oid != .unknown, type.oid != .record, type.oid != .void else {
-            throw fail(.invalidTableDefinition, "column \"\(column.name)\" has pseudo-type \(type.oid.typeName)", at: column.location)
+            throw fail(
+                .invalidTableDefinition, "column \"\(column.name)\" has pseudo-type \(type.oid.typeName)",
+                at: column.location)
         }
         var text = column.defaultText ?? column.generated.map { Deparser(literalType: nil).text($0) }
         if let node = column.defaultNode {
@@ -100,9 +105,12 @@ extension DefinitionRun {
                 "attlen": .integer(Int64(type.oid.byteCount)), "attnum": .integer(Int64(number)),
                 "attndims": .integer(type.oid.element == nil ? 0 : 1), "attcacheoff": .integer(-1),
                 "atttypmod": .integer(Int64(type.modifier)), "attnotnull": .integer(column.isNotNull ? 1 : 0),
-                "atthasdef": .integer(text == nil || !column.identity.isEmpty ? 0 : 1), "attidentity": .text(column.identity),
+                "atthasdef": .integer(text == nil || !column.identity.isEmpty ? 0 : 1),
+                "attidentity": .text(column.identity),
                 "attgenerated": .text(column.generated == nil ? "" : "s"), "attislocal": .integer(1),
-                "attcollation": .integer([.text, .varchar, .bpchar].contains(type.oid.element ?? type.oid) ? 100 : type.oid == .name ? 950 : 0),
+                "attcollation": .integer(
+                    [.text, .varchar, .bpchar].contains(type.oid.element ?? type.oid)
+                        ? 100 : type.oid == .name ? 950 : 0),
             ])
         guard let text else { return }
         try catalogue.insert(
@@ -123,7 +131,9 @@ extension DefinitionRun {
             if inner.kind == "ColumnRef" { usesColumn = true }
             return true
         }
-        guard !usesColumn else { throw fail("0A000", "cannot use column reference in DEFAULT expression", at: node.location) }
+        guard !usesColumn else {
+            throw fail("0A000", "cannot use column reference in DEFAULT expression", at: node.location)
+        }
         let value = try translation.expression(node, scope)
         if !value.isUnknown, value.oid != column.type.oid,
             !translation.castPath(from: value.oid, to: column.type.oid, .assignment)

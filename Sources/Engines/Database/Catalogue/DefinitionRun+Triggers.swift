@@ -35,11 +35,14 @@ extension DefinitionRun {
 
     private func makeCheck(_ constraint: Relation.Constraint, _ table: Relation) throws(PostgresError) {
         let (translation, scope) = rowScope(table, row: "NEW.")
-        let test = try translation.boolean(try translation.storedExpression(constraint.expression ?? "true", scope), "CHECK").sql
+        let test = try translation.boolean(
+            try translation.storedExpression(constraint.expression ?? "true", scope), "CHECK"
+        ).sql
         for event in ["INSERT", "UPDATE"] {
             try catalogue.execute(
                 "CREATE TRIGGER \(identifier("check_\(event.lowercased())_\(constraint.oid)")) AFTER \(event) ON "
-                    + "\(identifier(table.storage)) WHEN NOT \(test) BEGIN SELECT pg_check_violation(\(constraint.oid)); END")
+                    + "\(identifier(table.storage)) WHEN NOT \(test) BEGIN SELECT pg_check_violation(\(constraint.oid)); END"
+            )
         }
     }
 
@@ -92,7 +95,9 @@ extension DefinitionRun {
         case "d":
             let translation = translation()
             var sets: [String] = []
-            for key in keys { sets.append("\(identifier(key.storage)) = \(try translation.defaultValue(key, child).sql)") }
+            for key in keys {
+                sets.append("\(identifier(key.storage)) = \(try translation.defaultValue(key, child).sql)")
+            }
             actions = "UPDATE \(childTable) SET \(sets.joined(separator: ", ")) WHERE \(rows);"
         default:
             condition = "EXISTS (SELECT 1 FROM \(childTable) WHERE \(rows))"

@@ -57,7 +57,8 @@ extension DefinitionRun {
             guard column.type.oid == new.type.oid else {
                 throw fail(
                     .invalidTableDefinition,
-                    "cannot change data type of view column \"\(column.name)\" from \(column.type.name) to \(new.type.name)")
+                    "cannot change data type of view column \"\(column.name)\" from \(column.type.name) to \(new.type.name)"
+                )
             }
         }
         let oid = SQLiteValue.integer(Int64(old.oid))

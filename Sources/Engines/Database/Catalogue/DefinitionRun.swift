@@ -84,7 +84,8 @@ final class DefinitionRun {
 
     func exists(_ name: String, in schema: UInt32) throws(PostgresError) -> Bool {
         try catalogue.integer(
-            "SELECT 1 FROM pg_class WHERE relname = ?1 AND relnamespace = ?2", [.text(name), .integer(Int64(schema))]) != nil
+            "SELECT 1 FROM pg_class WHERE relname = ?1 AND relnamespace = ?2", [.text(name), .integer(Int64(schema))])
+            != nil
     }
 
     /// `table_column_key`, with a number where that is taken; 63 bytes at most.
@@ -95,9 +96,10 @@ final class DefinitionRun {
         var number = 0
         while true {
             let name = base + "_" + label + (number == 0 ? "" : String(number))
-            let isTaken = try catalogue.integer(
-                "SELECT 1 FROM pg_constraint WHERE conname = ?1 AND connamespace = ?2",
-                [.text(name), .integer(Int64(schema))]) != nil
+            let isTaken =
+                try catalogue.integer(
+                    "SELECT 1 FROM pg_constraint WHERE conname = ?1 AND connamespace = ?2",
+                    [.text(name), .integer(Int64(schema))]) != nil
             if !isTaken, try !exists(name, in: schema) { return name }
             number += 1
         }
@@ -148,15 +150,19 @@ final class DefinitionRun {
         let name = node.has("schemaname") ? node.text("schemaname") : node["authrole"]?.text("rolename") ?? ""
         guard !name.hasPrefix("pg_") else {
             throw fail(
-                "42939", "unacceptable schema name \"\(name)\"", detail: "The prefix \"pg_\" is reserved for system schemas.")
+                "42939", "unacceptable schema name \"\(name)\"",
+                detail: "The prefix \"pg_\" is reserved for system schemas.")
         }
         guard try catalogue.schema(name) == nil else {
-            if node.flag("if_not_exists") { return notice(.duplicateSchema, "schema \"\(name)\" already exists, skipping") }
+            if node.flag("if_not_exists") {
+                return notice(.duplicateSchema, "schema \"\(name)\" already exists, skipping")
+            }
             throw fail(.duplicateSchema, "schema \"\(name)\" already exists")
         }
         guard node.list("schemaElts").isEmpty else { throw unsupported("CREATE SCHEMA with elements") }
         try catalogue.insert(
-            "pg_namespace", ["oid": .integer(Int64(try catalogue.nextOID())), "nspname": .text(name), "nspowner": .integer(10)])
+            "pg_namespace",
+            ["oid": .integer(Int64(try catalogue.nextOID())), "nspname": .text(name), "nspowner": .integer(10)])
     }
 
     func comment(_ node: SyntaxNode) throws(PostgresError) {
@@ -181,7 +187,8 @@ final class DefinitionRun {
         default: return
         }
         try catalogue.run(
-            "DELETE FROM pg_description WHERE objoid = ?1 AND objsubid = ?2", [.integer(Int64(object)), .integer(Int64(number))])
+            "DELETE FROM pg_description WHERE objoid = ?1 AND objsubid = ?2",
+            [.integer(Int64(object)), .integer(Int64(number))])
         guard node.has("comment") else { return }
         try catalogue.insert(
             "pg_description",
@@ -195,7 +202,9 @@ final class DefinitionRun {
 extension Translation {
     /// Statements that change the catalogue.
     func definition(_ node: SyntaxNode, _ statement: ParsedStatement) throws(PostgresError) -> Plan {
-        if node.kind == "CreateExtensionStmt" { return Plan(.nothing, tag: .words("CREATE EXTENSION"), readsOnly: false) }
+        if node.kind == "CreateExtensionStmt" {
+            return Plan(.nothing, tag: .words("CREATE EXTENSION"), readsOnly: false)
+        }
         guard let tag = Self.tags[node.kind] ?? objectTag(node) else { throw unsupported(Self.words(node.kind)) }
         return Plan(
             .definition(StatementDefinition(node: node, source: statement.source)), tag: .words(tag), readsOnly: false,

@@ -10,7 +10,9 @@ struct Deparser {
     private func text(_ node: SyntaxNode, isInner: Bool) -> String {
         switch node.kind {
         case "A_Const": return constant(node, literalType)
-        case "ColumnRef": return node.list("fields").map { $0.kind == "A_Star" ? "*" : ObjectNames.quoted($0.string) }.joined(separator: ".")
+        case "ColumnRef":
+            return node.list("fields").map { $0.kind == "A_Star" ? "*" : ObjectNames.quoted($0.string) }.joined(
+                separator: ".")
         case "TypeCast": return cast(node)
         case "FuncCall": return call(node)
         case "A_Expr": return wrapped(operation(node), isInner)
@@ -27,7 +29,9 @@ struct Deparser {
         case "CaseExpr": return caseExpression(node)
         case "A_ArrayExpr": return "ARRAY[\(list(node.list("elements")))]"
         case "RowExpr": return "ROW(\(list(node.list("args"))))"
-        case "CollateClause": return "\(part(node, "arg")) COLLATE \(node.words("collname").map { ObjectNames.quoted($0) }.joined(separator: "."))"
+        case "CollateClause":
+            return
+                "\(part(node, "arg")) COLLATE \(node.words("collname").map { ObjectNames.quoted($0) }.joined(separator: "."))"
         case "SQLValueFunction": return valueFunction(node)
         case "List": return "(" + list(node.list("items")) + ")"
         default: return "NULL"
@@ -35,7 +39,9 @@ struct Deparser {
     }
 
     private func wrapped(_ text: String, _ isInner: Bool) -> String { isInner ? "(\(text))" : text }
-    private func part(_ node: SyntaxNode, _ field: String) -> String { node[field].map { text($0, isInner: true) } ?? "" }
+    private func part(_ node: SyntaxNode, _ field: String) -> String {
+        node[field].map { text($0, isInner: true) } ?? ""
+    }
     private func list(_ nodes: [SyntaxNode]) -> String { nodes.map { text($0) }.joined(separator: ", ") }
 
     private func constant(_ node: SyntaxNode, _ type: PostgresOID?) -> String {
@@ -44,16 +50,20 @@ struct Deparser {
         if let value = node["fval"] { return value.text("fval") }
         if let value = node["boolval"] { return value.flag("boolval") ? "true" : "false" }
         let text = node["sval"]?.text("sval") ?? ""
-        let quoted = text.contains("\\") ? "E" + ConstantPool.quoted(text.replacing("\\", with: "\\\\")) : ConstantPool.quoted(text)
+        let quoted =
+            text.contains("\\")
+            ? "E" + ConstantPool.quoted(text.replacing("\\", with: "\\\\")) : ConstantPool.quoted(text)
         return quoted + "::" + (type ?? .text).typeName
     }
 
     private func cast(_ node: SyntaxNode) -> String {
-        guard let argument = node["arg"], let typeName = node["typeName"], let type = try? TypeNames.type(typeName) else {
+        guard let argument = node["arg"], let typeName = node["typeName"], let type = try? TypeNames.type(typeName)
+        else {
             return "NULL"
         }
         if argument.kind == "A_Const", argument.has("sval") {
-            return Deparser(literalType: .text).constant(argument, .text).replacing("::text", with: "") + "::" + type.name
+            return Deparser(literalType: .text).constant(argument, .text).replacing("::text", with: "") + "::"
+                + type.name
         }
         return "\(Deparser(literalType: nil).text(argument, isInner: true))::\(type.name)"
     }
@@ -84,9 +94,11 @@ struct Deparser {
             let bounds = right?.list("items").map { plain.text($0, isInner: true) } ?? []
             guard bounds.count == 2 else { return left }
             return node.text("kind") == "AEXPR_BETWEEN"
-                ? "\(left) >= \(bounds[0]) AND \(left) <= \(bounds[1])" : "\(left) < \(bounds[0]) OR \(left) > \(bounds[1])"
+                ? "\(left) >= \(bounds[0]) AND \(left) <= \(bounds[1])"
+                : "\(left) < \(bounds[0]) OR \(left) > \(bounds[1])"
         case "AEXPR_DISTINCT": return "\(left) IS DISTINCT FROM \(right.map { plain.text($0, isInner: true) } ?? "")"
-        case "AEXPR_NOT_DISTINCT": return "\(left) IS NOT DISTINCT FROM \(right.map { plain.text($0, isInner: true) } ?? "")"
+        case "AEXPR_NOT_DISTINCT":
+            return "\(left) IS NOT DISTINCT FROM \(right.map { plain.text($0, isInner: true) } ?? "")"
         case "AEXPR_NULLIF": return "NULLIF(\(left), \(right.map { plain.text($0) } ?? ""))"
         case "AEXPR_OP_ANY": return "\(left) \(name) ANY (\(right.map { plain.text($0) } ?? ""))"
         case "AEXPR_OP_ALL": return "\(left) \(name) ALL (\(right.map { plain.text($0) } ?? ""))"
@@ -108,7 +120,8 @@ struct Deparser {
     private func caseExpression(_ node: SyntaxNode) -> String {
         var text = "CASE" + (node["arg"].map { " " + self.text($0) } ?? "")
         for when in node.list("args") {
-            text += " WHEN \(when["expr"].map { self.text($0) } ?? "") THEN \(when["result"].map { self.text($0) } ?? "")"
+            text +=
+                " WHEN \(when["expr"].map { self.text($0) } ?? "") THEN \(when["result"].map { self.text($0) } ?? "")"
         }
         return text + (node["defresult"].map { " ELSE " + self.text($0) } ?? "") + " END"
     }

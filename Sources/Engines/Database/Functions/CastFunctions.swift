@@ -24,7 +24,8 @@ extension DatabaseFunctions {
                     "pg_limit",
                     { call in
                         guard call.integer(0) >= 0 else {
-                            throw PostgresError(call.text(1) == "LIMIT" ? "2201W" : "2201X", "\(call.text(1)) must not be negative")
+                            throw PostgresError(
+                                call.text(1) == "LIMIT" ? "2201W" : "2201X", "\(call.text(1)) must not be negative")
                         }
                         return .integer(call.integer(0))
                     }
@@ -44,7 +45,8 @@ extension DatabaseFunctions {
     }
 
     static func clipped(_ text: String, _ bytes: Int) -> String {
-        var end = text.utf8.index(text.utf8.startIndex, offsetBy: bytes, limitedBy: text.utf8.endIndex) ?? text.utf8.endIndex
+        var end =
+            text.utf8.index(text.utf8.startIndex, offsetBy: bytes, limitedBy: text.utf8.endIndex) ?? text.utf8.endIndex
         while end.samePosition(in: text.unicodeScalars) == nil { end = text.utf8.index(before: end) }
         return String(text[..<end])
     }
@@ -55,7 +57,8 @@ extension DatabaseFunctions {
         let limit = Int(call.integer(1))
         if text.utf8.count <= limit { return text }
         let scalars = text.unicodeScalars
-        guard let end = scalars.index(scalars.startIndex, offsetBy: limit, limitedBy: scalars.endIndex), end < scalars.endIndex
+        guard let end = scalars.index(scalars.startIndex, offsetBy: limit, limitedBy: scalars.endIndex),
+            end < scalars.endIndex
         else { return text }
         guard call.flag(2) || scalars[end...].allSatisfy({ $0 == " " }) else {
             throw PostgresError(.stringDataRightTruncation, "value too long for type \(type)(\(limit))")
@@ -97,7 +100,8 @@ extension DatabaseFunctions {
             }
             let text = call.shown(index, call.type(index + 1))
             let isPlain = !text.isEmpty && text.utf8.allSatisfy { !" ,()\"\\\n\t".utf8.contains($0) }
-            fields.append(isPlain ? text : "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\"\"") + "\"")
+            fields.append(
+                isPlain ? text : "\"" + text.replacing("\\", with: "\\\\").replacing("\"", with: "\"\"") + "\"")
         }
         return .text("(" + fields.joined(separator: ",") + ")")
     }

@@ -46,7 +46,8 @@ public enum DatabaseFunctions {
 
     private static var tables: [Table] {
         [
-            integers, floats, numerics, texts, patterns, times, timeParts, documents, documentChanges, arrays, casts, system,
+            integers, floats, numerics, texts, patterns, times, timeParts, documents, documentChanges, arrays, casts,
+            system,
             descriptions,
         ]
     }

@@ -110,7 +110,9 @@ struct DecimalNumber {
         }
     }
 
-    var double: Double { Double(text) ?? (kind == .infinity ? .infinity : kind == .negativeInfinity ? -.infinity : .nan) }
+    var double: Double {
+        Double(text) ?? (kind == .infinity ? .infinity : kind == .negativeInfinity ? -.infinity : .nan)
+    }
 
     /// Nil for what is no whole number of 64 bits; halves away from zero.
     var roundedInt: Int? { kind == .finite ? rounded(to: 0).digits.int : nil }
@@ -208,7 +210,10 @@ extension DecimalNumber {
             return self
         }
         guard digits.sign >= 0 else { throw Self.negativeRoot }
-        let places = chosen ?? min(max(Self.significantDigits - ((leadingGroup.weight + 1) * 4 / 2 - 1), scale, 0), Self.displayScaleLimit)
+        let places =
+            chosen
+            ?? min(
+                max(Self.significantDigits - ((leadingGroup.weight + 1) * 4 / 2 - 1), scale, 0), Self.displayScaleLimit)
         let wanted = 2 * (places + 1)
         let square = wanted >= scale ? extended(to: wanted) : truncated(to: wanted)
         return Self(square.digits.squareRoot, scale: places + 1).rounded(to: places)
@@ -218,10 +223,12 @@ extension DecimalNumber {
 
     func power(_ exponent: Self) throws(PostgresError) -> Self {
         guard kind == .finite, exponent.kind == .finite else {
-            return try Self(stored: PostgresNumeric(parsing: PostgresFloat.text(pow(double, exponent.double))).description)
+            return try Self(
+                stored: PostgresNumeric(parsing: PostgresFloat.text(pow(double, exponent.double))).description)
         }
         if isZero, exponent.isNegative { throw PostgresError("2201F", "zero raised to a negative power is undefined") }
-        guard exponent.truncated(to: 0).compare(exponent) == 0, let whole = exponent.roundedInt, whole.magnitude < 100_000
+        guard exponent.truncated(to: 0).compare(exponent) == 0, let whole = exponent.roundedInt,
+            whole.magnitude < 100_000
         else {
             guard !isNegative else {
                 throw PostgresError("2201F", "a negative number raised to a non-integer power yields a complex result")

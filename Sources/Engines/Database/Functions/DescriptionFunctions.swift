@@ -6,7 +6,10 @@ extension DatabaseFunctions {
     static var descriptions: Table {
         Table(
             strict: [
-                ("pg_get_userbyid", { call in .text(call.integer(0) == 10 ? "postgres" : "unknown (OID=\(call.integer(0)))") }),
+                (
+                    "pg_get_userbyid",
+                    { call in .text(call.integer(0) == 10 ? "postgres" : "unknown (OID=\(call.integer(0)))") }
+                ),
                 ("pg_table_is_visible", { try isVisible($0) }),
                 ("pg_get_indexdef", { try indexDefinition($0) }),
                 ("pg_get_constraintdef", { try constraintDefinition($0) }),
@@ -22,7 +25,8 @@ extension DatabaseFunctions {
                     "pg_sequence_last_value",
                     { call in
                         try call.catalogue.integer(
-                            "SELECT last_value FROM sdlab_sequence WHERE oid = ?1 AND is_called", [.integer(call.integer(0))]
+                            "SELECT last_value FROM sdlab_sequence WHERE oid = ?1 AND is_called",
+                            [.integer(call.integer(0))]
                         ).map { .integer($0) } ?? .null
                     }
                 ),
@@ -38,7 +42,8 @@ extension DatabaseFunctions {
                     "pg_description_of",
                     { call in
                         try call.catalogue.text(
-                            "SELECT description FROM pg_description WHERE objoid = ?1 AND objsubid = ?2", [call[0], call[1]]
+                            "SELECT description FROM pg_description WHERE objoid = ?1 AND objsubid = ?2",
+                            [call[0], call[1]]
                         ).map { .text($0) } ?? .null
                     }
                 ),
@@ -138,7 +143,8 @@ extension DatabaseFunctions {
         case .foreignKey:
             guard let other = try call.catalogue.relation(constraint.foreignTable) else { return .null }
             let name = ObjectNames.qualified(other, call.context, call.catalogue)
-            var text = "FOREIGN KEY (\(columns(constraint.keys, table))) REFERENCES \(name)(\(columns(constraint.foreignKeys, other)))"
+            var text =
+                "FOREIGN KEY (\(columns(constraint.keys, table))) REFERENCES \(name)(\(columns(constraint.foreignKeys, other)))"
             if let action = action(constraint.onUpdate) { text += " ON UPDATE \(action)" }
             if let action = action(constraint.onDelete) { text += " ON DELETE \(action)" }
             return .text(text)

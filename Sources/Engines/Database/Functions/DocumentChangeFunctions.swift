@@ -7,45 +7,70 @@ extension DatabaseFunctions {
     static var documentChanges: Table {
         Table(
             strict: [
-                ("pg_jsonb_concat", { call in
-                    let (a, b) = (try JSONText.parse(call.text(0)), try JSONText.parse(call.text(1)))
-                    return .text(JSONText.canonical(concatenated(a, b)))
-                }),
+                (
+                    "pg_jsonb_concat",
+                    { call in
+                        let (a, b) = (try JSONText.parse(call.text(0)), try JSONText.parse(call.text(1)))
+                        return .text(JSONText.canonical(concatenated(a, b)))
+                    }
+                ),
                 ("pg_jsonb_delete", { try delete($0) }),
-                ("pg_jsonb_delete_path", { call in
-                    let path = try ArrayItems.texts(call.text(1)).compactMap { $0 }
-                    return .text(JSONText.canonical(changed(try JSONText.parse(call.text(0)), path[...], { _ in nil })))
-                }),
-                ("pg_jsonb_set", { call in
-                    let path = try ArrayItems.texts(call.text(1)).compactMap { $0 }
-                    let new = try JSONText.parse(call.text(2))
-                    let mayCreate = call.count < 4 || call.flag(3)
-                    let result = changed(try JSONText.parse(call.text(0)), path[...]) { $0 != nil || mayCreate ? new : nil }
-                    return .text(JSONText.canonical(result))
-                }),
-                ("pg_jsonb_insert", { call in
-                    let path = try ArrayItems.texts(call.text(1)).compactMap { $0 }
-                    let new = try JSONText.parse(call.text(2))
-                    return .text(JSONText.canonical(changed(try JSONText.parse(call.text(0)), path[...]) { $0 ?? new }))
-                }),
-                ("pg_json_strip_nulls", { call in
-                    let value = stripped(try JSONText.parse(call.text(0)))
-                    return .text(call.flag(1) ? JSONText.canonical(value) : value.text)
-                }),
+                (
+                    "pg_jsonb_delete_path",
+                    { call in
+                        let path = try ArrayItems.texts(call.text(1)).compactMap { $0 }
+                        return .text(
+                            JSONText.canonical(changed(try JSONText.parse(call.text(0)), path[...], { _ in nil })))
+                    }
+                ),
+                (
+                    "pg_jsonb_set",
+                    { call in
+                        let path = try ArrayItems.texts(call.text(1)).compactMap { $0 }
+                        let new = try JSONText.parse(call.text(2))
+                        let mayCreate = call.count < 4 || call.flag(3)
+                        let result = changed(try JSONText.parse(call.text(0)), path[...]) {
+                            $0 != nil || mayCreate ? new : nil
+                        }
+                        return .text(JSONText.canonical(result))
+                    }
+                ),
+                (
+                    "pg_jsonb_insert",
+                    { call in
+                        let path = try ArrayItems.texts(call.text(1)).compactMap { $0 }
+                        let new = try JSONText.parse(call.text(2))
+                        return .text(
+                            JSONText.canonical(changed(try JSONText.parse(call.text(0)), path[...]) { $0 ?? new }))
+                    }
+                ),
+                (
+                    "pg_json_strip_nulls",
+                    { call in
+                        let value = stripped(try JSONText.parse(call.text(0)))
+                        return .text(call.flag(1) ? JSONText.canonical(value) : value.text)
+                    }
+                ),
             ],
             lenient: [
-                ("pg_to_json", { call in
-                    if call.isNull(1) { return .null }
-                    let value = JSONDatum.text(call[1], call.type(2), call.context, call.catalogue)
-                    return .text(call.flag(0) ? try JSONText.canonical(value) : value)
-                }),
-                ("pg_json_build_array", { call in
-                    let items = stride(from: 1, to: call.count - 1, by: 2).map {
-                        JSONDatum.text(call[$0], call.type($0 + 1), call.context, call.catalogue)
+                (
+                    "pg_to_json",
+                    { call in
+                        if call.isNull(1) { return .null }
+                        let value = JSONDatum.text(call[1], call.type(2), call.context, call.catalogue)
+                        return .text(call.flag(0) ? try JSONText.canonical(value) : value)
                     }
-                    let text = "[" + items.joined(separator: ", ") + "]"
-                    return .text(call.flag(0) ? try JSONText.canonical(text) : text)
-                }),
+                ),
+                (
+                    "pg_json_build_array",
+                    { call in
+                        let items = stride(from: 1, to: call.count - 1, by: 2).map {
+                            JSONDatum.text(call[$0], call.type($0 + 1), call.context, call.catalogue)
+                        }
+                        let text = "[" + items.joined(separator: ", ") + "]"
+                        return .text(call.flag(0) ? try JSONText.canonical(text) : text)
+                    }
+                ),
                 ("pg_json_build_object", { try buildObject($0, isCompact: false) }),
                 ("pg_row_json", { try buildObject($0, isCompact: true) }),
             ])
@@ -61,7 +86,9 @@ extension DatabaseFunctions {
                 throw PostgresError(.nullValueNotAllowed, "argument \((index + 1) / 2): key must not be null")
             }
             let key = JSONValue.string(call.shown(index, call.type(index + 1))).text
-            items.append("\(key)\(isCompact ? ":" : " : ")\(JSONDatum.text(call[index + 2], call.type(index + 3), call.context, call.catalogue))")
+            items.append(
+                "\(key)\(isCompact ? ":" : " : ")\(JSONDatum.text(call[index + 2], call.type(index + 3), call.context, call.catalogue))"
+            )
         }
         let text = "{" + items.joined(separator: isCompact ? "," : ", ") + "}"
         return .text(call.flag(0) ? try JSONText.canonical(text) : text)
@@ -167,7 +194,9 @@ enum JSONDatum {
             return shown.hasSuffix("y") || shown == "NaN" ? JSONValue.string(shown).text : shown
         case .timestamp, .timestamptz:
             var shown = DatumCoding.text(value, type: type, context, catalogue).replacing(" ", with: "T")
-            if type == .timestamptz, !shown.hasSuffix("infinity"), !shown.dropFirst(10).drop(while: { $0 != "+" && $0 != "-" }).contains(":") {
+            if type == .timestamptz, !shown.hasSuffix("infinity"),
+                !shown.dropFirst(10).drop(while: { $0 != "+" && $0 != "-" }).contains(":")
+            {
                 shown += ":00"
             }
             return JSONValue.string(shown).text

@@ -10,7 +10,10 @@ extension DatabaseFunctions {
             ("pg_json_element", { found(element(try JSONText.parse($0.text(0)), $0.integer(1)), $0.flag(2)) }),
             ("pg_json_member_text", { plain(try JSONText.parse($0.text(0))[$0.text(1)]) }),
             ("pg_json_element_text", { plain(element(try JSONText.parse($0.text(0)), $0.integer(1))) }),
-            ("pg_json_path", { found(at(try JSONText.parse($0.text(0)), try ArrayItems.texts($0.text(1))), $0.flag(2)) }),
+            (
+                "pg_json_path",
+                { found(at(try JSONText.parse($0.text(0)), try ArrayItems.texts($0.text(1))), $0.flag(2)) }
+            ),
             ("pg_json_path_text", { plain(at(try JSONText.parse($0.text(0)), try ArrayItems.texts($0.text(1)))) }),
             (
                 "pg_json_extract",
@@ -45,20 +48,28 @@ extension DatabaseFunctions {
                     return .text("{" + items.joined(separator: ",") + "}")
                 }
             ),
-            ("pg_jsonb_contains", { .integer(contains(try JSONText.parse($0.text(0)), try JSONText.parse($0.text(1)), isTop: true) ? 1 : 0) }),
+            (
+                "pg_jsonb_contains",
+                {
+                    .integer(
+                        contains(try JSONText.parse($0.text(0)), try JSONText.parse($0.text(1)), isTop: true) ? 1 : 0)
+                }
+            ),
             ("pg_jsonb_exists", { .integer(exists(try JSONText.parse($0.text(0)), $0.text(1)) ? 1 : 0) }),
             (
                 "pg_jsonb_exists_any",
                 { call in
                     let value = try JSONText.parse(call.text(0))
-                    return .integer(try ArrayItems.texts(call.text(1)).contains { $0.map { exists(value, $0) } ?? false } ? 1 : 0)
+                    return .integer(
+                        try ArrayItems.texts(call.text(1)).contains { $0.map { exists(value, $0) } ?? false } ? 1 : 0)
                 }
             ),
             (
                 "pg_jsonb_exists_all",
                 { call in
                     let value = try JSONText.parse(call.text(0))
-                    return .integer(try ArrayItems.texts(call.text(1)).allSatisfy { $0.map { exists(value, $0) } ?? true } ? 1 : 0)
+                    return .integer(
+                        try ArrayItems.texts(call.text(1)).allSatisfy { $0.map { exists(value, $0) } ?? true } ? 1 : 0)
                 }
             ),
             ("pg_jsonb_scalar", { try scalar($0) }),
@@ -79,7 +90,11 @@ extension DatabaseFunctions {
         var place: JSONValue? = value
         for step in path {
             guard let step, let current = place else { return nil }
-            if case .array = current { place = Int64(step).flatMap { element(current, $0) } } else { place = current[step] }
+            if case .array = current {
+                place = Int64(step).flatMap { element(current, $0) }
+            } else {
+                place = current[step]
+            }
         }
         return place
     }
@@ -122,7 +137,8 @@ extension DatabaseFunctions {
         let value = try JSONText.parse(text)
         guard case .object(let members) = value else {
             throw PostgresError(
-                .invalidParameterValue, "cannot call json_object_keys on \(typeName(value) == "array" ? "an array" : "a scalar")")
+                .invalidParameterValue,
+                "cannot call json_object_keys on \(typeName(value) == "array" ? "an array" : "a scalar")")
         }
         return members
     }
@@ -181,7 +197,9 @@ enum JSONPretty {
         case .array(let elements) where !elements.isEmpty:
             return "[\n" + elements.map { inner + text($0, inner) }.joined(separator: ",\n") + "\n" + indent + "]"
         case .object(let members) where !members.isEmpty:
-            let lines = JSONText.sorted(members).map { inner + JSONValue.string($0.key).text + ": " + text($0.value, inner) }
+            let lines = JSONText.sorted(members).map {
+                inner + JSONValue.string($0.key).text + ": " + text($0.value, inner)
+            }
             return "{\n" + lines.joined(separator: ",\n") + "\n" + indent + "}"
         case .array: return "[\n" + indent + "]"
         case .object: return "{\n" + indent + "}"

@@ -82,7 +82,9 @@ extension DatabaseFunctions {
     }
 
     /// - Throws: 22003 if the result is infinite and no operand is.
-    private static func checked(_ value: Double, _ call: FunctionCall, _ bytes: Int64) throws(PostgresError) -> SQLiteValue {
+    private static func checked(_ value: Double, _ call: FunctionCall, _ bytes: Int64) throws(PostgresError)
+        -> SQLiteValue
+    {
         let result = bytes == 4 ? Double(Float(value)) : value
         if result.isInfinite, !call.real(0).isInfinite, call.count < 2 || !call.real(1).isInfinite {
             throw PostgresError(.numericValueOutOfRange, "value out of range: overflow")

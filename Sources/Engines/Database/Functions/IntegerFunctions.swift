@@ -6,8 +6,14 @@ extension DatabaseFunctions {
     static var integers: Table {
         Table(strict: [
             ("pg_int_add", { try fitted($0.integer(0).addingReportingOverflow($0.integer(1)), $0.integer(2)) }),
-            ("pg_int_subtract", { try fitted($0.integer(0).subtractingReportingOverflow($0.integer(1)), $0.integer(2)) }),
-            ("pg_int_multiply", { try fitted($0.integer(0).multipliedReportingOverflow(by: $0.integer(1)), $0.integer(2)) }),
+            (
+                "pg_int_subtract",
+                { try fitted($0.integer(0).subtractingReportingOverflow($0.integer(1)), $0.integer(2)) }
+            ),
+            (
+                "pg_int_multiply",
+                { try fitted($0.integer(0).multipliedReportingOverflow(by: $0.integer(1)), $0.integer(2)) }
+            ),
             (
                 "pg_int_divide",
                 { call in
@@ -23,7 +29,15 @@ extension DatabaseFunctions {
                     return .integer(call.integer(0) % call.integer(1))
                 }
             ),
-            ("pg_int_abs", { try fitted(($0.integer(0) < 0 ? (0 as Int64).subtractingReportingOverflow($0.integer(0)) : ($0.integer(0), false)), $0.integer(1)) }),
+            (
+                "pg_int_abs",
+                {
+                    try fitted(
+                        ($0.integer(0) < 0
+                            ? (0 as Int64).subtractingReportingOverflow($0.integer(0)) : ($0.integer(0), false)),
+                        $0.integer(1))
+                }
+            ),
             ("pg_int_fit", { try fitted(($0.integer(0), false), $0.integer(1)) }),
             ("pg_int_shift_left", { shift($0, isLeft: true) }),
             ("pg_int_shift_right", { shift($0, isLeft: false) }),

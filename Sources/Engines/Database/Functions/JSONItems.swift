@@ -9,7 +9,8 @@ enum JSONItems {
         case .integer(let number): String(number)
         case .real(let number): number.isFinite ? "\(number)" : number < 0 ? "-9e999" : "9e999"
         case .text(let text): JSONValue.string(text).text
-        case .blob(let bytes): JSONValue.string(bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()).text
+        case .blob(let bytes):
+            JSONValue.string(bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()).text
         }
     }
 

@@ -69,7 +69,8 @@ final class ListAggregate: SQLiteAggregate {
         case .array:
             // The element's type stands before it, or behind.
             let type = self.type(rows[0].values)
-            return .text(ArrayItems.text(rows.map { isTypeFirst ? $0.values[1] : $0.values[0] }, type, context, catalogue))
+            return .text(
+                ArrayItems.text(rows.map { isTypeFirst ? $0.values[1] : $0.values[0] }, type, context, catalogue))
         case .json:
             let items = rows.map { JSONDatum.text($0.values[1], oid($0.values[2]), context, catalogue) }
             return try document("[" + items.joined(separator: ", ") + "]")
@@ -79,7 +80,9 @@ final class ListAggregate: SQLiteAggregate {
                 guard row.values[1] != .null else {
                     throw PostgresError(.nullValueNotAllowed, "field name must not be null")
                 }
-                let key = JSONValue.string(DatumCoding.text(row.values[1], type: oid(row.values[2]), context, catalogue)).text
+                let key = JSONValue.string(
+                    DatumCoding.text(row.values[1], type: oid(row.values[2]), context, catalogue)
+                ).text
                 items.append("\(key) : \(JSONDatum.text(row.values[3], oid(row.values[4]), context, catalogue))")
             }
             return try document("{ " + items.joined(separator: ", ") + " }")
@@ -123,7 +126,9 @@ extension DatabaseFunctions {
         }
         for (name, kind) in kinds {
             try connection.addAggregate(name, argumentCount: -1) { ListAggregate(kind, isOrdered: false, session) }
-            try connection.addAggregate(name + "_ordered", argumentCount: -1) { ListAggregate(kind, isOrdered: true, session) }
+            try connection.addAggregate(name + "_ordered", argumentCount: -1) {
+                ListAggregate(kind, isOrdered: true, session)
+            }
             try connection.addAggregate(name + "_distinct", argumentCount: -1) {
                 DistinctRows(ListAggregate(kind, isOrdered: false, session))
             }

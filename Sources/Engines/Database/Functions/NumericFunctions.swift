@@ -42,10 +42,13 @@ extension DatabaseFunctions {
                     return numeric(try (a - rest).divided(by: b, scale: 0))
                 }
             ),
-            ("pg_numeric_sign", { call in
-                let value = call.decimal(0)
-                return .text(value.kind == .notANumber ? "NaN" : value.isNegative ? "-1" : value.isZero ? "0" : "1")
-            }),
+            (
+                "pg_numeric_sign",
+                { call in
+                    let value = call.decimal(0)
+                    return .text(value.kind == .notANumber ? "NaN" : value.isNegative ? "-1" : value.isZero ? "0" : "1")
+                }
+            ),
             ("pg_numeric_scale", { .integer(Int64($0.decimal(0).scale)) }),
             (
                 "pg_numeric_trim_scale",
@@ -57,7 +60,10 @@ extension DatabaseFunctions {
                     return numeric(value)
                 }
             ),
-            ("pg_numeric_fit", { numeric(try fit($0.decimal(0), precision: Int($0.integer(1)), scale: Int($0.integer(2)))) }),
+            (
+                "pg_numeric_fit",
+                { numeric(try fit($0.decimal(0), precision: Int($0.integer(1)), scale: Int($0.integer(2)))) }
+            ),
             ("pg_numeric_to_int", { try toInteger($0.decimal(0), $0.integer(1)) }),
             (
                 "pg_numeric_to_float",
@@ -67,7 +73,8 @@ extension DatabaseFunctions {
                     guard result.isFinite || value.kind != .finite else {
                         throw PostgresError(
                             .numericValueOutOfRange,
-                            "\"\(value.text)\" is out of range for type \(call.integer(1) == 4 ? "real" : "double precision")")
+                            "\"\(value.text)\" is out of range for type \(call.integer(1) == 4 ? "real" : "double precision")"
+                        )
                     }
                     return DatumCoding.real(result)
                 }
@@ -78,7 +85,8 @@ extension DatabaseFunctions {
                     let value = call.real(0)
                     guard value.isFinite else { return .text(PostgresFloat.text(value)) }
                     // As many digits as are sure: 6 of four bytes, 15 of eight.
-                    return .text(try PostgresNumeric(parsing: significant(value, call.integer(1) == 4 ? 6 : 15)).description)
+                    return .text(
+                        try PostgresNumeric(parsing: significant(value, call.integer(1) == 4 ? 6 : 15)).description)
                 }
             ),
         ])
@@ -104,7 +112,9 @@ extension DatabaseFunctions {
             let shown = precision == scale ? "1" : "10^\(precision - scale)"
             throw PostgresError(
                 .numericValueOutOfRange, "numeric field overflow",
-                detail: "A field with precision \(precision), scale \(scale) must round to an absolute value less than \(shown).")
+                detail:
+                    "A field with precision \(precision), scale \(scale) must round to an absolute value less than \(shown)."
+            )
         }
         return rounded
     }

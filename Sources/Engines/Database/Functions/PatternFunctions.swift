@@ -8,18 +8,26 @@ extension DatabaseFunctions {
         let cache = PatternCache()
         return Table(strict: [
             ("pg_like", { .integer(try LikePattern.matches($0.text(0), $0.text(1)) ? 1 : 0) }),
-            ("pg_ilike", { .integer(try LikePattern.matches($0.text(0).lowercased(), $0.text(1).lowercased()) ? 1 : 0) }),
+            (
+                "pg_ilike",
+                { .integer(try LikePattern.matches($0.text(0).lowercased(), $0.text(1).lowercased()) ? 1 : 0) }
+            ),
             ("pg_like_escape", { .text(try LikePattern.escaped($0.text(0), by: $0.text(1))) }),
             ("pg_matches", { .integer(try cache.expression($0.text(1)).matches($0.text(0)) ? 1 : 0) }),
             ("pg_imatches", { .integer(try cache.expression($0.text(1), "i").matches($0.text(0)) ? 1 : 0) }),
             ("pg_similar", { .integer(try cache.expression($0.text(1)).matches($0.text(0)) ? 1 : 0) }),
-            ("pg_similar_to_escape", { .text(LikePattern.similar($0.text(0), escape: $0.count > 1 ? $0.text(1) : "\\")) }),
+            (
+                "pg_similar_to_escape",
+                { .text(LikePattern.similar($0.text(0), escape: $0.count > 1 ? $0.text(1) : "\\")) }
+            ),
             (
                 "pg_substring_match",
                 { call in
                     let expression = try cache.expression(call.text(1))
                     guard let match = expression.firstMatch(in: call.text(0)) else { return .null }
-                    guard let range = expression.groupCount > 0 ? match.groups.first ?? nil : match.range else { return .null }
+                    guard let range = expression.groupCount > 0 ? match.groups.first ?? nil : match.range else {
+                        return .null
+                    }
                     return .text(part(call.text(0), range))
                 }
             ),
@@ -61,7 +69,8 @@ extension DatabaseFunctions {
         let text = call.text(0)
         var parts: [String] = []
         var start = 0
-        for match in try cache.expression(call.text(1)).allMatches(in: text) where !match.range.isEmpty || match.range.lowerBound > start {
+        for match in try cache.expression(call.text(1)).allMatches(in: text)
+        where !match.range.isEmpty || match.range.lowerBound > start {
             parts.append(part(text, start..<match.range.lowerBound))
             start = match.range.upperBound
         }
@@ -112,13 +121,15 @@ final class PatternCache {
     func expression(_ pattern: String, _ flags: String = "") throws(PostgresError) -> RegularExpression {
         let key = flags + "/" + pattern
         if let known = expressions[key] { return known }
-        var options = RegularExpression.Options(ignoresCase: flags.contains("i"), matchesLines: flags.contains { "nm".contains($0) })
+        var options = RegularExpression.Options(
+            ignoresCase: flags.contains("i"), matchesLines: flags.contains { "nm".contains($0) })
         options.dotMatchesNewline = !flags.contains { "np".contains($0) }
         let made: RegularExpression
         do throws(RegularExpressionError) {
             // Leading options, as in `(?i)` or `***=`.
             let isLiteral = pattern.hasPrefix("***=")
-            made = try RegularExpression(isLiteral ? String(pattern.dropFirst(4)) : pattern, isLiteral ? .literal : .perl, options)
+            made = try RegularExpression(
+                isLiteral ? String(pattern.dropFirst(4)) : pattern, isLiteral ? .literal : .perl, options)
         } catch {
             throw PostgresError(.invalidRegularExpression, "invalid regular expression: \(error.problem)")
         }

@@ -7,7 +7,14 @@ extension DatabaseFunctions {
     static var system: Table {
         Table(
             strict: [
-                ("pg_check_violation", { throw violation(.checkViolation, $0) { "new row for relation \"\($0.name)\" violates check constraint \"\($1.name)\"" } }),
+                (
+                    "pg_check_violation",
+                    {
+                        throw violation(.checkViolation, $0) {
+                            "new row for relation \"\($0.name)\" violates check constraint \"\($1.name)\""
+                        }
+                    }
+                ),
                 ("pg_encoding_to_char", { .text($0.integer(0) == 6 ? "UTF8" : $0.integer(0) == 0 ? "SQL_ASCII" : "") }),
                 ("pg_size_pretty", { .text(sizeText($0.decimal(0).roundedInt ?? 0)) }),
                 ("pg_outer_rows", { try outerRows($0) }),
@@ -17,11 +24,14 @@ extension DatabaseFunctions {
                 ),
             ],
             lenient: [
-                ("pg_missing_reference", { call in
-                    throw violation(.foreignKeyViolation, call) { table, constraint in
-                        "insert or update on table \"\(table.name)\" violates foreign key constraint \"\(constraint.name)\""
+                (
+                    "pg_missing_reference",
+                    { call in
+                        throw violation(.foreignKeyViolation, call) { table, constraint in
+                            "insert or update on table \"\(table.name)\" violates foreign key constraint \"\(constraint.name)\""
+                        }
                     }
-                }),
+                ),
                 ("pg_still_referenced", { call in throw stillReferenced(call) }),
                 ("pg_num_nulls", { call in .integer(Int64((0..<call.count).count { call.isNull($0) })) }),
                 ("pg_num_nonnulls", { call in .integer(Int64((0..<call.count).count { !call.isNull($0) })) }),
@@ -31,10 +41,12 @@ extension DatabaseFunctions {
                 (
                     "pg_currval",
                     { call in
-                        guard let value = call.context.sequenceValues[UInt32(truncatingIfNeeded: call.integer(0))] else {
+                        guard let value = call.context.sequenceValues[UInt32(truncatingIfNeeded: call.integer(0))]
+                        else {
                             let name = call.shown(0, .regclass)
                             throw PostgresError(
-                                .objectNotInPrerequisiteState, "currval of sequence \"\(name)\" is not yet defined in this session")
+                                .objectNotInPrerequisiteState,
+                                "currval of sequence \"\(name)\" is not yet defined in this session")
                         }
                         return .integer(value)
                     }
@@ -62,10 +74,13 @@ extension DatabaseFunctions {
                     }
                 ),
                 ("pg_advisory", { _ in .text("") }),
-                ("pg_notify", { call in
-                    call.context.notify(call.text(0), call.text(1))
-                    return .text("")
-                }),
+                (
+                    "pg_notify",
+                    { call in
+                        call.context.notify(call.text(0), call.text(1))
+                        return .text("")
+                    }
+                ),
             ])
     }
 
@@ -74,16 +89,24 @@ extension DatabaseFunctions {
             ("pg_now", { .integer($0.context.transactionTime.postgresMicroseconds) }),
             ("pg_statement_timestamp", { .integer($0.context.statementTime.postgresMicroseconds) }),
             ("pg_clock_timestamp", { .integer($0.context.clock().postgresMicroseconds) }),
-            ("pg_localtimestamp", { .integer($0.context.timeZone.local($0.context.transactionTime.postgresMicroseconds)) }),
+            (
+                "pg_localtimestamp",
+                { .integer($0.context.timeZone.local($0.context.transactionTime.postgresMicroseconds)) }
+            ),
             ("pg_current_user", { .text($0.context.user) }),
             ("pg_session_user", { .text($0.context.user) }),
             ("pg_current_database", { .text($0.context.database) }),
-            ("pg_current_schema", { (try? $0.catalogue.creationSchema($0.context.searchPath)).map { .text($0) } ?? .null }),
+            (
+                "pg_current_schema",
+                { (try? $0.catalogue.creationSchema($0.context.searchPath)).map { .text($0) } ?? .null }
+            ),
             (
                 "pg_current_schemas",
                 { call in
                     var names = call.flag(0) ? [Catalogue.catalogueSchema] : []
-                    for name in call.context.searchPath where try call.catalogue.schema(name) != nil { names.append(name) }
+                    for name in call.context.searchPath where try call.catalogue.schema(name) != nil {
+                        names.append(name)
+                    }
                     return .text(PostgresValue.array(names.map { .text($0) }, element: .text).text)
                 }
             ),
@@ -91,7 +114,10 @@ extension DatabaseFunctions {
             ("pg_version", { _ in .text("PostgreSQL \(DatabaseVersion.text) (sdlab) on SQLite") }),
             ("pg_inet_client_addr", { $0.context.clientAddress.map { .text($0) } ?? .null }),
             ("pg_inet_server_addr", { _ in .null }),
-            ("pg_inet_server_port", { $0.context.settings.value("port").flatMap { Int64($0) }.map { .integer($0) } ?? .null }),
+            (
+                "pg_inet_server_port",
+                { $0.context.settings.value("port").flatMap { Int64($0) }.map { .integer($0) } ?? .null }
+            ),
             ("pg_postmaster_start_time", { .integer($0.context.transactionTime.postgresMicroseconds) }),
             ("pg_txid_current", { .integer($0.context.transactionTime.nanoseconds / 1000) }),
             ("pg_gen_random_uuid", { .text(uuid(&$0.context.random)) }),
@@ -103,8 +129,14 @@ extension DatabaseFunctions {
                     return .text(call.context.settings.value(call.text(0)) ?? "")
                 }
             ),
-            ("pg_cancel_backend", { .integer($0.context.signal(Int32(truncatingIfNeeded: $0.integer(0)), false) ? 1 : 0) }),
-            ("pg_terminate_backend", { .integer($0.context.signal(Int32(truncatingIfNeeded: $0.integer(0)), true) ? 1 : 0) }),
+            (
+                "pg_cancel_backend",
+                { .integer($0.context.signal(Int32(truncatingIfNeeded: $0.integer(0)), false) ? 1 : 0) }
+            ),
+            (
+                "pg_terminate_backend",
+                { .integer($0.context.signal(Int32(truncatingIfNeeded: $0.integer(0)), true) ? 1 : 0) }
+            ),
         ]
     }
 
@@ -146,7 +178,8 @@ extension DatabaseFunctions {
         context.settings.all.map { name, value in
             [
                 "name": .text(name), "setting": .text(value), "category": .text("Settings"), "short_desc": .text(""),
-                "context": .text("user"), "vartype": .text("string"), "source": .text("default"), "boot_val": .text(value),
+                "context": .text("user"), "vartype": .text("string"), "source": .text("default"),
+                "boot_val": .text(value),
                 "reset_val": .text(value), "pending_restart": .integer(0),
             ]
         }
@@ -159,7 +192,8 @@ extension DatabaseFunctions {
     ) -> PostgresError {
         let oid = UInt32(truncatingIfNeeded: call.integer(0))
         guard
-            let owner = try? call.catalogue.integer("SELECT conrelid FROM pg_constraint WHERE oid = ?1", [.integer(Int64(oid))]),
+            let owner = try? call.catalogue.integer(
+                "SELECT conrelid FROM pg_constraint WHERE oid = ?1", [.integer(Int64(oid))]),
             let table = (try? call.catalogue.relation(UInt32(truncatingIfNeeded: owner))) ?? nil,
             let constraint = table.constraints.first(where: { $0.oid == oid })
         else { return PostgresError(state, "a constraint is violated") }
@@ -185,7 +219,8 @@ extension DatabaseFunctions {
     private static func stillReferenced(_ call: FunctionCall) -> PostgresError {
         var parent = ""
         let oid = call.integer(0)
-        if let number = try? call.catalogue.integer("SELECT confrelid FROM pg_constraint WHERE oid = ?1", [.integer(oid)]),
+        if let number = try? call.catalogue.integer(
+            "SELECT confrelid FROM pg_constraint WHERE oid = ?1", [.integer(oid)]),
             let relation = (try? call.catalogue.relation(UInt32(truncatingIfNeeded: number))) ?? nil
         {
             parent = relation.name

@@ -10,8 +10,10 @@ enum TimeFormat {
     private static let days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
     /// Longer ones first.
     private static let patterns = [
-        "YYYY", "HH24", "HH12", "Month", "MONTH", "month", "SSSS", "IYYY", "Mon", "MON", "mon", "Day", "DAY", "day", "DDD",
-        "MM", "DD", "HH", "MI", "SS", "MS", "US", "YY", "TZ", "tz", "OF", "AM", "PM", "am", "pm", "Dy", "DY", "dy", "ID", "IW",
+        "YYYY", "HH24", "HH12", "Month", "MONTH", "month", "SSSS", "IYYY", "Mon", "MON", "mon", "Day", "DAY", "day",
+        "DDD",
+        "MM", "DD", "HH", "MI", "SS", "MS", "US", "YY", "TZ", "tz", "OF", "AM", "PM", "am", "pm", "Dy", "DY", "dy",
+        "ID", "IW",
         "WW", "D", "Q", "Y",
     ]
 
@@ -54,7 +56,9 @@ enum TimeFormat {
     }
 
     private static func ordinal(_ number: Int, isUpper: Bool) -> String {
-        let suffix = (11...13).contains(number % 100) ? "th" : number % 10 == 1 ? "st" : number % 10 == 2 ? "nd" : number % 10 == 3 ? "rd" : "th"
+        let suffix =
+            (11...13).contains(number % 100)
+            ? "th" : number % 10 == 1 ? "st" : number % 10 == 2 ? "nd" : number % 10 == 3 ? "rd" : "th"
         return isUpper ? suffix.uppercased() : suffix
     }
 
@@ -67,7 +71,8 @@ enum TimeFormat {
         let year = civil.year > 0 ? civil.year : 1 - civil.year
         func cased(_ name: String, _ width: Int) -> String {
             let shown =
-                pattern == pattern.uppercased() ? name.uppercased() : pattern == pattern.lowercased() ? name.lowercased() : name
+                pattern == pattern.uppercased()
+                ? name.uppercased() : pattern == pattern.lowercased() ? name.lowercased() : name
             return shown + String(repeating: " ", count: max(0, width - name.count))
         }
         switch pattern {
@@ -85,7 +90,8 @@ enum TimeFormat {
         case "D": return String(weekday + 1)
         case "ID": return String(weekday == 0 ? 7 : weekday)
         case "IW": return padded(Int(TimePart.isoWeek(date).week), 2)
-        case "WW": return padded((Int(date) - (PostgresDate.dayNumber(year: civil.year, month: 1, day: 1) ?? 0)) / 7 + 1, 2)
+        case "WW":
+            return padded((Int(date) - (PostgresDate.dayNumber(year: civil.year, month: 1, day: 1) ?? 0)) / 7 + 1, 2)
         case "Q": return String((civil.month - 1) / 3 + 1)
         case "HH24": return padded(hour, 2)
         case "HH", "HH12": return padded(hour % 12 == 0 ? 12 : hour % 12, 2)

@@ -17,7 +17,8 @@ extension DatabaseFunctions {
                     { call in
                         let scalars = call.text(0).unicodeScalars
                         let count = Int(clamping: call.integer(1))
-                        return .text(String(count >= 0 ? scalars.prefix(count) : scalars.dropLast(-max(count, -1 << 40))))
+                        return .text(
+                            String(count >= 0 ? scalars.prefix(count) : scalars.dropLast(-max(count, -1 << 40))))
                     }
                 ),
                 (
@@ -25,24 +26,32 @@ extension DatabaseFunctions {
                     { call in
                         let scalars = call.text(0).unicodeScalars
                         let count = Int(clamping: call.integer(1))
-                        return .text(String(count >= 0 ? scalars.suffix(count) : scalars.dropFirst(-max(count, -1 << 40))))
+                        return .text(
+                            String(count >= 0 ? scalars.suffix(count) : scalars.dropFirst(-max(count, -1 << 40))))
                     }
                 ),
-                ("pg_overlay", { call in
-                    let scalars = Array(call.text(0).unicodeScalars)
-                    let new = call.text(1).unicodeScalars
-                    let start = Int(clamping: call.integer(2))
-                    guard start > 0 else { throw negativeSubstring }
-                    let count = max(0, call.count > 3 ? Int(clamping: call.integer(3)) : new.count)
-                    var result = String.UnicodeScalarView(scalars.prefix(start - 1))
-                    result.append(contentsOf: new)
-                    result.append(contentsOf: scalars.dropFirst(min(scalars.count, start - 1 + min(count, scalars.count))))
-                    return .text(String(result))
-                }),
+                (
+                    "pg_overlay",
+                    { call in
+                        let scalars = Array(call.text(0).unicodeScalars)
+                        let new = call.text(1).unicodeScalars
+                        let start = Int(clamping: call.integer(2))
+                        guard start > 0 else { throw negativeSubstring }
+                        let count = max(0, call.count > 3 ? Int(clamping: call.integer(3)) : new.count)
+                        var result = String.UnicodeScalarView(scalars.prefix(start - 1))
+                        result.append(contentsOf: new)
+                        result.append(
+                            contentsOf: scalars.dropFirst(min(scalars.count, start - 1 + min(count, scalars.count))))
+                        return .text(String(result))
+                    }
+                ),
                 ("pg_btrim", { .text(trimmed($0.text(0), $0.text(1), start: true, end: true)) }),
                 ("pg_ltrim", { .text(trimmed($0.text(0), $0.text(1), start: true, end: false)) }),
                 ("pg_rtrim", { .text(trimmed($0.text(0), $0.text(1), start: false, end: true)) }),
-                ("pg_replace", { .text($0.text(1).isEmpty ? $0.text(0) : $0.text(0).replacing($0.text(1), with: $0.text(2))) }),
+                (
+                    "pg_replace",
+                    { .text($0.text(1).isEmpty ? $0.text(0) : $0.text(0).replacing($0.text(1), with: $0.text(2))) }
+                ),
                 (
                     "pg_translate",
                     { call in
@@ -59,13 +68,16 @@ extension DatabaseFunctions {
                         return .text(String(result))
                     }
                 ),
-                ("pg_repeat", { call in
-                    let count = max(0, Int(clamping: call.integer(1)))
-                    guard call.text(0).utf8.count.multipliedReportingOverflow(by: count).partialValue <= sizeLimit,
-                        !call.text(0).utf8.count.multipliedReportingOverflow(by: count).overflow
-                    else { throw tooLarge }
-                    return .text(String(repeating: call.text(0), count: count))
-                }),
+                (
+                    "pg_repeat",
+                    { call in
+                        let count = max(0, Int(clamping: call.integer(1)))
+                        guard call.text(0).utf8.count.multipliedReportingOverflow(by: count).partialValue <= sizeLimit,
+                            !call.text(0).utf8.count.multipliedReportingOverflow(by: count).overflow
+                        else { throw tooLarge }
+                        return .text(String(repeating: call.text(0), count: count))
+                    }
+                ),
                 ("pg_lpad", { try pad($0, isLeft: true) }),
                 ("pg_rpad", { try pad($0, isLeft: false) }),
                 ("pg_split_part", { try splitPart($0) }),
@@ -74,7 +86,9 @@ extension DatabaseFunctions {
                 (
                     "pg_chr",
                     { call in
-                        guard call.integer(0) != 0 else { throw PostgresError(.programLimitExceeded, "null character not permitted") }
+                        guard call.integer(0) != 0 else {
+                            throw PostgresError(.programLimitExceeded, "null character not permitted")
+                        }
                         guard let scalar = UInt32(exactly: call.integer(0)).flatMap(Unicode.Scalar.init) else {
                             throw PostgresError(
                                 .programLimitExceeded, "requested character too large for encoding: \(call.integer(0))")
@@ -94,22 +108,34 @@ extension DatabaseFunctions {
                 ("pg_bytea_concat", { .blob(bytes($0, 0) + bytes($0, 1)) }),
                 ("pg_quote_ident", { .text(ObjectNames.quoted($0.text(0))) }),
                 ("pg_quote_literal", { .text(quotedLiteral($0.text(0))) }),
-                ("pg_hashtext", { call in
-                    var hash: UInt32 = 2_166_136_261
-                    for byte in call.text(0).utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
-                    return .integer(Int64(Int32(bitPattern: hash)))
-                }),
-                ("pg_parse_ident", { call in
-                    let parts = try ObjectNames.identifiers(call.text(0))
-                    return .text(PostgresValue.array(parts.map { .text($0) }, element: .text).text)
-                }),
-                ("pg_to_number", { call in
-                    let digits = call.text(0).filter { "0123456789.-".contains($0) }
-                    return .text(try PostgresNumeric(parsing: digits).description)
-                }),
+                (
+                    "pg_hashtext",
+                    { call in
+                        var hash: UInt32 = 2_166_136_261
+                        for byte in call.text(0).utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
+                        return .integer(Int64(Int32(bitPattern: hash)))
+                    }
+                ),
+                (
+                    "pg_parse_ident",
+                    { call in
+                        let parts = try ObjectNames.identifiers(call.text(0))
+                        return .text(PostgresValue.array(parts.map { .text($0) }, element: .text).text)
+                    }
+                ),
+                (
+                    "pg_to_number",
+                    { call in
+                        let digits = call.text(0).filter { "0123456789.-".contains($0) }
+                        return .text(try PostgresNumeric(parsing: digits).description)
+                    }
+                ),
             ],
             lenient: [
-                ("pg_concat", { call in .text(values(call).map { call.isNull($0) ? "" : concatenable(call, $0) }.joined()) }),
+                (
+                    "pg_concat",
+                    { call in .text(values(call).map { call.isNull($0) ? "" : concatenable(call, $0) }.joined()) }
+                ),
                 (
                     "pg_concat_ws",
                     { call in
@@ -128,12 +154,16 @@ extension DatabaseFunctions {
     private static let negativeSubstring = PostgresError(.substringError, "negative substring length not allowed")
 
     static func bytes(_ call: FunctionCall, _ index: Int) -> [UInt8] { call.arguments.withBytes(index) { Array($0) } }
-    static func hexadecimalText(_ bytes: [UInt8]) -> String { bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
+    static func hexadecimalText(_ bytes: [UInt8]) -> String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
 
     /// The places of the arguments, behind each of which stands its type.
     private static func values(_ call: FunctionCall) -> [Int] { Array(stride(from: 0, to: call.count - 1, by: 2)) }
 
-    private static func concatenable(_ call: FunctionCall, _ index: Int) -> String { call.shown(index, call.type(index + 1)) }
+    private static func concatenable(_ call: FunctionCall, _ index: Int) -> String {
+        call.shown(index, call.type(index + 1))
+    }
 
     private static func initcap(_ text: String) -> String {
         var result = ""
@@ -157,7 +187,9 @@ extension DatabaseFunctions {
             end = isOver ? .max : sum
         }
         let from = max(1, start)
-        guard end > from else { return call.arguments.text(0).map { _ in isBlob(call) ? .blob([]) : .text("") } ?? .null }
+        guard end > from else {
+            return call.arguments.text(0).map { _ in isBlob(call) ? .blob([]) : .text("") } ?? .null
+        }
         let count = end == .max ? Int.max : end - from
         if isBlob(call) { return .blob(Array(bytes(call, 0).dropFirst(from - 1).prefix(count))) }
         return .text(String(call.text(0).unicodeScalars.dropFirst(from - 1).prefix(count)))
@@ -193,7 +225,8 @@ extension DatabaseFunctions {
         let number = Int(clamping: call.integer(2))
         guard number != 0 else { throw PostgresError(.invalidParameterValue, "field position must not be zero") }
         let text = call.text(0)
-        let parts = call.text(1).isEmpty ? [text[...]] : text.split(separator: call.text(1), omittingEmptySubsequences: false)
+        let parts =
+            call.text(1).isEmpty ? [text[...]] : text.split(separator: call.text(1), omittingEmptySubsequences: false)
         let index = number > 0 ? number - 1 : parts.count + number
         return .text(parts.indices.contains(index) ? String(parts[index]) : "")
     }
@@ -224,7 +257,9 @@ extension DatabaseFunctions {
                 rest = rest.dropFirst(digits.count + 1)
             }
             guard let kind = rest.popFirst() else {
-                throw PostgresError(.invalidParameterValue, "unterminated format() type specifier", hint: "For a single \"%\" use \"%%\".")
+                throw PostgresError(
+                    .invalidParameterValue, "unterminated format() type specifier",
+                    hint: "For a single \"%\" use \"%%\".")
             }
             // Behind each argument stands its type.
             guard next >= 1, 2 * next < call.count else {
@@ -240,7 +275,8 @@ extension DatabaseFunctions {
             case "L": result += call.isNull(2 * next) ? "NULL" : quotedLiteral(concatenable(call, 2 * next))
             default:
                 throw PostgresError(
-                    .invalidParameterValue, "unrecognized format() type specifier \"\(kind)\"", hint: "For a single \"%\" use \"%%\".")
+                    .invalidParameterValue, "unrecognized format() type specifier \"\(kind)\"",
+                    hint: "For a single \"%\" use \"%%\".")
             }
             next += 1
         }

@@ -10,18 +10,27 @@ extension DatabaseFunctions {
         Table(
             strict: [
                 ("pg_date_add", { try date($0.integer(0), plus: $0.integer(1)) }),
-                ("pg_date_subtract", { call in
-                    guard call.integer(1) != .min else { throw dateOutOfRange }
-                    return try date(call.integer(0), plus: -call.integer(1))
-                }),
-                ("pg_date_difference", { call in
-                    guard isFinite(call.integer(0)), isFinite(call.integer(1)) else {
-                        throw PostgresError(.datetimeFieldOverflow, "cannot subtract infinite dates")
+                (
+                    "pg_date_subtract",
+                    { call in
+                        guard call.integer(1) != .min else { throw dateOutOfRange }
+                        return try date(call.integer(0), plus: -call.integer(1))
                     }
-                    return .integer(call.integer(0) - call.integer(1))
-                }),
+                ),
+                (
+                    "pg_date_difference",
+                    { call in
+                        guard isFinite(call.integer(0)), isFinite(call.integer(1)) else {
+                            throw PostgresError(.datetimeFieldOverflow, "cannot subtract infinite dates")
+                        }
+                        return .integer(call.integer(0) - call.integer(1))
+                    }
+                ),
                 ("pg_date_to_timestamp", { .integer(try timestamp(ofDate: $0.integer(0))) }),
-                ("pg_timestamp_to_date", { .integer(isInfinite($0.integer(0)) ? infiniteDate($0.integer(0)) : split($0.integer(0)).day) }),
+                (
+                    "pg_timestamp_to_date",
+                    { .integer(isInfinite($0.integer(0)) ? infiniteDate($0.integer(0)) : split($0.integer(0)).day) }
+                ),
                 ("pg_timestamp_to_time", { isInfinite($0.integer(0)) ? .null : .integer(split($0.integer(0)).time) }),
                 ("pg_local_to_moment", { .integer($0.context.timeZone.moment($0.integer(0))) }),
                 ("pg_moment_to_local", { .integer($0.context.timeZone.local($0.integer(0))) }),
@@ -31,14 +40,17 @@ extension DatabaseFunctions {
                 ("pg_timestamp_subtract", { .integer(try add($0.integer(0), interval($0, 1).negated())) }),
                 ("pg_timestamptz_add", { try addLocally($0, try interval($0, 1)) }),
                 ("pg_timestamptz_subtract", { try addLocally($0, try interval($0, 1).negated()) }),
-                ("pg_timestamp_difference", { call in
-                    guard !isInfinite(call.integer(0)), !isInfinite(call.integer(1)) else {
-                        throw PostgresError(.datetimeFieldOverflow, "cannot subtract infinite timestamps")
+                (
+                    "pg_timestamp_difference",
+                    { call in
+                        guard !isInfinite(call.integer(0)), !isInfinite(call.integer(1)) else {
+                            throw PostgresError(.datetimeFieldOverflow, "cannot subtract infinite timestamps")
+                        }
+                        let (rest, isOver) = call.integer(0).subtractingReportingOverflow(call.integer(1))
+                        guard !isOver else { throw IntervalValue.outOfRange }
+                        return .text(IntervalValue(days: Int32(rest / day), microseconds: rest % day).stored)
                     }
-                    let (rest, isOver) = call.integer(0).subtractingReportingOverflow(call.integer(1))
-                    guard !isOver else { throw IntervalValue.outOfRange }
-                    return .text(IntervalValue(days: Int32(rest / day), microseconds: rest % day).stored)
-                }),
+                ),
                 ("pg_time_add", { .integer(wrapped($0.integer(0) &+ (try interval($0, 1)).microseconds % day)) }),
                 ("pg_time_subtract", { .integer(wrapped($0.integer(0) &- (try interval($0, 1)).microseconds % day)) }),
                 ("pg_time_difference", { .text(IntervalValue(microseconds: $0.integer(0) - $0.integer(1)).stored) }),
@@ -47,10 +59,13 @@ extension DatabaseFunctions {
                 ("pg_interval_subtract", { .text(try (interval($0, 0) + interval($0, 1).negated()).stored) }),
                 ("pg_interval_negate", { .text(try interval($0, 0).negated().stored) }),
                 ("pg_interval_multiply", { .text(try interval($0, 0).multiplied(by: $0.real(1)).stored) }),
-                ("pg_interval_divide", { call in
-                    guard call.real(1) != 0 else { throw DecimalNumber.divisionByZero }
-                    return .text(try interval(call, 0).multiplied(by: 1 / call.real(1)).stored)
-                }),
+                (
+                    "pg_interval_divide",
+                    { call in
+                        guard call.real(1) != 0 else { throw DecimalNumber.divisionByZero }
+                        return .text(try interval(call, 0).multiplied(by: 1 / call.real(1)).stored)
+                    }
+                ),
                 ("pg_interval_seconds", { .real(Double(try interval($0, 0).comparisonKey) / 1e6) }),
                 ("pg_interval_justify", { .text(justified(try interval($0, 0), $0.integer(1)).stored) }),
                 ("pg_age", { .text(age($0.integer(0), $0.integer(1)).stored) }),
@@ -58,43 +73,72 @@ extension DatabaseFunctions {
                 ("pg_round_time", { roundedTime($0) }),
                 ("pg_make_date", { .integer(try made($0.integer(0), $0.integer(1), $0.integer(2))) }),
                 ("pg_make_time", { .integer(try clock($0, from: 0)) }),
-                ("pg_make_timestamp", { call in
-                    .integer(try made(call.integer(0), call.integer(1), call.integer(2)) * day + (try clock(call, from: 3)))
-                }),
-                ("pg_make_interval", { call in
-                    let months = call.integer(0) * 12 + call.integer(1)
-                    let days = call.integer(2) * 7 + call.integer(3)
-                    let rest = Double(call.integer(4)) * 3600e6 + Double(call.integer(5)) * 60e6 + call.real(6) * 1e6
-                    guard let month = Int32(exactly: months), let day = Int32(exactly: days), let time = Int64(exactly: rest.rounded())
-                    else { throw IntervalValue.outOfRange }
-                    return .text(IntervalValue(months: month, days: day, microseconds: time).stored)
-                }),
-                ("pg_to_timestamp", { call in
-                    let value = (call.real(0) * 1e6).rounded(.toNearestOrEven)
-                    guard let unix = Int64(exactly: value) else { throw timestampOutOfRange }
-                    return .integer(PostgresTimestamp(unixMicroseconds: unix).microseconds)
-                }),
-                ("pg_to_date", { call in
-                    let value = try DatumCoding.parse(call.text(0), type: .date, call.context, call.catalogue)
-                    guard call.text(1).uppercased() == "YYYY-MM-DD" else {
-                        throw PostgresError(.featureNotSupported, "to_date is supported with the format YYYY-MM-DD only")
+                (
+                    "pg_make_timestamp",
+                    { call in
+                        .integer(
+                            try made(call.integer(0), call.integer(1), call.integer(2)) * day
+                                + (try clock(call, from: 3)))
                     }
-                    return value
-                }),
+                ),
+                (
+                    "pg_make_interval",
+                    { call in
+                        let months = call.integer(0) * 12 + call.integer(1)
+                        let days = call.integer(2) * 7 + call.integer(3)
+                        let rest =
+                            Double(call.integer(4)) * 3600e6 + Double(call.integer(5)) * 60e6 + call.real(6) * 1e6
+                        guard let month = Int32(exactly: months), let day = Int32(exactly: days),
+                            let time = Int64(exactly: rest.rounded())
+                        else { throw IntervalValue.outOfRange }
+                        return .text(IntervalValue(months: month, days: day, microseconds: time).stored)
+                    }
+                ),
+                (
+                    "pg_to_timestamp",
+                    { call in
+                        let value = (call.real(0) * 1e6).rounded(.toNearestOrEven)
+                        guard let unix = Int64(exactly: value) else { throw timestampOutOfRange }
+                        return .integer(PostgresTimestamp(unixMicroseconds: unix).microseconds)
+                    }
+                ),
+                (
+                    "pg_to_date",
+                    { call in
+                        let value = try DatumCoding.parse(call.text(0), type: .date, call.context, call.catalogue)
+                        guard call.text(1).uppercased() == "YYYY-MM-DD" else {
+                            throw PostgresError(
+                                .featureNotSupported, "to_date is supported with the format YYYY-MM-DD only")
+                        }
+                        return value
+                    }
+                ),
                 ("pg_time_series", { try timeSeries($0) }),
-                ("pg_date_bin", { call in
-                    let step = try interval(call, 0)
-                    guard step.months == 0, step.comparisonKey > 0, let width = Int64(exactly: step.comparisonKey) else {
-                        throw PostgresError(.featureNotSupported, "timestamps cannot be binned into intervals containing months or years")
+                (
+                    "pg_date_bin",
+                    { call in
+                        let step = try interval(call, 0)
+                        guard step.months == 0, step.comparisonKey > 0, let width = Int64(exactly: step.comparisonKey)
+                        else {
+                            throw PostgresError(
+                                .featureNotSupported,
+                                "timestamps cannot be binned into intervals containing months or years")
+                        }
+                        let distance = call.integer(1) - call.integer(2)
+                        let bins = distance / width - (distance % width < 0 ? 1 : 0)
+                        return .integer(call.integer(2) + bins * width)
                     }
-                    let distance = call.integer(1) - call.integer(2)
-                    let bins = distance / width - (distance % width < 0 ? 1 : 0)
-                    return .integer(call.integer(2) + bins * width)
-                }),
+                ),
             ],
             changing: [
-                ("pg_current_date", { .integer(split($0.context.timeZone.local($0.context.transactionTime.postgresMicroseconds)).day) }),
-                ("pg_localtime", { .integer(split($0.context.timeZone.local($0.context.transactionTime.postgresMicroseconds)).time) }),
+                (
+                    "pg_current_date",
+                    { .integer(split($0.context.timeZone.local($0.context.transactionTime.postgresMicroseconds)).day) }
+                ),
+                (
+                    "pg_localtime",
+                    { .integer(split($0.context.timeZone.local($0.context.transactionTime.postgresMicroseconds)).time) }
+                ),
                 (
                     "pg_local_midnight",
                     { call in
@@ -102,10 +146,15 @@ extension DatabaseFunctions {
                         return .integer(split(local).day * day)
                     }
                 ),
-                ("pg_timeofday", { call in
-                    let zone = call.context.timeZone
-                    return .text(PostgresTimestamp(microseconds: zone.local(call.context.clock().postgresMicroseconds)).text(zone: " UTC"))
-                }),
+                (
+                    "pg_timeofday",
+                    { call in
+                        let zone = call.context.timeZone
+                        return .text(
+                            PostgresTimestamp(microseconds: zone.local(call.context.clock().postgresMicroseconds)).text(
+                                zone: " UTC"))
+                    }
+                ),
             ])
     }
 
@@ -240,7 +289,9 @@ extension DatabaseFunctions {
                 year: year < 0 ? year + 1 : year, month: Int(clamping: month), day: Int(clamping: day))
         else {
             throw PostgresError(
-                .datetimeFieldOverflow, "date field value out of range: \(year)-\(padded(Int(clamping: month), 2))-\(padded(Int(clamping: day), 2))")
+                .datetimeFieldOverflow,
+                "date field value out of range: \(year)-\(padded(Int(clamping: month), 2))-\(padded(Int(clamping: day), 2))"
+            )
         }
         return Int64(number)
     }
@@ -248,7 +299,9 @@ extension DatabaseFunctions {
     private static func clock(_ call: FunctionCall, from index: Int) throws(PostgresError) -> Int64 {
         let (hour, minute, second) = (call.integer(index), call.integer(index + 1), call.real(index + 2))
         guard (0...24).contains(hour), (0..<60).contains(minute), second >= 0, second <= 60 else {
-            throw PostgresError(.datetimeFieldOverflow, "time field value out of range: \(hour):\(minute):\(PostgresFloat.text(second))")
+            throw PostgresError(
+                .datetimeFieldOverflow, "time field value out of range: \(hour):\(minute):\(PostgresFloat.text(second))"
+            )
         }
         return (hour * 3600 + minute * 60) * 1_000_000 + Int64((second * 1e6).rounded())
     }

@@ -7,18 +7,24 @@ extension DatabaseFunctions {
     static var timeParts: Table {
         Table(strict: [
             ("pg_extract", { try decimal(TimePart.of($0.integer(1), $0.text(0), zone: nil)) }),
-            ("pg_extract_tz", { call in
-                let zone = call.context.timeZone
-                return try decimal(TimePart.of(zone.local(call.integer(1)), call.text(0), zone: zone))
-            }),
+            (
+                "pg_extract_tz",
+                { call in
+                    let zone = call.context.timeZone
+                    return try decimal(TimePart.of(zone.local(call.integer(1)), call.text(0), zone: zone))
+                }
+            ),
             ("pg_extract_date", { try decimal(TimePart.ofDate($0.integer(1), $0.text(0))) }),
             ("pg_extract_time", { try decimal(TimePart.ofTime($0.integer(1), $0.text(0))) }),
             ("pg_extract_interval", { try decimal(TimePart.ofInterval(try interval($0, 1), $0.text(0))) }),
             ("pg_date_part", { try float(TimePart.of($0.integer(1), $0.text(0), zone: nil)) }),
-            ("pg_date_part_tz", { call in
-                let zone = call.context.timeZone
-                return try float(TimePart.of(zone.local(call.integer(1)), call.text(0), zone: zone))
-            }),
+            (
+                "pg_date_part_tz",
+                { call in
+                    let zone = call.context.timeZone
+                    return try float(TimePart.of(zone.local(call.integer(1)), call.text(0), zone: zone))
+                }
+            ),
             ("pg_date_part_date", { try float(TimePart.ofDate($0.integer(1), $0.text(0))) }),
             ("pg_date_part_time", { try float(TimePart.ofTime($0.integer(1), $0.text(0))) }),
             ("pg_date_part_interval", { try float(TimePart.ofInterval(try interval($0, 1), $0.text(0))) }),
@@ -31,7 +37,10 @@ extension DatabaseFunctions {
                 }
             ),
             ("pg_interval_trunc", { .text(try TimePart.truncated(try interval($0, 1), to: $0.text(0)).stored) }),
-            ("pg_to_char_timestamp", { .text(TimeFormat.text($0.integer(0), $0.text(1), $0.flag(2) ? $0.context.timeZone : nil)) }),
+            (
+                "pg_to_char_timestamp",
+                { .text(TimeFormat.text($0.integer(0), $0.text(1), $0.flag(2) ? $0.context.timeZone : nil)) }
+            ),
             ("pg_to_char_number", { .text(NumberFormat.text($0.decimal(0), $0.text(1))) }),
         ])
     }
@@ -71,7 +80,8 @@ struct TimePart {
         if let part = ofClock(clock, name) { return part }
         if let part = ofDay(date, name) { return part }
         switch name {
-        case "epoch": return TimePart(value: time - (zone?.microseconds ?? 0) + PostgresTimestamp.unixEpochMicroseconds, scale: 6)
+        case "epoch":
+            return TimePart(value: time - (zone?.microseconds ?? 0) + PostgresTimestamp.unixEpochMicroseconds, scale: 6)
         case "julian": return TimePart(value: date + 2_451_545)
         case "timezone" where zone != nil: return TimePart(value: Int64(zone?.seconds ?? 0))
         case "timezone_hour" where zone != nil: return TimePart(value: Int64((zone?.seconds ?? 0) / 3600))
@@ -149,7 +159,8 @@ struct TimePart {
         case "isoyear": return TimePart(value: isoWeek(date).year)
         case "decade", "decades": return TimePart(value: year >= 0 ? year / 10 : -((8 - (year - 1)) / 10))
         case "century", "centuries": return TimePart(value: year > 0 ? (year + 99) / 100 : -((99 - (year - 1)) / 100))
-        case "millennium", "millennia": return TimePart(value: year > 0 ? (year + 999) / 1000 : -((999 - (year - 1)) / 1000))
+        case "millennium", "millennia":
+            return TimePart(value: year > 0 ? (year + 999) / 1000 : -((999 - (year - 1)) / 1000))
         default: return nil
         }
     }

@@ -3,8 +3,8 @@ import KernelWire
 /// A type with what narrows it: `varchar(20)` is `varchar` with a modifier of 24.
 public struct DataType: Hashable, Sendable {
     public var oid: PostgresOID
-    /// `pg_attribute.atttypmod`: -1 for none; the length plus 4 for texts; precision and scale plus 4 for numeric; digits
-    /// of a second for times.
+    /// `pg_attribute.atttypmod`: -1 for none; the length plus 4 for texts; precision and scale plus 4 for numeric;
+    /// digits of a second for times.
     public var modifier: Int32
 
     public init(_ oid: PostgresOID, modifier: Int32 = -1) {

@@ -21,13 +21,15 @@ struct NegativeNumbers {
         guard case .object(var members) = value else { return restored(value) }
         switch key {
         case "A_Const":
-            guard let place = members.firstIndex(where: { $0.key == "ival" }), case .object(let inner) = members[place].value,
+            guard let place = members.firstIndex(where: { $0.key == "ival" }),
+                case .object(let inner) = members[place].value,
                 inner.isEmpty, let number = number(from: location(value), isNext: true)
             else { return value }
             members[place].value = .object([("ival", .integer(number))])
             return .object(members)
         case "DefElem":
-            guard let place = members.firstIndex(where: { $0.key == "arg" }), let integer = members[place].value["Integer"],
+            guard let place = members.firstIndex(where: { $0.key == "arg" }),
+                let integer = members[place].value["Integer"],
                 integer["ival"] == nil, let number = number(from: location(value), isNext: false)
             else { return restored(value) }
             members[place].value = .object([("Integer", .object([("ival", .integer(number))]))])
@@ -47,7 +49,11 @@ struct NegativeNumbers {
     /// The number with a minus that stands at a place, or somewhere behind it, before the statement ends.
     private func number(from start: Int, isNext: Bool) -> Int? {
         var place = max(0, start)
-        if !isNext { while place < bytes.count, bytes[place] != UInt8(ascii: "-"), bytes[place] != UInt8(ascii: ";") { place += 1 } }
+        if !isNext {
+            while place < bytes.count, bytes[place] != UInt8(ascii: "-"), bytes[place] != UInt8(ascii: ";") {
+                place += 1
+            }
+        }
         guard place < bytes.count, bytes[place] == UInt8(ascii: "-") else { return nil }
         place += 1
         while place < bytes.count, bytes[place] == 32 || (9...13).contains(bytes[place]) { place += 1 }

@@ -66,7 +66,9 @@ struct SelectParts {
             (isDistinct ? target.expression.ordered : target.expression.sql) + " AS c\(index + 1)"
         }
         if list.isEmpty { list = ["NULL AS c1"] }
-        guard let distinctOn else { return "SELECT \(isDistinct ? "DISTINCT " : "")" + list.joined(separator: ", ") + rest }
+        guard let distinctOn else {
+            return "SELECT \(isDistinct ? "DISTINCT " : "")" + list.joined(separator: ", ") + rest
+        }
         let order = distinctOn.order.map { $0.sql + $0.suffix }
         let keys = distinctOn.order.enumerated().map { "\($1.sql) AS o\($0 + 1)" }
         let number =

@@ -61,7 +61,9 @@ extension Translation {
         if a.isUnknown { a = try coerce(a, to: DataType(otherOperand(name, b.oid)), .implicit) }
         if b.isUnknown { b = try coerce(b, to: DataType(otherOperand(name, a.oid)), .implicit) }
         // The day, or moment, first.
-        if name == "+", b.oid != .interval, a.oid == .interval || a.oid.isInteger || a.oid == .time && b.oid == .date { swap(&a, &b) }
+        if name == "+", b.oid != .interval, a.oid == .interval || a.oid.isInteger || a.oid == .time && b.oid == .date {
+            swap(&a, &b)
+        }
         var result = try timeOperation(name, a, b)
         if result == nil, name == "*", b.oid == .interval { result = try timeOperation(name, b, a) }
         guard var found = result else { throw noOperator(name, left, right, at: location) }
@@ -133,7 +135,8 @@ extension Translation {
         guard isPath ? b.oid == .textArray : isIndex || b.oid == .text else { return nil }
         let type = a.oid
         switch name {
-        case "->": return Expression("pg_json_\(isIndex ? "element" : "member")(\(a.sql), \(b.sql), \(jsonKind(type)))", type)
+        case "->":
+            return Expression("pg_json_\(isIndex ? "element" : "member")(\(a.sql), \(b.sql), \(jsonKind(type)))", type)
         case "->>":
             return Expression("pg_json_\(isIndex ? "element" : "member")_text(\(a.sql), \(b.sql))", .text)
         case "#>": return Expression("pg_json_path(\(a.sql), \(b.sql), \(jsonKind(type)))", type)

@@ -16,8 +16,11 @@ enum CastContext: Int, Comparable {
 extension Translation {
     /// A TypeCast node.
     func typeCast(_ node: SyntaxNode, _ scope: Scope) throws(PostgresError) -> Expression {
-        guard let argument = node["arg"], let typeName = node["typeName"] else { throw unsupported("a cast of nothing") }
-        let type = try placed(at: typeName.fields["location"].flatMap { SyntaxNode($0).location } ?? node.location) { () throws(PostgresError) in
+        guard let argument = node["arg"], let typeName = node["typeName"] else {
+            throw unsupported("a cast of nothing")
+        }
+        let type = try placed(at: typeName.fields["location"].flatMap { SyntaxNode($0).location } ?? node.location) {
+            () throws(PostgresError) in
             try TypeNames.type(typeName)
         }
         var value: Expression
@@ -107,7 +110,8 @@ extension Translation {
     }
 
     /// Applies what narrows a type: a length, a precision.
-    private func narrow(_ value: Expression, to type: DataType, _ kind: CastContext) throws(PostgresError) -> Expression {
+    private func narrow(_ value: Expression, to type: DataType, _ kind: CastContext) throws(PostgresError) -> Expression
+    {
         guard type.modifier >= 0, value.type.modifier != type.modifier || value.column == nil && value.type.modifier < 0
         else { return value }
         var result = value
@@ -138,7 +142,9 @@ extension Translation {
     private func conversion(_ value: Expression, to: PostgresOID, _ kind: CastContext) -> String? {
         let from = value.oid
         if from.isNumber, to.isNumber { return numberConversion(value.sql, from, to, kind) }
-        if from.isString || from == .char, to.isString || to == .char { return stringConversion(value.sql, from, to, kind) }
+        if from.isString || from == .char, to.isString || to == .char {
+            return stringConversion(value.sql, from, to, kind)
+        }
         if let identifier = identifierConversion(value, to, kind) { return identifier }
         if let time = timeConversion(value.sql, from, to, kind) { return time }
         if let array = arrayConversion(value.sql, from, to, kind) { return array }
@@ -167,15 +173,21 @@ extension Translation {
         case .numeric, .json, .jsonb, .uuid, .text, .varchar, .name, .char: value.sql
         case .bpchar: "rtrim(\(value.sql), ' ')"
         case .record: recordText(value).sql
-        default: value.oid.element != nil && value.oid.element != .bytea ? value.sql : "pg_text(\(value.sql), \(value.oid.rawValue))"
+        default:
+            value.oid.element != nil && value.oid.element != .bytea
+                ? value.sql : "pg_text(\(value.sql), \(value.oid.rawValue))"
         }
     }
 
-    private func numberConversion(_ sql: String, _ from: PostgresOID, _ to: PostgresOID, _ kind: CastContext) -> String? {
+    private func numberConversion(_ sql: String, _ from: PostgresOID, _ to: PostgresOID, _ kind: CastContext) -> String?
+    {
         guard rank(to) > rank(from) || kind >= .assignment else { return nil }
         switch (from, to) {
-        case (_, .numeric): return from.isInteger ? "CAST(\(sql) AS TEXT)" : "pg_float_to_numeric(\(sql), \(from.byteCount))"
-        case (.numeric, _): return to.isFloat ? "pg_numeric_to_float(\(sql), \(to.byteCount))" : "pg_numeric_to_int(\(sql), \(to.byteCount))"
+        case (_, .numeric):
+            return from.isInteger ? "CAST(\(sql) AS TEXT)" : "pg_float_to_numeric(\(sql), \(from.byteCount))"
+        case (.numeric, _):
+            return to.isFloat
+                ? "pg_numeric_to_float(\(sql), \(to.byteCount))" : "pg_numeric_to_int(\(sql), \(to.byteCount))"
         case (.float4, .float8): return sql
         case (.float8, .float4): return "pg_float4(\(sql))"
         case (_, .float4): return "pg_float4(CAST(\(sql) AS REAL))"
@@ -186,7 +198,8 @@ extension Translation {
         }
     }
 
-    private func stringConversion(_ sql: String, _ from: PostgresOID, _ to: PostgresOID, _ kind: CastContext) -> String? {
+    private func stringConversion(_ sql: String, _ from: PostgresOID, _ to: PostgresOID, _ kind: CastContext) -> String?
+    {
         switch (from, to) {
         case (_, .char): return kind >= .assignment ? "substr(\(sql), 1, 1)" : nil
         case (.bpchar, .text), (.bpchar, .varchar), (.bpchar, .name): return "rtrim(\(sql), ' ')"
@@ -226,7 +239,8 @@ extension Translation {
         }
     }
 
-    private func arrayConversion(_ sql: String, _ from: PostgresOID, _ to: PostgresOID, _ kind: CastContext) -> String? {
+    private func arrayConversion(_ sql: String, _ from: PostgresOID, _ to: PostgresOID, _ kind: CastContext) -> String?
+    {
         if from == .int2vector, to == .int2Array || from == .oidvector && to == .oidArray {
             return "('{' || replace(\(sql), ' ', ',') || '}')"
         }
@@ -246,15 +260,19 @@ extension Translation {
             guard value.oid.category == type.oid.category else {
                 throw fail(
                     .datatypeMismatch,
-                    "\(clause) types \(type.oid.typeName) and \(value.oid.typeName) cannot be matched", at: value.location)
+                    "\(clause) types \(type.oid.typeName) and \(value.oid.typeName) cannot be matched",
+                    at: value.location)
             }
             if type.oid.isPreferred { continue }
-            if castPath(from: type.oid, to: value.oid, .implicit), !castPath(from: value.oid, to: type.oid, .implicit) || value.oid.isPreferred {
+            if castPath(from: type.oid, to: value.oid, .implicit),
+                !castPath(from: value.oid, to: type.oid, .implicit) || value.oid.isPreferred
+            {
                 type = value.type
             } else if !castPath(from: value.oid, to: type.oid, .implicit) {
                 throw fail(
                     .cannotCoerce,
-                    "\(clause) could not convert type \(value.oid.typeName) to \(type.oid.typeName)", at: value.location)
+                    "\(clause) could not convert type \(value.oid.typeName) to \(type.oid.typeName)", at: value.location
+                )
             }
         }
         let isSame = known.allSatisfy { $0.type == type } && known.count == values.count

@@ -21,7 +21,8 @@ extension Translation {
         let table = try relation(name)
         guard table.kind != .view else {
             throw fail(
-                .wrongObjectType, "cannot copy from view \"\(table.name)\"", hint: "Try the COPY (SELECT ...) TO variant.")
+                .wrongObjectType, "cannot copy from view \"\(table.name)\"",
+                hint: "Try the COPY (SELECT ...) TO variant.")
         }
         let columns = try copyColumns(node, table)
         try options(node.list("options"), columns.map(\.name), &format)
@@ -107,7 +108,8 @@ extension Translation {
                 case "text": format.kind = .text
                 case "csv": format.kind = .csv
                 case "binary": format.kind = .binary
-                default: throw fail(.invalidParameterValue, "COPY format \"\(text)\" not recognized", at: option.location)
+                default:
+                    throw fail(.invalidParameterValue, "COPY format \"\(text)\" not recognized", at: option.location)
                 }
             case "delimiter": delimiter = text
             case "null": null = text
@@ -118,7 +120,8 @@ extension Translation {
             case "force_not_null": format.forceNotNull = try numbers(option, columns)
             case "force_null": format.forceNull = try numbers(option, columns)
             case "freeze", "encoding": break
-            default: throw fail(.syntaxError, "option \"\(option.text("defname"))\" not recognized", at: option.location)
+            default:
+                throw fail(.syntaxError, "option \"\(option.text("defname"))\" not recognized", at: option.location)
             }
         }
         if format.kind == .csv {
@@ -145,7 +148,9 @@ extension Translation {
         var result: [Int] = []
         for name in option["arg"]?.words("items") ?? [] {
             guard let index = columns.firstIndex(of: name) else {
-                throw fail(.invalidColumnReference, "\(option.text("defname").uppercased()) column \"\(name)\" not referenced by COPY")
+                throw fail(
+                    .invalidColumnReference,
+                    "\(option.text("defname").uppercased()) column \"\(name)\" not referenced by COPY")
             }
             result.append(index)
         }

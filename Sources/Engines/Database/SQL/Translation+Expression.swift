@@ -218,7 +218,8 @@ extension Translation {
         if type.oid == .unknown { type = .text }
         guard let arrayType = type.oid.array else {
             if type.oid.element != nil { throw unsupported("an array of arrays", at: node.location) }
-            throw fail(.undefinedObject, "could not find array type for data type \(type.oid.typeName)", at: node.location)
+            throw fail(
+                .undefinedObject, "could not find array type for data type \(type.oid.typeName)", at: node.location)
         }
         var parts: [String] = []
         for value in values { parts.append(try coerce(value, to: type, .implicit).sql) }
@@ -246,7 +247,8 @@ extension Translation {
             let isVector = value.oid == .int2vector || value.oid == .oidvector
             guard let element = isVector ? (value.oid == .int2vector ? .int2 : .oid) : value.oid.element else {
                 throw fail(
-                    .datatypeMismatch, "cannot subscript type \(value.oid.typeName) because it does not support subscripting",
+                    .datatypeMismatch,
+                    "cannot subscript type \(value.oid.typeName) because it does not support subscripting",
                     at: node.location)
             }
             let (name, isNameWeak) = (value.name, value.isNameWeak)

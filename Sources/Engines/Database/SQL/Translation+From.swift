@@ -33,7 +33,9 @@ extension Translation {
     private func single(
         _ entry: (sql: String, item: RangeItem), _ scope: Scope, _ location: Int?
     ) throws(PostgresError) -> FromPart {
-        guard entry.item.name.isEmpty || !scope.items.contains(where: { $0.name == entry.item.name && $0.schema == entry.item.schema })
+        guard
+            entry.item.name.isEmpty
+                || !scope.items.contains(where: { $0.name == entry.item.name && $0.schema == entry.item.schema })
         else {
             throw fail(.duplicateAlias, "table name \"\(entry.item.name)\" specified more than once")
         }
@@ -71,7 +73,8 @@ extension Translation {
             expression.isNullable = !column.isNotNull
             return RangeColumn(name: column.name, expression: expression)
         }
-        return RangeItem(name: relation.name, schema: relation.schema, alias: alias, columns: columns, relation: relation)
+        return RangeItem(
+            name: relation.name, schema: relation.schema, alias: alias, columns: columns, relation: relation)
     }
 
     private static let sequenceColumns = [("last_value", PostgresOID.int8), ("log_cnt", .int8), ("is_called", .bool)]
@@ -97,7 +100,9 @@ extension Translation {
         case (.sequence, _):
             return "(SELECT last_value AS c1, 0 AS c2, is_called AS c3 FROM sdlab_sequence WHERE oid = \(relation.oid))"
         case (.index, _):
-            throw fail(.wrongObjectType, "cannot open relation \"\(relation.name)\"", at: location, detail: "This operation is not supported for indexes.")
+            throw fail(
+                .wrongObjectType, "cannot open relation \"\(relation.name)\"", at: location,
+                detail: "This operation is not supported for indexes.")
         }
     }
 
@@ -111,7 +116,9 @@ extension Translation {
         }
         let text = relation.definition ?? ""
         source = SourceText(text)
-        if relation.schema == Catalogue.catalogueSchema || relation.schema == Catalogue.informationSchema { searchPath = [] }
+        if relation.schema == Catalogue.catalogueSchema || relation.schema == Catalogue.informationSchema {
+            searchPath = []
+        }
         guard let node = try ParsedStatement.parse(text).first?.node else { throw unsupported("an empty view") }
         let query = try self.query(node, Scope(parent: nil))
         try resolveUnknown(query)
@@ -137,7 +144,8 @@ extension Translation {
         guard names.count <= item.columns.count else {
             throw fail(
                 .invalidColumnReference,
-                "table \"\(item.name)\" has \(item.columns.count) columns available but \(names.count) columns specified")
+                "table \"\(item.name)\" has \(item.columns.count) columns available but \(names.count) columns specified"
+            )
         }
         for (index, name) in names.enumerated() { item.columns[index].name = name }
         return item
@@ -213,7 +221,9 @@ extension Translation {
         if let condition { sql += " ON \(condition)" } else if word != "CROSS JOIN" { sql += " ON 1" }
         var part = FromPart(sql: sql, items: left.items + right.items, columns: merged)
         if kind != "JOIN_INNER" {
-            for index in start..<scope.items.count { scope.items[index].columns = scope.items[index].columns.map(Self.nullable) }
+            for index in start..<scope.items.count {
+                scope.items[index].columns = scope.items[index].columns.map(Self.nullable)
+            }
         }
         if let alias = node["alias"] { part = try aliased(part, alias, scope, from: start) }
         return part
@@ -234,10 +244,12 @@ extension Translation {
         var merged: [RangeColumn] = []
         for name in names {
             guard let a = left.columns.first(where: { $0.name == name }) else {
-                throw fail(.undefinedColumn, "column \"\(name)\" specified in USING clause does not exist in left table")
+                throw fail(
+                    .undefinedColumn, "column \"\(name)\" specified in USING clause does not exist in left table")
             }
             guard let b = right.columns.first(where: { $0.name == name }) else {
-                throw fail(.undefinedColumn, "column \"\(name)\" specified in USING clause does not exist in right table")
+                throw fail(
+                    .undefinedColumn, "column \"\(name)\" specified in USING clause does not exist in right table")
             }
             conditions.append(try comparison("=", a.expression, b.expression, at: nil).sql)
             let type = try commonType([a.expression, b.expression], "JOIN/USING")

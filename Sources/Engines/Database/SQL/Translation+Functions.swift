@@ -25,7 +25,8 @@ extension Translation {
         }
         if kind == .aggregate { return try aggregate(node, name, scope) }
         if node.flag("agg_star") || node.flag("agg_distinct") || node.has("agg_filter") || node.has("agg_order") {
-            throw fail(.wrongObjectType, "\(name)(*) specified, but \(name) is not an aggregate function", at: node.location)
+            throw fail(
+                .wrongObjectType, "\(name)(*) specified, but \(name) is not an aggregate function", at: node.location)
         }
         if name == "date", node.list("args").count == 1 {
             let value = try expression(node.list("args")[0], scope)
@@ -43,7 +44,9 @@ extension Translation {
     /// A scalar function of this name.
     func call(_ name: String, _ arguments: [Expression], at location: Int?) throws(PostgresError) -> Expression {
         let signature = try choose(name, arguments, at: location)
-        if signature.isVolatile, !["random", "clock_timestamp", "timeofday", "currval", "lastval", "pg_sleep"].contains(name) {
+        if signature.isVolatile,
+            !["random", "clock_timestamp", "timeofday", "currval", "lastval", "pg_sleep"].contains(name)
+        {
             readsOnly = false
         }
         return try apply(signature, arguments, at: location)
@@ -101,15 +104,20 @@ extension Translation {
     ) throws(PostgresError) -> Expression {
         var values: [Expression] = []
         var element: PostgresOID?
-        if signature.arguments.contains(where: { $0 == FunctionSignature.anyElement || $0 == FunctionSignature.anyArray }) {
+        if signature.arguments.contains(where: {
+            $0 == FunctionSignature.anyElement || $0 == FunctionSignature.anyArray
+        }) {
             element = try elementType(signature, arguments, at: location)
         }
         for (index, argument) in arguments.enumerated() {
             let wanted = signature.arguments[min(index, signature.arguments.count - 1)]
             switch wanted {
-            case FunctionSignature.any: values.append(argument.isUnknown ? try coerce(argument, to: .text, .implicit) : argument)
+            case FunctionSignature.any:
+                values.append(argument.isUnknown ? try coerce(argument, to: .text, .implicit) : argument)
             case FunctionSignature.anyElement:
-                values.append(argument.oid == .record ? argument : try coerce(argument, to: DataType(element ?? .text), .implicit))
+                values.append(
+                    argument.oid == .record ? argument : try coerce(argument, to: DataType(element ?? .text), .implicit)
+                )
             case FunctionSignature.anyArray:
                 values.append(try coerce(argument, to: DataType(element?.array ?? .textArray), .implicit))
             default: values.append(try coerce(argument, to: DataType(wanted), .implicit))
@@ -136,7 +144,9 @@ extension Translation {
         for (index, argument) in arguments.enumerated() {
             let wanted = signature.arguments[min(index, signature.arguments.count - 1)]
             if wanted == FunctionSignature.anyElement { found.append(argument) }
-            if wanted == FunctionSignature.anyArray, let element = argument.oid.element { found.append(Expression("", element)) }
+            if wanted == FunctionSignature.anyArray, let element = argument.oid.element {
+                found.append(Expression("", element))
+            }
         }
         if found.contains(where: { $0.oid == .record }) { return .record }
         let type = try commonType(found, signature.name).oid
@@ -225,10 +235,13 @@ extension Translation {
             let value = try expression(key, scope)
             let suffix = try self.suffix(sort, isNullable: true)
             let flags = (suffix.contains("DESC") ? 1 : 0) | (suffix.contains("FIRST") ? 2 : 0)
-            keys.append("\(value.isUnknown ? try coerce(value, to: .text, .implicit).sql : value.sql), \(value.oid.rawValue), \(flags)")
+            keys.append(
+                "\(value.isUnknown ? try coerce(value, to: .text, .implicit).sql : value.sql), \(value.oid.rawValue), \(flags)"
+            )
         }
         let arguments = call[call.index(after: open)...].dropLast()
-        return "\(call[..<open])_ordered(\(node.list("agg_order").count), \(keys.joined(separator: ", ")), \(arguments))"
+        return
+            "\(call[..<open])_ordered(\(node.list("agg_order").count), \(keys.joined(separator: ", ")), \(arguments))"
     }
 
     // MARK: Windows
@@ -246,7 +259,9 @@ extension Translation {
         let name = node.has("refname") ? node.text("refname") : node.has("name") ? node.text("name") : ""
         var base: SyntaxNode?
         if !name.isEmpty, let known = scope.windows[name] {
-            if node.has("name") || !node.has("partitionClause") && !node.has("orderClause") && node.integer("frameOptions") == 1058 {
+            if node.has("name")
+                || !node.has("partitionClause") && !node.has("orderClause") && node.integer("frameOptions") == 1058
+            {
                 node = known
             } else {
                 base = known
@@ -291,8 +306,11 @@ extension Translation {
         let start = try bound([0x20, 0x80, 0x200, 0x800], "startOffset")
         let end = try bound([0x40, 0x100, 0x400, 0x1000], "endOffset")
         let exclusion =
-            options & 0x8000 != 0 ? " EXCLUDE CURRENT ROW" : options & 0x10000 != 0 ? " EXCLUDE GROUP"
-            : options & 0x20000 != 0 ? " EXCLUDE TIES" : ""
+            options & 0x8000 != 0
+            ? " EXCLUDE CURRENT ROW"
+            : options & 0x10000 != 0
+                ? " EXCLUDE GROUP"
+                : options & 0x20000 != 0 ? " EXCLUDE TIES" : ""
         return "\(unit) BETWEEN \(start) AND \(end)\(exclusion)"
     }
 }

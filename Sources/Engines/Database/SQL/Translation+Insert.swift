@@ -57,7 +57,8 @@ extension Translation {
             return try insertValues(statement, table, columns, scope, override, isListed: isListed)
         }
         let query = try self.query(statement, Scope(parent: scope))
-        try expectCount(query.targets.count, columns, isListed, query.targets.dropFirst(columns.count).first?.expression.location)
+        try expectCount(
+            query.targets.count, columns, isListed, query.targets.dropFirst(columns.count).first?.expression.location)
         for index in query.targets.indices {
             try checkGenerated(columns[index], isDefault: false, override)
             let value = query.targets[index].expression
@@ -66,7 +67,8 @@ extension Translation {
         let alias = freshAlias("i")
         var values: [String] = []
         for column in table.stored {
-            guard let place = columns.firstIndex(where: { $0.number == column.number }), place < query.targets.count else {
+            guard let place = columns.firstIndex(where: { $0.number == column.number }), place < query.targets.count
+            else {
                 values.append(try defaultValue(column, table).sql)
                 continue
             }
@@ -139,9 +141,11 @@ extension Translation {
     // MARK: What a column gets
 
     /// A value for a column: converted, and refused if it is NULL where none may be.
-    func assigned(_ value: Expression, _ column: Relation.Column, _ table: Relation) throws(PostgresError) -> Expression {
+    func assigned(_ value: Expression, _ column: Relation.Column, _ table: Relation) throws(PostgresError) -> Expression
+    {
         var result: Expression
-        if !value.isUnknown, value.oid != column.type.oid, !castPath(from: value.oid, to: column.type.oid, .assignment) {
+        if !value.isUnknown, value.oid != column.type.oid, !castPath(from: value.oid, to: column.type.oid, .assignment)
+        {
             throw fail(
                 .datatypeMismatch,
                 "column \"\(column.name)\" is of type \(column.type.oid.typeName) but expression is of type \(value.oid.typeName)",
@@ -209,19 +213,25 @@ extension Translation {
             let name = node.text("conname")
             guard let constraint = table.constraints.first(where: { $0.name == name }) else {
                 throw fail(
-                    .undefinedObject, "constraint \"\(name)\" for table \"\(table.name)\" does not exist", at: node.location)
+                    .undefinedObject, "constraint \"\(name)\" for table \"\(table.name)\" does not exist",
+                    at: node.location)
             }
             keys = constraint.keys
         } else {
             for element in node.list("indexElems") {
-                guard element.has("name") else { throw unsupported("ON CONFLICT with an expression", at: element.location) }
+                guard element.has("name") else {
+                    throw unsupported("ON CONFLICT with an expression", at: element.location)
+                }
                 guard let column = table.column(element.text("name")) else {
                     throw fail(.undefinedColumn, "column \"\(element.text("name"))\" does not exist", at: node.location)
                 }
                 keys.append(column.number)
             }
         }
-        guard let index = table.indexes.first(where: { $0.isUnique && Set($0.keys) == Set(keys) && ($0.condition == nil || node.has("whereClause")) })
+        guard
+            let index = table.indexes.first(where: {
+                $0.isUnique && Set($0.keys) == Set(keys) && ($0.condition == nil || node.has("whereClause"))
+            })
         else {
             throw fail(
                 .invalidColumnReference,

@@ -10,7 +10,8 @@ extension Translation {
         try checkCatalogueName(node)
         guard let found = try catalogue.relation(name, schema: schema, searchPath: searchPath) else {
             throw fail(
-                .undefinedTable, "relation \"\((schema.map { $0 + "." } ?? "") + name)\" does not exist", at: node.location)
+                .undefinedTable, "relation \"\((schema.map { $0 + "." } ?? "") + name)\" does not exist",
+                at: node.location)
         }
         dependencies.append(found.oid)
         return found
@@ -153,7 +154,8 @@ extension Translation {
         }
         var place: Scope? = scope
         while let current = place {
-            if let item = current.items.first(where: { $0.name == table && (words.count == 1 || $0.schema == words[0]) }) {
+            if let item = current.items.first(where: { $0.name == table && (words.count == 1 || $0.schema == words[0]) }
+            ) {
                 return item.columns.map { use($0, item, current, node.location) }
             }
             place = current.parent

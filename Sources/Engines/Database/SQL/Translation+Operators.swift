@@ -4,12 +4,16 @@ extension Translation {
     /// An A_Expr.
     func operation(_ node: SyntaxNode, _ scope: Scope) throws(PostgresError) -> Expression {
         let name = node.words("name").last ?? ""
-        guard let rightNode = node["rexpr"] else { throw unsupported("the operator \(name) behind its operand", at: node.location) }
+        guard let rightNode = node["rexpr"] else {
+            throw unsupported("the operator \(name) behind its operand", at: node.location)
+        }
         switch node.text("kind") {
         case "AEXPR_OP", "AEXPR_LIKE", "AEXPR_ILIKE", "AEXPR_SIMILAR":
             let left = try node["lexpr"].map { operand throws(PostgresError) in try expression(operand, scope) }
             let right = try expression(rightNode, scope)
-            return try operate(node.text("kind") == "AEXPR_SIMILAR" ? (name == "~" ? "SIMILAR" : "!SIMILAR") : name, left, right, at: node.location)
+            return try operate(
+                node.text("kind") == "AEXPR_SIMILAR" ? (name == "~" ? "SIMILAR" : "!SIMILAR") : name, left, right,
+                at: node.location)
         case "AEXPR_IN": return try inList(node, name, rightNode, scope)
         case "AEXPR_OP_ANY", "AEXPR_OP_ALL": return try arrayQuantified(node, name, rightNode, scope)
         default: break
@@ -83,8 +87,11 @@ extension Translation {
         let isAll = node.text("kind") == "AEXPR_OP_ALL"
         var array = try expression(arrayNode, scope)
         if array.isUnknown {
-            let element = left.isUnknown ? PostgresOID.text : left.oid == .varchar || left.oid == .name ? .text : left.oid
-            guard let type = element.array else { throw unsupported("arrays of \(element.typeName)", at: node.location) }
+            let element =
+                left.isUnknown ? PostgresOID.text : left.oid == .varchar || left.oid == .name ? .text : left.oid
+            guard let type = element.array else {
+                throw unsupported("arrays of \(element.typeName)", at: node.location)
+            }
             array = try coerce(array, to: DataType(type), .implicit)
         }
         let isVector = array.oid == .int2vector || array.oid == .oidvector
@@ -157,7 +164,9 @@ extension Translation {
             if a.isObjectIdentifier && b.isObjectIdentifier || a.isInteger || b.isInteger { return DataType(.oid) }
         }
         let days: [PostgresOID] = [.date, .timestamp, .timestamptz]
-        if let first = days.firstIndex(of: a), let second = days.firstIndex(of: b) { return DataType(days[max(first, second)]) }
+        if let first = days.firstIndex(of: a), let second = days.firstIndex(of: b) {
+            return DataType(days[max(first, second)])
+        }
         if a.element != nil, b.element != nil, castPath(from: a, to: b, .implicit) { return DataType(b) }
         if a.element != nil, b.element != nil, castPath(from: b, to: a, .implicit) { return DataType(a) }
         throw noOperator(name.hasPrefix("IS") ? "=" : name, left, right, at: location)
@@ -182,7 +191,9 @@ extension Translation {
         _ name: String, _ left: Expression?, _ right: Expression, at location: Int?
     ) throws(PostgresError) -> Expression {
         guard let left else { return try prefix(name, right, at: location) }
-        if Self.comparisons.contains(name) { return try comparison(name == "!=" ? "<>" : name, left, right, at: location) }
+        if Self.comparisons.contains(name) {
+            return try comparison(name == "!=" ? "<>" : name, left, right, at: location)
+        }
         let result: Expression?
         switch name {
         case "+", "-", "*", "/", "%", "^":
@@ -194,7 +205,7 @@ extension Translation {
             result = try match(name, left, right)
         case "&", "|", "#", "<<", ">>": result = try bits(name, left, right)
         case "->", "->>", "#>", "#>>", "@>", "<@", "?", "?|", "?&", "#-", "&&":
-            
+
             let json = try jsonOperation(name, left, right)
             result = json == nil ? try arrayOperation(name, left, right) : json
         default: result = nil
@@ -252,7 +263,8 @@ extension Translation {
         if b.isUnknown { b = try coerce(b, to: DataType(name.count == 2 ? .int4 : a.oid), .implicit) }
         guard a.oid.isInteger, b.oid.isInteger else { return nil }
         if name == "<<" || name == ">>" {
-            return Expression("pg_int_shift\(name == "<<" ? "_left" : "_right")(\(a.sql), \(b.sql), \(a.oid.byteCount))", a.oid)
+            return Expression(
+                "pg_int_shift\(name == "<<" ? "_left" : "_right")(\(a.sql), \(b.sql), \(a.oid.byteCount))", a.oid)
         }
         let type = rank(a.oid) > rank(b.oid) ? a.oid : b.oid
         // SQLite has no exclusive or.
@@ -267,7 +279,8 @@ extension Translation {
         if let json = try jsonOperation("||", left, right) { return json }
         if left.oid == .bytea || right.oid == .bytea {
             let a = try coerce(left, to: DataType(.bytea), .implicit)
-            return Expression("pg_bytea_concat(\(a.sql), \(try coerce(right, to: DataType(.bytea), .implicit).sql))", .bytea)
+            return Expression(
+                "pg_bytea_concat(\(a.sql), \(try coerce(right, to: DataType(.bytea), .implicit).sql))", .bytea)
         }
         guard left.isUnknown || right.isUnknown || left.oid.isString || right.oid.isString else { return nil }
         let a = try coerce(left, to: .text, left.oid.isString ? .implicit : .explicit)

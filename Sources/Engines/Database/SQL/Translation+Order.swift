@@ -20,7 +20,8 @@ extension Translation {
             guard item.target != nil else {
                 throw fail(
                     .featureNotSupported, "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
-                    at: item.expression.location, detail: "Only result column names can be used, not expressions or functions.")
+                    at: item.expression.location,
+                    detail: "Only result column names can be used, not expressions or functions.")
             }
             items.append(item)
         }
@@ -41,7 +42,8 @@ extension Translation {
             }
             let place = number.integer("ival")
             guard query.targets.indices.contains(place - 1) else {
-                throw fail(.invalidColumnReference, "ORDER BY position \(place) is not in select list", at: node.location)
+                throw fail(
+                    .invalidColumnReference, "ORDER BY position \(place) is not in select list", at: node.location)
             }
             return try item(place, query, sort)
         }
@@ -49,14 +51,17 @@ extension Translation {
             let name = node.list("fields")[0].string
             let matches = query.targets.indices.filter { query.targets[$0].name == name }
             if let first = matches.first {
-                guard matches.allSatisfy({ query.targets[$0].expression.sql == query.targets[first].expression.sql }) else {
+                guard matches.allSatisfy({ query.targets[$0].expression.sql == query.targets[first].expression.sql })
+                else {
                     throw fail(.ambiguousColumn, "ORDER BY \"\(name)\" is ambiguous", at: node.location)
                 }
                 return try item(first + 1, query, sort)
             }
         }
         let value = try expression(node, scope)
-        if let same = query.targets.firstIndex(where: { $0.expression.sql == value.sql && !$0.expression.isUnknown }) {
+        if let same = query.targets.firstIndex(where: {
+            $0.expression.sql == value.sql && $0.expression.oid == value.oid && !value.isUnknown
+        }) {
             return try item(same + 1, query, sort)
         }
         let resolved = value.isUnknown ? try coerce(value, to: .text, .implicit) : value
@@ -104,7 +109,8 @@ extension Translation {
                 guard !isDistinct else {
                     throw fail(
                         .invalidColumnReference,
-                        "for SELECT DISTINCT, ORDER BY expressions must appear in select list", at: item.expression.location)
+                        "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+                        at: item.expression.location)
                 }
                 keys.append(item.expression.ordered + item.suffix)
             }
@@ -119,7 +125,9 @@ extension Translation {
     ) throws(PostgresError) {
         var keys: [Expression] = []
         for node in nodes {
-            if node.kind == "A_Const", let number = node["ival"]?.integer("ival"), query.targets.indices.contains(number - 1) {
+            if node.kind == "A_Const", let number = node["ival"]?.integer("ival"),
+                query.targets.indices.contains(number - 1)
+            {
                 keys.append(query.targets[number - 1].expression)
             } else {
                 keys.append(try expression(node, scope))

@@ -61,7 +61,8 @@ extension Translation {
         guard names.count <= query.targets.count else {
             throw fail(
                 .invalidColumnReference,
-                "WITH query \"\(table)\" has \(query.targets.count) columns available but \(names.count) columns specified")
+                "WITH query \"\(table)\" has \(query.targets.count) columns available but \(names.count) columns specified"
+            )
         }
         return query.targets.enumerated().map { index, target in
             (index < names.count ? names[index] : target.name, target.expression.type)
@@ -83,7 +84,8 @@ extension Translation {
         let result = try combined(first, second, node.flag("all") ? "UNION ALL" : "UNION", node)
         guard result.targets.map(\.expression.oid) == first.targets.map(\.expression.oid) else {
             throw fail(
-                .datatypeMismatch, "recursive query \"\(name)\" has another type in its non-recursive term than overall",
+                .datatypeMismatch,
+                "recursive query \"\(name)\" has another type in its non-recursive term than overall",
                 hint: "Cast the output of the non-recursive term to the correct type.")
         }
         return result
@@ -203,7 +205,7 @@ extension Translation {
         let inner = Scope(parent: scope.parent)
         inner.aggregateFreeClause = name
         let value = try coerce(try expression(node, inner), to: .int8, .implicit)
-        if node.kind == "A_Const", node.has("ival") { return value.sql }
+        if node.kind == "A_Const", let number = node["ival"]?.integer("ival"), number >= 0 { return value.sql }
         return "pg_limit(\(value.sql), '\(name)')"
     }
 }

@@ -28,7 +28,9 @@ extension Translation {
         var item = RangeItem(name: name, schema: nil, alias: alias, columns: columns, relation: nil)
         if let given = node["alias"] {
             // A function's one column is called as the function is.
-            if columns.count == 1 || node.flag("ordinality"), given.words("colnames").isEmpty { item.columns[0].name = given.text("aliasname") }
+            if columns.count == 1 || node.flag("ordinality"), given.words("colnames").isEmpty {
+                item.columns[0].name = given.text("aliasname")
+            }
             item = try renamed(item, given)
         }
         return (source, item)
@@ -37,7 +39,10 @@ extension Translation {
     /// In a list of results: joined to FROM.
     func rowFunction(_ node: SyntaxNode, _ name: String, _ scope: Scope) throws(PostgresError) -> Expression {
         guard scope.aggregateFreeClause == nil, scope.aggregateDepth == 0 else {
-            throw fail(.featureNotSupported, "set-returning functions are not allowed in \(scope.aggregateFreeClause ?? "aggregates")", at: node.location)
+            throw fail(
+                .featureNotSupported,
+                "set-returning functions are not allowed in \(scope.aggregateFreeClause ?? "aggregates")",
+                at: node.location)
         }
         let alias = freshAlias("f")
         let call = try rowCall(node, name, alias, scope)
@@ -58,15 +63,19 @@ extension Translation {
         if result.oid == .record {
             let isText = name.hasSuffix("_text")
             let type: PostgresOID = isText ? .text : name.hasPrefix("jsonb") ? .jsonb : .json
-            let document = try coerce(arguments[0], to: DataType(name.hasPrefix("jsonb") ? .jsonb : .json), .implicit).sql
+            let document = try coerce(arguments[0], to: DataType(name.hasPrefix("jsonb") ? .jsonb : .json), .implicit)
+                .sql
             return (
                 "json_each(pg_json_members(\(document), \(isText ? 1 : 0))) AS \(alias)",
                 [
                     RangeColumn(name: "key", expression: Expression("\(alias).key", .text)),
                     RangeColumn(name: "value", expression: Expression("\(alias).value", type)),
-                ])
+                ]
+            )
         }
-        let column = RangeColumn(name: name.contains("array_elements") ? "value" : name, expression: Expression("\(alias).value", result.type))
+        let column = RangeColumn(
+            name: name.contains("array_elements") ? "value" : name,
+            expression: Expression("\(alias).value", result.type))
         if name == "generate_series", result.oid.isInteger, values.allSatisfy(isConstant) {
             return (series(alias, values), [column])
         }
@@ -82,13 +91,16 @@ extension Translation {
         }
     }
 
-    private func isConstant(_ sql: String) -> Bool { sql.utf8.first == ConstantPool.mark || sql.first == "?" || Int(sql) != nil }
+    private func isConstant(_ sql: String) -> Bool {
+        sql.utf8.first == ConstantPool.mark || sql.first == "?" || Int(sql) != nil
+    }
 
     /// A long series is not put together before it is used.
     private func series(_ alias: String, _ values: [String]) -> String {
         let step = values.count > 2 ? values[2] : "1"
         let table = freshAlias("g")
-        return "(WITH RECURSIVE \(table)(value, key) AS (SELECT \(values[0]), 0 WHERE pg_series_goes(\(values[0]), \(values[1]), \(step)) "
+        return
+            "(WITH RECURSIVE \(table)(value, key) AS (SELECT \(values[0]), 0 WHERE pg_series_goes(\(values[0]), \(values[1]), \(step)) "
             + "UNION ALL SELECT value + \(step), key + 1 FROM \(table) "
             + "WHERE pg_series_goes(value + \(step), \(values[1]), \(step))) SELECT value, key FROM \(table)) AS \(alias)"
     }

@@ -102,7 +102,9 @@ extension Translation {
                 scope.hasAggregates = true
                 continue
             }
-            guard node.kind != "GroupingSet" else { throw unsupported("GROUPING SETS, ROLLUP and CUBE", at: node.location) }
+            guard node.kind != "GroupingSet" else {
+                throw unsupported("GROUPING SETS, ROLLUP and CUBE", at: node.location)
+            }
             let before = scope.ungrouped.count
             for key in try groupKey(node, query, scope) {
                 groups.insert(key.sql)

@@ -21,7 +21,8 @@ extension Translation {
             try expectOneColumn(query, node.location)
             let type = query.targets[0].expression.oid
             guard let array = type.array else { throw unsupported("an array of \(type.typeName)", at: node.location) }
-            var result = Expression("coalesce((SELECT pg_array_query(\(type.rawValue), c1) FROM (\(query.sql))), '{}')", array)
+            var result = Expression(
+                "coalesce((SELECT pg_array_query(\(type.rawValue), c1) FROM (\(query.sql))), '{}')", array)
             result.name = "array"
             result.isNameWeak = false
             return result
@@ -33,7 +34,8 @@ extension Translation {
     private func expectOneColumn(_ query: Query, _ location: Int?) throws(PostgresError) {
         guard query.targets.count == 1 else {
             throw fail(
-                .syntaxError, query.targets.isEmpty ? "subquery must return a column" : "subquery must return only one column",
+                .syntaxError,
+                query.targets.isEmpty ? "subquery must return a column" : "subquery must return only one column",
                 at: location)
         }
     }
@@ -42,7 +44,8 @@ extension Translation {
         try expectOneColumn(query, location)
         try resolveUnknown(query)
         // SQLite would take the first row of several.
-        let sql = query.isSingleRow || query.limit == " LIMIT 1" ? query.sql : "SELECT pg_single(c1) FROM (\(query.sql))"
+        let sql =
+            query.isSingleRow || query.limit == " LIMIT 1" ? query.sql : "SELECT pg_single(c1) FROM (\(query.sql))"
         var result = Expression("(\(sql))", query.targets[0].expression.type)
         result.name = query.targets[0].name
         result.isNameWeak = false
@@ -71,7 +74,9 @@ extension Translation {
             let shown = left.count == 1 ? left[0] : "(" + left.joined(separator: ", ") + ")"
             return Expression("(\(shown) IN (\(query.sql)))", .bool)
         }
-        guard fields.count == 1 else { throw unsupported("a row before \(name) \(isAll ? "ALL" : "ANY")", at: node.location) }
+        guard fields.count == 1 else {
+            throw unsupported("a row before \(name) \(isAll ? "ALL" : "ANY")", at: node.location)
+        }
         try resolveUnknown(query)
         let alias = freshAlias("q")
         let element = Expression("\(alias).c1", query.targets[0].expression.type)
@@ -82,9 +87,11 @@ extension Translation {
     /// Whether a test holds for any, or for all, of some rows: with NULL where it is not known of one that matters.
     func any(_ test: String, _ source: String, isAll: Bool) -> Expression {
         isAll
-            ? Expression("(SELECT CASE WHEN min(\(test)) = 0 THEN 0 WHEN count(*) = count(\(test)) THEN 1 END "
-                + "FROM \(source))", .bool)
-            : Expression("(SELECT CASE WHEN max(\(test)) = 1 THEN 1 WHEN count(*) = count(\(test)) THEN 0 END "
-                + "FROM \(source))", .bool)
+            ? Expression(
+                "(SELECT CASE WHEN min(\(test)) = 0 THEN 0 WHEN count(*) = count(\(test)) THEN 1 END "
+                    + "FROM \(source))", .bool)
+            : Expression(
+                "(SELECT CASE WHEN max(\(test)) = 1 THEN 1 WHEN count(*) = count(\(test)) THEN 0 END "
+                    + "FROM \(source))", .bool)
     }
 }

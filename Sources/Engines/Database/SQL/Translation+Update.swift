@@ -30,8 +30,11 @@ extension Translation {
         if node.has("usingClause") {
             // SQLite has no USING: the rows are looked for in a query.
             let from = try self.from(node.list("usingClause"), scope)
-            let test = try node["whereClause"].map { clause throws(PostgresError) in try condition(clause, scope, "WHERE") }
-            sql += " WHERE rowid IN (SELECT \(item.alias).rowid FROM \(identifier(table.storage)) AS \(item.alias), \(from)"
+            let test = try node["whereClause"].map { clause throws(PostgresError) in
+                try condition(clause, scope, "WHERE")
+            }
+            sql +=
+                " WHERE rowid IN (SELECT \(item.alias).rowid FROM \(identifier(table.storage)) AS \(item.alias), \(from)"
             sql += (test.map { " WHERE " + $0 } ?? "") + ")"
         } else if let clause = node["whereClause"] {
             sql += " WHERE " + (try rowCondition(clause, scope))
@@ -73,9 +76,12 @@ extension Translation {
             let name = node.text("name")
             guard let column = table.column(name) else {
                 throw fail(
-                    .undefinedColumn, "column \"\(name)\" of relation \"\(table.name)\" does not exist", at: node.location)
+                    .undefinedColumn, "column \"\(name)\" of relation \"\(table.name)\" does not exist",
+                    at: node.location)
             }
-            guard !node.has("indirection") else { throw unsupported("an assignment to a part of a value", at: node.location) }
+            guard !node.has("indirection") else {
+                throw unsupported("an assignment to a part of a value", at: node.location)
+            }
             guard seen.insert(column.number).inserted else {
                 throw fail(.syntaxError, "multiple assignments to same column \"\(name)\"", at: node.location)
             }
@@ -143,7 +149,11 @@ extension Translation {
     private func mentions(_ node: SyntaxNode, _ item: RangeItem) -> Bool {
         var found = false
         node.walk { inner in
-            if inner.kind == "ColumnRef", inner.list("fields").count > 1, inner.list("fields").first?.string == item.name { found = true }
+            if inner.kind == "ColumnRef", inner.list("fields").count > 1,
+                inner.list("fields").first?.string == item.name
+            {
+                found = true
+            }
             return !found
         }
         return found

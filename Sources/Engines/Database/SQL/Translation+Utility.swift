@@ -8,7 +8,8 @@ extension Translation {
         let name = node.text("savepoint_name")
         let isChained = node.flag("chain")
         switch node.text("kind") {
-        case "TRANS_STMT_BEGIN": return Plan(.transaction(.begin(try modes(node.list("options")))), tag: .words("BEGIN"))
+        case "TRANS_STMT_BEGIN":
+            return Plan(.transaction(.begin(try modes(node.list("options")))), tag: .words("BEGIN"))
         case "TRANS_STMT_START":
             return Plan(.transaction(.begin(try modes(node.list("options")))), tag: .words("START TRANSACTION"))
         case "TRANS_STMT_COMMIT": return Plan(.transaction(.commit(isChained: isChained)), tag: .words("COMMIT"))
@@ -49,11 +50,15 @@ extension Translation {
         case "VAR_SET_VALUE":
             // SET TRANSACTION ISOLATION LEVEL by its setting's name.
             let values = node.list("args").map(settingText)
-            let value = name == "search_path" ? values.map(ObjectNames.quoted).joined(separator: ", ") : values.joined(separator: ", ")
+            let value =
+                name == "search_path"
+                ? values.map(ObjectNames.quoted).joined(separator: ", ") : values.joined(separator: ", ")
             return Plan(.set(SettingChange(name: name, value: value, isLocal: node.flag("is_local"))), tag: tag)
         case "VAR_RESET_ALL": return Plan(.set(SettingChange(name: nil, value: nil, isLocal: false)), tag: tag)
         case "VAR_SET_CURRENT":
-            return Plan(.set(SettingChange(name: name, value: context.settings.value(name), isLocal: node.flag("is_local"))), tag: tag, isReusable: false)
+            return Plan(
+                .set(SettingChange(name: name, value: context.settings.value(name), isLocal: node.flag("is_local"))),
+                tag: tag, isReusable: false)
         default: return Plan(.set(SettingChange(name: name, value: nil, isLocal: node.flag("is_local"))), tag: tag)
         }
     }
@@ -123,7 +128,8 @@ extension Translation {
                 values.append(expression.isUnknown ? try coerce(expression, to: .text, .implicit) : expression)
             }
             var plan = Plan(
-                .execute(name: name, argumentCount: values.count), tag: .words("EXECUTE"), readsOnly: false, isReusable: false)
+                .execute(name: name, argumentCount: values.count), tag: .words("EXECUTE"), readsOnly: false,
+                isReusable: false)
             if !values.isEmpty { plan.sql = "SELECT " + values.map(textOf).joined(separator: ", ") }
             return plan
         default:
@@ -160,7 +166,8 @@ extension Translation {
                 default: .forward
                 }
             let count = node.integer("howMany")
-            let fetch = FetchPlan(name: name, direction: direction, count: count == Int.max ? nil : count, isMove: isMove)
+            let fetch = FetchPlan(
+                name: name, direction: direction, count: count == Int.max ? nil : count, isMove: isMove)
             return Plan(.fetch(fetch), tag: .counted(isMove ? "MOVE" : "FETCH"))
         default:
             return Plan(
@@ -209,7 +216,9 @@ extension Translation {
             let isDrop = node.kind == "DropdbStmt"
             let name = node.text("dbname")
             var plan = Plan(
-                isDrop ? .dropDatabase(name: name, isMissingAllowed: node.flag("missing_ok")) : .createDatabase(name: name),
+                isDrop
+                    ? .dropDatabase(name: name, isMissingAllowed: node.flag("missing_ok"))
+                    : .createDatabase(name: name),
                 tag: .words(isDrop ? "DROP DATABASE" : "CREATE DATABASE"), readsOnly: false)
             plan.refusesTransactionBlock = true
             return plan
@@ -230,10 +239,12 @@ extension Translation {
         while index < tables.count {
             let table = tables[index]
             for row in try catalogue.rows(
-                "SELECT conrelid, conname FROM pg_constraint WHERE confrelid = ?1 AND contype = 'f'", [.integer(Int64(table.oid))])
+                "SELECT conrelid, conname FROM pg_constraint WHERE confrelid = ?1 AND contype = 'f'",
+                [.integer(Int64(table.oid))])
             {
                 let fields = CatalogueRow(row)
-                guard !tables.contains(where: { $0.oid == fields.oid(0) }), let other = try catalogue.relation(fields.oid(0))
+                guard !tables.contains(where: { $0.oid == fields.oid(0) }),
+                    let other = try catalogue.relation(fields.oid(0))
                 else { continue }
                 guard isCascade else {
                     throw fail(

@@ -5,27 +5,27 @@ import KernelWire
 ///
 /// ## The problem
 ///
-/// Programs speak PostgreSQL's SQL; SQLite carries statements out. The two look alike, and differ where it hurts: SQLite
-/// has no types to speak of, takes `'abc'` for the number 0, sorts NULL first, and lets integers overflow into floating
-/// point. A text cannot be patched into another language: it must be understood and said again.
+/// Programs speak PostgreSQL's SQL; SQLite carries statements out. The two look alike, and differ where it hurts:
+/// SQLite has no types to speak of, takes `'abc'` for the number 0, sorts NULL first, and lets integers overflow into
+/// floating point. A text cannot be patched into another language: it must be understood and said again.
 ///
 /// ## An everyday picture
 ///
-/// An interpreter at a meeting. He does not replace word by word. He listens to a whole sentence, knows who is who in the
-/// room (the catalogue), and says what was meant, with a footnote where the other language has no word for it (a
+/// An interpreter at a meeting. He does not replace word by word. He listens to a whole sentence, knows who is who in
+/// the room (the catalogue), and says what was meant, with a footnote where the other language has no word for it (a
 /// function of ours). What cannot be said he refuses to say, instead of saying something else.
 ///
 /// ## How
 ///
 /// 1. PostgreSQL's own parser makes a tree (`ParsedStatement`), so what is a mistake there is one here.
-/// 2. `Translation` walks over it as PostgreSQL's analysis does (chapter 10 of its manual): names are looked up in scopes,
-///    each expression gets a type, operators and functions are chosen by the types of their operands, and conversions
-///    are put where PostgreSQL would put them.
-/// 3. The result is a text for SQLite (`Plan`). Where SQLite's operator means the same, it is used; otherwise a function
-///    of ours is called (`DatabaseFunctions`), such as `pg_int_add`, which knows when four bytes are full.
+/// 2. `Translation` walks over it as PostgreSQL's analysis does (chapter 10 of its manual): names are looked up in
+///    scopes, each expression gets a type, operators and functions are chosen by the types of their operands, and
+///    conversions are put where PostgreSQL would put them.
+/// 3. The result is a text for SQLite (`Plan`). Where SQLite's operator means the same, it is used; otherwise a
+///    function of ours is called (`DatabaseFunctions`), such as `pg_int_add`, which knows when four bytes are full.
 ///
-/// Literals become parameters, so statements that differ only in them are prepared once. Tables have SQLite names with a
-/// number behind them (`StorageName`), which is why renaming changes the catalogue only.
+/// Literals become parameters, so statements that differ only in them are prepared once. Tables have SQLite names
+/// with a number behind them (`StorageName`), which is why renaming changes the catalogue only.
 ///
 /// ## Where it is wrong
 ///

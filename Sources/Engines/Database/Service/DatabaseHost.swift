@@ -10,8 +10,8 @@ import KernelWorld
 ///
 /// Each turn of the loop carries out what has come from all clients, then makes all their commits durable in one sync,
 /// then answers. When the sync fails, nobody is answered and the process ends: a commit that may be lost must not look
-/// like one that is safe, and what is on the disk decides when it is started again (PostgreSQL does the same since 2018,
-/// when it was found that a second `fsync` after a failed one succeeds without having stored anything).
+/// like one that is safe, and what is on the disk decides when it is started again (PostgreSQL does the same since
+/// 2018, when it was found that a second `fsync` after a failed one succeeds without having stored anything).
 public final class DatabaseHost: Service {
     public let runtime: ServiceRuntime
     public let settings: Settings

@@ -5,8 +5,8 @@ import KernelWire
 
 /// All databases of one data directory, and the sessions of their clients: what PostgreSQL calls a cluster.
 ///
-/// A host gives it bytes of time: after each turn in which sessions did something it calls `commit`, and only then sends
-/// what they have written. That is what makes an answer a promise.
+/// A host gives it bytes of time: after each turn in which sessions did something it calls `commit`, and only then
+/// sends what they have written. That is what makes an answer a promise.
 public final class DatabaseCluster {
     public let disk: NodeDisk
     public let directory: String

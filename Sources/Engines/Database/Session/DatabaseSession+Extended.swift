@@ -1,7 +1,8 @@
 import KernelSQLite
 import KernelWire
 
-/// The extended query protocol: a statement is parsed, bound to values, described and carried out by messages of its own.
+/// The extended query protocol: a statement is parsed, bound to values, described and carried out by messages of its
+/// own.
 extension DatabaseSession {
     // MARK: Parse
 

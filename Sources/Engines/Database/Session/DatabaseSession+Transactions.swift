@@ -129,8 +129,8 @@ extension DatabaseSession {
         restoreSettings(transaction.settingsBefore)
     }
 
-    /// A statement has failed. A block stays, and refuses everything but its end; nobody waits for it any more unless it
-    /// can go back to a savepoint.
+    /// A statement has failed. A block stays, and refuses everything but its end; nobody waits for it any more unless
+    /// it can go back to a savepoint.
     func abortTransaction() {
         guard let transaction else { return }
         guard transaction.isBlock else { return rollBack() }

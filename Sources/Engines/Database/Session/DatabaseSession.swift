@@ -5,9 +5,9 @@ import KernelWire
 ///
 /// ## The problem
 ///
-/// A session has to wait for many things: for its turn to write, for the rows of a COPY, for a client that reads slowly,
-/// for `pg_sleep`. Servers give each session a process or a thread, which waits where it stands. Here all sessions share
-/// one loop, so none may stand still.
+/// A session has to wait for many things: for its turn to write, for the rows of a COPY, for a client that reads
+/// slowly, for `pg_sleep`. Servers give each session a process or a thread, which waits where it stands. Here all
+/// sessions share one loop, so none may stand still.
 ///
 /// ## An everyday picture
 ///
