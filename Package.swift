@@ -139,12 +139,19 @@ let components = [
     // What several components replicate their state with.
     Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
     Component(
+        "Lock", engine: ["KernelJSON"],
+        service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"],
+        commands: ["KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "ConsensusService"]),
+    Component(
         "Database", isHot: true,
         engine: [
             "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
             "KernelSQLite", "CPgQuery", "CBigNumber",
         ], service: [],
         commands: ["KernelWire", "KernelWorld"]),
+    Component(
+        "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
+        service: ["KernelJSON", "KernelCryptography"], commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
     // new-room: components
 ]
 
@@ -253,6 +260,14 @@ let tests = [
     "Database": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "KernelWorld", "DatabaseEngine",
         "DatabaseService",
+    ],
+    "Lock": [
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelService", "ConsensusService", "LockEngine", "LockService",
+    ],
+    "Registry": [
+        "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "RegistryEngine", "RegistryService",
     ],
     // new-room: tests
     "Shell": [

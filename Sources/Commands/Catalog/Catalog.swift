@@ -9,7 +9,9 @@ import GeneralCommands
 import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
+import LockCommands
 import RateLimiterCommands
+import RegistryCommands
 import ShellSession
 
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
@@ -25,6 +27,8 @@ public enum Catalog {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
             + DatabaseCommands.all
+            + LockCommands.all
+            + RegistryCommands.all
         // new-room: commands
     }
 }

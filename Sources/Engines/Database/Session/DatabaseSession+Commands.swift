@@ -206,11 +206,18 @@ extension DatabaseSession {
         guard payload.utf8.count < 8000 else {
             throw PostgresError(.invalidParameterValue, "payload string too long")
         }
-        let transaction = currentTransaction()
-        guard transaction.notifications.count < Transaction.notificationLimit else {
+        guard notify(of: Notification(process: key.process, channel: channel, payload: payload)) else {
             throw PostgresError(.programLimitExceeded, "too many notifications in a transaction")
         }
-        transaction.add(Notification(process: key.process, channel: channel, payload: payload))
+    }
+
+    /// - Returns: false if there are too many of this transaction already.
+    @discardableResult
+    func notify(of notification: Notification) -> Bool {
+        let transaction = currentTransaction()
+        guard transaction.notifications.count < Transaction.notificationLimit else { return false }
+        transaction.add(notification)
+        return true
     }
 
     /// What LISTEN and UNLISTEN said in a transaction that is committed.

@@ -107,6 +107,9 @@ extension DatabaseSession {
     /// What functions may ask about other sessions.
     private func connectContext() {
         context.outerRows = { [unowned self] table in cluster.rows(of: table, for: self) }
+        context.notify = { [unowned self] channel, payload in
+            notify(of: Notification(process: key.process, channel: channel, payload: payload))
+        }
         context.signal = { [unowned cluster] process, terminates in cluster.signal(process, terminates: terminates) }
     }
 }

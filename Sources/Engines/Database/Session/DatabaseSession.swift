@@ -327,6 +327,7 @@ public final class DatabaseSession {
         if database != nil { database?.sessionCount -= 1 }
         context?.outerRows = { _ in [] }
         context?.signal = { _, _ in false }
+        context?.notify = { _, _ in }
         cluster.forget(self)
     }
 
