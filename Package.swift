@@ -141,7 +141,9 @@ let components = [
     Component(
         "Lock", engine: ["KernelJSON"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"],
-        commands: ["KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "ConsensusService"]),
+        commands: [
+            "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "ConsensusEngine", "ConsensusService",
+        ]),
     Component(
         "Database", isHot: true,
         engine: [

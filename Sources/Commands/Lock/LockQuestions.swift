@@ -117,6 +117,44 @@ final class LockRenewal: LockQuestion {
     }
 }
 
+/// `lock-cli member add|remove|promote|lead`
+final class LockMembership: LockQuestion {
+    private let path: String
+    private let message: JSONValue
+    private let verb: String
+    private let word: String
+
+    /// - Throws: `UsageError`.
+    init(_ process: Process, _ client: LockClient, _ words: [String], isLearner: Bool) throws {
+        verb = words[0]
+        word = words[1]
+        if verb == "add" {
+            do {
+                let place = try HostPort(reading: word)
+                message = ["peerURLs": [.string("http://\(place)")], "isLearner": .bool(isLearner)]
+            } catch { throw UsageError("lock-cli: \(error)") }
+            path = "/v3/cluster/member/add"
+        } else {
+            guard let id = Int64(word), id > 0 else {
+                throw UsageError("lock-cli: '\(word)' is no member's number; lock-cli status shows them")
+            }
+            let name = JSONValue.string(String(id))
+            message = verb == "lead" ? ["targetID": name] : ["ID": name]
+            path = verb == "lead" ? "/v3/maintenance/transfer-leadership" : "/v3/cluster/member/\(verb)"
+        }
+        super.init(process, client)
+    }
+
+    override func start() {
+        ask(path, message) { [self] answer in
+            let id = verb == "add" ? "\(LockClient.number(answer["member"]?["ID"]))" : word
+            let done = ["add": "added", "remove": "removed", "promote": "has a vote now", "lead": "is asked to lead"]
+            process.print("Member \(id) \(done[verb] ?? "")")
+            process.exit(0)
+        }
+    }
+}
+
 /// `lock-cli list`
 final class LockList: LockQuestion {
     private let wantsJSON: Bool

@@ -26,6 +26,9 @@ extension LockCommands {
                 return .running(LockRelease(invocation.process, client, name: words[0], token: try token(words[1])))
             case "renew":
                 return .running(LockRenewal(invocation.process, client, name: words[0], token: try token(words[1])))
+            case "member":
+                return .running(
+                    try LockMembership(invocation.process, client, words, isLearner: arguments.has("learner")))
             case "watch": return .running(LockWatch(invocation.process, client, name: words[0]))
             case "list": return .running(LockList(invocation.process, client, wantsJSON: arguments.wantsJSON))
             default: return .running(LockStatus(invocation.process, client, wantsJSON: arguments.wantsJSON))
@@ -74,6 +77,15 @@ extension LockCommands {
             .init(
                 "status", "the members, and which of them leads", flags: [serverFlag, CommonFlags.json],
                 examples: ["lock-cli status"]),
+            .init(
+                "member", "adds a member, removes one, makes a learner a voter, hands leadership over",
+                usage: "add HOST:PORT [--learner] | remove ID | promote ID | lead ID",
+                flags: [.init("learner", nil, "it gets the log, and has no vote yet"), serverFlag],
+                arguments: .init([.word(["add", "remove", "promote", "lead"]), .text], 2...2),
+                examples: ["lock-cli member add localhost:7004", "lock-cli member remove 2"],
+                details: """
+                    Add it first, then start it: lockserver --id ID --join --peers ALL --port 7004.
+                    """),
             .init(
                 "watch", "tells when a lock changes hands", usage: "NAME", flags: [serverFlag], arguments: one,
                 examples: ["lock-cli watch payment-processor"]),

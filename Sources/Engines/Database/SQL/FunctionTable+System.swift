@@ -94,18 +94,18 @@ extension FunctionTable {
         """
 
     static let aggregates = """
-        count(any) int8 = count($1)
+        count(any) int8 = count($o)
         sum(int2) int8 = sum($1)
         sum(int4) int8 = sum($1)
         sum(int8) numeric = pg_numeric_sum
-        sum(numeric) numeric = pg_numeric_sum
+        sum(numeric) numeric = pg_numeric_sum($o)
         sum(float4) float4 = pg_float_sum($1, 4)
         sum(float8) float8 = pg_float_sum($1, 8)
         sum(interval) interval = pg_interval_sum
         avg(int2) numeric = pg_numeric_avg
         avg(int4) numeric = pg_numeric_avg
         avg(int8) numeric = pg_numeric_avg
-        avg(numeric) numeric = pg_numeric_avg
+        avg(numeric) numeric = pg_numeric_avg($o)
         avg(float4) float8 = pg_float_avg
         avg(float8) float8 = pg_float_avg
         min(anyelement) anyelement = min($o)

@@ -203,7 +203,7 @@ extension Translation {
             let arguments = try expressions(node.list("args"), scope)
             let signature = try choose(name, arguments, at: node.location)
             result = try apply(signature, name == "count" ? arguments.map(countable) : arguments, at: node.location)
-            if node.flag("agg_distinct") { result.sql = try distinct(result.sql, node) }
+            if node.flag("agg_distinct") { result.sql = distinct(result.sql, signature, node) }
             if node.has("agg_order") { result.sql = try ordered(result.sql, node, scope) }
         }
         result.isNullable = name != "count"
@@ -215,14 +215,11 @@ extension Translation {
     /// A row is counted whatever is in it.
     private func countable(_ value: Expression) -> Expression { value.oid == .record ? Expression("1", .int4) : value }
 
-    private func distinct(_ call: String, _ node: SyntaxNode) throws(PostgresError) -> String {
+    /// SQLite has DISTINCT for one argument only, and compares it with its collation; ours of several do it themselves.
+    private func distinct(_ call: String, _ signature: FunctionSignature, _ node: SyntaxNode) -> String {
         guard let open = call.firstIndex(of: "(") else { return call }
         let arguments = call[call.index(after: open)...]
-        guard node.list("args").count == 1 || call.hasPrefix("count(") else {
-            // SQLite has DISTINCT for one argument only; ours do it themselves.
-            return call.hasPrefix("pg_") ? "\(call[..<open])_distinct(\(arguments)" : call
-        }
-        if call.hasPrefix("pg_") { return "\(call[..<open])_distinct(\(arguments)" }
+        if call.hasPrefix("pg_"), !signature.sql.contains("$o") { return "\(call[..<open])_distinct(\(arguments)" }
         return "\(call[...open])DISTINCT \(arguments)"
     }
 

@@ -65,18 +65,18 @@ extension DatabaseCluster {
 
     private func activityRow(_ session: DatabaseSession) -> [String: SQLiteValue] {
         let activity = session.activity
-        func time(_ time: LabTime) -> SQLiteValue { .integer(time.postgresMicroseconds) }
+        func moment(_ time: LabTime) -> SQLiteValue { .integer(time.postgresMicroseconds) }
         var row: [String: SQLiteValue] = [
             "datname": .text(session.context.database), "pid": .integer(Int64(session.key.process)),
             "usename": .text(session.context.user), "usesysid": .integer(10),
             "application_name": .text(session.context.settings.value("application_name") ?? ""),
-            "backend_start": time(activity.backendStart), "query_start": time(activity.queryStart),
-            "state_change": time(activity.stateChange), "state": .text(activity.state.rawValue),
+            "backend_start": moment(activity.backendStart), "query_start": moment(activity.queryStart),
+            "state_change": moment(activity.stateChange), "state": .text(activity.state.rawValue),
             "query": .text(activity.query), "backend_type": .text("client backend"),
         ]
         if let index = databaseNames.firstIndex(of: session.context.database) { row["datid"] = oid(index) }
         if let address = session.context.clientAddress { row["client_addr"] = .text(address) }
-        if session.transaction != nil { row["xact_start"] = time(session.context.transactionTime) }
+        if session.transaction != nil { row["xact_start"] = moment(session.context.transactionTime) }
         if let (type, event) = session.waitEvent {
             row["wait_event_type"] = .text(type)
             row["wait_event"] = .text(event)

@@ -5,14 +5,14 @@ import KernelWire
 extension DatabaseSession {
     func receiveOpening(_ message: FrontendMessage) {
         switch (phase, message) {
-        case (.starting, .startup(let startup)): open(startup)
+        case (.starting, .startup(let startup)): begin(startup)
         case (.authenticating, .password(let body)): take(authenticator?.receive(body))
         case (_, .terminate): end()
         default: end(with: PostgresError(.protocolViolation, "expected a startup packet", severity: .fatal))
         }
     }
 
-    private func open(_ startup: PostgresStartup) {
+    private func begin(_ startup: PostgresStartup) {
         guard let user = startup["user"], !user.isEmpty else {
             let message = "no PostgreSQL user name specified in startup packet"
             return end(with: PostgresError(.invalidAuthorization, message, severity: .fatal))

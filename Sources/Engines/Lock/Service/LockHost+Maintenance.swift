@@ -44,6 +44,9 @@ extension LockHost {
                 throw GatewayError("etcdserver: peerURLs must name one http://HOST:PORT", GatewayError.invalidArgument)
             }
             let id = (member.addresses.keys.max() ?? 0) + 1
+            guard !member.addresses.values.contains(place) else {
+                throw GatewayError("etcdserver: Peer URLs already exists", GatewayError.failedPrecondition)
+            }
             let isLearner = try message.flag("is_learner")
             change(.add(id, place, voting: !isLearner), exchange) { [unowned self] answer in
                 answer.add("member", json(of: id, place))
