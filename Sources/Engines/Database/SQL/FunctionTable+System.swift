@@ -61,6 +61,9 @@ extension FunctionTable {
         pg_get_triggerdef(oid, bool) text = NULL
         pg_get_ruledef(oid, bool) text = NULL
         pg_get_functiondef(oid) text = NULL
+        pg_get_function_result(oid) text = NULL
+        pg_get_function_arguments(oid) text = NULL
+        pg_get_function_identity_arguments(oid) text = NULL
         pg_get_partkeydef(oid) text = NULL
         pg_get_serial_sequence(text, text) text = pg_get_serial_sequence
         pg_get_statisticsobjdef_columns(oid) text = NULL

@@ -50,7 +50,10 @@ struct FunctionSignature: Sendable {
 
     /// What SQLite is to be given.
     func call(_ arguments: [String]) -> String {
-        guard sql.contains("$") || sql.contains("(") else { return "\(sql)(\(arguments.joined(separator: ", ")))" }
+        // A literal, such as NULL, is the same whatever the arguments are.
+        if !sql.contains("$"), !sql.contains("("), sql.utf8.first.map({ (97...122).contains($0) }) == true {
+            return "\(sql)(\(arguments.joined(separator: ", ")))"
+        }
         var text = sql
         for (index, argument) in arguments.enumerated().reversed() {
             text = text.replacing("$\(index + 1)", with: argument)

@@ -5,7 +5,9 @@ enum JSONNumber {
         var magnitude: UInt64 = 0
         for byte in text.dropFirst(isNegative ? 1 : 0) {
             // A point or an exponent.
-            guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return keepsDecimals ? asWritten(text) : real(text) }
+            guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else {
+                return keepsDecimals ? asWritten(text) : real(text)
+            }
             let (product, isTooLarge) = magnitude.multipliedReportingOverflow(by: 10)
             let (sum, carries) = product.addingReportingOverflow(UInt64(byte - UInt8(ascii: "0")))
             // More digits than 64 bits hold, or digits and then a point.
