@@ -145,6 +145,10 @@ let components = [
             "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "ConsensusEngine", "ConsensusService",
         ]),
     Component(
+        "Pooler", isHot: true, engine: ["KernelWire"],
+        service: ["KernelCryptography", "ConnectionPoolEngine", "ConnectionPoolService"],
+        commands: ["KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine", "ConnectionPoolService"]),
+    Component(
         "Database", isHot: true,
         engine: [
             "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
@@ -188,12 +192,19 @@ let session = [
             "KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting",
             "CommandKit", "ShellSession",
         ]),
+    Room(
+        name: "SQLCommands", path: "Commands/SQL",
+        uses: [
+            "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting", "CommandKit",
+            "ShellSession", "CommandServices",
+        ]),
 ]
 
 let shell = [
     Room(
         name: "Commands", path: "Commands/Catalog",
-        uses: ["ShellSession", "CommandServices", "GeneralCommands", "CurlCommands"] + componentCommands.map(\.name)),
+        uses: ["ShellSession", "CommandServices", "GeneralCommands", "CurlCommands", "SQLCommands"]
+            + componentCommands.map(\.name)),
     Room(
         name: "ShellLab", path: "Shell/Lab",
         uses: [
@@ -267,6 +278,11 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelWorld",
         "KernelHosting", "KernelService", "ConsensusService", "LockEngine", "LockService",
     ],
+    "Pooler": [
+        "KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "ConnectionPoolEngine", "PoolerEngine", "PoolerService",
+    ],
+    "PostgreSQL": ["KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting"],
     "Registry": [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",
