@@ -236,5 +236,6 @@ extension DefinitionRun {
         guard let oid = try makeTable(name, columns, isExistingAllowed: node.flag("if_not_exists")) else { return }
         guard !into.flag("skipData"), !columns.isEmpty else { return }
         try catalogue.run("INSERT INTO \(identifier(StorageName.of(name.text("relname"), Int64(oid)))) \(query.sql)")
+        rowCount = catalogue.connection.changes
     }
 }

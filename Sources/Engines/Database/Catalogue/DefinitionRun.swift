@@ -6,10 +6,11 @@ struct StatementDefinition: Definition {
     let node: SyntaxNode
     let source: SourceText
 
-    func apply(to catalogue: Catalogue, context: SessionContext) throws(PostgresError) {
+    func apply(to catalogue: Catalogue, context: SessionContext) throws(PostgresError) -> Int {
         let run = DefinitionRun(source: source, catalogue: catalogue, context: context)
         try run.carryOut(node)
         try catalogue.hasChanged()
+        return run.rowCount
     }
 }
 
@@ -18,6 +19,8 @@ final class DefinitionRun {
     let source: SourceText
     let catalogue: Catalogue
     let context: SessionContext
+    /// Rows that a new table was filled with.
+    var rowCount = 0
 
     init(source: SourceText, catalogue: Catalogue, context: SessionContext) {
         self.source = source
@@ -207,7 +210,8 @@ extension Translation {
         }
         guard let tag = Self.tags[node.kind] ?? objectTag(node) else { throw unsupported(Self.words(node.kind)) }
         return Plan(
-            .definition(StatementDefinition(node: node, source: statement.source)), tag: .words(tag), readsOnly: false,
+            .definition(StatementDefinition(node: node, source: statement.source)),
+            tag: node.kind == "CreateTableAsStmt" ? .counted(tag) : .words(tag), readsOnly: false,
             isReusable: false)
     }
 
@@ -228,7 +232,7 @@ extension Translation {
         case "RenameStmt":
             let type = object("renameType")
             return "ALTER " + (type == "COLUMN" || type == "TABCONSTRAINT" ? "TABLE" : type)
-        case "CreateTableAsStmt": return object("objtype") == "MATVIEW" ? "CREATE MATERIALIZED VIEW" : "CREATE TABLE AS"
+        case "CreateTableAsStmt": return "SELECT"
         default: return nil
         }
     }

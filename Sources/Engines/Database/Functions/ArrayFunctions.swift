@@ -11,6 +11,16 @@ extension DatabaseFunctions {
                     { JSONItems.list(try ArrayItems.stored($0.text(0), $0.type(1), isVector: $0.count > 2)) }
                 ),
                 ("pg_unnest", { _ in .text("[]") }),
+                (
+                    "pg_generate_subscripts",
+                    { call in
+                        guard call.integer(1) == 1 else { return .text("[]") }
+                        // The catalogue's vectors are counted from 0.
+                        let first: Int64 = call.text(0).hasPrefix("{") ? 1 : 0
+                        let count = try ArrayItems.texts(call.text(0)).count
+                        return JSONItems.list((0..<Int64(count)).map { .integer($0 + first) })
+                    }
+                ),
                 ("pg_element", { try element($0) }),
                 (
                     "pg_array_cast",

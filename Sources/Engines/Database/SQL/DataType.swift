@@ -81,6 +81,9 @@ extension PostgresOID {
     /// Which of its category is taken when any would do (`pg_type.typispreferred`).
     var isPreferred: Bool { [.bool, .float8, .oid, .text, .timestamptz, .interval].contains(self) }
 
+    /// What an array, or a vector of the catalogue, holds.
+    var listElement: PostgresOID? { self == .int2vector ? .int2 : self == .oidvector ? .oid : element }
+
     var isInteger: Bool { self == .int2 || self == .int4 || self == .int8 }
     var isFloat: Bool { self == .float4 || self == .float8 }
     var isNumber: Bool { isInteger || isFloat || self == .numeric }

@@ -173,6 +173,8 @@ extension FunctionTable {
         generate_series(timestamp, timestamp, interval) timestamp
         generate_series(timestamptz, timestamptz, interval) timestamptz
         unnest(anyarray) anyelement
+        generate_subscripts(anyarray, int4) int4
+        generate_subscripts(int2vector, int4) int4
         json_array_elements(json) json
         json_array_elements_text(json) text
         jsonb_array_elements(jsonb) jsonb

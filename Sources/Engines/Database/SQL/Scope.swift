@@ -26,8 +26,16 @@ final class Scope {
     var grouped: [(sql: String?, uses: Range<Int>)] = []
     /// Where aggregates cannot stand, as a message calls the place: `WHERE`.
     var aggregateFreeClause: String?
-    /// Functions in the list of results that return several rows each: they are joined to FROM.
-    var rowFunctions: [String] = []
+    /// Functions in the list of results that return several rows each: they are joined to FROM, and go on together.
+    var rowFunctions: [(source: String, alias: String)] = []
+
+    /// As an entry of FROM; empty if there are none.
+    var rowFunctionSource: String {
+        guard let first = rowFunctions.first else { return "" }
+        return first.source
+            + rowFunctions.dropFirst().map { " LEFT JOIN \($0.source) ON \($0.alias).key = \(first.alias).key" }
+            .joined()
+    }
 
     init(parent: Scope?) { self.parent = parent }
 

@@ -241,7 +241,7 @@ extension Translation {
 
     private func arrayConversion(_ sql: String, _ from: PostgresOID, _ to: PostgresOID, _ kind: CastContext) -> String?
     {
-        if from == .int2vector, to == .int2Array || from == .oidvector && to == .oidArray {
+        if from == .int2vector && to == .int2Array || from == .oidvector && to == .oidArray {
             return "('{' || replace(\(sql), ' ', ',') || '}')"
         }
         guard let a = from.element, let b = to.element, castPath(from: a, to: b, kind) else { return nil }

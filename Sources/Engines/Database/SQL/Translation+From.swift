@@ -162,6 +162,7 @@ extension Translation {
         guard let statement = node["subquery"] else { throw unsupported("a subquery without a query") }
         // Its neighbours in FROM cannot be seen from within, unless it is LATERAL, which SQLite does not have.
         let isLateral = node.flag("lateral")
+        if isLateral, let simple = try lateralRow(statement, alias, scope) { return simple }
         let outer = Scope(parent: scope.parent)
         outer.commonTables = scope.commonTables
         let query: Query
@@ -182,6 +183,31 @@ extension Translation {
                 return RangeColumn(name: target.name, expression: expression)
             }, relation: nil)
         return ("(\(query.sql)) AS \(name)", try renamed(item, alias))
+    }
+
+    /// `LATERAL (SELECT f(a.x)) AS b(y)` is one row, whatever stands before it: its results are put where they are named.
+    private func lateralRow(
+        _ statement: SyntaxNode, _ alias: SyntaxNode, _ scope: Scope
+    ) throws(PostgresError) -> (String, RangeItem)? {
+        let others = [
+            "fromClause", "whereClause", "groupClause", "havingClause", "valuesLists", "withClause", "limitCount",
+            "limitOffset",
+            "larg", "distinctClause",
+        ]
+        guard !others.contains(where: statement.has) else { return nil }
+        let inner = Scope(parent: scope)
+        let targets = try self.targets(statement.list("targetList"), inner)
+        guard !inner.hasAggregates, inner.rowFunctions.isEmpty else { return nil }
+        var columns: [RangeColumn] = []
+        for target in targets {
+            let value = target.expression
+            columns.append(
+                RangeColumn(
+                    name: target.name, expression: value.isUnknown ? try coerce(value, to: .text, .implicit) : value))
+        }
+        let name = freshAlias("a")
+        let item = RangeItem(name: "", schema: nil, alias: name, columns: columns, relation: nil)
+        return ("(SELECT 1) AS \(name)", try renamed(item, alias))
     }
 
     // MARK: Joins

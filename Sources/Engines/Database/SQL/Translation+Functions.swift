@@ -83,7 +83,7 @@ extension Translation {
             switch wanted {
             case FunctionSignature.any, FunctionSignature.anyElement: total += 20
             case FunctionSignature.anyArray:
-                guard argument.isUnknown || argument.oid.element != nil else { return nil }
+                guard argument.isUnknown || argument.oid.listElement != nil else { return nil }
                 total += argument.isUnknown ? 30 : 1
             default:
                 if argument.isUnknown {
@@ -144,7 +144,7 @@ extension Translation {
         for (index, argument) in arguments.enumerated() {
             let wanted = signature.arguments[min(index, signature.arguments.count - 1)]
             if wanted == FunctionSignature.anyElement { found.append(argument) }
-            if wanted == FunctionSignature.anyArray, let element = argument.oid.element {
+            if wanted == FunctionSignature.anyArray, let element = argument.oid.listElement {
                 found.append(Expression("", element))
             }
         }

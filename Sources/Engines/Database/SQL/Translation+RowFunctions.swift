@@ -47,7 +47,7 @@ extension Translation {
         let alias = freshAlias("f")
         let call = try rowCall(node, name, alias, scope)
         guard call.columns.count == 1 else { throw unsupported("\(name) outside of FROM", at: node.location) }
-        scope.rowFunctions.append(call.source)
+        scope.rowFunctions.append((call.source, alias))
         var result = call.columns[0].expression
         result.name = name
         result.location = node.location

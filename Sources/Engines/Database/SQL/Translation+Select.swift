@@ -29,10 +29,7 @@ extension Translation {
             try finishOrder(order, query, isDistinct: parts.isDistinct)
         }
         if parts.from.isEmpty, !hasGroups, scope.rowFunctions.isEmpty { query.isSingleRow = true }
-        let functions = scope.rowFunctions
-        if !functions.isEmpty {
-            parts.from = ([parts.from] + functions).filter { !$0.isEmpty }.joined(separator: ", ")
-        }
+        parts.from = [parts.from, scope.rowFunctionSource].filter { !$0.isEmpty }.joined(separator: ", ")
         query.body = .select(parts)
         return query
     }

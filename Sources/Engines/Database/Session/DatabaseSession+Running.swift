@@ -111,9 +111,9 @@ extension DatabaseSession {
         context.notices += plan.notices
         switch plan.kind {
         case .definition(let definition):
-            try definition.apply(to: connection.catalogue, context: context)
+            let rowCount = try definition.apply(to: connection.catalogue, context: context)
             noteTemporaryTables(connection)
-            complete(portal, plan.tag.text(rows: 0))
+            complete(portal, plan.tag.text(rows: rowCount))
             return .done
         case .statements(let statements):
             for sql in statements { try connection.run(sql) }
