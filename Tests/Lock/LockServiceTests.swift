@@ -17,7 +17,7 @@ private final class LockGroup {
     private(set) var hosts: [LockHost] = []
     private let client: Node
 
-    init(_ count: Int = 1, lockDelay: LabDuration = .zero) throws {
+    init(_ count: Int = 1, lockDelay: LabDuration = .zero, keptRevisions: Int64? = nil) throws {
         client = world.node("client")
         for id in 1...count {
             var consensus = ConsensusMember.Settings(
@@ -26,6 +26,7 @@ private final class LockGroup {
             consensus.group = "lock"
             var settings = LockHost.Settings(consensus: consensus, port: 7001)
             settings.lockDelay = lockDelay
+            settings.keptRevisions = keptRevisions
             let host = LockHost(node: world.node("m\(id)"), settings: settings)
             hosts.append(host)
             try host.start()
@@ -186,6 +187,17 @@ struct LockServiceTests {
         }
         let one = time(1)
         #expect(time(100) < one * 5)
+        group.world.shutDown()
+    }
+
+    @Test("history is bounded: old revisions go by themselves, and whoever asks for them is told")
+    func compaction() throws {
+        let group = try LockGroup(keptRevisions: 20)
+        for _ in 0..<60 { _ = group.ask("/v3/kv/put", "{\"key\":\"YQ==\"}") }
+        group.world.pass(.seconds(1))
+        #expect(group.ask("/v3/kv/range", "{\"key\":\"YQ==\",\"revision\":50}").status == 200)
+        let old = group.ask("/v3/kv/range", "{\"key\":\"YQ==\",\"revision\":2}")
+        #expect(old.status == 400 && old.answer?["code"] == 11)
         group.world.shutDown()
     }
 

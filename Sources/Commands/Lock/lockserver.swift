@@ -23,6 +23,8 @@ extension LockCommands {
                     .init("heartbeat", nil, .duration(), "between two signs of life of the leader (100ms)"),
                     .init("election-timeout", nil, .duration(), "silence of the leader before an election (1s)"),
                     .init("snapshot-entries", nil, .integer(10...10_000_000), "commands between two snapshots (10000)"),
+                    .init(
+                        "keep-revisions", nil, .integer(0...100_000_000), "how far one can look back; 0: all (100000)"),
                     .init("join", nil, "starts empty, to be added to a group that runs: lock-cli member add"),
                 ]),
             examples: [
@@ -40,6 +42,9 @@ extension LockCommands {
             return ServicePlan(picture: { (host: LockHost) in host.picture }) { node, service in
                 var settings = LockHost.Settings(consensus: try words.consensus(port: service.port), port: service.port)
                 settings.lockDelay = words.lockDelay
+                if let kept = invocation.arguments.integer("keep-revisions") {
+                    settings.keptRevisions = kept == 0 ? nil : Int64(kept)
+                }
                 return LockHost(node: node, settings: settings, options: service.options)
             }
         }

@@ -37,7 +37,7 @@ public struct LockStore {
     public private(set) var store = RevisionStore()
     public private(set) var leases = LeaseTable()
 
-    /// Bytes of keys and values, old versions too, before changes are refused: etcd's quota, smaller.
+    /// Bytes that the store may take, old versions too, before changes are refused: etcd's quota, smaller.
     public var byteLimit = 256 << 20
 
     public init() {}

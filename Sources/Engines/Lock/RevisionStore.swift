@@ -79,7 +79,7 @@ public struct RevisionStore {
     public private(set) var compactedRevision: Int64 = 0
     /// Keys that exist at present.
     public private(set) var keyCount = 0
-    /// Bytes of keys and values of all versions that are kept.
+    /// Bytes that all versions take which are kept.
     public private(set) var byteCount = 0
     /// Versions kept, deletions too.
     public private(set) var versionCount = 0
@@ -205,7 +205,12 @@ public struct RevisionStore {
         byteCount += Self.size(version)
     }
 
-    private static func size(_ version: Version) -> Int { version.keyValue.key.count + version.keyValue.value.count }
+    /// What a version takes in memory, its event and the table's share included, beside its key and value.
+    private static let versionOverheadBytes = 256
+
+    private static func size(_ version: Version) -> Int {
+        version.keyValue.key.count + version.keyValue.value.count + versionOverheadBytes
+    }
 
     /// Drops what only those could ask for that look back behind `revision`.
     ///

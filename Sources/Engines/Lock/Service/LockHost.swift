@@ -24,6 +24,7 @@ public final class LockHost: Service {
     private var watching: WatchServing!
     var observers = Observers()
     private var leaseTimer: TimerID?
+    private var isCompacting = false
     /// Whether a connection to another member has ever been made: what tells joining from forming.
     private var hasMet = false
     private var hasSaidFirst = false
@@ -34,6 +35,8 @@ public final class LockHost: Service {
     public struct Settings: Sendable {
         public var consensus: ConsensusMember.Settings
         public var port: UInt16
+        /// So many revisions can be looked back at; older ones are compacted away. Nil: only when somebody asks for it.
+        public var keptRevisions: Int64? = 100_000
         /// How long a lock whose holder's lease has run out is given to nobody (Chubby's lock-delay).
         public var lockDelay = LabDuration.zero
 
@@ -63,6 +66,7 @@ public final class LockHost: Service {
             watching.note(events)
             observers.note(events)
             countLeases()
+            compactIfDue()
         }
         machine.onRestore = { [unowned self] in
             waiting.noteRestore()
@@ -74,7 +78,7 @@ public final class LockHost: Service {
         mountLocks()
         mountElections()
         mountMaintenance()
-        router.on("POST", "/v3/watch") { [unowned self] in watching.begin($0) }
+        for prefix in Self.prefixes { router.on("POST", prefix + "/watch") { [unowned self] in watching.begin($0) } }
         member.mount(on: router)
         runtime.mount(on: router)
     }
@@ -168,6 +172,17 @@ public final class LockHost: Service {
         countLeases()
     }
 
+    /// The leader has old revisions dropped when there are twice as many as are to be kept: a history that only grows
+    /// would fill the memory of every member.
+    private func compactIfDue() {
+        guard member.isLeader, !isCompacting, let kept = settings.keptRevisions else { return }
+        let store = machine.store.store
+        guard store.revision - max(1, store.compactedRevision) > 2 * kept else { return }
+        isCompacting = true
+        member.propose(StoreCommand.compact(store.revision - kept).bytes) { [weak self] _ in self?.isCompacting = false
+        }
+    }
+
     // MARK: Proposing and reading
 
     /// Has the group carry out a command.
@@ -241,10 +256,13 @@ extension GatewayError {
 }
 
 extension LockHost {
-    /// Adds a route of the gateway, under its present and its former prefixes. What the handler throws is answered in
+    /// The gateway's present and former ones.
+    static let prefixes = ["/v3", "/v3beta", "/v3alpha"]
+
+    /// Adds a route of the gateway, under all prefixes. What the handler throws is answered in
     /// etcd's way.
     func on(_ path: String, _ handler: @escaping (HTTPExchange, GatewayMessage) throws -> Void) {
-        for prefix in ["/v3", "/v3beta", "/v3alpha"] {
+        for prefix in Self.prefixes {
             router.on("POST", prefix + path) { [unowned self] exchange in
                 requestCount += 1
                 do {
