@@ -71,11 +71,9 @@ public final class RESPServer: PortedServer {
     public internal(set) var commandCount = 0
     public internal(set) var errorCount = 0
     public private(set) var rejectedCount = 0
-    /// Turns that had something to send, and how many connections they served.
-    public private(set) var turnCount = 0
-    private var waiting: [RESPServerConnection] = []
-    private var isTurnDue = false
-    private var isCommitting = false
+    private let turns: CommitTurns<RESPServerConnection>
+    /// Turns that had something to send.
+    public var turnCount: Int { turns.turnCount }
     /// While clients are kept waiting: `CLIENT PAUSE`.
     var pause: RESPPause?
 
@@ -89,8 +87,12 @@ public final class RESPServer: PortedServer {
         self.options = options
         ports = ServerPorts(node: node)
         startedAt = node.world.now
+        var finishTurn: (@escaping (String?) -> Void) -> Void = { $0(nil) }
+        turns = CommitTurns(node: node) { finishTurn($0) }
         let own = Set(commands.map(\.name))
         table = RESPCommandTable(commands + Self.standardCommands.filter { !own.contains($0.name) })
+        finishTurn = { [unowned self] done in self.service.commit(self, done: done) }
+        turns.onQuiet = { [unowned self] in noteIdle() }
     }
 
     public func arrived(_ stream: Stream) -> any StreamHandler { ports.begin(stream, begin) }
@@ -127,7 +129,7 @@ public final class RESPServer: PortedServer {
     }
 
     /// Idle is a server without connections that has no commit under way.
-    public var isIdle: Bool { connections.isEmpty && isQuiet }
+    public var isIdle: Bool { connections.isEmpty && turns.isQuiet }
 
     public var connectionsReceived: Int { tally.connections }
 
@@ -141,46 +143,17 @@ public final class RESPServer: PortedServer {
         commandCount = 0
         errorCount = 0
         rejectedCount = 0
-        turnCount = 0
+        turns.resetCount()
         for command in table.commands { command.forgetCounts() }
     }
 
     // MARK: Turns
 
-    /// Whether no replies wait for the end of a turn or for a commit.
-    private var isQuiet: Bool { !isTurnDue && !isCommitting && waiting.isEmpty }
-
     /// A connection has replies, or an end, to send when this turn is over.
-    func note(_ connection: RESPServerConnection) {
-        waiting.append(connection)
-        scheduleTurn()
-    }
+    func note(_ connection: RESPServerConnection) { turns.note(connection) }
 
     /// Something was written that needs a commit, though no reply waits for it: an expiry, for instance.
-    public func noteWork() { scheduleTurn() }
-
-    private func scheduleTurn() {
-        guard !isTurnDue, !isCommitting else { return }
-        isTurnDue = true
-        node.enqueue { [self] in endTurn() }
-    }
-
-    private func endTurn() {
-        isTurnDue = false
-        isCommitting = true
-        turnCount += 1
-        let batch = waiting
-        waiting.removeAll(keepingCapacity: true)
-        for connection in batch { connection.seal() }
-        var isDone = false
-        service.commit(self) { [self] failure in
-            guard !isDone else { return }
-            isDone = true
-            isCommitting = false
-            for connection in batch { connection.sendSealed(failure) }
-            if waiting.isEmpty { noteIdle() } else { scheduleTurn() }
-        }
-    }
+    public func noteWork() { turns.noteWork() }
 }
 
 /// One connection too many: it hears why, and is closed.
