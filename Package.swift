@@ -139,6 +139,12 @@ let components = [
     // What several components replicate their state with.
     Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
     Component(
+        "Lock", engine: ["KernelJSON"],
+        service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"],
+        commands: [
+            "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "ConsensusEngine", "ConsensusService",
+        ]),
+    Component(
         "Database", isHot: true,
         engine: [
             "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
@@ -252,6 +258,10 @@ let tests = [
     "Consensus": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "ConsensusEngine", "ConsensusService",
+    ],
+    "Lock": [
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelService", "ConsensusService", "LockEngine", "LockService",
     ],
     "Database": ["KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "DatabaseEngine"],
     "Registry": [

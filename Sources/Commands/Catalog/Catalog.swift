@@ -8,6 +8,7 @@ import GeneralCommands
 import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
+import LockCommands
 import RateLimiterCommands
 import RegistryCommands
 import ShellSession
@@ -24,6 +25,7 @@ public enum Catalog {
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
+            + LockCommands.all
             + RegistryCommands.all
         // new-room: commands
     }
