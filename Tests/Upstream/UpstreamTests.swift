@@ -105,6 +105,21 @@ struct UpstreamTests {
         }
     }
 
+    @Test("of many connections to a server, as many are kept as the limit says")
+    func keptConnections() throws {
+        let bench = try ProxyBench(.plain)
+        var waiting: [RawClient] = []
+        bench.origin.onReceived = { waiting.append($0) }
+        let clients = try (0..<300).map { _ in try bench.dial() }
+        for client in clients { client.write(get) }
+        bench.world.pass(.milliseconds(5))
+        #expect(waiting.count == 300)
+        for server in waiting { server.write(ok) }
+        bench.world.pass(.milliseconds(5))
+        #expect(clients.allSatisfy { $0.statuses == [200] })
+        #expect(bench.origin.connections.count { !$0.hasEnded && $0.closed == nil } == 256)
+    }
+
     @Test("what could not be sent twice never goes over a kept connection", arguments: Front.allCases)
     func fresh(_ front: Front) throws {
         let bench = try ProxyBench(front)
