@@ -65,14 +65,14 @@ import Testing
         let connection = try ProgramConnection(port: setting.port)
         for _ in 0..<4 { _ = try connection.get() }
         let program = """
-            from haproxyadmin import haproxy
+            from haproxyadmin import haproxy, STATE_DISABLE, STATE_ENABLE
             hap = haproxy.HAProxy(socket_file="\(setting.socket)")
             front = hap.frontend("lb")
             print([f.name for f in hap.frontends()], [b.name for b in hap.backends()], front.status, front.requests)
             print(sorted(s.name for s in hap.servers()), [s.status for s in hap.servers()])
             server = hap.server("\(setting.ports[0])", backend="lb")[0]
-            print(server.setstate(haproxy.STATE_DISABLE), server.status, server.setweight(3), server.weight)
-            print(server.setstate(haproxy.STATE_ENABLE), server.status)
+            print(server.setstate(STATE_DISABLE), server.status, server.setweight(3), server.weight)
+            print(server.setstate(STATE_ENABLE), server.status)
             print(front.setmaxconn(7), front.maxconn)
             print(front.disable(), front.status)
             print(front.enable(), front.status)

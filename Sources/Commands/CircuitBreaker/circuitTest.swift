@@ -39,8 +39,9 @@ extension CircuitBreakerCommands {
                 A failure is an answer of 500 to 599, none at all, or one that takes longer than
                 --call-timeout. Layers, from the outside: fallback, retry, circuit breaker,
                 bulkhead, timeout. `breaker why` tells why the circuit is open while it runs.
-                With --share a circuit that opens opens those of the others as well, and when the
-                wait is over one of them tries. A store that is gone leaves each on its own.
+                With --share a circuit that opens opens those of the others as well, and when
+                the wait is over one of them tries. A store that is gone leaves each on its
+                own.
                 A file for --config:
                   failureRateThreshold: 50       # percent, or failureThreshold: 5
                   slidingWindowType: TIME_BASED  # COUNT_BASED

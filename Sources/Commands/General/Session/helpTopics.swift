@@ -50,8 +50,8 @@ enum HelpTopic {
                 there is one, ${BASH_REMATCH[1]}.
               - Variables hold at most 4 MiB, a command's words 16 MiB.
 
-            Refused before anything of a script has run: other arrays, eval, exec, trap, source,
-            declare, getopts, select, let, alias, <( ), |&, &>, ${!x}, $$, and
+            Refused before anything of a script has run: other arrays, eval, exec, trap,
+            source, declare, getopts, select, let, alias, <( ), |&, &>, ${!x}, $$, and
             descriptors above 2.
             """)
 
