@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 
-from servers import DEADLINE_SECONDS, Failure, Server, executable, free_port, version
+from servers import DEADLINE_SECONDS, Failure, Server, executable, free_port, publish, version
 
 
 def ask(connection, path, message):
@@ -162,12 +162,7 @@ def main():
             for group in groups:
                 for server in group.servers:
                     server.stop()
-    text = "\n".join(lines)
-    print(text)
-    results = pathlib.Path(__file__).resolve().parents[2] / "bench-results"
-    results.mkdir(exist_ok=True)
-    stamp = datetime.datetime.now().isoformat(timespec="seconds").replace(":", "")
-    (results / f"{stamp}-lock.txt").write_text(text + "\n")
+    publish(lines, "lock")
 
 
 def line(clients, rounds):

@@ -62,17 +62,20 @@ class LockQuestion: Program {
     }
 }
 
-/// `lock-cli release NAME TOKEN`
-final class LockRelease: LockQuestion {
-    private let name: String
-    private let token: Int64
+/// What concerns one claim, which its lock and its token name.
+class LockClaimQuestion: LockQuestion {
+    let name: String
+    let token: Int64
 
     init(_ process: Process, _ client: LockClient, name: String, token: Int64) {
         self.name = name
         self.token = token
         super.init(process, client)
     }
+}
 
+/// `lock-cli release NAME TOKEN`
+final class LockRelease: LockClaimQuestion {
     override func start() {
         claim(name, token) { [self] claim in
             let key = JSONValue.string(Base64.standard.encode(claim.key))
@@ -95,21 +98,14 @@ final class LockRelease: LockQuestion {
 }
 
 /// `lock-cli renew NAME TOKEN`
-final class LockRenewal: LockQuestion {
-    private let name: String
-    private let token: Int64
-
-    init(_ process: Process, _ client: LockClient, name: String, token: Int64) {
-        self.name = name
-        self.token = token
-        super.init(process, client)
-    }
-
+final class LockRenewal: LockClaimQuestion {
     override func start() {
         claim(name, token) { [self] claim in
             ask("/v3/lease/keepalive", ["ID": .string(String(claim.lease))]) { [self] answer in
                 let seconds = LockClient.number(answer["result"]?["TTL"])
-                guard seconds > 0 else { return fail("its lease has run out: token \(token) holds \(name) no more") }
+                guard seconds > 0 else {
+                    return fail("its lease has run out: token \(token) holds \(name) no more")
+                }
                 process.print("Expires in: \(LabDuration.seconds(Int(clamping: seconds)))")
                 process.exit(0)
             }
