@@ -149,7 +149,7 @@ let components = [
         service: ["KernelCryptography", "ConnectionPoolEngine", "ConnectionPoolService"],
         commands: ["KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine", "ConnectionPoolService"]),
     Component(
-        "Database", isHot: true,
+        "Database", isHot: true, isTestable: true,
         engine: [
             "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
             "KernelSQLite", "CPgQuery", "CBigNumber",

@@ -5,36 +5,26 @@ import KernelWire
 import KernelWorld
 
 /// A port that speaks PostgreSQL's protocol. Answers leave at the end of each turn, behind one sync for all clients.
-public final class DatabaseServer: ConnectionServer {
+public final class DatabaseServer: PortedServer {
     public let node: Node
     let cluster: DatabaseCluster
-    /// Clients that ask for TLS get it, if there is any; others may go on without.
-    public var security: (any StreamSecurity)?
+    /// With TLS for clients that ask for it; others may go on without.
+    public let ports: ServerPorts
     public let tally = ConnectionTally()
-    private var listeners: [Listener] = []
-    private var whenIdle: [() -> Void] = []
-    private(set) var isDraining = false
     private var connections: [UInt64: DatabaseClientConnection] = [:]
     private(set) var turns: CommitTurns<DatabaseClientConnection>!
 
     init(node: Node, cluster: DatabaseCluster, commit: @escaping (_ done: @escaping (String?) -> Void) -> Void) {
         self.node = node
         self.cluster = cluster
+        ports = ServerPorts(node: node)
         turns = CommitTurns(node: node, commit: commit)
         turns.onQuiet = { [unowned self] in noteIdle() }
     }
 
     public var applicationProtocols: [String] { ["postgresql"] }
 
-    public func listen(on port: UInt16) throws(NetworkError) {
-        listeners.append(try node.listen(on: port) { [unowned self] stream in accept(stream) })
-    }
-
-    public func listen(atPath path: String) throws(NetworkError) {
-        listeners.append(try node.listen(atPath: path) { [unowned self] stream in accept(stream) })
-    }
-
-    private func accept(_ stream: Stream) -> any StreamHandler {
+    public func arrived(_ stream: Stream) -> any StreamHandler {
         let connection = DatabaseClientConnection(stream, server: self)
         connections[stream.number] = connection
         tally.opened(connections.count, now: node.world.now)
@@ -53,24 +43,10 @@ public final class DatabaseServer: ConnectionServer {
         connections.values.sorted { $0.stream.number < $1.stream.number }
     }
 
-    public func stopListening() {
-        for listener in listeners { listener.close() }
-        listeners = []
-    }
+    var isDraining: Bool { ports.isDraining }
 
     /// Idle sessions are told to go; those in a transaction may finish it.
-    public func drain(whenIdle: @escaping () -> Void) {
-        isDraining = true
-        self.whenIdle.append(whenIdle)
-        stopListening()
-        for connection in openConnections { connection.endIfIdle() }
-        noteIdle()
-    }
+    public func closeWhatIsIdle() { for connection in openConnections { connection.endIfIdle() } }
 
-    private func noteIdle() {
-        guard isDraining, connections.isEmpty, turns.isQuiet else { return }
-        let callbacks = whenIdle
-        whenIdle = []
-        for callback in callbacks { callback() }
-    }
+    public var isIdle: Bool { connections.isEmpty && turns.isQuiet }
 }

@@ -11,7 +11,7 @@ public final class ServerPorts {
     private var listeners = ListenerSet()
     /// Connections whose PROXY header is not complete.
     private var arriving: [UInt64: ProxyProtocolAcceptor] = [:]
-    private var isDraining = false
+    public private(set) var isDraining = false
     private var drainCallbacks: [() -> Void] = []
 
     /// A connection that has come, with its PROXY header if it began with one, and what came behind that.
@@ -141,7 +141,8 @@ extension PortedServer {
         noteIdle()
     }
 
-    func noteIdle() {
+    /// A connection has ended, or what was under way.
+    public func noteIdle() {
         if ports.connectionLimit != nil { ports.noteOpen(openConnectionCount) }
         ports.noteIdle(isIdle)
     }
