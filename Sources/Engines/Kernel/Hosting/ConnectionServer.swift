@@ -15,8 +15,10 @@ public protocol ConnectionServer: AnyObject {
     /// Accepts nothing more, closes what is idle, and lets what is under way finish; then, once, calls `whenIdle`:
     /// perhaps before this call returns. May be called when nothing was ever listened to.
     func drain(whenIdle: @escaping () -> Void)
-    /// Accepts nothing more, and leaves alone what is open.
+    /// Accepts nothing more, and leaves alone what is open. It may listen again.
     func stopListening()
+    /// Connections at a time; more wait until one ends. nil: any number.
+    var connectionLimit: Int? { get set }
 }
 
 extension ConnectionServer {

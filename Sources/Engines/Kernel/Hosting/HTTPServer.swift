@@ -5,7 +5,7 @@ import KernelWorld
 /// A port that speaks HTTP: hands each connection to the service, and knows which are open.
 public final class HTTPServer: ConnectionServer {
     public let node: Node
-    private var listeners: [Listener] = []
+    private var listeners = ListenerSet()
     private unowned let service: any HTTPService
     /// TLS for connections that are made from here on; behind the PROXY header, where there is one.
     public var security: (any StreamSecurity)?
@@ -28,12 +28,14 @@ public final class HTTPServer: ConnectionServer {
     }
 
     public func listen(on port: UInt16) throws(NetworkError) {
-        listeners.append(try node.listen(on: port) { [unowned self] stream in accept(stream) })
+        listeners.add(
+            try node.listen(on: port) { [unowned self] stream in accept(stream) }, open: openConnectionCount)
     }
 
     /// On a unix socket of the machine, too.
     public func listen(atPath path: String) throws(NetworkError) {
-        listeners.append(try node.listen(atPath: path) { [unowned self] stream in accept(stream) })
+        listeners.add(
+            try node.listen(atPath: path) { [unowned self] stream in accept(stream) }, open: openConnectionCount)
     }
 
     private func accept(_ stream: Stream) -> any StreamHandler {
@@ -46,6 +48,7 @@ public final class HTTPServer: ConnectionServer {
         let connection = HTTPServerConnection(stream, service: service, common: common, tally: tally)
         connections[stream.number] = connection
         tally.opened(connections.count, now: node.world.now)
+        listeners.noteOpen(openConnectionCount)
         return connection
     }
 
@@ -66,6 +69,7 @@ public final class HTTPServer: ConnectionServer {
             }
         }
         arriving[stream.number] = acceptor
+        listeners.noteOpen(openConnectionCount)
         return acceptor
     }
 
@@ -86,9 +90,11 @@ public final class HTTPServer: ConnectionServer {
         noteIdle()
     }
 
-    public func stopListening() {
-        for listener in listeners { listener.close() }
-        listeners = []
+    public func stopListening() { listeners.close() }
+
+    public var connectionLimit: Int? {
+        get { listeners.limit }
+        set { listeners.setLimit(newValue, open: openConnectionCount) }
     }
 
     public func drain(whenIdle: @escaping () -> Void) {
@@ -101,6 +107,7 @@ public final class HTTPServer: ConnectionServer {
     }
 
     private func noteIdle() {
+        listeners.noteOpen(openConnectionCount)
         guard draining.isDraining, openConnectionCount == 0 else { return }
         for callback in draining.take() { callback() }
     }

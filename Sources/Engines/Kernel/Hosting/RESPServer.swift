@@ -64,7 +64,7 @@ public final class RESPServer: ConnectionServer {
     public let table: RESPCommandTable
     public let startedAt: LabTime
     unowned let service: any RESPService
-    private var listeners: [Listener] = []
+    private var listeners = ListenerSet()
     private var draining = DrainWatch()
     /// TLS for connections that are made from here on.
     public var security: (any StreamSecurity)?
@@ -94,11 +94,13 @@ public final class RESPServer: ConnectionServer {
     }
 
     public func listen(on port: UInt16) throws(NetworkError) {
-        listeners.append(try node.listen(on: port) { [unowned self] stream in accept(stream) })
+        listeners.add(
+            try node.listen(on: port) { [unowned self] stream in accept(stream) }, open: openConnectionCount)
     }
 
     public func listen(atPath path: String) throws(NetworkError) {
-        listeners.append(try node.listen(atPath: path) { [unowned self] stream in accept(stream) })
+        listeners.add(
+            try node.listen(atPath: path) { [unowned self] stream in accept(stream) }, open: openConnectionCount)
     }
 
     private func accept(_ stream: Stream) -> any StreamHandler {
@@ -111,6 +113,7 @@ public final class RESPServer: ConnectionServer {
         let connection = RESPServerConnection(stream, number: connectionNumber, server: self)
         connections[connectionNumber] = connection
         tally.opened(connections.count, now: node.world.now)
+        listeners.noteOpen(openConnectionCount)
         service.connectionOpened(connection)
         return connection
     }
@@ -126,9 +129,11 @@ public final class RESPServer: ConnectionServer {
         noteIdle()
     }
 
-    public func stopListening() {
-        for listener in listeners { listener.close() }
-        listeners = []
+    public func stopListening() { listeners.close() }
+
+    public var connectionLimit: Int? {
+        get { listeners.limit }
+        set { listeners.setLimit(newValue, open: openConnectionCount) }
     }
 
     /// What has arrived of requests is answered; a command that waits for something may finish.
@@ -141,6 +146,7 @@ public final class RESPServer: ConnectionServer {
 
     /// Idle is a server without connections that has no commit under way.
     private func noteIdle() {
+        listeners.noteOpen(openConnectionCount)
         guard draining.isDraining, connections.isEmpty, isQuiet else { return }
         for callback in draining.take() { callback() }
     }

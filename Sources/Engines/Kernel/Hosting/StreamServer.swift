@@ -15,7 +15,7 @@ public final class StreamServer: ConnectionServer {
     public var onRefusal: ((Stream, ProxyProtocolFailure) -> Void)?
 
     private let accept: (Stream, ProxyHeader?, _ early: [UInt8]) -> any StreamHandler
-    private var listeners: [Listener] = []
+    private var listeners = ListenerSet()
     private var streams: [UInt64: Stream] = [:]
     /// Connections whose PROXY header is not complete.
     private var arriving: [UInt64: ProxyProtocolAcceptor] = [:]
@@ -32,11 +32,13 @@ public final class StreamServer: ConnectionServer {
     }
 
     public func listen(on port: UInt16) throws(NetworkError) {
-        listeners.append(try node.listen(on: port) { [unowned self] stream in arrived(stream) })
+        listeners.add(
+            try node.listen(on: port) { [unowned self] stream in arrived(stream) }, open: openConnectionCount)
     }
 
     public func listen(atPath path: String) throws(NetworkError) {
-        listeners.append(try node.listen(atPath: path) { [unowned self] stream in arrived(stream) })
+        listeners.add(
+            try node.listen(atPath: path) { [unowned self] stream in arrived(stream) }, open: openConnectionCount)
     }
 
     public var openConnectionCount: Int { streams.count + arriving.count }
@@ -52,6 +54,7 @@ public final class StreamServer: ConnectionServer {
     private func begin(_ stream: Stream, _ header: ProxyHeader?, _ early: [UInt8]) -> any StreamHandler {
         streams[stream.number] = stream
         tally.opened(streams.count, now: node.world.now)
+        listeners.noteOpen(openConnectionCount)
         return accept(stream, header, early)
     }
 
@@ -70,6 +73,7 @@ public final class StreamServer: ConnectionServer {
             }
         }
         arriving[stream.number] = acceptor
+        listeners.noteOpen(openConnectionCount)
         return acceptor
     }
 
@@ -80,9 +84,11 @@ public final class StreamServer: ConnectionServer {
         noteIdle()
     }
 
-    public func stopListening() {
-        for listener in listeners { listener.close() }
-        listeners = []
+    public func stopListening() { listeners.close() }
+
+    public var connectionLimit: Int? {
+        get { listeners.limit }
+        set { listeners.setLimit(newValue, open: openConnectionCount) }
     }
 
     /// Only the protocol knows when a connection is idle: those that are open end by themselves.
@@ -95,6 +101,7 @@ public final class StreamServer: ConnectionServer {
     }
 
     private func noteIdle() {
+        listeners.noteOpen(openConnectionCount)
         guard draining.isDraining, openConnectionCount == 0 else { return }
         for callback in draining.take() { callback() }
     }
