@@ -32,7 +32,7 @@ final class SessionBench {
 }
 
 final class SessionClient {
-    private unowned let bench: SessionBench
+    private let bench: SessionBench
     private(set) var session: DatabaseSession!
     private let reader = BackendMessageReader()
     private(set) var isWoken = false
