@@ -155,6 +155,25 @@ import Testing
         #expect(store.host.engine.counters[0].refusedByOthers > 0)
     }
 
+    @Test("a shadow that a shared store refuses is counted as one, and refuses nobody")
+    func shadowThroughStore() throws {
+        let world = memoryWorld()
+        let rules = """
+            rules:
+              - {name: trial, algorithm: fixed-window, rate: 2/minute, shadow: true}
+              - {name: real, algorithm: fixed-window, rate: 5/minute}
+
+            """
+        let store = try ServiceBench(rules, world: world, name: "store", throttle: 6380)
+        let front = try ServiceBench(rules + "store: store:6380", world: world)
+        let statuses = try (0..<8).map { _ in try front.ask().status }
+        #expect(statuses == [200, 200, 200, 200, 200, 429, 429, 429])
+        let (trial, real) = (front.host.engine.counters[0], front.host.engine.counters[1])
+        #expect(trial.shadowOverLimit == 6 && trial.overLimit == 0 && trial.withinLimit == 2)
+        #expect(real.overLimit == 3 && real.withinLimit == 5 && real.refusedByOthers == 0)
+        #expect(store.host.engine.counters[0].overLimit == 0 && front.host.storeCounters!.failed == 0)
+    }
+
     @Test("the same seed gives the same journal, byte for byte, leases, partition and recovery included")
     func journal() throws {
         func run(_ seed: UInt64) throws -> String {

@@ -92,6 +92,40 @@ import Testing
         #expect(bulkhead.freeCount == 0)
     }
 
+    @Test("who comes when there are more places stands behind those who wait")
+    func nobodyOvertakes() {
+        var bulkhead = bulkhead(1, queue: 10)
+        let now = LabTime.documentedEpoch
+        _ = bulkhead.enter(now: now)
+        guard case .queued(let first) = bulkhead.enter(now: now) else {
+            Issue.record("there is one place")
+            return
+        }
+        var configuration = bulkhead.configuration
+        configuration.maxConcurrentCalls = 2
+        bulkhead.reconfigure(configuration)
+        guard case .queued = bulkhead.enter(now: now) else {
+            Issue.record("the place is the first one's")
+            return
+        }
+        #expect(bulkhead.admitWaiting() == first && bulkhead.waitingCount == 1)
+    }
+
+    @Test("the wait ends at its deadline: not a nanosecond before, and no later")
+    func endOfTheWait() {
+        var bulkhead = bulkhead(1, queue: 10)
+        let now = LabTime.documentedEpoch
+        _ = bulkhead.enter(now: now)
+        guard case .queued(let ticket) = bulkhead.enter(now: now) else {
+            Issue.record("there is one place")
+            return
+        }
+        #expect(bulkhead.nextDeadline == now + .seconds(1) && bulkhead.deadline(of: ticket) == now + .seconds(1))
+        #expect(bulkhead.expire(now: now + .seconds(1) - LabDuration(nanoseconds: 1)) == nil)
+        #expect(bulkhead.expire(now: now + .seconds(1)) == ticket && bulkhead.expire(now: now + .seconds(9)) == nil)
+        #expect(bulkhead.waitingCount == 0 && bulkhead.nextDeadline == .distantFuture)
+    }
+
     @Test("deadlines: the earlier one counts, and the rest of the time is never negative")
     func deadlines() {
         let now = LabTime.documentedEpoch

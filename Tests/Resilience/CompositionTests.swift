@@ -129,6 +129,39 @@ import Testing
         #expect(caller.log.count == 4)
     }
 
+    @Test("an attempt that took too long is tried again, as one that failed is")
+    func timeoutIsRetried() {
+        var caller = Caller {
+            Self.patient(&$0)
+            $0.timeout = .seconds(2)
+        }
+        caller.begin()
+        caller.pass(.seconds(3))
+        #expect(caller.log == ["1: attempt 1 C", "1: abandoned", "1: timedOut", "1: attempt 2 C"])
+        caller.end(.success)
+        #expect(caller.finished == 1 && caller.log.last == "1: done")
+    }
+
+    @Test("what succeeds fills the budget that retries come from")
+    func successesFillTheBudget() {
+        var caller = Caller {
+            Self.patient(&$0)
+            $0.retry?.budget = RetryBudget.Configuration()
+            $0.retry?.budget?.maxTokens = 2
+            $0.retry?.budget?.tokenRatioThousandths = 1000
+        }
+        // Half a glass: nobody tries again.
+        caller.begin()
+        caller.fail()
+        caller.pass(.seconds(9))
+        #expect(caller.attempts == 1 && caller.calls.retry?.budget?.tokens == 1)
+        for _ in 0..<2 {
+            caller.begin()
+            caller.end(.success)
+        }
+        #expect(caller.calls.retry?.budget?.tokens == 2)
+    }
+
     @Test("a timer that is out of date does nothing")
     func staleTimers() {
         var caller = Caller {
