@@ -163,7 +163,7 @@ final class SimulatedMember {
             let ready = raft.takeReady()
             for case .snapshotWanted in ready.events { isSnapshotWanted = true }
             world.noteRole(of: self, raft)
-            for message in ready.messages { world.post(message) }
+            for message in ready.messages { world.post(message, from: id) }
             if let append = ready.append { toWrite.append(append) }
             for entry in ready.committed { apply(entry) }
             raft.noteApplied(ready.committed)
@@ -192,9 +192,12 @@ final class SimulatedMember {
         isWriting = false
         do { try disk?.write(group) } catch { return world.diskFailed(self) }
         for append in group {
-            if let snapshot = append.snapshot { restore(snapshot) }
+            if let snapshot = append.snapshot {
+                restore(snapshot)
+                world.noteRestored()
+            }
             for reply in append.replies {
-                if reply.to == id { try? raft?.receive(reply) } else { world.post(reply) }
+                if reply.to == id { try? raft?.receive(reply) } else { world.post(reply, from: id) }
             }
             if let mark = append.mark { raft?.noteStored(mark) }
         }
@@ -236,7 +239,9 @@ final class SimulatedMember {
         appliedSinceSnapshot += 1
         world.noteApplied(entry, by: id)
         if entry.kind == .configuration {
-            if let change = ConfigurationChange(encoded: entry.data) { raft?.apply(change) }
+            if let change = ConfigurationChange(encoded: entry.data), raft?.apply(change) != nil {
+                world.noteMembership()
+            }
             return
         }
         guard let (header, _, content) = ProposalSessions.read(entry.data) else { return }

@@ -16,12 +16,15 @@ final class SimulatedWorld {
     private var queue = BinaryHeap<Event>()
     private var lastEvent = 0
     private(set) var members: [Int: SimulatedMember] = [:]
-    var settings = Raft.Settings(id: 0)
+    let settings: Raft.Settings
     let snapshotEntries: Int
     let firstVoters: [Int]
 
     // The network.
-    private var isCut: Set<[Int]> = []
+    /// By sender and receiver.
+    private var isCut = SimulatedWorld.noCuts
+    private static let noCuts = [[Bool]](
+        repeating: [Bool](repeating: false, count: largestID + 1), count: largestID + 1)
     private var lossProbability = 0.0
     private var doubleProbability = 0.0
     private var delayMicroseconds = 500
@@ -33,6 +36,26 @@ final class SimulatedWorld {
     private(set) var lines: [String] = []
     private let isTracing: Bool
     private(set) var eventCount = 0
+    private(set) var tally = Tally()
+
+    /// How much happened, to see that something does.
+    struct Tally {
+        var answers = 0
+        var unanswered = 0
+        var leaders = 0
+        var restoredSnapshots = 0
+        var memberships = 0
+        var diskFailures = 0
+
+        static func += (a: inout Tally, b: Tally) {
+            a.answers += b.answers
+            a.unanswered += b.unanswered
+            a.leaders += b.leaders
+            a.restoredSnapshots += b.restoredSnapshots
+            a.memberships += b.memberships
+            a.diskFailures += b.diskFailures
+        }
+    }
 
     // Clients.
     private(set) var clients: [SimulatedClient] = []
@@ -52,18 +75,31 @@ final class SimulatedWorld {
         self.seed = seed
         self.isTracing = isTracing
         random = SeededRandom(seed: seed)
-        let count = random.chance(0.5) ? 3 : random.chance(0.3) ? 4 : 5
-        firstVoters = Array(1...count)
-        snapshotEntries = 5 + random.below(60)
-        settings.electionTicks = 10
-        settings.heartbeatTicks = 2
-        settings.usesPreVote = random.chance(0.7)
-        settings.checksQuorum = random.chance(0.7)
-        settings.stepsDownOnRemoval = random.chance(0.5)
-        settings.messageLimitBytes = random.chance(0.5) ? 400 : .max
-        settings.inflightLimit = 1 + random.below(16)
-        settings.applyingLimitBytes = random.chance(0.3) ? 300 : .max
-        for id in 1...Self.largestID { members[id] = SimulatedMember(id, self, joins: !firstVoters.contains(id)) }
+        let plan = Plan(&random)
+        firstVoters = plan.voters
+        snapshotEntries = plan.snapshotEntries
+        settings = plan.settings
+    }
+
+    /// What a world is made of.
+    private struct Plan {
+        let voters: [Int]
+        let snapshotEntries: Int
+        var settings = Raft.Settings(id: 0)
+
+        init(_ random: inout SeededRandom) {
+            let count = random.chance(0.5) ? 3 : random.chance(0.3) ? 4 : 5
+            voters = Array(1...count)
+            snapshotEntries = 5 + random.below(60)
+            settings.electionTicks = 10
+            settings.heartbeatTicks = 2
+            settings.usesPreVote = random.chance(0.7)
+            settings.checksQuorum = random.chance(0.7)
+            settings.stepsDownOnRemoval = random.chance(0.5)
+            settings.messageLimitBytes = random.chance(0.5) ? 400 : .max
+            settings.inflightLimit = 1 + random.below(16)
+            settings.applyingLimitBytes = random.chance(0.3) ? 300 : .max
+        }
     }
 
     /// Members that there may be in the end.
@@ -96,10 +132,9 @@ final class SimulatedWorld {
 
     // MARK: The network
 
-    func post(_ message: RaftMessage) {
-        guard !isCut.contains([message.from, message.to]) || message.kind == .propose else { return }
-        let sender = message.from
-        if isCut.contains([sender, message.to]) || random.chance(lossProbability) { return }
+    /// - Parameter sender: what is passed on has another one's name on it.
+    func post(_ message: RaftMessage, from sender: Int) {
+        if isCut[sender][message.to] || random.chance(lossProbability) { return }
         let copies = random.chance(doubleProbability) ? 2 : 1
         for _ in 0..<copies {
             // Few are very late: order is lost.
@@ -121,9 +156,13 @@ final class SimulatedWorld {
         if let other = leaders[raft.term], other != member.id {
             fail("two leaders in term \(raft.term): \(other) and \(member.id)")
         }
+        if leaders[raft.term] == nil { tally.leaders += 1 }
         if leaders[raft.term] == nil { trace { "\(member.id) leads term \(raft.term)" } }
         leaders[raft.term] = member.id
     }
+
+    func noteRestored() { tally.restoredSnapshots += 1 }
+    func noteMembership() { tally.memberships += 1 }
 
     func noteApplied(_ entry: RaftEntry, by id: Int) {
         var hash = 17
@@ -137,6 +176,7 @@ final class SimulatedWorld {
     }
 
     func diskFailed(_ member: SimulatedMember) {
+        tally.diskFailures += 1
         member.crash(random.chance(0.5) ? .random(seed: random.next()) : random.chance(0.5) ? .dropAll : nil)
         restartLater(member)
     }
@@ -164,6 +204,7 @@ final class SimulatedWorld {
 
     /// - Returns: what went wrong; empty if nothing did.
     func play(faultsUntil: Int = 2_500_000) -> [String] {
+        for id in 1...Self.largestID { members[id] = SimulatedMember(id, self, joins: !firstVoters.contains(id)) }
         for id in firstVoters { members[id]!.start() }
         for id in 1...4 { clients.append(SimulatedClient(id, self)) }
         for client in clients { client.begin() }
@@ -173,6 +214,8 @@ final class SimulatedWorld {
         run(until: now + 3_000_000)
         for client in clients { client.stop() }
         run(until: now + 1_500_000)
+        tally.answers = clients.reduce(0) { $0 + $1.answersSince(0) }
+        tally.unanswered = clients.reduce(0) { $0 + $1.history.count } - tally.answers
         if failures.isEmpty { judge() }
         return failures
     }
@@ -217,8 +260,8 @@ final class SimulatedWorld {
         case 5, 6: victim.pause(20_000 + random.below(400_000))
         case 7: cutOff(victim)
         case 8: split()
-        case 9: isCut.insert([anybody.id, anybody.id])
-        case 10: isCut = []
+        case 9: isCut[anybody.id][anybody.id] = true
+        case 10: isCut = Self.noCuts
         case 11:
             lossProbability = random.chance(0.5) ? 0 : random.unit() * 0.3
             doubleProbability = random.chance(0.5) ? 0 : random.unit() * 0.3
@@ -243,15 +286,15 @@ final class SimulatedWorld {
         let isDumb = !isDeaf || random.chance(0.7)
         trace { "\(member.id) is cut off" }
         for id in 1...Self.largestID {
-            if isDeaf { isCut.insert([id, member.id]) }
-            if isDumb { isCut.insert([member.id, id]) }
+            if isDeaf { isCut[id][member.id] = true }
+            if isDumb { isCut[member.id][id] = true }
         }
     }
 
     private func split() {
         trace { "the network is split" }
         let side = (0...Self.largestID).map { _ in random.chance(0.5) }
-        for a in 1...Self.largestID { for b in 1...Self.largestID where side[a] != side[b] { isCut.insert([a, b]) } }
+        for a in 1...Self.largestID { for b in 1...Self.largestID where side[a] != side[b] { isCut[a][b] = true } }
     }
 
     private func changeMembership() {
@@ -281,7 +324,7 @@ final class SimulatedWorld {
     /// Everything is well again.
     private func heal() {
         trace { "everything is well again" }
-        isCut = []
+        isCut = Self.noCuts
         lossProbability = 0
         doubleProbability = 0
         delayMicroseconds = 500

@@ -5,9 +5,9 @@ import Testing
 @Suite("Simulated groups")
 struct SimulationTests {
     #if DEBUG
-        private static let usualCount = 100
+        private static let usualCount = 40
     #else
-        private static let usualCount = 2000
+        private static let usualCount = 500
     #endif
     private static var worldCount: Int { isLong ? 100_000 : usualCount }
 
@@ -18,25 +18,44 @@ struct SimulationTests {
         return "seed \(seed): \(failures.joined(separator: "; "))\n" + again.lines.suffix(150).joined(separator: "\n")
     }
 
+    private struct Outcome: Sendable {
+        var failed: [(seed: UInt64, failures: [String])] = []
+        var tally = SimulatedWorld.Tally()
+    }
+
     @Test("whatever fails, clients see registers that do one thing after another")
     func worlds() async {
         let lanes = 2
-        let failed = await withTaskGroup(of: [(UInt64, [String])].self) { group in
+        let outcome = await withTaskGroup(of: Outcome.self) { group in
             for lane in 0..<lanes {
                 group.addTask {
-                    var failed: [(UInt64, [String])] = []
-                    for seed in stride(from: lane, to: Self.worldCount, by: lanes) where failed.count < 3 {
-                        let failures = SimulatedWorld(seed: UInt64(seed)).play()
-                        if !failures.isEmpty { failed.append((UInt64(seed), failures)) }
+                    var outcome = Outcome()
+                    for seed in stride(from: lane, to: Self.worldCount, by: lanes) where outcome.failed.count < 2 {
+                        let world = SimulatedWorld(seed: UInt64(seed))
+                        let failures = world.play()
+                        outcome.tally += world.tally
+                        if !failures.isEmpty { outcome.failed.append((UInt64(seed), failures)) }
                     }
-                    return failed
+                    return outcome
                 }
             }
-            return await group.reduce(into: []) { $0 += $1 }
+            return await group.reduce(into: Outcome()) {
+                $0.failed += $1.failed
+                $0.tally += $1.tally
+            }
         }
-        for (seed, failures) in failed.sorted(by: { $0.0 < $1.0 }).prefix(3) {
+        for (seed, failures) in outcome.failed.sorted(by: { $0.seed < $1.seed }).prefix(2) {
             Issue.record("\(Self.report(seed, failures))")
         }
+        guard outcome.failed.isEmpty else { return }
+        // Of a world, on the average: a test in which nothing happens would find nothing.
+        let tally = outcome.tally
+        #expect(tally.answers > 100 * Self.worldCount, "\(tally)")
+        #expect(tally.unanswered > Self.worldCount, "\(tally)")
+        #expect(tally.leaders > 3 * Self.worldCount, "\(tally)")
+        #expect(tally.restoredSnapshots > Self.worldCount / 10, "\(tally)")
+        #expect(tally.memberships > Self.worldCount / 2, "\(tally)")
+        #expect(tally.diskFailures > Self.worldCount / 10, "\(tally)")
     }
 
     @Test("a world follows from its seed")
