@@ -91,7 +91,9 @@ import Testing
             policy(.tokenBucket, 1, name: "trial") { $0.isShadow = true }, policy(.gcra, 100, name: "real"))
         let charges = [RateLimiter.Charge(policy: 0, key: "k"), RateLimiter.Charge(policy: 1, key: "k")]
         for second in 0..<3 {
-            let decisions = (0..<4).map { _ in limiter.decide(charges, now: start + .seconds(second)) }
+            let decisions = (0..<4).map {
+                limiter.decide(charges, now: start + .seconds(second) + .milliseconds(300 * $0))
+            }
             #expect(
                 decisions.map(\.isAllowed) == [true, true, true, true] && decisions.allSatisfy { $0.deciding == 1 })
             #expect(decisions.map(\.isOverShadow) == [false, true, true, true], "second \(second)")

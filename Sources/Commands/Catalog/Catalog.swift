@@ -9,8 +9,10 @@ import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
 import LockCommands
+import PoolerCommands
 import RateLimiterCommands
 import RegistryCommands
+import SQLCommands
 import ShellSession
 
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
@@ -25,8 +27,7 @@ public enum Catalog {
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
-            + LockCommands.all
-            + RegistryCommands.all
+            + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
         // new-room: commands
     }
 }
