@@ -130,7 +130,7 @@ let components = [
     Component(
         "CircuitBreaker", library: "CircuitBreaker", engine: ["KernelClock"],
         commands: [
-            "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine",
+            "KernelTelemetry", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine",
         ]),
     Component("Resilience", library: "Resilience", engine: ["CircuitBreakerEngine"]),
     Component(
@@ -246,13 +246,14 @@ let tests = [
         "ShellLab",
     ],
     "Upstream": [
-        "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "KernelService", "LoadBalancerEngine",
+        "KernelStructures", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "LoadBalancerEngine",
         "LoadBalancerService",
         "RateLimiterEngine", "RateLimiterService",
     ],
     "RateLimiter": [
-        "KernelStructures", "KernelCryptography", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
-        "KernelService", "RateLimiterEngine", "RateLimiterService",
+        "KernelStructures", "KernelJSON", "KernelCryptography", "KernelConfiguration", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelService", "RateLimiterEngine", "RateLimiterService",
     ],
     "KVStore": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",

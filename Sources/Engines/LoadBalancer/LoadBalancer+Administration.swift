@@ -59,7 +59,7 @@ extension LoadBalancer {
             }
             if new.outlierEjection == nil { servers[slot].outlier = OutlierState() }
         }
-        effects.append(.log(Self.summary(word, added, removedNames, changedNames), level: .info))
+        effects.append(.log(Self.summary(word, added, removedNames, changedNames, from: old, to: new), level: .info))
         return effects + updatePool() + [.deadlineMoved]
     }
 
@@ -67,13 +67,21 @@ extension LoadBalancer {
         old.algorithm != new.algorithm || old.hashBalanceFactorPercent != new.hashBalanceFactorPercent
     }
 
-    private static func summary(_ word: String, _ added: [String], _ removed: [String], _ changed: [String])
-        -> LogMessage
-    {
-        let parts = [("added", added), ("removed", removed), ("changed", changed)].filter { !$0.1.isEmpty }
-        if parts.isEmpty { return "\(word): same servers" }
-        let text = parts.map { "\($0.0) \($0.1.joined(separator: ", "))" }.joined(separator: "; ")
-        return "\(word): \(text)"
+    private static func summary(
+        _ word: String, _ added: [String], _ removed: [String], _ changed: [String],
+        from old: LoadBalancerConfiguration,
+        to new: LoadBalancerConfiguration
+    ) -> LogMessage {
+        var parts = [("added", added), ("removed", removed), ("changed", changed)].filter { !$0.1.isEmpty }.map {
+            "\($0.0) \($0.1.joined(separator: ", "))"
+        }
+        if old.algorithm != new.algorithm { parts.append("algorithm \(new.algorithm.rawValue)") }
+        var rest = new
+        rest.backends = old.backends
+        rest.algorithm = old.algorithm
+        if rest != old { parts.append("other settings") }
+        if added.isEmpty, removed.isEmpty, changed.isEmpty { parts.insert("same servers", at: 0) }
+        return "\(word): \(parts.joined(separator: "; "))"
     }
 
     private func isKept(_ backend: LoadBalancerConfiguration.Backend) -> Bool {

@@ -58,13 +58,16 @@ public struct RESPServerOptions: Sendable {
 ///  requests of all clients that arrived in this turn ──▶ commands ──▶ replies, kept back
 ///                                                          end of the turn ──▶ commit ──▶ replies leave
 /// ```
-public final class RESPServer: PortedServer {
+public final class RESPServer: ConnectionServer {
     public let node: Node
     public internal(set) var options: RESPServerOptions
     public let table: RESPCommandTable
     public let startedAt: LabTime
     unowned let service: any RESPService
-    public let ports: ServerPorts
+    private var listeners = ListenerSet()
+    private var draining = DrainWatch()
+    /// TLS for connections that are made from here on.
+    public var security: (any StreamSecurity)?
     private var connections: [Int: RESPServerConnection] = [:]
     private var connectionNumber = 0
     public let tally = ConnectionTally()
@@ -87,16 +90,23 @@ public final class RESPServer: PortedServer {
         self.node = node
         self.service = service
         self.options = options
-        ports = ServerPorts(node: node)
         startedAt = node.world.now
         let own = Set(commands.map(\.name))
         table = RESPCommandTable(commands + Self.standardCommands.filter { !own.contains($0.name) })
     }
 
-    public func arrived(_ stream: Stream) -> any StreamHandler { ports.begin(stream, begin) }
+    public func listen(on port: UInt16) throws(NetworkError) {
+        listeners.add(
+            try node.listen(on: port) { [unowned self] stream in accept(stream) }, open: openConnectionCount)
+    }
 
-    private func begin(_ arrival: ServerPorts.Arrival) -> any StreamHandler {
-        let stream = arrival.stream
+    public func listen(atPath path: String) throws(NetworkError) {
+        listeners.add(
+            try node.listen(atPath: path) { [unowned self] stream in accept(stream) }, open: openConnectionCount)
+    }
+
+    private func accept(_ stream: Stream) -> any StreamHandler {
+        if let security { stream.secure(with: security) }
         guard connections.count < options.connectionLimit else {
             rejectedCount += 1
             return RESPRefusal("-ERR max number of clients reached\r\n")
@@ -105,6 +115,7 @@ public final class RESPServer: PortedServer {
         let connection = RESPServerConnection(stream, number: connectionNumber, server: self)
         connections[connectionNumber] = connection
         tally.opened(connections.count, now: node.world.now)
+        listeners.noteOpen(openConnectionCount)
         service.connectionOpened(connection)
         return connection
     }
@@ -120,14 +131,28 @@ public final class RESPServer: PortedServer {
         noteIdle()
     }
 
+    public func stopListening() { listeners.close() }
+
+    public var connectionLimit: Int? {
+        get { listeners.limit }
+        set { listeners.setLimit(newValue, open: openConnectionCount) }
+    }
+
     /// What has arrived of requests is answered; a command that waits for something may finish.
-    public func closeWhatIsIdle() {
+    public func drain(whenIdle: @escaping () -> Void) {
+        draining.begin(whenIdle)
+        stopListening()
         unpause()
         for connection in openConnections { connection.closeAfterReplies() }
+        noteIdle()
     }
 
     /// Idle is a server without connections that has no commit under way.
-    public var isIdle: Bool { connections.isEmpty && isQuiet }
+    private func noteIdle() {
+        listeners.noteOpen(openConnectionCount)
+        guard draining.isDraining, connections.isEmpty, isQuiet else { return }
+        for callback in draining.take() { callback() }
+    }
 
     public var connectionsReceived: Int { tally.connections }
 

@@ -132,6 +132,30 @@ public final class ServiceRuntime {
         }
     }
 
+    /// Gives up the places where clients come, and leaves alone what is open.
+    public func closePorts() {
+        for server in servers(for: .clients) { server.stopListening() }
+    }
+
+    /// Listens there again.
+    ///
+    /// - Throws: why it cannot; it listens nowhere then.
+    public func reopenPorts() throws {
+        if phase != .ready { throw ReloadFailure("it is \(phase.rawValue)") }
+        do {
+            for port in ports where port.visitors == .clients { try openListener(port) }
+        } catch {
+            closePorts()
+            throw error
+        }
+    }
+
+    /// Connections of clients at a time at each of its servers; more wait until one ends. nil: any number.
+    public var connectionLimit: Int? {
+        get { servers(for: .clients).first?.connectionLimit }
+        set { for server in servers(for: .clients) { server.connectionLimit = newValue } }
+    }
+
     // MARK: Reloading
 
     /// Reads the configuration again and takes it over. With an error in it all stays as it is.

@@ -15,6 +15,8 @@ public final class LoadBalancerHost: Service {
     private(set) var httpProxy: HTTPProxy?
     private(set) var tcpProxy: TCPProxy?
     private var runtimeServer: RuntimeServer?
+    /// Whether clients can come.
+    var frontState = FrontSide.State.open
     var badMessages = BadMessages()
     private var probes: [Int: Probe] = [:]
     /// Those that wait for room at a server, by their tickets.

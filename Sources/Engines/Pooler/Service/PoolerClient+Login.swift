@@ -120,7 +120,7 @@ extension PoolerClient {
 
     /// Nobody knows yet what servers say there: one has to be opened.
     private func askForWelcome(_ pool: PoolerPool) {
-        ticket = pool.nodePool.borrow(by: place) { [unowned self] result in
+        let turn = pool.nodePool.borrow(by: place) { [unowned self] result in
             ticket = nil
             switch result {
             case .success(let loan):
@@ -132,6 +132,7 @@ extension PoolerClient {
                 }
             }
         }
+        if phase == .awaitingWelcome { ticket = turn }
     }
 
     private func greet(_ pool: PoolerPool) {

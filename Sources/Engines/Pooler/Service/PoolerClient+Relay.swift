@@ -57,7 +57,7 @@ extension PoolerClient {
     private func borrow() -> PoolerServer? {
         guard let pool = host.pool(of: self) else { return nil }
         requestedAt = host.node.world.now
-        ticket = pool.nodePool.borrow(by: place) { [unowned self] result in
+        let turn = pool.nodePool.borrow(by: place) { [unowned self] result in
             let waited = ticket != nil
             ticket = nil
             switch result {
@@ -69,6 +69,8 @@ extension PoolerClient {
             case .failure(let failure): fail(.tooManyConnections, failure.description)
             }
         }
+        // The answer may have been given while the place in the line was.
+        if server == nil, phase == .ready { ticket = turn }
         return server
     }
 

@@ -44,7 +44,10 @@ final class PoolerClient: StreamHandler {
         self.stream = stream
         self.number = number
         connectedAt = host.node.world.now
-        reader = FrontendMessageReader()
+        // Passwords and the console's commands are short, and whoever sends them may be anybody.
+        var limits = PostgresLimits()
+        limits.messageBytes = 64 << 10
+        reader = FrontendMessageReader(limits: limits)
         key = host.node.draw { random in
             PostgresCancelKey(
                 process: Int32(truncatingIfNeeded: random.next() >> 33),
@@ -208,7 +211,9 @@ final class PoolerClient: StreamHandler {
     func hold(_ bytes: UnsafeRawBufferPointer) {
         pending.append(contentsOf: bytes)
         stream.pauseReading()
-        if pending.count > Self.pendingLimit { fail(.programLimitExceeded, "too much was sent before the login ended") }
+        if pending.count > Self.pendingLimit {
+            fail(.programLimitExceeded, "too much was sent before it could be taken")
+        }
     }
 
     /// Goes on with what was kept.
