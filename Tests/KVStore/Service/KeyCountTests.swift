@@ -1,10 +1,9 @@
 import KVStoreEngine
+import KVStoreService
 import KernelStructures
 import KernelWorld
 import TestSupport
 import Testing
-
-@testable import KVStoreService
 
 /// `DBSIZE` and INFO's keyspace agree with what SCAN shows.
 @Suite("The number of keys")

@@ -7,7 +7,7 @@ import KernelWorld
 /// Requests are carried out in order, as many as have arrived; their replies leave together at the end of the turn.
 /// A client that does not take its replies is not read from any more, so one connection holds at most
 /// `RESPServerOptions.outputBytes`, one reply, and one buffer of requests.
-public final class RESPServerConnection: StreamHandler {
+public final class RESPServerConnection: StreamHandler, TurnConnection {
     public let stream: Stream
     /// `CLIENT ID`: 1, 2, … in order of arrival.
     public let number: Int
@@ -307,14 +307,14 @@ public final class RESPServerConnection: StreamHandler {
 
     // MARK: Replies
 
-    func seal() {
+    public func seal() {
         isNoted = false
         sealedCount = reply.count
         promisedCount = promises.count
     }
 
     /// The turn's commit is done: what it covers may be said.
-    func sendSealed(_ failure: String?) {
+    public func sendSealed(_ failure: String?) {
         guard !isClosed else { return }
         if let failure, promisedCount > 0 { breakPromises(failure) }
         if promisedCount == promises.count {
