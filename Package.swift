@@ -130,7 +130,7 @@ let components = [
     Component(
         "CircuitBreaker", library: "CircuitBreaker", engine: ["KernelClock"],
         commands: [
-            "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine",
+            "KernelTelemetry", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "ResilienceEngine",
         ]),
     Component("Resilience", library: "Resilience", engine: ["CircuitBreakerEngine"]),
     Component(
@@ -139,11 +139,26 @@ let components = [
     // What several components replicate their state with.
     Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
     Component(
-        "Database", isHot: true,
+        "Lock", engine: ["KernelJSON"],
+        service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"],
+        commands: [
+            "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "ConsensusEngine", "ConsensusService",
+        ]),
+    Component(
+        "Pooler", isHot: true, engine: ["KernelWire"],
+        service: ["KernelCryptography", "ConnectionPoolEngine", "ConnectionPoolService"],
+        commands: ["KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine", "ConnectionPoolService"]),
+    Component(
+        "Database", isHot: true, isTestable: true,
         engine: [
             "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
             "KernelSQLite", "CPgQuery", "CBigNumber",
-        ]),
+        ], service: [],
+        commands: ["KernelWire", "KernelWorld"]),
+    Component(
+        "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
+        service: ["KernelJSON", "KernelCryptography", "ConsensusService"],
+        commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
     // new-room: components
 ]
 
@@ -178,12 +193,19 @@ let session = [
             "KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting",
             "CommandKit", "ShellSession",
         ]),
+    Room(
+        name: "SQLCommands", path: "Commands/SQL",
+        uses: [
+            "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting", "CommandKit",
+            "ShellSession", "CommandServices",
+        ]),
 ]
 
 let shell = [
     Room(
         name: "Commands", path: "Commands/Catalog",
-        uses: ["ShellSession", "CommandServices", "GeneralCommands", "CurlCommands"] + componentCommands.map(\.name)),
+        uses: ["ShellSession", "CommandServices", "GeneralCommands", "CurlCommands", "SQLCommands"]
+            + componentCommands.map(\.name)),
     Room(
         name: "ShellLab", path: "Shell/Lab",
         uses: [
@@ -226,13 +248,14 @@ let tests = [
         "ShellLab",
     ],
     "Upstream": [
-        "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "KernelService", "LoadBalancerEngine",
+        "KernelStructures", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "LoadBalancerEngine",
         "LoadBalancerService",
         "RateLimiterEngine", "RateLimiterService",
     ],
     "RateLimiter": [
-        "KernelStructures", "KernelCryptography", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
-        "KernelService", "RateLimiterEngine", "RateLimiterService",
+        "KernelStructures", "KernelJSON", "KernelCryptography", "KernelConfiguration", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelService", "RateLimiterEngine", "RateLimiterService",
     ],
     "KVStore": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",
@@ -249,7 +272,23 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "ConsensusEngine", "ConsensusService",
     ],
-    "Database": ["KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "DatabaseEngine"],
+    "Database": [
+        "KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "KernelWorld", "DatabaseEngine",
+        "DatabaseService",
+    ],
+    "Lock": [
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelService", "ConsensusService", "LockEngine", "LockService",
+    ],
+    "Pooler": [
+        "KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "ConnectionPoolEngine", "PoolerEngine", "PoolerService",
+    ],
+    "PostgreSQL": ["KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting"],
+    "Registry": [
+        "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "RegistryEngine", "RegistryService",
+    ],
     // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",

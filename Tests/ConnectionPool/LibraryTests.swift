@@ -1,6 +1,7 @@
 import ConnectionPoolEngine
 import KernelStructures
 import Synchronization
+import TestSupport
 import Testing
 
 /// A database of which only the sessions exist.
@@ -41,64 +42,6 @@ private final class Sessions: Sendable {
         }
         await Task.yield()
         _ = state.withLock { $0.inUse.remove(session) }
-    }
-}
-
-/// A clock that goes when a test says so. Where nothing is to time out, it stands still: tasks may wait for seconds
-/// while other tests have the processors.
-private final class ManualClock: Clock, Sendable {
-    struct Instant: InstantProtocol {
-        var offset = Duration.zero
-        func advanced(by duration: Duration) -> Instant { Instant(offset: offset + duration) }
-        func duration(to other: Instant) -> Duration { other.offset - offset }
-        static func < (a: Instant, b: Instant) -> Bool { a.offset < b.offset }
-    }
-    private struct State {
-        var now = Instant()
-        var sleepers: [(id: Int, until: Instant, continuation: CheckedContinuation<Void, any Error>)] = []
-        var cancelled: Set<Int> = []
-        var lastID = 0
-    }
-    private let state = Mutex(State())
-
-    var now: Instant { state.withLock { $0.now } }
-    var minimumResolution: Duration { .nanoseconds(1) }
-
-    func sleep(until deadline: Instant, tolerance: Duration?) async throws {
-        let id = state.withLock { state in
-            state.lastID += 1
-            return state.lastID
-        }
-        try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                let wakes = state.withLock { state -> Result<Void, any Error>? in
-                    if state.cancelled.remove(id) != nil { return .failure(CancellationError()) }
-                    if deadline <= state.now { return .success(()) }
-                    state.sleepers.append((id, deadline, continuation))
-                    return nil
-                }
-                if let wakes { continuation.resume(with: wakes) }
-            }
-        } onCancel: {
-            let sleeper = state.withLock { state -> CheckedContinuation<Void, any Error>? in
-                guard let index = state.sleepers.firstIndex(where: { $0.id == id }) else {
-                    state.cancelled.insert(id)
-                    return nil
-                }
-                return state.sleepers.remove(at: index).continuation
-            }
-            sleeper?.resume(throwing: CancellationError())
-        }
-    }
-
-    func advance(by duration: Duration) {
-        let due = state.withLock { state in
-            state.now = state.now.advanced(by: duration)
-            let due = state.sleepers.filter { $0.until <= state.now }
-            state.sleepers.removeAll { $0.until <= state.now }
-            return due.map(\.continuation)
-        }
-        for continuation in due { continuation.resume() }
     }
 }
 

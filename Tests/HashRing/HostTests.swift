@@ -28,6 +28,16 @@ struct HashRingHostTests {
         return client
     }
 
+    @Test("a question names its number of replicas, or gets the usual one; there are no more than nodes")
+    func replicationFactor() throws {
+        var settings = RingKeeper.Settings()
+        settings.replicationFactor = 2
+        var keeper = try RingKeeper(settings, members: ["a", "b", "c"])
+        let counts = try [nil, 1, 3, 9].map { try keeper.lookUp(["k"], replicationFactor: $0)[0].replicas.count }
+        #expect(counts == [2, 1, 3, 3] && keeper.lookupCount == 4)
+        #expect(try keeper.lookUp(["k"], replicationFactor: 9)[0].replicationFactor == 9)
+    }
+
     @Test("requests change the ring, one after the other, and the log says what happened")
     func requests() throws {
         let (world, host) = try setting()

@@ -166,6 +166,29 @@ import Testing
         try store.checkInvariants()
     }
 
+    @Test("a level's compactions go round: each begins behind where the one before ended")
+    func roundRobin() throws {
+        let bench = Bench()
+        let versions = try bench.open().versions
+        func key(_ name: String) -> [UInt8] {
+            Array(name.utf8).withUnsafeBytes { InternalKey.make(Bytes($0), 0x0501) }
+        }
+        func begin(after pointer: String?) throws -> UInt64? {
+            var edit = VersionEdit()
+            if let pointer { edit.compactPointers = [.init(level: 1, key: key(pointer))] }
+            try versions.apply(edit)
+            return CompactionPlan.next(versions, bench.options)?.inputs.first?.number
+        }
+        var tables = VersionEdit()
+        tables.newFiles = [("a", "c", 100), ("e", "g", 101), ("i", "k", 102)].map {
+            .init(level: 1, number: $2, byteCount: 9_000, smallest: key($0), largest: key($1))
+        }
+        try versions.apply(tables)
+        #expect(try begin(after: nil) == 100)
+        #expect(try begin(after: "c") == 101 && begin(after: "f") == 101 && begin(after: "g") == 102)
+        #expect(try begin(after: "k") == 100, "and begins anew")
+    }
+
     @Test("a range can be compacted alone")
     func range() throws {
         let bench = Bench()

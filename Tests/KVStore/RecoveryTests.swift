@@ -87,6 +87,54 @@ import Testing
         }
     }
 
+    @Test("a log whose predecessor is gone is an error: what was written in between is missing")
+    func missingLog() throws {
+        let bench = Bench()
+        let store = try bench.open()
+        var count = 0
+        while store.immutable == nil {
+            try store.put("key\(count)", String(repeating: "v", count: 100))
+            count += 1
+        }
+        for key in ["x", "y"] {
+            try store.put(key, "value")
+            try store.commit(sync: true)
+        }
+        let logs = bench.files.filter { $0.hasSuffix(".log") }
+        #expect(logs.count == 2)
+        try bench.disk.remove(bench.path(logs[0]), owner: .lab)
+        #expect {
+            try bench.open()
+        } throws: { error in
+            guard case .corruption(let corruption) = error as? KVStoreError else { return false }
+            return corruption.file == bench.path(logs[1]) && corruption.detail.contains("are missing")
+        }
+    }
+
+    @Test("tables of a level that overlap are refused, whoever lists them; in level 0 they may")
+    func overlap() throws {
+        let store = try Bench().open()
+        func key(_ name: String) -> [UInt8] {
+            Array(name.utf8).withUnsafeBytes { InternalKey.make(Bytes($0), 0x0501) }
+        }
+        func edit(_ level: Int) -> VersionEdit {
+            var edit = VersionEdit()
+            edit.newFiles = [
+                .init(level: level, number: 100, byteCount: 9, smallest: key("a"), largest: key("m")),
+                .init(level: level, number: 101, byteCount: 9, smallest: key("k"), largest: key("z")),
+            ]
+            return edit
+        }
+        #expect {
+            try store.versions.apply(edit(1))
+        } throws: {
+            guard case .corruption(let corruption) = $0 as? KVStoreError else { return false }
+            return corruption.detail == "tables 100 and 101 of level 1 overlap"
+        }
+        #expect(store.versions.current.levels[1].isEmpty)
+        #expect(throws: Never.self) { try store.versions.apply(edit(0)) }
+    }
+
     @Test("repair brings back what can be read: without a manifest, with damaged tables and logs")
     func repair() throws {
         let bench = Bench()
@@ -168,5 +216,41 @@ import Testing
                 #expect(description.openTables <= 20)
             }
         }
+    }
+
+    @Test("a mark that covers a part proves that part, and no more")
+    func partialMarks() throws {
+        /// The log after writes of which another thread has synced the first two, with a byte of one of them changed.
+        func open(damaging value: String) throws -> (contents: [String: String]?, error: KVStoreError?) {
+            let bench = Bench()
+            let store = try bench.open()
+            for name in ["first", "second", "third"] {
+                try store.put(name, "value of \(name)")
+                try store.commit(sync: false)
+            }
+            store.markSequence = 3
+            try store.put("fourth", "value of fourth")
+            try store.commit(sync: false)
+            let name = try #require(bench.files.last { $0.hasSuffix(".log") })
+            var bytes = try bench.node.contents(of: bench.path(name))
+            let target = Array("value of \(value)".utf8)
+            let place = try #require(bytes.indices.first { bytes[$0...].starts(with: target) })
+            bytes[place] ^= 1
+            try bench.node.store(bytes, at: bench.path(name))
+            do {
+                try bench.open()
+                return (try bench.contents(), nil)
+            } catch let error as KVStoreError {
+                return (nil, error)
+            }
+        }
+        for value in ["first", "second"] {
+            guard case .corruption = try open(damaging: value).error else {
+                Issue.record("\(value) was promised")
+                continue
+            }
+        }
+        #expect(try open(damaging: "third").contents?.keys.sorted() == ["first", "second"])
+        #expect(try open(damaging: "fourth").contents?.keys.sorted() == ["first", "second", "third"])
     }
 }

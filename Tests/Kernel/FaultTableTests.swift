@@ -117,6 +117,16 @@ struct FaultTableTests {
         #expect(abs((pair.server.times.last! - start).seconds - 3) < 0.001, "the slower throttle, then the delay")
     }
 
+    @Test("two rules that lose half of everything leave a quarter, and not nothing")
+    func combinedLoss() throws {
+        let pair = try Pair()
+        let before = pair.server.times.count
+        for _ in 0..<2 { pair.world.inject(.loss(0.5), from: "a") }
+        pair.client.stream.write([1])
+        pair.world.pass(.seconds(900))
+        #expect(pair.server.times.count == before + 1, "what is lost is sent again")
+    }
+
     @Test("a new rule acts on connections that are open, and on what waits in them")
     func atOnce() throws {
         let pair = try Pair()

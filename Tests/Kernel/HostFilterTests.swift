@@ -48,7 +48,18 @@ import Testing
         #expect(run("sh", ["-c", "while :; do :; done"]) { $0.processorSeconds = 1 } == .stopped(.processorTime))
         #expect(run("sleep", ["60"]) { $0.wallSeconds = 1 } == .stopped(.wallTime))
         #expect(run("yes", []) { $0.outputBytes = 100_000 } == .stopped(.output))
-        #expect(run("sh", ["-c", "kill -ABRT $$"]) == .stopped(.memory), "as a program does that has no more")
+        let excess = "echo 'jq: error: cannot allocate memory' >&2; kill -ABRT $$"
+        #expect(run("sh", ["-c", excess]) == .stopped(.memory), "as a program does that has no more")
+        let hungry = "x = bytearray(); [x.extend(bytes(1 << 22)) for _ in range(1000)]"
+        if case .ended(_, _, let errors) = run("python3", ["-c", hungry]) {
+            #expect(String(decoding: errors, as: UTF8.self).contains("MemoryError"), "python ends in order")
+        }
+    }
+
+    @Test("a program that crashes by itself is said to have crashed")
+    func crashes() {
+        #expect(run("sh", ["-c", "echo oh >&2; kill -SEGV $$"]) == .crashed(signal: 11, errors: Array("oh\n".utf8)))
+        #expect(run("sh", ["-c", "kill -ABRT $$"]) == .crashed(signal: 6, errors: []))
     }
 
     @Test("what cannot be started is told apart")

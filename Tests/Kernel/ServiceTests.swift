@@ -124,6 +124,8 @@ struct ServiceTests {
         fixture.service.drain { isStopped = true }
         fixture.world.pass(.seconds(1))
         #expect(!isStopped && idle.lastEvent == "ended" && fixture.service.runtime.phase == .draining)
+        fixture.file.text = "two"
+        #expect(throws: ReloadFailure("it is draining")) { try fixture.service.reload() }
         let late = try fixture.ask()
         #expect(late.events.contains("closed refused"))
         #expect(try fixture.ask("/health", 9100).text.contains("\"draining\""))

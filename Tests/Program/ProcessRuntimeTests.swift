@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 
 /// The runtime API as HAProxy's own clients use it: `socat` and `hatop` at a unix socket.
@@ -56,6 +57,32 @@ import Testing
         #expect(Set(try (0..<4).map { _ in try connection.get().body }) == ["Response from B\n"])
         #expect(try setting.socat("prompt\nget weight lb/\(first)\nquit\n") == "\n> 1 (initial 1)\n\n> ")
         #expect(try setting.socat("nonsense\n").hasPrefix("Unknown command"))
+    }
+
+    @Test("haproxyadmin looks, drains and closes the door", .enabled(if: TestPython.canRun))
+    func haproxyadmin() throws {
+        let setting = try Setting()
+        let connection = try ProgramConnection(port: setting.port)
+        for _ in 0..<4 { _ = try connection.get() }
+        let program = """
+            from haproxyadmin import haproxy, STATE_DISABLE, STATE_ENABLE
+            hap = haproxy.HAProxy(socket_file="\(setting.socket)")
+            front = hap.frontend("lb")
+            print([f.name for f in hap.frontends()], [b.name for b in hap.backends()], front.status, front.requests)
+            print(sorted(s.name for s in hap.servers()), [s.status for s in hap.servers()])
+            server = hap.server("\(setting.ports[0])", backend="lb")[0]
+            print(server.setstate(STATE_DISABLE), server.status, server.setweight(3), server.weight)
+            print(server.setstate(STATE_ENABLE), server.status)
+            print(front.setmaxconn(7), front.maxconn)
+            print(front.disable(), front.status)
+            print(front.enable(), front.status)
+            """
+        let lines = try TestPython.run(program).split(separator: "\n").map(String.init)
+        let names = setting.ports.map { "'\($0)'" }.sorted().joined(separator: ", ")
+        #expect(lines.count == 7 && lines[0] == "['lb'] ['lb'] OPEN 4", "\(lines)")
+        #expect(lines[1].hasPrefix("[\(names)] ['UP'"), "\(lines[1])")
+        #expect(lines[2] == "True MAINT True 3" && lines[3].hasPrefix("True UP"), "\(lines)")
+        #expect(lines.suffix(3) == ["True 7", "True PAUSED", "True OPEN"], "\(lines)")
     }
 
     @Test("hatop shows the servers, and what becomes of them")

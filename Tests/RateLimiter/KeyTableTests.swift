@@ -31,8 +31,9 @@ import Testing
             for _ in 0..<3_000 {
                 now += .milliseconds(random.below(4))
                 let key = random.below(400)
-                // Homes close together, so that runs are long and wrap around the end.
-                let digest = SipHash.Digest(high: .max - UInt64(key % 40) << 50, low: UInt64(key) + 1)
+                // Homes close together, so that runs are long and wrap around the end; or forty homes and runs between.
+                let distance = UInt64(seed % 2 == 0 ? 50 : 57)
+                let digest = SipHash.Digest(high: .max - UInt64(key % 40) << distance, low: UInt64(key) + 1)
                 let known = model[key] ?? algorithm.fresh(now)
                 let state = table.find(digest).map { table.slots[$0].state } ?? table.arrival(digest, algorithm, now)
                 #expect(algorithm.assess(state, cost: 1, now) == algorithm.assess(known, cost: 1, now))
@@ -79,6 +80,19 @@ import Testing
         #expect(!limiter.decide(policy: 0, key: "greedy", now: start + .seconds(1)).isAllowed)
         // And when its time has come it is let in again: the mark fades.
         #expect(limiter.decide(policy: 0, key: "greedy", now: start + .seconds(201)).isAllowed)
+    }
+
+    @Test("who has to go is the one that is soonest at rest, not the one that is deepest in debt")
+    func victim() {
+        let algorithm = GCRA(quota: quota(10, per: .seconds(60), burst: 10))
+        var table = KeyTable<GCRA>(capacity: 10)
+        func digest(_ key: Int) -> SipHash.Digest { .init(high: UInt64(key) << 57, low: UInt64(key) + 1) }
+        for key in 0..<20 {
+            var state = algorithm.fresh(start)
+            algorithm.charge(&state, cost: key == 3 ? 10 : 1, start)
+            table.insert(digest(key), state, algorithm, start)
+        }
+        #expect(table.evicted == 10 && table.find(digest(3)) != nil)
     }
 
     @Test("keys at rest make room by themselves: nobody is evicted where everybody rests in between")

@@ -85,6 +85,48 @@ import Testing
         #expect(later == [false, false, true, true, true])
     }
 
+    @Test("a shadow among several refuses nobody, and what it would refuse takes nothing from it")
+    func shadowAmongOthers() {
+        let limiter = limiter(
+            policy(.tokenBucket, 1, name: "trial") { $0.isShadow = true }, policy(.gcra, 100, name: "real"))
+        let charges = [RateLimiter.Charge(policy: 0, key: "k"), RateLimiter.Charge(policy: 1, key: "k")]
+        for second in 0..<3 {
+            let decisions = (0..<4).map {
+                limiter.decide(charges, now: start + .seconds(second) + .milliseconds(300 * $0))
+            }
+            #expect(
+                decisions.map(\.isAllowed) == [true, true, true, true] && decisions.allSatisfy { $0.deciding == 1 })
+            #expect(decisions.map(\.isOverShadow) == [false, true, true, true], "second \(second)")
+        }
+        #expect(limiter.counters[0].shadowOverLimit == 9 && limiter.counters[0].withinLimit == 3)
+        #expect(limiter.counters[1].withinLimit == 12)
+    }
+
+    @Test("who only looks leaves no trace: no key, and no entry that would last longer", arguments: timed)
+    func looking(algorithm: RateLimitPolicy.Algorithm) {
+        let (looked, other) = (limiter(policy(algorithm, 3)), limiter(policy(algorithm, 3)))
+        for _ in 0..<5 { #expect(looked.decide(policy: 0, key: "k", cost: 0, now: start).isAllowed) }
+        #expect(looked.keyCount(policy: 0) == 0)
+        for limiter in [looked, other] {
+            for _ in 0..<3 { #expect(limiter.decide(policy: 0, key: "k", now: start).isAllowed) }
+        }
+        for step in 0..<100 { _ = looked.decide(policy: 0, key: "k", cost: 0, now: start + .milliseconds(10 * step)) }
+        let later = start + .milliseconds(999)
+        #expect(looked.look(policy: 0, key: "k", now: later) == other.look(policy: 0, key: "k", now: later))
+    }
+
+    @Test("another limiter gets on top what is left, if that is less than it asks for")
+    func takingMoreThanThereIs() {
+        let limiter = limiter(policy(.tokenBucket, 10, per: .seconds(60)))
+        let charge = [RateLimiter.Charge(policy: 0, key: "k", cost: 3)]
+        let first = limiter.take(charge, extras: [4], now: start)
+        #expect(first.granted == [4] && first.assessments[0].isAllowed && first.assessments[0].remaining == 3)
+        let second = limiter.take([RateLimiter.Charge(policy: 0, key: "k")], extras: [9], now: start)
+        #expect(second.granted == [2] && second.assessments[0].remaining == 0)
+        let third = limiter.take([RateLimiter.Charge(policy: 0, key: "k")], extras: [9], now: start)
+        #expect(third.granted == [0] && !third.assessments[0].isAllowed)
+    }
+
     @Test("near the limit is what leaves less than a fifth")
     func nearLimit() {
         let limiter = limiter(policy(.fixedWindow, 10))
@@ -127,6 +169,33 @@ import Testing
         #expect(limiter.counters[1].hits == 2)
     }
 
+    @Test("what began before a reload is counted to its rule where that stands now, and to none if it is gone")
+    func countedAfterReload() {
+        let limiter = limiter(policy(.gcra, 9, name: "a"), policy(.gcra, 9, name: "b"))
+        let before = limiter.policySet
+        let charge = [RateLimiter.Charge(policy: 0, key: "k")]
+        limiter.reload([policy(.gcra, 9, name: "b"), policy(.gcra, 9, name: "a")])
+        #expect(limiter.decide(charge, under: before, now: start).isAllowed)
+        #expect(limiter.counters.map(\.hits) == [0, 1])
+        limiter.reload([policy(.gcra, 9, name: "b")])
+        #expect(limiter.decide(charge, under: before, now: start).isAllowed)
+        #expect(limiter.counters.map(\.hits) == [0])
+    }
+
+    @Test("a place that was taken before a reload is given back to its rule, not to the one that stands there now")
+    func placeAfterReload() {
+        let places = policy(.concurrency, 1, burst: 1, name: "places")
+        let limiter = limiter(policy(.gcra, 9, name: "a"), places)
+        let before = limiter.policySet
+        let charge = [RateLimiter.Charge(policy: 1, key: "k")]
+        #expect(limiter.decide(charge, now: start).isAllowed)
+        limiter.reload([places, policy(.gcra, 9, name: "a")])
+        let again = [RateLimiter.Charge(policy: 0, key: "k")]
+        #expect(!limiter.decide(again, now: start).isAllowed)
+        limiter.finished(charge, under: before)
+        #expect(limiter.decide(again, now: start).isAllowed)
+    }
+
     @Test("throttle: limit is burst + 1, and the answers are those of redis-cell's documentation")
     func throttle() throws {
         let limiter = limiter()
@@ -136,6 +205,29 @@ import Testing
         for _ in 0..<15 { #expect(limiter.throttle(Array("user123".utf8), quota, cost: 1, now: start).isAllowed) }
         let refused = limiter.throttle(Array("user123".utf8), quota, cost: 1, now: start)
         #expect(!refused.isAllowed && refused.retryAfter == .seconds(2) && refused.resetAfter == .seconds(32))
+    }
+
+    @Test("throttle: whoever is deep in debt under a large quota owes a smaller one no more than all of it")
+    func smallerQuota() throws {
+        let limiter = limiter()
+        let key = Array("k".utf8)
+        #expect(limiter.throttle(key, try Quota(1, per: .seconds(60), burst: 100), cost: 100, now: start).isAllowed)
+        let small = try Quota(1, per: .seconds(1), burst: 2)
+        let refused = limiter.throttle(key, small, cost: 1, now: start)
+        #expect(!refused.isAllowed && refused.remaining == 0)
+        #expect(refused.retryAfter == .seconds(1) && refused.resetAfter == .seconds(2))
+    }
+
+    @Test("a log that has room for each request forgets each exactly a period later")
+    func exactLog() {
+        let limiter = limiter(policy(.slidingLog, 3))
+        let moments = [0, 1, 2].map { start + .milliseconds($0) }
+        for moment in moments { #expect(limiter.decide(policy: 0, key: "k", now: moment).isAllowed) }
+        for moment in moments {
+            let late = moment + .seconds(1)
+            #expect(!limiter.decide(policy: 0, key: "k", now: late - LabDuration(nanoseconds: 1)).isAllowed)
+            #expect(limiter.decide(policy: 0, key: "k", now: late).isAllowed)
+        }
     }
 
     @Test("the same requests under the same seed give the same decisions, whatever else the seed decides")

@@ -14,14 +14,17 @@ final class ServiceBench {
     private var clients: [RawClient] = []
 
     init(
-        _ yaml: String, world: World = memoryWorld(), name: String = "rl", port: UInt16 = 8080, throttle: UInt16? = nil
+        _ yaml: String, world: World = memoryWorld(), name: String = "rl", port: UInt16 = 8080, throttle: UInt16? = nil,
+        descriptors: Bool = false
     )
         throws
     {
         self.world = world
         let file = TextFile(yaml)
         self.file = file
-        host = RateLimiterHost(node: world.node(name), source: try file.source(), port: port, throttle: throttle)
+        host = RateLimiterHost(
+            node: world.node(name), source: try file.source(), port: port, throttle: throttle,
+            descriptors: descriptors ? Self.descriptorPort : nil)
         try host.start()
     }
 
@@ -61,6 +64,19 @@ final class ServiceBench {
         guard let answer = client.answers.first else { throw BenchTrouble.noAnswer }
         client.stream.close()
         return answer.head
+    }
+
+    private static let descriptorPort: UInt16 = 8082
+
+    /// Posts to the port for Envoy; lab time passes until it is answered.
+    func post(_ path: String, _ body: String) throws -> (head: HTTPHead, body: String) {
+        let client = try RawClient(world.nodes["envoy"] ?? world.node("envoy"), host.node.name, Self.descriptorPort)
+        clients.append(client)
+        client.write("POST \(path) HTTP/1.1\r\nHost: rl\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+        for _ in 0..<200 where client.answers.isEmpty { world.pass(.microseconds(50)) }
+        guard let answer = client.answers.first else { throw BenchTrouble.noAnswer }
+        client.stream.close()
+        return (answer.head, String(decoding: answer.body, as: UTF8.self))
     }
 
     enum BenchTrouble: Error { case noAnswer }

@@ -16,7 +16,8 @@ import Testing
         for left in (0..<20).reversed() {
             let head = try bench.ask()
             #expect(head.status == 200 && head.number("X-RateLimit-Limit") == 10)
-            #expect(head.number("X-RateLimit-Remaining") == left)
+            #expect(head.number("X-RateLimit-Remaining") == min(left, 10))
+            #expect(head.value(of: "RateLimit") == "\"default\";r=\(left)" + ";t=\((29 - left) / 10)")
             #expect(head.value(of: "Retry-After") == nil)
         }
         let head = try bench.ask()

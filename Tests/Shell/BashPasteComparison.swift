@@ -380,5 +380,10 @@ struct BashPasteComparison {
         let many = LabShell().run("set -- a b; while true; do set -- \"$@\" \"$@\"; done")
         #expect(many.status == 2)
         #expect(many.errorOutput == "more than 100000 arguments\n")
+        let edits = String(repeating: "s/a*/&&/;", count: 60)
+        let sed = LabShell().run("echo aaaa | sed '\(edits)'")
+        #expect(sed.status != 0 && sed.output == "")
+        #expect(sed.errorOutput == "sed: line 1: it would grow beyond 16.0 MiB\n")
+        #expect(LabShell().run("echo a | sed 's/a/bb/'").output == "bb\n")
     }
 }

@@ -283,6 +283,24 @@ struct CurlComparison {
     }
 
     @Test(.timeLimit(.minutes(1)))
+    func bodiesComeFromStandardInput() throws {
+        let server = try #require(
+            CannedServer([
+                "/put":
+                    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+            ]))
+        defer { server.stop() }
+        let url = "http://127.0.0.1:\(server.port)/put"
+        let shown = ["-s", "-w", "%{size_upload}|%{size_request}|%{http_code}\\n", url]
+        try compare(
+            [
+                ["-d", "@-"] + shown, ["--data-binary", "@-"] + shown, ["--json", "@-"] + shown,
+                ["-d", "a=1", "-d", "@-"] + shown, ["-d", "@-", "-d", "@-"] + shown, ["-G", "-d", "@-"] + shown,
+            ], input: "two\r\nlines\n")
+        try compare([["-d", "@-"] + shown, ["--data-binary", "@-"] + shown], input: "")
+    }
+
+    @Test(.timeLimit(.minutes(1)))
     func failuresBeforeTheFirstByteAreTheSame() throws {
         let probe = try #require(CannedServer([:]))
         let port = probe.port

@@ -21,6 +21,8 @@ import Testing
             ("", "show", nil, []), ("show", "show", nil, []), ("cut 3", "cut", nil, ["3"]),
             ("a cut 3", "cut", "a", ["3"]), ("cut 3 --node a", "cut", "a", ["3"]), ("cut --node=a", "cut", "a", []),
             ("a cut --node a", "cut", "a", []), ("zebra", "show", "zebra", []), ("--json", "show", nil, []),
+            ("--node a cut 3", "cut", "a", ["3"]), ("--node=a cut", "cut", "a", []), ("--json a show", "show", "a", []),
+            ("--node a", "show", "a", []), ("--node a --json", "show", "a", []), ("--node cut cut", "cut", "cut", []),
         ] as [(String, String, String?, [String])])
     func aVerbMayHaveANodeBeforeItOrAFlagBehindIt(
         _ words: String, _ verb: String, _ target: String?, _ rest: [String]
@@ -36,6 +38,9 @@ import Testing
         ("a cut --node b", "pipe cut: 'a' and --node b? one of them"),
         ("cut 1 2", "pipe cut: '2' is one word too many; usage: pipe cut [NUMBER]"),
         ("show --jsn", "pipe show: unknown flag --jsn; did you mean --json?"),
+        ("--json cut", "pipe cut: unknown flag --json; see help pipe cut"),
+        ("--node a b cut", "pipe cut: 'b' and --node a? one of them"),
+        ("--node", "pipe show: --node needs a value: --node NODE"),
     ])
     func whatIsNoVerbIsRefused(_ words: String, _ complaint: String) {
         #expect(throws: UsageError(complaint)) { try read(words) }
@@ -52,12 +57,17 @@ import Testing
         #expect(LabShell().run("help connpool").output.contains("\n  evict    closes all connections, or one\n"))
     }
 
-    @Test func severalNodesAreAnObjectByNode() throws {
+    @Test func statisticsAreAListHoweverManyNodes() throws {
         let shell = LabShell()
         shell.run("backend --port 8081 --name a & backend --port 8082 --name b & sleep 1")
-        let value = try JSONValue(parsing: shell.run("stats --json").output)
-        guard case .object(let members) = value else { throw CommandFailureInTest() }
-        #expect(members.map(\.key) == ["a", "b"])
+        func nodes(_ command: String) throws -> [JSONValue?] {
+            guard case .array(let elements) = try JSONValue(parsing: shell.run(command).output) else {
+                throw CommandFailureInTest()
+            }
+            return elements.map { $0["kind"] == "backend" && $0["stats"] != nil ? $0["node"] : nil }
+        }
+        #expect(try nodes("stats --json") == ["a", "b"])
+        #expect(try nodes("stats b --json") == ["b"])
     }
 
     private struct CommandFailureInTest: Error {}

@@ -207,6 +207,23 @@ import Testing
         let outcome = try BuiltProgram.run(["run", path])
         #expect(outcome.status == 0 && outcome.errors.isEmpty, "\(outcome.errors)")
         #expect(outcome.output.trimmingCharacters(in: .newlines) == block.trimmingCharacters(in: .newlines))
+        let tested = try BuiltProgram.run(["test", path])
+        #expect(tested.status == 0 && tested.output == "1 case passed\n", "\(tested.output)")
+    }
+
+    @Test("A service that could not start fails run and test alike, and the failure carries its reason")
+    func reason() throws {
+        let scratch = try Scratch()
+        let path = try scratch.write(
+            "$ loadbalancer --config pool.yaml --port 80 &\n[LB] Listening on :80\n", "block.sdl")
+        let reason = "loadbalancer: pool.yaml: No such file or directory"
+        let outcome = try BuiltProgram.run(["run", path])
+        #expect(outcome.status == 1 && outcome.errors.contains(reason + "\n"), "\(outcome.errors)")
+        let tested = try BuiltProgram.run(["test", path])
+        #expect(tested.status == 1 && tested.output.contains("  printed   \(reason)\n"), "\(tested.output)")
+        for format in ["json", "tap"] {
+            #expect(try BuiltProgram.run(["test", "--format", format, path]).output.contains(reason))
+        }
     }
 
     @Test("Where something expected does not come, run goes on, notes it on standard error, and ends with status 1")

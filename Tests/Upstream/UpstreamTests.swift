@@ -1,5 +1,6 @@
 import KernelHosting
 import KernelStructures
+import KernelTelemetry
 import KernelWire
 import KernelWorld
 import TestSupport
@@ -49,6 +50,37 @@ struct UpstreamTests {
         #expect(old.statuses == [201] && bench.origin.heard.last?.contains("Expect") == false)
     }
 
+    @Test(
+        "a request goes on as from the proxy's own span, in the same trace (W3C Trace Context §3.4)",
+        arguments: Front.allCases)
+    func traced(_ front: Front) throws {
+        let bench = try ProxyBench(front)
+        bench.origin.answer(ok)
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        let parent = "00f067aa0ba902b7"
+        func send(_ fields: String) throws -> [Substring] {
+            _ = try bench.send("GET /x HTTP/1.1\r\nHost: h\r\n\(fields)\r\n")
+            // A kept connection has heard those before as well.
+            let last = try #require(
+                bench.origin.heard.last?.ranges(of: "GET /x").last.map { range in
+                    String(bench.origin.heard.last![range.lowerBound...])
+                })
+            return last.split(separator: "\r\n").filter { $0.lowercased().hasPrefix("trace") }.map { Substring($0) }
+        }
+        let heard = try send("Traceparent: 00-\(trace)-\(parent)-01\r\ntracestate: congo=t61\r\n")
+        let parts = try #require(heard.first).split(separator: "-")
+        #expect(heard.count == 2 && heard[1] == "tracestate: congo=t61")
+        #expect(parts[0] == "traceparent: 00" && parts[1] == trace && parts[2] != parent && parts[3] == "01")
+        let spans = (0..<bench.world.journal.events.count).compactMap { index -> Span? in
+            if case .span(let span) = bench.world.journal.events[index].body { span } else { nil }
+        }
+        #expect(spans.contains { $0.spanID.description == parts[2] && $0.parentID?.description == parent })
+        // What cannot be read is nobody's to change.
+        let broken = "traceparent: 00-\(trace)-0000000000000000-01\r\n"
+        #expect(try send(broken).map { $0 + "\r\n" } == [broken])
+        #expect(try send(broken + broken).count == 2 && send("").isEmpty)
+    }
+
     // MARK: Kept connections
 
     @Test(
@@ -71,6 +103,21 @@ struct UpstreamTests {
             #expect(bench.origin.connections[1].text.hasSuffix("\r\n\r\n" + body), "\(method)")
             #expect(bench.balancer.map { $0.engine.counters.errors } ?? 0 == 0, "nobody's failure")
         }
+    }
+
+    @Test("of many connections to a server, as many are kept as the limit says")
+    func keptConnections() throws {
+        let bench = try ProxyBench(.plain)
+        var waiting: [RawClient] = []
+        bench.origin.onReceived = { waiting.append($0) }
+        let clients = try (0..<300).map { _ in try bench.dial() }
+        for client in clients { client.write(get) }
+        bench.world.pass(.milliseconds(5))
+        #expect(waiting.count == 300)
+        for server in waiting { server.write(ok) }
+        bench.world.pass(.milliseconds(5))
+        #expect(clients.allSatisfy { $0.statuses == [200] })
+        #expect(bench.origin.connections.count { !$0.hasEnded && $0.closed == nil } == 256)
     }
 
     @Test("what could not be sent twice never goes over a kept connection", arguments: Front.allCases)

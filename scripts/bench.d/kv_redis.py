@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-from servers import DEADLINE_SECONDS, Failure, Server, die_with_parent, executable, free_port, version
+from servers import DEADLINE_SECONDS, Failure, Server, die_with_parent, executable, free_port, publish, version
 
 # Name, command, requests under way a connection, different keys (0: always the same), bytes of a value, requests.
 ROWS = [
@@ -117,12 +117,7 @@ def main():
         finally:
             for side in sides:
                 side.stop()
-    text = "\n".join(lines)
-    print(text)
-    results = pathlib.Path(__file__).resolve().parents[2] / "bench-results"
-    results.mkdir(exist_ok=True)
-    stamp = datetime.datetime.now().isoformat(timespec="seconds").replace(":", "")
-    (results / f"{stamp}-kv-redis.txt").write_text(text + "\n")
+    publish(lines, "kv-redis")
 
 
 def line(name, rounds):

@@ -1,6 +1,7 @@
 """The programs that are measured, and those that they need: starting them, asking them, and what they used."""
 
 import ctypes
+import datetime
 import http.client
 import os
 import pathlib
@@ -287,3 +288,13 @@ backend back
         """)
         command = [executable("nginx"), "-p", str(place), "-e", f"{place}/error.log", "-c", f"{place}/nginx.conf"]
         return self.start(name, command, port)
+
+
+def publish(lines, name):
+    """Prints a bench's lines, and keeps them in bench-results/."""
+    text = "\n".join(lines)
+    print(text)
+    results = pathlib.Path(__file__).resolve().parents[2] / "bench-results"
+    results.mkdir(exist_ok=True)
+    stamp = datetime.datetime.now().isoformat(timespec="seconds").replace(":", "")
+    (results / f"{stamp}-{name}.txt").write_text(text + "\n")

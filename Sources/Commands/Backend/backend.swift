@@ -2,6 +2,7 @@ import BackendEngine
 import BackendService
 import CommandKit
 import CommandServices
+import KernelService
 import KernelStructures
 import ShellSession
 
@@ -17,14 +18,18 @@ extension BackendCommands {
                 .init("body", nil, .text("TEXT"), "the body of its answers (Response from NAME)"),
                 .init("answers", nil, .text("PLAN"), "what it answers in turn: 'ok*2 fail*5 ok' (see below)"),
                 .init("body-limit", nil, .byteCount, "larger request bodies are refused with 413"),
+                .init("register", nil, .text("SERVICE"), "registers itself as an instance of this service"),
+                .init("registry", nil, .endpoint, "the registry to tell (localhost:8500)"),
+                .init("check-interval", nil, .duration(), "how often the registry is to look (10s)"),
             ]),
             examples: [
                 "backend --port 8081 --name Server-A &", "curl http://localhost:8081/",
                 "curl http://localhost:8081/delay/200ms",
                 "backend --port 8080 --name flaky --answers 'ok*2 fail*5 hang 503@200ms ok' &",
                 "backend --port 8443 --name shop --tls &", "curl https://shop:8443/",
+                "backend --port 8080 --name payment-1 --register payment-api &",
             ],
-            group: .components, role: .service,
+            group: .components, role: .service, tags: ["REG"],
             details: """
                 Paths: /health answers 200, /status/503 that status, /delay/200ms later,
                 /bytes/1MiB that many bytes, /early-hints/2 who it is after two 103s, /echo the
@@ -48,13 +53,40 @@ extension BackendCommands {
                 }
             }
             settings.bodyLimitBytes = arguments.byteCount("body-limit") ?? .max
+            let registration = try registration(arguments)
             return ServicePlan { [settings] node, service in
                 var settings = settings
+                settings.registration = registration.map { known in
+                    var own = known
+                    own.port = service.port
+                    // Behind TLS that it takes connections has to be enough: the registry trusts nobody.
+                    own.healthPath = service.options.makeSecurity == nil ? "/health" : nil
+                    return own
+                }
                 settings.port = service.port
                 // A second node of the same name got a number, and says so.
                 settings.name = node.name
                 return BackendHost(node: node, settings: settings, options: service.options)
             }
         }
+    }
+
+    /// The port is filled in when it is known.
+    private static func registration(_ arguments: ParsedArguments) throws(UsageError)
+        -> ServiceRegistration.Settings?
+    {
+        guard let name = arguments.text("register") else {
+            guard !arguments.has("registry"), !arguments.has("check-interval") else {
+                throw UsageError("backend: as what is it to be registered? add --register payment-api")
+            }
+            return nil
+        }
+        guard !name.isEmpty, name.utf8.count <= 256 else {
+            throw UsageError("backend: --register: '\(name.prefix(80))' is no service's name")
+        }
+        let registry = arguments.endpoint("registry") ?? HostPort(host: "localhost", port: 8500)
+        var settings = ServiceRegistration.Settings(name: name, registry: registry, port: 0)
+        if let interval = arguments.duration("check-interval") { settings.checkInterval = interval }
+        return settings
     }
 }

@@ -4,11 +4,16 @@ import CircuitBreakerCommands
 import CommandServices
 import ConnectionPoolCommands
 import CurlCommands
+import DatabaseCommands
 import GeneralCommands
 import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
+import LockCommands
+import PoolerCommands
 import RateLimiterCommands
+import RegistryCommands
+import SQLCommands
 import ShellSession
 
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
@@ -23,6 +28,7 @@ public enum Catalog {
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
+            + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
         // new-room: commands
     }
 }

@@ -2,6 +2,7 @@ import CircuitBreakerEngine
 import CommandKit
 import KernelHosting
 import KernelStructures
+import KernelTelemetry
 import KernelWire
 import KernelWorld
 import ResilienceEngine
@@ -20,6 +21,10 @@ final class CircuitTestProgram: Program, Component {
         var calls = ResilientCalls.Configuration()
         var fallback: String?
         var isVerbose = false
+        /// Where breakers for the same service tell each other what they have found.
+        var share: SharedCircuit.Settings?
+        /// For /metrics.
+        var metricsPort: UInt16?
 
         init(url: HTTPURL) { self.url = url }
     }
@@ -35,6 +40,9 @@ final class CircuitTestProgram: Program, Component {
     /// The next round is being begun, or its time is set.
     private var isArranged = false
     private var deadlineTimer: TimerID?
+    private var shared: SharedCircuit?
+    /// The port for /metrics, and what it answers.
+    private var metrics: (server: HTTPServer, router: HTTPRouter)?
 
     init(_ process: Process, _ settings: Settings) {
         self.process = process
@@ -48,7 +56,41 @@ final class CircuitTestProgram: Program, Component {
     private var node: Node { process.node }
     private var now: LabTime { node.world.now }
 
-    func start() { nextRound() }
+    func start() {
+        do throws(NetworkError) { try serveMetrics() } catch {
+            process.complain("\(error)")
+            return process.exit(1)
+        }
+        if let share = settings.share { join(share) }
+        nextRound()
+    }
+
+    private func serveMetrics() throws(NetworkError) {
+        guard let port = settings.metricsPort else { return }
+        let router = HTTPRouter()
+        router.on("GET", "/metrics") { [unowned self] exchange in
+            let format = ExpositionFormat.negotiated(accept: exchange.field("Accept"))
+            var page = MetricWriter(format)
+            CircuitBreakerMetrics.collect([snapshot(ofBreaker: settings.url.host)], into: &page)
+            exchange.answer(200, bytes: page.finish(), type: format.contentType)
+        }
+        let server = HTTPServer(node: node, service: router)
+        try server.listen(on: port)
+        metrics = (server, router)
+    }
+
+    private func join(_ share: SharedCircuit.Settings) {
+        let circuit = SharedCircuit(
+            node: node, settings: share, name: settings.url.destination.description,
+            owner: "\(process.name)-\(process.number)")
+        shared = circuit
+        circuit.onFinding = { [unowned self] finding, remaining in
+            report(calls.adopt(finding, remaining: remaining, now: now))
+        }
+        circuit.onBar = { [unowned self] in calls.awaitTrialLease($0) }
+        circuit.state = { [unowned self] in (calls.breaker.state, calls.breaker.openUntil) }
+        circuit.start()
+    }
 
     private func nextRound() {
         isArranged = true
@@ -128,6 +170,7 @@ final class CircuitTestProgram: Program, Component {
     private func write(_ line: String?) { if let line { process.output.write(line + "\n") } }
 
     private func log(_ change: Transition) {
+        shared?.changed(change)
         let wait = change.wait.map { " for \($0)" } ?? ""
         node.log(
             "CB",

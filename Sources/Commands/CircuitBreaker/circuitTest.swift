@@ -25,6 +25,9 @@ extension CircuitBreakerCommands {
                 .init("retries", nil, .integer(0...100), "further attempts after a failed one (0)"),
                 .init("bulkhead", nil, .integer(1...100_000), "attempts that may be under way at a time"),
                 .init("fallback", nil, .text("TEXT"), "what to answer where the service does not"),
+                .init(
+                    "share", nil, .endpoint, "a Redis or lsm-kv by which breakers tell each other what they have found"),
+                .init("metrics", nil, .port, "a port for /metrics, for Prometheus"),
                 .init("verbose", "v", "says why a request failed, and each further attempt"),
             ],
             examples: [
@@ -36,6 +39,9 @@ extension CircuitBreakerCommands {
                 A failure is an answer of 500 to 599, none at all, or one that takes longer than
                 --call-timeout. Layers, from the outside: fallback, retry, circuit breaker,
                 bulkhead, timeout. `breaker why` tells why the circuit is open while it runs.
+                With --share a circuit that opens opens those of the others as well, and when
+                the wait is over one of them tries. A store that is gone leaves each on its
+                own.
                 A file for --config:
                   failureRateThreshold: 50       # percent, or failureThreshold: 5
                   slidingWindowType: TIME_BASED  # COUNT_BASED
@@ -58,6 +64,8 @@ extension CircuitBreakerCommands {
             settings.parallel = arguments.integer("parallel") ?? 1
             settings.fallback = arguments.text("fallback")
             settings.isVerbose = arguments.has("verbose")
+            settings.share = arguments.endpoint("share").map { SharedCircuit.Settings(store: $0) }
+            settings.metricsPort = arguments.port("metrics")
             settings.calls = try layers(invocation)
             return .running(CircuitTestProgram(invocation.process, settings))
         }

@@ -16,14 +16,16 @@ extension ConnectionPoolCommands {
                 the pool was suspended.
                 """)
         return Command(description) { invocation in
-            let test = try invocation.session.pool(named: invocation.arguments.arguments.first)
-            return .view(test.holdersView(now: invocation.session.world.now))
+            let pool = try invocation.session.running(
+                (any HoldersShowing).self, named: invocation.arguments.arguments.first, what: "connection pool",
+                start: "pool-test --max-conns 10 &")
+            return .view(pool.holdersView(now: invocation.session.world.now))
         }
     }
 }
 
-extension PoolTest {
-    func holdersView(now: LabTime) -> View {
+extension PoolTest: HoldersShowing {
+    package func holdersView(now: LabTime) -> View {
         let engine = pool.engine
         let holding = engine.holdings.map { holding -> [View.Cell] in
             let state = holding.isLeakReported ? "LEAK" : holding.willClose ? "closes on return" : "in use"

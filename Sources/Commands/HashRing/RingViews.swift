@@ -18,6 +18,8 @@ extension RingKeeper {
             change.map { Self.view(of: $0, isDone: true, ranges: ranges) }
                 ?? View(.text("nothing has changed yet", json: .null))
         case .comparison(let comparison, let settings): comparison.view(settings, nodes: ring.nodes.count)
+        case .advice(let advice): advice.view(hash: ring.scheme.name)
+        case .hotKeys(let hotKeys): hotKeys.view(nodes: ring.nodes.count)
         }
     }
 

@@ -79,6 +79,21 @@ extension HashRingCommands {
                     .init("remove", nil, .text("NODE"), "the node that goes (the first)"),
                     .init("hash", nil, .choice(RingHash.allCases.map(\.rawValue)), "by which hash (the ring's)"),
                 ] + common, examples: ["hash-ring-cli compare --keys 100000"]),
+            .init(
+                "advise", "how many virtual nodes keep shares even", usage: "[--deviation PERCENT] [--nodes N]",
+                flags: [
+                    .init("deviation", "d", .text("PERCENT"), "how far from even shares may be (5)"),
+                    .init("nodes", nil, .integer(RingAdvice.nodeRange), "how many nodes (the ring's)"),
+                ] + common, examples: ["hash-ring-cli advise --deviation 2"]),
+            .init(
+                "hot-keys", "requests of which a few keys get most, with and without a bound on loads",
+                usage: "[--keys N] [--requests N] [--skew PERCENT] [--bound PERCENT]",
+                flags: [
+                    .init("keys", nil, .integer(HotKeys.Settings.keyRange), "how many keys (10000)"),
+                    .init("requests", nil, .integer(HotKeys.Settings.requestRange), "how many requests (100000)"),
+                    .init("skew", nil, .integer(HotKeys.Settings.skewRange), "Zipf's exponent in hundredths (100)"),
+                    .init("bound", nil, .integer(HotKeys.Settings.boundRange), "the most of a mean load (125)"),
+                ] + common, examples: ["hash-ring-cli hot-keys --skew 120"]),
             .init("export", "all points, as JSON", flags: common, examples: ["hash-ring-cli export > ring.json"]),
         ]
     }
@@ -112,10 +127,31 @@ private struct RingWords {
                 .compare(
                     keys: arguments.integer("keys"), add: arguments.text("add"), remove: arguments.text("remove"),
                     hash: arguments.text("hash").flatMap(RingHash.init))
+            case "advise":
+                .advise(deviationPercent: try percent(arguments.text("deviation")), nodes: arguments.integer("nodes"))
+            case "hot-keys": .hotKeys(hotKeys)
             case "export": .export
             default: .stats
             }
         }
+    }
+
+    private func percent(_ text: String?) throws -> Double {
+        guard let text else { return 5 }
+        let range = RingAdvice.percentRange
+        guard let percent = Double(text.hasSuffix("%") ? text.dropLast() : text[...]), range.contains(percent) else {
+            throw fail("--deviation: '\(text)' is not percent of a share, from 0.1 to 100")
+        }
+        return percent
+    }
+
+    private var hotKeys: HotKeys.Settings {
+        var settings = HotKeys.Settings()
+        settings.keys = arguments.integer("keys") ?? settings.keys
+        settings.requests = arguments.integer("requests") ?? settings.requests
+        settings.skewPercent = arguments.integer("skew") ?? settings.skewPercent
+        settings.boundPercent = arguments.integer("bound") ?? settings.boundPercent
+        return settings
     }
 
     private func node(_ name: String, hasZone: Bool) -> RingRequest.NodeWords {

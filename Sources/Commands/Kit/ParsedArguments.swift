@@ -59,8 +59,38 @@ public struct ParsedArguments: Sendable {
         }
     }
 
-    /// Takes what says which subcommand is meant, `[NODE] VERB`, from the beginning of the words.
+    /// Takes what says which subcommand is meant, `[NODE] VERB`, from among the words. Flags may stand before it; whose
+    /// they are is known once it is.
     private static func subcommand(
+        _ rest: inout ArraySlice<String>, of command: CommandDescription
+    ) throws(UsageError) -> (target: String?, CommandDescription) {
+        let leading = takeLeadingFlags(&rest, of: command)
+        defer { rest = (leading + rest)[...] }
+        return try subcommandFirst(&rest, of: command)
+    }
+
+    /// The flags before the first word that is none, each with its value, where some subcommand knows it as one that
+    /// has a value.
+    private static func takeLeadingFlags(
+        _ rest: inout ArraySlice<String>, of command: CommandDescription
+    ) -> [String] {
+        var leading: [String] = []
+        while let word = rest.first, word.hasPrefix("-"), word.count > 1, word != "--" {
+            rest.removeFirst()
+            leading.append(word)
+            let takesValue = command.subcommands.contains { subcommand in
+                let flag =
+                    word.hasPrefix("--")
+                    ? subcommand.flag(named: String(word.dropFirst(2)))
+                    : word.count == 2 ? subcommand.flag(lettered: word.last!) : nil
+                return flag.map { $0.value != .none } ?? false
+            }
+            if takesValue, let value = rest.popFirst() { leading.append(value) }
+        }
+        return leading
+    }
+
+    private static func subcommandFirst(
         _ rest: inout ArraySlice<String>, of command: CommandDescription
     ) throws(UsageError) -> (target: String?, CommandDescription) {
         let verbs = command.subcommands.map(\.verb)

@@ -5,6 +5,7 @@ import KernelService
 import KernelStorage
 import KernelStructures
 import LoadBalancerEngine
+import LoadBalancerService
 import ShellSession
 
 /// Where a load balancer's configuration comes from: a file, which can be read again, or the command line.
@@ -16,6 +17,8 @@ struct BalancerSource {
     /// The terminal may change its own before a file is read again.
     private let directory: String
     private let mode: LoadBalancerConfiguration.Mode?
+    /// Where its servers are found out, if they are.
+    let discovery: LoadBalancerHost.Discovery?
 
     init(_ invocation: Invocation) throws {
         let arguments = invocation.arguments
@@ -23,10 +26,25 @@ struct BalancerSource {
         file = ConfigurationArgument(invocation)
         directory = DiskPath.parent(of: session.files.absolute(arguments.text("config") ?? "-"))
         list = arguments.text("backends")
-        guard (file == nil) != (list == nil) else {
+        discovery = try Self.discovery(arguments)
+        guard (file == nil) != (list == nil) || discovery != nil && list == nil else {
             throw UsageError("loadbalancer: which backends? add --config lb.yaml or --backends 8081,8082 (one of them)")
         }
         mode = arguments.text("mode").flatMap(LoadBalancerConfiguration.Mode.init)
+    }
+
+    private static func discovery(_ arguments: ParsedArguments) throws(UsageError) -> LoadBalancerHost.Discovery? {
+        guard let service = arguments.text("discover") else {
+            guard !arguments.has("registry") else {
+                throw UsageError("loadbalancer: --registry needs a service to ask for; add --discover payment-api")
+            }
+            return nil
+        }
+        guard !service.isEmpty, service.utf8.count <= 512 else {
+            throw UsageError("loadbalancer: --discover: '\(service.prefix(80))' is no service's name")
+        }
+        let registry = arguments.endpoint("registry") ?? HostPort(host: "localhost", port: 8500)
+        return .init(service: service, registry: registry)
     }
 
     /// A file that the configuration names, seen from where the configuration is.
@@ -36,7 +54,10 @@ struct BalancerSource {
 
     /// - Throws: `CommandFailure` with the place in the file, `UsageError`.
     func configuration() throws -> ConfigurationSource<LoadBalancerConfiguration> {
-        guard let file else { return .init(fixed: try read(), because: "it was started with --backends") }
+        guard let file else {
+            let flag = list == nil ? "--discover" : "--backends"
+            return .init(fixed: try read(), because: "it was started with \(flag)")
+        }
         return .init(try read(), read: read, bytes: file.bytes)
     }
 
@@ -47,7 +68,8 @@ struct BalancerSource {
     }
 
     private func readList() throws -> LoadBalancerConfiguration {
-        let words = list!.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        guard let list else { return LoadBalancerConfiguration(backends: []) }
+        let words = list.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
         var backends: [LoadBalancerConfiguration.Backend] = []
         for word in words {
             guard let destination = HostPort(parsingServer: word) else {

@@ -9,7 +9,7 @@ extension LoadBalancerCommands {
         let verbs = RuntimeInterpreter.verbs
         let description = CommandDescription(
             "balancer", "looks at a running load balancer, or changes it",
-            usage: "[NODE] (COMMAND… | --json)",
+            usage: "[NODE] (COMMAND… | --json) [--node NODE]",
             arguments: .init([.word(verbs), .word(verbs), .node], 1...100, isRaw: true),
             examples: [
                 "balancer show stat", "balancer lb --json", "balancer lb set server lb/8082 state drain",
@@ -31,6 +31,8 @@ extension LoadBalancerCommands {
                 """)
         return Command(description) { invocation in
             var words = invocation.arguments.arguments
+            let flagged = try takeNode(&words)
+            if words.isEmpty { throw UsageError("balancer: what is it to do? try: balancer help") }
             let names = invocation.session.balancers.map(\.name)
             let isNamed = names.contains { $0.lowercased() == words[0].lowercased() }
             // A first word that begins no command can only be meant as a name.
@@ -38,7 +40,11 @@ extension LoadBalancerCommands {
                 verbs.contains(String($0))
             }
             let isView = words[0] == "--json"
-            let name = isNamed || isCommand != true && !isView ? words.removeFirst() : nil
+            let first = isNamed || isCommand != true && !isView ? words.removeFirst() : nil
+            if let first, let flagged, first != flagged {
+                throw UsageError("balancer: '\(first)' and --node \(flagged)? one of them")
+            }
+            let name = first ?? flagged
             let host = try invocation.session.balancer(named: name)
             if words == ["--json"] {
                 let view = host.poolView(.block, now: invocation.session.world.now)
@@ -58,5 +64,21 @@ extension LoadBalancerCommands {
             }
             return .done(isRefused ? 1 : 0)
         }
+    }
+
+    /// Takes `--node NODE` from among the words: HAProxy's language has nothing that looks like it.
+    private static func takeNode(_ words: inout [String]) throws(UsageError) -> String? {
+        var found: String?
+        while let index = words.firstIndex(where: { $0 == "--node" || $0.hasPrefix("--node=") }) {
+            if found != nil { throw UsageError("balancer: --node stands there twice") }
+            let word = words.remove(at: index)
+            if word == "--node" {
+                guard index < words.count else { throw UsageError("balancer: --node needs a value: --node NODE") }
+                found = words.remove(at: index)
+            } else {
+                found = String(word.dropFirst("--node=".count))
+            }
+        }
+        return found
     }
 }

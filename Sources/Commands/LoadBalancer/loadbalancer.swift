@@ -12,9 +12,11 @@ extension LoadBalancerCommands {
         let kind = ServiceKind("loadbalancer", node: "lb", port: .required(example: 8080), isConfigurable: true)
         let description = CommandDescription(
             "loadbalancer", "spreads requests or connections over servers that are up",
-            usage: "(--config FILE | --backends LIST) --port PORT [FLAGS]",
+            usage: "(--config FILE | --backends LIST | --discover SERVICE) --port PORT [FLAGS]",
             flags: kind.flags([
                 .init("backends", nil, .text("LIST"), "instead of a file: 8081,8082 or host:port,host:port"),
+                .init("discover", nil, .text("SERVICE"), "follows the instances that a registry has of this service"),
+                .init("registry", nil, .endpoint, "the registry to ask (localhost:8500)"),
                 .init("mode", nil, .choice(["http", "tcp"]), "overrides the file's mode"),
                 .init(
                     "runtime", nil, .text("PORT|PATH"), "for HAProxy's runtime API: a port, or a unix socket"),
@@ -23,6 +25,7 @@ extension LoadBalancerCommands {
             examples: [
                 "loadbalancer --config lb.yaml --port 80", "loadbalancer --backends 8081,8082 --port 8080 --mode tcp",
                 "loadbalancer --backends 8081 --port 8080 --runtime 9999 --metrics 8405", "stats lb",
+                "loadbalancer --discover payment-api --port 8090",
             ],
             group: .components, role: .service, tags: ["LB"],
             details: loadbalancerDetails)
@@ -34,8 +37,8 @@ extension LoadBalancerCommands {
                 runtimeAPI: try runtimePlace(invocation.arguments.text("runtime")))
             return ServicePlan(check: { source.summary(configuration.initial) }, stats: \.stats) { node, service in
                 LoadBalancerHost(
-                    node: node, source: configuration, port: service.port, places: places, options: service.options,
-                    readFile: source.readFile)
+                    node: node, source: configuration, port: service.port, places: places,
+                    discovery: source.discovery, options: service.options, readFile: source.readFile)
             }
         }
     }

@@ -26,6 +26,7 @@ extension RateLimiterCommands {
                     "on-store-failure", nil, .choice(["open", "closed", "local"]),
                     "if it cannot be asked (local)"),
                 .init("throttle", nil, .port, "for CL.THROTTLE, and for other limiters' --store"),
+                .init("envoy", nil, .port, "for Envoy's rate limit requests: POST /json"),
                 .init("shadow", nil, "only counts what it would refuse"),
             ]),
             examples: [
@@ -72,9 +73,10 @@ extension RateLimiterCommands {
             let source = try LimiterSource(invocation)
             let configuration = try source.configuration()
             let throttle = invocation.arguments.port("throttle")
+            let descriptors = invocation.arguments.port("envoy")
             return ServicePlan(check: { source.summary(configuration.initial) }, stats: \.stats) { node, service in
                 RateLimiterHost(
-                    node: node, source: configuration, port: service.port, throttle: throttle,
+                    node: node, source: configuration, port: service.port, throttle: throttle, descriptors: descriptors,
                     options: service.options)
             }
         }

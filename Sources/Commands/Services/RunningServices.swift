@@ -5,9 +5,9 @@ import ShellSession
 
 extension Session {
     /// The services of one kind that run, with the names of their nodes.
-    package func running<S: Service>(_ kind: S.Type) -> [(name: String, host: S)] {
+    package func running<S>(_ kind: S.Type) -> [(name: String, host: S)] {
         jobs.running.flatMap(\.running).compactMap { process in
-            guard let program = process.component as? ServiceProgram<S>, let service = program.service,
+            guard let holder = process.component as? any ServiceHolder, let service = holder.anyService as? S,
                 let name = process.nodeName
             else { return nil }
             return (name, service)
@@ -26,7 +26,7 @@ extension Session {
     ///   - start: a command that starts one.
     ///   - remedy: how one of several is named.
     /// - Throws: `CommandFailure` if there is none, or not just one.
-    package func running<S: Service>(
+    package func running<S>(
         _ kind: S.Type, named name: String?, what: String, start: String, remedy: String = "name one of them"
     ) throws -> S {
         let found = running(kind)
@@ -41,4 +41,9 @@ extension Session {
         default: throw CommandFailure("several run (\(names.joined(separator: ", "))); \(remedy)")
         }
     }
+}
+
+/// A service that lends connections, and knows who has one: `holders`.
+package protocol HoldersShowing: AnyObject {
+    func holdersView(now: LabTime) -> View
 }

@@ -16,6 +16,8 @@ package struct ServiceKind: Sendable {
     package let isConfigurable: Bool
     /// Whether its port can speak TLS, which a port for datagrams cannot.
     package let speaksTLS: Bool
+    /// What its configuration file is, for help.
+    package let configurationFormat: String
 
     package enum Port: Sendable, Equatable {
         /// It must be said; the number is an example of one.
@@ -26,8 +28,10 @@ package struct ServiceKind: Sendable {
     }
 
     package init(
-        _ name: String, node nodeName: String, port: Port, isConfigurable: Bool = false, speaksTLS: Bool = true
+        _ name: String, node nodeName: String, port: Port, isConfigurable: Bool = false, speaksTLS: Bool = true,
+        configurationFormat: String = "YAML"
     ) {
+        self.configurationFormat = configurationFormat
         self.name = name
         self.nodeName = nodeName
         self.port = port
@@ -42,7 +46,7 @@ package struct ServiceKind: Sendable {
         -> [CommandDescription.Flag]
     {
         var flags: [CommandDescription.Flag] = []
-        if isConfigurable { flags.append(.init("config", "c", .file, "its configuration, YAML")) }
+        if isConfigurable { flags.append(.init("config", "c", .file, "its configuration, \(configurationFormat)")) }
         switch port {
         case .required: flags.append(.init("port", "p", .port, listens))
         case .preset(let number): flags.append(.init("port", "p", .port, "\(listens) (\(number))"))

@@ -47,6 +47,7 @@ extension Reason: CustomStringConvertible {
         case .trialFailed(let successes): "a trial call failed after \(counted(successes, "success", "successes"))"
         case .trialTimedOut(let count): "\(counted(count, "trial call")) did not come back"
         case .ordered: "somebody ordered it"
+        case .shared(let owner): "\(owner) found out"
         }
     }
 

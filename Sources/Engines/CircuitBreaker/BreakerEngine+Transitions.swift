@@ -7,6 +7,7 @@ extension BreakerEngine {
     /// When `advance` has something to do, if no call comes before; distant if nothing is due.
     public var nextDeadline: LabTime {
         switch state {
+        case .open where awaitsTrialLease: .distantFuture
         case .open: configuration.automaticTransitionFromOpenToHalfOpenEnabled ? openUntil : .distantFuture
         case .halfOpen: trialDeadline
         default: .distantFuture
@@ -28,7 +29,7 @@ extension BreakerEngine {
     /// Whether a call at `now` meets another state than the present one.
     func isDue(_ now: LabTime) -> Bool {
         switch state {
-        case .open: openUntil <= now
+        case .open: openUntil <= now && !awaitsTrialLease
         case .halfOpen: trialDeadline <= now
         default: false
         }

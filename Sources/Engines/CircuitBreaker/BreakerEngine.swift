@@ -64,6 +64,8 @@ public struct BreakerEngine: Sendable {
     /// Openings since the circuit was last closed.
     var openings = 0
     var random: SeededRandom
+    /// Stays open though its wait is over: of several breakers that share what they know, another one tries.
+    public var awaitsTrialLease = false
 
     /// Changes that `history` keeps.
     public static let historyLimit = 32

@@ -113,4 +113,6 @@ public enum Reason: Hashable, Sendable {
     case trialTimedOut(underWay: Int)
     /// Somebody said so.
     case ordered
+    /// Another breaker for the same service found out.
+    case shared(by: String)
 }

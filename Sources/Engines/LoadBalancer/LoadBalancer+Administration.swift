@@ -5,10 +5,25 @@ extension LoadBalancer {
     /// Takes over a new configuration. Servers are told apart by name and address: those that stay keep all that is
     /// known of them; those that are gone finish what they have.
     public mutating func reload(_ new: LoadBalancerConfiguration, now: LabTime) -> [Effect] {
+        counters.reloads += 1
+        return takeOver(new, because: "Reloaded", leaving: "not in the configuration any more", now: now)
+    }
+
+    /// Takes over the servers that a registry has for a service, and nothing else.
+    public mutating func follow(_ backends: [LoadBalancerConfiguration.Backend], of service: String, now: LabTime)
+        -> [Effect]
+    {
+        var new = configuration
+        new.backends = backends
+        return takeOver(new, because: service, leaving: "not among the registry's healthy instances any more", now: now)
+    }
+
+    private mutating func takeOver(
+        _ new: LoadBalancerConfiguration, because word: String, leaving reason: String, now: LabTime
+    ) -> [Effect] {
         var effects: [Effect] = []
         let old = configuration
         configuration = new
-        counters.reloads += 1
         if Self.needsNewAlgorithm(old, new) || old.retryBudget != new.retryBudget || old.sticky != new.sticky {
             applySettings(now: now)
         }
@@ -34,7 +49,7 @@ extension LoadBalancer {
         }
         let removed = servers.indices.filter { servers[$0].presence == .present && !kept.contains($0) }
         let removedNames = removed.map { servers[$0].name }
-        for slot in removed { effects += leave(slot, reason: "not in the configuration any more", now: now) }
+        for slot in removed { effects += leave(slot, reason: reason, now: now) }
         // A shorter interval must not bring all checks to the same moment.
         let turns = Comers(kept.count, interval: new.healthCheck.interval)
         for (turn, slot) in kept.sorted().enumerated() {
@@ -44,7 +59,7 @@ extension LoadBalancer {
             }
             if new.outlierEjection == nil { servers[slot].outlier = OutlierState() }
         }
-        effects.append(.log(Self.summary(added, removedNames, changedNames), level: .info))
+        effects.append(.log(Self.summary(word, added, removedNames, changedNames, from: old, to: new), level: .info))
         return effects + updatePool() + [.deadlineMoved]
     }
 
@@ -52,11 +67,21 @@ extension LoadBalancer {
         old.algorithm != new.algorithm || old.hashBalanceFactorPercent != new.hashBalanceFactorPercent
     }
 
-    private static func summary(_ added: [String], _ removed: [String], _ changed: [String]) -> LogMessage {
-        let parts = [("added", added), ("removed", removed), ("changed", changed)].filter { !$0.1.isEmpty }
-        if parts.isEmpty { return "Reloaded: same servers" }
-        let text = parts.map { "\($0.0) \($0.1.joined(separator: ", "))" }.joined(separator: "; ")
-        return "Reloaded: \(text)"
+    private static func summary(
+        _ word: String, _ added: [String], _ removed: [String], _ changed: [String],
+        from old: LoadBalancerConfiguration,
+        to new: LoadBalancerConfiguration
+    ) -> LogMessage {
+        var parts = [("added", added), ("removed", removed), ("changed", changed)].filter { !$0.1.isEmpty }.map {
+            "\($0.0) \($0.1.joined(separator: ", "))"
+        }
+        if old.algorithm != new.algorithm { parts.append("algorithm \(new.algorithm.rawValue)") }
+        var rest = new
+        rest.backends = old.backends
+        rest.algorithm = old.algorithm
+        if rest != old { parts.append("other settings") }
+        if added.isEmpty, removed.isEmpty, changed.isEmpty { parts.insert("same servers", at: 0) }
+        return "\(word): \(parts.joined(separator: "; "))"
     }
 
     private func isKept(_ backend: LoadBalancerConfiguration.Backend) -> Bool {

@@ -24,11 +24,7 @@ public final class Limiter<C: Clock>: Sendable where C.Duration == Duration, C: 
     /// - Parameter seed: of the secret of the key hash. Give one that outsiders cannot guess where keys are theirs to
     ///   choose; nil takes one from the system.
     public init(_ policies: [RateLimitPolicy], clock: C, seed: UInt64? = nil) {
-        var system = Hasher()
-        system.combine(1)
-        // A `Hasher` begins with a secret of the process.
-        let secret = seed ?? UInt64(bitPattern: Int64(system.finalize()))
-        engine = Mutex(RateLimiter(policies, random: SeededRandom(seed: secret)))
+        engine = Mutex(RateLimiter(policies, random: SeededRandom(seed: seed ?? SeededRandom.processSeed)))
         self.clock = clock
         start = clock.now
     }
@@ -76,11 +72,11 @@ public final class Limiter<C: Clock>: Sendable where C.Duration == Duration, C: 
         while true {
             let decision = decide(key, cost: cost)
             if decision.isAllowed {
-                if decision.delay > .zero { try await clock.sleep(for: .nanoseconds(decision.delay.nanoseconds)) }
+                if decision.delay > .zero { try await clock.sleep(for: decision.delay.duration) }
                 return
             }
             guard decision.retryAfter < .infinite else { throw LimiterError.neverAdmitted(limit: decision.limit) }
-            try await clock.sleep(for: .nanoseconds(decision.retryAfter.nanoseconds))
+            try await clock.sleep(for: decision.retryAfter.duration)
         }
     }
 
@@ -102,14 +98,4 @@ extension Limiter where C == ContinuousClock {
 public enum LimiterError: Error, Equatable, Sendable {
     /// The cost is above what there can ever be at once.
     case neverAdmitted(limit: Int)
-}
-
-extension LabDuration {
-    /// The nearest there is; beyond 292 years, the longest.
-    init(_ duration: Duration) {
-        let (seconds, attoseconds) = duration.components
-        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        let (sum, carry) = whole.addingReportingOverflow(attoseconds / 1_000_000_000)
-        self.init(nanoseconds: overflow || carry ? (seconds < 0 ? .min : .max) : sum)
-    }
 }

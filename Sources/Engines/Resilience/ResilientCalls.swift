@@ -167,6 +167,16 @@ public struct ResilientCalls: Sendable {
         breaker.advance(now: now).map { [.changed($0)] } ?? []
     }
 
+    // MARK: Others
+
+    /// Takes over what another breaker for the same service has found.
+    public mutating func adopt(_ finding: SharedFinding, remaining: LabDuration, now: LabTime) -> [Effect] {
+        breaker.adopt(finding, remaining: remaining, now: now).map { [.changed($0)] } ?? []
+    }
+
+    /// See `BreakerEngine.awaitsTrialLease`.
+    public mutating func awaitTrialLease(_ awaits: Bool) { breaker.awaitsTrialLease = awaits }
+
     // MARK: Orders
 
     /// Puts the circuit into a state.

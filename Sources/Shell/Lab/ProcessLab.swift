@@ -53,7 +53,9 @@ public final class ProcessLab {
         }
         let hadTerminal = HostTerminal.isThere
         let script = Self.script(words)
-        let submission = session.submit(script, on: session.currentTerminal, text: words.joined(separator: " "))
+        let submission = session.submit(
+            script, on: session.currentTerminal, text: words.joined(separator: " "),
+            input: StandardInput(poller, world))
         signals = SignalWatch(poller, [.interrupt, .terminate, .hangUp]) { [unowned self] signal in
             let sent = Self.received(signal, hadTerminal: hadTerminal)
             if let job = session.jobs.running.last {

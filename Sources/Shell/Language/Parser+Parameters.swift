@@ -10,11 +10,11 @@ extension Parser {
         if current == "#", peek(1) != "}", let length = try parameterLength(start) {
             return .parameter(length, isQuoted: isQuoted)
         }
-        let name = parameterName()
+        var name = parameterName()
         guard !name.isEmpty else {
             throw SyntaxError(start, "${ needs the name of a variable and a }", isIncomplete: current == nil)
         }
-        if current == "[" { throw SyntaxError(start, "arrays are not known here: ${\(name)[") }
+        if current == "[" { name = try matchName(name, start) }
         if current == "}" {
             advance()
             return name == "?" ? .status : .variable(name, isQuoted: isQuoted)
@@ -27,11 +27,28 @@ extension Parser {
         return .parameter(Parameter(name: name, operation: operation), isQuoted: isQuoted)
     }
 
+    /// `BASH_REMATCH[1]`, the one array that there is: what the last `=~` has matched.
+    private mutating func matchName(_ name: String, _ start: Position) throws(SyntaxError) -> String {
+        guard name == "BASH_REMATCH" else { throw SyntaxError(start, "arrays are not known here: ${\(name)[") }
+        advance()
+        var digits = ""
+        while let character = current, character.isASCII, character.isNumber {
+            digits.append(character)
+            advance()
+        }
+        guard current == "]", !digits.isEmpty, digits.count <= 3 else {
+            throw SyntaxError(start, "${BASH_REMATCH[ needs a number and a ]", isIncomplete: current == nil)
+        }
+        advance()
+        return "BASH_REMATCH[\(Int(digits) ?? 0)]"
+    }
+
     /// `${#name}`; nil if the `#` is not about a length.
     private mutating func parameterLength(_ start: Position) throws(SyntaxError) -> Parameter? {
         let before = (index, line, column)
         advance()
-        let name = parameterName()
+        var name = parameterName()
+        if current == "[", name == "BASH_REMATCH" { name = try matchName(name, start) }
         guard !name.isEmpty, current == "}" else {
             (index, line, column) = before
             return nil

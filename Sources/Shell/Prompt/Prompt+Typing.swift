@@ -61,7 +61,12 @@ extension Prompt {
             }
             keyboard.isOpen = false
         }
-        return lines.joined(separator: "\n")
+        let text = lines.joined(separator: "\n")
+        // A recorded session shows its commands as it runs them; any other lines nobody would see.
+        if lines.count > 1, case .script = TypedText(text) {
+            show(lines.dropFirst().map { "\(PromptText.continuation.text)\($0)\n" }.joined())
+        }
+        return text
     }
 
     /// Host time after which what is typed is no longer part of the same paste.

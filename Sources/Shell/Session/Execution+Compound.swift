@@ -196,11 +196,13 @@ struct ConditionalEvaluation {
         case .expression(let word, let text):
             let value = try expansion.single(word)
             let source = try expansion.expression(text)
+            let match: RegularExpression.Match?
             do throws(RegularExpressionError) {
-                return try RegularExpression(source, .extended).matches(value)
+                match = try RegularExpression(source, .extended).firstMatch(in: value)
             } catch {
                 throw Expansion.failure("[[ =~: \(error)")
             }
+            return try remember(match, of: value, expansion.scope)
         case .binary(let left, let sign, let right):
             let a = try expansion.single(left)
             let b = try expansion.single(right)
@@ -212,6 +214,30 @@ struct ConditionalEvaluation {
             let x = try number(a, expansion.changes)
             return FileTest.compare(x, sign, try number(b, expansion.changes)) ?? false
         }
+    }
+
+    /// `${BASH_REMATCH[n]}`: the match and its groups; after a text that does not match there are none.
+    private func remember(
+        _ match: RegularExpression.Match?, of value: String, _ scope: VariableScope
+    ) throws(Expansion.Stop) -> Bool {
+        var stale = 0
+        while scope.value(of: "BASH_REMATCH[\(stale)]") != nil {
+            scope.unset("BASH_REMATCH[\(stale)]")
+            stale += 1
+        }
+        scope.unset("BASH_REMATCH")
+        guard let match else { return false }
+        let bytes = Array(value.utf8)
+        do throws(CommandFailure) {
+            for number in 0...match.groups.count {
+                let text = match[number].map { String(decoding: bytes[$0], as: UTF8.self) } ?? ""
+                try scope.set("BASH_REMATCH[\(number)]", text)
+                if number == 0 { try scope.set("BASH_REMATCH", text) }
+            }
+        } catch {
+            throw Expansion.failure(error.description)
+        }
+        return true
     }
 
     /// As in bash, a sum is allowed where a number is meant.

@@ -43,15 +43,21 @@ struct Expansion {
         self.scope = scope
         self.status = status
         self.outputs = outputs
-        changes = Changes(scope)
+        changes = Changes(scope, session)
     }
 
     /// Variables as an expansion sees and changes them.
     final class Changes: ArithmeticVariables {
         private let scope: VariableScope
+        private let session: Session
         private var before: [(name: String, value: String?)] = []
-        init(_ scope: VariableScope) { self.scope = scope }
-        func value(of name: String) -> String? { scope.value(of: name) }
+        init(_ scope: VariableScope, _ session: Session) {
+            self.scope = scope
+            self.session = session
+        }
+        func value(of name: String) -> String? {
+            name == "RANDOM" ? session.randomVariable.next(scope) : scope.value(of: name)
+        }
         func assign(_ name: String, _ value: String) throws(Arithmetic.Failure) {
             before.append((name, scope.value(of: name)))
             try scope.assign(name, value)
@@ -136,8 +142,21 @@ struct Expansion {
 
     mutating func pieces(_ word: Word) throws(Stop) -> [Piece] {
         var result: [Piece] = []
-        for part in word.parts { result += try pieces(part) }
+        var parts = word.parts[...]
+        if let rest = Self.behindTilde(word) {
+            result.append(.text(value("HOME") ?? "/", isQuoted: true, splits: false))
+            parts = parts.dropFirst()
+            if !rest.isEmpty { result.append(.text(rest, isQuoted: false, splits: false)) }
+        }
+        for part in parts { result += try pieces(part) }
         return result
+    }
+
+    /// What follows a `~` that stands for the home directory: alone, or before a slash; nil if there is none.
+    private static func behindTilde(_ word: Word) -> String? {
+        guard case .text(let text, isQuoted: false)? = word.parts.first, text.first == "~" else { return nil }
+        let rest = text.dropFirst()
+        return rest.first == "/" || rest.isEmpty && word.parts.count == 1 ? String(rest) : nil
     }
 
     mutating func pieces(_ part: Word.Part) throws(Stop) -> [Piece] {
@@ -182,6 +201,7 @@ struct Expansion {
 
     /// A variable's value, or that of a positional parameter; nil if it has none.
     func value(_ name: String) -> String? {
+        if name == "RANDOM" { return session.randomVariable.next(scope) }
         if let value = scope.values[name] { return value }
         switch name {
         case "#": return String(scope.positional.count)
@@ -189,6 +209,7 @@ struct Expansion {
         case "!": return session.jobs.all.last.map { "%\($0.number)" }
         case "@", "*": return scope.positional.isEmpty ? nil : scope.positional.joined(separator: " ")
         case "PWD": return session.files.directory
+        case "HOME": return "/"
         default:
             guard let number = Int(name), number > 0, number <= scope.positional.count else { return nil }
             return scope.positional[number - 1]

@@ -1,6 +1,7 @@
 import KernelStorage
 import KernelStructures
 import KernelWorld
+import ShellLanguage
 
 /// Something that runs beside the terminals and has a number: `%1`.
 public final class Job {
@@ -120,5 +121,18 @@ extension Execution {
             job.processes.append(process)
         }
         for part in parts { part.job = job }
+    }
+}
+
+extension Session {
+    /// Starts a service beside the terminals, from words that need no expansion.
+    public func startService(_ words: [String], for submission: Submission) -> Job? {
+        let place = Position(line: 1, column: 1)
+        var command = SimpleCommand(position: place)
+        command.words = words.map { Word(parts: [.text($0, isQuoted: true)], position: place) }
+        let statement = Statement(
+            first: Pipeline(commands: [.simple(command)]), rest: [], isBackground: false, position: place,
+            text: words.joined(separator: " "))
+        return startJob(statement, submission: submission, streams: .init(), scope: scope)
     }
 }

@@ -73,6 +73,7 @@ public final class Session {
     private var submissionCount = 0
     private var hostCommands = 0
     private var commandLines: [String: [String]] = [:]
+    let randomVariable: RandomVariable
     private var stepsAtThisTime = 0
     private var timeOfSteps: LabTime
     private(set) var isStuck = false
@@ -88,6 +89,7 @@ public final class Session {
         self.isProcess = isProcess
         files = LabFiles(disk: world.disk, directory: directory)
         timeOfSteps = world.now
+        randomVariable = RandomVariable(world)
         currentTerminal = terminal(1)
         world.journal.observer = { [unowned self] event in hear(event) }
         world.onNotice = { [unowned self] text in notice(text) }
@@ -140,10 +142,13 @@ public final class Session {
     // MARK: Running
 
     /// Runs a script in a terminal's foreground, which must be free.
+    ///
+    /// - Parameter input: what its commands read instead of what is typed into the terminal.
     @discardableResult
-    public func submit(_ script: Script, on terminal: Terminal, text: String, stopsAtFailure: Bool = false)
-        -> Submission
-    {
+    public func submit(
+        _ script: Script, on terminal: Terminal, text: String, stopsAtFailure: Bool = false,
+        input: (any ByteSource)? = nil
+    ) -> Submission {
         precondition(!terminal.isBusy, "terminal \(terminal.number) is busy")
         var command: UInt64 = 0
         world.journal.withCause(0) { command = world.journal.record(.command(terminal: terminal.number, text)) }
@@ -151,7 +156,8 @@ public final class Session {
         submissionCount += 1
         let submission = Submission(number: submissionCount, terminal: terminal, text: text, event: command)
         let execution = Execution(
-            script, session: self, submission: submission, stopsAtFailure: stopsAtFailure, status: terminal.lastStatus
+            script, session: self, submission: submission, streams: .init(input: input), stopsAtFailure: stopsAtFailure,
+            status: terminal.lastStatus
         ) { [unowned self] execution in
             terminal.lastStatus = execution.status
             submission.finish(execution.status)
@@ -274,17 +280,6 @@ public final class Session {
         makeRunnable(execution)
         emit(.jobStarted(job))
         return job
-    }
-
-    /// Starts a service beside the terminals, from words that need no expansion.
-    public func startService(_ words: [String], for submission: Submission) -> Job? {
-        let place = Position(line: 1, column: 1)
-        var command = SimpleCommand(position: place)
-        command.words = words.map { Word(parts: [.text($0, isQuoted: true)], position: place) }
-        let statement = Statement(
-            first: Pipeline(commands: [.simple(command)]), rest: [], isBackground: false, position: place,
-            text: words.joined(separator: " "))
-        return startJob(statement, submission: submission, streams: .init(), scope: scope)
     }
 
     func remember(_ words: [String], ofNode name: String) { commandLines[name.lowercased()] = words }

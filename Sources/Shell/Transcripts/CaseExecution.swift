@@ -50,6 +50,8 @@ package enum CaseExecution {
         lab.speed = options.speed ?? settings.speed
         lab.epoch = settings.epoch
         lab.seed = seed
+        // As under `run` and at the prompt: what passes there passes here.
+        lab.keepsSamples = true
         func result(_ outcome: CaseResult.Outcome, _ elapsed: LabDuration = .zero, _ journal: String = "") -> CaseResult
         {
             CaseResult(

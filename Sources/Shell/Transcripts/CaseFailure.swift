@@ -7,6 +7,8 @@ public struct CaseFailure: Error, Sendable {
     public var seen: String?
     /// Of all lines that might have been meant, the most similar.
     public var nearest: String?
+    /// What a command that failed before printed last: often the reason.
+    public var printed: String?
     /// Lab time since the case began.
     public var elapsed = ""
     /// What the lab's clock waits for.

@@ -356,9 +356,18 @@ public final class CaseRunner {
     private func completed(_ failure: CaseFailure) -> CaseFailure {
         var failure = failure
         let world = session.world
+        failure.printed = lastWords(before: failure)
         failure.elapsed = world.elapsed.description
         failure.timers = world.upcomingTimers(3).map { "\($0.node ?? "lab") in \(($0.time - world.now).rounded)" }
         return failure
+    }
+    /// What the last command that failed without the case's saying so printed at its end, where the failure does not
+    /// show it already.
+    private func lastWords(before failure: CaseFailure) -> String? {
+        guard let step = steps.last(where: { unstatedStatus($0) != nil }),
+            let line = lines(of: step).trimmingEmptyEnd.last, ![failure.seen, failure.nearest].contains(line)
+        else { return nil }
+        return line
     }
 }
 

@@ -20,6 +20,8 @@ public final class Recorder {
     private struct Recording {
         let path: String
         let archive: [ArchivedFile]
+        /// What the lab had already when it began, and what a run of its own therefore lacks; empty: nothing.
+        let lacks: [String]
         var lines: [String] = []
         var terminal = 1
         var commandCount = 0
@@ -53,12 +55,23 @@ public final class Recorder {
                 throw CommandFailure("\(path) is there already; choose another name, or remove it first")
             }
             do { try HostFile.write([], to: path) } catch { throw CommandFailure("\(error)") }
-            recording = Recording(path: path, archive: archive(), time: session.world.now)
-            let running = session.jobs.running.count
+            let lacks = presentState
+            recording = Recording(path: path, archive: archive(), lacks: lacks, time: session.world.now)
             return "recording to \(path); record off saves it"
-                + (running == 0
-                    ? "" : " (\(counted(running, "job")) already run: after reset, a recording stands on its own)")
+                + (lacks.isEmpty
+                    ? ""
+                    : " (there are \(lacks.joined(separator: " and ")): after reset, a recording stands on its own)")
         }
+    }
+
+    /// What a recording that begins now takes for granted.
+    private var presentState: [String] {
+        var found: [String] = []
+        let running = session.jobs.running.count
+        if running > 0 { found.append(counted(running, "job") + " that run") }
+        let faults = session.world.faults.rules.count
+        if faults > 0 { found.append(counted(faults, "fault")) }
+        return found
     }
 
     // MARK: Hearing
@@ -161,12 +174,11 @@ public final class Recorder {
             options.seed = self.options.seed
             do {
                 let result = try Updater(options, tags: session.commands.tags).update(text, name: recording.path)
-                text = result.text
-                let rewritten =
-                    result.repairCount == 0 ? "" : " (\(counted(result.repairCount, "line")) as in virtual time)"
-                verdict = "it passes when run again" + rewritten
-                if let failure = result.failure {
-                    verdict = "run again, line \(failure.place.line) differs: \(failure.message)"
+                if recording.lacks.isEmpty {
+                    text = result.text
+                    verdict = verdictOfUpdate(result)
+                } else {
+                    verdict = self.verdict(result, without: recording.lacks)
                 }
             } catch {
                 verdict = "it cannot be read again: \(error)"
@@ -174,6 +186,23 @@ public final class Recorder {
         }
         do { try HostFile.write(Array(text.utf8), to: recording.path) } catch { return "\(error)" }
         return "\(recording.path): \(counted(recording.commandCount, "command")) saved; \(verdict)"
+    }
+
+    private func verdictOfUpdate(_ result: Updater.Result) -> String {
+        if let failure = result.failure {
+            return "run again, line \(failure.place.line) differs: \(failure.message)"
+        }
+        let rewritten = result.repairCount == 0 ? "" : " (\(counted(result.repairCount, "line")) as in virtual time)"
+        return "it passes when run again" + rewritten
+    }
+
+    /// Without what was there before, what differs is no matter of real time: it stays as it was seen.
+    private func verdict(_ result: Updater.Result, without lacks: [String]) -> String {
+        if result.failure == nil, result.repairCount == 0 { return "it passes when run again" }
+        let differences = result.repairCount + (result.failure == nil ? 0 : 1)
+        return "it does not pass when run again: \(counted(differences, "line")) "
+            + "\(differences == 1 ? "differs" : "differ") without the \(lacks.joined(separator: " and ")) from before; "
+            + "after reset, a recording stands on its own"
     }
 
     private func text(of recording: Recording) -> String {

@@ -46,6 +46,7 @@ extension Report {
         [
             ("message", failure.message), ("at", "\(failure.place)"), ("expected", failure.expected),
             ("seen", failure.seen), ("nearest", failure.nearest),
+            ("printed", failure.printed),
             ("lab_time", failure.elapsed.isEmpty ? nil : failure.elapsed),
         ].compactMap { name, text in text.map { (name, $0) } }
     }

@@ -49,6 +49,7 @@ public struct Report {
         if let expected = failure.expected { lines.append("  expected  \(expected)") }
         if let seen = failure.seen { lines.append("  seen      \(seen)") }
         if let nearest = failure.nearest { lines.append("  nearest   \(nearest)") }
+        if let printed = failure.printed { lines.append("  printed   \(printed)") }
         if !failure.elapsed.isEmpty { lines.append("  at        \(failure.elapsed) of lab time") }
         if !failure.timers.isEmpty { lines.append("  timers    \(failure.timers.joined(separator: ", "))") }
         return lines.map { "      \($0)\n" }.joined()
@@ -96,6 +97,7 @@ public struct Report {
                 ("expected", failure.expected.map { .string($0) } ?? .null),
                 ("seen", failure.seen.map { .string($0) } ?? .null),
                 ("nearest", failure.nearest.map { .string($0) } ?? .null),
+                ("printed", failure.printed.map { .string($0) } ?? .null),
             ]
         }
         return .object(members)

@@ -26,7 +26,8 @@ extension GeneralCommands {
             details: """
                 show [FILE]     the authority's certificate, or those of a file
                 export FILE     writes the authority's certificate, for whoever is to trust
-                                it: curl --cacert FILE https://…
+                                it: curl --cacert FILE https://… (FILE is the lab's;
+                                ca show says which one programs outside can read)
                 issue NAME…     signs a certificate for these host names and addresses, good
                                 for servers and clients
                 The authority is made when it is first asked for. Every node of the lab trusts
@@ -106,6 +107,10 @@ extension GeneralCommands {
 
     private static func exported(_ file: String, _ invocation: Invocation) throws(TLSConfigurationError) {
         try write(try authority(invocation).certificate.pem, to: file, invocation)
+        // In a lab the file is one of the lab's; programs outside have the same certificate elsewhere.
+        guard !invocation.session.isProcess, let place = LabAuthority.of(invocation.session.world).place else { return }
+        invocation.process.print(
+            "\(file): in the lab; for programs outside: \(place.publicFile), or: get \(file)")
     }
 
     private static func issued(_ names: [String], _ invocation: Invocation) throws(TLSConfigurationError) {

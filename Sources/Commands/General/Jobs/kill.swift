@@ -66,6 +66,30 @@ extension GeneralCommands {
         }
     }
 
-    static var pause: Command { signalCommand("pause", .stop, "freezes a job with its connections open: kill -STOP") }
+    /// `pause %2`, `pause holder 40s`
+    static var pause: Command {
+        let description = CommandDescription(
+            "pause", "freezes a job with its connections open: kill -STOP", usage: "%JOB|NODE… [[for] TIME]",
+            arguments: .init([.job, .node, .duration], 1...100), examples: ["pause %2", "pause worker-1 for 40s"],
+            group: .jobs,
+            details: """
+                With a time it goes on by itself after it, as after a long garbage collection: its
+                clock has moved on, and it knows nothing of it.
+                """)
+        return Command(description) { invocation in
+            var words = invocation.arguments.arguments
+            var time: LabDuration?
+            if words.count > 1, let last = words.last, let parsed = LabDuration(parsing: last) {
+                time = parsed
+                words.removeLast()
+                if words.count > 1, words.last == "for" { words.removeLast() }
+            }
+            let jobs = try words.map { try invocation.session.job($0) }
+            for job in jobs { send(.stop, to: job, invocation) }
+            if let time { invocation.session.world.after(time) { for job in jobs { _ = job.send(.continue) } } }
+            return .success
+        }
+    }
+
     static var resume: Command { signalCommand("resume", .continue, "thaws a frozen job: kill -CONT") }
 }

@@ -46,10 +46,12 @@ enum HelpTopic {
               - $! is the newest job, as %3. There is no environment: export only sets.
               - Files are the lab's, not the machine's. A service that was started without &
                 goes on as a job once it is ready.
+              - ~ is $HOME, / unless it is set; $RANDOM comes from the lab's seed; of arrays
+                there is one, ${BASH_REMATCH[1]}.
               - Variables hold at most 4 MiB, a command's words 16 MiB.
 
-            Refused before anything of a script has run: arrays, eval, exec, trap, source,
-            declare, getopts, select, let, alias, <( ), |&, &>, ${!x}, $$, and
+            Refused before anything of a script has run: other arrays, eval, exec, trap,
+            source, declare, getopts, select, let, alias, <( ), |&, &>, ${!x}, $$, and
             descriptors above 2.
             """)
 

@@ -8,6 +8,7 @@ import ShellSession
 class LineTool: Program {
     let process: Process
     private var files: ArraySlice<String>
+    let hasSeveralFiles: Bool
     private var pending: [UInt8] = []
     private var pendingStart = 0
     private var isReadingInput = false
@@ -33,6 +34,7 @@ class LineTool: Program {
     init(_ process: Process, files: some Sequence<String>) {
         self.process = process
         self.files = Array(files)[...]
+        hasSeveralFiles = self.files.count > 1
         if self.files.isEmpty { self.files = ["-"] }
     }
 
@@ -184,5 +186,17 @@ class LineTool: Program {
         isDone = true
         end()
         process.exit(complaints > 0 ? max(complaintStatus, Int(status)) : Int(status))
+    }
+}
+
+/// A tool that writes `==> FILE <==` before each of several files.
+class TitledLineTool: LineTool {
+    private var isFirst = true
+
+    override func beginFile() {
+        if hasSeveralFiles {
+            write(Array(((isFirst ? "" : "\n") + "==> \(currentFile ?? "standard input") <==").utf8))
+        }
+        isFirst = false
     }
 }

@@ -150,6 +150,11 @@ private final class JQ: Program {
                 }
             process.complain("stopped: the filter \(reason)")
             process.exit(137)
+        case .crashed(let signal, let errors):
+            if !errors.isEmpty { process.errorOutput.write(Self.withOwnLines(errors)) }
+            process.complain(
+                "this machine's jq crashed (signal \(signal)): a fault of its own, not too much of anything")
+            process.exit(128 + signal)
         case .missing:
             process.complain("this machine has no jq; install Debian's package jq, or run scripts/setup run")
             process.exit(127)

@@ -70,8 +70,13 @@ extension GeneralCommands {
             scan: for (index, command) in commands.enumerated() where selects(index, command, line, isLast) {
                 switch command.action {
                 case .substitute(let substitution):
-                    guard let changed = substitution.apply(to: line) else { continue }
-                    line = changed
+                    switch substitution.apply(to: line, limitBytes: Self.lineLimitBytes) {
+                    case .unmatched: continue
+                    case .tooLong:
+                        complain("line \(lineNumber): it would grow beyond \(byteCountText(Self.lineLimitBytes))")
+                        return stop()
+                    case .changed(let changed): line = changed
+                    }
                     if substitution.prints { write(line, newline: isWhole) }
                 case .translate(let map): line = line.map { map[Int($0)] }
                 case .delete:
@@ -183,12 +188,18 @@ struct SedSubstitution {
     let isGlobal: Bool
     let prints: Bool
 
-    /// nil if nothing matched.
-    func apply(to line: [UInt8]) -> [UInt8]? {
-        line.withUnsafeBytes { bytes -> [UInt8]? in
+    enum Outcome {
+        case unmatched
+        case changed([UInt8])
+        /// More than the limit would have come out.
+        case tooLong
+    }
+
+    func apply(to line: [UInt8], limitBytes: Int) -> Outcome {
+        line.withUnsafeBytes { bytes -> Outcome in
             let all = expression.allMatches(in: bytes, limit: isGlobal ? .max : occurrence)
             let matches = all.dropFirst(occurrence - 1)
-            if matches.isEmpty { return nil }
+            if matches.isEmpty { return .unmatched }
             var result: [UInt8] = []
             var position = 0
             for match in matches {
@@ -198,10 +209,12 @@ struct SedSubstitution {
                     case .text(let text): result += text
                     case .group(let number): if let range = match[number] { result += bytes[range] }
                     }
+                    if result.count > limitBytes { return .tooLong }
                 }
                 position = match.range.upperBound
             }
-            return result + bytes[position...]
+            result += bytes[position...]
+            return result.count > limitBytes ? .tooLong : .changed(result)
         }
     }
 }

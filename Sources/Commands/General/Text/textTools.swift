@@ -45,27 +45,18 @@ extension GeneralCommands {
         }
     }
 
-    /// `==> FILE <==` before each of several files.
-    private static func title(_ file: String?, isFirst: Bool) -> [UInt8] {
-        Array(((isFirst ? "" : "\n") + "==> \(file ?? "standard input") <==").utf8)
-    }
-
-    private final class Head: LineTool {
+    private final class Head: TitledLineTool {
         private let limit: Int
         private var count = 0
-        private let hasSeveralFiles: Bool
-        private var isFirst = true
         init(_ process: Process, files: [String], limit: Int) {
             self.limit = limit
-            hasSeveralFiles = files.count > 1
             super.init(process, files: files)
         }
         override func start() {
             if limit == 0, !hasSeveralFiles { process.exit(0) } else { super.start() }
         }
         override func beginFile() {
-            if hasSeveralFiles { write(title(currentFile, isFirst: isFirst)) }
-            isFirst = false
+            super.beginFile()
             count = 0
         }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
@@ -95,19 +86,15 @@ extension GeneralCommands {
         }
     }
 
-    private final class LinesFrom: LineTool {
+    private final class LinesFrom: TitledLineTool {
         private let first: Int
         private var count = 0
-        private let hasSeveralFiles: Bool
-        private var isFirst = true
         init(_ process: Process, files: [String], first: Int) {
             self.first = first
-            hasSeveralFiles = files.count > 1
             super.init(process, files: files)
         }
         override func beginFile() {
-            if hasSeveralFiles { write(title(currentFile, isFirst: isFirst)) }
-            isFirst = false
+            super.beginFile()
             count = 0
         }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
@@ -116,19 +103,12 @@ extension GeneralCommands {
         }
     }
 
-    private final class Tail: LineTool {
+    private final class Tail: TitledLineTool {
         private let limit: Int
         private var kept = RingQueue<(bytes: [UInt8], isWhole: Bool)>()
-        private let hasSeveralFiles: Bool
-        private var isFirst = true
         init(_ process: Process, files: [String], limit: Int) {
             self.limit = limit
-            hasSeveralFiles = files.count > 1
             super.init(process, files: files)
-        }
-        override func beginFile() {
-            if hasSeveralFiles { write(title(currentFile, isFirst: isFirst)) }
-            isFirst = false
         }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             kept.append((Array(line), isWhole))
@@ -155,12 +135,10 @@ extension GeneralCommands {
 
     private final class Count: LineTool {
         private let shows: [Bool]
-        private let hasSeveralFiles: Bool
         private var counts = [0, 0, 0]
         private var totals = [0, 0, 0]
         init(_ process: Process, files: [String], shows: [Bool]) {
             self.shows = shows
-            hasSeveralFiles = files.count > 1
             super.init(process, files: files)
         }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {

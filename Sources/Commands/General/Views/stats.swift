@@ -7,7 +7,8 @@ extension GeneralCommands {
     static var stats: Command {
         let description = CommandDescription(
             "stats", "what the components count", usage: "[NODE|KIND…] [--json]", flags: [CommonFlags.json],
-            arguments: .init([.node], 0...100), examples: ["stats", "stats lb", "stats Server-A --json"], group: .views)
+            arguments: .init([.node], 0...100), examples: ["stats", "stats lb", "stats Server-A --json"], group: .views,
+            details: "With --json always a list: {\"node\", \"kind\", \"stats\"} for each.")
         return Command(description) { invocation in
             let session = invocation.session
             let found = session.jobs.running.flatMap(\.running).compactMap { process in
@@ -23,18 +24,14 @@ extension GeneralCommands {
                 wanted.isEmpty ? found : found.filter { item in wanted.contains { matches($0, item.0, item.1) } }
             if chosen.isEmpty { return .view(View(.text("nothing runs that counts", json: .array([])))) }
             var view = View()
-            if chosen.count > 1 {
-                // Several are an object by node: nobody has to count where one ends.
-                view.json = .object(
-                    chosen.map { name, kind, stats in
-                        (
-                            name,
-                            .object([
-                                ("kind", .string(kind)), ("stats", invocation.session.renderer.value(of: stats)),
-                            ])
-                        )
-                    })
-            }
+            // Always a list with an object for each node, one node or many: nobody has to ask first which it is.
+            view.json = .array(
+                chosen.map { name, kind, stats in
+                    .object([
+                        ("node", .string(name)), ("kind", .string(kind)),
+                        ("stats", invocation.session.renderer.value(of: stats)),
+                    ])
+                })
             for (name, kind, stats) in chosen {
                 view.parts.append(
                     .record([

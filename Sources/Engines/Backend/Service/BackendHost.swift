@@ -32,6 +32,8 @@ public final class BackendHost: Service, HTTPService {
         public var answers: AnswerPlan?
         /// Bytes of a request's body that are accepted.
         public var bodyLimitBytes = Int.max
+        /// How it registers itself; nil: it does not.
+        public var registration: ServiceRegistration.Settings?
 
         public init(name: String, port: UInt16) {
             self.name = name
@@ -46,6 +48,9 @@ public final class BackendHost: Service, HTTPService {
     /// Requests answered so far.
     public private(set) var requestCount = 0
     private var answers: AnswerPlan?
+    private var registration: ServiceRegistration?
+    /// Called when it has taken itself off the registry.
+    private var whenDeregistered: (() -> Void)?
 
     /// What a request needs between its head and its answer.
     private final class Pending {
@@ -73,6 +78,28 @@ public final class BackendHost: Service, HTTPService {
     }
 
     public func prepare() { runtime.add(server, on: settings.port) }
+
+    public func opened() {
+        guard let registration = settings.registration else { return }
+        let own = ServiceRegistration(node, registration)
+        own.onTrouble = { [node] text in node.log("REG", "\(node.name) \(text)", level: .warning) }
+        self.registration = own
+        own.start()
+    }
+
+    /// Before it stops to answer: whoever still comes has not heard yet.
+    public func willDrain() {
+        registration?.stop { [weak self] in
+            guard let self else { return }
+            registration = nil
+            whenDeregistered?()
+            whenDeregistered = nil
+        }
+    }
+
+    public func stop(_ done: @escaping () -> Void) {
+        if registration == nil { done() } else { whenDeregistered = done }
+    }
 
     public var statistics: [Statistic] {
         [

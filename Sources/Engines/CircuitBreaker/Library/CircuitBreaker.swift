@@ -194,6 +194,11 @@ public final class CircuitBreaker: Sendable {
     /// Puts the circuit into a state: CLOSED to reset it, FORCED_OPEN, DISABLED, METRICS_ONLY, OPEN.
     public func order(_ state: CircuitState) { changing { $0.order(state, now: now) } }
 
+    /// Takes over what another breaker for the same service has found, which this program learned from a store.
+    public func adopt(_ finding: SharedFinding, remaining: LabDuration) {
+        changing { $0.adopt(finding, remaining: remaining, now: now) }
+    }
+
     /// Another configuration from now on; state and window stay as far as they fit.
     ///
     /// - Throws: if it is not valid; nothing has changed then.

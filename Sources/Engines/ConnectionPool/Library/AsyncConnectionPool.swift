@@ -64,7 +64,7 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
         try self.init(
             configuration, factory, seed: seed, onLog: onLog, onLeak: onLeak,
             now: { LabTime(nanoseconds: (HostClock.monotonic - origin).nanoseconds) },
-            pause: { try await Task.sleep(for: .nanoseconds($0.nanoseconds)) })
+            pause: { try await Task.sleep(for: $0.duration) })
     }
 
     /// The same with another clock, which costs a little more at each call.
@@ -76,8 +76,8 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
         let origin = clock.now
         try self.init(
             configuration, factory, seed: seed, onLog: onLog, onLeak: onLeak,
-            now: { LabTime(nanoseconds: origin.duration(to: clock.now).nanoseconds) },
-            pause: { try await clock.sleep(for: .nanoseconds($0.nanoseconds)) })
+            now: { LabTime(nanoseconds: 0) + LabDuration(origin.duration(to: clock.now)) },
+            pause: { try await clock.sleep(for: $0.duration) })
     }
 
     private init(
@@ -206,13 +206,4 @@ public final class AsyncConnectionPool<Connection: Sendable>: Sendable {
     public func softEvictConnections() { core.perform { $0.engine.evictAll(now: $1) } }
     /// Closes the pool in order; `run` returns once every connection is back, after ten seconds at the latest.
     public func close() { core.perform { $0.engine.close(now: $1) } }
-}
-
-extension Duration {
-    /// Saturating.
-    fileprivate var nanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        return overflow ? (seconds < 0 ? .min : .max) : product + attoseconds / 1_000_000_000
-    }
 }

@@ -17,6 +17,8 @@ public enum RingAnswer: Sendable {
     case preview(RingKeeper.Change)
     case moved(RingKeeper.Change?, ranges: Int)
     case comparison(Comparison, Comparison.Settings)
+    case advice(RingAdvice)
+    case hotKeys(HotKeys)
 }
 
 /// Runs a ring on a node: listens for HTTP, and writes the log.
@@ -86,7 +88,24 @@ public final class HashRingHost: Service {
     // MARK: Answers
 
     private func answer(_ exchange: HTTPExchange, _ request: RingRequest) throws {
-        let answer = try self.answer(request)
+        guard let job = try study(request) else { return give(exchange, try answer(request), to: request) }
+        // Up to a second of computing, for up to a million keys: others are served meanwhile.
+        do throws(OffloadError) {
+            try node.offload({ Result(catching: job.work) }, cost: job.cost) { [self] result in
+                switch result {
+                case .success(let answer): give(exchange, answer, to: request)
+                case .failure(let error):
+                    exchange.refuse(
+                        (error as? RingError).map(Self.problem) ?? error as? HTTPProblem ?? HTTPProblem(500, "\(error)")
+                    )
+                }
+            }
+        } catch {
+            throw HTTPProblem(503, "\(error)", remedy: "try again in a moment")
+        }
+    }
+
+    private func give(_ exchange: HTTPExchange, _ answer: RingAnswer, to request: RingRequest) {
         var isJSON = exchange.prefersJSON
         if case .export = answer { isJSON = true }
         var status = 200
@@ -122,8 +141,7 @@ public final class HashRingHost: Service {
         case .remove(let name): return changed(try keeper.remove(name))
         case .preview(let kind, let words): return .preview(try preview(kind, words))
         case .moved(let ranges): return .moved(keeper.lastChange, ranges: ranges)
-        case .compare(let keys, let add, let remove, let hash):
-            return try comparison(keys: keys, add: add, remove: remove, hash: hash)
+        case .compare, .advise, .hotKeys: preconditionFailure("a study is made beside the loop")
         }
     }
 
@@ -143,22 +161,5 @@ public final class HashRingHost: Service {
         case .reweight:
             try keeper.previewReweighting(words.name, virtualNodes: words.virtualNodes, weight: words.weight)
         }
-    }
-
-    /// Without a word about it, one more node comes, and the first one goes.
-    private func comparison(keys: Int?, add: String?, remove: String?, hash: RingHash?) throws(RingError)
-        -> RingAnswer
-    {
-        let nodes = keeper.ring.nodes
-        guard let first = nodes.first else { throw .empty }
-        var settings = Comparison.Settings()
-        if let keys { settings.keys = keys }
-        if case .labels(let own) = keeper.settings.scheme { settings.hash = own }
-        if let hash { settings.hash = hash }
-        var name = add ?? "new-node"
-        while add == nil, nodes.contains(where: { $0.name == name }) { name += "-2" }
-        let added = RingNode(name, virtualNodes: keeper.settings.virtualNodesOrUsual)
-        return .comparison(
-            try Comparison(nodes, adding: added, removing: remove ?? first.name, settings: settings), settings)
     }
 }

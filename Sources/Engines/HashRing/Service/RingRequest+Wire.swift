@@ -18,6 +18,20 @@ extension RingRequest {
         case .preview(let kind, let node):
             ("GET", "/preview" + HTTPQuery.text([("change", kind.rawValue)] + Self.fields(node)), [])
         case .moved(let ranges): ("GET", "/moved" + HTTPQuery.text([("ranges", String(ranges))]), [])
+        case .advise(let percent, let nodes):
+            (
+                "GET",
+                "/advice" + HTTPQuery.text([("deviation", "\(percent)"), ("nodes", nodes.map(String.init))]), []
+            )
+        case .hotKeys(let settings):
+            (
+                "GET",
+                "/hot-keys"
+                    + HTTPQuery.text([
+                        ("keys", "\(settings.keys)"), ("requests", "\(settings.requests)"),
+                        ("skew", "\(settings.skewPercent)"), ("bound", "\(settings.boundPercent)"),
+                    ]), []
+            )
         case .compare(let keys, let add, let remove, let hash):
             (
                 "GET",

@@ -17,6 +17,8 @@ import KernelWire
 /// | `GET /preview?change=add\|remove\|reweight&name=A…` | what that would move                           |
 /// | `GET /moved?ranges=N`                               | what the last change moved                     |
 /// | `GET /compare?keys=N&add=A&remove=B&hash=H`         | all algorithms side by side                    |
+/// | `GET /advice?deviation=PERCENT&nodes=N`             | how many virtual nodes keep shares that even   |
+/// | `GET /hot-keys?keys=N&requests=N&skew=P&bound=P`    | requests by Zipf, with and without a bound     |
 ///
 /// Names and values are percent-encoded; a `+` is a blank, as in forms. Answers are text, or JSON for those who accept
 /// `application/json`.
@@ -31,6 +33,9 @@ public enum RingRequest: Equatable, Sendable {
     case preview(RingKeeper.Change.Kind, NodeWords)
     case moved(ranges: Int)
     case compare(keys: Int?, add: String?, remove: String?, hash: RingHash?)
+    /// How many virtual nodes keep the deviation below so many percent; nodes as on the ring unless said.
+    case advise(deviationPercent: Double, nodes: Int?)
+    case hotKeys(HotKeys.Settings)
 
     /// A node as a request describes it.
     public struct NodeWords: Equatable, Sendable {
@@ -83,6 +88,8 @@ public enum RingRequest: Equatable, Sendable {
                 }
             ),
             ("GET", "/compare", { query, _, _ throws(HTTPError) in try compare(&query) }),
+            ("GET", "/advice", { query, _, _ throws(HTTPError) in try advise(&query) }),
+            ("GET", "/hot-keys", { query, _, _ throws(HTTPError) in try hotKeys(&query) }),
         ]
     }
 
@@ -103,6 +110,27 @@ public enum RingRequest: Equatable, Sendable {
         return .compare(
             keys: try query.takeInteger("keys", Comparison.Settings.keyRange), add: try query.take("add"),
             remove: try query.take("remove"), hash: hash.flatMap(RingHash.init))
+    }
+
+    private static func advise(_ query: inout HTTPQuery) throws(HTTPError) -> RingRequest {
+        let range = RingAdvice.percentRange
+        guard let text = try query.take("deviation"), let percent = Double(text), range.contains(percent) else {
+            throw HTTPError(
+                400,
+                "how even? deviation=5: percent of a share, \(trimmedDecimal(range.lowerBound, places: 1)) to \(trimmedDecimal(range.upperBound, places: 1))"
+            )
+        }
+        return .advise(deviationPercent: percent, nodes: try query.takeInteger("nodes", RingAdvice.nodeRange))
+    }
+
+    private static func hotKeys(_ query: inout HTTPQuery) throws(HTTPError) -> RingRequest {
+        typealias Settings = HotKeys.Settings
+        var settings = Settings()
+        settings.keys = try query.takeInteger("keys", Settings.keyRange) ?? settings.keys
+        settings.requests = try query.takeInteger("requests", Settings.requestRange) ?? settings.requests
+        settings.skewPercent = try query.takeInteger("skew", Settings.skewRange) ?? settings.skewPercent
+        settings.boundPercent = try query.takeInteger("bound", Settings.boundRange) ?? settings.boundPercent
+        return .hotKeys(settings)
     }
 
     private static func preview(_ query: inout HTTPQuery) throws(HTTPError) -> RingRequest {

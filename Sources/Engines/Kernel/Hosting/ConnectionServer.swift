@@ -15,28 +15,12 @@ public protocol ConnectionServer: AnyObject {
     /// Accepts nothing more, closes what is idle, and lets what is under way finish; then, once, calls `whenIdle`:
     /// perhaps before this call returns. May be called when nothing was ever listened to.
     func drain(whenIdle: @escaping () -> Void)
-    /// Accepts nothing more, and leaves alone what is open.
+    /// Accepts nothing more, and leaves alone what is open. It may listen again.
     func stopListening()
+    /// Connections at a time; more wait until one ends. nil: any number.
+    var connectionLimit: Int? { get set }
 }
 
 extension ConnectionServer {
     public var applicationProtocols: [String] { [] }
-}
-
-/// Who waits for a server's last connection to end.
-struct DrainWatch {
-    private(set) var isDraining = false
-    private var callbacks: [() -> Void] = []
-
-    mutating func begin(_ whenIdle: @escaping () -> Void) {
-        isDraining = true
-        callbacks.append(whenIdle)
-    }
-
-    /// What is to be called now that nothing is open; each once.
-    mutating func take() -> [() -> Void] {
-        let due = callbacks
-        callbacks = []
-        return due
-    }
 }

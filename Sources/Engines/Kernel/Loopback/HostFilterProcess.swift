@@ -17,7 +17,7 @@ public enum HostFilterProcess {
         switch exchange.start(path) {
         case .failure(let error): return .failed("\(error)")
         case .success(let process):
-            let excess = exchange.run()
+            let excess = exchange.run(process)
             if excess != nil { kill(process, SIGKILL) }
             exchange.close()
             var status: Int32 = 0
@@ -36,6 +36,11 @@ private struct HostFilterExchange {
     private var sentCount = 0
     private var outputBytes: [UInt8] = []
     private var errorBytes: [UInt8] = []
+    /// The most address space that it was seen to have.
+    private var peakBytes = 0
+
+    /// Milliseconds between two looks at that.
+    private static let lookMilliseconds: Int64 = 50
 
     init(_ call: HostFilterCall) { self.call = call }
 
@@ -108,7 +113,7 @@ private struct HostFilterExchange {
     // MARK: Running
 
     /// Writes the input and reads the output until the child has closed it.
-    mutating func run() -> HostFilterExcess? {
+    mutating func run(_ process: pid_t) -> HostFilterExcess? {
         for stream in [input, output, errors] { _ = fcntl(stream, F_SETFL, O_NONBLOCK) }
         let deadline = HostClock.monotonicNanoseconds + Int64(call.limits.wallSeconds) * 1_000_000_000
         if call.input.isEmpty { Self.close(&input) }
@@ -121,13 +126,21 @@ private struct HostFilterExchange {
             ]
             let left = deadline - HostClock.monotonicNanoseconds
             if left <= 0 { return .wallTime }
-            if poll(&polled, 3, Int32(clamping: left / 1_000_000 + 1)) < 0, errno != EINTR { return .wallTime }
+            let pause = Int32(min(left / 1_000_000 + 1, Self.lookMilliseconds))
+            if poll(&polled, 3, pause) < 0, errno != EINTR { return .wallTime }
+            peakBytes = max(peakBytes, Self.addressSpace(of: process))
             if polled[0].revents != 0 { send() }
             if polled[1].revents != 0 { Self.read(&output, into: &outputBytes) }
             if polled[2].revents != 0 { Self.read(&errors, into: &errorBytes) }
             if outputBytes.count + errorBytes.count > call.limits.outputBytes { return .output }
         }
         return nil
+    }
+
+    /// Bytes, by `/proc`; 0 where that cannot be read. (What `wait4` reports counts the parent's memory as well.)
+    private static func addressSpace(of process: pid_t) -> Int {
+        guard let bytes = try? HostFile.read("/proc/\(process)/statm", limitBytes: 4096) else { return 0 }
+        return (Int(String(decoding: bytes.prefix { $0 != 32 }, as: UTF8.self)) ?? 0) * Int(getpagesize())
     }
 
     private mutating func send() {
@@ -162,13 +175,22 @@ private struct HostFilterExchange {
     }
 
     /// - Parameter status: as `waitpid` gave it. Who could have sent a signal: the kernel for processor time, and the
-    ///   program itself where it has no more memory (abort, or a null pointer used).
+    ///   program itself where it has no more memory (abort, or a null pointer used) or has a fault.
     func outcome(_ status: Int32) -> HostFilterOutcome {
         switch status & 0x7F {
         case 0: .ended(status: Int(status >> 8 & 0xFF), output: outputBytes, errors: errorBytes)
         case SIGKILL, SIGXCPU: .stopped(.processorTime)
         case SIGXFSZ: .failed("it tried to write a file")
-        default: .stopped(.memory)
+        case _ where lacksMemory: .stopped(.memory)
+        case let signal: .crashed(signal: Int(signal), errors: errorBytes)
+        }
+    }
+
+    /// It says so, or had at least half of what it may have: the next thing that it asked for may have been the rest.
+    private var lacksMemory: Bool {
+        if peakBytes >= call.limits.memoryBytes / 2 { return true }
+        return ["allocate memory", "out of memory", "Cannot allocate"].contains {
+            errorBytes.firstRange(of: Array($0.utf8)) != nil
         }
     }
 }

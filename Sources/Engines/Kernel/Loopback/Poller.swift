@@ -59,11 +59,15 @@ public final class Poller: EventSource {
 
     // MARK: Registrations
 
-    public func add(_ fd: Int32, _ events: Events, handler: any DescriptorHandler) {
+    /// - Returns: false where the kernel has nothing to wait for: files and `/dev/null` are always ready.
+    @discardableResult
+    public func add(_ fd: Int32, _ events: Events, handler: any DescriptorHandler) -> Bool {
         while table.count <= Int(fd) { table.append(Registration()) }
         table[Int(fd)].generation &+= 1
         table[Int(fd)].handler = handler
-        control(EPOLL_CTL_ADD, fd, events)
+        if control(EPOLL_CTL_ADD, fd, events) { return true }
+        table[Int(fd)].handler = nil
+        return false
     }
 
     public func modify(_ fd: Int32, _ events: Events) { control(EPOLL_CTL_MOD, fd, events) }
@@ -76,11 +80,12 @@ public final class Poller: EventSource {
         control(EPOLL_CTL_DEL, fd, [])
     }
 
-    private func control(_ operation: Int32, _ fd: Int32, _ events: Events) {
+    @discardableResult
+    private func control(_ operation: Int32, _ fd: Int32, _ events: Events) -> Bool {
         var event = epoll_event()
         event.events = events.rawValue
         event.data.u64 = UInt64(table[Int(fd)].generation) << 32 | UInt64(UInt32(bitPattern: fd))
-        epoll_ctl(descriptor, operation, fd, &event)
+        return epoll_ctl(descriptor, operation, fd, &event) == 0
     }
 
     // MARK: Waiting
@@ -120,6 +125,8 @@ public final class DescriptorWatch: DescriptorHandler {
     private let poller: Poller
     private let fd: Int32
     private let action: (Poller.Events) -> Void
+    /// False where it never will call: the descriptor is always ready, as a file is.
+    public private(set) var isWatching = true
 
     public init(
         _ poller: Poller, _ fd: Int32, _ events: Poller.Events = .readable, _ action: @escaping (Poller.Events) -> Void
@@ -127,7 +134,7 @@ public final class DescriptorWatch: DescriptorHandler {
         self.poller = poller
         self.fd = fd
         self.action = action
-        poller.add(fd, events, handler: self)
+        isWatching = poller.add(fd, events, handler: self)
     }
 
     public func descriptorReady(_ events: Poller.Events) { action(events) }

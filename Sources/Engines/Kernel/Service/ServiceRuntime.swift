@@ -20,6 +20,9 @@ public final class ServiceRuntime {
     public private(set) var reloadCount = 0
     public private(set) var failedReloadCount = 0
 
+    /// What ends the program when the service cannot go on: see `fail`.
+    public var onFailure: (() -> Void)?
+
     private unowned var service: (any Service)?
     private var ports: [Port] = []
     private var management: ManagementServer?
@@ -85,6 +88,13 @@ public final class ServiceRuntime {
         if let tag { node.log(tag, message, level: level) }
     }
 
+    /// The service cannot go on without breaking a promise (a disk that does not sync): the process ends at once, and
+    /// whoever starts it again has it recover.
+    public func fail(_ message: LogMessage) {
+        log(message, level: .error)
+        onFailure?()
+    }
+
     public var isDraining: Bool { phase == .draining || phase == .stopped }
     /// Of clients.
     public var openConnectionCount: Int { servers(for: .clients).reduce(0) { $0 + $1.openConnectionCount } }
@@ -130,6 +140,30 @@ public final class ServiceRuntime {
         case .port(let number): try port.server.listen(on: number)
         case .path(let path): try port.server.listen(atPath: path)
         }
+    }
+
+    /// Gives up the places where clients come, and leaves alone what is open.
+    public func closePorts() {
+        for server in servers(for: .clients) { server.stopListening() }
+    }
+
+    /// Listens there again.
+    ///
+    /// - Throws: why it cannot; it listens nowhere then.
+    public func reopenPorts() throws {
+        if phase != .ready { throw ReloadFailure("it is \(phase.rawValue)") }
+        do {
+            for port in ports where port.visitors == .clients { try openListener(port) }
+        } catch {
+            closePorts()
+            throw error
+        }
+    }
+
+    /// Connections of clients at a time at each of its servers; more wait until one ends. nil: any number.
+    public var connectionLimit: Int? {
+        get { servers(for: .clients).first?.connectionLimit }
+        set { for server in servers(for: .clients) { server.connectionLimit = newValue } }
     }
 
     // MARK: Reloading

@@ -22,6 +22,14 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
         s3 = splitMix()
     }
 
+    /// A seed that outsiders cannot guess, the same throughout the process: for libraries, which have no World to ask.
+    public static var processSeed: UInt64 {
+        var system = Hasher()
+        system.combine(1)
+        // A `Hasher` begins with a secret of the process.
+        return UInt64(bitPattern: Int64(system.finalize()))
+    }
+
     public mutating func next() -> UInt64 {
         let result = rotated(s1 &* 5, by: 7) &* 9
         let t = s1 << 17

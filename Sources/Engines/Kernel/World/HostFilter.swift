@@ -36,6 +36,8 @@ public enum HostFilterOutcome: Equatable, Sendable {
     case ended(status: Int, output: [UInt8], errors: [UInt8])
     /// It used up what it may.
     case stopped(HostFilterExcess)
+    /// A fault of its own ended it: a signal that it did not get for using too much.
+    case crashed(signal: Int, errors: [UInt8])
     /// The machine has no such program.
     case missing
     /// The machine could not start it.

@@ -149,7 +149,14 @@ private final class MemoryListener: ListenerTransport {
         guard isAccepting else { return }
         let waiting = backlog
         backlog = []
-        for item in waiting { transport.accept(item.end, by: listener, from: item.remote, peer: item.peer) }
+        var accepted = 0
+        // Whoever accepts one may have enough with it.
+        while self.isAccepting, accepted < waiting.count {
+            let item = waiting[accepted]
+            accepted += 1
+            transport.accept(item.end, by: listener, from: item.remote, peer: item.peer)
+        }
+        backlog = waiting[accepted...] + backlog
     }
 
     func close(silently: Bool) {

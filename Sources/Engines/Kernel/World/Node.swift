@@ -154,7 +154,7 @@ public final class Node {
     }
 
     private func updateReading() {
-        for listener in listeners + pathListeners { listener.transport?.setAccepting(!isFrozen) }
+        for listener in listeners + pathListeners { listener.updateAccepting() }
         for stream in streams.values.sorted(by: { $0.number < $1.number }) { stream.updateReading() }
         if !isFrozen { for socket in datagramSockets { enqueue { socket.deliverWaiting() } } }
     }

@@ -90,11 +90,18 @@ public final class Listener {
     public var transport: (any ListenerTransport)?
     public private(set) var accept: ((Stream) -> any StreamHandler)?
 
+    /// Leaves connections that come in the backlog, until it is false again.
+    public var isPaused = false {
+        didSet { if isPaused != oldValue { updateAccepting() } }
+    }
+
     init(node: Node, port: UInt16, accept: @escaping (Stream) -> any StreamHandler) {
         self.node = node
         self.port = port
         self.accept = accept
     }
+
+    func updateAccepting() { transport?.setAccepting(!node.isFrozen && !isPaused) }
 
     public var endpoint: Endpoint { Endpoint(node.address, port) }
 

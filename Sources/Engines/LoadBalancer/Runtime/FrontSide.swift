@@ -11,6 +11,9 @@ public struct FrontSide: Sendable {
     /// What waits for a time to come, in the node's whole world.
     public var timers = 0
     public var isStopping = false
+    public var state = State.open
+    /// Clients' connections at a time; nil: any number.
+    public var connectionLimit: Int?
     public var open = 0
     public var openMax = 0
     public var connections = 0
@@ -27,6 +30,15 @@ public struct FrontSide: Sendable {
     public var sessions: [Session] = []
     public var badRequest: BadMessage?
     public var badResponse: BadMessage?
+
+    /// Whether clients can come, in HAProxy's words.
+    public enum State: String, Sendable {
+        case open = "OPEN"
+        /// It has given its places up, and can take them again.
+        case paused = "PAUSED"
+        /// For good.
+        case stopped = "STOP"
+    }
 
     /// A client's connection.
     public struct Session: Sendable {

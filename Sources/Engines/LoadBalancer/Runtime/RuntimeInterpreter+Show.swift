@@ -41,9 +41,10 @@ extension RuntimeInterpreter {
         let uptime = Int((now - front.startedAt).seconds)
         func two(_ number: Int) -> String { padded(number, 2) }
         let clock = "\(uptime / 86_400)d \(uptime / 3600 % 24)h\(two(uptime / 60 % 60))m\(two(uptime % 60))s"
+        // Clients know by its name whom they talk to (haproxyadmin refuses any other one); the version says the rest.
         // There is no limit to connections but the machine's own, and no pipes: hatop asks for all of them.
         let fields: [(name: String, tags: String, type: String, value: StatTable.Value)] = [
-            ("Name", "POS", "str", .text("sdlab")), ("Version", "POS", "str", .text(Self.version)),
+            ("Name", "POS", "str", .text("HAProxy")), ("Version", "POS", "str", .text(Self.version)),
             ("Release_date", "POS", "str", .text(Self.releaseDate)),
             ("Nbthread", "CGS", "u32", .number(1)), ("Nbproc", "CGS", "u32", .number(1)),
             ("Process_num", "KGP", "u32", .number(1)), ("Pid", "SGP", "u32", .number(front.nodeNumber)),

@@ -44,6 +44,9 @@ public struct RuntimeInterpreter {
         case endSessions(server: Int)
         /// The clients' side counts anew; without `all`, only its highest values.
         case clearCounters(all: Bool)
+        /// Clients can come from now on, or cannot.
+        case setFrontend(FrontSide.State)
+        case limitConnections(Int)
     }
 
     public struct Answer {
@@ -143,7 +146,7 @@ public struct RuntimeInterpreter {
     }
 
     static let entries: [Entry] =
-        showEntries + serverEntries + [
+        showEntries + frontendEntries + serverEntries + [
             Entry("clear counters", "[all]", "forget the highest values, or count everything anew") { run, words in
                 let all = words.first == "all"
                 run.engine.clearCounters(all: all)

@@ -35,7 +35,8 @@ extension StatTable {
     private static func frontend(_ engine: LoadBalancer, _ front: FrontSide, now: LabTime) -> Row {
         var row = begin(.frontend, "FRONTEND", number: 0, engine)
         row.set("pxname", front.name)
-        row.set("status", front.isStopping ? "STOP" : "OPEN")
+        row.set("status", front.isStopping ? FrontSide.State.stopped.rawValue : front.state.rawValue)
+        row.set("slim", front.connectionLimit)
         row.set("scur", front.open)
         row.set("smax", front.openMax)
         row.set("stot", front.connections)

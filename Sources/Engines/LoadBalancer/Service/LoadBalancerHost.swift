@@ -15,6 +15,8 @@ public final class LoadBalancerHost: Service {
     private(set) var httpProxy: HTTPProxy?
     private(set) var tcpProxy: TCPProxy?
     private var runtimeServer: RuntimeServer?
+    /// Whether clients can come.
+    var frontState = FrontSide.State.open
     var badMessages = BadMessages()
     private var probes: [Int: Probe] = [:]
     /// Those that wait for room at a server, by their tickets.
@@ -24,6 +26,8 @@ public final class LoadBalancerHost: Service {
     /// The configuration's certificates, once it is prepared.
     private(set) var security: BalancerSecurity!
     private let readFile: (String) throws -> [UInt8]
+    private let discovery: Discovery?
+    var follower: ServiceFollower?
 
     static let tag = "LB"
 
@@ -40,16 +44,19 @@ public final class LoadBalancerHost: Service {
         }
     }
 
-    /// - Parameter readFile: the bytes of a file that the configuration names: a certificate.
+    /// - Parameters:
+    ///   - discovery: where its servers are found out; those of the configuration serve until that is known.
+    ///   - readFile: the bytes of a file that the configuration names: a certificate.
     public init(
         node: Node, source: ConfigurationSource<LoadBalancerConfiguration>, port: UInt16, places: Places = Places(),
-        options: ServiceOptions = ServiceOptions(),
+        discovery: Discovery? = nil, options: ServiceOptions = ServiceOptions(),
         readFile: @escaping (String) throws -> [UInt8] = { throw ReloadFailure("\($0): no file can be read here") }
     ) {
         runtime = ServiceRuntime(node: node, tag: Self.tag, options: options)
         self.port = port
         self.places = places
         self.readFile = readFile
+        self.discovery = discovery
         engine = LoadBalancer(source.initial, now: node.world.now, random: node.draw { $0.fork("balancing") })
         // In a process of its own nobody looks, so nothing is kept.
         if node.world.journal.capacity > 0 { engine.startRecording() }
@@ -105,11 +112,15 @@ public final class LoadBalancerHost: Service {
         tcpProxy = nil
         probes = [:]
         waiting = [:]
+        follower = nil
     }
 
     public func opened() {
         let names = engine.servers.map(\.name).joined(separator: ", ")
-        runtime.log("Loaded \(engine.servers.count) backends: \(names)")
+        if let discovery { follow(discovery) }
+        if discovery == nil || !engine.servers.isEmpty {
+            runtime.log("Loaded \(engine.servers.count) backends: \(names)")
+        }
         if configuration.healthCheck.kind != .off {
             runtime.log("Health checker started (interval: \(configuration.healthCheck.interval.description))")
         }
@@ -121,7 +132,10 @@ public final class LoadBalancerHost: Service {
         (httpProxy?.server.openConnectionCount ?? 0) + (tcpProxy?.server.openConnectionCount ?? 0)
     }
 
-    public func willDrain() { runtime.log("Draining: \(openConnections) connections open") }
+    public func willDrain() {
+        follower?.stop()
+        runtime.log("Draining: \(openConnections) connections open")
+    }
 
     public func stop(_ done: @escaping () -> Void) {
         runtime.log("Stopped")
@@ -149,6 +163,9 @@ public final class LoadBalancerHost: Service {
             throw ReloadFailure("clients cannot be told to speak TLS, or not to, while it runs; start it anew")
         }
         security = try BalancerSecurity(new, node: node, read: readFile)
+        var new = new
+        // What the registry has said goes before what stands in the file.
+        if follower?.instances != nil { new.backends = configuration.backends }
         operate { engine, now in engine.reload(new, now: now) }
         httpProxy?.configurationReloaded()
         tcpProxy?.configurationChanged()
@@ -204,6 +221,7 @@ public final class LoadBalancerHost: Service {
         let effects = engine.requestEnded(
             server: server, outcome, latency: latency, request: request, now: node.world.now)
         if !effects.isEmpty { perform(effects) }
+        if let follower, outcome == .failed { follower.report(failureOf: engine.servers[server].name) }
     }
 
     /// A client's connection did not begin with a PROXY header.

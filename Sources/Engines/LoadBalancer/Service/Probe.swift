@@ -35,7 +35,11 @@ final class Probe {
     }
 
     func start() {
-        if kind == .tcp { return TCPProbe(node, destination, header, security, settings.timeout, report).start() }
+        if kind == .tcp {
+            return ConnectionProbe(
+                node, destination, preamble: header, security: security, timeout: settings.timeout
+            ) { [report] failure in report(failure.map { .failed($0) } ?? .passed) }.start()
+        }
         let host = destination.unixSocketPath == nil ? destination.description : "localhost"
         let url = HTTPURL(
             scheme: security == nil ? .http : .https, host: destination.host, port: destination.port,
@@ -69,67 +73,6 @@ final class Probe {
             guard let expected = settings.expectedBody else { return .passed }
             let isFound = response.body.firstRange(of: Array(expected.utf8)) != nil
             return isFound ? .passed : .failed("not the expected body")
-        }
-    }
-}
-
-/// A check that is content with a connection, and with TLS where that is spoken.
-private final class TCPProbe: StreamHandler {
-    private let node: Node
-    private let destination: HostPort
-    private let header: [UInt8]
-    private let security: TLSClient?
-    private let timeout: LabDuration
-    private var report: ((LoadBalancer.ProbeResult) -> Void)?
-    private var stream: Stream?
-    private var timer: TimerID?
-
-    init(
-        _ node: Node, _ destination: HostPort, _ header: [UInt8], _ security: TLSClient?, _ timeout: LabDuration,
-        _ report: @escaping (LoadBalancer.ProbeResult) -> Void
-    ) {
-        self.node = node
-        self.destination = destination
-        self.header = header
-        self.security = security
-        self.timeout = timeout
-        self.report = report
-    }
-
-    func start() {
-        waitForAnswer()
-        do throws(NetworkError) {
-            let stream = try node.connect(to: destination, handler: self)
-            self.stream = stream
-            if !header.isEmpty { stream.write(header) }
-            if let security { stream.secure(with: security, host: destination.host) }
-        } catch {
-            node.enqueue { [self] in finish(.failed("\(error)")) }
-        }
-    }
-
-    private func waitForAnswer() {
-        timer = node.after(timeout) { [self] in
-            // A check that has not begun yet, for want of a descriptor here, says nothing about the server.
-            if stream?.isHeldBack == true { waitForAnswer() } else { finish(.failed("timeout")) }
-        }
-    }
-
-    private func finish(_ result: LoadBalancer.ProbeResult) {
-        guard let report else { return }
-        self.report = nil
-        node.cancel(timer)
-        stream?.close()
-        report(result)
-    }
-
-    func streamOpened(_ stream: Stream) { finish(.passed) }
-    func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {}
-    func stream(_ stream: Stream, closed reason: CloseReason) {
-        switch reason {
-        case .refused: finish(.failed("connection refused"))
-        case .securityFailed: finish(.failed(stream.layer?.failureText ?? "TLS failed"))
-        default: finish(.failed("not reachable"))
         }
     }
 }

@@ -68,7 +68,7 @@ final class LimitedExchange {
             assessments = []
             return proceed()
         }
-        if rules.store != nil { askStore() } else { decideHere() }
+        if rules.store != nil { askStore() } else { take(host.decideHere(charges, under: rules)) }
     }
 
     private func makeCharges() -> [RateLimiter.Charge] {
@@ -105,55 +105,31 @@ final class LimitedExchange {
         return charges
     }
 
-    private func decideHere() {
-        decision = host.engine.decide(charges, under: rules.policies, now: node.world.now)
-        assessments = host.engine.assessments
-        isCharged = decision.isAllowed
-        decided()
-    }
-
     private func askStore() {
         let asked = serial
         // Until the answer is there, a body stays where it is.
         if connection.bodyFraming != .none { connection.pauseBody() }
-        rules.store?.decide(charges, charges.map { policy($0) }) { [weak self] answer in
+        host.decide(charges, under: rules) { [weak self] verdict in
             guard let self, serial == asked, phase == .deciding else { return }
-            switch answer {
-            case .decided(let assessments):
-                host.storeAnswered()
-                self.assessments = assessments
-                decision = host.engine.count(
-                    charges, decidedElsewhere: assessments, under: rules.policies, now: node.world.now)
-                decided()
-            case .failed(let reason):
-                host.storeFailed(reason)
-                decideWithoutStore()
-            }
+            take(verdict)
             resumeBody()
         }
     }
 
-    /// Each rule has its own idea of what to do without the store.
-    private func decideWithoutStore() {
-        let rules = self.rules.configuration.rules
-        if charges.contains(where: { rules[$0.policy].onStoreFailure == .closed }) {
-            host.counters.failedClosed += 1
+    private func take(_ verdict: LimiterVerdict) {
+        switch verdict {
+        case .unknown:
             host.counters.refused += 1
             phase = .done
-            return connection.respond(
+            connection.respond(
                 status: 503, fields: [("Retry-After", "1")], body: "503 Service Unavailable: the quota is not known\n")
+        case .decided(let decision, let charges, let assessments, let isCharged):
+            self.decision = decision
+            self.charges = charges
+            self.assessments = assessments
+            self.isCharged = isCharged
+            decided()
         }
-        let open = charges.filter { rules[$0.policy].onStoreFailure == .open }
-        charges = charges.filter { rules[$0.policy].onStoreFailure == .local }
-        if charges.isEmpty {
-            host.counters.failedOpen += 1
-            host.engine.recordUnchecked(open, under: self.rules.policies, now: node.world.now)
-            decision = .unlimited
-            assessments = []
-            return decided()
-        }
-        host.counters.decidedAlone += 1
-        decideHere()
     }
 
     private func decided() {

@@ -11,9 +11,10 @@ import RateLimiterEngine
 ///
 /// `X-RateLimit-Limit`, `-Remaining` and `-Reset` have no standard, only custom: requests a period, requests left, and
 /// the Unix time at which it is worth asking again (after a refusal: when this request passes; otherwise: when the
-/// quota is whole). The IETF's draft (draft-ietf-httpapi-ratelimit-headers-10) has `RateLimit-Policy` for what is
-/// allowed and `RateLimit` for what is left, as structured fields (RFC 9651) with an item for each policy. For a bucket
-/// `q` is the most at once and `w` the seconds in which that comes back.
+/// quota is whole). Of a burst above the rate, `-Remaining` counts no more than `-Limit`: clients divide the one by the
+/// other; all of it stands in the IETF's `r`. The IETF's draft (draft-ietf-httpapi-ratelimit-headers-10) has
+/// `RateLimit-Policy` for what is allowed and `RateLimit` for what is left, as structured fields (RFC 9651) with an
+/// item for each policy. For a bucket `q` is the most at once and `w` the seconds in which that comes back.
 ///
 /// ## Retry-After
 ///
@@ -49,7 +50,7 @@ enum RateLimitFields {
     ) {
         let limit = policy.algorithm == .concurrency ? policy.quota.burst : policy.quota.count
         HTTPWriter.field("X-RateLimit-Limit", limit, into: &out)
-        HTTPWriter.field("X-RateLimit-Remaining", decision.remaining, into: &out)
+        HTTPWriter.field("X-RateLimit-Remaining", min(decision.remaining, limit), into: &out)
         let wait = decision.isAllowed || decision.retryAfter == .infinite ? decision.resetAfter : decision.retryAfter
         HTTPWriter.field("X-RateLimit-Reset", unixTime(wait, after: wall), into: &out)
     }

@@ -18,6 +18,8 @@ public final class RateLimiterHost: Service, HTTPService {
     private let throttlePort: UInt16?
     private var server: HTTPServer!
     private var throttle: ThrottleServer?
+    private let descriptorPort: UInt16?
+    private var descriptors: DescriptorServer?
     /// What is in force for requests that begin now.
     private(set) var rules: LimiterRules
     package internal(set) var counters = Counters()
@@ -43,15 +45,19 @@ public final class RateLimiterHost: Service, HTTPService {
         package var decidedAlone = 0
     }
 
-    /// - Parameter throttle: the port for `CL.THROTTLE` and for other limiters.
+    /// - Parameters:
+    ///   - throttle: the port for `CL.THROTTLE` and for other limiters.
+    ///   - descriptors: the port for Envoy's `POST /json`.
     public init(
         node: Node, source: ConfigurationSource<RateLimiterConfiguration>, port: UInt16, throttle: UInt16? = nil,
+        descriptors: UInt16? = nil,
         options: ServiceOptions = ServiceOptions()
     ) {
         let configuration = source.initial
         runtime = ServiceRuntime(node: node, tag: Self.tag, options: options)
         self.port = port
         throttlePort = throttle
+        descriptorPort = descriptors
         engine = RateLimiter(configuration.rules.map(\.policy), random: node.draw { $0.fork("rate limiting") })
         rules = LimiterRules(configuration, engine.policySet, node: node, before: nil)
         // In a process of its own nobody looks, so nothing is kept.
@@ -81,6 +87,12 @@ public final class RateLimiterHost: Service, HTTPService {
             let throttle = ThrottleServer(self)
             self.throttle = throttle
             runtime.add(throttle.server, on: throttlePort, announcement: "CL.THROTTLE on :\(port: throttlePort)")
+        }
+        if let descriptorPort {
+            let descriptors = DescriptorServer(self)
+            self.descriptors = descriptors
+            runtime.add(
+                descriptors.server, on: descriptorPort, announcement: "Envoy's /json on :\(port: descriptorPort)")
         }
     }
 

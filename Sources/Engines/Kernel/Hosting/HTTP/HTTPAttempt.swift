@@ -4,7 +4,8 @@ import KernelWorld
 
 /// One request over one connection, and its answer.
 ///
-/// It lives until it is over, or its connection's node is: the connection holds it, and lets go when its stream is lost.
+/// It lives until it is over, or its connection's node is: the connection holds it, and lets go when its stream is
+/// lost.
 final class HTTPAttempt: HTTPClientDelegate {
     private let request: HTTPCall.Request
     private let connection = HTTPClientConnection()

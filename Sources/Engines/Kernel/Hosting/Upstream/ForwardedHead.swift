@@ -21,6 +21,7 @@ enum ForwardedHead {
             out.append(utf8: "\r\n")
         }
         let rewrites = exchange.rewritesFields
+        let span = exchange.client.span
         for field in head.fields {
             switch field.name {
             // Its own list of options went with it; `chunked` is said anew below.
@@ -30,6 +31,8 @@ enum ForwardedHead {
             // RFC 9110 §10.1.1: a client of HTTP/1.0 does not wait for leave, and would not understand it.
             case .expect where head.minorVersion == 0: continue
             case _ where head.isNamedByConnection(field): continue
+            case _ where span != nil && head.isNamed(field, "traceparent"):
+                HTTPWriter.field("traceparent", span!.traceparent, into: &out)
             case _ where rewrites && exchange.rewrite(field, of: head, to: &out): continue
             default: out.append(contentsOf: head.line(of: field))
             }

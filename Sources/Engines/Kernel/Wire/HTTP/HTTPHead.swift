@@ -87,7 +87,7 @@ public struct HTTPHead: Sendable {
 
     /// The first field of that name, without regard to case.
     public func value(of name: String) -> String? {
-        fields.first { matches($0, name) }.map { value(of: $0) }
+        fields.first { isNamed($0, name) }.map { value(of: $0) }
     }
 
     public func value(of name: KnownField) -> String? {
@@ -96,10 +96,11 @@ public struct HTTPHead: Sendable {
 
     /// All fields of that name, in order.
     public func values(of name: String) -> [String] {
-        fields.filter { matches($0, name) }.map { value(of: $0) }
+        fields.filter { isNamed($0, name) }.map { value(of: $0) }
     }
 
-    private func matches(_ field: Field, _ name: String) -> Bool {
+    /// Whether a field has that name, without regard to case.
+    public func isNamed(_ field: Field, _ name: String) -> Bool {
         guard field.nameRange.count == name.utf8.count else { return false }
         return zip(bytes[field.nameRange.range], name.utf8).allSatisfy { lowered($0) == lowered($1) }
     }

@@ -80,7 +80,7 @@ enum DateTimeText {
             let hasTime = skip("t")
             skipBlanks()
             if hasTime || position < bytes.count && (48...57).contains(bytes[position]) {
-                guard time(&fields) else { return nil }
+                guard timeOfDay(&fields) else { return nil }
                 skipBlanks()
             }
             guard zone(&fields) else { return nil }
@@ -92,7 +92,7 @@ enum DateTimeText {
             return isAtEnd ? fields : nil
         }
 
-        private mutating func time(_ fields: inout Fields) -> Bool {
+        private mutating func timeOfDay(_ fields: inout Fields) -> Bool {
             guard let hour = number(1...2), skip(":"), let minute = number(1...2) else { return false }
             (fields.hour, fields.minute) = (hour, minute)
             guard skip(":") else { return true }

@@ -6,7 +6,9 @@ public enum PostgresFloat {
     }
 
     /// `1e-05`, `0.0001`, `100000000000000`, `1e+15` (from 10^15 on).
-    public static func text(_ value: Double) -> String { special(value) ?? layOut("\(value)", largestFixedExponent: 14) }
+    public static func text(_ value: Double) -> String {
+        special(value) ?? layOut("\(value)", largestFixedExponent: 14)
+    }
 
     private static func special(_ value: Double) -> String? {
         if value.isNaN { return "NaN" }

@@ -116,6 +116,12 @@ public struct PostgresFrame {
     /// All of it, with letter and length: to be passed on.
     public let bytes: UnsafeRawBufferPointer
 
+    /// - Parameter bytes: one whole message, which begins with the letter.
+    public init(letter: UInt8, bytes: UnsafeRawBufferPointer) {
+        self.letter = letter
+        self.bytes = bytes
+    }
+
     /// What follows the length.
     public var body: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: bytes[(letter == 0 ? 4 : 5)...]) }
 }

@@ -78,7 +78,7 @@ public struct PostgresNumeric: Equatable, Sendable {
         let significant = parts.decimals.contains { $0 != 0 }
         guard scale <= Self.scaleLimit, !significant || point <= Self.wholeDigitLimit, abs(parts.exponent) < 1 << 20
         else { throw PostgresError(.numericValueOutOfRange, "value overflows numeric format") }
-        self.init(kind: isNegative ? .negative : .positive, digits: [], weight: 0, scale: scale)
+        self.init(kind: isNegative && significant ? .negative : .positive, digits: [], weight: 0, scale: scale)
         if significant { setDigits(parts.decimals, point: point) }
     }
 

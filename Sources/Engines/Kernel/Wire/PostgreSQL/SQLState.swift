@@ -1,5 +1,5 @@
-/// The five characters by which programs tell errors apart (PostgreSQL's Appendix A, after SQL:2016). The first two name
-/// the class: `23` is a broken constraint, whichever.
+/// The five characters by which programs tell errors apart (PostgreSQL's Appendix A, after SQL:2016). The first two
+/// name the class: `23` is a broken constraint, whichever.
 public struct SQLState: RawRepresentable, Hashable, Sendable, CustomStringConvertible, ExpressibleByStringLiteral {
     public let rawValue: String
 

@@ -261,39 +261,9 @@ public final class RESPRequestReader {
         return true
     }
 
+    /// As Redis shows it: line ends as blanks. What is not ASCII stands there as a number.
     private static func shown(_ byte: UInt8) -> String {
-        byte >= 32 && byte < 127 ? String(UnicodeScalar(byte)) : "\\x" + hexadecimal(UInt64(byte), 2)
-    }
-}
-
-/// Bytes at an address that stays while they are only read. What was long is given back.
-struct RawBytes: ~Copyable {
-    private var start: UnsafeMutableRawPointer?
-    private var capacity = 0
-    private(set) var count = 0
-
-    deinit { free(start) }
-
-    var all: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
-
-    mutating func append(_ bytes: UnsafeRawBufferPointer) {
-        guard let source = bytes.baseAddress, bytes.count > 0 else { return }
-        if count + bytes.count > capacity {
-            let wider = max(1024, count + bytes.count, capacity * 2)
-            start = realloc(start, wider)
-            guard start != nil else { fatalError("no memory for \(wider) bytes of a request") }
-            capacity = wider
-        }
-        memcpy(start! + count, source, bytes.count)
-        count += bytes.count
-    }
-
-    mutating func removeAll() {
-        count = 0
-        if capacity > 64 << 10 {
-            free(start)
-            start = nil
-            capacity = 0
-        }
+        if byte == 10 || byte == 13 { return " " }
+        return byte < 128 ? String(UnicodeScalar(byte)) : "\\x" + hexadecimal(UInt64(byte), 2)
     }
 }

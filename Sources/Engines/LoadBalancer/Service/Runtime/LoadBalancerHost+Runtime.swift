@@ -20,9 +20,30 @@ extension LoadBalancerHost {
             let numbers = Set(front.sessions.filter { $0.server == server }.map(\.number))
             endSessions { numbers.contains($0) }
         case .clearCounters(let all): clearCounters(all: all)
+        case .limitConnections(let limit): runtime.connectionLimit = limit
+        case .setFrontend(let state):
+            do { try setFrontend(state) } catch {
+                answer.isRefusal = true
+                answer.text = "Failed to resume frontend: \(error).\n"
+            }
         case .togglePrompt, .quit, .setTimeout, nil: break
         }
         return answer
+    }
+
+    private func setFrontend(_ state: FrontSide.State) throws {
+        switch state {
+        case .open: try runtime.reopenPorts()
+        case .paused, .stopped: runtime.closePorts()
+        }
+        frontState = state
+        let words: LogMessage =
+            switch state {
+            case .open: "Frontend enabled"
+            case .paused: "Frontend disabled: clients are refused, what is open goes on"
+            case .stopped: "Frontend shut down"
+            }
+        runtime.log(words)
     }
 
     private var tally: ConnectionTally? { httpProxy?.server.tally ?? tcpProxy?.server.tally }
@@ -36,6 +57,8 @@ extension LoadBalancerHost {
         front.nodeNumber = node.number
         front.timers = node.world.timerCount
         front.isStopping = runtime.isDraining
+        front.state = frontState
+        front.connectionLimit = runtime.connectionLimit
         front.badRequest = badMessages.request
         front.badResponse = badMessages.response
         if let tally {

@@ -77,7 +77,7 @@ private final class RuntimeConnection: StreamHandler {
             case .setTimeout(let time):
                 timeout = time
                 restartTimer()
-            case .endSession, .endSessions, .clearCounters, nil: break
+            case .endSession, .endSessions, .clearCounters, .setFrontend, .limitConnections, nil: break
             }
             stream.write(answer.text)
             stream.write(isInteractive ? Self.prompt : "\n")

@@ -26,7 +26,7 @@ import RateLimiterEngine
 /// most; `limiter audit` measures it. A lease of 1 is exact, and asks every time.
 final class PeerStore: LimitStore {
     private let node: Node
-    private let link: StoreLink
+    private let link: RESPStoreLink
     private let lease: Int
     private(set) var counters = StoreCounters()
     /// What has been charged and not been spent, by rule and key.
@@ -51,7 +51,7 @@ final class PeerStore: LimitStore {
     init(node: Node, destination: HostPort, lease: Int, timeout: LabDuration) {
         self.node = node
         self.lease = lease
-        link = StoreLink(node: node, destination: destination, timeout: timeout)
+        link = RESPStoreLink(node: node, destination: destination, timeout: timeout)
     }
 
     func decide(
@@ -104,7 +104,7 @@ final class PeerStore: LimitStore {
             let lease = leases[key]!
             if lease.tokens == 0 { leases[key] = nil }
             var assessment = lease.last
-            assessment.remaining += lease.tokens
+            assessment.remaining = min(assessment.limit, assessment.remaining + lease.tokens)
             return assessment
         }
     }

@@ -9,7 +9,7 @@ import RateLimiterEngine
 /// The script is loaded once a connection and then called by its digest (`EVALSHA`). If Redis has forgotten it, because
 /// it was restarted or flushed, the script itself is sent (`EVAL`), which loads it again.
 package final class RedisStore {
-    private let link: StoreLink
+    private let link: RESPStoreLink
     private var digest: [UInt8]?
     private(set) var counters = StoreCounters()
 
@@ -19,7 +19,7 @@ package final class RedisStore {
     private static let exactLimit = Int64(1) << 53
 
     init(node: Node, destination: HostPort, database: Int, timeout: LabDuration) {
-        link = StoreLink(node: node, destination: destination, timeout: timeout)
+        link = RESPStoreLink(node: node, destination: destination, timeout: timeout)
         link.onConnect = { [unowned self] client in
             digest = nil
             if database != 0 { client.send(["SELECT", "\(database)"]) { _ in } }
@@ -104,7 +104,7 @@ package final class RedisStore {
         return words
     }
 
-    private func answer(_ result: Result<RESPValue, StoreLink.StoreFailure>, _ policies: [RateLimitPolicy])
+    private func answer(_ result: Result<RESPValue, RESPStoreLink.StoreFailure>, _ policies: [RateLimitPolicy])
         -> StoreAnswer
     {
         switch result {

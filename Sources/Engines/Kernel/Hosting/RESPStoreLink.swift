@@ -1,4 +1,3 @@
-import KernelHosting
 import KernelStructures
 import KernelWire
 import KernelWorld
@@ -6,14 +5,14 @@ import KernelWorld
 /// The connection to a store: made when it is needed, given up when an answer does not come in time, and then left
 /// alone for a while.
 ///
-/// A limiter stands in the way of every request, so a store that is gone must not cost each of them a timeout. After a
-/// failure, questions fail at once for `pause`; then one of them tries again.
-final class StoreLink {
+/// Who asks it (a limiter, a circuit breaker) stands in the way of every request, so a store that is gone must not cost
+/// each of them a timeout. After a failure, questions fail at once for `pause`; then one of them tries again.
+public final class RESPStoreLink {
     private let node: Node
     private let destination: HostPort
     private let timeout: LabDuration
     /// Sends what each new connection begins with.
-    var onConnect: ((RESPClientConnection) -> Void)?
+    public var onConnect: ((RESPClientConnection) -> Void)?
     private var client: RESPClientConnection?
     private var downUntil: LabTime?
     private var downReason = ""
@@ -22,7 +21,7 @@ final class StoreLink {
     private var timer: TimerID?
     private var isClosed = false
 
-    static let pause = LabDuration.seconds(1)
+    public static let pause = LabDuration.seconds(1)
     /// Questions under way at a time.
     static let waitingLimit = 100_000
 
@@ -41,17 +40,22 @@ final class StoreLink {
         }
     }
 
-    struct StoreFailure: Error {
-        let text: String
+    public struct StoreFailure: Error, Sendable {
+        /// The reason, for people.
+        public let text: String
     }
 
-    init(node: Node, destination: HostPort, timeout: LabDuration) {
+    /// - Parameter timeout: how long an answer may take.
+    public init(node: Node, destination: HostPort, timeout: LabDuration) {
         self.node = node
         self.destination = destination
         self.timeout = timeout
     }
 
-    func ask(_ words: [[UInt8]], completion: @escaping (Result<RESPValue, StoreFailure>) -> Void) {
+    /// Sends a request.
+    ///
+    /// - Parameter completion: called once, perhaps before this returns.
+    public func ask(_ words: [[UInt8]], completion: @escaping (Result<RESPValue, StoreFailure>) -> Void) {
         let now = node.world.now
         // While it is down one question at a time tries whether it is back.
         if let downUntil, now < downUntil || !waiting.isEmpty {
@@ -122,7 +126,13 @@ final class StoreLink {
         }
     }
 
-    func close() {
+    /// The node's life is over: holds nobody any more who waits for an answer.
+    public func letGo() {
+        close()
+        waiting = RingQueue()
+    }
+
+    public func close() {
         isClosed = true
         node.cancel(timer)
         timer = nil

@@ -1,0 +1,6 @@
+import ShellSession
+
+/// What is typed to run the pooler.
+package enum PoolerCommands {
+    package static var all: [Command] { [pgbouncer] }
+}

@@ -1,0 +1,196 @@
+import CommandKit
+import CommandServices
+import KernelHosting
+import KernelStructures
+import KernelTLS
+import KernelWire
+import KernelWorld
+import ShellSession
+
+extension SQLCommands {
+    /// `sql 'select 1'`
+    static var sql: Command {
+        let description = CommandDescription(
+            "sql", "asks a PostgreSQL database: the lab's, or a real one",
+            usage: "[postgres://USER:PASSWORD@HOST:PORT/DATABASE] [STATEMENT…] [FLAGS]",
+            flags: [
+                .init("db", "d", .text("URL"), "which database (postgres://localhost:5432/postgres)"),
+                .init("file", "f", .file, "statements from a file"),
+                .init("timeout", nil, .duration(), "gives up after that time, and cancels what is under way"),
+                CommonFlags.json,
+            ],
+            arguments: .init([.text], 0...1_000),
+            examples: [
+                "sql 'select now()'", "sql postgres://db:5432/urls 'select * from urls' --json",
+                "sql --db postgres://app@localhost:6432/pgbouncer 'show pools'", "sql -f schema.sql", "sql '\\d urls'",
+            ],
+            group: .clients,
+            details: """
+                Without a statement it reads them from its input. What has several statements
+                stops at the first that fails. \\l lists databases, \\dt tables, \\di indexes,
+                \\d NAME the columns of a table. sslmode in the URL asks for TLS: disable
+                (if it is left out), prefer, require, verify-ca, verify-full; the lab's
+                authority vouches. Exits with 1 if a statement has failed, with 2 if there
+                was no session.
+                """)
+        return Command(description) { invocation in
+            let (url, statements) = try words(invocation)
+            let program = SQLProgram(
+                invocation.process, url, security: try security(url, invocation),
+                wantsJSON: invocation.arguments.wantsJSON)
+            program.timeout = invocation.arguments.duration("timeout")
+            program.statements = statements
+            return .running(program)
+        }
+    }
+
+    /// The database, and what is to be said to it; nil for what the input says.
+    private static func words(_ invocation: Invocation) throws -> (PostgresURL, [String]?) {
+        let arguments = invocation.arguments
+        var words = arguments.arguments
+        var address = arguments.text("db")
+        if let first = words.first, PostgresURL.isOne(first) {
+            if address != nil { throw UsageError("sql: two databases; give either --db or a URL as the first word") }
+            address = first
+            words.removeFirst()
+        }
+        let url: PostgresURL
+        do throws(PostgresURL.Malformed) {
+            url = try PostgresURL(address ?? "postgres://localhost:\(PostgresURL.defaultPort)/postgres")
+        } catch {
+            throw UsageError("sql: \(error)")
+        }
+        guard let file = arguments.text("file") else { return (url, words.isEmpty ? nil : words) }
+        guard words.isEmpty else {
+            throw UsageError("sql: statements come either from --file or from the command line")
+        }
+        do throws(LabFileError) {
+            return (url, [String(decoding: try invocation.session.files.read(file), as: UTF8.self)])
+        } catch {
+            throw CommandFailure("\(error)")
+        }
+    }
+
+    private static func security(_ url: PostgresURL, _ invocation: Invocation) throws -> (any StreamSecurity)? {
+        guard url.tls != .disable else { return nil }
+        do throws(TLSConfigurationError) {
+            var options = try TLSClientOptions.lab(invocation.session.world)
+            switch url.tls {
+            case .verifyFull: options.verification = .full
+            case .verifyAuthority: options.verification = .authority
+            case .disable, .prefer, .require: options.verification = .none
+            }
+            return try TLSClient(options)
+        } catch {
+            throw CommandFailure(error.description)
+        }
+    }
+}
+
+/// One run of `sql`: statement after statement, on one connection.
+final class SQLProgram: Program {
+    let process: Process
+    private let url: PostgresURL
+    private let connection: PostgresConnection
+    private let wantsJSON: Bool
+    var timeout: LabDuration?
+    /// Nil: what the input says.
+    var statements: [String]?
+    private var queue: ArraySlice<String> = []
+    private var input: [UInt8] = []
+    private var hasTimedOut = false
+
+    static let inputLimitBytes = 64 << 20
+
+    init(_ process: Process, _ url: PostgresURL, security: (any StreamSecurity)?, wantsJSON: Bool) {
+        self.process = process
+        self.url = url
+        self.wantsJSON = wantsJSON
+        connection = PostgresConnection(process.node, url, security: security)
+    }
+
+    func start() {
+        if let statements { return begin(statements) }
+        if process.session.isProcess { return fail("what shall be asked? add a statement, or -f FILE", 2) }
+        process.read(
+            onBytes: { [self] bytes in
+                input += bytes
+                if input.count > Self.inputLimitBytes { fail("the input is longer than 64 MiB", 1) }
+            },
+            onEnd: { [self] in begin([String(decoding: input, as: UTF8.self)]) })
+    }
+
+    private func begin(_ texts: [String]) {
+        queue = texts.flatMap { $0.hasPrefix("\\") ? [$0] : SQLText.statements($0) }[...]
+        connection.onNotice = { [self] notice in
+            process.errorOutput.write("\(notice.severity.rawValue):  \(notice.message)\n")
+        }
+        connection.onEnd = { [self] failure in fail("\(url.text): \(failure)", 2) }
+        do throws(NetworkError) {
+            try connection.connect()
+        } catch {
+            return fail("\(url.text): \(error)", 2)
+        }
+        if let timeout {
+            process.node.after(timeout) { [self] in
+                hasTimedOut = true
+                if connection.isOpen { connection.cancel() } else { fail("no answer within \(timeout)", 2) }
+            }
+        }
+        next()
+    }
+
+    private func next() {
+        guard process.isRunning else { return }
+        guard let text = queue.popFirst() else {
+            connection.close()
+            return process.exit(0)
+        }
+        let statement: String
+        do throws(CommandFailure) {
+            statement = try SQLShortcut.expand(text)
+        } catch {
+            return fail(error.description, 1)
+        }
+        connection.query(statement) { [self] result in
+            guard process.isRunning else { return }
+            switch result {
+            case .success(let results):
+                for result in results { show(result) }
+                next()
+            case .failure(.server(let error)): fail(error, statement)
+            case .failure(let failure): fail("\(url.text): \(failure)", 2)
+            }
+        }
+    }
+
+    private func show(_ result: PostgresResult) {
+        if !result.copied.isEmpty { return process.output.write(String(decoding: result.copied, as: UTF8.self)) }
+        guard result.returnsRows else {
+            if !wantsJSON, !result.tag.isEmpty { process.print(result.tag) }
+            return
+        }
+        let view = SQLView.table(result)
+        process.output.write(wantsJSON ? ViewRenderer().json(view) : ViewRenderer().plain(view))
+        if !wantsJSON { process.print("(\(counted(result.rows.count, "row")))") }
+    }
+
+    private func fail(_ error: PostgresError, _ statement: String) {
+        if hasTimedOut, error.sqlState == .queryCanceled, let timeout {
+            return fail("canceled: it took longer than \(timeout)", 1)
+        }
+        var lines = ["\(error.severity.rawValue):  \(error.message) (\(error.sqlState))"]
+        if let position = error.position { lines += SQLText.pointer(to: position, in: statement) }
+        if let detail = error.detail { lines.append("DETAIL:  \(detail)") }
+        if let hint = error.hint { lines.append("HINT:  \(hint)") }
+        if let context = error.context { lines.append("CONTEXT:  \(context)") }
+        fail(lines.joined(separator: "\n"), 1)
+    }
+
+    private func fail(_ text: String, _ status: Int) {
+        guard process.isRunning else { return }
+        process.complain(text)
+        connection.close()
+        process.exit(status)
+    }
+}
