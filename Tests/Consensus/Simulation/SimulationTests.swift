@@ -7,7 +7,7 @@ struct SimulationTests {
     #if DEBUG
         private static let usualCount = 40
     #else
-        private static let usualCount = 500
+        private static let usualCount = 100
     #endif
     private static var worldCount: Int { isLong ? 100_000 : usualCount }
 
