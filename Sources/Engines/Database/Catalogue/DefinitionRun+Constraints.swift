@@ -189,6 +189,9 @@ extension DefinitionRun {
                 "confmatchtype": .text("s"),
             ])
         catalogue.forget()
+        try catalogue.run(
+            "UPDATE pg_class SET relhastriggers = 1 WHERE oid IN (?1, ?2)",
+            [.integer(Int64(table.oid)), .integer(Int64(other.oid))])
         try checkForeignKey(constraint, table, keys, other, otherKeys)
         try makeTriggers(table.oid)
         try makeTriggers(other.oid)

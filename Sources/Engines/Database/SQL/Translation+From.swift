@@ -185,7 +185,8 @@ extension Translation {
         return ("(\(query.sql)) AS \(name)", try renamed(item, alias))
     }
 
-    /// `LATERAL (SELECT f(a.x)) AS b(y)` is one row, whatever stands before it: its results are put where they are named.
+    /// `LATERAL (SELECT f(a.x)) AS b(y)` is one row, whatever stands before it: its results are put where they are
+    /// named.
     private func lateralRow(
         _ statement: SyntaxNode, _ alias: SyntaxNode, _ scope: Scope
     ) throws(PostgresError) -> (String, RangeItem)? {

@@ -57,6 +57,13 @@ public final class DatabaseCluster {
         do throws(DiskError) {
             try disk.syncDirectory(base)
             try disk.syncDirectory(directory)
+            // The names that lead there as well: a directory that was just made is gone with the power otherwise.
+            var parent = DiskPath.parent(of: directory)
+            try disk.syncDirectory(parent)
+            while parent != "/" {
+                parent = DiskPath.parent(of: parent)
+                try? disk.syncDirectory(parent)
+            }
         } catch {
             throw PostgresError(.ioError, "could not sync the data directory: \(error)", severity: .fatal)
         }
