@@ -139,24 +139,26 @@ let components = [
     // What several components replicate their state with.
     Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
     Component(
-        "Pooler", isHot: true, engine: ["KernelWire"],
-        service: ["KernelCryptography", "ConnectionPoolEngine", "ConnectionPoolService"],
-        commands: ["KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine", "ConnectionPoolService"]),
-    Component(
         "Lock", engine: ["KernelJSON"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"],
         commands: [
             "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "ConsensusEngine", "ConsensusService",
         ]),
     Component(
-        "Database", isHot: true,
+        "Pooler", isHot: true, engine: ["KernelWire"],
+        service: ["KernelCryptography", "ConnectionPoolEngine", "ConnectionPoolService"],
+        commands: ["KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine", "ConnectionPoolService"]),
+    Component(
+        "Database", isHot: true, isTestable: true,
         engine: [
             "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
             "KernelSQLite", "CPgQuery", "CBigNumber",
-        ]),
+        ], service: [],
+        commands: ["KernelWire", "KernelWorld"]),
     Component(
         "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
-        service: ["KernelJSON", "KernelCryptography"], commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
+        service: ["KernelJSON", "KernelCryptography", "ConsensusService"],
+        commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
     // new-room: components
 ]
 
@@ -270,16 +272,19 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "ConsensusEngine", "ConsensusService",
     ],
+    "Database": [
+        "KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "KernelWorld", "DatabaseEngine",
+        "DatabaseService",
+    ],
+    "Lock": [
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelService", "ConsensusService", "LockEngine", "LockService",
+    ],
     "Pooler": [
         "KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "ConnectionPoolEngine", "PoolerEngine", "PoolerService",
     ],
     "PostgreSQL": ["KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting"],
-    "Lock": [
-        "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelWorld",
-        "KernelHosting", "KernelService", "ConsensusService", "LockEngine", "LockService",
-    ],
-    "Database": ["KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "DatabaseEngine"],
     "Registry": [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",

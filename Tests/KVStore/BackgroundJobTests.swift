@@ -35,7 +35,14 @@ struct BackgroundJobTests {
 
         /// Gives out what there is to do; it runs on threads from here on.
         func giveOut() {
-            while let job = store.takeJob(now: Bench.time) {
+            while let job = store.takeJob(now: Bench.time) { start(job) }
+        }
+
+        /// The same with what is to be made durable.
+        func giveOutSync() throws { if let job = try store.takeSync(now: Bench.time) { start(job) } }
+
+        private func start(_ job: BackgroundJob) {
+            do {
                 let done = DispatchSemaphore(value: 0)
                 let thread = Thread {
                     job.run()
@@ -94,7 +101,8 @@ struct BackgroundJobTests {
                     model[key] = value
                 }
                 try place.store.commit(sync: false)
-            case 80..<92: place.giveOut()
+            case 80..<90: place.giveOut()
+            case 90..<92: try place.giveOutSync()
             case 92..<96: place.finishOne()
             case 96: try place.store.requestCompaction()
             case 97: _ = place.store.work(budgetByteCount: 4096, now: Bench.time)
@@ -159,6 +167,58 @@ struct BackgroundJobTests {
         place.store.finish(job, now: Bench.time)
         #expect(place.store.readOnlyReason != nil)
         #expect(throws: KVStoreError.self) { try place.store.put(Array("a".utf8), Array("b".utf8)) }
+    }
+
+    @Test("a sync on a thread makes durable what was written before it, and says so in the log")
+    func sync() throws {
+        let place = try Place()
+        try place.open()
+        #expect(try place.store.takeSync(now: Bench.time) == nil)
+        try place.store.put("a".utf8, "1".utf8)
+        let job = try #require(try place.store.takeSync(now: Bench.time))
+        #expect(place.store.isSyncUnderWay)
+        #expect(try place.store.takeSync(now: Bench.time) == nil, "one at a time")
+        try place.store.put("b".utf8, "1".utf8)
+        try place.store.commit(sync: false)
+        let syncs = place.store.statistics.syncs
+        job.run()
+        #expect(place.store.unsyncedByteCount > 0 && place.store.statistics.syncs == syncs)
+        place.store.finish(job, now: Bench.time)
+        #expect(!place.store.isSyncUnderWay && place.store.statistics.syncs == syncs + 1)
+        #expect(place.store.unsyncedByteCount > 0, "what came meanwhile is not in it")
+        #expect(place.store.markSequence == 2)
+        try place.store.commit(sync: true)
+        #expect(place.store.unsyncedByteCount == 0 && place.store.markSequence == 3)
+        try place.open()
+        #expect(try place.contents() == ["a": "1", "b": "1"])
+    }
+
+    @Test("a flush counts once the manifest is durable, which another thread sees to; closing waits for it")
+    func manifest() throws {
+        let place = try Place()
+        try place.open()
+        try place.store.put("a".utf8, "1".utf8)
+        try place.store.requestFlush()
+        place.store.work(budgetByteCount: 0, now: Bench.time)
+        while place.store.immutable == nil { place.store.work(budgetByteCount: 1, now: Bench.time) }
+        place.store.flushJob?.abandon()
+        place.store.flushJob = nil
+        let flush = try #require(place.store.takeJob(now: Bench.time))
+        flush.run()
+        place.store.finish(flush, now: Bench.time)
+        #expect(place.store.immutable != nil && place.store.versions.current.tableCount == 0)
+        #expect(place.store.needsWorkHere)
+        let manifest = try #require(place.store.takeJob(now: Bench.time))
+        #expect(!place.store.needsWorkHere && place.store.takeJob(now: Bench.time) == nil)
+        try place.store.put("b".utf8, "1".utf8)
+        manifest.run()
+        #expect(place.store.immutable != nil)
+        place.store.finish(manifest, now: Bench.time)
+        #expect(place.store.immutable == nil && place.store.versions.current.tableCount == 1)
+        try place.store.checkInvariants()
+        try place.store.close()
+        try place.open()
+        #expect(try place.contents() == ["a": "1", "b": "1"])
     }
 
     @Test("a disk in memory, or one with troubles, gives no jobs to threads")

@@ -217,4 +217,40 @@ import Testing
             }
         }
     }
+
+    @Test("a mark that covers a part proves that part, and no more")
+    func partialMarks() throws {
+        /// The log after writes of which another thread has synced the first two, with a byte of one of them changed.
+        func open(damaging value: String) throws -> (contents: [String: String]?, error: KVStoreError?) {
+            let bench = Bench()
+            let store = try bench.open()
+            for name in ["first", "second", "third"] {
+                try store.put(name, "value of \(name)")
+                try store.commit(sync: false)
+            }
+            store.markSequence = 3
+            try store.put("fourth", "value of fourth")
+            try store.commit(sync: false)
+            let name = try #require(bench.files.last { $0.hasSuffix(".log") })
+            var bytes = try bench.node.contents(of: bench.path(name))
+            let target = Array("value of \(value)".utf8)
+            let place = try #require(bytes.indices.first { bytes[$0...].starts(with: target) })
+            bytes[place] ^= 1
+            try bench.node.store(bytes, at: bench.path(name))
+            do {
+                try bench.open()
+                return (try bench.contents(), nil)
+            } catch let error as KVStoreError {
+                return (nil, error)
+            }
+        }
+        for value in ["first", "second"] {
+            guard case .corruption = try open(damaging: value).error else {
+                Issue.record("\(value) was promised")
+                continue
+            }
+        }
+        #expect(try open(damaging: "third").contents?.keys.sorted() == ["first", "second"])
+        #expect(try open(damaging: "fourth").contents?.keys.sorted() == ["first", "second", "third"])
+    }
 }

@@ -99,7 +99,7 @@ struct RESPServerTests {
         #expect(fixture.ask("AUTH x\r\n").hasPrefix("-ERR AUTH <password> called without any password configured"))
         #expect(fixture.ask("CLIENT LIST\r\n").contains("id=1 addr="))
         #expect(fixture.ask("COMMAND COUNT\r\n") == ":\(fixture.server.table.commands.count)\r\n")
-        #expect(fixture.ask("COMMAND INFO nosuch\r\n") == "*1\r\n*-1\r\n")
+        #expect(fixture.ask("COMMAND INFO nosuch\r\n") == "*1\r\n$-1\r\n")
         #expect(fixture.ask("COMMAND INFO ping\r\n").hasPrefix("*1\r\n*10\r\n$4\r\nping\r\n:-1\r\n*1\r\n+fast\r\n"))
     }
 

@@ -173,4 +173,82 @@ struct CatalogTests {
         book.register("s10000", "x")
         #expect(book.catalog.index(of: .service("s10000")) > now)
     }
+
+    // MARK: Bytes
+
+    @Test("commands read back from bytes as they were, and so do outcomes")
+    func coding() {
+        for seed in 0..<10 as Range<UInt64> {
+            var random = SeededRandom(seed: seed)
+            var book = Book()
+            for _ in 0..<60 {
+                let command = Self.command(&random)
+                #expect(RegistryCommand(encoded: command.encoded) == command)
+                let outcome = book.put(command).outcome
+                #expect(RegistryOutcome(encoded: outcome.encoded) == outcome)
+            }
+        }
+        var definition = CheckDefinition(
+            .http(url: "http://x/", method: "PUT", fields: ["A": "b"], body: "c"), interval: .seconds(3))
+        definition.failuresBeforeWarning = 2
+        definition.deregistersAfter = .seconds(60)
+        var session = RegistrySession(id: "s", node: "n")
+        session.ttl = .seconds(12)
+        session.behavior = .delete
+        var event = RegistryEvent(id: "e", name: "deploy")
+        event.payload = [0, 255]
+        var commands: [RegistryCommand] = [
+            .createSession(session), .destroySession("s"), .renewSession("s"), .fire(event),
+            .report(node: "n", instance: "i", failures: 1, successes: 2, by: "lb"),
+            .transaction([
+                .get(key: "a"), .getTree(prefix: "a"), .checkIndex(key: "a", index: .max),
+                .checkSession(key: "a", session: "s"), .checkNotExists(key: "b"), .catalog(.destroySession("s")),
+                .key(.compareAndSet(key: "a", value: [0, 1, 255], flags: .max, index: 7)),
+            ]),
+            .key(.acquire(key: "k", value: [], flags: 0, session: "s")),
+            .key(.release(key: "k", value: [1], flags: 1, session: "s")), .key(.deleteTree(prefix: "")),
+            .key(.compareAndDelete(key: "é", index: 3)),
+        ]
+        let kinds: [CheckDefinition.Kind] = [
+            definition.kind, .tcp("a:1"), .ttl, .alias(node: "n", service: "s"), .passive,
+        ]
+        for kind in kinds {
+            definition.kind = kind
+            var check = CatalogCheck(node: "n", id: "c", name: "c")
+            check.definition = definition
+            commands.append(.register(node: CatalogNode(name: "n", address: "1"), instance: nil, checks: [check]))
+        }
+        for command in commands { #expect(RegistryCommand(encoded: command.encoded) == command) }
+        for bytes in ["", "{}", "[]", "{\"do\":\"register\"}", "{\"do\":\"key\",\"key\":{}}", "null"] {
+            #expect(RegistryCommand(encoded: Array(bytes.utf8)) == nil)
+            #expect(throws: RegistryError.self) { try RegistryCatalog(snapshot: Array(bytes.utf8)) }
+        }
+    }
+
+    @Test("a snapshot has all that the catalogue had, in its order, and no index goes back")
+    func snapshots() throws {
+        for seed in 0..<20 as Range<UInt64> {
+            var random = SeededRandom(seed: seed)
+            var book = Book()
+            for _ in 0..<100 { book.put(Self.command(&random)) }
+            book.put(.createSession(RegistrySession(id: "s", node: book.catalog.sortedNodes.first?.name ?? "n1")))
+            let again = try RegistryCatalog(snapshot: book.catalog.snapshot)
+            #expect(again.snapshot == book.catalog.snapshot)
+            #expect(again.nodes == book.catalog.nodes && again.instances == book.catalog.instances)
+            #expect(again.checks == book.catalog.checks && again.entries == book.catalog.entries)
+            for name in Self.names {
+                #expect(rows(name, again) == rows(name, book.catalog), "seed \(seed)")
+                #expect(again.index(of: .service(name)) >= book.catalog.index(of: .service(name)))
+            }
+            // What comes next makes the same of both.
+            var (a, b) = (book, book)
+            b.catalog = again
+            for _ in 0..<30 {
+                let command = Self.command(&random)
+                a.put(command)
+                b.put(command)
+            }
+            for name in Self.names { #expect(rows(name, a.catalog) == rows(name, b.catalog), "seed \(seed)") }
+        }
+    }
 }

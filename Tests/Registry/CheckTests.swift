@@ -117,11 +117,11 @@ struct CheckTests {
         var porter = Porter()
         porter.add("a", .ttl, interval: .seconds(10))
         let key = InstanceKey(node: "n1", id: "service:a")
-        porter.perform(try porter.registry.heard(key, CheckResult(.passing, "fine"), now: porter.now))
+        porter.submit(try porter.registry.heard(key, CheckResult(.passing, "fine")))
         #expect(porter.status("a") == .passing)
         porter.pass(.seconds(9))
         #expect(porter.status("a") == .passing)
-        porter.perform(try porter.registry.heard(key, CheckResult(.passing, "fine"), now: porter.now))
+        porter.submit(try porter.registry.heard(key, CheckResult(.passing, "fine")))
         porter.pass(.seconds(9))
         #expect(porter.status("a") == .passing)
         porter.pass(.seconds(2))
@@ -129,7 +129,7 @@ struct CheckTests {
         porter.add("b")
         #expect(throws: RegistryError.self) {
             try porter.registry.heard(
-                InstanceKey(node: "n1", id: "service:b"), CheckResult(.passing, ""), now: porter.now)
+                InstanceKey(node: "n1", id: "service:b"), CheckResult(.passing, ""))
         }
     }
 
@@ -151,10 +151,9 @@ struct CheckTests {
     func passive() {
         var porter = Porter()
         porter.add("a", .passive, status: .passing)
-        let key = InstanceKey(node: "n1", id: "a")
         func report(_ failures: Int, _ successes: Int) {
-            porter.perform(
-                porter.registry.reported(key, failures: failures, successes: successes, by: "lb", now: porter.now))
+            porter.submit(
+                .report(node: "n1", instance: "a", failures: failures, successes: successes, by: "lb"))
         }
         report(2, 0)
         #expect(porter.status("a") == .passing)
@@ -166,9 +165,7 @@ struct CheckTests {
         porter.add("b")
         porter.pass(.zero)
         let before = porter.probes.count
-        porter.perform(
-            porter.registry.reported(
-                InstanceKey(node: "n1", id: "b"), failures: 1, successes: 0, by: "lb", now: porter.now))
+        porter.submit(.report(node: "n1", instance: "b", failures: 1, successes: 0, by: "lb"))
         porter.pass(.milliseconds(1))
         #expect(porter.probes.count == before + 1)
     }
@@ -215,12 +212,11 @@ struct CheckTests {
         session.ttl = .seconds(10)
         porter.submit(.createSession(session))
         porter.pass(.seconds(9))
-        _ = try porter.registry.renew(session: "s", now: porter.now)
+        porter.submit(.renewSession("s"))
         porter.pass(.seconds(10))
         #expect(porter.registry.catalog.sessions.count == 1)
         porter.pass(.seconds(10))
         #expect(porter.registry.catalog.sessions.isEmpty)
-        #expect(throws: RegistryError.self) { try porter.registry.renew(session: "s", now: porter.now) }
     }
 
     // MARK: What toys do

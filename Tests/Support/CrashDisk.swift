@@ -11,6 +11,9 @@ public final class CrashDisk: Disk {
 
     public init(_ base: SimulatedDisk) { self.base = base }
 
+    /// Whether files can have a second name.
+    public var hasLinks = true
+
     public var isDead: Bool { operations > crashAt }
 
     fileprivate func count(_ path: String) throws(DiskError) {
@@ -36,6 +39,11 @@ public final class CrashDisk: Disk {
     public func rename(_ source: String, to target: String, owner: DiskOwner) throws(DiskError) {
         try count(source)
         try base.rename(source, to: target, owner: owner)
+    }
+    public func link(_ source: String, to target: String, owner: DiskOwner) throws(DiskError) {
+        if !hasLinks { throw .notPermitted(target) }
+        try count(target)
+        try base.link(source, to: target, owner: owner)
     }
     public func syncDirectory(_ path: String, owner: DiskOwner) throws(DiskError) {
         try count(path)

@@ -71,8 +71,10 @@ def prompt(program, source, seed, scratch):
         except Finding as finding:
             if finding.kind != "hang":
                 raise
-            # Something that reads its terminal has taken the word.
-            terminal.type(b"\x04\x03\x15\rexit 0\r\x03\x15exit 0\r")
+            # Something that reads its terminal has taken the word, or a Ctrl-C that was still to be heard.
+            for data in [b"\x04", b"\x03\x15", b"\x15\r", b"\x15exit 0\r"]:
+                terminal.type(data)
+                terminal.read(1)
             terminal.end(40)
     finally:
         terminal.close()

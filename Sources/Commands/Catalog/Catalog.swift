@@ -4,6 +4,7 @@ import CircuitBreakerCommands
 import CommandServices
 import ConnectionPoolCommands
 import CurlCommands
+import DatabaseCommands
 import GeneralCommands
 import HashRingCommands
 import KVStoreCommands
@@ -27,7 +28,7 @@ public enum Catalog {
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
-            + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
+            + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
         // new-room: commands
     }
 }

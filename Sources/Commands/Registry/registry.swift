@@ -15,9 +15,20 @@ extension RegistryCommands {
             let dnsPort =
                 invocation.arguments.has("no-dns")
                 ? nil : invocation.arguments.port("dns-port") ?? RegistryHost.defaultDNSPort
+            let peers = try registryPeers(invocation.arguments)
+            let id = invocation.arguments.integer("id")
+            let directory = invocation.session.files.absolute(
+                invocation.arguments.text("data-dir") ?? "./registry-data")
             return ServicePlan { node, service in
-                RegistryHost(
-                    node: node, settings: settings, port: service.port, dnsPort: dnsPort, options: service.options)
+                let own = peers.firstIndex { $0.host.lowercased() == node.name.lowercased() }
+                guard peers.isEmpty || id ?? own != nil else {
+                    throw CommandFailure(
+                        "which of the peers is this one? give it the --name of one, or its place: --id 1")
+                }
+                return RegistryHost(
+                    node: node, settings: settings, port: service.port, dnsPort: dnsPort, peers: peers,
+                    id: min(id ?? (own ?? 0) + 1, max(1, peers.count)), directory: "\(directory)/\(node.name)",
+                    options: service.options)
             }
         }
         return Command(service.description) { invocation in
@@ -45,6 +56,11 @@ extension RegistryCommands {
             flags: kind.flags(
                 listens: "where it listens for HTTP",
                 [
+                    .init(
+                        "peers", nil, .text("LIST"), "the members of its group: a:8500,b:8500,c:8500, itself among them"
+                    ),
+                    .init("id", nil, .integer(1...9), "its place among the peers, where its name does not say"),
+                    .init("data-dir", nil, .file, "where a group's log is kept (./registry-data)"),
                     .init("dns-port", nil, .port, "where it answers DNS, UDP and TCP (8600)"),
                     .init("no-dns", nil, "answers no DNS"),
                     .init("datacenter", nil, .text("NAME"), "the datacenter it speaks for (dc1)"),
@@ -63,6 +79,7 @@ extension RegistryCommands {
             arguments: .init([.word(["watch"]), .text], 0...2),
             examples: [
                 "registry --port 8500 --dns-port 8600", "registry watch payment-api",
+                "registry --name r1 --peers r1:8500,r2:8500,r3:8500",
                 "curl -X PUT http://localhost:8500/v1/agent/service/register -d '{\"name\": \"payment-api\", \"port\": 8080}'",
                 "curl http://localhost:8500/v1/catalog/service/payment-api",
                 "dig @localhost -p 8600 payment-api.service.consul SRV",
@@ -75,9 +92,25 @@ extension RegistryCommands {
                 six digits. Checks: HTTP, TCP, TTL, AliasService, and Passive: true, which hears
                 from balancers (PUT /v1/agent/service/report/ID?failures=1).
                 DNS: [TAG.]NAME.service[.DC].consul, _NAME._tcp.service.consul, NODE.node.consul,
-                and the same below .local. The catalogue is in memory only: one that is killed
-                begins again with nothing, and services have to register again.
+                and the same below .local. On its own the catalogue is in memory only: one that
+                is killed begins again with nothing, and services have to register again. With
+                --peers it is kept by the group, by Raft, and on disk: any member can be asked,
+                and a group of three goes on without one. ?stale asks what this member knows.
                 """)
+    }
+
+    private static func registryPeers(_ arguments: ParsedArguments) throws(UsageError) -> [HostPort] {
+        var peers: [HostPort] = []
+        for word in (arguments.text("peers") ?? "").split(separator: ",") {
+            guard let peer = HostPort(parsing: word), !peers.contains(peer), peers.count < 9 else {
+                throw UsageError("registry: --peers: '\(word)'? write up to nine different ones: a:8500,b:8500,c:8500")
+            }
+            peers.append(peer)
+        }
+        if let id = arguments.integer("id"), id > peers.count {
+            throw UsageError("registry: --id: there are \(peers.count) peers")
+        }
+        return peers
     }
 
     private static func registrySettings(_ arguments: ParsedArguments) throws -> RegistrySettings {

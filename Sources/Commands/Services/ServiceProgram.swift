@@ -32,6 +32,7 @@ package final class ServiceProgram<S: Service>: Program, Component, ServiceHolde
             let node = try process.startNode(settings.name)
             let service = try plan.make(node, settings)
             self.service = service
+            service.runtime.onFailure = { [unowned self] in process.exit(1) }
             try service.start()
             noteTakenPorts(node)
             process.ready()

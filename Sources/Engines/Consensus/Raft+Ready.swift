@@ -29,6 +29,8 @@ public struct Ready: Equatable, Sendable {
         public var replies: [RaftMessage] = []
         /// Once it is written and the replies are out: to be handed to `Raft.noteStored`.
         public var mark: StorageMark?
+
+        public init() {}
     }
 }
 

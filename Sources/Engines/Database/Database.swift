@@ -1,5 +1,253 @@
-/// Whose version the database says it has, because clients decide by it what they may send.
-public enum DatabaseVersion {
-    public static let text = "15.18"
-    public static let number = 150_018
+import KernelSQLite
+import KernelStorage
+import KernelStructures
+import KernelWire
+
+/// One database of a cluster: a file, connections to it that sessions share, and the line of those who want to write.
+///
+/// ## The problem
+///
+/// SQLite lets any number of transactions read while one writes; a second writer is told "busy" and may try again.
+/// Trying again is a poor way to wait: it is unfair, and it keeps a thread. A server with a thousand clients needs a
+/// line in which everybody knows his place, and nobody who only reads stands in it.
+///
+/// ## An everyday picture
+///
+/// A library with one pen. Readers take books from the shelves whenever they like and see them as they are at that
+/// moment. Who wants to write something into the catalogue asks for the pen, gets a number, and is called.
+///
+/// ## How
+///
+/// - Isolation *read committed* (the default) is exact: a statement that only reads runs in a snapshot of its own, on
+///   any connection; the first statement of a transaction that writes takes the pen, and keeps it to the end.
+/// - *Repeatable read* and *serializable* keep a connection, and so a snapshot, from their first statement on. If
+///   somebody else has written since, their own first write is refused with 40001.
+/// - A connection that is free goes on top of a stack: the warmest cache is used next.
+///
+/// ## Where it is wrong
+///
+/// PostgreSQL lets two transactions write at once if they touch different rows, and finds out when they do not. Here
+/// they follow one another, so nothing ever deadlocks, and a long transaction that has written holds up all writers.
+public final class Database {
+    public let name: String
+    public let file: SQLiteDatabase
+    let counter = CatalogueCounter()
+    /// Of the committed catalogue.
+    var catalogueVersion: Int64 = 0
+    let plans = PlanCache()
+    private var idle: [DatabaseConnection] = []
+    private var connectionCount = 0
+    private let connectionLimit: Int
+    /// Who may write now, and who wants to, in order.
+    private(set) var writer: DatabaseSession?
+    private var waitingWriters = RingQueue<DatabaseSession>()
+    /// Sessions by the channels that they listen to, in the order in which they came.
+    private var listeners: [String: [DatabaseSession]] = [:]
+    /// Sessions that have chosen this database.
+    var sessionCount = 0
+    public var sessionTotal: Int { sessionCount }
+    public private(set) var commitCount = 0
+    public private(set) var rollbackCount = 0
+
+    init(name: String, disk: NodeDisk, path: String, options: DatabaseOptions) throws(SQLiteError) {
+        self.name = name
+        var files = SQLiteDatabase.Options()
+        files.cacheByteCount = options.cacheByteCount
+        files.temporaryByteCount = options.temporaryByteCount
+        files.seed = options.seed
+        file = try SQLiteDatabase(disk: disk, path: path, options: files)
+        connectionLimit = options.connectionLimit
+    }
+
+    /// Opens the file, and fills it with the catalogue if it is new.
+    func open() throws(PostgresError) {
+        let connection = try takeConnection()
+        defer { giveBack(connection) }
+        do throws(SQLiteError) {
+            if try !Catalogue.exists(in: connection.sqlite) {
+                try connection.sqlite.execute("BEGIN IMMEDIATE")
+                try Catalogue.bootstrap(connection.sqlite)
+                try connection.sqlite.execute("COMMIT")
+                try file.syncLog()
+            }
+        } catch {
+            connection.rollBack()
+            throw ErrorMapping.postgresError(for: error, catalogue: nil)
+        }
+        try connection.catalogue.refresh()
+        catalogueVersion = connection.catalogue.version
+    }
+
+    // MARK: Connections
+
+    func takeConnection() throws(PostgresError) -> DatabaseConnection {
+        if let connection = idle.popLast() { return connection }
+        guard connectionCount < connectionLimit else {
+            throw PostgresError(
+                .tooManyConnections, "too many open transactions",
+                detail: "At most \(connectionLimit) transactions and cursors can be open in a database at a time.")
+        }
+        let connection = try DatabaseConnection(self)
+        connectionCount += 1
+        return connection
+    }
+
+    func giveBack(_ connection: DatabaseConnection) {
+        connection.end()
+        guard connection.isReusable, !connection.sqlite.isInTransaction else {
+            connectionCount -= 1
+            connection.sqlite.close()
+            return
+        }
+        idle.append(connection)
+    }
+
+    public var openConnectionCount: Int { connectionCount }
+
+    // MARK: Writers
+
+    /// - Returns: false if the session has to wait, and will be woken.
+    func acquireWriter(_ session: DatabaseSession) -> Bool {
+        if writer === session { return true }
+        guard writer == nil, waitingWriters.isEmpty else {
+            waitingWriters.append(session)
+            return false
+        }
+        writer = session
+        return true
+    }
+
+    func releaseWriter(_ session: DatabaseSession) {
+        guard writer === session else { return }
+        writer = nil
+        guard let next = waitingWriters.popFirst() else { return }
+        writer = next
+        next.writerGranted()
+    }
+
+    func forgetWaitingWriter(_ session: DatabaseSession) {
+        var others = RingQueue<DatabaseSession>()
+        while let next = waitingWriters.popFirst() { if next !== session { others.append(next) } }
+        waitingWriters = others
+    }
+
+    public var waitingWriterCount: Int { waitingWriters.count }
+
+    // MARK: Notifications
+
+    func listen(_ session: DatabaseSession, _ channel: String) {
+        guard listeners[channel]?.contains(where: { $0 === session }) != true else { return }
+        listeners[channel, default: []].append(session)
+    }
+
+    func unlisten(_ session: DatabaseSession, _ channel: String) {
+        listeners[channel]?.removeAll { $0 === session }
+        if listeners[channel]?.isEmpty == true { listeners[channel] = nil }
+    }
+
+    func notify(_ notification: Notification) {
+        for session in listeners[notification.channel] ?? [] { session.notified(notification) }
+    }
+
+    // MARK: Durability
+
+    func noteCommit() { commitCount += 1 }
+    func noteRollback() { rollbackCount += 1 }
+
+    func sync() throws(PostgresError) {
+        do throws(SQLiteError) { try file.syncLog() } catch { throw ErrorMapping.panic(error) }
+    }
+
+    /// Copies the log into the file, as far as nobody reads what it replaces.
+    func checkpoint() throws(PostgresError) {
+        let connection = try takeConnection()
+        defer { giveBack(connection) }
+        do throws(SQLiteError) { try file.checkpoint(connection.sqlite) } catch { throw ErrorMapping.panic(error) }
+    }
+
+    /// The process is over: not one more operation of the disk.
+    func abandon() {
+        file.abandon()
+        idle = []
+        writer = nil
+        waitingWriters = RingQueue()
+        listeners = [:]
+    }
+
+    func close() throws(PostgresError) {
+        for connection in idle { connection.sqlite.close() }
+        idle = []
+        do throws(SQLiteError) {
+            let last = try file.open()
+            try file.close()
+            _ = last
+        } catch {
+            throw ErrorMapping.panic(error)
+        }
+    }
+}
+
+/// A connection to SQLite, with what PostgreSQL has beyond it.
+final class DatabaseConnection {
+    let sqlite: SQLiteConnection
+    let catalogue: Catalogue
+    /// False once something is left on it that another session must not see: temporary tables.
+    var isReusable = true
+    private let watch = Watch()
+
+    private final class Watch { var instructionsLeft = Int.max }
+    private static let watchInterval = 100_000
+
+    init(_ database: Database) throws(PostgresError) {
+        do throws(SQLiteError) {
+            sqlite = try database.file.open()
+            catalogue = Catalogue(sqlite, counter: database.counter)
+            try DatabaseFunctions.register(on: sqlite, catalogue: catalogue)
+        } catch {
+            throw ErrorMapping.postgresError(for: error, catalogue: nil)
+        }
+        sqlite.watch(every: Self.watchInterval) { [watch] in
+            watch.instructionsLeft -= Self.watchInterval
+            return watch.instructionsLeft > 0
+        }
+    }
+
+    /// A session's statement is about to run.
+    func begin(_ context: SessionContext, instructions: Int) {
+        sqlite.context = context
+        watch.instructionsLeft = instructions
+    }
+
+    func end() { sqlite.context = nil }
+
+    /// Whether the statement was stopped because it took too long.
+    var isExhausted: Bool { watch.instructionsLeft <= 0 }
+
+    /// Whether there are tables that only this connection sees.
+    var hasTemporaryTables: Bool {
+        let rows = try? sqlite.rows("SELECT 1 FROM sqlite_temp_schema WHERE type = 'table' LIMIT 1")
+        return rows?.isEmpty == false
+    }
+
+    /// A statement without parameters and rows.
+    func run(_ sql: String) throws(PostgresError) {
+        do throws(SQLiteError) {
+            try sqlite.prepare(sql).run()
+        } catch {
+            throw ErrorMapping.postgresError(for: error, catalogue: catalogue)
+        }
+    }
+
+    /// Whatever the transaction has come to: afterwards there is none.
+    func rollBack() {
+        if sqlite.isInTransaction { try? run("ROLLBACK") }
+        catalogue.forget()
+    }
+}
+
+/// What a transaction tells the listeners of a channel once it is committed.
+struct Notification: Hashable, Sendable {
+    let process: Int32
+    let channel: String
+    let payload: String
 }

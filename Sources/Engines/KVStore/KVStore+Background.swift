@@ -21,6 +21,7 @@ extension KVStore {
     /// The same without what is being done elsewhere.
     public var needsWorkHere: Bool {
         if readOnlyReason != nil { return false }
+        if !isManifestOut, !pendingEdits.isEmpty { return true }
         if !isFlushOut, immutable != nil || isFlushRequested { return true }
         if !versions.graveyard.files.isEmpty { return true }
         if isCompactionOut { return false }
@@ -50,6 +51,10 @@ extension KVStore {
 
     /// Bytes done; nil if there was nothing to do.
     private func workOnce(_ budget: Int) throws(KVStoreError) -> Int? {
+        if !isManifestOut, !pendingEdits.isEmpty {
+            try applyPendingEdits()
+            return 0
+        }
         if !isFlushOut {
             if immutable != nil { return try flushStep(budget) }
             if isFlushRequested {
@@ -101,7 +106,9 @@ extension KVStore {
         let before = job.doneByteCount
         guard let file = try job.step(budget) else { return job.doneByteCount - before }
         do throws(DiskError) { try directory.sync() } catch { throw .disk(error) }
-        try flushed(file)
+        waitForManifest()
+        try versions.apply(flushEdit(file))
+        flushed(file)
         return job.doneByteCount - before
     }
 
@@ -116,13 +123,19 @@ extension KVStore {
     }
 
     /// The table is on the device, and so is its name.
-    func flushed(_ file: VersionEdit.NewFile) throws(KVStoreError) {
-        isLogNameSynced = true
+    func flushEdit(_ file: VersionEdit.NewFile) -> VersionEdit {
         var edit = VersionEdit()
         edit.newFiles = [file]
         edit.logNumber = memtable.logNumber
-        try versions.apply(edit)
+        return edit
+    }
+
+    /// The manifest knows the table.
+    func flushed(_ file: VersionEdit.NewFile) {
+        // With the table's name, that of the log that was there before it.
+        isLogNameSynced = true
         flushJob = nil
+        flushedSequence = max(flushedSequence, immutable?.lastSequence ?? 0)
         immutable = nil
         counters.value.flushes += 1
         counters.value.flushByteCount += file.byteCount
@@ -175,15 +188,14 @@ extension KVStore {
         let before = job.doneByteCount
         guard try job.step(budget) else { return job.doneByteCount - before }
         do throws(DiskError) { try directory.sync() } catch { throw .disk(error) }
-        try compacted(job)
+        waitForManifest()
+        try versions.apply(job.edit)
+        compacted(job)
         return job.doneByteCount - before
     }
 
-    /// The tables are on the device, and so are their names.
-    func compacted(_ job: CompactionJob) throws(KVStoreError) {
-        var edit = job.plan.edit
-        edit.newFiles = job.finished
-        try versions.apply(edit)
+    /// The manifest knows the tables.
+    func compacted(_ job: CompactionJob) {
         compactionJob = nil
         let plan = job.plan
         counters.value.compactions += 1

@@ -162,6 +162,7 @@ extension KVStore {
             edit.newFiles = [file]
             try versions.applyLater(edit)
             recoveredTables.append(file)
+            flushedSequence = max(flushedSequence, memtable.lastSequence)
             memtable = newMemtable(0)
         } catch {
             _ = try? directory.disk.remove(directory.path(.table(number)))
@@ -241,7 +242,7 @@ extension KVStore {
     /// `kill -9`.
     public func close() throws(KVStoreError) {
         if isClosed { return }
-        while isFlushOut || isCompactionOut, let waitForJob { waitForJob() }
+        settleJobs()
         defer {
             isClosed = true
             flushJob?.abandon()
@@ -258,7 +259,7 @@ extension KVStore {
         guard readOnlyReason == nil else { return }
         try commit(sync: true)
         // The mark says that the end of the log is no accident.
-        guard wantsMark else { return }
+        guard markSequence != nil else { return }
         appendMark()
         do throws(DiskError) { try log?.flush() } catch { throw .disk(error) }
     }

@@ -6,7 +6,7 @@ extension KVStore {
     /// - Throws: `.corruption` if a block on the way is damaged; nothing is guessed in its place.
     public func get(_ key: some Collection<UInt8>, at snapshot: Snapshot? = nil) throws(KVStoreError) -> Found? {
         try withBytes(of: key) { key throws(KVStoreError) in
-            try find(key, snapshot) { Found(value: $0.array, place: $1) }
+            try find(key, snapshot?.sequence ?? versions.lastSequence) { Found(value: $0.array, place: $1) }
         }
     }
 
@@ -14,12 +14,12 @@ extension KVStore {
     public func read<R>(
         _ key: UnsafeRawBufferPointer, at snapshot: Snapshot? = nil, _ body: (UnsafeRawBufferPointer, Place) -> R
     ) throws(KVStoreError) -> R? {
-        try find(Bytes(key), snapshot) { body($0.raw, $1) }
+        try find(Bytes(key), snapshot?.sequence ?? versions.lastSequence) { body($0.raw, $1) }
     }
 
+    /// What the last write at or before a sequence number left under a key.
     @inline(__always)
-    private func find<R>(_ key: Bytes, _ snapshot: Snapshot?, _ body: (Bytes, Place) -> R) throws(KVStoreError) -> R? {
-        let sequence = snapshot?.sequence ?? versions.lastSequence
+    func find<R>(_ key: Bytes, _ sequence: UInt64, _ body: (Bytes, Place) -> R) throws(KVStoreError) -> R? {
         counters.value.gets &+= 1
         if let (kind, value) = memtable.find(key, sequence) {
             counters.value.memtableHits &+= 1

@@ -47,7 +47,7 @@ extension KVStore {
 
     /// Adds a batch to the log's buffer. Returns the sequence number of its first write.
     @inline(__always) private func append(_ batch: WriteBatch) -> UInt64 {
-        if wantsMark { appendMark() }
+        if markSequence != nil { appendMark() }
         let first = versions.lastSequence &+ 1
         log!.append(batch.seal(sequence: first))
         versions.lastSequence &+= UInt64(batch.count)
@@ -56,8 +56,8 @@ extension KVStore {
     }
 
     func appendMark() {
-        log!.append(markBatch.seal(sequence: versions.lastSequence + 1))
-        wantsMark = false
+        log!.append(markBatch.seal(sequence: markSequence ?? versions.lastSequence + 1))
+        markSequence = nil
     }
 
     // MARK: Commit
@@ -98,7 +98,7 @@ extension KVStore {
         }
         try log.sync()
         counters.value.syncs += 1
-        wantsMark = true
+        markSequence = versions.lastSequence + 1
     }
 
     /// Bytes written since the last commit.
@@ -107,10 +107,11 @@ extension KVStore {
     public var unsyncedByteCount: Int { (log?.unsyncedByteCount ?? 0) + (oldLog?.unsyncedByteCount ?? 0) }
 
     /// Forgets the writes since the last commit.
-    private func takeBack() {
+    func takeBack() {
         if versions.lastSequence == committedSequence { return }
         memtable = memtable.copy(upTo: committedSequence, random: random.fork("again \(versions.lastSequence)"))
         versions.lastSequence = committedSequence
+        branch += 1
     }
 
     // MARK: Read-only
@@ -230,7 +231,9 @@ extension KVStore {
             case .memtablesFull: isFlushOut
             case .level0Full, .level0Slow: isCompactionOut
             }
-        if !isOut {
+        // What is done, and only has to be noted in the manifest, is quicker noted here.
+        let isNoteDue = !pendingEdits.isEmpty && !isManifestOut
+        if !isOut || isNoteDue {
             work(budgetByteCount: budget, now: now)
         } else if cause.isStop {
             waitForJob?()
@@ -253,7 +256,7 @@ extension KVStore {
     func switchMemtable() throws(KVStoreError) {
         precondition(immutable == nil, "two memtables at a time")
         // What was synced stays provably so: nothing more is written to this log.
-        if wantsMark { appendMark() }
+        if markSequence != nil { appendMark() }
         try commit(sync: false)
         let number = versions.takeFileNumber()
         let next: LogWriter
@@ -278,7 +281,7 @@ extension KVStore {
             let file = try directory.disk.open(path, [.write, .create, .truncate])
             let writer = LogWriter(file: file, path: path, number: number)
             writer.append(markBatch.seal(sequence: versions.lastSequence + 1))
-            wantsMark = false
+            markSequence = nil
             return writer
         } catch {
             throw .disk(error)

@@ -59,10 +59,14 @@ public final class KVStore {
     var oldLog: LogWriter?
     /// The current log's name is on the device, too.
     var isLogNameSynced = false
-    /// The next write to the log is to say that everything before it was synced.
-    var wantsMark = false
+    /// The next write to the log is to say that every write before this one was synced.
+    var markSequence: UInt64?
     /// The last write that `commit` brought into the log's file.
     var committedSequence: UInt64 = 0
+    /// The last write that may be in a table. Every later one is in the memtable or its twin, all versions of it.
+    var flushedSequence: UInt64 = 0
+    /// How often writes were taken back.
+    var branch = 0
     let markBatch = WriteBatch()
     /// For single writes.
     var scratch = WriteBatch()
@@ -82,6 +86,11 @@ public final class KVStore {
     /// The jobs that the host has taken to other threads: not to be touched until they are back.
     var isFlushOut = false
     var isCompactionOut = false
+    /// So are syncs of the log, and of the manifest.
+    var isSyncOut = false
+    var isManifestOut = false
+    /// What jobs have done that is to be written into the manifest.
+    var pendingEdits: [FinishedWork] = []
     /// Waits until a job that is out is done, and hands it to `finish`. Set by a host that takes jobs: writers that can
     /// do nothing but wait call it.
     public var waitForJob: (() -> Void)?
@@ -115,6 +124,8 @@ public final class KVStore {
         defer { events.removeAll() }
         return events
     }
+    /// Another thread is making the log durable.
+    public var isSyncUnderWay: Bool { isSyncOut }
     public var hasEvents: Bool { !events.isEmpty }
 
     public var statistics: KVStoreStatistics { counters.value }

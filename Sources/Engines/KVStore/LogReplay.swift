@@ -12,12 +12,14 @@ import KernelStorage
 /// ## How
 ///
 /// The log itself says what was synced. After each sync the next write to the log begins with an empty batch, a *mark*:
-/// everything before it was on the device when it was written. A log also begins with a mark, which says nothing but
-/// that this store wrote it. Then:
+/// every write below its sequence number was on the device when it was written. (Where another thread syncs, more may
+/// have been written meanwhile: the mark's number is lower than its neighbours' then.) A log also begins with a mark,
+/// which says nothing but that this store wrote it. Then:
 ///
-/// - Something is wrong, and no mark follows: it was never promised. All from there on is dropped, sound or not, so
-///   that what remains is a beginning of what was written, without gaps.
-/// - Something is wrong, and a mark follows: a promise is broken. The store does not open; `repair` saves the rest.
+/// - Something is wrong, and no mark follows that covers it: it was never promised. All from there on is dropped, sound
+///   or not, so that what remains is a beginning of what was written, without gaps.
+/// - Something is wrong, and a mark follows that covers it: a promise is broken. The store does not open; `repair`
+///   saves the rest.
 ///
 /// The sequence numbers of batches leave no gaps, so that a log whose end is missing betrays itself in the next one.
 ///
@@ -86,15 +88,17 @@ struct LogReplay {
         _ batch: BatchReader, isFirst: Bool, isOurs: Bool, at offset: Int, of path: String, _ reader: LogReader,
         _ apply: (UInt64, BatchReader.Entry) throws(KVStoreError) -> Void
     ) throws(KVStoreError) {
-        if isOurs, stop == nil, let gap = gap(before: batch) { halt(path, offset, gap, reader) }
-        let provesSync = isOurs ? batch.count == 0 && !isFirst : batch.count > 0
+        let isMark = isOurs && batch.count == 0 && !isFirst
+        if isOurs, stop == nil, let gap = gap(before: batch, isMark: isMark) { halt(path, offset, gap, reader) }
+        // What is wrong begins with the write that was expected.
+        let provesSync = isOurs ? isMark && batch.sequence > expected ?? 0 : batch.count > 0
         if let stop, provesSync {
             throw .corruption(
                 Corruption(
                     file: stop.file, offset: stop.offset,
                     detail: "\(stop.reason), and sound records follow: writes that were promised are lost"))
         }
-        if stop != nil { return }
+        if stop != nil || isMark { return }
         expected = batch.sequence + UInt64(batch.count)
         if batch.count > 0 { lastSequence = max(lastSequence, expected! - 1) }
         var batch = batch
@@ -112,8 +116,9 @@ struct LogReplay {
         }
     }
 
-    private func gap(before batch: BatchReader) -> String? {
+    private func gap(before batch: BatchReader, isMark: Bool) -> String? {
         if let expected {
+            if isMark, batch.sequence < expected { return nil }
             return batch.sequence == expected ? nil : "write \(expected) is missing, \(batch.sequence) follows"
         }
         return batch.sequence <= firstLimit ? nil : "writes \(firstLimit) to \(batch.sequence - 1) are missing"

@@ -73,16 +73,31 @@ public struct Registry {
         var effects: [Effect] = []
         for lock in applied.freed { lockDelays[lock.key] = now + lock.delay }
         for change in applied.changes { effects += follow(change, now: now) }
-        // A sign of life: whoever registers again, even with the same words, is not taken off as long dead.
-        if case .register(_, let instance?, _) = command {
-            checks.registeredAgain(catalog.ownChecks(of: instance.key), now: now)
-        }
+        if case .refused = applied.outcome {} else { effects += heed(command, now: now) }
         if !applied.topics.isEmpty {
             sightings.changed(applied, catalog, now: now)
             effects.append(.wake(applied.topics))
             effects += aliasProposals()
         }
         return (applied.outcome, effects)
+    }
+
+    /// What a command says besides what it changes.
+    private mutating func heed(_ command: RegistryCommand, now: LabTime) -> [Effect] {
+        switch command {
+        case .register(_, let instance?, _):
+            // A sign of life: whoever registers again, even with the same words, is not taken off as long dead.
+            checks.registeredAgain(catalog.ownChecks(of: instance.key), now: now)
+        case .updateCheck(let node, let check, let status, let output):
+            checks.told(InstanceKey(node: node, id: check), status, output, now: now)
+        case .renewSession(let id):
+            if let ttl = catalog.sessions[id]?.ttl { sessionDeadlines[id] = now + Self.grace(ttl) }
+        case .report(let node, let id, let failures, let successes, let name):
+            let key = InstanceKey(node: node, id: id)
+            return reported(key, failures: failures, successes: successes, by: name, now: now)
+        default: return []
+        }
+        return [.deadlineMoved]
     }
 
     private mutating func follow(_ change: CatalogChange, now: LabTime) -> [Effect] {
@@ -171,13 +186,25 @@ public struct Registry {
         return false
     }
 
-    /// - Throws: `RegistryError` if there is no such session.
-    public mutating func renew(session id: String, now: LabTime) throws(RegistryError) -> RegistrySession {
-        guard let session = catalog.sessions[id] else {
-            throw RegistryError(.missing, "there is no session '\(id)'; it may have expired")
+    // MARK: Leading
+
+    /// It begins to make the checks, which somebody else made before: none is late, and they are not made in a volley.
+    public mutating func beginLeading(now: LabTime) {
+        checks.beginAnew(now: now)
+        for session in catalog.sessions.values {
+            if let ttl = session.ttl { sessionDeadlines[session.id] = now + Self.grace(ttl) }
         }
-        if let ttl = session.ttl { sessionDeadlines[id] = now + Self.grace(ttl) }
-        return session
+    }
+
+    /// Takes over the catalogue of a snapshot.
+    public mutating func restore(_ catalog: RegistryCatalog, now: LabTime) {
+        self.catalog = catalog
+        checks = CheckTable(settings, random: random.fork("checks"))
+        for node in catalog.sortedNodes {
+            for check in catalog.checks(onNode: node.name) { _ = checks.adopt(check, replacing: nil, now: now) }
+        }
+        sessionDeadlines = [:]
+        lockDelays = [:]
     }
 
     // MARK: Time
@@ -207,12 +234,10 @@ public struct Registry {
         checks.finished(probe, result, now: now)
     }
 
-    /// Somebody reports on a check that waits to be told.
+    /// Somebody reports on a check that waits to be told: the command that says so.
     ///
     /// - Throws: `RegistryError` for one that does not.
-    public mutating func heard(_ key: InstanceKey, _ result: CheckResult, now: LabTime) throws(RegistryError)
-        -> [Effect]
-    {
+    public func heard(_ key: InstanceKey, _ result: CheckResult) throws(RegistryError) -> RegistryCommand {
         guard let check = catalog.checks[key] else {
             throw RegistryError(.missing, "there is no check '\(key.id)'")
         }
@@ -223,11 +248,11 @@ public struct Registry {
                 .refused, "the check '\(key.id)' is of kind \(kind.word), and finds out for itself",
                 remedy: "only checks with a TTL are told")
         }
-        return checks.heard(check, result, now: now)
+        return .updateCheck(node: check.node, check: check.id, status: result.status, output: result.output)
     }
 
     /// Those who use an instance report how their requests to it went.
-    public mutating func reported(_ key: InstanceKey, failures: Int, successes: Int, by name: String, now: LabTime)
+    mutating func reported(_ key: InstanceKey, failures: Int, successes: Int, by name: String, now: LabTime)
         -> [Effect]
     {
         guard let instance = catalog.instances[key] else { return [] }

@@ -29,9 +29,9 @@ final class KVServerFixture {
         client = try connection("client-1")
     }
 
-    func connection(_ name: String) throws -> RESPClientConnection {
+    func connection(_ name: String, port: UInt16 = 6379) throws -> RESPClientConnection {
         let connection = RESPClientConnection()
-        try connection.connect(from: world.node(name), to: HostPort(host: "lsm", port: 6379))
+        try connection.connect(from: world.node(name), to: HostPort(host: "lsm", port: port))
         world.pass(.milliseconds(1))
         return connection
     }

@@ -90,6 +90,8 @@ public final class Relation: Sendable {
         let onDelete: String
     }
 
+    /// Those that a row is inserted with; the others are generated from them.
+    var stored: [Column] { columns.filter { !$0.isGenerated } }
     func column(_ name: String) -> Column? { columns.first { $0.name == name } }
     func column(number: Int16) -> Column? { columns.first { $0.number == number } }
     var primaryKey: Index? { indexes.first { $0.isPrimary } }

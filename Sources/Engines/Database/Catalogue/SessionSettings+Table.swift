@@ -52,8 +52,8 @@ extension SessionSettings {
         Entry(name: "row_security", kind: .boolean, initial: "on"),
         Entry(name: "search_path", kind: .text, initial: "\"$user\", public"),
         Entry(name: "server_encoding", kind: .text, initial: "UTF8", isReported: true, isFixed: true),
-        Entry(name: "server_version", kind: .text, initial: "15.0 (sdlab)", isReported: true, isFixed: true),
-        Entry(name: "server_version_num", kind: .text, initial: "150000", isFixed: true),
+        Entry(name: "server_version", kind: .text, initial: DatabaseVersion.text, isReported: true, isFixed: true),
+        Entry(name: "server_version_num", kind: .text, initial: String(DatabaseVersion.number), isFixed: true),
         Entry(name: "session_authorization", kind: .text, initial: "postgres", isReported: true),
         Entry(
             name: "session_replication_role", kind: .choice(["origin", "replica", "local"]), initial: "origin"),

@@ -55,7 +55,8 @@ struct SystemView: Sendable {
                 "schemaname:name sequencename:name sequenceowner:name data_type:regtype start_value:int8 min_value:int8 "
                     + "max_value:int8 increment_by:int8 cycle:bool cache_size:int8 last_value:int8",
                 """
-                SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner), s.seqtypid::regtype, s.seqstart, s.seqmin, s.seqmax,
+                SELECT n.nspname, c.relname, pg_get_userbyid(c.relowner), s.seqtypid::regtype, s.seqstart, s.seqmin,
+                s.seqmax,
                     s.seqincrement, s.seqcycle, s.seqcache, pg_sequence_last_value(c.oid)
                 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid
                 LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -70,7 +71,8 @@ struct SystemView: Sendable {
                 "catalog_name:name schema_name:name schema_owner:name default_character_set_catalog:name "
                     + "default_character_set_schema:name default_character_set_name:name sql_path:varchar",
                 """
-                SELECT current_database()::name, n.nspname, pg_get_userbyid(n.nspowner), NULL::name, NULL::name, NULL::name,
+                SELECT current_database()::name, n.nspname, pg_get_userbyid(n.nspowner), NULL::name, NULL::name,
+                NULL::name,
                     NULL::varchar
                 FROM pg_namespace n
                 """),
@@ -81,7 +83,8 @@ struct SystemView: Sendable {
                     + "user_defined_type_name:name is_insertable_into:varchar is_typed:varchar commit_action:varchar",
                 """
                 SELECT current_database()::name, n.nspname, c.relname,
-                    CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'r' THEN 'BASE TABLE' END::varchar, NULL::name, NULL::varchar,
+                    CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'r' THEN 'BASE TABLE' END::varchar, NULL::name,
+                NULL::varchar,
                     NULL::name, NULL::name, NULL::name, CASE c.relkind WHEN 'r' THEN 'YES' ELSE 'NO' END::varchar,
                     'NO'::varchar, NULL::varchar
                 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'v')
@@ -185,7 +188,8 @@ struct SystemView: Sendable {
             "table_catalog:name table_schema:name table_name:name column_name:name constraint_catalog:name "
                 + "constraint_schema:name constraint_name:name",
             """
-            SELECT current_database()::name, n.nspname, c.relname, a.attname, current_database()::name, n.nspname, k.conname
+            SELECT current_database()::name, n.nspname, c.relname, a.attname, current_database()::name, n.nspname,
+                k.conname
             FROM pg_constraint k
             JOIN pg_class c ON c.oid = CASE WHEN k.contype = 'f' THEN k.confrelid ELSE k.conrelid END
             JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -19,10 +19,10 @@ enum JSONText {
     static func parse(_ text: String, duplicates: JSONLimits.Duplicates = .lastWins) throws(PostgresError) -> JSONValue
     {
         do throws(JSONError) {
-            return try JSONValue(
-                parsing: text,
-                limits: JSONLimits(
-                    bytes: 256 << 20, depth: JSONLimits.deepest, values: 10_000_000, duplicates: duplicates))
+            var limits = JSONLimits(
+                bytes: 256 << 20, depth: JSONLimits.deepest, values: 10_000_000, duplicates: duplicates)
+            limits.keepsDecimals = true
+            return try JSONValue(parsing: text, limits: limits)
         } catch {
             throw PostgresError(
                 .invalidTextRepresentation, "invalid input syntax for type json", detail: "\(error)")
@@ -52,9 +52,9 @@ enum JSONText {
                 write(member.value, into: &text)
             }
             text += "}"
-        case .number(let number):
+        case .decimal(let written):
             // jsonb keeps numbers as decimals.
-            text += (try? PostgresNumeric(parsing: PostgresFloat.text(number)).description) ?? value.text
+            text += (try? PostgresNumeric(parsing: written).description) ?? written
         default: text += value.text
         }
     }

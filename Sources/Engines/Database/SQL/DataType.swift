@@ -3,8 +3,8 @@ import KernelWire
 /// A type with what narrows it: `varchar(20)` is `varchar` with a modifier of 24.
 public struct DataType: Hashable, Sendable {
     public var oid: PostgresOID
-    /// `pg_attribute.atttypmod`: -1 for none; the length plus 4 for texts; precision and scale plus 4 for numeric; digits
-    /// of a second for times.
+    /// `pg_attribute.atttypmod`: -1 for none; the length plus 4 for texts; precision and scale plus 4 for numeric;
+    /// digits of a second for times.
     public var modifier: Int32
 
     public init(_ oid: PostgresOID, modifier: Int32 = -1) {
@@ -80,6 +80,9 @@ extension PostgresOID {
 
     /// Which of its category is taken when any would do (`pg_type.typispreferred`).
     var isPreferred: Bool { [.bool, .float8, .oid, .text, .timestamptz, .interval].contains(self) }
+
+    /// What an array, or a vector of the catalogue, holds.
+    var listElement: PostgresOID? { self == .int2vector ? .int2 : self == .oidvector ? .oid : element }
 
     var isInteger: Bool { self == .int2 || self == .int4 || self == .int8 }
     var isFloat: Bool { self == .float4 || self == .float8 }

@@ -14,8 +14,8 @@ public struct ParsedStatement: Sendable {
     /// Reads the statements of one message.
     ///
     /// - Returns: none for an empty text, or one with comments only.
-    /// - Throws: `PostgresError` as PostgreSQL throws it, with the place of the first mistake; 54001 for what is nested too
-    ///   deeply.
+    /// - Throws: `PostgresError` as PostgreSQL throws it, with the place of the first mistake; 54001 for what is
+    ///   nested too deeply.
     public static func parse(_ sql: String) throws(PostgresError) -> [ParsedStatement] {
         try StatementNesting.check(sql)
         let result = pg_query_parse(sql)
@@ -29,7 +29,8 @@ public struct ParsedStatement: Sendable {
             throw StatementNesting.tooDeep
         }
         let source = SourceText(sql)
-        return SyntaxNode(tree).list("stmts").compactMap { raw in
+        let whole = NegativeNumbers.mayOccur(in: sql) ? NegativeNumbers(sql).restored(tree) : tree
+        return SyntaxNode(whole).list("stmts").compactMap { raw in
             guard let statement = raw["stmt"] else { return nil }
             return ParsedStatement(
                 source: source,

@@ -117,6 +117,8 @@ public struct FetchPlan: Equatable, Sendable {
 public protocol Definition: Sendable {
     /// Makes it, within the transaction that the connection has begun.
     ///
+    /// - Returns: how many rows a table was filled with (CREATE TABLE AS).
     /// - Throws: `PostgresError`. What was done up to there is to be rolled back.
-    func apply(to catalogue: Catalogue, context: SessionContext) throws(PostgresError)
+    @discardableResult
+    func apply(to catalogue: Catalogue, context: SessionContext) throws(PostgresError) -> Int
 }

@@ -147,5 +147,12 @@ final class CompactionJob {
         return true
     }
 
+    /// What it amounts to, once it is done.
+    var edit: VersionEdit {
+        var edit = plan.edit
+        edit.newFiles = finished
+        return edit
+    }
+
     func abandon() { output?.close() }
 }

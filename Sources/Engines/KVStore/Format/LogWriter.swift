@@ -11,6 +11,7 @@ final class LogWriter {
     private(set) var flushedByteCount: Int
     /// How much of that is known to be on the device.
     private(set) var syncedByteCount: Int
+    private var workerFile: (any DiskFile)?
     /// A write failed and may have left a piece of itself behind `flushedByteCount`.
     private var isTailUncertain = false
 
@@ -86,11 +87,26 @@ final class LogWriter {
         syncedByteCount = flushedByteCount
     }
 
+    /// Another thread has made the file durable, up to here at least.
+    func noteSynced(_ byteCount: Int) { syncedByteCount = max(syncedByteCount, byteCount) }
+
+    /// The same file as another thread may sync it, which closes nothing that this one uses.
+    func fileForWorker(_ disk: NodeDisk) throws(DiskError) -> any DiskFile {
+        if let workerFile { return workerFile }
+        let opened = try disk.open(path, [.write])
+        workerFile = opened
+        return opened
+    }
+
     /// Takes the remains of a failed write away, so that the file ends with its last whole record.
     func mend() throws(DiskError) {
         if isTailUncertain { try file.truncate(to: flushedByteCount) }
         isTailUncertain = false
     }
 
-    func close() { file.close() }
+    func close() {
+        file.close()
+        // Whoever is at it keeps it open until he is done.
+        workerFile = nil
+    }
 }

@@ -45,18 +45,24 @@ public final class KVServer: Service, RESPService {
     public private(set) var store: KVStore!
     public private(set) var server: RESPServer!
     private(set) var keys: KeySpace!
+    private(set) var counter: KeyCounter!
     let cursors = CursorTable()
     /// Who watches a key.
     var watchers: [[UInt8]: [WatchList]] = [:]
     var expiredKeyCount = 0
     /// Who waits for background work, and for how much of it.
     var workWaiters: [(connection: RESPServerConnection, isDone: (KVServer) -> Bool)] = []
+    /// Who waits for the keys to be counted.
+    var countWaiters: [CountWaiter] = []
+    /// Keys that were overdue when the count under way began.
+    var countOverdue = KeyCount()
+    var saving = SavingState()
     public private(set) var commitCount = 0
     private(set) var commitFailure: String?
     private var isWorking = false
     /// Flushes and compactions that threads do.
     private var jobsOut: [(job: BackgroundJob, handle: OffloadedJob)] = []
-    private var isClosing = false
+    private(set) var isClosing = false
     private var syncTimer: TimerID?
     private var lastResume = LabTime(nanoseconds: 0)
     private(set) var expiry = ExpirySchedule()
@@ -73,6 +79,8 @@ public final class KVServer: Service, RESPService {
         public var server = RESPServerOptions()
         /// Bytes of background work between two turns.
         public var workByteCount = 256 << 10
+        /// Entries up to which keys are counted at once when somebody asks; more are counted between turns.
+        public var countAtOnceEntries = 100_000
 
         public init(directory: String, text: String? = nil) {
             self.directory = directory
@@ -96,7 +104,9 @@ public final class KVServer: Service, RESPService {
             disk: node.disk, directory: settings.directory, options: settings.store, now: node.world.now)
         if node.offloadsFiles { store.waitForJob = { [unowned self] in waitForJob() } }
         keys = KeySpace(store)
+        counter = KeyCounter(store)
         keys.onExpiry = { [unowned self] expiry in schedule(expiry) }
+        settings.server.limits.bulkBytes = min(settings.server.limits.bulkBytes, KVStoreOptions.valueByteLimit)
         server = RESPServer(node: node, commands: commands, service: self, options: settings.server)
         tellEvents()
         runtime.add(server, on: port, announcement: "Listening on :\(port: port)")
@@ -105,6 +115,8 @@ public final class KVServer: Service, RESPService {
     public func abandonStart() { try? store.close() }
 
     public func opened() {
+        saving.lastSeconds = nowMilliseconds / 1000
+        saving.lastSequence = store.lastSequence
         work()
         startExpiry()
     }
@@ -112,11 +124,14 @@ public final class KVServer: Service, RESPService {
     /// Whoever waits for background work waits in vain: there will be no more of it.
     public func willDrain() {
         isClosing = true
-        for (connection, _) in workWaiters {
+        let waiting = workWaiters.map(\.connection) + countWaiters.map(\.connection) + saving.waiters
+        workWaiters = []
+        saving.waiters = []
+        countWaiters = []
+        for connection in waiting {
             connection.reply.error("ERR the server is shutting down")
             connection.resume()
         }
-        workWaiters = []
     }
 
     /// Makes everything durable, and closes the store.
@@ -170,7 +185,13 @@ public final class KVServer: Service, RESPService {
             syncTimer = nil
             guard !isClosing, store.readOnlyReason == nil else { return }
             do throws(KVStoreError) {
-                try store.commit(sync: true)
+                if let job = try store.takeSync(now: node.world.now) {
+                    offload(job)
+                } else if store.isSyncUnderWay {
+                    syncLater()
+                } else {
+                    try store.commit(sync: true)
+                }
             } catch {
                 commitFailure = Self.text(error)
             }
@@ -211,13 +232,17 @@ public final class KVServer: Service, RESPService {
     private func finished(_ job: BackgroundJob) {
         jobsOut.removeAll { $0.job === job }
         store.finish(job, now: node.world.now)
+        if case .diskFailed(let error) = store.readOnlyReason, commitFailure == nil {
+            commitFailure = Self.text(.disk(error))
+        }
         if store.hasEvents { tellEvents() }
         answerWorkWaiters()
         work()
+        syncLater()
     }
 
-    /// A writer can do nothing but wait.
-    private func waitForJob() { jobsOut.first?.handle.wait() }
+    /// A writer can do nothing but wait: for what is short, if there is any.
+    private func waitForJob() { (jobsOut.first { !$0.job.isCompaction } ?? jobsOut.first)?.handle.wait() }
 
     func answerWorkWaiters() {
         guard !workWaiters.isEmpty else { return }
@@ -300,6 +325,8 @@ public final class KVServer: Service, RESPService {
     public func connectionClosed(_ connection: RESPServerConnection) {
         unwatch(connection)
         workWaiters.removeAll { $0.connection === connection }
+        countWaiters.removeAll { $0.connection === connection }
+        saving.waiters.removeAll { $0 === connection }
     }
 
     public func connectionReset(_ connection: RESPServerConnection) { unwatch(connection) }

@@ -16,10 +16,7 @@ extension KeySpace {
         var seen = 0
         while true {
             if iterator.isValid, StoredValue.isReserved(iterator.key) {
-                // Past all of them: the first key that does not begin so.
-                var beyond = StoredValue.reserved
-                beyond[beyond.count - 1] += 1
-                try iterator.seek(beyond)
+                try iterator.seek(StoredValue.firstUnreserved)
                 continue
             }
             guard iterator.isValid || own.first != nil else { return (seen, nil) }

@@ -173,7 +173,7 @@ final class KeySpace {
         return result
     }
 
-    private func storedExpiry(_ key: [UInt8]) throws(KVStoreError) -> Int? {
+    func storedExpiry(_ key: [UInt8]) throws(KVStoreError) -> Int? {
         try store.get(key).map { found in found.value.withUnsafeBytes { StoredValue.read($0).expiry } }
     }
 }

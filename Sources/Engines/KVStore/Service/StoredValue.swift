@@ -20,6 +20,8 @@ enum StoredValue {
 
     /// Keys that begin so are the server's own; clients cannot use them.
     static let reserved: [UInt8] = [0] + Array("sdlab".utf8) + [0]
+    /// The first key behind them.
+    static let firstUnreserved: [UInt8] = [0] + Array("sdlab".utf8) + [1]
     static let indexPrefix: [UInt8] = reserved + Array("ttl".utf8) + [0]
 
     @inline(__always) static func hasMark(_ value: UnsafeRawBufferPointer) -> Bool {

@@ -23,6 +23,8 @@ final class VersionSet {
     /// By level, the internal key after which the next compaction begins; empty at the beginning.
     private(set) var compactPointers = [[UInt8]](repeating: [], count: KVStoreOptions.levelCount)
     private var manifest: LogWriter?
+    /// A write to the manifest is being synced elsewhere.
+    private var isWriteUnsynced = false
     /// A manifest is written anew once it has this many bytes: most of it is history by then.
     private static let manifestByteLimit = 4 << 20
     /// Manifests that are not needed any more.
@@ -57,8 +59,13 @@ final class VersionSet {
         oldManifests = [state.number]
     }
 
-    /// The current version with an edit applied. The files it adds are new objects.
+    /// The current version with an edit applied. The files it adds are new objects, and are deleted if no version holds
+    /// them any more: it is to be installed.
     private func version(after edit: VersionEdit, path: String) throws(KVStoreError) -> Version {
+        Version(levels: try levels(after: edit, path: path), graveyard: graveyard)
+    }
+
+    private func levels(after edit: VersionEdit, path: String) throws(KVStoreError) -> [[FileMetadata]] {
         var levels = current.levels
         var moved: [UInt64: FileMetadata] = [:]
         for deleted in edit.deletedFiles {
@@ -89,7 +96,7 @@ final class VersionSet {
                         detail: "tables \(a.number) and \(b.number) of level \(level) overlap"))
             }
         }
-        return Version(levels: levels, graveyard: graveyard)
+        return levels
     }
 
     private func precedes(_ a: [UInt8], _ b: [UInt8]) -> Bool {
@@ -103,12 +110,9 @@ final class VersionSet {
     /// - Throws: the disk's error; the current version is the old one then. After a failed sync nobody knows which of
     ///   the two is on the device.
     func apply(_ edit: VersionEdit) throws(KVStoreError) {
-        let next = try version(after: edit, path: directory.path(.manifest(manifestNumber)))
-        var record = edit
-        record.nextFileNumber = nextFileNumber
-        record.lastSequence = lastSequence
-        record.logNumber = edit.logNumber ?? logNumber
-        record.previousLogNumber = 0
+        precondition(!isWriteUnsynced, "a write to the manifest while another is not on the device")
+        let next = try version(after: edit, path: path)
+        let record = record(edit)
         do throws(DiskError) {
             if manifest == nil || manifest!.flushedByteCount > Self.manifestByteLimit {
                 try createManifest(with: record)
@@ -125,9 +129,47 @@ final class VersionSet {
         install(next, edit)
     }
 
+    /// The record of an edit, with the numbers of now.
+    private func record(_ edit: VersionEdit) -> VersionEdit {
+        var record = edit
+        record.nextFileNumber = nextFileNumber
+        record.lastSequence = lastSequence
+        record.logNumber = edit.logNumber ?? logNumber
+        record.previousLogNumber = 0
+        return record
+    }
+
+    /// Writes edits into the manifest, for another thread to sync. They count once `written` is told so; nothing else
+    /// is written to the manifest before.
+    ///
+    /// - Returns: what is to be synced; nil, with nothing written, where the manifest has to be begun anew.
+    func write(_ edits: [VersionEdit], _ disk: NodeDisk) throws(KVStoreError) -> (any DiskFile)? {
+        guard let manifest, manifest.flushedByteCount <= Self.manifestByteLimit else { return nil }
+        for edit in edits { _ = try levels(after: edit, path: path) }
+        do throws(DiskError) {
+            let file = try manifest.fileForWorker(disk)
+            for edit in edits { manifest.append(record(edit).encoded()) }
+            try manifest.flush()
+            isWriteUnsynced = true
+            return file
+        } catch {
+            abandonManifest()
+            throw .disk(error)
+        }
+    }
+
+    /// What `write` wrote is on the device, or may not be.
+    func written(_ edits: [VersionEdit], isDurable: Bool) throws(KVStoreError) {
+        isWriteUnsynced = false
+        if !isDurable { return abandonManifest() }
+        for edit in edits { install(try version(after: edit, path: path), edit) }
+    }
+
+    private var path: String { directory.path(.manifest(manifestNumber)) }
+
     /// Makes an edit count that may be forgotten. It reaches the disk with the next one that `apply` writes.
     func applyLater(_ edit: VersionEdit) throws(KVStoreError) {
-        let next = try version(after: edit, path: directory.path(.manifest(manifestNumber)))
+        let next = try version(after: edit, path: path)
         manifest?.append(edit.encoded())
         install(next, edit)
     }
@@ -186,9 +228,19 @@ final class VersionSet {
         return edit
     }
 
+    /// The store as it is now, for a manifest of its own.
+    func whole() -> VersionEdit {
+        var edit = snapshot()
+        edit.nextFileNumber = nextFileNumber
+        edit.lastSequence = lastSequence
+        edit.logNumber = logNumber
+        edit.previousLogNumber = 0
+        return edit
+    }
+
     /// Writes what `applyLater` left in memory. Losing it would do no harm.
     func close() {
-        _ = try? manifest?.flush()
+        if !isWriteUnsynced { _ = try? manifest?.flush() }
         manifest?.close()
         manifest = nil
     }

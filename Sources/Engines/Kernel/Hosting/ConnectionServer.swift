@@ -24,21 +24,3 @@ public protocol ConnectionServer: AnyObject {
 extension ConnectionServer {
     public var applicationProtocols: [String] { [] }
 }
-
-/// Who waits for a server's last connection to end.
-struct DrainWatch {
-    private(set) var isDraining = false
-    private var callbacks: [() -> Void] = []
-
-    mutating func begin(_ whenIdle: @escaping () -> Void) {
-        isDraining = true
-        callbacks.append(whenIdle)
-    }
-
-    /// What is to be called now that nothing is open; each once.
-    mutating func take() -> [() -> Void] {
-        let due = callbacks
-        callbacks = []
-        return due
-    }
-}

@@ -3,80 +3,49 @@ import KernelWire
 import KernelWorld
 
 /// A port that speaks HTTP: hands each connection to the service, and knows which are open.
-public final class HTTPServer: ConnectionServer {
+public final class HTTPServer: PortedServer {
     public let node: Node
-    private var listeners = ListenerSet()
+    public let ports: ServerPorts
     private unowned let service: any HTTPService
-    /// TLS for connections that are made from here on; behind the PROXY header, where there is one.
-    public var security: (any StreamSecurity)?
     /// A change is for connections that come after it: those that are open keep what they began with.
     public var options: HTTPServerOptions { didSet { common = HTTPServerCommon(options, self) } }
     private var common: HTTPServerCommon
     private var connections: [UInt64: HTTPServerConnection] = [:]
     public var connectionCount: Int { tally.connections }
     public let tally = ConnectionTally()
-    /// Connections whose PROXY header is not complete.
-    private var arriving: [UInt64: ProxyProtocolAcceptor] = [:]
-    private var draining = DrainWatch()
 
     public init(node: Node, service: any HTTPService, options: HTTPServerOptions = HTTPServerOptions()) {
         self.node = node
         self.service = service
         self.options = options
+        ports = ServerPorts(node: node)
         common = HTTPServerCommon(options, nil)
         common.server = self
     }
 
-    public func listen(on port: UInt16) throws(NetworkError) {
-        listeners.add(
-            try node.listen(on: port) { [unowned self] stream in accept(stream) }, open: openConnectionCount)
-    }
-
-    /// On a unix socket of the machine, too.
-    public func listen(atPath path: String) throws(NetworkError) {
-        listeners.add(
-            try node.listen(atPath: path) { [unowned self] stream in accept(stream) }, open: openConnectionCount)
-    }
-
-    private func accept(_ stream: Stream) -> any StreamHandler {
-        if options.proxyProtocol == .required { return awaitHeader(stream) }
-        if let security { stream.secure(with: security) }
-        return begin(stream)
-    }
-
-    private func begin(_ stream: Stream) -> HTTPServerConnection {
-        let connection = HTTPServerConnection(stream, service: service, common: common, tally: tally)
-        connections[stream.number] = connection
-        tally.opened(connections.count, now: node.world.now)
-        listeners.noteOpen(openConnectionCount)
-        return connection
-    }
-
-    private func awaitHeader(_ stream: Stream) -> ProxyProtocolAcceptor {
-        let acceptor = ProxyProtocolAcceptor(stream, timeout: options.proxyHeaderTimeout) { [unowned self] outcome in
-            arriving[stream.number] = nil
-            switch outcome {
-            case .accepted(let header, let rest):
-                let connection = begin(stream)
-                connection.claim = ProxyClaim(header)
-                stream.setHandler(connection)
-                if let security { return stream.secure(with: security, ahead: rest) }
-                connection.streamOpened(stream)
-                if !rest.isEmpty { connection.stream(stream, received: rest) }
-            case .refused(let failure):
+    public func arrived(_ stream: Stream) -> any StreamHandler {
+        guard options.proxyProtocol == .required else { return ports.begin(stream, begin) }
+        return ports.awaitHeader(
+            stream, timeout: options.proxyHeaderTimeout, handsOnEarly: true, make: { [unowned self] in begin($0) },
+            refused: { [unowned self] failure in
                 service.connectionRefused(stream, failure)
                 noteIdle()
-            }
-        }
-        arriving[stream.number] = acceptor
-        listeners.noteOpen(openConnectionCount)
-        return acceptor
+            })
+    }
+
+    private func begin(_ arrival: ServerPorts.Arrival) -> any StreamHandler {
+        let stream = arrival.stream
+        let connection = HTTPServerConnection(stream, service: service, common: common, tally: tally)
+        if let header = arrival.header { connection.claim = ProxyClaim(header) }
+        connections[stream.number] = connection
+        tally.opened(connections.count, now: node.world.now)
+        return connection
     }
 
     public var applicationProtocols: [String] { ["http/1.1"] }
 
     /// Those whose PROXY header is still to come included.
-    public var openConnectionCount: Int { connections.count + arriving.count }
+    public var openConnectionCount: Int { connections.count + ports.arrivingCount }
     /// The open ones, oldest first.
     public var openConnections: [HTTPServerConnection] {
         connections.values.sorted { $0.stream.number < $1.stream.number }
@@ -90,27 +59,7 @@ public final class HTTPServer: ConnectionServer {
         noteIdle()
     }
 
-    public func stopListening() { listeners.close() }
-
-    public var connectionLimit: Int? {
-        get { listeners.limit }
-        set { listeners.setLimit(newValue, open: openConnectionCount) }
-    }
-
-    public func drain(whenIdle: @escaping () -> Void) {
-        draining.begin(whenIdle)
-        stopListening()
-        for (_, acceptor) in arriving.sorted(by: { $0.key < $1.key }) { acceptor.cancel() }
-        arriving = [:]
-        for connection in openConnections { connection.closeWhenIdle() }
-        noteIdle()
-    }
-
-    private func noteIdle() {
-        listeners.noteOpen(openConnectionCount)
-        guard draining.isDraining, openConnectionCount == 0 else { return }
-        for callback in draining.take() { callback() }
-    }
+    public func closeWhatIsIdle() { for connection in openConnections { connection.closeWhenIdle() } }
 }
 
 /// A response that is given many times: composed once for each second, because of its `Date`.

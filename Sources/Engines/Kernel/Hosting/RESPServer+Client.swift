@@ -25,9 +25,14 @@ extension RESPServer {
                 },
                 sub("list", -2, "Describe the open connections", list),
                 sub("kill", -3, "Close connections", kill),
+                sub("pause", -3, "Suspend all clients, or those that write, for so many milliseconds", pause),
+                sub("unpause", 2, "Let clients go on that were suspended") { connection, _ in
+                    connection.server.unpause()
+                    connection.reply.ok()
+                },
                 sub("reply", 3, "Say which replies are wanted", setReply),
-                sub("no-evict", 3, "Accepted; nothing is ever evicted") { connection, _ in connection.reply.ok() },
-                sub("no-touch", 3, "Accepted; reads leave no trace") { connection, _ in connection.reply.ok() },
+                sub("no-evict", 3, "Accepted; nothing is ever evicted", setSwitch),
+                sub("no-touch", 3, "Accepted; reads leave no trace", setSwitch),
                 sub("getredir", 2, "Return -1: there is no tracking") { connection, _ in
                     connection.reply.integer(-1)
                 },
@@ -63,7 +68,7 @@ extension RESPServer {
     private static func setInformation(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
         let isName = arguments.isWord(2, "LIB-NAME")
         guard isName || arguments.isWord(2, "LIB-VER") else {
-            return connection.reply.error("ERR Unrecognized option '\(arguments.text(2))'")
+            return connection.reply.error("ERR Unrecognized option '", arguments.printed(2), "'")
         }
         guard let word = clientWord(arguments[3]) else {
             let what = isName ? "lib-name" : "lib-ver"
@@ -81,7 +86,7 @@ extension RESPServer {
                 switch arguments.text(3).lowercased() {
                 case "normal": break
                 case "master", "replica", "slave", "pubsub": chosen = []
-                default: return connection.reply.error("ERR Unknown client type '\(arguments.text(3))'")
+                default: return connection.reply.error("ERR Unknown client type '", arguments.printed(3), "'")
                 }
             } else if arguments.count > 3, arguments.isWord(2, "ID") {
                 let numbers = (3..<arguments.count).map { arguments.integer($0) }
@@ -94,23 +99,36 @@ extension RESPServer {
         connection.reply.verbatim(chosen.map { $0.description + "\n" }.joined())
     }
 
-    /// `CLIENT KILL addr:port`, or `CLIENT KILL ID id` and `CLIENT KILL ADDR addr:port`.
-    private static func kill(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
-        let isOld = arguments.count == 3
-        guard isOld || (arguments.count == 4 && (arguments.isWord(2, "ID") || arguments.isWord(2, "ADDR"))) else {
-            return connection.reply.error("ERR syntax error")
+    /// `CLIENT PAUSE milliseconds [WRITE | ALL]`
+    private static func pause(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
+        guard arguments.count <= 4 else {
+            return connection.reply.error(
+                "ERR unknown subcommand or wrong number of arguments for '", arguments.printed(1),
+                "'. Try CLIENT HELP.")
         }
-        let isNumber = !isOld && arguments.isWord(2, "ID")
-        if isNumber, arguments.integer(3).map({ $0 > 0 }) != true {
-            return connection.reply.error("ERR client-id should be greater than 0")
+        var onlyWrites = false
+        if arguments.count == 4 {
+            onlyWrites = arguments.isWord(3, "WRITE")
+            guard onlyWrites || arguments.isWord(3, "ALL") else {
+                return connection.reply.error("ERR CLIENT PAUSE mode must be WRITE or ALL")
+            }
         }
-        let wanted = arguments.text(isOld ? 2 : 3)
-        let found = connection.server.openConnections.filter {
-            isNumber ? "\($0.number)" == wanted : "\($0.stream.remote)" == wanted
+        guard let milliseconds = arguments.integer(2) else {
+            return connection.reply.error("ERR timeout is not an integer or out of range")
         }
-        if isOld, found.isEmpty { return connection.reply.error("ERR No such client") }
-        if isOld { connection.reply.ok() } else { connection.reply.integer(found.count) }
-        for victim in found { if victim === connection { victim.closeAfterReplies() } else { victim.kill() } }
+        if milliseconds < 0 { return connection.reply.error("ERR timeout is negative") }
+        let now = connection.stream.node.wallClock.nanoseconds / 1_000_000
+        guard milliseconds <= Int.max - Int(now) else { return connection.reply.error("ERR timeout is out of range") }
+        connection.server.pause(.milliseconds(min(milliseconds, RESPPause.longestMilliseconds)), onlyWrites)
+        connection.reply.ok()
+    }
+
+    private static func setSwitch(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
+        if arguments.isWord(2, "ON") || arguments.isWord(2, "OFF") {
+            connection.reply.ok()
+        } else {
+            connection.reply.error("ERR syntax error")
+        }
     }
 
     private static func setReply(_ connection: RESPServerConnection, _ arguments: RESPArguments) {

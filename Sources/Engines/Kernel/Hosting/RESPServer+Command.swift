@@ -9,9 +9,7 @@ extension RESPServer {
                 sub("count", 2, "Return how many commands there are") { connection, _ in
                     connection.reply.integer(connection.server.table.commands.count)
                 },
-                sub("list", 2, "Return the names of all commands") { connection, _ in
-                    connection.reply.bulks(connection.server.table.commands.map(\.name))
-                },
+                sub("list", -2, "Return the names of all commands, or of some", list),
                 sub("info", -2, "Describe some commands, or all", information),
                 sub("docs", -2, "Document some commands, or all", documentation),
                 sub("getkeys", -4, "Return the keys of a whole command", keys),
@@ -33,12 +31,35 @@ extension RESPServer {
         RESPCommand("command|" + name, arity: arity, [.loading, .stale], group: "server", summary, action: action)
     }
 
+    /// `COMMAND LIST [FILTERBY MODULE name | ACLCAT category | PATTERN pattern]`: there are no modules, and no
+    /// categories are kept.
+    private static func list(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
+        let names = connection.server.table.commands.map(\.name)
+        if arguments.count == 2 { return connection.reply.bulks(names) }
+        guard arguments.count == 5, arguments.isWord(2, "FILTERBY") else {
+            return connection.reply.error("ERR syntax error")
+        }
+        if arguments.isWord(3, "PATTERN") {
+            let pattern = Array(arguments.text(4).lowercased().utf8)
+            let all = connection.server.table.commands.flatMap { [$0.name] + $0.subcommandList.map(\.name) }
+            connection.reply.bulks(
+                all.filter { name in
+                    var name = name
+                    return name.withUTF8 { GlobMatch.matches(UnsafeRawBufferPointer($0), pattern) }
+                })
+        } else if arguments.isWord(3, "MODULE") || arguments.isWord(3, "ACLCAT") {
+            connection.reply.array(0)
+        } else {
+            connection.reply.error("ERR syntax error")
+        }
+    }
+
     private static func information(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
         let table = connection.server.table
         let chosen = arguments.count == 2 ? table.commands : (2..<arguments.count).map { table.find(arguments[$0]) }
         connection.reply.array(chosen.count)
         for command in chosen {
-            if let command { describe(command, &connection.reply) } else { connection.reply.nullArray() }
+            if let command { describe(command, &connection.reply) } else { connection.reply.null() }
         }
     }
 
@@ -46,13 +67,18 @@ extension RESPServer {
         let table = connection.server.table
         let chosen =
             arguments.count == 2 ? table.commands : (2..<arguments.count).compactMap { table.find(arguments[$0]) }
-        connection.reply.map(chosen.count)
-        for command in chosen { document(command, &connection.reply) }
+        connection.reply.value(.map(chosen.flatMap(document)))
     }
 
     private static func keys(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
-        guard let command = connection.server.table.find(arguments[2]) else {
+        guard var command = connection.server.table.find(arguments[2]) else {
             return connection.reply.error("ERR Invalid command specified")
+        }
+        if let subcommands = command.subcommands, arguments.count > 3 {
+            guard let subcommand = subcommands.find(arguments[3]) else {
+                return connection.reply.error("ERR Invalid command specified")
+            }
+            command = subcommand
         }
         guard command.accepts(arguments.count - 2) else {
             return connection.reply.error("ERR Invalid number of arguments specified for command")
@@ -85,17 +111,11 @@ extension RESPServer {
         for subcommand in subcommands { describe(subcommand, &reply) }
     }
 
-    private static func document(_ command: RESPCommand, _ reply: inout RESPWriter) {
-        let subcommands = command.subcommands?.commands ?? []
-        reply.bulk(command.name)
-        reply.map(subcommands.isEmpty ? 2 : 3)
-        reply.bulk("summary")
-        reply.bulk(command.summary)
-        reply.bulk("group")
-        reply.bulk(command.group)
-        guard !subcommands.isEmpty else { return }
-        reply.bulk("subcommands")
-        reply.map(subcommands.count)
-        for subcommand in subcommands { document(subcommand, &reply) }
+    /// A command's name, and a map of what there is to say of it.
+    private static func document(_ command: RESPCommand) -> [RESPValue] {
+        let subcommands = command.subcommandList.flatMap(document)
+        var fields: [RESPValue] = [.text("summary"), .text(command.summary), .text("group"), .text(command.group)]
+        if !subcommands.isEmpty { fields += [.text("subcommands"), .map(subcommands)] }
+        return [.text(command.name), .map(fields)]
     }
 }

@@ -29,6 +29,9 @@ extension RESPServer {
                     switch arguments.integer(1) {
                     case nil: connection.reply.error("ERR value is not an integer or out of range")
                     case 0: connection.reply.ok()
+                    case let number? where Int32(exactly: number) == nil:
+                        connection.reply.error(
+                            "ERR value is out of range, value must between \(Int32.min) and \(Int32.max)")
                     default: connection.reply.error("ERR DB index is out of range")
                     }
                 }),
@@ -82,27 +85,17 @@ extension RESPServer {
                 name = valid
                 index += 2
             } else {
-                return connection.reply.error("ERR Syntax error in HELLO option '\(arguments.text(index))'")
+                return connection.reply.error("ERR Syntax error in HELLO option '", arguments.printed(index), "'")
             }
         }
         connection.reply.version = version
         if let name { connection.name = name }
         let options = connection.server.options
-        connection.reply.map(7)
-        connection.reply.bulk("server")
-        connection.reply.bulk(options.serverName)
-        connection.reply.bulk("version")
-        connection.reply.bulk(options.compatibleVersion)
-        connection.reply.bulk("proto")
-        connection.reply.integer(version.rawValue)
-        connection.reply.bulk("id")
-        connection.reply.integer(connection.number)
-        connection.reply.bulk("mode")
-        connection.reply.bulk("standalone")
-        connection.reply.bulk("role")
-        connection.reply.bulk("master")
-        connection.reply.bulk("modules")
-        connection.reply.array(0)
+        connection.reply.map([
+            ("server", .text(options.serverName)), ("version", .text(options.compatibleVersion)),
+            ("proto", .integer(version.rawValue)), ("id", .integer(connection.number)), ("mode", .text("standalone")),
+            ("role", .text("master")), ("modules", .array([])),
+        ])
     }
 
     private static let wrongPassword = "WRONGPASS invalid username-password pair or user is disabled."

@@ -58,27 +58,24 @@ public struct RESPServerOptions: Sendable {
 ///  requests of all clients that arrived in this turn ──▶ commands ──▶ replies, kept back
 ///                                                          end of the turn ──▶ commit ──▶ replies leave
 /// ```
-public final class RESPServer: ConnectionServer {
+public final class RESPServer: PortedServer {
     public let node: Node
     public internal(set) var options: RESPServerOptions
     public let table: RESPCommandTable
     public let startedAt: LabTime
     unowned let service: any RESPService
-    private var listeners = ListenerSet()
-    private var draining = DrainWatch()
-    /// TLS for connections that are made from here on.
-    public var security: (any StreamSecurity)?
+    public let ports: ServerPorts
     private var connections: [Int: RESPServerConnection] = [:]
     private var connectionNumber = 0
     public let tally = ConnectionTally()
     public internal(set) var commandCount = 0
     public internal(set) var errorCount = 0
     public private(set) var rejectedCount = 0
-    /// Turns that had something to send, and how many connections they served.
-    public private(set) var turnCount = 0
-    private var waiting: [RESPServerConnection] = []
-    private var isTurnDue = false
-    private var isCommitting = false
+    private let turns: CommitTurns<RESPServerConnection>
+    /// Turns that had something to send.
+    public var turnCount: Int { turns.turnCount }
+    /// While clients are kept waiting: `CLIENT PAUSE`.
+    var pause: RESPPause?
 
     /// - Parameter commands: the service's own. One that has the name of a standard command takes its place.
     public init(
@@ -88,23 +85,20 @@ public final class RESPServer: ConnectionServer {
         self.node = node
         self.service = service
         self.options = options
+        ports = ServerPorts(node: node)
         startedAt = node.world.now
+        var finishTurn: (@escaping (String?) -> Void) -> Void = { $0(nil) }
+        turns = CommitTurns(node: node) { finishTurn($0) }
         let own = Set(commands.map(\.name))
         table = RESPCommandTable(commands + Self.standardCommands.filter { !own.contains($0.name) })
+        finishTurn = { [unowned self] done in self.service.commit(self, done: done) }
+        turns.onQuiet = { [unowned self] in noteIdle() }
     }
 
-    public func listen(on port: UInt16) throws(NetworkError) {
-        listeners.add(
-            try node.listen(on: port) { [unowned self] stream in accept(stream) }, open: openConnectionCount)
-    }
+    public func arrived(_ stream: Stream) -> any StreamHandler { ports.begin(stream, begin) }
 
-    public func listen(atPath path: String) throws(NetworkError) {
-        listeners.add(
-            try node.listen(atPath: path) { [unowned self] stream in accept(stream) }, open: openConnectionCount)
-    }
-
-    private func accept(_ stream: Stream) -> any StreamHandler {
-        if let security { stream.secure(with: security) }
+    private func begin(_ arrival: ServerPorts.Arrival) -> any StreamHandler {
+        let stream = arrival.stream
         guard connections.count < options.connectionLimit else {
             rejectedCount += 1
             return RESPRefusal("-ERR max number of clients reached\r\n")
@@ -113,7 +107,6 @@ public final class RESPServer: ConnectionServer {
         let connection = RESPServerConnection(stream, number: connectionNumber, server: self)
         connections[connectionNumber] = connection
         tally.opened(connections.count, now: node.world.now)
-        listeners.noteOpen(openConnectionCount)
         service.connectionOpened(connection)
         return connection
     }
@@ -129,27 +122,14 @@ public final class RESPServer: ConnectionServer {
         noteIdle()
     }
 
-    public func stopListening() { listeners.close() }
-
-    public var connectionLimit: Int? {
-        get { listeners.limit }
-        set { listeners.setLimit(newValue, open: openConnectionCount) }
-    }
-
     /// What has arrived of requests is answered; a command that waits for something may finish.
-    public func drain(whenIdle: @escaping () -> Void) {
-        draining.begin(whenIdle)
-        stopListening()
+    public func closeWhatIsIdle() {
+        unpause()
         for connection in openConnections { connection.closeAfterReplies() }
-        noteIdle()
     }
 
     /// Idle is a server without connections that has no commit under way.
-    private func noteIdle() {
-        listeners.noteOpen(openConnectionCount)
-        guard draining.isDraining, connections.isEmpty, isQuiet else { return }
-        for callback in draining.take() { callback() }
-    }
+    public var isIdle: Bool { connections.isEmpty && turns.isQuiet }
 
     public var connectionsReceived: Int { tally.connections }
 
@@ -163,46 +143,17 @@ public final class RESPServer: ConnectionServer {
         commandCount = 0
         errorCount = 0
         rejectedCount = 0
-        turnCount = 0
+        turns.resetCount()
         for command in table.commands { command.forgetCounts() }
     }
 
     // MARK: Turns
 
-    /// Whether no replies wait for the end of a turn or for a commit.
-    private var isQuiet: Bool { !isTurnDue && !isCommitting && waiting.isEmpty }
-
     /// A connection has replies, or an end, to send when this turn is over.
-    func note(_ connection: RESPServerConnection) {
-        waiting.append(connection)
-        scheduleTurn()
-    }
+    func note(_ connection: RESPServerConnection) { turns.note(connection) }
 
     /// Something was written that needs a commit, though no reply waits for it: an expiry, for instance.
-    public func noteWork() { scheduleTurn() }
-
-    private func scheduleTurn() {
-        guard !isTurnDue, !isCommitting else { return }
-        isTurnDue = true
-        node.enqueue { [self] in endTurn() }
-    }
-
-    private func endTurn() {
-        isTurnDue = false
-        isCommitting = true
-        turnCount += 1
-        let batch = waiting
-        waiting.removeAll(keepingCapacity: true)
-        for connection in batch { connection.seal() }
-        var isDone = false
-        service.commit(self) { [self] failure in
-            guard !isDone else { return }
-            isDone = true
-            isCommitting = false
-            for connection in batch { connection.sendSealed(failure) }
-            if waiting.isEmpty { noteIdle() } else { scheduleTurn() }
-        }
-    }
+    public func noteWork() { turns.noteWork() }
 }
 
 /// One connection too many: it hears why, and is closed.

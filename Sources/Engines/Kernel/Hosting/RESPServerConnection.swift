@@ -7,7 +7,7 @@ import KernelWorld
 /// Requests are carried out in order, as many as have arrived; their replies leave together at the end of the turn.
 /// A client that does not take its replies is not read from any more, so one connection holds at most
 /// `RESPServerOptions.outputBytes`, one reply, and one buffer of requests.
-public final class RESPServerConnection: StreamHandler {
+public final class RESPServerConnection: StreamHandler, TurnConnection {
     public let stream: Stream
     /// `CLIENT ID`: 1, 2, … in order of arrival.
     public let number: Int
@@ -44,6 +44,8 @@ public final class RESPServerConnection: StreamHandler {
     private var promises: [Range<Int>] = []
     private var promisedCount = 0
     private var timer: TimerID?
+    /// What it asked for while clients are paused.
+    private var postponed: RESPRequest?
 
     init(_ stream: Stream, number: Int, server: RESPServer) {
         self.stream = stream
@@ -90,6 +92,7 @@ public final class RESPServerConnection: StreamHandler {
         stream.node.cancel(timer)
         timer = nil
         ahead.removeAll()
+        postponed = nil
         server.forget(self)
     }
 
@@ -146,7 +149,7 @@ public final class RESPServerConnection: StreamHandler {
         server.commandCount += 1
         let start = reply.count
         dispatch(arguments)
-        if replyMode != .on { applyReplyMode(start) }
+        if replyMode != .on, postponed == nil { applyReplyMode(start) }
     }
 
     private func dispatch(_ arguments: RESPArguments) {
@@ -154,13 +157,18 @@ public final class RESPServerConnection: StreamHandler {
         guard command.accepts(arguments.count) else { return refuse(wrongCountFor: command) }
         if let subcommands = command.subcommands, arguments.count > 1 {
             guard let subcommand = subcommands.find(arguments[1]) else {
-                let word = String(decoding: arguments[1].prefix(128), as: UTF8.self)
-                return refuse("ERR unknown subcommand '\(word)'. Try \(command.name.uppercased()) HELP.")
+                return refuse(
+                    "ERR unknown subcommand '", arguments.printed(1, limit: 128),
+                    "'. Try \(command.name.uppercased()) HELP.")
             }
             command = subcommand
             guard command.accepts(arguments.count) else { return refuse(wrongCountFor: command) }
         }
         lastCommand = command
+        if server.pause != nil, server.isPaused(for: command, of: self) {
+            postponed = RESPRequest(arguments)
+            return suspend()
+        }
         if transaction != nil, !command.flags.contains(.immediate) { return queue(command, arguments) }
         perform(command, arguments)
     }
@@ -179,6 +187,20 @@ public final class RESPServerConnection: StreamHandler {
             command.failureCount += 1
             server.errorCount += 1
         }
+    }
+
+    /// Clients are not paused any more.
+    func pauseEnded() {
+        guard let request = postponed, !isClosed else { return }
+        postponed = nil
+        isSuspended = false
+        let start = reply.count
+        isProcessing = true
+        request.withArguments { dispatch($0) }
+        isProcessing = false
+        if replyMode != .on { applyReplyMode(start) }
+        noteIfNeeded()
+        goOn()
     }
 
     private func applyReplyMode(_ start: Int) {
@@ -206,9 +228,9 @@ public final class RESPServerConnection: StreamHandler {
     }
 
     /// An error instead of the command; a transaction that it was meant for can no longer be carried out.
-    public func refuse(_ text: String) {
+    public func refuse(_ text: String, _ word: [UInt8] = [], _ rest: String = "") {
         server.errorCount += 1
-        reply.error(text)
+        reply.error(text, word, rest)
         transaction?.isSpoiled = true
     }
 
@@ -235,14 +257,14 @@ public final class RESPServerConnection: StreamHandler {
             server.service.connectionSpokeHTTP(self)
             return kill()
         }
-        let name = String(decoding: arguments[0].prefix(128), as: UTF8.self)
-        var shown = ""
+        var shown = arguments.printed(0, limit: 128) + Array("', with args beginning with: ".utf8)
+        let start = shown.count
         for index in 1..<max(1, arguments.count) {
-            let room = 128 - shown.utf8.count
+            let room = 128 - (shown.count - start)
             if room <= 0 { break }
-            shown += "'\(String(decoding: arguments[index].prefix(room), as: UTF8.self))' "
+            shown += [UInt8(ascii: "'")] + arguments.printed(index, limit: room) + Array("' ".utf8)
         }
-        refuse("ERR unknown command '\(name)', with args beginning with: \(shown)")
+        refuse("ERR unknown command '", shown)
     }
 
     // MARK: Waiting
@@ -285,14 +307,14 @@ public final class RESPServerConnection: StreamHandler {
 
     // MARK: Replies
 
-    func seal() {
+    public func seal() {
         isNoted = false
         sealedCount = reply.count
         promisedCount = promises.count
     }
 
     /// The turn's commit is done: what it covers may be said.
-    func sendSealed(_ failure: String?) {
+    public func sendSealed(_ failure: String?) {
         guard !isClosed else { return }
         if let failure, promisedCount > 0 { breakPromises(failure) }
         if promisedCount == promises.count {

@@ -7,6 +7,9 @@ public struct JSONLimits: Sendable {
     /// How many values there may be, elements and members' values included.
     public var values: Int
     public var duplicates: Duplicates
+    /// Whether a number with a point or an exponent stays as it was written (`decimal`), instead of becoming a
+    /// `Double`.
+    public var keepsDecimals = false
 
     /// What becomes of an object that names a member twice.
     public enum Duplicates: Sendable {

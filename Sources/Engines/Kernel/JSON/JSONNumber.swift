@@ -1,16 +1,19 @@
 /// A number's text, which is known to be one of JSON's, as the value that loses nothing of it that can be kept.
 enum JSONNumber {
-    static func value(of text: UnsafeRawBufferPointer) -> JSONValue {
+    static func value(of text: UnsafeRawBufferPointer, keepsDecimals: Bool = false) -> JSONValue {
         let isNegative = text.first == UInt8(ascii: "-")
         var magnitude: UInt64 = 0
         for byte in text.dropFirst(isNegative ? 1 : 0) {
             // A point or an exponent.
-            guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return real(text) }
+            guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else {
+                return keepsDecimals ? asWritten(text) : real(text)
+            }
             let (product, isTooLarge) = magnitude.multipliedReportingOverflow(by: 10)
             let (sum, carries) = product.addingReportingOverflow(UInt64(byte - UInt8(ascii: "0")))
             // More digits than 64 bits hold, or digits and then a point.
             if isTooLarge || carries {
                 return text.contains { $0 != UInt8(ascii: "-") && !(48...57).contains($0) }
+                    && !keepsDecimals
                     ? real(text) : asWritten(text)
             }
             magnitude = sum

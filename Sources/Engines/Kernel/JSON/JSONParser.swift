@@ -59,7 +59,11 @@ private final class JSONParser {
         sdlab_json_events(
             null: { JSONParser.of($0).add(.null) },
             boolean: { JSONParser.of($0).add(.bool($1)) },
-            number: { JSONParser.of($0).add(JSONNumber.value(of: UnsafeRawBufferPointer(start: $1, count: $2))) },
+            number: { context, text, length in
+                let parser = JSONParser.of(context)
+                let bytes = UnsafeRawBufferPointer(start: text, count: length)
+                return parser.add(JSONNumber.value(of: bytes, keepsDecimals: parser.limits.keepsDecimals))
+            },
             string: { JSONParser.of($0).add(.string(JSONParser.text($1, $2))) },
             key: { context, text, length in
                 JSONParser.of(context).keys.append(JSONParser.text(text, length))

@@ -20,6 +20,9 @@ public final class ServiceRuntime {
     public private(set) var reloadCount = 0
     public private(set) var failedReloadCount = 0
 
+    /// What ends the program when the service cannot go on: see `fail`.
+    public var onFailure: (() -> Void)?
+
     private unowned var service: (any Service)?
     private var ports: [Port] = []
     private var management: ManagementServer?
@@ -83,6 +86,13 @@ public final class ServiceRuntime {
 
     public func log(_ message: LogMessage, level: LogLevel = .info) {
         if let tag { node.log(tag, message, level: level) }
+    }
+
+    /// The service cannot go on without breaking a promise (a disk that does not sync): the process ends at once, and
+    /// whoever starts it again has it recover.
+    public func fail(_ message: LogMessage) {
+        log(message, level: .error)
+        onFailure?()
     }
 
     public var isDraining: Bool { phase == .draining || phase == .stopped }

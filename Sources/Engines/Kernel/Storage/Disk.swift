@@ -18,6 +18,10 @@ public protocol Disk: AnyObject {
     func remove(_ path: String, owner: DiskOwner) throws(DiskError)
     /// Replaces what stands at `target`, atomically.
     func rename(_ source: String, to target: String, owner: DiskOwner) throws(DiskError)
+    /// Gives a file a second name, where nothing stands yet.
+    ///
+    /// - Throws: `DiskError.notPermitted` where the disk has no such thing: it takes a copy then.
+    func link(_ source: String, to target: String, owner: DiskOwner) throws(DiskError)
     func syncDirectory(_ path: String, owner: DiskOwner) throws(DiskError)
     /// Keeps `path`, which need not exist as a file yet, to one owner at a time. An owner gets it again: what held it
     /// was an earlier life of the same node.
@@ -26,6 +30,12 @@ public protocol Disk: AnyObject {
     func lock(_ path: String, owner: DiskOwner) throws(DiskError) -> DiskLock
     /// Drops what `owner` wrote and never synced, as a power failure does. Returns nil where the disk cannot forget.
     func losePower(owner: DiskOwner, policy: PowerLossPolicy) -> PowerLoss?
+}
+
+extension Disk {
+    public func link(_ source: String, to target: String, owner: DiskOwner) throws(DiskError) {
+        throw .notPermitted(target)
+    }
 }
 
 /// An open file. Reads beyond the end are short; writes beyond the end fill the gap with zeros.

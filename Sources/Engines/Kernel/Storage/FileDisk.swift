@@ -106,6 +106,15 @@ public final class FileDisk: Disk {
         guard Glibc.remove(try host(path)) == 0 else { throw Self.error(errno, path, "remove") }
     }
 
+    public func link(_ source: String, to target: String, owner: DiskOwner) throws(DiskError) {
+        guard Glibc.link(try host(source), try host(target)) != 0 else { return }
+        switch errno {
+        // Another file system, or one without links.
+        case EXDEV, EPERM, EOPNOTSUPP, EMLINK: throw .notPermitted(target)
+        default: throw Self.error(errno, target, "link")
+        }
+    }
+
     public func rename(_ source: String, to target: String, owner: DiskOwner) throws(DiskError) {
         if source == "/" || target == "/" { throw .notPermitted(source == "/" ? source : target) }
         guard Glibc.rename(try host(source), try host(target)) == 0 else {

@@ -45,6 +45,10 @@ public final class NodeDisk {
     public func rename(_ source: String, to target: String) throws(DiskError) {
         try base.rename(source, to: target, owner: owner)
     }
+    public func link(_ source: String, to target: String) throws(DiskError) {
+        if faults.isFull { throw .noSpace(target) }
+        try base.link(source, to: target, owner: owner)
+    }
     public func syncDirectory(_ path: String) throws(DiskError) {
         charge(costs.sync)
         try failIfSyncMust(path)

@@ -31,6 +31,8 @@ public struct ClockSpeed: Equatable, Sendable, CustomStringConvertible {
 public protocol EventSource: AnyObject {
     /// The host's monotonic clock.
     var hostNanoseconds: Int64 { get }
+    /// What the process has used of the host's processors.
+    var processorTime: ProcessorTime { get }
     /// Waits for input, at most the given host time, hands it to whoever asked for it, and returns how many events
     /// there were.
     ///
@@ -38,6 +40,21 @@ public protocol EventSource: AnyObject {
     func poll(timeoutNanoseconds: Int64, onWake: () -> Void) -> Int
 }
 
+/// Processor time that was used so far.
+public struct ProcessorTime: Equatable, Sendable {
+    /// By all threads of the process, in user and kernel mode.
+    public var user = LabDuration.zero
+    public var system = LabDuration.zero
+    /// By the thread of the loop.
+    public var threadUser = LabDuration.zero
+    public var threadSystem = LabDuration.zero
+    /// By child processes that have ended.
+    public var childrenUser = LabDuration.zero
+    public var childrenSystem = LabDuration.zero
+    public init() {}
+}
+
 extension EventSource {
+    public var processorTime: ProcessorTime { ProcessorTime() }
     public func poll(timeoutNanoseconds: Int64) -> Int { poll(timeoutNanoseconds: timeoutNanoseconds) {} }
 }

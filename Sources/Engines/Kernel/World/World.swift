@@ -99,6 +99,11 @@ public final class World {
 
     /// The threads for offloaded jobs; nil while jobs have to cost lab time, and are done by the loop.
     var activeWorkers: (any WorkerPool)? { speed.factor > 0 && speed.factor <= 1 ? workers : nil }
+    /// What the process has used of the host's processors; nothing where the clock is not the host's.
+    public var processorTime: ProcessorTime {
+        speed.factor == 1 ? eventSource?.processorTime ?? ProcessorTime() : ProcessorTime()
+    }
+
     /// Whether something is under way that no timer stands for.
     private var isBusy: Bool { network.transport.isBusy || hasJobs }
     private var hasJobs: Bool { workers.map { $0.pendingCount > 0 } ?? false }

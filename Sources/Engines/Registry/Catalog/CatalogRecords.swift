@@ -194,7 +194,7 @@ public struct RegistryEvent: Equatable, Sendable {
 
 /// Why something was not done, for whoever asked.
 public struct RegistryError: Error, Equatable, Sendable, CustomStringConvertible {
-    public enum Kind: Sendable { case malformed, missing, refused, full }
+    public enum Kind: String, Sendable { case malformed, missing, refused, full, unavailable }
     public let kind: Kind
     public let description: String
     public let remedy: String?

@@ -201,7 +201,7 @@ extension RegistryCatalog {
         changes.append(.deregistered(instance))
     }
 
-    private mutating func list(_ key: InstanceKey, name: String) {
+    mutating func list(_ key: InstanceKey, name: String) {
         if byName[name] == nil { spellings[name.lowercased(), default: []].append(name) }
         byName[name, default: []].append(key)
     }

@@ -33,6 +33,8 @@ public struct RegistryCatalog: Equatable, Sendable {
     /// The index of the last registration of each instance, even one that changed nothing.
     var registeredAt: [InstanceKey: UInt64] = [:]
     var indexes = TopicIndexes()
+    /// No topic's index is less: that of the snapshot that it began with.
+    var floorIndex: UInt64 = 1
     /// Topics that the command under way has changed.
     var touched: [WatchTopic] = []
     /// Locks that it has freed, and for how long nobody may take them.
@@ -89,7 +91,15 @@ public struct RegistryCatalog: Equatable, Sendable {
         case .key(let operation): return try perform(operation)
         case .transaction(let operations): return transact(operations)
         case .createSession(let session): try create(session)
+        case .renewSession(let id):
+            guard sessions[id] != nil else {
+                throw RegistryError(.missing, "there is no session '\(id)'; it may have expired")
+            }
         case .destroySession(let id): destroy(id)
+        case .report(let node, let instance, _, _, _):
+            guard instances[InstanceKey(node: node, id: instance)] != nil else {
+                throw RegistryError(.missing, "there is no service '\(instance)' on node \(node)")
+            }
         case .fire(let event): fire(event)
         }
         return .done
@@ -114,8 +124,10 @@ public struct RegistryCatalog: Equatable, Sendable {
     public func index(of topic: WatchTopic) -> UInt64 {
         switch topic {
         case .prefix(let prefix):
-            max(indexes.forgottenKeys, entries.greatestIndex(under: prefix), indexes.greatest(under: prefix), 1)
-        default: indexes.index(of: topic)
+            max(
+                indexes.forgottenKeys, entries.greatestIndex(under: prefix), indexes.greatest(under: prefix), floorIndex
+            )
+        default: max(indexes.index(of: topic), floorIndex)
         }
     }
 }

@@ -9,9 +9,12 @@ public enum RegistryCommand: Equatable, Sendable {
     /// - Parameter unlessAfter: not if the instance was registered again after that index.
     case deregister(node: String, instance: String?, check: String?, unlessAfter: UInt64?)
     case updateCheck(node: String, check: String, status: ServiceStatus, output: String)
+    /// Somebody who uses an instance says how requests to it went.
+    case report(node: String, instance: String, failures: Int, successes: Int, by: String)
     case key(KeyOperation)
     case transaction([TransactionOperation])
     case createSession(RegistrySession)
+    case renewSession(String)
     case destroySession(String)
     case fire(RegistryEvent)
 }

@@ -185,20 +185,32 @@ public struct CheckTable {
         return verdict(probe.key, result, isCertain: false, now: now)
     }
 
-    mutating func heard(_ check: CatalogCheck, _ result: CheckResult, now: LabTime) -> [Registry.Effect] {
-        guard var known = running[check.key] else {
-            // Nobody watches it: the word is all there is.
-            return [
-                .propose(
-                    .updateCheck(
-                        node: check.node, check: check.id, status: result.status, output: result.output))
-            ]
+    /// Somebody's word about a check, as the catalogue has it now. That of one with a TTL is good for its time.
+    mutating func told(_ key: InstanceKey, _ status: ServiceStatus, _ output: String, now: LabTime) {
+        guard var known = running[key], known.definition.kind == .ttl else { return }
+        known.silentAfter = status == .critical ? nil : now + known.definition.interval
+        known.lastCheckTime = now
+        known.lastOutput = output
+        known.failuresInARow = status == .critical ? known.failuresInARow + 1 : 0
+        running[key] = known
+        schedule(key, now: now)
+    }
+
+    /// All are due as if they had just come; what has been critical has been so since now.
+    mutating func beginAnew(now: LabTime) {
+        nextFirstProbe = now
+        for key in running.keys.sorted(by: { ($0.node, $0.id) < ($1.node, $1.id) }) {
+            guard var check = running[key] else { continue }
+            check.probe = nil
+            if check.nextProbe != nil {
+                check.nextProbe = max(now, nextFirstProbe)
+                nextFirstProbe = nextFirstProbe + Self.firstProbeSpacing
+            }
+            if check.silentAfter != nil { check.silentAfter = now + check.definition.interval }
+            if check.criticalSince != nil { check.criticalSince = now }
+            running[key] = check
+            schedule(key, now: now)
         }
-        known.silentAfter = now + known.definition.interval
-        running[check.key] = known
-        let effects = verdict(check.key, result, isCertain: true, now: now)
-        schedule(check.key, now: now)
-        return effects + [.deadlineMoved]
     }
 
     mutating func reported(

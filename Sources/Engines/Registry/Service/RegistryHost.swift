@@ -15,6 +15,10 @@ public final class RegistryHost: Service {
     public let port: UInt16
     public let dnsPort: UInt16?
     private let router = HTTPRouter()
+    /// Nil for a registry on its own.
+    private(set) var group: RegistryGroup?
+    /// Whether it makes the checks.
+    private(set) var leads = false
     private var server: HTTPServer!
     private var dns: DNSService?
     private var timer: TimerID?
@@ -30,13 +34,17 @@ public final class RegistryHost: Service {
     /// - Parameters:
     ///   - settings: its node's name, id and address are filled in here.
     ///   - dnsPort: nil for a registry that does not speak DNS.
+    ///   - peers: the members of its group, itself included, in the same order at all of them; empty: it is on its own.
+    ///   - id: its place among them, from 1.
+    ///   - directory: where it keeps the group's log on its disk.
     public init(
-        node: Node, settings: RegistrySettings, port: UInt16, dnsPort: UInt16?,
-        options: ServiceOptions = ServiceOptions()
+        node: Node, settings: RegistrySettings, port: UInt16, dnsPort: UInt16?, peers: [HostPort] = [], id: Int = 1,
+        directory: String = "registry-data", options: ServiceOptions = ServiceOptions()
     ) {
         runtime = ServiceRuntime(node: node, tag: Self.tag, options: options)
         var settings = settings
-        settings.node = node.name
+        // All members of a group speak for one node: what is registered at one of them is known to all.
+        settings.node = peers.isEmpty ? node.name : "registry"
         settings.address = node.address.description
         settings.nodeID = Self.newID(node)
         self.settings = settings
@@ -50,15 +58,21 @@ public final class RegistryHost: Service {
         router.explain = { ($0 as? RegistryError).map(Self.problem) }
         runtime.mount(on: router)
         RegistryAPI(self).mount(on: router)
+        if !peers.isEmpty {
+            let group = RegistryGroup(self, node: node, .init(id: id, peers: peers, directory: directory))
+            group.member.mount(on: router)
+            self.group = group
+        }
     }
 
-    private static func problem(_ error: RegistryError) -> HTTPProblem {
+    static func problem(_ error: RegistryError) -> HTTPProblem {
         let status =
             switch error.kind {
             case .malformed: 400
             case .missing: 404
             case .refused: 409
             case .full: 413
+            case .unavailable: 503
             }
         return HTTPProblem(status, error.description, remedy: error.remedy)
     }
@@ -66,6 +80,8 @@ public final class RegistryHost: Service {
     // MARK: Life
 
     public func prepare() throws {
+        try group?.member.open()
+        node.whenEnded { [weak self] in self?.group?.letGo() }
         runtime.add(server, on: port, announcement: "HTTP API on :\(port: port)")
         if let dnsPort {
             let dns = DNSService(self)
@@ -78,13 +94,38 @@ public final class RegistryHost: Service {
     public func abandonStart() { dns?.close() }
 
     public func opened() {
+        node.enqueue { [self] in runtime.log("Health checker started") }
+        guard let group else {
+            leads = true
+            return registerOwnNode()
+        }
+        group.member.start()
+    }
+
+    private func registerOwnNode() {
+        guard engine.catalog.nodes[settings.node] == nil else { return }
         var own = CatalogNode(name: settings.node, address: settings.address)
         own.id = settings.nodeID
         var alive = CatalogCheck(node: settings.node, id: "serfHealth", name: "Serf Health Status")
         alive.status = .passing
         alive.output = "Agent alive and reachable"
         submit(.register(node: own, instance: nil, checks: [alive]))
-        node.enqueue { [self] in runtime.log("Health checker started") }
+    }
+
+    /// Another member leads, or this one.
+    func leadershipChanged(isLeader: Bool) {
+        leads = false
+        node.cancel(timer)
+        timer = nil
+        guard isLeader else { return }
+        // What was agreed on before has to be known first.
+        group?.member.read { [self] result in
+            guard case .success = result, group?.member.isLeader == true else { return }
+            leads = true
+            engine.beginLeading(now: node.world.now)
+            registerOwnNode()
+            schedule()
+        }
     }
 
     public func willDrain() { router.drain() }
@@ -92,8 +133,12 @@ public final class RegistryHost: Service {
     public func stop(_ done: @escaping () -> Void) {
         dns?.close()
         node.cancel(timer)
-        runtime.log("Stopped")
-        done()
+        leads = false
+        let finish = { [self] in
+            runtime.log("Stopped")
+            done()
+        }
+        if let group { group.member.stop(finish) } else { finish() }
     }
 
     public var statistics: [Statistic] {
@@ -117,20 +162,45 @@ public final class RegistryHost: Service {
 
     // MARK: Commands
 
-    /// The one way in for every change of the catalogue.
-    @discardableResult
-    func submit(_ command: RegistryCommand) -> RegistryOutcome {
-        let (outcome, effects) = engine.apply(command, index: engine.catalog.lastIndex + 1, now: node.world.now)
+    /// The one way in for every change of the catalogue. In a group it goes through the log.
+    ///
+    /// - Parameter done: called once, now or later.
+    func submit(_ command: RegistryCommand, _ done: @escaping (RegistryOutcome) -> Void = { _ in }) {
+        guard let group else { return done(apply(command, index: engine.catalog.lastIndex + 1)) }
+        group.member.propose(command.encoded) { result in
+            switch result {
+            case .success(let answer): done(RegistryOutcome(encoded: answer.bytes) ?? .done)
+            case .failure(let failure):
+                done(.refused(RegistryError(.unavailable, "\(failure)", remedy: "ask again")))
+            }
+        }
+    }
+
+    func apply(_ command: RegistryCommand, index: UInt64) -> RegistryOutcome {
+        let (outcome, effects) = engine.apply(command, index: index, now: node.world.now)
         perform(effects)
         return outcome
     }
 
-    /// - Throws: what it was refused for.
-    func submitted(_ command: RegistryCommand) throws -> RegistryOutcome {
-        let outcome = submit(command)
-        if case .refused(let error) = outcome { throw error }
-        return outcome
+    func restore(_ catalog: RegistryCatalog) {
+        engine.restore(catalog, now: node.world.now)
+        wakeCount += watches.wakeAll(catalog)
     }
+
+    /// Calls when what is known here is all that the group has agreed on; at once for a registry on its own.
+    func whenCurrent(_ body: @escaping (_ trouble: RegistryError?) -> Void) {
+        guard let group else { return body(nil) }
+        group.member.read { result in
+            switch result {
+            case .success: body(nil)
+            case .failure(let failure): body(RegistryError(.unavailable, "\(failure)", remedy: "or add ?stale"))
+            }
+        }
+    }
+
+    /// Whether it decides for its group, or for itself.
+    public var isLeader: Bool { leads }
+    var knowsLeader: Bool { group.map { $0.member.leader != nil } ?? true }
 
     /// Has the engine do something that is no command.
     func operate<R>(_ body: (inout Registry, LabTime) throws -> (R, [Registry.Effect])) rethrows -> R {
@@ -142,15 +212,23 @@ public final class RegistryHost: Service {
     private func perform(_ effects: [Registry.Effect]) {
         for effect in effects {
             switch effect {
-            case .probe(let probe): make(probe)
-            case .propose(let command): submit(command)
-            case .log(let message, let level): runtime.log(message, level: level)
+            // Those who do not lead know as much, and say nothing.
+            case .probe, .propose, .log, .changed: if leads { performAsLeader(effect) }
             case .wake(let topics): wakeCount += watches.wake(topics, engine.catalog)
-            case .changed(let subject, let from, let to, let reason):
-                node.world.journal.record(
-                    .state(subject: "\(node.name)/\(subject)", from: from, to: to, reason: reason), node: node.name)
             case .deadlineMoved: schedule()
             }
+        }
+    }
+
+    private func performAsLeader(_ effect: Registry.Effect) {
+        switch effect {
+        case .probe(let probe): make(probe)
+        case .propose(let command): submit(command)
+        case .log(let message, let level): runtime.log(message, level: level)
+        case .changed(let subject, let from, let to, let reason):
+            node.world.journal.record(
+                .state(subject: "\(node.name)/\(subject)", from: from, to: to, reason: reason), node: node.name)
+        case .wake, .deadlineMoved: break
         }
     }
 
@@ -178,13 +256,13 @@ public final class RegistryHost: Service {
     // MARK: Time
 
     private func schedule() {
-        guard !runtime.isDraining, let deadline = engine.nextDeadline else { return }
+        guard leads, !runtime.isDraining, let deadline = engine.nextDeadline else { return }
         if timer != nil, timerTime <= deadline { return }
         node.cancel(timer)
         timerTime = deadline
         timer = node.after(max(.zero, deadline - node.world.now)) { [self] in
             timer = nil
-            if runtime.isDraining { return }
+            if runtime.isDraining || !leads { return }
             perform(engine.tick(now: node.world.now))
             schedule()
         }

@@ -15,6 +15,8 @@ final class WatchTable {
         let question: String
         let answer: (_ made: [UInt8]?) -> [UInt8]?
         fileprivate(set) var isDone = false
+        /// In the order in which they came.
+        fileprivate var number = 0
 
         init(
             _ topics: [WatchTopic], index: UInt64, question: String,
@@ -35,10 +37,13 @@ final class WatchTable {
 
     private var lines: [WatchTopic: Line] = [:]
     private var prefixCount = 0
+    private var lastNumber = 0
     private(set) var count = 0
 
     func add(_ waiter: Waiter) {
         count += 1
+        lastNumber += 1
+        waiter.number = lastNumber
         for topic in waiter.topics {
             lines[topic, default: Line()].waiters.append(waiter)
             if case .prefix = topic { prefixCount += 1 }
@@ -75,15 +80,26 @@ final class WatchTable {
         return woken
     }
 
+    /// Answers all whose topics have changed, whichever they are.
+    func wakeAll(_ catalog: RegistryCatalog) -> Int {
+        var made: [String: [UInt8]] = [:]
+        let waiters = lines.values.flatMap(\.waiters).filter { !$0.isDone }.sorted { $0.number < $1.number }
+        return waiters.reduce(0) { $0 + (answer($1, catalog, &made) ? 1 : 0) }
+    }
+
+    private func answer(_ waiter: Waiter, _ catalog: RegistryCatalog, _ made: inout [String: [UInt8]]) -> Bool {
+        guard !waiter.isDone, waiter.topics.contains(where: { catalog.index(of: $0) > waiter.index }) else {
+            return false
+        }
+        remove(waiter)
+        if let bytes = waiter.answer(made[waiter.question]) { made[waiter.question] = bytes }
+        return true
+    }
+
     private func wake(_ topic: WatchTopic, _ catalog: RegistryCatalog, _ made: inout [String: [UInt8]]) -> Int {
         guard let line = lines[topic] else { return 0 }
         var woken = 0
-        for waiter in line.waiters where !waiter.isDone {
-            guard waiter.topics.contains(where: { catalog.index(of: $0) > waiter.index }) else { continue }
-            remove(waiter)
-            if let bytes = waiter.answer(made[waiter.question]) { made[waiter.question] = bytes }
-            woken += 1
-        }
+        for waiter in line.waiters where answer(waiter, catalog, &made) { woken += 1 }
         return woken
     }
 

@@ -82,18 +82,19 @@ final class Workers {
     }
 
     private let lanes = [Lane(), Lane()]
-    private var busy = [false, false]
+    /// What each of them is at.
+    private var out: [BackgroundJob?] = [nil, nil]
 
     /// Takes back what is done, gives out what is to be done, and does the rest.
     func pump(_ store: KVStore, _ now: LabTime) {
-        for index in lanes.indices where busy[index] {
+        for index in lanes.indices where out[index] != nil {
             guard let job = lanes[index].take(waits: false) else { continue }
-            busy[index] = false
+            out[index] = nil
             store.finish(job, now: now)
         }
         if !store.needsWorkHere { return }
-        while let free = busy.firstIndex(of: false), let job = store.takeJob(now: now) {
-            busy[free] = true
+        while let free = out.firstIndex(where: { $0 == nil }), let job = store.takeJob(now: now) {
+            out[free] = job
             lanes[free].put(job)
         }
         if store.needsWorkHere { store.work(budgetByteCount: 64 << 10, now: now) }
@@ -101,8 +102,11 @@ final class Workers {
 
     func waitForOne(_ store: KVStore, _ now: LabTime) {
         // A writer waits for the flush, mostly; either lets it look again.
-        guard let index = busy.firstIndex(of: true), let job = lanes[index].take(waits: true) else { return }
-        busy[index] = false
+        let short = out.firstIndex { $0.map { !$0.isCompaction } ?? false }
+        guard let index = short ?? out.firstIndex(where: { $0 != nil }), let job = lanes[index].take(waits: true) else {
+            return
+        }
+        out[index] = nil
         store.finish(job, now: now)
         pump(store, now)
     }

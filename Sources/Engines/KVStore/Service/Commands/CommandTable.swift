@@ -9,7 +9,7 @@ extension KVServer {
     /// All that this server does beyond what every RESP server does.
     var commands: [RESPCommand] {
         stringCommands + numberCommands + keyCommands + expiryCommands + transactionCommands + serverCommands
-            + [configCommand, lsmCommand]
+            + savingCommands + [configCommand, lsmCommand]
     }
 
     /// A command whose errors from the store become replies.

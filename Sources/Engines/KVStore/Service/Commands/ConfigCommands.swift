@@ -12,11 +12,29 @@ extension KVServer {
         var set: ((KVServer, String) -> String?)?
     }
 
+    /// One that is a whole number, with Redis's complaints about others.
+    private static func number(
+        _ name: String, _ range: ClosedRange<Int>, get: @escaping (KVServer) -> Int,
+        set: @escaping (KVServer, Int) -> Void
+    ) -> Parameter {
+        Parameter(name: name, get: { "\(get($0))" }) { server, text in
+            var text = text
+            guard let number = text.withUTF8({ RESPNumber.integer(UnsafeRawBufferPointer($0)) }) else {
+                return "argument couldn't be parsed into an integer"
+            }
+            guard range.contains(number) else {
+                return "argument must be between \(range.lowerBound) and \(range.upperBound) inclusive"
+            }
+            set(server, number)
+            return nil
+        }
+    }
+
     private static var parameters: [Parameter] {
         [
             Parameter(name: "appendfsync", get: { $0.settings.synchronization.rawValue }) { server, text in
                 guard let mode = Synchronization(rawValue: text.lowercased()) else {
-                    return "argument(s) must be one of the following: always, everysec, no"
+                    return "argument(s) must be one of the following: everysec, always, no"
                 }
                 server.setSynchronization(mode)
                 return nil
@@ -28,26 +46,16 @@ extension KVServer {
             Parameter(name: "port", get: { "\($0.port)" }),
             Parameter(name: "maxmemory", get: { _ in "0" }),
             Parameter(name: "maxmemory-policy", get: { _ in "noeviction" }),
-            Parameter(name: "maxclients", get: { "\($0.server.options.connectionLimit)" }) { server, text in
-                guard let count = Int(text), (1...100_000).contains(count) else {
-                    return "argument must be between 1 and 100000 inclusive"
-                }
+            number("maxclients", 1...Int(UInt32.max), get: { $0.server.options.connectionLimit }) { server, count in
                 server.server.setConnectionLimit(count)
-                return nil
             },
-            Parameter(
-                name: "timeout",
+            number(
+                "timeout", 0...Int(Int32.max),
                 get: {
                     let timeout = $0.server.options.idleTimeout
-                    return timeout == .infinite ? "0" : "\(Int(timeout.seconds))"
+                    return timeout == .infinite ? 0 : Int(timeout.seconds)
                 }
-            ) { server, text in
-                guard let seconds = Int(text), (0...1_000_000_000).contains(seconds) else {
-                    return "argument must be between 0 and 1000000000 inclusive"
-                }
-                server.server.setIdleTimeout(seconds == 0 ? .infinite : .seconds(seconds))
-                return nil
-            },
+            ) { server, seconds in server.server.setIdleTimeout(seconds == 0 ? .infinite : .seconds(seconds)) },
             Parameter(name: "proto-max-bulk-len", get: { "\($0.server.options.limits.bulkBytes)" }),
             Parameter(name: "memtable-size", get: { "\($0.settings.store.writeBufferByteCount)" }),
             Parameter(name: "block-cache-size", get: { "\($0.settings.store.blockCacheByteCount)" }),
@@ -80,46 +88,54 @@ extension KVServer {
             ])
     }
 
+    /// A name without wildcards is answered as it was typed.
     private static func getParameters(
         _ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments
     ) throws(KVStoreError) {
-        let patterns = (2..<arguments.count).map { Array(arguments.text($0).lowercased().utf8) }
-        let chosen = parameters.filter { parameter in
-            var name = parameter.name
-            return name.withUTF8 { name in
-                patterns.contains { GlobMatch.matches(UnsafeRawBufferPointer(name), $0) }
+        var chosen: [(name: String, value: String)] = []
+        var seen: Set<String> = []
+        for index in 2..<arguments.count {
+            let typed = arguments.text(index)
+            let pattern = Array(typed.lowercased().utf8)
+            let isPattern = pattern.contains { "[*?".utf8.contains($0) }
+            for parameter in parameters {
+                var name = parameter.name
+                let isMeant = name.withUTF8 { name in
+                    isPattern ? GlobMatch.matches(UnsafeRawBufferPointer(name), pattern) : name.elementsEqual(pattern)
+                }
+                if isMeant, seen.insert(parameter.name).inserted {
+                    chosen.append((isPattern ? parameter.name : typed, parameter.get(server)))
+                }
             }
         }
-        connection.reply.map(chosen.count)
-        for parameter in chosen {
-            connection.reply.bulk(parameter.name)
-            connection.reply.bulk(parameter.get(server))
-        }
+        connection.reply.map(chosen.map { ($0.name, .text($0.value)) })
     }
 
-    /// All of them must be possible before the first is changed.
+    /// All of them are changed or none.
     private static func setParameters(
         _ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments
     ) throws(KVStoreError) {
-        guard arguments.count % 2 == 0 else { return connection.reply.error(Complaint.count("config|set")) }
-        var changes: [(Parameter, String)] = []
-        for index in stride(from: 2, to: arguments.count, by: 2) {
-            let name = arguments.text(index).lowercased()
+        guard arguments.count % 2 == 0 else { return connection.reply.error(Complaint.syntax) }
+        func failed(_ name: [UInt8], _ complaint: String) {
+            connection.reply.error("ERR CONFIG SET failed (possibly related to argument '", name, "') - \(complaint)")
+        }
+        func typedName(_ index: Int) -> [UInt8] { arguments.printed(2 + 2 * index) }
+        var changes: [Parameter] = []
+        for index in 0..<arguments.count / 2 - 1 {
+            let name = arguments.text(2 + 2 * index).lowercased()
             guard let parameter = parameters.first(where: { $0.name == name }) else {
                 return connection.reply.error(
-                    "ERR Unknown option or number of arguments for CONFIG SET - '\(arguments.text(index))'")
+                    "ERR Unknown option or number of arguments for CONFIG SET - '", typedName(index), "'")
             }
-            guard parameter.set != nil else {
-                return connection.reply.error(
-                    "ERR CONFIG SET failed (possibly related to argument '\(name)') - can't set immutable config")
-            }
-            changes.append((parameter, arguments.text(index + 1)))
+            if parameter.set == nil { return failed(typedName(index), "can't set immutable config") }
+            if changes.contains(where: { $0.name == name }) { return failed(typedName(index), "duplicate parameter") }
+            changes.append(parameter)
         }
-        for (parameter, text) in changes {
-            if let complaint = parameter.set?(server, text) {
-                return connection.reply.error(
-                    "ERR CONFIG SET failed (possibly related to argument '\(parameter.name)') - \(complaint)")
-            }
+        let before = changes.map { $0.get(server) }
+        for (index, parameter) in changes.enumerated() {
+            guard let complaint = parameter.set?(server, arguments.text(3 + 2 * index)) else { continue }
+            for (index, parameter) in changes[..<index].enumerated() { _ = parameter.set?(server, before[index]) }
+            return failed(Array(parameter.name.utf8), complaint)
         }
         connection.reply.ok()
     }

@@ -45,7 +45,7 @@ enum ExpiryCommands {
         var conditions = Conditions()
         for index in 3..<max(3, arguments.count) {
             if !conditions.take(arguments, index) {
-                return connection.reply.error("ERR Unsupported option \(arguments.text(index))")
+                return connection.reply.error("ERR Unsupported option ", arguments.printed(index))
             }
         }
         if let complaint = conditions.complaint { return connection.reply.error(complaint) }

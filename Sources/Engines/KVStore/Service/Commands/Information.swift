@@ -7,23 +7,31 @@ extension KVServer {
     private typealias Line = (String, String)
 
     private static let sectionNames = [
-        "server", "clients", "memory", "persistence", "stats", "replication", "commandstats", "keyspace", "lsm",
+        "server", "clients", "memory", "persistence", "stats", "replication", "cpu", "commandstats", "keyspace", "lsm",
     ]
 
-    func information(_ wanted: [String]) throws(KVStoreError) -> String {
-        let asksAll = wanted.contains { ["all", "everything"].contains($0) }
+    /// Whether a section is asked for, by its name or with others.
+    func isWanted(_ name: String, _ wanted: [String]) -> Bool {
+        if wanted.contains(where: { ["all", "everything", name].contains($0) }) { return true }
+        return name != "commandstats" && (wanted.isEmpty || wanted.contains("default"))
+    }
+
+    /// - Parameter keys: how many keys there are; needed if the section `keyspace` is wanted.
+    func information(_ wanted: [String], keys: KeyCount = KeyCount()) -> String {
         var text = ""
-        for name in Self.sectionNames {
-            let isDefault = name != "commandstats" && (wanted.isEmpty || wanted.contains("default"))
-            guard asksAll || isDefault || wanted.contains(name) else { continue }
+        for name in Self.sectionNames where isWanted(name, wanted) {
             if !text.isEmpty { text += "\r\n" }
-            text += "# \(name == "lsm" ? "LSM" : name.prefix(1).uppercased() + name.dropFirst())\r\n"
-            for (key, value) in try section(name) { text += "\(key):\(value)\r\n" }
+            text += "# \(Self.title(name))\r\n"
+            for (key, value) in section(name, keys) { text += "\(key):\(value)\r\n" }
         }
         return text
     }
 
-    private func section(_ name: String) throws(KVStoreError) -> [Line] {
+    private static func title(_ name: String) -> String {
+        ["lsm", "cpu"].contains(name) ? name.uppercased() : name.prefix(1).uppercased() + name.dropFirst()
+    }
+
+    private func section(_ name: String, _ count: KeyCount) -> [Line] {
         switch name {
         case "server": return serverSection
         case "clients": return clientSection
@@ -31,12 +39,25 @@ extension KVServer {
         case "persistence": return persistenceSection
         case "stats": return statisticsSection
         case "replication": return [("role", "master"), ("connected_slaves", "0")]
+        case "cpu": return processorSection
         case "commandstats": return commandSection
         case "keyspace":
-            let (count, isExact) = try keyCount()
-            return count == 0 ? [] : [("db0", "keys=\(count),exact=\(isExact ? 1 : 0)")]
+            return count.keys == 0 ? [] : [("db0", "keys=\(count.keys),expires=\(count.expiring),avg_ttl=0")]
         default: return storeSection
         }
+    }
+
+    /// Of the whole process; 0 where time is the lab's own, and processors have none.
+    private var processorSection: [Line] {
+        let used = node.world.processorTime
+        func seconds(_ duration: LabDuration) -> String { fixedDecimal(duration.seconds, places: 6) }
+        return [
+            ("used_cpu_sys", seconds(used.system)), ("used_cpu_user", seconds(used.user)),
+            ("used_cpu_sys_children", seconds(used.childrenSystem)),
+            ("used_cpu_user_children", seconds(used.childrenUser)),
+            ("used_cpu_sys_main_thread", seconds(used.threadSystem)),
+            ("used_cpu_user_main_thread", seconds(used.threadUser)),
+        ]
     }
 
     private var serverSection: [Line] {
@@ -73,11 +94,11 @@ extension KVServer {
     private var persistenceSection: [Line] {
         [
             ("loading", "0"), ("aof_enabled", "1"), ("appendfsync", settings.synchronization.rawValue),
-            ("rdb_bgsave_in_progress", "0"), ("commits", "\(commitCount)"), ("syncs", "\(store.statistics.syncs)"),
+            ("commits", "\(commitCount)"), ("syncs", "\(store.statistics.syncs)"),
             ("aof_last_write_status", commitFailure == nil ? "ok" : "err"),
             ("unsynced_bytes", "\(store.unsyncedByteCount)"),
             ("read_only", store.readOnlyReason.map(\.description) ?? "no"),
-        ]
+        ] + savingInformation
     }
 
     private var statisticsSection: [Line] {

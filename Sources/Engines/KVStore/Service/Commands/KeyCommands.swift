@@ -40,18 +40,6 @@ extension KVServer {
                 KeyCommands.random),
         ]
     }
-
-    /// How many keys there are: counted if the store has about 100,000 entries or fewer, else the store's estimate.
-    func keyCount() throws(KVStoreError) -> (count: Int, isExact: Bool) {
-        let estimate = store.approximateKeyCount
-        guard estimate <= 100_000 else { return (estimate, false) }
-        var count = 0
-        try keys.walk { _ in
-            count += 1
-            return true
-        }
-        return (count, true)
-    }
 }
 
 enum KeyCommands {
@@ -103,7 +91,7 @@ enum KeyCommands {
     static func scan(_ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments)
         throws(KVStoreError)
     {
-        guard let cursor = UInt64(arguments.text(1)) else { return connection.reply.error("ERR invalid cursor") }
+        guard let cursor = cursor(arguments[1]) else { return connection.reply.error("ERR invalid cursor") }
         var pattern: [UInt8]?
         var count = 10
         var isOfType = true
@@ -137,6 +125,18 @@ enum KeyCommands {
         connection.reply.bulk(String(last.map { server.cursors.add($0) } ?? 0))
         connection.reply.array(found.count)
         for key in found { connection.reply.bulk(key) }
+    }
+
+    /// As C's `strtoul` reads it, which Redis does: nothing is 0, and a sign turns the number round.
+    private static func cursor(_ argument: UnsafeRawBufferPointer) -> UInt64? {
+        let bytes = argument.prefix { $0 != 0 }
+        let sign = bytes.first.flatMap { $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "+") ? $0 : nil }
+        let digits = bytes.dropFirst(sign == nil ? 0 : 1)
+        if bytes.isEmpty { return 0 }
+        guard !digits.isEmpty, digits.allSatisfy({ (48...57).contains($0) }),
+            let number = UInt64(String(decoding: digits, as: UTF8.self))
+        else { return nil }
+        return sign == UInt8(ascii: "-") ? 0 &- number : number
     }
 
     static func keys(_ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments)

@@ -35,7 +35,7 @@ extension KVServer {
                     }
                 },
                 sub("stats", 2, [.readOnly], "What the store counts") { server, connection, _ in
-                    connection.reply.verbatim(try server.information(["lsm"]))
+                    connection.reply.verbatim(server.information(["lsm"]))
                 },
                 sub("levels", 2, [.readOnly], "The tables, level by level", Self.levels),
                 sub("help", 2, [.loading], "Say what there is") { server, connection, _ in
@@ -62,21 +62,11 @@ extension KVServer {
         let tables = server.store.describe().levels.flatMap(\.tables)
         connection.reply.array(tables.count)
         for table in tables {
-            connection.reply.map(7)
-            connection.reply.bulk("table")
-            connection.reply.bulk(table.label)
-            connection.reply.bulk("level")
-            connection.reply.integer(table.level)
-            connection.reply.bulk("bytes")
-            connection.reply.integer(table.byteCount)
-            connection.reply.bulk("smallest")
-            connection.reply.bulk(table.smallest)
-            connection.reply.bulk("largest")
-            connection.reply.bulk(table.largest)
-            connection.reply.bulk("overlaps")
-            connection.reply.integer(table.overlaps)
-            connection.reply.bulk("compacting")
-            connection.reply.boolean(table.isBeingCompacted)
+            connection.reply.map([
+                ("table", .text(table.label)), ("level", .integer(table.level)), ("bytes", .integer(table.byteCount)),
+                ("smallest", .bulk(table.smallest)), ("largest", .bulk(table.largest)),
+                ("overlaps", .integer(table.overlaps)), ("compacting", .boolean(table.isBeingCompacted)),
+            ])
         }
     }
 

@@ -54,7 +54,7 @@ enum NumberCommands {
         throws(KVStoreError)
     {
         let old = try server.keys.read(arguments[1]) { payload, expiry in (LongNumber(payload), expiry) }
-        guard let number = old == nil ? LongNumber(0) : old?.0, let amount = LongNumber(arguments[2]) else {
+        guard let number = old == nil ? LongNumber.zero : old?.0, let amount = LongNumber(arguments[2]) else {
             return connection.reply.error(Complaint.float)
         }
         let sum = number + amount
@@ -62,74 +62,5 @@ enum NumberCommands {
         let text = sum.text
         try server.keys.put(arguments[1], Array(text.utf8), expiry: old?.1 ?? 0)
         connection.reply.bulk(text)
-    }
-}
-
-/// What INCRBYFLOAT adds up: Redis uses C's `long double`, which has 64 binary digits on an x86, 53 or more elsewhere.
-struct LongNumber {
-    #if arch(x86_64)
-        private typealias Value = Float80
-    #else
-        private typealias Value = Double
-    #endif
-    private let value: Value
-
-    init(_ number: Int) { value = Value(number) }
-    private init(_ value: Value) { self.value = value }
-
-    init?(_ bytes: UnsafeRawBufferPointer) {
-        guard let near = RESPNumber.double(bytes) else { return nil }
-        value = near.isFinite ? Value(String(decoding: bytes, as: UTF8.self)) ?? Value(near) : Value(near)
-    }
-
-    static func + (a: LongNumber, b: LongNumber) -> LongNumber { LongNumber(a.value + b.value) }
-    var isFinite: Bool { value.isFinite }
-
-    /// Without an exponent, with at most 17 digits after the point, and none that is not needed.
-    var text: String {
-        if abs(value) >= 0x1p63 { return (value < 0 ? "-" : "") + wholeDigits }
-        if Value.self == Double.self {
-            let text = RESPNumber.text(Double(value))
-            return text.contains("e") ? trimmedDecimal(Double(value), places: 17) : text
-        }
-        var whole = UInt64(abs(value).rounded(.towardZero))
-        var fraction = UInt64(((abs(value) - Value(whole)) * 1e17).rounded())
-        if fraction >= 100_000_000_000_000_000 {
-            whole += 1
-            fraction = 0
-        }
-        var digits = String(fraction)
-        digits = String(repeating: "0", count: 17 - digits.count) + digits
-        while digits.hasSuffix("0") { digits.removeLast() }
-        let isZero = whole == 0 && digits.isEmpty
-        return (value < 0 && !isZero ? "-" : "") + String(whole) + (digits.isEmpty ? "" : "." + digits)
-    }
-
-    /// All digits of a number that is too large to have a fraction: its significand, doubled as often as its exponent
-    /// says, nine digits a place.
-    private var wholeDigits: String {
-        var doublings = Int(value.exponent) - 63
-        var scaled = abs(value)
-        for _ in 0..<max(0, doublings) { scaled /= 2 }
-        var rest = UInt64(scaled)
-        var places: [UInt64] = []
-        while rest > 0 {
-            places.append(rest % 1_000_000_000)
-            rest /= 1_000_000_000
-        }
-        while doublings > 0 {
-            var carry: UInt64 = 0
-            for index in places.indices {
-                let doubled = places[index] * 2 + carry
-                places[index] = doubled % 1_000_000_000
-                carry = doubled / 1_000_000_000
-            }
-            if carry > 0 { places.append(carry) }
-            doublings -= 1
-        }
-        return places.reversed().enumerated().map { index, place in
-            let digits = String(place)
-            return index == 0 ? digits : String(repeating: "0", count: 9 - digits.count) + digits
-        }.joined()
     }
 }

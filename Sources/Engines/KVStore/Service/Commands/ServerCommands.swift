@@ -14,32 +14,24 @@ extension KVServer {
                 }
                 for list in server.watchers.values.flatMap({ $0 }) { list.isBroken = true }
                 try server.keys.removeAll()
+                if server.keys.overlay == nil { server.counter.emptied() }
                 connection.reply.ok()
             }
         }
         return [
             command("dbsize", 1, [.readOnly, .fast], keys: .none, group: group, "Count the keys") {
-                server, connection, _ in connection.reply.integer(try server.keyCount().count)
+                server, connection, _ in try server.withKeyCount(connection) { connection.reply.integer($0.keys) }
             },
             flush("flushdb"), flush("flushall"),
             command("info", -1, [.loading, .stale], keys: .none, group: group, "Describe the server") {
                 server, connection, arguments in
                 let wanted = (1..<max(1, arguments.count)).map { arguments.text($0).lowercased() }
-                connection.reply.verbatim(try server.information(wanted))
-            },
-            command("bgsave", -1, [.admin], keys: .none, group: group, "Refused: there are no snapshots to save") {
-                _, connection, _ in
-                connection.reply.error("ERR nothing to save: every write is in the log already; LSM FLUSH makes tables")
-            },
-            command(
-                "save", 1, [.admin, .noTransaction], keys: .none, group: group,
-                "Refused: there are no snapshots to save"
-            ) {
-                _, connection, _ in
-                connection.reply.error("ERR nothing to save: every write is in the log already; LSM FLUSH makes tables")
-            },
-            command("lastsave", 1, [.loading, .stale, .fast], keys: .none, group: group, "Refused, as BGSAVE") {
-                _, connection, _ in connection.reply.error("ERR there are no snapshots here; see INFO persistence")
+                guard server.isWanted("keyspace", wanted) else {
+                    return connection.reply.verbatim(server.information(wanted))
+                }
+                try server.withKeyCount(connection) {
+                    connection.reply.verbatim(server.information(wanted, keys: $0))
+                }
             },
         ]
     }

@@ -10,26 +10,32 @@ struct SetOptions {
     private(set) var returnsOld = false
     private(set) var keepsExpiry = false
     private(set) var persists = false
-    /// Which argument is the end's number, and how it counts.
-    private var number: (index: Int, isMilliseconds: Bool, isAbsolute: Bool)?
+    /// Which argument is the end's number, and how it counts. The same unit may stand there again; the last one counts.
+    private var number: (index: Int, unit: Unit)?
+
+    private struct Unit: Equatable {
+        let isMilliseconds: Bool
+        let isAbsolute: Bool
+    }
 
     /// Nil where they make no sense.
     init?(_ arguments: RESPArguments, from start: Int, allowed: Allowed) {
         var index = start
         while index < arguments.count {
-            let hasEnd = number != nil || keepsExpiry || persists
-            if allowed == .set, condition == nil, arguments.isWord(index, "NX") {
+            if allowed == .set, condition != .ifThere, arguments.isWord(index, "NX") {
                 condition = .ifAbsent
-            } else if allowed == .set, condition == nil, arguments.isWord(index, "XX") {
+            } else if allowed == .set, condition != .ifAbsent, arguments.isWord(index, "XX") {
                 condition = .ifThere
             } else if allowed == .set, arguments.isWord(index, "GET") {
                 returnsOld = true
-            } else if allowed == .set, !hasEnd, arguments.isWord(index, "KEEPTTL") {
+            } else if allowed == .set, number == nil, arguments.isWord(index, "KEEPTTL") {
                 keepsExpiry = true
-            } else if allowed == .getEX, !hasEnd, arguments.isWord(index, "PERSIST") {
+            } else if allowed == .getEX, number == nil, arguments.isWord(index, "PERSIST") {
                 persists = true
-            } else if !hasEnd, index + 1 < arguments.count, let unit = Self.unit(arguments, index) {
-                number = (index + 1, unit.isMilliseconds, unit.isAbsolute)
+            } else if !keepsExpiry, !persists, index + 1 < arguments.count, let unit = Self.unit(arguments, index),
+                number.map({ $0.unit == unit }) ?? true
+            {
+                number = (index + 1, unit)
                 index += 1
             } else {
                 return nil
@@ -38,11 +44,11 @@ struct SetOptions {
         }
     }
 
-    private static func unit(_ arguments: RESPArguments, _ index: Int) -> (isMilliseconds: Bool, isAbsolute: Bool)? {
-        if arguments.isWord(index, "EX") { return (false, false) }
-        if arguments.isWord(index, "PX") { return (true, false) }
-        if arguments.isWord(index, "EXAT") { return (false, true) }
-        if arguments.isWord(index, "PXAT") { return (true, true) }
+    private static func unit(_ arguments: RESPArguments, _ index: Int) -> Unit? {
+        if arguments.isWord(index, "EX") { return Unit(isMilliseconds: false, isAbsolute: false) }
+        if arguments.isWord(index, "PX") { return Unit(isMilliseconds: true, isAbsolute: false) }
+        if arguments.isWord(index, "EXAT") { return Unit(isMilliseconds: false, isAbsolute: true) }
+        if arguments.isWord(index, "PXAT") { return Unit(isMilliseconds: true, isAbsolute: true) }
         return nil
     }
 
@@ -50,7 +56,7 @@ struct SetOptions {
         guard let number else { return .none }
         guard let value = arguments.integer(number.index) else { return .notANumber }
         guard value > 0,
-            let end = Expiry.end(value, number.isMilliseconds, isAbsolute: number.isAbsolute, now: now)
+            let end = Expiry.end(value, number.unit.isMilliseconds, isAbsolute: number.unit.isAbsolute, now: now)
         else { return .invalid }
         return .at(end)
     }

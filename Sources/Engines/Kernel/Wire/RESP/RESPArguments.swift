@@ -39,6 +39,11 @@ public struct RESPArguments {
     /// The argument as text; what is not UTF-8 is repaired.
     public func text(_ index: Int) -> String { String(decoding: self[index], as: UTF8.self) }
 
+    /// The argument as C prints it, up to its first zero byte; at most so many bytes.
+    public func printed(_ index: Int, limit: Int = .max) -> [UInt8] {
+        Array(self[index].prefix { $0 != 0 }.prefix(limit))
+    }
+
     /// Whether an argument is that word, in either case. `word` must be written in upper case.
     public func isWord(_ index: Int, _ word: StaticString) -> Bool {
         let bytes = self[index]

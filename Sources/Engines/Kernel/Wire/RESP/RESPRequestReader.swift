@@ -261,7 +261,9 @@ public final class RESPRequestReader {
         return true
     }
 
+    /// As Redis shows it: line ends as blanks. What is not ASCII stands there as a number.
     private static func shown(_ byte: UInt8) -> String {
-        byte >= 32 && byte < 127 ? String(UnicodeScalar(byte)) : "\\x" + hexadecimal(UInt64(byte), 2)
+        if byte == 10 || byte == 13 { return " " }
+        return byte < 128 ? String(UnicodeScalar(byte)) : "\\x" + hexadecimal(UInt64(byte), 2)
     }
 }

@@ -1,6 +1,6 @@
 import KernelStructures
 
-/// A reply, as a client has it.
+/// A reply, as a client has it, and a server may compose it.
 public indirect enum RESPValue: Equatable, Sendable {
     case simple(String)
     /// With its code: `WRONGTYPE Operation against a key …`.
@@ -20,6 +20,9 @@ public indirect enum RESPValue: Equatable, Sendable {
     case set([RESPValue])
     /// Something that no request asked for.
     case push([RESPValue])
+
+    /// A string of text.
+    public static func text(_ text: String) -> RESPValue { .bulk(Array(text.utf8)) }
 
     /// The bytes of a string of any kind.
     public var bytes: [UInt8]? {

@@ -40,15 +40,24 @@ public struct RESPWriter: Sendable {
 
     public mutating func raw(_ whole: [UInt8]) { bytes.append(contentsOf: whole) }
 
-    /// A short text without line ends; those it has become blanks.
+    /// A short text without line ends; those it has become blanks, and are left out at its end.
     public mutating func simple(_ text: String) { line("+", text) }
 
     /// An error, which begins with its code: `ERR unknown command`.
     public mutating func error(_ text: String) { line("-", text) }
 
-    private mutating func line(_ kind: Character, _ text: String) {
+    /// An error that repeats a word of the client's, whatever its bytes are.
+    public mutating func error(_ before: String, _ word: [UInt8], _ after: String = "") {
+        line("-", Array(before.utf8) + word + after.utf8)
+    }
+
+    private mutating func line(_ kind: Character, _ text: String) { line(kind, Array(text.utf8)) }
+
+    private mutating func line(_ kind: Character, _ text: [UInt8]) {
         bytes.append(kind.asciiValue!)
-        for byte in text.utf8 { bytes.append(byte == 13 || byte == 10 ? 32 : byte) }
+        var rest = text[...]
+        while let last = rest.last, last == 13 || last == 10 { rest.removeLast() }
+        for byte in rest { bytes.append(byte == 13 || byte == 10 ? 32 : byte) }
         end()
     }
 
@@ -116,6 +125,15 @@ public struct RESPWriter: Sendable {
         if version == .three { head(UInt8(ascii: "%"), pairCount) } else { array(pairCount * 2) }
     }
 
+    /// A whole map.
+    public mutating func map(_ fields: [(name: String, value: RESPValue)]) {
+        map(fields.count)
+        for (name, value) in fields {
+            bulk(name)
+            self.value(value)
+        }
+    }
+
     public mutating func set(_ count: Int) {
         if version == .three { head(UInt8(ascii: "~"), count) } else { array(count) }
     }
@@ -128,6 +146,26 @@ public struct RESPWriter: Sendable {
     public mutating func bulks(_ texts: [String]) {
         array(texts.count)
         for text in texts { bulk(text) }
+    }
+
+    /// A reply of any kind.
+    public mutating func value(_ value: RESPValue) {
+        switch value {
+        case .simple(let text): simple(text)
+        case .error(let text): error(text)
+        case .integer(let number): integer(number)
+        case .bulk(let bytes): bulk(bytes)
+        case .null: null()
+        case .double(let number): double(number)
+        case .boolean(let truth): boolean(truth)
+        case .bigNumber(let digits): bigNumber(digits)
+        case .verbatim(let format, let text): verbatim(text, format: format)
+        case .array(let values): array(values.count)
+        case .map(let values): map(values.count / 2)
+        case .set(let values): set(values.count)
+        case .push(let values): push(values.count)
+        }
+        for element in value.elements ?? [] { self.value(element) }
     }
 
     private mutating func head(_ kind: UInt8, _ number: Int) {

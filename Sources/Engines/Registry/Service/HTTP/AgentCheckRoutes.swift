@@ -16,13 +16,11 @@ extension RegistryAPI {
         routePut(router, "/v1/agent/check/register") { [self] exchange, _ in
             let check = try reading.check(try exchange.json(limits: Self.bodyLimits))
             let node = CatalogNode(name: settings.node, address: "")
-            _ = try host.submitted(.register(node: node, instance: nil, checks: [check]))
-            exchange.answer()
+            carryOut(exchange, .register(node: node, instance: nil, checks: [check]))
         }
         routePut(router, "/v1/agent/check/deregister/{id...}") { [self] exchange, _ in
             let id = exchange.parameters["id"]
-            _ = try host.submitted(.deregister(node: settings.node, instance: nil, check: id, unlessAfter: nil))
-            exchange.answer()
+            carryOut(exchange, .deregister(node: settings.node, instance: nil, check: id, unlessAfter: nil))
         }
         for (word, status) in [("pass", ServiceStatus.passing), ("warn", .warning), ("fail", .critical)] {
             routePut(router, "/v1/agent/check/\(word)/{id...}") { [self] exchange, query in
@@ -42,7 +40,6 @@ extension RegistryAPI {
 
     private func tell(_ exchange: HTTPExchange, _ result: CheckResult) throws {
         let key = InstanceKey(node: settings.node, id: exchange.parameters["id"])
-        try host.operate { engine, now in ((), try engine.heard(key, result, now: now)) }
-        exchange.answer()
+        carryOut(exchange, try host.engine.heard(key, result))
     }
 }

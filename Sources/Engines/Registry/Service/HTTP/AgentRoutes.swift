@@ -10,18 +10,15 @@ extension RegistryAPI {
         routePut(router, "/v1/agent/service/register") { [self] exchange, query in try register(exchange, &query) }
         routePut(router, "/v1/agent/service/deregister/{id...}") { [self] exchange, _ in
             let instance = try instance(exchange)
-            _ = try host.submitted(
-                .deregister(node: settings.node, instance: instance.id, check: nil, unlessAfter: nil))
-            exchange.answer()
+            carryOut(
+                exchange, .deregister(node: instance.node, instance: instance.id, check: nil, unlessAfter: nil))
         }
         routePut(router, "/v1/agent/service/maintenance/{id...}") { [self] exchange, query in
             let instance = try instance(exchange)
-            try maintain(&query, id: "_service_maintenance:\(instance.id)", service: instance.id)
-            exchange.answer()
+            try maintain(exchange, &query, id: "_service_maintenance:\(instance.id)", service: instance.id)
         }
         routePut(router, "/v1/agent/maintenance") { [self] exchange, query in
-            try maintain(&query, id: "_node_maintenance", service: "")
-            exchange.answer()
+            try maintain(exchange, &query, id: "_node_maintenance", service: "")
         }
         routePut(router, "/v1/agent/service/report/{id...}") { [self] exchange, query in
             try report(exchange, &query)
@@ -60,24 +57,38 @@ extension RegistryAPI {
             ])
             exchange.answer(
                 json: .object([
-                    ("Config", configuration), ("Member", member), ("Meta", .object([])), ("Stats", .object([])),
+                    ("Config", configuration), ("Member", members[0]), ("Meta", .object([])), ("Stats", .object([])),
                     ("Coord", .null),
                 ]))
         }
-        route(router, "GET", "/v1/agent/members") { [self] exchange, _ in exchange.answer(json: .array([member])) }
-        route(router, "GET", "/v1/status/leader") { [self] exchange, _ in exchange.answer(json: .string(place)) }
+        route(router, "GET", "/v1/agent/members") { [self] exchange, _ in exchange.answer(json: .array(members)) }
+        route(router, "GET", "/v1/status/leader") { [self] exchange, _ in
+            exchange.answer(json: .string(host.group.map { $0.leader?.description ?? "" } ?? place))
+        }
         route(router, "GET", "/v1/status/peers") { [self] exchange, _ in
-            exchange.answer(json: .array([.string(place)]))
+            let peers = host.group.map { $0.members.map(\.address.description) } ?? [place]
+            exchange.answer(json: .array(peers.map { .string($0) }))
         }
     }
 
     /// Where Consul's servers talk to one another; here it is only a name for the leader.
     private var place: String { "\(settings.address):8300" }
 
-    private var member: JSONValue {
+    /// This one first.
+    private var members: [JSONValue] {
+        guard let group = host.group else { return [member(settings.node, settings.address, 8301, isAlive: true)] }
+        let all = group.members.sorted {
+            ($0.id != group.settings.id ? 1 : 0, $0.id) < ($1.id != group.settings.id ? 1 : 0, $1.id)
+        }
+        return all.map { member($0.address.host, $0.address.host, $0.address.port, isAlive: $0.isConnected) }
+    }
+
+    /// Of Serf's numbers 1 is alive, 4 failed.
+    private func member(_ name: String, _ address: String, _ port: UInt16, isAlive: Bool) -> JSONValue {
         .object([
-            ("Name", .string(settings.node)), ("Addr", .string(settings.address)), ("Port", 8301),
-            ("Tags", .object([("dc", .string(settings.datacenter)), ("role", "consul")])), ("Status", 1),
+            ("Name", .string(name)), ("Addr", .string(address)), ("Port", .integer(Int(port))),
+            ("Tags", .object([("dc", .string(settings.datacenter)), ("role", "consul")])),
+            ("Status", .integer(isAlive ? 1 : 4)),
         ])
     }
 
@@ -111,28 +122,28 @@ extension RegistryAPI {
             }
         }
         let node = CatalogNode(name: settings.node, address: "")
-        _ = try host.submitted(.register(node: node, instance: instance, checks: checks))
-        exchange.answer()
+        carryOut(exchange, .register(node: node, instance: instance, checks: checks))
     }
 
     /// Consul's clients send no member twice, but people do who paste.
     static let bodyLimits = JSONLimits(bytes: 1 << 20, depth: 32, values: 100_000)
 
-    private func maintain(_ query: inout HTTPQuery, id: String, service: String) throws {
+    private func maintain(_ exchange: HTTPExchange, _ query: inout HTTPQuery, id: String, service: String) throws {
         guard let word = try query.take("enable"), ["true", "false", "1", "0"].contains(word) else {
             throw HTTPProblem(400, "is maintenance to begin or to end?", remedy: "add ?enable=true or ?enable=false")
         }
         guard word == "true" || word == "1" else {
             // It may not have been in maintenance: then it is not afterwards.
-            host.submit(.deregister(node: settings.node, instance: nil, check: id, unlessAfter: nil))
-            return
+            return host.submit(.deregister(node: settings.node, instance: nil, check: id, unlessAfter: nil)) { _ in
+                exchange.answer()
+            }
         }
         var check = CatalogCheck(
             node: settings.node, id: id, name: service.isEmpty ? "Node Maintenance Mode" : "Service Maintenance Mode")
         check.serviceID = service
         check.notes = try query.take("reason") ?? "Maintenance mode is enabled, without a reason"
         let node = CatalogNode(name: settings.node, address: "")
-        _ = try host.submitted(.register(node: node, instance: nil, checks: [check]))
+        carryOut(exchange, .register(node: node, instance: nil, checks: [check]))
     }
 
     private func report(_ exchange: HTTPExchange, _ query: inout HTTPQuery) throws {
@@ -140,10 +151,10 @@ extension RegistryAPI {
         let failures = try query.takeInteger("failures", 0...1_000_000) ?? 0
         let successes = try query.takeInteger("successes", 0...1_000_000) ?? 0
         let name = host.name(of: exchange.remote)
-        host.operate { engine, now in
-            ((), engine.reported(instance.key, failures: failures, successes: successes, by: name, now: now))
-        }
-        exchange.answer()
+        carryOut(
+            exchange,
+            .report(
+                node: instance.node, instance: instance.id, failures: failures, successes: successes, by: name))
     }
 
     /// The status says it in a word: 200, 429 for warning, 503 for critical.

@@ -9,14 +9,18 @@ extension RegistryAPI {
     func mountCatalog(on router: HTTPRouter) {
         routePut(router, "/v1/catalog/register") { [self] exchange, _ in
             let command = try reading.catalogRegistration(try exchange.json(limits: Self.bodyLimits))
-            _ = try host.submitted(command)
-            answerTrue(exchange)
+            carryOut(exchange, command) { [self] _ in answerTrue(exchange) }
         }
         routePut(router, "/v1/catalog/deregister") { [self] exchange, _ in
             let command = try reading.catalogDeregistration(try exchange.json(limits: Self.bodyLimits))
             // As Consul does: what is not there need not be taken off.
-            if case .refused(let error) = host.submit(command), error.kind != .missing { throw error }
-            answerTrue(exchange)
+            host.submit(command) { [self] outcome in
+                if case .refused(let error) = outcome, error.kind != .missing {
+                    exchange.refuse(RegistryHost.problem(error))
+                } else {
+                    answerTrue(exchange)
+                }
+            }
         }
         route(router, "GET", "/v1/catalog/datacenters") { [self] exchange, _ in
             exchange.answer(json: .array([.string(settings.datacenter)]))

@@ -95,7 +95,7 @@ extension RegistryAPI {
         } else {
             operation = .set(key: key, value: value, flags: flags)
         }
-        answerTrue(exchange, try host.submitted(.key(operation)) != .unmet)
+        carryOut(exchange, .key(operation)) { [self] outcome in answerTrue(exchange, outcome != .unmet) }
     }
 
     private func deleteKey(_ exchange: HTTPExchange, _ query: inout HTTPQuery) throws {
@@ -109,12 +109,20 @@ extension RegistryAPI {
             guard !key.isEmpty else { throw HTTPProblem(400, "which key?", remedy: "or add ?recurse") }
             operation = .delete(key: key)
         }
-        answerTrue(exchange, try host.submitted(.key(operation)) != .unmet)
+        carryOut(exchange, .key(operation)) { [self] outcome in answerTrue(exchange, outcome != .unmet) }
     }
 
     private func transact(_ exchange: HTTPExchange) throws {
         let operations = try reading.transaction(try exchange.json(limits: Self.bodyLimits))
-        guard case .transaction(let entries, let errors) = try host.submitted(.transaction(operations)) else { return }
+        carryOut(exchange, .transaction(operations)) { outcome in
+            guard case .transaction(let entries, let errors) = outcome else { return }
+            Self.answer(exchange, entries, errors)
+        }
+    }
+
+    private static func answer(
+        _ exchange: HTTPExchange, _ entries: [KeyEntry], _ errors: [RegistryOutcome.TransactionFailure]
+    ) {
         let failures = errors.map { error in
             JSONValue.object([("OpIndex", .integer(error.operation)), ("What", .string(error.text))])
         }

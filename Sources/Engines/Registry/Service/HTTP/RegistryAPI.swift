@@ -33,11 +33,45 @@ final class RegistryAPI {
         _ router: HTTPRouter, _ method: String, _ template: String,
         _ handler: @escaping (HTTPExchange, inout HTTPQuery) throws -> Void
     ) {
+        let isQuestion = method == "GET" && !template.hasPrefix("/v1/agent/") && !template.hasPrefix("/v1/status/")
         router.on(method, template) { [self] exchange in
             host.counted()
             var query = try exchange.query()
-            try handler(exchange, &query)
+            let isStale = try query.take("stale") != nil
+            guard isQuestion, !isStale, host.group != nil else { return try handler(exchange, &query) }
+            host.whenCurrent { trouble in
+                do {
+                    if let trouble { throw trouble }
+                    try handler(exchange, &query)
+                } catch let error as RegistryError {
+                    exchange.refuse(RegistryHost.problem(error))
+                } catch let problem as HTTPProblem {
+                    exchange.refuse(problem)
+                } catch let error as HTTPError {
+                    exchange.refuse(HTTPProblem(error))
+                } catch {
+                    exchange.refuse(HTTPProblem(500, "\(error)"))
+                }
+            }
         }
+    }
+
+    /// Has a command carried out, and answers what it was refused for; everything else is the caller's to answer.
+    func carryOut(
+        _ exchange: HTTPExchange, _ command: RegistryCommand, _ then: @escaping (RegistryOutcome) -> Void
+    ) {
+        host.submit(command) { outcome in
+            if case .refused(let error) = outcome {
+                exchange.refuse(RegistryHost.problem(error))
+            } else {
+                then(outcome)
+            }
+        }
+    }
+
+    /// The same with an answer that is empty, as Consul's agents give it.
+    func carryOut(_ exchange: HTTPExchange, _ command: RegistryCommand) {
+        carryOut(exchange, command) { _ in exchange.answer() }
     }
 
     /// For clients that use either method, as those of different ages do.
@@ -134,9 +168,9 @@ final class RegistryAPI {
         let index = topics.map(catalog.index(of:)).max() ?? max(catalog.lastIndex, 1)
         // Numbers and words: no field is refused.
         try? exchange.addField("X-Consul-Index", String(index))
-        try? exchange.addField("X-Consul-KnownLeader", "true")
+        try? exchange.addField("X-Consul-KnownLeader", host.knowsLeader ? "true" : "false")
         try? exchange.addField("X-Consul-LastContact", "0")
-        try? exchange.addField("X-Consul-Effective-Consistency", "leader")
+        try? exchange.addField("X-Consul-Effective-Consistency", host.leads ? "leader" : "consistent")
     }
 
     /// The rows that pass the filter, each on a line of its own.

@@ -13,19 +13,18 @@ extension RegistryAPI {
         routePut(router, "/v1/session/create") { [self] exchange, _ in
             let body = exchange.body.isEmpty ? JSONValue.object([]) : try exchange.json(limits: Self.bodyLimits)
             let session = try reading.session(body, id: newID())
-            _ = try host.submitted(.createSession(session))
-            exchange.answer(json: .object([("ID", .string(session.id))]))
+            carryOut(exchange, .createSession(session)) { _ in
+                exchange.answer(json: .object([("ID", .string(session.id))]))
+            }
         }
         routePut(router, "/v1/session/destroy/{id}") { [self] exchange, _ in
-            _ = try host.submitted(.destroySession(exchange.parameters["id"]))
-            answerTrue(exchange)
+            carryOut(exchange, .destroySession(exchange.parameters["id"])) { [self] _ in answerTrue(exchange) }
         }
         routePut(router, "/v1/session/renew/{id}") { [self] exchange, _ in
             let id = exchange.parameters["id"]
-            let session = try host.operate { engine, now in
-                (try engine.renew(session: id, now: now), [Registry.Effect.deadlineMoved])
+            carryOut(exchange, .renewSession(id)) { [self] _ in
+                exchange.answer(json: .array(catalog.sessions[id].map { [RegistryCatalog.json(of: $0)] } ?? []))
             }
-            exchange.answer(json: .array([RegistryCatalog.json(of: session)]))
         }
         route(router, "GET", "/v1/session/info/{id}") { [self] exchange, query in
             let id = exchange.parameters["id"]
@@ -62,8 +61,7 @@ extension RegistryAPI {
             guard event.payload.count <= Self.payloadLimitBytes else {
                 throw HTTPProblem(413, "the payload is larger than \(byteCountText(Self.payloadLimitBytes))")
             }
-            _ = try host.submitted(.fire(event))
-            exchange.answer(json: RegistryCatalog.json(of: event))
+            carryOut(exchange, .fire(event)) { _ in exchange.answer(json: RegistryCatalog.json(of: event)) }
         }
         route(router, "GET", "/v1/event/list") { [self] exchange, query in
             let name = try query.take("name") ?? ""

@@ -1,8 +1,8 @@
 /// Redis's patterns for keys: `*`, `?`, `[a-z]`, `[^a]`, and `\` before a character that is meant as it stands.
 ///
 /// Bytes, not characters. It goes back to the last `*` only, so a pattern costs at most its length for each byte.
-enum GlobMatch {
-    static func matches(_ text: UnsafeRawBufferPointer, _ pattern: [UInt8]) -> Bool {
+public enum GlobMatch {
+    public static func matches(_ text: UnsafeRawBufferPointer, _ pattern: [UInt8]) -> Bool {
         var place = 0
         var position = 0
         var star: (pattern: Int, text: Int)?

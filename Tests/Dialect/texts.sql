@@ -1,0 +1,26 @@
+select length('héllo'), upper('héllo'), lower('ÀB'), initcap('hello wORLD-foo'), reverse('abc'), char_length('añb'), octet_length('añb');
+select substring('hello' from 2 for 3), substring('hello' from 2), substr('hello', 0, 3), substr('hello', -1, 4), substring('hello' from 'l+'), substring('foobar' from 'o(.)b');
+select substring('hello' from 2 for -1);
+select left('hello', 2), left('hello', -2), right('hello', 2), right('hello', -2), left('x', 100);
+select position('l' in 'hello'), strpos('hello', 'lo'), strpos('hello', 'x'), strpos('hello', '');
+select trim('  a  '), trim(both 'x' from 'xxaxx'), ltrim('  a'), rtrim('a  ') || '|', btrim('xyaxy', 'xy'), trim(leading 'x' from 'xa');
+select replace('hello', 'l', 'L'), translate('hello', 'el', 'ip'), translate('hello', 'lo', 'L'), repeat('ab', 3), repeat('ab', -1);
+select lpad('5', 3, '0'), lpad('hello', 3), rpad('a', 3) || '|', rpad('a', 5, 'xy'), lpad('a', 4, 'xyz');
+select split_part('a,b,c', ',', 2), split_part('a,b,c', ',', -1), split_part('a,b,c', ',', 9), split_part('abc', '', 1);
+select split_part('a', ',', 0);
+select concat('a', null, 1, true), concat_ws(',', 'a', null, 'b', 2), concat_ws(null, 'a');
+select format('Hello %s, %I %L %%', 'World', 'my col', 'it''s'), format('%2$s %1$s', 'a', 'b'), format('%s', null), format('%L', null);
+select format('%s');
+select ascii('A'), chr(65), chr(233), md5('abc'), to_hex(255), to_hex(-1), starts_with('hello', 'he'), quote_ident('a b'), quote_ident('ab'), quote_literal('it''s'), quote_nullable(null);
+select chr(0);
+select regexp_replace('hello world', 'o', '0'), regexp_replace('hello world', 'o', '0', 'g'), regexp_replace('abc', '(b)', '[\1]'), regexp_match('foobar', 'o(.)b'), regexp_split_to_array('a1b2c', '[0-9]');
+select overlay('abcdef' placing 'XX' from 3 for 2), overlay('abcdef' placing 'XX' from 3);
+select 'abc' < 'abd', 'Z' < 'a', 'é' > 'z', 'a' < 'aa', '10' < '9';
+select encode(sha256('abc'), 'hex');
+select 'x'::name, 'abc'::"char", 'it''s', E'a\tb\\n', U&'\0041', $$dollar$$, 'a' 'b';
+select 'a'
+  'b';
+select to_char(1234.5, '9999.99'), to_char(12, '0000'), to_char(-5, '99'), to_char(1234567, '9,999,999'), to_char(0.5, '0.99'), to_char(12, 'FM0000'), to_char(123, '99');
+select to_number('1234.5', '9999.9');
+select 'abc' collate "C" < 'abd';
+select 'abc' collate "nosuch";
