@@ -111,7 +111,6 @@ final class SQLProgram: Program {
 
     func start() {
         if let statements { return begin(statements) }
-        if process.session.isProcess { return fail("what shall be asked? add a statement, or -f FILE", 2) }
         process.read(
             onBytes: { [self] bytes in
                 input += bytes

@@ -139,6 +139,13 @@ final class PoolerClient: StreamHandler {
         fail(.connectionFailure, "server conn crashed?")
     }
 
+    /// The pool has closed its server under it.
+    func serverTaken() {
+        loan?.connection.client = nil
+        loan = nil
+        fail(.adminShutdown, "the pool of its server was closed")
+    }
+
     // MARK: Statements
 
     func use(_ name: [UInt8], _ content: UnsafeRawBufferPointer) -> Int? {

@@ -127,11 +127,12 @@ public final class PoolerHost: Service {
         return pool
     }
 
-    /// Takes over new settings. Pools begin anew with them: their servers go as they come back.
+    /// Takes over new settings. Pools that they concern begin anew: their servers go as they come back, and those that
+    /// are not back after the pool's patience are taken from their clients.
     private func take(_ new: PoolerConfiguration) {
         configuration = new
         renamesStatements = new.integer("max_prepared_statements") > 0
-        for pool in pools where !pool.isReplaced { replace(pool) }
+        for pool in pools where !pool.isReplaced && !pool.isUpToDate { replace(pool) }
     }
 
     func replace(_ pool: PoolerPool) {

@@ -67,6 +67,16 @@ final class PoolerPool {
         nodePool.start()
     }
 
+    /// Whether a pool made now would be the same.
+    var isUpToDate: Bool {
+        let configuration = host.configuration
+        guard let current = configuration.database(database.name), current == database else { return false }
+        let password = current.password ?? Self.plain(configuration.userList[url.user])
+        return configuration.poolMode(of: current, user: user) == mode && password == url.password
+            && (current.poolSize ?? configuration.integer("default_pool_size")) == size
+            && settings == engine.configuration
+    }
+
     /// A digest is of no use for logging in: only a password is.
     private static func plain(_ secret: String?) -> String? {
         guard let secret, case .password(let password) = PostgresAuthenticator.Secret(parsing: secret) else {

@@ -131,6 +131,8 @@ final class PoolerServer: NodeConnection {
         question = nil
         session?.close()
         pool.host.room.closed(self)
+        // Its pool was closed, and has waited long enough.
+        client?.serverTaken()
     }
 
     func letGo() {
