@@ -25,8 +25,8 @@ public protocol SequentialModel {
     func step(_ state: State, _ action: Action) -> State?
 }
 
-/// Whether what several clients saw can be explained by one object that did one thing after another, each at some moment
-/// between its call and its answer (Herlihy and Wing 1990).
+/// Whether what several clients saw can be explained by one object that did one thing after another, each at some
+/// moment between its call and its answer (Herlihy and Wing 1990).
 ///
 /// The search is Wing and Gong's, with Lowe's memory ("Testing for linearizability", 2017) as Anishathalye's Porcupine
 /// has it: operations are placed one by one, a call that fits is taken out of the line of events, and a state that was

@@ -151,7 +151,7 @@ import Testing
     @Test("Each case has a world of its own")
     func worlds() throws {
         let text =
-            "@case a\n$ backend --port 80 --name A &\n$ echo x > file; sleep 5\n@case b\n$ jobs\nno jobs\n$ ls\nf\n$ clock | head -1\ntime     2023-12-20T15:00:00Z\n-- f --\n"
+            "@case a\n$ backend --port 80 --name A &\n$ echo x > file; sleep 5\n@case b\n$ jobs\nno jobs\n$ [ -e file ] || echo gone\ngone\n$ clock | head -1\ntime     2023-12-20T15:00:00Z\n-- f --\n"
         #expect(try Bench.run(text).map(\.hasPassed) == [true, true])
     }
 

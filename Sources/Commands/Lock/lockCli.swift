@@ -13,7 +13,8 @@ extension LockCommands {
             "lock-cli", "takes locks, gives them back, and looks at them", operates: false,
             subcommands: lockSubcommands, group: .clients,
             details: """
-                Its servers may be a real etcd's as well. One server is enough: it names the others.
+                Its servers may be a real etcd's as well. One server is enough: it names the
+                others.
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments

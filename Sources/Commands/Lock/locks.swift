@@ -15,8 +15,9 @@ extension LockCommands {
             flags: [CommonFlags.json], arguments: .init([.node], 0...1), examples: ["locks", "locks lockserver-2"],
             group: .views,
             details: """
-                As the leading member has it, or the one that is named, without asking the others.
-                A circle of owners who wait for one another is a deadlock: it ends when a lease does.
+                As the leading member has it, or the one that is named, without asking the
+                others. A circle of owners who wait for one another is a deadlock: it ends when
+                a lease does.
                 """)
         return Command(description) { invocation in
             .view(try invocation.session.lockMember(named: invocation.arguments.arguments.first).locksView)

@@ -28,12 +28,13 @@ extension LockCommands {
                     .init("join", nil, "starts empty, to be added to a group that runs: lock-cli member add"),
                 ]),
             examples: [
-                "lockserver", "lockserver --id 1 --peers localhost:7001,localhost:7002,localhost:7003 --port 7001",
+                "lockserver", "lockserver --peers localhost:7001,localhost:7002,localhost:7003 --id 1",
             ],
             group: .components, role: .service, tags: ["LOCK"],
             details: """
-                It speaks etcd's JSON gateway: /v3/kv, /v3/lease, /v3/watch, /v3/lock, /v3/election,
-                /v3/cluster, /v3/maintenance; /v1/locks lists the locks. Its clients: lock-cli, etcd3gw, curl.
+                It speaks etcd's JSON gateway: /v3/kv, /v3/lease, /v3/watch, /v3/lock,
+                /v3/election, /v3/cluster, /v3/maintenance; /v1/locks lists the locks. Its
+                clients: lock-cli, etcd3gw, curl.
                 Three members tolerate the loss of one, five of two. What was agreed on is in
                 the data directory before anybody hears of it.
                 """)

@@ -147,14 +147,17 @@ final class LockedWriter: Program {
             value ?? "\(process.node.name) \(writeCount)", token: token, isFencing: isFencing)
         switch verdict {
         case .accepted(let token, let seen):
-            process.print("[DB] Write accepted (token \(token) >= last seen \(seen))")
+            say("Write accepted (token \(token) >= last seen \(seen))")
             return true
         case .refused(let token, let seen):
-            process.print("[DB] Write rejected (token \(token) < last seen \(seen))")
+            say("Write rejected (token \(token) < last seen \(seen))")
             return false
         case .corrupted(let token, let seen):
-            process.print("[DB] Write accepted, though token \(token) < last seen \(seen): data corrupted")
+            say("Write accepted, though token \(token) < last seen \(seen): data corrupted")
             return true
         }
     }
+
+    /// In the log of databases, beside those of the lab's other ones.
+    private func say(_ text: String) { process.node.log("DB", "\(text)") }
 }

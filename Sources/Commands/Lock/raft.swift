@@ -19,9 +19,9 @@ extension LockCommands {
             ],
             examples: ["raft", "raft --why", "raft --history"], group: .views,
             details: """
-                Of the lock servers that run, each as it sees itself: where they disagree, that is
-                what is to be seen. LOG: the first and the last entry that it holds. AGREED: what a
-                majority has. MATCH: what the leader knows each of the others to have.
+                Of the lock servers that run, each as it sees itself: where they disagree, that
+                is what is to be seen. LOG: the first and the last entry that it holds. AGREED:
+                what a majority has. MATCH: what the leader knows each of the others to have.
                 """)
         return Command(description) { invocation in
             let session = invocation.session

@@ -80,7 +80,7 @@ extension RegistryCommands {
             examples: [
                 "registry --port 8500 --dns-port 8600", "registry watch payment-api",
                 "registry --name r1 --peers r1:8500,r2:8500,r3:8500",
-                "curl -X PUT http://localhost:8500/v1/agent/service/register -d '{\"name\": \"payment-api\", \"port\": 8080}'",
+                "curl -X PUT localhost:8500/v1/agent/service/register -d '{\"name\":\"api\"}'",
                 "curl http://localhost:8500/v1/catalog/service/payment-api",
                 "dig @localhost -p 8600 payment-api.service.consul SRV",
             ],
@@ -91,8 +91,8 @@ extension RegistryCommands {
                 and ?filter='"v1" in ServiceTags'. Without an ID an instance gets the name and
                 six digits. Checks: HTTP, TCP, TTL, AliasService, and Passive: true, which hears
                 from balancers (PUT /v1/agent/service/report/ID?failures=1).
-                DNS: [TAG.]NAME.service[.DC].consul, _NAME._tcp.service.consul, NODE.node.consul,
-                and the same below .local. On its own the catalogue is in memory only: one that
+                DNS: [TAG.]NAME.service[.DC].consul, _NAME._tcp.service.consul,
+                NODE.node.consul, and the same below .local. On its own the catalogue is in memory only: one that
                 is killed begins again with nothing, and services have to register again. With
                 --peers it is kept by the group, by Raft, and on disk: any member can be asked,
                 and a group of three goes on without one. ?stale asks what this member knows.

@@ -73,8 +73,8 @@ extension GeneralCommands {
             arguments: .init([.job, .node, .duration], 1...100), examples: ["pause %2", "pause worker-1 for 40s"],
             group: .jobs,
             details: """
-                With a time it goes on by itself after it, as after a long garbage collection: its
-                clock has moved on, and it knows nothing of it.
+                With a time it goes on by itself after it, as after a long garbage collection:
+                its clock has moved on, and it knows nothing of it.
                 """)
         return Command(description) { invocation in
             var words = invocation.arguments.arguments
