@@ -103,7 +103,7 @@ import Testing
 
     @Test func wordsTagsTerminalsCommandsAndFaultsAreOffered() throws {
         #expect(try candidates("clock v") == ["virtual"])
-        #expect(try candidates("log only L") == ["LB", "LOCK", "LSM"])
+        #expect(try candidates("log only L") == ["LB", "LSM", "LOCK"])
         #expect(try candidates("log o") == ["only"])
         #expect(try candidates("term ") == ["1"])
         #expect(try candidates("help loadb") == ["loadbalancer"])

@@ -92,10 +92,11 @@ extension RegistryCommands {
                 six digits. Checks: HTTP, TCP, TTL, AliasService, and Passive: true, which hears
                 from balancers (PUT /v1/agent/service/report/ID?failures=1).
                 DNS: [TAG.]NAME.service[.DC].consul, _NAME._tcp.service.consul,
-                NODE.node.consul, and the same below .local. On its own the catalogue is in memory only: one that
-                is killed begins again with nothing, and services have to register again. With
-                --peers it is kept by the group, by Raft, and on disk: any member can be asked,
-                and a group of three goes on without one. ?stale asks what this member knows.
+                NODE.node.consul, and the same below .local. On its own the catalogue is in
+                memory only: one that is killed begins again with nothing, and services have to
+                register again. With --peers it is kept by the group, by Raft, and on disk: any
+                member can be asked, and a group of three goes on without one. ?stale asks what
+                this member knows.
                 """)
     }
 
