@@ -184,7 +184,8 @@ final class LockStatus: LockQuestion {
     }
 
     private struct Member {
-        let id: Int64
+        /// As it is written: etcd's have 64 bits without a sign.
+        let id: String
         let place: String
         var status: JSONValue?
     }
@@ -194,7 +195,7 @@ final class LockStatus: LockQuestion {
             guard case .array(let found)? = answer["members"] else { return fail("the service names no members") }
             let members = found.map {
                 Member(
-                    id: LockClient.number($0["ID"]),
+                    id: LockClient.text($0["ID"]) ?? "0",
                     place: (LockClient.text($0["clientURLs"]?[0]) ?? "").replacing("http://", with: ""))
             }
             ask(members, at: 0)
@@ -212,17 +213,19 @@ final class LockStatus: LockQuestion {
         }
     }
 
+    private static func cell(_ id: String) -> View.Cell { Int(id).map { .integer($0) } ?? .text(id) }
+
     private func view(_ members: [Member]) -> View {
         let rows = members.map { member -> [View.Cell] in
             guard let status = member.status else {
                 return [
-                    .integer(Int(member.id)), .text(member.place), .text("unreachable", style: .bad), .none, .none,
+                    Self.cell(member.id), .text(member.place), .text("unreachable", style: .bad), .none, .none,
                     .none,
                 ]
             }
-            let isLeader = LockClient.number(status["leader"]) == member.id
+            let isLeader = LockClient.text(status["leader"]) == member.id
             return [
-                .integer(Int(member.id)), .text(member.place), .text(isLeader ? "leader" : "follower"),
+                Self.cell(member.id), .text(member.place), .text(isLeader ? "leader" : "follower"),
                 .integer(Int(LockClient.number(status["raftTerm"]))),
                 .integer(Int(LockClient.number(status["raftIndex"]))),
                 .integer(Int(LockClient.number(status["header"]?["revision"]))),
