@@ -29,7 +29,7 @@ extension MetricsCollectorCommands {
         let words = arguments.arguments
         switch arguments.verb {
         case "query":
-            let end = try time(arguments, now)
+            let end = try moment(arguments, now)
             guard let range = arguments.duration("range") else { return .instant(words[0], at: end) }
             let step = arguments.duration("step") ?? max(.seconds(1), LabDuration(nanoseconds: range.nanoseconds / 60))
             return .range(words[0], from: (end ?? now) - range, through: end ?? now, step: step)
@@ -41,7 +41,7 @@ extension MetricsCollectorCommands {
     }
 
     /// `--time`: RFC 3339, seconds since 1970, or `-5m` from now.
-    private static func time(_ arguments: ParsedArguments, _ now: LabTime) throws(UsageError) -> LabTime? {
+    private static func moment(_ arguments: ParsedArguments, _ now: LabTime) throws(UsageError) -> LabTime? {
         guard let text = arguments.text("time") else { return nil }
         if let time = LabTime(parsing: text) { return time }
         if text.hasPrefix("-"), let back = LabDuration(parsing: text.dropFirst()) { return now - back }

@@ -7,7 +7,7 @@ import KernelWorld
 /// A small web application that counts its requests with the client library: what the documentation's handler does.
 ///
 /// ```
-/// let requests = try metrics.counters("http_requests_total", "Total HTTP requests", labels: ["method", "path", "status"])
+/// let requests = try metrics.counters("http_requests_total", "Total HTTP requests", labels: ["method", "status"])
 /// let duration = try metrics.histogram("http_request_duration_seconds", "Request duration histogram", buckets: …)
 /// …
 /// duration.observe(now - start)

@@ -37,12 +37,12 @@ final class WAL {
         self.directory = directory
         self.segment = segment
         self.segmentBytes = max(Self.pageBytes * 2, segmentBytes / Self.pageBytes * Self.pageBytes)
-        try open()
+        try openSegment()
     }
 
     static func name(_ segment: Int) -> String { padded(segment, 8) }
 
-    private func open() throws(DiskError) {
+    private func openSegment() throws(DiskError) {
         file = try disk.open("\(directory)/\(Self.name(segment))", [.write, .create, .truncate])
         writtenBytes = 0
         pending = []
@@ -115,7 +115,7 @@ final class WAL {
         file?.close()
         file = nil
         segment += 1
-        try open()
+        try openSegment()
     }
 
     func close() throws(DiskError) {

@@ -31,7 +31,7 @@ struct APIRequest {
     }
 
     /// Seconds since 1970 with a fraction, or RFC 3339; in milliseconds.
-    func time(_ name: String) throws(APIError) -> Int64? {
+    func moment(_ name: String) throws(APIError) -> Int64? {
         guard let text = self[name], !text.isEmpty else { return nil }
         if let seconds = Double(text), seconds.isFinite {
             return SampleTime.clamped(Int64(exactly: (seconds * 1000).rounded()) ?? (seconds < 0 ? .min : .max))
@@ -58,8 +58,8 @@ struct APIRequest {
 
     /// `start` and `end`; all times where they are absent.
     func selection() throws(APIError) -> Selection {
-        let from = try time("start") ?? SampleTime.range.lowerBound
-        let through = try time("end") ?? SampleTime.range.upperBound
+        let from = try moment("start") ?? SampleTime.range.lowerBound
+        let through = try moment("end") ?? SampleTime.range.upperBound
         if through < from { throw .badData("end timestamp must not be before start time") }
         return Selection(from: from, through: through)
     }

@@ -16,7 +16,7 @@ extension CollectorHost {
 
     func query(_ request: APIRequest, _ exchange: HTTPExchange) throws {
         let matchers = try selectors(of: try request.required("query"))[0]
-        let time = try request.time("time") ?? request.now
+        let time = try request.moment("time") ?? request.now
         let from = SampleTime.clamped(time - Self.lookbackMilliseconds + 1)
         let found = try store.select(matchers, Selection(from: from, through: time))
         var column = SampleColumn()
