@@ -6,7 +6,8 @@ import KernelStructures
 /// ```
 ///   "SDLABMC1" │ CRC of the rest (4) │ next segment │ definitions │ queues │ segments
 ///   segment := number size messages blocks
-///   block   := place-in-index queue first last count record-bytes body-bytes transient settled delivered delivered-more
+///   block   := place-in-index queue first last count record-bytes body-bytes transient
+///              settled delivered delivered-more
 /// ```
 ///
 /// Bits are written as runs: how many to skip, and how many are set.

@@ -15,8 +15,8 @@ import KernelStructures
 ///           | 9 number                                        the first record of a segment
 /// ```
 ///
-/// Numbers take seven bits a byte (`RecordReader`), head, body, keys and values stand behind their length. A message has
-/// a checksum of its own, because it is read alone.
+/// Numbers take seven bits a byte (`RecordReader`), head, body, keys and values stand behind their length. A message
+/// has a checksum of its own, because it is read alone.
 enum LogRecord: Equatable {
     case time(LabTime)
     case message(Message)

@@ -2,7 +2,7 @@ import KernelStorage
 import KernelStructures
 
 /// A record of the log as people read it.
-public struct LogLine: Equatable, Sendable {
+public struct MessageLogLine: Equatable, Sendable {
     public let segment: UInt64
     /// Where the record begins in the segment's file.
     public let offsetBytes: Int
@@ -50,11 +50,11 @@ extension MessageLog {
     ///   - limit: so many at most.
     ///   - isWanted: which.
     /// - Throws: `MessageLogError`.
-    public func lines(limit: Int, where isWanted: (LogLine) -> Bool = { _ in true }) throws(MessageLogError)
-        -> [LogLine]
+    public func lines(limit: Int, where isWanted: (MessageLogLine) -> Bool = { _ in true }) throws(MessageLogError)
+        -> [MessageLogLine]
     {
         try writeBatch()
-        var result: [LogLine] = []
+        var result: [MessageLogLine] = []
         for segment in segments.reversed() where result.count < limit {
             let lines = try Self.lines(of: try contents(segment), segment.number, segment.path).filter(isWanted)
             result = lines.suffix(limit - result.count) + result
@@ -63,9 +63,9 @@ extension MessageLog {
     }
 
     private static func lines(of bytes: [UInt8], _ number: UInt64, _ path: String) throws(MessageLogError)
-        -> [LogLine]
+        -> [MessageLogLine]
     {
-        var lines: [LogLine] = []
+        var lines: [MessageLogLine] = []
         var time = LabTime(nanoseconds: 0)
         var reader = SegmentReader(bytes, path: path, number: number)
         try reader.readSound { (record, offset) throws(MessageLogError) in
@@ -77,12 +77,12 @@ extension MessageLog {
 
     private static func line(
         _ record: LogRecord, _ segment: UInt64, _ offset: Int, _ time: LabTime, _ bytes: [UInt8], _ path: String
-    ) throws(MessageLogError) -> LogLine? {
+    ) throws(MessageLogError) -> MessageLogLine? {
         func line(
             _ operation: String, queue: UInt64? = nil, _ sequences: ClosedRange<UInt64>? = nil, id: UInt64? = nil,
             head: [UInt8] = [], payload: [UInt8] = [], detail: String = ""
-        ) -> LogLine {
-            LogLine(
+        ) -> MessageLogLine {
+            MessageLogLine(
                 segment: segment, offsetBytes: offset, timestamp: time, operation: operation, queue: queue,
                 sequences: sequences, messageID: id, head: head, payload: payload, detail: detail)
         }

@@ -2,8 +2,8 @@ import KernelStorage
 import KernelStructures
 
 extension MessageLog {
-    /// Messages of a queue that are not settled, from behind `after` on, in their order, until there are `count` of them
-    /// or their bodies have `bytes` bytes; one at least, if there is any.
+    /// Messages of a queue that are not settled, from behind `after` on, in their order, until there are `count` of
+    /// them or their bodies have `bytes` bytes; one at least, if there is any.
     ///
     /// - Throws: `MessageLogError`.
     public func load(queue number: UInt64, after: UInt64, count: Int, bytes: Int) throws(MessageLogError)
@@ -70,7 +70,7 @@ extension MessageLog {
     private func record(_ segment: LogSegment, _ range: Range<Int>) throws(MessageLogError) -> [UInt8] {
         if let bytes = window.record(segment.number, range) { return bytes }
         if range.upperBound > segment.sizeBytes, segment === active { try writeBatch() }
-        let file = try open(segment)
+        let file = try openFile(segment)
         let wanted = max(range.count, min(ReadWindow.readBytes, segment.sizeBytes - range.lowerBound))
         let bytes = try MessageLogError.tried { () throws(DiskError) in
             try file.read(at: range.lowerBound, count: wanted)
@@ -85,7 +85,7 @@ extension MessageLog {
     /// At most this many segments are open to be read.
     private static let openLimit = 16
 
-    private func open(_ segment: LogSegment) throws(MessageLogError) -> any DiskFile {
+    private func openFile(_ segment: LogSegment) throws(MessageLogError) -> any DiskFile {
         if let file = segment.file { return file }
         let file = try MessageLogError.tried { () throws(DiskError) in try disk.open(segment.path, []) }
         segment.file = file

@@ -8,15 +8,15 @@ import KernelStructures
 ///
 /// A queue is written at one end and read at the other, and nothing stays in it for long. A table of messages would
 /// write each one twice, once in and once out, at places all over the disk. A log writes in one place only, but it
-/// grows for ever: most of it is about messages that have long been taken, and somewhere among them is one that has not.
-/// And whoever wants to find that one again must not need memory for all the others.
+/// grows for ever: most of it is about messages that have long been taken, and somewhere among them is one that has
+/// not. And whoever wants to find that one again must not need memory for all the others.
 ///
 /// ## An everyday picture
 ///
 /// The order pad of a kitchen. Orders are written down one below the other; a dish that is served is a line further
-/// down: "table 4 is done". When a pad is full it goes on the spike, and a new one is begun. Pads of which everything is
-/// served are thrown away. If one old order keeps a whole pad on the spike, it is copied to the current pad, and the old
-/// pad goes. In the morning somebody reads the last summary and the pads since, and the kitchen goes on.
+/// down: "table 4 is done". When a pad is full it goes on the spike, and a new one is begun. Pads of which everything
+/// is served are thrown away. If one old order keeps a whole pad on the spike, it is copied to the current pad, and the
+/// old pad goes. In the morning somebody reads the last summary and the pads since, and the kitchen goes on.
 ///
 /// ## How
 ///

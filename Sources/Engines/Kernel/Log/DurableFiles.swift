@@ -16,7 +16,7 @@ extension NodeDisk {
     ///
     /// - Returns: the new file, open for writing.
     public func replace(_ path: String, _ bytes: [UInt8]) throws(DiskError) -> any DiskFile {
-        let file = try open(path + ".new", [.write, .create, .truncate])
+        let file = try self.open(path + ".new", [.write, .create, .truncate])
         try file.write(bytes, at: 0)
         try file.sync()
         try rename(path + ".new", to: path)
