@@ -150,14 +150,15 @@ extension DatabaseSession {
 
     /// Puts settings back, and tells the client what of it changes.
     private func restoreSettings(_ settings: SessionSettings) {
-        let before = context.settings.reported
+        let before = context.settings
         context.settings = settings
         report(since: before)
     }
 
-    func report(since before: [(name: String, value: String)]) {
+    func report(since before: SessionSettings) {
+        guard !context.settings.isSame(as: before) else { return }
         noteSettings()
-        for (old, new) in zip(before, context.settings.reported) where old.value != new.value {
+        for (old, new) in zip(before.reported, context.settings.reported) where old.value != new.value {
             output.write(.parameterStatus(name: new.name, value: new.value))
         }
     }
