@@ -31,7 +31,7 @@ import KernelWire
 public final class Database {
     public let name: String
     public let file: SQLiteDatabase
-    let counter = CatalogueCounter()
+    let shared = SharedCatalogue()
     /// Of the committed catalogue.
     var catalogueVersion: Int64 = 0
     let plans = PlanCache()
@@ -41,6 +41,7 @@ public final class Database {
     /// Who may write now, and who wants to, in order.
     private(set) var writer: DatabaseSession?
     private var waitingWriters = RingQueue<DatabaseSession>()
+    let advisoryLocks = AdvisoryLocks()
     /// Sessions by the channels that they listen to, in the order in which they came.
     private var listeners: [String: [DatabaseSession]] = [:]
     /// Sessions that have chosen this database.
@@ -131,6 +132,13 @@ public final class Database {
         waitingWriters = others
     }
 
+    /// Who has the pen and who gets it first, for a session that waits for it.
+    func writersBefore(_ session: DatabaseSession) -> [DatabaseSession] {
+        let line = (0..<waitingWriters.count).map { waitingWriters[$0] }
+        guard let place = line.firstIndex(where: { $0 === session }) else { return [] }
+        return (writer.map { [$0] } ?? []) + line[..<place]
+    }
+
     public var waitingWriterCount: Int { waitingWriters.count }
 
     // MARK: Notifications
@@ -201,7 +209,7 @@ final class DatabaseConnection {
     init(_ database: Database) throws(PostgresError) {
         do throws(SQLiteError) {
             sqlite = try database.file.open()
-            catalogue = Catalogue(sqlite, counter: database.counter)
+            catalogue = Catalogue(sqlite, shared: database.shared)
             try DatabaseFunctions.register(on: sqlite, catalogue: catalogue)
         } catch {
             throw ErrorMapping.postgresError(for: error, catalogue: nil)

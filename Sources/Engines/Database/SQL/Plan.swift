@@ -58,6 +58,8 @@ public struct Plan: Sendable {
     public var notices: [PostgresError]
     /// Whether the plan holds as long as the catalogue's version does, and can be used again.
     public var isReusable: Bool
+    /// The rows that an INSERT puts, to find the one that another is in the way of.
+    var insertedRows: InsertedRows?
     /// The transaction must not be a block (VACUUM, CREATE DATABASE): 25001.
     public var refusesTransactionBlock: Bool
 

@@ -20,6 +20,8 @@ extension Translation {
         var plan = Plan(.insert, tag: .inserted, readsOnly: false)
         try returning(node.list("returningList"), item, &sql, &plan)
         plan.sql = sql
+        plan.insertedRows = InsertedRows(
+            table: table.oid, with: with, sql: source, columns: table.stored.map(\.number), constants: constants)
         return plan
     }
 

@@ -166,6 +166,7 @@ extension DatabaseSession {
             report(since: before)
             try listen(nil, isOn: false)
             context.forgetSequences()
+            database?.advisoryLocks.releaseAll(self) { isOfTransaction in !isOfTransaction }
             discardTemporaryTables()
         }
     }

@@ -31,9 +31,7 @@ extension DatabaseSession {
         let transaction = currentTransaction()
         if transaction.isWriting { return true }
         guard database.acquireWriter(self) else {
-            wait = .writer
-            let timeout = context.settings.lockTimeoutMilliseconds
-            lockDeadline = timeout > 0 ? now + .milliseconds(timeout) : nil
+            try beginWait(.writer)
             return false
         }
         do throws(PostgresError) {
@@ -111,6 +109,7 @@ extension DatabaseSession {
         self.transaction = nil
         giveBackConnection(transaction)
         database.releaseWriter(self)
+        database.advisoryLocks.releaseAll(self) { isOfTransaction in isOfTransaction }
         apply(transaction.listening)
         for notification in transaction.notifications { database.notify(notification) }
         restoreSettings(transaction.settingsToKeep)
@@ -126,6 +125,7 @@ extension DatabaseSession {
         }
         giveBackConnection(transaction)
         database.releaseWriter(self)
+        database.advisoryLocks.releaseAll(self) { isOfTransaction in isOfTransaction }
         restoreSettings(transaction.settingsBefore)
     }
 
