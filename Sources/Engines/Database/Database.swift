@@ -37,6 +37,8 @@ public final class Database {
     let plans = PlanCache()
     private var idle: [DatabaseConnection] = []
     private var connectionCount = 0
+    /// Schemas of temporary tables whose sessions are gone, to be dropped when nobody writes.
+    var abandonedSchemas: [String] = []
     private let connectionLimit: Int
     /// Who may write now, and who wants to, in order.
     private(set) var writer: DatabaseSession?
@@ -77,6 +79,11 @@ public final class Database {
         }
         try connection.catalogue.refresh()
         catalogueVersion = connection.catalogue.version
+        // What sessions left behind when the power went.
+        abandonedSchemas = try connection.catalogue.rows(
+            "SELECT nspname FROM pg_namespace WHERE nspname GLOB '\(TemporarySchema.prefix)*' ORDER BY oid"
+        ).map { CatalogueRow($0).text(0) }
+        dropAbandonedSchemas()
     }
 
     // MARK: Connections
@@ -95,7 +102,7 @@ public final class Database {
 
     func giveBack(_ connection: DatabaseConnection) {
         connection.end()
-        guard connection.isReusable, !connection.sqlite.isInTransaction else {
+        guard !connection.sqlite.isInTransaction else {
             connectionCount -= 1
             connection.sqlite.close()
             return
@@ -121,7 +128,7 @@ public final class Database {
     func releaseWriter(_ session: DatabaseSession) {
         guard writer === session else { return }
         writer = nil
-        guard let next = waitingWriters.popFirst() else { return }
+        guard let next = waitingWriters.popFirst() else { return dropAbandonedSchemas() }
         writer = next
         next.writerGranted()
     }
@@ -199,8 +206,6 @@ public final class Database {
 final class DatabaseConnection {
     let sqlite: SQLiteConnection
     let catalogue: Catalogue
-    /// False once something is left on it that another session must not see: temporary tables.
-    var isReusable = true
     private let watch = Watch()
 
     private final class Watch { var instructionsLeft = Int.max }
@@ -230,12 +235,6 @@ final class DatabaseConnection {
 
     /// Whether the statement was stopped because it took too long.
     var isExhausted: Bool { watch.instructionsLeft <= 0 }
-
-    /// Whether there are tables that only this connection sees.
-    var hasTemporaryTables: Bool {
-        let rows = try? sqlite.rows("SELECT 1 FROM sqlite_temp_schema WHERE type = 'table' LIMIT 1")
-        return rows?.isEmpty == false
-    }
 
     /// A statement without parameters and rows.
     func run(_ sql: String) throws(PostgresError) {

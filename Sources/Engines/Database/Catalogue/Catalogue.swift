@@ -117,7 +117,7 @@ public final class Catalogue {
 
     /// The schema in which things are made when none is named: the first of the path that there is.
     func creationSchema(_ searchPath: [String]) throws(PostgresError) -> String {
-        for name in searchPath where name != Self.catalogueSchema {
+        for name in searchPath where name != Self.catalogueSchema && !name.hasPrefix(TemporarySchema.prefix) {
             if try schema(name) != nil { return name }
         }
         throw PostgresError(.invalidSchemaName, "no schema has been selected to create in")

@@ -35,6 +35,13 @@ public final class SessionContext {
     /// `pg_advisory_lock` and its kin. Throws `WaitRequest` if the lock has to be waited for.
     var advisory: (_ verb: AdvisoryVerb, _ key: AdvisoryKey) throws -> SQLiteValue = { _, _ in .null }
 
+    /// Where the session's temporary tables are, once it has made one.
+    var temporarySchema: String?
+    /// How often the session has thrown its temporary tables away.
+    var discardCount = 0
+    /// What becomes of temporary tables at the end of a transaction, by their numbers.
+    var onCommit: [UInt32: OnCommit] = [:]
+
     /// `pg_notify`: at the end of the transaction, if it is committed.
     public var notify: (_ channel: String, _ payload: String) -> Void = { _, _ in }
 

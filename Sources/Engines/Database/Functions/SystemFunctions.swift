@@ -115,7 +115,10 @@ extension DatabaseFunctions {
                 "pg_current_schemas",
                 { call in
                     var names = call.flag(0) ? [Catalogue.catalogueSchema] : []
-                    for name in call.context.searchPath where try call.catalogue.schema(name) != nil {
+                    for name in call.context.searchPath 
+                    where try call.catalogue.schema(name) != nil
+                        && (call.flag(0) || !name.hasPrefix(TemporarySchema.prefix))
+                    {
                         names.append(name)
                     }
                     return .text(PostgresValue.array(names.map { .text($0) }, element: .text).text)

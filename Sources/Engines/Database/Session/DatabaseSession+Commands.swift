@@ -171,12 +171,6 @@ extension DatabaseSession {
         }
     }
 
-    private func discardTemporaryTables() {
-        guard let connection = ownConnection, transaction?.connection == nil else { return }
-        ownConnection = nil
-        database?.giveBack(connection)
-    }
-
     private func dropDatabase(_ name: String, _ isMissingAllowed: Bool) throws(PostgresError) {
         if cluster.databases[name] == nil, isMissingAllowed {
             context.notices.append(

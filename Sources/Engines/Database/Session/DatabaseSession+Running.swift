@@ -112,7 +112,7 @@ extension DatabaseSession {
         switch plan.kind {
         case .definition(let definition):
             let rowCount = try definition.apply(to: connection.catalogue, context: context)
-            noteTemporaryTables(connection)
+            noteSettings()
             complete(portal, plan.tag.text(rows: rowCount))
             return .done
         case .statements(let statements):
@@ -239,12 +239,6 @@ extension DatabaseSession {
             }
         }
         output.commandComplete(tag)
-    }
-
-    private func noteTemporaryTables(_ connection: DatabaseConnection) {
-        guard connection.hasTemporaryTables else { return }
-        connection.isReusable = false
-        ownConnection = connection
     }
 
     func closePortals(_ isConcerned: (Portal) -> Bool) {

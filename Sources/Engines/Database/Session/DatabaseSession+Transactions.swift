@@ -68,14 +68,13 @@ extension DatabaseSession {
             return (connection, false)
         }
         do throws(PostgresError) { try refresh(connection, database) } catch {
-            if connection !== ownConnection { database.giveBack(connection) }
+            database.giveBack(connection)
             throw error
         }
-        return (connection, connection !== ownConnection)
+        return (connection, true)
     }
 
     private func takeConnection() throws(PostgresError) -> DatabaseConnection {
-        if let ownConnection { return ownConnection }
         guard let database else { throw PostgresError(.internalError, "no database") }
         return try database.takeConnection()
     }
@@ -84,7 +83,7 @@ extension DatabaseSession {
         guard let connection = transaction.connection else { return }
         transaction.connection = nil
         connection.end()
-        if connection !== ownConnection { database?.giveBack(connection) }
+        database?.giveBack(connection)
     }
 
     // MARK: Ends
@@ -100,6 +99,7 @@ extension DatabaseSession {
         closePortals { $0.cursor?.isHoldable != true }
         try keepHoldableCursors()
         if let connection = transaction.connection, transaction.isWriting || transaction.hasSnapshot {
+            if transaction.isWriting { try endTemporaryTables(connection) }
             try connection.run("COMMIT")
             if transaction.isWriting {
                 database.noteCommit()

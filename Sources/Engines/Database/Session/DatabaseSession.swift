@@ -53,8 +53,6 @@ public final class DatabaseSession {
     var isSkipping = false
     /// What else than the catalogue plans depend on.
     var planKey = ""
-    /// A connection that only this session may use: its temporary tables are there.
-    var ownConnection: DatabaseConnection?
     var channels: Set<String> = []
     var inbox: [Notification] = []
 
@@ -315,8 +313,7 @@ public final class DatabaseSession {
         preparedStatements = [:]
         database?.advisoryLocks.releaseAll(self)
         for channel in channels.sorted() { database?.unlisten(self, channel) }
-        if let ownConnection { database?.giveBack(ownConnection) }
-        ownConnection = nil
+        discardTemporaryTables()
         if database != nil { database?.sessionCount -= 1 }
         context?.outerRows = { _ in [] }
         context?.signal = { _, _ in false }
@@ -334,7 +331,6 @@ public final class DatabaseSession {
         running = nil
         portals = [:]
         transaction = nil
-        ownConnection = nil
         database = nil
     }
 }
