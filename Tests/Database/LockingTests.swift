@@ -66,7 +66,10 @@ import Testing
         first.ask("select pg_advisory_unlock(3)")
         second.goOn()
         #expect(second.answers() == ["3|", "SELECT 4", "I"])
-        #expect(second.ask("select pg_advisory_unlock(0), pg_advisory_unlock(0)") == ["t|f", "notice 01000", "SELECT 1", "I"])
+        #expect(
+            second.ask("select pg_advisory_unlock(0), pg_advisory_unlock(0)") == [
+                "t|f", "notice 01000", "SELECT 1", "I",
+            ])
     }
 
     @Test func whoWouldWaitForHimselfIsTold() throws {
@@ -99,7 +102,8 @@ import Testing
         second.goOn()
         #expect(second.answers() == ["55P03", "I"])
         first.ask("select pg_advisory_unlock(1)")
-        #expect(bench.client().ask("select pg_try_advisory_lock(1)") == ["t", "SELECT 1", "I"], "nobody stands in line")
+        #expect(
+            bench.client().ask("select pg_try_advisory_lock(1)") == ["t", "SELECT 1", "I"], "nobody stands in line")
     }
 
     @Test func sequencesKeepWhatTransactionsGiveBack() throws {

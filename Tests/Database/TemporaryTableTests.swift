@@ -18,8 +18,10 @@ import Testing
         #expect(second.ask("create temporary table u as select 1 as n") == ["SELECT 1", "I"])
         #expect(first.ask("select * from u") == ["42P01", "I"])
         #expect(first.ask("select relpersistence from pg_class where oid = 't'::regclass") == ["t", "SELECT 1", "I"])
-        #expect(first.ask("create table mine(a int); select relnamespace::regnamespace from pg_class where relname = 'mine'")
-            == ["CREATE TABLE", "public", "SELECT 1", "I"])
+        #expect(
+            first.ask(
+                "create table mine(a int); select relnamespace::regnamespace from pg_class where relname = 'mine'")
+                == ["CREATE TABLE", "public", "SELECT 1", "I"])
     }
 
     @Test func itGoesWithItsSessionAndWithDiscard() throws {
@@ -35,7 +37,8 @@ import Testing
         first.session.end()
         second.ask("commit")
         #expect(second.ask("select count(*) from pg_class where relname = 't'") == ["0", "SELECT 1", "I"])
-        #expect(second.ask("select count(*) from pg_namespace where nspname like 'pg_temp%'") == ["0", "SELECT 1", "I"])
+        #expect(
+            second.ask("select count(*) from pg_namespace where nspname like 'pg_temp%'") == ["0", "SELECT 1", "I"])
         #expect(second.ask("select count(*) from keep") == ["0", "SELECT 1", "I"])
     }
 
@@ -70,7 +73,8 @@ import Testing
     @Test func anIndexHasItsColumnsInTheCatalogue() throws {
         let client = try SessionBench().client()
         client.ask("create table t(a int primary key, b text, c date); create index i on t(lower(b), c)")
-        let columns = "select attname, atttypid::regtype from pg_attribute where attrelid = '%'::regclass order by attnum"
+        let columns =
+            "select attname, atttypid::regtype from pg_attribute where attrelid = '%'::regclass order by attnum"
         #expect(
             client.ask(columns.replacing("%", with: "i")) == ["lower|text", "c|date", "SELECT 2", "I"])
         #expect(client.ask(columns.replacing("%", with: "t_pkey")) == ["a|integer", "SELECT 1", "I"])

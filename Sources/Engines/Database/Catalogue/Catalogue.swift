@@ -3,8 +3,8 @@ import KernelWire
 
 /// What all connections of a database share beside its file.
 ///
-/// It numbers the states of the catalogue: a number never comes twice, even if what it stood for was rolled back, so plans
-/// can be kept by it.
+/// It numbers the states of the catalogue: a number never comes twice, even if what it stood for was rolled back, so
+/// plans can be kept by it.
 public final class SharedCatalogue {
     private var last: Int64 = 0
     let sequences = SequenceMarks()

@@ -135,7 +135,8 @@ final class DefinitionRun {
             [
                 "oid": .integer(Int64(oid)), "relname": .text(name), "relnamespace": .integer(Int64(schema)),
                 "relowner": .integer(10), "relam": .integer(method), "relfilenode": .integer(Int64(oid)),
-                "relpersistence": .text(try isTemporary(schema: schema) ? "t" : "p"), "relkind": .text(kind), "relnatts": .integer(Int64(columns)),
+                "relpersistence": .text(try isTemporary(schema: schema) ? "t" : "p"), "relkind": .text(kind),
+                "relnatts": .integer(Int64(columns)),
                 "reltuples": .real(-1), "relispopulated": .integer(1), "relreplident": .text(kind == "r" ? "d" : "n"),
             ])
     }

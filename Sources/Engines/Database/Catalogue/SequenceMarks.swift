@@ -1,8 +1,8 @@
 /// Where sequences stand, whatever becomes of the transactions that use them.
 ///
-/// A number that `nextval` has given is never given again, even if its transaction is rolled back: a program may have it
-/// written down elsewhere already. That is why numbers have gaps. What is stored goes back with the transaction; this does
-/// not. After a crash only what is stored remains, and with it what was rolled back may come again.
+/// A number that `nextval` has given is never given again, even if its transaction is rolled back: a program may have
+/// it written down elsewhere already. That is why numbers have gaps. What is stored goes back with the transaction;
+/// this does not. After a crash only what is stored remains, and with it what was rolled back may come again.
 final class SequenceMarks {
     struct Mark {
         let value: Int64

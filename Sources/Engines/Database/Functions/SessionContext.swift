@@ -42,6 +42,9 @@ public final class SessionContext {
     /// What becomes of temporary tables at the end of a transaction, by their numbers.
     var onCommit: [UInt32: OnCommit] = [:]
 
+    /// Rows that the present ON CONFLICT DO UPDATE has come to.
+    var touchedRows = TouchedRows()
+
     /// `pg_notify`: at the end of the transaction, if it is committed.
     public var notify: (_ channel: String, _ payload: String) -> Void = { _, _ in }
 
@@ -55,6 +58,17 @@ public final class SessionContext {
         self.random = random
         self.settings = settings
         self.clock = clock
+    }
+
+    /// A statement must not come to a row twice: which of the two should win? SQLite would let the last.
+    struct TouchedRows {
+        /// Rows with higher numbers are the statement's own.
+        var lastRowBefore: Int64 = .max
+        private var seen: Set<Int64> = []
+
+        init(lastRowBefore: Int64 = .max) { self.lastRowBefore = lastRowBefore }
+
+        mutating func touch(_ row: Int64) -> Bool { row <= lastRowBefore && seen.insert(row).inserted }
     }
 
     /// DISCARD SEQUENCES

@@ -59,6 +59,19 @@ extension DatabaseFunctions {
                 ),
                 ("pg_setval", { try setValue($0) }),
                 (
+                    "pg_touch",
+                    { call in
+                        guard call.context.touchedRows.touch(call.integer(0)) else {
+                            throw PostgresError(
+                                .cardinalityViolation,
+                                "ON CONFLICT DO UPDATE command cannot affect row a second time",
+                                hint: "Ensure that no rows proposed for insertion within the same command have "
+                                    + "duplicate constrained values.")
+                        }
+                        return .integer(1)
+                    }
+                ),
+                (
                     "pg_forget_mark",
                     { call in
                         call.catalogue.shared.sequences.forget(UInt32(truncatingIfNeeded: call.integer(0)))
@@ -86,7 +99,9 @@ extension DatabaseFunctions {
 
     /// `pg_advisory('lock', 1)`, and with two numbers for a key of two halves.
     private static func advisory(_ call: FunctionCall) throws -> SQLiteValue {
-        guard let verb = AdvisoryVerb(call.text(0)), !(1..<call.count).contains(where: call.isNull) else { return .null }
+        guard let verb = AdvisoryVerb(call.text(0)), !(1..<call.count).contains(where: call.isNull) else {
+            return .null
+        }
         let key =
             call.count > 2
             ? AdvisoryKey(Int32(truncatingIfNeeded: call.integer(1)), Int32(truncatingIfNeeded: call.integer(2)))
@@ -115,7 +130,7 @@ extension DatabaseFunctions {
                 "pg_current_schemas",
                 { call in
                     var names = call.flag(0) ? [Catalogue.catalogueSchema] : []
-                    for name in call.context.searchPath 
+                    for name in call.context.searchPath
                     where try call.catalogue.schema(name) != nil
                         && (call.flag(0) || !name.hasPrefix(TemporarySchema.prefix))
                     {

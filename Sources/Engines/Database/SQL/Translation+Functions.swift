@@ -48,8 +48,8 @@ extension Translation {
         return try apply(signature, arguments, at: location)
     }
 
-    /// What gives another answer each time and yet changes nothing that is stored. Advisory locks belong to them, too: who
-    /// waited for one with the pen in hand would keep all writers from work.
+    /// What gives another answer each time and yet changes nothing that is stored. Advisory locks belong to them, too:
+    /// who waited for one with the pen in hand would keep all writers from work.
     private static let volatileReaders: Set = [
         "random", "clock_timestamp", "timeofday", "currval", "lastval", "pg_sleep",
     ]

@@ -46,8 +46,9 @@ struct AdvisoryVerb: Sendable {
 
 /// Advisory locks of one database: PostgreSQL's manual, section 13.3.5.
 ///
-/// The database does not know what they protect; programs that agree on a number (a migration, a nightly job) take turns
-/// by it. A lock is exclusive or shared, counts how often its holder has it, and is served in the order of asking.
+/// The database does not know what they protect; programs that agree on a number (a migration, a nightly job) take
+/// turns by it. A lock is exclusive or shared, counts how often its holder has it, and is served in the order of
+/// asking.
 ///
 /// Where it differs: going back to a savepoint does not let go of what was taken after it.
 final class AdvisoryLocks {

@@ -3,9 +3,9 @@ import KernelWire
 
 /// Which key it was that exists already.
 ///
-/// SQLite says which columns have to be unique, and not what was to be put into them. So the rows of the statement that has
-/// failed are computed once more, and the first is taken that has a counterpart in the table, or else among its own kind.
-/// Nothing is spent on it as long as nothing fails.
+/// SQLite says which columns have to be unique, and not what was to be put into them. So the rows of the statement that
+/// has failed are computed once more, and the first is taken that has a counterpart in the table, or else among its own
+/// kind. Nothing is spent on it as long as nothing fails.
 extension DatabaseSession {
     func withKey(_ error: PostgresError, _ portal: Portal, _ connection: DatabaseConnection) -> PostgresError {
         guard error.sqlState == .uniqueViolation, let name = error.constraint, let plan = portal.entry?.plan,

@@ -126,6 +126,10 @@ extension DatabaseSession {
         }
         portal.statement = try prepare(plan, portal.parameters, connection)
         portal.isStarted = true
+        if let table = plan.touchedTable {
+            let last = try connection.catalogue.integer("SELECT max(rowid) FROM \(identifier(table))")
+            context.touchedRows = .init(lastRowBefore: last ?? 0)
+        }
         if portal.describesRows, plan.returnsRows, portal.skipCount == 0 { output.rowDescription(portal.columns) }
         if case .copy(let copy) = plan.kind { beginSending(copy, portal) }
         return nil
@@ -205,7 +209,8 @@ extension DatabaseSession {
         return .suspended
     }
 
-    /// `pg_sleep`, `pg_advisory_lock`: the statement is carried out again when the wait is over, and then has the answer.
+    /// `pg_sleep`, `pg_advisory_lock`: the statement is carried out again when the wait is over, and then has the
+    /// answer.
     private func wait(for request: WaitRequest, _ portal: Portal) throws(PostgresError) -> Progress {
         portal.statement?.reset()
         portal.skipCount = portal.rowCount

@@ -85,8 +85,8 @@ extension DatabaseSession {
 }
 
 extension Database {
-    /// Drops what no session needs any more, unless somebody writes: then when he has finished. What fails is tried again
-    /// when the database is opened.
+    /// Drops what no session needs any more, unless somebody writes: then when he has finished. What fails is tried
+    /// again when the database is opened.
     func dropAbandonedSchemas() {
         guard !abandonedSchemas.isEmpty, writer == nil, let connection = try? takeConnection() else { return }
         defer { giveBack(connection) }
