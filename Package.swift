@@ -159,6 +159,17 @@ let components = [
         "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusService"],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
+    // Series and samples: what a store of them and the language of queries agree on.
+    Component("TimeSeries", engine: ["KernelRegularExpressions"]),
+    Component(
+        "MetricsCollector", isTestable: true,
+        engine: [
+            "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelStorage",
+            "CSnappy", "TimeSeriesEngine",
+        ], service: ["KernelCompression", "KernelJSON", "TimeSeriesEngine"],
+        commands: [
+            "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
+        ]),
     // new-room: components
 ]
 
@@ -288,6 +299,10 @@ let tests = [
     "Registry": [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",
+    ],
+    "MetricsCollector": [
+        "KernelStructures", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelService", "TimeSeriesEngine", "MetricsCollectorEngine", "MetricsCollectorService",
     ],
     // new-room: tests
     "Shell": [
