@@ -11,6 +11,7 @@ import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
 import LockCommands
+import MetricsCollectorCommands
 import PoolerCommands
 import RateLimiterCommands
 import RegistryCommands
@@ -31,6 +32,7 @@ public enum Catalog {
             + CacheCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
             + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
+            + MetricsCollectorCommands.all
         // new-room: commands
     }
 }
