@@ -37,6 +37,9 @@ let kernel = [
     Room(name: "KernelCompression", path: "Engines/Kernel/Compression", uses: ["CZlib", "CZstd"]),
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
     Room(
+        name: "KernelLog", path: "Engines/Kernel/Log", isHot: true,
+        uses: ["KernelStructures", "KernelStorage", "CProcessor"]),
+    Room(
         name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true,
         uses: ["KernelStructures", "KernelCryptography"]),
     Room(
@@ -51,6 +54,8 @@ let kernel = [
     Room(
         name: "KernelTLS", path: "Engines/Kernel/TLS",
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "COpenSSL"]),
+    // What the servers of Redis's commands read in the same way.
+    Room(name: "KernelRedis", path: "Engines/Kernel/Redis", uses: ["KernelStructures", "KernelWire"]),
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
@@ -126,7 +131,20 @@ let components = [
         commands: []),
     Component(
         "KVStore", isHot: true, isTestable: true, engine: ["KernelStorage", "CProcessor", "CSnappy"],
-        service: [], commands: ["KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"]),
+        service: ["KernelRedis"], commands: ["KernelWire", "KernelWorld", "KernelHosting", "CommandRedis"]),
+    Component(
+        "Cache", isHot: true, isTestable: true,
+        engine: ["KernelCryptography", "KernelWire", "KernelRedis"], service: ["KernelRedis"]),
+    Component(
+        "CacheCluster", engine: ["HashRingEngine"],
+        service: ["KernelStorage", "KernelRedis", "CacheEngine", "CacheService"]),
+    // What is typed for a cache, alone or in a cluster.
+    Component(
+        "Cache", engine: nil,
+        commands: [
+            "KernelWire", "KernelWorld", "KernelHosting", "CommandRedis", "CacheEngine", "CacheService",
+            "CacheClusterEngine", "CacheClusterService",
+        ]),
     Component(
         "CircuitBreaker", library: "CircuitBreaker", engine: ["KernelClock"],
         commands: [
@@ -137,7 +155,9 @@ let components = [
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
         commands: ["KernelTelemetry", "KernelWorld"]),
     // What several components replicate their state with.
-    Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
+    Component("Consensus", engine: ["KernelStorage", "KernelLog"], service: ["KernelStorage"]),
+    // What a broker does not forget.
+    Component("MessageLog", isHot: true, isTestable: true, engine: ["KernelStorage", "KernelLog"]),
     Component(
         "Lock", engine: ["KernelJSON"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"],
@@ -159,7 +179,17 @@ let components = [
         "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusService"],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
-    Component("CacheCluster", engine: ["HashRingEngine"]),
+    // Series and samples: what a store of them and the language of queries agree on.
+    Component("TimeSeries", engine: ["KernelRegularExpressions"]),
+    Component(
+        "MetricsCollector", isTestable: true,
+        engine: [
+            "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelStorage",
+            "CSnappy", "TimeSeriesEngine",
+        ], service: ["KernelCompression", "KernelJSON", "TimeSeriesEngine"],
+        commands: [
+            "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
+        ]),
     // new-room: components
 ]
 
@@ -181,6 +211,12 @@ let session = [
         uses: [
             "KernelStructures", "KernelStorage", "KernelWorld", "KernelTLS", "KernelService", "CommandKit",
             "ShellSession",
+        ]),
+    Room(
+        name: "CommandRedis", path: "Commands/Redis",
+        uses: [
+            "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting", "CommandKit",
+            "ShellSession", "CommandServices",
         ]),
     Room(
         name: "GeneralCommands", path: "Commands/General",
@@ -262,6 +298,10 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",
         "KVStoreService",
     ],
+    "Cache": [
+        "KernelStructures", "KernelCompression", "KernelWire", "KernelWorld", "KernelHosting", "CacheEngine",
+        "CacheService",
+    ],
     "CircuitBreaker": ["KernelStructures", "KernelLoopback", "CircuitBreakerEngine"],
     "Resilience": ["KernelStructures", "CircuitBreakerEngine", "ResilienceEngine"],
     "HashRing": ["KernelStructures", "KernelWire", "KernelWorld", "HashRingEngine", "HashRingService"],
@@ -277,6 +317,7 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "KernelWorld", "DatabaseEngine",
         "DatabaseService",
     ],
+    "MessageLog": ["KernelStructures", "KernelStorage", "KernelLog", "MessageLogEngine"],
     "Lock": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelWorld",
         "KernelHosting", "KernelService", "ConsensusService", "LockEngine", "LockService",
@@ -290,7 +331,14 @@ let tests = [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",
     ],
-    "CacheCluster": ["KernelStructures", "CacheClusterEngine"],
+    "CacheCluster": [
+        "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "KernelService", "CacheEngine",
+        "CacheService", "CacheClusterEngine", "CacheClusterService",
+    ],
+    "MetricsCollector": [
+        "KernelStructures", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelService", "TimeSeriesEngine", "MetricsCollectorEngine", "MetricsCollectorService",
+    ],
     // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",
