@@ -137,7 +137,7 @@ let components = [
         engine: ["KernelCryptography", "KernelWire", "KernelRedis"], service: ["KernelRedis"]),
     Component(
         "CacheCluster", engine: ["HashRingEngine"],
-        service: ["KernelStorage", "KernelRedis", "CacheEngine", "CacheService"]),
+        service: ["KernelStorage", "KernelLog", "KernelRedis", "CacheEngine", "CacheService"]),
     // What is typed for a cache, alone or in a cluster.
     Component(
         "Cache", engine: nil,

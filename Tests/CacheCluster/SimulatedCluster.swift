@@ -10,6 +10,7 @@ final class DictionaryStore: ClusterStore {
         (slots[slot] ?? [:]).sorted { $0.key < $1.key }.map { Self.command(slot, $0.key, $0.value) }
     }
     func clear(slot: Int) { slots[slot] = nil }
+    func setCopy(slot: Int, _ isCopy: Bool) {}
     func apply(_ command: [[UInt8]]) {
         let words = command.map { String(decoding: $0, as: UTF8.self) }
         guard words.count == 4, let slot = Int(words[1]) else { return }

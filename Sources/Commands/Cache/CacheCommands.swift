@@ -4,7 +4,7 @@ import ShellSession
 
 /// What is typed to start cache nodes and to talk to them.
 package enum CacheCommands {
-    package static var all: [Command] { [cacheNode, cacheCLI] }
+    package static var all: [Command] { [cacheNode, cacheCLI, cluster] }
 
     /// Where clients look if nobody says otherwise.
     static let defaultPort: UInt16 = 7001

@@ -68,7 +68,7 @@ extension CacheCluster {
         Heartbeat.Gossip(node: peer.node, isSuspected: peer.isSuspected, isFailed: peer.isFailed)
     }
 
-    func keyCount(in slots: SlotSet) -> Int {
+    public func keyCount(in slots: SlotSet) -> Int {
         var count = 0
         slots.forEach { count += store.keyCount(inSlot: $0) }
         return count

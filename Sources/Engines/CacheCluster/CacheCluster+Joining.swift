@@ -100,6 +100,20 @@ extension CacheCluster {
         placement = nil
         needsReview = true
         needsSave = true
+        if settings.isActive { unpin() }
+    }
+
+    /// Whoever turns to the ring means all slots, those too that were placed by hand before.
+    private func unpin() {
+        var changes: [(slot: Int, record: SlotMap.Record)] = []
+        served.forEach { slot in
+            var record = map[slot]
+            guard record.isPinned, let version = record.version.afterChangeOfCopies else { return }
+            record.isPinned = false
+            record.version = version
+            changes.append((slot, record))
+        }
+        if !changes.isEmpty { publish(changes) }
     }
 
     // MARK: What is said of failures

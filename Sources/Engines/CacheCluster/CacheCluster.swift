@@ -70,6 +70,8 @@ public final class CacheCluster {
     public internal(set) var served = SlotSet()
     /// Those whose present version a majority of the masters knows.
     public internal(set) var committed = SlotSet()
+    /// Slots of which the store knows that they are no copies.
+    var originals = SlotSet()
     var tickets: [Ticket] = []
     var ticketNumber = 0
     /// Slots that are moving by hand, and where to or from.
@@ -235,6 +237,7 @@ public final class CacheCluster {
     // MARK: What is to be done
 
     public func takeEffects() -> [ClusterEffect] {
+        tellStore()
         var taken = effects
         effects = []
         if needsSave {
@@ -245,12 +248,27 @@ public final class CacheCluster {
         return taken
     }
 
+    /// Which slots are its own to look after.
+    private func tellStore() {
+        var own = served
+        for slot in importing.keys { own.insert(slot) }
+        guard own != originals else { return }
+        own.subtracting(originals).forEach { store.setCopy(slot: $0, false) }
+        originals.subtracting(own).forEach { store.setCopy(slot: $0, true) }
+        originals = own
+    }
+
     public var hasEffects: Bool { needsSave || !effects.isEmpty }
 
     func send(_ content: ClusterMessage.Content, to id: ClusterNodeID) {
         guard id != own.id else { return }
         statistics.sentMessages += 1
         effects.append(.send(ClusterMessage(sender: own.id, epoch: epoch, content), to: id))
+    }
+
+    /// Something was published here: every node has subscribers.
+    public func publish(_ channel: [UInt8], _ message: [UInt8], isSharded: Bool) {
+        broadcast(.publish(channel: channel, message: message, isSharded: isSharded))
     }
 
     func broadcast(_ content: ClusterMessage.Content) { for peer in peers { send(content, to: peer.id) } }

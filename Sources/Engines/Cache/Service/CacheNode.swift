@@ -79,7 +79,8 @@ public final class CacheNode: Service, RESPService {
         let own = Set((companion?.commands ?? []).map(\.name))
         let commands = commands.filter { !own.contains($0.name) } + (companion?.commands ?? [])
         server = RESPServer(node: node, commands: commands, service: self, options: settings.server)
-        runtime.add(server, on: port, announcement: "Listening on :\(port: port)")
+        // A companion says itself that it is there.
+        runtime.add(server, on: port, announcement: companion == nil ? "Listening on :\(port: port)" : nil)
         if let companion {
             cache.onEffect = { [unowned companion] in companion.effect($0) }
         }

@@ -14,8 +14,11 @@ struct RESPPause {
 }
 
 extension RESPServer {
-    /// A pause that is under way is never made shorter, nor milder.
-    func pause(_ duration: LabDuration, _ onlyWrites: Bool) {
+    public var isPaused: Bool { pause != nil }
+
+    /// Keeps clients waiting, all of them or those that write; lab time. A pause that is under way is never made
+    /// shorter, nor milder.
+    public func pause(_ duration: LabDuration, _ onlyWrites: Bool) {
         let end = node.world.now + duration
         var next = RESPPause(end: end, onlyWrites: onlyWrites)
         if let pause {
@@ -27,7 +30,8 @@ extension RESPServer {
         pause = next
     }
 
-    func unpause() {
+    /// Lets them go on.
+    public func unpause() {
         guard let over = pause else { return }
         pause = nil
         node.cancel(over.timer)
