@@ -39,6 +39,7 @@ let kernel = [
     Room(
         name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true,
         uses: ["KernelStructures", "KernelCryptography"]),
+    Room(name: "KernelAMQP", path: "Engines/Kernel/AMQP", isHot: true, uses: ["KernelStructures", "KernelWire"]),
     Room(
         name: "KernelSQLite", path: "Engines/Kernel/SQLite", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "CSQLite"]),
@@ -159,6 +160,9 @@ let components = [
         "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusService"],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
+    Component(
+        "MessageQueue", isHot: true, isTestable: true, engine: ["KernelAMQP", "KernelRegularExpressions"],
+        service: ["KernelAMQP"], commands: ["KernelAMQP", "KernelWorld", "KernelTLS"]),
     // new-room: components
 ]
 
@@ -288,6 +292,10 @@ let tests = [
     "Registry": [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",
+    ],
+    "MessageQueue": [
+        "KernelStructures", "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService",
+        "MessageQueueEngine", "MessageQueueService",
     ],
     // new-room: tests
     "Shell": [
