@@ -294,7 +294,7 @@ let tests = [
         "RegistryEngine", "RegistryService",
     ],
     "MessageQueue": [
-        "KernelStructures", "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService",
+        "KernelStructures", "KernelJSON", "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService",
         "MessageQueueEngine", "MessageQueueService",
     ],
     // new-room: tests

@@ -10,6 +10,7 @@ import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
 import LockCommands
+import MessageQueueCommands
 import PoolerCommands
 import RateLimiterCommands
 import RegistryCommands
@@ -28,7 +29,8 @@ public enum Catalog {
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
-            + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
+            + MessageQueueCommands.all + DatabaseCommands.all + LockCommands.all + RegistryCommands.all
+            + PoolerCommands.all + SQLCommands.all
         // new-room: commands
     }
 }
