@@ -37,6 +37,9 @@ let kernel = [
     Room(name: "KernelCompression", path: "Engines/Kernel/Compression", uses: ["CZlib", "CZstd"]),
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
     Room(
+        name: "KernelLog", path: "Engines/Kernel/Log", isHot: true,
+        uses: ["KernelStructures", "KernelStorage", "CProcessor"]),
+    Room(
         name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true,
         uses: ["KernelStructures", "KernelCryptography"]),
     Room(name: "KernelAMQP", path: "Engines/Kernel/AMQP", isHot: true, uses: ["KernelStructures", "KernelWire"]),
@@ -138,7 +141,9 @@ let components = [
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
         commands: ["KernelTelemetry", "KernelWorld"]),
     // What several components replicate their state with.
-    Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
+    Component("Consensus", engine: ["KernelStorage", "KernelLog"], service: ["KernelStorage"]),
+    // What a broker does not forget.
+    Component("MessageLog", isHot: true, isTestable: true, engine: ["KernelStorage", "KernelLog"]),
     Component(
         "Lock", engine: ["KernelJSON"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"],
@@ -160,9 +165,22 @@ let components = [
         "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusService"],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
+    // Series and samples: what a store of them and the language of queries agree on.
+    Component("TimeSeries", engine: ["KernelRegularExpressions"]),
+    Component(
+        "MetricsCollector", isTestable: true,
+        engine: [
+            "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelStorage",
+            "CSnappy", "TimeSeriesEngine",
+        ], service: ["KernelCompression", "KernelJSON", "TimeSeriesEngine"],
+        commands: [
+            "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
+        ]),
     Component(
         "MessageQueue", isHot: true, isTestable: true, engine: ["KernelAMQP", "KernelRegularExpressions"],
-        service: ["KernelAMQP"], commands: ["KernelAMQP", "KernelWorld", "KernelTLS"]),
+        service: [
+            "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "MessageLogEngine",
+        ], commands: ["KernelAMQP", "KernelWorld", "KernelTLS"]),
     // new-room: components
 ]
 
@@ -280,6 +298,7 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "KernelWorld", "DatabaseEngine",
         "DatabaseService",
     ],
+    "MessageLog": ["KernelStructures", "KernelStorage", "KernelLog", "MessageLogEngine"],
     "Lock": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelWorld",
         "KernelHosting", "KernelService", "ConsensusService", "LockEngine", "LockService",
@@ -292,6 +311,10 @@ let tests = [
     "Registry": [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",
+    ],
+    "MetricsCollector": [
+        "KernelStructures", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelService", "TimeSeriesEngine", "MetricsCollectorEngine", "MetricsCollectorService",
     ],
     "MessageQueue": [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService",

@@ -11,6 +11,7 @@ import KVStoreCommands
 import LoadBalancerCommands
 import LockCommands
 import MessageQueueCommands
+import MetricsCollectorCommands
 import PoolerCommands
 import RateLimiterCommands
 import RegistryCommands
@@ -31,6 +32,7 @@ public enum Catalog {
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
             + MessageQueueCommands.all + DatabaseCommands.all + LockCommands.all + RegistryCommands.all
             + PoolerCommands.all + SQLCommands.all
+            + MetricsCollectorCommands.all
         // new-room: commands
     }
 }

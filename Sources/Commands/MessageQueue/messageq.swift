@@ -15,6 +15,7 @@ extension MessageQueueCommands {
             flags: kind.flags(
                 listens: "where clients come",
                 [
+                    .init("data-dir", "d", .file, "where its log is (nowhere: nothing is kept)"),
                     .init("heartbeat", nil, .integer(0...65_535), "seconds, as offered to clients; 0: none (60)"),
                     .init("frame-max", nil, .integer(4096...16_777_216), "bytes, as offered to clients (131072)"),
                     .init("channel-max", nil, .integer(1...65_535), "channels, as offered to clients (2047)"),
@@ -34,11 +35,19 @@ extension MessageQueueCommands {
                 All of AMQP 0-9-1 and RabbitMQ 3.10's extensions: confirms, TTLs, length limits,
                 dead letters, priorities, single active consumers, direct replies.
                 x-delivery-limit and x-consumer-timeout hold for every queue.
+                Persistent messages in durable queues are in the log of --data-dir, synced,
+                before they are confirmed. If a sync fails, nothing is confirmed any more and
+                the node ends.
                 """)
         return .service(kind, description) { invocation in
-            let settings = settings(invocation.arguments)
+            var settings = settings(invocation.arguments)
+            if let directory = invocation.arguments.text("data-dir") {
+                settings.directoryText = directory
+                settings.directory = invocation.session.files.absolute(directory)
+            }
+            let chosen = settings
             return ServicePlan { node, service in
-                MessageQueueHost(node: node, port: service.port, settings: settings, options: service.options)
+                MessageQueueHost(node: node, port: service.port, settings: chosen, options: service.options)
             }
         }
     }

@@ -4,6 +4,7 @@ import KernelService
 import KernelStructures
 import KernelTelemetry
 import KernelWorld
+import MessageLogEngine
 import MessageQueueEngine
 
 /// A message queue as a service: AMQP 0-9-1 in front, the broker behind, and a store below.
@@ -17,6 +18,8 @@ public final class MessageQueueHost: Service {
     public let port: UInt16
     public private(set) var broker: Broker!
     public private(set) var server: AMQPServer!
+    /// nil: nothing is kept.
+    public private(set) var store: DurableStore?
     private var turns: CommitTurns<CommitWaiter>!
     private var waiter: CommitWaiter!
     private var timer: TimerID?
@@ -46,14 +49,37 @@ public final class MessageQueueHost: Service {
         waiter = CommitWaiter(self)
         turns = CommitTurns(node: node) { [unowned self] done in commit(done) }
         turns.onQuiet = { [unowned self] in server.noteIdle() }
-        broker = Broker(
-            settings.broker, store: VolatileStore(), random: node.draw { $0.fork("broker") }, now: node.world.now)
+        broker = Broker(settings.broker, random: node.draw { $0.fork("broker") }, now: node.world.now)
     }
 
     // MARK: Life
 
     public func prepare() throws {
+        if let directory = settings.directory {
+            let store = try DurableStore(node, directory: directory)
+            self.store = store
+            store.onFailure = { [unowned self] in fail($0) }
+            broker = Broker(
+                settings.broker, store: store, random: node.draw { $0.fork("broker") }, now: node.world.now)
+        }
         runtime.add(server, on: port, announcement: "Listening on :\(port: port)")
+    }
+
+    public func abandonStart() { try? store?.close() }
+
+    public func opened() {
+        guard let store, let directory = settings.directoryText else { return }
+        runtime.log("WAL initialized at \(directory)")
+        let queues = store.queues
+        broker.restore(definitions: store.definitions, queues: queues, now: node.world.now)
+        let count = broker.virtualHosts.values.reduce(0) { $0 + $1.queues.count }
+        if count > 0 {
+            let waiting = broker.virtualHosts.values.reduce(0) {
+                $0 + $1.queues.values.reduce(0) { $0 + $1.readyCount }
+            }
+            runtime.log("Recovered \(count) queues, \(waiting) pending messages")
+        }
+        settle()
     }
 
     public func willDrain() {
@@ -63,7 +89,16 @@ public final class MessageQueueHost: Service {
 
     public func stop(_ done: @escaping () -> Void) {
         node.cancel(timer)
-        done()
+        do throws(MessageLogError) {
+            try store?.close()
+        } catch {
+            runtime.log("Closing failed: \("\(error)")", level: .error)
+        }
+        node.afterDisk(done)
+    }
+
+    private func fail(_ reason: String) {
+        runtime.fail("The log cannot be synced, nothing is confirmed any more: \(reason)")
     }
 
     // MARK: After each thing that happened
@@ -107,10 +142,12 @@ public final class MessageQueueHost: Service {
 
     // MARK: Turns
 
-    private func commit(_ done: @escaping (String?) -> Void) { done(nil) }
+    private func commit(_ done: @escaping (String?) -> Void) {
+        if let store { store.commit(done) } else { done(nil) }
+    }
 
     fileprivate func committed(_ failure: String?) {
-        guard failure == nil else { return }
+        if let failure { return fail(failure) }
         broker.synced(now: node.world.now)
         flush()
         settle()
