@@ -159,6 +159,8 @@ let components = [
         "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusService"],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
+    // Series and samples: what a store of them and the language of queries agree on.
+    Component("TimeSeries", engine: ["KernelRegularExpressions"]),
     // new-room: components
 ]
 
