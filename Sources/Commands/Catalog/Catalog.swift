@@ -10,6 +10,7 @@ import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
 import LockCommands
+import MetricsCollectorCommands
 import PoolerCommands
 import RateLimiterCommands
 import RegistryCommands
@@ -29,6 +30,7 @@ public enum Catalog {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
             + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
+            + MetricsCollectorCommands.all
         // new-room: commands
     }
 }

@@ -79,7 +79,8 @@ public enum QueryableError: Error, Equatable, Sendable, CustomStringConvertible 
 
     public var description: String {
         switch self {
-        case .tooManySeries(let limit): "the selection has more than \(limit) series; add a condition, or raise the limit"
+        case .tooManySeries(let limit):
+            "the selection has more than \(limit) series; add a condition, or raise the limit"
         case .damaged(let what): "what is stored is damaged: \(what)"
         }
     }

@@ -41,8 +41,8 @@ public struct SampleColumn: Sendable {
     }
 }
 
-/// A series is *stale* when it is known to have ended: its target is gone, or no longer shows it. The last value is then
-/// followed by a marker, a NaN of its own bits, which no calculation produces. (Prometheus, `model/value`.)
+/// A series is *stale* when it is known to have ended: its target is gone, or no longer shows it. The last value is
+/// then followed by a marker, a NaN of its own bits, which no calculation produces. (Prometheus, `model/value`.)
 public enum Staleness {
     public static let marker = Double(bitPattern: 0x7FF0_0000_0000_0002)
     /// The NaN that calculations and parsers give.
