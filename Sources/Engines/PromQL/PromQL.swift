@@ -59,6 +59,9 @@ public struct PromQLExpression: Sendable, CustomStringConvertible {
     /// The expression in the one form for all its spellings, on one line.
     public var description: String { root.text }
 
+    /// As `description`, over several lines where it is long: what `format_query` answers.
+    public var formatted: String { root.pretty() }
+
     /// The conditions of every selector in it, from left to right.
     public var selectors: [[LabelMatcher]] {
         var found: [[LabelMatcher]] = []

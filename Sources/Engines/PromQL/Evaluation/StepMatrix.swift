@@ -9,7 +9,7 @@ struct TimeGrid: Sendable {
 
     func time(_ index: Int) -> Int64 { start &+ step &* Int64(index) }
 
-    var end: Int64 { count == 0 ? start : time(count - 1) }
+    var end: Int64 { count == 0 ? start : self.time(count - 1) }
 
     /// No sum of a time, of offsets and of ranges as deep as expressions go leaves 64 bits from here.
     static func clamped(_ time: Int64) -> Int64 { min(max(time, -(1 << 60)), 1 << 60) }

@@ -9,9 +9,7 @@ extension Expression {
         case .selector(let selector): return selector.text(range: nil)
         case .range(let selector, let milliseconds): return selector.text(range: milliseconds)
         case .subquery(let subquery):
-            let step = subquery.stepMilliseconds.map(PromQLDuration.text) ?? ""
-            return "\(subquery.inner.text)[\(PromQLDuration.text(subquery.rangeMilliseconds)):\(step)]"
-                + subquery.shift.text
+            return subquery.inner.text + subquery.suffixText
         case .parentheses(let inner): return "(\(inner.text))"
         case .unary(let isNegative, let operand): return (isNegative ? "-" : "+") + operand.text
         case .binary(let binary):
@@ -58,8 +56,11 @@ extension VectorSelector {
         let braces =
             conditions.isEmpty
             ? (name.isEmpty ? "{}" : "")
-            : "{" + conditions.map { "\($0.name)\($0.kind.rawValue)\(quotedByGo($0.value))" }.joined(separator: ",")
-                + "}"
+            : "{"
+                + conditions.map { "\($0.name)\($0.kind.rawValue)\(quotedByGo($0.value))" }.sorted {
+                    byteOrder($0, $1) < 0
+                }
+                .joined(separator: ",") + "}"
         return name + braces + (range.map { "[\(PromQLDuration.text($0))]" } ?? "") + shift.text
     }
 }
@@ -89,5 +90,38 @@ extension Aggregation {
         if isWithout { return "\(operation.rawValue) without (\(grouping.joined(separator: ", "))) " }
         return grouping.isEmpty
             ? operation.rawValue : "\(operation.rawValue) by (\(grouping.joined(separator: ", "))) "
+    }
+}
+
+/// Long expressions on several lines, as Prometheus's `Prettify` breaks them: whatever is longer than 100 characters
+/// has its parts on lines of their own, two spaces further in.
+extension Expression {
+    func pretty(_ level: Int = 0) -> String {
+        let indent = String(repeating: "  ", count: level)
+        let line = text
+        let fits = line.utf8.count <= 100
+        switch node {
+        case .unary(let isNegative, let operand):
+            return indent + (isNegative ? "-" : "+") + operand.pretty(level).drop { $0 == " " }
+        case _ where fits: return indent + line
+        case .number, .string, .selector, .range: return indent + line
+        case .parentheses(let inner): return "\(indent)(\n\(inner.pretty(level + 1))\n\(indent))"
+        case .subquery(let subquery): return subquery.inner.pretty(level) + subquery.suffixText
+        case .binary(let binary):
+            return "\(binary.left.pretty(level + 1))\n\(indent)\(binary.operation.rawValue)\(binary.modifierText)\n"
+                + binary.right.pretty(level + 1)
+        case .aggregation(let aggregation):
+            let arguments = [aggregation.parameter, aggregation.operand].compactMap { $0?.pretty(level + 1) }
+            return "\(indent)\(aggregation.headText)(\n\(arguments.joined(separator: ",\n"))\n\(indent))"
+        case .call(let call):
+            let arguments = call.arguments.map { $0.pretty(level + 1) }
+            return "\(indent)\(call.function.name)(\n\(arguments.joined(separator: ",\n"))\n\(indent))"
+        }
+    }
+}
+
+extension Subquery {
+    var suffixText: String {
+        "[\(PromQLDuration.text(rangeMilliseconds)):\(stepMilliseconds.map(PromQLDuration.text) ?? "")]" + shift.text
     }
 }

@@ -120,6 +120,8 @@ struct VectorMatching: Sendable {
 
 struct Binary: Sendable {
     var operation: BinaryOperator
+    /// Where the operator stands.
+    var place: Range<Int>
     var left: Expression
     var right: Expression
     var returnsBool = false

@@ -4,24 +4,18 @@ extension Lexer {
     mutating func numberOrDuration() throws(PromQLError) -> Token {
         let start = offset
         if scanNumber() { return Token(kind: .number, text: text(from: start), range: start..<offset) }
-        if scanDuration(from: start) { return Token(kind: .duration, text: text(from: start), range: start..<offset) }
-        throw error("bad number or duration syntax: \(quotedByGo(badText(from: start)))", at: start)
+        if scanUnits() { return Token(kind: .duration, text: text(from: start), range: start..<offset) }
+        throw error("bad number or duration syntax: \(quotedByGo(text(from: start)))", at: start)
     }
 
     /// What must stand behind `[`.
     mutating func durationInBrackets() throws(PromQLError) -> Token {
         let start = offset
-        if scanNumber(), offset > start { throw error("missing unit character in duration", at: start) }
-        guard scanDuration(from: start) else {
-            throw error("bad duration syntax: \(quotedByGo(badText(from: start)))", at: start)
+        if scanNumber() { throw error("missing unit character in duration", at: start) }
+        guard scanUnits() else {
+            throw error("bad duration syntax: \(quotedByGo(text(from: start)))", at: start)
         }
         return Token(kind: .duration, text: text(from: start), range: start..<offset)
-    }
-
-    /// What was read of a number that is none, and the character that does not belong there.
-    private mutating func badText(from start: Int) -> String {
-        if let scalar = scalar() { offset += String(scalar).utf8.count }
-        return text(from: start)
     }
 
     private mutating func skipDigits(isHexadecimal: Bool = false) {
@@ -50,16 +44,19 @@ extension Lexer {
         return byte().map(Self.isAlphanumeric) != true
     }
 
-    private mutating func scanDuration(from start: Int) -> Bool {
-        offset = start
+    /// The rest of a duration behind its first number. What does not belong there is taken, too, for the error.
+    private mutating func scanUnits() -> Bool {
+        var isFirst = true
         repeat {
-            let digits = offset
             skipDigits()
-            guard offset > digits, let unit = byte(), "smhdwy".utf8.contains(unit) else { return false }
+            guard let unit = byte(), (isFirst ? "smhdwy" : "smhdw").utf8.contains(unit) else { return false }
+            isFirst = false
             offset += 1
-            if unit == UInt8(ascii: "m"), byte() == UInt8(ascii: "s") { offset += 1 }
+            if byte() == UInt8(ascii: "s") { offset += 1 }
         } while byte().map(Self.isDigit) == true
-        return byte().map(Self.isAlphanumeric) != true
+        guard let next = byte(), Self.isAlphanumeric(next) else { return true }
+        offset += 1
+        return false
     }
 
     // MARK: Strings
@@ -77,13 +74,19 @@ extension Lexer {
                 return Token(
                     kind: .string, text: String(decoding: content, as: UTF8.self), range: start..<offset)
             }
-            if byte == UInt8(ascii: "\\"), !isRaw { try escape(quote, into: &content) } else { content.append(byte) }
+            if byte == UInt8(ascii: "\\"), !isRaw {
+                try escape(quote, from: start, into: &content)
+            } else {
+                content.append(byte)
+            }
         }
         throw error(isRaw ? "unterminated raw string" : "unterminated quoted string", at: start)
     }
 
-    private mutating func escape(_ quote: UInt8, into content: inout [UInt8]) throws(PromQLError) {
-        guard let byte = byte() else { throw error("escape sequence not terminated") }
+    private mutating func escape(
+        _ quote: UInt8, from start: Int, into content: inout [UInt8]
+    ) throws(PromQLError) {
+        guard let byte = byte() else { throw error("escape sequence not terminated", at: start) }
         let simple: [UInt8: UInt8] = [
             UInt8(ascii: "a"): 7, UInt8(ascii: "b"): 8, UInt8(ascii: "f"): 12, UInt8(ascii: "n"): 10,
             UInt8(ascii: "r"): 13, UInt8(ascii: "t"): 9, UInt8(ascii: "v"): 11, UInt8(ascii: "\\"): 92, quote: quote,
@@ -94,29 +97,31 @@ extension Lexer {
         }
         switch byte {
         case UInt8(ascii: "0")...UInt8(ascii: "7"):
-            let value = try digits(3, radix: 8)
-            guard value <= 255 else { throw error("escape sequence is an invalid Unicode code point") }
+            let value = try digits(3, radix: 8, from: start)
+            guard value <= 255 else { throw error("escape sequence is an invalid Unicode code point", at: start) }
             content.append(UInt8(value))
         case UInt8(ascii: "x"):
             offset += 1
-            content.append(UInt8(truncatingIfNeeded: try digits(2, radix: 16)))
+            content.append(UInt8(truncatingIfNeeded: try digits(2, radix: 16, from: start)))
         case UInt8(ascii: "u"), UInt8(ascii: "U"):
             offset += 1
-            let value = try digits(byte == UInt8(ascii: "u") ? 4 : 8, radix: 16)
+            let value = try digits(byte == UInt8(ascii: "u") ? 4 : 8, radix: 16, from: start)
             guard let scalar = Unicode.Scalar(value) else {
-                throw error("escape sequence is an invalid Unicode code point")
+                throw error("escape sequence is an invalid Unicode code point", at: start)
             }
             content += String(scalar).utf8
-        default: throw error("unknown escape sequence \(codePoint())")
+        default: throw error("unknown escape sequence \(codePoint())", at: start)
         }
     }
 
-    private mutating func digits(_ count: Int, radix: UInt32) throws(PromQLError) -> UInt32 {
+    private mutating func digits(
+        _ count: Int, radix: UInt32, from start: Int
+    ) throws(PromQLError) -> UInt32 {
         var value: UInt32 = 0
         for _ in 0..<count {
-            guard let byte = byte() else { throw error("escape sequence not terminated") }
+            guard let byte = byte() else { throw error("escape sequence not terminated", at: start) }
             guard let digit = Character(Unicode.Scalar(byte)).hexDigitValue, digit < radix else {
-                throw error("illegal character \(codePoint()) in escape sequence")
+                throw error("illegal character \(codePoint()) in escape sequence", at: start)
             }
             value = value &* radix &+ UInt32(digit)
             offset += 1

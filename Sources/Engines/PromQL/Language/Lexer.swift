@@ -104,8 +104,9 @@ struct Lexer {
             return take(.leftParenthesis)
         case UInt8(ascii: ")"):
             parenthesisDepth -= 1
+            let token = take(.rightParenthesis)
             if parenthesisDepth < 0 { throw error("unexpected right parenthesis ')'") }
-            return take(.rightParenthesis)
+            return token
         case UInt8(ascii: "{"):
             isInBraces = true
             return take(.leftBrace)
@@ -157,8 +158,9 @@ struct Lexer {
     }
 
     private mutating func unexpected(after character: String, _ place: String = "") -> PromQLError {
+        let start = offset
         offset += 1
-        return error("unexpected character after '\(character)'\(place): \(quotedCharacter())")
+        return error("unexpected character after '\(character)'\(place): \(quotedCharacter())", at: start)
     }
 
     /// The character here as Go's `%q` writes a rune.

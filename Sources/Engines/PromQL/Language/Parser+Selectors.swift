@@ -161,10 +161,10 @@ extension Parser {
         let value = try primary(1)
         guard case .number(var seconds) = value.node else { throw unexpected(in: "@", expected: "timestamp") }
         if isNegative { seconds = -seconds }
-        guard seconds.isFinite, abs(seconds) < 9e15 else {
+        guard seconds.isFinite, abs(seconds) < 0x1p63 else {
             throw error("timestamp out of bounds for @ modifier: \(fixedText(seconds))", at: expression.range)
         }
-        return Int64((seconds * 1000).rounded())
+        return TimeGrid.clamped(Int64(max(-9e18, min(9e18, (seconds * 1000).rounded()))))
     }
 
     private func fixedText(_ value: Double) -> String {

@@ -72,14 +72,15 @@ extension Parser {
         let right = try checkedKind(of: binary.right)
         let operation = binary.operation
         if binary.returnsBool, !operation.isComparison {
-            throw error("bool modifier can only be used on comparison operators", at: range)
+            throw error("bool modifier can only be used on comparison operators", at: binary.place)
         }
         if operation.isComparison, !binary.returnsBool, left == .scalar, right == .scalar {
-            throw error("comparisons between scalars must use BOOL modifier", at: range)
+            throw error("comparisons between scalars must use BOOL modifier", at: binary.place)
         }
         if binary.matching.isOn {
             for label in binary.matching.labels where binary.matching.included.contains(label) {
-                throw error("label \(quotedByGo(label)) must not occur in ON and GROUP clause at once", at: range)
+                throw error(
+                    "label \(quotedByGo(label)) must not occur in ON and GROUP clause at once", at: binary.place)
             }
         }
         for (kind, side) in [(left, binary.left), (right, binary.right)] where kind != .scalar && kind != .vector {

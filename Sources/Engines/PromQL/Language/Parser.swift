@@ -82,8 +82,8 @@ struct Parser {
     mutating func expression(_ minimum: Int, _ depth: Int) throws(PromQLError) -> Expression {
         var left = try unary(depth)
         while case .binary(let operation) = current.kind, operation.precedence >= minimum {
+            var binary = Binary(operation: operation, place: current.range, left: left, right: left)
             try advance()
-            var binary = Binary(operation: operation, left: left, right: left)
             if operation.isSetOperator { binary.matching.cardinality = .manyToMany }
             try modifiers(&binary)
             let isRightBound = operation == .power
@@ -185,6 +185,7 @@ struct Parser {
 
     /// As Go reads it: `0x1F`, `017` and `1_000` whole, all others as floats.
     private func number(_ token: Token) throws(PromQLError) -> Double {
+        var problem = "invalid syntax"
         let text = token.text.lowercased()
         if text == "inf" { return .infinity }
         if text == "nan" { return .nan }
@@ -198,10 +199,13 @@ struct Parser {
             if mantissa.hasPrefix(".") { mantissa = "0" + mantissa }
             if mantissa.hasSuffix(".") { mantissa += "0" }
             let whole = parts.count > 1 ? mantissa + "e" + parts[1] : mantissa
-            if let value = Double(whole), value.isFinite { return value }
+            if let value = Double(whole) {
+                if value.isFinite { return value }
+                problem = "value out of range"
+            }
         }
         throw error(
-            "error parsing number: strconv.ParseFloat: parsing \(quotedByGo(token.text)): invalid syntax",
+            "error parsing number: strconv.ParseFloat: parsing \(quotedByGo(token.text)): \(problem)",
             at: token.range)
     }
 

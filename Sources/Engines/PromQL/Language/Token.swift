@@ -48,7 +48,7 @@ struct Token: Sendable {
         case .comma: "\",\""
         case .colon: "\":\""
         case .at: "<op:@>"
-        case .assign: "<op:=>"
+        case .assign: "\"=\""
         case .matchesExpression: "<op:=~>"
         case .doesNotMatchExpression: "<op:!~>"
         case .binary: "<op:\(text)>"
