@@ -1,5 +1,5 @@
 /// What Prometheus 2.42 says of expressions, and how it formats them: queries of our own, and its answers to them
-/// (`/api/v1/query`, `/api/v1/format_query`). Each query is followed by its answer, indented; `⏎` is the end of a line.
+/// (`/api/v1/query`, `/api/v1/format_query`). A query is followed by its answer, indented; `⏎` ends a line.
 enum PrometheusTexts {
     static let errors = #"""
         (

@@ -80,9 +80,8 @@ extension NativeHistogram {
             let isZero = bucket.lower == -zeroThreshold && bucket.upper == zeroThreshold
             let opening = isZero || bucket.lower < 0 ? "[" : "("
             let closing = isZero || bucket.lower >= 0 ? "]" : ")"
-            parts.append(
-                "\(opening)\(numberText(bucket.lower)),\(numberText(bucket.upper))\(closing):\(numberText(bucket.count))"
-            )
+            let bounds = "\(numberText(bucket.lower)),\(numberText(bucket.upper))"
+            parts.append("\(opening)\(bounds)\(closing):\(numberText(bucket.count))")
         }
         return "{\(parts.joined(separator: ", "))}"
     }
