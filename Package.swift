@@ -37,6 +37,9 @@ let kernel = [
     Room(name: "KernelCompression", path: "Engines/Kernel/Compression", uses: ["CZlib", "CZstd"]),
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
     Room(
+        name: "KernelLog", path: "Engines/Kernel/Log", isHot: true,
+        uses: ["KernelStructures", "KernelStorage", "CProcessor"]),
+    Room(
         name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true,
         uses: ["KernelStructures", "KernelCryptography"]),
     Room(
@@ -137,7 +140,9 @@ let components = [
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
         commands: ["KernelTelemetry", "KernelWorld"]),
     // What several components replicate their state with.
-    Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
+    Component("Consensus", engine: ["KernelStorage", "KernelLog"], service: ["KernelStorage"]),
+    // What a broker does not forget.
+    Component("MessageLog", isHot: true, isTestable: true, engine: ["KernelStorage", "KernelLog"]),
     Component(
         "Lock", engine: ["KernelJSON"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"],
@@ -287,6 +292,7 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "KernelWorld", "DatabaseEngine",
         "DatabaseService",
     ],
+    "MessageLog": ["KernelStructures", "KernelStorage", "KernelLog", "MessageLogEngine"],
     "Lock": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelWorld",
         "KernelHosting", "KernelService", "ConsensusService", "LockEngine", "LockService",
