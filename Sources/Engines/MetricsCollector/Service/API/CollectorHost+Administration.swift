@@ -48,19 +48,15 @@ extension CollectorHost {
         exchange.answer(bytes: page(rows), type: ExpositionFormat.text.contentType)
     }
 
+    /// Samples with their times, and no kinds: nobody knows them any more.
     private func page(_ rows: [Labels: (time: Int64, value: Double)]) -> [UInt8] {
         var page: [UInt8] = []
-        var name: String?
         // Each metric's series together, by name.
         let sorted = rows.map { (name: $0.key.metricName, labels: $0.key, sample: $0.value) }.sorted {
             let order = byteOrder($0.name, $1.name)
             return order != 0 ? order < 0 : $0.labels < $1.labels
         }
         for row in sorted where !row.name.isEmpty {
-            if row.name != name {
-                name = row.name
-                page.append(utf8: "# TYPE \(row.name) untyped\n")
-            }
             var labels = row.labels.withoutMetricName
             for (name, value) in configuration.externalLabels.pairs where !labels.has(name) {
                 labels = labels.setting(name, to: value)
