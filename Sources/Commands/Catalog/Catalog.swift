@@ -1,4 +1,5 @@
 import BackendCommands
+import CacheCommands
 import ChaosCommands
 import CircuitBreakerCommands
 import CommandServices
@@ -28,6 +29,7 @@ public enum Catalog {
 
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
+            + CacheCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
             + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
             + MetricsCollectorCommands.all
