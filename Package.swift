@@ -179,7 +179,7 @@ let components = [
         engine: [
             "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelStorage",
             "CSnappy", "TimeSeriesEngine",
-        ], service: ["KernelCompression", "KernelJSON", "KernelStorage", "TimeSeriesEngine"],
+        ], service: ["KernelCompression", "KernelJSON", "KernelStorage", "PromQLEngine", "TimeSeriesEngine"],
         commands: [
             "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
         ]),
