@@ -42,6 +42,7 @@ let kernel = [
     Room(
         name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true,
         uses: ["KernelStructures", "KernelCryptography"]),
+    Room(name: "KernelAMQP", path: "Engines/Kernel/AMQP", isHot: true, uses: ["KernelStructures", "KernelWire"]),
     Room(
         name: "KernelSQLite", path: "Engines/Kernel/SQLite", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "CSQLite"]),
@@ -181,15 +182,21 @@ let components = [
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
     // Series and samples: what a store of them and the language of queries agree on.
     Component("TimeSeries", engine: ["KernelRegularExpressions"]),
+    Component("PromQL", isTestable: true, engine: ["KernelRegularExpressions", "KernelJSON", "TimeSeriesEngine"]),
     Component(
         "MetricsCollector", isTestable: true,
         engine: [
             "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelStorage",
             "CSnappy", "TimeSeriesEngine",
-        ], service: ["KernelCompression", "KernelJSON", "TimeSeriesEngine"],
+        ], service: ["KernelCompression", "KernelJSON", "KernelStorage", "PromQLEngine", "TimeSeriesEngine"],
         commands: [
             "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
         ]),
+    Component(
+        "MessageQueue", isHot: true, isTestable: true, engine: ["KernelAMQP", "KernelRegularExpressions"],
+        service: [
+            "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "MessageLogEngine",
+        ], commands: ["KernelAMQP", "KernelWorld", "KernelTLS"]),
     // new-room: components
 ]
 
@@ -335,9 +342,14 @@ let tests = [
         "KernelStructures", "KernelWire", "KernelWorld", "KernelHosting", "KernelService", "CacheEngine",
         "CacheService", "CacheClusterEngine", "CacheClusterService",
     ],
+    "PromQL": ["KernelStructures", "TimeSeriesEngine", "PromQLEngine"],
     "MetricsCollector": [
         "KernelStructures", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire", "KernelWorld",
         "KernelHosting", "KernelService", "TimeSeriesEngine", "MetricsCollectorEngine", "MetricsCollectorService",
+    ],
+    "MessageQueue": [
+        "KernelStructures", "KernelJSON", "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService",
+        "MessageQueueEngine", "MessageQueueService",
     ],
     // new-room: tests
     "Shell": [
