@@ -149,7 +149,9 @@ final class SimulatedCluster {
                 switch effect {
                 case .save(let bytes): node.saved = bytes
                 case .send(let message, let id):
-                    if let to = nodes.firstIndex(where: { $0.identity == id }) { post(message, from: node.number, to: to) }
+                    if let to = nodes.firstIndex(where: { $0.identity == id }) {
+                        post(message, from: node.number, to: to)
+                    }
                 case .introduce(let message, _, let busPort): post(message, from: node.number, to: busPort - 17001)
                 case .log(let message, let level): if level >= .info { node.log.append(message.description) }
                 case .pauseWrites: node.isWritingPaused = true

@@ -161,5 +161,7 @@ private final class Nemesis {
         note("end")
     }
 
-    private func note(_ what: String) { story += "\(Int((cluster.now - LabTime(nanoseconds: 0)).milliseconds)) \(what); " }
+    private func note(_ what: String) {
+        story += "\(Int((cluster.now - LabTime(nanoseconds: 0)).milliseconds)) \(what); "
+    }
 }

@@ -25,7 +25,8 @@ import Testing
 
     @Test func versionsAreOrderedByEpochHandoffAndCopies() {
         let versions = [
-            SlotVersion.none, SlotVersion(epoch: 1), SlotVersion(epoch: 1, copies: 3), SlotVersion(epoch: 1, handoff: 1),
+            SlotVersion.none, SlotVersion(epoch: 1), SlotVersion(epoch: 1, copies: 3),
+            SlotVersion(epoch: 1, handoff: 1),
             SlotVersion(epoch: 2),
         ]
         #expect(zip(versions, versions.dropFirst()).allSatisfy(<))

@@ -73,7 +73,8 @@ final class CacheQuestion: Program {
     /// `MOVED 3999 127.0.0.1:7002`: whom to ask instead.
     static func redirection(_ text: String) -> (isAsking: Bool, target: HostPort)? {
         let parts = text.split(separator: " ")
-        guard parts.count == 3, parts[0] == "MOVED" || parts[0] == "ASK", let target = HostPort(parsing: parts[2]) else {
+        guard parts.count == 3, parts[0] == "MOVED" || parts[0] == "ASK", let target = HostPort(parsing: parts[2])
+        else {
             return nil
         }
         return (parts[0] == "ASK", target)

@@ -7,6 +7,7 @@ import ShellSession
 extension CacheCommands {
     /// `cache-cli SET user:123 '{"name":"Alice"}' --ttl 3600`
     static var cacheCLI: Command {
+        let placements = PlacementAlgorithm.allCases.map(\.rawValue)
         let words = ["SET", "GET", "DEL", "EXPIRE", "TTL", "INFO"]
         let description = CommandDescription(
             "cache-cli", "asks a cache node, and says which one answered",
@@ -14,7 +15,7 @@ extension CacheCommands {
             flags: addressFlags + [
                 .init("ttl", nil, .integer(1...Int(Int32.max)), "for SET: seconds until the key ends"),
                 .init("ring", nil, "for cluster rebalance: has the ring place all slots"),
-                .init("use", nil, .choice(PlacementAlgorithm.allCases.map(\.rawValue)), "with --ring: another placement"),
+                .init("use", nil, .choice(placements), "with --ring: another placement"),
                 CommonFlags.json,
             ],
             arguments: .init([.word(words), .text], 1...10_000),
@@ -39,12 +40,14 @@ extension CacheCommands {
                 words += ["EX", "\(seconds)"]
             }
             if invocation.arguments.has("ring") || invocation.arguments.has("use") {
-                guard words.map({ $0.lowercased() }) == ["cluster", "rebalance"], invocation.arguments.has("ring") else {
+                guard words.map({ $0.lowercased() }) == ["cluster", "rebalance"], invocation.arguments.has("ring")
+                else {
                     throw UsageError("cache-cli: --ring and --use are for: cache-cli cluster rebalance --ring")
                 }
                 words = ["CLUSTER", "RING", "USE", invocation.arguments.text("use") ?? "ring"]
             } else if words.map({ $0.lowercased() }) == ["cluster", "rebalance"] {
-                throw UsageError("cache-cli: cluster rebalance needs --ring; redis-cli --cluster rebalance evens out by hand")
+                throw UsageError(
+                    "cache-cli: cluster rebalance needs --ring; redis-cli --cluster rebalance evens out by hand")
             }
             return .running(
                 CacheQuestion(
@@ -54,4 +57,3 @@ extension CacheCommands {
         }
     }
 }
-

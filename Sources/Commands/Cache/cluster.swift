@@ -84,7 +84,9 @@ extension CacheClusterHost {
                 "state", key: "state",
                 .text(cluster.isWhole ? "ok" : cluster.isInMajority ? "slots without a master" : "no majority")),
             .init("ring", key: "ring", .text(text)),
-            .init("fullest", key: "skew_percent", View.Cell("\(plan.skewPercent) % of the mean", json: .integer(plan.skewPercent))),
+            .init(
+                "fullest", key: "skew_percent",
+                View.Cell("\(plan.skewPercent) % of the mean", json: .integer(plan.skewPercent))),
             .init("misplaced", key: "misplaced_slots", .integer(cluster.misplacedSlots(plan))),
             .init("lost writes", key: "lost_writes", .integer(cluster.lostWrites.count)),
         ]

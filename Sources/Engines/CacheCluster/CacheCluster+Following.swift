@@ -102,7 +102,8 @@ extension CacheCluster {
     private func forgetUnwanted() {
         var kept = ownSlots
         for link in links { kept.formUnion(link.wanted) }
-        for slot in 0..<SlotSet.slotCount where copyReigns[slot] != 0 && !kept.contains(slot) && map.owner(of: slot) != nil {
+        for slot in 0..<SlotSet.slotCount
+        where copyReigns[slot] != 0 && !kept.contains(slot) && map.owner(of: slot) != nil {
             guard !map.copies(of: slot).contains(own.id), importing[slot] == nil else { continue }
             copyReigns[slot] = 0
             copyOffsets[slot] = 0

@@ -236,7 +236,9 @@ extension CacheCluster {
     }
 
     func markFailed(_ peer: Peer) {
-        guard !peer.isFailed, peer.isSuspected || now - peer.heardAt > .milliseconds(settings.nodeTimeoutMilliseconds / 2) else { return }
+        guard !peer.isFailed,
+            peer.isSuspected || now - peer.heardAt > .milliseconds(settings.nodeTimeoutMilliseconds / 2)
+        else { return }
         peer.isSuspected = true
         peer.failedAt = now
         needsReview = true

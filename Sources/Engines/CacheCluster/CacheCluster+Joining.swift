@@ -119,7 +119,8 @@ extension CacheCluster {
     // MARK: What is said of failures
 
     func noteUnreachable(_ peer: Peer) {
-        let keys = peers.reduce(links.reduce(0) { $0 + ($1.master == peer.id ? keysToTake(over: $1) : 0) }) { sum, other in
+        let keys = peers.reduce(links.reduce(0) { $0 + ($1.master == peer.id ? keysToTake(over: $1) : 0) }) {
+            sum, other in
             other.isFailed ? sum : sum + (other.copies.first { $0.master == peer.id }?.keyCount ?? 0)
         }
         note("Node \(peer.node.name) unreachable, redistributing \(keys) keys...")

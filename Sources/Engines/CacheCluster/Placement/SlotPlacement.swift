@@ -102,7 +102,7 @@ public struct SlotPlacement: Equatable, Sendable {
     {
         switch algorithm {
         case .ring:
-            guard let ring = try? HashRing(nodes, scheme: .labels(.xxh64)) else { return { _ in [] } }
+            guard let ring = try? HashRing(nodes, scheme: .labels(.murmur3)) else { return { _ in [] } }
             return { ring.replicaIndices(at: UInt64($0) << 50, count: depth) }
         case .rendezvous:
             let auction = RendezvousHash(nodes)

@@ -25,11 +25,13 @@ extension ClusterMessage {
     public init(encoded bytes: [UInt8]) throws(RecordReader.Malformed) {
         guard bytes.count > 4 else { throw RecordReader.Malformed(position: bytes.count) }
         let sum = (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[$1]) << ($1 * 8) }
-        guard bytes.withUnsafeBytes({ bytes in
-            var crc = CRC32C()
-            crc.update(UnsafeRawBufferPointer(rebasing: bytes[4...]))
-            return crc.value
-        }) == sum else { throw RecordReader.Malformed(position: 0) }
+        guard
+            bytes.withUnsafeBytes({ bytes in
+                var crc = CRC32C()
+                crc.update(UnsafeRawBufferPointer(rebasing: bytes[4...]))
+                return crc.value
+            }) == sum
+        else { throw RecordReader.Malformed(position: 0) }
         var reader = RecordReader(bytes, from: 4)
         let code = try reader.byte()
         sender = try reader.nodeID()

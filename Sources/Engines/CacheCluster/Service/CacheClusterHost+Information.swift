@@ -69,7 +69,8 @@ extension CacheClusterHost {
     public func collect(into page: inout MetricWriter) {
         page.gauge("cache_cluster_nodes", "Nodes that it knows, itself included", cluster.peers.count + 1)
         page.gauge("cache_cluster_state", "1 if every slot is served and a majority is there", cluster.isWhole ? 1 : 0)
-        page.counter("cache_cluster_lost_writes_total", "Acknowledged writes known to be lost", cluster.lostWrites.count)
+        page.counter(
+            "cache_cluster_lost_writes_total", "Acknowledged writes known to be lost", cluster.lostWrites.count)
         page.counter("cache_cluster_bus_sent_bytes_total", "Bytes sent to other nodes", bus.sentBytes)
         page.counter("cache_cluster_bus_received_bytes_total", "Bytes heard from other nodes", bus.receivedBytes)
     }

@@ -84,7 +84,8 @@ extension CacheClusterHost {
             return connection.reply.error("ERR Invalid bus port specified: \(bus)")
         }
         let host = words.text(2)
-        guard !host.isEmpty, host.utf8.count <= 255, HostPort(parsing: "\(host.contains(":") ? "[\(host)]" : host):1") != nil
+        guard !host.isEmpty, host.utf8.count <= 255,
+            HostPort(parsing: "\(host.contains(":") ? "[\(host)]" : host):1") != nil
         else {
             return connection.reply.error("ERR Invalid node address specified: ", words.printed(2, limit: 64))
         }

@@ -23,7 +23,9 @@ public struct SlotSet: Equatable, Sendable {
     public var isEmpty: Bool { words.allSatisfy { $0 == 0 } }
     public var count: Int { words.reduce(0) { $0 + $1.nonzeroBitCount } }
 
-    public mutating func formUnion(_ other: SlotSet) { for index in words.indices { words[index] |= other.words[index] } }
+    public mutating func formUnion(_ other: SlotSet) {
+        for index in words.indices { words[index] |= other.words[index] }
+    }
     public mutating func formIntersection(_ other: SlotSet) {
         for index in words.indices { words[index] &= other.words[index] }
     }
