@@ -159,6 +159,9 @@ let components = [
         "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusService"],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
+    Component(
+        "CacheLayer", library: "CacheLayer", engine: ["KernelClock"], service: ["KernelJSON", "KernelStorage"],
+        commands: ["KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
     // new-room: components
 ]
 
@@ -288,6 +291,10 @@ let tests = [
     "Registry": [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",
+    ],
+    "CacheLayer": [
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting",
+        "KernelService", "CacheLayerEngine", "CacheLayerService",
     ],
     // new-room: tests
     "Shell": [

@@ -1,4 +1,5 @@
 import BackendCommands
+import CacheLayerCommands
 import ChaosCommands
 import CircuitBreakerCommands
 import CommandServices
@@ -29,6 +30,7 @@ public enum Catalog {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
             + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
+            + CacheLayerCommands.all
         // new-room: commands
     }
 }
