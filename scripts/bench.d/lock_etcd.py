@@ -14,13 +14,12 @@ import json
 import os
 import pathlib
 import signal
-import statistics
 import sys
 import tempfile
 import threading
 import time
 
-from servers import DEADLINE_SECONDS, Failure, Server, executable, free_port, publish, version
+from servers import DEADLINE_SECONDS, Failure, Server, executable, free_port, middle, publish, ratio, version
 
 
 def ask(connection, path, message):
@@ -166,13 +165,10 @@ def main():
 
 
 def line(clients, rounds):
-    def middle(side, key):
-        return statistics.median(round_[side][key] for round_ in rounds)
-
-    cells = [f"{middle(s, 'cost'):.0f} ({middle(s, 'rate'):.0f}; {middle(s, 'p99'):.1f})" for s in (0, 1)]
-    ratios = [round_[0]["cost"] / max(0.01, round_[1]["cost"]) for round_ in rounds]
-    ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
-    return f"{clients:<8} {cells[0]:>24} {cells[1]:>24} {ratio:>18} {middle(0, 'rate') / middle(1, 'rate'):>6.2f}"
+    cells = [f"{middle(rounds, s, 'cost'):.0f} ({middle(rounds, s, 'rate'):.0f}; {middle(rounds, s, 'p99'):.1f})"
+             for s in (0, 1)]
+    return (f"{clients:<8} {cells[0]:>24} {cells[1]:>24} {ratio(rounds, 'cost'):>18}"
+            f" {middle(rounds, 0, 'rate') / middle(rounds, 1, 'rate'):>6.2f}")
 
 
 main()

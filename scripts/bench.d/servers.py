@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import statistics
 import subprocess
 import time
 
@@ -288,6 +289,23 @@ backend back
         """)
         command = [executable("nginx"), "-p", str(place), "-e", f"{place}/error.log", "-c", f"{place}/nginx.conf"]
         return self.start(name, command, port)
+
+
+def middle(rounds, side, key):
+    return statistics.median(round_[side][key] for round_ in rounds)
+
+
+def ratio(rounds, key):
+    """Ours to the peer's, over the rounds: the median, the smallest and the largest."""
+    values = [round_[0][key] / max(0.01, round_[1][key]) for round_ in rounds]
+    return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+def pair_line(name, rounds, width):
+    """A row of two sides: CPU and rate of each, and their ratios."""
+    cells = [f"{middle(rounds, s, 'cost'):.0f} ({middle(rounds, s, 'rate'):.0f})" for s in range(2)]
+    return (f"{name:<{width}} " + " ".join(f"{cell:>16}" for cell in cells)
+            + f" {ratio(rounds, 'cost'):>18} {ratio(rounds, 'rate'):>18}")
 
 
 def publish(lines, name):

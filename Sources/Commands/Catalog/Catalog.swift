@@ -1,4 +1,5 @@
 import BackendCommands
+import CacheCommands
 import CacheLayerCommands
 import ChaosCommands
 import CircuitBreakerCommands
@@ -11,6 +12,7 @@ import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
 import LockCommands
+import MetricsCollectorCommands
 import PoolerCommands
 import RateLimiterCommands
 import RegistryCommands
@@ -28,9 +30,11 @@ public enum Catalog {
 
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
+            + CacheCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
             + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
             + CacheLayerCommands.all
+            + MetricsCollectorCommands.all
         // new-room: commands
     }
 }

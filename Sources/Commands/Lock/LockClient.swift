@@ -14,6 +14,9 @@ final class LockClient {
     private let node: Node
     private var servers: [HostPort]
     private var current = 0
+    /// Questions that have no answer yet, and have not been cancelled.
+    private var open: Set<Int> = []
+    /// Those of them that are under way, and not in a pause between two attempts.
     private var calls: [Int: HTTPCall] = [:]
     private var nextCall = 1
     /// Why the last member that answered could not do it.
@@ -57,12 +60,14 @@ final class LockClient {
         let id = nextCall
         nextCall += 1
         let end = deadline.map { node.world.now + $0 }
+        open.insert(id)
         attempt(id, path, message, end, isEnough, tried: 0, completion)
         return id
     }
 
     func cancel(_ id: Int?) {
         guard let id else { return }
+        open.remove(id)
         calls.removeValue(forKey: id)?.cancel()
     }
 
@@ -70,6 +75,7 @@ final class LockClient {
         _ id: Int, _ path: String, _ message: JSONValue, _ end: LabTime?, _ isEnough: (@Sendable ([UInt8]) -> Bool)?,
         tried: Int, _ completion: @escaping (Result<JSONValue, Failure>) -> Void
     ) {
+        guard open.contains(id) else { return }
         let server = servers[current]
         var request = HTTPCall.Request("POST", url: HTTPURL(host: server.host, port: server.port, target: path))
         request.body = message.bytes()
@@ -84,7 +90,10 @@ final class LockClient {
         let call = HTTPCall(node, request) { [self] result in
             calls[id] = nil
             var outcome = read(result, from: server)
-            guard case .failure(.unreachable(let text)) = outcome else { return completion(outcome) }
+            guard case .failure(.unreachable(let text)) = outcome else {
+                open.remove(id)
+                return completion(outcome)
+            }
             // What a member said is worth more than that the next question got no answer at all.
             if case .failure(.deadline) = result, let said { outcome = .failure(.unreachable(said)) }
             if case .success = result { said = text }
@@ -92,18 +101,15 @@ final class LockClient {
             let isRoundOver = (tried + 1) % servers.count == 0
             let isLast = servers.count == 1 && tried >= 1
             if isLast || end.map({ node.world.now >= $0 }) == true || (end == nil && tried >= 40 * servers.count) {
+                open.remove(id)
                 return completion(outcome)
             }
-            again(id, after: isRoundOver ? Self.pause : .zero) { [self] in
+            node.after(isRoundOver ? Self.pause : .zero) { [self] in
                 attempt(id, path, message, end, isEnough, tried: tried + 1, completion)
             }
         }
         calls[id] = call
         call.start()
-    }
-
-    private func again(_ id: Int, after pause: LabDuration, _ body: @escaping () -> Void) {
-        node.after(pause, body)
     }
 
     private func read(_ result: Result<HTTPCall.Response, HTTPCall.Failure>, from server: HostPort)

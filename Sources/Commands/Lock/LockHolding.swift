@@ -258,12 +258,3 @@ extension KeyValue {
             lease: LockClient.number(json["lease"]))
     }
 }
-
-extension Sequence<UInt8> {
-    /// Whether `part` stands somewhere in it.
-    func contains(_ part: [UInt8]) -> Bool {
-        let all = Array(self)
-        guard part.count <= all.count else { return false }
-        return (0...(all.count - part.count)).contains { all[$0..<$0 + part.count].elementsEqual(part) }
-    }
-}

@@ -108,10 +108,9 @@ extension LockQueue.Claim {
     }
 
     private static func ownerName(_ one: KeyValue) -> String {
+        let name = one.key.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).last ?? []
         let tail =
-            one.lease != 0
-            ? hexadecimal(UInt64(bitPattern: one.lease))
-            : String(decoding: one.key.suffix(while: { $0 != UInt8(ascii: "/") }), as: UTF8.self)
+            one.lease != 0 ? hexadecimal(UInt64(bitPattern: one.lease)) : String(decoding: name, as: UTF8.self)
         return "client-" + tail.suffix(3)
     }
 }
@@ -149,14 +148,5 @@ public struct LockWords: Equatable, Sendable {
         case .permit(let limit): members += [("kind", "permit"), ("permits", .integer(limit))]
         }
         return members.isEmpty ? [] : JSONValue.object(members).bytes()
-    }
-}
-
-extension Array {
-    /// The longest end whose elements all satisfy the condition.
-    fileprivate func suffix(while condition: (Element) -> Bool) -> ArraySlice<Element> {
-        var start = endIndex
-        while start > startIndex, condition(self[start - 1]) { start -= 1 }
-        return self[start...]
     }
 }

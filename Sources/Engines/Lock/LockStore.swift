@@ -79,14 +79,11 @@ public struct LockStore {
         case .put(let request):
             try check(room: request.key.count + request.value.count)
             try check(request)
-            guard case .put(let previous) = put(request, in: &transaction) else { return .put(previous: nil) }
-            return .put(previous: previous)
+            return .put(previous: put(request, in: &transaction))
         case .delete(let request):
             try check(request.range)
-            guard case .delete(let count, let previous) = delete(request, in: &transaction) else {
-                return .delete(count: 0, previous: [])
-            }
-            return .delete(count: count, previous: previous)
+            let found = delete(request, in: &transaction)
+            return .delete(count: Int64(found.count), previous: request.wantsPrevious ? found : [])
         case .transaction(let request):
             try check(request, depth: 0)
             let plan = try plan(request)
@@ -197,8 +194,11 @@ public struct LockStore {
             switch step {
             case .transaction(let inner):
                 responses.append(.transaction(succeeded: inner.succeeded, perform(inner, in: &transaction)))
-            case .operation(.put(let request)): responses.append(put(request, in: &transaction))
-            case .operation(.delete(let request)): responses.append(delete(request, in: &transaction))
+            case .operation(.put(let request)): responses.append(.put(previous: put(request, in: &transaction)))
+            case .operation(.delete(let request)):
+                let found = delete(request, in: &transaction)
+                responses.append(
+                    .delete(count: Int64(found.count), previous: request.wantsPrevious ? found : []))
             case .operation(.range(let request)): responses.append(.range(answer(request)))
             case .operation(.transaction): break
             }
@@ -240,27 +240,27 @@ public struct LockStore {
 
     private static func compare(_ a: Int64, _ b: Int64) -> Int { a < b ? -1 : a > b ? 1 : 0 }
 
-    private mutating func put(_ request: PutRequest, in transaction: inout RevisionStore.Transaction)
-        -> StoreOperationResponse
-    {
+    /// - Returns: what was there, if that is wanted.
+    private mutating func put(_ request: PutRequest, in transaction: inout RevisionStore.Transaction) -> KeyValue? {
         let present = store.value(request.key)
         let value = request.ignoresValue ? present?.value ?? [] : request.value
         let lease = request.ignoresLease ? present?.lease ?? 0 : request.lease
         if let present, present.lease != lease { leases.detach(request.key, from: present.lease) }
         store.put(request.key, value, lease: lease, in: &transaction)
         leases.attach(request.key, to: lease)
-        return .put(previous: request.wantsPrevious ? present : nil)
+        return request.wantsPrevious ? present : nil
     }
 
+    /// - Returns: all that was there.
     private mutating func delete(_ request: DeleteRequest, in transaction: inout RevisionStore.Transaction)
-        -> StoreOperationResponse
+        -> [KeyValue]
     {
         let found = store.values(in: request.range)
         for one in found {
             leases.detach(one.key, from: one.lease)
             store.delete(one.key, in: &transaction)
         }
-        return .delete(count: Int64(found.count), previous: request.wantsPrevious ? found : [])
+        return found
     }
 
     // MARK: Reading
@@ -306,14 +306,9 @@ public struct LockStore {
     }
 
     private static func sort(_ found: inout [KeyValue], _ request: RangeRequest) {
+        // Without an order, a target means ascending, as in etcd; and by key is how they come.
         let isAscending = request.sortOrder != .descend
-        switch (request.sortOrder, request.sortTarget) {
-        case (.none, .key), (.ascend, .key): return
-        case (.none, .value), (.none, _):
-            // Without an order, a target means ascending, as in etcd.
-            break
-        default: break
-        }
+        if isAscending, request.sortTarget == .key { return }
         func isBefore(_ a: KeyValue, _ b: KeyValue) -> Bool {
             switch request.sortTarget {
             case .key: a.key.lexicographicallyPrecedes(b.key)

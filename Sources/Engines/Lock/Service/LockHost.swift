@@ -24,11 +24,11 @@ public final class LockHost: Service {
     private var watching: WatchServing!
     var observers = Observers()
     private var leaseTimer: TimerID?
+    private var leaseTimerAt = LabTime.distantFuture
     private var isCompacting = false
     /// Whether a connection to another member has ever been made: what tells joining from forming.
     private var hasMet = false
     private var hasSaidFirst = false
-    private var lastLeader: Int?
     /// Requests of clients so far.
     public private(set) var requestCount = 0
 
@@ -123,8 +123,7 @@ public final class LockHost: Service {
 
     private func hear(_ event: ConsensusEvent) {
         switch event {
-        case .leader(let leader, _):
-            leadershipChanged(leader)
+        case .leader: leadershipChanged()
         case .peer(_, let isConnected):
             if isConnected { hasMet = true }
         case .configuration: break
@@ -132,7 +131,7 @@ public final class LockHost: Service {
         }
     }
 
-    private func leadershipChanged(_ leader: Int?) {
+    private func leadershipChanged() {
         if member.isLeader, !machine.store.leases.isCounting {
             sayFirst()
             runtime.log("Leader elected: Node \(member.settings.id)")
@@ -141,23 +140,29 @@ public final class LockHost: Service {
             machine.store.stopCounting()
             runtime.log("Node \(member.settings.id) leads no more")
         }
-        lastLeader = leader
         countLeases()
     }
 
     // MARK: Leases
 
-    /// Sets the timer for the lease that runs out next, if this member counts them.
+    /// Sets the timer for the lease that runs out next, if this member counts them. One that rings earlier stays: it
+    /// looks again then. So a change costs no timer, and what is tried again is not put off by changes that go on.
     func countLeases() {
-        node.cancel(leaseTimer)
-        leaseTimer = nil
-        guard machine.store.leases.isCounting else { return }
+        guard machine.store.leases.isCounting else { return stopLeaseTimer() }
         let again = machine.store.leases.expired.isEmpty ? nil : node.world.now + Self.expiryRetry
         guard let next = [machine.store.nextLeaseDeadline(), again].compactMap({ $0 }).min() else { return }
+        if leaseTimer != nil, leaseTimerAt <= next { return }
+        stopLeaseTimer()
+        leaseTimerAt = next
         leaseTimer = node.after(max(.zero, next - node.world.now)) { [self] in
             leaseTimer = nil
             expireLeases()
         }
+    }
+
+    private func stopLeaseTimer() {
+        node.cancel(leaseTimer)
+        leaseTimer = nil
     }
 
     /// When the end of a lease is proposed again that has not come through the log.

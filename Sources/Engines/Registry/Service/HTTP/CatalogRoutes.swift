@@ -50,26 +50,25 @@ extension RegistryAPI {
     }
 
     private func mountCatalogNodes(on router: HTTPRouter) {
-        route(router, "GET", "/v1/catalog/node/{name...}") { [self] exchange, query in
-            let name = exchange.parameters["name"]
-            try answer(exchange, try Options(&query), [.node(name)]) { [settings] catalog in
-                guard let node = catalog.nodes[name] else { return .null }
-                let services = catalog.instances(onNode: name).sorted { $0.id < $1.id }
-                return .object([
-                    ("Node", catalog.json(of: node, settings)),
-                    ("Services", .object(services.map { ($0.id, catalog.json(of: $0)) })),
-                ])
-            }
+        routeNode(router, "/v1/catalog/node/{name...}") { services, catalog in
+            .object(services.map { ($0.id, catalog.json(of: $0)) })
         }
-        route(router, "GET", "/v1/catalog/node-services/{name...}") { [self] exchange, query in
+        routeNode(router, "/v1/catalog/node-services/{name...}") { services, catalog in
+            .array(services.map { catalog.json(of: $0) })
+        }
+    }
+
+    /// A node with its services, in the form that `list` gives them.
+    private func routeNode(
+        _ router: HTTPRouter, _ template: String,
+        _ list: @escaping ([ServiceInstance], RegistryCatalog) -> JSONValue
+    ) {
+        route(router, "GET", template) { [self] exchange, query in
             let name = exchange.parameters["name"]
             try answer(exchange, try Options(&query), [.node(name)]) { [settings] catalog in
                 guard let node = catalog.nodes[name] else { return .null }
                 let services = catalog.instances(onNode: name).sorted { $0.id < $1.id }
-                return .object([
-                    ("Node", catalog.json(of: node, settings)),
-                    ("Services", .array(services.map { catalog.json(of: $0) })),
-                ])
+                return .object([("Node", catalog.json(of: node, settings)), ("Services", list(services, catalog))])
             }
         }
     }
