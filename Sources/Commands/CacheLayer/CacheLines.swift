@@ -3,8 +3,8 @@ import KernelStructures
 
 /// What `cache-monitor` prints, from the events of a cache layer.
 ///
-/// A miss is held back until the source has answered: only then is it known whether others came meanwhile and waited, and
-/// whether the first of them had won anything.
+/// A miss is held back until the source has answered: only then is it known whether others came meanwhile and waited,
+/// and whether the first of them had won anything.
 struct CacheLines {
     /// Misses whose load is under way, by flight.
     private var open: Set<Int> = []

@@ -4,28 +4,29 @@ import KernelStructures
 ///
 /// ## The problem
 ///
-/// A database that is asked the same thing ten thousand times a second does the same work ten thousand times. Keeping the
-/// answer is easy; the trouble is everything around it. A popular answer runs out, and a thousand requests ask the database
-/// in the same millisecond. Somebody changes a row, and a load that began a moment before puts the old value back,
-/// where it stays for ten minutes. All entries were made at the same minute, and end at the same minute. The database
-/// is down, and the answer that was thrown away a second ago would have done. A cache that is wrong in one of these is
-/// worse than none, because it works on every desk and fails on the busiest day.
+/// A database that is asked the same thing ten thousand times a second does the same work ten thousand times. Keeping
+/// the answer is easy; the trouble is everything around it. A popular answer runs out, and a thousand requests ask the
+/// database in the same millisecond. Somebody changes a row, and a load that began a moment before puts the old value
+/// back, where it stays for ten minutes. All entries were made at the same minute, and end at the same minute. The
+/// database is down, and the answer that was thrown away a second ago would have done. A cache that is wrong in one of
+/// these is worse than none, because it works on every desk and fails on the busiest day.
 ///
 /// ## An everyday picture
 ///
-/// A receptionist who is asked for telephone numbers. Most she knows by heart. One she does not know she looks up in the
-/// archive downstairs, and if five people want the same one, she goes once and tells all five. Each number that she has
-/// looked up gets a date on her note, and the dates are not all the same day. Shortly before a much wanted number gets too
-/// old, she uses a quiet moment and goes early. When somebody calls from downstairs that a number has changed while a
-/// colleague is on her way up with the old one, that old one is handed to those who were waiting already, and never
-/// written on a note.
+/// A receptionist who is asked for telephone numbers. Most she knows by heart. One she does not know she looks up in
+/// the archive downstairs, and if five people want the same one, she goes once and tells all five. Each number that she
+/// has looked up gets a date on her note, and the dates are not all the same day. Shortly before a much wanted number
+/// gets too old, she uses a quiet moment and goes early. When somebody calls from downstairs that a number has changed
+/// while a colleague is on her way up with the old one, that old one is handed to those who were waiting already, and
+/// never written on a note.
 ///
 /// ## How
 ///
 /// Pure state and decisions: readers, writers and time go in, and what is to be done comes out. A read is answered at
-/// once (`Reading.hit`), joins a load that is under way (`wait`), or begins one (`lead`). A load is a *flight*: a row of
-/// steps (ask the shared cache, claim the key there, ask the source, store), which whoever runs it carries out one by
-/// one and reports back. So the same decisions serve a task, a callback loop and a test that tries every order there is.
+/// once (`Reading.hit`), joins a load that is under way (`wait`), or begins one (`lead`). A load is a *flight*: a row
+/// of steps (ask the shared cache, claim the key there, ask the source, store), which whoever runs it carries out one
+/// by one and reports back. So the same decisions serve a task, a callback loop and a test that tries every order there
+/// is.
 ///
 /// ```
 /// read ──fresh──────────────▶ hit
@@ -34,16 +35,16 @@ import KernelStructures
 ///   └──nothing──────────────▶ lead: shared cache ─miss─▶ claim ─▶ source ─▶ store if still ours ─▶ tell all
 /// ```
 ///
-/// *Still ours* is the rule on which all depends: what a flight brings is stored only if no write and no invalidation of
-/// its key began or ended since the flight began. In this process the flight is *disowned*; in the shared cache the
+/// *Still ours* is the rule on which all depends: what a flight brings is stored only if no write and no invalidation
+/// of its key began or ended since the flight began. In this process the flight is *disowned*; in the shared cache the
 /// store is a compare-and-set against what stood there before.
 ///
 /// ## Where it is wrong
 ///
-/// A cached answer is an old answer: between a change of the database and the moment when every process has heard of it,
-/// some reader gets the old one. How long that is can be measured (`cache-layer staleness`), and is never zero without
-/// asking the database. Changes that go past the layer are seen when the TTL ends. And where hardly any key is read
-/// twice before it ends, a cache is a detour: `cache-layer worth` shows one that loses.
+/// A cached answer is an old answer: between a change of the database and the moment when every process has heard of
+/// it, some reader gets the old one. How long that is can be measured (`cache-layer staleness`), and is never zero
+/// without asking the database. Changes that go past the layer are seen when the TTL ends. And where hardly any key is
+/// read twice before it ends, a cache is a detour: `cache-layer worth` shows one that loses.
 public struct CacheLayer: Sendable {
     public let configuration: CacheConfiguration
     /// How values become bytes; nil where they never have to.

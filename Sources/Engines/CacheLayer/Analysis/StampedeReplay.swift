@@ -3,8 +3,8 @@ import KernelStructures
 /// One stampede under several protections: the same readers at the same moments, the same slow source, and a popular
 /// entry that ends again and again.
 ///
-/// The decisions are those of the real layer; only time is played, event by event. So the figures are what the layer does,
-/// and not what somebody thinks it would do.
+/// The decisions are those of the real layer; only time is played, event by event. So the figures are what the layer
+/// does, and not what somebody thinks it would do.
 public struct StampedeReplay: Sendable {
     /// What stands between the readers and the source.
     public enum Protection: String, Sendable, CaseIterable {

@@ -2,8 +2,8 @@ import KernelStructures
 
 // Flights and writes, carried out step by step in the task of whoever began them.
 extension CacheCore {
-    /// Runs a flight to its end, in this task. If the task is cancelled before the value is there, the flight goes to the
-    /// next one who waits for it, and nobody but this caller sees an error.
+    /// Runs a flight to its end, in this task. If the task is cancelled before the value is there, the flight goes to
+    /// the next one who waits for it, and nobody but this caller sees an error.
     func run(_ id: FlightID, _ load: @Sendable () async -> Loaded) async -> Result<Found, CacheFailure> {
         var step = perform { $0.begin(id, now: $1) }
         while true {

@@ -1,8 +1,8 @@
 import KernelStructures
 
 extension Cached {
-    /// Does what nobody waits for: loads entries anew before their time is over, and brings write-behind's batches to the
-    /// repository. Until the task is cancelled; then it tries once more to write what is left.
+    /// Does what nobody waits for: loads entries anew before their time is over, and brings write-behind's batches to
+    /// the repository. Until the task is cancelled; then it tries once more to write what is left.
     ///
     /// - Throws: if the journal of an earlier life cannot be read; nothing has been done then.
     public func run() async throws {

@@ -16,8 +16,8 @@ extension CacheLayer {
         return true
     }
 
-    /// The runner of a flight goes before it is over. The next in line takes the flight over; with nobody there it ends.
-    /// An error of the runner's own going is nobody else's error.
+    /// The runner of a flight goes before it is over. The next in line takes the flight over; with nobody there it
+    /// ends. An error of the runner's own going is nobody else's error.
     public mutating func abandon(_ id: FlightID, now: LabTime) {
         guard var flight = flights[id] else { return }
         if let outcome = flight.outcome ?? flight.entry.map({ .success(Found($0, .loaded)) }) {

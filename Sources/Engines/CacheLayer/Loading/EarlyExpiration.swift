@@ -5,8 +5,9 @@ import KernelStructures
 /// Chierichetti and Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015).
 ///
 /// Each reader throws a die of its own: `now − δ·β·ln(chance) ≥ end`. δ is how long the last load took, so slow loads
-/// are begun earlier; −ln(chance) is 1 on average and seldom large, so the probability grows steeply as the end comes near.
-/// The more readers there are, the earlier the first of them is hit, and no one of them has to know of the others.
+/// are begun earlier; −ln(chance) is 1 on average and seldom large, so the probability grows steeply as the end comes
+/// near. The more readers there are, the earlier the first of them is hit, and no one of them has to know of the
+/// others.
 public enum EarlyExpiration {
     /// - Parameters:
     ///   - duration: how long the last load took.

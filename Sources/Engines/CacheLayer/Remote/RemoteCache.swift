@@ -2,9 +2,9 @@ import KernelStructures
 
 /// What the layer asks of a cache that several processes share.
 ///
-/// Eight questions are all that is needed, and any store that can answer them will do; `RESPDialect` says them in Redis's
-/// words. None of them is a script: what must happen at once or not at all is a compare-and-set on the bytes that were
-/// seen before.
+/// Eight questions are all that is needed, and any store that can answer them will do; `RESPDialect` says them in
+/// Redis's words. None of them is a script: what must happen at once or not at all is a compare-and-set on the bytes
+/// that were seen before.
 public enum RemoteRequest: Equatable, Sendable {
     /// What stands under the key, and the words of its tags: both in one round trip.
     case get(key: String, tags: [String])

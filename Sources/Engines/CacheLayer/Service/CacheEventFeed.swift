@@ -5,8 +5,8 @@ import KernelStructures
 import KernelWire
 import KernelWorld
 
-/// Tells whoever watches what happens in a cache layer, over HTTP as a stream of events, and leaves a note in the shared
-/// cache where that stream is: a cache sees GET and SET, and never that a database was asked.
+/// Tells whoever watches what happens in a cache layer, over HTTP as a stream of events, and leaves a note in the
+/// shared cache where that stream is: a cache sees GET and SET, and never that a database was asked.
 public final class CacheEventFeed {
     private let node: Node
     private let remote: RESPRemote

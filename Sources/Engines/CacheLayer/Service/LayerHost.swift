@@ -5,8 +5,8 @@ import KernelTelemetry
 import KernelWire
 import KernelWorld
 
-/// Runs a cache layer on a node: carries out the steps of its flights and writes with the node's timers, its connection to
-/// the shared cache, and what its owner knows about the source.
+/// Runs a cache layer on a node: carries out the steps of its flights and writes with the node's timers, its connection
+/// to the shared cache, and what its owner knows about the source.
 public final class LayerHost {
     public typealias Object = any CacheObject
 

@@ -6,8 +6,8 @@ import KernelWorld
 
 /// Hears from the shared cache what other processes have changed: SUBSCRIBE on a connection of its own, in RESP3.
 ///
-/// What is said while the connection is away is never said again, so whoever listens is told that he was deaf, and has to
-/// forget what he knows. A server that knows no SUBSCRIBE leaves him deaf for good.
+/// What is said while the connection is away is never said again, so whoever listens is told that he was deaf, and has
+/// to forget what he knows. A server that knows no SUBSCRIBE leaves him deaf for good.
 public final class NoticeListener {
     private let node: Node
     private let destination: HostPort

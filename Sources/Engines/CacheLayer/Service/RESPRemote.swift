@@ -4,7 +4,8 @@ import KernelStructures
 import KernelWire
 import KernelWorld
 
-/// The shared cache as a layer on a node asks it: any server that speaks RESP and has GET, MGET, SET, DEL, WATCH and MULTI.
+/// The shared cache as a layer on a node asks it: any server that speaks RESP and has GET, MGET, SET, DEL, WATCH and
+/// MULTI.
 ///
 /// Two connections: what is one trip goes over the first, as it comes. What must happen at once or not at all goes over
 /// the second, one after the other, because WATCH and MULTI belong to their connection.

@@ -4,8 +4,9 @@ import KernelWorld
 /// How old the cache's answers really are, measured and not estimated: of a share of all hits the database is asked for
 /// the version that it has at that moment.
 ///
-/// An answer is stale if the database had a newer version when the question reached it. How stale: from the newer version's
-/// own date to the answer; with several versions in between, that is the least it can be, and it is counted so.
+/// An answer is stale if the database had a newer version when the question reached it. How stale: from the newer
+/// version's own date to the answer; with several versions in between, that is the least it can be, and it is counted
+/// so.
 public struct StalenessAudit: Sendable {
     /// Of 100 hits, so many are checked.
     public let percent: Int

@@ -120,8 +120,8 @@ public final class UserTable {
         }
     }
 
-    /// All of a batch in one transaction. If the database refuses a row, they are written one by one, so that the others
-    /// get there.
+    /// All of a batch in one transaction. If the database refuses a row, they are written one by one, so that the
+    /// others get there.
     public func storeAll(
         _ items: [WriteBehindQueue.Item], _ completion: @escaping (Result<[String], LayerHost.SourceFailure>) -> Void
     ) {

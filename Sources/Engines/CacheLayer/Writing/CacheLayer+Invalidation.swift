@@ -2,8 +2,8 @@ import KernelStructures
 
 // What is known no longer: by key, by tag, or all of it; and the entries and tags that this is about.
 extension CacheLayer {
-    /// Forgets a key, whatever is under way for it. Where there is a shared cache, `remoteInvalidation` is to be asked of it
-    /// next, and its answer brought to `invalidated`.
+    /// Forgets a key, whatever is under way for it. Where there is a shared cache, `remoteInvalidation` is to be asked
+    /// of it next, and its answer brought to `invalidated`.
     public mutating func invalidate(_ key: String, now: LabTime) {
         counters.invalidations &+= 1
         disown(key)
@@ -11,8 +11,8 @@ extension CacheLayer {
         event(.invalidated(key: key))
     }
 
-    /// The shared cache has answered to `remoteInvalidation`, or has not. Only now is the key gone everywhere: a load that
-    /// began after `invalidate` may have found it there still, and nobody tells a process of its own changes.
+    /// The shared cache has answered to `remoteInvalidation`, or has not. Only now is the key gone everywhere: a load
+    /// that began after `invalidate` may have found it there still, and nobody tells a process of its own changes.
     public mutating func invalidated(_ key: String, _ reply: RemoteReply, now: LabTime) {
         disown(key)
         drop(key, .invalidated, now: now)
@@ -20,8 +20,8 @@ extension CacheLayer {
     }
 
     /// Forgets all entries of a tag, however many there are, in one step: those that were loaded under the tag's former
-    /// generation count as missing from now on. Where there is a shared cache, `remoteInvalidation` is to be asked of it
-    /// next, and this to be called once more after its answer.
+    /// generation count as missing from now on. Where there is a shared cache, `remoteInvalidation` is to be asked of
+    /// it next, and this to be called once more after its answer.
     public mutating func invalidateTag(_ tag: String, now: LabTime) {
         counters.invalidations &+= 1
         if tagGenerations.bump(tag) {
@@ -59,7 +59,8 @@ extension CacheLayer {
         suspects.add(key, until: now + max(longest, longest + configuration.staleIfError))
     }
 
-    /// Whether this process hears of other processes' changes from now on. Whoever has been deaf for a while knows nothing.
+    /// Whether this process hears of other processes' changes from now on. Whoever has been deaf for a while knows
+    /// nothing.
     public mutating func hears(_ hears: Bool, now: LabTime) {
         guard hears != isHearing else { return }
         isHearing = hears
@@ -101,8 +102,8 @@ extension CacheLayer {
         removals.note(key, reason, at: now)
     }
 
-    /// Keeps a value that the program has loaded by itself (cache-aside). A value that was loaded before an invalidation
-    /// is none of the layer's business here: that is cache-aside's weakness, and why there are flights.
+    /// Keeps a value that the program has loaded by itself (cache-aside). A value that was loaded before an
+    /// invalidation is none of the layer's business here: that is cache-aside's weakness, and why there are flights.
     public mutating func put(_ key: String, _ value: (any CacheObject)?, version: UInt64 = 0, now: LabTime) {
         disown(key)
         let entry = makeEntry(

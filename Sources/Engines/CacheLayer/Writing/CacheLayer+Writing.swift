@@ -2,8 +2,9 @@ import KernelStructures
 
 // Writes: through the cache, around it, or behind it.
 //
-// Through and around, the source goes first: if it refuses, nothing has changed. If the shared cache then does not take the
-// new value, the key is removed there; if not even that works, the key is suspect, and this process believes the source.
+// Through and around, the source goes first: if it refuses, nothing has changed. If the shared cache then does not take
+// the new value, the key is removed there; if not even that works, the key is suspect, and this process believes the
+// source.
 extension CacheLayer {
     /// What comes of wanting to write.
     public enum WriteStart: Sendable {

@@ -4,11 +4,11 @@ import KernelStructures
 ///
 /// ## An everyday picture
 ///
-/// A restaurant's slips. The waiter hangs a slip on the rail and tells the guest that the order is taken; the kitchen takes
-/// several slips at a time. Who changes an order before the kitchen has it gets the same slip written anew (coalescing),
-/// at its old place on the rail, so that an order that changes all the time is cooked nevertheless. When the kitchen says
-/// that a dish cannot be done, that slip comes off; when the kitchen does not answer, the slips hang on and the waiter
-/// asks again, less and less often. The rail is so long and no longer.
+/// A restaurant's slips. The waiter hangs a slip on the rail and tells the guest that the order is taken; the kitchen
+/// takes several slips at a time. Who changes an order before the kitchen has it gets the same slip written anew
+/// (coalescing), at its old place on the rail, so that an order that changes all the time is cooked nevertheless. When
+/// the kitchen says that a dish cannot be done, that slip comes off; when the kitchen does not answer, the slips hang
+/// on and the waiter asks again, less and less often. The rail is so long and no longer.
 ///
 /// ## What it promises
 ///
