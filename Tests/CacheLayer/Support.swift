@@ -20,7 +20,7 @@ final class Number: Sendable {
         })
 }
 
-extension Found {
+extension CacheAnswer {
     var number: Int? { (value as? Number)?.value }
 }
 
@@ -49,7 +49,7 @@ func makeLayer(
 
 extension CacheLayer {
     /// Reads, and loads from `source` where that has to be done; without a shared cache.
-    mutating func get(_ key: String, now: LabTime, _ source: (String) -> Loaded) -> Result<Found, CacheFailure>? {
+    mutating func get(_ key: String, now: LabTime, _ source: (String) -> Loaded) -> Result<CacheAnswer, CacheFailure>? {
         switch read(key, now: now) {
         case .hit(let found, let refresh):
             if let refresh {
@@ -76,7 +76,7 @@ extension CacheLayer {
     }
 }
 
-extension Result where Success == Found {
+extension Result where Success == CacheAnswer {
     var number: Int? { (try? get())?.number }
 }
 

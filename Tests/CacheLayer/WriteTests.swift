@@ -21,7 +21,7 @@ import Testing
         }
     }
 
-    private func load(_ layer: inout CacheLayer, _ shared: SharedStore, _ value: Int, now: LabTime) -> Found? {
+    private func load(_ layer: inout CacheLayer, _ shared: SharedStore, _ value: Int, now: LabTime) -> CacheAnswer? {
         switch layer.read("k", now: now) {
         case .hit(let found, _): return found
         case .lead(let id):

@@ -66,7 +66,7 @@ final class LoadTest: Program {
         process.exit(isGood ? 0 : 1)
     }
 
-    private func time(_ share: Double) -> LabDuration {
+    private func percentile(_ share: Double) -> LabDuration {
         times.isEmpty ? .zero : times[min(times.count - 1, Int(Double(times.count) * share))]
     }
 
@@ -86,7 +86,8 @@ final class LoadTest: Program {
         }
         fields += [
             .init("took", key: "took_ms", .duration(total)), .init("mean", key: "mean_ms", .duration(mean)),
-            .init("median", key: "median_ms", .duration(time(0.5))), .init("p99", key: "p99_ms", .duration(time(0.99))),
+            .init("median", key: "median_ms", .duration(percentile(0.5))),
+            .init("p99", key: "p99_ms", .duration(percentile(0.99))),
             .init("slowest", key: "slowest_ms", .duration(times.last ?? .zero)),
         ]
         return View(.record(fields))

@@ -2,7 +2,7 @@ import KernelStructures
 
 /// What happens in a cache layer, for whoever watches it.
 public enum CacheEvent: Equatable, Sendable {
-    case hit(key: String, Found.Freshness, isNegative: Bool)
+    case hit(key: String, CacheAnswer.Freshness, isNegative: Bool)
     /// The source is about to be asked; nil: nothing is loaded by itself.
     case miss(key: String, flight: FlightID?, LoadReason)
     /// One more waits for a flight: so many now.

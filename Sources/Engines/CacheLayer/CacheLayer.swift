@@ -81,7 +81,7 @@ public struct CacheLayer: Sendable {
     /// What the owner is to do.
     public enum Effect: Sendable {
         /// A reader who waited is told.
-        case tell(Ticket, Result<Found, CacheFailure>)
+        case tell(Ticket, Result<CacheAnswer, CacheFailure>)
         /// A reader who waited goes on with the flight, whose runner has gone.
         case lead(Ticket, FlightID)
         /// A writer who waited for another write of the same key may begin.
@@ -125,7 +125,7 @@ public struct CacheLayer: Sendable {
     /// What a read comes to.
     public enum Reading: Sendable {
         /// Answered. `refresh` is a flight that is to be run beside it, or by the reader who is in no hurry.
-        case hit(Found, refresh: FlightID?)
+        case hit(CacheAnswer, refresh: FlightID?)
         /// Runs this flight: `begin`, then `proceed` with what each step came to.
         case lead(FlightID)
         /// Is told by `Effect.tell`.
@@ -136,14 +136,14 @@ public struct CacheLayer: Sendable {
     }
 
     /// The value under a key if it is there and nothing has to be done for it: the short way. Counts a hit, or nothing.
-    public mutating func fresh(_ key: String, now: LabTime) -> Found? {
+    public mutating func fresh(_ key: String, now: LabTime) -> CacheAnswer? {
         guard let place = table.slot(of: key) else { return nil }
         let entry = table.slots[place].entry
         guard now < entry.checkFrom, entry.tags.isEmpty || hasCurrentTags(entry) else { return nil }
         table.touch(place)
         counters.hits &+= 1
         if entry.value == nil { counters.negativeHits &+= 1 }
-        return Found(entry, .fresh)
+        return CacheAnswer(entry, .fresh)
     }
 
     /// Looks a key up, and says what is to be done.
@@ -159,7 +159,8 @@ public struct CacheLayer: Sendable {
             counters.hits &+= 1
             event(.hit(key: key, .pending, isNegative: pending.value == nil))
             return .hit(
-                Found(value: pending.value, freshness: .pending, version: 0, loadedAt: pending.since), refresh: nil)
+                CacheAnswer(value: pending.value, freshness: .pending, version: 0, loadedAt: pending.since),
+                refresh: nil)
         }
         if let place = table.slot(of: key) {
             let entry = table.slots[place].entry
@@ -185,7 +186,7 @@ public struct CacheLayer: Sendable {
             table.touch(place)
             counters.hits &+= 1
             event(.hit(key: key, .fresh, isNegative: entry.value == nil))
-            return .hit(Found(entry, .fresh), refresh: refreshIfTime(key, entry, by: reader, now: now))
+            return .hit(CacheAnswer(entry, .fresh), refresh: refreshIfTime(key, entry, by: reader, now: now))
         }
         guard now < entry.staleUntil else {
             if now >= entry.endsAt { drop(key, .expired, now: now) }
@@ -199,7 +200,7 @@ public struct CacheLayer: Sendable {
             refresh = take(key, .revalidation, by: reader, now: now)
             if refresh != nil { counters.revalidations &+= 1 }
         }
-        return .hit(Found(entry, .stale), refresh: refresh)
+        return .hit(CacheAnswer(entry, .stale), refresh: refresh)
     }
 
     /// Loads a fresh entry anew if its end is near: surely at the configured share of its life, by chance before.

@@ -4,7 +4,7 @@ import KernelStructures
 extension CacheCore {
     /// Runs a flight to its end, in this task. If the task is cancelled before the value is there, the flight goes to
     /// the next one who waits for it, and nobody but this caller sees an error.
-    func run(_ id: FlightID, _ load: @Sendable () async -> Loaded) async -> Result<Found, CacheFailure> {
+    func run(_ id: FlightID, _ load: @Sendable () async -> Loaded) async -> Result<CacheAnswer, CacheFailure> {
         var step = perform { $0.begin(id, now: $1) }
         while true {
             let report: FlightReport
@@ -47,7 +47,7 @@ extension CacheCore {
     /// Reads a key, in whatever way it takes.
     func read(
         _ key: String, by reader: String, _ load: @escaping @Sendable () async -> Loaded
-    ) async throws(CacheFailure) -> Found? {
+    ) async throws(CacheFailure) -> CacheAnswer? {
         switch perform({ $0.read(key, by: reader, now: $1) }) {
         case .hit(let found, let refresh):
             if let refresh { await renew(refresh, load) }
@@ -61,7 +61,7 @@ extension CacheCore {
 
     func awaitOutcome(
         _ ticket: Ticket, _ key: String, _ load: @escaping @Sendable () async -> Loaded
-    ) async throws(CacheFailure) -> Found {
+    ) async throws(CacheFailure) -> CacheAnswer {
         switch await waitInTime(for: ticket, key) {
         case .outcome(let outcome): return try outcome.get()
         case .lead(let id): return try await run(id, load).get()

@@ -7,7 +7,7 @@ import Synchronization
 @usableFromInline final class CacheCore: Sendable {
     /// What somebody who waits is told.
     enum Word: Sendable {
-        case outcome(Result<Found, CacheFailure>)
+        case outcome(Result<CacheAnswer, CacheFailure>)
         /// The runner has gone: go on with its flight.
         case lead(FlightID)
         case mayWrite
@@ -68,7 +68,7 @@ import Synchronization
 
     // MARK: The lock
 
-    @usableFromInline func fresh(_ key: String) -> Found? {
+    @usableFromInline func fresh(_ key: String) -> CacheAnswer? {
         let time = roughNow()
         return state.withLock { $0.engine.fresh(key, now: time) }
     }

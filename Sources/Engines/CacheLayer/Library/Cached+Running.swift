@@ -124,7 +124,7 @@ extension Cached {
 
     /// Carries out the present step of all flights: one load for all that have come to that.
     private func advance(
-        _ parts: [Part], _ thrown: Thrown, _ ended: (Key, Result<Found, CacheFailure>) -> Void
+        _ parts: [Part], _ thrown: Thrown, _ ended: (Key, Result<CacheAnswer, CacheFailure>) -> Void
     ) async throws -> [Part] {
         let loading = parts.filter(\.isLoading)
         let loaded = loading.isEmpty ? nil : await fetch(loading.map(\.key), thrown)

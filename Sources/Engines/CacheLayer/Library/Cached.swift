@@ -119,7 +119,7 @@ public final class Cached<Repository: CacheableRepository>: Sendable {
         try await bulk(keys, by: reader)
     }
 
-    @inlinable static func value(of found: Found) -> Value? {
+    @inlinable static func value(of found: CacheAnswer) -> Value? {
         // Only boxes are put into the core.
         found.value.map { unsafeDowncast($0, to: Box.self).value }
     }

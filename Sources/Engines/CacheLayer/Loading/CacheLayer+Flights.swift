@@ -239,7 +239,7 @@ extension CacheLayer {
 
     /// Nothing is stored: takes the lease away, so that others do not wait for what will not come.
     private mutating func giveUpRemote(_ flight: inout Flight, _ entry: CacheEntry, now: LabTime) -> FlightStep {
-        flight.outcome = .success(Found(entry, .loaded))
+        flight.outcome = .success(CacheAnswer(entry, .loaded))
         tellWaiters(&flight)
         return releaseLease(&flight, now: now)
     }
@@ -269,7 +269,7 @@ extension CacheLayer {
 
     /// Keeps the entry if that is still right, and tells all.
     private mutating func succeed(
-        _ flight: inout Flight, _ entry: CacheEntry, _ freshness: Found.Freshness, now: LabTime
+        _ flight: inout Flight, _ entry: CacheEntry, _ freshness: CacheAnswer.Freshness, now: LabTime
     ) -> FlightStep {
         if flight.isOwned, hasCurrentTags(flight.tags), configuration.keepsLocally {
             store(entry, for: flight.key, now: now)
@@ -277,7 +277,7 @@ extension CacheLayer {
                 event(filled(flight.key, entry, isNew: false))
             }
         }
-        flight.outcome = .success(Found(entry, freshness))
+        flight.outcome = .success(CacheAnswer(entry, freshness))
         tellWaiters(&flight)
         return finish(&flight, now: now)
     }
@@ -287,7 +287,7 @@ extension CacheLayer {
         let known = table[flight.key].flatMap { hasCurrentTags($0) ? $0 : nil }
         if flight.isOwned, let entry = known ?? flight.fallback, now < entry.errorUntil {
             counters.staleIfError &+= 1
-            flight.outcome = .success(Found(entry, .stale))
+            flight.outcome = .success(CacheAnswer(entry, .stale))
         } else {
             flight.outcome = .failure(failure)
         }

@@ -20,7 +20,7 @@ extension CacheLayer {
     /// ends. An error of the runner's own going is nobody else's error.
     public mutating func abandon(_ id: FlightID, now: LabTime) {
         guard var flight = flights[id] else { return }
-        if let outcome = flight.outcome ?? flight.entry.map({ .success(Found($0, .loaded)) }) {
+        if let outcome = flight.outcome ?? flight.entry.map({ .success(CacheAnswer($0, .loaded)) }) {
             // The value is there, and only the shared cache has not got it: nobody has to load again.
             for ticket in flight.waiters { effects.append(.tell(ticket, outcome)) }
             return remove(flight)

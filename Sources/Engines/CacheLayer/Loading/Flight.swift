@@ -22,7 +22,7 @@ public enum FlightStep: Sendable {
     /// Ask the source; report with `Loaded`.
     case load
     /// It is over for the runner. Those who waited have been told.
-    case done(Result<Found, CacheFailure>)
+    case done(Result<CacheAnswer, CacheFailure>)
 }
 
 /// What a step came to.
@@ -72,7 +72,7 @@ struct Flight: Sendable {
     var entry: CacheEntry?
     /// An entry of the shared cache that is no longer fresh, for the case that the source fails.
     var fallback: CacheEntry?
-    var outcome: Result<Found, CacheFailure>?
+    var outcome: Result<CacheAnswer, CacheFailure>?
     /// Those who waited have been told.
     var isTold = false
 

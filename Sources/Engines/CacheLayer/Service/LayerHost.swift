@@ -46,7 +46,7 @@ public final class LayerHost {
     public var onTrouble: ((LogMessage) -> Void)?
     public let loadTimes = Histogram()
 
-    private var readers: [Ticket: (Result<Found, CacheFailure>) -> Void] = [:]
+    private var readers: [Ticket: (Result<CacheAnswer, CacheFailure>) -> Void] = [:]
     private var writers: [WriteID: (Result<Void, CacheFailure>) -> Void] = [:]
     private var timer: TimerID?
     private var timerAt = LabTime.distantFuture
@@ -68,7 +68,7 @@ public final class LayerHost {
     /// Looks a key up; `completion` is called once, perhaps before this returns. nil: nothing is known, and nothing is
     /// loaded by itself.
     public func read(
-        _ key: String, by reader: String, _ completion: @escaping (Result<Found?, CacheFailure>) -> Void
+        _ key: String, by reader: String, _ completion: @escaping (Result<CacheAnswer?, CacheFailure>) -> Void
     ) {
         switch layer.read(key, by: reader, now: now) {
         case .hit(let found, let refresh):

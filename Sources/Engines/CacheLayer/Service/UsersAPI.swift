@@ -32,7 +32,7 @@ public final class UsersAPI: Service {
     public private(set) var host: LayerHost!
     public private(set) var audit: StalenessAudit
     /// When users were asked for, and how long the database took: what a stampede is replayed with.
-    public private(set) var arrivals = ArrivalRecording()
+    public private(set) var arrivals = ReaderArrivals()
     let users: UserTable
     private let router = HTTPRouter()
     private var server: HTTPServer!
@@ -199,7 +199,7 @@ public final class UsersAPI: Service {
         feed?.answered(key, after: node.world.now - began)
     }
 
-    private func check(_ user: User, _ found: Found, at time: LabTime) {
+    private func check(_ user: User, _ found: CacheAnswer, at time: LabTime) {
         guard found.freshness != .loaded, node.draw({ audit.begins(&$0) }) else { return }
         users.version(of: user.id) { [weak self] truth in
             self?.audit.ended(served: max(found.version, user.version), at: time, truth: truth)

@@ -75,7 +75,7 @@ public struct CacheEntry: Sendable {
 }
 
 /// What a read found.
-public struct Found: Sendable {
+public struct CacheAnswer: Sendable {
     /// nil: the source has nothing under this key.
     public let value: (any CacheObject)?
     public let freshness: Freshness

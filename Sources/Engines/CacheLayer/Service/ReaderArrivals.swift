@@ -1,7 +1,7 @@
 import KernelStructures
 
 /// When readers came, the last so many of them.
-public struct ArrivalRecording: Sendable {
+public struct ReaderArrivals: Sendable {
     private var ring: [LabTime] = []
     private var next = 0
     static let limit = 10_000
