@@ -12,6 +12,7 @@ import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
 import LockCommands
+import MessageQueueCommands
 import MetricsCollectorCommands
 import PoolerCommands
 import RateLimiterCommands
@@ -32,7 +33,8 @@ public enum Catalog {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + CacheCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
-            + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
+            + MessageQueueCommands.all + DatabaseCommands.all + LockCommands.all + RegistryCommands.all
+            + PoolerCommands.all + SQLCommands.all
             + CacheLayerCommands.all
             + MetricsCollectorCommands.all
         // new-room: commands
