@@ -5,9 +5,9 @@ import Testing
 
 /// What is stored, and what somebody else may have made of it.
 @Suite struct CodingTests {
-    private func entry(_ seed: UInt64) -> StoredEntry {
+    private func entry(_ seed: UInt64) -> SharedEntry {
         var random = SeededRandom(seed: seed)
-        var entry = StoredEntry(id: (random.next(), random.next()), isLease: random.chance(0.2))
+        var entry = SharedEntry(id: (random.next(), random.next()), isLease: random.chance(0.2))
         entry.version = random.next()
         entry.loadedAt = LabTime(nanoseconds: Int64(bitPattern: random.next()))
         entry.loadDuration = LabDuration(nanoseconds: Int64(bitPattern: random.next()))
@@ -23,16 +23,16 @@ import Testing
         for seed in UInt64(0)..<60 {
             let entry = entry(seed)
             let bytes = entry.encoded(schema: 3)
-            #expect(try StoredEntry(decoding: bytes, schema: 3) == entry)
-            #expect(throws: StoredEntry.Unreadable.otherVersion) { try StoredEntry(decoding: bytes, schema: 4) }
+            #expect(try SharedEntry(decoding: bytes, schema: 3) == entry)
+            #expect(throws: SharedEntry.Unreadable.otherVersion) { try SharedEntry(decoding: bytes, schema: 4) }
             for bit in 0..<bytes.count * 8 {
                 var flipped = bytes
                 flipped[bit / 8] ^= 1 << UInt8(bit % 8)
-                #expect(throws: StoredEntry.Unreadable.self) { try StoredEntry(decoding: flipped, schema: 3) }
+                #expect(throws: SharedEntry.Unreadable.self) { try SharedEntry(decoding: flipped, schema: 3) }
             }
             for length in 0..<bytes.count {
-                #expect(throws: StoredEntry.Unreadable.self) {
-                    try StoredEntry(decoding: Array(bytes.prefix(length)), schema: 3)
+                #expect(throws: SharedEntry.Unreadable.self) {
+                    try SharedEntry(decoding: Array(bytes.prefix(length)), schema: 3)
                 }
             }
         }
@@ -47,9 +47,9 @@ import Testing
             for shift in stride(from: UInt32(0), to: 32, by: 8) {
                 bytes.append(UInt8(truncatingIfNeeded: check >> shift))
             }
-            guard let entry = try? StoredEntry(decoding: bytes, schema: 1) else { continue }
+            guard let entry = try? SharedEntry(decoding: bytes, schema: 1) else { continue }
             // Numbers may have been written in more bytes than they need; what is meant stays the same.
-            #expect((try? StoredEntry(decoding: entry.encoded(schema: 1), schema: 1)) == entry)
+            #expect((try? SharedEntry(decoding: entry.encoded(schema: 1), schema: 1)) == entry)
         }
     }
 

@@ -119,7 +119,7 @@ final class SharedStore {
     }
 
     func number(_ key: String) -> Int? {
-        guard let bytes = entries[key], let entry = try? StoredEntry(decoding: bytes, schema: 1), !entry.isLease,
+        guard let bytes = entries[key], let entry = try? SharedEntry(decoding: bytes, schema: 1), !entry.isLease,
             let value = entry.value
         else { return nil }
         return (try? Number.codec.decode(value) as? Number)?.value

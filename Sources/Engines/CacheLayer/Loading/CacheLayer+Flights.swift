@@ -118,8 +118,8 @@ extension CacheLayer {
             counters.remoteMisses &+= 1
             return claim(&flight, now: now)
         }
-        do throws(StoredEntry.Unreadable) {
-            let stored = try StoredEntry(decoding: bytes, schema: configuration.schemaVersion)
+        do throws(SharedEntry.Unreadable) {
+            let stored = try SharedEntry(decoding: bytes, schema: configuration.schemaVersion)
             return stored.isLease ? awaitLease(&flight, now: now) : take(stored, &flight, now: now)
         } catch {
             counters.unreadable &+= 1
@@ -130,7 +130,7 @@ extension CacheLayer {
     /// Puts a lease where nothing is: whoever comes from another process waits for what this one loads.
     private mutating func claim(_ flight: inout Flight, now: LabTime) -> FlightStep {
         flight.stage = .claim
-        let lease = StoredEntry(id: (random.next(), random.next()), isLease: true)
+        let lease = SharedEntry(id: (random.next(), random.next()), isLease: true)
         let bytes = lease.encoded(schema: configuration.schemaVersion)
         flight.expected = bytes
         return .ask(.claim(key: remoteKey(flight.key), bytes: bytes, ttl: configuration.leaseDuration))
@@ -150,7 +150,7 @@ extension CacheLayer {
         return .pause(configuration.leasePoll)
     }
 
-    private mutating func take(_ stored: StoredEntry, _ flight: inout Flight, now: LabTime) -> FlightStep {
+    private mutating func take(_ stored: SharedEntry, _ flight: inout Flight, now: LabTime) -> FlightStep {
         guard stored.tags == flight.tagWords, let entry = entry(from: stored, flight) else {
             counters.remoteMisses &+= 1
             return askSource(&flight, now: now)
@@ -168,7 +168,7 @@ extension CacheLayer {
         return askSource(&flight, now: now)
     }
 
-    private func entry(from stored: StoredEntry, _ flight: Flight) -> CacheEntry? {
+    private func entry(from stored: SharedEntry, _ flight: Flight) -> CacheEntry? {
         var object: (any CacheObject)?
         if let bytes = stored.value {
             guard let codec, let decoded = try? codec.decode(bytes) else { return nil }

@@ -58,7 +58,7 @@ struct Flight: Sendable {
     let tags: [TagStamp]
     var stage = Stage.remote
     /// Words of the tags in the shared cache when it was asked.
-    var tagWords: [StoredEntry.StoredTag] = []
+    var tagWords: [SharedEntry.StoredTag] = []
     /// What stood in the shared cache before: what is there must still be that when the flight stores.
     var expected: [UInt8]?
     /// Whether `expected` is this flight's own lease.

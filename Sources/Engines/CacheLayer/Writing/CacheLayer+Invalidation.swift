@@ -161,10 +161,10 @@ extension CacheLayer {
         return entry
     }
 
-    func encoded(_ entry: CacheEntry, _ tagWords: [StoredEntry.StoredTag]) -> [UInt8] {
+    func encoded(_ entry: CacheEntry, _ tagWords: [SharedEntry.StoredTag]) -> [UInt8] {
         guard let codec else { preconditionFailure("nothing is stored where there is no shared cache") }
         // Not by chance: an entry is told from another by when it was loaded, and what it is.
-        var stored = StoredEntry(
+        var stored = SharedEntry(
             id: (
                 UInt64(bitPattern: entry.loadedAt.nanoseconds),
                 chance(UInt64(bitPattern: entry.freshUntil.nanoseconds), 0)

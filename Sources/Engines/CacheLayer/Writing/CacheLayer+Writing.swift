@@ -132,7 +132,7 @@ extension CacheLayer {
             return .ask(.introduce(tags: missing, words: missing.map { _ in freshWord() }))
         }
         write.tagWords = zip(write.tags, words).map { .init(tag: $0.tag, word: $1 ?? []) }
-        if let bytes, let there = try? StoredEntry(decoding: bytes, schema: configuration.schemaVersion),
+        if let bytes, let there = try? SharedEntry(decoding: bytes, schema: configuration.schemaVersion),
             !there.isLease, there.version > write.version, write.version > 0
         {
             // Somebody has written after this write, and was here before it.

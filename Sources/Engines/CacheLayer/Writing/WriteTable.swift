@@ -37,7 +37,7 @@ struct Write: Sendable {
     var version: UInt64 = 0
     var sequence: UInt64 = 0
     var tags: [TagStamp] = []
-    var tagWords: [StoredEntry.StoredTag] = []
+    var tagWords: [SharedEntry.StoredTag] = []
     var entry: CacheEntry?
     /// Comparisons with the shared cache that somebody else's change has spoilt.
     var attempts = 0

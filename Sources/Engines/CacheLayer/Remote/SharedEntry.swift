@@ -15,7 +15,7 @@ import KernelStructures
 ///
 /// Whatever cannot be read (another format, another schema, a bit that fell over, something that somebody else put
 /// there) is a miss and never an error: the source still has the truth.
-public struct StoredEntry: Equatable, Sendable {
+public struct SharedEntry: Equatable, Sendable {
     public var id: (UInt64, UInt64)
     /// A lease holds the key's place for whoever loads it: nothing but its id matters.
     public var isLease: Bool
@@ -55,7 +55,7 @@ public struct StoredEntry: Equatable, Sendable {
         self.isLease = isLease
     }
 
-    public static func == (a: StoredEntry, b: StoredEntry) -> Bool {
+    public static func == (a: SharedEntry, b: SharedEntry) -> Bool {
         a.id == b.id && a.isLease == b.isLease && a.version == b.version && a.loadedAt == b.loadedAt
             && a.loadDuration == b.loadDuration && a.freshUntil == b.freshUntil && a.staleUntil == b.staleUntil
             && a.errorUntil == b.errorUntil && a.tags == b.tags && a.value == b.value
