@@ -137,7 +137,7 @@ let components = [
         "Cache", isHot: true, isTestable: true,
         engine: ["KernelCryptography", "KernelWire", "KernelRedis"], service: ["KernelRedis"]),
     Component(
-        "CacheCluster", engine: ["HashRingEngine"],
+        "CacheCluster", isTestable: true, engine: ["HashRingEngine"],
         service: ["KernelStorage", "KernelLog", "KernelRedis", "CacheEngine", "CacheService"]),
     // What is typed for a cache, alone or in a cluster.
     Component(

@@ -1,6 +1,7 @@
-import CacheClusterEngine
 import KernelStructures
 import Testing
+
+@testable import CacheClusterEngine
 
 @Suite struct MessageTests {
     private func node(_ random: inout SeededRandom, replica: Bool = false) -> NodeDescription {

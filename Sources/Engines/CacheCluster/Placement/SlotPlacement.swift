@@ -14,14 +14,14 @@ public enum PlacementAlgorithm: String, CaseIterable, Sendable {
 
 /// Where each slot belongs, and where its copies do, if these are the nodes.
 ///
-/// The slots lie round the ring in their order, at equal distances: slot 8192 is opposite of slot 0. A node's points are
-/// where their labels' hashes are, and a slot belongs to the first point behind it, its copies to the nodes that come
-/// next. So everybody who knows the same nodes comes to the same places, a node that comes or goes moves its own part
-/// only, and what a node has are ranges of slots, some hundreds of them, and not thousands of single ones.
+/// The slots lie round the ring in their order, at equal distances: slot 8192 is opposite of slot 0. A node's points
+/// are where their labels' hashes are, and a slot belongs to the first point behind it, its copies to the nodes that
+/// come next. So everybody who knows the same nodes comes to the same places, a node that comes or goes moves its own
+/// part only, and what a node has are ranges of slots, some hundreds of them, and not thousands of single ones.
 ///
 /// The ring's rivals are there to be compared. They know no neighbourhood, so they are asked for 16 slots at a time.
-/// Rendezvous moves as little, Maglev is evenest and moves a little more, and jump, which knows numbers and no names, is
-/// fine until a node in the middle goes.
+/// Rendezvous moves as little, Maglev is evenest and moves a little more, and jump, which knows numbers and no names,
+/// is fine until a node in the middle goes.
 public struct SlotPlacement: Equatable, Sendable {
     /// In the order of their names.
     public let members: [String]
