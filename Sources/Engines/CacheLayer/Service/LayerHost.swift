@@ -268,8 +268,8 @@ public final class LayerHost {
         settle()
     }
 
-    /// Lets nobody in any more, tries to bring what waits to the source, and calls back. What the source does not take now
-    /// stays in the journal, for the next life.
+    /// Lets nobody in any more, tries to bring what waits to the source, and calls back. What the source does not take
+    /// now stays in the journal, for the next life.
     public func drain(_ done: @escaping () -> Void) {
         layer.close()
         guard !layer.writeBehind.isEmpty else { return done() }

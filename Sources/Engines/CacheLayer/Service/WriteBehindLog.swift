@@ -3,11 +3,11 @@ import KernelStorage
 import KernelStructures
 import KernelWorld
 
-/// The journal of write-behind on a node's disk: one file of records, appended and synced before anybody is told that his
-/// write is safe, and written anew with what still matters once most of it does not.
+/// The journal of write-behind on a node's disk: one file of records, appended and synced before anybody is told that
+/// his write is safe, and written anew with what still matters once most of it does not.
 ///
-/// Those who come in one turn of the loop share one sync. When a sync fails nobody knows what of the file is on the disk,
-/// and a second sync that succeeds would prove nothing: the log is broken then, and takes no more writes.
+/// Those who come in one turn of the loop share one sync. When a sync fails nobody knows what of the file is on the
+/// disk, and a second sync that succeeds would prove nothing: the log is broken then, and takes no more writes.
 public final class WriteBehindLog {
     private let node: Node
     private let directory: String
