@@ -170,6 +170,10 @@ let components = [
         commands: [
             "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
         ]),
+    Component(
+        "Shortener", isHot: true, isTestable: true, engine: ["KernelStorage"],
+        service: ["KernelCryptography", "KernelJSON", "KernelStorage", "KernelSQLite", "RateLimiterEngine"],
+        commands: ["KernelWire"]),
     // new-room: components
 ]
 
@@ -296,6 +300,10 @@ let tests = [
         "ConnectionPoolEngine", "PoolerEngine", "PoolerService",
     ],
     "PostgreSQL": ["KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting"],
+    "Shortener": [
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelWire", "KernelWorld", "KernelService",
+        "ShortenerEngine", "ShortenerService",
+    ],
     "Registry": [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",

@@ -16,6 +16,7 @@ import RateLimiterCommands
 import RegistryCommands
 import SQLCommands
 import ShellSession
+import ShortenerCommands
 
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
 ///
@@ -30,7 +31,7 @@ public enum Catalog {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
             + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
-            + MetricsCollectorCommands.all
+            + MetricsCollectorCommands.all + ShortenerCommands.all
         // new-room: commands
     }
 }
