@@ -12,7 +12,9 @@ struct ClickLogTests {
             visitor: UInt64(number))
     }
 
-    private func disk(_ base: SimulatedDisk, _ owner: Int = 1) -> NodeDisk { NodeDisk(base: base, owner: DiskOwner(owner)) }
+    private func disk(_ base: SimulatedDisk, _ owner: Int = 1) -> NodeDisk {
+        NodeDisk(base: base, owner: DiskOwner(owner))
+    }
 
     private func all(_ log: ClickLog, from position: ClickPosition = ClickPosition(), limit: Int = 1 << 20) throws
         -> (codes: [String], torn: Int)

@@ -11,7 +11,10 @@ struct HostTests {
     @Test("a link leads on with its status, and is kept by browsers for a moment only")
     func redirects() throws {
         let lab = try ShortenerLab()
-        for (status, cache) in [(301, "private, max-age=90"), (302, "private, no-store"), (307, "private, no-store"), (308, "private, max-age=90")] {
+        for (status, cache) in [
+            (301, "private, max-age=90"), (302, "private, no-store"), (307, "private, no-store"),
+            (308, "private, max-age=90"),
+        ] {
             let code = try lab.shorten("{\"url\": \"https://example.com/\(status)\", \"redirect\": \(status)}")
             for _ in 0..<2 {
                 let answer = try lab.ask("GET", "/\(code)")
@@ -45,7 +48,8 @@ struct HostTests {
         let lab = try ShortenerLab { $0.codeLength = 1 }
         let alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
         for letter in alphabet.dropFirst(2) {
-            #expect(try lab.ask("POST", "/api/shorten", "{\"url\": \"http://a/\", \"alias\": \"\(letter)\"}").status == 201)
+            #expect(
+                try lab.ask("POST", "/api/shorten", "{\"url\": \"http://a/\", \"alias\": \"\(letter)\"}").status == 201)
         }
         let codes = try (0..<5).map { _ in try lab.shorten(#"{"url": "http://b/"}"#) }
         #expect(Set(codes).count == 5)
@@ -139,7 +143,9 @@ struct HostTests {
             #expect(answer.json["detail"] != nil, "\(body)")
         }
         var statuses: [Int] = []
-        for number in 0..<40 { statuses.append(try lab.ask("POST", "/api/shorten", "{\"url\": \"http://a/\(number)\"}").status) }
+        for number in 0..<40 {
+            statuses.append(try lab.ask("POST", "/api/shorten", "{\"url\": \"http://a/\(number)\"}").status)
+        }
         #expect(statuses.contains(201) && statuses.last == 429, "one client makes so many links in a minute")
     }
 
@@ -149,7 +155,9 @@ struct HostTests {
         let key = "X-Api-Key: secret\r\n"
         #expect(try lab.ask("POST", "/api/shorten", #"{"url": "http://a/"}"#).status == 401)
         for name in ["one", "two"] {
-            try lab.ask("POST", "/api/shorten", "{\"url\": \"http://a/\", \"alias\": \"\(name)\", \"tags\": [\"t\"]}", fields: key)
+            try lab.ask(
+                "POST", "/api/shorten", "{\"url\": \"http://a/\", \"alias\": \"\(name)\", \"tags\": [\"t\"]}",
+                fields: key)
         }
         let lines = try lab.ask("GET", "/api/export", fields: key).body
         #expect(lines.split(separator: "\n").count == 2)
@@ -165,18 +173,24 @@ struct HostTests {
     func otherAPIs() throws {
         let lab = try ShortenerLab()
         let made = try lab.ask(
-            "POST", "/rest/v3/short-urls", #"{"longUrl": "http://a/x", "customSlug": "s", "maxVisits": 5, "tags": ["k"]}"#)
+            "POST", "/rest/v3/short-urls",
+            #"{"longUrl": "http://a/x", "customSlug": "s", "maxVisits": 5, "tags": ["k"]}"#)
         #expect(made.status == 200 && made.json["shortUrl"] == "http://s.io/s" && made.json["meta"]?["maxVisits"] == 5)
         let again = try lab.ask("POST", "/rest/v3/short-urls", #"{"longUrl": "http://a/x", "customSlug": "s"}"#)
         #expect(again.status == 400 && again.json["type"] == "https://shlink.io/api/error/non-unique-slug")
         try lab.ask("GET", "/s?from=mail")
         #expect(try lab.ask("GET", "/s?from=mail").location == "http://a/x?from=mail")
         #expect(try lab.ask("GET", "/rest/v3/short-urls/s").json["visitsSummary"]?["total"] == 2)
-        #expect(try lab.ask("PATCH", "/rest/v3/short-urls/s", #"{"longUrl": "http://b/", "maxVisits": null}"#).json["longUrl"] == "http://b/")
-        #expect(try lab.ask("GET", "/rest/v3/short-urls?searchTerm=b").json["shortUrls"]?["pagination"]?["totalItems"] == 1)
+        #expect(
+            try lab.ask("PATCH", "/rest/v3/short-urls/s", #"{"longUrl": "http://b/", "maxVisits": null}"#).json[
+                "longUrl"] == "http://b/")
+        #expect(
+            try lab.ask("GET", "/rest/v3/short-urls?searchTerm=b").json["shortUrls"]?["pagination"]?["totalItems"] == 1)
         #expect(try lab.ask("GET", "/rest/v3/tags").json["tags"]?["data"] == ["k"])
         #expect(try lab.ask("DELETE", "/rest/v3/short-urls/s").status == 204)
-        #expect(try lab.ask("GET", "/rest/v3/short-urls/s").json["type"] == "https://shlink.io/api/error/short-url-not-found")
+        #expect(
+            try lab.ask("GET", "/rest/v3/short-urls/s").json["type"]
+                == "https://shlink.io/api/error/short-url-not-found")
 
         let yourls = "/yourls-api.php?format=json&action="
         let short = try lab.ask("GET", yourls + "shorturl&url=http://y/&keyword=yk").json

@@ -66,5 +66,4 @@ final class ShortenerLab {
         return String(short.split(separator: "/").last ?? "")
     }
 
-
 }

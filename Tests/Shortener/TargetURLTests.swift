@@ -31,7 +31,8 @@ struct TargetURLTests {
         "what is no address to send visitors to",
         arguments: [
             "", "example.com", "javascript:alert(1)", "data:text/html,x", "ftp://example.com/", "file:///etc/passwd",
-            "http://", "http:///", "http://a b/", "http://exa<mple/", "http://example.com:99999/", "http://[::1", "http://1.2.3.4.5/",
+            "http://", "http:///", "http://a b/", "http://exa<mple/", "http://example.com:99999/", "http://[::1",
+            "http://1.2.3.4.5/",
             "http://256.1.1.1/", "http://a:b:80/", "http://bücher.example/", "//example.com/", "http://example.com:8x/",
         ])
     func refused(_ text: String) { #expect(throws: TargetURL.Malformed.self) { try TargetURL(parsing: text) } }
@@ -44,7 +45,8 @@ struct TargetURLTests {
     }
 
     private static let cases =
-        "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/../shared/vectors/urls/urltestdata.json"
+        "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        + "/../shared/vectors/urls/urltestdata.json"
 
     /// Published cases of browsers, those without a base and of our schemes.
     @Test("the web platform's cases", .enabled(if: FileManager.default.fileExists(atPath: cases)))
@@ -61,7 +63,11 @@ struct TargetURLTests {
             let scheme = input.drop { $0 <= " " }.lowercased().filter { !"\t\n\r".contains($0) }
             guard scheme.hasPrefix("http:") || scheme.hasPrefix("https:") else { continue }
             // IDNA's tables are not here.
-            if input.utf8.contains(where: { $0 > 127 }) || scheme.contains("xn--") || scheme.contains("%c") || scheme.contains("%e") || scheme.contains("%f") { continue }
+            if input.utf8.contains(where: { $0 > 127 }) || scheme.contains("xn--") || scheme.contains("%c")
+                || scheme.contains("%e") || scheme.contains("%f")
+            {
+                continue
+            }
             count += 1
             let parsed = try? TargetURL(parsing: input)
             if case .bool(true)? = one["failure"] {
@@ -77,7 +83,8 @@ struct TargetURLTests {
     func noise() {
         var random = SeededRandom(seed: 7)
         let pieces = [
-            "http:", "https:", "//", "\\", "/", "?", "#", "@", ":", "[", "]", "::1", "%2e", "%", "..", ".", "0x", "08", "a",
+            "http:", "https:", "//", "\\", "/", "?", "#", "@", ":", "[", "]", "::1", "%2e", "%", "..", ".", "0x", "08",
+            "a",
             "Z", "é", "\r\n", " ", "\u{0}", "99999", "xn--",
         ]
         for _ in 0..<5000 {

@@ -18,7 +18,8 @@ package enum ShortenerCommands {
             "urlshortener", "makes long addresses short, and counts who follows them",
             usage: "[--db FILE|postgres://…] [--port PORT] [FLAGS]",
             flags: kind.flags([
-                .init("db", nil, .text("FILE|URL"), "where links are kept: a file, or postgres://HOST/NAME (./links.db)"),
+                .init(
+                    "db", nil, .text("FILE|URL"), "where links are kept: a file, or postgres://HOST/NAME (./links.db)"),
                 .init("clicks", nil, .file, "where clicks wait for the database (./links-clicks)"),
                 .init("base", nil, .text("URL"), "what stands before a code (http:// and the host that was asked)"),
                 .init("code-length", nil, .integer(ShortCode.lengths), "characters of the first codes (6)"),
@@ -26,7 +27,9 @@ package enum ShortenerCommands {
                     "redirect", nil, .choice(Redirect.allCases.map { "\($0.rawValue)" }),
                     "the status of links that do not say (301)"),
                 .init("api-key", nil, .text("LIST"), "keys of which one is needed to use the APIs (none)"),
-                .init("create-limit", nil, .integer(0...100_000_000), "links that a client may make in a minute; 0: any (6000)"),
+                .init(
+                    "create-limit", nil, .integer(0...100_000_000),
+                    "links that a client may make in a minute; 0: any (6000)"),
                 .init("cache", nil, .integer(2...10_000_000), "links kept in memory (100000)"),
                 .init("flush", nil, .duration(), "from a click to its row; the most that a power failure takes (1s)"),
                 .init("zone", nil, .text("OFFSET"), "of the days that clicks are counted by, such as +02:00 (UTC)"),

@@ -1,8 +1,8 @@
 /// Links that are visited often, and codes that lead nowhere, in bounded memory.
 ///
-/// Two generations: what is found in the older one moves to the younger; when that is full it becomes the older, and what
-/// nobody asked for since the last change is gone. That keeps what is asked for again and again, without the list that
-/// an exact order of use needs (the same thought as CLOCK's second chance).
+/// Two generations: what is found in the older one moves to the younger; when that is full it becomes the older, and
+/// what nobody asked for since the last change is gone. That keeps what is asked for again and again, without the list
+/// that an exact order of use needs (the same thought as CLOCK's second chance).
 public struct LinkCache {
     public struct Entry: Sendable {
         /// Nil: there is no such link.

@@ -40,7 +40,8 @@ enum HostName {
         func join(_ part: ArraySlice<UInt16>) -> String {
             part.map { hexadecimal(UInt64($0)) }.joined(separator: ":")
         }
-        return best.isEmpty ? join(pieces[...]) : join(pieces[..<best.lowerBound]) + "::" + join(pieces[best.upperBound...])
+        return best.isEmpty
+            ? join(pieces[...]) : join(pieces[..<best.lowerBound]) + "::" + join(pieces[best.upperBound...])
     }
 
     // MARK: IPv4

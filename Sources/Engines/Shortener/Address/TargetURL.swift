@@ -5,20 +5,20 @@ import KernelStructures
 /// ## The problem
 ///
 /// A shortener sends browsers to what strangers typed. A browser reads `https:\\example.com` as `https://example.com/`,
-/// `http://0x7f.1/` as `http://127.0.0.1/`, and drops a newline in the middle of a word. Whoever checks the text as it was
-/// typed and hands it on unread checks something else than what is visited; and a line end that gets into a `Location`
-/// header makes two headers of one.
+/// `http://0x7f.1/` as `http://127.0.0.1/`, and drops a newline in the middle of a word. Whoever checks the text as it
+/// was typed and hands it on unread checks something else than what is visited; and a line end that gets into a
+/// `Location` header makes two headers of one.
 ///
 /// ## How
 ///
-/// The text is parsed by the rules that browsers follow (WHATWG URL, sections 3.5 and 4.4, as far as they concern `http` and
-/// `https` without a base), and written out again from its parts. Only what was understood is stored: characters that
-/// have a meaning are kept, all others are percent-encoded, so nothing in it can end a header line.
+/// The text is parsed by the rules that browsers follow (WHATWG URL, sections 3.5 and 4.4, as far as they concern
+/// `http` and `https` without a base), and written out again from its parts. Only what was understood is stored:
+/// characters that have a meaning are kept, all others are percent-encoded, so nothing in it can end a header line.
 ///
 /// ## Where it is wrong
 ///
-/// Names outside ASCII would have to be translated by IDNA's tables, which are not here: they are refused, with the advice
-/// to write them in Punycode.
+/// Names outside ASCII would have to be translated by IDNA's tables, which are not here: they are refused, with the
+/// advice to write them in Punycode.
 public struct TargetURL: Hashable, Sendable, CustomStringConvertible {
     public enum Scheme: String, Sendable {
         case http, https
@@ -120,7 +120,9 @@ public struct TargetURL: Hashable, Sendable, CustomStringConvertible {
         let both = place[..<at]
         place = place[(at + 1)...]
         let name = both.prefix { $0 != UInt8(ascii: ":") }
-        return (PercentCoding.encode(name, .userinfo), PercentCoding.encode(both[name.endIndex...].dropFirst(), .userinfo))
+        return (
+            PercentCoding.encode(name, .userinfo), PercentCoding.encode(both[name.endIndex...].dropFirst(), .userinfo)
+        )
     }
 
     private static func hostAndPort(
@@ -138,8 +140,9 @@ public struct TargetURL: Hashable, Sendable, CustomStringConvertible {
             let digits = place[(colon + 1)...]
             if !digits.isEmpty {
                 guard digits.allSatisfy({ (48...57).contains($0) }),
-                    let number = Int(String(decoding: digits.drop { $0 == 48 }.prefix(6), as: UTF8.self).isEmpty
-                        ? "0" : String(decoding: digits.drop { $0 == 48 }.prefix(6), as: UTF8.self)),
+                    let number = Int(
+                        String(decoding: digits.drop { $0 == 48 }.prefix(6), as: UTF8.self).isEmpty
+                            ? "0" : String(decoding: digits.drop { $0 == 48 }.prefix(6), as: UTF8.self)),
                     number <= 65535
                 else { throw Malformed("the port is not a number of 0 to 65535") }
                 port = number == scheme.defaultPort ? nil : number

@@ -5,21 +5,22 @@ import KernelStructures
 ///
 /// ## The problem
 ///
-/// A redirect must not wait for a database, and no click may be lost. A queue in memory forgets when the process dies; a
-/// database row a click is what makes redirects slow.
+/// A redirect must not wait for a database, and no click may be lost. A queue in memory forgets when the process dies;
+/// a database row a click is what makes redirects slow.
 ///
 /// ## An everyday picture
 ///
-/// The turnstile at the zoo clicks its counter on, and nobody waits at the gate for the bookkeeper. She comes round once a
-/// second, reads the counter, enters the difference, and *in the same line* notes the reading up to which she has entered. If
-/// she faints between two pages, the next one sees from that line where to begin, and no visitor is entered twice.
+/// The turnstile at the zoo clicks its counter on, and nobody waits at the gate for the bookkeeper. She comes round
+/// once a second, reads the counter, enters the difference, and *in the same line* notes the reading up to which she
+/// has entered. If she faints between two pages, the next one sees from that line where to begin, and no visitor is
+/// entered twice.
 ///
 /// ## How
 ///
-/// Records (length, CRC-32C, bytes) are appended in segments; the database's own transaction says up to where it has counted
-/// (`ClickPosition`). After a crash what lies behind that position is counted again from the file: exactly once. A kill of
-/// the process loses nothing, since the file is the kernel's by then; power that fails loses what came after the last
-/// sync, a second's worth, and what was cut off in the midst of a record is told.
+/// Records (length, CRC-32C, bytes) are appended in segments; the database's own transaction says up to where it has
+/// counted (`ClickPosition`). After a crash what lies behind that position is counted again from the file: exactly
+/// once. A kill of the process loses nothing, since the file is the kernel's by then; power that fails loses what came
+/// after the last sync, a second's worth, and what was cut off in the midst of a record is told.
 ///
 /// ## Where it is wrong
 ///

@@ -2,11 +2,11 @@ import KernelStructures
 
 /// How many different visitors there were, in a kilobyte, whether ten or ten million.
 ///
-/// The everyday picture: throw coins, and note only the longest row of heads. Whoever has seen twenty in a row has thrown
-/// many. Each visitor's hash is such a row of throws, the same each time that he comes; 1,024 registers each note the
-/// longest of their share, and their harmonic mean says how many visitors there were, give or take 3 % (HyperLogLog:
-/// Flajolet, Fusy, Gandouet and Meunier 2007). Few visitors leave registers empty, and their number says more than the
-/// mean (linear counting: Whang et al. 1990).
+/// The everyday picture: throw coins, and note only the longest row of heads. Whoever has seen twenty in a row has
+/// thrown many. Each visitor's hash is such a row of throws, the same each time that he comes; 1,024 registers each
+/// note the longest of their share, and their harmonic mean says how many visitors there were, give or take 3 %
+/// (HyperLogLog: Flajolet, Fusy, Gandouet and Meunier 2007). Few visitors leave registers empty, and their number says
+/// more than the mean (linear counting: Whang et al. 1990).
 public struct DistinctEstimate: Equatable, Sendable {
     public private(set) var registers: [UInt8]
 

@@ -2,8 +2,8 @@ import KernelStructures
 
 /// What kind of program visits, by the `User-Agent` that it says it is.
 ///
-/// Half of what visits a link is no person: search engines, and the previews that messengers make. They are sent on like
-/// everybody, and counted apart.
+/// Half of what visits a link is no person: search engines, and the previews that messengers make. They are sent on
+/// like everybody, and counted apart.
 public enum VisitorAgent: String, CaseIterable, Sendable {
     case bot, edge, opera, firefox, chrome, safari, curl, library, other
 

@@ -1,10 +1,10 @@
 import KernelStructures
 
-/// Says of a code at once that it is certainly free, or perhaps taken (Bloom 1970; the store's tables have the same, and
-/// its essay).
+/// Says of a code at once that it is certainly free, or perhaps taken (Bloom 1970; the store's tables have the same,
+/// and its essay).
 ///
-/// Ten bits a code and seven of them set: one free code in 120 is thought taken, and the database asked for nothing. Unlike
-/// a table's it grows: when there are twice as many codes as it was made for, the owner makes a new one.
+/// Ten bits a code and seven of them set: one free code in 120 is thought taken, and the database asked for nothing.
+/// Unlike a table's it grows: when there are twice as many codes as it was made for, the owner makes a new one.
 public struct AliasFilter: Sendable {
     private var bits: [UInt64]
     public private(set) var count = 0

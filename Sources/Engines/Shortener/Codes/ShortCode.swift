@@ -5,8 +5,8 @@ import KernelStructures
 /// ## The problem
 ///
 /// A counter never gives a number twice, but whoever makes a link today and one tomorrow knows how many were made in
-/// between, and can visit them all. Chance hides that, and comes to the same code twice sooner than one thinks: among 62⁶
-/// codes, after 280,000 links, even odds (the birthday paradox). The first letters of a hash are chance, too.
+/// between, and can visit them all. Chance hides that, and comes to the same code twice sooner than one thinks: among
+/// 62⁶ codes, after 280,000 links, even odds (the birthday paradox). The first letters of a hash are chance, too.
 ///
 /// ## An everyday picture
 ///
@@ -22,8 +22,8 @@ import KernelStructures
 ///
 /// ## Where it is wrong
 ///
-/// The key is a secret of the database; who knows it knows the order. And codes are told apart by the case of their letters,
-/// which people on the telephone do not say.
+/// The key is a secret of the database; who knows it knows the order. And codes are told apart by the case of their
+/// letters, which people on the telephone do not say.
 public struct ShortCode: Sendable {
     private let key: UInt64
     public let firstLength: Int
@@ -98,7 +98,10 @@ public enum Alias {
         guard lengths.contains(alias.utf8.count) else {
             throw Malformed(description: "an alias has \(lengths.lowerBound) to \(lengths.upperBound) characters")
         }
-        guard alias.utf8.allSatisfy({ ShortCode.alphabet.contains($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") })
+        guard
+            alias.utf8.allSatisfy({
+                ShortCode.alphabet.contains($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+            })
         else { throw Malformed(description: "an alias is made of letters, digits, - and _") }
         guard !reserved.contains(alias.lowercased()) else {
             throw Malformed(description: "'\(alias)' is a path of the service itself")

@@ -3,8 +3,8 @@ import KernelStructures
 import KernelWorld
 import ShortenerEngine
 
-/// Takes clicks from the log into the database, a second's worth at a time, each exactly once: where the counting has got
-/// to is written in the same transaction as what was counted.
+/// Takes clicks from the log into the database, a second's worth at a time, each exactly once: where the counting has
+/// got to is written in the same transaction as what was counted.
 final class ClickCounter {
     private unowned let host: ShortenerHost
     private let log: ClickLog
@@ -70,7 +70,9 @@ final class ClickCounter {
         }
         waitingCount += 1
         uncountedClicks[click.code, default: 0] += 1
-        if timer == nil, !isFlushing { timer = host.node.after(host.settings.flushInterval) { [self] in flush { _ in } } }
+        if timer == nil, !isFlushing {
+            timer = host.node.after(host.settings.flushInterval) { [self] in flush { _ in } }
+        }
     }
 
     // MARK: Into the database

@@ -124,7 +124,9 @@ final class LinkAPI {
 
     static func redirect(_ cursor: JSONCursor) throws -> Redirect? {
         guard let status = try cursor.ifPresent?.integer() else { return nil }
-        guard let redirect = Redirect(rawValue: status) else { throw cursor.error("\(status) is none of 301, 302, 307, 308") }
+        guard let redirect = Redirect(rawValue: status) else {
+            throw cursor.error("\(status) is none of 301, 302, 307, 308")
+        }
         return redirect
     }
 

@@ -2,8 +2,8 @@ import KernelHosting
 import KernelJSON
 import ShortenerEngine
 
-/// Takes what `/api/export` gives: a link as JSON a line. Each line stands for itself, and the answer says of each that was
-/// not taken why.
+/// Takes what `/api/export` gives: a link as JSON a line. Each line stands for itself, and the answer says of each that
+/// was not taken why.
 final class LinkImport {
     private let host: ShortenerHost
     private let exchange: HTTPExchange

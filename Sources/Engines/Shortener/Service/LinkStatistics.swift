@@ -3,8 +3,8 @@ import KernelJSON
 import KernelStructures
 import ShortenerEngine
 
-/// What has become of a link: its clicks, where they came from, and when. Clicks on their way are counted first, so that the
-/// numbers are those of this moment, and add up.
+/// What has become of a link: its clicks, where they came from, and when. Clicks on their way are counted first, so
+/// that the numbers are those of this moment, and add up.
 struct LinkStatistics {
     unowned let host: ShortenerHost
 
@@ -51,7 +51,8 @@ struct LinkStatistics {
                 LinkStatement("SELECT \(LinkTables.columns) FROM url_links WHERE code = $1", [code]),
                 LinkStatement("SELECT name, clicks FROM url_days WHERE code = $1 ORDER BY name LIMIT 4000", [code]),
                 LinkStatement(
-                    "SELECT name, clicks FROM url_referrers WHERE code = $1 ORDER BY clicks DESC, name LIMIT 1001", [code]),
+                    "SELECT name, clicks FROM url_referrers WHERE code = $1 ORDER BY clicks DESC, name LIMIT 1001",
+                    [code]),
                 LinkStatement(
                     "SELECT name, clicks FROM url_agents WHERE code = $1 ORDER BY clicks DESC, name LIMIT 100", [code]),
                 LinkStatement("SELECT registers FROM url_visitors WHERE code = $1", [code]),

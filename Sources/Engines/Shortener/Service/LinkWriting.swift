@@ -146,10 +146,14 @@ extension ShortenerHost {
             switch result {
             case .success(let rows) where rows.first?.isEmpty == false: done(.success(link))
             case .success:
-                done(.failure(HTTPProblem(409, "somebody else has changed the link", remedy: "read it again, and try again")))
+                done(
+                    .failure(
+                        HTTPProblem(409, "somebody else has changed the link", remedy: "read it again, and try again")))
             // The history has the version already: the same thing.
             case .failure(let failure) where failure.description.contains("23505"):
-                done(.failure(HTTPProblem(409, "somebody else has changed the link", remedy: "read it again, and try again")))
+                done(
+                    .failure(
+                        HTTPProblem(409, "somebody else has changed the link", remedy: "read it again, and try again")))
             case .failure(let failure): done(.failure(Self.problem(failure)))
             }
         }
@@ -166,7 +170,8 @@ extension ShortenerHost {
             throw HTTPProblem(400, "\(error)", remedy: error.remedy)
         }
         guard !target.hasCredentials else {
-            throw HTTPProblem(400, "the address has a name or password in it", remedy: "leave out what stands before the @")
+            throw HTTPProblem(
+                400, "the address has a name or password in it", remedy: "leave out what stands before the @")
         }
         if let own = try? TargetURL(parsing: base(for: exchange)), own.host == target.host, own.port == target.port {
             throw HTTPProblem(422, "the address leads back to this service", remedy: "give the address of another")
@@ -181,9 +186,11 @@ extension ShortenerHost {
         guard tags.count <= Link.tagLimit else {
             throw HTTPProblem(400, "there are more than \(Link.tagLimit) tags", remedy: "leave some out")
         }
-        for tag in tags where tag.isEmpty || tag.utf8.count > Link.tagLimitBytes || tag.contains(where: \.isWhitespace) {
+        for tag in tags where tag.isEmpty || tag.utf8.count > Link.tagLimitBytes || tag.contains(where: \.isWhitespace)
+        {
             throw HTTPProblem(
-                400, "'\(tag.prefix(80))' is no tag", remedy: "a tag has no spaces, and at most \(Link.tagLimitBytes) bytes")
+                400, "'\(tag.prefix(80))' is no tag",
+                remedy: "a tag has no spaces, and at most \(Link.tagLimitBytes) bytes")
         }
     }
 }

@@ -54,7 +54,9 @@ final class PostgresLinks: LinkDatabase {
         }
     }
 
-    private static func rows(_ result: Result<[PostgresResult], PostgresFailure>) -> Result<LinkRows, LinkDatabaseFailure> {
+    private static func rows(_ result: Result<[PostgresResult], PostgresFailure>) -> Result<
+        LinkRows, LinkDatabaseFailure
+    > {
         switch result {
         case .success(let results): .success((results.last?.texts ?? []).map { $0.map { ColumnValue($0) } })
         case .failure(let failure): .failure(Self.failure(failure))

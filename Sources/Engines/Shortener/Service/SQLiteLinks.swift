@@ -2,8 +2,8 @@ import KernelHosting
 import KernelSQLite
 import KernelWorld
 
-/// Links in a file of SQLite's on the node's disk. Statements are carried out at once; what they wrote is synced once for
-/// all that came in the same turn.
+/// Links in a file of SQLite's on the node's disk. Statements are carried out at once; what they wrote is synced once
+/// for all that came in the same turn.
 final class SQLiteLinks: LinkDatabase {
     private let node: Node
     private let database: SQLiteDatabase
@@ -34,7 +34,9 @@ final class SQLiteLinks: LinkDatabase {
             guard database.isLogUnsynced else { return done(.success(results)) }
             turns.note(
                 Waiter { failure in
-                    done(failure.map { .failure(LinkDatabaseFailure(description: $0, isPassing: false)) } ?? .success(results))
+                    done(
+                        failure.map { .failure(LinkDatabaseFailure(description: $0, isPassing: false)) }
+                            ?? .success(results))
                 })
         } catch {
             done(.failure(Self.failure(error)))

@@ -23,7 +23,9 @@ final class ShlinkAPI {
         on(router, "GET", "/rest/v3/short-urls/{code}") { [self] exchange in
             let code = exchange.parameters["code"]
             LinkStatistics(host).read(code) { [self] result in
-                guard case .success(let numbers) = result, numbers.link.deletedAt == nil else { return refuse(exchange, code) }
+                guard case .success(let numbers) = result, numbers.link.deletedAt == nil else {
+                    return refuse(exchange, code)
+                }
                 exchange.answer(json: json(numbers.link, exchange, clicks: numbers.clicks, bots: numbers.bots))
             }
         }
@@ -143,7 +145,8 @@ final class ShlinkAPI {
         let page = try query.takeInteger("page", 1...1_000_000) ?? 1
         let size = try query.takeInteger("itemsPerPage", 1...1000) ?? 10
         let search = try query.take("searchTerm") ?? ""
-        let condition = "deleted_at IS NULL AND ($1 = '' OR replace(target || ' ' || code || tags, $1, '') <> target || ' ' || code || tags)"
+        let condition =
+            "deleted_at IS NULL AND ($1 = '' OR replace(target || ' ' || code || tags, $1, '') <> target || ' ' || code || tags)"
         host.database.run([
             LinkStatement("SELECT count(*) FROM url_links WHERE \(condition)", [.text(search)]),
             LinkStatement(
@@ -186,7 +189,8 @@ final class ShlinkAPI {
     }
 
     private func tags(_ exchange: HTTPExchange) {
-        host.database.run("SELECT DISTINCT tags FROM url_links WHERE deleted_at IS NULL AND tags <> '' LIMIT 100000") { result in
+        host.database.run("SELECT DISTINCT tags FROM url_links WHERE deleted_at IS NULL AND tags <> '' LIMIT 100000") {
+            result in
             switch result {
             case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
             case .success(let rows):

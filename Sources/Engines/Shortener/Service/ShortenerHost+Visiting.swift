@@ -68,7 +68,8 @@ extension ShortenerHost: HTTPService {
         case .redirect: break
         case .notYet:
             counts.unknown += 1
-            return Answer(status: 404, fields: [("Cache-Control", "no-store")], text: "there is no link '\(code)' yet\n")
+            return Answer(
+                status: 404, fields: [("Cache-Control", "no-store")], text: "there is no link '\(code)' yet\n")
         case .gone(let reason):
             counts.gone += 1
             if let fallback = settings.fallback { return Answer(status: 302, fields: [("Location", fallback)]) }

@@ -50,7 +50,8 @@ public final class ShortenerHost: Service {
         self.port = port
         cache = LinkCache(capacity: settings.cacheCapacity)
         if let limit = settings.createsPerMinute, let quota = try? Quota(limit, per: .seconds(60)) {
-            limiter = RateLimiter([RateLimitPolicy("creates", .tokenBucket, quota)], random: node.draw { $0.fork("limit") })
+            limiter = RateLimiter(
+                [RateLimitPolicy("creates", .tokenBucket, quota)], random: node.draw { $0.fork("limit") })
         }
         server = HTTPServer(node: node, service: self)
         router.options.defaultsToJSON = true
@@ -186,7 +187,8 @@ public final class ShortenerHost: Service {
             .init("cached", cache.count, .gauge("url_cache_entries", "Links in memory")),
             .init("cache_hits", cache.hits, .counter("url_cache_hits_total", "Links found in memory")),
             .init("cache_misses", cache.misses, .counter("url_cache_misses_total", "Links asked of the database")),
-            .init("clicks_counted", clicks.countedCount, .counter("url_clicks_counted_total", "Clicks in the database")),
+            .init(
+                "clicks_counted", clicks.countedCount, .counter("url_clicks_counted_total", "Clicks in the database")),
             .init("clicks_waiting", clicks.waitingCount, .gauge("url_clicks_waiting", "Clicks on their way there")),
             .init("clicks_lost", counts.lostClicks, .counter("url_clicks_lost_total", "Clicks that no disk took")),
         ]

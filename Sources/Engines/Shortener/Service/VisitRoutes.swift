@@ -3,7 +3,8 @@ import KernelStructures
 import KernelWire
 import ShortenerEngine
 
-/// What browsers ask for and memory did not have: redirects by way of the database, previews, and the pixel that counts.
+/// What browsers ask for and memory did not have: redirects by way of the database, previews, and the pixel that
+/// counts.
 final class VisitRoutes {
     unowned let host: ShortenerHost
 
@@ -39,7 +40,8 @@ final class VisitRoutes {
 
     private func visit(_ code: String, _ exchange: HTTPExchange) {
         entry(code, exchange) { [self] entry in
-            let query = exchange.head.target.split(separator: "?", maxSplits: 1).dropFirst().first.map(String.init) ?? ""
+            let query =
+                exchange.head.target.split(separator: "?", maxSplits: 1).dropFirst().first.map(String.init) ?? ""
             let answer = host.answer(code, entry, who(exchange), query: query)
             for (name, value) in answer.fields { try? exchange.addField(name, value) }
             exchange.answer(answer.status, text: answer.text)
@@ -49,7 +51,8 @@ final class VisitRoutes {
     /// `/abc123+`: where it leads, without going there.
     private func preview(_ code: String, _ exchange: HTTPExchange) {
         entry(code, exchange) { [self] entry in
-            guard let link = entry.link, link.verdict(now: host.node.wallClock, visits: entry.visits) == .redirect else {
+            guard let link = entry.link, link.verdict(now: host.node.wallClock, visits: entry.visits) == .redirect
+            else {
                 return exchange.refuse(ShortenerHost.missing(code))
             }
             exchange.answer(text: "\(host.shortURL(code, exchange)) leads to\n\(link.target)\n")
@@ -66,7 +69,8 @@ final class VisitRoutes {
     }
 
     private static let pixel: [UInt8] = [
-        71, 73, 70, 56, 57, 97, 1, 0, 1, 0, 128, 0, 0, 0, 0, 0, 255, 255, 255, 33, 249, 4, 1, 0, 0, 0, 0, 44, 0, 0, 0, 0, 1, 0,
+        71, 73, 70, 56, 57, 97, 1, 0, 1, 0, 128, 0, 0, 0, 0, 0, 255, 255, 255, 33, 249, 4, 1, 0, 0, 0, 0, 44, 0, 0, 0,
+        0, 1, 0,
         1, 0, 0, 2, 2, 68, 1, 0, 59,
     ]
 }

@@ -46,7 +46,9 @@ final class YourlsAPI {
 
     private func shorten(_ request: Request) throws {
         var query = request.query
-        guard let url = try query.take("url") else { return fail(request, 400, "error:nourl", "Missing or malformed URL") }
+        guard let url = try query.take("url") else {
+            return fail(request, 400, "error:nourl", "Missing or malformed URL")
+        }
         var draft = LinkDraft(target: url)
         draft.alias = try query.take("keyword").flatMap { $0.isEmpty ? nil : $0 }
         draft.title = try query.take("title")
@@ -65,11 +67,17 @@ final class YourlsAPI {
                     [
                         ("url", url), ("status", made.isNew ? "success" : "fail"),
                         ("code", made.isNew ? "" : "error:url"),
-                        ("message", .string(made.link.target + (made.isNew ? " added to database" : " already exists in database"))),
+                        (
+                            "message",
+                            .string(
+                                made.link.target + (made.isNew ? " added to database" : " already exists in database"))
+                        ),
                         ("title", .string(made.link.title ?? "")), ("shorturl", .string(short)), ("statusCode", "200"),
                     ])
             case .failure(let problem) where problem.status == 409:
-                fail(request, 400, "error:keyword", "Short URL \(draft.alias ?? "") already exists in database or is reserved")
+                fail(
+                    request, 400, "error:keyword",
+                    "Short URL \(draft.alias ?? "") already exists in database or is reserved")
             case .failure(let problem): fail(request, problem.status, "error:url", problem.detail)
             }
         }
@@ -130,7 +138,8 @@ final class YourlsAPI {
                 let numbers: JSONValue = [
                     "total_links": .string(row.first?.text ?? "0"), "total_clicks": .string(row.last?.text ?? "0"),
                 ]
-                answer(request, [("stats", numbers), ("db-stats", numbers), ("statusCode", "200"), ("message", "success")])
+                answer(
+                    request, [("stats", numbers), ("db-stats", numbers), ("statusCode", "200"), ("message", "success")])
             }
         }
     }
