@@ -184,16 +184,14 @@ let components = [
             "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
         ]),
     Component(
-<<<<<<< HEAD
-        "Shortener", isHot: true, isTestable: true, engine: ["KernelStorage"],
-        service: ["KernelCryptography", "KernelJSON", "KernelStorage", "KernelSQLite", "RateLimiterEngine"],
-        commands: ["KernelWire"]),
-=======
         "MessageQueue", isHot: true, isTestable: true, engine: ["KernelAMQP", "KernelRegularExpressions"],
         service: [
             "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "MessageLogEngine",
         ], commands: ["KernelAMQP", "KernelWorld", "KernelTLS"]),
->>>>>>> main
+    Component(
+        "Shortener", isHot: true, isTestable: true, engine: ["KernelStorage"],
+        service: ["KernelCryptography", "KernelJSON", "KernelStorage", "KernelSQLite", "RateLimiterEngine"],
+        commands: ["KernelWire"]),
     // new-room: components
 ]
 

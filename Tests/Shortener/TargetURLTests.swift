@@ -33,7 +33,8 @@ struct TargetURLTests {
             "", "example.com", "javascript:alert(1)", "data:text/html,x", "ftp://example.com/", "file:///etc/passwd",
             "http://", "http:///", "http://a b/", "http://exa<mple/", "http://example.com:99999/", "http://[::1",
             "http://1.2.3.4.5/",
-            "http://256.1.1.1/", "http://a:b:80/", "http://bücher.example/", "//example.com/", "http://example.com:8x/",
+            "http://256.1.1.1/", "http://a:b:80/", "http://bücher.example/", "//example.com/",
+            "http://example.com:8x/",
         ])
     func refused(_ text: String) { #expect(throws: TargetURL.Malformed.self) { try TargetURL(parsing: text) } }
 

@@ -16,9 +16,9 @@ import KernelStructures
 /// ## How
 ///
 /// The counter is *permuted*: a Feistel network (Luby and Rackoff 1988) of four rounds turns every number below a power
-/// of four into another, back and forth, each into one only. Results beyond 62ⁿ are put in again until one fits (cycle
-/// walking: Black and Rogaway 2002), which takes less than four turns on average. When all codes of n characters are
-/// used up, those of n + 1 begin.
+/// of four into another, back and forth, each into one only. Results beyond 62ⁿ are put in again until one fits
+/// (cycle walking: Black and Rogaway 2002), which takes less than four turns on average. When all codes of n
+/// characters are used up, those of n + 1 begin.
 ///
 /// ## Where it is wrong
 ///

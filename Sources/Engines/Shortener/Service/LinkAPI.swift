@@ -100,11 +100,11 @@ final class LinkAPI {
         ])
         var draft = LinkDraft(target: try body["url"].string())
         draft.alias = try body["alias"].ifPresent?.string()
-        draft.expiresAt = try time(body["expires_at"])
+        draft.expiresAt = try moment(body["expires_at"])
         if let seconds = try body["expires_in"].ifPresent?.integer(in: 1...10_000_000_000) {
             draft.expiresAt = now.wholeMilliseconds + .seconds(min(seconds, 200 * 366 * 86_400))
         }
-        draft.validSince = try time(body["valid_since"])
+        draft.validSince = try moment(body["valid_since"])
         draft.maxVisits = try body["max_visits"].ifPresent?.integer(in: 1...1_000_000_000_000)
         draft.redirect = try redirect(body["redirect"])
         draft.title = try body["title"].ifPresent?.string()
@@ -114,7 +114,7 @@ final class LinkAPI {
         return draft
     }
 
-    static func time(_ cursor: JSONCursor) throws -> LabTime? {
+    static func moment(_ cursor: JSONCursor) throws -> LabTime? {
         guard let text = try cursor.ifPresent?.string() else { return nil }
         guard let time = LabTime(parsing: text) else {
             throw cursor.error("'\(text.prefix(60))' is no time such as 2030-01-31T12:00:00Z")
@@ -244,10 +244,10 @@ struct LinkChange {
             let target = try host.checkedTarget(try value.string(), exchange)
             return { $0.target = target }
         case "expires_at":
-            let time = try LinkAPI.time(value)
+            let time = try LinkAPI.moment(value)
             return { $0.expiresAt = time }
         case "valid_since":
-            let time = try LinkAPI.time(value)
+            let time = try LinkAPI.moment(value)
             return { $0.validSince = time }
         case "max_visits":
             let count = try value.ifPresent?.integer(in: 1...1_000_000_000_000)

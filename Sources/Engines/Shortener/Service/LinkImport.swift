@@ -62,15 +62,15 @@ final class LinkImport {
         try Alias.check(code)
         var link = Link(
             code: code, target: try host.checkedTarget(try body["original_url"].string(), exchange),
-            createdAt: try LinkAPI.time(body["created_at"]) ?? host.node.wallClock.wholeMilliseconds)
-        link.validSince = try LinkAPI.time(body["valid_since"])
-        link.expiresAt = try LinkAPI.time(body["expires_at"])
+            createdAt: try LinkAPI.moment(body["created_at"]) ?? host.node.wallClock.wholeMilliseconds)
+        link.validSince = try LinkAPI.moment(body["valid_since"])
+        link.expiresAt = try LinkAPI.moment(body["expires_at"])
         link.maxVisits = try body["max_visits"].ifPresent?.integer(in: 1...1_000_000_000_000)
         link.redirect = try LinkAPI.redirect(body["redirect"]) ?? host.settings.redirect
         link.title = try body["title"].ifPresent?.string()
         link.tags = try body["tags"].ifPresent?.array().map { try $0.string() } ?? []
         link.forwardsQuery = try body["forward_query"].ifPresent?.bool() ?? false
-        link.deletedAt = try LinkAPI.time(body["deleted_at"])
+        link.deletedAt = try LinkAPI.moment(body["deleted_at"])
         link.isAlias = true
         try host.checkDetails(title: link.title, tags: link.tags)
         return link

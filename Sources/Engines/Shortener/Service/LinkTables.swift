@@ -6,9 +6,9 @@ enum LinkTables {
     static let definitions = [
         """
         CREATE TABLE IF NOT EXISTS url_links (code text PRIMARY KEY, target text NOT NULL, created_at bigint NOT NULL,
-        valid_since bigint, expires_at bigint, max_visits bigint, redirect bigint NOT NULL, title text, tags text NOT NULL,
-        is_alias bigint NOT NULL, forwards_query bigint NOT NULL, deleted_at bigint, version bigint NOT NULL,
-        visits bigint NOT NULL, bots bigint NOT NULL)
+        valid_since bigint, expires_at bigint, max_visits bigint, redirect bigint NOT NULL, title text,
+        tags text NOT NULL, is_alias bigint NOT NULL, forwards_query bigint NOT NULL, deleted_at bigint,
+        version bigint NOT NULL, visits bigint NOT NULL, bots bigint NOT NULL)
         """,
         "CREATE INDEX IF NOT EXISTS url_links_target ON url_links (target)",
         "CREATE INDEX IF NOT EXISTS url_links_created ON url_links (created_at, code)",
@@ -116,7 +116,8 @@ enum LinkTables {
                 "INSERT INTO url_referrers (code, name, clicks) SELECT $1, CASE WHEN "
                     + "(SELECT count(*) FROM url_referrers WHERE code = $1) < \(referrerLimit) OR EXISTS "
                     + "(SELECT 1 FROM url_referrers WHERE code = $1 AND name = $2) THEN $2 ELSE 'other' END, $3 "
-                    + "WHERE true ON CONFLICT (code, name) DO UPDATE SET clicks = url_referrers.clicks + excluded.clicks",
+                    + "WHERE true ON CONFLICT (code, name) DO UPDATE "
+                    + "SET clicks = url_referrers.clicks + excluded.clicks",
                 [.text(key.code), .text(key.name), .integer(Int64(count))])
         }
         return statements

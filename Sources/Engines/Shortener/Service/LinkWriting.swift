@@ -91,8 +91,8 @@ extension ShortenerHost {
     /// The oldest link to the same place that is made the same way and not over.
     private func existing(like link: Link, _ done: @escaping (Result<Link?, LinkDatabaseFailure>) -> Void) {
         let sql =
-            "SELECT \(LinkTables.columns) FROM url_links WHERE target = $1 AND deleted_at IS NULL ORDER BY created_at, code "
-            + "LIMIT 100"
+            "SELECT \(LinkTables.columns) FROM url_links WHERE target = $1 AND deleted_at IS NULL "
+            + "ORDER BY created_at, code LIMIT 100"
         database.run(sql, [.text(link.target)]) { [node] result in
             done(
                 result.map { rows in

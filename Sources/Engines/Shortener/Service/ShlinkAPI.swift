@@ -68,8 +68,8 @@ final class ShlinkAPI {
         let body = JSONCursor(try exchange.json())
         var draft = LinkDraft(target: try body["longUrl"].string())
         draft.alias = try body["customSlug"].ifPresent?.string()
-        draft.validSince = try LinkAPI.time(body["validSince"])
-        draft.expiresAt = try LinkAPI.time(body["validUntil"])
+        draft.validSince = try LinkAPI.moment(body["validSince"])
+        draft.expiresAt = try LinkAPI.moment(body["validUntil"])
         draft.maxVisits = try body["maxVisits"].ifPresent?.integer(in: 1...1_000_000_000_000)
         draft.title = try body["title"].ifPresent?.string()
         draft.tags = try body["tags"].ifPresent?.array().map { try $0.string() } ?? []
@@ -95,8 +95,8 @@ final class ShlinkAPI {
         let code = exchange.parameters["code"]
         let body = JSONCursor(try exchange.json())
         let target = try body["longUrl"].ifPresent.map { try host.checkedTarget(try $0.string(), exchange) }
-        let since = try Self.change(body["validSince"], LinkAPI.time)
-        let until = try Self.change(body["validUntil"], LinkAPI.time)
+        let since = try Self.change(body["validSince"], LinkAPI.moment)
+        let until = try Self.change(body["validUntil"], LinkAPI.moment)
         let visits = try Self.change(body["maxVisits"]) { try $0.ifPresent?.integer(in: 1...1_000_000_000_000) }
         let title = try Self.change(body["title"]) { try $0.ifPresent?.string() }
         let tags = try body["tags"].ifPresent?.array().map { try $0.string() }
@@ -146,11 +146,13 @@ final class ShlinkAPI {
         let size = try query.takeInteger("itemsPerPage", 1...1000) ?? 10
         let search = try query.take("searchTerm") ?? ""
         let condition =
-            "deleted_at IS NULL AND ($1 = '' OR replace(target || ' ' || code || tags, $1, '') <> target || ' ' || code || tags)"
+            "deleted_at IS NULL AND ($1 = '' OR "
+            + "replace(target || ' ' || code || tags, $1, '') <> target || ' ' || code || tags)"
         host.database.run([
             LinkStatement("SELECT count(*) FROM url_links WHERE \(condition)", [.text(search)]),
             LinkStatement(
-                "SELECT \(LinkTables.columns) FROM url_links WHERE \(condition) ORDER BY created_at DESC, code LIMIT $2 OFFSET $3",
+                "SELECT \(LinkTables.columns) FROM url_links WHERE \(condition) "
+                    + "ORDER BY created_at DESC, code LIMIT $2 OFFSET $3",
                 [.text(search), .integer(Int64(size)), .integer(Int64((page - 1) * size))]),
         ]) { [self] result in
             switch result {
