@@ -1,5 +1,6 @@
 import BackendCommands
 import CacheCommands
+import CacheLayerCommands
 import ChaosCommands
 import CircuitBreakerCommands
 import CommandServices
@@ -35,6 +36,7 @@ public enum Catalog {
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
             + MessageQueueCommands.all + DatabaseCommands.all + LockCommands.all + RegistryCommands.all
             + PoolerCommands.all + SQLCommands.all
+            + CacheLayerCommands.all
             + MetricsCollectorCommands.all + ShortenerCommands.all
         // new-room: commands
     }
