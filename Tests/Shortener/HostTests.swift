@@ -111,6 +111,20 @@ struct HostTests {
         #expect(stats.json["clicks"] == .integer(served), "\(stats.status) \(stats.body)")
     }
 
+    // @covers URL-M4
+    @Test("a thousand visits in a second, over twenty connections: each is sent on, and each is counted")
+    func thousand() throws {
+        let lab = try ShortenerLab()
+        let code = try lab.shorten(#"{"url": "http://a/"}"#)
+        let clients = try (0..<20).map { try RawClient(try lab.world.node("c\($0)"), "urls", 80) }
+        for _ in 0..<50 {
+            for client in clients { client.write("GET /\(code) HTTP/1.1\r\nHost: s\r\n\r\n") }
+            lab.world.pass(.milliseconds(20))
+        }
+        #expect(clients.map { $0.answers.count { $0.status == 301 } } == Array(repeating: 50, count: 20))
+        #expect(try lab.ask("GET", "/api/stats/\(code)").json["clicks"] == 1000)
+    }
+
     @Test("referrers, programs, days and bots add up to the clicks")
     func statistics() throws {
         let lab = try ShortenerLab()
