@@ -122,7 +122,9 @@ struct HostTests {
             lab.world.pass(.milliseconds(20))
         }
         #expect(clients.map { $0.answers.count { $0.status == 301 } } == Array(repeating: 50, count: 20))
-        #expect(try lab.ask("GET", "/api/stats/\(code)").json["clicks"] == 1000)
+        lab.world.pass(.seconds(2))
+        let stats = try lab.ask("GET", "/api/stats/\(code)")
+        #expect(stats.json["clicks"] == 1000, "\(stats.body)")
     }
 
     @Test("referrers, programs, days and bots add up to the clicks")
