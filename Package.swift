@@ -42,6 +42,7 @@ let kernel = [
     Room(
         name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true,
         uses: ["KernelStructures", "KernelCryptography"]),
+    Room(name: "KernelAMQP", path: "Engines/Kernel/AMQP", isHot: true, uses: ["KernelStructures", "KernelWire"]),
     Room(
         name: "KernelSQLite", path: "Engines/Kernel/SQLite", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "CSQLite"]),
@@ -182,6 +183,11 @@ let components = [
         commands: [
             "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
         ]),
+    Component(
+        "MessageQueue", isHot: true, isTestable: true, engine: ["KernelAMQP", "KernelRegularExpressions"],
+        service: [
+            "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "MessageLogEngine",
+        ], commands: ["KernelAMQP", "KernelWorld", "KernelTLS"]),
     // new-room: components
 ]
 
@@ -327,6 +333,10 @@ let tests = [
     "MetricsCollector": [
         "KernelStructures", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire", "KernelWorld",
         "KernelHosting", "KernelService", "TimeSeriesEngine", "MetricsCollectorEngine", "MetricsCollectorService",
+    ],
+    "MessageQueue": [
+        "KernelStructures", "KernelJSON", "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService",
+        "MessageQueueEngine", "MessageQueueService",
     ],
     // new-room: tests
     "Shell": [

@@ -11,6 +11,7 @@ import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
 import LockCommands
+import MessageQueueCommands
 import MetricsCollectorCommands
 import PoolerCommands
 import RateLimiterCommands
@@ -31,7 +32,8 @@ public enum Catalog {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + CacheCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
-            + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
+            + MessageQueueCommands.all + DatabaseCommands.all + LockCommands.all + RegistryCommands.all
+            + PoolerCommands.all + SQLCommands.all
             + MetricsCollectorCommands.all
         // new-room: commands
     }
