@@ -391,19 +391,3 @@ struct ScrapeFailure: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }
 }
-
-/// An example of what a sample counts: mostly the trace of one request.
-public struct Exemplar: Sendable, Equatable {
-    public let series: Labels
-    public let labels: Labels
-    public let value: Double
-    /// Milliseconds since 1970.
-    public let timestamp: Int64
-
-    public init(series: Labels, labels: Labels, value: Double, timestamp: Int64) {
-        self.series = series
-        self.labels = labels
-        self.value = value
-        self.timestamp = timestamp
-    }
-}
