@@ -85,6 +85,7 @@ struct HostTests {
         for _ in 0..<10 { try lab.ask("GET", "/\(code)") }
         #expect(lab.host.statistics.first(where: { $0.key == "cache_misses" })?.value == misses)
         #expect(try lab.ask("PATCH", "/api/links/\(code)", #"{"url": "http://new/"}"#).status == 200)
+        #expect(try lab.ask("PATCH", "/api/links/\(code)", #"{"title": "n"}"#).json["clicks"] == 20)
         #expect(try lab.ask("GET", "/\(code)").location == "http://new/")
         #expect(try lab.ask("GET", "/\(code)+").body.contains("http://new/"))
         #expect(try lab.ask("GET", "/api/links/\(code)/history").body.contains("was http://old/"))

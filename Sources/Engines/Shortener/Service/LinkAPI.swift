@@ -217,7 +217,10 @@ final class LinkAPI {
         _ what: String, _ exchange: HTTPExchange, _ body: @escaping (inout Link) throws(HTTPProblem) -> Void
     ) throws {
         host.change(try ShortenerHost.code(exchange), what: what, body) { [self] result in
-            Self.answer(exchange, result) { json($0, exchange, visits: 0) }
+            guard case .success(let link) = result else { return Self.answer(exchange, result) { _ in .null } }
+            LinkStatistics(host).read(link.code) { [self] numbers in
+                Self.answer(exchange, numbers) { json(link, exchange, visits: $0.clicks) }
+            }
         }
     }
 }

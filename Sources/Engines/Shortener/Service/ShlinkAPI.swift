@@ -111,7 +111,11 @@ final class ShlinkAPI {
             if let tags { link.tags = tags }
         } _: { [self] result in
             switch result {
-            case .success(let link): exchange.answer(json: json(link, exchange, clicks: 0, bots: 0))
+            case .success(let link):
+                LinkStatistics(host).read(code) { [self] result in
+                    guard case .success(let numbers) = result else { return refuse(exchange, code) }
+                    exchange.answer(json: json(link, exchange, clicks: numbers.clicks, bots: numbers.bots))
+                }
             case .failure(let problem) where problem.status == 404: refuse(exchange, code)
             case .failure(let problem): exchange.refuse(problem)
             }
