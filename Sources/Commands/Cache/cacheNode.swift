@@ -15,6 +15,7 @@ extension CacheCommands {
             flags: kind.flags([
                 .init("maxmemory", nil, .byteCount, "bytes of keys and values at most (no bound)"),
                 .init("maxmemory-policy", nil, .choice(policies), "who has to go when it is full (noeviction)"),
+                .init("memcached-port", nil, .port, "another port, for clients of memcached (none)"),
                 .init("maxclients", nil, .integer(1...100_000), "connections at a time (10000)"),
                 .init(
                     "notify-keyspace-events", nil, .text("CLASSES"), "which changes are published: KEA, Ex, … (none)"),
@@ -30,6 +31,8 @@ extension CacheCommands {
                 SUBSCRIBE, BLPOP, keyspace events, CLIENT TRACKING, RESP2 and RESP3.
                 Policies beside Redis's: wtinylfu, s3fifo and adaptive, for all keys or
                 volatile ones. Nothing is kept on a disk.
+                --memcached-port: the same strings for memcached's clients, gat, cas and the
+                meta commands (mg, ms, md, ma), whose W, X and Z flags stop stampedes.
                 """)
         return .service(kind, description) { invocation in
             let settings = try nodeSettings(invocation.arguments)
@@ -46,6 +49,7 @@ extension CacheCommands {
         if let policy = arguments.text("maxmemory-policy").flatMap({ EvictionChoice(rawValue: $0) }) {
             settings.cache.policy = policy
         }
+        settings.memcachedPort = arguments.port("memcached-port")
         if let count = arguments.integer("maxclients") { settings.server.connectionLimit = count }
         if let text = arguments.text("notify-keyspace-events") {
             guard let events = KeyspaceEvents(text) else {
