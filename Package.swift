@@ -42,6 +42,7 @@ let kernel = [
     Room(
         name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true,
         uses: ["KernelStructures", "KernelCryptography"]),
+    Room(name: "KernelAMQP", path: "Engines/Kernel/AMQP", isHot: true, uses: ["KernelStructures", "KernelWire"]),
     Room(
         name: "KernelSQLite", path: "Engines/Kernel/SQLite", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "CSQLite"]),
@@ -170,6 +171,9 @@ let components = [
         "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusService"],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
+    Component(
+        "CacheLayer", library: "CacheLayer", engine: ["KernelClock"], service: ["KernelJSON", "KernelStorage"],
+        commands: ["KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
     // Series and samples: what a store of them and the language of queries agree on.
     Component("TimeSeries", engine: ["KernelRegularExpressions"]),
     Component("PromQL", isTestable: true, engine: ["KernelRegularExpressions", "KernelJSON", "TimeSeriesEngine"]),
@@ -178,10 +182,19 @@ let components = [
         engine: [
             "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelStorage",
             "CSnappy", "TimeSeriesEngine",
-        ], service: ["KernelCompression", "KernelJSON", "KernelStorage", "TimeSeriesEngine"],
+        ], service: ["KernelCompression", "KernelJSON", "KernelStorage", "PromQLEngine", "TimeSeriesEngine"],
         commands: [
             "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
         ]),
+    Component(
+        "MessageQueue", isHot: true, isTestable: true, engine: ["KernelAMQP", "KernelRegularExpressions"],
+        service: [
+            "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "MessageLogEngine",
+        ], commands: ["KernelAMQP", "KernelWorld", "KernelTLS"]),
+    Component(
+        "Shortener", isHot: true, isTestable: true, engine: ["KernelStorage"],
+        service: ["KernelCryptography", "KernelJSON", "KernelStorage", "KernelSQLite", "RateLimiterEngine"],
+        commands: ["KernelWire"]),
     // new-room: components
 ]
 
@@ -319,14 +332,26 @@ let tests = [
         "ConnectionPoolEngine", "PoolerEngine", "PoolerService",
     ],
     "PostgreSQL": ["KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting"],
+    "Shortener": [
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelWire", "KernelWorld", "KernelService",
+        "ShortenerEngine", "ShortenerService",
+    ],
     "Registry": [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",
+    ],
+    "CacheLayer": [
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting",
+        "KernelService", "CacheLayerEngine", "CacheLayerService",
     ],
     "PromQL": ["KernelStructures", "TimeSeriesEngine", "PromQLEngine"],
     "MetricsCollector": [
         "KernelStructures", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire", "KernelWorld",
         "KernelHosting", "KernelService", "TimeSeriesEngine", "MetricsCollectorEngine", "MetricsCollectorService",
+    ],
+    "MessageQueue": [
+        "KernelStructures", "KernelJSON", "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService",
+        "MessageQueueEngine", "MessageQueueService",
     ],
     // new-room: tests
     "Shell": [

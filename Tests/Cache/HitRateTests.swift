@@ -61,8 +61,8 @@ import Testing
             }
             if random.below(50) == 0 { fixture.pass(1000) }
             if random.below(500) == 0 { _ = fixture.cache.expireSome(limit: .max) }
-            // One command may pass the bound before the next one is held to it.
-            if !choice.isVolatile, choice != .noEviction { #expect(fixture.cache.usedByteCount < 200_000 + 2000) }
+            // One command may pass the bound, and a table of the policy grow, before the next one is held to it.
+            if !choice.isVolatile, choice != .noEviction { #expect(fixture.cache.usedByteCount < 220_000) }
         }
         if !choice.isVolatile, choice != .noEviction {
             #expect(refused == 0)
@@ -80,7 +80,7 @@ import Testing
         let fixture = CacheFixture { $0.policy = .allKeysLRU }
         for number in 0..<100 { _ = fixture.ask("SET k\(number) value") }
         for number in stride(from: 0, to: 100, by: 2) { _ = fixture.ask("GET k\(number)") }
-        fixture.cache.setMaxMemory(fixture.cache.usedByteCount - 49 * 100)
+        fixture.cache.setMaxMemory(fixture.cache.usedByteCount - 40 * 100)
         fixture.cache.evictSome()
         for number in 0..<100 where number % 2 == 1 && number < 60 {
             #expect(!fixture.cache.exists(Array("k\(number)".utf8)))
@@ -127,7 +127,7 @@ enum HitRates {
         let line = try #require(lines.first { $0.hasPrefix(name + "\t") })
         let columns = Dictionary(uniqueKeysWithValues: zip(titles, line.split(separator: "\t").map(String.init)))
         let text = try CompressionFormat.gzip.decompress(try file("lirs/\(name).trace.gz"), limitBytes: 64 << 20)
-        let blocks = text.split(separator: 10).compactMap { UInt64(String(decoding: $0, as: UTF8.self)) }
+        let blocks = text.split { $0 == 10 || $0 == 13 }.compactMap { UInt64(String(decoding: $0, as: UTF8.self)) }
         return Row(trace: blocks, capacity: Int(columns["capacity"] ?? "") ?? 0, columns: columns)
     }
 

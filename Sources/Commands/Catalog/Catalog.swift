@@ -1,5 +1,6 @@
 import BackendCommands
 import CacheCommands
+import CacheLayerCommands
 import ChaosCommands
 import CircuitBreakerCommands
 import CommandServices
@@ -11,12 +12,14 @@ import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
 import LockCommands
+import MessageQueueCommands
 import MetricsCollectorCommands
 import PoolerCommands
 import RateLimiterCommands
 import RegistryCommands
 import SQLCommands
 import ShellSession
+import ShortenerCommands
 
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
 ///
@@ -31,8 +34,10 @@ public enum Catalog {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + CacheCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
-            + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
-            + MetricsCollectorCommands.all
+            + MessageQueueCommands.all + DatabaseCommands.all + LockCommands.all + RegistryCommands.all
+            + PoolerCommands.all + SQLCommands.all
+            + CacheLayerCommands.all
+            + MetricsCollectorCommands.all + ShortenerCommands.all
         // new-room: commands
     }
 }

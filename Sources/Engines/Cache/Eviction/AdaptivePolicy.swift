@@ -32,6 +32,7 @@ final class AdaptivePolicy: EvictionPolicy {
 
     private var mode = Mode.lirs
     private(set) var changes = 0
+    private var isFull = false
     private var lirs = LIRSStack()
     private var links = LinkTable()
     private var recency = ItemList()
@@ -59,7 +60,8 @@ final class AdaptivePolicy: EvictionPolicy {
     func insert(_ id: ItemID, hash: UInt64) {
         while nodes.count <= Int(id) { nodes.append(0) }
         recency.prepend(id, &links)
-        lirs.setCapacity(max(lirs.capacity, recency.count))
+        // Until somebody has to go, nobody knows how many there is room for.
+        if !isFull { lirs.setCapacity(recency.count) }
         observe(hash)
         nodes[Int(id)] = lirs.insert(hash, item: id)
     }
@@ -77,7 +79,8 @@ final class AdaptivePolicy: EvictionPolicy {
     }
 
     func victim() -> ItemID? {
-        // One more than there is room for.
+        // There is one more than there is room for.
+        isFull = true
         lirs.setCapacity(recency.count - 1)
         switch mode {
         case .lirs: return lirs.victim()?.item
