@@ -78,104 +78,11 @@ import Testing
         }
     }
 
-    /// Both servers, and two connections to each.
-    private final class Pair {
-        private let directory: ProgramDirectory
-        private let processes: [ProgramProcess]
-        let ports: [UInt16]
-        private(set) var sides: [[Side]] = []
-
-        init(protocol version: Int) throws {
-            directory = try ProgramDirectory()
-            ports = [try ProgramPort.free(), try ProgramPort.free()]
-            processes = [
-                try ProgramProcess.service("lsm-kv", "--data-dir", directory.path + "/kv", port: ports[0]),
-                try ProgramProcess.tool(
-                    "redis-server",
-                    [
-                        "--port", "\(ports[1])", "--save", "", "--dir", directory.path, "--bind", "127.0.0.1",
-                        "--databases", "1", "--proto-max-bulk-len", "67108864",
-                    ], port: ports[1]),
-            ]
-            for _ in 0..<2 {
-                let both = [try Side(ports[0]), try Side(ports[1])]
-                for side in both { _ = try side.ask([["HELLO", "\(version)"].map { Array($0.utf8) }]) }
-                sides.append(both)
-            }
-        }
-    }
-
-    /// A connection that asks for several things at once, and cuts the answers where they end.
-    private final class Side {
-        private let connection: ProgramConnection
-        private var received: [UInt8] = []
-        private var start = 0
-
-        init(_ port: UInt16) throws { connection = try ProgramConnection(port: port) }
-
-        func ask(_ requests: [RedisFuzz.Words]) throws -> [[UInt8]] {
-            var bytes: [UInt8] = []
-            for words in requests { RESPRequest.encode(words, into: &bytes) }
-            try connection.send(bytes)
-            return try requests.map { _ in try reply() }
-        }
-
-        private func reply() throws -> [UInt8] {
-            let begin = start
-            try pass()
-            defer {
-                if start == received.count {
-                    received = []
-                    start = 0
-                }
-            }
-            return Array(received[begin..<start])
-        }
-
-        /// Moves `start` past one reply.
-        private func pass() throws {
-            let line = try line()
-            let count = Int(String(decoding: line.dropFirst(), as: UTF8.self)) ?? 0
-            switch line.first {
-            case UInt8(ascii: "$"), UInt8(ascii: "="):
-                if count < 0 { return }
-                while received.count < start + count + 2 { try fill() }
-                start += count + 2
-            case UInt8(ascii: "*"), UInt8(ascii: "~"), UInt8(ascii: ">"): for _ in 0..<max(0, count) { try pass() }
-            case UInt8(ascii: "%"): for _ in 0..<count * 2 { try pass() }
-            default: break
-            }
-        }
-
-        private func line() throws -> ArraySlice<UInt8> {
-            var place = start
-            while true {
-                while place + 1 < received.count {
-                    if received[place] == 13, received[place + 1] == 10 {
-                        defer { start = place + 2 }
-                        return received[start..<place]
-                    }
-                    place += 1
-                }
-                try fill()
-            }
-        }
-
-        private func fill() throws {
-            guard ProgramSocket.isReadable(connection.descriptor, until: ProgramClock.seconds + ProgramClock.patience)
-            else { throw ProgramTrouble("no reply") }
-            var buffer = [UInt8](repeating: 0, count: 64 << 10)
-            let count = recv(connection.descriptor, &buffer, buffer.count, 0)
-            guard count > 0 else { throw ProgramTrouble("the connection ended before the reply") }
-            received += buffer[..<count]
-        }
-    }
-
     @Test(
         "command lines by chance have the same replies, byte for byte", .timeLimit(.minutes(10)),
         arguments: [2, 3], 1...4 as ClosedRange<UInt64>)
     func commandLines(version: Int, seed: UInt64) throws {
-        let pair = try Pair(protocol: version)
+        let pair = try RedisPair(protocol: version) { try .service("lsm-kv", "--data-dir", $1 + "/kv", port: $0) }
         // One for each connection, because each has a transaction of its own.
         var fuzzes = [1, 2].map { RedisFuzz(seed: seed * 100 + UInt64(version) * 10 + $0) }
         var random = SeededRandom(seed: seed)
@@ -214,7 +121,7 @@ import Testing
     private static let scan = ["SCAN", "0", "COUNT", "100000"].map { Array($0.utf8) }
 
     /// A key may have run out between the one question and the other.
-    private static func agreeSoon(_ sides: [Side], _ size: RedisFuzz.Words) throws -> Bool {
+    private static func agreeSoon(_ sides: [RedisSide], _ size: RedisFuzz.Words) throws -> Bool {
         for _ in 0..<5 {
             let replies = try sides.map { side in
                 _ = try side.ask([scan])
@@ -237,7 +144,7 @@ import Testing
 
     @Test("what is no command at all ends in the same way")
     func protocolErrors() throws {
-        let pair = try Pair(protocol: 2)
+        let pair = try RedisPair(protocol: 2) { try .service("lsm-kv", "--data-dir", $1 + "/kv", port: $0) }
         let inputs = [
             "*1\r\n", "*x\r\n", "*-1\r\nPING\r\n", "*0\r\nPING\r\n", "*1\r\n+PING\r\n", "*1\r\n$-1\r\n", "*1\r\n$x\r\n",
             "*1\r\n$67108865\r\n", "*2147483648\r\n", "PING\r\n", "ping a\r\n", "PING 'a\r\n",

@@ -25,6 +25,7 @@ extension CacheCommands {
                 .init("node-timeout", nil, .duration(), "a node that is silent for so long is suspected (2s)"),
                 .init("announce-host", nil, .text("HOST"), "where others reach it, if not at its address"),
                 .init("cluster-state", nil, .text("FILE"), "where it keeps its identity (nodes-PORT.conf)"),
+                .init("memcached-port", nil, .port, "another port, for clients of memcached (none)"),
                 .init("maxclients", nil, .integer(1...100_000), "connections at a time (10000)"),
                 .init(
                     "notify-keyspace-events", nil, .text("CLASSES"), "which changes are published: KEA, Ex, … (none)"),
@@ -44,6 +45,8 @@ extension CacheCommands {
                 With --cluster-port it is a node of a Redis Cluster: redis-cli --cluster manages
                 it, or --join has a ring place the slots. The first joiner, or the first key,
                 begins the ring; CLUSTER ADDSLOTS begins a cluster that hands place.
+                --memcached-port: the same strings for memcached's clients, gat, cas and the
+                meta commands (mg, ms, md, ma), whose W, X and Z flags stop stampedes.
                 """)
         return .service(kind, description) { invocation in
             var settings = try nodeSettings(invocation.arguments)
@@ -99,6 +102,7 @@ extension CacheCommands {
         if let policy = arguments.text("maxmemory-policy").flatMap({ EvictionChoice(rawValue: $0) }) {
             settings.cache.policy = policy
         }
+        settings.memcachedPort = arguments.port("memcached-port")
         if let count = arguments.integer("maxclients") { settings.server.connectionLimit = count }
         if let text = arguments.text("notify-keyspace-events") {
             guard let events = KeyspaceEvents(text) else {

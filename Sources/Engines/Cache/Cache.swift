@@ -177,8 +177,8 @@ public struct BlockingRequest: Sendable {
     public let keys: [[UInt8]]
     /// Milliseconds; 0: for ever.
     public let timeoutMilliseconds: Int
-    /// What it is told when the time is over.
-    public let whenOver: Nothing
+    /// What it is told where nobody may wait, within a transaction. When the time is over it is always `.nullArray`.
+    public let ifRefused: Nothing
 
     public enum Nothing: Sendable { case null, nullArray }
 }

@@ -66,7 +66,7 @@ enum Bits {
 
     /// `BITCOUNT key [start end [BYTE | BIT]]`
     static func count(_ cache: Cache, _ words: RESPArguments, _ reply: inout RESPWriter) throws(CacheError) {
-        let value = try cache.readString(words[1]) ?? Bytes(start: nil, count: 0)
+        guard let value = try cache.readString(words[1]) else { return reply.integer(0) }
         var bits = 0..<value.count * 8
         if words.count > 2 {
             guard words.count == 4 || words.count == 5 else { throw .syntax }
@@ -92,21 +92,29 @@ enum Bits {
     private static func part(
         _ words: RESPArguments, _ index: Int, _ first: Int, _ last: Int, _ byteCount: Int
     ) throws(CacheError) -> Range<Int>? {
-        let isBits = words.count > index && words.isWord(index, "BIT")
-        if words.count > index, !isBits, !words.isWord(index, "BYTE") { throw .syntax }
         if first < 0, last < 0, first > last { return nil }
-        guard let range = range(first, last, count: isBits ? byteCount * 8 : byteCount) else { return nil }
+        let isBits = try isInBits(words, index)
+        let count = isBits ? byteCount * 8 : byteCount
+        // As Redis has it: an end before the first is the first.
+        guard count > 0, let range = range(first, last < 0 ? max(last, -count) : last, count: count) else { return nil }
         return isBits ? range : range.lowerBound * 8..<range.upperBound * 8
+    }
+
+    private static func isInBits(_ words: RESPArguments, _ index: Int) throws(CacheError) -> Bool {
+        guard words.count > index, !words.isWord(index, "BYTE") else { return false }
+        guard words.isWord(index, "BIT") else { throw .syntax }
+        return true
     }
 
     /// `BITPOS key bit [start [end [BYTE | BIT]]]`
     static func position(_ cache: Cache, _ words: RESPArguments, _ reply: inout RESPWriter) throws(CacheError) {
         let wanted = try words.number(2)
         guard wanted == 0 || wanted == 1 else { throw .text("ERR The bit argument must be 1 or 0.") }
+        guard let value = try cache.readString(words[1]) else { return reply.integer(wanted == 0 ? 0 : -1) }
         guard words.count <= 6 else { throw .syntax }
         let first = words.count > 3 ? try words.number(3) : 0
+        _ = try isInBits(words, 5)
         let last = words.count > 4 ? try words.number(4) : -1
-        guard let value = try cache.readString(words[1]) else { return reply.integer(wanted == 0 ? 0 : -1) }
         guard let bits = try part(words, 5, first, last, value.count) else { return reply.integer(-1) }
         let blank: UInt8 = wanted == 0 ? 0xFF : 0
         var place = bits.lowerBound
@@ -150,7 +158,8 @@ enum Bits {
         if result.isEmpty {
             if cache.lookUp(words[2]) != 0 { _ = cache.delete(words[2]) }
         } else {
-            cache.put(words[2], result)
+            let id = result.withUnsafeBytes { cache.put(words[2], $0) }
+            cache.slab[id].pointee.marks.insert(.raw)
             cache.notify(.string, "set", words[2])
         }
         reply.integer(length)

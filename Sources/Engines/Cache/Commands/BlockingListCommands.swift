@@ -19,14 +19,14 @@ extension CacheCommand {
                 let ends = try Lists.ends(words, 3)
                 let timeout = try Waiting.timeout(words, 5)
                 if try !Lists.move(cache, words, from: ends.0, to: ends.1, &reply) {
-                    throw .wouldBlock(.init(keys: [words.bytes(1)], timeoutMilliseconds: timeout, whenOver: .null))
+                    throw .wouldBlock(.init(keys: [words.bytes(1)], timeoutMilliseconds: timeout, ifRefused: .null))
                 }
             },
             CacheCommand("brpoplpush", 4, move, .two, group: group, "Moves or awaits a last element") {
                 cache, words, reply throws(CacheError) in
                 let timeout = try Waiting.timeout(words, 3)
                 if try !Lists.move(cache, words, from: false, to: true, &reply) {
-                    throw .wouldBlock(.init(keys: [words.bytes(1)], timeoutMilliseconds: timeout, whenOver: .null))
+                    throw .wouldBlock(.init(keys: [words.bytes(1)], timeoutMilliseconds: timeout, ifRefused: .null))
                 }
             },
             CacheCommand(
@@ -36,7 +36,7 @@ extension CacheCommand {
                 let request = try Lists.MultiplePop(words, at: 2)
                 if try !Lists.popFirst(cache, words, request, &reply) {
                     let keys = request.keys.map { words.bytes($0) }
-                    throw .wouldBlock(.init(keys: keys, timeoutMilliseconds: timeout, whenOver: .nullArray))
+                    throw .wouldBlock(.init(keys: keys, timeoutMilliseconds: timeout, ifRefused: .nullArray))
                 }
             },
         ]
@@ -59,7 +59,7 @@ enum BlockingLists {
         throw .wouldBlock(
             .init(
                 keys: (1..<words.count - 1).map { words.bytes($0) }, timeoutMilliseconds: timeout,
-                whenOver: .nullArray))
+                ifRefused: .nullArray))
     }
 }
 

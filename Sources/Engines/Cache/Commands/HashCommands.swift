@@ -132,6 +132,7 @@ enum Hashes {
 
     static func addFloat(_ cache: Cache, _ words: RESPArguments, _ reply: inout RESPWriter) throws(CacheError) {
         guard let amount = LongNumber(words[3]) else { throw .notFloat }
+        guard amount.isFinite else { throw .text("ERR value is NaN or Infinity") }
         let old = try cache.change(words[1], CacheHash.self)?.object[words[2]]
         guard let number = old.map({ $0.withUnsafeBytes { LongNumber($0) } }) ?? LongNumber.zero else {
             throw .text("ERR hash value is not a float")
@@ -148,13 +149,14 @@ enum Hashes {
     }
 
     static func scan(_ cache: Cache, _ words: RESPArguments, _ reply: inout RESPWriter) throws(CacheError) {
+        try Cursors.check(words, at: 2)
+        guard let hash = try cache.read(words[1], CacheHash.self) else { return Cursors.answer(nil, [], &reply) }
         let options = try Cursors.read(words, from: 2)
         var found: [[UInt8]] = []
-        let hash = try cache.read(words[1], CacheHash.self)
-        let next = hash?.scan(from: options.cursor << 32, limit: options.count) { field, value in
+        let next = hash.scan(from: options.cursor << 32, limit: options.count) { field, value in
             if field.withUnsafeBytes({ options.matches($0) }) { found += [field, value] }
         }
-        Cursors.answer(next ?? nil, found, &reply)
+        Cursors.answer(next, found, &reply)
     }
 
     /// `HRANDFIELD key [count [WITHVALUES]]`
@@ -163,7 +165,7 @@ enum Hashes {
             guard let hash = try cache.read(words[1], CacheHash.self) else { return reply.null() }
             return reply.bulk(hash.pair(cache.random.below(hash.count)).field)
         }
-        let count = try words.number(2)
+        let count = try Chosen.count(words, 2)
         let wantsValues = words.count == 4
         if words.count > 4 || wantsValues && !words.isWord(3, "WITHVALUES") { throw .syntax }
         if wantsValues, count < -(Int.max / 2) || count > Int.max / 2 { throw .text("ERR value is out of range") }
@@ -184,6 +186,15 @@ enum Hashes {
 enum Chosen {
     /// Elements that one command may be given more than once.
     static let repeatLimit = 1 << 20
+
+    /// How many are wanted; the one number whose opposite there is not is refused.
+    static func count(_ words: RESPArguments, _ index: Int) throws(CacheError) -> Int {
+        let count = try words.number(index)
+        guard count > .min else {
+            throw .text("ERR value is out of range, value must between \(Int.min + 1) and \(Int.max)")
+        }
+        return count
+    }
 
     /// As `SRANDMEMBER` and its like have it: so many different ones, or, negative, so many that may be the same.
     static func indices(_ cache: Cache, of total: Int, _ count: Int) throws(CacheError) -> [Int] {

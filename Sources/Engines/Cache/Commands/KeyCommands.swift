@@ -182,6 +182,15 @@ enum Cursors {
         }
     }
 
+    /// Refuses a cursor that is no number, before anything else is looked at.
+    static func check(_ words: RESPArguments, at index: Int) throws(CacheError) {
+        let cursor = [[], words.bytes(index)]
+        let isValid = RESPRequest(cursor).withArguments { words in
+            if case .success = ScanOptions.read(words, from: 1) { true } else { false }
+        }
+        if !isValid { throw .text("ERR invalid cursor") }
+    }
+
     static func answer(_ next: UInt64?, _ found: [[UInt8]], _ reply: inout RESPWriter) {
         reply.array(2)
         reply.bulk(String(next.map { $0 >> 32 } ?? 0))

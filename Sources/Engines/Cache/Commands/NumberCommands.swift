@@ -68,6 +68,7 @@ enum Numbers {
         guard sum.isFinite else { throw .text("ERR increment would produce NaN or Infinity") }
         let text = sum.text
         cache.put(words[1], Array(text.utf8), keepsExpiry: true)
+        cache.slab[cache.lookUp(words[1])].pointee.marks.insert(.text)
         cache.stand("SET", [words.bytes(1), Array(text.utf8), Array("KEEPTTL".utf8)])
         cache.notify(.string, "incrbyfloat", words[1])
         reply.bulk(text)

@@ -60,7 +60,11 @@ extension Cache {
         let item = slab[id]
         guard item.pointee.kind == .string else { return item.pointee.object.encoding }
         if !item.pointee.marks.contains(.raw) {
-            if item.pointee.valueCount <= 20, RESPNumber.integer(item.pointee.value) != nil { return "int" }
+            if !item.pointee.marks.contains(.text), item.pointee.valueCount <= 20,
+                RESPNumber.integer(item.pointee.value) != nil
+            {
+                return "int"
+            }
             if item.pointee.valueCount <= 44 { return "embstr" }
         }
         return "raw"

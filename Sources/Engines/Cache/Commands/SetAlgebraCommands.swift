@@ -92,13 +92,18 @@ enum SetAlgebra {
     static func keysAndLimit(_ words: RESPArguments) throws(CacheError) -> (Range<Int>, Int) {
         let number = try words.number(1, atLeast: 1, "ERR numkeys should be greater than 0")
         guard number <= words.count - 2 else { throw .text("ERR Number of keys can't be greater than number of args") }
+        return (2..<2 + number, try limit(words, from: 2 + number))
+    }
+
+    /// `[LIMIT n]`; 0: none.
+    static func limit(_ words: RESPArguments, from start: Int) throws(CacheError) -> Int {
         var limit = 0
-        var index = 2 + number
+        var index = start
         while index < words.count {
             guard words.isWord(index, "LIMIT"), index + 1 < words.count else { throw .syntax }
             limit = try words.number(index + 1, atLeast: 0, "ERR LIMIT can't be negative")
             index += 2
         }
-        return (2..<2 + number, limit)
+        return limit
     }
 }

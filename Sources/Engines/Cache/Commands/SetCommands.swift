@@ -93,8 +93,7 @@ enum Sets {
             guard let set = try cache.read(words[1], CacheSet.self) else { return reply.null() }
             return reply.bulk(set.member(cache.random.below(set.count)))
         }
-        let count = try words.number(2)
-        if count < -(Int.max / 2) || count > Int.max / 2 { throw .text("ERR value is out of range") }
+        let count = try Chosen.count(words, 2)
         guard let set = try cache.read(words[1], CacheSet.self) else { return reply.array(0) }
         let chosen = try Chosen.indices(cache, of: set.count, count)
         reply.array(chosen.count)
@@ -118,12 +117,13 @@ enum Sets {
     }
 
     static func scan(_ cache: Cache, _ words: RESPArguments, _ reply: inout RESPWriter) throws(CacheError) {
+        try Cursors.check(words, at: 2)
+        guard let set = try cache.read(words[1], CacheSet.self) else { return Cursors.answer(nil, [], &reply) }
         let options = try Cursors.read(words, from: 2)
         var found: [[UInt8]] = []
-        let set = try cache.read(words[1], CacheSet.self)
-        let next = set?.scan(from: options.cursor << 32, limit: options.count) { member in
+        let next = set.scan(from: options.cursor << 32, limit: options.count) { member in
             if member.withUnsafeBytes({ options.matches($0) }) { found.append(member) }
         }
-        Cursors.answer(next ?? nil, found, &reply)
+        Cursors.answer(next, found, &reply)
     }
 }

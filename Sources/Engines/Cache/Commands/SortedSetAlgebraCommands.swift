@@ -9,8 +9,9 @@ extension CacheCommand {
             [
                 CacheCommand(name, -3, [.readOnly], .counted(at: 1), group: group, "Returns \(summary)") {
                     cache, words, reply throws(CacheError) in
+                    let sources = try SortedSetAlgebra.sources(cache, words, at: 1)
                     let request = try SortedSetAlgebra.Request(words, at: 1, operation, isStoring: false)
-                    let result = try SortedSetAlgebra.combine(cache, words, request, operation)
+                    let result = SortedSetAlgebra.combine(cache, sources, request, operation)
                     SortedSetRanges.answer(
                         result.elements(0..<result.count), wantsScores: request.wantsScores, &reply)
                 },
@@ -18,8 +19,9 @@ extension CacheCommand {
                     "\(name)store", -4, [.write, .denyOutOfMemory], .counted(at: 2, alsoAt: 1), group: group,
                     "Stores \(summary)"
                 ) { cache, words, reply throws(CacheError) in
+                    let sources = try SortedSetAlgebra.sources(cache, words, at: 2)
                     let request = try SortedSetAlgebra.Request(words, at: 2, operation, isStoring: true)
-                    let result = try SortedSetAlgebra.combine(cache, words, request, operation)
+                    let result = SortedSetAlgebra.combine(cache, sources, request, operation)
                     SortedSetAlgebra.store(cache, words[1], result, "\(name)store", &reply)
                 },
             ]
@@ -37,7 +39,7 @@ extension CacheCommand {
 
 /// Sets and sorted sets combined into a sorted set.
 enum SortedSetAlgebra {
-    private enum Source {
+    enum Source {
         case set(CacheSet)
         case sorted(CacheSortedSet)
 
@@ -82,13 +84,8 @@ enum SortedSetAlgebra {
         init(_ words: RESPArguments, at index: Int, _ operation: SetAlgebra.Operation, isStoring: Bool)
             throws(CacheError)
         {
-            let number = try words.number(index)
-            guard number >= 1 else {
-                let name = String(decoding: words.printed(0, limit: 32), as: UTF8.self).lowercased()
-                throw .text("ERR at least 1 input key is needed for '\(name)' command")
-            }
-            guard number <= words.count - index - 1 else { throw .syntax }
-            keys = index + 1..<index + 1 + number
+            keys = try SortedSetAlgebra.keys(words, at: index)
+            let number = keys.count
             weights = .init(repeating: 1, count: number)
             var place = keys.upperBound
             while place < words.count {
@@ -122,7 +119,8 @@ enum SortedSetAlgebra {
         fileprivate func weighted(_ score: Double, _ key: Int) -> Double {
             // Nothing times infinity is nothing here.
             let product = score * weights[key]
-            return product.isNaN ? 0 : product
+            // A negative zero becomes a plain one, as in Redis.
+            return product.isNaN ? 0 : product + 0
         }
 
         fileprivate func joined(_ a: Double, _ b: Double) -> Double {
@@ -143,11 +141,27 @@ enum SortedSetAlgebra {
         return try cache.object(id, CacheSortedSet.self).map { .sorted($0) }
     }
 
-    static func combine(
-        _ cache: Cache, _ words: RESPArguments, _ request: Request, _ operation: SetAlgebra.Operation
-    ) throws(CacheError) -> CacheSortedSet {
+    /// Which words are keys, as a number before them says.
+    static func keys(_ words: RESPArguments, at index: Int) throws(CacheError) -> Range<Int> {
+        let number = try words.number(index)
+        guard number >= 1 else {
+            let name = String(decoding: words.printed(0, limit: 32), as: UTF8.self).lowercased()
+            throw .text("ERR at least 1 input key is needed for '\(name)' command")
+        }
+        guard number <= words.count - index - 1 else { throw .syntax }
+        return index + 1..<index + 1 + number
+    }
+
+    /// What the keys have. That one of them is of another kind is said before anything about options.
+    static func sources(_ cache: Cache, _ words: RESPArguments, at index: Int) throws(CacheError) -> [Source?] {
         var sources: [Source?] = []
-        for index in request.keys { sources.append(try source(cache, words[index])) }
+        for index in try keys(words, at: index) { sources.append(try source(cache, words[index])) }
+        return sources
+    }
+
+    static func combine(
+        _ cache: Cache, _ sources: [Source?], _ request: Request, _ operation: SetAlgebra.Operation
+    ) -> CacheSortedSet {
         let result = cache.makeSortedSet()
         switch operation {
         case .union:
@@ -159,7 +173,10 @@ enum SortedSetAlgebra {
             }
         case .difference:
             sources[0]?.forEach { member, score in
-                if !sources.dropFirst().contains(where: { $0?.score(member) != nil }) { result.set(member, score) }
+                if !sources.dropFirst().contains(where: { $0?.score(member) != nil }) {
+                    // A negative zero becomes a plain one, as in Redis.
+                    result.set(member, score + 0)
+                }
             }
         case .intersection:
             forEachCommon(sources, request) { member, score in
@@ -205,9 +222,9 @@ enum SortedSetAlgebra {
     static func countIntersection(_ cache: Cache, _ words: RESPArguments, _ reply: inout RESPWriter)
         throws(CacheError)
     {
-        let (keys, limit) = try SetAlgebra.keysAndLimit(words)
-        var sources: [Source?] = []
-        for index in keys { sources.append(try source(cache, words[index])) }
+        let keys = try keys(words, at: 1)
+        let sources = try sources(cache, words, at: 1)
+        let limit = try SetAlgebra.limit(words, from: keys.upperBound)
         let request = Request(keys)
         var count = 0
         forEachCommon(sources, request) { _, _ in

@@ -69,7 +69,7 @@ extension CacheCommand {
                 let request = try SortedSets.MultiplePop(words, at: 2)
                 if try !SortedSets.popFirst(cache, words, request, &reply) {
                     let keys = request.keys.map { words.bytes($0) }
-                    throw .wouldBlock(.init(keys: keys, timeoutMilliseconds: timeout, whenOver: .nullArray))
+                    throw .wouldBlock(.init(keys: keys, timeoutMilliseconds: timeout, ifRefused: .nullArray))
                 }
             },
             CacheCommand("zrandmember", -2, [.readOnly], group: group, "Returns members by chance", SortedSets.random),
@@ -155,7 +155,7 @@ enum SortedSets {
         throw .wouldBlock(
             .init(
                 keys: (1..<words.count - 1).map { words.bytes($0) }, timeoutMilliseconds: timeout,
-                whenOver: .nullArray))
+                ifRefused: .nullArray))
     }
 
     /// `numkeys key… MIN | MAX [COUNT n]`
@@ -210,24 +210,27 @@ enum SortedSets {
             else { return reply.null() }
             return reply.bulk(element.member)
         }
-        let count = try words.number(2)
+        let count = try Chosen.count(words, 2)
         let wantsScores = words.count == 4
         if words.count > 4 || wantsScores && !words.isWord(3, "WITHSCORES") { throw .syntax }
-        if count < -(Int.max / 2) || count > Int.max / 2 { throw .text("ERR value is out of range") }
+        if wantsScores, count < -(Int.max / 2) || count > Int.max / 2 { throw .text("ERR value is out of range") }
         guard let set = try cache.read(words[1], CacheSortedSet.self) else { return reply.array(0) }
         let chosen = try Chosen.indices(cache, of: set.count, count).compactMap { set.element($0) }
         SortedSetRanges.answer(chosen, wantsScores: wantsScores, &reply)
     }
 
     static func scan(_ cache: Cache, _ words: RESPArguments, _ reply: inout RESPWriter) throws(CacheError) {
+        try Cursors.check(words, at: 2)
+        guard let set = try cache.read(words[1], CacheSortedSet.self) else {
+            return Cursors.answer(nil, [], &reply)
+        }
         let options = try Cursors.read(words, from: 2)
         var found: [[UInt8]] = []
-        let set = try cache.read(words[1], CacheSortedSet.self)
-        let next = set?.scan(from: options.cursor << 32, limit: options.count) { element in
+        let next = set.scan(from: options.cursor << 32, limit: options.count) { element in
             if element.member.withUnsafeBytes({ options.matches($0) }) {
                 found += [element.member, Array(Numbers.score(element.score).utf8)]
             }
         }
-        Cursors.answer(next ?? nil, found, &reply)
+        Cursors.answer(next, found, &reply)
     }
 }

@@ -80,7 +80,7 @@ enum SortedSetRanges {
         private static func score(_ words: RESPArguments, _ index: Int) throws(CacheError) -> (Double, Bool) {
             let isOpen = words[index].first == UInt8(ascii: "(")
             let digits = isOpen ? Bytes(rebasing: words[index].dropFirst()) : words[index]
-            guard let score = Decimals.read(digits) else { throw .text("ERR min or max is not a float") }
+            guard let score = Decimals.loose(digits) else { throw .text("ERR min or max is not a float") }
             return (score, isOpen)
         }
 

@@ -62,6 +62,8 @@ struct Item {
         static let isWon = Marks(rawValue: 4)
         /// It was read at least once.
         static let fetched = Marks(rawValue: 8)
+        /// The sum of floating-point numbers: to Redis it is a text, even if it looks like a whole number.
+        static let text = Marks(rawValue: 16)
     }
 
     var key: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: block, count: Int(keyCount)) }

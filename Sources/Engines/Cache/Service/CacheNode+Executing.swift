@@ -23,7 +23,7 @@ extension CacheNode {
             + [
                 container("object", containers["object"] ?? [], [], group: "generic"),
                 container("memory", containers["memory"] ?? [], memoryCommands, group: "server"),
-                configCommand, clientCommand, scriptCommand,
+                configCommand, clientCommand, scriptCommand, hotKeysCommand,
             ]
     }
 
@@ -61,7 +61,9 @@ extension CacheNode {
     private func run(_ command: CacheCommand, _ connection: RESPServerConnection, _ words: RESPArguments) {
         cache.now = nowMilliseconds
         current = connection
+        let start = connection.reply.count
         let request = cache.execute(command, words, into: &connection.reply)
+        if hotKeys != nil { countHotKeys(command, words, replyByteCount: connection.reply.count - start) }
         if let request { block(connection, words, command, request) }
         if tracking.isOn, command.flags.contains(.readOnly) { track(connection, command, words) }
         if !cache.isInTransaction { afterCommand() }
@@ -74,8 +76,8 @@ extension CacheNode {
         current = nil
     }
 
-    /// Tells others what has been gathered.
-    func announce() {
+    /// Tells others what has been gathered; for whoever delivers messages outside of a command.
+    public func announce() {
         while !announcements.isEmpty {
             let due = announcements
             announcements.removeAll(keepingCapacity: true)

@@ -39,10 +39,13 @@ public final class CacheNode: Service, RESPService {
     let waiting = WaitingTable()
     /// What is to be told to others when the present command is over.
     var announcements: [Announcement] = []
+    /// While somebody wants to know which keys are asked for most.
+    var hotKeys: HotKeyWatch?
     /// Who watches a key.
     var watchers: [[UInt8]: [CacheClient]] = [:]
     /// The client whose command is being carried out.
     var current: RESPServerConnection?
+    private(set) var memcached: MemcachedServer?
     private var expiryTimer: TimerID?
     private var expiryDue = Int.max
     private var evictionTimer: TimerID?
@@ -51,6 +54,10 @@ public final class CacheNode: Service, RESPService {
     public struct Settings: Sendable {
         public var cache = CacheSettings()
         public var server = RESPServerOptions()
+        /// Where memcached's protocol is spoken; nil: nowhere.
+        public var memcachedPort: UInt16?
+        /// Bytes of a value over memcached's protocol: its `-I`.
+        public var memcachedValueByteLimit = 1 << 20
         /// Bytes that may wait for a subscriber that does not read before it is cut off.
         public var subscriberByteLimit = 32 << 20
         /// Keys that clients have cached and are told of; the oldest are given up, and their clients told so.
@@ -81,6 +88,12 @@ public final class CacheNode: Service, RESPService {
         server = RESPServer(node: node, commands: commands, service: self, options: settings.server)
         // A companion says itself that it is there.
         runtime.add(server, on: port, announcement: companion == nil ? "Listening on :\(port: port)" : nil)
+        if let port = settings.memcachedPort {
+            let memcached = MemcachedServer(self)
+            self.memcached = memcached
+            runtime.add(
+                memcached.server, on: port, announcement: "Listening on :\(port: port) for memcached's protocol")
+        }
         if let companion {
             cache.onEffect = { [unowned companion] in companion.effect($0) }
         }

@@ -169,7 +169,7 @@ extension CacheNode {
             if isError {
                 other.reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
             } else {
-                Self.write(waiter.whenOver, &other.reply)
+                other.reply.nullArray()
             }
         }
         connection.reply.integer(1)

@@ -10,7 +10,6 @@ final class Waiter {
     let command: CacheCommand
     let request: RESPRequest
     let keys: [[UInt8]]
-    let whenOver: BlockingRequest.Nothing
     fileprivate(set) var timer: TimerID?
 
     init(
@@ -20,7 +19,6 @@ final class Waiter {
         self.command = command
         self.request = request
         keys = wanted.keys
-        whenOver = wanted.whenOver
     }
 }
 
@@ -63,7 +61,7 @@ extension CacheNode {
     func block(
         _ connection: RESPServerConnection, _ words: RESPArguments, _ command: CacheCommand, _ wanted: BlockingRequest
     ) {
-        guard !cache.isInTransaction, !isClosing else { return Self.write(wanted.whenOver, &connection.reply) }
+        guard !cache.isInTransaction, !isClosing else { return Self.write(wanted.ifRefused, &connection.reply) }
         guard waiting.count < WaitingTable.limit else {
             return connection.reply.error("ERR \(WaitingTable.limit) clients are waiting already")
         }
@@ -75,7 +73,7 @@ extension CacheNode {
         connection.suspend()
         guard wanted.timeoutMilliseconds > 0 else { return }
         waiter.timer = node.after(.milliseconds(wanted.timeoutMilliseconds)) { [self] in
-            finish(waiter) { Self.write(wanted.whenOver, &$0.reply) }
+            finish(waiter) { $0.reply.nullArray() }
         }
     }
 
