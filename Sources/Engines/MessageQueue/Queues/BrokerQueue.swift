@@ -20,8 +20,9 @@ public final class BrokerQueue: BrokerTimed {
     var ready: ReadyMessages
     /// Highest priority first; of one priority in the order of arrival.
     public internal(set) var consumers: [BrokerConsumer] = []
-    /// Whose turn it is among those of equal priority.
-    var turn = 0
+    /// Those of them who can be served, in the order of their turns; and those who could not when it was theirs.
+    var line: [BrokerConsumer] = []
+    var aside: [BrokerConsumer] = []
     public internal(set) var unackedCount = 0
     public internal(set) var unackedBytes = 0
     var nextSequence: UInt64 = 1
