@@ -35,6 +35,9 @@ public final class BrokerQueue: BrokerTimed {
     /// Since when messages have waited without a break; nil: none waits.
     public internal(set) var backlogSince: LabTime?
     public internal(set) var counters = QueueCounters()
+    /// How many come, and how many go for good.
+    public internal(set) var arrivals = RateMeter()
+    public internal(set) var departures = RateMeter()
     var deadline = LabTime.distantFuture
 
     init(
@@ -79,6 +82,7 @@ public final class BrokerQueue: BrokerTimed {
             return .rejected
         }
         counters.published += 1
+        arrivals.count(now)
         var entry = QueueEntry(
             sequence: nextSequence, message: message, expiresAt: expiry(of: message), isStored: false)
         nextSequence += 1
@@ -195,6 +199,7 @@ public final class BrokerQueue: BrokerTimed {
 
     /// It is done with: the store may forget it.
     func settle(_ entry: QueueEntry) {
+        departures.count(now)
         if entry.isStored { broker.store.settle(queue: number, sequence: entry.sequence) }
     }
 
