@@ -191,6 +191,10 @@ let components = [
         service: [
             "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "MessageLogEngine",
         ], commands: ["KernelAMQP", "KernelWorld", "KernelTLS"]),
+    Component(
+        "Shortener", isHot: true, isTestable: true, engine: ["KernelStorage"],
+        service: ["KernelCryptography", "KernelJSON", "KernelStorage", "KernelSQLite", "RateLimiterEngine"],
+        commands: ["KernelWire"]),
     // new-room: components
 ]
 
@@ -328,6 +332,10 @@ let tests = [
         "ConnectionPoolEngine", "PoolerEngine", "PoolerService",
     ],
     "PostgreSQL": ["KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting"],
+    "Shortener": [
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelWire", "KernelWorld", "KernelService",
+        "ShortenerEngine", "ShortenerService",
+    ],
     "Registry": [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",

@@ -19,6 +19,7 @@ import RateLimiterCommands
 import RegistryCommands
 import SQLCommands
 import ShellSession
+import ShortenerCommands
 
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
 ///
@@ -36,7 +37,7 @@ public enum Catalog {
             + MessageQueueCommands.all + DatabaseCommands.all + LockCommands.all + RegistryCommands.all
             + PoolerCommands.all + SQLCommands.all
             + CacheLayerCommands.all
-            + MetricsCollectorCommands.all
+            + MetricsCollectorCommands.all + ShortenerCommands.all
         // new-room: commands
     }
 }
