@@ -150,6 +150,7 @@ extension BrokerQueue {
     func wake() {
         isStarved = false
         rejoin()
+        if isOverfull { dropSurplus() }
         if !ready.isEmpty { pump() }
     }
 

@@ -151,7 +151,8 @@ public final class BrokerQueue: BrokerTimed {
             || (settings.maxLengthBytes.map { ready.bytes >= $0 } ?? false)
     }
 
-    private var isOverfull: Bool { exceeds(count: ready.count, bytes: ready.bytes) }
+    /// Whether some have to be given up: of those that were given back, too.
+    var isOverfull: Bool { settings.overflow == .dropHead && exceeds(count: ready.count, bytes: ready.bytes) }
 
     /// Gives up the oldest until the rest is within the limits.
     func dropSurplus() {
