@@ -19,6 +19,10 @@ public final class BrokerConsumer {
     public internal(set) var unackedCount = 0
     public internal(set) var deliveredCount = 0
     public let since: LabTime
+    /// Its place in a stream; nil in a queue.
+    var reader: StreamReader?
+    /// With whom it shares its bookmark in a stream.
+    public internal(set) var group: String?
 
     init(
         tag: String, queue: BrokerQueue, channel: BrokerChannel, isAutomatic: Bool, isExclusive: Bool, priority: Int,
@@ -111,6 +115,7 @@ extension BrokerQueue {
 
     /// Hands on what waits, as long as somebody can take it.
     func pump() {
+        if let stream { return pump(stream) }
         guard !isStarved, !consumers.isEmpty, !isDeleted else { return }
         while true {
             if ready.countInMemory == 0 {
@@ -137,7 +142,7 @@ extension BrokerQueue {
     /// Somebody may be able to take something who was not.
     func wake() {
         isStarved = false
-        if !ready.isEmpty { pump() }
+        if !ready.isEmpty || stream != nil { pump() }
     }
 
     /// The next one for somebody who asks.
@@ -188,6 +193,7 @@ extension BrokerQueue {
             settings.isSingleActiveConsumer
             ? consumers.count : consumers.firstIndex { $0.priority < consumer.priority } ?? consumers.count
         consumers.insert(consumer, at: place)
+        if let stream { join(consumer, stream) }
         wake()
     }
 
@@ -195,6 +201,7 @@ extension BrokerQueue {
     func remove(_ consumer: BrokerConsumer) {
         guard let place = consumers.firstIndex(where: { $0 === consumer }) else { return }
         consumers.remove(at: place)
+        if let stream { leave(consumer, stream) }
         if consumers.isEmpty, isAutoDelete { return broker.delete(self) }
         if consumers.isEmpty { noteUse() }
         wake()
