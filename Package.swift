@@ -317,7 +317,7 @@ let tests = [
         "KernelHosting", "KernelService", "TimeSeriesEngine", "MetricsCollectorEngine", "MetricsCollectorService",
     ],
     "MessageQueue": [
-        "KernelStructures", "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService",
+        "KernelStructures", "KernelJSON", "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService",
         "MessageQueueEngine", "MessageQueueService",
     ],
     // new-room: tests

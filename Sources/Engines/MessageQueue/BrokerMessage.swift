@@ -38,10 +38,10 @@ public final class BrokerMessage {
         priority = read?.priority ?? 0
         expirationMilliseconds = read?.expiration.flatMap(Self.expiration)
         messageID = read?.messageID
-        memory.bytes += byteCount + Self.overheadBytes
+        memory.bytes += memoryBytes
     }
 
-    deinit { memory.bytes -= byteCount + Self.overheadBytes }
+    deinit { memory.bytes -= memoryBytes }
 
     /// One that was found in the store.
     convenience init(_ stored: StoredMessage, memory: MemoryMeter) {
@@ -51,9 +51,11 @@ public final class BrokerMessage {
             publishedAt: stored.publishedAt, memory: memory)
     }
 
-    /// What it takes in memory (bytes), roughly.
-    public var byteCount: Int { body.count + properties.count }
-    static let overheadBytes = 256
+    /// What length limits and management count: the body.
+    public var byteCount: Int { body.count }
+    /// What it takes in memory, roughly.
+    private var memoryBytes: Int { body.count + properties.count + Self.overheadBytes }
+    private static let overheadBytes = 256
 
     /// The properties, read. Those of a message that was let in can be.
     public var readProperties: AMQPProperties { (try? AMQPProperties(encoded: properties)) ?? AMQPProperties() }

@@ -122,6 +122,16 @@ public final class Broker {
         return result
     }
 
+    public var hasChangedConnections: Bool { !changed.isEmpty }
+
+    /// Whether something waits for the store: a sync, or the word that there has been one.
+    public var needsSync: Bool { !confirming.isEmpty || store.position > store.syncedPosition }
+
+    /// All clients are told to go.
+    public func closeAll(reason: String, now: LabTime) {
+        for connection in sortedConnections { connection.close(reason: reason, now: now) }
+    }
+
     func log(_ message: LogMessage) { if logLines.count < 1000 { logLines.append(message) } }
 
     /// What is worth a line in the log since the last call.

@@ -63,6 +63,7 @@ extension AMQPMethod {
         case (10, 40):
             let virtualHost = try reader.shortString()
             _ = try reader.shortString()
+            _ = try reader.octet()
             return .connectionOpen(virtualHost: virtualHost)
         case (10, 41):
             _ = try reader.shortString()

@@ -10,6 +10,7 @@ extension AMQPMethod {
         case 40: encodeExchange(to: &writer)
         case 50: encodeQueue(to: &writer)
         case 60: encodeBasic(to: &writer)
+        case 85: if case .confirmSelect(let noWait) = self { writer.append(bits: [noWait]) }
         default: break
         }
     }

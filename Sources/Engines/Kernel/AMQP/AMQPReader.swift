@@ -58,7 +58,8 @@ public struct AMQPReader {
 
     private mutating func table(depth: Int) throws(AMQPFailure) -> AMQPTable {
         guard depth < Self.depthLimit else { throw AMQPFailure(.syntaxError, "tables nested too deeply") }
-        let end = try end(ofLength: try long())
+        let length = try long()
+        let end = try end(ofLength: length)
         var table = AMQPTable()
         while position < end {
             let name = try shortString()
@@ -94,7 +95,8 @@ public struct AMQPReader {
         case UInt8(ascii: "F"): return .table(try table(depth: depth + 1))
         case UInt8(ascii: "A"):
             guard depth < Self.depthLimit else { throw AMQPFailure(.syntaxError, "arrays nested too deeply") }
-            let end = try end(ofLength: try long())
+            let length = try long()
+            let end = try end(ofLength: length)
             var elements: [AMQPValue] = []
             while position < end { elements.append(try value(depth: depth + 1)) }
             guard position == end else { throw AMQPFailure(.syntaxError, "an array that is longer than its length") }

@@ -224,9 +224,11 @@ public final class BrokerConnection: BrokerTimed {
     }
 
     public var hasOutput: Bool { output.count > 0 }
+    /// Whether nothing is delivered to it before some of its output has left.
+    public var isOutputFull: Bool { output.count >= Self.outputLimitBytes }
 
     /// Whether messages may be delivered to it.
-    var canDeliver: Bool { phase == .running && !isCongested && output.count < Self.outputLimitBytes }
+    var canDeliver: Bool { phase == .running && !isCongested && !isOutputFull }
 
     /// The host tells whether the stream takes what is written.
     public func set(congested isCongested: Bool, now: LabTime) {
