@@ -167,12 +167,13 @@ let components = [
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
     // Series and samples: what a store of them and the language of queries agree on.
     Component("TimeSeries", engine: ["KernelRegularExpressions"]),
+    Component("PromQL", isTestable: true, engine: ["KernelRegularExpressions", "KernelJSON", "TimeSeriesEngine"]),
     Component(
         "MetricsCollector", isTestable: true,
         engine: [
             "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelStorage",
             "CSnappy", "TimeSeriesEngine",
-        ], service: ["KernelCompression", "KernelJSON", "TimeSeriesEngine"],
+        ], service: ["KernelCompression", "KernelJSON", "KernelStorage", "TimeSeriesEngine"],
         commands: [
             "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
         ]),
@@ -312,6 +313,7 @@ let tests = [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",
     ],
+    "PromQL": ["KernelStructures", "TimeSeriesEngine", "PromQLEngine"],
     "MetricsCollector": [
         "KernelStructures", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire", "KernelWorld",
         "KernelHosting", "KernelService", "TimeSeriesEngine", "MetricsCollectorEngine", "MetricsCollectorService",

@@ -126,6 +126,7 @@ import Testing
         #expect(slow.texts().count == 3)
     }
 
+    // @covers MQ-H6
     @Test func anUnansweredDeliveryGoesToSomebodyElse() {
         let bench = BrokerBench()
         let stuck = bench.client()
@@ -203,7 +204,8 @@ import Testing
         #expect(bench.broker.memoryBytes == 0)
     }
 
-    /// @covers MQ-C4: beyond the limit of memory publishers wait, and consumers do not.
+    // @covers MQ-C4
+    /// Beyond the limit of memory publishers wait, and consumers do not.
     @Test func publishersWaitWhileMemoryIsShort() {
         var settings = BrokerSettings()
         settings.memoryLimitBytes = 100_000

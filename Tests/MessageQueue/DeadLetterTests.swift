@@ -56,7 +56,8 @@ import Testing
         #expect(bench.queue("q")?.readyCount == 0)
     }
 
-    /// @covers MQ-C5: three retries, then dead.
+    // @covers MQ-C5
+    /// Three retries, then dead.
     @Test func givenBackTooOften() {
         let (bench, client) = bench(["x-delivery-limit": .int32(3)])
         client.consume("q")

@@ -131,7 +131,7 @@ import Testing
             client.closeText() == "403 ACCESS_REFUSED - cannot publish to internal exchange 'hidden' in vhost '/'")
     }
 
-    /// @covers MQ-M2
+    // @covers MQ-M2
     @Test func durableThingsAreThereAfterARestart() throws {
         let (bench, client) = bench()
         client.send(

@@ -21,6 +21,7 @@ final class MQClient {
     private static let probe: UInt16 = 2
     /// A message that was given back so often goes to the dead letters.
     static let retryLimit = 3
+    private static let deadLetterSuffix = ".dlq"
     private static let patience = LabDuration.seconds(10)
 
     /// - Throws: if the flags name no server, or a file that cannot be used.
@@ -79,7 +80,11 @@ final class MQClient {
     }
 
     private func make(_ queue: String, _ then: @escaping () -> Void) {
-        let deadLetters = "\(queue).dlq"
+        // Dead letters are where it ends.
+        if queue.hasSuffix(Self.deadLetterSuffix) || queue.utf8.count > 250 {
+            return ask(Self.declaration(queue, [:])) { _ in then() }
+        }
+        let deadLetters = queue + Self.deadLetterSuffix
         ask(Self.declaration(deadLetters, [:])) { [self] _ in
             let arguments: AMQPTable = [
                 "x-dead-letter-exchange": "", "x-dead-letter-routing-key": .string(deadLetters),

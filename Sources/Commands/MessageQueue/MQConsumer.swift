@@ -83,6 +83,7 @@ final class MQConsumer: Program {
     }
 
     private func received(_ delivery: AMQPDelivery) {
+        if count >= wish.limit { return }
         guard wish.isManual else { return settle(delivery) }
         waiting.append(delivery)
         if asked == nil { askNext() }
@@ -111,18 +112,29 @@ final class MQConsumer: Program {
         }
     }
 
+    /// Acknowledgements are not answered. So that what is said here is true, something else is asked behind them, whose
+    /// answer comes later; at the end that is the end of the channel, which is answered when all of it is on the disk.
     private func decide(_ delivery: AMQPDelivery, isGood: Bool) {
-        let name = MQClient.name(delivery)
-        if isGood {
-            client.amqp.send(.basicAck(deliveryTag: delivery.deliveryTag, multiple: false), on: MQClient.channel)
-        } else {
-            client.amqp.send(
-                .basicNack(deliveryTag: delivery.deliveryTag, multiple: false, requeue: true), on: MQClient.channel)
-        }
-        client.process.print("Message \(name) \(isGood ? "acknowledged" : "given back")")
+        let text = "Message \(MQClient.name(delivery)) \(isGood ? "acknowledged" : "given back")"
         count += 1
-        if count >= wish.limit { return client.finish() }
-        askNext()
+        let isLast = count >= wish.limit
+        // No more is wanted, so that nothing is sent here in vain.
+        if isLast, let tag = delivery.consumerTag {
+            client.amqp.send(.basicCancel(consumerTag: tag, noWait: true), on: MQClient.channel)
+        }
+        client.amqp.send(
+            isGood
+                ? .basicAck(deliveryTag: delivery.deliveryTag, multiple: false)
+                : .basicNack(deliveryTag: delivery.deliveryTag, multiple: false, requeue: true),
+            on: MQClient.channel)
+        let question: AMQPMethod =
+            isLast
+            ? .channelClose(replyCode: 200, replyText: "Goodbye", classID: 0, methodID: 0)
+            : .basicQos(prefetchSize: 0, prefetchCount: UInt16(clamping: wish.prefetch), global: false)
+        client.ask(question) { [self] _ in
+            client.process.print(text)
+            if isLast { client.finish() } else { askNext() }
+        }
     }
 
     /// Without asking anybody.

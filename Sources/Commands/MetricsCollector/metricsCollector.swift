@@ -20,6 +20,10 @@ extension MetricsCollectorCommands {
             flags: kind.flags(
                 listens: "where it listens for HTTP",
                 [
+                    .init("data-dir", "d", .file, "where log and blocks are (./metrics-data)"),
+                    .init(
+                        "retention", nil, .duration(allowsZero: true), "how long samples are kept (15d); 0s for ever"),
+                    .init("retention-size", nil, .byteCount, "drops the oldest blocks beyond that"),
                     .init("lab", nil, "scrapes every node of the lab that shows metrics, without being told"),
                     .init("interval", nil, .duration(), "between scrapes of --lab (15s)"),
                 ]),
@@ -38,10 +42,18 @@ extension MetricsCollectorCommands {
             let source = try source(invocation)
             let name = ConfigurationArgument(invocation)?.name ?? "the flags"
             let session = invocation.session
+            let directory = session.files.absolute(invocation.arguments.text("data-dir") ?? "./metrics-data")
+            var storeSettings = StoreSettings()
+            if let retention = invocation.arguments.duration("retention") {
+                storeSettings.retentionMilliseconds = retention.nanoseconds / 1_000_000
+            }
+            storeSettings.retentionBytes = invocation.arguments.byteCount("retention-size") ?? 0
             let wantsLab = invocation.arguments.has("lab")
             let count = source.initial.staticTargetCount
-            return ServicePlan(check: { "\(name): OK, \(counted(count, "target"))" }) { node, service in
+            return ServicePlan(check: { "\(name): OK, \(counted(count, "target"))" }) { [storeSettings] node, service in
                 var settings = CollectorHost.Settings()
+                settings.directory = "\(directory)/\(node.name)"
+                settings.store = storeSettings
                 settings.port = service.port
                 settings.files = files(session)
                 if wantsLab { settings.labTargets = { [weak session] in session.map { labTargets($0) } ?? [] } }

@@ -24,12 +24,12 @@ public func appendSampleText(_ value: Double, to bytes: inout [UInt8]) {
 }
 
 /// The shortest digits of a number, `0.digits × 10^exponent`.
-struct ShortestDecimal {
+public struct ShortestDecimal {
     private var digits: [UInt8] = []
     private var exponent = 0
 
     /// - Parameter size: finite and not negative.
-    init(_ size: Double) {
+    public init(_ size: Double) {
         var pointAt: Int?
         var isExponent = false
         var power = 0
@@ -55,7 +55,8 @@ struct ShortestDecimal {
         }
     }
 
-    func append(to bytes: inout [UInt8]) {
+    /// Without an exponent.
+    public func append(to bytes: inout [UInt8]) {
         let zero = UInt8(ascii: "0")
         if exponent <= 0 {
             bytes.append(contentsOf: "0.".utf8)
@@ -72,7 +73,7 @@ struct ShortestDecimal {
     }
 
     /// `1.5e+21`: at least two digits of the exponent, as Go has it.
-    func appendScientific(to bytes: inout [UInt8]) {
+    public func appendScientific(to bytes: inout [UInt8]) {
         bytes.append(digits[0])
         if digits.count > 1 {
             bytes.append(UInt8(ascii: "."))

@@ -1,6 +1,7 @@
 import KernelHosting
 import KernelJSON
 import KernelService
+import KernelStorage
 import KernelStructures
 import KernelTelemetry
 import KernelWorld
@@ -12,6 +13,8 @@ public final class CollectorHost: Service {
     public struct Settings {
         public var port = MetricsCollector.defaultPort
         public var store = StoreSettings()
+        /// Where log and blocks are; nil for a store in memory, which a restart empties.
+        public var directory: String?
         public var files = CollectorFiles.none
         /// The nodes of the lab that show metrics, for `--lab`; nil without it.
         public var labTargets: (() -> [TargetGroup])?
@@ -25,10 +28,13 @@ public final class CollectorHost: Service {
     public let settings: Settings
     public var port: UInt16 { settings.port }
     public private(set) var configuration: CollectorConfiguration
-    public let store: TimeSeriesStore
+    public private(set) var store: TimeSeriesStore
     private(set) var manager: TargetManager!
     let router = HTTPRouter()
     private var server: HTTPServer!
+    private let storeSettings: StoreSettings
+    private var maintenanceTimer: TimerID?
+    private var toldProblems = 0
     var apiRequestCount = 0
     var apiFailureCount = 0
 
@@ -41,13 +47,10 @@ public final class CollectorHost: Service {
         configuration = source.initial
         var own = settings.store
         own.outOfOrderMilliseconds = source.initial.outOfOrderWindow.nanoseconds / 1_000_000
+        storeSettings = own
         store = TimeSeriesStore(settings: own)
         router.options.defaultsToJSON = true
         server = HTTPServer(node: node, service: router)
-        manager = TargetManager(node, store, files: settings.files, labTargets: settings.labTargets) {
-            [unowned node] in settings.makeSecurity($0, node)
-        }
-        manager.onTrouble = { [unowned self] text in runtime.log("\(text)", level: .warning) }
         runtime.reloading = Reloading(source) { [unowned self] new in takeOver(new) }
         mountAPI()
         runtime.mount(on: router)
@@ -56,8 +59,21 @@ public final class CollectorHost: Service {
     // MARK: Life
 
     public func prepare() throws {
+        if let directory = settings.directory {
+            let random = node.draw { SeededRandom(seed: $0.next()) }
+            store = try TimeSeriesStore(
+                settings: storeSettings, disk: node.disk, directory: directory, random: random)
+        }
+        let makeSecurity = settings.makeSecurity
+        manager = TargetManager(node, store, files: settings.files, labTargets: settings.labTargets) {
+            [unowned node] in makeSecurity($0, node)
+        }
+        manager.onTrouble = { [unowned self] text in runtime.log("\(text)", level: .warning) }
+        manager.onCommit = { [unowned self] in syncSoon() }
         runtime.add(server, on: port, announcement: "Listening on :\(port: port)")
     }
+
+    public func abandonStart() { closeStore() }
 
     public func opened() {
         let count = configuration.staticTargetCount
@@ -67,7 +83,63 @@ public final class CollectorHost: Service {
             runtime.log("Loaded \(count) scrape target\(count == 1 ? "" : "s")")
         }
         runtime.log("Scrape interval: \(configuration.scrapeInterval)")
+        let replayed = store.statistics.replayedSamples
+        if replayed > 0 { runtime.log("Recovered \(replayed) samples from the log") }
+        tellProblems()
         manager.apply(configuration, labInterval: configuration.scrapeInterval)
+        waitToMaintain()
+    }
+
+    /// What the store has found or could not do, each once.
+    private func tellProblems() {
+        for problem in store.problems.dropFirst(toldProblems) { runtime.log("\(problem)", level: .warning) }
+        toldProblems = store.problems.count
+    }
+
+    // MARK: The store
+
+    private static let syncInterval = LabDuration.seconds(1)
+    private static let maintenanceInterval = LabDuration.seconds(60)
+    private var isSyncDue: Bool { syncTimer != nil }
+    private var syncTimer: TimerID?
+
+    /// What has been committed is durable a second later at the latest.
+    private func syncSoon() {
+        guard !isSyncDue, store.needsSync else { return }
+        syncTimer = node.after(Self.syncInterval) { [unowned self] in
+            syncTimer = nil
+            do throws(DiskError) {
+                try store.sync()
+            } catch {
+                runtime.log("The log could not be synced: \("\(error)")", level: .error)
+            }
+        }
+    }
+
+    private func waitToMaintain() {
+        maintenanceTimer = node.after(Self.maintenanceInterval) { [unowned self] in maintain() }
+    }
+
+    /// One piece of work a turn, so that others are served between.
+    private func maintain() {
+        let hasMore = store.maintain(now: node.milliseconds)
+        tellProblems()
+        if hasMore { node.enqueue { [weak self] in self?.maintain() } } else { waitToMaintain() }
+    }
+
+    public func stop(_ done: @escaping () -> Void) {
+        closeStore()
+        done()
+    }
+
+    private func closeStore() {
+        node.cancel(maintenanceTimer)
+        node.cancel(syncTimer)
+        do throws(DiskError) {
+            try store.close()
+        } catch {
+            runtime.log("The log could not be closed: \("\(error)")", level: .error)
+        }
     }
 
     private func takeOver(_ new: CollectorConfiguration) -> LogMessage? {

@@ -20,6 +20,8 @@ final class TargetManager {
     /// Targets that relabelling has dropped.
     private(set) var droppedTargets: [Labels] = []
     var onTrouble: ((String) -> Void)?
+    /// Samples have been committed to the store.
+    var onCommit: (() -> Void)?
     private var isOver = false
 
     private(set) var exemplars = ExemplarRing()
@@ -143,5 +145,6 @@ final class TargetManager {
         if !outcome.isUp { totals.failedScrapes += 1 }
         totals.samples += outcome.keptSamples
         for exemplar in outcome.exemplars { exemplars.add(exemplar) }
+        onCommit?()
     }
 }

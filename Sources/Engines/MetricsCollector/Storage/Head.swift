@@ -171,6 +171,24 @@ final class Head {
         return .inOrder
     }
 
+    /// A sample as a log has it: it was taken once, whatever has come since.
+    func replay(_ series: MemorySeries, _ time: Int64, _ value: Double) {
+        // What came late enough to be older than the newest block is in no block.
+        guard SampleTime.range.contains(time),
+            time >= max(minimumValidTime, .min + settings.outOfOrderMilliseconds)
+                - settings.outOfOrderMilliseconds
+        else { return }
+        switch series.verdict(time, value, lateFrom: .min) {
+        case .inOrder: series.append(time, value, chunkRange: settings.blockMilliseconds)
+        case .late: series.appendLate(time, value)
+        case .present, .refused: return
+        }
+        note(time)
+    }
+
+    /// Samples before `time` are in blocks.
+    func beginsAt(_ time: Int64) { minimumValidTime = max(minimumValidTime, time) }
+
     private func note(_ time: Int64) {
         firstTime = min(firstTime ?? time, time)
         lastTime = max(lastTime ?? time, time)
@@ -181,8 +199,8 @@ final class Head {
     /// Drops everything before `time`, and the series that have nothing left. Numbers change.
     func truncate(before time: Int64) {
         minimumValidTime = max(minimumValidTime, time)
-        if let firstTime, firstTime < time { self.firstTime = time }
         for one in series { one.dropSamples(before: time) }
+        firstTime = series.compactMap(\.firstTime).min()
         let kept = series.filter { !$0.isEmpty }
         guard kept.count < series.count else { return }
         for one in series where one.isEmpty { one.isDropped = true }

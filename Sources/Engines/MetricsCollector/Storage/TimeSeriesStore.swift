@@ -34,11 +34,31 @@ import TimeSeriesEngine
 public final class TimeSeriesStore {
     public let settings: StoreSettings
     let head: Head
+    /// In the order of their times; empty for a store in memory.
+    var blocks: [Block] = []
+    /// Where it keeps everything; nil for a store in memory.
+    let files: StoreFiles?
     public internal(set) var statistics = StoreStatistics()
+    /// What an operator should know: damage that was found, what could not be written.
+    public internal(set) var problems: [String] = []
 
+    /// A store in memory, which a restart empties.
     public init(settings: StoreSettings = StoreSettings()) {
         self.settings = settings
         head = Head(settings)
+        files = nil
+    }
+
+    /// A store in a directory, as its log and its blocks have it.
+    ///
+    /// - Parameter random: for the names of blocks.
+    /// - Throws: `DiskError`: also where another process has the directory. What is damaged is left out, and told in
+    ///   `problems`.
+    public init(settings: StoreSettings, disk: NodeDisk, directory: String, random: SeededRandom) throws(DiskError) {
+        self.settings = settings
+        head = Head(settings)
+        files = try StoreFiles(disk, directory, random: random)
+        try recover()
     }
 
     // MARK: Writing
@@ -77,8 +97,10 @@ public final class TimeSeriesStore {
         }
     }
 
-    /// Writes the batch to the log and adds it to the series.
+    /// Writes the batch to the log and adds it to the series. What the log cannot take is in memory all the same, and
+    /// told in `problems`.
     public func commit(_ batch: Batch) {
+        log(batch)
         for (series, time, value) in batch.samples {
             switch head.append(series, time, value) {
             case .inOrder, .late: statistics.appendedSamples += 1
@@ -100,7 +122,16 @@ public final class TimeSeriesStore {
 
 extension TimeSeriesStore: Queryable {
     public func select(_ matchers: [LabelMatcher], _ selection: Selection) throws(QueryableError) -> [SelectedSeries] {
-        try head.select(matchers, selection)
+        var sources: [[SelectedSeries]] = []
+        for block in blocks {
+            let found = try block.select(matchers, selection)
+            if !found.isEmpty { sources.append(found) }
+        }
+        let found = try head.select(matchers, selection)
+        if sources.isEmpty { return found }
+        let merged = MergedSeries.merge(sources + [found])
+        if merged.count > selection.seriesLimit { throw .tooManySeries(limit: selection.seriesLimit) }
+        return merged
     }
 
     /// The names of labels of the series that satisfy one of the lists of conditions, sorted by their bytes; of all
@@ -139,5 +170,13 @@ extension TimeSeriesStore: Queryable {
 public struct StoreStatistics: Sendable {
     public var appendedSamples = 0
     public var refusedSamples = 0
+    /// Blocks written from memory, and made of others.
+    public var cutBlocks = 0
+    public var compactions = 0
+    public var deletedBlocks = 0
+    /// Samples that the log gave back at the start.
+    public var replayedSamples = 0
+    public var damagedSegments = 0
+    public var failedWrites = 0
     public init() {}
 }

@@ -70,6 +70,12 @@ struct BlockMeta: Equatable {
         tombstoneCount = try stats["numTombstones"].ifPresent?.integer() ?? 0
         level = try root["compaction"]["level"].integer(in: 0...1000)
         for source in try root["compaction"]["sources"].ifPresent?.array() ?? [] { sources.append(try source.string()) }
+        for parent in try root["compaction"]["parents"].ifPresent?.array() ?? [] {
+            parents.append(
+                Parent(
+                    ulid: try parent["ulid"].string(), minTime: Int64(try parent["minTime"].integer()),
+                    maxTime: Int64(try parent["maxTime"].integer())))
+        }
     }
 
     init(ulid: String, minTime: Int64, maxTime: Int64) {

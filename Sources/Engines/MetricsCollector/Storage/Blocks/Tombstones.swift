@@ -3,7 +3,7 @@ import KernelStructures
 /// What was deleted from a block whose chunks nobody rewrites: times by series.
 ///
 /// ```
-/// file = 0130BA30(4) 1(1) { series(uvarint) from(varint) through(varint) } crc(4)     ; crc of what follows the magic
+/// file = 0130BA30(4) 1(1) { series(uvarint) from(varint) through(varint) } crc(4)     ; crc of the entries
 /// ```
 struct Tombstones: Equatable {
     private(set) var ranges: [UInt64: [ClosedRange<Int64>]] = [:]
@@ -28,7 +28,6 @@ struct Tombstones: Equatable {
 
     var fileBytes: [UInt8] {
         var body = RecordWriter()
-        body.append(byte: 1)
         for (series, list) in ranges.sorted(by: { $0.key < $1.key }) {
             for range in list {
                 body.append(series)
@@ -38,6 +37,7 @@ struct Tombstones: Equatable {
         }
         var bytes: [UInt8] = []
         bytes.appendBigEndian(Self.magic)
+        bytes.append(1)
         bytes += body.bytes
         bytes.appendBigEndian(body.bytes.withUnsafeBytes { WAL.checksum($0) })
         return bytes
@@ -47,15 +47,14 @@ struct Tombstones: Equatable {
 
     /// Nil for what is no such file.
     init?(fileBytes bytes: [UInt8]) {
-        guard bytes.count >= 9 else { return nil }
-        var reader = RecordReader(Array(bytes[4..<bytes.count - 4]))
+        guard bytes.count >= 9, bytes[4] == 1 else { return nil }
+        var reader = RecordReader(Array(bytes[5..<bytes.count - 4]))
         let sum = bytes.suffix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
         let magic = bytes.prefix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-        guard magic == Self.magic, bytes[4..<bytes.count - 4].withUnsafeBytes({ WAL.checksum($0) }) == sum else {
+        guard magic == Self.magic, bytes[5..<bytes.count - 4].withUnsafeBytes({ WAL.checksum($0) }) == sum else {
             return nil
         }
         do {
-            guard try reader.byte() == 1 else { return nil }
             while !reader.isAtEnd {
                 let series = try reader.unsigned()
                 let from = try reader.signed()
