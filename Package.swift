@@ -180,7 +180,8 @@ let components = [
     Component(
         "MessageQueue", isHot: true, isTestable: true, engine: ["KernelAMQP", "KernelRegularExpressions"],
         service: [
-            "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "MessageLogEngine",
+            "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "KernelRegularExpressions",
+            "MessageLogEngine",
         ], commands: ["KernelAMQP", "KernelWorld", "KernelTLS"]),
     // new-room: components
 ]
@@ -319,8 +320,9 @@ let tests = [
         "KernelHosting", "KernelService", "TimeSeriesEngine", "MetricsCollectorEngine", "MetricsCollectorService",
     ],
     "MessageQueue": [
-        "KernelStructures", "KernelJSON", "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService",
-        "MessageQueueEngine", "MessageQueueService",
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelAMQP",
+        "KernelWorld", "KernelHosting", "KernelService", "MessageLogEngine", "MessageQueueEngine",
+        "MessageQueueService",
     ],
     // new-room: tests
     "Shell": [

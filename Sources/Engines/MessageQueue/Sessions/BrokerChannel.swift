@@ -44,6 +44,8 @@ public final class BrokerChannel: BrokerTimed {
 
     public var name: String { "\(connection.peer) (\(number))" }
     public var unackedCount: Int { unacked.count }
+    public var user: String { connection.user }
+    public var virtualHostName: String { connection.virtualHost?.name ?? "" }
     /// By tag.
     public var sortedConsumers: [BrokerConsumer] { consumers.values.sorted { $0.tag < $1.tag } }
     public var unconfirmedCount: Int { confirms.count }

@@ -37,7 +37,7 @@ struct LogDescription {
         let isMessage = line.operation == "publish"
         return [
             "segment": .integer(Int(clamping: line.segment)), "offset": .integer(line.offsetBytes),
-            "timestamp": .string(iso8601(line.timestamp)), "operation": .string(line.operation),
+            "timestamp": .string(line.timestamp.description), "operation": .string(line.operation),
             "queue": line.queue.map { .string(names[$0] ?? "#\($0)") } ?? .null,
             "message_id": id.map { .string($0) } ?? .null,
             "positions": line.sequences.map {

@@ -43,24 +43,25 @@ extension ManagementAPI {
             guard case .object(let members) = json else { return json }
             return .object(members.filter { $0.key != "vhost" } + (named ? [("vhost", .string(host.name))] : []))
         }
-        let queues = hosts.flatMap { host in
+        let queues = hosts.flatMap { host -> [JSONValue] in
             host.sortedQueues.filter { $0.isDurable && $0.exclusiveOwner == nil }.map { queue in
                 placed(host, Self.definition(queue))
             }
         }
-        let exchanges = hosts.flatMap { host in
+        let exchanges = hosts.flatMap { host -> [JSONValue] in
             host.sortedExchanges.filter { $0.isDurable && !$0.name.isEmpty && !$0.name.hasPrefix("amq.") }.map {
                 placed(host, Self.definition($0))
             }
         }
-        let bindings = hosts.flatMap { host in
-            bindings(host).map { binding -> JSONValue in
+        let bindings = hosts.flatMap { host -> [JSONValue] in
+            self.bindings(host).map { binding -> JSONValue in
                 guard case .object(let members) = json(binding, in: host) else { return .null }
                 return placed(host, .object(members.filter { $0.key != "properties_key" }))
             }
         }
+        let policies = hosts.flatMap { host -> [JSONValue] in self.policies(host).map { placed(host, $0) } }
         return [
-            ("policies", .array(hosts.flatMap { host in policies(host).map { placed(host, $0) } })),
+            ("policies", .array(policies)),
             ("queues", .array(queues)), ("exchanges", .array(exchanges)), ("bindings", .array(bindings)),
         ]
     }

@@ -99,7 +99,7 @@ extension ManagementAPI {
         route(router, "GET", "/api/trace/{id}", needs: .monitoring) { [self] call in
             let events = broker.trace.events(of: call.parameter("id")).map { event -> JSONValue in
                 [
-                    "time": .string(iso8601(event.time)), "id": .integer(Int(clamping: event.message.id)),
+                    "time": .string(event.time.description), "id": .integer(Int(clamping: event.message.id)),
                     "message_id": .string(event.message.name), "event": .string(event.kind.rawValue),
                     "place": .string(event.place), "detail": .string(event.detail),
                 ]
@@ -108,7 +108,8 @@ extension ManagementAPI {
         }
         route(router, "GET", "/api/log", needs: .monitoring) { [self] call in
             guard let store = host.store else {
-                throw Self.problem(404, "Object Not Found", "this broker keeps no log: it was started without --data-dir")
+                throw Self.problem(
+                    404, "Object Not Found", "this broker keeps no log: it was started without --data-dir")
             }
             call.exchange.answer(json: try LogDescription(store, broker).json(limit: try count(call, 50)))
         }

@@ -41,7 +41,9 @@ extension ManagementAPI {
 
     /// - Throws: `HTTPProblem` 400, `BrokerPolicy.Wrong`.
     func setPolicy(_ name: String, _ body: JSONValue, in host: VirtualHost) throws {
-        guard let pattern = body["pattern"]?.word else { throw Self.problem(400, "bad_request", "key_missing: pattern") }
+        guard let pattern = body["pattern"]?.word else {
+            throw Self.problem(400, "bad_request", "key_missing: pattern")
+        }
         guard let json = body["definition"], let definition = AMQPTable(json) else {
             throw Self.problem(400, "bad_request", "key_missing: definition")
         }

@@ -163,7 +163,9 @@ extension ManagementAPI {
                 }.map { json($0, in: host) }
             }
         }
-        for letter in ["q", "e"] { mountBindings(on: router, "/api/bindings/{vhost}/e/{source}/\(letter)/{destination}", letter) }
+        for letter in ["q", "e"] {
+            mountBindings(on: router, "/api/bindings/{vhost}/e/{source}/\(letter)/{destination}", letter)
+        }
     }
 
     private func mountBindings(on router: HTTPRouter, _ template: String, _ letter: String) {

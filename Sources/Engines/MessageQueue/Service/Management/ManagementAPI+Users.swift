@@ -106,7 +106,9 @@ extension ManagementAPI {
 
     /// - Throws: `HTTPProblem` 400.
     func setPermission(of user: String, in host: String, _ body: JSONValue) throws {
-        guard broker.virtualHosts[host] != nil else { throw Self.problem(400, "bad_request", "vhost '\(host)' not found") }
+        guard broker.virtualHosts[host] != nil else {
+            throw Self.problem(400, "bad_request", "vhost '\(host)' not found")
+        }
         guard users.user(user) != nil else { throw Self.problem(400, "bad_request", "user '\(user)' not found") }
         let patterns = try ["configure", "write", "read"].map { name in
             guard let text = body[name]?.word else { throw Self.problem(400, "bad_request", "key_missing: \(name)") }
@@ -163,7 +165,7 @@ extension ManagementAPI {
         let unacked = queues.reduce(0) { $0 + $1.unackedCount }
         return [
             "name": .string(host.name), "description": "", "tags": [], "tracing": false,
-            "cluster_state": .object([(broker.settings.nodeName, "running")]), "messages": .integer(ready + unacked),
+            "cluster_state": .object([(broker.settings.nodeName, .string("running"))]), "messages": .integer(ready + unacked),
             "messages_ready": .integer(ready), "messages_unacknowledged": .integer(unacked),
         ]
     }

@@ -76,7 +76,8 @@ final class ManagementAPI {
     ) {
         router.on(method, template) { [self] exchange in
             let user = try authenticate(exchange)
-            let call = Call(exchange: exchange, user: user, query: try exchange.query().items.map { ($0.name, $0.value) })
+            let call = Call(
+                exchange: exchange, user: user, query: try exchange.query().items.map { ($0.name, $0.value) })
             try check(call, needs)
             try handler(call)
             // What was done may have to be sent, and synced.
