@@ -55,6 +55,8 @@ let kernel = [
     Room(
         name: "KernelTLS", path: "Engines/Kernel/TLS",
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "COpenSSL"]),
+    // What the servers of Redis's commands read in the same way.
+    Room(name: "KernelRedis", path: "Engines/Kernel/Redis", uses: ["KernelStructures", "KernelWire"]),
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
@@ -130,7 +132,11 @@ let components = [
         commands: []),
     Component(
         "KVStore", isHot: true, isTestable: true, engine: ["KernelStorage", "CProcessor", "CSnappy"],
-        service: [], commands: ["KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"]),
+        service: ["KernelRedis"], commands: ["KernelWire", "KernelWorld", "KernelHosting", "CommandRedis"]),
+    Component(
+        "Cache", isHot: true, isTestable: true,
+        engine: ["KernelCryptography", "KernelWire", "KernelRedis"], service: ["KernelRedis"],
+        commands: ["KernelWire", "KernelWorld", "KernelHosting", "CommandRedis"]),
     Component(
         "CircuitBreaker", library: "CircuitBreaker", engine: ["KernelClock"],
         commands: [
@@ -173,7 +179,7 @@ let components = [
         engine: [
             "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelStorage",
             "CSnappy", "TimeSeriesEngine",
-        ], service: ["KernelCompression", "KernelJSON", "KernelStorage", "TimeSeriesEngine"],
+        ], service: ["KernelCompression", "KernelJSON", "KernelStorage", "PromQLEngine", "TimeSeriesEngine"],
         commands: [
             "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
         ]),
@@ -204,6 +210,12 @@ let session = [
         uses: [
             "KernelStructures", "KernelStorage", "KernelWorld", "KernelTLS", "KernelService", "CommandKit",
             "ShellSession",
+        ]),
+    Room(
+        name: "CommandRedis", path: "Commands/Redis",
+        uses: [
+            "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting", "CommandKit",
+            "ShellSession", "CommandServices",
         ]),
     Room(
         name: "GeneralCommands", path: "Commands/General",
@@ -284,6 +296,10 @@ let tests = [
     "KVStore": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",
         "KVStoreService",
+    ],
+    "Cache": [
+        "KernelStructures", "KernelCompression", "KernelWire", "KernelWorld", "KernelHosting", "CacheEngine",
+        "CacheService",
     ],
     "CircuitBreaker": ["KernelStructures", "KernelLoopback", "CircuitBreakerEngine"],
     "Resilience": ["KernelStructures", "CircuitBreakerEngine", "ResilienceEngine"],

@@ -143,11 +143,11 @@ import Testing
         #expect(deaths.map { $0.table?["count"]?.integer } == [3, 3])
     }
 
-    /// A row of ten thousand queues, each the next one's grave, is walked without recursion.
+    /// A row of a thousand queues, each the next one's grave, is walked without recursion.
     @Test func longChainsDoNotOverflowTheStack() {
         let bench = BrokerBench()
         let client = bench.client()
-        for number in 0..<2000 {
+        for number in 0..<1000 {
             client.declare(
                 "q\(number)",
                 [
@@ -155,8 +155,8 @@ import Testing
                     "x-max-length": .int32(0),
                 ])
         }
-        client.declare("q2000")
+        client.declare("q1000")
         client.publish("x", to: "q0")
-        #expect(bench.queue("q2000")?.readyCount == 1)
+        #expect(bench.queue("q1000")?.readyCount == 1)
     }
 }

@@ -1,4 +1,5 @@
 import BackendCommands
+import CacheCommands
 import ChaosCommands
 import CircuitBreakerCommands
 import CommandServices
@@ -29,6 +30,7 @@ public enum Catalog {
 
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
+            + CacheCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
             + MessageQueueCommands.all + DatabaseCommands.all + LockCommands.all + RegistryCommands.all
             + PoolerCommands.all + SQLCommands.all

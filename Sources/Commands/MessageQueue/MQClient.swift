@@ -7,8 +7,8 @@ import KernelWorld
 import MessageQueueService
 import ShellSession
 
-/// What the commands of mq-cli have in common: a connection, queues that are made where they are missing, and how all of
-/// it ends.
+/// What the commands of mq-cli have in common: a connection, queues that are made where they are missing, and how all
+/// of it ends.
 final class MQClient {
     let process: Process
     let amqp: AMQPClient

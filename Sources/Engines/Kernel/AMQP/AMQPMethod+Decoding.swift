@@ -1,8 +1,8 @@
 extension AMQPMethod {
     /// Reads the payload of a method frame.
     ///
-    /// - Throws: `AMQPFailure`: 503 for a method that there is not, 502 for arguments that are malformed, too few or too
-    ///   many.
+    /// - Throws: `AMQPFailure`: 503 for a method that there is not, 502 for arguments that are malformed, too few or
+    ///   too many.
     public init(payload: UnsafeRawBufferPointer) throws(AMQPFailure) {
         var reader = AMQPReader(payload)
         let id = AMQPMethodID(try reader.short(), try reader.short())

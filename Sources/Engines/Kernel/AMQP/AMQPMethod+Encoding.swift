@@ -87,7 +87,8 @@ extension AMQPMethod {
     private func encodeExchange(to writer: inout AMQPWriter) {
         switch self {
         case .exchangeDeclare(
-            let exchange, let type, let passive, let durable, let autoDelete, let isInternal, let noWait, let arguments):
+            let exchange, let type, let passive, let durable, let autoDelete, let isInternal, let noWait,
+            let arguments):
             writer.append(short: 0)
             writer.append(shortString: exchange)
             writer.append(shortString: type)
@@ -162,7 +163,8 @@ extension AMQPMethod {
             writer.append(long: prefetchSize)
             writer.append(short: prefetchCount)
             writer.append(bits: [global])
-        case .basicConsume(let queue, let consumerTag, let noLocal, let noAck, let exclusive, let noWait, let arguments):
+        case .basicConsume(
+            let queue, let consumerTag, let noLocal, let noAck, let exclusive, let noWait, let arguments):
             writer.append(short: 0)
             writer.append(shortString: queue)
             writer.append(shortString: consumerTag)

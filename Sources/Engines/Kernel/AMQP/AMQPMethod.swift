@@ -1,8 +1,8 @@
 /// A method of AMQP 0-9-1 with its arguments: what client and broker say to one another beside the messages themselves.
 ///
 /// Classes, numbers and the order of arguments are those of the specification as RabbitMQ extends it (`basic.nack`,
-/// `confirm.*`, `exchange.bind`, `connection.blocked`, `connection.update-secret`). Arguments that are reserved are left
-/// out: they are written as zero or empty, and not looked at.
+/// `confirm.*`, `exchange.bind`, `connection.blocked`, `connection.update-secret`). Arguments that are reserved are
+/// left out: they are written as zero or empty, and not looked at.
 public enum AMQPMethod: Equatable, Sendable {
     // MARK: connection (10)
 

@@ -10,8 +10,8 @@ import MessageQueueEngine
 /// A message queue as a service: AMQP 0-9-1 in front, the broker behind, and a store below.
 ///
 /// What clients say is carried out as it comes, and deliveries leave at the end of the round. What promises something
-/// (confirms, answers about durable things) leaves after the store's next sync, which serves all clients of a turn. When
-/// the sync fails, nobody is promised anything, and the process ends.
+/// (confirms, answers about durable things) leaves after the store's next sync, which serves all clients of a turn.
+/// When the sync fails, nobody is promised anything, and the process ends.
 public final class MessageQueueHost: Service {
     public let runtime: ServiceRuntime
     public let settings: Settings

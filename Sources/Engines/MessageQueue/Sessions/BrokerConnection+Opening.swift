@@ -18,7 +18,7 @@ extension BrokerConnection {
             try authenticate(mechanism, response)
         case (.tune, .connectionTuneOk(let channelMax, let frameMax, let heartbeat)):
             try tune(channelMax, frameMax, heartbeat)
-        case (.open, .connectionOpen(let name)): try open(name)
+        case (.open, .connectionOpen(let name)): try enter(name)
         case (.running, .connectionUpdateSecret): send(.connectionUpdateSecretOk)
         case (.running, .connectionBlocked), (.running, .connectionUnblocked): break
         default:
@@ -112,7 +112,7 @@ extension BrokerConnection {
         phase = .open
     }
 
-    private func open(_ name: String) throws(AMQPFailure) {
+    private func enter(_ name: String) throws(AMQPFailure) {
         guard let host = broker.virtualHosts[name] else {
             throw AMQPFailure(.notAllowed, "vhost \(name) not found", method: AMQPMethodID(10, 40))
         }

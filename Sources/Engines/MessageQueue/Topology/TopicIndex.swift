@@ -7,10 +7,10 @@ import KernelAMQP
 ///   orders.#               orders ── #
 /// ```
 ///
-/// A key is walked down all the branches that it fits at once, one word after the other. A branch `#` can begin again at
-/// every word, so walking it word by word as written would take exponential time for patterns such as `#.#.#.a`; here
-/// the set of places in the tree that the key has reached is kept, each once, so a key of n words costs n times the
-/// size of the tree at most.
+/// A key is walked down all the branches that it fits at once, one word after the other. A branch `#` can begin again
+/// at every word, so walking it word by word as written would take exponential time for patterns such as `#.#.#.a`;
+/// here the set of places in the tree that the key has reached is kept, each once, so a key of n words costs n times
+/// the size of the tree at most.
 struct TopicIndex: BindingIndex {
     private final class Place {
         let number: Int
