@@ -188,7 +188,7 @@ let components = [
         service: [
             "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "KernelRegularExpressions",
             "MessageLogEngine",
-        ], commands: ["KernelAMQP", "KernelWorld", "KernelTLS"]),
+        ], commands: ["KernelAMQP", "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "KernelTLS"]),
     // new-room: components
 ]
 

@@ -48,7 +48,7 @@ struct ManagementTests {
                 guard case .success(let response) = result else { return }
                 let json =
                     response.body.isEmpty ? .null : (try? JSONValue(parsing: response.body)) ?? .string("no JSON")
-                answer = (response.head.status, json)
+                answer = (response.status, json)
             }.start()
             world.pass(.milliseconds(50))
             return try #require(answer)
@@ -129,6 +129,8 @@ struct ManagementTests {
         #expect(try lab.status("GET", "/api/whoami", as: "guest:wrong") == 401)
         #expect(try lab.status("PUT", "/api/users/ann", #"{"password": "secret", "tags": "management"}"#) == 201)
         _ = try lab.ask("PUT", "/api/vhosts/shop", nil)
+        #expect(try lab.status("PUT", "/api/queues/shop/in", "{}") == 401, "nor has guest")
+        _ = try lab.ask("PUT", "/api/permissions/shop/guest", #"{"configure": ".*", "write": ".*", "read": ".*"}"#)
         _ = try lab.ask("PUT", "/api/queues/shop/in", "{}")
         #expect(try lab.names("/api/queues", as: "ann:secret") == [], "no permission yet")
         #expect(
@@ -189,6 +191,7 @@ struct ManagementTests {
     func definitions() throws {
         let lab = try Lab()
         _ = try lab.ask("PUT", "/api/vhosts/shop", nil)
+        _ = try lab.ask("PUT", "/api/permissions/shop/guest", #"{"configure": ".*", "write": ".*", "read": ".*"}"#)
         _ = try lab.ask("PUT", "/api/users/ann", #"{"password": "secret", "tags": ["monitoring"]}"#)
         _ = try lab.ask("PUT", "/api/permissions/shop/ann", #"{"configure": "a", "write": "b", "read": "c"}"#)
         _ = try lab.ask("PUT", "/api/queues/shop/q", #"{"arguments": {"x-message-ttl": 9}}"#)

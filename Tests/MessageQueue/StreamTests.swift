@@ -45,7 +45,7 @@ struct StreamTests {
     func age() {
         var log = log(StreamLimits(maximumAge: .seconds(80)), messages: 100)
         let next = log.nextExpiry
-        #expect(next != nil && log.expire(now: (next ?? Self.now) - LabDuration.nanoseconds(1)).isEmpty)
+        #expect(next != nil && log.expire(now: (next ?? Self.now) - LabDuration(nanoseconds: 1)).isEmpty)
         #expect(log.expire(now: next ?? Self.now).count == 1 && log.firstOffset == 11)
         _ = log.expire(now: Self.now + .seconds(1000))
         #expect(log.count == 0 && log.nextOffset == 100 && log.firstOffset == 100 && log.bytes == 0)
@@ -165,7 +165,9 @@ struct StreamTests {
         client.ack(2, multiple: true)
         #expect(client.texts() == ["m2", "m3"])
         client.nack(4, requeue: true)
-        #expect(client.texts() == ["m3", "m4"], "what is given back is read again")
+        #expect(client.texts() == ["m3"], "what is given back is read again")
+        client.ack(3)
+        #expect(client.texts() == ["m4"])
     }
 
     @Test("what a stream cannot do is refused")
@@ -224,6 +226,7 @@ struct StreamTests {
         let bench = BrokerBench()
         let clients = [bench.client(), bench.client()]
         for number in 0...2 { clients[0].declare("orders-\(number)", durable: true, Self.arguments) }
+        bench.sync()
         for client in clients {
             client.send(.basicQos(prefetchSize: 0, prefetchCount: 100, global: false))
             for number in 0...2 { client.consume("orders-\(number)", tag: "c\(number)", ["x-group": "g"]) }

@@ -141,6 +141,7 @@ public final class MessageQueueHost: Service {
     }
 
     private func flush() {
+        store?.writeDeliveries()
         for connection in broker.takeChangedConnections() { server.connection(connection.number)?.flush() }
     }
 

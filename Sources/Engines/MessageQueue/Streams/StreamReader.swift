@@ -21,11 +21,13 @@ struct StreamReader {
         ahead = RingQueue()
     }
 
-    /// Goes on from there again, whatever of it is out.
+    /// Goes on from there again; what is out before it stays out.
     mutating func rewind(to offset: UInt64) {
         move(to: min(offset, next))
-        out = RingQueue()
-        acknowledged = []
+        var before = RingQueue<UInt64>()
+        while let first = out.popFirst(), first < offset { before.append(first) }
+        out = before
+        acknowledged = acknowledged.filter { $0 < offset }
     }
 
     /// What it gets next: nil if that has to be read first.
@@ -44,6 +46,8 @@ struct StreamReader {
     /// - Returns: whether everything is acknowledged further than before.
     mutating func acknowledge(_ offset: UInt64) -> Bool {
         let before = acknowledgedOffset
+        // One that was rewound is not out any more.
+        guard offset >= before, offset < next else { return false }
         acknowledged.insert(offset)
         while let first = out.first, acknowledged.remove(first) != nil { _ = out.popFirst() }
         if out.isEmpty { acknowledged = [] }

@@ -179,12 +179,18 @@ final class ManagementAPI {
 
     static var notFound: HTTPProblem { problem(404, "Object Not Found", "Not Found") }
 
+    /// Without the name of the code.
+    private static func plain(_ failure: AMQPFailure) -> String {
+        let prefix = failure.code.name + " - "
+        return failure.text.hasPrefix(prefix) ? String(failure.text.dropFirst(prefix.count)) : failure.text
+    }
+
     private static func explain(_ error: any Error) -> HTTPProblem? {
         switch error {
         case let failure as AMQPFailure:
             switch failure.code {
-            case .notFound: problem(404, "Object Not Found", failure.text)
-            default: problem(400, "bad_request", failure.text)
+            case .notFound: problem(404, "Object Not Found", plain(failure))
+            default: problem(400, "bad_request", plain(failure))
             }
         case let wrong as BrokerPolicy.Wrong: problem(400, "bad_request", "Validation failed: \(wrong)")
         case let error as JSONError: problem(400, "not_json", "\(error)")
