@@ -171,6 +171,9 @@ let components = [
         "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusService"],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
+    Component(
+        "CacheLayer", library: "CacheLayer", engine: ["KernelClock"], service: ["KernelJSON", "KernelStorage"],
+        commands: ["KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
     // Series and samples: what a store of them and the language of queries agree on.
     Component("TimeSeries", engine: ["KernelRegularExpressions"]),
     Component("PromQL", isTestable: true, engine: ["KernelRegularExpressions", "KernelJSON", "TimeSeriesEngine"]),
@@ -189,6 +192,10 @@ let components = [
             "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "KernelRegularExpressions",
             "MessageLogEngine",
         ], commands: ["KernelAMQP", "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "KernelTLS"]),
+    Component(
+        "Shortener", isHot: true, isTestable: true, engine: ["KernelStorage"],
+        service: ["KernelCryptography", "KernelJSON", "KernelStorage", "KernelSQLite", "RateLimiterEngine"],
+        commands: ["KernelWire"]),
     // new-room: components
 ]
 
@@ -326,9 +333,17 @@ let tests = [
         "ConnectionPoolEngine", "PoolerEngine", "PoolerService",
     ],
     "PostgreSQL": ["KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting"],
+    "Shortener": [
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelWire", "KernelWorld", "KernelService",
+        "ShortenerEngine", "ShortenerService",
+    ],
     "Registry": [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",
+    ],
+    "CacheLayer": [
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting",
+        "KernelService", "CacheLayerEngine", "CacheLayerService",
     ],
     "PromQL": ["KernelStructures", "TimeSeriesEngine", "PromQLEngine"],
     "MetricsCollector": [

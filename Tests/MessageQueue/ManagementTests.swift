@@ -100,8 +100,8 @@ struct ManagementTests {
         let lab = try Lab()
         _ = try lab.ask("PUT", "/api/queues/%2F/q", "{}")
         for number in 0..<3 {
-            let body =
-                #"{"routing_key": "q", "properties": {"delivery_mode": 2, "message_id": "m\#(number)"}, "payload": "x\#(number)", "payload_encoding": "string"}"#
+            let properties = #"{"delivery_mode": 2, "message_id": "m\#(number)"}"#
+            let body = #"{"routing_key": "q", "properties": \#(properties), "payload": "x\#(number)"}"#
             #expect(try lab.ask("POST", "/api/exchanges/%2F/amq.default/publish", body).json == ["routed": true])
         }
         let lost = #"{"routing_key": "nowhere", "properties": {}, "payload": "x"}"#

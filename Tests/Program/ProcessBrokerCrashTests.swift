@@ -2,12 +2,14 @@ import Glibc
 import TestSupport
 import Testing
 
-/// `sdlab messageq` killed with -9 at random moments, again and again over one directory, while publishers and consumers
-/// are at it.
+/// `sdlab messageq` killed with -9 at random moments, again and again over one directory, while publishers and
+/// consumers are at it.
 extension ProgramHeavyTests {
     @Suite(.enabled(if: TestPython.canRun)) struct ProcessBrokerCrashTests {
         // @covers MQ-C1 MQ-M2
-        @Test("every confirmed message is there, in order, and what was acknowledged stays gone", .timeLimit(.minutes(20)))
+        @Test(
+            "every confirmed message is there, in order, and what was acknowledged stays gone",
+            .timeLimit(.minutes(20)))
         func kills() throws {
             let directory = try ProgramDirectory()
             let rounds = ProgramSize.full(200, else: 8)
@@ -55,7 +57,8 @@ extension ProgramHeavyTests {
                         channel.confirm_delivery()
                         while True:
                             tried[client] = confirmed[client] + 1
-                            channel.basic_publish("", f"q{client}", b"%d " % tried[client] + b"x" * random.randrange(3000),
+                            body = b"%d " % tried[client] + b"x" * random.randrange(3000)
+                            channel.basic_publish("", f"q{client}", body,
                                 pika.BasicProperties(delivery_mode=2))
                             confirmed[client] = tried[client]
                 except trouble:

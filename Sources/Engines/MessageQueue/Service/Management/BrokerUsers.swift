@@ -5,7 +5,8 @@ import KernelStructures
 import KernelWorld
 import MessageQueueEngine
 
-/// Who may log in, and what they may do then: users with hashed passwords, and their permissions for each virtual host.
+/// Who may log in, and what they may do then: users with hashed passwords, and their permissions for each virtual
+/// host.
 ///
 /// A password is kept as RabbitMQ keeps it, so that definitions can be carried from one to the other: four bytes of
 /// salt and the SHA-256 of salt and password, in Base64. It is quick to compute, for whoever stole it, too: passwords of

@@ -165,7 +165,8 @@ extension ManagementAPI {
         let unacked = queues.reduce(0) { $0 + $1.unackedCount }
         return [
             "name": .string(host.name), "description": "", "tags": [], "tracing": false,
-            "cluster_state": .object([(broker.settings.nodeName, .string("running"))]), "messages": .integer(ready + unacked),
+            "cluster_state": .object([(broker.settings.nodeName, .string("running"))]),
+            "messages": .integer(ready + unacked),
             "messages_ready": .integer(ready), "messages_unacknowledged": .integer(unacked),
         ]
     }
