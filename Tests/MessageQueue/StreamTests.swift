@@ -221,6 +221,7 @@ struct StreamTests {
         #expect(third.texts() == ["m0", "m1", "m2", "m3", "m4"], "another group reads all of it")
     }
 
+    // @covers MQ-C2
     @Test("partitions go round among the members of a group, and order is kept in each")
     func partitions() {
         let bench = BrokerBench()
