@@ -130,6 +130,9 @@ extension Broker {
         case rejectBack = "reject_requeue_true"
     }
 
+    /// Bytes of bodies that an operator takes at a time, and one message more.
+    private static let takeLimitBytes = 64 << 20
+
     /// Takes messages out of a queue.
     ///
     /// - Returns: those, in order, each with how many waited behind it.
@@ -143,7 +146,11 @@ extension Broker {
             throw AMQPFailure(.notImplemented, "basic.get not supported by stream queues \(resource)")
         }
         var taken: [(entry: QueueEntry, left: Int)] = []
-        while taken.count < count, let entry = queue.get() { taken.append((entry, queue.readyCount)) }
+        var bytes = 0
+        while taken.count < count, bytes < Self.takeLimitBytes, let entry = queue.get() {
+            taken.append((entry, queue.readyCount))
+            bytes += entry.message.byteCount
+        }
         for (entry, _) in taken {
             switch mode {
             case .acknowledge: queue.settle(entry)

@@ -152,6 +152,8 @@ public struct StreamLog: Equatable, Sendable {
     public mutating func restore(offset: UInt64, bytes: Int, time: LabTime) -> StreamChunk? {
         if chunks.isEmpty { nextOffset = offset }
         guard offset >= nextOffset else { return nil }
+        // A chunk has no gap.
+        if offset > nextOffset { isOpen = false }
         nextOffset = offset
         return append(bytes: bytes, now: time).sealed
     }

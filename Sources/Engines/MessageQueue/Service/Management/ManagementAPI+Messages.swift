@@ -9,6 +9,8 @@ import MessageQueueEngine
 extension ManagementAPI {
     /// Messages that are taken or shown at a time.
     private static let countLimit = 10_000
+    /// Bytes of a body that is looked at without being taken.
+    private static let peekBytes = 4096
 
     func mountMessages(on router: HTTPRouter) {
         route(router, "POST", "/api/exchanges/{vhost}/{name}/publish") { [self] call in
@@ -125,13 +127,14 @@ extension ManagementAPI {
 
     private func peeked(_ entry: QueueEntry) -> JSONValue {
         let message = entry.message
-        let text = String(validating: message.body, as: UTF8.self)
+        let shown = Array(message.body.prefix(Self.peekBytes))
+        let text = String(validating: shown, as: UTF8.self)
         return [
             "position": .integer(Int(clamping: entry.sequence)), "message_id": .string(message.displayName),
             "returns": .integer(entry.returnCount), "age_milliseconds": .milliseconds(now - message.publishedAt),
             "exchange": .string(message.exchange), "routing_key": .string(message.routingKey),
             "persistent": .bool(message.isPersistent), "payload_bytes": .integer(message.body.count),
-            "payload": .string(text ?? Base64.standard.encode(message.body)),
+            "payload": .string(text ?? Base64.standard.encode(shown)),
             "payload_encoding": text == nil ? "base64" : "string",
         ]
     }
