@@ -141,7 +141,8 @@ extension BrokerQueue {
         var wish = StreamOffset.next
         if let value = consumer.arguments["x-group"] {
             guard let text = value.text, !text.isEmpty, text.utf8.count <= 255,
-                stream.groups.count < broker.settings.objectLimit else {
+                stream.groups.count < broker.settings.objectLimit
+            else {
                 throw AMQPFailure(.preconditionFailed, "invalid arg 'x-group' for \(resource)")
             }
             consumer.group = text
