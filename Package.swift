@@ -198,8 +198,9 @@ let components = [
     Component(
         "MessageQueue", isHot: true, isTestable: true, engine: ["KernelAMQP", "KernelRegularExpressions"],
         service: [
-            "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "MessageLogEngine",
-        ], commands: ["KernelAMQP", "KernelWorld", "KernelTLS"]),
+            "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "KernelRegularExpressions",
+            "MessageLogEngine",
+        ], commands: ["KernelAMQP", "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "KernelTLS"]),
     Component(
         "Shortener", isHot: true, isTestable: true, engine: ["KernelStorage"],
         service: ["KernelCryptography", "KernelJSON", "KernelStorage", "KernelSQLite", "RateLimiterEngine"],
@@ -363,8 +364,9 @@ let tests = [
         "KernelHosting", "KernelService", "TimeSeriesEngine", "MetricsCollectorEngine", "MetricsCollectorService",
     ],
     "MessageQueue": [
-        "KernelStructures", "KernelJSON", "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService",
-        "MessageQueueEngine", "MessageQueueService",
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelAMQP",
+        "KernelWorld", "KernelHosting", "KernelService", "MessageLogEngine", "MessageQueueEngine",
+        "MessageQueueService",
     ],
     // new-room: tests
     "Shell": [

@@ -217,6 +217,19 @@ struct LogRecoveryTests {
         #expect(try LogModel(bench.log) == found, "what could be read once is there for good")
     }
 
+    @Test("a delivery that has left is known after kill -9, without a sync")
+    func deliveriesAfterKill() throws {
+        let bench = try LogBench()
+        bench.log.append(LogBench.message(1), queue: 1, sequence: 1, isDurable: true)
+        try bench.log.commit()
+        let syncs = bench.log.counters.syncs
+        bench.log.delivered(queue: 1, sequence: 1, count: 1)
+        bench.log.writeDeliveries()
+        #expect(bench.log.counters.syncs == syncs)
+        try bench.reopen()
+        #expect(try bench.log.load(queue: 1, after: 0, count: 1, bytes: 1).map(\.deliveryCount) == [1])
+    }
+
     @Test("a full disk and a torn write end it without a promise", arguments: [false, true])
     func fullDisk(isTorn: Bool) throws {
         let bench = try LogBench()

@@ -46,6 +46,7 @@ struct MessageLogTests {
         }
     }
 
+    // @covers MQ-H4
     @Test("one message that nobody takes keeps neither its segment nor the others")
     func pinned() throws {
         let bench = try LogBench()

@@ -16,6 +16,9 @@ extension MessageQueueCommands {
                 listens: "where clients come",
                 [
                     .init("data-dir", "d", .file, "where its log is (nowhere: nothing is kept)"),
+                    .init(
+                        "management", nil, .port,
+                        "where operators come by HTTP (15672 beside the usual port, else nowhere)"),
                     .init("heartbeat", nil, .integer(0...65_535), "seconds, as offered to clients; 0: none (60)"),
                     .init("frame-max", nil, .integer(4096...16_777_216), "bytes, as offered to clients (131072)"),
                     .init("channel-max", nil, .integer(1...65_535), "channels, as offered to clients (2047)"),
@@ -45,9 +48,13 @@ extension MessageQueueCommands {
                 settings.directoryText = directory
                 settings.directory = invocation.session.files.absolute(directory)
             }
-            let chosen = settings
+            let given = settings
             return ServicePlan(picture: { (host: MessageQueueHost) in host.queuesView }) { node, service in
-                MessageQueueHost(node: node, port: service.port, settings: chosen, options: service.options)
+                var chosen = given
+                if chosen.managementPort == nil, service.port == MessageQueueHost.defaultPort {
+                    chosen.managementPort = MessageQueueHost.defaultManagementPort
+                }
+                return MessageQueueHost(node: node, port: service.port, settings: chosen, options: service.options)
             }
         }
     }
@@ -59,6 +66,7 @@ extension MessageQueueCommands {
         if let count = arguments.integer("channel-max") { settings.broker.channelMax = UInt16(clamping: count) }
         if let bytes = arguments.byteCount("memory-limit") { settings.broker.memoryLimitBytes = bytes }
         if let bytes = arguments.byteCount("max-message-size") { settings.broker.messageSizeLimit = bytes }
+        settings.managementPort = arguments.port("management")
         settings.broker.consumerTimeout = arguments.duration("consumer-timeout")
         return settings
     }

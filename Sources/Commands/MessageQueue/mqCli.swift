@@ -20,6 +20,9 @@ extension MessageQueueCommands {
         return Command(description) { invocation in
             let arguments = invocation.arguments
             let words = arguments.arguments
+            if let question = question(arguments, words) {
+                return .running(MQOperator(invocation.process, question, arguments))
+            }
             let client = try MQClient(invocation)
             switch arguments.verb {
             case "publish": return .running(MQPublisher(client, try MQPublisher.Wish(arguments)))
@@ -38,6 +41,49 @@ extension MessageQueueCommands {
                     MQMover(client, from: words[0], limit: arguments.integer("count"), origin: MQMover.origin))
             }
         }
+    }
+
+    /// What the broker's management is asked; nil for what is done over AMQP.
+    private static func question(_ arguments: ParsedArguments, _ words: [String]) -> MQQuestion? {
+        switch arguments.verb {
+        case "queues": .queues
+        case "peek": .peek(queue: words[0], count: min(10_000, arguments.integer("count") ?? 20))
+        case "log": .log(count: min(10_000, arguments.integer("count") ?? 20))
+        case "trace": .trace(words[0])
+        case "stats": .stats
+        default: nil
+        }
+    }
+
+    private static let managing: [CommandDescription.Flag] = [
+        .init("management", "m", .endpoint, "where its management is (localhost:15672)"),
+        .init("user", "u", .text("NAME:PASSWORD"), "who asks (guest:guest)"),
+        .init("vhost", nil, .text("NAME"), "in which virtual host (/)"), CommonFlags.json,
+    ]
+
+    private static var questions: [Subcommand] {
+        let one = CommandDescription.Arguments([.text], 1...1)
+        return [
+            .init(
+                "queues", "lists queues, and what waits in them", usage: "", flags: managing,
+                arguments: .none, examples: ["mq-cli queues"]),
+            .init(
+                "peek", "shows a queue's messages without taking them", usage: "QUEUE [--count N]",
+                flags: [count] + managing, arguments: one, examples: ["mq-cli peek orders"],
+                details: "First those that somebody holds and has not acknowledged, then those that wait."),
+            .init(
+                "log", "shows the newest records of the broker's log", usage: "[--count N]", flags: [count] + managing,
+                arguments: .none, examples: ["mq-cli log --count 5"]),
+            .init(
+                "trace", "tells the life of a message", usage: "ID", flags: managing, arguments: one,
+                examples: ["mq-cli trace abc123"],
+                details:
+                    "Of messages that have an ID, as those of mq-cli do; the broker remembers the last 10,000 events."
+            ),
+            .init(
+                "stats", "counts what the broker has done", usage: "", flags: managing, arguments: .none,
+                examples: ["mq-cli stats"]),
+        ]
     }
 
     private typealias Flag = CommandDescription.Flag
@@ -98,6 +144,6 @@ extension MessageQueueCommands {
                 "replay", "sends dead letters back to where they died", usage: "QUEUE [--count N]",
                 flags: [count] + connecting, arguments: one, examples: ["mq-cli replay orders.dlq"],
                 details: "Where a message died stands in its header x-death; it begins there anew, without it."),
-        ]
+        ] + questions
     }
 }

@@ -87,6 +87,7 @@ enum LogRecord: Equatable {
         let flags = try reader.byte()
         let queue = try reader.unsigned()
         let sequence = try reader.unsigned()
+        guard sequence > 0 else { throw RecordReader.Malformed(position: start) }
         let count = try deliveries(&reader)
         let id = try reader.unsigned()
         let time = LabTime(nanoseconds: try reader.signed())
@@ -104,6 +105,7 @@ enum LogRecord: Equatable {
         let flags = try reader.byte()
         let queue = try reader.unsigned()
         let sequence = try reader.unsigned()
+        guard sequence > 0 else { throw RecordReader.Malformed(position: start) }
         let count = try deliveries(&reader)
         let distance = try reader.unsigned()
         guard distance > 0, distance <= UInt64(start) else { throw RecordReader.Malformed(position: start) }

@@ -84,6 +84,7 @@ extension MessageLog {
         do throws(MessageLogError) {
             guard let found = try locate(queue, sequence) else { return }
             position += 1
+            hasDeliveries = true
             found.block.noteDeliveries(found.ordinal, min(count, LogRecord.deliveryLimit))
             if found.entry.isTransient { return }
             if count == 1 {
@@ -171,6 +172,10 @@ extension MessageLog {
         }
     }
 
+    /// Before deliveries leave: so that whoever gets one again, after this process was killed, is told that it is not
+    /// the first time. Nothing is synced for that; a failure shows at the next commit.
+    public func writeDeliveries() { if hasDeliveries, failure == nil { writeOrFail() } }
+
     private func writeOrFail() { do throws(MessageLogError) { try writeBatch() } catch { fail(error) } }
 
     func fail(_ error: MessageLogError) { if failure == nil { failure = error } }
@@ -179,6 +184,7 @@ extension MessageLog {
     func writeBatch() throws(MessageLogError) {
         if let failure { throw failure }
         putPending()
+        hasDeliveries = false
         if batch.recordBytes == 0 { return }
         batch.seal(number: active.batchCount, syncedBytes: active.syncedBytes)
         defer { batch.clear() }

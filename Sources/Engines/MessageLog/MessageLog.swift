@@ -61,6 +61,8 @@ public final class MessageLog {
     var lastPut: (message: LoggedMessage, segment: UInt64, offset: Int)?
     var lastPutRecordBytes: UInt32 = 0
     var needsSync = false
+    /// Something buffered says that a message was delivered.
+    var hasDeliveries = false
 
     /// Grows with each call that puts something into the log.
     public internal(set) var position: UInt64 = 0

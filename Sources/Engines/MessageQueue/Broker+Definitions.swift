@@ -4,6 +4,7 @@ import KernelStructures
 // Definitions as they are stored: a key that names what it is, and a table. Names are escaped in keys, so that a slash
 // in one of them separates nothing.
 
+func escapedForKey(_ name: String) -> String { escaped(name) }
 private func escaped(_ name: String) -> String { name.replacing("%", with: "%25").replacing("/", with: "%2F") }
 
 extension BrokerQueue {
@@ -60,12 +61,14 @@ extension Broker {
         for (kind, table) in tables where kind == "vhost" {
             if let name = table["name"]?.text { virtualHosts[name] = VirtualHost(name) }
         }
+        var streams = StreamDefinitions()
+        for (kind, table) in tables where kind == "chunk" || kind == "offset" { streams.add(kind, table) }
         let waiting = Dictionary(queues.map { ($0.number, $0) }) { first, _ in first }
         for (kind, table) in tables where kind == "policy" { restorePolicy(table) }
         for (kind, table) in tables where kind == "exchange" { restoreExchange(table) }
         var known: Set<UInt64> = []
         for (kind, table) in tables where kind == "queue" {
-            if let number = restoreQueue(table, waiting) { known.insert(number) }
+            if let number = restoreQueue(table, waiting, streams) { known.insert(number) }
         }
         for (kind, table) in tables where kind == "binding" { restoreBinding(table) }
         for queue in queues where !known.contains(queue.number) { store.delete(queue: queue.number) }
@@ -94,7 +97,9 @@ extension Broker {
         host.exchanges[name] = exchange
     }
 
-    private func restoreQueue(_ table: AMQPTable, _ waiting: [UInt64: StoredQueue]) -> UInt64? {
+    private func restoreQueue(_ table: AMQPTable, _ waiting: [UInt64: StoredQueue], _ streams: StreamDefinitions)
+        -> UInt64?
+    {
         guard let host = table["vhost"]?.text.flatMap({ virtualHosts[$0] }), let name = table["name"]?.text,
             let number = table["number"]?.integer, number > 0
         else { return nil }
@@ -104,6 +109,13 @@ extension Broker {
             isAutoDelete: table["auto_delete"]?.boolean ?? false, exclusiveOwner: nil, arguments: arguments,
             settings: (try? QueueSettings(arguments: arguments)) ?? QueueSettings())
         host.queues[name] = queue
+        if let stream = queue.stream {
+            queue.apply(host.policy(for: name, isQueue: true))
+            queue.restore(
+                stream, chunks: streams.chunks[queue.number] ?? [], offsets: streams.offsets[queue.number] ?? [:],
+                lastSequence: waiting[queue.number]?.lastSequence ?? 0)
+            return queue.number
+        }
         if let found = waiting[queue.number] {
             queue.ready.restore(count: found.count, bytes: found.bytes)
             queue.nextSequence = found.lastSequence &+ 1

@@ -144,6 +144,7 @@ extension Broker {
         let host = queue.virtualHost
         if host.queues[queue.name] === queue { host.queues[queue.name] = nil }
         queue.ready.removeAll()
+        if let stream = queue.stream { queue.forget(stream) }
         store.delete(queue: queue.number)
         if queue.isStored { store.remove(queue.definitionKey) }
         let consumers = queue.consumers
@@ -178,6 +179,9 @@ extension Broker {
 
     /// The first messages of a queue as they wait, without taking them: those in memory.
     public func peek(_ queue: BrokerQueue, limit: Int) -> [QueueEntry] {
+        if let stream = queue.stream {
+            return Array(queue.read(stream, from: stream.log.firstOffset).prefix(max(0, limit)))
+        }
         if queue.ready.countInMemory == 0 { queue.loadPage() }
         return queue.ready.peek(max(0, limit))
     }

@@ -19,6 +19,10 @@ public final class BrokerConsumer {
     public internal(set) var unackedCount = 0
     public internal(set) var deliveredCount = 0
     public let since: LabTime
+    /// Its place in a stream; nil in a queue.
+    var reader: StreamReader?
+    /// With whom it shares its bookmark in a stream.
+    public internal(set) var group: String?
 
     init(
         tag: String, queue: BrokerQueue, channel: BrokerChannel, isAutomatic: Bool, isExclusive: Bool, priority: Int,
@@ -123,6 +127,7 @@ extension BrokerQueue {
 
     /// Hands on what waits, as long as somebody can take it.
     func pump() {
+        if let stream { return pump(stream) }
         guard !isStarved, !consumers.isEmpty, !isDeleted else { return }
         while true {
             if ready.countInMemory == 0 {
@@ -151,7 +156,7 @@ extension BrokerQueue {
         isStarved = false
         rejoin()
         if isOverfull { dropSurplus() }
-        if !ready.isEmpty { pump() }
+        if !ready.isEmpty || stream != nil { pump() }
     }
 
     /// The next one for somebody who asks.
@@ -203,6 +208,7 @@ extension BrokerQueue {
             ? consumers.count : consumers.firstIndex { $0.priority < consumer.priority } ?? consumers.count
         consumers.insert(consumer, at: place)
         join(consumer)
+        if let stream { join(consumer, stream) }
         wake()
     }
 
@@ -212,6 +218,7 @@ extension BrokerQueue {
         consumers.remove(at: place)
         line.removeAll { $0 === consumer }
         aside.removeAll { $0 === consumer }
+        if let stream { leave(consumer, stream) }
         if consumers.isEmpty, isAutoDelete { return broker.delete(self) }
         if consumers.isEmpty { noteUse() }
         wake()

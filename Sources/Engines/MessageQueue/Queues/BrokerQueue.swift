@@ -18,6 +18,8 @@ public final class BrokerQueue: BrokerTimed {
     unowned let virtualHost: VirtualHost
 
     var ready: ReadyMessages
+    /// nil for a queue whose messages are taken out of it.
+    let stream: BrokerStream?
     /// Highest priority first; of one priority in the order of arrival.
     public internal(set) var consumers: [BrokerConsumer] = []
     /// Those of them who can be served, in the order of their turns; and those who could not when it was theirs.
@@ -56,11 +58,12 @@ public final class BrokerQueue: BrokerTimed {
         createdAt = broker.now
         lastUsedAt = broker.now
         ready = ReadyMessages(maxPriority: settings.maxPriority)
+        stream = settings.kind == .stream ? BrokerStream(settings.streamLimits) : nil
     }
 
     public var virtualHostName: String { virtualHost.name }
-    public var readyCount: Int { ready.count }
-    public var readyBytes: Int { ready.bytes }
+    public var readyCount: Int { stream?.log.count ?? ready.count }
+    public var readyBytes: Int { stream?.log.bytes ?? ready.bytes }
     /// Those of `readyCount` that only the store has.
     public var pagedCount: Int { ready.pagedCount }
     /// Whether its messages outlive the broker, if they are persistent.
@@ -75,6 +78,7 @@ public final class BrokerQueue: BrokerTimed {
 
     /// Takes a message, and hands it on if somebody is waiting.
     func publish(_ message: BrokerMessage) -> Outcome {
+        if let stream { return publish(message, to: stream) }
         if isFull, settings.overflow != .dropHead {
             if settings.overflow == .rejectPublishDLX, settings.deadLetterExchange != nil {
                 broker.pendingDeadLetters.append(DeadLetter(message: message, reason: .maxLength, queue: self))
@@ -247,7 +251,7 @@ public final class BrokerQueue: BrokerTimed {
 
     func ring() {
         guard !isDeleted else { return }
-        expireHeads()
+        if let stream { expire(stream) } else { expireHeads() }
         if let expires = settings.expires, consumers.isEmpty {
             if lastUsedAt + expires <= now { return broker.delete(self) }
             broker.schedule(self, at: lastUsedAt + expires)
@@ -265,7 +269,12 @@ public final class BrokerQueue: BrokerTimed {
         policyName = policy?.name
         let own = (try? QueueSettings(arguments: arguments)) ?? QueueSettings()
         settings = policy.map { own.adding($0.definition) } ?? own
-        if isOverfull { dropSurplus() }
+        if let stream {
+            stream.log.limits = settings.streamLimits
+            expire(stream)
+        } else if isOverfull {
+            dropSurplus()
+        }
         if settings.expires != nil { noteUse() }
     }
 }

@@ -24,6 +24,14 @@ public struct QueueSettings: Equatable, Sendable {
     public var consumerTimeout: LabDuration?
     /// What sort of queue it is.
     public var kind = Kind.classic
+    /// How long a stream keeps what; nil: for ever.
+    public var maxAge: LabDuration?
+    /// The most of a stream that goes at a time (bytes).
+    public var segmentBytes: Int?
+
+    var streamLimits: StreamLimits {
+        StreamLimits(maximumBytes: maxLengthBytes, maximumAge: maxAge, segmentBytes: segmentBytes)
+    }
 
     public enum Overflow: String, Sendable, CaseIterable {
         case dropHead = "drop-head"
@@ -71,6 +79,23 @@ public struct QueueSettings: Equatable, Sendable {
                 throw Wrong("x-queue-type", "\"unsupported queue type '\(word)'\"")
             }
             kind = value
+        }
+        segmentBytes = try Self.integer(arguments, "x-stream-max-segment-size-bytes", minimum: 1)
+        if let text = try Self.text(arguments, "x-max-age") {
+            guard let age = StreamLimits.age(text) else { throw Wrong("x-max-age", "invalid_max_age") }
+            maxAge = age
+        }
+        if kind == .stream { try refuseForStreams(arguments) }
+    }
+
+    /// What only queues have that forget what was taken.
+    private func refuseForStreams(_ arguments: AMQPTable) throws(Wrong) {
+        let names = [
+            "x-message-ttl", "x-expires", "x-max-length", "x-max-priority", "x-overflow", "x-delivery-limit",
+            "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-single-active-consumer", "x-queue-mode",
+        ]
+        for name in names where arguments[name] != nil {
+            throw Wrong(name, "a stream has no such thing")
         }
     }
 
@@ -132,6 +157,7 @@ public struct QueueSettings: Equatable, Sendable {
         result.expires = least(expires, other.expires)
         result.maxLength = least(maxLength, other.maxLength)
         result.maxLengthBytes = least(maxLengthBytes, other.maxLengthBytes)
+        result.maxAge = least(maxAge, other.maxAge)
         result.deliveryLimit = least(deliveryLimit, other.deliveryLimit)
         result.consumerTimeout = least(consumerTimeout, other.consumerTimeout)
         if overflow == .dropHead { result.overflow = other.overflow }

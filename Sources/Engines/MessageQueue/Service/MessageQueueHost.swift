@@ -20,6 +20,10 @@ public final class MessageQueueHost: Service {
     public private(set) var server: AMQPServer!
     /// nil: nothing is kept.
     public private(set) var store: DurableStore?
+    private var users: BrokerUsers!
+    private var management: HTTPRouter?
+    /// When this life of it began.
+    let startedAt: LabTime
     private var turns: CommitTurns<CommitWaiter>!
     private var waiter: CommitWaiter!
     private var timer: TimerID?
@@ -32,6 +36,8 @@ public final class MessageQueueHost: Service {
         public var directoryText: String?
         /// Where it is on the node's disk.
         public var directory: String?
+        /// Where operators come (HTTP); nil: nowhere.
+        public var managementPort: UInt16?
 
         public init() {}
     }
@@ -40,11 +46,13 @@ public final class MessageQueueHost: Service {
     public static let defaultPort: UInt16 = 5672
     /// With TLS.
     public static let defaultSecurePort: UInt16 = 5671
+    public static let defaultManagementPort: UInt16 = 15_672
 
     public init(node: Node, port: UInt16, settings: Settings, options: ServiceOptions = ServiceOptions()) {
         runtime = ServiceRuntime(node: node, tag: "MQ", options: options)
         self.port = port
         self.settings = settings
+        startedAt = node.world.now
         server = AMQPServer(self)
         waiter = CommitWaiter(self)
         turns = CommitTurns(node: node) { [unowned self] done in commit(done) }
@@ -62,12 +70,22 @@ public final class MessageQueueHost: Service {
             broker = Broker(
                 settings.broker, store: store, random: node.draw { $0.fork("broker") }, now: node.world.now)
         }
+        users = BrokerUsers(store: broker.store) { [node] in node.draw { $0.next() } }
+        broker.access = users
         runtime.add(server, on: port, announcement: "Listening on :\(port: port)")
+        if let port = settings.managementPort {
+            let router = HTTPRouter()
+            runtime.mount(on: router)
+            ManagementAPI(self, users: users).mount(on: router)
+            management = router
+            runtime.add(HTTPServer(node: node, service: router), on: port)
+        }
     }
 
     public func abandonStart() { try? store?.close() }
 
     public func opened() {
+        users.restore(store?.definitions ?? [])
         guard let store, let directory = settings.directoryText else { return }
         runtime.log("WAL initialized at \(directory)")
         let queues = store.queues
@@ -83,6 +101,7 @@ public final class MessageQueueHost: Service {
     }
 
     public func willDrain() {
+        management?.drain()
         broker.closeAll(reason: "broker forced connection closure with reason 'shutdown'", now: node.world.now)
         settle()
     }
@@ -122,6 +141,7 @@ public final class MessageQueueHost: Service {
     }
 
     private func flush() {
+        store?.writeDeliveries()
         for connection in broker.takeChangedConnections() { server.connection(connection.number)?.flush() }
     }
 

@@ -50,6 +50,7 @@ extension BrokerChannel {
             tag: tag, queue: queue, channel: self, isAutomatic: isAutomatic, isExclusive: isExclusive,
             priority: try Self.integer(arguments, "x-priority", queue) ?? 0, prefetchCount: prefetchCount,
             arguments: arguments, timeout: try timeout(arguments, queue))
+        if let stream = queue.stream { try queue.prepare(consumer, for: stream) }
         consumers[tag] = consumer
         if !noWait { send(.basicConsumeOk(consumerTag: tag)) }
         queue.add(consumer)
@@ -91,6 +92,11 @@ extension BrokerChannel {
     private func get(_ name: String, isAutomatic: Bool) throws(AMQPFailure) {
         let queue = try queue(name, .read)
         queue.noteUse()
+        if queue.stream != nil {
+            throw AMQPFailure(
+                .notImplemented,
+                "basic.get not supported by stream queues \(queue.virtualHost.resource("queue", queue.name))")
+        }
         guard let entry = queue.get() else {
             broker.counters.gotEmpty += 1
             return send(.basicGetEmpty)
@@ -112,7 +118,9 @@ extension BrokerChannel {
             .basicGetOk(
                 deliveryTag: tag, redelivered: entry.isRedelivered, exchange: entry.message.exchange,
                 routingKey: entry.message.routingKey, messageCount: UInt32(clamping: queue.readyCount)))
-        appendContent(entry.message, count: queue.settings.deliveryLimit == nil ? 0 : entry.returnCount)
+        let isCounted = queue.settings.deliveryLimit != nil && entry.returnCount > 0
+        appendContent(
+            entry.message, header: isCounted ? "x-delivery-count" : nil, Int64(entry.returnCount))
     }
 
     // MARK: Acknowledgements
@@ -133,6 +141,9 @@ extension BrokerChannel {
         noteBack(delivery)
         delivery.queue.counters.acknowledged += 1
         broker.counters.acknowledged += 1
+        if let stream = delivery.queue.stream, let consumer = delivery.consumer {
+            delivery.queue.acknowledged(delivery.entry, by: consumer, in: stream)
+        }
         delivery.queue.settle(delivery.entry)
         broker.trace.note(.acknowledged, delivery.entry.message, at: delivery.queue.name, now: now)
     }
@@ -146,8 +157,12 @@ extension BrokerChannel {
     func reject(_ deliveries: [UnackedDelivery], _ requeue: Bool) {
         if requeue { return giveBackByConsumer(deliveries) }
         for delivery in deliveries {
-            noteBack(delivery)
-            delivery.queue.die(delivery.entry, .rejected)
+            if delivery.queue.stream != nil {
+                acknowledge(delivery)
+            } else {
+                noteBack(delivery)
+                delivery.queue.die(delivery.entry, .rejected)
+            }
         }
         wakeQueues(of: deliveries)
     }

@@ -160,6 +160,10 @@ extension BrokerChannel {
             sendWhenStored(.queueUnbindOk)
         case .queuePurge(let name, let noWait):
             let queue = try queue(name, .read)
+            if queue.stream != nil {
+                let resource = queue.virtualHost.resource("queue", queue.name)
+                throw AMQPFailure(.notImplemented, "queue.purge not supported by stream queues \(resource)")
+            }
             let count = queue.purge()
             if !noWait { sendWhenStored(.queuePurgeOk(messageCount: UInt32(clamping: count))) }
         case .queueDelete(let name, let ifUnused, let ifEmpty, let noWait):

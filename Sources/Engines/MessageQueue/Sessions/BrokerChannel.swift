@@ -46,6 +46,8 @@ public final class BrokerChannel: BrokerTimed {
 
     public var name: String { "\(connection.peer) (\(number))" }
     public var unackedCount: Int { unacked.count }
+    public var user: String { connection.user }
+    public var virtualHostName: String { connection.virtualHost?.name ?? "" }
     /// By tag.
     public var sortedConsumers: [BrokerConsumer] { consumers.values.sorted { $0.tag < $1.tag } }
     public var unconfirmedCount: Int { confirms.count }
@@ -87,16 +89,22 @@ public final class BrokerChannel: BrokerTimed {
             .basicDeliver(
                 consumerTag: consumer.tag, deliveryTag: tag, redelivered: entry.isRedelivered,
                 exchange: entry.message.exchange, routingKey: entry.message.routingKey), channel: number)
-        appendContent(entry.message, count: consumer.queue.settings.deliveryLimit == nil ? 0 : entry.returnCount)
+        if consumer.reader != nil {
+            appendContent(entry.message, header: "x-stream-offset", Int64(clamping: entry.offset))
+        } else if consumer.queue.settings.deliveryLimit != nil, entry.returnCount > 0 {
+            appendContent(entry.message, header: "x-delivery-count", Int64(entry.returnCount))
+        } else {
+            appendContent(entry.message)
+        }
     }
 
-    /// - Parameter count: how often it was given back, if consumers are to be told; else 0.
-    func appendContent(_ message: BrokerMessage, count: Int = 0) {
+    /// - Parameter header: what consumers are told beside what the publisher said.
+    func appendContent(_ message: BrokerMessage, header: String? = nil, _ value: Int64 = 0) {
         var properties = message.properties
-        if count > 0 {
+        if let header {
             var read = message.readProperties
             var headers = read.headers ?? [:]
-            headers["x-delivery-count"] = .int64(Int64(count))
+            headers[header] = .int64(value)
             read.headers = headers
             properties = read.encoded
         }
@@ -156,7 +164,11 @@ public final class BrokerChannel: BrokerTimed {
     func giveBack(_ deliveries: [UnackedDelivery]) {
         for delivery in deliveries {
             noteBack(delivery)
-            delivery.queue.giveBack(delivery.entry)
+            if delivery.queue.stream != nil {
+                if let consumer = delivery.consumer { delivery.queue.rewind(to: delivery.entry, for: consumer) }
+            } else {
+                delivery.queue.giveBack(delivery.entry)
+            }
         }
         wakeQueues(of: deliveries)
     }

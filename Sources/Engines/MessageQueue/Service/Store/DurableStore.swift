@@ -54,6 +54,12 @@ public final class DurableStore: MessageStore {
         if failure == nil { work() }
     }
 
+    /// Deliveries are about to leave.
+    public func writeDeliveries() {
+        log.now = node.world.now
+        log.writeDeliveries()
+    }
+
     /// Moves what keeps the log large, a piece at a time.
     private func work() {
         guard !isWorking, !isClosed, log.needsMaintenance else { return }
