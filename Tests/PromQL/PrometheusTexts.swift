@@ -293,6 +293,38 @@ enum PrometheusTexts {
             1:5: parse error: duration out of range
         'it''
             1:5: parse error: unterminated quoted string
+        sum(foo bar)
+            1:9: parse error: unexpected identifier "bar" in aggregation
+        sum(rate(foo bar))
+            1:14: parse error: unexpected identifier "bar" in aggregation
+        sum((foo bar))
+            1:10: parse error: unexpected identifier "bar" in aggregation
+        sum(foo[5m] bar)
+            1:13: parse error: unexpected identifier "bar" in aggregation
+        topk(1 2, foo)
+            1:8: parse error: unexpected number "2" in aggregation
+        sum(1 +)
+            1:8: parse error: unexpected ")" in aggregation
+        sum(foo) bar
+            1:10: parse error: unexpected identifier "bar"
+        sum(foo by)
+            1:9: parse error: unexpected <by> in aggregation
+        sum by (a) (foo bar)
+            1:17: parse error: unexpected identifier "bar" in aggregation
+        rate(foo bar)
+            1:10: parse error: unexpected identifier "bar"
+        (foo bar)
+            1:6: parse error: unexpected identifier "bar"
+        sum(foo, *)
+            1:8: parse error: trailing commas not allowed in function call args
+        sum(foo offset)
+            1:15: parse error: unexpected ")" in offset, expected duration
+        sum(foo{a)
+            1:10: parse error: unexpected character inside braces: ')'
+        sum(foo{a b})
+            1:11: parse error: unexpected identifier "b" in label matching, expected label matching operator
+        sum(1 + bool)
+            1:13: parse error: unexpected ")" in aggregation
         """#
 
     static let formats = #"""
