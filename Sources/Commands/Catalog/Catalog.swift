@@ -1,4 +1,5 @@
 import BackendCommands
+import CacheCommands
 import ChaosCommands
 import CircuitBreakerCommands
 import CommandServices
@@ -10,6 +11,7 @@ import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
 import LockCommands
+import MessageQueueCommands
 import MetricsCollectorCommands
 import PoolerCommands
 import RateLimiterCommands
@@ -28,8 +30,10 @@ public enum Catalog {
 
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
+            + CacheCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
-            + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
+            + MessageQueueCommands.all + DatabaseCommands.all + LockCommands.all + RegistryCommands.all
+            + PoolerCommands.all + SQLCommands.all
             + MetricsCollectorCommands.all
         // new-room: commands
     }

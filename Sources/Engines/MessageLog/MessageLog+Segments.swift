@@ -145,6 +145,9 @@ extension MessageLog {
         return true
     }
 
+    /// Whether `maintain` has something to do.
+    public var needsMaintenance: Bool { failure == nil && victim() != nil }
+
     private func victim() -> LogSegment? {
         let garbage = sizeBytes - liveBytes
         guard garbage > liveBytes + options.garbageSegments * options.segmentBytes else { return nil }

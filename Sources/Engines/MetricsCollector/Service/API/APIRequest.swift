@@ -2,6 +2,7 @@ import KernelHosting
 import KernelStructures
 import KernelWire
 import MetricsCollectorEngine
+import PromQLEngine
 import TimeSeriesEngine
 
 /// The parameters of one request to the API, from its query and its form.
@@ -68,11 +69,14 @@ struct APIRequest {
     func matchers() throws(APIError) -> [[LabelMatcher]] {
         var lists: [[LabelMatcher]] = []
         for text in all("match[]") {
-            do throws(SelectorError) {
-                lists.append(try SelectorReader.matchers(text))
+            do throws(PromQLError) {
+                lists.append(try PromQLSelector.parse(text))
             } catch {
                 throw .badData("invalid parameter \"match[]\": \(error)")
             }
+        }
+        for matchers in lists where matchers.allSatisfy(\.matchesEmpty) {
+            throw .badData("match[] must contain at least one non-empty matcher")
         }
         return lists
     }

@@ -11,6 +11,7 @@ extension CollectorHost {
     func mountAPI() {
         both("/api/v1/query") { host, request, exchange in try host.query(request, exchange) }
         both("/api/v1/query_range") { host, request, exchange in try host.queryRange(request, exchange) }
+        both("/api/v1/format_query") { host, request, exchange in try host.formatQuery(request, exchange) }
         both("/api/v1/series") { host, request, exchange in try host.series(request, exchange) }
         both("/api/v1/labels") { host, request, exchange in try host.labelNames(request, exchange) }
         both("/api/v1/query_exemplars") { host, request, exchange in try host.exemplars(request, exchange) }
@@ -19,6 +20,8 @@ extension CollectorHost {
         get("/api/v1/targets") { host, request, exchange in try host.targets(request, exchange) }
         get("/api/v1/targets/metadata") { host, request, exchange in try host.targetMetadata(request, exchange) }
         mountStatus()
+        mountAdministration()
+        mountFederation()
     }
 
     /// A call of the API: what goes wrong is said as Prometheus says it.

@@ -1,15 +1,15 @@
 import KernelWire
 
 /// The options of `SET` and `GETEX`; which of them exclude each other.
-struct SetOptions {
-    enum Allowed { case set, getEX }
-    enum Condition { case ifThere, ifAbsent }
-    enum End { case none, at(Int), notANumber, invalid }
+public struct SetOptions {
+    public enum Allowed: Sendable { case set, getEX }
+    public enum Condition: Sendable { case ifThere, ifAbsent }
+    public enum End: Sendable { case none, at(Int), notANumber, invalid }
 
-    private(set) var condition: Condition?
-    private(set) var returnsOld = false
-    private(set) var keepsExpiry = false
-    private(set) var persists = false
+    public private(set) var condition: Condition?
+    public private(set) var returnsOld = false
+    public private(set) var keepsExpiry = false
+    public private(set) var persists = false
     /// Which argument is the end's number, and how it counts. The same unit may stand there again; the last one counts.
     private var number: (index: Int, unit: Unit)?
 
@@ -19,7 +19,7 @@ struct SetOptions {
     }
 
     /// Nil where they make no sense.
-    init?(_ arguments: RESPArguments, from start: Int, allowed: Allowed) {
+    public init?(_ arguments: RESPArguments, from start: Int, allowed: Allowed) {
         var index = start
         while index < arguments.count {
             if allowed == .set, condition != .ifThere, arguments.isWord(index, "NX") {
@@ -52,23 +52,13 @@ struct SetOptions {
         return nil
     }
 
-    func expiry(_ arguments: RESPArguments, now: Int) -> End {
+    /// When the value ends, as its options say: milliseconds since 1970.
+    public func expiry(_ arguments: RESPArguments, now: Int) -> End {
         guard let number else { return .none }
         guard let value = arguments.integer(number.index) else { return .notANumber }
         guard value > 0,
             let end = Expiry.end(value, number.unit.isMilliseconds, isAbsolute: number.unit.isAbsolute, now: now)
         else { return .invalid }
         return .at(end)
-    }
-}
-
-/// Ends of keys, as commands state them.
-enum Expiry {
-    /// Milliseconds since 1970; nil where 64 bits do not suffice.
-    static func end(_ number: Int, _ isMilliseconds: Bool, isAbsolute: Bool, now: Int) -> Int? {
-        let (milliseconds, overflowed) = isMilliseconds ? (number, false) : number.multipliedReportingOverflow(by: 1000)
-        if overflowed { return nil }
-        let (end, overflowedToo) = milliseconds.addingReportingOverflow(isAbsolute ? 0 : now)
-        return overflowedToo ? nil : end
     }
 }

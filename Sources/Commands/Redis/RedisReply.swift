@@ -1,11 +1,10 @@
-import CommandKit
 import KernelJSON
 import KernelStructures
 import KernelWire
 
 /// Replies as redis-cli shows them.
-enum KVReply {
-    static func text(_ value: RESPValue, indent: String = "") -> String {
+package enum RedisReply {
+    package static func text(_ value: RESPValue, indent: String = "") -> String {
         switch value {
         case .simple(let text): text
         case .error(let text): "(error) \(text)"
@@ -47,7 +46,7 @@ enum KVReply {
         return text
     }
 
-    static func json(_ value: RESPValue) -> JSONValue {
+    package static func json(_ value: RESPValue) -> JSONValue {
         switch value {
         case .integer(let number): .integer(number)
         case .double(let number): .number(number)

@@ -1,9 +1,8 @@
 import Glibc
-import KernelWire
 
 /// What INCRBYFLOAT adds up: C's `long double`, as in Redis, so that the digits are the same. On an x86 it has 64
 /// binary digits; where Swift has no such type it is a `double`, with 53.
-struct LongNumber {
+public struct LongNumber: Sendable {
     #if arch(x86_64)
         private typealias Value = Float80
         private static func read(_ text: UnsafePointer<CChar>, _ end: inout UnsafeMutablePointer<CChar>?) -> Value {
@@ -22,12 +21,12 @@ struct LongNumber {
     /// Bytes of the longest number: the largest has 4,933 digits before its point.
     private static let byteLimit = 5 * 1024
 
-    static let zero = LongNumber(0)
+    public static let zero = LongNumber(0)
     private init(_ value: Value) { self.value = value }
 
     /// Nil for what C's `strtold` does not take as a whole, for what is too large or too small for the type, and for
     /// what is no number.
-    init?(_ bytes: UnsafeRawBufferPointer) {
+    public init?(_ bytes: UnsafeRawBufferPointer) {
         guard let first = bytes.first, bytes.count < Self.byteLimit, first != 32, !(9...13).contains(first) else {
             return nil
         }
@@ -45,11 +44,11 @@ struct LongNumber {
         value = read
     }
 
-    static func + (a: LongNumber, b: LongNumber) -> LongNumber { LongNumber(a.value + b.value) }
-    var isFinite: Bool { value.isFinite }
+    public static func + (a: LongNumber, b: LongNumber) -> LongNumber { LongNumber(a.value + b.value) }
+    public var isFinite: Bool { value.isFinite }
 
     /// Without an exponent, with at most 17 digits after the point, and none that is not needed.
-    var text: String {
+    public var text: String {
         var bytes = [CChar](repeating: 0, count: Self.byteLimit)
         let count = Int(withVaList([value]) { vsnprintf(&bytes, bytes.count, Self.format, $0) })
         var digits = bytes.prefix(max(0, count)).map { UInt8(bitPattern: $0) }[...]
