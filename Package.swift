@@ -173,7 +173,9 @@ let components = [
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
     // Series and samples: what a store of them and the language of queries agree on.
     Component("TimeSeries", engine: ["KernelRegularExpressions"]),
-    Component("PromQL", isTestable: true, engine: ["KernelRegularExpressions", "KernelJSON", "TimeSeriesEngine"]),
+    Component(
+        "PromQL", isTestable: true,
+        engine: ["KernelConfiguration", "KernelJSON", "KernelRegularExpressions", "TimeSeriesEngine"]),
     Component(
         "MetricsCollector", isTestable: true,
         engine: [
@@ -329,7 +331,7 @@ let tests = [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",
     ],
-    "PromQL": ["KernelStructures", "TimeSeriesEngine", "PromQLEngine"],
+    "PromQL": ["KernelStructures", "KernelConfiguration", "KernelJSON", "TimeSeriesEngine", "PromQLEngine"],
     "MetricsCollector": [
         "KernelStructures", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire", "KernelWorld",
         "KernelHosting", "KernelService", "TimeSeriesEngine", "MetricsCollectorEngine", "MetricsCollectorService",

@@ -116,7 +116,8 @@ struct OracleQuestion {
     ) -> String? {
         guard ours.count == theirs.count else {
             return
-                "we have \(ours.count) series \(ours.prefix(3).map(\.labels)), it \(theirs.count) \(theirs.prefix(3).map(\.labels))"
+                "we have \(ours.count) series \(ours.prefix(3).map(\.labels)), "
+                + "it \(theirs.count) \(theirs.prefix(3).map(\.labels))"
         }
         var own = ours
         var other = theirs
@@ -179,8 +180,8 @@ enum OracleServer {
     private static let program = #"""
         import http.client, json, socket, subprocess, sys, time, urllib.parse
         folder = sys.argv[1]
-        subprocess.run(["promtool", "tsdb", "create-blocks-from", "openmetrics", folder + "/metrics.txt", folder + "/data"],
-                       check=True, stdout=subprocess.DEVNULL)
+        make = ["promtool", "tsdb", "create-blocks-from", "openmetrics", folder + "/metrics.txt", folder + "/data"]
+        subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
         probe = socket.socket(); probe.bind(("127.0.0.1", 0)); port = probe.getsockname()[1]; probe.close()
         open(folder + "/prometheus.yml", "w").write("global: {}\n")
         server = subprocess.Popen(
@@ -202,7 +203,8 @@ enum OracleServer {
             answers = []
             for q in json.load(open(folder + "/questions.json")):
                 if q["isRange"]:
-                    answers.append(ask("/api/v1/query_range", query=q["query"], start=q["time"], end=q["end"], step=q["step"]))
+                    form = dict(query=q["query"], start=q["time"], end=q["end"], step=q["step"])
+                    answers.append(ask("/api/v1/query_range", **form))
                 else:
                     answers.append(ask("/api/v1/query", query=q["query"], time=q["time"]))
             json.dump(answers, open(folder + "/answers.json", "w"))
