@@ -109,7 +109,7 @@ struct NativeHistogramTests {
             var counts: [Double] = []
             for index in 0..<(1 + random.below(3)) {
                 let length = 1 + random.below(3)
-                let offset = index == 0 ? Int32(random.below(20)) : Int32(1 + random.below(4))
+                let offset = index == 0 ? Int32(1 + random.below(20)) : Int32(1 + random.below(4))
                 spans.append(.init(offset: offset, length: UInt32(length)))
                 for _ in 0..<length { counts.append(Double(random.below(5))) }
             }

@@ -12,6 +12,7 @@ extension Evaluator {
         try forEachSeries(of: call.arguments[function.rangeArgument], grid, function: call.function.name) {
             labels, source throws(PromQLError) in
             try charge(rows: 1, steps: grid.count)
+            try checkTime(grid.count)
             if function == .holtWinters { try checkFactors(numbers, source, grid) }
             let place = result.appendRow(function == .lastOverTime ? labels : labels.withoutMetricName)
             if !column.histograms.isEmpty {

@@ -56,6 +56,7 @@ extension Evaluator {
             try read(one)
             if column.count == 0 { continue }
             try charge(rows: 1, steps: grid.count)
+            try checkTime(grid.count)
             let labels = asTimestamps ? one.labels.withoutMetricName : one.labels
             let start = matrix.appendRow(labels)
             var next = 0
