@@ -1,5 +1,6 @@
 import BackendCommands
 import CacheCommands
+import CacheLayerCommands
 import ChaosCommands
 import CircuitBreakerCommands
 import CommandServices
@@ -18,6 +19,7 @@ import RateLimiterCommands
 import RegistryCommands
 import SQLCommands
 import ShellSession
+import ShortenerCommands
 
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
 ///
@@ -34,7 +36,8 @@ public enum Catalog {
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
             + MessageQueueCommands.all + DatabaseCommands.all + LockCommands.all + RegistryCommands.all
             + PoolerCommands.all + SQLCommands.all
-            + MetricsCollectorCommands.all
+            + CacheLayerCommands.all
+            + MetricsCollectorCommands.all + ShortenerCommands.all
         // new-room: commands
     }
 }

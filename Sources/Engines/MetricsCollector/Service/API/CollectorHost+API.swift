@@ -22,6 +22,7 @@ extension CollectorHost {
         mountStatus()
         mountAdministration()
         mountFederation()
+        mountRemoteWrite()
     }
 
     /// A call of the API: what goes wrong is said as Prometheus says it.
