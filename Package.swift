@@ -159,6 +159,11 @@ let components = [
         "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusService"],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
+    Component(
+        "FeatureFlags", library: "FeatureFlags",
+        engine: ["KernelClock", "KernelJSON", "KernelRegularExpressions", "KernelStorage"],
+        service: ["KernelJSON", "KernelCryptography", "KernelStorage", "KernelSQLite"],
+        commands: ["KernelHosting", "KernelWire", "KernelWorld", "KernelStorage"]),
     // new-room: components
 ]
 
@@ -288,6 +293,10 @@ let tests = [
     "Registry": [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",
+    ],
+    "FeatureFlags": [
+        "KernelStructures", "KernelClock", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "FeatureFlagsEngine", "FeatureFlagsService",
     ],
     // new-room: tests
     "Shell": [

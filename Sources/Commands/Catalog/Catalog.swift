@@ -5,6 +5,7 @@ import CommandServices
 import ConnectionPoolCommands
 import CurlCommands
 import DatabaseCommands
+import FeatureFlagsCommands
 import GeneralCommands
 import HashRingCommands
 import KVStoreCommands
@@ -29,6 +30,7 @@ public enum Catalog {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
             + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
+            + FeatureFlagsCommands.all
         // new-room: commands
     }
 }
