@@ -37,8 +37,12 @@ let kernel = [
     Room(name: "KernelCompression", path: "Engines/Kernel/Compression", uses: ["CZlib", "CZstd"]),
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
     Room(
+        name: "KernelLog", path: "Engines/Kernel/Log", isHot: true,
+        uses: ["KernelStructures", "KernelStorage", "CProcessor"]),
+    Room(
         name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true,
         uses: ["KernelStructures", "KernelCryptography"]),
+    Room(name: "KernelAMQP", path: "Engines/Kernel/AMQP", isHot: true, uses: ["KernelStructures", "KernelWire"]),
     Room(
         name: "KernelSQLite", path: "Engines/Kernel/SQLite", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "CSQLite"]),
@@ -51,6 +55,8 @@ let kernel = [
     Room(
         name: "KernelTLS", path: "Engines/Kernel/TLS",
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "COpenSSL"]),
+    // What the servers of Redis's commands read in the same way.
+    Room(name: "KernelRedis", path: "Engines/Kernel/Redis", uses: ["KernelStructures", "KernelWire"]),
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
     Room(
         name: "KernelHosting", path: "Engines/Kernel/Hosting", isHot: true,
@@ -126,7 +132,11 @@ let components = [
         commands: []),
     Component(
         "KVStore", isHot: true, isTestable: true, engine: ["KernelStorage", "CProcessor", "CSnappy"],
-        service: [], commands: ["KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"]),
+        service: ["KernelRedis"], commands: ["KernelWire", "KernelWorld", "KernelHosting", "CommandRedis"]),
+    Component(
+        "Cache", isHot: true, isTestable: true,
+        engine: ["KernelCryptography", "KernelWire", "KernelRedis"], service: ["KernelRedis"],
+        commands: ["KernelWire", "KernelWorld", "KernelHosting", "CommandRedis"]),
     Component(
         "CircuitBreaker", library: "CircuitBreaker", engine: ["KernelClock"],
         commands: [
@@ -137,7 +147,9 @@ let components = [
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
         commands: ["KernelTelemetry", "KernelWorld"]),
     // What several components replicate their state with.
-    Component("Consensus", engine: ["KernelStorage"], service: ["KernelStorage"]),
+    Component("Consensus", engine: ["KernelStorage", "KernelLog"], service: ["KernelStorage"]),
+    // What a broker does not forget.
+    Component("MessageLog", isHot: true, isTestable: true, engine: ["KernelStorage", "KernelLog"]),
     Component(
         "Lock", engine: ["KernelJSON"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"],
@@ -159,6 +171,23 @@ let components = [
         "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusService"],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
+    // Series and samples: what a store of them and the language of queries agree on.
+    Component("TimeSeries", engine: ["KernelRegularExpressions"]),
+    Component("PromQL", isTestable: true, engine: ["KernelRegularExpressions", "KernelJSON", "TimeSeriesEngine"]),
+    Component(
+        "MetricsCollector", isTestable: true,
+        engine: [
+            "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelStorage",
+            "CSnappy", "TimeSeriesEngine",
+        ], service: ["KernelCompression", "KernelJSON", "KernelStorage", "PromQLEngine", "TimeSeriesEngine"],
+        commands: [
+            "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
+        ]),
+    Component(
+        "MessageQueue", isHot: true, isTestable: true, engine: ["KernelAMQP", "KernelRegularExpressions"],
+        service: [
+            "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "MessageLogEngine",
+        ], commands: ["KernelAMQP", "KernelWorld", "KernelTLS"]),
     Component(
         "FeatureFlags", library: "FeatureFlags",
         engine: ["KernelClock", "KernelJSON", "KernelRegularExpressions", "KernelStorage"],
@@ -185,6 +214,12 @@ let session = [
         uses: [
             "KernelStructures", "KernelStorage", "KernelWorld", "KernelTLS", "KernelService", "CommandKit",
             "ShellSession",
+        ]),
+    Room(
+        name: "CommandRedis", path: "Commands/Redis",
+        uses: [
+            "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting", "CommandKit",
+            "ShellSession", "CommandServices",
         ]),
     Room(
         name: "GeneralCommands", path: "Commands/General",
@@ -266,6 +301,10 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",
         "KVStoreService",
     ],
+    "Cache": [
+        "KernelStructures", "KernelCompression", "KernelWire", "KernelWorld", "KernelHosting", "CacheEngine",
+        "CacheService",
+    ],
     "CircuitBreaker": ["KernelStructures", "KernelLoopback", "CircuitBreakerEngine"],
     "Resilience": ["KernelStructures", "CircuitBreakerEngine", "ResilienceEngine"],
     "HashRing": ["KernelStructures", "KernelWire", "KernelWorld", "HashRingEngine", "HashRingService"],
@@ -281,6 +320,7 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "KernelWorld", "DatabaseEngine",
         "DatabaseService",
     ],
+    "MessageLog": ["KernelStructures", "KernelStorage", "KernelLog", "MessageLogEngine"],
     "Lock": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelWorld",
         "KernelHosting", "KernelService", "ConsensusService", "LockEngine", "LockService",
@@ -297,6 +337,15 @@ let tests = [
     "FeatureFlags": [
         "KernelStructures", "KernelClock", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "FeatureFlagsEngine", "FeatureFlagsService",
+    ],
+    "PromQL": ["KernelStructures", "TimeSeriesEngine", "PromQLEngine"],
+    "MetricsCollector": [
+        "KernelStructures", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelService", "TimeSeriesEngine", "MetricsCollectorEngine", "MetricsCollectorService",
+    ],
+    "MessageQueue": [
+        "KernelStructures", "KernelJSON", "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService",
+        "MessageQueueEngine", "MessageQueueService",
     ],
     // new-room: tests
     "Shell": [

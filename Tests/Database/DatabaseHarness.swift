@@ -15,7 +15,7 @@ final class DatabaseHarness {
     init() throws {
         let database = try SQLiteDatabase(disk: NodeDisk(base: SimulatedDisk(), owner: DiskOwner(1)), path: "/db")
         connection = try database.open()
-        catalogue = Catalogue(connection, counter: CatalogueCounter())
+        catalogue = Catalogue(connection, shared: SharedCatalogue())
         try DatabaseFunctions.register(on: connection, catalogue: catalogue)
         context = SessionContext(user: "postgres", database: "lab", backendPID: 7, random: SeededRandom(seed: 1)) {
             LabTime.documentedEpoch

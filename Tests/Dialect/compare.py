@@ -27,7 +27,10 @@ def answer(connection, sql):
     result = connection.pgconn.exec_(sql.encode())
     if result.status in (ExecStatus.FATAL_ERROR, ExecStatus.BAD_RESPONSE):
         text = result.error_field(DiagnosticField.MESSAGE_PRIMARY) or result.error_message or b""
-        return ("error", (result.error_field(DiagnosticField.SQLSTATE) or b"").decode()), text.decode()
+        state = (result.error_field(DiagnosticField.SQLSTATE) or b"").decode()
+        # Of a key that exists already, which one it is.
+        detail = (result.error_field(DiagnosticField.MESSAGE_DETAIL) or b"").decode() if state == "23505" else ""
+        return ("error", state, detail), text.decode()
     columns = [(result.fname(i).decode(), result.ftype(i)) for i in range(result.nfields)]
     rows = [[result.get_value(row, i) for i in range(result.nfields)] for row in range(result.ntuples)]
     return (result.command_status.decode(), columns, rows), ""
@@ -76,6 +79,8 @@ def main(port, directory, files):
             for sql in statements(path):
                 count += 1
                 (a, why), (b, also) = answer(ours, sql), answer(theirs, sql)
+                if a[:2] == b[:2] and a[0] == "error" and not a[2]:
+                    b = a  # UPDATE and keys of expressions: the lab does not say which key it was.
                 if a != b:
                     different += 1
                     print(f"{os.path.basename(path)}: {sql}\n  lab:        {a} {why}\n  PostgreSQL: {b} {also}")

@@ -1,4 +1,5 @@
 import BackendCommands
+import CacheCommands
 import ChaosCommands
 import CircuitBreakerCommands
 import CommandServices
@@ -11,6 +12,8 @@ import HashRingCommands
 import KVStoreCommands
 import LoadBalancerCommands
 import LockCommands
+import MessageQueueCommands
+import MetricsCollectorCommands
 import PoolerCommands
 import RateLimiterCommands
 import RegistryCommands
@@ -28,8 +31,11 @@ public enum Catalog {
 
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
+            + CacheCommands.all
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
-            + DatabaseCommands.all + LockCommands.all + RegistryCommands.all + PoolerCommands.all + SQLCommands.all
+            + MessageQueueCommands.all + DatabaseCommands.all + LockCommands.all + RegistryCommands.all
+            + PoolerCommands.all + SQLCommands.all
+            + MetricsCollectorCommands.all
             + FeatureFlagsCommands.all
         // new-room: commands
     }

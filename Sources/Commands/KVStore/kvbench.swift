@@ -1,4 +1,5 @@
 import CommandKit
+import CommandRedis
 import CommandServices
 import KernelHosting
 import KernelStructures
@@ -23,7 +24,7 @@ extension KVStoreCommands {
                 .init("keys", nil, .integer(1...100_000_000), "different keys (as many as writes)"),
                 .init("sequential", nil, "keys in order instead of by chance"),
                 .init("seed", nil, .integer(0...Int.max), "where chance begins (1)"),
-            ] + KVAddress.flags + [CommonFlags.json],
+            ] + KVStoreCommands.addressFlags + [CommonFlags.json],
             examples: [
                 "kv-bench --writes 100000 --key-size 16 --value-size 256", "kv-bench --writes 0 --reads 10000",
                 "kv-bench --clients 1 --writes 1000 --json",
@@ -42,7 +43,7 @@ extension KVStoreCommands {
 /// Real clients over the network: each has a number of requests under way, and sends the next with each reply.
 final class KVBench: Program {
     struct Settings {
-        let address: KVAddress
+        let address: RedisAddress
         let writes: Int
         let reads: Int
         let keyByteCount: Int
@@ -56,7 +57,7 @@ final class KVBench: Program {
 
         init(_ invocation: Invocation) throws {
             let arguments = invocation.arguments
-            address = try KVAddress(invocation)
+            address = try RedisAddress(invocation, port: 6379, server: "lsm-kv")
             writes = arguments.integer("writes") ?? 100_000
             reads = arguments.integer("reads") ?? 0
             keyByteCount = arguments.integer("key-size") ?? 16

@@ -1,4 +1,5 @@
 import CommandKit
+import CommandRedis
 import CommandServices
 import KernelHosting
 import KernelJSON
@@ -13,7 +14,8 @@ extension KVStoreCommands {
         let words = ["SET", "GET", "DEL", "SCAN", "COMPACT", "FLUSH", "STATS", "LEVELS", "TRACE"]
         let description = CommandDescription(
             "kv-cli", "asks a key-value store, and says where it looked",
-            usage: "[--host HOST] [--port PORT] COMMAND [ARGUMENT…]", flags: KVAddress.flags + [CommonFlags.json],
+            usage: "[--host HOST] [--port PORT] COMMAND [ARGUMENT…]",
+            flags: KVStoreCommands.addressFlags + [CommonFlags.json],
             arguments: .init([.word(words), .text], 1...10_000),
             examples: [
                 "kv-cli SET user:1 Alice", "kv-cli SET session:1 x EX 30", "kv-cli GET user:1", "kv-cli SCAN 'user:*'",
@@ -29,7 +31,8 @@ extension KVStoreCommands {
                 """)
         return Command(description) { invocation in
             let client = KVClient(
-                invocation.process, try KVAddress(invocation), wantsJSON: invocation.arguments.wantsJSON)
+                invocation.process, try RedisAddress(invocation, port: 6379, server: "lsm-kv"),
+                wantsJSON: invocation.arguments.wantsJSON)
             client.words = invocation.arguments.arguments
             return .running(client)
         }
@@ -39,12 +42,12 @@ extension KVStoreCommands {
 /// One command of kv-cli: what it asks, and how it shows the answers.
 final class KVClient: Program {
     let process: Process
-    private let address: KVAddress
+    private let address: RedisAddress
     private let wantsJSON: Bool
     private let connection = RESPClientConnection()
     var words: [String] = []
 
-    init(_ process: Process, _ address: KVAddress, wantsJSON: Bool) {
+    init(_ process: Process, _ address: RedisAddress, wantsJSON: Bool) {
         self.process = process
         self.address = address
         self.wantsJSON = wantsJSON
@@ -174,7 +177,7 @@ final class KVClient: Program {
             process.output.write(text.replacing("\r\n", with: "\n"))
             return finish()
         }
-        print(wantsJSON ? KVReply.json(value).text : KVReply.text(value))
+        print(wantsJSON ? RedisReply.json(value).text : RedisReply.text(value))
         finish()
     }
 

@@ -31,16 +31,19 @@ import KernelWire
 public final class Database {
     public let name: String
     public let file: SQLiteDatabase
-    let counter = CatalogueCounter()
+    let shared = SharedCatalogue()
     /// Of the committed catalogue.
     var catalogueVersion: Int64 = 0
     let plans = PlanCache()
     private var idle: [DatabaseConnection] = []
     private var connectionCount = 0
+    /// Schemas of temporary tables whose sessions are gone, to be dropped when nobody writes.
+    var abandonedSchemas: [String] = []
     private let connectionLimit: Int
     /// Who may write now, and who wants to, in order.
     private(set) var writer: DatabaseSession?
     private var waitingWriters = RingQueue<DatabaseSession>()
+    let advisoryLocks = AdvisoryLocks()
     /// Sessions by the channels that they listen to, in the order in which they came.
     private var listeners: [String: [DatabaseSession]] = [:]
     /// Sessions that have chosen this database.
@@ -76,6 +79,11 @@ public final class Database {
         }
         try connection.catalogue.refresh()
         catalogueVersion = connection.catalogue.version
+        // What sessions left behind when the power went.
+        abandonedSchemas = try connection.catalogue.rows(
+            "SELECT nspname FROM pg_namespace WHERE nspname GLOB '\(TemporarySchema.prefix)*' ORDER BY oid"
+        ).map { CatalogueRow($0).text(0) }
+        dropAbandonedSchemas()
     }
 
     // MARK: Connections
@@ -94,7 +102,7 @@ public final class Database {
 
     func giveBack(_ connection: DatabaseConnection) {
         connection.end()
-        guard connection.isReusable, !connection.sqlite.isInTransaction else {
+        guard !connection.sqlite.isInTransaction else {
             connectionCount -= 1
             connection.sqlite.close()
             return
@@ -120,7 +128,7 @@ public final class Database {
     func releaseWriter(_ session: DatabaseSession) {
         guard writer === session else { return }
         writer = nil
-        guard let next = waitingWriters.popFirst() else { return }
+        guard let next = waitingWriters.popFirst() else { return dropAbandonedSchemas() }
         writer = next
         next.writerGranted()
     }
@@ -129,6 +137,13 @@ public final class Database {
         var others = RingQueue<DatabaseSession>()
         while let next = waitingWriters.popFirst() { if next !== session { others.append(next) } }
         waitingWriters = others
+    }
+
+    /// Who has the pen and who gets it first, for a session that waits for it.
+    func writersBefore(_ session: DatabaseSession) -> [DatabaseSession] {
+        let line = (0..<waitingWriters.count).map { waitingWriters[$0] }
+        guard let place = line.firstIndex(where: { $0 === session }) else { return [] }
+        return (writer.map { [$0] } ?? []) + line[..<place]
     }
 
     public var waitingWriterCount: Int { waitingWriters.count }
@@ -191,8 +206,6 @@ public final class Database {
 final class DatabaseConnection {
     let sqlite: SQLiteConnection
     let catalogue: Catalogue
-    /// False once something is left on it that another session must not see: temporary tables.
-    var isReusable = true
     private let watch = Watch()
 
     private final class Watch { var instructionsLeft = Int.max }
@@ -201,7 +214,7 @@ final class DatabaseConnection {
     init(_ database: Database) throws(PostgresError) {
         do throws(SQLiteError) {
             sqlite = try database.file.open()
-            catalogue = Catalogue(sqlite, counter: database.counter)
+            catalogue = Catalogue(sqlite, shared: database.shared)
             try DatabaseFunctions.register(on: sqlite, catalogue: catalogue)
         } catch {
             throw ErrorMapping.postgresError(for: error, catalogue: nil)
@@ -222,12 +235,6 @@ final class DatabaseConnection {
 
     /// Whether the statement was stopped because it took too long.
     var isExhausted: Bool { watch.instructionsLeft <= 0 }
-
-    /// Whether there are tables that only this connection sees.
-    var hasTemporaryTables: Bool {
-        let rows = try? sqlite.rows("SELECT 1 FROM sqlite_temp_schema WHERE type = 'table' LIMIT 1")
-        return rows?.isEmpty == false
-    }
 
     /// A statement without parameters and rows.
     func run(_ sql: String) throws(PostgresError) {

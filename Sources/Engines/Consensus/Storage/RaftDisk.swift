@@ -1,3 +1,4 @@
+import KernelLog
 import KernelStorage
 import KernelStructures
 
@@ -58,13 +59,7 @@ public final class RaftDisk {
         -> (disk: RaftDisk, recovered: Recovered)
     {
         let lock = try tried { () throws(DiskError) in
-            try disk.makeDirectory(directory)
-            // A name that leads here and is lost takes everything with it.
-            var parent = directory
-            while parent != "/" {
-                parent = DiskPath.parent(of: parent)
-                try disk.syncDirectory(parent)
-            }
+            try disk.makeDurableDirectory(directory)
             return try disk.lock(directory + "/lock")
         }
         let own = RaftDisk(disk: disk, directory: directory, lock: lock)
@@ -162,9 +157,9 @@ public final class RaftDisk {
 
     private func add(_ records: [UInt8], sync: Bool) throws(RaftDiskError) {
         guard let file else { throw .disk(.closed(logPath)) }
-        let bytes = RaftLogFile.batch(records, number: batchNumber, syncedBytes: syncedBytes)
+        let bytes = LogBatch.encoded(records, number: batchNumber, syncedBytes: syncedBytes)
         try Self.tried { () throws(DiskError) in
-            try Self.write(bytes, to: file, at: sizeBytes)
+            try file.write(bytes, at: sizeBytes)
             if sync { try file.sync() }
         }
         batchNumber += 1
@@ -200,7 +195,7 @@ public final class RaftDisk {
 
     private func rewriteLog() throws(RaftDiskError) {
         let records = RaftLogFile.records(base: content)
-        let bytes = RaftLogFile.magic + RaftLogFile.batch(records, number: 0, syncedBytes: 0)
+        let bytes = RaftLogFile.magic + LogBatch.encoded(records, number: 0, syncedBytes: 0)
         file?.close()
         file = try replace(logPath, bytes)
         sizeBytes = bytes.count
@@ -208,21 +203,12 @@ public final class RaftDisk {
         batchNumber = 1
     }
 
-    /// Puts a file in the place of another one, or of none, so that either is there whatever happens.
     private func replace(_ path: String, _ bytes: [UInt8]) throws(RaftDiskError) -> any DiskFile {
         try Self.tried { () throws(DiskError) in
-            let file = try disk.open(path + ".new", [.write, .create, .truncate])
-            try Self.write(bytes, to: file, at: 0)
-            try file.sync()
-            try disk.rename(path + ".new", to: path)
-            try disk.syncDirectory(directory)
+            let file = try disk.replace(path, bytes)
             syncCount += 1
             return file
         }
-    }
-
-    private static func write(_ bytes: [UInt8], to file: any DiskFile, at offset: Int) throws(DiskError) {
-        try file.write(bytes, at: offset)
     }
 
     public func close() {

@@ -1,10 +1,13 @@
 import KernelSQLite
 import KernelWire
 
-/// Numbers the states of a database's catalogue. A number never comes twice, even if what it stood for was rolled back,
-/// so plans can be kept by it. There is one for all connections of a database.
-public final class CatalogueCounter {
+/// What all connections of a database share beside its file.
+///
+/// It numbers the states of the catalogue: a number never comes twice, even if what it stood for was rolled back, so
+/// plans can be kept by it.
+public final class SharedCatalogue {
     private var last: Int64 = 0
+    let sequences = SequenceMarks()
 
     public init() {}
 
@@ -22,16 +25,16 @@ public final class CatalogueCounter {
 /// it has read for as long as the version stays the same.
 public final class Catalogue {
     public let connection: SQLiteConnection
-    let counter: CatalogueCounter
+    let shared: SharedCatalogue
     /// Changes with each definition.
     public private(set) var version: Int64 = 0
     private var relations: [UInt32: Relation] = [:]
     private var numbers: [String: UInt32?] = [:]
     private var schemas: [String: UInt32?] = [:]
 
-    public init(_ connection: SQLiteConnection, counter: CatalogueCounter) {
+    public init(_ connection: SQLiteConnection, shared: SharedCatalogue) {
         self.connection = connection
-        self.counter = counter
+        self.shared = shared
     }
 
     /// Sees what has changed. To be called when a statement begins; it costs one look-up by key.
@@ -54,7 +57,7 @@ public final class Catalogue {
     func hasChanged() throws(PostgresError) {
         forget()
         let stored = try integer("SELECT value FROM sdlab_catalogue WHERE key = 'version'") ?? 0
-        version = counter.next(after: stored)
+        version = shared.next(after: stored)
         try run("UPDATE sdlab_catalogue SET value = ?1 WHERE key = 'version'", [.integer(version)])
     }
 
@@ -114,7 +117,7 @@ public final class Catalogue {
 
     /// The schema in which things are made when none is named: the first of the path that there is.
     func creationSchema(_ searchPath: [String]) throws(PostgresError) -> String {
-        for name in searchPath where name != Self.catalogueSchema {
+        for name in searchPath where name != Self.catalogueSchema && !name.hasPrefix(TemporarySchema.prefix) {
             if try schema(name) != nil { return name }
         }
         throw PostgresError(.invalidSchemaName, "no schema has been selected to create in")

@@ -9,6 +9,8 @@ struct NewIndex {
         var expression: SyntaxNode?
         var isDescending: Bool
         var isNullsFirst: Bool
+        /// What an expression is called in the list of the index's columns.
+        var label = "expr"
     }
 
     var name: String
@@ -44,12 +46,14 @@ extension DefinitionRun {
                     NewIndex.Key(
                         number: column.number, expression: nil, isDescending: isDescending, isNullsFirst: isFirst))
             } else {
-                labels.append(
+                let label =
                     element["expr"].map { $0.kind == "FuncCall" ? $0.words("funcname").last ?? "expr" : "expr" }
-                        ?? "expr")
+                    ?? "expr"
+                labels.append(label)
                 keys.append(
                     NewIndex.Key(
-                        number: 0, expression: element["expr"], isDescending: isDescending, isNullsFirst: isFirst))
+                        number: 0, expression: element["expr"], isDescending: isDescending, isNullsFirst: isFirst,
+                        label: label))
             }
         }
         let schema = try catalogue.schema(table.schema) ?? 2200
@@ -120,6 +124,10 @@ extension DefinitionRun {
                 guard let column = table.column(number: key.number) else { continue }
                 value = Expression(identifier(column.storage), column.type)
             }
+            let name = table.column(number: key.number)?.name ?? key.label
+            try addColumn(
+                NewColumn(name: name, type: value.isUnknown ? DataType(.text) : value.type), Int16(keys.count + 1),
+                to: oid, table: index.name, schema: (table.schema, 0))
             keys.append(value.ordered + (key.isDescending ? " DESC" : ""))
         }
         var sql =

@@ -92,6 +92,7 @@ extension DefinitionRun {
         -> UInt32
     {
         let oid = try catalogue.nextOID()
+        catalogue.shared.sequences.forget(oid)
         try addClass(oid, name, schema: schema, kind: "S", columns: 3)
         try catalogue.insert("pg_sequence", row(oid, parameters))
         try catalogue.run(
@@ -165,6 +166,7 @@ extension DefinitionRun {
         try catalogue.insert("pg_sequence", row(sequence.oid, parameters))
         if let restart = parameters.restart {
             let value = restart ?? parameters.first
+            catalogue.shared.sequences.forget(sequence.oid)
             try catalogue.run(
                 "UPDATE sdlab_sequence SET last_value = ?1, is_called = 0 WHERE oid = ?2", [.integer(value), oid])
         }

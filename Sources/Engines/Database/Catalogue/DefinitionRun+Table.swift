@@ -35,6 +35,7 @@ extension DefinitionRun {
             }
         }
         guard let oid = try makeTable(name, columns, isExistingAllowed: node.flag("if_not_exists")) else { return }
+        try note(oid, onCommit: node.text("oncommit"))
         catalogue.forget()
         for column in columns {
             for constraint in column.constraints { try add(constraint, to: oid, column: column.name) }
@@ -234,6 +235,7 @@ extension DefinitionRun {
             NewColumn(name: index < names.count ? names[index] : target.name, type: target.expression.type)
         }
         guard let oid = try makeTable(name, columns, isExistingAllowed: node.flag("if_not_exists")) else { return }
+        try note(oid, onCommit: into.text("onCommit"))
         guard !into.flag("skipData"), !columns.isEmpty else { return }
         try catalogue.run("INSERT INTO \(identifier(StorageName.of(name.text("relname"), Int64(oid)))) \(query.sql)")
         rowCount = catalogue.connection.changes

@@ -70,8 +70,8 @@ final class DefinitionRun {
 
     /// The schema that a RangeVar names, or the first one of the path.
     func schema(_ node: SyntaxNode) throws(PostgresError) -> (name: String, oid: UInt32) {
-        if node.text("relpersistence") == "t" || node.text("schemaname") == "pg_temp" {
-            throw unsupported("a temporary table")
+        if node.text("relpersistence") == "t" || node.text("schemaname") == TemporarySchema.alias {
+            return try temporarySchema()
         }
         let name = node.has("schemaname") ? node.text("schemaname") : try catalogue.creationSchema(context.searchPath)
         guard let oid = try catalogue.schema(name) else {
@@ -110,7 +110,7 @@ final class DefinitionRun {
 
     /// A table that is somebody's own.
     func table(_ node: SyntaxNode, isMissingAllowed: Bool = false) throws(PostgresError) -> Relation? {
-        let schema = node.has("schemaname") ? node.text("schemaname") : nil
+        let schema = context.schemaName(node.text("schemaname"))
         let name = node.text("relname")
         guard let found = try catalogue.relation(name, schema: schema, searchPath: context.searchPath) else {
             if isMissingAllowed {
@@ -135,7 +135,8 @@ final class DefinitionRun {
             [
                 "oid": .integer(Int64(oid)), "relname": .text(name), "relnamespace": .integer(Int64(schema)),
                 "relowner": .integer(10), "relam": .integer(method), "relfilenode": .integer(Int64(oid)),
-                "relpersistence": .text("p"), "relkind": .text(kind), "relnatts": .integer(Int64(columns)),
+                "relpersistence": .text(try isTemporary(schema: schema) ? "t" : "p"), "relkind": .text(kind),
+                "relnatts": .integer(Int64(columns)),
                 "reltuples": .real(-1), "relispopulated": .integer(1), "relreplident": .text(kind == "r" ? "d" : "n"),
             ])
     }

@@ -23,11 +23,14 @@ public struct SessionSettings: Sendable {
     }
 
     /// What differs from the initial values; texts as they are shown.
-    private var values: [String: String] = [:]
+    private var values: [String: String] = [:] { didSet { readSearchPath() } }
     /// What RESET goes back to, where that is not the initial value: the startup packet's.
-    private var defaults: [String: String] = [:]
+    private var defaults: [String: String] = [:] { didSet { readSearchPath() } }
+    /// The schemas in which names without one are looked for; `"$user"` stands for the user's own. Each statement asks
+    /// for it, and few change it.
+    public private(set) var searchPath: [String] = []
 
-    public init() {}
+    public init() { readSearchPath() }
 
     /// Values that the startup packet, or the server's configuration, gives: RESET goes back to them.
     public mutating func setDefault(_ name: String, _ value: String) throws(PostgresError) {
@@ -57,6 +60,9 @@ public struct SessionSettings: Sendable {
         Self.ordered.filter(\.isReported).map { ($0.displayName, value($0.name) ?? "") }
     }
 
+    /// Most statements change no setting, and then it costs nothing to ask.
+    func isSame(as other: SessionSettings) -> Bool { values == other.values && defaults == other.defaults }
+
     /// All names with their values, in the order of names.
     public var all: [(name: String, value: String)] {
         Self.ordered.map { ($0.displayName, value($0.name) ?? "") }
@@ -76,9 +82,8 @@ public struct SessionSettings: Sendable {
         value(name).flatMap { try? SettingUnits.parse($0, unit: "ms") } ?? 0
     }
 
-    /// The schemas in which names without one are looked for; `"$user"` stands for the user's own.
-    public var searchPath: [String] {
-        (value("search_path") ?? "").split(separator: ",").map { part in
+    private mutating func readSearchPath() {
+        searchPath = (value("search_path") ?? "").split(separator: ",").map { part in
             let trimmed = part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()
             return String(trimmed).replacing("\"", with: "")
         }

@@ -14,7 +14,8 @@ enum ObjectNames {
             let parts = try identifiers(word)
             guard let name = parts.last,
                 let relation = try catalogue.relation(
-                    name, schema: parts.count > 1 ? parts[parts.count - 2] : nil, searchPath: context.searchPath)
+                    name, schema: parts.count > 1 ? context.schemaName(parts[parts.count - 2]) : nil,
+                    searchPath: context.searchPath)
             else { throw PostgresError(.undefinedTable, "relation \"\(word)\" does not exist") }
             return relation.oid
         case .regtype:
@@ -120,8 +121,11 @@ enum ObjectNames {
 }
 
 extension SessionContext {
-    /// Without the user's own schema, unless that is there by its name.
-    var searchPath: [String] { settings.searchPath.map { $0 == "$user" ? user : $0 } }
+    /// With the user's own schema by its name, and the session's temporary tables before all.
+    var searchPath: [String] {
+        let named = settings.searchPath.map { $0 == "$user" ? user : $0 }
+        return temporarySchema.map { [$0] + named } ?? named
+    }
 }
 
 extension SQLState {

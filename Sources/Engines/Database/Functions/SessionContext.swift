@@ -21,10 +21,8 @@ public final class SessionContext {
     public var clientAddress: String?
     /// What statements have to say besides their result; whoever sends it empties the list.
     public var notices: [PostgresError] = []
-    /// How many calls of `pg_sleep` the statement has waited for already, and how many it has come to: those beyond the
-    /// first number throw `SleepRequest`, after which the statement is carried out again.
-    public var sleepsPaid = 0
-    public var sleepsSeen = 0
+    /// What functions that wait have answered to the present statement.
+    var waits = WaitingCalls()
     /// The last value that this session got of each sequence, and of which it got one last.
     var sequenceValues: [UInt32: Int64] = [:]
     var lastSequence: UInt32?
@@ -33,6 +31,19 @@ public final class SessionContext {
     public var outerRows: (_ table: String) -> [[String: SQLiteValue]] = { _ in [] }
     /// `pg_cancel_backend`, `pg_terminate_backend`: whether there is such a session.
     public var signal: (_ backendPID: Int32, _ terminates: Bool) -> Bool = { _, _ in false }
+
+    /// `pg_advisory_lock` and its kin. Throws `WaitRequest` if the lock has to be waited for.
+    var advisory: (_ verb: AdvisoryVerb, _ key: AdvisoryKey) throws -> SQLiteValue = { _, _ in .null }
+
+    /// Where the session's temporary tables are, once it has made one.
+    var temporarySchema: String?
+    /// How often the session has thrown its temporary tables away.
+    var discardCount = 0
+    /// What becomes of temporary tables at the end of a transaction, by their numbers.
+    var onCommit: [UInt32: OnCommit] = [:]
+
+    /// Rows that the present ON CONFLICT DO UPDATE has come to.
+    var touchedRows = TouchedRows()
 
     /// `pg_notify`: at the end of the transaction, if it is committed.
     public var notify: (_ channel: String, _ payload: String) -> Void = { _, _ in }
@@ -47,6 +58,17 @@ public final class SessionContext {
         self.random = random
         self.settings = settings
         self.clock = clock
+    }
+
+    /// A statement must not come to a row twice: which of the two should win? SQLite would let the last.
+    struct TouchedRows {
+        /// Rows with higher numbers are the statement's own.
+        var lastRowBefore: Int64 = .max
+        private var seen: Set<Int64> = []
+
+        init(lastRowBefore: Int64 = .max) { self.lastRowBefore = lastRowBefore }
+
+        mutating func touch(_ row: Int64) -> Bool { row <= lastRowBefore && seen.insert(row).inserted }
     }
 
     /// DISCARD SEQUENCES

@@ -18,10 +18,6 @@ extension DatabaseFunctions {
                 ("pg_encoding_to_char", { .text($0.integer(0) == 6 ? "UTF8" : $0.integer(0) == 0 ? "SQL_ASCII" : "") }),
                 ("pg_size_pretty", { .text(sizeText($0.decimal(0).roundedInt ?? 0)) }),
                 ("pg_outer_rows", { try outerRows($0) }),
-                (
-                    "pg_advisory_unlock",
-                    { _ in .integer(1) }
-                ),
             ],
             lenient: [
                 (
@@ -63,17 +59,34 @@ extension DatabaseFunctions {
                 ),
                 ("pg_setval", { try setValue($0) }),
                 (
+                    "pg_touch",
+                    { call in
+                        guard call.context.touchedRows.touch(call.integer(0)) else {
+                            throw PostgresError(
+                                .cardinalityViolation,
+                                "ON CONFLICT DO UPDATE command cannot affect row a second time",
+                                hint: "Ensure that no rows proposed for insertion within the same command have "
+                                    + "duplicate constrained values.")
+                        }
+                        return .integer(1)
+                    }
+                ),
+                (
+                    "pg_forget_mark",
+                    { call in
+                        call.catalogue.shared.sequences.forget(UInt32(truncatingIfNeeded: call.integer(0)))
+                        return .integer(1)
+                    }
+                ),
+                (
                     "pg_sleep",
                     { call in
                         if call.isNull(0) { return .null }
-                        if call.context.sleepsPaid > call.context.sleepsSeen {
-                            call.context.sleepsSeen += 1
-                            return .text("")
-                        }
-                        throw SleepRequest(seconds: max(0, call.real(0)))
+                        let seconds = max(0, call.real(0))
+                        return try call.context.waits.answer { throw WaitRequest.sleep(seconds: seconds) }
                     }
                 ),
-                ("pg_advisory", { _ in .text("") }),
+                ("pg_advisory", { try advisory($0) }),
                 (
                     "pg_notify",
                     { call in
@@ -82,6 +95,19 @@ extension DatabaseFunctions {
                     }
                 ),
             ])
+    }
+
+    /// `pg_advisory('lock', 1)`, and with two numbers for a key of two halves.
+    private static func advisory(_ call: FunctionCall) throws -> SQLiteValue {
+        guard let verb = AdvisoryVerb(call.text(0)), !(1..<call.count).contains(where: call.isNull) else {
+            return .null
+        }
+        let key =
+            call.count > 2
+            ? AdvisoryKey(Int32(truncatingIfNeeded: call.integer(1)), Int32(truncatingIfNeeded: call.integer(2)))
+            : AdvisoryKey(call.count > 1 ? call.integer(1) : 0)
+        let context = call.context
+        return try context.waits.answer { try context.advisory(verb, key) }
     }
 
     private static var session: [(String, FunctionBody)] {
@@ -104,7 +130,10 @@ extension DatabaseFunctions {
                 "pg_current_schemas",
                 { call in
                     var names = call.flag(0) ? [Catalogue.catalogueSchema] : []
-                    for name in call.context.searchPath where try call.catalogue.schema(name) != nil {
+                    for name in call.context.searchPath
+                    where try call.catalogue.schema(name) != nil
+                        && (call.flag(0) || !name.hasPrefix(TemporarySchema.prefix))
+                    {
                         names.append(name)
                     }
                     return .text(PostgresValue.array(names.map { .text($0) }, element: .text).text)
@@ -244,9 +273,11 @@ extension DatabaseFunctions {
             throw PostgresError(.wrongObjectType, "\"\(call.shown(0, .regclass))\" is not a sequence")
         }
         let fields = CatalogueRow(row)
-        var value = fields.integer(0)
+        let sequence = UInt32(truncatingIfNeeded: oid)
+        let mark = call.catalogue.shared.sequences[sequence]
+        var value = mark?.value ?? fields.integer(0)
         let (increment, minimum, maximum) = (fields.integer(2), fields.integer(3), fields.integer(4))
-        if fields.integer(1) != 0 {
+        if mark?.isCalled ?? (fields.integer(1) != 0) {
             let (sum, isOver) = value.addingReportingOverflow(increment)
             value = sum
             if isOver || sum > maximum || sum < minimum {
@@ -261,8 +292,9 @@ extension DatabaseFunctions {
         }
         try call.catalogue.run(
             "UPDATE sdlab_sequence SET last_value = ?1, is_called = 1 WHERE oid = ?2", [.integer(value), .integer(oid)])
-        call.context.sequenceValues[UInt32(truncatingIfNeeded: oid)] = value
-        call.context.lastSequence = UInt32(truncatingIfNeeded: oid)
+        call.catalogue.shared.sequences[sequence] = .init(value: value, isCalled: true)
+        call.context.sequenceValues[sequence] = value
+        call.context.lastSequence = sequence
         return .integer(value)
     }
 
@@ -285,7 +317,9 @@ extension DatabaseFunctions {
         try call.catalogue.run(
             "UPDATE sdlab_sequence SET last_value = ?1, is_called = ?2 WHERE oid = ?3",
             [.integer(value), .integer(isCalled ? 1 : 0), .integer(oid)])
-        if isCalled { call.context.sequenceValues[UInt32(truncatingIfNeeded: oid)] = value }
+        let sequence = UInt32(truncatingIfNeeded: oid)
+        call.catalogue.shared.sequences[sequence] = .init(value: value, isCalled: isCalled)
+        if isCalled { call.context.sequenceValues[sequence] = value }
         return .integer(value)
     }
 }

@@ -55,7 +55,7 @@ struct ColumnOrigin: Equatable {
 
 /// The literals of a statement: they are bound as parameters behind its own, so that statements which differ only in
 /// them are one to SQLite. In definitions that stay (indexes, triggers) they are written out.
-struct ConstantPool {
+struct ConstantPool: Sendable {
     private(set) var values: [SQLiteValue] = []
     private var places: [String: Int] = [:]
     var isInline = false

@@ -26,10 +26,27 @@ extension FunctionTable {
         !setval(regclass, int8) int8
         !setval(regclass, int8, bool) int8
         !pg_notify(text, text) void = pg_notify
-        !pg_advisory_lock(int8) void = pg_advisory
-        !pg_advisory_unlock(int8) bool = pg_advisory_unlock
-        !pg_advisory_xact_lock(int8) void = pg_advisory
-        !pg_try_advisory_lock(int8) bool = pg_advisory_unlock
+        !pg_advisory_lock(int8) void = pg_advisory('lock', $1)
+        !pg_advisory_lock(int4, int4) void = pg_advisory('lock', $1, $2)
+        !pg_advisory_lock_shared(int8) void = pg_advisory('lock shared', $1)
+        !pg_advisory_lock_shared(int4, int4) void = pg_advisory('lock shared', $1, $2)
+        !pg_advisory_xact_lock(int8) void = pg_advisory('lock xact', $1)
+        !pg_advisory_xact_lock(int4, int4) void = pg_advisory('lock xact', $1, $2)
+        !pg_advisory_xact_lock_shared(int8) void = pg_advisory('lock xact shared', $1)
+        !pg_advisory_xact_lock_shared(int4, int4) void = pg_advisory('lock xact shared', $1, $2)
+        !pg_try_advisory_lock(int8) bool = pg_advisory('try', $1)
+        !pg_try_advisory_lock(int4, int4) bool = pg_advisory('try', $1, $2)
+        !pg_try_advisory_lock_shared(int8) bool = pg_advisory('try shared', $1)
+        !pg_try_advisory_lock_shared(int4, int4) bool = pg_advisory('try shared', $1, $2)
+        !pg_try_advisory_xact_lock(int8) bool = pg_advisory('try xact', $1)
+        !pg_try_advisory_xact_lock(int4, int4) bool = pg_advisory('try xact', $1, $2)
+        !pg_try_advisory_xact_lock_shared(int8) bool = pg_advisory('try xact shared', $1)
+        !pg_try_advisory_xact_lock_shared(int4, int4) bool = pg_advisory('try xact shared', $1, $2)
+        !pg_advisory_unlock(int8) bool = pg_advisory('unlock', $1)
+        !pg_advisory_unlock(int4, int4) bool = pg_advisory('unlock', $1, $2)
+        !pg_advisory_unlock_shared(int8) bool = pg_advisory('unlock shared', $1)
+        !pg_advisory_unlock_shared(int4, int4) bool = pg_advisory('unlock shared', $1, $2)
+        !pg_advisory_unlock_all() void = pg_advisory('all')
         pg_typeof(any) regtype = pg_typeof($t)
         pg_column_size(any) int4 = pg_column_size($1)
         pg_size_pretty(int8) text = pg_size_pretty

@@ -45,6 +45,19 @@ public struct SettingChange: Equatable, Sendable {
     public var isLocal: Bool
 }
 
+/// What an INSERT takes its rows from.
+struct InsertedRows: Sendable {
+    let table: UInt32
+    /// The statement's WITH, or nothing.
+    let with: String
+    /// A query of SQLite with a value for each of `columns`.
+    let sql: String
+    /// The table's columns, by their numbers.
+    let columns: [Int16]
+    /// What the marks in `with` and `sql` stand for.
+    let constants: ConstantPool
+}
+
 public enum DiscardedPart: Sendable { case all, plans, sequences, temporaryTables }
 
 /// COPY from or to the client.

@@ -58,6 +58,10 @@ public struct Plan: Sendable {
     public var notices: [PostgresError]
     /// Whether the plan holds as long as the catalogue's version does, and can be used again.
     public var isReusable: Bool
+    /// The rows that an INSERT puts, to find the one that another is in the way of.
+    var insertedRows: InsertedRows?
+    /// The table of ON CONFLICT DO UPDATE, no row of which may be inserted or changed twice.
+    var touchedTable: String?
     /// The transaction must not be a block (VACUUM, CREATE DATABASE): 25001.
     public var refusesTransactionBlock: Bool
 

@@ -44,13 +44,15 @@ extension Translation {
     /// A scalar function of this name.
     func call(_ name: String, _ arguments: [Expression], at location: Int?) throws(PostgresError) -> Expression {
         let signature = try choose(name, arguments, at: location)
-        if signature.isVolatile,
-            !["random", "clock_timestamp", "timeofday", "currval", "lastval", "pg_sleep"].contains(name)
-        {
-            readsOnly = false
-        }
+        if signature.isVolatile, !Self.volatileReaders.contains(name), !name.contains("advisory") { readsOnly = false }
         return try apply(signature, arguments, at: location)
     }
+
+    /// What gives another answer each time and yet changes nothing that is stored. Advisory locks belong to them, too:
+    /// who waited for one with the pen in hand would keep all writers from work.
+    private static let volatileReaders: Set = [
+        "random", "clock_timestamp", "timeofday", "currval", "lastval", "pg_sleep",
+    ]
 
     // MARK: Which one is meant
 

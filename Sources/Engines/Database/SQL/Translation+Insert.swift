@@ -16,10 +16,17 @@ extension Translation {
         var item = rangeItem(table, alias: identifier(table.storage))
         if let alias = target["alias"] { item.name = alias.text("aliasname") }
         item.isTarget = true
-        if let conflict = node["onConflictClause"] { sql += try onConflict(conflict, table, item) }
+        var touchedTable: String?
+        if let conflict = node["onConflictClause"] {
+            sql += try onConflict(conflict, table, item)
+            if conflict.text("action") == "ONCONFLICT_UPDATE" { touchedTable = table.storage }
+        }
         var plan = Plan(.insert, tag: .inserted, readsOnly: false)
         try returning(node.list("returningList"), item, &sql, &plan)
         plan.sql = sql
+        plan.touchedTable = touchedTable
+        plan.insertedRows = InsertedRows(
+            table: table.oid, with: with, sql: source, columns: table.stored.map(\.number), constants: constants)
         return plan
     }
 
@@ -203,7 +210,8 @@ extension Translation {
         excluded.schema = nil
         scope.items.append(excluded)
         sql += " DO UPDATE SET " + (try assignments(node.list("targetList"), table, scope))
-        if let clause = node["whereClause"] { sql += " WHERE " + (try condition(clause, scope, "WHERE")) }
+        sql += " WHERE pg_touch(\(identifier(table.storage)).rowid)"
+        if let clause = node["whereClause"] { sql += " AND (\(try condition(clause, scope, "WHERE")))" }
         return sql
     }
 

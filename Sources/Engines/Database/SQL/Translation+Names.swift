@@ -6,7 +6,7 @@ extension Translation {
     /// A table, a view or their like, by what a RangeVar says.
     func relation(_ node: SyntaxNode) throws(PostgresError) -> Relation {
         let name = node.text("relname")
-        let schema = node.has("schemaname") ? node.text("schemaname") : nil
+        let schema = context.schemaName(node.text("schemaname"))
         try checkCatalogueName(node)
         guard let found = try catalogue.relation(name, schema: schema, searchPath: searchPath) else {
             throw fail(

@@ -261,7 +261,7 @@ extension Translation {
         if node.flag("restart_seqs") {
             statements += tables.map {
                 "UPDATE sdlab_sequence SET is_called = 0, last_value = (SELECT seqstart FROM pg_sequence "
-                    + "WHERE seqrelid = sdlab_sequence.oid) WHERE oid IN (SELECT objid FROM pg_depend WHERE refobjid = \($0.oid))"
+                    + "WHERE seqrelid = sdlab_sequence.oid) WHERE oid IN (SELECT objid FROM pg_depend WHERE refobjid = \($0.oid)) AND pg_forget_mark(oid)"
             }
         }
         return Plan(.statements(statements), tag: .words("TRUNCATE TABLE"), readsOnly: false)

@@ -86,6 +86,20 @@ extension DatabaseCluster {
 
     /// Who has the pen of each database, and who waits for it.
     private var lockRows: [[String: SQLiteValue]] {
+        let advisory = databaseNames.enumerated().flatMap { index, name in
+            (databases[name]?.advisoryLocks.rows ?? []).map { row in
+                [
+                    "locktype": .text("advisory"), "database": oid(index), "classid": .integer(Int64(row.key.classID)),
+                    "objid": .integer(Int64(row.key.objectID)), "objsubid": .integer(row.key.kind),
+                    "pid": .integer(Int64(row.session.key.process)), "mode": .text(row.mode),
+                    "granted": .integer(row.isGranted ? 1 : 0), "fastpath": .integer(0),
+                ] as [String: SQLiteValue]
+            }
+        }
+        return advisory + writerRows
+    }
+
+    private var writerRows: [[String: SQLiteValue]] {
         openSessions.compactMap { session in
             let holds = session.database?.writer === session
             guard holds || session.wait == .writer else { return nil }
@@ -110,6 +124,7 @@ extension DatabaseSession {
     var waitEvent: (type: String, event: String)? {
         switch wait {
         case .writer: ("Lock", "transactionid")
+        case .advisoryLock: ("Lock", "advisory")
         case .time: ("Timeout", "PgSleep")
         case .output: ("Client", "ClientWrite")
         case .copyData: ("Client", "ClientRead")

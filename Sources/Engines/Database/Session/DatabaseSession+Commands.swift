@@ -42,7 +42,7 @@ extension DatabaseSession {
         if change.isLocal, !transaction.isBlock, simple?.statements.count ?? 0 <= 1 {
             warn(.noActiveTransaction, "SET LOCAL can only be used in transaction blocks")
         }
-        let before = context.settings.reported
+        let before = context.settings
         try apply(change, to: &context.settings)
         if !change.isLocal { try apply(change, to: &transaction.settingsToKeep) }
         report(since: before)
@@ -160,20 +160,15 @@ extension DatabaseSession {
         case .all:
             closePortals { $0 !== running?.portal }
             preparedStatements = [:]
-            let before = context.settings.reported
+            let before = context.settings
             context.settings.resetAll()
             currentTransaction().settingsToKeep = context.settings
             report(since: before)
             try listen(nil, isOn: false)
             context.forgetSequences()
+            database?.advisoryLocks.releaseAll(self) { isOfTransaction in !isOfTransaction }
             discardTemporaryTables()
         }
-    }
-
-    private func discardTemporaryTables() {
-        guard let connection = ownConnection, transaction?.connection == nil else { return }
-        ownConnection = nil
-        database?.giveBack(connection)
     }
 
     private func dropDatabase(_ name: String, _ isMissingAllowed: Bool) throws(PostgresError) {

@@ -64,7 +64,7 @@ extension DatabaseSession {
     func renewed(_ entry: PlanCache.Entry, _ types: [PostgresOID], key: String?) throws(PostgresError)
         -> PlanCache.Entry
     {
-        let version = (transaction?.connection ?? ownConnection)?.catalogue.version ?? database?.catalogueVersion
+        let version = transaction?.connection?.catalogue.version ?? database?.catalogueVersion
         if entry.version == version, entry.plan.isReusable { return entry }
         return try plan(entry.statement, types, key: key)
     }

@@ -107,6 +107,7 @@ extension DatabaseSession {
     /// What functions may ask about other sessions.
     private func connectContext() {
         context.outerRows = { [unowned self] table in cluster.rows(of: table, for: self) }
+        context.advisory = { [unowned self] verb, key in try advisory(verb, key) }
         context.notify = { [unowned self] channel, payload in
             notify(of: Notification(process: key.process, channel: channel, payload: payload))
         }

@@ -76,7 +76,7 @@ extension DatabaseSession {
 
     /// The version of the catalogue that the next statement will see.
     private func currentVersion(_ database: Database) throws(PostgresError) -> Int64 {
-        guard let connection = transaction?.connection ?? ownConnection else { return database.catalogueVersion }
+        guard let connection = transaction?.connection else { return database.catalogueVersion }
         return connection.catalogue.version
     }
 
@@ -105,7 +105,7 @@ extension DatabaseSession {
     /// Something that reads the catalogue as the next statement will see it.
     func withCatalogue<Result>(_ body: (Catalogue) throws(PostgresError) -> Result) throws(PostgresError) -> Result {
         guard let database else { throw PostgresError(.internalError, "no database") }
-        if let connection = transaction?.connection ?? ownConnection {
+        if let connection = transaction?.connection {
             connection.begin(context, instructions: cluster.options.instructionLimit)
             return try body(connection.catalogue)
         }
@@ -124,7 +124,9 @@ extension DatabaseSession {
 
     /// Settings may have changed.
     func noteSettings() {
-        planKey = (context.settings.value("search_path") ?? "") + "\u{0}" + (context.settings.value("timezone") ?? "")
+        planKey = [
+            context.settings.value("search_path"), context.settings.value("timezone"), context.temporarySchema,
+        ].map { $0 ?? "" }.joined(separator: "\u{0}")
     }
 
     var idleTimeoutMilliseconds: Int { context.settings.idleInTransactionSessionTimeoutMilliseconds }

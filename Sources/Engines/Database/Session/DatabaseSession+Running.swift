@@ -112,7 +112,7 @@ extension DatabaseSession {
         switch plan.kind {
         case .definition(let definition):
             let rowCount = try definition.apply(to: connection.catalogue, context: context)
-            noteTemporaryTables(connection)
+            noteSettings()
             complete(portal, plan.tag.text(rows: rowCount))
             return .done
         case .statements(let statements):
@@ -126,6 +126,10 @@ extension DatabaseSession {
         }
         portal.statement = try prepare(plan, portal.parameters, connection)
         portal.isStarted = true
+        if let table = plan.touchedTable {
+            let last = try connection.catalogue.integer("SELECT max(rowid) FROM \(identifier(table))")
+            context.touchedRows = .init(lastRowBefore: last ?? 0)
+        }
         if portal.describesRows, plan.returnsRows, portal.skipCount == 0 { output.rowDescription(portal.columns) }
         if case .copy(let copy) = plan.kind { beginSending(copy, portal) }
         return nil
@@ -153,8 +157,7 @@ extension DatabaseSession {
         guard let connection = portal.connection, let plan = portal.entry?.plan, let statement = portal.statement
         else { return .done }
         connection.sqlite.context = context
-        context.sleepsSeen = 0
-        context.sleepsPaid = portal.sleepsPaid
+        context.waits = WaitingCalls(portal.waitAnswers)
         var rowsOfTurn = 0
         do throws(SQLiteError) {
             while true {
@@ -171,8 +174,9 @@ extension DatabaseSession {
                 send(statement, plan, portal, connection)
             }
         } catch {
-            if let sleep = error.underlying as? SleepRequest { return sleepOver(sleep, portal) }
-            throw ErrorMapping.postgresError(for: error, on: connection)
+            if let request = error.underlying as? WaitRequest { return try wait(for: request, portal) }
+            statement.reset()
+            throw withKey(ErrorMapping.postgresError(for: error, on: connection), portal, connection)
         }
         sendNotices()
         let count = plan.countsChanges ? connection.sqlite.changes : portal.rowCount
@@ -205,13 +209,19 @@ extension DatabaseSession {
         return .suspended
     }
 
-    /// `pg_sleep`: the statement is carried out again when its time has passed, and then does not sleep.
-    private func sleepOver(_ sleep: SleepRequest, _ portal: Portal) -> Progress {
+    /// `pg_sleep`, `pg_advisory_lock`: the statement is carried out again when the wait is over, and then has the
+    /// answer.
+    private func wait(for request: WaitRequest, _ portal: Portal) throws(PostgresError) -> Progress {
         portal.statement?.reset()
         portal.skipCount = portal.rowCount
         portal.rowCount = 0
-        portal.sleepsPaid += 1
-        wait = .time(now + .seconds(min(max(0, sleep.seconds), 1e9)))
+        portal.waitAnswers = context.waits.answers
+        switch request {
+        case .sleep(let seconds):
+            portal.waitAnswers.append(.text(""))
+            wait = .time(now + .seconds(min(max(0, seconds), 1e9)))
+        case .lock(let key, let verb): try wait(for: key, verb)
+        }
         return .waiting
     }
 
@@ -234,12 +244,6 @@ extension DatabaseSession {
             }
         }
         output.commandComplete(tag)
-    }
-
-    private func noteTemporaryTables(_ connection: DatabaseConnection) {
-        guard connection.hasTemporaryTables else { return }
-        connection.isReusable = false
-        ownConnection = connection
     }
 
     func closePortals(_ isConcerned: (Portal) -> Bool) {

@@ -31,9 +31,7 @@ extension DatabaseSession {
         let transaction = currentTransaction()
         if transaction.isWriting { return true }
         guard database.acquireWriter(self) else {
-            wait = .writer
-            let timeout = context.settings.lockTimeoutMilliseconds
-            lockDeadline = timeout > 0 ? now + .milliseconds(timeout) : nil
+            try beginWait(.writer)
             return false
         }
         do throws(PostgresError) {
@@ -70,14 +68,13 @@ extension DatabaseSession {
             return (connection, false)
         }
         do throws(PostgresError) { try refresh(connection, database) } catch {
-            if connection !== ownConnection { database.giveBack(connection) }
+            database.giveBack(connection)
             throw error
         }
-        return (connection, connection !== ownConnection)
+        return (connection, true)
     }
 
     private func takeConnection() throws(PostgresError) -> DatabaseConnection {
-        if let ownConnection { return ownConnection }
         guard let database else { throw PostgresError(.internalError, "no database") }
         return try database.takeConnection()
     }
@@ -86,7 +83,7 @@ extension DatabaseSession {
         guard let connection = transaction.connection else { return }
         transaction.connection = nil
         connection.end()
-        if connection !== ownConnection { database?.giveBack(connection) }
+        database?.giveBack(connection)
     }
 
     // MARK: Ends
@@ -102,6 +99,7 @@ extension DatabaseSession {
         closePortals { $0.cursor?.isHoldable != true }
         try keepHoldableCursors()
         if let connection = transaction.connection, transaction.isWriting || transaction.hasSnapshot {
+            if transaction.isWriting { try endTemporaryTables(connection) }
             try connection.run("COMMIT")
             if transaction.isWriting {
                 database.noteCommit()
@@ -111,6 +109,7 @@ extension DatabaseSession {
         self.transaction = nil
         giveBackConnection(transaction)
         database.releaseWriter(self)
+        database.advisoryLocks.releaseAll(self) { isOfTransaction in isOfTransaction }
         apply(transaction.listening)
         for notification in transaction.notifications { database.notify(notification) }
         restoreSettings(transaction.settingsToKeep)
@@ -126,6 +125,7 @@ extension DatabaseSession {
         }
         giveBackConnection(transaction)
         database.releaseWriter(self)
+        database.advisoryLocks.releaseAll(self) { isOfTransaction in isOfTransaction }
         restoreSettings(transaction.settingsBefore)
     }
 
@@ -150,14 +150,15 @@ extension DatabaseSession {
 
     /// Puts settings back, and tells the client what of it changes.
     private func restoreSettings(_ settings: SessionSettings) {
-        let before = context.settings.reported
+        let before = context.settings
         context.settings = settings
         report(since: before)
     }
 
-    func report(since before: [(name: String, value: String)]) {
+    func report(since before: SessionSettings) {
+        guard !context.settings.isSame(as: before) else { return }
         noteSettings()
-        for (old, new) in zip(before, context.settings.reported) where old.value != new.value {
+        for (old, new) in zip(before.reported, context.settings.reported) where old.value != new.value {
             output.write(.parameterStatus(name: new.name, value: new.value))
         }
     }

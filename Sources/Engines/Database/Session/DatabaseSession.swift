@@ -53,8 +53,6 @@ public final class DatabaseSession {
     var isSkipping = false
     /// What else than the catalogue plans depend on.
     var planKey = ""
-    /// A connection that only this session may use: its temporary tables are there.
-    var ownConnection: DatabaseConnection?
     var channels: Set<String> = []
     var inbox: [Notification] = []
 
@@ -177,7 +175,7 @@ public final class DatabaseSession {
             statementDeadline = nil
             return cancelWait(PostgresError(.queryCanceled, "canceling statement due to statement timeout"))
         }
-        if let deadline = lockDeadline, now >= deadline, wait == .writer {
+        if let deadline = lockDeadline, now >= deadline, waitsForOthers {
             return cancelWait(PostgresError(.lockNotAvailable, "canceling statement due to lock timeout"))
         }
         if let deadline = idleDeadline, now >= deadline {
@@ -190,7 +188,7 @@ public final class DatabaseSession {
     /// When `tick` has to be called next; nil for never.
     public var deadline: LabTime? {
         var times = [statementDeadline, idleDeadline].compactMap { $0 }
-        if wait == .writer, let lockDeadline { times.append(lockDeadline) }
+        if waitsForOthers, let lockDeadline { times.append(lockDeadline) }
         if case .time(let end)? = wait { times.append(end) }
         return times.min()
     }
@@ -222,14 +220,6 @@ public final class DatabaseSession {
         }
     }
 
-    /// Somebody else has finished writing, and it is this session's turn.
-    func writerGranted() {
-        guard wait == .writer else { return }
-        wait = nil
-        lockDeadline = nil
-        onWake()
-    }
-
     /// A CancelRequest, or `pg_cancel_backend`.
     func cancel() {
         guard phase == .ready, wait != nil, running != nil || copy != nil else { return }
@@ -247,7 +237,7 @@ public final class DatabaseSession {
     }
 
     private func cancelWait(_ error: PostgresError) {
-        if wait == .writer { database?.forgetWaitingWriter(self) }
+        if waitsForOthers { database?.forgetWaiting(self) }
         wait = nil
         lockDeadline = nil
         fail(error, isExtended: simple == nil)
@@ -312,7 +302,7 @@ public final class DatabaseSession {
     public func end() {
         guard phase != .ended else { return }
         phase = .ended
-        if wait == .writer { database?.forgetWaitingWriter(self) }
+        if waitsForOthers { database?.forgetWaiting(self) }
         wait = nil
         copy = nil
         simple = nil
@@ -321,13 +311,14 @@ public final class DatabaseSession {
         rollBack()
         closePortals { _ in true }
         preparedStatements = [:]
+        database?.advisoryLocks.releaseAll(self)
         for channel in channels.sorted() { database?.unlisten(self, channel) }
-        if let ownConnection { database?.giveBack(ownConnection) }
-        ownConnection = nil
+        discardTemporaryTables()
         if database != nil { database?.sessionCount -= 1 }
         context?.outerRows = { _ in [] }
         context?.signal = { _, _ in false }
         context?.notify = { _, _ in }
+        context?.advisory = { _, _ in .null }
         cluster.forget(self)
     }
 
@@ -340,7 +331,6 @@ public final class DatabaseSession {
         running = nil
         portals = [:]
         transaction = nil
-        ownConnection = nil
         database = nil
     }
 }

@@ -50,7 +50,8 @@ final class Portal {
     var rowCount = 0
     /// Rows that the client has already, of a statement that is carried out a second time.
     var skipCount = 0
-    var sleepsPaid = 0
+    /// What functions that wait have answered so far.
+    var waitAnswers: [SQLiteValue] = []
     var isLatencyPaid = false
 
     init(

@@ -1,5 +1,6 @@
 import KVStoreEngine
 import KernelHosting
+import KernelRedis
 import KernelStructures
 import KernelWire
 import KernelWorld

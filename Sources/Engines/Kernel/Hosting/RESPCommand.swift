@@ -56,6 +56,8 @@ public final class RESPCommand {
     public let group: String
     public let summary: String
     let action: Action
+    /// At which places of a request its keys stand, where `keys` cannot say it.
+    public var findKeys: ((RESPArguments) -> [Int])?
     /// For a command whose second word says what it does.
     let subcommands: RESPCommandTable?
     /// How often it was carried out, and how often it answered with an error.
@@ -91,6 +93,14 @@ public final class RESPCommand {
         self.summary = summary
         self.action = action
         self.subcommands = RESPCommandTable(subcommands, prefix: name + "|")
+    }
+
+    /// At which places of a request its keys stand.
+    public func keyPlaces(_ arguments: RESPArguments) -> [Int] {
+        if let findKeys { return findKeys(arguments) }
+        let last = keys.last < 0 ? arguments.count + keys.last : min(keys.last, arguments.count - 1)
+        guard keys.first > 0, keys.first <= last else { return [] }
+        return Array(stride(from: keys.first, through: last, by: keys.step))
     }
 
     public var subcommandList: [RESPCommand] { subcommands?.commands ?? [] }

@@ -4,43 +4,54 @@ import KernelWorld
 
 extension RESPServer {
     /// `CLIENT …`: connections, as their clients and administrators see them.
-    static var clientCommand: RESPCommand {
-        RESPCommand(
+    static var clientCommand: RESPCommand { clientCommand([]) }
+
+    /// `CLIENT …` of a service that knows more of it.
+    ///
+    /// - Parameter own: the service's subcommands: `client|tracking`. One that has the name of a standard one takes its
+    ///   place.
+    public static func clientCommand(_ own: [RESPCommand]) -> RESPCommand {
+        let names = Set(own.map(\.name))
+        return RESPCommand(
             "client", [], group: "connection", "A container for client connection commands",
-            subcommands: [
-                sub("id", 2, "Return the ID of this connection") { connection, _ in
-                    connection.reply.integer(connection.number)
-                },
-                sub("getname", 2, "Return the name of this connection") { connection, _ in
-                    if connection.name.isEmpty {
-                        connection.reply.null()
-                    } else {
-                        connection.reply.bulk(connection.name)
-                    }
-                },
-                sub("setname", 3, "Set the name of this connection", setName),
-                sub("setinfo", 4, "Set the client library's name or version", setInformation),
-                sub("info", 2, "Describe this connection") { connection, _ in
-                    connection.reply.verbatim(connection.description + "\n")
-                },
-                sub("list", -2, "Describe the open connections", list),
-                sub("kill", -3, "Close connections", kill),
-                sub("pause", -3, "Suspend all clients, or those that write, for so many milliseconds", pause),
-                sub("unpause", 2, "Let clients go on that were suspended") { connection, _ in
-                    connection.server.unpause()
-                    connection.reply.ok()
-                },
-                sub("reply", 3, "Say which replies are wanted", setReply),
-                sub("no-evict", 3, "Accepted; nothing is ever evicted", setSwitch),
-                sub("no-touch", 3, "Accepted; reads leave no trace", setSwitch),
-                sub("getredir", 2, "Return -1: there is no tracking") { connection, _ in
-                    connection.reply.integer(-1)
-                },
-                sub("help", 2, "Say what there is") { connection, _ in
-                    let subcommands = connection.server.table["client"]?.subcommands?.commands ?? []
-                    connection.reply.bulks(RESPServer.helpLines("CLIENT", subcommands))
-                },
-            ])
+            subcommands: clientSubcommands.filter { !names.contains($0.name) } + own)
+    }
+
+    private static var clientSubcommands: [RESPCommand] {
+        [
+            sub("id", 2, "Return the ID of this connection") { connection, _ in
+                connection.reply.integer(connection.number)
+            },
+            sub("getname", 2, "Return the name of this connection") { connection, _ in
+                if connection.name.isEmpty {
+                    connection.reply.null()
+                } else {
+                    connection.reply.bulk(connection.name)
+                }
+            },
+            sub("setname", 3, "Set the name of this connection", setName),
+            sub("setinfo", 4, "Set the client library's name or version", setInformation),
+            sub("info", 2, "Describe this connection") { connection, _ in
+                connection.reply.verbatim(connection.description + "\n")
+            },
+            sub("list", -2, "Describe the open connections", list),
+            sub("kill", -3, "Close connections", kill),
+            sub("pause", -3, "Suspend all clients, or those that write, for so many milliseconds", pause),
+            sub("unpause", 2, "Let clients go on that were suspended") { connection, _ in
+                connection.server.unpause()
+                connection.reply.ok()
+            },
+            sub("reply", 3, "Say which replies are wanted", setReply),
+            sub("no-evict", 3, "Accepted; nothing is ever evicted", setSwitch),
+            sub("no-touch", 3, "Accepted; reads leave no trace", setSwitch),
+            sub("getredir", 2, "Return -1: there is no tracking") { connection, _ in
+                connection.reply.integer(-1)
+            },
+            sub("help", 2, "Say what there is") { connection, _ in
+                let subcommands = connection.server.table["client"]?.subcommands?.commands ?? []
+                connection.reply.bulks(RESPServer.helpLines("CLIENT", subcommands))
+            },
+        ]
     }
 
     private static func sub(_ name: String, _ arity: Int, _ summary: String, _ action: @escaping RESPCommand.Action)
@@ -84,8 +95,9 @@ extension RESPServer {
         if arguments.count > 2 {
             if arguments.count == 4, arguments.isWord(2, "TYPE") {
                 switch arguments.text(3).lowercased() {
-                case "normal": break
-                case "master", "replica", "slave", "pubsub": chosen = []
+                case "normal": chosen = chosen.filter { !$0.subscriptions.isSubscribed }
+                case "pubsub": chosen = chosen.filter(\.subscriptions.isSubscribed)
+                case "master", "replica", "slave": chosen = []
                 default: return connection.reply.error("ERR Unknown client type '", arguments.printed(3), "'")
                 }
             } else if arguments.count > 3, arguments.isWord(2, "ID") {
@@ -155,10 +167,24 @@ extension RESPServerConnection: CustomStringConvertible {
         let command = lastCommand?.name ?? "NULL"
         return "id=\(number) addr=\(stream.remote) laddr=\(stream.local) fd=-1 name=\(name) "
             + "age=\(Int((now - openedAt).seconds)) idle=\(Int((now - lastRequestAt).seconds)) "
-            + "flags=\(transaction == nil ? "N" : "x") db=0 sub=0 psub=0 ssub=0 multi=\(queued) qbuf=\(inputByteCount) "
+            + "flags=\(flagLetters) db=0 sub=\(subscriptions.channels) psub=\(subscriptions.patterns) "
+            + "ssub=\(subscriptions.shardChannels) multi=\(queued) qbuf=\(inputByteCount) "
             + "qbuf-free=0 argv-mem=0 multi-mem=\(queuedBytes) rbs=0 rbp=0 obl=\(reply.count) oll=0 "
             + "omem=\(outputByteCount) tot-mem=\(inputByteCount + outputByteCount + queuedBytes) events=r "
-            + "cmd=\(command) user=default redir=-1 resp=\(version.rawValue) lib-name=\(libraryName) "
+            + "cmd=\(command) user=default redir=\(redirection) resp=\(version.rawValue) lib-name=\(libraryName) "
             + "lib-ver=\(libraryVersion)"
     }
+    private var flagLetters: String {
+        let letters = (subscriptions.isSubscribed ? "P" : "") + (transaction == nil ? "" : "x") + marks
+        return letters.isEmpty ? "N" : letters
+    }
+}
+
+/// How many channels a connection listens to, for a service that has any.
+public struct RESPSubscriptions: Sendable {
+    public var channels = 0
+    public var patterns = 0
+    public var shardChannels = 0
+    public init() {}
+    public var isSubscribed: Bool { channels + patterns + shardChannels > 0 }
 }

@@ -83,11 +83,12 @@ extension RESPServer {
         guard command.accepts(arguments.count - 2) else {
             return connection.reply.error("ERR Invalid number of arguments specified for command")
         }
-        guard command.keys.first > 0 else {
+        let places = RESPRequest((2..<arguments.count).map { arguments.bytes($0) }).withArguments {
+            command.keyPlaces($0)
+        }
+        guard command.keys.first > 0 || !places.isEmpty else {
             return connection.reply.error("ERR The command has no key arguments")
         }
-        let last = command.keys.last < 0 ? arguments.count - 2 + command.keys.last : command.keys.last
-        let places = Array(stride(from: command.keys.first, through: last, by: command.keys.step))
         connection.reply.array(places.count)
         for place in places { connection.reply.bulk(arguments[2 + place]) }
     }

@@ -5,8 +5,9 @@ private struct KillFilter {
     var number: Int?
     var remote: String?
     var local: String?
-    /// Of another type than `normal`, which all connections are; or of another user than `default`.
+    /// Of a type that no connection is of, or of another user than `default`.
     var isOfNobody = false
+    var isSubscribed: Bool?
     var skipsOwn = true
 
     /// Takes a condition in. False where it makes no sense, which has been answered then.
@@ -22,8 +23,9 @@ private struct KillFilter {
             if number.map({ $0 > 0 }) != true { reply.error("ERR client-id should be greater than 0") }
         } else if arguments.isWord(index, "TYPE") {
             switch text.lowercased() {
-            case "normal": break
-            case "master", "replica", "slave", "pubsub": isOfNobody = true
+            case "normal": isSubscribed = false
+            case "pubsub": isSubscribed = true
+            case "master", "replica", "slave": isOfNobody = true
             default: reply.error("ERR Unknown client type '", arguments.printed(index + 1), "'")
             }
         } else if arguments.isWord(index, "ADDR") {
@@ -43,6 +45,7 @@ private struct KillFilter {
 
     func means(_ connection: RESPServerConnection, askedBy asker: RESPServerConnection) -> Bool {
         if isOfNobody || skipsOwn && connection === asker { return false }
+        if let isSubscribed, connection.subscriptions.isSubscribed != isSubscribed { return false }
         if let number, connection.number != number { return false }
         if let remote, "\(connection.stream.remote)" != remote { return false }
         if let local, "\(connection.stream.local)" != local { return false }

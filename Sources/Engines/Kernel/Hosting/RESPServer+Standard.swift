@@ -93,7 +93,7 @@ extension RESPServer {
         let options = connection.server.options
         connection.reply.map([
             ("server", .text(options.serverName)), ("version", .text(options.compatibleVersion)),
-            ("proto", .integer(version.rawValue)), ("id", .integer(connection.number)), ("mode", .text("standalone")),
+            ("proto", .integer(version.rawValue)), ("id", .integer(connection.number)), ("mode", .text(options.mode)),
             ("role", .text("master")), ("modules", .array([])),
         ])
     }

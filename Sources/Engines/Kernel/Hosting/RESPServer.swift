@@ -13,6 +13,8 @@ public protocol RESPService: AnyObject {
     func commit(_ server: RESPServer, done: @escaping (_ failure: String?) -> Void)
     /// Asked before each command if `RESPServerOptions.asksAdmission`. To refuse, write an error and return false.
     func admit(_ connection: RESPServerConnection, _ command: RESPCommand, _ arguments: RESPArguments) -> Bool
+    /// The same before a command is queued for EXEC, which cannot be carried out any more if this says false.
+    func mayQueue(_ connection: RESPServerConnection, _ command: RESPCommand, _ arguments: RESPArguments) -> Bool
     func connectionOpened(_ connection: RESPServerConnection)
     /// The connection is over. Called once.
     func connectionClosed(_ connection: RESPServerConnection)
@@ -27,6 +29,9 @@ extension RESPService {
     public func admit(_ connection: RESPServerConnection, _ command: RESPCommand, _ arguments: RESPArguments) -> Bool {
         true
     }
+    public func mayQueue(
+        _ connection: RESPServerConnection, _ command: RESPCommand, _ arguments: RESPArguments
+    ) -> Bool { true }
     public func connectionOpened(_ connection: RESPServerConnection) {}
     public func connectionClosed(_ connection: RESPServerConnection) {}
     public func connectionReset(_ connection: RESPServerConnection) {}
@@ -46,6 +51,8 @@ public struct RESPServerOptions: Sendable {
     /// What HELLO and INFO call this server, and the version of Redis whose commands and replies it has.
     public var serverName = "redis"
     public var compatibleVersion = "7.0.15"
+    /// What HELLO says of it: `standalone` or `cluster`.
+    public var mode = "standalone"
 
     public init() {}
 }

@@ -23,6 +23,10 @@ public final class RESPServerConnection: StreamHandler, TurnConnection {
     public internal(set) var libraryVersion = ""
     /// The command that it asked for last.
     public private(set) var lastCommand: RESPCommand?
+    /// What it listens to, the other letters of its flags, and whom invalidations go to, as `CLIENT LIST` tells.
+    public var subscriptions = RESPSubscriptions()
+    public var marks = ""
+    public var redirection = -1
     /// What has been queued since MULTI; nil outside of one.
     public var transaction: RESPTransaction?
     /// CLIENT REPLY: how replies are to be treated.
@@ -220,6 +224,10 @@ public final class RESPServerConnection: StreamHandler, TurnConnection {
         if command.flags.contains(.noTransaction) {
             return refuse("ERR Command not allowed inside a transaction")
         }
+        if server.options.asksAdmission, !server.service.mayQueue(self, command, arguments) {
+            transaction?.isSpoiled = true
+            return
+        }
         if transaction!.queue(command, arguments) {
             reply.raw("+QUEUED\r\n")
         } else {
@@ -299,8 +307,8 @@ public final class RESPServerConnection: StreamHandler, TurnConnection {
         noteIfNeeded()
     }
 
-    /// Closes at once: CLIENT KILL.
-    func kill() {
+    /// Closes at once: CLIENT KILL, or a client that does not take what it subscribed to.
+    public func kill() {
         stream.abort()
         ended()
     }

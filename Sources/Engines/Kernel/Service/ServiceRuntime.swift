@@ -26,6 +26,7 @@ public final class ServiceRuntime {
     private unowned var service: (any Service)?
     private var ports: [Port] = []
     private var management: ManagementServer?
+    private var managementPort: UInt16?
     private var whenStopped: (() -> Void)?
     private var deadlineTimer: TimerID?
     /// Servers whose last connection has not ended yet.
@@ -133,6 +134,21 @@ public final class ServiceRuntime {
         service.opened()
         for port in ports { if let line = port.announcement { log(line) } }
         if options.watches, let bytes = reloading?.bytes { watch(bytes) }
+    }
+
+    /// Where `/metrics` and `/health` are for those that look after the service: the port that was asked for with
+    /// `--metrics`, otherwise `port`, which is opened now if it is not open yet.
+    ///
+    /// - Throws: `NetworkError` if the port is taken.
+    public func openManagement(on port: UInt16) throws(NetworkError) -> UInt16 {
+        if let own = options.metricsPort ?? managementPort { return own }
+        guard phase == .ready else { throw .system("it is \(phase.rawValue)") }
+        let management = ManagementServer(self)
+        try management.server.listen(on: port)
+        self.management = management
+        managementPort = port
+        ports.append(Port(server: management.server, place: .port(port), visitors: .operators, announcement: nil))
+        return port
     }
 
     private func openListener(_ port: Port) throws(NetworkError) {

@@ -50,13 +50,3 @@ extension KVServer {
         connection.reply.error((last as? KVStoreError).map(Self.text) ?? "ERR \(last)")
     }
 }
-
-/// What several commands say when a request makes no sense.
-enum Complaint {
-    static let syntax = "ERR syntax error"
-    static let integer = "ERR value is not an integer or out of range"
-    static let float = "ERR value is not a valid float"
-    static let overflow = "ERR increment or decrement would overflow"
-    static func expiry(_ command: String) -> String { "ERR invalid expire time in '\(command)' command" }
-    static func count(_ command: String) -> String { "ERR wrong number of arguments for '\(command)' command" }
-}

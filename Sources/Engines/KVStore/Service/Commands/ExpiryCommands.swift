@@ -1,5 +1,6 @@
 import KVStoreEngine
 import KernelHosting
+import KernelRedis
 import KernelWire
 
 extension KVServer {
@@ -42,7 +43,7 @@ enum ExpiryCommands {
         _ name: String, _ isMilliseconds: Bool, _ isAbsolute: Bool, _ server: KVServer,
         _ connection: RESPServerConnection, _ arguments: RESPArguments
     ) throws(KVStoreError) {
-        var conditions = Conditions()
+        var conditions = ExpiryConditions()
         for index in 3..<max(3, arguments.count) {
             if !conditions.take(arguments, index) {
                 return connection.reply.error("ERR Unsupported option ", arguments.printed(index))
@@ -69,42 +70,5 @@ enum ExpiryCommands {
         }
         try server.keys.put(arguments[1], old.payload)
         connection.reply.integer(1)
-    }
-
-    private struct Conditions {
-        var isNX = false
-        var isXX = false
-        var isGT = false
-        var isLT = false
-
-        mutating func take(_ arguments: RESPArguments, _ index: Int) -> Bool {
-            if arguments.isWord(index, "NX") {
-                isNX = true
-            } else if arguments.isWord(index, "XX") {
-                isXX = true
-            } else if arguments.isWord(index, "GT") {
-                isGT = true
-            } else if arguments.isWord(index, "LT") {
-                isLT = true
-            } else {
-                return false
-            }
-            return true
-        }
-
-        var complaint: String? {
-            if isNX, isXX || isGT || isLT {
-                return "ERR NX and XX, GT or LT options at the same time are not compatible"
-            }
-            return isGT && isLT ? "ERR GT and LT options at the same time are not compatible" : nil
-        }
-
-        /// No end counts as later than any.
-        func allow(_ new: Int, _ old: Int) -> Bool {
-            if isNX, old != 0 { return false }
-            if isXX, old == 0 { return false }
-            if isGT, old == 0 || new <= old { return false }
-            return !(isLT && old != 0 && new >= old)
-        }
     }
 }

@@ -1,5 +1,6 @@
 import KVStoreEngine
 import KernelHosting
+import KernelRedis
 import KernelStructures
 import KernelWire
 
@@ -91,52 +92,24 @@ enum KeyCommands {
     static func scan(_ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments)
         throws(KVStoreError)
     {
-        guard let cursor = cursor(arguments[1]) else { return connection.reply.error("ERR invalid cursor") }
-        var pattern: [UInt8]?
-        var count = 10
-        var isOfType = true
-        var index = 2
-        while index < arguments.count {
-            guard index + 1 < arguments.count else { return connection.reply.error(Complaint.syntax) }
-            if arguments.isWord(index, "MATCH") {
-                pattern = arguments.bytes(index + 1)
-            } else if arguments.isWord(index, "COUNT") {
-                guard let number = arguments.integer(index + 1) else {
-                    return connection.reply.error(Complaint.integer)
-                }
-                guard number >= 1 else { return connection.reply.error(Complaint.syntax) }
-                count = number
-            } else if arguments.isWord(index, "TYPE") {
-                isOfType = arguments.text(index + 1).lowercased() == "string"
-            } else {
-                return connection.reply.error(Complaint.syntax)
-            }
-            index += 2
+        let options: ScanOptions
+        switch ScanOptions.read(arguments, from: 1) {
+        case .success(let read): options = read
+        case .failure(let complaint): return connection.reply.error(complaint.text)
         }
         // One that nobody knows, because it is old, of another life of this server or made up, begins again: what is
         // there all the time is given then, some of it a second time.
-        let start = Int(exactly: cursor).flatMap { server.cursors[$0] }
+        let start = Int(exactly: options.cursor).flatMap { server.cursors[$0] }
+        let isOfType = options.isOf(type: "string")
         var found: [[UInt8]] = []
-        let (_, last) = try server.keys.walk(after: start, limit: count) { key in
-            if isOfType, pattern.map({ GlobMatch.matches(key, $0) }) ?? true { found.append(Array(key)) }
+        let (_, last) = try server.keys.walk(after: start, limit: options.count) { key in
+            if isOfType, options.matches(key) { found.append(Array(key)) }
             return true
         }
         connection.reply.array(2)
         connection.reply.bulk(String(last.map { server.cursors.add($0) } ?? 0))
         connection.reply.array(found.count)
         for key in found { connection.reply.bulk(key) }
-    }
-
-    /// As C's `strtoul` reads it, which Redis does: nothing is 0, and a sign turns the number round.
-    private static func cursor(_ argument: UnsafeRawBufferPointer) -> UInt64? {
-        let bytes = argument.prefix { $0 != 0 }
-        let sign = bytes.first.flatMap { $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "+") ? $0 : nil }
-        let digits = bytes.dropFirst(sign == nil ? 0 : 1)
-        if bytes.isEmpty { return 0 }
-        guard !digits.isEmpty, digits.allSatisfy({ (48...57).contains($0) }),
-            let number = UInt64(String(decoding: digits, as: UTF8.self))
-        else { return nil }
-        return sign == UInt8(ascii: "-") ? 0 &- number : number
     }
 
     static func keys(_ server: KVServer, _ connection: RESPServerConnection, _ arguments: RESPArguments)

@@ -1,5 +1,6 @@
 import KVStoreEngine
 import KernelHosting
+import KernelRedis
 import KernelWire
 
 extension KVServer {

@@ -1,0 +1,141 @@
+import CommandKit
+import CommandServices
+import KernelAMQP
+import KernelStructures
+import KernelTLS
+import KernelWorld
+import MessageQueueService
+import ShellSession
+
+/// What the commands of mq-cli have in common: a connection, queues that are made where they are missing, and how all
+/// of it ends.
+final class MQClient {
+    let process: Process
+    let amqp: AMQPClient
+    private let url: AMQPURL
+    private var isEnding = false
+
+    /// For questions.
+    static let channel: UInt16 = 1
+    /// For the question whether a queue is there, which closes its channel where it is not.
+    private static let probe: UInt16 = 2
+    /// A message that was given back so often goes to the dead letters.
+    static let retryLimit = 3
+    private static let deadLetterSuffix = ".dlq"
+    private static let patience = LabDuration.seconds(10)
+
+    /// - Throws: if the flags name no server, or a file that cannot be used.
+    init(_ invocation: Invocation) throws {
+        process = invocation.process
+        let arguments = invocation.arguments
+        do throws(AMQPURL.Malformed) {
+            url = try arguments.text("server").map { text throws(AMQPURL.Malformed) in try AMQPURL(text) } ?? AMQPURL()
+        } catch {
+            throw UsageError("\(arguments.description.name): --server: \(error)")
+        }
+        var security: TLSClient?
+        if url.isSecure, !arguments.has("tls") {
+            do throws(TLSConfigurationError) {
+                security = try TLSClient(try TLSClientOptions.lab(invocation.session.world))
+            } catch {
+                throw CommandFailure(error.description)
+            }
+        } else {
+            security = try TLSFlags.client(invocation)
+        }
+        amqp = AMQPClient(process.node, url, security: security)
+    }
+
+    /// Connects; `then` may ask at once.
+    func start(_ then: () -> Void) {
+        amqp.onEnd = { [self] in fail($0) }
+        do throws(NetworkError) { try amqp.connect() } catch { return fail("\(url): \(error)") }
+        process.node.after(Self.patience) { [self] in
+            if !amqp.isOpen, !amqp.isClosed { fail("\(url): no answer within \(Self.patience)") }
+        }
+        amqp.openChannel(Self.channel)
+        then()
+    }
+
+    func ask(_ method: AMQPMethod, _ then: @escaping (AMQPMethod) -> Void) {
+        amqp.ask(method, on: Self.channel) { [self] result in
+            switch result {
+            case .success(let answer): if process.isRunning { then(answer) }
+            case .failure(let failure): fail(failure)
+            }
+        }
+    }
+
+    /// Makes sure that there is such a queue. One that is there is taken as it is; one that is made keeps what it is
+    /// given, and has dead letters.
+    func ensure(_ queue: String, _ then: @escaping () -> Void) {
+        amqp.openChannel(Self.probe)
+        amqp.ask(Self.declaration(queue, isPassive: true, [:]), on: Self.probe) { [self] result in
+            switch result {
+            case .success: if process.isRunning { then() }
+            case .failure(.refused(code: AMQPReplyCode.notFound.rawValue, _)): make(queue, then)
+            case .failure(let failure): fail(failure)
+            }
+        }
+    }
+
+    private func make(_ queue: String, _ then: @escaping () -> Void) {
+        // Dead letters are where it ends.
+        if queue.hasSuffix(Self.deadLetterSuffix) || queue.utf8.count > 250 {
+            return ask(Self.declaration(queue, [:])) { _ in then() }
+        }
+        let deadLetters = queue + Self.deadLetterSuffix
+        ask(Self.declaration(deadLetters, [:])) { [self] _ in
+            let arguments: AMQPTable = [
+                "x-dead-letter-exchange": "", "x-dead-letter-routing-key": .string(deadLetters),
+                "x-delivery-limit": .int32(Int32(Self.retryLimit)),
+            ]
+            ask(Self.declaration(queue, arguments)) { _ in then() }
+        }
+    }
+
+    private static func declaration(_ queue: String, isPassive: Bool = false, _ arguments: AMQPTable) -> AMQPMethod {
+        .queueDeclare(
+            queue: queue, passive: isPassive, durable: true, exclusive: false, autoDelete: false, noWait: false,
+            arguments: arguments)
+    }
+
+    // MARK: The end
+
+    func finish(_ status: Int = 0) {
+        guard !isEnding else { return }
+        isEnding = true
+        amqp.close { [self] in if process.isRunning { process.exit(status) } }
+    }
+
+    func fail(_ text: String) {
+        guard !isEnding, process.isRunning else { return }
+        isEnding = true
+        process.complain(text)
+        amqp.close()
+        process.exit(1)
+    }
+
+    func fail(_ failure: AMQPClientFailure) {
+        switch failure {
+        case .notConnected(let reason): fail("\(url): \(reason)")
+        default: fail("\(failure)")
+        }
+    }
+
+    /// What a message is called: by its publisher, or by its number on this connection.
+    static func name(_ delivery: AMQPDelivery) -> String {
+        delivery.properties.messageID ?? "#\(delivery.deliveryTag)"
+    }
+
+    /// Six hexadecimal digits.
+    func randomName() -> String { hexadecimal(process.node.draw { $0.next() } & 0xFF_FFFF, 6) }
+
+    /// A body as a terminal may show it.
+    static func text(_ body: [UInt8]) -> String {
+        guard let text = String(validating: body, as: UTF8.self) else { return "\(body.count) bytes, not UTF-8" }
+        return String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.map { $0.value < 32 && $0 != "\t" && $0 != "\n" || $0.value == 127 ? "?" : $0 }))
+    }
+}

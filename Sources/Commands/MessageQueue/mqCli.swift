@@ -1,0 +1,103 @@
+import CommandKit
+import CommandServices
+import KernelAMQP
+import KernelStructures
+import KernelTLS
+import MessageQueueService
+import ShellSession
+
+extension MessageQueueCommands {
+    /// `mq-cli publish orders '{"order_id": 123}'`
+    static var mqCli: Command {
+        let description = CommandDescription(
+            "mq-cli", "publishes and consumes messages, and looks after queues", operates: false,
+            subcommands: subcommands, group: .clients,
+            details: """
+                Its server may be a RabbitMQ as well: --server amqp://user:password@host/vhost.
+                A queue that it creates is durable and has a retry limit: a message that was
+                given back three times goes to the queue's dead letters, QUEUE.dlq.
+                """)
+        return Command(description) { invocation in
+            let arguments = invocation.arguments
+            let words = arguments.arguments
+            let client = try MQClient(invocation)
+            switch arguments.verb {
+            case "publish": return .running(MQPublisher(client, try MQPublisher.Wish(arguments)))
+            case "consume": return .running(MQConsumer(client, try MQConsumer.Wish(arguments)))
+            case "get":
+                return .running(
+                    MQGetter(
+                        client, queue: words[0], count: arguments.integer("count") ?? 1,
+                        requeues: arguments.has("requeue"), wantsJSON: arguments.wantsJSON))
+            case "purge": return .running(MQPurge(client, queue: words[0]))
+            case "move":
+                return .running(
+                    MQMover(client, from: words[0], limit: arguments.integer("count")) { _ in ("", words[1]) })
+            default:
+                return .running(
+                    MQMover(client, from: words[0], limit: arguments.integer("count"), origin: MQMover.origin))
+            }
+        }
+    }
+
+    private typealias Flag = CommandDescription.Flag
+
+    static let connecting: [CommandDescription.Flag] =
+        [.init("server", "s", .text("URL"), "where it is: amqp://USER:PASSWORD@HOST:PORT/VHOST (localhost:5672)")]
+        + TLSFlags.client
+
+    private static let count = Flag("count", "c", .integer(1...1_000_000_000), "so many at most")
+
+    private static var subcommands: [Subcommand] {
+        let one = CommandDescription.Arguments([.text], 1...1)
+        let two = CommandDescription.Arguments([.text, .text], 2...2)
+        return [
+            .init(
+                "publish", "sends messages, and waits until the broker has them",
+                usage: "QUEUE MESSAGE… [--exchange E] [--header K=V]",
+                flags: [
+                    .init("exchange", "e", .text("NAME"), "to this exchange; QUEUE is the routing key then"),
+                    .init("id", nil, .text("ID"), "what the message is called (six letters by chance)"),
+                    .init("header", "H", .text("K=V"), repeatable: true, "a header of the message"),
+                    .init("priority", nil, .integer(0...255), "in queues that have priorities"),
+                    .init("expiration", nil, .duration(allowsZero: true), "how long it may wait"),
+                    .init("transient", nil, "need not survive a restart of the broker"),
+                    .init("count", "c", .integer(1...10_000_000), "each so many times (1)"),
+                    .init("quiet", "q", "says only how many"),
+                ] + connecting, arguments: .init([.text], 2...10_000),
+                examples: [
+                    "mq-cli publish orders '{\"order_id\": 123}'", "mq-cli publish orders.eu hello --exchange events",
+                ]),
+            .init(
+                "consume", "receives messages as they come", usage: "QUEUE [--ack-mode manual|auto] [--follow]",
+                flags: [
+                    .init("ack-mode", nil, .choice(["manual", "auto"]), "asks for each, or acknowledges all (auto)"),
+                    .init("auto-nack", nil, "gives every message back until none is left"),
+                    .init("follow", "f", "goes on; otherwise it ends when there is none left"),
+                    .init("prefetch", nil, .integer(1...65_535), "unacknowledged ones at a time (1)"),
+                    .init("group", "g", .text("NAME"), "as one of a group, which has one place in a stream"), count,
+                ] + connecting, arguments: one,
+                examples: ["mq-cli consume orders --ack-mode manual", "mq-cli consume orders --follow"],
+                details: """
+                    With --ack-mode manual it asks for one message and waits: a acknowledges it,
+                    n gives it back, q quits (which gives it back, too). --follow then asks for
+                    the next.
+                    """),
+            .init(
+                "get", "takes messages out of a queue", usage: "QUEUE [--count N] [--requeue]",
+                flags: [count, .init("requeue", nil, "puts them back afterwards"), CommonFlags.json] + connecting,
+                arguments: one, examples: ["mq-cli get orders", "mq-cli get orders.dlq --count 10 --requeue"]),
+            .init(
+                "purge", "empties a queue", usage: "QUEUE", flags: connecting, arguments: one,
+                examples: ["mq-cli purge orders"]),
+            .init(
+                "move", "moves messages into another queue", usage: "FROM TO [--count N]", flags: [count] + connecting,
+                arguments: two, examples: ["mq-cli move orders.dlq orders"],
+                details: "Each is confirmed where it goes before it is acknowledged where it was."),
+            .init(
+                "replay", "sends dead letters back to where they died", usage: "QUEUE [--count N]",
+                flags: [count] + connecting, arguments: one, examples: ["mq-cli replay orders.dlq"],
+                details: "Where a message died stands in its header x-death; it begins there anew, without it."),
+        ]
+    }
+}

@@ -1,0 +1,115 @@
+import CommandKit
+import CommandServices
+import KernelService
+import KernelStructures
+import KernelTLS
+import KernelWorld
+import MetricsCollectorEngine
+import MetricsCollectorService
+import ShellSession
+import TimeSeriesEngine
+
+extension MetricsCollectorCommands {
+    /// `metrics-collector --config collector.yaml --port 9090`
+    static var metricsCollector: Command {
+        let kind = ServiceKind(
+            "metrics-collector", node: "collector", port: .preset(MetricsCollector.defaultPort), isConfigurable: true,
+            configurationFormat: "as prometheus.yml")
+        let description = CommandDescription(
+            "metrics-collector", "reads what others count, keeps it, and answers queries", usage: "[FLAGS]",
+            flags: kind.flags(
+                listens: "where it listens for HTTP",
+                [
+                    .init("data-dir", "d", .file, "where log and blocks are (./metrics-data)"),
+                    .init(
+                        "retention", nil, .duration(allowsZero: true), "how long samples are kept (15d); 0s for ever"),
+                    .init("retention-size", nil, .byteCount, "drops the oldest blocks beyond that"),
+                    .init("lab", nil, "scrapes every node of the lab that shows metrics, without being told"),
+                    .init("interval", nil, .duration(), "between scrapes of --lab (15s)"),
+                ]),
+            examples: [
+                "metrics-collector --config collector.yaml --port 9090", "metrics-collector --lab &",
+                "metrics query up", "curl 'http://localhost:9090/api/v1/query?query=up'",
+            ],
+            group: .components, role: .service, tags: ["PROM"],
+            details: """
+                The file is prometheus.yml's: global, scrape_configs (static, file, dns and
+                consul discovery, relabelling, limits, credentials), rule_files, alerting. Its
+                API is Prometheus's, /api/v1, so that Grafana, promtool and other clients can
+                ask it; metrics says the same in words.
+                """)
+        return .service(kind, description) { invocation in
+            let source = try source(invocation)
+            let name = ConfigurationArgument(invocation)?.name ?? "the flags"
+            let session = invocation.session
+            let directory = session.files.absolute(invocation.arguments.text("data-dir") ?? "./metrics-data")
+            var storeSettings = StoreSettings()
+            if let retention = invocation.arguments.duration("retention") {
+                storeSettings.retentionMilliseconds = retention.nanoseconds / 1_000_000
+            }
+            storeSettings.retentionBytes = invocation.arguments.byteCount("retention-size") ?? 0
+            let wantsLab = invocation.arguments.has("lab")
+            let count = source.initial.staticTargetCount
+            return ServicePlan(check: { "\(name): OK, \(counted(count, "target"))" }) { [storeSettings] node, service in
+                var settings = CollectorHost.Settings()
+                settings.directory = "\(directory)/\(node.name)"
+                settings.store = storeSettings
+                settings.port = service.port
+                settings.files = files(session)
+                if wantsLab { settings.labTargets = { [weak session] in session.map { labTargets($0) } ?? [] } }
+                return CollectorHost(node: node, source: source, settings: settings, options: service.options)
+            }
+        }
+    }
+
+    private static func source(_ invocation: Invocation) throws -> ConfigurationSource<CollectorConfiguration> {
+        let arguments = invocation.arguments
+        guard let file = ConfigurationArgument(invocation) else {
+            guard arguments.has("lab") else {
+                throw UsageError(
+                    "metrics-collector: what is it to scrape? add --config collector.yaml, or --lab for all of the lab")
+            }
+            var configuration = CollectorConfiguration()
+            configuration.scrapeInterval = arguments.duration("interval") ?? .seconds(15)
+            return ConfigurationSource(fixed: configuration, because: "it was started with --lab")
+        }
+        let read = { try file.read { bytes, name in try CollectorConfiguration(yaml: bytes, file: name) } }
+        return ConfigurationSource(try read(), read: read, bytes: file.bytes)
+    }
+
+    /// Names are relative to where the collector was started.
+    private static func files(_ session: Session) -> CollectorFiles {
+        let directory = session.files.absolute(".")
+        func absolute(_ name: String) -> String { name.hasPrefix("/") ? name : directory + "/" + name }
+        return CollectorFiles(
+            read: { [weak session] name in try session?.files.read(absolute(name)) ?? [] },
+            matching: { [weak session] pattern in
+                guard pattern.contains("*") else { return [pattern] }
+                let parts = pattern.split(separator: "/", omittingEmptySubsequences: false)
+                let folder = parts.dropLast().joined(separator: "/")
+                let place = folder.isEmpty && !pattern.hasPrefix("/") ? "." : folder + "/"
+                let pieces = (parts.last ?? "").split(separator: "*", omittingEmptySubsequences: false)
+                guard let prefix = pieces.first, let suffix = pieces.last, pieces.count == 2 else { return [] }
+                let names = (try? session?.files.list(absolute(place)))?.map(\.name) ?? []
+                return names.filter { name in
+                    name.utf8.count >= prefix.utf8.count + suffix.utf8.count && name.hasPrefix(prefix)
+                        && name.hasSuffix(suffix)
+                }.map { (folder.isEmpty ? "" : folder + "/") + $0 }
+            })
+    }
+
+    /// Every running service, with its page of metrics on a port of its node that is opened for that.
+    private static func labTargets(_ session: Session) -> [TargetGroup] {
+        session.jobs.running.flatMap(\.running).compactMap { process -> TargetGroup? in
+            guard let component = process.component, let service = (component as? any ServiceHolder)?.anyService,
+                let port = try? service.runtime.openManagement(on: managementPort)
+            else { return nil }
+            return TargetGroup(
+                ["\(service.node.address.bracketed):\(port)"],
+                labels: ["job": component.kind, "instance": service.node.name], source: "lab")
+        }
+    }
+
+    /// As Prometheus's node exporter has it; each node has its own.
+    private static let managementPort: UInt16 = 9100
+}

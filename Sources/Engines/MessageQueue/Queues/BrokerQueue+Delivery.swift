@@ -1,0 +1,202 @@
+import KernelAMQP
+import KernelStructures
+
+/// Somebody who wants a queue's messages as they come.
+public final class BrokerConsumer {
+    public let tag: String
+    public let queue: BrokerQueue
+    unowned let channel: BrokerChannel
+    /// It does not acknowledge: a message is gone as soon as it is sent.
+    public let isAutomatic: Bool
+    public let isExclusive: Bool
+    /// Higher ones are served first.
+    public let priority: Int
+    /// Unacknowledged messages that it may have; 0: any number.
+    public let prefetchCount: Int
+    public let arguments: AMQPTable
+    /// How long it may take for one; nil: as long as it likes.
+    public let timeout: LabDuration?
+    public internal(set) var unackedCount = 0
+    public internal(set) var deliveredCount = 0
+    public let since: LabTime
+
+    init(
+        tag: String, queue: BrokerQueue, channel: BrokerChannel, isAutomatic: Bool, isExclusive: Bool, priority: Int,
+        prefetchCount: Int, arguments: AMQPTable, timeout: LabDuration?
+    ) {
+        self.tag = tag
+        self.queue = queue
+        self.channel = channel
+        self.isAutomatic = isAutomatic
+        self.isExclusive = isExclusive
+        self.priority = priority
+        self.prefetchCount = prefetchCount
+        self.arguments = arguments
+        self.timeout = timeout
+        since = queue.now
+    }
+
+    /// Whether it could be sent a message now.
+    public var canTake: Bool {
+        channel.canDeliver && (isAutomatic || hasCredit && channel.hasSharedCredit)
+    }
+
+    public var hasCredit: Bool { prefetchCount == 0 || unackedCount < prefetchCount }
+    /// `127.0.0.1:40312 (1)`
+    public var channelName: String { channel.name }
+}
+
+/// A message that was sent and is not acknowledged.
+public struct UnackedDelivery {
+    /// The channel's number for it.
+    public let tag: UInt64
+    public let entry: QueueEntry
+    public let queue: BrokerQueue
+    /// nil: it was asked for (`basic.get`).
+    public let consumer: BrokerConsumer?
+    public let deliveredAt: LabTime
+}
+
+extension BrokerQueue {
+    /// Whoever can take a message, the highest priority first, and in turn among equals.
+    func nextConsumer() -> BrokerConsumer? {
+        if settings.isSingleActiveConsumer { return consumers.first.flatMap { $0.canTake ? $0 : nil } }
+        var start = 0
+        while start < consumers.count {
+            var end = start + 1
+            while end < consumers.count, consumers[end].priority == consumers[start].priority { end += 1 }
+            let count = end - start
+            for step in 0..<count {
+                let place = (turn + step) % count
+                if consumers[start + place].canTake {
+                    turn = place + 1
+                    return consumers[start + place]
+                }
+            }
+            start = end
+        }
+        return nil
+    }
+
+    func deliver(_ entry: QueueEntry, to consumer: BrokerConsumer) {
+        consumer.deliveredCount += 1
+        if entry.isRedelivered { noteRedelivery() }
+        if consumer.isAutomatic {
+            counters.deliveredWithoutAck += 1
+            broker.counters.deliveredWithoutAck += 1
+            consumer.channel.send(entry, to: consumer)
+            settle(entry)
+        } else {
+            counters.delivered += 1
+            broker.counters.delivered += 1
+            noteHanded(entry)
+            consumer.unackedCount += 1
+            consumer.channel.send(entry, to: consumer)
+        }
+        broker.trace.note(.delivered, entry.message, at: name, consumer.tag, now: now)
+    }
+
+    func noteHanded(_ entry: QueueEntry) {
+        unackedCount += 1
+        unackedBytes += entry.message.byteCount
+        if entry.isStored {
+            broker.store.delivered(queue: number, sequence: entry.sequence, count: entry.returnCount + 1)
+        }
+    }
+
+    func noteRedelivery() {
+        counters.redelivered += 1
+        broker.counters.redelivered += 1
+    }
+
+    /// Hands on what waits, as long as somebody can take it.
+    func pump() {
+        guard !isStarved, !consumers.isEmpty, !isDeleted else { return }
+        while true {
+            if ready.countInMemory == 0 {
+                if ready.pagedCount == 0 { break }
+                loadPage()
+            }
+            guard let head = ready.first else { break }
+            if head.expiresAt <= now {
+                expireHeads()
+                continue
+            }
+            guard let consumer = nextConsumer() else {
+                isStarved = true
+                break
+            }
+            guard let entry = ready.popFirst() else { break }
+            deliver(entry, to: consumer)
+        }
+        noteEmptiness()
+        let next = ready.nextExpiry
+        if next != .distantFuture { broker.schedule(self, at: next) }
+    }
+
+    /// Somebody may be able to take something who was not.
+    func wake() {
+        isStarved = false
+        if !ready.isEmpty { pump() }
+    }
+
+    /// The next one for somebody who asks.
+    func get() -> QueueEntry? {
+        expireHeads()
+        if ready.countInMemory == 0 { loadPage() }
+        defer { noteEmptiness() }
+        return ready.popFirst()
+    }
+
+    /// An unacknowledged one is not that any more.
+    func noteBack(_ delivery: UnackedDelivery) {
+        unackedCount -= 1
+        unackedBytes -= delivery.entry.message.byteCount
+        if let consumer = delivery.consumer { consumer.unackedCount -= 1 }
+    }
+
+    /// To where it was; dead if that has happened too often.
+    func giveBack(_ entry: QueueEntry) {
+        if isDeleted { return }
+        var entry = entry
+        entry.returnCount += 1
+        entry.isRedelivered = true
+        counters.returned += 1
+        broker.trace.note(.givenBack, entry.message, at: name, "time \(entry.returnCount)", now: now)
+        if let limit = settings.deliveryLimit, entry.returnCount > limit {
+            let place = settings.deadLetterExchange.map { exchange in
+                exchange.isEmpty ? settings.deadLetterRoutingKey ?? entry.message.routingKey : exchange
+            }
+            if let place {
+                broker.log(
+                    "Message \(id: entry.message.displayName) exceeded retry limit (\(limit)), moved to \(place)")
+            } else {
+                broker.log("Message \(id: entry.message.displayName) exceeded retry limit (\(limit)), dropped")
+            }
+            return die(entry, .deliveryLimit)
+        }
+        ready.giveBack(entry)
+        if entry.expiresAt != .distantFuture { broker.schedule(self, at: entry.expiresAt) }
+    }
+
+    // MARK: Consumers
+
+    func add(_ consumer: BrokerConsumer) {
+        hadConsumers = true
+        // Behind all of its own priority.
+        let place =
+            settings.isSingleActiveConsumer
+            ? consumers.count : consumers.firstIndex { $0.priority < consumer.priority } ?? consumers.count
+        consumers.insert(consumer, at: place)
+        wake()
+    }
+
+    /// The last one of an auto-delete queue takes it along.
+    func remove(_ consumer: BrokerConsumer) {
+        guard let place = consumers.firstIndex(where: { $0 === consumer }) else { return }
+        consumers.remove(at: place)
+        if consumers.isEmpty, isAutoDelete { return broker.delete(self) }
+        if consumers.isEmpty { noteUse() }
+        wake()
+    }
+}

@@ -1,0 +1,242 @@
+import KernelAMQP
+import KernelStructures
+
+// What a client says on a channel, method by method.
+extension BrokerChannel {
+    func receive(method payload: UnsafeRawBufferPointer) throws(AMQPFailure) {
+        let method = try AMQPMethod(payload: payload)
+        if isClosing { return closing(method) }
+        guard incoming == nil else {
+            throw AMQPFailure(
+                .unexpectedFrame,
+                incoming?.size == nil
+                    ? "expected content header for class 60, got non content header frame instead"
+                    : "expected content body, got non content body frame instead", method: method.id)
+        }
+        do throws(AMQPFailure) {
+            try receive(method)
+        } catch {
+            var failure = error
+            if failure.method == nil { failure.method = method.id }
+            throw failure
+        }
+    }
+
+    private func closing(_ method: AMQPMethod) {
+        switch method {
+        case .channelCloseOk: connection.forget(self)
+        case .channelClose:
+            send(.channelCloseOk)
+            connection.forget(self)
+        default: break
+        }
+    }
+
+    private func receive(_ method: AMQPMethod) throws(AMQPFailure) {
+        switch method {
+        case .basicPublish(let exchange, let key, let mandatory, let immediate):
+            try beginPublish(exchange, key, isMandatory: mandatory, isImmediate: immediate)
+        case .basicAck(let tag, let multiple): try acknowledge(tag, multiple)
+        case .basicNack(let tag, let multiple, let requeue): try reject(tag, multiple, requeue)
+        case .basicReject(let tag, let requeue): try reject(tag, false, requeue)
+        default:
+            switch method.id.classID {
+            case 20, 30: try receiveChannel(method)
+            case 40: try receiveExchange(method)
+            case 50: try receiveQueue(method)
+            case 60: try receiveBasic(method)
+            case 85, 90: try receiveMode(method)
+            default: throw AMQPFailure(.commandInvalid, "unimplemented method")
+            }
+        }
+    }
+
+    private func receiveChannel(_ method: AMQPMethod) throws(AMQPFailure) {
+        switch method {
+        case .channelOpen: throw AMQPFailure(.channelError, "second 'channel.open' seen")
+        case .channelClose:
+            endUse()
+            sendWhenStored(.channelCloseOk)
+            connection.forget(self)
+        case .channelFlow(let active):
+            if !active { throw AMQPFailure(.notImplemented, "active=false") }
+            send(.channelFlowOk(active: true))
+        case .channelFlowOk, .channelCloseOk: break
+        case .accessRequest: send(.accessRequestOk(ticket: 1))
+        default: throw AMQPFailure(.commandInvalid, "unimplemented method")
+        }
+    }
+
+    // MARK: Exchanges
+
+    private func receiveExchange(_ method: AMQPMethod) throws(AMQPFailure) {
+        let host = try virtualHost()
+        switch method {
+        case .exchangeDeclare(
+            let name, let type, let passive, let durable, let autoDelete, let isInternal, let noWait,
+            let arguments):
+            if name.isEmpty, !passive { throw Self.defaultExchangeRefusal }
+            if !passive {
+                try checkReserved(name, "exchange", isThere: host.exchanges[name] != nil)
+                try check(.configure, "exchange", name)
+            }
+            try broker.declare(
+                .init(
+                    name: name, type: type, isPassive: passive, isDurable: durable, isAutoDelete: autoDelete,
+                    isInternal: isInternal, arguments: arguments), in: host)
+            if !noWait { sendWhenStored(.exchangeDeclareOk) }
+        case .exchangeDelete(let name, let ifUnused, let noWait):
+            try deleteExchange(name, ifUnused: ifUnused, in: host)
+            if !noWait { sendWhenStored(.exchangeDeleteOk) }
+        case .exchangeBind(let destination, let source, let key, let noWait, let arguments):
+            try bind(.init(source: source, destination: .exchange(destination), routingKey: key, arguments: arguments))
+            if !noWait { sendWhenStored(.exchangeBindOk) }
+        case .exchangeUnbind(let destination, let source, let key, let noWait, let arguments):
+            try unbind(
+                .init(source: source, destination: .exchange(destination), routingKey: key, arguments: arguments))
+            if !noWait { sendWhenStored(.exchangeUnbindOk) }
+        default: throw AMQPFailure(.commandInvalid, "unimplemented method")
+        }
+    }
+
+    static let defaultExchangeRefusal = AMQPFailure(
+        .accessRefused, "operation not permitted on the default exchange")
+
+    private func deleteExchange(_ name: String, ifUnused: Bool, in host: VirtualHost) throws(AMQPFailure) {
+        if name.isEmpty { throw Self.defaultExchangeRefusal }
+        try checkReserved(name, "exchange", isThere: false)
+        try check(.configure, "exchange", name)
+        guard let exchange = host.exchanges[name] else { return }
+        if ifUnused, !exchange.bindings.isEmpty {
+            throw AMQPFailure(.preconditionFailed, "\(host.resource("exchange", name)) in use")
+        }
+        broker.delete(exchange, in: host)
+    }
+
+    private func bind(_ binding: Binding) throws(AMQPFailure) {
+        try checkEnds(of: binding)
+        try broker.bind(binding, in: virtualHost())
+    }
+
+    private func unbind(_ binding: Binding) throws(AMQPFailure) {
+        try checkEnds(of: binding)
+        try broker.unbind(binding, in: virtualHost())
+    }
+
+    private func checkEnds(of binding: Binding) throws(AMQPFailure) {
+        if binding.source.isEmpty || binding.destination == .exchange("") { throw Self.defaultExchangeRefusal }
+        let host = try virtualHost()
+        if case .queue(let name) = binding.destination, let queue = host.queues[name] {
+            try broker.checkOwner(of: queue, connection)
+        }
+        try check(.write, binding.destination.isQueue ? "queue" : "exchange", binding.destination.name)
+        try check(.read, "exchange", binding.source)
+    }
+
+    // MARK: Queues
+
+    private func receiveQueue(_ method: AMQPMethod) throws(AMQPFailure) {
+        switch method {
+        case .queueDeclare(
+            let name, let passive, let durable, let exclusive, let autoDelete, let noWait, let arguments):
+            try declareQueue(
+                .init(
+                    name: name, isPassive: passive, isDurable: durable, isExclusive: exclusive,
+                    isAutoDelete: autoDelete, arguments: arguments), noWait: noWait)
+        case .queueBind(let name, let exchange, let key, let noWait, let arguments):
+            let queue = try queueName(name)
+            // With neither named, the key is the queue's name as well.
+            let routingKey = name.isEmpty && key.isEmpty ? queue : key
+            try bind(.init(source: exchange, destination: .queue(queue), routingKey: routingKey, arguments: arguments))
+            if !noWait { sendWhenStored(.queueBindOk) }
+        case .queueUnbind(let name, let exchange, let key, let arguments):
+            let queue = try queueName(name)
+            let routingKey = name.isEmpty && key.isEmpty ? queue : key
+            try unbind(
+                .init(source: exchange, destination: .queue(queue), routingKey: routingKey, arguments: arguments))
+            sendWhenStored(.queueUnbindOk)
+        case .queuePurge(let name, let noWait):
+            let queue = try queue(name, .read)
+            let count = queue.purge()
+            if !noWait { sendWhenStored(.queuePurgeOk(messageCount: UInt32(clamping: count))) }
+        case .queueDelete(let name, let ifUnused, let ifEmpty, let noWait):
+            let count = try deleteQueue(name, ifUnused: ifUnused, ifEmpty: ifEmpty)
+            if !noWait { sendWhenStored(.queueDeleteOk(messageCount: UInt32(clamping: count))) }
+        default: throw AMQPFailure(.commandInvalid, "unimplemented method")
+        }
+    }
+
+    private func declareQueue(_ wish: Broker.QueueWish, noWait: Bool) throws(AMQPFailure) {
+        let host = try virtualHost()
+        var wish = wish
+        if wish.name.isEmpty, wish.isPassive { wish.name = try queueName("") }
+        if wish.name == Self.replyQueue || wish.name.hasPrefix(Self.replyPrefix) {
+            guard wish.name == Self.replyQueue || broker.replyChannel(wish.name) != nil else {
+                throw Broker.notFound(host.resource("queue", wish.name))
+            }
+            if !noWait { send(.queueDeclareOk(queue: wish.name, messageCount: 0, consumerCount: 1)) }
+            return
+        }
+        if !wish.isPassive {
+            try checkReserved(wish.name, "queue", isThere: host.queues[wish.name] != nil)
+            if !wish.name.isEmpty { try check(.configure, "queue", wish.name) }
+        }
+        let queue = try broker.declare(wish, in: host, by: connection)
+        lastQueue = queue.name
+        if noWait { return }
+        sendWhenStored(
+            .queueDeclareOk(
+                queue: queue.name, messageCount: UInt32(clamping: queue.readyCount),
+                consumerCount: UInt32(clamping: queue.consumers.count)))
+    }
+
+    private func deleteQueue(_ name: String, ifUnused: Bool, ifEmpty: Bool) throws(AMQPFailure) -> Int {
+        let host = try virtualHost()
+        let name = try queueName(name)
+        try check(.configure, "queue", name)
+        guard let queue = host.queues[name] else { return 0 }
+        try broker.checkOwner(of: queue, connection)
+        if ifUnused, !queue.consumers.isEmpty {
+            throw AMQPFailure(.preconditionFailed, "\(host.resource("queue", name)) in use")
+        }
+        if ifEmpty, queue.readyCount > 0 {
+            throw AMQPFailure(.preconditionFailed, "\(host.resource("queue", name)) not empty")
+        }
+        let count = queue.readyCount
+        broker.delete(queue)
+        return count
+    }
+
+    /// - Throws: 404 if none is named, and none was declared before.
+    func queueName(_ name: String) throws(AMQPFailure) -> String {
+        if !name.isEmpty { return name }
+        if lastQueue.isEmpty { throw AMQPFailure(.notFound, "no previously declared queue") }
+        return lastQueue
+    }
+
+    /// The queue of that name, which the user may use so.
+    func queue(_ name: String, _ permission: BrokerPermission) throws(AMQPFailure) -> BrokerQueue {
+        let host = try virtualHost()
+        let name = try queueName(name)
+        try check(permission, "queue", name)
+        guard let queue = host.queues[name] else { throw Broker.notFound(host.resource("queue", name)) }
+        try broker.checkOwner(of: queue, connection)
+        return queue
+    }
+
+    // MARK: Permissions
+
+    func check(_ permission: BrokerPermission, _ kind: String, _ name: String) throws(AMQPFailure) {
+        if broker.access.isOpen { return }
+        let host = try virtualHost()
+        if broker.access.allows(connection.user, permission, on: name, virtualHost: host.name) { return }
+        throw AMQPFailure(
+            .accessRefused, "access to \(host.resource(kind, name)) refused for user '\(connection.user)'")
+    }
+
+    private func checkReserved(_ name: String, _ kind: String, isThere: Bool) throws(AMQPFailure) {
+        if name.hasPrefix("amq."), !isThere {
+            throw AMQPFailure(.accessRefused, "\(kind) name '\(name)' contains reserved prefix 'amq.*'")
+        }
+    }
+}

@@ -1,0 +1,278 @@
+import KernelAMQP
+import KernelStructures
+
+/// A message of which not all frames have come.
+struct IncomingMessage {
+    let exchange: String
+    let routingKey: String
+    let isMandatory: Bool
+    /// nil: the content header has not come.
+    var size: Int?
+    var properties: [UInt8] = []
+    var read: AMQPProperties?
+    var isPersistent = false
+    var body: [UInt8] = []
+}
+
+/// A publisher's message that is not confirmed yet.
+struct PendingConfirm {
+    let tag: UInt64
+    /// How far the store has to have synced.
+    let position: UInt64
+    /// It was refused.
+    let isNack: Bool
+}
+
+extension BrokerChannel {
+    private static let publish = AMQPMethodID(60, 40)
+    /// Reserved at once for a body, whatever its header says (bytes).
+    private static let reserveLimitBytes = 1 << 20
+
+    // MARK: Frames
+
+    func beginPublish(_ exchange: String, _ routingKey: String, isMandatory: Bool, isImmediate: Bool)
+        throws(AMQPFailure)
+    {
+        if isImmediate { throw AMQPFailure(.notImplemented, "immediate=true", method: Self.publish) }
+        incoming = IncomingMessage(exchange: exchange, routingKey: routingKey, isMandatory: isMandatory)
+    }
+
+    func receive(header payload: UnsafeRawBufferPointer) throws(AMQPFailure) {
+        if isClosing { return }
+        guard incoming != nil, incoming?.size == nil else {
+            throw AMQPFailure(
+                .unexpectedFrame,
+                incoming == nil
+                    ? "expected method frame, got content header frame instead"
+                    : "expected content body, got non content body frame instead", method: Self.publish)
+        }
+        let header = try AMQPContentHeader(payload: payload)
+        guard header.classID == 60 else {
+            throw AMQPFailure(
+                .unexpectedFrame, "expected content header for class 60, got one for class \(header.classID) instead",
+                method: Self.publish)
+        }
+        guard header.bodySize <= UInt64(broker.settings.messageSizeLimit) else {
+            throw AMQPFailure(
+                .preconditionFailed,
+                "message size \(header.bodySize) is larger than configured max size \(broker.settings.messageSizeLimit)",
+                method: Self.publish)
+        }
+        if let mode = AMQPProperties.plainDeliveryMode(header.properties) {
+            incoming?.isPersistent = mode == 2
+        } else {
+            let read = try AMQPProperties(header.properties)
+            incoming?.read = read
+            incoming?.isPersistent = read.isPersistent
+        }
+        incoming?.properties = Array(header.properties)
+        incoming?.size = Int(header.bodySize)
+        if header.bodySize == 0 { try completePublish() }
+    }
+
+    func receive(body payload: UnsafeRawBufferPointer) throws(AMQPFailure) {
+        if isClosing { return }
+        guard let size = incoming?.size else {
+            throw AMQPFailure(
+                .unexpectedFrame,
+                incoming == nil
+                    ? "expected method frame, got content body frame instead"
+                    : "expected content header for class 60, got non content header frame instead",
+                method: Self.publish)
+        }
+        let count = incoming?.body.count ?? 0
+        guard count + payload.count <= size else {
+            throw AMQPFailure(.frameError, "more body than the header said", method: Self.publish)
+        }
+        if count == 0 { incoming?.body.reserveCapacity(min(size, Self.reserveLimitBytes)) }
+        incoming?.body.append(contentsOf: payload)
+        if count + payload.count == size { try completePublish() }
+    }
+
+    // MARK: Whole messages
+
+    private func completePublish() throws(AMQPFailure) {
+        guard var message = incoming else { return }
+        incoming = nil
+        // RabbitMQ blocks whoever publishes, and nobody else.
+        if broker.isAlarmed { connection.block() }
+        let host = try virtualHost()
+        guard let exchange = host.exchanges[message.exchange] else {
+            throw AMQPFailure(
+                .notFound, "no \(host.resource("exchange", message.exchange))", method: Self.publish)
+        }
+        try checkMayPublish(to: exchange, in: host)
+        try check(&message)
+        if mode == .transaction {
+            try transaction.add(message, limit: broker.settings)
+        } else {
+            let route = publish(message, to: exchange, in: host)
+            if mode == .confirm {
+                publishedCount += 1
+                note(
+                    PendingConfirm(
+                        tag: publishedCount, position: route.isStored ? broker.store.position : 0,
+                        isNack: route.isRefused))
+            }
+        }
+    }
+
+    private func checkMayPublish(to exchange: Exchange, in host: VirtualHost) throws(AMQPFailure) {
+        if exchange.isInternal {
+            throw AMQPFailure(
+                .accessRefused, "cannot publish to internal \(host.resource("exchange", exchange.name))",
+                method: Self.publish)
+        }
+        if broker.access.isOpen || writableExchange == exchange.name { return }
+        try check(.write, "exchange", exchange.name.isEmpty ? "amq.default" : exchange.name)
+        writableExchange = exchange.name
+    }
+
+    private func check(_ message: inout IncomingMessage) throws(AMQPFailure) {
+        guard var read = message.read else { return }
+        if let user = read.userID, user != connection.user {
+            throw AMQPFailure(
+                .preconditionFailed,
+                "user_id property set to '\(user)' but authenticated user was '\(connection.user)'",
+                method: Self.publish)
+        }
+        if let text = read.expiration, BrokerMessage.expiration(text) == nil {
+            throw AMQPFailure(
+                .preconditionFailed, "invalid expiration '\(text)': not a number of milliseconds",
+                method: Self.publish)
+        }
+        if read.replyTo == Self.replyQueue {
+            guard let replyConsumer else {
+                throw AMQPFailure(
+                    .preconditionFailed, "fast reply consumer does not exist", method: Self.publish)
+            }
+            read.replyTo = replyConsumer.address
+            message.read = read
+            message.properties = read.encoded
+        }
+    }
+
+    struct Route {
+        /// Whether a queue keeps it on the disk.
+        var isStored = false
+        /// Whether a queue had no room.
+        var isRefused = false
+    }
+
+    /// Sends a message on its way.
+    @discardableResult
+    func publish(_ incoming: IncomingMessage, to exchange: Exchange, in host: VirtualHost) -> Route {
+        var incoming = incoming
+        exchange.publishedCount += 1
+        broker.counters.published += 1
+        var keys = [incoming.routingKey]
+        if let headers = incoming.read?.headers, headers["CC"] != nil || headers["BCC"] != nil {
+            keys += Broker.carbonCopies(headers) + (headers["BCC"]?.array ?? []).compactMap(\.text)
+            incoming.read?.headers?["BCC"] = nil
+            incoming.properties = incoming.read?.encoded ?? incoming.properties
+        }
+        let message = BrokerMessage(
+            id: broker.numbers.nextMessage(), exchange: incoming.exchange, routingKey: incoming.routingKey,
+            properties: incoming.properties, read: incoming.read, body: incoming.body,
+            isPersistent: incoming.isPersistent, publishedAt: now, publisher: connection.number, memory: broker.memory)
+        broker.trace.note(
+            .published, message, at: exchange.name.isEmpty ? "default exchange" : exchange.name, now: now)
+        if exchange === host.defaultExchange, keys.count == 1, keys[0].hasPrefix(Self.replyPrefix) {
+            if !broker.reply(message, to: keys[0]), incoming.isMandatory { giveBack(message) }
+            return Route()
+        }
+        let headers = { incoming.read?.headers ?? [:] }
+        let queues = host.route(exchange, keys, headers: headers)
+        if queues.isEmpty {
+            broker.counters.unroutable += 1
+            broker.trace.note(.unroutable, message, at: exchange.name, now: now)
+            if incoming.isMandatory { giveBack(message) }
+        }
+        var route = Route()
+        let before = broker.store.position
+        for queue in queues where queue.publish(message) == .rejected { route.isRefused = true }
+        route.isStored = broker.store.position > before
+        return route
+    }
+
+    /// Nobody wants it, and its publisher wants to know.
+    private func giveBack(_ message: BrokerMessage) {
+        broker.counters.returned += 1
+        send(
+            .basicReturn(
+                replyCode: AMQPReplyCode.noRoute.rawValue, replyText: AMQPReplyCode.noRoute.name,
+                exchange: message.exchange, routingKey: message.routingKey))
+        appendContent(message)
+    }
+
+    // MARK: Confirms
+
+    private func note(_ confirm: PendingConfirm) {
+        confirms.append(confirm)
+        noteConfirms()
+    }
+
+    /// The broker is to look at them once the store has synced.
+    private func noteConfirms() {
+        guard !isConfirmNoted else { return }
+        isConfirmNoted = true
+        broker.confirming.append(self)
+        broker.note(connection)
+    }
+
+    /// Says what has become true: in order, and as few words as possible.
+    func releaseConfirms() {
+        isConfirmNoted = false
+        let synced = broker.store.syncedPosition
+        var run: (last: UInt64, count: Int)?
+        func say() {
+            guard let (last, count) = run else { return }
+            send(.basicAck(deliveryTag: last, multiple: count > 1))
+            broker.counters.confirmed += count
+            run = nil
+        }
+        while let next = confirms.first, next.position <= synced {
+            _ = confirms.popFirst()
+            if next.isNack {
+                say()
+                send(.basicNack(deliveryTag: next.tag, multiple: false, requeue: false))
+            } else {
+                run = (next.tag, (run?.count ?? 0) + 1)
+            }
+        }
+        say()
+        if !confirms.isEmpty { noteConfirms() }
+    }
+
+    // MARK: Direct replies
+
+    static let replyQueue = "amq.rabbitmq.reply-to"
+    static let replyPrefix = "amq.rabbitmq.reply-to."
+}
+
+extension Broker {
+    /// The channel that a reply's address names, if it is still there and the secret is right.
+    func replyChannel(_ address: String) -> BrokerChannel? {
+        let parts = address.dropFirst(BrokerChannel.replyPrefix.count).split(separator: ".")
+        guard parts.count == 3, let connection = UInt64(parts[0]), let number = UInt16(parts[1]),
+            let channel = connections[connection]?.channels[number], let consumer = channel.replyConsumer,
+            consumer.address == address
+        else { return nil }
+        return channel
+    }
+
+    /// Hands a reply to whoever asked, past all queues.
+    ///
+    /// - Returns: whether that somebody is still there.
+    func reply(_ message: BrokerMessage, to address: String) -> Bool {
+        guard let channel = replyChannel(address), let consumer = channel.replyConsumer else { return false }
+        // A client that does not read its replies must not fill the memory with them.
+        guard channel.canDeliver else { return true }
+        channel.send(
+            .basicDeliver(
+                consumerTag: consumer.tag, deliveryTag: channel.nextDeliveryTag(), redelivered: false,
+                exchange: message.exchange, routingKey: message.routingKey))
+        channel.appendContent(message)
+        return true
+    }
+}

@@ -1,0 +1,212 @@
+import KernelAMQP
+import KernelStructures
+
+/// A channel: a conversation of its own within a connection, with its consumers, its unacknowledged deliveries, and its
+/// mode (plain, confirming, transactional).
+public final class BrokerChannel: BrokerTimed {
+    public let number: UInt16
+    unowned let connection: BrokerConnection
+    unowned let broker: Broker
+    public internal(set) var consumers: [String: BrokerConsumer] = [:]
+    var unacked = UnackedTable()
+    /// Deliveries to consumers that are not acknowledged: what the shared limit counts.
+    var sharedUnackedCount = 0
+    /// For consumers that begin from here on; 0: no limit.
+    public internal(set) var prefetchCount = 0
+    /// For all of the channel together; 0: no limit.
+    public internal(set) var sharedPrefetchCount = 0
+    public internal(set) var mode = Mode.plain
+    private var lastDeliveryTag: UInt64 = 0
+    /// The queue that is meant where none is named.
+    var lastQueue = ""
+    /// The consumer of direct replies, and the secret in their address.
+    var replyConsumer: (tag: String, address: String)?
+    /// `channel.close` has been sent; everything but its answer is ignored.
+    var isClosing = false
+
+    // Publishing
+    var incoming: IncomingMessage?
+    var publishedCount: UInt64 = 0
+    var confirms = RingQueue<PendingConfirm>()
+    var isConfirmNoted = false
+    var transaction = Transaction()
+    /// The exchange that the user may write to, as far as was asked last.
+    var writableExchange: String?
+    var deadline = LabTime.distantFuture
+
+    public enum Mode: String, Sendable { case plain, confirm, transaction }
+
+    init(_ number: UInt16, of connection: BrokerConnection) {
+        self.number = number
+        self.connection = connection
+        broker = connection.broker
+    }
+
+    public var name: String { "\(connection.peer) (\(number))" }
+    public var unackedCount: Int { unacked.count }
+    /// By tag.
+    public var sortedConsumers: [BrokerConsumer] { consumers.values.sorted { $0.tag < $1.tag } }
+    public var unconfirmedCount: Int { confirms.count }
+    var now: LabTime { broker.now }
+    /// - Throws: 530 while the connection is in no virtual host, which cannot be.
+    func virtualHost() throws(AMQPFailure) -> VirtualHost {
+        guard let host = connection.virtualHost else { throw AMQPFailure(.notAllowed, "no vhost") }
+        return host
+    }
+
+    var canDeliver: Bool { !isClosing && connection.canDeliver }
+    var hasSharedCredit: Bool { sharedPrefetchCount == 0 || sharedUnackedCount < sharedPrefetchCount }
+
+    func send(_ method: AMQPMethod) { connection.send(method, on: number) }
+
+    /// Answers once what was done is safe.
+    func sendWhenStored(_ method: AMQPMethod) {
+        connection.addBarrier()
+        send(method)
+    }
+
+    // MARK: Deliveries
+
+    func nextDeliveryTag() -> UInt64 {
+        lastDeliveryTag += 1
+        return lastDeliveryTag
+    }
+
+    /// Writes a message for a consumer, and remembers it unless the consumer does not acknowledge.
+    func send(_ entry: QueueEntry, to consumer: BrokerConsumer) {
+        let tag = nextDeliveryTag()
+        if !consumer.isAutomatic {
+            sharedUnackedCount += 1
+            unacked.append(
+                UnackedDelivery(tag: tag, entry: entry, queue: consumer.queue, consumer: consumer, deliveredAt: now))
+            if let timeout = consumer.timeout { broker.schedule(self, at: now + timeout) }
+        }
+        connection.output.append(
+            .basicDeliver(
+                consumerTag: consumer.tag, deliveryTag: tag, redelivered: entry.isRedelivered,
+                exchange: entry.message.exchange, routingKey: entry.message.routingKey), channel: number)
+        appendContent(entry.message, count: consumer.queue.settings.deliveryLimit == nil ? 0 : entry.returnCount)
+    }
+
+    /// - Parameter count: how often it was given back, if consumers are to be told; else 0.
+    func appendContent(_ message: BrokerMessage, count: Int = 0) {
+        var properties = message.properties
+        if count > 0 {
+            var read = message.readProperties
+            var headers = read.headers ?? [:]
+            headers["x-delivery-count"] = .int64(Int64(count))
+            read.headers = headers
+            properties = read.encoded
+        }
+        message.body.withUnsafeBytes { body in
+            connection.output.appendContent(
+                properties: properties, body: body, channel: number, frameMax: Int(connection.frameMax))
+        }
+        broker.note(connection)
+    }
+
+    /// Its queues may have something for it again.
+    func wakeQueues() {
+        var seen: Set<UInt64> = []
+        for consumer in sortedConsumers where seen.insert(consumer.queue.number).inserted { consumer.queue.wake() }
+    }
+
+    // MARK: The end
+
+    /// Closes it, and says why.
+    func fail(_ failure: AMQPFailure) {
+        guard !isClosing else { return }
+        endUse()
+        isClosing = true
+        send(
+            .channelClose(
+                replyCode: failure.code.rawValue, replyText: failure.text, classID: failure.method?.classID ?? 0,
+                methodID: failure.method?.methodID ?? 0))
+    }
+
+    /// Nobody uses it any more: consumers go, and what is unacknowledged goes back.
+    func endUse() {
+        removeConsumers()
+        giveEverythingBack()
+    }
+
+    func removeConsumers() {
+        let all = sortedConsumers
+        consumers = [:]
+        replyConsumer = nil
+        for consumer in all { consumer.queue.remove(consumer) }
+    }
+
+    func giveEverythingBack() {
+        incoming = nil
+        // What was acknowledged in a transaction that never was committed is not.
+        let uncommitted = transaction.settlements.flatMap(\.deliveries)
+        transaction = Transaction()
+        confirms.removeAll()
+        giveBack(unacked.removeAll() + uncommitted)
+    }
+
+    /// Puts deliveries back into their queues, and lets those hand them on.
+    func giveBack(_ deliveries: [UnackedDelivery]) {
+        for delivery in deliveries {
+            noteBack(delivery)
+            delivery.queue.giveBack(delivery.entry)
+        }
+        wakeQueues(of: deliveries)
+    }
+
+    func noteBack(_ delivery: UnackedDelivery) {
+        delivery.queue.noteBack(delivery)
+        if delivery.consumer != nil { sharedUnackedCount -= 1 }
+    }
+
+    /// The queues of these deliveries can hand on more: to their consumers, and where the channel's limit was reached,
+    /// to all of the channel.
+    func wakeQueues(of deliveries: [UnackedDelivery]) {
+        if sharedPrefetchCount > 0 { wakeQueues() }
+        var last: BrokerQueue?
+        var seen: Set<UInt64> = []
+        for delivery in deliveries where delivery.queue !== last {
+            last = delivery.queue
+            if seen.insert(delivery.queue.number).inserted { delivery.queue.wake() }
+        }
+    }
+
+    /// A queue that a consumer of this channel has is deleted.
+    func queueGone(_ consumer: BrokerConsumer) {
+        guard consumers[consumer.tag] === consumer else { return }
+        consumers[consumer.tag] = nil
+        if connection.wants("consumer_cancel_notify") {
+            send(.basicCancel(consumerTag: consumer.tag, noWait: true))
+        }
+    }
+
+    // MARK: Time
+
+    /// Deliveries that took too long go back, and their consumers go: somebody else may have more luck.
+    func ring() {
+        var late: [UnackedDelivery] = []
+        var next = LabTime.distantFuture
+        for delivery in unacked.all {
+            guard let timeout = delivery.consumer?.timeout else { continue }
+            let end = delivery.deliveredAt + timeout
+            if end <= now { late.append(delivery) } else { next = min(next, end) }
+        }
+        // Not once for each nanosecond, where they came one after the other.
+        if next != .distantFuture { broker.schedule(self, at: max(next, now + .milliseconds(10))) }
+        if late.isEmpty { return }
+        for delivery in late { _ = unacked.remove(delivery.tag) }
+        for delivery in late {
+            guard let consumer = delivery.consumer, consumers[consumer.tag] === consumer else { continue }
+            broker.log(
+                "Consumer \(id: consumer.tag) of queue '\(consumer.queue.name)' did not acknowledge within \(consumer.timeout ?? .zero): cancelled"
+            )
+            consumers[consumer.tag] = nil
+            if connection.wants("consumer_cancel_notify") {
+                send(.basicCancel(consumerTag: consumer.tag, noWait: true))
+            }
+            consumer.queue.remove(consumer)
+        }
+        giveBack(late)
+    }
+}

@@ -1,0 +1,43 @@
+import TimeSeriesEngine
+
+/// The newest exemplars of all series, a fixed number of them.
+public struct ExemplarRing: Sendable {
+    private var all: [Exemplar] = []
+    private var next = 0
+    private let limit: Int
+
+    public init(limit: Int = 10_000) { self.limit = max(1, limit) }
+
+    /// Adds an exemplar; the same one as last time of that series is left out.
+    public mutating func add(_ exemplar: Exemplar) {
+        if let last = lastBySeries[exemplar.series], last == exemplar { return }
+        if lastBySeries.count >= limit { lastBySeries.removeAll() }
+        lastBySeries[exemplar.series] = exemplar
+        if all.count < limit {
+            all.append(exemplar)
+        } else {
+            all[next] = exemplar
+        }
+        next = (next + 1) % limit
+    }
+
+    private var lastBySeries: [Labels: Exemplar] = [:]
+
+    public var count: Int { all.count }
+
+    /// Those of the series that satisfy one of the lists of conditions, by series, then in rising order of their times.
+    public func select(_ lists: [[LabelMatcher]], _ range: ClosedRange<Int64>) -> [(series: Labels, [Exemplar])] {
+        var found: [Labels: [Exemplar]] = [:]
+        for exemplar in all where range.contains(exemplar.timestamp) {
+            guard lists.contains(where: { $0.allSatisfy { $0.matches(exemplar.series) } }) else { continue }
+            found[exemplar.series, default: []].append(exemplar)
+        }
+        return found.sorted { $0.key < $1.key }.map { key, list in
+            (
+                key,
+                list.enumerated().sorted { ($0.element.timestamp, $0.offset) < ($1.element.timestamp, $1.offset) }.map(
+                    \.element)
+            )
+        }
+    }
+}

@@ -1,0 +1,178 @@
+import KernelHosting
+import KernelJSON
+import KernelStructures
+import MetricsCollectorEngine
+import PromQLEngine
+import TimeSeriesEngine
+
+// Queries: expressions evaluated at one time, or at many.
+extension CollectorHost {
+    /// Seconds of a query's time limit that a client may ask for are not counted: a query ends at its limit of samples.
+    private var limits: QueryLimits {
+        var limits = QueryLimits()
+        limits.subqueryStepMilliseconds = max(1, configuration.evaluationInterval.nanoseconds / 1_000_000)
+        return limits
+    }
+
+    /// The expression of the parameter `query`.
+    private func expression(_ request: APIRequest) throws(APIError) -> PromQLExpression {
+        let text = try request.required("query")
+        do throws(PromQLError) {
+            return try PromQLExpression(parsing: text)
+        } catch {
+            throw .badData("invalid parameter \"query\": \(error)")
+        }
+    }
+
+    func selectors(of query: String) throws(APIError) -> [[LabelMatcher]] {
+        do throws(PromQLError) { return try PromQLExpression(parsing: query).selectors } catch {
+            throw .badData("invalid parameter \"query\": \(error)")
+        }
+    }
+
+    func query(_ request: APIRequest, _ exchange: HTTPExchange) throws {
+        let expression = try expression(request)
+        let time = try request.moment("time") ?? request.now
+        let result = try evaluated { () throws(PromQLError) in
+            try expression.evaluate(over: store, at: time, limits: limits)
+        }
+        Self.answer(exchange, result, wantsStatistics: request["stats"]?.isEmpty == false)
+    }
+
+    func queryRange(_ request: APIRequest, _ exchange: HTTPExchange) throws {
+        guard let start = try request.moment("start") else {
+            throw APIError.badData("invalid parameter \"start\": it is missing")
+        }
+        guard let end = try request.moment("end") else {
+            throw APIError.badData("invalid parameter \"end\": it is missing")
+        }
+        if end < start {
+            throw APIError.badData("invalid parameter \"end\": end timestamp must not be before start time")
+        }
+        guard let step = try request.duration("step") else {
+            throw APIError.badData("invalid parameter \"step\": it is missing")
+        }
+        if step <= 0 {
+            throw APIError.badData(
+                "invalid parameter \"step\": zero or negative query resolution step widths are not accepted. Try a "
+                    + "positive integer")
+        }
+        let expression = try expression(request)
+        let result = try evaluated { () throws(PromQLError) in
+            try expression.evaluateRange(over: store, from: start, through: end, stepMilliseconds: step, limits: limits)
+        }
+        Self.answer(exchange, result, wantsStatistics: request["stats"]?.isEmpty == false)
+    }
+
+    func formatQuery(_ request: APIRequest, _ exchange: HTTPExchange) throws {
+        Self.answer(exchange, APIWriter.success(.string(try expression(request).formatted)))
+    }
+
+    private func evaluated(_ body: () throws(PromQLError) -> QueryResult) throws(APIError) -> QueryResult {
+        do throws(PromQLError) {
+            return try body()
+        } catch {
+            switch error.kind {
+            case .badData: throw .badData("\(error)")
+            case .execution: throw .execution("\(error)")
+            case .timeout: throw .timeout("\(error)")
+            case .canceled: throw .canceled("\(error)")
+            }
+        }
+    }
+
+    // MARK: Answers
+
+    private static func answer(_ exchange: HTTPExchange, _ result: QueryResult, wantsStatistics: Bool) {
+        answer(
+            exchange,
+            APIWriter.success(
+                { writer in
+                    writer.append(result.value)
+                    if wantsStatistics { writer.append(result.statistics) }
+                    writer.append("}")
+                }, warnings: result.warnings))
+    }
+}
+
+extension APIWriter {
+    /// `{"resultType":…,"result":…`, without the brace at the end. Rows stand on lines of their own, for those who read
+    /// them in a terminal.
+    mutating func append(_ value: QueryValue) {
+        switch value {
+        case .scalar(let time, let number):
+            append("{\"resultType\":\"scalar\",\"result\":")
+            appendPoint(time, number)
+        case .string(let time, let text):
+            append("{\"resultType\":\"string\",\"result\":[")
+            append(time: time)
+            append(",")
+            append(text: text)
+            append("]")
+        case .vector(let elements):
+            append("{\"resultType\":\"vector\",\"result\":[")
+            for (index, element) in elements.enumerated() { append(element, isFirst: index == 0) }
+            append(elements.isEmpty ? "]" : "\n]")
+        case .matrix(let series):
+            append("{\"resultType\":\"matrix\",\"result\":[")
+            for (index, one) in series.enumerated() { append(one, isFirst: index == 0) }
+            append(series.isEmpty ? "]" : "\n]")
+        }
+    }
+
+    private mutating func append(_ element: VectorElement, isFirst: Bool) {
+        append(isFirst ? "\n{\"metric\":" : ",\n{\"metric\":")
+        append(element.labels)
+        if let histogram = element.histogram {
+            append(",\"histogram\":")
+            appendPoint(element.timestamp, histogram)
+        } else {
+            append(",\"value\":")
+            appendPoint(element.timestamp, element.value)
+        }
+        append("}")
+    }
+
+    private mutating func append(_ series: MatrixSeries, isFirst: Bool) {
+        append(isFirst ? "\n{\"metric\":" : ",\n{\"metric\":")
+        append(series.labels)
+        var isBegun = false
+        for sample in series.samples where sample.histogram == nil {
+            append(isBegun ? "," : ",\"values\":[")
+            isBegun = true
+            appendPoint(sample.timestamp, sample.value)
+        }
+        if isBegun { append("]") }
+        isBegun = false
+        for sample in series.samples {
+            guard let histogram = sample.histogram else { continue }
+            append(isBegun ? "," : ",\"histograms\":[")
+            isBegun = true
+            appendPoint(sample.timestamp, histogram)
+        }
+        append(isBegun ? "]}" : "}")
+    }
+
+    private mutating func appendPoint(_ time: Int64, _ histogram: NativeHistogram) {
+        append("[")
+        append(time: time)
+        append(",{\"count\":\"\(sampleText(histogram.count))\",\"sum\":\"\(sampleText(histogram.sum))\"")
+        var isBegun = false
+        for bucket in histogram.rawBuckets where bucket.count != 0 {
+            append(isBegun ? "," : ",\"buckets\":[")
+            isBegun = true
+            // Which ends belong to it: 0 the upper, 1 the lower, 3 both.
+            let ends = bucket.lower < 0 && bucket.upper > 0 ? 3 : bucket.upper <= 0 ? 1 : 0
+            append("[\(ends),\"\(sampleText(bucket.lower))\",\"\(sampleText(bucket.upper))\",")
+            append("\"\(sampleText(bucket.count))\"]")
+        }
+        append(isBegun ? "]}]" : "}]")
+    }
+
+    /// What a query has cost, as `stats=all` asks for it.
+    mutating func append(_ statistics: QueryStatistics) {
+        append(",\"stats\":{\"timings\":{},\"samples\":{\"totalQueryableSamples\":\(statistics.samplesRead),")
+        append("\"peakSamples\":\(statistics.cells)},\"storage\":{\"series\":\(statistics.seriesSelected),")
+        append("\"chunks\":\(statistics.chunksRead),\"bytes\":\(statistics.bytesRead)}}")
+    }
+}

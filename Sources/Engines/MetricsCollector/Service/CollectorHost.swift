@@ -1,0 +1,206 @@
+import KernelHosting
+import KernelJSON
+import KernelService
+import KernelStorage
+import KernelStructures
+import KernelTelemetry
+import KernelWorld
+import MetricsCollectorEngine
+import TimeSeriesEngine
+
+/// Runs a collector on a node: its targets, its store, and the HTTP API of Prometheus.
+public final class CollectorHost: Service {
+    public struct Settings {
+        public var port = MetricsCollector.defaultPort
+        public var store = StoreSettings()
+        /// Where log and blocks are; nil for a store in memory, which a restart empties.
+        public var directory: String?
+        public var files = CollectorFiles.none
+        /// The nodes of the lab that show metrics, for `--lab`; nil without it.
+        public var labTargets: (() -> [TargetGroup])?
+        /// TLS toward targets; nil where none can be made.
+        public var makeSecurity: (ScrapeConfiguration, Node) -> (any StreamSecurity)? = { _, _ in nil }
+
+        public init() {}
+    }
+
+    public let runtime: ServiceRuntime
+    public let settings: Settings
+    public var port: UInt16 { settings.port }
+    public private(set) var configuration: CollectorConfiguration
+    public private(set) var store: TimeSeriesStore
+    private(set) var manager: TargetManager!
+    let router = HTTPRouter()
+    private var server: HTTPServer!
+    private let storeSettings: StoreSettings
+    private var maintenanceTimer: TimerID?
+    private var toldProblems = 0
+    var apiRequestCount = 0
+    var apiFailureCount = 0
+
+    public init(
+        node: Node, source: ConfigurationSource<CollectorConfiguration>, settings: Settings,
+        options: ServiceOptions = ServiceOptions()
+    ) {
+        runtime = ServiceRuntime(node: node, tag: "PROM", options: options)
+        self.settings = settings
+        configuration = source.initial
+        var own = settings.store
+        own.outOfOrderMilliseconds = source.initial.outOfOrderWindow.nanoseconds / 1_000_000
+        storeSettings = own
+        store = TimeSeriesStore(settings: own)
+        router.options.defaultsToJSON = true
+        server = HTTPServer(node: node, service: router)
+        runtime.reloading = Reloading(source) { [unowned self] new in takeOver(new) }
+        mountAPI()
+        runtime.mount(on: router)
+    }
+
+    // MARK: Life
+
+    public func prepare() throws {
+        if let directory = settings.directory {
+            let random = node.draw { SeededRandom(seed: $0.next()) }
+            store = try TimeSeriesStore(
+                settings: storeSettings, disk: node.disk, directory: directory, random: random)
+        }
+        let makeSecurity = settings.makeSecurity
+        manager = TargetManager(node, store, files: settings.files, labTargets: settings.labTargets) {
+            [unowned node] in makeSecurity($0, node)
+        }
+        manager.onTrouble = { [unowned self] text in runtime.log("\(text)", level: .warning) }
+        manager.onCommit = { [unowned self] in syncSoon() }
+        runtime.add(server, on: port, announcement: "Listening on :\(port: port)")
+    }
+
+    public func abandonStart() { closeStore() }
+
+    public func opened() {
+        let count = configuration.staticTargetCount
+        if settings.labTargets != nil, count == 0 {
+            runtime.log("Scraping every node of the lab")
+        } else {
+            runtime.log("Loaded \(count) scrape target\(count == 1 ? "" : "s")")
+        }
+        runtime.log("Scrape interval: \(configuration.scrapeInterval)")
+        let replayed = store.statistics.replayedSamples
+        if replayed > 0 { runtime.log("Recovered \(replayed) samples from the log") }
+        tellProblems()
+        manager.apply(configuration, labInterval: configuration.scrapeInterval)
+        waitToMaintain()
+    }
+
+    /// What the store has found or could not do, each once.
+    private func tellProblems() {
+        for problem in store.problems.dropFirst(toldProblems) { runtime.log("\(problem)", level: .warning) }
+        toldProblems = store.problems.count
+    }
+
+    // MARK: The store
+
+    private static let syncInterval = LabDuration.seconds(1)
+    private static let maintenanceInterval = LabDuration.seconds(60)
+    private var isSyncDue: Bool { syncTimer != nil }
+    private var syncTimer: TimerID?
+
+    /// What has been committed is durable a second later at the latest.
+    private func syncSoon() {
+        guard !isSyncDue, store.needsSync else { return }
+        syncTimer = node.after(Self.syncInterval) { [unowned self] in
+            syncTimer = nil
+            do throws(DiskError) {
+                try store.sync()
+            } catch {
+                runtime.log("The log could not be synced: \("\(error)")", level: .error)
+            }
+        }
+    }
+
+    private func waitToMaintain() {
+        maintenanceTimer = node.after(Self.maintenanceInterval) { [unowned self] in maintain() }
+    }
+
+    /// One piece of work a turn, so that others are served between.
+    private func maintain() {
+        let hasMore = store.maintain(now: node.milliseconds)
+        tellProblems()
+        if hasMore { node.enqueue { [weak self] in self?.maintain() } } else { waitToMaintain() }
+    }
+
+    public func stop(_ done: @escaping () -> Void) {
+        closeStore()
+        done()
+    }
+
+    private func closeStore() {
+        node.cancel(maintenanceTimer)
+        node.cancel(syncTimer)
+        do throws(DiskError) {
+            try store.close()
+        } catch {
+            runtime.log("The log could not be closed: \("\(error)")", level: .error)
+        }
+    }
+
+    private func takeOver(_ new: CollectorConfiguration) -> LogMessage? {
+        configuration = new
+        manager.apply(new, labInterval: new.scrapeInterval)
+        return "Reloaded: \(new.staticTargetCount) scrape targets, every \(new.scrapeInterval)"
+    }
+
+    public func willDrain() { manager.stop() }
+
+    // MARK: Numbers
+
+    public var complaints: [String] { [] }
+
+    public var statistics: [Statistic] {
+        let report = store.cardinality(limit: 0)
+        let up = manager.loops.count { $0.lastOutcome?.isUp == true }
+        return [
+            Statistic(
+                "targets", manager.loops.count, .gauge("prometheus_sd_discovered_targets", "Targets that are scraped")),
+            Statistic("targets_up", up),
+            Statistic("scrapes", manager.totals.scrapes, .counter("prometheus_target_scrapes_total", "Scrapes so far")),
+            Statistic(
+                "failed_scrapes", manager.totals.failedScrapes,
+                .counter("prometheus_target_scrapes_failed_total", "Scrapes that brought nothing")),
+            Statistic(
+                "samples", store.statistics.appendedSamples,
+                .counter("prometheus_tsdb_head_samples_appended_total", "Samples taken so far")),
+            Statistic(
+                "samples_refused", store.statistics.refusedSamples,
+                .counter("prometheus_tsdb_samples_refused_total", "Samples that came twice, too late or out of order")),
+            Statistic("series", report.seriesCount, .gauge("prometheus_tsdb_head_series", "Series in memory")),
+            Statistic("chunks", report.chunkCount, .gauge("prometheus_tsdb_head_chunks", "Chunks in memory")),
+            Statistic(
+                "chunk_bytes", report.chunkBytes,
+                .gauge("prometheus_tsdb_head_chunk_bytes", "Bytes of packed samples in memory")),
+            Statistic(
+                "api_requests", apiRequestCount, .counter("prometheus_api_requests_total", "Requests to the API")),
+        ]
+    }
+
+    /// The targets as they are now, for views.
+    public var targetStates: [TargetState] {
+        manager.loops.map { loop in
+            let outcome = loop.lastOutcome
+            return TargetState(
+                job: loop.target.job, instance: loop.target.labels["instance"], url: loop.target.url,
+                isUp: outcome?.isUp, samples: outcome?.keptSamples ?? 0, lastTime: loop.lastTime,
+                duration: loop.lastDuration, error: outcome?.error)
+        }
+    }
+
+    public struct TargetState: Sendable {
+        public let job: String
+        public let instance: String
+        public let url: String
+        /// nil before the first scrape.
+        public let isUp: Bool?
+        public let samples: Int
+        public let lastTime: LabTime?
+        public let duration: LabDuration
+        public let error: String?
+    }
+}

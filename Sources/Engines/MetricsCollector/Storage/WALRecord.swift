@@ -1,0 +1,132 @@
+import KernelStructures
+import TimeSeriesEngine
+
+/// What a log's records say, as Prometheus encodes them (`tsdb/record`).
+///
+/// ```
+/// series     = 1 { reference(8) count(uvarint) { name value } }         ; texts: length(uvarint) bytes
+/// samples    = 2 reference(8) time(8) { Δreference(varint) Δtime(varint) value(8) }  ; Δ to the first
+/// tombstones = 3 { reference(8) from(varint) through(varint) }
+/// ```
+enum WALRecord {
+    case series([(reference: UInt64, labels: Labels)])
+    case samples([(reference: UInt64, time: Int64, value: Double)])
+    case tombstones([(reference: UInt64, range: ClosedRange<Int64>)])
+    /// Exemplars, metadata, native histograms: of Prometheus's, and read over.
+    case other(UInt8)
+
+    // MARK: Writing
+
+    static func series(_ all: [(UInt64, Labels)]) -> [UInt8] {
+        var out = RecordWriter()
+        out.append(byte: 1)
+        for (reference, labels) in all {
+            out.append(bigEndian: reference)
+            out.append(UInt64(labels.count))
+            for (name, value) in labels.pairs {
+                out.append(name)
+                out.append(value)
+            }
+        }
+        return out.bytes
+    }
+
+    /// - Parameter all: at least one.
+    static func samples(_ all: ArraySlice<(reference: UInt64, time: Int64, value: Double)>) -> [UInt8] {
+        var out = RecordWriter()
+        out.append(byte: 2)
+        guard let first = all.first else { return out.bytes }
+        out.append(bigEndian: first.reference)
+        out.append(bigEndian: UInt64(bitPattern: first.time))
+        for sample in all {
+            out.append(Int64(bitPattern: sample.reference &- first.reference))
+            out.append(sample.time - first.time)
+            out.append(bigEndian: sample.value.bitPattern)
+        }
+        return out.bytes
+    }
+
+    static func tombstones(_ all: [(UInt64, ClosedRange<Int64>)]) -> [UInt8] {
+        var out = RecordWriter()
+        out.append(byte: 3)
+        for (reference, range) in all {
+            out.append(bigEndian: reference)
+            out.append(range.lowerBound)
+            out.append(range.upperBound)
+        }
+        return out.bytes
+    }
+
+    // MARK: Reading
+
+    /// - Throws: `RecordReader.Malformed`.
+    init(_ bytes: [UInt8]) throws(RecordReader.Malformed) {
+        var reader = RecordReader(bytes)
+        switch try reader.byte() {
+        case 1: self = .series(try Self.readSeries(&reader))
+        case 2: self = .samples(try Self.readSamples(&reader))
+        case 3: self = .tombstones(try Self.readTombstones(&reader))
+        case let type: self = .other(type)
+        }
+    }
+
+    private static func readSeries(_ reader: inout RecordReader) throws(RecordReader.Malformed)
+        -> [(reference: UInt64, labels: Labels)]
+    {
+        var all: [(reference: UInt64, labels: Labels)] = []
+        while !reader.isAtEnd {
+            let reference = try reader.bigEndian()
+            let count = try reader.unsigned()
+            // A name and a value take two bytes at least.
+            guard count <= UInt64(reader.remaining / 2) else { throw RecordReader.Malformed(position: reader.position) }
+            var pairs: [(String, String)] = []
+            for _ in 0..<count { pairs.append((try reader.text(), try reader.text())) }
+            all.append((reference, Labels(pairs)))
+        }
+        return all
+    }
+
+    private static func readSamples(_ reader: inout RecordReader) throws(RecordReader.Malformed)
+        -> [(reference: UInt64, time: Int64, value: Double)]
+    {
+        var all: [(reference: UInt64, time: Int64, value: Double)] = []
+        if reader.isAtEnd { return all }
+        let reference = try reader.bigEndian()
+        let time = Int64(bitPattern: try reader.bigEndian())
+        while !reader.isAtEnd {
+            let own = reference &+ UInt64(bitPattern: try reader.signed())
+            all.append((own, time &+ (try reader.signed()), Double(bitPattern: try reader.bigEndian())))
+        }
+        return all
+    }
+
+    private static func readTombstones(_ reader: inout RecordReader) throws(RecordReader.Malformed)
+        -> [(reference: UInt64, range: ClosedRange<Int64>)]
+    {
+        var all: [(reference: UInt64, range: ClosedRange<Int64>)] = []
+        while !reader.isAtEnd {
+            let reference = try reader.bigEndian()
+            let from = try reader.signed()
+            let through = try reader.signed()
+            guard from <= through else { throw RecordReader.Malformed(position: reader.position) }
+            all.append((reference, from...through))
+        }
+        return all
+    }
+}
+
+extension RecordWriter {
+    mutating func append(bigEndian number: UInt64) {
+        for shift in stride(from: UInt64(56), through: 0, by: -8) {
+            append(byte: UInt8(truncatingIfNeeded: number >> shift))
+        }
+    }
+}
+
+extension RecordReader {
+    mutating func bigEndian() throws(Malformed) -> UInt64 {
+        var number: UInt64 = 0
+        for _ in 0..<8 { number = number << 8 | UInt64(try byte()) }
+        return number
+    }
+}

@@ -1,0 +1,101 @@
+import KernelStorage
+import KernelStructures
+import TestSupport
+import Testing
+import TimeSeriesEngine
+
+@testable import MetricsCollectorEngine
+
+/// A store beside a dictionary that does the same, through everything that a store does.
+@Suite struct StoreModelTests {
+    private typealias Model = [String: [Int64: Double]]
+
+    @Test(arguments: 0..<(isLong ? 60 : 8))
+    func asADictionary(seed: Int) throws {
+        var random = SeededRandom(seed: UInt64(seed))
+        var settings = StoreSettings()
+        settings.blockMilliseconds = 20_000
+        settings.longestBlockMilliseconds = 600_000
+        settings.retentionMilliseconds = 0
+        settings.outOfOrderMilliseconds = seed % 2 == 0 ? 0 : 15_000
+        settings.segmentBytes = 64 * 1024
+        let disk = SimulatedDisk()
+        func open() throws -> TimeSeriesStore {
+            try TimeSeriesStore(
+                settings: settings, disk: NodeDisk(base: disk, owner: DiskOwner(1)), directory: "/data",
+                random: SeededRandom(seed: UInt64(seed)))
+        }
+        var store = try open()
+        var model = Model()
+        var now: Int64 = 0
+        for step in 0..<600 {
+            now += Int64(random.below(900))
+            let name = "m\(random.below(5))"
+            let lateness = random.chance(0.2) ? Int64(random.below(20_000)) : 0
+            let value = Double(random.below(100))
+            do throws(AppendError) {
+                try store.append(["__name__": name, "x": "\(random.below(3))"], now - lateness, value)
+            } catch {}
+            if step % 50 == 49 {
+                while store.maintain(now: now) {}
+            }
+            if random.chance(0.01) {
+                let from = now - Int64(random.below(40_000))
+                try store.delete([[.equal("__name__", name)]], from...from + 5000)
+            }
+            if step % 97 == 96 {
+                let before = try contents(store)
+                try store.close()
+                store = try open()
+                let after = try contents(store)
+                #expect((before == after) == true, "seed \(seed), step \(step)")
+                #expect(store.problems == [])
+            }
+        }
+        model = try contents(store)
+        while store.maintain(now: now) {}
+        try store.cleanTombstones(now: now)
+        #expect((try contents(store) == model) == true)
+    }
+
+    /// In order, the verdicts are exact: what is accepted is what can be read.
+    @Test(arguments: 0..<(isLong ? 40 : 6))
+    func whatIsAcceptedIsThere(seed: Int) throws {
+        var random = SeededRandom(seed: UInt64(seed) + 1000)
+        var settings = StoreSettings()
+        settings.outOfOrderMilliseconds = seed % 2 == 0 ? 0 : 100_000
+        let store = TimeSeriesStore(settings: settings)
+        var model = Model()
+        var now: Int64 = 1_000_000
+        for _ in 0..<3000 {
+            now += Int64(random.below(2000))
+            let time = now - (random.chance(0.3) ? Int64(random.below(200_000)) : 0)
+            let name = "m\(random.below(4))"
+            let value = Double(random.below(5))
+            do throws(AppendError) {
+                try store.append(["__name__": name], time, value)
+                #expect(model[name]?[time] == nil || model[name]?[time] == value)
+                model[name, default: [:]][time] = value
+            } catch {
+                let newest = model[name]?.keys.max() ?? .min
+                #expect(time <= newest || time < now - 3_600_000, "\(error) for a newer sample")
+                if settings.outOfOrderMilliseconds > 0, error == .outOfOrder { Issue.record("late samples are taken") }
+            }
+        }
+        #expect((try contents(store) == model) == true)
+    }
+
+    private func contents(_ store: TimeSeriesStore) throws -> Model {
+        var result = Model()
+        let selection = Selection(from: SampleTime.range.lowerBound, through: SampleTime.range.upperBound)
+        var column = SampleColumn()
+        for series in try store.select([try LabelMatcher("__name__", .matches, ".+")], selection) {
+            column.removeAll()
+            try series.read(into: &column)
+            if column.count == 0 { continue }
+            let key = series.labels.count == 1 ? series.labels.metricName : "\(series.labels)"
+            result[key] = Dictionary(zip(column.timestamps, column.values)) { first, _ in first }
+        }
+        return result
+    }
+}
