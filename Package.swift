@@ -65,6 +65,8 @@ let kernel = [
             "KernelWire",
             "KernelWorld",
         ]),
+    // Pages for people: what all of them look like, and what their scripts have at hand.
+    Room(name: "KernelPages", path: "Engines/Kernel/Pages", uses: ["KernelCryptography", "KernelHosting"]),
     Room(
         name: "KernelService", path: "Engines/Kernel/Service",
         uses: ["KernelStructures", "KernelJSON", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
@@ -191,8 +193,8 @@ let components = [
     Component(
         "FeatureFlags", library: "FeatureFlags",
         engine: ["KernelClock", "KernelJSON", "KernelRegularExpressions", "KernelStorage"],
-        service: ["KernelJSON", "KernelCryptography", "KernelStorage", "KernelSQLite"],
-        commands: ["KernelHosting", "KernelWire", "KernelWorld", "KernelStorage"]),
+        service: ["KernelJSON", "KernelCryptography", "KernelPages", "KernelStorage", "KernelSQLite"],
+        commands: ["KernelHosting", "KernelWire", "KernelWorld"]),
     // new-room: components
 ]
 

@@ -251,4 +251,21 @@ struct HostTests {
         let users = #"{"enabled": false, "users": ["1", {"id": "2", "country": "US"}, {"sessionId": "s"}]}"#
         #expect(try lab.ask("POST", "/api/flags/f/diff", users).text.contains("userCount: 3"))
     }
+
+    @Test("the page is complete in itself, and nothing but its own style and script may run")
+    func page() throws {
+        let lab = try lab()
+        defer { lab.world.shutDown() }
+        let raw = try RawClient(lab.client, "flags", 4242)
+        raw.write("GET / HTTP/1.1\r\nHost: flags\r\n\r\n")
+        lab.world.pass(.milliseconds(500))
+        let answer = try #require(raw.answers.first)
+        let policy = try #require(answer.head.value(of: "Content-Security-Policy"))
+        #expect(policy.hasPrefix("default-src 'none'; style-src 'sha256-") && !policy.contains("unsafe"))
+        let html = String(decoding: answer.body, as: UTF8.self)
+        for mark in ["src=\"", "href=\"http", "url(", "@import", "innerHTML", "eval("] {
+            #expect(!html.contains(mark), "\(mark)")
+        }
+        #expect(html.contains("prefers-color-scheme") && html.contains("lang=\"en\""))
+    }
 }

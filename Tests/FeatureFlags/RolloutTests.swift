@@ -20,7 +20,10 @@ struct RolloutTests {
     func oracle() throws {
         let keys = (0..<200).map { String("aé漢😀z0".repeated(toLength: $0)) }
         let theirs = try TestPython.run(
-            "import sys, mmh3\nfor l in sys.stdin.read().split('\\n'): print(mmh3.hash('g:' + l, 86028157, signed=False))",
+            """
+            import sys, mmh3
+            for line in sys.stdin.read().split('\\n'): print(mmh3.hash('g:' + line, 86028157, signed=False))
+            """,
             input: keys.joined(separator: "\n"))
         let ours = keys.map { "\(RolloutHash.hash(group: "g", id: $0, seed: RolloutHash.variantSeed))\n" }.joined()
         #expect(ours == theirs)

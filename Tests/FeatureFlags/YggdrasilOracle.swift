@@ -6,8 +6,9 @@ import Testing
 
 /// Unleash's own engine, which most of its clients embed, as the judge of random flags.
 ///
-/// Operands that cannot be read, empty lists of texts, operators of tomorrow and missing segments are left out: there it gives up the whole
-/// flag, and lets everybody in by some of them; here only the strategy that has them lets nobody in.
+/// Operands that cannot be read, empty lists of texts, operators of tomorrow and missing segments are left out: there
+/// it gives up the whole flag, and lets everybody in by some of them; here only the strategy that has them lets nobody
+/// in.
 enum YggdrasilOracle {
     private static let texts = ["", "a", "abc", "ABC", "b", "é", "1", "12", "12.0", "-3", "1e3", "true"]
     private static let versions = [

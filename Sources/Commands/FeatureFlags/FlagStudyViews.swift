@@ -130,6 +130,7 @@ extension RolloutDifference {
 
     func view(_ flag: String, _ what: String) -> View {
         func share(_ count: Int) -> String { percent(userCount == 0 ? 0 : Double(count) / Double(userCount)) }
+        func amount(_ count: Int) -> String { "\(grouped(count)) (\(share(count)))" }
         func list(_ users: [String]) -> String {
             let shown = users.prefix(Self.shownLimit).joined(separator: ", ")
             let more = users.count - Self.shownLimit
@@ -138,7 +139,7 @@ extension RolloutDifference {
         }
         var lines = [
             "\(flag) → \(what), of \(counted(userCount, "user"))",
-            "Enabled:  \(grouped(enabledBefore)) (\(share(enabledBefore))) → \(grouped(enabledAfter)) (\(share(enabledAfter)))",
+            "Enabled:  \(amount(enabledBefore)) → \(amount(enabledAfter))",
             "Gaining:  \(list(gaining))", "Losing:   \(list(losing))",
         ]
         if !changingVariant.isEmpty { lines.append("Changing: \(list(changingVariant))") }
@@ -182,8 +183,9 @@ extension Experiment {
     func view(_ flag: String, _ goal: String) -> View {
         let rows = arms.map { arm -> [View.Cell] in
             let interval = "\(percent(arm.interval.lowerBound)) … \(percent(arm.interval.upperBound))"
-            let difference = arm.difference.map {
-                "\(Self.points($0.value)) (\(Self.points($0.interval.lowerBound)) … \(Self.points($0.interval.upperBound)))"
+            let difference = arm.difference.map { one -> String in
+                let (low, high) = (Self.points(one.interval.lowerBound), Self.points(one.interval.upperBound))
+                return "\(Self.points(one.value)) (\(low) … \(high))"
             }
             return [
                 .text(arm.sample.variant), .integer(arm.sample.exposed), .integer(arm.sample.converted),

@@ -13,8 +13,8 @@ import KernelStructures
 /// ## An everyday picture
 ///
 /// A theatre with an open dress rehearsal. At the door stands an usher with a list of *strategies*: friends of the
-/// house; critics; and of everybody else those whose ticket's number ends in 0. Whoever fits one of them may go in.
-/// The usher rolls no dice: the ticket's number is the same tomorrow, so whoever was in today is in tomorrow, and if the
+/// house; critics; and of everybody else those whose ticket's number ends in 0. Whoever fits one of them may go in. The
+/// usher rolls no dice: the ticket's number is the same tomorrow, so whoever was in today is in tomorrow, and if the
 /// house lets in those with a 1 as well, nobody who was in is sent away. He has the list in his hand and rings nobody
 /// up; when the office changes it, he is sent a new one.
 ///
@@ -35,14 +35,14 @@ import KernelStructures
 /// hash, without an allocation.
 ///
 /// The other parts stand beside it: `Rules/` makes strategies from `user.country == "US" and not user.beta`,
-/// `FlagSet+Explain` says why somebody is in or out, `Analysis/` who would change, and which variant is winning, `Store/`
-/// is what the server knows, `Client/` what a program uses.
+/// `FlagSet+Explain` says why somebody is in or out, `Analysis/` who would change, and which variant is winning,
+/// `Store/` is what the server knows, `Client/` what a program uses.
 ///
 /// ## Where it is wrong
 ///
-/// A percentage is of hashes, not of people who come: of 10 users 10 percent may be none. People who change what decides
-/// (a session that begins anew, a device without a login) change sides. And a flag that nobody takes away again is a
-/// branch in the code that nobody dares to touch: see the report of stale flags.
+/// A percentage is of hashes, not of people who come: of 10 users 10 percent may be none. People who change what
+/// decides (a session that begins anew, a device without a login) change sides. And a flag that nobody takes away again
+/// is a branch in the code that nobody dares to touch: see the report of stale flags.
 public struct FlagSet: Sendable {
     public let definitions: FlagDefinitions
     let flags: [CompiledFlag]

@@ -12,8 +12,8 @@ import KernelStructures
 ///   intervals. A difference counts if its interval does not contain 0. With several variants against one control, the
 ///   error of 5 % is shared among them (Bonferroni), so `z` grows.
 /// - The *sample ratio mismatch* check compares how many people came into each variant with the weights by Pearson's χ²
-///   (Kohavi, Tang and Xu, "Trustworthy Online Controlled Experiments", chapter 21): a probability below 0.001 says that
-///   something loses people on one side, and that whatever the rates show cannot be believed.
+///   (Kohavi, Tang and Xu, "Trustworthy Online Controlled Experiments", chapter 21): a probability below 0.001 says
+///   that something loses people on one side, and that whatever the rates show cannot be believed.
 ///
 /// Where it is wrong: whoever looks every hour and stops at the first significant difference finds one in the end, by
 /// chance. The number of people is to be decided beforehand.

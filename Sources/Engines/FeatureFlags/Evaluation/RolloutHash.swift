@@ -44,7 +44,8 @@ public enum RolloutHash {
         }
     }
 
-    /// Four bytes a step: multiply, rotate, multiply, mix in; then the bytes that are left, the length, and a finalizer.
+    /// Four bytes a step: multiply, rotate, multiply, mix in; then the bytes that are left, the length, and a
+    /// finalizer.
     public static func murmur3(_ bytes: UnsafeRawBufferPointer, seed: UInt32) -> UInt32 {
         var hash = seed
         let blocks = bytes.count / 4

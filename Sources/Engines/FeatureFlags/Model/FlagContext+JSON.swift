@@ -5,11 +5,11 @@ extension FlagContext {
     /// More properties than this are refused.
     public static let propertyLimit = 1_000
 
-    /// A context as people and protocols write it: Unleash's names, OpenFeature's `targetingKey`, plain `id`, properties
-    /// beside them or in an object of their own.
+    /// A context as people and protocols write it: Unleash's names, OpenFeature's `targetingKey`, plain `id`,
+    /// properties beside them or in an object of their own.
     ///
     /// ```
-    /// {"id": "123", "country": "US"}     {"targetingKey": "123"}     {"userId": "123", "properties": {"country": "US"}}
+    /// {"id": "123", "country": "US"}   {"targetingKey": "123"}   {"userId": "123", "properties": {"country": "US"}}
     /// ```
     ///
     /// - Throws: `JSONTypeError` with the path to what is wrong.

@@ -114,7 +114,8 @@ extension TargetingRule {
         return products
     }
 
-    /// Without products that contradict themselves, and without those that another one includes (`a or a and b` is `a`).
+    /// Without products that contradict themselves, and without those that another one includes (`a or a and b` is
+    /// `a`).
     private func simplified(_ products: [Product]) throws(TargetingRuleError) -> [Product] {
         if products.count > Self.workLimit { throw tooLarge("needs more than \(Self.strategyLimit) strategies") }
         var kept: [Product] = []

@@ -16,9 +16,9 @@
 /// text       = '"' *char '"' / "'" *char "'"                     ; \" \' \\ \n \t
 /// ```
 ///
-/// A version is a text such as `"1.2.3"`, a time one such as `"2023-12-20T15:00:00Z"`: which of them is meant shows from
-/// the text itself. A field that somebody does not have meets no comparison, so `not user.beta` is true for those of whom
-/// nothing is known.
+/// A version is a text such as `"1.2.3"`, a time one such as `"2023-12-20T15:00:00Z"`: which of them is meant shows
+/// from the text itself. A field that somebody does not have meets no comparison, so `not user.beta` is true for those
+/// of whom nothing is known.
 ///
 /// Unleash knows no *or* and no parentheses: a strategy's constraints must all be met, and several strategies are the
 /// only *or*. So a rule is turned inside out into a sum of products (`strategies`), as De Morgan and every student of

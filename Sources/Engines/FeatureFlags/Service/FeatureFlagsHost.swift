@@ -12,9 +12,9 @@ import KernelWorld
 /// A server of feature flags on a node: Unleash's client API and OFREP for programs, an API and a page for people, and
 /// SQLite behind.
 ///
-/// A change is written and synced before anybody hears of it: the answer to whoever made it, the log, and what is pushed
-/// to clients all come behind the sync. If the disk is full the change has not happened; if a sync fails the node ends,
-/// because nobody can say what is stored.
+/// A change is written and synced before anybody hears of it: the answer to whoever made it, the log, and what is
+/// pushed to clients all come behind the sync. If the disk is full the change has not happened; if a sync fails the
+/// node ends, because nobody can say what is stored.
 public final class FeatureFlagsHost: Service {
     public let runtime: ServiceRuntime
     public let port: UInt16
@@ -135,7 +135,7 @@ public final class FeatureFlagsHost: Service {
             .init("requests", requestCount, .counter("feature_flags_requests_total", "Requests over HTTP")),
             .init(
                 "evaluations", evaluationCount,
-                .counter("feature_flags_evaluations_total", "Flags evaluated here, for clients that do not themselves")),
+                .counter("feature_flags_evaluations_total", "Flags that were evaluated here, for clients")),
             .init(
                 "dropped_counts", counts.droppedCount,
                 .counter("feature_flags_dropped_counts_total", "Numbers of clients that found no room")),

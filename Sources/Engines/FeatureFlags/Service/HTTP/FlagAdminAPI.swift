@@ -20,10 +20,7 @@ final class FlagAdminAPI {
         mountQuestions(on: router)
         mountExperiments(on: router)
         mountSurroundings(on: router)
-        router.on("GET", "/") { exchange in
-            try exchange.addField("Content-Security-Policy", FlagPage.contentSecurityPolicy)
-            exchange.answer(text: FlagPage.html, type: "text/html; charset=utf-8")
-        }
+        router.on("GET", "/") { exchange in try FlagPage.page.answer(exchange) }
     }
 
     // MARK: What all routes have in common
