@@ -5,7 +5,7 @@ enum PageStyle {
         :root { --ink: #1b1f24; --paper: #fff; --faint: #5b6470; --line: #d5dae1; --accent: #0a58b8; --good: #11713b;
           --bad: #b3261e; --field: #f5f7fa; }
         @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ee; --paper: #14171b; --faint: #9aa4b1;
-          --line: #343b44;        --accent: #7db4ff; --good: #6fd697; --bad: #ff8a80; --field: #1e2329; } }
+          --line: #343b44; --accent: #7db4ff; --good: #6fd697; --bad: #ff8a80; --field: #1e2329; } }
         * { box-sizing: border-box; }
         body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
         main { max-width: 64rem; margin: 0 auto; padding: 1rem; }
