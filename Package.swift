@@ -65,6 +65,8 @@ let kernel = [
             "KernelWire",
             "KernelWorld",
         ]),
+    // Pages for people: what all of them look like, and what their scripts have at hand.
+    Room(name: "KernelPages", path: "Engines/Kernel/Pages", uses: ["KernelCryptography", "KernelHosting"]),
     Room(
         name: "KernelService", path: "Engines/Kernel/Service",
         uses: ["KernelStructures", "KernelJSON", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
@@ -211,6 +213,11 @@ let components = [
         "Shortener", isHot: true, isTestable: true, engine: ["KernelStorage"],
         service: ["KernelCryptography", "KernelJSON", "KernelStorage", "KernelSQLite", "RateLimiterEngine"],
         commands: ["KernelWire"]),
+    Component(
+        "FeatureFlags", library: "FeatureFlags",
+        engine: ["KernelClock", "KernelJSON", "KernelRegularExpressions", "KernelStorage"],
+        service: ["KernelJSON", "KernelCryptography", "KernelPages", "KernelStorage", "KernelSQLite"],
+        commands: ["KernelHosting", "KernelWire", "KernelWorld"]),
     // new-room: components
 ]
 
@@ -364,6 +371,10 @@ let tests = [
     "CacheLayer": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting",
         "KernelService", "CacheLayerEngine", "CacheLayerService",
+    ],
+    "FeatureFlags": [
+        "KernelStructures", "KernelClock", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "FeatureFlagsEngine", "FeatureFlagsService",
     ],
     "MetricsCollector": [
         "KernelStructures", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire", "KernelWorld",

@@ -7,6 +7,7 @@ import CommandServices
 import ConnectionPoolCommands
 import CurlCommands
 import DatabaseCommands
+import FeatureFlagsCommands
 import GeneralCommands
 import HashRingCommands
 import KVStoreCommands
@@ -38,6 +39,7 @@ public enum Catalog {
             + PoolerCommands.all + SQLCommands.all
             + CacheLayerCommands.all
             + MetricsCollectorCommands.all + ShortenerCommands.all
+            + FeatureFlagsCommands.all
         // new-room: commands
     }
 }
