@@ -1,8 +1,6 @@
+import KernelStructures
+
 /// Links that are visited often, and codes that lead nowhere, in bounded memory.
-///
-/// Two generations: what is found in the older one moves to the younger; when that is full it becomes the older, and
-/// what nobody asked for since the last change is gone. That keeps what is asked for again and again, without the list
-/// that an exact order of use needs (the same thought as CLOCK's second chance).
 public struct LinkCache {
     public struct Entry: Sendable {
         /// Nil: there is no such link.
@@ -16,54 +14,26 @@ public struct LinkCache {
         }
     }
 
-    private var recent: [String: Entry] = [:]
-    private var older: [String: Entry] = [:]
-    private let capacity: Int
+    private var entries: GenerationCache<String, Entry>
     public private(set) var hits = 0
     public private(set) var misses = 0
 
-    /// - Parameter capacity: entries, at least 2.
-    public init(capacity: Int) { self.capacity = max(2, capacity) }
+    /// - Parameter capacity: entries at most, at least 2.
+    public init(capacity: Int) { entries = GenerationCache(generationCount: capacity / 2) }
 
-    public var count: Int { recent.count + older.count }
+    public var count: Int { entries.count }
 
     public mutating func find(_ code: String) -> Entry? {
-        if let entry = recent[code] {
-            hits += 1
-            return entry
-        }
-        guard let entry = older.removeValue(forKey: code) else {
-            misses += 1
-            return nil
-        }
-        hits += 1
-        insert(entry, for: code)
+        let entry = entries.find(code)
+        if entry == nil { misses += 1 } else { hits += 1 }
         return entry
     }
 
-    public mutating func insert(_ entry: Entry, for code: String) {
-        if recent.count >= capacity / 2, recent[code] == nil {
-            older = recent
-            recent = [:]
-        }
-        older[code] = nil
-        recent[code] = entry
-    }
+    public mutating func insert(_ entry: Entry, for code: String) { entries.insert(entry, for: code) }
 
     /// The database has counted visits of it.
-    public mutating func count(_ visits: Int, for code: String) {
-        recent[code]?.visits += visits
-        older[code]?.visits += visits
-    }
+    public mutating func count(_ visits: Int, for code: String) { entries.update(code) { $0.visits += visits } }
 
     /// It was changed: the next visitor asks the database.
-    public mutating func remove(_ code: String) {
-        recent[code] = nil
-        older[code] = nil
-    }
-
-    public mutating func removeAll() {
-        recent = [:]
-        older = [:]
-    }
+    public mutating func remove(_ code: String) { entries.remove(code) }
 }

@@ -1,6 +1,7 @@
+import KernelStructures
 import KernelWire
 
-/// Plans by what they were made from. Two generations: what was not used since the last change of generations goes.
+/// Plans by what they were made from.
 final class PlanCache {
     struct Key: Hashable {
         let sql: String
@@ -23,25 +24,13 @@ final class PlanCache {
         }
     }
 
-    private var recent: [Key: Entry] = [:]
-    private var older: [Key: Entry] = [:]
-    static let generationCount = 1024
+    private var entries = GenerationCache<Key, Entry>(generationCount: 1024)
     /// Longer texts are not likely to come again.
     static let textByteCount = 16 << 10
 
-    func find(_ key: Key) -> Entry? {
-        if let entry = recent[key] { return entry }
-        guard let entry = older.removeValue(forKey: key) else { return nil }
-        keep(entry, for: key)
-        return entry
-    }
+    func find(_ key: Key) -> Entry? { entries.find(key) }
 
     func keep(_ entry: Entry, for key: Key) {
-        guard key.sql.utf8.count <= Self.textByteCount else { return }
-        if recent.count >= Self.generationCount {
-            older = recent
-            recent = [:]
-        }
-        recent[key] = entry
+        if key.sql.utf8.count <= Self.textByteCount { entries.insert(entry, for: key) }
     }
 }
