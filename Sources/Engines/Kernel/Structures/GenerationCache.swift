@@ -1,8 +1,8 @@
 /// What was asked for of late, in bounded memory, without the list that an exact order of use needs.
 ///
-/// Two generations: what is found in the older one moves to the younger. When that is full it becomes the older, and what
-/// nobody has asked for since the last change is gone: the thought of CLOCK's second chance (Corbató 1968), a whole
-/// generation at a time.
+/// Two generations: what is found in the older one moves to the younger. When that is full it becomes the older, and
+/// what nobody has asked for since the last change is gone: the thought of CLOCK's second chance (Corbató 1968), a
+/// whole generation at a time.
 ///
 /// Where it is wrong: one pass over more keys than it holds empties it of everything else.
 public struct GenerationCache<Key: Hashable, Value> {
