@@ -64,8 +64,8 @@ public struct UnackedDelivery {
 extension BrokerQueue {
     /// Whoever can take a message, the highest priority first, and in turn among equals.
     ///
-    /// They stand in line. Whoever is served goes to the end of those of his priority; whoever cannot take anything when
-    /// it is his turn steps aside, and joins the line again at its end when he can.
+    /// They stand in line. Whoever is served goes to the end of those of his priority; whoever cannot take anything
+    /// when it is his turn steps aside, and joins the line again at its end when he can.
     func nextConsumer() -> BrokerConsumer? {
         if settings.isSingleActiveConsumer { return consumers.first.flatMap { $0.canTake ? $0 : nil } }
         while let consumer = line.first {
