@@ -171,7 +171,8 @@ import Testing
                 mechanism: "PLAIN", response: Array("\0eve\0x".utf8), locale: "en_US"), on: 0)
         #expect(
             login.closeText()
-                == "403 ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile."
+                == "403 ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. "
+                    + "For details see the broker logfile."
         )
         let silent = BrokerTestClient(bench)
         bench.advance(.seconds(10))

@@ -17,7 +17,7 @@ extension CacheLayerCommands {
                 "users-api --db postgres://db:5432/postgres --redis localhost:6379 &",
                 "users-api --strategy read-through,write-behind --data-dir ./api &",
                 "curl http://localhost:8080/users/123",
-                "curl -X PUT http://localhost:8080/users/123 -d '{\"name\": \"Ann\", \"email\": \"ann@example.com\"}'",
+                "curl -X PUT localhost:8080/users/123 -d '{\"name\": \"Ann\", \"email\": \"a@b.org\"}'",
             ],
             group: .components, role: .service, tags: ["API"],
             details: """

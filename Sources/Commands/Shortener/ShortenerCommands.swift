@@ -37,7 +37,7 @@ package enum ShortenerCommands {
             ]),
             examples: [
                 "urlshortener --port 8080",
-                "curl -X POST http://localhost:8080/api/shorten -d '{\"url\": \"https://example.com/\"}'",
+                "curl localhost:8080/api/shorten -d '{\"url\": \"https://example.com/\"}'",
                 "curl http://localhost:8080/api/stats/abc123",
             ],
             group: .components, role: .service, tags: ["URL"],
