@@ -77,8 +77,10 @@ extension MessageQueueCommands {
             .init(
                 "trace", "tells the life of a message", usage: "ID", flags: managing, arguments: one,
                 examples: ["mq-cli trace abc123"],
-                details:
-                    "Of messages that have an ID, as those of mq-cli do; the broker remembers the last 10,000 events."
+                details: """
+                    Of messages that have an ID, as those of mq-cli do. The broker remembers the
+                    last 10,000 events.
+                    """
             ),
             .init(
                 "stats", "counts what the broker has done", usage: "", flags: managing, arguments: .none,

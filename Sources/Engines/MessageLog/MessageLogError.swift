@@ -10,6 +10,7 @@ public enum MessageLogError: Error, Equatable, Sendable, CustomStringConvertible
 
     public var description: String {
         switch self {
+        case .disk(.busy(let path)): "\(DiskPath.parent(of: path)) is in use by another broker"
         case .disk(let error): error.description
         case .damaged(let path, let offset, let what): "\(path) is damaged at byte \(offset): \(what)"
         case .tooLarge(let bytes, let limit): "a message of \(bytes) bytes; the log takes \(limit) at most"
