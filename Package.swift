@@ -184,7 +184,11 @@ let components = [
         engine: [
             "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelStorage",
             "CSnappy", "TimeSeriesEngine",
-        ], service: ["KernelCompression", "KernelJSON", "KernelStorage", "PromQLEngine", "TimeSeriesEngine"],
+        ],
+        service: [
+            "KernelCompression", "KernelConfiguration", "KernelJSON", "KernelStorage", "PromQLEngine",
+            "TimeSeriesEngine",
+        ],
         commands: [
             "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
         ]),
