@@ -321,7 +321,7 @@ extension MemorySeries {
     var anyHistogram: NativeHistogram {
         var column = SampleColumn()
         let all = try? select([.equal("__name__", "h")], Selection(from: 0, through: .max))
-        try? all?.last?.read(into: &column)
+        _ = try? all?.last?.read(into: &column)
         return column.histograms.last.flatMap(\.self) ?? NativeHistogram()
     }
 }
