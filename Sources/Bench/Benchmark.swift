@@ -45,4 +45,5 @@ let allBenchmarks: [Benchmark] = [
     hashRingBenchmarks,
     connectionPoolBenchmarks,
     rateLimiterBenchmarks,
+    cacheLayerBenchmarks,
 ].flatMap { $0 }

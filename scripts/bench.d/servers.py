@@ -172,6 +172,14 @@ class Farm:
         port = free_port()
         return self.start("sdlab", [self.program, "backend", "--port", str(port), "--name", "A"], port)
 
+    def redirector(self, target):
+        """nginx, which sends everybody to one place."""
+        port = free_port()
+        return self._nginx("redirect", "nginx", port, f"""http {{
+            {self._nginx_http("redirect")}
+            server {{ listen 127.0.0.1:{port} backlog=4096; location / {{ return 301 {target}; }} }}
+        }}""")
+
     # Rate limiters
 
     def limiter(self, refuses, origin):

@@ -1,5 +1,6 @@
 import BackendCommands
 import CacheCommands
+import CacheLayerCommands
 import ChaosCommands
 import CircuitBreakerCommands
 import CommandServices
@@ -19,6 +20,7 @@ import RateLimiterCommands
 import RegistryCommands
 import SQLCommands
 import ShellSession
+import ShortenerCommands
 
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
 ///
@@ -35,7 +37,8 @@ public enum Catalog {
             + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
             + MessageQueueCommands.all + DatabaseCommands.all + LockCommands.all + RegistryCommands.all
             + PoolerCommands.all + SQLCommands.all
-            + MetricsCollectorCommands.all
+            + CacheLayerCommands.all
+            + MetricsCollectorCommands.all + ShortenerCommands.all
             + FeatureFlagsCommands.all
         // new-room: commands
     }

@@ -127,8 +127,14 @@ public struct CommandDescription: Sendable {
             case .byteCount: "SIZE"
             case .file: "FILE"
             case .endpoint: "HOST:PORT"
-            case .choice(let choices): choices.joined(separator: "|")
+            case .choice(let choices): listing == nil ? choices.joined(separator: "|") : "WORD"
             }
+        }
+
+        /// The choices, where they are too many to stand in the flag's place.
+        public var listing: String? {
+            guard case .choice(let choices) = self, choices.joined(separator: "|").count > 40 else { return nil }
+            return "one of " + choices.joined(separator: ", ")
         }
     }
 

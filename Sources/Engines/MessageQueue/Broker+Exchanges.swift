@@ -23,7 +23,7 @@ extension Broker {
             return
         }
         guard let kind = Exchange.Kind(rawValue: wish.type) else {
-            throw AMQPFailure(.commandInvalid, "unknown exchange type '\(wish.type)'")
+            throw AMQPFailure(.commandInvalid, "invalid exchange type '\(wish.type)'")
         }
         if let exchange = host.exchanges[wish.name] { return try checkEquivalence(exchange, kind, wish, resource) }
         guard host.exchanges.count < settings.objectLimit else {
@@ -98,11 +98,15 @@ extension Broker {
     func bind(_ binding: Binding, in host: VirtualHost) throws(AMQPFailure) {
         let exchange = try ends(of: binding, in: host)
         if exchange.kind == .headers, let value = binding.arguments["x-match"] {
-            guard let text = value.text, HeadersIndex.kinds.contains(text) else {
+            let expected = HeadersIndex.kinds.dropLast().joined(separator: ", ") + ", or any-with-x"
+            guard let text = value.text else {
                 throw AMQPFailure(
                     .preconditionFailed,
-                    "Invalid x-match field value \(value.text ?? value.typeName); expected all, any, all-with-x, or any-with-x"
-                )
+                    "Invalid x-match field type \(value.typeName) (value \(value.integer ?? 0)); expected longstr")
+            }
+            guard HeadersIndex.kinds.contains(text) else {
+                throw AMQPFailure(
+                    .preconditionFailed, "Invalid x-match field value <<\"\(text)\">>; expected \(expected)")
             }
         }
         guard exchange.bindings.count < settings.objectLimit else {
@@ -124,9 +128,8 @@ extension Broker {
     }
 
     /// One that there is not is removed already.
-    func unbind(_ binding: Binding, in host: VirtualHost) throws(AMQPFailure) {
-        let exchange = try ends(of: binding, in: host)
-        guard let removed = exchange.remove(binding) else { return }
+    func unbind(_ binding: Binding, in host: VirtualHost) {
+        guard let exchange = host.exchanges[binding.source], let removed = exchange.remove(binding) else { return }
         forgetStored(removed, in: host)
         if case .exchange(let name) = binding.destination { host.exchanges[name]?.incomingCount -= 1 }
         if exchange.isAbandoned { delete(exchange, in: host) }

@@ -72,8 +72,7 @@ extension Broker {
     private func checkArguments(_ wish: QueueWish, _ resource: String) throws(AMQPFailure) -> QueueSettings {
         let settings: QueueSettings
         do throws(QueueSettings.Wrong) { settings = try QueueSettings(arguments: wish.arguments) } catch {
-            throw AMQPFailure(
-                .preconditionFailed, "invalid arg '\(error.argument)' for \(resource): \(error.reason)")
+            throw AMQPFailure(.preconditionFailed, error.text(resource))
         }
         if settings.kind != .classic {
             func refuse(_ property: String) -> AMQPFailure {
@@ -123,15 +122,17 @@ extension Broker {
         case (let wanted?, let current?) where wanted.isEquivalent(to: current): return
         default: break
         }
-        func text(_ value: AMQPValue?, _ words: String) -> String {
-            guard let value else { return "none" }
-            return
-                "\(words)'\(value.integer.map(String.init) ?? value.text ?? value.typeName)' of type '\(value.typeName)'"
+        func plain(_ value: AMQPValue) -> String { value.integer.map(String.init) ?? value.text ?? value.typeName }
+        func full(_ value: AMQPValue?) -> String {
+            value.map { "the value '\(plain($0))' of type '\($0.typeName)'" } ?? "none"
         }
-        throw AMQPFailure(
-            .preconditionFailed,
-            "inequivalent arg '\(name)' for \(resource): received \(text(wanted, "the value ")) but current is "
-                + text(current, "the value "))
+        let difference =
+            if let wanted, let current {
+                "received '\(plain(wanted))' but current is '\(plain(current))'"
+            } else {
+                "received \(full(wanted)) but current is \(full(current))"
+            }
+        throw AMQPFailure(.preconditionFailed, "inequivalent arg '\(name)' for \(resource): \(difference)")
     }
 
     // MARK: The end of a queue

@@ -80,7 +80,7 @@ extension GeneralCommands {
             }
             let width = min(30, names.map(\.count).max() ?? 0)
             for (name, flag) in zip(names, description.flags) {
-                text += row(name, width: width, flag.help)
+                text += row(name, width: width, flag.help + (flag.value.listing.map { ": \($0)" } ?? ""))
             }
         }
         if !description.subcommands.isEmpty {

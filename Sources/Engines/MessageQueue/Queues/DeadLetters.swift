@@ -40,10 +40,9 @@ extension Broker {
         var keys = [queue.settings.deadLetterRoutingKey ?? message.routingKey]
         if queue.settings.deadLetterRoutingKey == nil {
             keys += Self.carbonCopies(headers)
-        } else {
-            headers["CC"] = nil
         }
         note(letter, in: &headers, expiration: properties.expiration)
+        if queue.settings.deadLetterRoutingKey != nil { headers["CC"] = nil }
         properties.headers = headers
         properties.expiration = nil
         let copy = BrokerMessage(
@@ -91,7 +90,7 @@ extension Broker {
                     [.string(letter.message.routingKey)]
                         + Self.carbonCopies(headers).map { AMQPValue.string($0) }),
             ]
-            if letter.reason == .expired, let expiration { death["original-expiration"] = .string(expiration) }
+            if let expiration { death["original-expiration"] = .string(expiration) }
             deaths.insert(.table(death), at: 0)
             if deaths.count > Self.deathLimit { deaths.removeLast() }
         }

@@ -46,6 +46,9 @@ public struct QueueSettings: Equatable, Sendable {
         maxLength = try Self.integer(arguments, "x-max-length", minimum: 0)
         maxLengthBytes = try Self.integer(arguments, "x-max-length-bytes", minimum: 0)
         deliveryLimit = try Self.integer(arguments, "x-delivery-limit", minimum: 0)
+        if let value = arguments["x-dead-letter-exchange"], value.text == nil {
+            throw Wrong("x-dead-letter-exchange", "", type: value.typeName)
+        }
         deadLetterExchange = try Self.text(arguments, "x-dead-letter-exchange")
         deadLetterRoutingKey = try Self.text(arguments, "x-dead-letter-routing-key")
         if deadLetterRoutingKey != nil, deadLetterExchange == nil {
@@ -64,7 +67,9 @@ public struct QueueSettings: Equatable, Sendable {
             overflow = value
         }
         if let word = try Self.text(arguments, "x-queue-type") {
-            guard let value = Kind(rawValue: word) else { throw Wrong("x-queue-type", "unsupported_queue_type") }
+            guard let value = Kind(rawValue: word) else {
+                throw Wrong("x-queue-type", "\"unsupported queue type '\(word)'\"")
+            }
             kind = value
         }
     }
@@ -73,9 +78,18 @@ public struct QueueSettings: Equatable, Sendable {
     public struct Wrong: Error, Equatable, Sendable {
         public let argument: String
         public let reason: String
-        init(_ argument: String, _ reason: String) {
+        /// The type that it has and cannot have, where that is all that is said.
+        public let type: String?
+        init(_ argument: String, _ reason: String, type: String? = nil) {
             self.argument = argument
             self.reason = reason
+            self.type = type
+        }
+
+        /// In RabbitMQ's words.
+        func text(_ resource: String) -> String {
+            if let type { return "invalid type '\(type)' for arg '\(argument)' in \(resource)" }
+            return "invalid arg '\(argument)' for \(resource): \(reason)"
         }
     }
 
@@ -85,7 +99,7 @@ public struct QueueSettings: Equatable, Sendable {
 
     private static func integer(_ arguments: AMQPTable, _ name: String, minimum: Int) throws(Wrong) -> Int? {
         guard let value = arguments[name] else { return nil }
-        guard let number = value.integer else { throw unacceptable(name, value) }
+        guard let number = value.integer else { throw Wrong(name, "\"expected integer, got \(value.typeName)\"") }
         if number < 0 { throw Wrong(name, "{value_negative,\(number)}") }
         if number < minimum { throw Wrong(name, "{value_zero,\(number)}") }
         return number

@@ -48,24 +48,28 @@ extension BrokerChannel {
         }
         let consumer = BrokerConsumer(
             tag: tag, queue: queue, channel: self, isAutomatic: isAutomatic, isExclusive: isExclusive,
-            priority: try Self.integer(arguments, "x-priority") ?? 0, prefetchCount: prefetchCount,
+            priority: try Self.integer(arguments, "x-priority", queue) ?? 0, prefetchCount: prefetchCount,
             arguments: arguments, timeout: try timeout(arguments, queue))
         consumers[tag] = consumer
         if !noWait { send(.basicConsumeOk(consumerTag: tag)) }
         queue.add(consumer)
     }
 
-    private static func integer(_ arguments: AMQPTable, _ name: String) throws(AMQPFailure) -> Int? {
+    private static func integer(
+        _ arguments: AMQPTable, _ name: String, _ queue: BrokerQueue
+    ) throws(AMQPFailure) -> Int? {
         guard let value = arguments[name] else { return nil }
         guard let number = value.integer else {
             throw AMQPFailure(
-                .preconditionFailed, "invalid arg '\(name)': {unacceptable_type,\(value.typeName)}")
+                .preconditionFailed,
+                "invalid arg '\(name)' for \(queue.virtualHost.resource("queue", queue.name)): "
+                    + "\"expected integer, got \(value.typeName)\"")
         }
         return number
     }
 
     private func timeout(_ arguments: AMQPTable, _ queue: BrokerQueue) throws(AMQPFailure) -> LabDuration? {
-        guard let milliseconds = try Self.integer(arguments, "x-consumer-timeout") else {
+        guard let milliseconds = try Self.integer(arguments, "x-consumer-timeout", queue) else {
             return queue.settings.consumerTimeout ?? broker.settings.consumerTimeout
         }
         guard milliseconds > 0, milliseconds <= QueueSettings.timeLimitMilliseconds else {

@@ -104,8 +104,11 @@ extension BrokerChannel {
 
     private func deleteExchange(_ name: String, ifUnused: Bool, in host: VirtualHost) throws(AMQPFailure) {
         if name.isEmpty { throw Self.defaultExchangeRefusal }
-        try checkReserved(name, "exchange", isThere: false)
         try check(.configure, "exchange", name)
+        if name.hasPrefix("amq.") {
+            throw AMQPFailure(
+                .accessRefused, "deletion of system \(host.resource("exchange", name)) not allowed")
+        }
         guard let exchange = host.exchanges[name] else { return }
         if ifUnused, !exchange.bindings.isEmpty {
             throw AMQPFailure(.preconditionFailed, "\(host.resource("exchange", name)) in use")
@@ -120,7 +123,7 @@ extension BrokerChannel {
 
     private func unbind(_ binding: Binding) throws(AMQPFailure) {
         try checkEnds(of: binding)
-        try broker.unbind(binding, in: virtualHost())
+        broker.unbind(binding, in: try virtualHost())
     }
 
     private func checkEnds(of binding: Binding) throws(AMQPFailure) {

@@ -263,7 +263,9 @@ public final class HTTPExchange {
         handle(handler)
     }
 
-    func handle(_ handler: HTTPRouter.Handler) {
+    /// Carries out what a handler has put off until something else was there. What it throws becomes the answer, as if
+    /// the handler had thrown it.
+    public func handle(_ handler: HTTPRouter.Handler) {
         do { try handler(self) } catch { refuse(router.problem(for: error)) }
     }
 

@@ -40,17 +40,9 @@ final class RegistryAPI {
             let isStale = try query.take("stale") != nil
             guard isQuestion, !isStale, host.group != nil else { return try handler(exchange, &query) }
             host.whenCurrent { trouble in
-                do {
+                exchange.handle { exchange in
                     if let trouble { throw trouble }
                     try handler(exchange, &query)
-                } catch let error as RegistryError {
-                    exchange.refuse(RegistryHost.problem(error))
-                } catch let problem as HTTPProblem {
-                    exchange.refuse(problem)
-                } catch let error as HTTPError {
-                    exchange.refuse(HTTPProblem(error))
-                } catch {
-                    exchange.refuse(HTTPProblem(500, "\(error)"))
                 }
             }
         }

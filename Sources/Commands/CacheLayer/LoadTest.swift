@@ -1,0 +1,95 @@
+import CommandKit
+import KernelHosting
+import KernelJSON
+import KernelStructures
+import KernelWire
+import KernelWorld
+import ShellSession
+
+/// `load-test` at work: so many requests, so many of them at a time, and what came of them.
+final class LoadTest: Program {
+    struct Settings {
+        var base: HTTPURL
+        var endpoint: String
+        var concurrent = 1
+        var requests = 1
+        /// The word `{}` of the endpoint takes the numbers 1 to so many in turn.
+        var distinct = 1
+        var timeout = LabDuration.seconds(30)
+        var wantsJSON = false
+    }
+
+    private let process: Process
+    private let settings: Settings
+    private var begun = 0
+    private var ended = 0
+    private var statuses: [Int: Int] = [:]
+    private var failures: [String: Int] = [:]
+    private var times: [LabDuration] = []
+    private var startedAt = LabTime(nanoseconds: 0)
+
+    init(_ process: Process, _ settings: Settings) {
+        self.process = process
+        self.settings = settings
+    }
+
+    func start() {
+        startedAt = process.node.world.now
+        for _ in 0..<min(settings.concurrent, settings.requests) { next() }
+    }
+
+    private func next() {
+        guard begun < settings.requests else { return }
+        var url = settings.base
+        url.target = settings.endpoint.replacing("{}", with: "\(begun % settings.distinct + 1)")
+        begun += 1
+        var request = HTTPCall.Request(url: url)
+        request.deadline = settings.timeout
+        request.fields = [("User-Agent", "load-test")]
+        let began = process.node.world.now
+        HTTPCall(process.node, request) { [self] result in
+            times.append(process.node.world.now - began)
+            switch result {
+            case .success(let response): statuses[response.status, default: 0] += 1
+            case .failure(let failure): failures["\(failure)", default: 0] += 1
+            }
+            ended += 1
+            if ended == settings.requests { finish() } else { next() }
+        }.start()
+    }
+
+    private func finish() {
+        times.sort()
+        let view = view(process.node.world.now - startedAt)
+        process.output.write(settings.wantsJSON ? ViewRenderer().json(view) : ViewRenderer().plain(view))
+        let isGood = failures.isEmpty && statuses.keys.allSatisfy { $0 < 500 }
+        process.exit(isGood ? 0 : 1)
+    }
+
+    private func percentile(_ share: Double) -> LabDuration {
+        times.isEmpty ? .zero : times[min(times.count - 1, Int(Double(times.count) * share))]
+    }
+
+    private func view(_ total: LabDuration) -> View {
+        let mean = LabDuration(
+            nanoseconds: times.reduce(LabDuration.zero) { $0 + $1 }.nanoseconds / Int64(max(1, times.count)))
+        var fields: [View.Field] = [
+            .init("requests", key: "requests", .integer(settings.requests)),
+            .init("at a time", key: "concurrent", .integer(min(settings.concurrent, settings.requests))),
+        ]
+        for (status, count) in statuses.sorted(by: { $0.key < $1.key }) {
+            fields.append(.init("status \(status)", key: "status_\(status)", .integer(count)))
+        }
+        for (reason, count) in failures.sorted(by: { $0.key < $1.key }) {
+            fields.append(
+                .init("failed", key: "failed", .init("\(count): \(reason)", json: .string("\(count): \(reason)"))))
+        }
+        fields += [
+            .init("took", key: "took_ms", .duration(total)), .init("mean", key: "mean_ms", .duration(mean)),
+            .init("median", key: "median_ms", .duration(percentile(0.5))),
+            .init("p99", key: "p99_ms", .duration(percentile(0.99))),
+            .init("slowest", key: "slowest_ms", .duration(times.last ?? .zero)),
+        ]
+        return View(.record(fields))
+    }
+}

@@ -1,0 +1,53 @@
+import CommandKit
+import CommandServices
+import KernelStructures
+import KernelWire
+import ShellSession
+
+extension CacheLayerCommands {
+    /// `load-test --endpoint /users/999 --concurrent 100`
+    static var loadTest: Command {
+        let description = CommandDescription(
+            "load-test", "asks an HTTP server many times at once", usage: "--endpoint PATH [FLAGS]",
+            flags: [
+                .init("endpoint", "e", .text("PATH"), "what is asked for; {} stands for 1, 2 … --distinct"),
+                .init("url", "u", .text("URL"), "the server (http://localhost:8080)"),
+                .init("concurrent", "c", .integer(1...5_000), "requests at a time (1)"),
+                .init("requests", "n", .integer(1...1_000_000), "requests in all (as many as at a time)"),
+                .init("distinct", nil, .integer(1...1_000_000), "how many different ones {} stands for (1)"),
+                .init("timeout", nil, .duration(), "how long one may take (30s)"), CommonFlags.json,
+            ],
+            examples: [
+                "load-test --endpoint /users/999 --concurrent 100",
+                "load-test --endpoint '/users/{}' --distinct 500 --requests 500 --concurrent 10",
+            ],
+            group: .clients,
+            details: """
+                Each request has a connection of its own. The exit status is 1 if one failed,
+                or was answered 500 or more.
+                """)
+        return Command(description) { invocation in
+            let arguments = invocation.arguments
+            guard let endpoint = arguments.text("endpoint") else {
+                throw UsageError("load-test: what is to be asked for? add --endpoint /users/999")
+            }
+            guard endpoint.hasPrefix("/"), endpoint.utf8.allSatisfy({ $0 > 32 && $0 < 127 }) else {
+                throw UsageError("load-test: --endpoint: '\(endpoint)' is no path; it begins with /")
+            }
+            let base: HTTPURL
+            do throws(HTTPURL.Malformed) {
+                base = try HTTPURL(arguments.text("url") ?? "http://localhost:8080")
+            } catch {
+                throw UsageError("load-test: --url: \(error)")
+            }
+            guard base.scheme == .http else { throw UsageError("load-test: --url: it asks over http only") }
+            var settings = LoadTest.Settings(base: base, endpoint: endpoint)
+            settings.concurrent = arguments.integer("concurrent") ?? 1
+            settings.requests = arguments.integer("requests") ?? settings.concurrent
+            settings.distinct = arguments.integer("distinct") ?? 1
+            settings.timeout = arguments.duration("timeout") ?? settings.timeout
+            settings.wantsJSON = arguments.wantsJSON
+            return .running(LoadTest(invocation.process, settings))
+        }
+    }
+}

@@ -1,0 +1,83 @@
+import KernelStructures
+
+/// One visit, as it is written down before the visitor is sent on.
+public struct Click: Equatable, Sendable {
+    public var code: String
+    public var time: LabTime
+    public var referrer: String
+    public var agent: VisitorAgent
+    /// Of the visitor's address and program, with a secret: to tell visitors apart, not to know them.
+    public var visitor: UInt64
+
+    public init(code: String, time: LabTime, referrer: String, agent: VisitorAgent, visitor: UInt64) {
+        self.code = code
+        self.time = time
+        self.referrer = referrer
+        self.agent = agent
+        self.visitor = visitor
+    }
+
+    /// As a record of the log.
+    var encoded: [UInt8] {
+        var writer = RecordWriter()
+        writer.append(byte: 1)
+        writer.append(code)
+        writer.append(time.nanoseconds)
+        writer.append(referrer)
+        writer.append(agent.rawValue)
+        writer.append(visitor)
+        return writer.bytes
+    }
+
+    /// - Throws: `RecordReader.Malformed`.
+    init(encoded: [UInt8]) throws(RecordReader.Malformed) {
+        var reader = RecordReader(encoded)
+        guard try reader.byte() == 1 else { throw RecordReader.Malformed(position: 0) }
+        code = try reader.text()
+        time = LabTime(nanoseconds: try reader.signed())
+        referrer = try reader.text()
+        agent = VisitorAgent(rawValue: try reader.text()) ?? .other
+        visitor = try reader.unsigned()
+        try reader.expectEnd()
+    }
+}
+
+/// What many clicks come to: what is written into the database instead of them.
+public struct ClickTotals: Equatable, Sendable {
+    public struct Day: Hashable, Comparable, Sendable {
+        public let code: String
+        /// `2024-01-15`, in the zone that the service counts days in.
+        public let day: String
+
+        public static func < (a: Day, b: Day) -> Bool { (a.code, a.day) < (b.code, b.day) }
+    }
+
+    public struct Name: Hashable, Comparable, Sendable {
+        public let code: String
+        public let name: String
+
+        public static func < (a: Name, b: Name) -> Bool { (a.code, a.name) < (b.code, b.name) }
+    }
+
+    public private(set) var clicks: [String: Int] = [:]
+    public private(set) var bots: [String: Int] = [:]
+    public private(set) var days: [Day: Int] = [:]
+    public private(set) var referrers: [Name: Int] = [:]
+    public private(set) var agents: [Name: Int] = [:]
+    public private(set) var visitors: [String: DistinctEstimate] = [:]
+    public private(set) var count = 0
+
+    public init() {}
+
+    /// - Parameter zoneSeconds: what is added to UTC for the date.
+    public mutating func add(_ click: Click, zoneSeconds: Int) {
+        count += 1
+        clicks[click.code, default: 0] += 1
+        if click.agent.isBot { bots[click.code, default: 0] += 1 }
+        let date = (click.time + .seconds(zoneSeconds)).description.prefix(10)
+        days[Day(code: click.code, day: String(date)), default: 0] += 1
+        referrers[Name(code: click.code, name: click.referrer), default: 0] += 1
+        agents[Name(code: click.code, name: click.agent.rawValue), default: 0] += 1
+        visitors[click.code, default: DistinctEstimate()].insert(click.visitor)
+    }
+}

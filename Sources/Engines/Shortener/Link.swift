@@ -1,0 +1,84 @@
+import KernelStructures
+
+/// A short link: what it is called, where it leads, and for how long.
+public struct Link: Equatable, Sendable {
+    public var code: String
+    public var target: String
+    public var createdAt: LabTime
+    /// It leads nowhere before, and from, these times; nil for always.
+    public var validSince: LabTime?
+    public var expiresAt: LabTime?
+    /// Visits after which it leads nowhere; nil for any number.
+    public var maxVisits: Int?
+    public var redirect: Redirect
+    public var title: String?
+    public var tags: [String]
+    /// Whether somebody chose the code.
+    public var isAlias: Bool
+    /// Whether the query that a visitor brings is handed on.
+    public var forwardsQuery: Bool
+    public var deletedAt: LabTime?
+    /// Grows with every change of it.
+    public var version: Int
+
+    public static let titleLimitBytes = 512
+    public static let tagLimit = 32
+    public static let tagLimitBytes = 64
+
+    public init(
+        code: String, target: String, createdAt: LabTime, validSince: LabTime? = nil, expiresAt: LabTime? = nil,
+        maxVisits: Int? = nil, redirect: Redirect = .permanent, title: String? = nil, tags: [String] = [],
+        isAlias: Bool = false, forwardsQuery: Bool = false, deletedAt: LabTime? = nil, version: Int = 1
+    ) {
+        self.code = code
+        self.target = target
+        self.createdAt = createdAt
+        self.validSince = validSince
+        self.expiresAt = expiresAt
+        self.maxVisits = maxVisits
+        self.redirect = redirect
+        self.title = title
+        self.tags = tags
+        self.isAlias = isAlias
+        self.forwardsQuery = forwardsQuery
+        self.deletedAt = deletedAt
+        self.version = version
+    }
+}
+
+/// How a browser is sent on: RFC 9110, sections 15.4.2, 15.4.3, 15.4.8 and 15.4.9.
+public enum Redirect: Int, CaseIterable, Sendable {
+    /// What search engines follow. A browser may keep it for as long as `Cache-Control` says: 90 s, so that a change is
+    /// seen soon and visits are not lost to caches for ever.
+    case permanent = 301
+    case found = 302
+    case temporary = 307
+    case permanentSameMethod = 308
+
+    public var cacheControl: String {
+        switch self {
+        case .permanent, .permanentSameMethod: "private, max-age=90"
+        case .found, .temporary: "private, no-store"
+        }
+    }
+}
+
+/// What a visitor gets.
+public enum VisitVerdict: Equatable, Sendable {
+    case redirect
+    /// There was a link, and it is over: 410, and never 404.
+    case gone(String)
+    /// There will be one: 404, as if it were not there yet.
+    case notYet
+}
+
+extension Link {
+    /// - Parameter visits: those that were counted so far.
+    public func verdict(now: LabTime, visits: Int) -> VisitVerdict {
+        if deletedAt != nil { return .gone("the link was deleted") }
+        if let expiresAt, now >= expiresAt { return .gone("the link expired at \(expiresAt)") }
+        if let maxVisits, visits >= maxVisits { return .gone("the link was good for \(counted(maxVisits, "visit"))") }
+        if let validSince, now < validSince { return .notYet }
+        return .redirect
+    }
+}

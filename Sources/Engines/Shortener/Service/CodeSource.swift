@@ -1,0 +1,71 @@
+import KernelStructures
+import ShortenerEngine
+
+/// Codes that nobody has had: numbers from a counter in the database, a block at a time, permuted.
+///
+/// A block that a killed process had taken is lost, which leaves gaps among the numbers and nothing that anybody sees.
+final class CodeSource {
+    private let database: any LinkDatabase
+    private let firstLength: Int
+    private var permutation: ShortCode?
+    private var next: UInt64 = 0
+    private var end: UInt64 = 0
+    private var waiting: [(Result<String, LinkDatabaseFailure>) -> Void] = []
+    private var isAsking = false
+
+    static let blockSize = 64
+
+    init(_ database: any LinkDatabase, firstLength: Int) {
+        self.database = database
+        self.firstLength = firstLength
+    }
+
+    /// - Parameter proposedKey: the secret of the order, if the database has none yet.
+    func open(proposedKey: UInt64, _ done: @escaping (LinkDatabaseFailure?) -> Void) {
+        let insert = "INSERT INTO url_counters (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING"
+        database.run([
+            LinkStatement(insert, [.text("key"), .integer(Int64(bitPattern: proposedKey))]),
+            LinkStatement(insert, [.text("next"), .integer(0)]),
+            LinkStatement("SELECT value FROM url_counters WHERE name = $1", [.text("key")]),
+        ]) { [self] result in
+            switch result {
+            case .failure(let failure): done(failure)
+            case .success(let rows):
+                let key = UInt64(bitPattern: Int64(rows.last?.first?.first?.integer ?? 0))
+                permutation = ShortCode(key: key, firstLength: firstLength)
+                done(nil)
+            }
+        }
+    }
+
+    /// A code that was never given before; it may still be somebody's alias.
+    func take(_ done: @escaping (Result<String, LinkDatabaseFailure>) -> Void) {
+        if let code = nextCode() { return done(.success(code)) }
+        waiting.append(done)
+        guard !isAsking else { return }
+        isAsking = true
+        database.run(
+            "UPDATE url_counters SET value = value + \(Self.blockSize) WHERE name = $1 RETURNING value", [.text("next")]
+        ) { [self] result in
+            isAsking = false
+            let callers = waiting
+            waiting = []
+            switch result {
+            case .failure(let failure): for caller in callers { caller(.failure(failure)) }
+            case .success(let rows):
+                end = UInt64(max(0, rows.first?.first?.integer ?? 0))
+                next = end - min(end, UInt64(Self.blockSize))
+                for caller in callers { take(caller) }
+            }
+        }
+    }
+
+    private func nextCode() -> String? {
+        while next < end {
+            next += 1
+            guard let code = permutation?.code(next - 1) else { continue }
+            if !Alias.reserved.contains(code.lowercased()) { return code }
+        }
+        return nil
+    }
+}

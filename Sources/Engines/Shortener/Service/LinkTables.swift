@@ -1,0 +1,156 @@
+import KernelStructures
+import ShortenerEngine
+
+/// The tables, and what is asked of them.
+enum LinkTables {
+    static let definitions = [
+        """
+        CREATE TABLE IF NOT EXISTS url_links (code text PRIMARY KEY, target text NOT NULL, created_at bigint NOT NULL,
+        valid_since bigint, expires_at bigint, max_visits bigint, redirect bigint NOT NULL, title text,
+        tags text NOT NULL, is_alias bigint NOT NULL, forwards_query bigint NOT NULL, deleted_at bigint,
+        version bigint NOT NULL, visits bigint NOT NULL, bots bigint NOT NULL)
+        """,
+        "CREATE INDEX IF NOT EXISTS url_links_target ON url_links (target)",
+        "CREATE INDEX IF NOT EXISTS url_links_created ON url_links (created_at, code)",
+        "CREATE TABLE IF NOT EXISTS url_counters (name text PRIMARY KEY, value bigint NOT NULL)",
+        """
+        CREATE TABLE IF NOT EXISTS url_days
+        (code text NOT NULL, name text NOT NULL, clicks bigint NOT NULL, PRIMARY KEY (code, name))
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS url_referrers
+        (code text NOT NULL, name text NOT NULL, clicks bigint NOT NULL, PRIMARY KEY (code, name))
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS url_agents
+        (code text NOT NULL, name text NOT NULL, clicks bigint NOT NULL, PRIMARY KEY (code, name))
+        """,
+        "CREATE TABLE IF NOT EXISTS url_visitors (code text PRIMARY KEY, registers text NOT NULL)",
+        """
+        CREATE TABLE IF NOT EXISTS url_positions
+        (name text PRIMARY KEY, segment bigint NOT NULL, place bigint NOT NULL)
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS url_history
+        (code text NOT NULL, version bigint NOT NULL, changed_at bigint NOT NULL, what text NOT NULL,
+        PRIMARY KEY (code, version))
+        """,
+    ].map { LinkStatement($0) }
+
+    static let columns =
+        "code, target, created_at, valid_since, expires_at, max_visits, redirect, title, tags, is_alias, "
+        + "forwards_query, deleted_at, version, visits, bots"
+
+    /// A row of `columns`.
+    static func link(_ row: [ColumnValue]) -> (link: Link, visits: Int, bots: Int)? {
+        guard row.count == 15, let code = row[0].text, let target = row[1].text, let createdAt = row[2].time else {
+            return nil
+        }
+        let link = Link(
+            code: code, target: target, createdAt: createdAt, validSince: row[3].time, expiresAt: row[4].time,
+            maxVisits: row[5].integer, redirect: Redirect(rawValue: row[6].integer ?? 0) ?? .permanent,
+            title: row[7].text, tags: tags(row[8].text ?? ""), isAlias: row[9].integer == 1,
+            forwardsQuery: row[10].integer == 1, deletedAt: row[11].time, version: row[12].integer ?? 1)
+        return (link, row[13].integer ?? 0, row[14].integer ?? 0)
+    }
+
+    /// Tags have no spaces.
+    static func tags(_ text: String) -> [String] { text.split(separator: " ").map(String.init) }
+
+    private static func values(_ link: Link) -> [ColumnValue] {
+        [
+            .text(link.code), .text(link.target), ColumnValue(link.createdAt), ColumnValue(link.validSince),
+            ColumnValue(link.expiresAt), ColumnValue(link.maxVisits), .integer(Int64(link.redirect.rawValue)),
+            ColumnValue(link.title), .text(link.tags.isEmpty ? "" : " " + link.tags.joined(separator: " ") + " "),
+            .integer(link.isAlias ? 1 : 0), .integer(link.forwardsQuery ? 1 : 0), ColumnValue(link.deletedAt),
+            .integer(Int64(link.version)),
+        ]
+    }
+
+    /// One row if the code was free, none if it is taken: the database decides, in one step.
+    static func insert(_ link: Link) -> LinkStatement {
+        let marks = (1...13).map { "$\($0)" }.joined(separator: ", ")
+        return LinkStatement(
+            "INSERT INTO url_links (\(columns)) VALUES (\(marks), 0, 0) ON CONFLICT (code) DO NOTHING RETURNING code",
+            values(link))
+    }
+
+    /// One row if nobody else has changed it meanwhile.
+    static func update(_ link: Link, from version: Int) -> LinkStatement {
+        let names = columns.split(separator: ",").map { $0.trimmingBlanks }.prefix(13)
+        let sets = names.enumerated().dropFirst().map { "\($1) = $\($0 + 1)" }.joined(separator: ", ")
+        return LinkStatement(
+            "UPDATE url_links SET \(sets) WHERE code = $1 AND version = $14 RETURNING code",
+            values(link) + [.integer(Int64(version))])
+    }
+
+    static func select(_ code: String) -> LinkStatement {
+        LinkStatement("SELECT \(columns) FROM url_links WHERE code = $1", [.text(code)])
+    }
+
+    static func history(_ link: Link, what: String, at time: LabTime) -> LinkStatement {
+        LinkStatement(
+            "INSERT INTO url_history (code, version, changed_at, what) VALUES ($1, $2, $3, $4)",
+            [.text(link.code), .integer(Int64(link.version)), ColumnValue(time), .text(what)])
+    }
+
+    // MARK: Counting
+
+    /// Names of referrers that a link has of its own; the rest is `other`, or anybody could fill the table.
+    static let referrerLimit = 1000
+
+    static func add(_ totals: ClickTotals) -> [LinkStatement] {
+        var statements = totals.clicks.sorted { $0.key < $1.key }.map { code, count in
+            LinkStatement(
+                "UPDATE url_links SET visits = visits + $2, bots = bots + $3 WHERE code = $1",
+                [.text(code), .integer(Int64(count)), .integer(Int64(totals.bots[code] ?? 0))])
+        }
+        statements += totals.days.sorted { $0.key < $1.key }.map {
+            add("url_days", $0.key.code, $0.key.day, $0.value)
+        }
+        statements += totals.agents.sorted { $0.key < $1.key }.map {
+            add("url_agents", $0.key.code, $0.key.name, $0.value)
+        }
+        statements += totals.referrers.sorted { $0.key < $1.key }.map { key, count in
+            LinkStatement(
+                "INSERT INTO url_referrers (code, name, clicks) SELECT $1, CASE WHEN "
+                    + "(SELECT count(*) FROM url_referrers WHERE code = $1) < \(referrerLimit) OR EXISTS "
+                    + "(SELECT 1 FROM url_referrers WHERE code = $1 AND name = $2) THEN $2 ELSE 'other' END, $3 "
+                    + "WHERE true ON CONFLICT (code, name) DO UPDATE "
+                    + "SET clicks = url_referrers.clicks + excluded.clicks",
+                [.text(key.code), .text(key.name), .integer(Int64(count))])
+        }
+        return statements
+    }
+
+    private static func add(_ table: String, _ code: String, _ name: String, _ count: Int) -> LinkStatement {
+        LinkStatement(
+            "INSERT INTO \(table) (code, name, clicks) VALUES ($1, $2, $3) "
+                + "ON CONFLICT (code, name) DO UPDATE SET clicks = \(table).clicks + excluded.clicks",
+            [.text(code), .text(name), .integer(Int64(count))])
+    }
+
+    static func setVisitors(_ code: String, _ estimate: DistinctEstimate) -> LinkStatement {
+        // A register is a number of at most 55: a letter each.
+        let text = String(decoding: estimate.registers.map { $0 + 64 }, as: UTF8.self)
+        return LinkStatement(
+            "INSERT INTO url_visitors (code, registers) VALUES ($1, $2) "
+                + "ON CONFLICT (code) DO UPDATE SET registers = excluded.registers",
+            [.text(code), .text(text)])
+    }
+
+    static func visitors(_ row: [ColumnValue]) -> DistinctEstimate {
+        DistinctEstimate(registers: (row.first?.text ?? "").utf8.map { $0 >= 64 ? $0 - 64 : .max })
+    }
+
+    static func setPosition(_ name: String, _ position: ClickPosition) -> LinkStatement {
+        LinkStatement(
+            "INSERT INTO url_positions (name, segment, place) VALUES ($1, $2, $3) "
+                + "ON CONFLICT (name) DO UPDATE SET segment = excluded.segment, place = excluded.place",
+            [.text(name), .integer(Int64(position.segment)), .integer(Int64(position.offset))])
+    }
+}
+
+extension Substring {
+    fileprivate var trimmingBlanks: Substring { drop { $0 == " " } }
+}

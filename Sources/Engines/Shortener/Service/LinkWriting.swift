@@ -1,0 +1,201 @@
+import KernelHosting
+import KernelStructures
+import ShortenerEngine
+
+/// What somebody wants a new link to be.
+struct LinkDraft {
+    var target: String
+    var alias: String?
+    var validSince: LabTime?
+    var expiresAt: LabTime?
+    var maxVisits: Int?
+    var redirect: Redirect?
+    var title: String?
+    var tags: [String] = []
+    var forwardsQuery = false
+    /// A link to the same place will do, if there is one.
+    var findsExisting = false
+}
+
+/// How links come to be, whichever API asks: the one way in.
+extension ShortenerHost {
+    /// Makes a link.
+    ///
+    /// - Parameter done: with the link, and whether it was there already.
+    /// - Throws: `HTTPProblem` for what cannot be one, and for a client that makes too many.
+    func make(
+        _ draft: LinkDraft, for exchange: HTTPExchange,
+        _ done: @escaping (Result<(link: Link, isNew: Bool), HTTPProblem>) -> Void
+    ) throws(HTTPProblem) {
+        let target = try checkedTarget(draft.target, exchange)
+        if let alias = draft.alias {
+            do throws(Alias.Malformed) { try Alias.check(alias) } catch {
+                throw HTTPProblem(400, "\(error)", remedy: "choose another, or none")
+            }
+        }
+        try checkDetails(title: draft.title, tags: draft.tags)
+        try expectRoom(for: exchange)
+        let link = Link(
+            code: draft.alias ?? "", target: target, createdAt: node.wallClock.wholeMilliseconds,
+            validSince: draft.validSince, expiresAt: draft.expiresAt, maxVisits: draft.maxVisits,
+            redirect: draft.redirect ?? settings.redirect, title: draft.title, tags: draft.tags,
+            isAlias: draft.alias != nil, forwardsQuery: draft.forwardsQuery)
+        guard draft.findsExisting else { return insert(link, attempts: Self.attempts, done) }
+        existing(like: link) { [self] result in
+            switch result {
+            case .failure(let failure): done(.failure(Self.problem(failure)))
+            case .success(let found?): done(.success((found, false)))
+            case .success(nil): insert(link, attempts: Self.attempts, done)
+            }
+        }
+    }
+
+    /// Codes that are tried in the place of one that is somebody's alias.
+    private static let attempts = 100
+
+    private func insert(
+        _ link: Link, attempts: Int, _ done: @escaping (Result<(link: Link, isNew: Bool), HTTPProblem>) -> Void
+    ) {
+        guard !link.isAlias else { return put(link, attempts: 0, done) }
+        codes.take { [self] result in
+            switch result {
+            case .failure(let failure): done(.failure(Self.problem(failure)))
+            case .success(let code):
+                var link = link
+                link.code = code
+                put(link, attempts: attempts - 1, done)
+            }
+        }
+    }
+
+    private func put(
+        _ link: Link, attempts: Int, _ done: @escaping (Result<(link: Link, isNew: Bool), HTTPProblem>) -> Void
+    ) {
+        database.run([LinkTables.insert(link)]) { [self] result in
+            switch result {
+            case .failure(let failure): done(.failure(Self.problem(failure)))
+            case .success(let rows) where rows.first?.isEmpty == false:
+                stored(link)
+                done(.success((link, true)))
+            case .success where link.isAlias:
+                counts.conflicts += 1
+                var problem = HTTPProblem(409, "the alias '\(link.code)' is taken", remedy: "choose another, or none")
+                problem.members = [("customSlug", .string(link.code))]
+                done(.failure(problem))
+            case .success where attempts > 0: insert(link, attempts: attempts, done)
+            case .success: done(.failure(HTTPProblem(503, "no free code was found", field: "Retry-After", "1")))
+            }
+        }
+    }
+
+    /// The oldest link to the same place that is made the same way and not over.
+    private func existing(like link: Link, _ done: @escaping (Result<Link?, LinkDatabaseFailure>) -> Void) {
+        let sql =
+            "SELECT \(LinkTables.columns) FROM url_links WHERE target = $1 AND deleted_at IS NULL "
+            + "ORDER BY created_at, code LIMIT 100"
+        database.run(sql, [.text(link.target)]) { [node] result in
+            done(
+                result.map { rows in
+                    rows.compactMap(LinkTables.link).first { row in
+                        var same = row.link
+                        if !link.isAlias { same.code = "" }
+                        same.createdAt = link.createdAt
+                        same.version = link.version
+                        if !link.isAlias { same.isAlias = false }
+                        return same == link && row.link.verdict(now: node.wallClock, visits: row.visits) == .redirect
+                    }?.link
+                })
+        }
+    }
+
+    /// Changes a link, and writes down what it was.
+    ///
+    /// - Parameter what: what changed, for the history.
+    func change(
+        _ code: String, what: String, _ body: @escaping (inout Link) throws(HTTPProblem) -> Void,
+        _ done: @escaping (Result<Link, HTTPProblem>) -> Void
+    ) {
+        database.run([LinkTables.select(code)]) { [self] result in
+            switch result {
+            case .failure(let failure): done(.failure(Self.problem(failure)))
+            case .success(let rows):
+                guard let old = rows.first?.first.flatMap(LinkTables.link)?.link else {
+                    return done(.failure(Self.missing(code)))
+                }
+                var link = old
+                do throws(HTTPProblem) { try body(&link) } catch { return done(.failure(error)) }
+                guard link != old else { return done(.success(old)) }
+                link.version = old.version + 1
+                replace(old, by: link, what: what, done)
+            }
+        }
+    }
+
+    private func replace(
+        _ old: Link, by link: Link, what: String, _ done: @escaping (Result<Link, HTTPProblem>) -> Void
+    ) {
+        var statements = [LinkTables.update(link, from: old.version)]
+        let note = what + (link.target != old.target ? ": was \(old.target)" : "")
+        statements.append(LinkTables.history(link, what: note, at: node.wallClock))
+        if !database.isExclusive {
+            statements.append(
+                LinkStatement("SELECT pg_notify($1, $2)", [.text(PostgresLinks.channel), .text(link.code)]))
+        }
+        database.run(statements) { [self] result in
+            cache.remove(link.code)
+            switch result {
+            case .success(let rows) where rows.first?.isEmpty == false: done(.success(link))
+            case .success:
+                done(
+                    .failure(
+                        HTTPProblem(409, "somebody else has changed the link", remedy: "read it again, and try again")))
+            // The history has the version already: the same thing.
+            case .failure(let failure) where failure.description.contains("23505"):
+                done(
+                    .failure(
+                        HTTPProblem(409, "somebody else has changed the link", remedy: "read it again, and try again")))
+            case .failure(let failure): done(.failure(Self.problem(failure)))
+            }
+        }
+    }
+
+    static func missing(_ code: String) -> HTTPProblem {
+        HTTPProblem(404, "there is no link '\(code)'", remedy: "GET /api/links lists those that there are")
+    }
+
+    /// As it is stored: understood, written out again, and leading away from here.
+    func checkedTarget(_ text: String, _ exchange: HTTPExchange) throws(HTTPProblem) -> String {
+        let target: TargetURL
+        do throws(TargetURL.Malformed) { target = try TargetURL(parsing: text) } catch {
+            throw HTTPProblem(400, "\(error)", remedy: error.remedy)
+        }
+        guard !target.hasCredentials else {
+            throw HTTPProblem(
+                400, "the address has a name or password in it", remedy: "leave out what stands before the @")
+        }
+        if let own = try? TargetURL(parsing: base(for: exchange)), own.host == target.host, own.port == target.port {
+            throw HTTPProblem(422, "the address leads back to this service", remedy: "give the address of another")
+        }
+        return target.description
+    }
+
+    func checkDetails(title: String?, tags: [String]) throws(HTTPProblem) {
+        if let title, title.utf8.count > Link.titleLimitBytes {
+            throw HTTPProblem(400, "the title has more than \(Link.titleLimitBytes) bytes", remedy: "shorten it")
+        }
+        guard tags.count <= Link.tagLimit else {
+            throw HTTPProblem(400, "there are more than \(Link.tagLimit) tags", remedy: "leave some out")
+        }
+        for tag in tags where tag.isEmpty || tag.utf8.count > Link.tagLimitBytes || tag.contains(where: \.isWhitespace)
+        {
+            throw HTTPProblem(
+                400, "'\(tag.prefix(80))' is no tag",
+                remedy: "a tag has no spaces, and at most \(Link.tagLimitBytes) bytes")
+        }
+    }
+}
+
+extension LabTime {
+    /// As the database keeps it.
+    var wholeMilliseconds: LabTime { LabTime(nanoseconds: nanoseconds / 1_000_000 * 1_000_000) }
+}

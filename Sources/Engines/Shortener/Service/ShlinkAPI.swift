@@ -1,0 +1,204 @@
+import KernelHosting
+import KernelJSON
+import KernelStructures
+import KernelWire
+import ShortenerEngine
+
+/// Shlink's REST API, version 3, as far as it is about links: its clients can make, list, change and delete them.
+///
+/// Not here: domains, redirect rules, single visits (clicks are counted, not kept one by one), geolocation.
+final class ShlinkAPI {
+    unowned let host: ShortenerHost
+
+    init(_ host: ShortenerHost) { self.host = host }
+
+    func mount(on router: HTTPRouter) {
+        router.on("GET", "/rest/health") { [host] exchange in
+            exchange.answer(
+                host.isReady ? 200 : 503, json: ["status": host.isReady ? "pass" : "fail", "version": "4.0.0"],
+                type: "application/health+json")
+        }
+        on(router, "POST", "/rest/v3/short-urls") { [self] exchange in try create(exchange) }
+        on(router, "GET", "/rest/v3/short-urls") { [self] exchange in try list(exchange) }
+        on(router, "GET", "/rest/v3/short-urls/{code}") { [self] exchange in
+            let code = exchange.parameters["code"]
+            LinkStatistics(host).read(code) { [self] result in
+                guard case .success(let numbers) = result, numbers.link.deletedAt == nil else {
+                    return refuse(exchange, code)
+                }
+                exchange.answer(json: json(numbers.link, exchange, clicks: numbers.clicks, bots: numbers.bots))
+            }
+        }
+        on(router, "PATCH", "/rest/v3/short-urls/{code}") { [self] exchange in try edit(exchange) }
+        on(router, "DELETE", "/rest/v3/short-urls/{code}") { [self] exchange in
+            let now = host.node.wallClock.wholeMilliseconds
+            let code = exchange.parameters["code"]
+            host.change(code, what: "deleted", { $0.deletedAt = now }) { [self] result in
+                if case .success = result { exchange.answer(204) } else { refuse(exchange, code) }
+            }
+        }
+        on(router, "GET", "/rest/v3/visits") { [self] exchange in totals(exchange) }
+        on(router, "GET", "/rest/v3/tags") { [self] exchange in tags(exchange) }
+    }
+
+    private func on(
+        _ router: HTTPRouter, _ method: String, _ template: String, _ handler: @escaping (HTTPExchange) throws -> Void
+    ) {
+        router.on(method, template) { [host] exchange in
+            do throws(HTTPProblem) { try host.expectKey(exchange) } catch {
+                var problem = error
+                problem.type = "https://shlink.io/api/error/invalid-api-key"
+                throw problem
+            }
+            host.whenReady(exchange) { try handler(exchange) }
+        }
+    }
+
+    private func refuse(_ exchange: HTTPExchange, _ code: String) {
+        var problem = HTTPProblem(404, "No URL found with short code \"\(code)\"")
+        problem.type = "https://shlink.io/api/error/short-url-not-found"
+        problem.title = "Short URL not found"
+        problem.members = [("shortCode", .string(code))]
+        exchange.refuse(problem)
+    }
+
+    // MARK: Making and changing
+
+    private func create(_ exchange: HTTPExchange) throws {
+        let body = JSONCursor(try exchange.json())
+        var draft = LinkDraft(target: try body["longUrl"].string())
+        draft.alias = try body["customSlug"].ifPresent?.string()
+        draft.validSince = try LinkAPI.moment(body["validSince"])
+        draft.expiresAt = try LinkAPI.moment(body["validUntil"])
+        draft.maxVisits = try body["maxVisits"].ifPresent?.integer(in: 1...1_000_000_000_000)
+        draft.title = try body["title"].ifPresent?.string()
+        draft.tags = try body["tags"].ifPresent?.array().map { try $0.string() } ?? []
+        draft.forwardsQuery = try body["forwardQuery"].ifPresent?.bool() ?? true
+        draft.findsExisting = try body["findIfExists"].ifPresent?.bool() ?? false
+        // Links through this door are changed more often than followed by search engines.
+        draft.redirect = .found
+        try host.make(draft, for: exchange) { [self] result in
+            switch result {
+            case .success(let made): exchange.answer(json: json(made.link, exchange, clicks: 0, bots: 0))
+            case .failure(var problem):
+                if problem.status == 409 {
+                    problem.status = 400
+                    problem.type = "https://shlink.io/api/error/non-unique-slug"
+                    problem.title = "Invalid custom slug"
+                }
+                exchange.refuse(problem)
+            }
+        }
+    }
+
+    private func edit(_ exchange: HTTPExchange) throws {
+        let code = exchange.parameters["code"]
+        let body = JSONCursor(try exchange.json())
+        let target = try body["longUrl"].ifPresent.map { try host.checkedTarget(try $0.string(), exchange) }
+        let since = try Self.change(body["validSince"], LinkAPI.moment)
+        let until = try Self.change(body["validUntil"], LinkAPI.moment)
+        let visits = try Self.change(body["maxVisits"]) { try $0.ifPresent?.integer(in: 1...1_000_000_000_000) }
+        let title = try Self.change(body["title"]) { try $0.ifPresent?.string() }
+        let tags = try body["tags"].ifPresent?.array().map { try $0.string() }
+        try host.checkDetails(title: title ?? nil, tags: tags ?? [])
+        host.change(code, what: "changed") { (link) throws(HTTPProblem) in
+            if link.deletedAt != nil { throw ShortenerHost.missing(code) }
+            if let target { link.target = target }
+            if let since { link.validSince = since }
+            if let until { link.expiresAt = until }
+            if let visits { link.maxVisits = visits }
+            if let title { link.title = title }
+            if let tags { link.tags = tags }
+        } _: { [self] result in
+            switch result {
+            case .success(let link): exchange.answer(json: json(link, exchange, clicks: 0, bots: 0))
+            case .failure(let problem) where problem.status == 404: refuse(exchange, code)
+            case .failure(let problem): exchange.refuse(problem)
+            }
+        }
+    }
+
+    /// Nil: it is not named, and stays. A null takes it away.
+    private static func change<Value>(_ cursor: JSONCursor, _ read: (JSONCursor) throws -> Value?) throws -> Value?? {
+        cursor.value == nil ? nil : .some(try read(cursor))
+    }
+
+    // MARK: Reading
+
+    private func json(_ link: Link, _ exchange: HTTPExchange, clicks: Int, bots: Int) -> JSONValue {
+        [
+            "shortUrl": .string(host.shortURL(link.code, exchange)), "shortCode": .string(link.code),
+            "longUrl": .string(link.target), "dateCreated": .string("\(link.createdAt)"),
+            "tags": .array(link.tags.map { .string($0) }),
+            "meta": [
+                "validSince": LinkAPI.json(link.validSince), "validUntil": LinkAPI.json(link.expiresAt),
+                "maxVisits": link.maxVisits.map { .integer($0) } ?? .null,
+            ],
+            "domain": .null, "title": link.title.map { .string($0) } ?? .null, "crawlable": false,
+            "forwardQuery": .bool(link.forwardsQuery), "hasRedirectRules": false,
+            "visitsSummary": ["total": .integer(clicks), "nonBots": .integer(clicks - bots), "bots": .integer(bots)],
+        ]
+    }
+
+    private func list(_ exchange: HTTPExchange) throws {
+        var query = try exchange.query()
+        let page = try query.takeInteger("page", 1...1_000_000) ?? 1
+        let size = try query.takeInteger("itemsPerPage", 1...1000) ?? 10
+        let search = try query.take("searchTerm") ?? ""
+        let condition =
+            "deleted_at IS NULL AND ($1 = '' OR "
+            + "replace(target || ' ' || code || tags, $1, '') <> target || ' ' || code || tags)"
+        host.database.run([
+            LinkStatement("SELECT count(*) FROM url_links WHERE \(condition)", [.text(search)]),
+            LinkStatement(
+                "SELECT \(LinkTables.columns) FROM url_links WHERE \(condition) "
+                    + "ORDER BY created_at DESC, code LIMIT $2 OFFSET $3",
+                [.text(search), .integer(Int64(size)), .integer(Int64((page - 1) * size))]),
+        ]) { [self] result in
+            switch result {
+            case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
+            case .success(let answers):
+                let count = answers[0].first?.first?.integer ?? 0
+                let links = answers[1].compactMap(LinkTables.link)
+                exchange.answer(json: [
+                    "shortUrls": [
+                        "data": .array(links.map { json($0.link, exchange, clicks: $0.visits, bots: $0.bots) }),
+                        "pagination": [
+                            "currentPage": .integer(page), "pagesCount": .integer((count + size - 1) / size),
+                            "itemsPerPage": .integer(size), "itemsInCurrentPage": .integer(links.count),
+                            "totalItems": .integer(count),
+                        ],
+                    ]
+                ])
+            }
+        }
+    }
+
+    private func totals(_ exchange: HTTPExchange) {
+        host.clicks.flush { [host] _ in
+            host.database.run("SELECT sum(visits), sum(bots) FROM url_links") { result in
+                switch result {
+                case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
+                case .success(let rows):
+                    let (all, bots) = (rows.first?.first?.integer ?? 0, rows.first?.last?.integer ?? 0)
+                    let summary: JSONValue = [
+                        "total": .integer(all), "nonBots": .integer(all - bots), "bots": .integer(bots),
+                    ]
+                    exchange.answer(json: ["visits": ["nonOrphanVisits": summary, "visitsCount": .integer(all)]])
+                }
+            }
+        }
+    }
+
+    private func tags(_ exchange: HTTPExchange) {
+        host.database.run("SELECT DISTINCT tags FROM url_links WHERE deleted_at IS NULL AND tags <> '' LIMIT 100000") {
+            result in
+            switch result {
+            case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
+            case .success(let rows):
+                let names = Set(rows.flatMap { LinkTables.tags($0.first?.text ?? "") }).sorted()
+                exchange.answer(json: ["tags": ["data": .array(names.map { .string($0) })]])
+            }
+        }
+    }
+}

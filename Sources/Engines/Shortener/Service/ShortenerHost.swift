@@ -1,0 +1,245 @@
+import KernelHosting
+import KernelSQLite
+import KernelService
+import KernelStorage
+import KernelStructures
+import KernelWorld
+import RateLimiterEngine
+import ShortenerEngine
+
+/// Runs a URL shortener on a node: redirects, the APIs, and the clicks on their way into the database.
+///
+/// A redirect whose link is in memory touches neither router nor database: the click is appended to a file, the answer
+/// leaves. Everything else is a route.
+public final class ShortenerHost: Service {
+    public let runtime: ServiceRuntime
+    public let settings: ShortenerSettings
+    public let port: UInt16
+    let router = HTTPRouter()
+    private var server: HTTPServer!
+    private(set) var database: (any LinkDatabase)!
+    private(set) var clicks: ClickCounter!
+    private(set) var codes: CodeSource!
+    var cache: LinkCache
+    /// Nil where others may add links that this one has not heard of.
+    var filter: AliasFilter?
+    private var limiter: RateLimiter?
+    private(set) var isReady = false
+    private var failure: String?
+    private var waiting: [() -> Void] = []
+    private(set) var linkCount = 0
+    var counts = Counts()
+
+    struct Counts {
+        var redirects = 0
+        var unknown = 0
+        var gone = 0
+        var created = 0
+        var conflicts = 0
+        var limited = 0
+        var lostClicks = 0
+    }
+
+    public static let defaultPort: UInt16 = 8080
+    /// Requests that wait for the database when the service has just begun.
+    private static let waitingLimit = 10_000
+
+    public init(node: Node, settings: ShortenerSettings, port: UInt16, options: ServiceOptions = ServiceOptions()) {
+        runtime = ServiceRuntime(node: node, tag: "URL", options: options)
+        self.settings = settings
+        self.port = port
+        cache = LinkCache(capacity: settings.cacheCapacity)
+        if let limit = settings.createsPerMinute, let quota = try? Quota(limit, per: .seconds(60)) {
+            limiter = RateLimiter(
+                [RateLimitPolicy("creates", .tokenBucket, quota)], random: node.draw { $0.fork("limit") })
+        }
+        server = HTTPServer(node: node, service: self)
+        router.options.defaultsToJSON = true
+        router.options.bodyLimitBytes = 8 << 20
+        runtime.mount(on: router)
+        LinkAPI(self).mount(on: router)
+        ShlinkAPI(self).mount(on: router)
+        YourlsAPI(self).mount(on: router)
+        VisitRoutes(self).mount(on: router)
+    }
+
+    // MARK: Life
+
+    public func prepare() throws {
+        switch settings.store {
+        case .file(let path, let text):
+            do throws(SQLiteError) {
+                database = try SQLiteLinks(node: node, path: path)
+            } catch {
+                throw ShortenerFailure(description: "\(text): \(error)")
+            }
+        case .postgres(let url, _):
+            let links = PostgresLinks(node: node, url: url)
+            links.onChange = { [weak self] code in self?.cache.remove(code) }
+            database = links
+        }
+        let log = try ClickLog(disk: node.disk, directory: settings.clickDirectory)
+        clicks = ClickCounter(self, log)
+        codes = CodeSource(database, firstLength: settings.codeLength)
+        runtime.add(server, on: port)
+    }
+
+    public func abandonStart() {
+        clicks?.close()
+        database?.close()
+    }
+
+    public func opened() { connect(after: .milliseconds(250)) }
+
+    /// Makes the tables, learns what there is, counts what an earlier life has left, and lets the waiting in.
+    private func connect(after pause: LabDuration) {
+        database.run(LinkTables.definitions) { [self] result in
+            if case .failure(let trouble) = result { return connectAgain(trouble, pause) }
+            let key = node.draw { $0.next() } >> 2
+            codes.open(proposedKey: key) { [self] failure in
+                if let failure { return connectAgain(failure, pause) }
+                learnCodes { [self] failure in
+                    if let failure { return connectAgain(failure, pause) }
+                    clicks.open { [self] failure in
+                        if let failure { connectAgain(failure, pause) } else { becomeReady() }
+                    }
+                }
+            }
+        }
+    }
+
+    private func connectAgain(_ trouble: LinkDatabaseFailure, _ pause: LabDuration) {
+        if failure != trouble.description { runtime.log("Database: \(trouble.description)", level: .warning) }
+        failure = trouble.description
+        node.after(pause) { [self] in connect(after: min(pause * 2, .seconds(10))) }
+    }
+
+    /// All codes, for the filter; only their number where others add to them.
+    private func learnCodes(_ done: @escaping (LinkDatabaseFailure?) -> Void) {
+        let sql = database.isExclusive ? "SELECT code FROM url_links" : "SELECT count(*) FROM url_links"
+        database.run(sql) { [self] result in
+            switch result {
+            case .failure(let failure): done(failure)
+            case .success(let rows) where database.isExclusive:
+                linkCount = rows.count
+                var filter = AliasFilter(capacity: rows.count * 2, seed: node.draw { $0.next() })
+                for row in rows { filter.insert(row.first?.text ?? "") }
+                self.filter = filter
+                done(nil)
+            case .success(let rows):
+                linkCount = rows.first?.first?.integer ?? 0
+                done(nil)
+            }
+        }
+    }
+
+    private func becomeReady() {
+        isReady = true
+        failure = nil
+        runtime.log("Database connected, \(linkCount) links stored")
+        runtime.log("Listening on :\(port: port)")
+        let callers = waiting
+        waiting = []
+        for caller in callers { caller() }
+    }
+
+    /// Calls when the database is there; refuses if too many wait for that.
+    func whenReady(_ exchange: HTTPExchange, _ body: @escaping () throws -> Void) {
+        let carryOut = { exchange.handle { _ in try body() } }
+        if isReady { return carryOut() }
+        guard waiting.count < Self.waitingLimit else {
+            return exchange.refuse(
+                HTTPProblem(503, "the database is not there: \(failure ?? "not yet")", field: "Retry-After", "1"))
+        }
+        waiting.append(carryOut)
+    }
+
+    public func willDrain() {
+        for caller in waiting { caller() }
+        waiting = []
+        router.drain()
+    }
+
+    public func stop(_ done: @escaping () -> Void) {
+        guard isReady else {
+            abandonStart()
+            return done()
+        }
+        clicks.flush { [self] _ in
+            clicks.close()
+            database.close()
+            runtime.log("Stopped, all clicks counted")
+            node.afterDisk(done)
+        }
+    }
+
+    public var complaints: [String] { (failure.map { ["database: \($0)"] } ?? []) + clicks.complaints }
+
+    public var statistics: [Statistic] {
+        [
+            .init("links", linkCount, .gauge("url_links", "Links that are stored")),
+            .init("redirects", counts.redirects, .counter("url_redirects_total", "Visitors that were sent on")),
+            .init("unknown", counts.unknown, .counter("url_unknown_total", "Visits of codes that there are not")),
+            .init("gone", counts.gone, .counter("url_gone_total", "Visits of links that are over")),
+            .init("created", counts.created, .counter("url_created_total", "Links that were made")),
+            .init("conflicts", counts.conflicts, .counter("url_conflicts_total", "Aliases that were taken")),
+            .init("limited", counts.limited, .counter("url_limited_total", "Links refused by the rate limit")),
+            .init("cached", cache.count, .gauge("url_cache_entries", "Links in memory")),
+            .init("cache_hits", cache.hits, .counter("url_cache_hits_total", "Links found in memory")),
+            .init("cache_misses", cache.misses, .counter("url_cache_misses_total", "Links asked of the database")),
+            .init(
+                "clicks_counted", clicks.countedCount, .counter("url_clicks_counted_total", "Clicks in the database")),
+            .init("clicks_waiting", clicks.waitingCount, .gauge("url_clicks_waiting", "Clicks on their way there")),
+            .init("clicks_lost", counts.lostClicks, .counter("url_clicks_lost_total", "Clicks that no disk took")),
+        ]
+    }
+
+    // MARK: For the routes
+
+    func stored(_ link: Link) {
+        linkCount += 1
+        counts.created += 1
+        filter?.insert(link.code)
+        cache.remove(link.code)
+        if filter?.isFull == true { learnCodes { _ in } }
+    }
+
+    /// - Throws: 429 for a client that has made too many links.
+    func expectRoom(for exchange: HTTPExchange) throws(HTTPProblem) {
+        guard limiter != nil else { return }
+        let client = exchange.field("X-Api-Key") ?? exchange.remote.map { "\($0.address)" } ?? "unknown"
+        let decision = limiter!.decide(policy: 0, key: client, now: node.world.now)
+        guard !decision.isAllowed else { return }
+        counts.limited += 1
+        let seconds = max(1, Int(decision.retryAfter.seconds.rounded(.up)))
+        throw HTTPProblem(
+            429, "too many links in a minute", remedy: "try again in \(seconds) s", field: "Retry-After", "\(seconds)")
+    }
+
+    /// - Throws: 401 where keys are needed and none of them comes.
+    func expectKey(_ exchange: HTTPExchange, query: String? = nil) throws(HTTPProblem) {
+        guard !settings.apiKeys.isEmpty else { return }
+        let bearer = exchange.field("Authorization").flatMap { $0.hasPrefix("Bearer ") ? String($0.dropFirst(7)) : nil }
+        let given = exchange.field("X-Api-Key") ?? bearer ?? query
+        guard let given, settings.apiKeys.contains(given) else {
+            throw HTTPProblem(
+                401, given == nil ? "an API key is needed" : "the API key is not known",
+                remedy: "send it as X-Api-Key", field: "WWW-Authenticate", "Bearer")
+        }
+    }
+
+    func base(for exchange: HTTPExchange) -> String {
+        settings.base ?? "http://\(exchange.field("Host") ?? "localhost:\(port)")"
+    }
+
+    func shortURL(_ code: String, _ exchange: HTTPExchange) -> String { "\(base(for: exchange))/\(code)" }
+
+    static func problem(_ failure: LinkDatabaseFailure) -> HTTPProblem {
+        failure.isPassing
+            ? HTTPProblem(503, "the database: \(failure)", remedy: "try again", field: "Retry-After", "1")
+            : HTTPProblem(500, "the database: \(failure)")
+    }
+}
+
+/// Why it does not start.
+struct ShortenerFailure: Error, CustomStringConvertible { let description: String }

@@ -1,0 +1,37 @@
+import KernelStructures
+import KernelWire
+import ShortenerEngine
+
+/// How a shortener is run.
+public struct ShortenerSettings: Sendable {
+    public enum Store: Sendable {
+        /// A file of SQLite's on the node's disk.
+        case file(path: String, text: String)
+        case postgres(PostgresURL, text: String)
+    }
+
+    public var store: Store
+    /// Where clicks wait on the node's disk.
+    public var clickDirectory: String
+    /// What stands before a code; nil for `http://` and the host that the client asked.
+    public var base: String?
+    public var codeLength = 6
+    public var redirect = Redirect.permanent
+    /// Keys of which one has to come with each request to the APIs; empty: anybody may ask.
+    public var apiKeys: [String] = []
+    /// Links that one client may make in a minute; nil for any number.
+    public var createsPerMinute: Int? = 6000
+    /// Links that are kept in memory.
+    public var cacheCapacity = 100_000
+    /// From a click to its row in the database, and the most that a power failure can take.
+    public var flushInterval = LabDuration.seconds(1)
+    /// What is added to UTC for the days that clicks are counted by.
+    public var zoneSeconds = 0
+    /// Where visitors go whose link is over; nil for 410.
+    public var fallback: String?
+
+    public init(store: Store, clickDirectory: String) {
+        self.store = store
+        self.clickDirectory = clickDirectory
+    }
+}

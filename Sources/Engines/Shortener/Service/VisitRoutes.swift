@@ -1,0 +1,76 @@
+import KernelHosting
+import KernelStructures
+import KernelWire
+import ShortenerEngine
+
+/// What browsers ask for and memory did not have: redirects by way of the database, previews, and the pixel that
+/// counts.
+final class VisitRoutes {
+    unowned let host: ShortenerHost
+
+    init(_ host: ShortenerHost) { self.host = host }
+
+    func mount(on router: HTTPRouter) {
+        router.on("GET", "/{code}") { [self] exchange in
+            host.whenReady(exchange) { [self] in
+                let name = exchange.parameters["code"]
+                if name.hasSuffix("+") { preview(String(name.dropLast()), exchange) } else { visit(name, exchange) }
+            }
+        }
+        router.on("GET", "/{code}/track") { [self] exchange in
+            host.whenReady(exchange) { [self] in track(exchange.parameters["code"], exchange) }
+        }
+    }
+
+    private func who(_ exchange: HTTPExchange) -> ShortenerHost.Visit {
+        ShortenerHost.Visit(
+            remote: exchange.remote?.address.description ?? "", referrer: exchange.field("Referer"),
+            agent: exchange.field("User-Agent"), isCounted: exchange.method == .get)
+    }
+
+    private func entry(_ code: String, _ exchange: HTTPExchange, _ body: @escaping (LinkCache.Entry) -> Void) {
+        guard (try? Alias.check(code)) != nil else { return body(LinkCache.Entry(link: nil, visits: 0)) }
+        host.find(code) { result in
+            switch result {
+            case .success(let entry): body(entry)
+            case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
+            }
+        }
+    }
+
+    private func visit(_ code: String, _ exchange: HTTPExchange) {
+        entry(code, exchange) { [self] entry in
+            let query =
+                exchange.head.target.split(separator: "?", maxSplits: 1).dropFirst().first.map(String.init) ?? ""
+            let answer = host.answer(code, entry, who(exchange), query: query)
+            for (name, value) in answer.fields { try? exchange.addField(name, value) }
+            exchange.answer(answer.status, text: answer.text)
+        }
+    }
+
+    /// `/abc123+`: where it leads, without going there.
+    private func preview(_ code: String, _ exchange: HTTPExchange) {
+        entry(code, exchange) { [self] entry in
+            guard let link = entry.link, link.verdict(now: host.node.wallClock, visits: entry.visits) == .redirect
+            else {
+                return exchange.refuse(ShortenerHost.missing(code))
+            }
+            exchange.answer(text: "\(host.shortURL(code, exchange)) leads to\n\(link.target)\n")
+        }
+    }
+
+    /// A picture of one transparent point: where no link can be clicked, its being fetched is the visit.
+    private func track(_ code: String, _ exchange: HTTPExchange) {
+        entry(code, exchange) { [self] entry in
+            if let link = entry.link, link.deletedAt == nil, exchange.method == .get { host.note(code, who(exchange)) }
+            try? exchange.addField("Cache-Control", "no-store")
+            exchange.answer(bytes: Self.pixel, type: "image/gif")
+        }
+    }
+
+    private static let pixel: [UInt8] = [
+        71, 73, 70, 56, 57, 97, 1, 0, 1, 0, 128, 0, 0, 0, 0, 0, 255, 255, 255, 33, 249, 4, 1, 0, 0, 0, 0, 44, 0, 0, 0,
+        0, 1, 0,
+        1, 0, 0, 2, 2, 68, 1, 0, 59,
+    ]
+}

@@ -1,0 +1,173 @@
+import KernelHosting
+import KernelJSON
+import KernelStructures
+import KernelWire
+import ShortenerEngine
+
+/// YOURLS's API: one path, `action=` for what is wanted, `format=` for how it is answered.
+final class YourlsAPI {
+    unowned let host: ShortenerHost
+
+    init(_ host: ShortenerHost) { self.host = host }
+
+    func mount(on router: HTTPRouter) {
+        router.on("GET", "/yourls-api.php") { [self] exchange in try begin(exchange, try exchange.query()) }
+        router.on("POST", "/yourls-api.php") { [self] exchange in
+            var items = try exchange.query().items
+            items += try exchange.form().items
+            try begin(exchange, try HTTPQuery(parsing: HTTPQuery.text(items.map { ($0.name, $0.value) })))
+        }
+    }
+
+    private struct Request {
+        let format: String
+        let exchange: HTTPExchange
+        var query: HTTPQuery
+    }
+
+    private func begin(_ exchange: HTTPExchange, _ query: HTTPQuery) throws {
+        var query = query
+        let action = try query.take("action") ?? ""
+        let format = try query.take("format") ?? "xml"
+        let signature = try query.take("signature")
+        try host.expectKey(exchange, query: signature)
+        let request = Request(format: format, exchange: exchange, query: query)
+        host.whenReady(exchange) { [self] in
+            switch action {
+            case "shorturl": try shorten(request)
+            case "expand": try expand(request)
+            case "url-stats": try statistics(request)
+            case "stats", "db-stats": totals(request)
+            case "version": answer(request, [("version", "1.9.1")])
+            default: fail(request, 400, "unknown-action", "Unknown or missing \"action\" parameter")
+            }
+        }
+    }
+
+    private func shorten(_ request: Request) throws {
+        var query = request.query
+        guard let url = try query.take("url") else {
+            return fail(request, 400, "error:nourl", "Missing or malformed URL")
+        }
+        var draft = LinkDraft(target: url)
+        draft.alias = try query.take("keyword").flatMap { $0.isEmpty ? nil : $0 }
+        draft.title = try query.take("title")
+        draft.findsExisting = true
+        try host.make(draft, for: request.exchange) { [self] result in
+            switch result {
+            case .success(let made):
+                let short = host.shortURL(made.link.code, request.exchange)
+                if request.format == "simple" { return request.exchange.answer(text: short) }
+                let url: JSONValue = [
+                    "keyword": .string(made.link.code), "url": .string(made.link.target),
+                    "title": .string(made.link.title ?? ""), "date": .string("\(made.link.createdAt)"), "clicks": "0",
+                ]
+                answer(
+                    request,
+                    [
+                        ("url", url), ("status", made.isNew ? "success" : "fail"),
+                        ("code", made.isNew ? "" : "error:url"),
+                        (
+                            "message",
+                            .string(
+                                made.link.target + (made.isNew ? " added to database" : " already exists in database"))
+                        ),
+                        ("title", .string(made.link.title ?? "")), ("shorturl", .string(short)), ("statusCode", "200"),
+                    ])
+            case .failure(let problem) where problem.status == 409:
+                fail(
+                    request, 400, "error:keyword",
+                    "Short URL \(draft.alias ?? "") already exists in database or is reserved")
+            case .failure(let problem): fail(request, problem.status, "error:url", problem.detail)
+            }
+        }
+    }
+
+    /// A code, or a whole short address.
+    private func code(_ request: Request) throws -> String {
+        var query = request.query
+        let given = try query.take("shorturl") ?? ""
+        return String(given.split(separator: "/").last ?? "")
+    }
+
+    private func expand(_ request: Request) throws {
+        let code = try code(request)
+        host.find(code) { [self] result in
+            guard case .success(let entry) = result, let link = entry.link, link.deletedAt == nil else {
+                return fail(request, 404, "error:notfound", "Error: short URL not found")
+            }
+            if request.format == "simple" { return request.exchange.answer(text: link.target) }
+            answer(
+                request,
+                [
+                    ("keyword", .string(code)), ("shorturl", .string(host.shortURL(code, request.exchange))),
+                    ("longurl", .string(link.target)), ("title", .string(link.title ?? "")), ("message", "success"),
+                    ("statusCode", "200"),
+                ])
+        }
+    }
+
+    private func statistics(_ request: Request) throws {
+        let code = try code(request)
+        LinkStatistics(host).read(code) { [self] result in
+            guard case .success(let numbers) = result, numbers.link.deletedAt == nil else {
+                return fail(request, 404, "error:notfound", "Error: short URL not found")
+            }
+            answer(
+                request,
+                [
+                    ("statusCode", "200"), ("message", "success"),
+                    (
+                        "link",
+                        [
+                            "shorturl": .string(host.shortURL(code, request.exchange)),
+                            "url": .string(numbers.link.target), "title": .string(numbers.link.title ?? ""),
+                            "timestamp": .string("\(numbers.link.createdAt)"), "clicks": .string("\(numbers.clicks)"),
+                        ]
+                    ),
+                ])
+        }
+    }
+
+    private func totals(_ request: Request) {
+        host.clicks.flush { [self] _ in
+            host.database.run("SELECT count(*), sum(visits) FROM url_links WHERE deleted_at IS NULL") { [self] result in
+                guard case .success(let rows) = result, let row = rows.first else {
+                    return fail(request, 503, "error:db", "Error: the database does not answer")
+                }
+                let numbers: JSONValue = [
+                    "total_links": .string(row.first?.text ?? "0"), "total_clicks": .string(row.last?.text ?? "0"),
+                ]
+                answer(
+                    request, [("stats", numbers), ("db-stats", numbers), ("statusCode", "200"), ("message", "success")])
+            }
+        }
+    }
+
+    // MARK: Answers
+
+    private func fail(_ request: Request, _ status: Int, _ code: String, _ message: String) {
+        if request.format == "simple" { return request.exchange.answer(status, text: message) }
+        answer(
+            request,
+            [
+                ("status", "fail"), ("code", .string(code)), ("message", .string(message)),
+                ("statusCode", .string("\(status)")),
+            ], status: status)
+    }
+
+    private func answer(_ request: Request, _ members: [(key: String, value: JSONValue)], status: Int = 200) {
+        guard request.format == "xml" else { return request.exchange.answer(status, json: .object(members)) }
+        let text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<result>\(Self.xml(.object(members)))</result>\n"
+        request.exchange.answer(status, text: text, type: "application/xml")
+    }
+
+    private static func xml(_ value: JSONValue) -> String {
+        switch value {
+        case .object(let members): members.map { "<\($0.key)>\(xml($0.value))</\($0.key)>" }.joined()
+        case .string(let text):
+            text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
+        default: "\(value)"
+        }
+    }
+}

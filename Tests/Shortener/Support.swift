@@ -1,0 +1,69 @@
+import KernelJSON
+import KernelService
+import KernelStorage
+import KernelStructures
+import KernelWorld
+import ShortenerService
+import TestSupport
+
+/// A shortener in a world in memory, and visitors.
+final class ShortenerLab {
+    let world: World
+    private(set) var host: ShortenerHost!
+    private let change: (inout ShortenerSettings) -> Void
+
+    init(seed: UInt64 = 1, _ change: @escaping (inout ShortenerSettings) -> Void = { _ in }) throws {
+        world = memoryWorld(seed: seed)
+        self.change = change
+        try begin()
+    }
+
+    deinit { world.shutDown() }
+
+    /// Starts it, or starts it again on the same disk.
+    func begin() throws {
+        var settings = ShortenerSettings(store: .file(path: "/links.db", text: "links.db"), clickDirectory: "/clicks")
+        change(&settings)
+        host = ShortenerHost(node: try world.node("urls"), settings: settings, port: 80)
+        try host.start()
+        // Until the database is open, the code is known and what an earlier life left is counted.
+        world.pass(.milliseconds(100))
+    }
+
+    func kill() {
+        world.nodes["urls"]?.end(.killed)
+        world.pass(.milliseconds(5))
+    }
+
+    struct Answer {
+        let status: Int
+        let location: String?
+        let cacheControl: String?
+        let body: String
+        var json: JSONValue { (try? JSONValue(parsing: body)) ?? .null }
+    }
+
+    @discardableResult
+    func ask(
+        _ method: String, _ target: String, _ body: String = "", fields: String = "", from node: String = "visitor"
+    ) throws -> Answer {
+        let known = world.nodes[node]
+        let client = try RawClient(known?.isAlive == true ? known! : try world.node(node), "urls", 80)
+        client.write(
+            "\(method) \(target) HTTP/1.1\r\nHost: s.io\r\n\(fields)Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
+        world.pass(.milliseconds(20))
+        let answer = client.answers.first
+        client.stream.close()
+        return Answer(
+            status: answer?.status ?? 0, location: answer?.head.value(of: "Location"),
+            cacheControl: answer?.head.value(of: "Cache-Control"),
+            body: String(decoding: answer?.body ?? [], as: UTF8.self))
+    }
+
+    /// Makes a link, and gives its code.
+    func shorten(_ body: String) throws -> String {
+        guard case .string(let short)? = try ask("POST", "/api/shorten", body).json["short_url"] else { return "" }
+        return String(short.split(separator: "/").last ?? "")
+    }
+
+}
