@@ -50,7 +50,7 @@ extension Evaluator {
         of selector: VectorSelector, _ grid: TimeGrid, asTimestamps: Bool
     ) throws(PromQLError) -> StepMatrix {
         var matrix = StepMatrix(steps: grid.count)
-        let lookback = max(0, limits.lookbackMilliseconds)
+        let lookback = self.lookback
         let series = try select(selector, grid, before: lookback, range: 0, function: asTimestamps ? "timestamp" : "")
         for one in series {
             try read(one)

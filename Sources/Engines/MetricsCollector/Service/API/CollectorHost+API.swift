@@ -23,6 +23,7 @@ extension CollectorHost {
         mountAdministration()
         mountFederation()
         mountRemoteWrite()
+        mountRules()
     }
 
     /// A call of the API: what goes wrong is said as Prometheus says it.
