@@ -95,11 +95,19 @@ public final class Cached<Repository: CacheableRepository>: Sendable {
 
     /// The value under a key: from the cache, or loaded once for all who ask meanwhile. nil where there is none.
     ///
+    /// A hit runs where its caller runs, and costs what `cached` does.
+    ///
     /// - Throws: what the repository throws, or `CacheFailure` for the error of somebody else's load;
     ///   `CancellationError`.
-    public func value(_ key: Key, by reader: String = "") async throws -> Value? {
+    @inlinable public func value(
+        _ key: Key, by reader: String = "", isolation: isolated (any Actor)? = #isolation
+    ) async throws -> Value? {
+        if let found = core.fresh(key.description) { return Self.value(of: found) }
+        return try await load(key, by: reader)
+    }
+
+    @usableFromInline func load(_ key: Key, by reader: String) async throws -> Value? {
         let name = key.description
-        if let found = core.fresh(name) { return Self.value(of: found) }
         let thrown = Thrown()
         do throws(CacheFailure) {
             return try await core.read(name, by: reader, load(key, thrown)).flatMap(Self.value)

@@ -102,7 +102,10 @@ public final class UsersAPI: Service {
 
     public func opened() {
         if host.layer.writeBehind.count > 0 {
-            runtime.log("\(host.layer.writeBehind.count) writes of an earlier life wait for the database")
+            let count = host.layer.writeBehind.count
+            runtime.log(
+                "\(counted(count, "write of an earlier life waits", "writes of an earlier life wait")) for the database"
+            )
         }
         users.prepare { [unowned self] failure in
             runtime.log("Database \(settings.database.text): \(failure)", level: .warning)
@@ -131,6 +134,9 @@ public final class UsersAPI: Service {
         self.listener = listener
         listener.start()
     }
+
+    /// Whoever watches would never go by himself.
+    public func willDrain() { router.drain() }
 
     public func stop(_ done: @escaping () -> Void) {
         host.drain { [self] in
