@@ -86,10 +86,11 @@ struct Component {
     /// - Parameters:
     ///   - engine: what the pure room uses besides KernelStructures and KernelTelemetry; nil if there is none.
     ///   - service: what the service uses besides its engine, the World, Hosting and Service; nil if there is none.
+    ///   - isServiceTestable: as `isTestable`, which is the engine's, for the service.
     ///   - commands: what is typed uses besides engine, service, JSON, CommandKit, CommandServices and ShellSession.
     init(
-        _ name: String, library: String? = nil, isHot: Bool = false, isTestable: Bool = false, engine: [String]?,
-        service: [String]? = nil, commands: [String]? = nil
+        _ name: String, library: String? = nil, isHot: Bool = false, isTestable: Bool = false,
+        isServiceTestable: Bool = false, engine: [String]?, service: [String]? = nil, commands: [String]? = nil
     ) {
         self.name = name
         var own: [String] = []
@@ -102,7 +103,7 @@ struct Component {
         }
         if let service {
             self.service = Room(
-                name: "\(name)Service", path: "Engines/\(name)/Service", isHot: isHot,
+                name: "\(name)Service", path: "Engines/\(name)/Service", isHot: isHot, isTestable: isServiceTestable,
                 uses: [
                     "KernelStructures", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting",
                     "KernelService",
@@ -204,7 +205,8 @@ let components = [
             "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
         ]),
     Component(
-        "MessageQueue", isHot: true, isTestable: true, engine: ["KernelAMQP", "KernelRegularExpressions"],
+        "MessageQueue", isHot: true, isTestable: true, isServiceTestable: true,
+        engine: ["KernelAMQP", "KernelRegularExpressions"],
         service: [
             "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "KernelRegularExpressions",
             "MessageLogEngine",
