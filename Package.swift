@@ -176,13 +176,19 @@ let components = [
         commands: ["KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
     // Series and samples: what a store of them and the language of queries agree on.
     Component("TimeSeries", engine: ["KernelRegularExpressions"]),
-    Component("PromQL", isTestable: true, engine: ["KernelRegularExpressions", "KernelJSON", "TimeSeriesEngine"]),
+    Component(
+        "PromQL", isTestable: true,
+        engine: ["KernelConfiguration", "KernelJSON", "KernelRegularExpressions", "TimeSeriesEngine"]),
     Component(
         "MetricsCollector", isTestable: true,
         engine: [
             "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelStorage",
             "CSnappy", "TimeSeriesEngine",
-        ], service: ["KernelCompression", "KernelJSON", "KernelStorage", "PromQLEngine", "TimeSeriesEngine"],
+        ],
+        service: [
+            "KernelCompression", "KernelConfiguration", "KernelJSON", "KernelStorage", "PromQLEngine",
+            "TimeSeriesEngine",
+        ],
         commands: [
             "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
         ]),
@@ -340,11 +346,11 @@ let tests = [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "RegistryEngine", "RegistryService",
     ],
+    "PromQL": ["KernelStructures", "KernelConfiguration", "KernelJSON", "TimeSeriesEngine", "PromQLEngine"],
     "CacheLayer": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting",
         "KernelService", "CacheLayerEngine", "CacheLayerService",
     ],
-    "PromQL": ["KernelStructures", "TimeSeriesEngine", "PromQLEngine"],
     "MetricsCollector": [
         "KernelStructures", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire", "KernelWorld",
         "KernelHosting", "KernelService", "TimeSeriesEngine", "MetricsCollectorEngine", "MetricsCollectorService",

@@ -17,13 +17,15 @@ import Testing
         var promised: [String: UInt64] = [:]
         /// Those that the source has confirmed and that were told to the log.
         var confirmed: Set<UInt64> = []
+        /// Those of which the note is safe.
+        var safelyConfirmed: Set<UInt64> = []
 
         init(_ disk: any Disk) {
             var configuration = WorldConfiguration(transport: MemoryTransport())
             configuration.disk = disk
             world = World(configuration)
             node = world.node("api")
-            log = WriteBehindLog(node: node, directory: "/data")
+            log = WriteBehindLog(node: node, directory: "/data", rewriteBytes: 60)
         }
 
         func run(_ count: Int) {
@@ -38,7 +40,9 @@ import Testing
                 if number % 5 == 0 {
                     world.pass(.milliseconds(1))
                     confirmed.insert(number - 1)
-                    log.append(.confirmed([number - 1])) { _ in }
+                    log.append(.confirmed([number - 1])) { failure in
+                        if failure == nil { self.safelyConfirmed.insert(number - 1) }
+                    }
                     world.pass(.milliseconds(1))
                 }
             }
@@ -61,7 +65,12 @@ import Testing
             let isThere = found[key].map { $0 >= number } ?? false
             #expect(isThere || program.confirmed.contains(number), "\(key) was promised as \(number): \(text)")
         }
-        for (key, number) in found { #expect(number % 3 == UInt64(key.dropFirst()), "\(text)") }
+        for (key, number) in found {
+            #expect(number % 3 == UInt64(key.dropFirst()), "\(text)")
+            // Nothing older than what was confirmed comes back.
+            let newer = program.safelyConfirmed.filter { $0 % 3 == number % 3 && $0 > number }
+            #expect(newer.isEmpty, "\(key) is back as \(number), and \(newer) were confirmed: \(text)")
+        }
     }
 
     @Test("power goes at each operation of the disk: what was promised is there")
@@ -74,11 +83,14 @@ import Testing
                 let disk = CrashDisk(base)
                 disk.crashAt = place
                 let program = Program(disk)
-                program.run(12)
+                program.run(30)
                 let isOver = !disk.isDead
                 _ = base.losePower(owner: program.node.disk.owner, policy: policy)
                 check(program, try reopen(base), "power at \(place)")
-                if isOver { break }
+                if isOver {
+                    #expect(program.log.rewriteCount > 1)
+                    break
+                }
                 place += 1
             }
             #expect(place > 10)

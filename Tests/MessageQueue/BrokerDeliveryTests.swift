@@ -149,6 +149,21 @@ import Testing
         #expect(stuck.answers() == [.basicGetEmpty])
     }
 
+    /// What a closing channel has is for others, and not for its own next consumer, which would take it along.
+    @Test func nothingIsHandedToAChannelThatCloses() {
+        let bench = BrokerBench()
+        let client = bench.client()
+        client.declare("q", ["x-single-active-consumer": .boolean(true)])
+        client.send(.basicQos(prefetchSize: 0, prefetchCount: 1, global: false))
+        client.consume("q", tag: "a")
+        client.consume("q", tag: "b", noAck: true)
+        for text in ["one", "two", "three"] { client.publish(text, to: "q") }
+        client.send(.channelClose(replyCode: 200, replyText: "", classID: 0, methodID: 0))
+        #expect(client.texts() == ["one"])
+        #expect(bench.queue("q")?.readyCount == 3)
+        #expect(bench.broker.violations() == [])
+    }
+
     @Test func getTellsHowManyAreLeft() {
         let bench = BrokerBench()
         let client = bench.client()

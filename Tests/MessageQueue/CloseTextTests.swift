@@ -172,7 +172,7 @@ import Testing
         #expect(
             login.closeText()
                 == "403 ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. "
-                    + "For details see the broker logfile."
+                + "For details see the broker logfile."
         )
         let silent = BrokerTestClient(bench)
         bench.advance(.seconds(10))

@@ -256,7 +256,7 @@ struct ProcessMessageQueueTests {
             assert group(add.s(i, i) for i in range(10))().get(timeout=20) == [2 * i for i in range(10)]
             assert flaky.delay(21).get(timeout=20) == 42
             assert len(tries) == 3
-            assert app.control.inspect(timeout=2).ping()
+            assert app.control.inspect(timeout=1).ping()
         print('ok')
         """
 

@@ -85,6 +85,7 @@ struct HostTests {
         for _ in 0..<10 { try lab.ask("GET", "/\(code)") }
         #expect(lab.host.statistics.first(where: { $0.key == "cache_misses" })?.value == misses)
         #expect(try lab.ask("PATCH", "/api/links/\(code)", #"{"url": "http://new/"}"#).status == 200)
+        #expect(try lab.ask("PATCH", "/api/links/\(code)", #"{"title": "n"}"#).json["clicks"] == 20)
         #expect(try lab.ask("GET", "/\(code)").location == "http://new/")
         #expect(try lab.ask("GET", "/\(code)+").body.contains("http://new/"))
         #expect(try lab.ask("GET", "/api/links/\(code)/history").body.contains("was http://old/"))
@@ -217,5 +218,41 @@ struct HostTests {
         #expect(try lab.ask("GET", yourls + "url-stats&shorturl=yk").json["link"]?["clicks"] == "1")
         #expect(try lab.ask("GET", "/yourls-api.php?format=simple&action=expand&shorturl=yk").body == "http://y/")
         #expect(try lab.ask("GET", "/yourls-api.php?action=nope").body.contains("<code>unknown-action</code>"))
+    }
+}
+
+@Suite("The shortener and what nobody meant to send")
+struct NoiseTests {
+    @Test("whatever comes is answered, and never with a 500")
+    func noise() throws {
+        let lab = try ShortenerLab { $0.createsPerMinute = nil }
+        var random = SeededRandom(seed: 11)
+        let words = [
+            "null", "{}", "[]", "\"\"", "-1", "1e999", "9223372036854775808", "\"\\u0000\"", "\"2030-01-01T00:00:00Z\"",
+            "\"http://a/\"", "true", "301", "[\"t\"]", "\"9999-12-31T23:59:59Z\"", "\"é\"", "10000000000",
+        ]
+        let names = [
+            "url", "alias", "expires_at", "expires_in", "valid_since", "max_visits", "redirect", "title", "tags",
+            "forward_query", "longUrl", "customSlug", "validUntil", "maxVisits", "code", "original_url",
+        ]
+        let paths = [
+            "/api/shorten", "/rest/v3/short-urls", "/api/import", "/api/links/go", "/rest/v3/short-urls/go",
+            "/yourls-api.php?action=shorturl", "/api/links?limit=0", "/api/stats/%00", "/%00", "/go+", "/go/track",
+            "/a%0d%0ab",
+            "/yourls-api.php?action=expand&shorturl=%00", "/rest/v3/short-urls?page=1000000&itemsPerPage=1000",
+        ]
+        for _ in 0..<600 {
+            let members = (0..<random.below(5)).map { _ in
+                "\"\(names[random.below(names.count)])\": \(words[random.below(words.count)])"
+            }
+            let body =
+                "{" + (random.chance(0.7) ? "\"url\": \"http://a/\", \"longUrl\": \"http://a/\", " : "")
+                + members.joined(separator: ", ") + "}"
+            let method = ["GET", "POST", "PATCH", "DELETE", "HEAD"][random.below(5)]
+            let answer = try lab.ask(method, paths[random.below(paths.count)], body)
+            #expect(
+                answer.status >= 200 && answer.status < 500 || method == "HEAD", "\(method) \(body): \(answer.body)")
+        }
+        #expect(try lab.ask("GET", "/api/links").status == 200)
     }
 }

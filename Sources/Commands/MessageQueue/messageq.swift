@@ -46,7 +46,7 @@ extension MessageQueueCommands {
                 settings.directory = invocation.session.files.absolute(directory)
             }
             let chosen = settings
-            return ServicePlan { node, service in
+            return ServicePlan(picture: { (host: MessageQueueHost) in host.queuesView }) { node, service in
                 MessageQueueHost(node: node, port: service.port, settings: chosen, options: service.options)
             }
         }

@@ -8,6 +8,9 @@ enum MetricsViews {
     static func view(of question: MetricsQuestion, _ data: JSONCursor) throws(JSONTypeError) -> View {
         switch question {
         case .instant, .range: try result(data, question)
+        case .explain: try ExplanationViews.explanation(data)
+        case .backtest: try ExplanationViews.backtest(data)
+        case .alerts: try ExplanationViews.alerts(data)
         case .targets: try targets(data)
         case .labels, .labelValues: try words(data)
         case .series: try series(data)

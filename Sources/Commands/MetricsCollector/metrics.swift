@@ -33,6 +33,10 @@ extension MetricsCollectorCommands {
             guard let range = arguments.duration("range") else { return .instant(words[0], at: end) }
             let step = arguments.duration("step") ?? max(.seconds(1), LabDuration(nanoseconds: range.nanoseconds / 60))
             return .range(words[0], from: (end ?? now) - range, through: end ?? now, step: step)
+        case "explain": return .explain(words[0], at: try moment(arguments, now))
+        case "backtest":
+            return .backtest(words[0], from: now - (arguments.duration("from") ?? .seconds(3600)), through: now)
+        case "alerts": return .alerts
         case "targets": return .targets
         case "labels": return words.isEmpty ? .labels : .labelValues(words[0])
         case "series": return .series(words[0])
@@ -71,6 +75,16 @@ extension MetricsCollectorCommands {
                     "metrics query up", "metrics query 'sum by (path) (rate(http_requests_total[1m]))'",
                     "metrics query 'rate(http_requests_total[1m])' --range 10m",
                 ]),
+            .init(
+                "explain", "how an expression comes to its result: samples, resets, extrapolation",
+                usage: "EXPRESSION [--time TIME]",
+                flags: [.init("time", nil, .text("TIME"), "when: -5m, RFC 3339 or seconds since 1970 (now)")] + common,
+                arguments: one, examples: ["metrics explain 'rate(http_requests_total[1m])'"]),
+            .init(
+                "backtest", "when an alert would have fired, by what is stored", usage: "ALERT [--from TIME]",
+                flags: [.init("from", nil, .duration(), "how far back (1h)")] + common, arguments: one,
+                examples: ["metrics backtest AppIsDown --from 6h"]),
+            .init("alerts", "what is pending or firing", flags: common, examples: ["metrics alerts"]),
             .init("targets", "what it scrapes, and how that goes", flags: common, examples: ["metrics targets"]),
             .init(
                 "labels", "the names of labels, or the values of one", usage: "[NAME]", flags: common,
@@ -90,6 +104,9 @@ extension MetricsCollectorCommands {
 enum MetricsQuestion {
     case instant(String, at: LabTime?)
     case range(String, from: LabTime, through: LabTime, step: LabDuration)
+    case explain(String, at: LabTime?)
+    case backtest(String, from: LabTime, through: LabTime)
+    case alerts
     case targets
     case labels
     case labelValues(String)
@@ -107,6 +124,12 @@ enum MetricsQuestion {
                     ("query", expression), ("start", Self.seconds(from)), ("end", Self.seconds(through)),
                     ("step", "\(step.seconds)"),
                 ])
+        case .explain(let expression, let time):
+            "/api/v1/explain" + HTTPQuery.text([("query", expression), ("time", time.map(Self.seconds))])
+        case .backtest(let alert, let from, let through):
+            "/api/v1/backtest"
+                + HTTPQuery.text([("alert", alert), ("start", Self.seconds(from)), ("end", Self.seconds(through))])
+        case .alerts: "/api/v1/alerts"
         case .targets: "/api/v1/targets?state=active"
         case .labels: "/api/v1/labels"
         case .labelValues(let name): "/api/v1/label/\(PercentCoding.encode(name))/values"

@@ -105,7 +105,7 @@ extension MetricsCollectorCommands {
                 let port = try? service.runtime.openManagement(on: managementPort)
             else { return nil }
             return TargetGroup(
-                ["\(service.node.address.bracketed):\(port)"],
+                ["\(service.node.name):\(port)"],
                 labels: ["job": component.kind, "instance": service.node.name], source: "lab")
         }
     }

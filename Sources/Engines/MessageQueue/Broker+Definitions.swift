@@ -147,6 +147,8 @@ extension Broker {
         for connection in sortedConnections where connection.virtualHost === host {
             connection.close(AMQPFailure(.connectionForced, "vhost '\(name)' is deleted"))
         }
+        // What those have given back may be dead, and dies here.
+        routeDeadLetters()
         for queue in host.sortedQueues { delete(queue) }
         for exchange in host.sortedExchanges where exchange.isDurable {
             for binding in exchange.bindings { forgetStored(binding, in: host) }

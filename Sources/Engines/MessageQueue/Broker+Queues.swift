@@ -148,6 +148,8 @@ extension Broker {
         if queue.isStored { store.remove(queue.definitionKey) }
         let consumers = queue.consumers
         queue.consumers = []
+        queue.line = []
+        queue.aside = []
         for consumer in consumers { consumer.channel.queueGone(consumer) }
         removeBindings(to: .queue(queue.name), in: host)
         counters.queuesDeleted += 1

@@ -71,6 +71,15 @@ public final class BrokerMessage {
         return number
     }
 
+    /// What is wrong with one that is none, in RabbitMQ's words.
+    static func complaint(expiration text: String) -> String {
+        let digits = text.trimmingPrefix { $0 == "-" || $0 == "+" }.prefix { $0.isASCII && $0.isNumber }
+        if digits.isEmpty { return "no_integer" }
+        let rest = text.trimmingPrefix { $0 == "-" || $0 == "+" }.dropFirst(digits.count)
+        if !rest.isEmpty { return "{leftover_string,\"\(rest)\"}" }
+        return text.hasPrefix("-") ? "{value_negative,-\(digits)}" : "{value_too_large,\(digits)}"
+    }
+
     func stored(expiresAt: LabTime?) -> StoredMessage {
         StoredMessage(
             id: id, exchange: exchange, routingKey: routingKey, properties: properties, body: body,

@@ -150,6 +150,16 @@ import Synchronization
         continuation?.resume(returning: .cancelled)
     }
 
+    /// Stops waiting for somebody who never began to: whoever was handed a flight gives it on.
+    func forget(_ ticket: Ticket, _ key: String) {
+        let flight = state.withLock { state -> FlightID? in
+            if state.engine.cancel(ticket, of: key) { return nil }
+            if case .told(.lead(let id))? = state.waiters.removeValue(forKey: .reader(ticket)) { return id }
+            return nil
+        }
+        if let flight { perform { $0.abandon(flight, now: $1) } }
+    }
+
     /// The same with an eye on the time: whoever ran the load may be stuck in it.
     func waitInTime(for ticket: Ticket, _ key: String) async -> Word {
         await withTaskGroup(of: Word?.self) { group in

@@ -34,7 +34,7 @@ extension Cached {
         var items: [WriteBehindQueue.Item] = []
         for case .write(let sequence, let since, let key, let bytes) in WriteBehindRecord.read(
             try await journal.contents()
-        ).unconfirmed {
+        ).journal.unconfirmed {
             items.append(
                 .init(key: key, value: try bytes.map { try codec.decode($0) }, sequence: sequence, since: since))
         }
@@ -101,22 +101,34 @@ extension Cached {
             case .miss: break
             case .refused(let failure):
                 for part in parts { core.perform { $0.abandon(part.id, now: $1) } }
+                for (key, ticket) in tickets { core.forget(ticket, key.description) }
                 throw failure
             }
         }
         let thrown = Thrown()
         var failure: CacheFailure?
-        while !parts.isEmpty {
-            parts = try await advance(parts, thrown) { key, outcome in
-                switch outcome {
-                case .success(let found): values[key] = Self.value(of: found)
-                case .failure(let error): failure = failure ?? error
+        do {
+            while !parts.isEmpty {
+                parts = try await advance(parts, thrown) { key, outcome in
+                    switch outcome {
+                    case .success(let found): values[key] = Self.value(of: found)
+                    case .failure(let error): failure = failure ?? error
+                    }
                 }
             }
+        } catch {
+            for (key, ticket) in tickets { core.forget(ticket, key.description) }
+            throw error
         }
         // Only after one's own: two who wait for each other would wait for ever.
-        for (key, ticket) in tickets {
-            values[key] = Self.value(of: try await core.awaitOutcome(ticket, key.description, load(key, thrown)))
+        for (index, (key, ticket)) in tickets.enumerated() {
+            do throws(CacheFailure) {
+                values[key] = Self.value(of: try await core.awaitOutcome(ticket, key.description, load(key, thrown)))
+            } catch {
+                for (key, ticket) in tickets[(index + 1)...] { core.forget(ticket, key.description) }
+                if Task.isCancelled { throw CancellationError() }
+                throw thrown.error ?? error
+            }
         }
         if let failure { throw thrown.error ?? failure }
         return values

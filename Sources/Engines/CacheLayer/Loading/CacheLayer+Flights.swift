@@ -151,7 +151,7 @@ extension CacheLayer {
     }
 
     private mutating func take(_ stored: SharedEntry, _ flight: inout Flight, now: LabTime) -> FlightStep {
-        guard stored.tags == flight.tagWords, let entry = entry(from: stored, flight) else {
+        guard stored.tags == flight.tagWords, let entry = entry(from: stored, flight, now: now) else {
             counters.remoteMisses &+= 1
             return askSource(&flight, now: now)
         }
@@ -168,7 +168,8 @@ extension CacheLayer {
         return askSource(&flight, now: now)
     }
 
-    private func entry(from stored: SharedEntry, _ flight: Flight) -> CacheEntry? {
+    /// Another machine's clock may be ahead: nothing is believed for longer than this process would have it.
+    private func entry(from stored: SharedEntry, _ flight: Flight, now: LabTime) -> CacheEntry? {
         var object: (any CacheObject)?
         if let bytes = stored.value {
             guard let codec, let decoded = try? codec.decode(bytes) else { return nil }
@@ -176,10 +177,11 @@ extension CacheLayer {
         }
         var entry = CacheEntry(
             value: object, origin: .remote, loadedAt: stored.loadedAt, loadDuration: stored.loadDuration,
-            freshUntil: stored.freshUntil, version: stored.version, weight: weight(of: object), tags: flight.tags,
+            freshUntil: min(stored.freshUntil, now + configuration.ttl + configuration.ttl), version: stored.version,
+            weight: weight(of: object), tags: flight.tags,
             loadedBy: flight.loadedBy)
-        entry.staleUntil = stored.staleUntil
-        entry.errorUntil = stored.errorUntil
+        entry.staleUntil = min(stored.staleUntil, entry.freshUntil + configuration.staleWhileRevalidate)
+        entry.errorUntil = min(stored.errorUntil, entry.freshUntil + configuration.staleIfError)
         return entry
     }
 

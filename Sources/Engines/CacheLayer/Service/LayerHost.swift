@@ -244,22 +244,22 @@ public final class LayerHost {
             switch outcome {
             case .success(let rejected):
                 for key in rejected { onTrouble?("The source refuses what was written under \(key)") }
-                let record = layer.flushed(rejected: rejected, now: now)
                 // Unconfirmed, it would be written once more after a restart, which is as good.
-                log?.append(record) { _ in }
-                log?.compact(isEmpty: layer.writeBehind.isEmpty)
+                log?.append(layer.flushed(rejected: rejected, now: now)) { _ in }
             case .failure(let failure):
-                onTrouble?("\(layer.writeBehind.count) writes wait: \(failure.text)")
                 layer.notFlushed(now: now)
+                onTrouble?("\(counted(layer.writeBehind.count, "write waits", "writes wait")): \(failure.text)")
             }
             settle()
-            if let whenEmpty, layer.writeBehind.isEmpty {
-                self.whenEmpty = nil
-                whenEmpty()
-            } else if whenEmpty != nil, case .success = outcome {
-                flush(all: true)
-            }
+            guard whenEmpty != nil else { return }
+            if case .success = outcome, !layer.writeBehind.isEmpty { flush(all: true) } else { drained() }
         }
+    }
+
+    private func drained() {
+        let callback = whenEmpty
+        whenEmpty = nil
+        callback?()
     }
 
     /// Takes over what an earlier life had promised to write.
@@ -268,14 +268,17 @@ public final class LayerHost {
         settle()
     }
 
-    /// Lets nobody in any more, brings what waits to the source, and calls back when that is done. What the source does
-    /// not take until the node ends stays in the journal.
+    /// Lets nobody in any more, tries to bring what waits to the source, and calls back. What the source does not take
+    /// now stays in the journal, for the next life.
     public func drain(_ done: @escaping () -> Void) {
         layer.close()
         guard !layer.writeBehind.isEmpty else { return done() }
         whenEmpty = done
+        node.after(Self.drainTimeout) { [weak self] in self?.drained() }
         flush(all: true)
     }
+
+    static let drainTimeout = LabDuration.seconds(5)
 
     private func letGo() {
         readers = [:]

@@ -20,7 +20,9 @@ extension CacheLayer {
         -> WriteStart
     {
         if isClosed { return .refused(.closed) }
-        guard writes.count < WriteTable.limit else { return .refused(.queueFull(writes.count)) }
+        guard writes.count < WriteTable.limit, writes.lineLength(key) < WriteTable.limit else {
+            return .refused(.queueFull(writes.count))
+        }
         if configuration.strategy.writing == .writeBehind, !queue.hasRoom(for: key) {
             return .refused(.queueFull(queue.count))
         }

@@ -87,7 +87,7 @@ public struct WriteBehindQueue: Sendable {
 
     /// The number of a write that is about to be made durable.
     mutating func nextSequence() -> UInt64 {
-        lastSequence += 1
+        lastSequence &+= 1
         return lastSequence
     }
 

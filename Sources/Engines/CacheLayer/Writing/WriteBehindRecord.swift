@@ -62,19 +62,9 @@ public enum WriteBehindRecord: Equatable, Sendable {
         try reader.expectEnd()
     }
 
-    /// What a journal says.
-    public struct Journal: Equatable, Sendable {
-        /// Writes that were not confirmed, by their sequence: of each key the last one only.
-        public var unconfirmed: [WriteBehindRecord] = []
-        /// Bytes of whole records, from the start.
-        public var validByteCount = 0
-        public var recordCount = 0
-    }
-
     /// Reads a journal as far as it is whole.
-    public static func read(_ bytes: [UInt8]) -> Journal {
-        var journal = Journal()
-        var open: [UInt64: WriteBehindRecord] = [:]
+    public static func read(_ bytes: [UInt8]) -> (journal: WriteBehindJournal, validByteCount: Int) {
+        var journal = WriteBehindJournal()
         var position = 0
         while bytes.count - position >= 8 {
             let length = Int(number(bytes[position..<position + 4]))
@@ -83,19 +73,49 @@ public enum WriteBehindRecord: Equatable, Sendable {
             guard CRC32C.of(body) == number(bytes[(position + 4)..<(position + 8)]),
                 let record = try? WriteBehindRecord(body: body)
             else { break }
-            switch record {
-            case .write(let sequence, _, _, _): open[sequence] = record
-            case .confirmed(let numbers): for number in numbers { open[number] = nil }
-            }
+            journal.apply(record)
             position += 8 + length
-            journal.recordCount += 1
         }
-        journal.validByteCount = position
-        var lastOfKey: [String: UInt64] = [:]
-        for case .write(let sequence, _, let key, _) in open.values {
-            lastOfKey[key] = max(lastOfKey[key] ?? 0, sequence)
-        }
-        journal.unconfirmed = lastOfKey.values.sorted().compactMap { open[$0] }
-        return journal
+        return (journal, position)
     }
+}
+
+/// What the records of a journal come to: of each key the last write, unless the source has confirmed it.
+///
+/// A confirmation covers all earlier writes of its key, too: they were never sent, because the later one took their
+/// place, and must not come back after a restart.
+public struct WriteBehindJournal: Equatable, Sendable {
+    private var last: [String: WriteBehindRecord] = [:]
+    private var keyOfNumber: [UInt64: String] = [:]
+    public private(set) var recordCount = 0
+
+    public init() {}
+
+    public mutating func apply(_ record: WriteBehindRecord) {
+        recordCount += 1
+        switch record {
+        case .write(let number, _, let key, _):
+            if let known = last[key]?.sequence {
+                if known > number { return }
+                keyOfNumber[known] = nil
+            }
+            last[key] = record
+            keyOfNumber[number] = key
+        case .confirmed(let numbers):
+            for number in numbers {
+                // Where a later write has come since, there is nothing to take out.
+                guard let key = keyOfNumber.removeValue(forKey: number) else { continue }
+                last[key] = nil
+            }
+        }
+    }
+
+    public var isEmpty: Bool { last.isEmpty }
+    /// In the order in which they were made.
+    public var unconfirmed: [WriteBehindRecord] { last.values.sorted { $0.sequence ?? 0 < $1.sequence ?? 0 } }
+}
+
+extension WriteBehindRecord {
+    /// Of a write.
+    public var sequence: UInt64? { if case .write(let number, _, _, _) = self { number } else { nil } }
 }

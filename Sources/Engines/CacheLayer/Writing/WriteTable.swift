@@ -58,6 +58,9 @@ struct WriteTable: Sendable {
 
     var count: Int { writes.count }
 
+    /// Those in line for a key, and some who have left it.
+    func lineLength(_ key: String) -> Int { lines[key]?.count ?? 0 }
+
     func isWriting(_ key: String) -> Bool { active[key] != nil }
     subscript(id: WriteID) -> Write? { writes[id] }
     mutating func put(_ write: Write) { if writes[write.id] != nil { writes[write.id] = write } }

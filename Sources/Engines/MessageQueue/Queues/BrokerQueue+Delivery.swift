@@ -59,23 +59,35 @@ public struct UnackedDelivery {
 
 extension BrokerQueue {
     /// Whoever can take a message, the highest priority first, and in turn among equals.
+    ///
+    /// They stand in line. Whoever is served goes to the end of those of his priority; whoever cannot take anything
+    /// when it is his turn steps aside, and joins the line again at its end when he can.
     func nextConsumer() -> BrokerConsumer? {
         if settings.isSingleActiveConsumer { return consumers.first.flatMap { $0.canTake ? $0 : nil } }
-        var start = 0
-        while start < consumers.count {
-            var end = start + 1
-            while end < consumers.count, consumers[end].priority == consumers[start].priority { end += 1 }
-            let count = end - start
-            for step in 0..<count {
-                let place = (turn + step) % count
-                if consumers[start + place].canTake {
-                    turn = place + 1
-                    return consumers[start + place]
-                }
+        while let consumer = line.first {
+            if line.count == 1, consumer.canTake { return consumer }
+            line.removeFirst()
+            if consumer.canTake {
+                join(consumer)
+                return consumer
             }
-            start = end
+            aside.append(consumer)
         }
         return nil
+    }
+
+    private func join(_ consumer: BrokerConsumer) {
+        var place = line.count
+        while place > 0, line[place - 1].priority < consumer.priority { place -= 1 }
+        line.insert(consumer, at: place)
+    }
+
+    /// Those who can take something again join the line.
+    private func rejoin() {
+        if aside.isEmpty { return }
+        let waiting = aside
+        aside = []
+        for consumer in waiting { if consumer.canTake { join(consumer) } else { aside.append(consumer) } }
     }
 
     func deliver(_ entry: QueueEntry, to consumer: BrokerConsumer) {
@@ -137,6 +149,8 @@ extension BrokerQueue {
     /// Somebody may be able to take something who was not.
     func wake() {
         isStarved = false
+        rejoin()
+        if isOverfull { dropSurplus() }
         if !ready.isEmpty { pump() }
     }
 
@@ -188,6 +202,7 @@ extension BrokerQueue {
             settings.isSingleActiveConsumer
             ? consumers.count : consumers.firstIndex { $0.priority < consumer.priority } ?? consumers.count
         consumers.insert(consumer, at: place)
+        join(consumer)
         wake()
     }
 
@@ -195,6 +210,8 @@ extension BrokerQueue {
     func remove(_ consumer: BrokerConsumer) {
         guard let place = consumers.firstIndex(where: { $0 === consumer }) else { return }
         consumers.remove(at: place)
+        line.removeAll { $0 === consumer }
+        aside.removeAll { $0 === consumer }
         if consumers.isEmpty, isAutoDelete { return broker.delete(self) }
         if consumers.isEmpty { noteUse() }
         wake()

@@ -20,8 +20,9 @@ public final class BrokerQueue: BrokerTimed {
     var ready: ReadyMessages
     /// Highest priority first; of one priority in the order of arrival.
     public internal(set) var consumers: [BrokerConsumer] = []
-    /// Whose turn it is among those of equal priority.
-    var turn = 0
+    /// Those of them who can be served, in the order of their turns; and those who could not when it was theirs.
+    var line: [BrokerConsumer] = []
+    var aside: [BrokerConsumer] = []
     public internal(set) var unackedCount = 0
     public internal(set) var unackedBytes = 0
     var nextSequence: UInt64 = 1
@@ -34,6 +35,9 @@ public final class BrokerQueue: BrokerTimed {
     /// Since when messages have waited without a break; nil: none waits.
     public internal(set) var backlogSince: LabTime?
     public internal(set) var counters = QueueCounters()
+    /// How many come, and how many go for good.
+    public internal(set) var arrivals = RateMeter()
+    public internal(set) var departures = RateMeter()
     var deadline = LabTime.distantFuture
 
     init(
@@ -78,6 +82,7 @@ public final class BrokerQueue: BrokerTimed {
             return .rejected
         }
         counters.published += 1
+        arrivals.count(now)
         var entry = QueueEntry(
             sequence: nextSequence, message: message, expiresAt: expiry(of: message), isStored: false)
         nextSequence += 1
@@ -146,7 +151,8 @@ public final class BrokerQueue: BrokerTimed {
             || (settings.maxLengthBytes.map { ready.bytes >= $0 } ?? false)
     }
 
-    private var isOverfull: Bool { exceeds(count: ready.count, bytes: ready.bytes) }
+    /// Whether some have to be given up: of those that were given back, too.
+    var isOverfull: Bool { settings.overflow == .dropHead && exceeds(count: ready.count, bytes: ready.bytes) }
 
     /// Gives up the oldest until the rest is within the limits.
     func dropSurplus() {
@@ -194,6 +200,7 @@ public final class BrokerQueue: BrokerTimed {
 
     /// It is done with: the store may forget it.
     func settle(_ entry: QueueEntry) {
+        departures.count(now)
         if entry.isStored { broker.store.settle(queue: number, sequence: entry.sequence) }
     }
 

@@ -19,7 +19,7 @@ extension BrokerChannel {
         case .basicGet(let name, let noAck): try get(name, isAutomatic: noAck)
         case .basicRecover(let requeue), .basicRecoverAsync(let requeue):
             if !requeue { throw AMQPFailure(.notImplemented, "requeue=false") }
-            giveBack(unacked.removeAll())
+            giveBackByConsumer(unacked.removeAll())
             if case .basicRecover = method { send(.basicRecoverOk) }
         case .basicCancelOk: break
         default: throw AMQPFailure(.commandInvalid, "unimplemented method")
@@ -144,7 +144,7 @@ extension BrokerChannel {
     }
 
     func reject(_ deliveries: [UnackedDelivery], _ requeue: Bool) {
-        if requeue { return giveBack(deliveries) }
+        if requeue { return giveBackByConsumer(deliveries) }
         for delivery in deliveries {
             noteBack(delivery)
             delivery.queue.die(delivery.entry, .rejected)

@@ -138,7 +138,7 @@ extension BrokerChannel {
         }
         if let text = read.expiration, BrokerMessage.expiration(text) == nil {
             throw AMQPFailure(
-                .preconditionFailed, "invalid expiration '\(text)': not a number of milliseconds",
+                .preconditionFailed, "invalid expiration '\(text)': \(BrokerMessage.complaint(expiration: text))",
                 method: Self.publish)
         }
         if read.replyTo == Self.replyQueue {

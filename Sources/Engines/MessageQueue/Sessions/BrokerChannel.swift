@@ -23,6 +23,8 @@ public final class BrokerChannel: BrokerTimed {
     var replyConsumer: (tag: String, address: String)?
     /// `channel.close` has been sent; everything but its answer is ignored.
     var isClosing = false
+    /// Its use is over: nothing is delivered to it any more, whatever else is still to be tidied up.
+    private(set) var isEnding = false
 
     // Publishing
     var incoming: IncomingMessage?
@@ -54,7 +56,7 @@ public final class BrokerChannel: BrokerTimed {
         return host
     }
 
-    var canDeliver: Bool { !isClosing && connection.canDeliver }
+    var canDeliver: Bool { !isEnding && connection.canDeliver }
     var hasSharedCredit: Bool { sharedPrefetchCount == 0 || sharedUnackedCount < sharedPrefetchCount }
 
     func send(_ method: AMQPMethod) { connection.send(method, on: number) }
@@ -130,7 +132,11 @@ public final class BrokerChannel: BrokerTimed {
         giveEverythingBack()
     }
 
+    /// From here on its consumers are passed over.
+    func beginEnding() { isEnding = true }
+
     func removeConsumers() {
+        beginEnding()
         let all = sortedConsumers
         consumers = [:]
         replyConsumer = nil
@@ -153,6 +159,21 @@ public final class BrokerChannel: BrokerTimed {
             delivery.queue.giveBack(delivery.entry)
         }
         wakeQueues(of: deliveries)
+    }
+
+    /// The same for a client that gives some back and goes on: consumer by consumer, as RabbitMQ does it, which decides
+    /// who gets them next.
+    func giveBackByConsumer(_ deliveries: [UnackedDelivery]) {
+        if deliveries.count < 2 { return giveBack(deliveries) }
+        let groups = Dictionary(grouping: deliveries) { Group(queue: $0.queue.name, tag: $0.consumer?.tag ?? "") }
+        for (_, group) in groups.sorted(by: { ($0.key.queue, $0.key.tag) < ($1.key.queue, $1.key.tag) }) {
+            giveBack(group)
+        }
+    }
+
+    private struct Group: Hashable {
+        let queue: String
+        let tag: String
     }
 
     func noteBack(_ delivery: UnackedDelivery) {

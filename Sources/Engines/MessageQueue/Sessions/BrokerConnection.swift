@@ -307,6 +307,7 @@ public final class BrokerConnection: BrokerTimed {
         channels = [:]
         recent = nil
         // Consumers first, so that nothing is handed from one dying channel to the next.
+        for channel in open { channel.beginEnding() }
         for channel in open { channel.removeConsumers() }
         for channel in open { channel.giveEverythingBack() }
         broker.counters.channelsClosed += open.count

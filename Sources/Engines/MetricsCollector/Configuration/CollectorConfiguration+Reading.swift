@@ -91,7 +91,7 @@ extension ScrapeConfiguration {
         "honor_timestamps", "basic_auth", "authorization", "bearer_token", "tls_config", "static_configs",
         "file_sd_configs", "dns_sd_configs", "consul_sd_configs", "relabel_configs", "metric_relabel_configs",
         "sample_limit", "target_limit", "label_limit", "label_name_length_limit", "label_value_length_limit",
-        "body_size_limit", "follow_redirects", "enable_http2",
+        "body_size_limit", "follow_redirects", "enable_http2", "native_histograms",
     ]
     private static let limit = 0...1_000_000_000
 
@@ -112,6 +112,7 @@ extension ScrapeConfiguration {
         scheme = try mapping.choice("scheme", [("http", "http"), ("https", "https")]) ?? scheme
         honorsLabels = try mapping.boolean("honor_labels") ?? false
         honorsTimestamps = try mapping.boolean("honor_timestamps") ?? true
+        wantsNativeHistograms = try mapping.boolean("native_histograms") ?? false
         if let value = mapping["params"] { parameters = try Self.parameters(value) }
         try readCredentials(mapping)
         try readTargets(mapping)

@@ -42,6 +42,8 @@ public struct ScrapeConfiguration: Sendable {
     /// Labels of the page stay where the target has others; otherwise the page's get `exported_` in front.
     public var honorsLabels = false
     public var honorsTimestamps = true
+    /// Whether pages are asked for as protobuf, the only form that has native histograms.
+    public var wantsNativeHistograms = false
     public var basicAuthentication: (user: String, password: String)?
     /// The `Authorization` field as it is sent, where it is no basic authentication.
     public var authorization: String?

@@ -41,3 +41,19 @@ public struct ExemplarRing: Sendable {
         }
     }
 }
+
+/// An example of what a sample counts: mostly the trace of one request.
+public struct Exemplar: Sendable, Equatable {
+    public let series: Labels
+    public let labels: Labels
+    public let value: Double
+    /// Milliseconds since 1970.
+    public let timestamp: Int64
+
+    public init(series: Labels, labels: Labels, value: Double, timestamp: Int64) {
+        self.series = series
+        self.labels = labels
+        self.value = value
+        self.timestamp = timestamp
+    }
+}

@@ -25,10 +25,10 @@ import TimeSeriesEngine
 public final class TargetScraper {
     public let target: Target
     public let configuration: ScrapeConfiguration
-    private let store: TimeSeriesStore
-    private var cache: [SeriesKey: Entry] = [:]
+    let store: TimeSeriesStore
+    var cache: [SeriesKey: Entry] = [:]
     /// Counts pages; an entry that the last page had bears its number.
-    private var page: UInt32 = 0
+    var page: UInt32 = 0
     private var reports: [String: TimeSeriesStore.SeriesHandle] = [:]
     /// What the page says of its metrics, by name.
     public private(set) var metadata: [String: Metadata] = [:]
@@ -54,7 +54,7 @@ public final class TargetScraper {
         public init() {}
     }
 
-    private struct Entry {
+    struct Entry {
         /// Nil for one that relabelling drops.
         var handle: TimeSeriesStore.SeriesHandle?
         var page: UInt32
@@ -63,14 +63,14 @@ public final class TargetScraper {
     }
 
     /// Bytes of a series' text.
-    private struct SeriesKey: Hashable {
+    struct SeriesKey: Hashable {
         let bytes: [UInt8]
     }
 
     /// Metrics whose description is kept.
     private static let metadataLimit = 10_000
     /// A scraped time may be so much later than now.
-    private static let futureMilliseconds: Int64 = 600_000
+    static let futureMilliseconds: Int64 = 600_000
 
     public init(_ target: Target, _ configuration: ScrapeConfiguration, _ store: TimeSeriesStore) {
         self.target = target
@@ -84,13 +84,39 @@ public final class TargetScraper {
     ///   - time: of the scrape, in milliseconds since 1970.
     ///   - isOpenMetrics: what its `Content-Type` says.
     public func take(_ bytes: [UInt8], isOpenMetrics: Bool, at time: Int64, duration: LabDuration) -> Outcome {
+        take(bytes, isOpenMetrics ? .openMetrics : .text, at: time, duration: duration)
+    }
+
+    /// How a page is written.
+    public enum PageFormat: Sendable {
+        case text, openMetrics, protobuf
+
+        /// By a `Content-Type`.
+        public init(contentType: String?) {
+            let type = (contentType ?? "").lowercased()
+            if type.hasPrefix("application/openmetrics-text") {
+                self = .openMetrics
+            } else if type.hasPrefix("application/vnd.google.protobuf") {
+                self = .protobuf
+            } else {
+                self = .text
+            }
+        }
+    }
+
+    /// Takes a page.
+    public func take(_ bytes: [UInt8], _ format: PageFormat, at time: Int64, duration: LabDuration) -> Outcome {
         var outcome = Outcome()
         var batch = TimeSeriesStore.Batch()
         batch.reserve(cache.count)
         page &+= 1
         let failure: String? = bytes.withUnsafeBytes { raw in
             do {
-                try read(raw, isOpenMetrics, time, &batch, &outcome)
+                if format == .protobuf {
+                    try readProtobuf(raw, time, &batch, &outcome)
+                } else {
+                    try read(raw, format == .openMetrics, time, &batch, &outcome)
+                }
                 return nil
             } catch {
                 return "\(error)"
@@ -153,9 +179,7 @@ public final class TargetScraper {
             case .sample(let sample):
                 outcome.scrapedSamples += 1
                 guard let handle = try handle(reader, sample, isOpenMetrics, &outcome) else { continue }
-                outcome.keptSamples += 1
-                let limit = configuration.sampleLimit
-                if limit > 0, outcome.keptSamples > limit { throw ScrapeFailure("more than \(limit) samples") }
+                try countKept(&outcome)
                 try take(sample, handle, time, &batch, &outcome)
                 if let exemplar = sample.exemplar {
                     outcome.exemplars.append(try self.exemplar(reader, exemplar, handle, time))
@@ -164,24 +188,41 @@ public final class TargetScraper {
         }
     }
 
+    func countKept(_ outcome: inout Outcome) throws(ScrapeFailure) {
+        outcome.keptSamples += 1
+        let limit = configuration.sampleLimit
+        if limit > 0, outcome.keptSamples > limit { throw ScrapeFailure("more than \(limit) samples") }
+    }
+
     private func take(
         _ sample: ExpositionReader.Sample, _ handle: TimeSeriesStore.SeriesHandle, _ time: Int64,
         _ batch: inout TimeSeriesStore.Batch, _ outcome: inout Outcome
     ) throws {
-        let own = configuration.honorsTimestamps ? sample.timestamp : nil
-        if let own, own > time + Self.futureMilliseconds {
-            outcome.outOfBounds += 1
-            return
-        }
+        guard let moment = moment(sample.timestamp, time, &outcome) else { return }
         do throws(AppendError) {
-            try store.add(own ?? time, sample.value, to: handle, &batch)
+            try store.add(moment, sample.value, to: handle, &batch)
         } catch {
-            switch error {
-            case .duplicate: outcome.duplicates += 1
-            case .outOfOrder, .tooManyLate: outcome.outOfOrder += 1
-            case .outOfBounds, .tooOld: outcome.outOfBounds += 1
-            default: throw ScrapeFailure("\(error)")
-            }
+            try count(error, &outcome)
+        }
+    }
+
+    /// The time of a sample that may have one of its own; nil for one that lies too far ahead.
+    func moment(_ own: Int64?, _ time: Int64, _ outcome: inout Outcome) -> Int64? {
+        guard configuration.honorsTimestamps, let own else { return time }
+        if own <= time + Self.futureMilliseconds { return own }
+        outcome.outOfBounds += 1
+        return nil
+    }
+
+    /// Counts a sample that was not taken.
+    ///
+    /// - Throws: `ScrapeFailure` for what makes the whole page fail.
+    func count(_ error: AppendError, _ outcome: inout Outcome) throws(ScrapeFailure) {
+        switch error {
+        case .duplicate: outcome.duplicates += 1
+        case .outOfOrder, .tooManyLate: outcome.outOfOrder += 1
+        case .outOfBounds, .tooOld: outcome.outOfBounds += 1
+        case .full, .tooManyLabels, .labelTooLong, .invalid: throw ScrapeFailure("\(error)")
         }
     }
 
@@ -221,7 +262,7 @@ public final class TargetScraper {
     }
 
     /// With the target's labels, after metric relabelling; nil if that drops the series.
-    private func labels(_ pairs: [(String, String)]) -> Labels? {
+    func labels(_ pairs: [(String, String)]) -> Labels? {
         var own = Labels(pairs)
         for (name, value) in target.labels.pairs {
             let present = own[name]
@@ -237,7 +278,7 @@ public final class TargetScraper {
         return result.isEmpty ? nil : result
     }
 
-    private func check(_ labels: Labels) throws(ScrapeFailure) {
+    func check(_ labels: Labels) throws(ScrapeFailure) {
         let limits = configuration
         guard limits.labelLimit > 0 || limits.labelNameLengthLimit > 0 || limits.labelValueLengthLimit > 0 else {
             return
@@ -271,7 +312,7 @@ public final class TargetScraper {
 
     // MARK: Metadata
 
-    private func describe(_ name: String, _ change: (inout Metadata) -> Void) {
+    func describe(_ name: String, _ change: (inout Metadata) -> Void) {
         guard metadata[name] != nil || metadata.count < Self.metadataLimit else { return }
         change(&metadata[name, default: Metadata()])
     }
@@ -349,13 +390,4 @@ public final class TargetScraper {
 struct ScrapeFailure: Error, CustomStringConvertible {
     let description: String
     init(_ description: String) { self.description = description }
-}
-
-/// An example of what a sample counts: mostly the trace of one request.
-public struct Exemplar: Sendable, Equatable {
-    public let series: Labels
-    public let labels: Labels
-    public let value: Double
-    /// Milliseconds since 1970.
-    public let timestamp: Int64
 }

@@ -6,6 +6,7 @@ import KernelStructures
 import KernelTelemetry
 import KernelWorld
 import MetricsCollectorEngine
+import PromQLEngine
 import TimeSeriesEngine
 
 /// Runs a collector on a node: its targets, its store, and the HTTP API of Prometheus.
@@ -30,8 +31,11 @@ public final class CollectorHost: Service {
     public private(set) var configuration: CollectorConfiguration
     public private(set) var store: TimeSeriesStore
     private(set) var manager: TargetManager!
+    private(set) var rules: RuleKeeper!
     let router = HTTPRouter()
     private var server: HTTPServer!
+    /// What the files of rules said before the start.
+    private var firstRules: [RuleGroupDefinition] = []
     private let storeSettings: StoreSettings
     private var maintenanceTimer: TimerID?
     private var toldProblems = 0
@@ -51,7 +55,7 @@ public final class CollectorHost: Service {
         store = TimeSeriesStore(settings: own)
         router.options.defaultsToJSON = true
         server = HTTPServer(node: node, service: router)
-        runtime.reloading = Reloading(source) { [unowned self] new in takeOver(new) }
+        runtime.reloading = Reloading(source) { [unowned self] new in try takeOver(new) }
         mountAPI()
         runtime.mount(on: router)
     }
@@ -59,6 +63,7 @@ public final class CollectorHost: Service {
     // MARK: Life
 
     public func prepare() throws {
+        let definitions = try RuleKeeper.read(configuration, settings.files)
         if let directory = settings.directory {
             let random = node.draw { SeededRandom(seed: $0.next()) }
             store = try TimeSeriesStore(
@@ -70,6 +75,10 @@ public final class CollectorHost: Service {
         }
         manager.onTrouble = { [unowned self] text in runtime.log("\(text)", level: .warning) }
         manager.onCommit = { [unowned self] in syncSoon() }
+        rules = RuleKeeper(node, store)
+        rules.onTrouble = { [unowned self] text in runtime.log("\(text)", level: .warning) }
+        rules.onCommit = { [unowned self] in syncSoon() }
+        firstRules = definitions
         runtime.add(server, on: port, announcement: "Listening on :\(port: port)")
     }
 
@@ -87,6 +96,8 @@ public final class CollectorHost: Service {
         if replayed > 0 { runtime.log("Recovered \(replayed) samples from the log") }
         tellProblems()
         manager.apply(configuration, labInterval: configuration.scrapeInterval)
+        rules.apply(configuration, firstRules)
+        firstRules = []
         waitToMaintain()
     }
 
@@ -142,13 +153,18 @@ public final class CollectorHost: Service {
         }
     }
 
-    private func takeOver(_ new: CollectorConfiguration) -> LogMessage? {
+    private func takeOver(_ new: CollectorConfiguration) throws -> LogMessage? {
+        let definitions = try RuleKeeper.read(new, settings.files)
         configuration = new
+        rules.apply(new, definitions)
         manager.apply(new, labInterval: new.scrapeInterval)
         return "Reloaded: \(new.staticTargetCount) scrape targets, every \(new.scrapeInterval)"
     }
 
-    public func willDrain() { manager.stop() }
+    public func willDrain() {
+        manager.stop()
+        rules.stop()
+    }
 
     // MARK: Numbers
 

@@ -26,6 +26,8 @@ final class ScrapeLoop {
 
     /// Bytes of a page where the configuration says nothing.
     private static let pageLimitBytes = 256 << 20
+    private static let protobuf =
+        "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,"
     private static let accept =
         "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
         + "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -77,7 +79,8 @@ final class ScrapeLoop {
         }
         var request = HTTPCall.Request("GET", url: url)
         request.fields = [
-            ("Accept", Self.accept), ("Accept-Encoding", "gzip"), ("User-Agent", "sdlab"),
+            ("Accept", (scraper.configuration.wantsNativeHistograms ? Self.protobuf : "") + Self.accept),
+            ("Accept-Encoding", "gzip"), ("User-Agent", "sdlab"),
             ("X-Prometheus-Scrape-Timeout-Seconds", "\(target.timeout.seconds)"),
         ]
         if let field = scraper.configuration.authorizationField { request.fields.append(("Authorization", field)) }
@@ -100,11 +103,10 @@ final class ScrapeLoop {
         let outcome: TargetScraper.Outcome
         switch result {
         case .success(let response) where response.status == 200:
-            let type = response.head.value(of: .contentType) ?? ""
             do {
                 outcome = scraper.take(
                     try Self.body(response, limit),
-                    isOpenMetrics: type.lowercased().hasPrefix("application/openmetrics-text"), at: time,
+                    TargetScraper.PageFormat(contentType: response.head.value(of: .contentType)), at: time,
                     duration: duration)
             } catch {
                 outcome = scraper.fail("\(error)", at: time, duration: duration)

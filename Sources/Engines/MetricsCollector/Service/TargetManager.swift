@@ -27,6 +27,8 @@ final class TargetManager {
     private(set) var exemplars = ExemplarRing()
     private(set) var totals = Totals()
 
+    func add(_ exemplar: Exemplar) { exemplars.add(exemplar) }
+
     struct Totals {
         var scrapes = 0
         var failedScrapes = 0

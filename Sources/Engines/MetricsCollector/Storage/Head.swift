@@ -157,18 +157,29 @@ final class Head {
         return verdict
     }
 
-    func append(_ series: MemorySeries, _ time: Int64, _ histogram: NativeHistogram) -> MemorySeries.Verdict {
+    func verdict(_ series: MemorySeries, _ time: Int64, _ histogram: NativeHistogram) -> MemorySeries.Verdict {
         guard SampleTime.range.contains(time), time >= earliestTime else { return .refused(.outOfBounds) }
         guard histogram.isValid else {
             return .refused(.invalid("a native histogram whose spans do not fit its buckets"))
         }
-        if let last = series.lastTime, time <= last {
-            let isSame = series.histograms.last.map { $0.time == time && $0.value == histogram } ?? false
-            return isSame ? .present : .refused(time == last ? .duplicate : .outOfOrder)
-        }
+        guard let last = series.lastTime, time <= last else { return .inOrder }
+        let isSame = series.histograms.last.map { $0.time == time && $0.value == histogram } ?? false
+        return isSame ? .present : .refused(time == last ? .duplicate : .outOfOrder)
+    }
+
+    func append(_ series: MemorySeries, _ time: Int64, _ histogram: NativeHistogram) -> MemorySeries.Verdict {
+        let verdict = verdict(series, time, histogram)
+        guard verdict == .inOrder else { return verdict }
         series.append(time, histogram)
         note(time)
-        return .inOrder
+        return verdict
+    }
+
+    /// A native histogram as a log has it.
+    func replay(_ series: MemorySeries, _ time: Int64, _ histogram: NativeHistogram) {
+        guard SampleTime.range.contains(time), histogram.isValid, series.lastTime ?? .min < time else { return }
+        series.append(time, histogram)
+        note(time)
     }
 
     /// A sample as a log has it: it was taken once, whatever has come since.
@@ -200,7 +211,7 @@ final class Head {
     func truncate(before time: Int64) {
         minimumValidTime = max(minimumValidTime, time)
         for one in series { one.dropSamples(before: time) }
-        firstTime = series.compactMap(\.firstTime).min()
+        firstTime = series.compactMap(\.firstFloatTime).min()
         let kept = series.filter { !$0.isEmpty }
         guard kept.count < series.count else { return }
         for one in series where one.isEmpty { one.isDropped = true }

@@ -41,10 +41,11 @@ final class MemorySeries {
 
     // MARK: Times
 
-    var firstTime: Int64? {
-        let times = [
-            sealed.first?.firstTime, open.count > 0 ? open.firstTime : nil, late.first?.time, histograms.first?.time,
-        ]
+    var firstTime: Int64? { [firstFloatTime, histograms.first?.time].compactMap { $0 }.min() }
+
+    /// Of what becomes a block; native histograms stay in memory and in the log.
+    var firstFloatTime: Int64? {
+        let times = [sealed.first?.firstTime, open.count > 0 ? open.firstTime : nil, late.first?.time]
         return times.compactMap { $0 }.min()
     }
 
@@ -124,7 +125,14 @@ final class MemorySeries {
         late.insert((time, value), at: index)
     }
 
-    func append(_ time: Int64, _ histogram: NativeHistogram) { histograms.append((time, histogram)) }
+    func append(_ time: Int64, _ histogram: NativeHistogram) {
+        histograms.append((time, histogram))
+        if histograms.count > Self.histogramLimit { histograms.removeFirst(histograms.count - Self.histogramLimit / 2) }
+    }
+
+    private static let histogramMilliseconds: Int64 = 2 * 86_400_000
+    /// Native histograms of one series that are kept, the newest: two days of one every 15 seconds.
+    static let histogramLimit = 11_520
 
     private func seal() {
         sealed.append(SealedChunk(firstTime: open.firstTime, lastTime: open.lastTime, bytes: open.bytes))
@@ -144,7 +152,7 @@ final class MemorySeries {
             openEnd = .min
         }
         late.removeAll { $0.time < time }
-        histograms.removeAll { $0.time < time }
+        histograms.removeAll { $0.time < time - Self.histogramMilliseconds }
         deleted.removeAll { $0.upperBound < time }
     }
 

@@ -106,10 +106,13 @@ extension TimeSeriesStore {
                 throw .failed("\(error)", operation: "checkpoint")
             }
             // Deleted samples are not in the column, and need no tombstones.
-            let samples = column.timestamps.indices.map { index in
+            let floats = column.timestamps.indices.filter { column.histograms.isEmpty || column.histograms[$0] == nil }
+            let samples = floats.map { index in
                 (reference: series.reference, time: column.timestamps[index], value: column.values[index])
             }
             if !samples.isEmpty { try copy.append(WALRecord.samples(samples[...])) }
+            let histograms = series.histograms.map { (reference: series.reference, time: $0.time, value: $0.value) }
+            if !histograms.isEmpty { try copy.append(WALRecord.histogramRecord(histograms)) }
             try copy.flush()
         }
     }

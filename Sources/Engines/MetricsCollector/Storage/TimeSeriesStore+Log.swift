@@ -17,6 +17,8 @@ extension TimeSeriesStore {
             for start in stride(from: 0, to: samples.count, by: Self.recordSamples) {
                 try wal.append(WALRecord.samples(samples[start..<min(samples.count, start + Self.recordSamples)]))
             }
+            let histograms = batch.histograms.map { (reference: $0.series.reference, time: $0.time, value: $0.value) }
+            if !histograms.isEmpty { try wal.append(WALRecord.histogramRecord(histograms)) }
             try wal.flush()
         } catch {
             failed("the log", error)
@@ -113,6 +115,12 @@ extension TimeSeriesStore {
                         if let one = try? store.head.restore(labels, reference: reference) { series[reference] = one }
                     }
                 case .samples(let all):
+                    for (reference, time, value) in all {
+                        guard let one = series[reference] else { continue }
+                        store.head.replay(one, time, value)
+                        sampleCount += 1
+                    }
+                case .histograms(let all):
                     for (reference, time, value) in all {
                         guard let one = series[reference] else { continue }
                         store.head.replay(one, time, value)

@@ -66,8 +66,9 @@ public final class TimeSeriesStore {
     /// Samples that are logged and added together.
     public struct Batch {
         var samples: [(series: MemorySeries, time: Int64, value: Double)] = []
+        var histograms: [(series: MemorySeries, time: Int64, value: NativeHistogram)] = []
         public init() {}
-        public var count: Int { samples.count }
+        public var count: Int { samples.count + histograms.count }
         public mutating func reserve(_ count: Int) { samples.reserveCapacity(count) }
     }
 
@@ -97,6 +98,20 @@ public final class TimeSeriesStore {
         }
     }
 
+    /// Adds a native histogram to a batch.
+    ///
+    /// - Throws: as with a number.
+    public func add(
+        _ time: Int64, _ value: NativeHistogram, to handle: SeriesHandle, _ batch: inout Batch
+    ) throws(AppendError) {
+        switch head.verdict(handle.series, time, value) {
+        case .inOrder, .late, .present: batch.histograms.append((handle.series, time, value))
+        case .refused(let error):
+            statistics.refusedSamples += 1
+            throw error
+        }
+    }
+
     /// Writes the batch to the log and adds it to the series. What the log cannot take is in memory all the same, and
     /// told in `problems`.
     public func commit(_ batch: Batch) {
@@ -107,6 +122,9 @@ public final class TimeSeriesStore {
             case .present: break
             case .refused: statistics.refusedSamples += 1
             }
+        }
+        for (series, time, value) in batch.histograms {
+            if head.append(series, time, value) == .inOrder { statistics.appendedSamples += 1 }
         }
     }
 

@@ -7,12 +7,15 @@ import TimeSeriesEngine
 /// series     = 1 { reference(8) count(uvarint) { name value } }         ; texts: length(uvarint) bytes
 /// samples    = 2 reference(8) time(8) { Δreference(varint) Δtime(varint) value(8) }  ; Δ to the first
 /// tombstones = 3 { reference(8) from(varint) through(varint) }
+/// histograms = 8 reference(8) time(8) { Δreference(varint) Δtime(varint) histogram }
+/// histogram  = reset(1) schema(varint) threshold(8) zeros(8) count(8) sum(8) spans spans buckets buckets
 /// ```
 enum WALRecord {
     case series([(reference: UInt64, labels: Labels)])
     case samples([(reference: UInt64, time: Int64, value: Double)])
     case tombstones([(reference: UInt64, range: ClosedRange<Int64>)])
-    /// Exemplars, metadata, native histograms: of Prometheus's, and read over.
+    case histograms([(reference: UInt64, time: Int64, value: NativeHistogram)])
+    /// Exemplars, metadata, histograms of whole numbers: of Prometheus's, and read over.
     case other(UInt8)
 
     // MARK: Writing
@@ -66,6 +69,7 @@ enum WALRecord {
         case 1: self = .series(try Self.readSeries(&reader))
         case 2: self = .samples(try Self.readSamples(&reader))
         case 3: self = .tombstones(try Self.readTombstones(&reader))
+        case 8: self = .histograms(try Self.readHistograms(&reader))
         case let type: self = .other(type)
         }
     }

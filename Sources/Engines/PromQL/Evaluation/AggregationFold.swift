@@ -134,20 +134,23 @@ struct BoundedHeap {
     }
 
     mutating func offer(_ value: Double, _ row: Int) {
-        if items.count < limit {
-            items.append((value, row))
-            var child = items.count - 1
-            while child > 0 {
-                let parent = (child - 1) / 2
-                guard isBefore(items[child].value, items[parent].value) else { break }
-                items.swapAt(child, parent)
-                child = parent
+        if items.count == limit {
+            guard let first = items.first, isBefore(first.value, value) else { return }
+            if limit == 1 {
+                items[0] = (value, row)
+                return
             }
-        } else if let first = items.first,
-            (keepsLargest ? first.value < value : first.value > value) || first.value.isNaN && !value.isNaN
-        {
-            items[0] = (value, row)
+            items.swapAt(0, limit - 1)
+            items.removeLast()
             sink()
+        }
+        items.append((value, row))
+        var child = items.count - 1
+        while child > 0 {
+            let parent = (child - 1) / 2
+            guard isBefore(items[child].value, items[parent].value) else { break }
+            items.swapAt(child, parent)
+            child = parent
         }
     }
 
@@ -165,10 +168,17 @@ struct BoundedHeap {
 
     /// The best first; NaN last.
     func sorted() -> [(value: Double, row: Int)] {
-        items.sorted { left, right in
-            if right.value.isNaN { return !left.value.isNaN }
-            return keepsLargest ? left.value > right.value : left.value < right.value
+        guard items.count <= 12 else { return items.sorted { !$0.value.isNaN && isBefore($1.value, $0.value) } }
+        // As Go sorts a few: by insertion, which turns those that are no numbers round.
+        var sorted = items
+        for end in sorted.indices.dropFirst() {
+            var place = end
+            while place > 0, isBefore(sorted[place - 1].value, sorted[place].value) {
+                sorted.swapAt(place, place - 1)
+                place -= 1
+            }
         }
+        return sorted
     }
 }
 

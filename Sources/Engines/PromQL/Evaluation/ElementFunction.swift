@@ -64,10 +64,10 @@ extension ElementFunction {
         return a < b ? a : b
     }
 
-    /// A part of a date, in UTC, of seconds since 1970. NaN for what is no date.
+    /// A part of a date, in UTC, of seconds since 1970.
     private func calendar(_ seconds: Double) -> Double {
-        guard seconds.magnitude < 1e15 else { return .nan }
-        let date = CivilDate(seconds: Int64(seconds))
+        // What no 64 bits hold (NaN, too) is the last second that they do, as in Go.
+        let date = CivilDate(seconds: seconds.magnitude < 9.2e18 ? Int64(seconds) : .max)
         switch self {
         case .hour: return Double(date.secondOfDay / 3600)
         case .minute: return Double(date.secondOfDay / 60 % 60)

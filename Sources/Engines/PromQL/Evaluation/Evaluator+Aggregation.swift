@@ -97,16 +97,16 @@ extension Evaluator {
     private func largest(
         _ source: StepMatrix, _ groups: SeriesGroups, _ parameters: [Double], isTop: Bool
     ) throws(PromQLError) -> StepMatrix {
+        for wanted in parameters where !(wanted.magnitude < 0x1p63) {
+            throw PromQLError.execution("Scalar value \(numberText(wanted)) overflows int64")
+        }
         var result = StepMatrix(steps: source.steps)
         // At one step the result is sorted, as in Prometheus; a matrix has rows as they come.
         var placeOfRow: [Int?] = Array(repeating: nil, count: source.rows)
         for rows in groups.rows {
             for step in 0..<source.steps {
                 let wanted = parameters[step]
-                guard wanted >= 1 || wanted.isNaN || wanted > 9e18 else { continue }
-                guard !wanted.isNaN, wanted < 9.2e18 else {
-                    throw PromQLError.execution("Scalar value \(numberText(wanted)) overflows int64")
-                }
+                guard wanted >= 1 else { continue }
                 var heap = BoundedHeap(limit: Int(min(wanted, Double(rows.count))), keepsLargest: isTop)
                 for row in rows {
                     let place = row * source.steps + step

@@ -15,11 +15,11 @@ extension Evaluator {
         var match = Match(binary: binary, isSwapped: isSwapped, many: many, one: one)
         try match.group(isSomething: presence(of: many), presence(of: one))
         for row in 0..<many.rows {
+            let before = match.collector.matrix.values.count
             try match.combine(row)
+            try charge(rows: 1, steps: match.collector.matrix.values.count - before)
             try checkTime(many.steps)
         }
-        statistics.cells += match.collector.matrix.values.count
-        if statistics.cells > limits.samples { throw PromQLError.tooManySamples }
         return match.collector.matrix
     }
 

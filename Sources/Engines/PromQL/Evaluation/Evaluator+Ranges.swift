@@ -8,11 +8,12 @@ extension Evaluator {
         for (index, argument) in call.arguments.enumerated() where index != function.rangeArgument {
             numbers.append(try scalar(argument, grid))
         }
-        try check(function, numbers)
         var result = StepMatrix(steps: grid.count)
         try forEachSeries(of: call.arguments[function.rangeArgument], grid, function: call.function.name) {
             labels, source throws(PromQLError) in
             try charge(rows: 1, steps: grid.count)
+            try checkTime(grid.count)
+            if function == .holtWinters { try checkFactors(numbers, source, grid) }
             let place = result.appendRow(function == .lastOverTime ? labels : labels.withoutMetricName)
             if !column.histograms.isEmpty {
                 mixedRange(function, source, grid, into: &result, at: place)
@@ -25,13 +26,20 @@ extension Evaluator {
         return result
     }
 
-    private func check(_ function: RangeFunction, _ numbers: [[Double]]) throws(PromQLError) {
-        guard function == .holtWinters else { return }
-        for (index, name) in ["smoothing", "trend"].enumerated() {
-            for value in numbers[index] where !(value > 0 && value < 1) {
-                let symbol = index == 0 ? "sf" : "tf"
+    /// The factors of `holt_winters` lie between 0 and 1, wherever there is anything to smooth.
+    private func checkFactors(
+        _ numbers: [[Double]], _ source: RangeSource, _ grid: TimeGrid
+    ) throws(PromQLError) {
+        var cursor = WindowCursor()
+        for step in 0..<grid.count {
+            let through = reference(source.shift, grid.time(step))
+            cursor.move(column.timestamps, from: through - source.rangeMilliseconds, through: through)
+            guard cursor.first < cursor.last else { continue }
+            for (index, name) in ["smoothing", "trend"].enumerated() {
+                let value = numbers[index][step]
+                if value > 0 && value < 1 { continue }
                 throw PromQLError.execution(
-                    "invalid \(name) factor. Expected: 0 < \(symbol) < 1, got: "
+                    "invalid \(name) factor. Expected: 0 < \(index == 0 ? "sf" : "tf") < 1, got: "
                         + (value.isFinite ? GoFormat.fixed(value, digits: 6) : GoFormat.plain(value)))
             }
         }

@@ -50,12 +50,13 @@ extension Evaluator {
         of selector: VectorSelector, _ grid: TimeGrid, asTimestamps: Bool
     ) throws(PromQLError) -> StepMatrix {
         var matrix = StepMatrix(steps: grid.count)
-        let lookback = max(0, limits.lookbackMilliseconds)
+        let lookback = self.lookback
         let series = try select(selector, grid, before: lookback, range: 0, function: asTimestamps ? "timestamp" : "")
         for one in series {
             try read(one)
             if column.count == 0 { continue }
             try charge(rows: 1, steps: grid.count)
+            try checkTime(grid.count)
             let labels = asTimestamps ? one.labels.withoutMetricName : one.labels
             let start = matrix.appendRow(labels)
             var next = 0

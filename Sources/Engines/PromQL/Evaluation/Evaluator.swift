@@ -29,6 +29,9 @@ final class Evaluator {
 
     // MARK: Limits
 
+    /// Bounded, so that no time less it leaves 64 bits.
+    var lookback: Int64 { min(max(0, limits.lookbackMilliseconds), 1 << 50) }
+
     /// Counts places of a result before they are made.
     func charge(rows: Int, steps: Int) throws(PromQLError) {
         let (cells, isTooMany) = rows.multipliedReportingOverflow(by: steps)
@@ -59,6 +62,8 @@ final class Evaluator {
 
     func evaluate(_ expression: Expression, _ grid: TimeGrid) throws(PromQLError) -> Value {
         try checkTime(grid.count)
+        // For what the expression itself makes of numbers; rows are counted where they are made.
+        try charge(rows: 1, steps: grid.count)
         if grid.count > 1, isInvariant(expression) {
             let once = TimeGrid(start: grid.start, step: 0, count: 1)
             switch try evaluateVarying(expression, once) {

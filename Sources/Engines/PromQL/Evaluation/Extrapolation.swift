@@ -6,19 +6,20 @@ import TimeSeriesEngine
 /// than 1.1 times the mean distance between samples), the line is drawn on to the ends; otherwise the series is taken
 /// to have begun or ended half a distance beyond its samples. A counter is never drawn on below zero. (Prometheus 2.42,
 /// `promql/functions.go`, extrapolatedRate.)
-struct Extrapolation: Equatable, Sendable {
+public struct Extrapolation: Equatable, Sendable {
     /// Last minus first.
-    var difference: Double
+    public var difference: Double
     /// What is added for counters that have begun anew.
-    var correction: Double
+    public var correction: Double
     /// Between the first and the last sample.
-    var sampledSeconds: Double
+    public var sampledSeconds: Double
     /// How far the line is drawn on at both ends.
-    var startSeconds: Double
-    var endSeconds: Double
+    public var startSeconds: Double
+    public var endSeconds: Double
     /// What corrected differences are multiplied with; for rates it has the division by the range in it.
-    var factor: Double
-    var result: Double { (difference + correction) * factor }
+    public var factor: Double
+    /// The corrected difference times the factor.
+    public var result: Double
 
     /// - Parameters:
     ///   - timestamps: of the first and the last sample.
@@ -45,6 +46,7 @@ extension RangeWindow {
         let isCounter = function != .delta
         let last = count - 1
         let difference = values[last] - values[0]
+        // Added up in Prometheus's order, so that the last digit is the same.
         var change = difference
         if isCounter {
             for place in resets.inside(first, first + count) { change += values[place - 1 - first] }
@@ -55,7 +57,7 @@ extension RangeWindow {
         var factor = (sampled + start + end) / sampled
         if function == .rate { factor /= Double(rangeMilliseconds) / 1000 }
         return Extrapolation(
-            difference: change, correction: 0, sampledSeconds: sampled, startSeconds: start, endSeconds: end,
-            factor: factor)
+            difference: difference, correction: change - difference, sampledSeconds: sampled, startSeconds: start,
+            endSeconds: end, factor: factor, result: change * factor)
     }
 }

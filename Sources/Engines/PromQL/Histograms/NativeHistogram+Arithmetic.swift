@@ -123,7 +123,7 @@ struct BucketedHistogram {
 
     /// Where a bucket ends.
     static func bound(_ index: Int, _ schema: Int32) -> Double {
-        if schema <= 0 { return scalbn(1, Int32(clamping: index << min(Int(-schema), 8))) }
+        if schema <= 0 { return scalbn(1, Int32(clamping: index << min(-Int(schema), 8))) }
         let parts = 1 << min(Int(schema), 16)
         let whole = index >= 0 ? index / parts : (index - parts + 1) / parts
         return scalbn(exp2(Double(index - whole * parts) / Double(parts)), Int32(clamping: whole))

@@ -8,6 +8,8 @@ struct Parser {
     private var lexer: Lexer
     private(set) var current: Token
     private var following: Token?
+    /// Aggregations whose arguments are being read: where no other words fit, an error is in one of them.
+    private var aggregations = 0
     /// Where the last token ended.
     private(set) var lastEnd = 0
 
@@ -66,7 +68,8 @@ struct Parser {
     }
 
     func unexpected(in context: String = "", expected: String = "") -> PromQLError {
-        error(
+        let context = context.isEmpty && aggregations > 0 ? "aggregation" : context
+        return error(
             "unexpected \(current.description)" + (context.isEmpty ? "" : " in \(context)")
                 + (expected.isEmpty ? "" : ", expected \(expected)"), at: current.range)
     }
@@ -211,6 +214,16 @@ struct Parser {
 
     // MARK: Calls
 
+    private var startsExpression: Bool {
+        switch current.kind {
+        case .number, .string, .leftParenthesis, .leftBrace, .aggregation, .identifier, .metricIdentifier,
+            .keyword(.by), .keyword(.without), .keyword(.offset), .keyword(.start), .keyword(.end), .binary(.and),
+            .binary(.or), .binary(.unless), .binary(.add), .binary(.subtract):
+            true
+        default: false
+        }
+    }
+
     private mutating func arguments(_ depth: Int) throws(PromQLError) -> [Expression] {
         try advance()
         var arguments: [Expression] = []
@@ -218,7 +231,7 @@ struct Parser {
             arguments.append(try expression(0, depth + 1))
             let comma = current
             if try take(.comma) {
-                if current.kind == .rightParenthesis {
+                if !startsExpression {
                     throw error("trailing commas not allowed in function call args", at: comma.range)
                 }
                 continue
@@ -255,7 +268,9 @@ struct Parser {
             grouping = try groupingLabels()
         }
         guard current.kind == .leftParenthesis else { throw unexpected(in: "aggregation") }
+        aggregations += 1
         var arguments = try arguments(depth)
+        aggregations -= 1
         if !hasGrouping, current.kind == .keyword(.by) || current.kind == .keyword(.without) {
             isWithout = current.kind == .keyword(.without)
             try advance()

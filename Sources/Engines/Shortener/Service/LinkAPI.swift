@@ -13,7 +13,7 @@ final class LinkAPI {
     func mount(on router: HTTPRouter) {
         on(router, "POST", "/api/shorten") { [self] exchange in try shorten(exchange) }
         on(router, "GET", "/api/stats/{code}") { [self] exchange in
-            let code = exchange.parameters["code"]
+            let code = try ShortenerHost.code(exchange)
             var query = try exchange.query()
             let wantsDetails = try query.takeFlag("details")
             try query.expectNothingElse()
@@ -23,7 +23,7 @@ final class LinkAPI {
         }
         on(router, "GET", "/api/links") { [self] exchange in try list(exchange) }
         on(router, "GET", "/api/links/{code}") { [self] exchange in
-            let code = exchange.parameters["code"]
+            let code = try ShortenerHost.code(exchange)
             host.database.run([LinkTables.select(code)]) { [self] result in
                 guard case .success(let rows) = result, let found = rows.first?.first.flatMap(LinkTables.link) else {
                     if case .failure(let failure) = result { return exchange.refuse(ShortenerHost.problem(failure)) }
@@ -34,13 +34,13 @@ final class LinkAPI {
         }
         on(router, "PATCH", "/api/links/{code}") { [self] exchange in
             let change = try LinkChange(JSONCursor(try exchange.json()), host, exchange)
-            apply(change.description, exchange) { (link) throws(HTTPProblem) in try change.apply(to: &link) }
+            try apply(change.description, exchange) { (link) throws(HTTPProblem) in try change.apply(to: &link) }
         }
         on(router, "DELETE", "/api/links/{code}") { [self] exchange in
             let now = host.node.wallClock.wholeMilliseconds
-            apply("deleted", exchange) { link in if link.deletedAt == nil { link.deletedAt = now } }
+            try apply("deleted", exchange) { link in if link.deletedAt == nil { link.deletedAt = now } }
         }
-        on(router, "GET", "/api/links/{code}/history") { [self] exchange in history(exchange) }
+        on(router, "GET", "/api/links/{code}/history") { [self] exchange in try history(exchange) }
         on(router, "GET", "/api/export") { [self] exchange in export(exchange, after: "", []) }
         on(router, "POST", "/api/import") { [self] exchange in try LinkImport(host, exchange).begin() }
     }
@@ -169,8 +169,8 @@ final class LinkAPI {
         }
     }
 
-    private func history(_ exchange: HTTPExchange) {
-        let code = exchange.parameters["code"]
+    private func history(_ exchange: HTTPExchange) throws {
+        let code = try ShortenerHost.code(exchange)
         let sql = "SELECT version, changed_at, what FROM url_history WHERE code = $1 ORDER BY version LIMIT 1000"
         host.database.run(sql, [.text(code)]) { result in
             switch result {
@@ -215,9 +215,12 @@ final class LinkAPI {
 
     private func apply(
         _ what: String, _ exchange: HTTPExchange, _ body: @escaping (inout Link) throws(HTTPProblem) -> Void
-    ) {
-        host.change(exchange.parameters["code"], what: what, body) { [self] result in
-            Self.answer(exchange, result) { json($0, exchange, visits: 0) }
+    ) throws {
+        host.change(try ShortenerHost.code(exchange), what: what, body) { [self] result in
+            guard case .success(let link) = result else { return Self.answer(exchange, result) { _ in .null } }
+            LinkStatistics(host).read(link.code) { [self] numbers in
+                Self.answer(exchange, numbers) { json(link, exchange, visits: $0.clicks) }
+            }
         }
     }
 }

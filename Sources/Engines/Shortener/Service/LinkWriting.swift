@@ -159,6 +159,15 @@ extension ShortenerHost {
         }
     }
 
+    /// The code in a request's path.
+    ///
+    /// - Throws: 404 for what no code can be.
+    static func code(_ exchange: HTTPExchange) throws(HTTPProblem) -> String {
+        let code = exchange.parameters["code"]
+        guard (try? Alias.check(code)) != nil else { throw missing(code) }
+        return code
+    }
+
     static func missing(_ code: String) -> HTTPProblem {
         HTTPProblem(404, "there is no link '\(code)'", remedy: "GET /api/links lists those that there are")
     }
@@ -180,13 +189,17 @@ extension ShortenerHost {
     }
 
     func checkDetails(title: String?, tags: [String]) throws(HTTPProblem) {
+        if let title, title.utf8.contains(where: { $0 < 32 || $0 == 127 }) {
+            throw HTTPProblem(400, "the title has control characters", remedy: "leave them out")
+        }
         if let title, title.utf8.count > Link.titleLimitBytes {
             throw HTTPProblem(400, "the title has more than \(Link.titleLimitBytes) bytes", remedy: "shorten it")
         }
         guard tags.count <= Link.tagLimit else {
             throw HTTPProblem(400, "there are more than \(Link.tagLimit) tags", remedy: "leave some out")
         }
-        for tag in tags where tag.isEmpty || tag.utf8.count > Link.tagLimitBytes || tag.contains(where: \.isWhitespace)
+        for tag in tags
+        where tag.isEmpty || tag.utf8.count > Link.tagLimitBytes || tag.contains(where: { $0.isWhitespace || $0 < " " })
         {
             throw HTTPProblem(
                 400, "'\(tag.prefix(80))' is no tag",

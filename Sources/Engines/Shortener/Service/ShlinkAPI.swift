@@ -21,7 +21,7 @@ final class ShlinkAPI {
         on(router, "POST", "/rest/v3/short-urls") { [self] exchange in try create(exchange) }
         on(router, "GET", "/rest/v3/short-urls") { [self] exchange in try list(exchange) }
         on(router, "GET", "/rest/v3/short-urls/{code}") { [self] exchange in
-            let code = exchange.parameters["code"]
+            let code = try ShortenerHost.code(exchange)
             LinkStatistics(host).read(code) { [self] result in
                 guard case .success(let numbers) = result, numbers.link.deletedAt == nil else {
                     return refuse(exchange, code)
@@ -32,7 +32,7 @@ final class ShlinkAPI {
         on(router, "PATCH", "/rest/v3/short-urls/{code}") { [self] exchange in try edit(exchange) }
         on(router, "DELETE", "/rest/v3/short-urls/{code}") { [self] exchange in
             let now = host.node.wallClock.wholeMilliseconds
-            let code = exchange.parameters["code"]
+            let code = try ShortenerHost.code(exchange)
             host.change(code, what: "deleted", { $0.deletedAt = now }) { [self] result in
                 if case .success = result { exchange.answer(204) } else { refuse(exchange, code) }
             }
@@ -92,7 +92,7 @@ final class ShlinkAPI {
     }
 
     private func edit(_ exchange: HTTPExchange) throws {
-        let code = exchange.parameters["code"]
+        let code = try ShortenerHost.code(exchange)
         let body = JSONCursor(try exchange.json())
         let target = try body["longUrl"].ifPresent.map { try host.checkedTarget(try $0.string(), exchange) }
         let since = try Self.change(body["validSince"], LinkAPI.moment)
@@ -111,7 +111,11 @@ final class ShlinkAPI {
             if let tags { link.tags = tags }
         } _: { [self] result in
             switch result {
-            case .success(let link): exchange.answer(json: json(link, exchange, clicks: 0, bots: 0))
+            case .success(let link):
+                LinkStatistics(host).read(code) { [self] result in
+                    guard case .success(let numbers) = result else { return refuse(exchange, code) }
+                    exchange.answer(json: json(link, exchange, clicks: numbers.clicks, bots: numbers.bots))
+                }
             case .failure(let problem) where problem.status == 404: refuse(exchange, code)
             case .failure(let problem): exchange.refuse(problem)
             }

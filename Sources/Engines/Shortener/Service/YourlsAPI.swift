@@ -86,8 +86,9 @@ final class YourlsAPI {
     /// A code, or a whole short address.
     private func code(_ request: Request) throws -> String {
         var query = request.query
-        let given = try query.take("shorturl") ?? ""
-        return String(given.split(separator: "/").last ?? "")
+        let code = String((try query.take("shorturl") ?? "").split(separator: "/").last ?? "")
+        guard (try? Alias.check(code)) != nil else { throw ShortenerHost.missing(String(code.prefix(64))) }
+        return code
     }
 
     private func expand(_ request: Request) throws {

@@ -22,6 +22,8 @@ extension CollectorHost {
         mountStatus()
         mountAdministration()
         mountFederation()
+        mountRemoteWrite()
+        mountRules()
     }
 
     /// A call of the API: what goes wrong is said as Prometheus says it.

@@ -8,14 +8,14 @@ import TimeSeriesEngine
 // Queries: expressions evaluated at one time, or at many.
 extension CollectorHost {
     /// Seconds of a query's time limit that a client may ask for are not counted: a query ends at its limit of samples.
-    private var limits: QueryLimits {
+    var limits: QueryLimits {
         var limits = QueryLimits()
         limits.subqueryStepMilliseconds = max(1, configuration.evaluationInterval.nanoseconds / 1_000_000)
         return limits
     }
 
     /// The expression of the parameter `query`.
-    private func expression(_ request: APIRequest) throws(APIError) -> PromQLExpression {
+    func expression(_ request: APIRequest) throws(APIError) -> PromQLExpression {
         let text = try request.required("query")
         do throws(PromQLError) {
             return try PromQLExpression(parsing: text)
@@ -68,7 +68,7 @@ extension CollectorHost {
         Self.answer(exchange, APIWriter.success(.string(try expression(request).formatted)))
     }
 
-    private func evaluated(_ body: () throws(PromQLError) -> QueryResult) throws(APIError) -> QueryResult {
+    func evaluated<Value>(_ body: () throws(PromQLError) -> Value) throws(APIError) -> Value {
         do throws(PromQLError) {
             return try body()
         } catch {

@@ -98,7 +98,7 @@ extension MemorySeries {
                     sampleCount: chunk.count, bytes: chunk.bytes))
             chunk = XORChunk()
         }
-        for index in column.timestamps.indices {
+        for index in column.timestamps.indices where column.histograms.isEmpty || column.histograms[index] == nil {
             if chunk.count == samplesPerChunk { end() }
             chunk.append(column.timestamps[index], column.values[index])
         }

@@ -1,0 +1,182 @@
+import TimeSeriesEngine
+
+/// A family of metrics in the delimited protobuf exposition (`io.prometheus.client.MetricFamily`, each behind its
+/// length), made into the samples that the text formats would have, and native histograms, which travel in no other
+/// form.
+struct MetricFamilyMessage {
+    typealias Malformed = ProtobufReader.Malformed
+
+    enum Value {
+        case float(Double)
+        case histogram(NativeHistogram)
+    }
+
+    struct Sample {
+        /// With `__name__`.
+        let labels: [(String, String)]
+        let value: Value
+        let timestamp: Int64?
+    }
+
+    private(set) var name = ""
+    private(set) var help = ""
+    private(set) var type = MetricType.unknown
+    private(set) var samples: [Sample] = []
+
+    /// Samples of one family.
+    private static let sampleLimit = 10_000_000
+    private static let labelLimit = 1024
+
+    /// All families of a page.
+    static func read(_ bytes: UnsafeRawBufferPointer) throws(Malformed) -> [MetricFamilyMessage] {
+        var reader = ProtobufReader(bytes)
+        var families: [MetricFamilyMessage] = []
+        while !reader.isAtEnd {
+            var message = ProtobufReader(try reader.lengthDelimited())
+            families.append(try MetricFamilyMessage(&message))
+        }
+        return families
+    }
+
+    private init(_ reader: inout ProtobufReader) throws(Malformed) {
+        var metrics: [ProtobufReader] = []
+        while let (number, value) = try reader.next() {
+            switch number {
+            case 1: name = try value.text()
+            case 2: help = try value.text()
+            case 3: type = Self.type(try value.unsigned())
+            case 4: metrics.append(try value.message())
+            default: break
+            }
+        }
+        for index in metrics.indices { try readMetric(&metrics[index]) }
+    }
+
+    private static func type(_ number: UInt64) -> MetricType {
+        let types: [MetricType] = [.counter, .gauge, .summary, .unknown, .histogram, .gaugehistogram]
+        return number < UInt64(types.count) ? types[Int(number)] : .unknown
+    }
+
+    private mutating func readMetric(_ reader: inout ProtobufReader) throws(Malformed) {
+        var labels: [(String, String)] = []
+        var body: (number: Int, reader: ProtobufReader)?
+        var time: Int64?
+        while let (number, value) = try reader.next() {
+            switch number {
+            case 1:
+                guard labels.count < Self.labelLimit else { throw Malformed(position: 0) }
+                var message = try value.message()
+                labels.append(try ProtobufMessages.label(&message))
+            case 6: time = try value.signed()
+            case 2, 3, 4, 5, 7: body = (number, try value.message())
+            default: break
+            }
+        }
+        guard var body else { return }
+        switch body.number {
+        case 4: try readSummary(&body.reader, labels, time)
+        case 7: try readHistogram(&body.reader, labels, time)
+        default:
+            var number = 0.0
+            while let (field, value) = try body.reader.next() { if field == 1 { number = try value.double() } }
+            add("", labels, .float(number), time)
+        }
+    }
+
+    private mutating func add(_ suffix: String, _ labels: [(String, String)], _ value: Value, _ time: Int64?) {
+        guard samples.count < Self.sampleLimit else { return }
+        samples.append(
+            Sample(labels: [(Labels.metricNameLabel, name + suffix)] + labels, value: value, timestamp: time))
+    }
+
+    private mutating func readSummary(
+        _ reader: inout ProtobufReader, _ labels: [(String, String)], _ time: Int64?
+    ) throws(Malformed) {
+        var count = 0.0
+        var sum = 0.0
+        while let (number, value) = try reader.next() {
+            switch number {
+            case 1: count = Double(try value.unsigned())
+            case 2: sum = try value.double()
+            case 3:
+                var quantile = 0.0
+                var amount = 0.0
+                var message = try value.message()
+                while let (field, value) = try message.next() {
+                    if field == 1 { quantile = try value.double() }
+                    if field == 2 { amount = try value.double() }
+                }
+                add("", labels + [("quantile", Self.bound(quantile))], .float(amount), time)
+            default: break
+            }
+        }
+        add("_sum", labels, .float(sum), time)
+        add("_count", labels, .float(count), time)
+    }
+
+    private mutating func readHistogram(
+        _ reader: inout ProtobufReader, _ labels: [(String, String)], _ time: Int64?
+    ) throws(Malformed) {
+        var histogram = NativeHistogram()
+        var positive = ProtobufMessages.Buckets()
+        var negative = ProtobufMessages.Buckets()
+        var classic: [(bound: Double, count: Double)] = []
+        var isNative = false
+        while let (number, value) = try reader.next() {
+            switch number {
+            case 1: histogram.count = Double(try value.unsigned())
+            case 2: histogram.sum = try value.double()
+            case 3:
+                guard classic.count < NativeHistogram.bucketLimit else { throw Malformed(position: 0) }
+                var message = try value.message()
+                classic.append(try Self.bucket(&message))
+            case 4: histogram.count = try value.double()
+            case 5: histogram.schema = Int32(clamping: try value.zigzag())
+            case 6: histogram.zeroThreshold = try value.double()
+            case 7: histogram.zeroCount = Double(try value.unsigned())
+            case 8: histogram.zeroCount = try value.double()
+            case 9: try ProtobufMessages.add(value, to: &histogram.negativeSpans)
+            case 10: try value.zigzags { negative.add(delta: $0) }
+            case 11: try value.doubles { negative.add(count: $0) }
+            case 12: try ProtobufMessages.add(value, to: &histogram.positiveSpans)
+            case 13: try value.zigzags { positive.add(delta: $0) }
+            case 14: try value.doubles { positive.add(count: $0) }
+            default: break
+            }
+            if (9...14).contains(number) || number == 6 { isNative = true }
+        }
+        if isNative {
+            histogram.positiveBuckets = positive.values
+            histogram.negativeBuckets = negative.values
+            if type == .gaugehistogram { histogram.counterReset = .gauge }
+            return add("", labels, .histogram(histogram), time)
+        }
+        for bucket in classic {
+            add("_bucket", labels + [("le", Self.bound(bucket.bound))], .float(bucket.count), time)
+        }
+        if classic.last?.bound != .infinity {
+            add("_bucket", labels + [("le", "+Inf")], .float(histogram.count), time)
+        }
+        add("_sum", labels, .float(histogram.sum), time)
+        add("_count", labels, .float(histogram.count), time)
+    }
+
+    private static func bucket(_ reader: inout ProtobufReader) throws(Malformed) -> (bound: Double, count: Double) {
+        var bucket = (bound: 0.0, count: 0.0)
+        while let (number, value) = try reader.next() {
+            switch number {
+            case 1: bucket.count = Double(try value.unsigned())
+            case 2: bucket.bound = try value.double()
+            case 4: bucket.count = try value.double()
+            default: break
+            }
+        }
+        return bucket
+    }
+
+    /// With a point, as the other formats have bounds, so that the series is the same.
+    private static func bound(_ value: Double) -> String {
+        let text = sampleText(value)
+        return value.isFinite && !text.contains(".") && !text.contains("e") ? text + ".0" : text
+    }
+}

@@ -1,0 +1,150 @@
+import KernelConfiguration
+import KernelHosting
+import KernelJSON
+import KernelStructures
+import KernelWire
+import KernelWorld
+import MetricsCollectorEngine
+import PromQLEngine
+import TimeSeriesEngine
+
+/// Evaluates groups of rules at their intervals, keeps what they record, and tells Alertmanagers of alerts.
+final class RuleKeeper {
+    private let node: Node
+    private let store: TimeSeriesStore
+    private(set) var groups: [RuleGroup] = []
+    private var timers: [TimerID] = []
+    private var configuration = CollectorConfiguration()
+    private var isOver = false
+    /// Samples have been committed to the store.
+    var onCommit: (() -> Void)?
+    var onTrouble: ((String) -> Void)?
+    private(set) var evaluationCount = 0
+    private(set) var sentCount = 0
+    private(set) var failedSendCount = 0
+    /// Alertmanagers that did not answer last time, so that each is complained of once.
+    private var silentManagers: Set<HostPort> = []
+
+    private static let sendDeadline = LabDuration.seconds(10)
+    /// Files of rules.
+    private static let fileLimit = 1000
+
+    init(_ node: Node, _ store: TimeSeriesStore) {
+        self.node = node
+        self.store = store
+    }
+
+    /// Reads the files of rules that a configuration names.
+    ///
+    /// - Throws: what is wrong with one of them.
+    static func read(_ configuration: CollectorConfiguration, _ files: CollectorFiles) throws -> [RuleGroupDefinition] {
+        var groups: [RuleGroupDefinition] = []
+        let interval = max(1, configuration.evaluationInterval.nanoseconds / 1_000_000)
+        for pattern in configuration.ruleFiles {
+            for name in files.matching(pattern).prefix(fileLimit) {
+                let file = try RuleFile(
+                    yaml: try files.read(name), file: name, evaluationIntervalMilliseconds: interval)
+                groups += file.groups
+            }
+        }
+        return groups
+    }
+
+    /// Takes rules over. Those that were there before go on with what they have found.
+    func apply(_ configuration: CollectorConfiguration, _ definitions: [RuleGroupDefinition]) {
+        self.configuration = configuration
+        for timer in timers { node.cancel(timer) }
+        timers = []
+        groups = definitions.map { definition in
+            var group = RuleGroup(definition)
+            let older = groups.first { $0.definition.name == definition.name && $0.definition.file == definition.file }
+            if let older { group.adopt(older) }
+            return group
+        }
+        for index in groups.indices { timers.append(schedule(index)) }
+    }
+
+    func stop() {
+        isOver = true
+        for timer in timers { node.cancel(timer) }
+    }
+
+    /// At the multiples of its interval.
+    private func schedule(_ index: Int) -> TimerID {
+        let step = max(1, groups[index].definition.intervalMilliseconds)
+        let now = node.world.now.nanoseconds / 1_000_000
+        let wait = step - (now % step + step) % step
+        return node.after(.milliseconds(Int(clamping: wait))) { [weak self] in
+            guard let self, !isOver, groups.indices.contains(index) else { return }
+            evaluate(index)
+            if timers.indices.contains(index) { timers[index] = schedule(index) }
+        }
+    }
+
+    private func evaluate(_ index: Int) {
+        let now = node.milliseconds
+        var context = RuleGroup.Context()
+        context.externalLabels = configuration.externalLabels
+        context.externalURL = "http://\(node.name)"
+        evaluationCount += 1
+        groups[index].evaluate(at: now, over: store, context: context) { [store] samples in
+            Self.append(samples, to: store)
+        }
+        onCommit?()
+        let due = groups[index].takeDueAlerts(at: now)
+        if !due.isEmpty { send(due) }
+    }
+
+    /// What the store refuses (a second result for one moment, a full store) is left out, as with any other sample.
+    private static func append(_ samples: [RuleGroup.Sample], to store: TimeSeriesStore) {
+        var batch = TimeSeriesStore.Batch()
+        for sample in samples {
+            do throws(AppendError) {
+                let handle = try store.handle(sample.labels)
+                if let histogram = sample.histogram {
+                    try store.add(sample.timestamp, histogram, to: handle, &batch)
+                } else {
+                    try store.add(sample.timestamp, sample.value, to: handle, &batch)
+                }
+            } catch {
+                continue
+            }
+        }
+        store.commit(batch)
+    }
+
+    // MARK: Alertmanagers
+
+    private func send(_ alerts: [Alert]) {
+        let list = alerts.map { alert -> JSONValue in
+            var own = alert
+            for (name, value) in configuration.externalLabels.pairs where !own.labels.has(name) {
+                own.labels = own.labels.setting(name, to: value)
+            }
+            return own.notification(generatorURL: "http://\(node.name)/graph")
+        }
+        let body = JSONValue.array(list).bytes(.compact)
+        for manager in configuration.alertmanagers {
+            var request = HTTPCall.Request(
+                "POST", url: HTTPURL(host: manager.host, port: manager.port, target: "/api/v2/alerts"))
+            request.fields = [("Content-Type", "application/json"), ("User-Agent", "sdlab")]
+            request.body = body
+            request.deadline = Self.sendDeadline
+            HTTPCall(node, request) { [weak self] result in self?.sent(alerts.count, to: manager, result) }.start()
+        }
+    }
+
+    private func sent(_ count: Int, to manager: HostPort, _ result: Result<HTTPCall.Response, HTTPCall.Failure>) {
+        let trouble: String
+        switch result {
+        case .success(let response) where response.isSuccess:
+            sentCount += count
+            silentManagers.remove(manager)
+            return
+        case .success(let response): trouble = response.problem.description
+        case .failure(let failure): trouble = failure.description
+        }
+        failedSendCount += count
+        if silentManagers.insert(manager).inserted { onTrouble?("alertmanager \(manager): \(trouble)") }
+    }
+}

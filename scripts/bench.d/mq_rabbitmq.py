@@ -1,0 +1,206 @@
+"""What a message costs: `sdlab messageq` beside Debian's RabbitMQ 3.10, by the same client in one run.
+
+A cycle is publish, confirm, deliver, acknowledge: each connection publishes on one channel and consumes from a queue of
+its own on another, a hundred messages at a time. Both brokers run at the same time and take turns; processor time is
+user and kernel time of all of a broker's processes, from /proc; the result is the median of the rounds' ratios. The
+client builds its frames once and reads answers byte by byte, in Python: rates say more about it than about the brokers
+where these are fast.
+"""
+
+import argparse
+import datetime
+import os
+import pathlib
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import threading
+import time
+
+from servers import DEADLINE_SECONDS, Failure, Server, free_port, pair_line, publish, version
+
+BATCH = 100
+ROWS = [(mode, size, connections) for mode in ("transient", "persistent") for size in (100, 10_000)
+        for connections in (1, 20)]
+
+
+def frame(kind, channel, payload):
+    return struct.pack(">BHI", kind, channel, len(payload)) + payload + b"\xce"
+
+
+def method(channel, class_id, method_id, arguments=b""):
+    return frame(1, channel, struct.pack(">HH", class_id, method_id) + arguments)
+
+
+def short(text):
+    return bytes([len(text)]) + text.encode()
+
+
+class Client:
+    """A connection with a channel that publishes and one that consumes."""
+
+    def __init__(self, port, queue, persistent, size):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+        self.socket.sendall(b"AMQP\x00\x00\x09\x01")
+        self.until(0, 10, 10)
+        login = b"\0guest\0guest"
+        self.say(method(0, 10, 11, b"\0\0\0\0" + short("PLAIN") + struct.pack(">I", len(login)) + login + short("en_US")))
+        self.until(0, 10, 30)
+        self.say(method(0, 10, 31, struct.pack(">HIH", 10, 131072, 0)) + method(0, 10, 40, short("/") + b"\0\0"))
+        self.until(0, 10, 41)
+        for channel in (1, 2):
+            self.say(method(channel, 20, 10, b"\0"))
+            self.until(channel, 20, 11)
+        flags = 2 if persistent else 0
+        self.say(method(1, 50, 10, struct.pack(">H", 0) + short(queue) + bytes([flags]) + b"\0\0\0\0"))
+        self.until(1, 50, 11)
+        self.say(method(1, 85, 10, b"\0"))
+        self.until(1, 85, 11)
+        self.say(method(2, 60, 20, struct.pack(">H", 0) + short(queue) + short("c") + b"\0" + b"\0\0\0\0"))
+        self.until(2, 60, 21)
+        head = struct.pack(">HHQHB", 60, 0, size, 0x1000, 2 if persistent else 1)
+        one = (method(1, 60, 40, struct.pack(">H", 0) + short("") + short(queue) + b"\0") + frame(2, 1, head)
+               + frame(3, 1, b"x" * size))
+        self.batch = one * BATCH
+        self.published = self.confirmed = self.delivered = self.tag = 0
+
+    def say(self, data):
+        self.socket.sendall(data)
+
+    def frames(self):
+        """What has come; waits for more if nothing has."""
+        data = self.socket.recv(1 << 20)
+        if not data:
+            raise Failure("the broker hung up")
+        self.buffer += data
+        position, found, buffer = 0, [], self.buffer
+        while len(buffer) - position >= 8:
+            kind, channel, length = struct.unpack_from(">BHI", buffer, position)
+            if len(buffer) - position < length + 8:
+                break
+            found.append((kind, channel, buffer[position + 7:position + 7 + min(length, 300)], length))
+            position += length + 8
+        self.buffer = buffer[position:]
+        return found
+
+    def until(self, channel, class_id, method_id):
+        while True:
+            for kind, number, payload, _ in self.frames():
+                if kind == 1 and struct.unpack_from(">HH", payload) in ((10, 50), (20, 40)):
+                    raise Failure(f"refused: {payload!r}")
+                if kind == 1 and number == channel and struct.unpack_from(">HH", payload) == (class_id, method_id):
+                    return
+
+    def cycle(self):
+        """A hundred messages there and back."""
+        self.say(self.batch)
+        self.published += BATCH
+        while self.delivered < self.published or self.confirmed < self.published:
+            for kind, channel, payload, _ in self.frames():
+                if kind != 1:
+                    continue
+                if channel == 2:
+                    tag_at = 5 + payload[4]
+                    self.tag = struct.unpack_from(">Q", payload, tag_at)[0]
+                    self.delivered += 1
+                else:
+                    tag, multiple = struct.unpack_from(">QB", payload, 4)
+                    self.confirmed = tag if multiple & 1 else self.confirmed + 1
+        self.say(method(2, 60, 80, struct.pack(">QB", self.tag, 1)))
+
+
+def start_sides(program, directory):
+    ports = [free_port() for _ in range(4)]
+    configuration = directory / "rabbitmq.conf"
+    configuration.write_text(f"listeners.tcp.1 = 127.0.0.1:{ports[1]}\nlog.console = false\n")
+    (directory / "plugins").write_text("[].\n")
+    environment = {
+        "RABBITMQ_MNESIA_BASE": directory / "mnesia", "RABBITMQ_LOG_BASE": directory / "log",
+        "RABBITMQ_CONFIG_FILE": configuration, "RABBITMQ_ENABLED_PLUGINS_FILE": directory / "plugins",
+        "RABBITMQ_NODENAME": "bench@localhost", "RABBITMQ_DIST_PORT": ports[2], "ERL_EPMD_PORT": ports[3],
+        "RABBITMQ_PID_FILE": directory / "pid", "HOME": directory,
+    }
+    peer = ["env", *(f"{name}={value}" for name, value in environment.items()),
+            "/usr/lib/rabbitmq/bin/rabbitmq-server"]
+    return [
+        Server("sdlab", [program, "messageq", "--data-dir", str(directory / "mq"), "--port", str(ports[0])], ports[0],
+               directory / "sdlab.log"),
+        Server("rabbitmq", peer, ports[1], directory / "rabbitmq.log"),
+    ]
+
+
+def wait(side):
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return Client(side.port, "warm-up", False, 1).cycle()
+        except (OSError, Failure) as error:
+            if time.monotonic() > deadline or side.process.poll() is not None:
+                raise Failure(f"{side.name} does not answer: {error}") from error
+            time.sleep(0.2)
+
+
+def measure(side, mode, size, connections, seconds):
+    """CPU microseconds a message, and messages a second."""
+    clients = [Client(side.port, f"{mode}-{size}-{number}", mode == "persistent", size)
+               for number in range(connections)]
+    for client in clients:
+        client.cycle()
+    counts = [0] * connections
+    before, start = sum(side.cpu_seconds()), time.monotonic()
+
+    def work(index):
+        while time.monotonic() - start < seconds:
+            clients[index].cycle()
+            counts[index] += BATCH
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    elapsed, used = time.monotonic() - start, sum(side.cpu_seconds()) - before
+    for client in clients:
+        client.socket.close()
+    return {"cost": used / max(1, sum(counts)) * 1e6, "rate": sum(counts) / elapsed}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench mq")
+    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser.add_argument("--pairs", type=int, default=5, help="rounds (5)")
+    parser.add_argument("--seconds", type=int, default=3, help="of each measurement (3)")
+    arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    lines = [
+        f"message queue: publish, confirm, deliver, acknowledge; {arguments.pairs} rounds of {arguments.seconds} s",
+        f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors",
+        "RabbitMQ " + version(["dpkg-query", "-W", "-f", "${Version}", "rabbitmq-server"]), "",
+        "CPU us a message (messages/s), medians; ratios of CPU and of rates (smallest, largest)",
+        f"{'':<34} {'sdlab':>16} {'rabbitmq':>16} {'CPU':>18} {'rate':>18}",
+    ]
+    with tempfile.TemporaryDirectory(prefix="sdlab-bench-") as name:
+        sides = []
+        try:
+            sides = start_sides(arguments.program, pathlib.Path(name))
+            for side in sides:
+                wait(side)
+            for mode, size, connections in ROWS:
+                rounds = [[measure(side, mode, size, connections, arguments.seconds) for side in sides]
+                          for _ in range(arguments.pairs)]
+                lines.append(pair_line(f"{mode}, {size} B, {connections} connections", rounds, 34))
+                print(lines[-1], file=sys.stderr, flush=True)
+        except Failure as failure:
+            sys.exit(f"scripts/bench: {failure}")
+        finally:
+            for side in sides:
+                side.stop()
+    publish(lines, "mq")
+
+
+main()
