@@ -88,19 +88,6 @@ import Testing
         }
     }
 
-    @Test(
-        "memccapable finds all that it looks for", .enabled(if: ProgramTool.canRun("memccapable")),
-        .timeLimit(.minutes(2)))
-    func memcached() throws {
-        let ports = [try ProgramPort.free(), try ProgramPort.free()]
-        let node = try ProgramProcess.service("cache-node", "--memcached-port", "\(ports[1])", port: ports[0])
-        let judge = try ProgramProcess(
-            ["-h", "127.0.0.1", "-p", "\(ports[1])", "-a"], program: try ProgramTool.needed("memccapable"))
-        let status = try judge.waitForExit()
-        #expect(status == 0, "\(judge.output)\(judge.errors)")
-        _ = node
-    }
-
     private static func shown(_ words: CacheFuzz.Words) -> String {
         words.map {
             "'"

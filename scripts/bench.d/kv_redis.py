@@ -1,7 +1,8 @@
-"""What a command over RESP costs: `sdlab lsm-kv` beside Debian's redis-server, asked by redis-benchmark.
+"""What a command over RESP costs: `sdlab lsm-kv`, or with --cache `sdlab cache-node`, beside Debian's redis-server, asked
+by redis-benchmark.
 
-Redis runs twice: with its append-only file synced every second, which is what lsm-kv promises, too; and without any
-persistence. All sides run at the same time and take turns (A B C A B C ...). Processor time is user and kernel time of
+Beside lsm-kv Redis runs twice: with its append-only file synced every second, which is what lsm-kv promises, too; and
+without any persistence. Beside cache-node it runs once, without. All sides run at the same time and take turns (A B C A B C ...). Processor time is user and kernel time of
 the server's process and its threads, from /proc; the result is the median of the rounds' ratios.
 """
 
@@ -30,6 +31,14 @@ ROWS = [
     ("SET P16, 100 k keys", "set", 16, 100_000, 64, 500_000),
     ("GET P1, 100 k keys", "get", 1, 100_000, 64, 100_000),
     ("GET P16, 100 k keys", "get", 16, 100_000, 64, 500_000),
+]
+CACHE_ROWS = ROWS + [
+    ("SET P16, 1 M keys", "set", 16, 1_000_000, 64, 2_000_000),
+    ("GET P1, 1 M keys", "get", 1, 1_000_000, 64, 100_000),
+    ("GET P16, 1 M keys", "get", 16, 1_000_000, 64, 500_000),
+    ("INCR P16, 100 k keys", "incr", 16, 100_000, 3, 500_000),
+    ("LPUSH P16", "lpush", 16, 0, 3, 500_000),
+    ("ZADD P16, 100 k members", "zadd", 16, 100_000, 3, 500_000),
 ]
 
 
@@ -71,7 +80,19 @@ def measure(server, row, scale):
     return {"cost": (user + system) / count * 1e6, "user": user / count * 1e6, "rate": float(rates[-1])}
 
 
-def start_sides(program, directory):
+def memory(server):
+    """Bytes that it says it uses, bytes that the system says, and keys."""
+    def info(section, name):
+        words = [executable("redis-cli"), "-p", str(server.port), "INFO", section]
+        text = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+        return int(re.search(rf"{name}[:=](\d+)", text).group(1))
+
+    status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+    resident = int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) * 1024
+    return info("memory", "used_memory"), resident, info("keyspace", "db0:keys")
+
+
+def start_sides(program, directory, is_cache):
     def start(name, command, port):
         return RESPServer(name, command, port, directory / f"{name.replace(' ', '-')}.log")
 
@@ -79,6 +100,11 @@ def start_sides(program, directory):
     for name in ("aof", "none"):
         (directory / name).mkdir()
     redis = [executable("redis-server"), "--save", "", "--auto-aof-rewrite-percentage", "0"]
+    if is_cache:
+        return [
+            start("sdlab", [program, "cache-node", "--port", str(ports[0])], ports[0]),
+            start("redis no log", [*redis, "--port", str(ports[2]), "--dir", str(directory / "none")], ports[2]),
+        ]
     return [
         start("sdlab", [program, "lsm-kv", "--data-dir", str(directory / "kv"), "--port", str(ports[0])], ports[0]),
         start("redis everysec", [*redis, "--port", str(ports[1]), "--dir", str(directory / "aof"),
@@ -91,45 +117,56 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/bench kv-redis")
     parser.add_argument("program", help=argparse.SUPPRESS)
     parser.add_argument("--pairs", type=int, default=5, help="rounds (5)")
+    parser.add_argument("--cache", action="store_true", help="cache-node in place of lsm-kv")
     parser.add_argument("--scale", type=float, default=1, help="of the numbers of requests (1)")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     lines = [
-        f"kv-redis: commands over RESP; {arguments.pairs} rounds, 50 connections, appendfsync everysec",
+        f"{'cache' if arguments.cache else 'kv-redis'}: commands over RESP; {arguments.pairs} rounds, 50 connections"
+        + ("" if arguments.cache else ", appendfsync everysec"),
         f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors",
         version([executable("redis-server"), "--version"]), "",
         "CPU us a request (of that, user; thousand requests/s), medians; ratio of CPU to each redis (smallest, largest)",
-        f"{'':<20} {'sdlab':>21} {'redis everysec':>21} {'redis no log':>21} {'/ everysec':>22} {'/ no log':>22}",
     ]
+    peers = ["no log"] if arguments.cache else ["everysec", "no log"]
+    lines.append(
+        f"{'':<24} {'sdlab':>21} " + " ".join(f"{'redis ' + peer:>21}" for peer in peers) + " "
+        + " ".join(f"{'/ ' + peer:>22}" for peer in peers))
     with tempfile.TemporaryDirectory(prefix="sdlab-bench-") as directory:
         sides = []
         try:
-            sides = start_sides(arguments.program, pathlib.Path(directory))
+            sides = start_sides(arguments.program, pathlib.Path(directory), arguments.cache)
             for side in sides:
                 side.wait()
-            for row in ROWS:
+            for row in CACHE_ROWS if arguments.cache else ROWS:
                 rounds = [[measure(side, row, arguments.scale) for side in sides] for _ in range(arguments.pairs)]
                 lines.append(line(row[0], rounds))
                 print(lines[-1], file=sys.stderr, flush=True)
+            if arguments.cache:
+                for side in sides:
+                    used, resident, keys = memory(side)
+                    lines.append(
+                        f"{side.name}: {keys} keys, used_memory {used >> 20} MiB, resident {resident >> 20} MiB "
+                        f"({used / resident:.2f}), {used / max(1, keys):.0f} bytes a key")
         except Failure as failure:
             sys.exit(f"scripts/bench: {failure}")
         finally:
             for side in sides:
                 side.stop()
-    publish(lines, "kv-redis")
+    publish(lines, "cache" if arguments.cache else "kv-redis")
 
 
 def line(name, rounds):
     def middle(side, key):
         return statistics.median(round_[side][key] for round_ in rounds)
 
-    cells = [f"{middle(s, 'cost'):.2f} ({middle(s, 'user'):.2f}; {middle(s, 'rate') / 1000:.0f})" for s in range(3)]
+    cells = [f"{middle(s, 'cost'):.2f} ({middle(s, 'user'):.2f}; {middle(s, 'rate') / 1000:.0f})" for s in range(len(rounds[0]))]
     ratios = []
-    for peer in (1, 2):
+    for peer in range(1, len(rounds[0])):
         values = [round_[0]["cost"] / max(0.01, round_[peer]["cost"]) for round_ in rounds]
         ratios.append(f"{statistics.median(values):.3f} ({min(values):.2f}-{max(values):.2f})")
-    return f"{name:<20} " + " ".join(f"{cell:>21}" for cell in cells) + " " + " ".join(f"{r:>22}" for r in ratios)
+    return f"{name:<24} " + " ".join(f"{cell:>21}" for cell in cells) + " " + " ".join(f"{r:>22}" for r in ratios)
 
 
 main()

@@ -125,7 +125,7 @@ enum Sorting {
             if options.isByText {
                 rows[index].text = weight
             } else if let weight {
-                guard let number = weight.withUnsafeBytes({ Decimals.read($0) }) else {
+                guard let number = weight.withUnsafeBytes({ Decimals.loose($0) }) else {
                     throw .text("ERR One or more scores can't be converted into double")
                 }
                 rows[index].number = number

@@ -8,7 +8,7 @@ import KernelStructures
 ///
 /// Tally marks on a wall, where nobody writes names: each visitor puts a mark into four boxes that the name leads to.
 /// Others share boxes, so a box may have too many marks, never too few; the emptiest of the four is closest to the
-/// truth. After ten marks for each item in the cache, half of all marks are wiped out.
+/// truth. After eight marks for each item in the cache, half of all marks are wiped out.
 struct FrequencySketch {
     private var words: ContiguousArray<UInt64>
     /// Marks since the last halving, and after how many the next one comes.
@@ -21,7 +21,7 @@ struct FrequencySketch {
         period = max(capacity, 16) * Self.marksPerItem
     }
 
-    private static let marksPerItem = 10
+    private static let marksPerItem = 8
     static let largest = 15
 
     private static func wordCount(_ capacity: Int) -> Int {

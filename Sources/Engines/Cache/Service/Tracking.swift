@@ -108,7 +108,7 @@ extension CacheNode {
     /// A key was changed, or is not remembered any more.
     func invalidate(_ key: [UInt8], isForgotten: Bool = false) {
         for number in tracking.take(key) {
-            if let client = tracking.clients[number] { tell(client, key) }
+            if let client = tracking.clients[number] { tell(client, key, isForgotten: isForgotten) }
         }
         if isForgotten { return }
         for client in tracking.broadcasters {
@@ -125,9 +125,9 @@ extension CacheNode {
         }
     }
 
-    private func tell(_ client: CacheClient, _ key: [UInt8]?) {
+    private func tell(_ client: CacheClient, _ key: [UInt8]?, isForgotten: Bool = false) {
         guard let own = client.tracking else { return }
-        if own.noLoop, client.connection === current { return }
+        if own.noLoop, !isForgotten, client.connection === current { return }
         var target = client.connection
         if let number = own.redirection {
             guard let other = server.openConnections.first(where: { $0.number == number }) else {

@@ -57,6 +57,9 @@ final class WaitingTable {
 }
 
 extension CacheNode {
+    /// A hundred years: more than the lab's clock can add up is never waited for.
+    private static let longestWaitMilliseconds = 100 * 365 * 86_400_000
+
     /// There was nothing to be taken: within a transaction that is the answer, otherwise the client waits.
     func block(
         _ connection: RESPServerConnection, _ words: RESPArguments, _ command: CacheCommand, _ wanted: BlockingRequest
@@ -72,7 +75,8 @@ extension CacheNode {
         connection.marks = "b"
         connection.suspend()
         guard wanted.timeoutMilliseconds > 0 else { return }
-        waiter.timer = node.after(.milliseconds(wanted.timeoutMilliseconds)) { [self] in
+        waiter.timer = node.after(.milliseconds(min(wanted.timeoutMilliseconds, Self.longestWaitMilliseconds))) {
+            [self] in
             finish(waiter) { $0.reply.nullArray() }
         }
     }
