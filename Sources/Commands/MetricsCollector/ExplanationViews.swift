@@ -12,7 +12,8 @@ enum ExplanationViews {
         let read = data["read"]
         lines.append(
             "read: \(counted(try read["series"].integer(), "series", "series")), "
-                + "\(counted(try read["samples"].integer(), "sample")) in \(counted(try read["chunks"].integer(), "chunk")) "
+                + "\(counted(try read["samples"].integer(), "sample")) in "
+                + "\(counted(try read["chunks"].integer(), "chunk")) "
                 + "of \(byteCountText(try read["bytes"].integer()))")
         for warning in try data["warnings"].array() { lines.append("warning: \(try warning.string())") }
         var view = View(.text(lines.map { $0 + "\n" }.joined(), json: .null))

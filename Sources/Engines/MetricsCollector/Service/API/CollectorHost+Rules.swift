@@ -71,13 +71,13 @@ extension CollectorHost {
     }
 
     private static func json(_ test: AlertBacktest) -> JSONValue {
-        func time(_ milliseconds: Int64?) -> JSONValue {
+        func moment(_ milliseconds: Int64?) -> JSONValue {
             milliseconds.map { .string(LabTime(nanoseconds: $0 &* 1_000_000).description) } ?? .null
         }
         let episodes = test.episodes.map { episode -> JSONValue in
             .object([
-                ("labels", episode.labels.json), ("pendingAt", time(episode.pendingAt)),
-                ("firingAt", time(episode.firingAt)), ("endedAt", time(episode.endedAt)),
+                ("labels", episode.labels.json), ("pendingAt", moment(episode.pendingAt)),
+                ("firingAt", moment(episode.firingAt)), ("endedAt", moment(episode.endedAt)),
                 ("peak", .string(sampleText(episode.peak))),
             ])
         }
