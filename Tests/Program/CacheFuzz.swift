@@ -54,9 +54,9 @@ struct CacheFuzz {
     }
 
     private mutating func option(_ piece: Substring) -> Words {
-        guard piece.hasPrefix("?") else { return [word(String(piece.replacing("|", with: " ")))] }
+        guard piece.hasPrefix("?") else { return [word(String(piece).replacing("|", with: " "))] }
         guard random.chance(0.4) else { return [] }
-        let choice = one(piece.dropFirst().split(separator: "|").map { String($0.replacing(",", with: " ")) })
+        let choice = one(piece.dropFirst().split(separator: "|").map { String($0).replacing(",", with: " ") })
         return fill(choice)
     }
 

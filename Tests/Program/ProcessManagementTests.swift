@@ -2,10 +2,14 @@ import Glibc
 import TestSupport
 import Testing
 
+/// RabbitMQ's own script for its management, which `scripts/setup` fetches.
+private enum ManagementScript {
+    static let path = ProgramPlace.root + "/.build/tools/rabbitmqadmin"
+    static var canRun: Bool { TestPython.canRun && (getenv("CI") != nil || access(path, R_OK) == 0) }
+}
+
 /// `sdlab messageq` under RabbitMQ's own script for its management.
-@Suite(.enabled(if: ProcessManagementTests.canRun)) struct ProcessManagementTests {
-    private static let script = ProgramPlace.root + "/.build/tools/rabbitmqadmin"
-    static var canRun: Bool { TestPython.canRun && (getenv("CI") != nil || access(script, R_OK) == 0) }
+@Suite(.enabled(if: ManagementScript.canRun)) struct ProcessManagementTests {
 
     /// Runs `rabbitmqadmin` once for each line, and shows what it says.
     private static let program = """
@@ -18,7 +22,7 @@ import Testing
 
     private func run(_ lines: String, port: UInt16) throws -> String {
         try TestPython.run(
-            "LINES, SCRIPT = '''\(lines)''', \(Self.script.debugDescription)\n"
+            "LINES, SCRIPT = '''\(lines)''', \(ManagementScript.path.debugDescription)\n"
                 + Self.program.replacing("PORT", with: "\(port)"))
     }
 
