@@ -20,6 +20,7 @@ public final class AMQPServer: PortedServer {
     public var applicationProtocols: [String] { ["amqp"] }
 
     public func arrived(_ stream: Stream) -> any StreamHandler {
+        if let security = ports.security { stream.secure(with: security) }
         let now = host.node.world.now
         let session = host.broker.makeConnection(peer: "\(stream.remote)", now: now)
         let connection = AMQPServerConnection(stream, session: session, server: self)
