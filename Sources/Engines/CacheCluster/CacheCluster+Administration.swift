@@ -173,6 +173,7 @@ extension CacheCluster {
     public func takeOver(_ slots: SlotSet) {
         guard epoch + 1 < SlotVersion.epochLimit else { return }
         epoch += 1
+        hasPromised = true
         var runs: [SlotMap.Run] = []
         for slot in slots.slots {
             let old = map[slot]
@@ -198,7 +199,7 @@ extension CacheCluster {
         guard epoch + 1 < SlotVersion.epochLimit else { return false }
         epoch += 1
         ownEpoch = epoch
-        needsSave = true
+        hasPromised = true
         return true
     }
 
@@ -213,7 +214,7 @@ extension CacheCluster {
         if ownEpoch != 0 { throw ClusterRefusal("Node config epoch is already non-zero") }
         ownEpoch = value
         heard(epoch: value)
-        needsSave = true
+        hasPromised = true
     }
 
     /// CLUSTER RESET: forgets slots and nodes; a hard one forgets who it is.
@@ -251,7 +252,7 @@ extension CacheCluster {
         }
         majoritySince = now
         wasInMinority = false
-        needsSave = true
+        hasPromised = true
         needsReview = true
     }
 }

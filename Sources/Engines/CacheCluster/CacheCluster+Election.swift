@@ -91,7 +91,7 @@ extension CacheCluster {
         let ballot = Ballot(epoch: epoch, claims: claims)
         election = Election(epoch: epoch, slots: slots, offsets: offsets, since: now)
         let vote = assess(ballot, from: own.id)
-        needsSave = true
+        hasPromised = true
         broadcast(.ballot(ballot))
         election?.votes.append((own.id, vote))
         count()
@@ -108,7 +108,7 @@ extension CacheCluster {
     func receive(_ ballot: Ballot, from peer: Peer) {
         guard ballot.epoch <= epoch else { return }
         let vote = assess(ballot, from: peer.id)
-        needsSave = true
+        hasPromised = true
         send(.vote(vote), to: peer.id)
     }
 

@@ -31,5 +31,5 @@ extension CacheCluster {
     }
 
     /// Has the state written once more.
-    public func saveAgain() { needsSave = true }
+    public func saveAgain() { hasPromised = true }
 }

@@ -115,7 +115,11 @@ public final class CacheCluster {
     var savedMap: (changeCount: Int, bytes: [UInt8]) = (-1, [])
 
     var effects: [ClusterEffect] = []
+    /// Something has changed that is worth keeping, within a second.
     var needsSave = false
+    /// A promise was made (a vote, an epoch): to be kept before anybody hears of it.
+    var hasPromised = true
+    var lastSave: LabTime?
     var needsReview = true
     var lastTick: LabTime?
     var lastHeartbeat: LabTime?
@@ -240,8 +244,10 @@ public final class CacheCluster {
         tellStore()
         var taken = effects
         effects = []
-        if needsSave {
+        if isSaveDue {
             needsSave = false
+            hasPromised = false
+            lastSave = now
             // Before everything else: a vote is said only once it cannot be forgotten.
             taken.insert(.save(composeState()), at: 0)
         }
@@ -258,7 +264,12 @@ public final class CacheCluster {
         originals = own
     }
 
-    public var hasEffects: Bool { needsSave || !effects.isEmpty }
+    public var hasEffects: Bool { isSaveDue || !effects.isEmpty }
+
+    /// Maps come again from others; promises do not. So a move of many slots does not wait for the disk at each.
+    private var isSaveDue: Bool {
+        hasPromised || needsSave && lastSave.map { now - $0 >= .seconds(1) } ?? true
+    }
 
     func send(_ content: ClusterMessage.Content, to id: ClusterNodeID) {
         guard id != own.id else { return }
