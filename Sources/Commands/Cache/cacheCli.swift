@@ -29,7 +29,7 @@ extension CacheCommands {
                 SET says on which node the key was stored, and GET gives the value as it is.
                 Any other command goes to the node as it stands, and its reply is shown as
                 redis-cli shows it. Words that begin with - stand behind a -- of their own.
-                Any node of a cluster will do: it says who has the key, and cache-cli asks there.
+                Any node of a cluster will do: it says who has the key, and that one is asked.
                 """)
         return Command(description) { invocation in
             var words = invocation.arguments.arguments

@@ -32,8 +32,8 @@ extension FeatureFlagsCommands {
                 "flags-app --flag button-color --variants --rounds 0 --follow",
             ], group: .clients,
             details: """
-                It decides by itself: no question to a server lies on the way of a user. With the
-                server away it goes on with the last definitions that were good.
+                It decides by itself: no question to a server lies on the way of a user. With
+                the server away it goes on with the last definitions that were good.
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments

@@ -9,7 +9,8 @@ enum Decimals {
         return String(decoding: bytes.prefix(Int(max(0, count))).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// What C's `strtod` takes as a whole, up to the first zero byte: nothing is 0. nil for anything else and for `nan`.
+    /// What C's `strtod` takes as a whole, up to the first zero byte: nothing is 0. nil for anything else and for
+    /// `nan`.
     static func loose(_ bytes: UnsafeRawBufferPointer) -> Double? {
         var text = bytes.prefix { $0 != 0 }.prefix(400).map { CChar(bitPattern: $0) }
         let count = text.count

@@ -1,14 +1,14 @@
 import KernelStructures
 
-/// Which keys are asked for most, out of very many, with a fixed number of counters: Space-Saving (Metwally, Agrawal and
-/// El Abbadi, "Efficient computation of frequent and top-k elements in data streams", 2005).
+/// Which keys are asked for most, out of very many, with a fixed number of counters: Space-Saving (Metwally, Agrawal
+/// and El Abbadi, "Efficient computation of frequent and top-k elements in data streams", 2005).
 ///
 /// ## An everyday picture
 ///
-/// A scoreboard with room for a few names. Whoever scores and stands there gets a point more. Whoever does not takes the
-/// place of the lowest name, and its points, too, plus one. So nobody who is really ahead can be missing: what has more
-/// than its share of all points is on the board. What may be too much in a count is how many points the name took over,
-/// and that is kept beside it.
+/// A scoreboard with room for a few names. Whoever scores and stands there gets a point more. Whoever does not takes
+/// the place of the lowest name, and its points, too, plus one. So nobody who is really ahead can be missing: what has
+/// more than its share of all points is on the board. What may be too much in a count is how many points the name took
+/// over, and that is kept beside it.
 public struct HotKeyTracker: Sendable {
     public struct Entry: Sendable, Equatable {
         public let key: [UInt8]

@@ -17,10 +17,10 @@ import KernelStructures
 /// ## How
 ///
 /// Every resident item stands in two orders at once, LRU's list and LIRS's stack; whoever is followed names the victim,
-/// and both forget it. Beside them run two shadows: caches of hashes, without values, of which each follows its own rule
-/// alone (Waldspurger, Saemundsson, Ahmad and Park, "Cache modeling and optimization using miniature simulations", ATC
-/// 2017). Of a large cache they see a sample of the keys, and have as small a part of its size. The difference of their
-/// hits, in which older ones count less and less, decides; a change of mind needs a lead.
+/// and both forget it. Beside them run two shadows: caches of hashes, without values, of which each follows its own
+/// rule alone (Waldspurger, Saemundsson, Ahmad and Park, "Cache modeling and optimization using miniature simulations",
+/// ATC 2017). Of a large cache they see a sample of the keys, and have as small a part of its size. The difference of
+/// their hits, in which older ones count less and less, decides; a change of mind needs a lead.
 ///
 /// Measured on the traces of `lirs/`: never more than 0.4 points below the best of eight published policies.
 ///

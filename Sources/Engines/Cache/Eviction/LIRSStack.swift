@@ -1,12 +1,12 @@
-/// LIRS: who is kept depends on how long ago an item was used the time before last (Jiang and Zhang, "LIRS: an efficient
-/// low inter-reference recency set replacement policy", SIGMETRICS 2002).
+/// LIRS: who is kept depends on how long ago an item was used the time before last (Jiang and Zhang, "LIRS: an
+/// efficient low inter-reference recency set replacement policy", SIGMETRICS 2002).
 ///
 /// ## An everyday picture
 ///
 /// A teacher who remembers not when a pupil last raised a hand, but how much was said between the last two times. Who
-/// speaks often has short gaps and a seat in front; everybody else shares a single bench, and the next one to come takes
-/// the place of whoever sat there the longest. A pupil who has left is remembered for a while; who comes back soon enough
-/// had a short gap, and gets a seat in front.
+/// speaks often has short gaps and a seat in front; everybody else shares a single bench, and the next one to come
+/// takes the place of whoever sat there the longest. A pupil who has left is remembered for a while; who comes back
+/// soon enough had a short gap, and gets a seat in front.
 ///
 /// ## How
 ///
@@ -15,8 +15,8 @@
 ///  Q  the bench: resident hir, first in first out; a hundredth of all
 /// ```
 ///
-/// A hir that is used while it is in S has a gap shorter than the LIR at the bottom: they change places. Items are named
-/// by their hash, so that one which is gone (a ghost) is recognized when it comes back.
+/// A hir that is used while it is in S has a gap shorter than the LIR at the bottom: they change places. Items are
+/// named by their hash, so that one which is gone (a ghost) is recognized when it comes back.
 struct LIRSStack {
     /// Not of the cache's items but of this structure's own nodes.
     private typealias NodeID = ItemID

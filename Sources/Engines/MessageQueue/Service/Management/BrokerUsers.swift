@@ -9,8 +9,8 @@ import MessageQueueEngine
 /// host.
 ///
 /// A password is kept as RabbitMQ keeps it, so that definitions can be carried from one to the other: four bytes of
-/// salt and the SHA-256 of salt and password, in Base64. It is quick to compute, for whoever stole it, too: passwords of
-/// brokers should be long ones that a machine has made.
+/// salt and the SHA-256 of salt and password, in Base64. It is quick to compute, for whoever stole it, too: passwords
+/// of brokers should be long ones that a machine has made.
 public final class BrokerUsers: BrokerAccess {
     private let store: any MessageStore
     private let draw: () -> UInt64
