@@ -98,7 +98,8 @@ private final class Sessions: Sendable {
     @Test("fifty tasks share ten connections, none of them twice at a time", arguments: [true, false])
     func sharing(isFair: Bool) async throws {
         let sessions = Sessions()
-        let pool = try AsyncConnectionPool(configuration(10) { $0.isFair = isFair }, sessions.factory)
+        let pool = try AsyncConnectionPool(
+            configuration(10) { $0.isFair = isFair }, sessions.factory, clock: ManualClock())
         try await running(pool) {
             await withTaskGroup(of: Void.self) { group in
                 for user in 0..<50 {

@@ -195,6 +195,8 @@ struct ProxyProtocolServerTests {
         }
         #expect(silent.events == ["opened"] && slow.events == ["opened"] && fixture.server.openConnectionCount == 3)
         fixture.world.pass(.seconds(1))
+        // The ends were sent at the last moment of that second.
+        fixture.world.pass(.milliseconds(10))
         #expect(silent.lastEvent == "closed reset" && slow.lastEvent == "closed reset")
         #expect(
             fixture.service.notes == [

@@ -54,9 +54,9 @@ import Testing
         let pty = try Pty(columns: 40, rows: 12)
         try pty.waitForPrompt()
         let typed = "echo 日本語 a line that is far too long for one row of a screen of forty columns, é"
-        pty.enter("sleep 300ms && seq 3000 &")
+        pty.enter("sleep 2s && seq 3000 &")
         pty.type(typed)
-        try pty.wait(forLine: "[1]  done  sleep 300ms && seq 3000")
+        try pty.wait(forLine: "[1]  done  sleep 2s && seq 3000")
         try pty.waitForPrompt(typed)
         let all = pty.screen.scrolledOff + pty.screen.physicalLines
         let numbers = all.compactMap { Int($0) }
