@@ -42,10 +42,12 @@ public struct Target: Sendable {
         scheme = result["__scheme__"] == "https" ? "https" : "http"
         path = Self.path(result, scrape)
         interval =
-            PrometheusDuration.parse(result["__scrape_interval__"]).map { .milliseconds(Int($0)) } ?? scrape.interval
+            (try? PrometheusDuration.parse(result["__scrape_interval__"])).map { .milliseconds(Int($0)) }
+            ?? scrape.interval
         timeout = min(
             interval,
-            PrometheusDuration.parse(result["__scrape_timeout__"]).map { .milliseconds(Int($0)) } ?? scrape.timeout)
+            (try? PrometheusDuration.parse(result["__scrape_timeout__"])).map { .milliseconds(Int($0)) }
+                ?? scrape.timeout)
         labels = result.filter { !$0.starts(with: "__".utf8) }
     }
 

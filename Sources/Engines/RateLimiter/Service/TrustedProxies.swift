@@ -25,30 +25,19 @@ public struct TrustedProxies: Equatable, Sendable {
 
     /// A block of addresses: `10.0.0.0/8`, `2001:db8::/32`, or a single one.
     public struct Network: Equatable, Sendable, CustomStringConvertible {
-        let address: IPAddress
-        /// Of 128: an IPv4 network counts as ::ffff:0:0/96 and more.
-        let bits: Int
+        private let block: AddressBlock
         public let description: String
 
+        /// The address may be written as proxies write it.
         public init?(parsing text: String) {
-            let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-            guard (1...2).contains(parts.count), let address = IPAddress(forwarded: parts[0]) else {
+            guard let block = AddressBlock(parsing: text, readAddress: { IPAddress(forwarded: $0) }) else {
                 return nil
             }
-            let width = address.isIPv4 ? 32 : 128
-            var length = width
-            if parts.count == 2 {
-                guard let number = Int(parts[1]), String(number) == parts[1], (0...width).contains(number) else {
-                    return nil
-                }
-                length = number
-            }
-            self.address = address
-            bits = length + 128 - width
+            self.block = block
             description = text
         }
 
-        func contains(_ other: IPAddress) -> Bool { address.prefix(bits) == other.prefix(bits) }
+        func contains(_ other: IPAddress) -> Bool { block.contains(other) }
     }
 
     func trusts(_ address: IPAddress) -> Bool { networks.contains { $0.contains(address) } }
