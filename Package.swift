@@ -14,8 +14,8 @@ struct Room {
     var excludes: [String] = []
     /// On the way of every request. Checking at run time that no two parts of the program change a variable at once
     /// costs 3 % of a request there; the compiler's own checks remain, and `scripts/test --long` runs with all of them.
-    /// Not for rooms that a library needs: a program that imports one gets no flags that it did not ask for (and SwiftPM
-    /// before 6.2 refuses a dependency with them). A hot property there says `@exclusivity(unchecked)` itself.
+    /// Not for rooms that a library needs: a program that imports one gets no flags that it did not ask for (and
+    /// SwiftPM before 6.2 refuses a dependency with them). A hot property there says `@exclusivity(unchecked)` itself.
     var isHot = false
     /// Its tests look at what is inside (`@testable`); the program is built together with them.
     var isTestable = false
@@ -42,7 +42,12 @@ let kernel = [
     Room(
         name: "KernelWire", path: "Engines/Kernel/Wire", isHot: true,
         uses: ["KernelStructures", "KernelCryptography"]),
+    Room(
+        name: "KernelStructuredFields", path: "Engines/Kernel/StructuredFields", uses: ["KernelCryptography"]),
     Room(name: "KernelAMQP", path: "Engines/Kernel/AMQP", isHot: true, uses: ["KernelStructures", "KernelWire"]),
+    Room(
+        name: "KernelOTLP", path: "Engines/Kernel/OTLP",
+        uses: ["KernelStructures", "KernelTelemetry", "KernelJSON", "KernelCryptography"]),
     Room(
         name: "KernelSQLite", path: "Engines/Kernel/SQLite", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "CSQLite"]),
@@ -55,6 +60,10 @@ let kernel = [
     Room(
         name: "KernelTLS", path: "Engines/Kernel/TLS",
         uses: ["KernelStructures", "KernelStorage", "KernelWorld", "COpenSSL"]),
+    // Signed tokens and the keys for them.
+    Room(
+        name: "KernelJWT", path: "Engines/Kernel/JWT",
+        uses: ["KernelStructures", "KernelJSON", "KernelCryptography", "COpenSSL"]),
     // What the servers of Redis's commands read in the same way.
     Room(name: "KernelRedis", path: "Engines/Kernel/Redis", uses: ["KernelStructures", "KernelWire"]),
     Room(name: "KernelConfiguration", path: "Engines/Kernel/Configuration", uses: ["KernelStructures", "CYAML"]),
@@ -69,7 +78,10 @@ let kernel = [
     Room(name: "KernelPages", path: "Engines/Kernel/Pages", uses: ["KernelCryptography", "KernelHosting"]),
     Room(
         name: "KernelService", path: "Engines/Kernel/Service",
-        uses: ["KernelStructures", "KernelJSON", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting"]),
+        uses: [
+            "KernelStructures", "KernelJSON", "KernelTelemetry", "KernelOTLP", "KernelWire", "KernelWorld",
+            "KernelHosting",
+        ]),
 ]
 
 /// A component is three rooms. Each uses the one before it without saying so, and what all of its kind use.
@@ -121,8 +133,16 @@ struct Component {
 
 /// What a component embeds stands above it; otherwise in the order of the documented list.
 let components = [
-    Component("Chaos", engine: nil, service: [], commands: ["KernelWorld"]),
-    Component("Backend", isHot: true, engine: [], service: [], commands: ["KernelWorld"]),
+    Component(
+        "Chaos", isTestable: true, isServiceTestable: true,
+        engine: ["KernelConfiguration", "KernelJSON", "KernelRegularExpressions"],
+        service: ["KernelJSON"],
+        commands: [
+            "KernelConfiguration", "KernelHosting", "KernelRegularExpressions", "KernelTLS", "KernelWire",
+            "KernelWorld",
+            "ShellLanguage",
+        ]),
+    Component("Backend", isHot: true, engine: [], service: [], commands: ["KernelWire", "KernelWorld"]),
     Component(
         "HashRing", library: "HashRing", engine: ["KernelCryptography"], service: [],
         commands: ["KernelWire", "KernelWorld", "KernelHosting"]),
@@ -131,7 +151,7 @@ let components = [
         service: ["KernelTLS"], commands: ["KernelStorage", "KernelConfiguration"]),
     Component(
         "RateLimiter", library: "RateLimiter", isHot: true, engine: [],
-        service: ["KernelJSON", "KernelCryptography", "KernelConfiguration"],
+        service: ["KernelJSON", "KernelCryptography", "KernelConfiguration", "KernelStructuredFields"],
         commands: []),
     Component(
         "KVStore", isHot: true, isTestable: true, engine: ["KernelStorage", "CProcessor", "CSnappy"],
@@ -157,7 +177,7 @@ let components = [
     Component("Resilience", library: "Resilience", engine: ["CircuitBreakerEngine"]),
     Component(
         "ConnectionPool", library: "ConnectionPool", isHot: true, engine: ["KernelClock"], service: [],
-        commands: ["KernelTelemetry", "KernelWorld"]),
+        commands: ["KernelTelemetry", "KernelHosting", "KernelWire", "KernelWorld"]),
     // What several components replicate their state with.
     Component("Consensus", engine: ["KernelStorage", "KernelLog"], service: ["KernelStorage"]),
     // What a broker does not forget.
@@ -212,14 +232,83 @@ let components = [
             "MessageLogEngine",
         ], commands: ["KernelAMQP", "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "KernelTLS"]),
     Component(
-        "Shortener", isHot: true, isTestable: true, engine: ["KernelStorage"],
-        service: ["KernelCryptography", "KernelJSON", "KernelStorage", "KernelSQLite", "RateLimiterEngine"],
-        commands: ["KernelWire"]),
+        "Shortener", isHot: true, isTestable: true, isServiceTestable: true,
+        engine: ["KernelStorage", "CQREncode", "CUnicodeNames", "CZlib"],
+        service: [
+            "KernelCryptography", "KernelJSON", "KernelPages", "KernelStorage", "KernelSQLite", "RateLimiterEngine",
+            "CacheLayerEngine", "CacheLayerService", "KernelAMQP", "MessageQueueService",
+        ],
+        commands: ["KernelAMQP", "KernelHosting", "KernelWire"]),
     Component(
         "FeatureFlags", library: "FeatureFlags",
         engine: ["KernelClock", "KernelJSON", "KernelRegularExpressions", "KernelStorage"],
         service: ["KernelJSON", "KernelCryptography", "KernelPages", "KernelStorage", "KernelSQLite"],
         commands: ["KernelHosting", "KernelWire", "KernelWorld"]),
+    Component(
+        "Gateway", isHot: true,
+        engine: [
+            "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelWire",
+            "CircuitBreakerEngine", "HashRingEngine", "LoadBalancerEngine", "RateLimiterEngine",
+        ],
+        service: [
+            "KernelCryptography", "KernelJSON", "KernelJWT", "KernelTLS", "CircuitBreakerEngine",
+            "LoadBalancerEngine", "LoadBalancerService", "RateLimiterEngine", "RateLimiterService",
+        ], commands: ["KernelCryptography", "KernelWire", "KernelWorld", "ShellLanguage"]),
+    // What is typed about tokens; KernelJWT does the work.
+    Component("JWT", engine: nil, commands: ["KernelCryptography", "KernelJWT"]),
+    // Traces: what `jaeger` keeps and `trace` draws.
+    Component(
+        "Tracing", isTestable: true,
+        engine: ["KernelCryptography", "KernelJSON", "KernelLog", "KernelOTLP", "KernelStorage"],
+        service: ["KernelCompression", "KernelJSON", "KernelOTLP", "KernelStorage"],
+        commands: ["KernelOTLP", "KernelPages", "KernelTelemetry", "KernelHosting", "KernelWire", "KernelWorld"]),
+    // What every service of the shop has: a port, a database, an entry in the registry, a way to the others.
+    Component(
+        "ShopKit", engine: nil,
+        service: [
+            "KernelJSON", "KernelAMQP", "CircuitBreakerEngine", "FeatureFlagsEngine", "FeatureFlagsService",
+            "ResilienceEngine", "MessageQueueService",
+        ], commands: ["KernelWire", "KernelWorld"]),
+    // The shop's people, and what they are told.
+    Component(
+        "ShopAccounts", isTestable: true, engine: ["KernelCryptography", "KernelJSON"],
+        service: [
+            "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelJWT", "KernelStorage", "KernelTLS",
+            "MessageQueueService", "ShopKitService",
+        ]),
+    Component(
+        "Shop", isTestable: true, isServiceTestable: true, engine: ["KernelConfiguration", "KernelJSON"],
+        service: [
+            "KernelJSON", "KernelAMQP", "KernelPages", "KernelStructuredFields", "MessageQueueService",
+            "ShopKitService",
+        ],
+        commands: [
+            "KernelWire", "KernelWorld", "KernelHosting", "ShopKitService", "ShopKitCommands", "ShopAccountsService",
+        ]),
+    // What is typed for them.
+    Component(
+        "ShopAccounts", engine: nil,
+        commands: [
+            "KernelHosting", "KernelWire", "KernelWorld", "ShopKitService", "ShopKitCommands", "ShopAccountsService",
+        ]),
+    // Log lines: what a store of them and the language of queries agree on.
+    Component("LogModel", engine: ["TimeSeriesEngine"]),
+    Component(
+        "LogQL", isTestable: true, isServiceTestable: true,
+        engine: ["KernelJSON", "KernelRegularExpressions", "TimeSeriesEngine", "PromQLEngine", "LogModelEngine"],
+        service: ["KernelJSON", "TimeSeriesEngine", "PromQLEngine", "LogModelEngine"],
+        commands: ["KernelHosting", "KernelWire", "KernelWorld", "TimeSeriesEngine"]),
+    Component(
+        "LogStore", isHot: true, isTestable: true, isServiceTestable: true,
+        engine: [
+            "KernelStorage", "KernelLog", "KernelCompression", "KernelJSON", "KernelOTLP",
+            "KernelRegularExpressions", "TimeSeriesEngine", "LogModelEngine",
+        ],
+        service: [
+            "KernelStorage", "KernelCompression", "KernelOTLP", "KernelCryptography", "KernelJSON", "CSnappy",
+            "TimeSeriesEngine", "LogModelEngine", "LogQLEngine", "LogQLService",
+        ],
+        commands: ["KernelHosting", "KernelStorage", "KernelWire", "KernelWorld", "TimeSeriesEngine", "LogModelEngine"]),
     // new-room: components
 ]
 
@@ -239,8 +328,8 @@ let session = [
     Room(
         name: "CommandServices", path: "Commands/Services",
         uses: [
-            "KernelStructures", "KernelStorage", "KernelWorld", "KernelTLS", "KernelService", "CommandKit",
-            "ShellSession",
+            "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting",
+            "KernelService", "CommandKit", "ShellSession",
         ]),
     Room(
         name: "CommandRedis", path: "Commands/Redis",
@@ -251,8 +340,8 @@ let session = [
     Room(
         name: "GeneralCommands", path: "Commands/General",
         uses: [
-            "KernelStructures", "KernelJSON", "KernelRegularExpressions", "KernelWorld", "KernelTLS", "CommandKit",
-            "ShellLanguage", "ShellSession", "CommandServices",
+            "KernelStructures", "KernelJSON", "KernelRegularExpressions", "KernelWorld", "KernelTLS", "KernelPages",
+            "CTours", "CommandKit", "ShellLanguage", "ShellSession", "CommandServices",
         ]),
     Room(
         name: "CurlCommands", path: "Commands/Curl",
@@ -277,14 +366,13 @@ let shell = [
         name: "ShellLab", path: "Shell/Lab",
         uses: [
             "KernelStructures", "KernelClock", "KernelStorage", "KernelWorld", "KernelLoopback", "KernelTLS",
-            "ShellLanguage", "ShellSession", "Commands",
+            "CommandKit", "ShellLanguage", "ShellSession", "ChaosService", "ChaosCommands", "Commands",
         ]),
     Room(
         name: "ShellTranscripts", path: "Shell/Transcripts",
         uses: [
             "KernelStructures", "KernelJSON", "KernelRegularExpressions", "KernelWorld", "KernelLoopback", "CommandKit",
-            "Commands",
-            "ShellLanguage", "ShellSession", "ShellLab",
+            "GeneralCommands", "Commands", "ShellLanguage", "ShellSession", "ShellLab",
         ]),
     Room(
         name: "ShellPrompt", path: "Shell/Prompt",
@@ -296,17 +384,21 @@ let shell = [
 
 let rooms = kernel + engines + services + session + componentCommands + shell
 let systemLibraries = [
-    "CBigNumber", "CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CPgQuery", "CProcessor", "CSQLite", "CSnappy",
-    "CZlib", "CZstd",
+    "CBigNumber", "CSystem", "CYAML", "CEdit", "CCrypto", "COpenSSL", "CPgQuery", "CProcessor", "CQREncode", "CSQLite",
+    "CSnappy", "CZlib", "CZstd",
 ]
-/// C++ libraries behind a plain C interface, with what is to be linked for them.
-let shims: [(String, [String])] = [("CRapidJSON", []), ("CRE2", ["re2"])]
+/// Libraries in C++, or with headers that Swift must not see, behind a plain C interface, with what is to be linked for
+/// them; and texts that lie in the program.
+let shims: [(String, [String])] = [("CRapidJSON", []), ("CRE2", ["re2"]), ("CTours", []), ("CUnicodeNames", ["icuuc"])]
 
 /// One folder of tests for a group of rooms. `Program` drives the built program from outside.
 let tests = [
     "Kernel": kernel.map(\.name),
     "TLS": ["KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting"],
-    "Chaos": ["KernelStructures", "KernelWorld", "BackendService", "ChaosService"],
+    "Chaos": [
+        "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "BackendService", "ChaosEngine", "ChaosService", "ShellLanguage", "ShellSession", "ShellLab",
+    ],
     "Backend": ["KernelStructures", "BackendEngine"],
     "LoadBalancer": [
         "KernelStructures", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
@@ -321,8 +413,8 @@ let tests = [
         "RateLimiterEngine", "RateLimiterService",
     ],
     "RateLimiter": [
-        "KernelStructures", "KernelJSON", "KernelCryptography", "KernelConfiguration", "KernelWire", "KernelWorld",
-        "KernelHosting", "KernelService", "RateLimiterEngine", "RateLimiterService",
+        "KernelStructures", "KernelJSON", "KernelCryptography", "KernelConfiguration", "KernelStructuredFields",
+        "KernelWire", "KernelWorld", "KernelHosting", "KernelService", "RateLimiterEngine", "RateLimiterService",
     ],
     "KVStore": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KVStoreEngine",
@@ -374,9 +466,14 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting",
         "KernelService", "CacheLayerEngine", "CacheLayerService",
     ],
+    "Shop": [
+        "KernelStructures", "KernelJSON", "KernelConfiguration", "KernelWire", "KernelWorld", "KernelHosting",
+        "KernelService", "KernelTelemetry", "DatabaseService", "MessageQueueService", "ShopKitService",
+        "ShopAccountsService", "ShopEngine", "ShopService",
+    ],
     "FeatureFlags": [
         "KernelStructures", "KernelClock", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
-        "FeatureFlagsEngine", "FeatureFlagsService",
+        "FeatureFlagsEngine", "FeatureFlagsService", "CAllocationCount",
     ],
     "MetricsCollector": [
         "KernelStructures", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire", "KernelWorld",
@@ -387,12 +484,36 @@ let tests = [
         "KernelWorld", "KernelHosting", "KernelService", "MessageLogEngine", "MessageQueueEngine",
         "MessageQueueService",
     ],
+    "JWT": ["KernelStructures", "KernelJSON", "KernelCryptography", "KernelJWT"],
+    "ShopAccounts": ["KernelStructures", "KernelJSON", "ShopAccountsEngine"],
+    "Tracing": [
+        "KernelStructures", "KernelStorage", "KernelTelemetry", "KernelCompression", "KernelJSON", "KernelOTLP",
+        "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService", "BackendService",
+        "LoadBalancerEngine", "LoadBalancerService", "MessageQueueEngine", "MessageQueueService", "TracingEngine",
+        "TracingService",
+    ],
+    "Gateway": [
+        "KernelStructures", "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelJWT", "KernelWire",
+        "KernelWorld", "KernelService", "RateLimiterEngine", "GatewayEngine", "GatewayService",
+    ],
+    "LogStore": [
+        "KernelStructures", "KernelStorage", "KernelCompression", "KernelJSON", "KernelWire", "KernelWorld",
+        "KernelHosting", "KernelOTLP", "KernelService", "CSnappy", "TimeSeriesEngine", "LogModelEngine", "LogQLEngine",
+        "LogStoreEngine", "LogStoreService",
+    ],
+    "LogQL": [
+        "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "TimeSeriesEngine",
+        "PromQLEngine", "LogModelEngine", "LogQLEngine", "LogQLService",
+    ],
     // new-room: tests
     "Shell": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelWorld", "CommandKit", "ShellLanguage", "ShellSession",
         "Commands", "ShellLab",
     ],
-    "Transcripts": ["KernelStructures", "KernelWorld", "ShellLab", "ShellTranscripts"],
+    "Transcripts": [
+        "KernelStructures", "KernelWorld", "KernelLoopback", "GeneralCommands", "Commands", "ShellLab",
+        "ShellTranscripts",
+    ],
     "Program": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelLoopback", "HashRingEngine",
         "RateLimiterEngine", "RateLimiterService", "KVStoreEngine", "ShellLanguage", "ShellSession", "ShellLab",
@@ -437,8 +558,9 @@ let package = Package(
             .executableTarget(
                 name: "sdlab",
                 dependencies: [
-                    "KernelStructures", "KernelWorld", "KernelLoopback", "CommandKit", "GeneralCommands", "Commands",
-                    "ShellLanguage", "ShellSession", "ShellLab", "ShellTranscripts", "ShellPrompt",
+                    "KernelStructures", "KernelClock", "KernelWorld", "KernelLoopback", "CommandKit",
+                    "GeneralCommands", "Commands", "ShellLanguage", "ShellSession", "ShellLab", "ShellTranscripts",
+                    "ShellPrompt",
                 ],
                 path: "Sources/Shell/Main", linkerSettings: [.unsafeFlags(["-static-stdlib"])])
         ]

@@ -46,4 +46,6 @@ let allBenchmarks: [Benchmark] = [
     connectionPoolBenchmarks,
     rateLimiterBenchmarks,
     cacheLayerBenchmarks,
+    featureFlagsBenchmarks,
+    tracingBenchmarks,
 ].flatMap { $0 }

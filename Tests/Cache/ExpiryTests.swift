@@ -30,6 +30,15 @@ import Testing
         ])
     }
 
+    @Test("a new value has no end, unless it is told to keep the old one")
+    func newValues() {
+        CacheFixture().expect([
+            ("SET a 1 EX 100", "OK"), ("SET a 2 KEEPTTL", "OK"), ("TTL a", "100"), ("APPEND a 3", "2"),
+            ("TTL a", "100"), ("SET a 4", "OK"), ("TTL a", "-1"), ("SET a 5 EX 100", "OK"), ("GETSET a 6", "5"),
+            ("TTL a", "-1"),
+        ])
+    }
+
     /// The bound that the wheel promises: 64 ms after the end, whatever else there is.
     // @covers DC-C3
     @Test("100,000 keys of a second that nobody reads are gone within the bound, and so is their memory")

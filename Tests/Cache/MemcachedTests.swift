@@ -55,6 +55,16 @@ import Testing
             ("set m 0 0 20|18446744073709551615|", "STORED|"), ("incr m 1|", "0|"), ("touch n 10|", "TOUCHED|"),
             ("gat 0 n|", "VALUE n 0 1|0|END|"), ("delete n|", "DELETED|"), ("delete n|", "NOT_FOUND|"),
             ("set q 0 0 1 noreply|x|get q|", "VALUE q 0 1|x|END|"), ("verbosity 1|", "OK|"), ("nosuch|", "ERROR|"),
+            ("stats noreply|", "ERROR|"), ("stats nosuch|", "ERROR|"), ("stats items|", "END|"),
+            ("stats cachedump 1 1|", "END|"), ("stats reset|", "RESET|"), ("cache_memlimit x|", "ERROR|"),
+            ("cache_memlimit 7|", "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m|"),
+            ("cache_memlimit 9223372036854775807|", "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust|"),
+            (
+                "cache_memlimit 64 noreply|stats settings|",
+                """
+                STAT maxbytes 67108864|STAT evictions on|STAT flush_enabled yes|STAT dump_enabled no|END|
+                """
+            ),
             ("set a b c d|", "CLIENT_ERROR bad data chunk|"), ("flush_all|get a|", "OK|END|"), ("mn|", "MN|"),
             ("set big 0 0 2000000|\(String(repeating: "x", count: 200))", "SERVER_ERROR object too large for cache|"),
         ] {

@@ -49,4 +49,21 @@ import Testing
             #expect(cluster.read("key\(slot)", slot: slot) == "value", "slot \(slot)")
         }
     }
+
+    // @covers DC-H3
+    @Test func replicationThatIsAddedLaterGoesToTheNextNodesOnTheRing() throws {
+        let cluster = ring(of: 4, replicas: 0)
+        #expect(cluster.run(upToMilliseconds: 10_000) { cluster.isHealthy(replicas: 0) })
+        let engine = try #require(cluster.nodes[0].engine)
+        #expect(engine.ring.replicas == 0 && engine.slotRanges.contains { $0.copies.isEmpty })
+        engine.useRing { $0.replicas = 2 }
+        cluster.perform(cluster.nodes[0])
+        #expect(cluster.run(upToMilliseconds: 20_000) { cluster.isHealthy(replicas: 2) })
+        let plan = engine.plan()
+        for range in engine.slotRanges {
+            let chain = plan[range.slots.lowerBound].map { plan.members[$0] }
+            #expect(engine.describe(range.owner)?.name == chain[0])
+            #expect(Set(range.copies.compactMap { engine.describe($0)?.name }) == Set(chain[1...]))
+        }
+    }
 }

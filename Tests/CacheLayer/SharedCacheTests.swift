@@ -55,6 +55,18 @@ import Testing
         #expect(shared.number("k") == 8, "and its value takes the dead one's place")
     }
 
+    /// The notice of the change is still on its way, so the refusal is all that this process knows.
+    @Test("what the shared cache refuses this process does not keep either")
+    func refusedFill() throws {
+        var layer = makeLayer(codec: Number.codec)
+        let shared = SharedStore()
+        let (id, _) = try #require(lead(&layer, shared, now: .at(0)))
+        shared.entries = [:]
+        let step = advance(&layer, id, layer.proceed(id, .loaded(.value(Number(7))), now: .at(1)), shared, now: .at(1))
+        guard case .done(.success(let found)) = step else { return #expect(Bool(false)) }
+        #expect(found.number == 7 && layer.fresh("k", now: .at(1)) == nil && layer.counters.discardedFills == 1)
+    }
+
     @Test("a failed load gives the key free, so that the next one need not wait")
     func release() throws {
         var layer = makeLayer(codec: Number.codec)

@@ -111,6 +111,17 @@ import Testing
         #expect(layer.fresh("k", now: .at(1))?.number == 5)
     }
 
+    @Test("a copy of the source that lags behind does not take a newer version's place")
+    func laggingSource() {
+        var layer = makeLayer { $0.staleWhileRevalidate = .seconds(60) }
+        _ = layer.get("k", now: .at(0)) { _ in .value(Number(5), version: 5) }
+        guard case .hit(_, let refresh?) = layer.read("k", now: .at(11)) else { return #expect(Bool(false)) }
+        _ = layer.begin(refresh, now: .at(11))
+        _ = layer.proceed(refresh, .loaded(.value(Number(4), version: 4)), now: .at(12))
+        guard case .hit(let found, _) = layer.read("k", now: .at(12)) else { return #expect(Bool(false)) }
+        #expect(found.number == 5)
+    }
+
     @Test("behind the cache: read at once, written later, the last value only, and in the order of the first writes")
     func behind() {
         // @covers CL-H3

@@ -88,7 +88,7 @@ struct FaultGrammarTests {
             ("fail http 503 first", "! 'first' needs a number"),
             ("fail http 503 first x", "! 'first' needs a number"),
             ("fail http 503 first 0", "! '0' is not a number of times"), ("reset for", "! how long does it last"),
-            ("reset for ever", "! 'ever' is not a time"), ("reset for 0s", "! '0s' is not a time"),
+            ("reset for ever", "! 'ever' is not a time"), ("reset for 0s", "! '0s' is too short"),
             ("reset A-B", "! 'A-B' is not a link"),
             ("reset A->B C->D", "! unexpected 'C->D'"), ("reset on", "! on which node"),
             ("reset ->B", "! '' names no nodes"), ("disk-full", "! on which node?"),

@@ -57,6 +57,20 @@ struct ConstraintTests {
             ])
     }
 
+    @Test("all constraints of a strategy are to be met, and one strategy of several")
+    func together() {
+        let american = FlagConstraint("country", .isIn, values: ["US"])
+        let adult = FlagConstraint("age", .numberGreater, value: "17")
+        let both = flagSet([.rollout(percent: 100, group: "f", constraints: [american, adult])])
+        let either = flagSet([american, adult].map { .rollout(percent: 100, group: "f", constraints: [$0]) })
+        for (country, age, all, some) in [
+            ("US", "18", true, true), ("US", "17", false, true), ("FR", "18", false, true), ("FR", "17", false, false),
+        ] {
+            let context = FlagContext("1", ["country": country, "age": age])
+            #expect(both.isOn("f", context) == all && either.isOn("f", context) == some, "\(country) \(age)")
+        }
+    }
+
     @Test("the time is the context's, or else now")
     func now() {
         let after = FlagConstraint("currentTime", .dateAfter, value: "2023-12-20T15:00:00Z")

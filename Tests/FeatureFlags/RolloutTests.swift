@@ -58,6 +58,25 @@ struct RolloutTests {
         #expect(abs(Double(both) - 0.01 * Double(count)) < 4 * (0.01 * 0.99 * Double(count)).squareRoot())
     }
 
+    @Test("flags whose strategies name no group do not begin with the same people either")
+    func independentByName() {
+        let strategy = FlagStrategy("flexibleRollout", parameters: ["rollout": "10"])
+        let a = flagSet([strategy], name: "a")
+        let b = flagSet([strategy], name: "b")
+        let first = (0..<10_000).filter { a.isOn("a", FlagContext("\($0)")) }
+        let both = first.count { b.isOn("b", FlagContext("\($0)")) }
+        #expect((900...1_100).contains(first.count) && (50...150).contains(both))
+    }
+
+    @Test("who is let in first has nothing to do with who gets which variant")
+    func variantsAreIndependent() {
+        let set = flagSet(
+            [.rollout(percent: 10, group: "f")], variants: [.init("a", weight: 50), .init("b", weight: 50)])
+        let people = (0..<20_000).map { FlagContext("\($0)") }.filter { set.isOn("f", $0) }
+        let share = Double(people.count { set.variant("f", $0, now: epoch).name == "a" }) / Double(people.count)
+        #expect(abs(share - 0.5) < 0.06)
+    }
+
     @Test("nobody in particular is drawn by chance, and who lacks what decides stays out")
     func anonymous() {
         let usual = flagSet([.rollout(percent: 30, group: "f")])

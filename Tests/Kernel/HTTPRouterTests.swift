@@ -226,6 +226,30 @@ struct HTTPLastingTests {
         waiting = []
     }
 
+    /// As with locks: whoever is sent away lets in the one behind him, who is answered and gone before his turn comes.
+    @Test("a drain that ends one who waits, whose end is another's answer")
+    func parkedTogether() throws {
+        weak var second: HTTPExchange?
+        let fixture = try RouterFixture { router in
+            router.on("GET", "/first") { exchange in
+                exchange.park(for: .seconds(10)) { exchange in
+                    exchange.answer(304)
+                    second?.answer(text: "your turn\n")
+                }
+            }
+            router.on("GET", "/second") { exchange in
+                second = exchange
+                exchange.park(for: .seconds(10)) { $0.answer(304) }
+            }
+        }
+        let one = try fixture.connect("GET /first HTTP/1.1\r\nHost: s\r\n\r\n")
+        let other = try fixture.connect("GET /second HTTP/1.1\r\nHost: s\r\n\r\n")
+        fixture.world.pass(.milliseconds(1))
+        fixture.router.drain()
+        fixture.world.pass(.milliseconds(1))
+        #expect(one.statuses == [304] && other.bodies == ["your turn"] && second == nil)
+    }
+
     @Test("events: sent, kept alive, and ended by a drain; a client that reads nothing is cut off")
     func events() throws {
         var streams: [HTTPEventStream] = []

@@ -173,7 +173,9 @@ struct YAMLTests {
         for text in ["5", "0s", "-5s", "soon", "{a: b}"] {
             #expect(
                 failure { _ = try mapping("interval: \(text)").duration("interval") }.hasPrefix(
-                    "f.yaml:1:11: interval must be a"), "\(text)")
+                    text == "0s"
+                        ? "f.yaml:1:11: interval must be longer than 0s" : "f.yaml:1:11: interval must be a"), "\(text)"
+            )
         }
         #expect(
             failure { _ = try mapping("mode: htpt").choice("mode", [("http", 1), ("tcp", 2)]) }

@@ -165,6 +165,25 @@ struct MessageLogTests {
         #expect(bench.log.syncedPosition == bench.log.position)
     }
 
+    @Test("an acknowledgement, a definition and a deletion are each synced by themselves")
+    func eachIsSynced() throws {
+        let bench = try LogBench()
+        bench.log.append(LogBench.message(1, bytes: 5), queue: 1, sequence: 1, isDurable: true)
+        bench.log.append(LogBench.message(2, bytes: 5), queue: 2, sequence: 1, isDurable: true)
+        try bench.log.commit()
+        let changes: [(MessageLog) -> Void] = [
+            { $0.settle(queue: 1, sequence: 1) }, { $0.put("queue/a", [1]) }, { $0.remove("queue/a") },
+            { $0.delete(queue: 2) },
+        ]
+        for (index, change) in changes.enumerated() {
+            let before = bench.log.counters.syncs
+            change(bench.log)
+            #expect(bench.log.syncedPosition < bench.log.position, "change \(index)")
+            try bench.log.commit()
+            #expect(bench.log.counters.syncs == before + 1, "change \(index)")
+        }
+    }
+
     @Test("records are read as people read them")
     func lines() throws {
         let bench = try LogBench()

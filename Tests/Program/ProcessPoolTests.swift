@@ -32,6 +32,29 @@ import Testing
         #expect(test.errors == "")
     }
 
+    // @covers POOL-C2 POOL-H5
+    @Test(
+        "fifty users share ten sessions with Debian's PostgreSQL, and no transaction of one reaches another",
+        .enabled(if: ProgramPostgres.canRun))
+    func sharedPostgres() throws {
+        let server = try ProgramPostgres()
+        let test = try ProgramProcess(
+            [
+                "pool-test", "--db", "postgres://127.0.0.1:\(server.port)/postgres", "--max-conns", "10",
+                "--concurrent-users", "50", "--rounds", "20", "--leaks", "0", "--transactions",
+            ])
+        try test.waitFor("Avg wait time")
+        #expect(test.output.contains("[POOL] Created: 10, Idle: 0, In-use: 10\n"))
+        let sessions = """
+            select count(*), count(*) filter (where state <> 'idle') from pg_stat_activity
+            where application_name <> 'psql' and backend_type = 'client backend'
+            """
+        #expect(try server.psql("-Atc", sessions) == "10|0\n")
+        test.send(SIGTERM)
+        #expect(try test.waitForExit() == 0)
+        #expect(test.errors == "")
+    }
+
     @Test("redis-cli talks to pool-db")
     func database() throws {
         let port = try ProgramPort.free()

@@ -103,12 +103,67 @@ import Testing
 
     @Test func wordsTagsTerminalsCommandsAndFaultsAreOffered() throws {
         #expect(try candidates("clock v") == ["virtual"])
-        #expect(try candidates("log only L") == ["LB", "LSM", "LOCK"])
-        #expect(try candidates("log o") == ["only"])
+        #expect(try candidates("log only LO") == ["LOCK"])
+        #expect(try candidates("log on") == ["only"])
         #expect(try candidates("term ") == ["1"])
         #expect(try candidates("help loadb") == ["loadbalancer"])
         #expect(try candidates("inject lat") == ["latency"])
         #expect(try candidates("clock virtual ") == [])
+    }
+
+    @Test(
+        "of a fault only what may come next is offered",
+        arguments: [
+            ("inject latency ", [String]()),
+            ("inject latency 200ms ", ["on", "for", "Server-A->", "Server-B->", "client->", "outside->"]),
+            ("inject latency 200ms on ", ["Server-A", "Server-B", "client", "outside"]),
+            ("inject latency 200ms on Server-A ", ["for"]), ("inject latency 200ms on Server-A for ", []),
+            ("inject latency 200ms for 3s ", ["on", "Server-A->", "Server-B->", "client->", "outside->"]),
+            ("inject loss 5% Server-A->s", ["Server-A->Server-A", "Server-A->Server-B"]),
+            ("inject loss 5% Server-A<->c", ["Server-A<->client"]), ("inject loss 5% Server-A->client ", ["for"]),
+            ("inject partition {Server-A,s", ["{Server-A,Server-A", "{Server-A,Server-B"]),
+            ("inject partition {Server-A}|s", ["{Server-A}|Server-A", "{Server-A}|Server-B"]),
+            ("inject fail ", ["http"]), ("inject fail http 5", ["500", "502", "503", "504"]),
+            (
+                "inject fail http 503 ",
+                ["first", "after", "with", "on", "for", "Server-A->", "Server-B->", "client->", "outside->"]
+            ),
+            ("inject fail http 503 first ", []), ("inject fail http 503 first 2 a", ["after"]),
+            ("inject disk-full ", ["on", "for"]), ("inject nosuch ", []), ("inject disk-full on Server-A for 3s ", []),
+        ])
+    func faults(_ text: String, _ expected: [String]) throws {
+        #expect(try candidates(text, after: Self.cluster) == expected)
+    }
+
+    @Test("what is offered of a fault, the grammar accepts as far as it goes")
+    func faultsAreAccepted() throws {
+        let completion = try complete("inject loss 5% Server-A->", after: Self.cluster)
+        #expect(completion.candidates.map(\.text).contains("Server-A->client"))
+        // An arrow is no redirection, and needs no backslash.
+        #expect(try complete("inject loss 5% Server-A->cl", after: Self.cluster).replacement == "Server-A->client ")
+    }
+
+    @Test("directives are offered after an @, aliases and functions beside commands")
+    func directivesAndOwnNames() throws {
+        #expect(try candidates("@sk") == ["@skip-if"])
+        let own = "alias shout='echo LOUD'; shove() { echo; }; alias k='kill -9'"
+        #expect(try candidates("shou", after: own) == ["shout"] && candidates("shov", after: own) == ["shove"])
+        #expect(try candidates("unalias ", after: own) == ["k", "shout"])
+        #expect(try candidates("k Ser", after: own + "\n" + Self.cluster) == ["Server-A", "Server-B"])
+    }
+
+    @Test("the keys of all stores are offered where a key can stand, and nowhere else")
+    func keys() throws {
+        let stores = """
+            lsm-kv --data-dir d --port 6379; cache-node --port 7001 --name cache
+            kv-cli SET user:1 a; kv-cli SET user:2 b; kv-cli SET order:1 c; cache-cli --port 7001 SET user:9 x
+            """
+        #expect(try candidates("kv-cli GET user", after: stores) == ["user:1", "user:2", "user:9"])
+        #expect(try candidates("kv-cli DEL user:1 o", after: stores) == ["order:1"])
+        #expect(try candidates("kv-cli GET user:1 ", after: stores) == [])
+        #expect(try candidates("kv-cli STATS ", after: stores) == [])
+        #expect(try candidates("kv-cli s", after: stores) == ["SET", "SCAN", "STATS"])
+        #expect(try complete("kv-cli GET user", after: stores).replacement == "user:")
     }
 
     @Test func aCommandInsideSpawnIsCompletedAsItself() throws {

@@ -54,6 +54,19 @@ import Testing
         try pty.wait(forLine: "two")
     }
 
+    @Test("more than can be pasted at once is refused with a word, and the prompt goes on")
+    func tooLarge() throws {
+        let pty = try Pty(["--no-rc"])
+        try pty.waitForPrompt()
+        let line = "# " + String(repeating: "x", count: 1021) + "\r"
+        pty.type(Self.begin + String(repeating: line, count: 4200) + "echo never" + Self.end)
+        let refusal = "sdlab: more than 4.0 MiB at once cannot be pasted"
+        try pty.wait(for: "the refusal") { $0.screen.text.contains(refusal) }
+        pty.enter("echo and on")
+        try pty.wait(forLine: "and on")
+        #expect(!pty.screen.lines.contains("never"))
+    }
+
     @Test("lines that follow a comment, pasted into a terminal that does not mark it, are seen and run")
     func unmarked() throws {
         let pty = try Pty(["--no-rc"])

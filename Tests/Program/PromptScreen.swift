@@ -15,6 +15,11 @@ struct TerminalScreen {
     private(set) var scrolledOff: [String] = []
     /// Sequences that the model does not know.
     private(set) var unknown: [String] = []
+    /// Faint text that was drawn beside the cursor's back, between saving its place and returning to it: a suggestion,
+    /// which is not part of the line.
+    private(set) var ghost = ""
+    private var saved: (row: Int, column: Int)?
+    private var isFaint = false
 
     init(columns: Int, rows: Int) {
         self.columns = columns
@@ -105,6 +110,10 @@ struct TerminalScreen {
     }
 
     private mutating func put(_ text: String) {
+        if saved != nil, isFaint {
+            ghost += text
+            return
+        }
         let scalar = text.unicodeScalars.first!.value
         let isWide =
             (0x1100...0x115F).contains(scalar) || (0x2E80...0xD7A3).contains(scalar)
@@ -139,6 +148,17 @@ struct TerminalScreen {
     private mutating func takeEscape(_ rest: ArraySlice<UInt8>) -> Int? {
         let sequence = Array(rest)
         guard sequence.count > 1 else { return nil }
+        if sequence[1] == UInt8(ascii: "7") {
+            saved = (row, column)
+            ghost = ""
+            return 2
+        }
+        if sequence[1] == UInt8(ascii: "8") {
+            if let saved { (row, column) = saved }
+            saved = nil
+            wrapIsDue = false
+            return 2
+        }
         guard sequence[1] == UInt8(ascii: "[") else {
             unknown.append("ESC \(UnicodeScalar(sequence[1]))")
             return 2
@@ -154,7 +174,10 @@ struct TerminalScreen {
         let number = (numbers.first ?? nil) ?? 0
         let count = max(1, number)
         switch final {
-        case "m", "h", "l": return
+        case "m":
+            isFaint = parameters == "2"
+            return
+        case "h", "l": return
         case "A": row = max(0, row - count)
         case "B": row = min(rows - 1, row + count)
         case "C": column = min(columns - 1, column + count)

@@ -131,7 +131,7 @@ import Testing
         try pty.wait(for: "a job") { $0.screen.lastLine.contains("1j]>") }
         pty.enter("reset")
         try pty.wait(for: "no job") {
-            $0.screen.lastLine.hasPrefix("sdlab[+00:0") && !$0.screen.lastLine.contains("j]")
+            $0.screen.lastLine.contains(" +00:0") && !$0.screen.lastLine.contains("j]")
         }
         pty.enter("cat file || nodes")
         try pty.wait(forLine: "no nodes; start one: backend --port 8081 &")

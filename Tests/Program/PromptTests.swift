@@ -20,14 +20,14 @@ import Testing
     @Test func thePromptTellsTimeJobsAndTerminal() throws {
         let pty = try Pty(["--clock", "virtual"])
         try pty.waitForPrompt()
-        #expect(pty.screen.lastLine == "sdlab[+00:00]>")
+        #expect(pty.screen.lastLine == "sdlab[15:00:00 +00:00]>")
         pty.enter("backend --port \(try ProgramPort.free()) &")
         pty.enter("sleep 15")
-        try pty.wait(for: "15 seconds, one job") { $0.screen.lastLine == "sdlab[+00:15 1j]>" }
+        try pty.wait(for: "15 seconds, one job") { $0.screen.lastLine == "sdlab[15:00:15 +00:15 1j]>" }
         pty.enter("advance 1h")
-        try pty.wait(for: "an hour") { $0.screen.lastLine == "sdlab[+1:00:15 1j]>" }
+        try pty.wait(for: "an hour") { $0.screen.lastLine == "sdlab[16:00:15 +1:00:15 1j]>" }
         pty.enter("term 2")
-        try pty.wait(for: "the second terminal") { $0.screen.lastLine == "sdlab[2 +1:00:15 1j]>" }
+        try pty.wait(for: "the second terminal") { $0.screen.lastLine == "sdlab[2 16:00:15 +1:00:15 1j]>" }
     }
 
     // MARK: Above the line
@@ -72,8 +72,8 @@ import Testing
         try pty.waitForPrompt()
         pty.enter("for i in {1..5}; do sleep 20ms; echo tick $i; done &")
         try pty.wait(for: "a job") { $0.screen.lastLine.contains("1j]>") }
-        // "sdlab[+00:00 1j]> " takes 18 columns; the rest of two rows.
-        let typed = "echo " + String(repeating: "x", count: 80 - 18 - 5)
+        // "sdlab[15:00:00 +00:00 1j]> " takes 27 columns; the rest of two rows.
+        let typed = "echo " + String(repeating: "x", count: 80 - 27 - 5)
         pty.type(typed)
         try pty.wait(forLine: "tick 5")
         try pty.wait(for: "the end of the job") { $0.screen.lines.contains { $0.hasPrefix("[1]  done") } }
@@ -212,8 +212,8 @@ import Testing
         let pty = try Pty()
         try pty.waitForPrompt()
         pty.enter("for i in a b")
-        try pty.wait(for: "the continuation") { $0.screen.lastLine == ">" }
         pty.enter("do echo got $i")
+        try pty.wait(for: "the second line") { $0.screen.lastLine == "do echo got $i" }
         pty.enter("done")
         try pty.wait(forLine: "got b")
         #expect(pty.screen.lines.contains("got a"))

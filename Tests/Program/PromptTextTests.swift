@@ -20,11 +20,13 @@ import Testing
     }
 
     @Test func thePromptCountsOnlyWhatIsSeen() {
-        let plain = PromptText(elapsed: .seconds(75), jobCount: 2, terminal: 1, usesColor: false)
-        #expect(plain.text == "sdlab[+01:15 2j]> ")
-        #expect(plain.width == 18)
-        let coloured = PromptText(elapsed: .seconds(3600), jobCount: 0, terminal: 2, usesColor: true)
-        #expect(coloured.width == "sdlab[2 +1:00:00]> ".count)
+        let plain = PromptText(
+            time: .documentedEpoch + .seconds(75), elapsed: .seconds(75), jobCount: 2, terminal: 1, usesColor: false)
+        #expect(plain.text == "sdlab[15:01:15 +01:15 2j]> ")
+        #expect(plain.width == 27)
+        let coloured = PromptText(
+            time: .documentedEpoch, elapsed: .seconds(3600), jobCount: 0, terminal: 2, usesColor: true)
+        #expect(coloured.width == "sdlab[2 15:00:00 +1:00:00]> ".count)
         // libedit loses what stands at the end, and where two colours meet.
         #expect(coloured.text.hasSuffix("> "))
         #expect(!coloured.text.contains("\u{1}\u{1}"))

@@ -29,8 +29,7 @@ final class RecordingOrigin: Sendable {
     static let mark = "X-Origin"
 
     init() throws {
-        port = try ProgramPort.free()
-        listener = try ProgramSocket.listening(on: port)
+        (listener, port) = try ProgramPort.listener()
         wake = try Self.pair()
         idle = try Self.pair()
         startProgramThread { [self] in serve() }

@@ -48,8 +48,23 @@ final class SmugglingFront {
     /// Those of this project, which must hold what the cases say.
     enum Own: String, CaseIterable, Sendable, CustomTestStringConvertible {
         case loadbalancer, ratelimiter
+        case gateway = "api-gateway"
 
         var testDescription: String { rawValue }
+
+        /// What the gateway makes of a case otherwise than the others, and means to: it passes on the path that its
+        /// rules have seen, in one form, and refuses what servers would read in two ways.
+        private static let canonical: [String: (statuses: [Int], seen: [String])] = [
+            "dots are left alone": ([200, 200], ["GET /case @h ", SmugglingCase.secondSeen]),
+            "a path that looks like an authority": ([200, 200], ["GET /evil/case @h ", SmugglingCase.secondSeen]),
+            "encoded line ends are left alone": ([400, 200], [SmugglingCase.secondSeen]),
+            "OPTIONS *": ([404, 200], [SmugglingCase.secondSeen]),
+        ]
+
+        func outcome(of smuggling: SmugglingCase) -> (statuses: [Int], seen: [String]) {
+            (self == .gateway ? Self.canonical[smuggling.name] : nil)
+                ?? (statuses: smuggling.statuses, seen: smuggling.seen)
+        }
 
         func start() throws -> SmugglingFront {
             try SmugglingFront(rawValue) { origin, port, directory in
@@ -57,6 +72,16 @@ final class SmugglingFront {
                 case .loadbalancer:
                     try directory.place("lb.yaml", "backends: [\(origin)]\nhealth_check: {interval: 1h}\n")
                     return try .service(rawValue, "--config", "lb.yaml", port: port, directory: directory.path)
+                case .gateway:
+                    try directory.place(
+                        "gateway.yaml",
+                        """
+                        auth: none
+                        log: none
+                        services: {origin: {url: "http://127.0.0.1:\(origin)", breaker: false, outlier_ejection: false}}
+                        routes: [{path: /*, service: origin}]
+                        """)
+                    return try .service(rawValue, "--config", "gateway.yaml", port: port, directory: directory.path)
                 case .ratelimiter:
                     return try .service(
                         rawValue, "--rate", "1000000", "--upstream", "localhost:\(origin)", port: port,

@@ -1,8 +1,8 @@
 import Glibc
 import Testing
 
-/// The same bytes to the balancer, to the limiter, to HAProxy and to nginx, each in front of a server that writes down
-/// what it gets.
+/// The same bytes to the balancer, to the limiter, to the gateway, to HAProxy and to nginx, each in front of a server
+/// that writes down what it gets.
 ///
 /// Request smuggling is a disagreement between two programs on where a request ends. So the question is never what a
 /// proxy thinks of a request, but whether the next program reads what the proxy sends as the proxy meant it.
@@ -17,17 +17,19 @@ import Testing
             // Without its end, an accepted connection stays open: there is nothing to wait for.
             if !finishes, smuggling.statuses.isEmpty || smuggling.statuses.last == 200 { continue }
             let outcome = try front.run(smuggling.bytes, finishes: finishes, method: smuggling.method)
-            check(smuggling, outcome)
+            check(smuggling, outcome, own.outcome(of: smuggling))
             // One that waits for ever is enough.
             if !outcome.isEnded { return }
         }
     }
 
-    private func check(_ smuggling: SmugglingCase, _ outcome: SmugglingFront.Outcome) {
+    private func check(
+        _ smuggling: SmugglingCase, _ outcome: SmugglingFront.Outcome, _ expected: (statuses: [Int], seen: [String])
+    ) {
         let comment = Comment(
             rawValue: "\(smuggling.name), RFC \(smuggling.rule): \(outcome.text)\n" + Latin1.text(outcome.origin.bytes))
-        #expect(outcome.statuses == smuggling.statuses, comment)
-        #expect(outcome.origin.requests.map(\.summary) == smuggling.seen, comment)
+        #expect(outcome.statuses == expected.statuses, comment)
+        #expect(outcome.origin.requests.map(\.summary) == expected.seen, comment)
         #expect(outcome.origin.doubts == [], comment)
         #expect(outcome.origin.requests.flatMap(Self.fieldsOfOneConnection) == [], comment)
         // What was begun and refused breaks off at the origin; nothing else does.

@@ -7,16 +7,29 @@ import Synchronization
 enum ProgramPort {
     private static let next = Mutex(12_000 + Int(getpid()) * 64 % 16_000)
 
+    /// A port that nobody listens on.
+    ///
+    /// The socket that tries it is bound and does not listen. Another thread may start a process at this moment, and
+    /// that child holds a copy of every descriptor until its exec: a copy of a listener would keep the port for a
+    /// moment after it was closed here, and the server it was meant for would find the address in use.
     static func free() throws -> UInt16 {
+        let (descriptor, port) = try first { try ProgramSocket.bound(to: $0) }
+        close(descriptor)
+        return port
+    }
+
+    /// A listener on a port of its own, which is never let go of in between.
+    static func listener() throws -> (descriptor: Int32, port: UInt16) {
+        try first { try ProgramSocket.listening(on: $0) }
+    }
+
+    private static func first(_ attempt: (UInt16) throws -> Int32) throws -> (descriptor: Int32, port: UInt16) {
         for _ in 0..<4_000 {
             let candidate = next.withLock { value in
                 value = value >= 30_000 ? 12_000 : value + 1
                 return UInt16(value)
             }
-            if let descriptor = try? ProgramSocket.listening(on: candidate) {
-                close(descriptor)
-                return candidate
-            }
+            if let descriptor = try? attempt(candidate) { return (descriptor, candidate) }
         }
         throw ProgramTrouble("no free port from 12000 to 30000")
     }
@@ -30,10 +43,20 @@ enum ProgramSocket {
     }
 
     static func listening(on port: UInt16) throws -> Int32 {
+        let descriptor = try bound(to: port)
+        guard listen(descriptor, 1024) == 0 else {
+            defer { close(descriptor) }
+            throw ProgramTrouble.system("listen on \(port)")
+        }
+        return descriptor
+    }
+
+    /// A socket with this address that does not listen. Fails while another listens there.
+    static func bound(to port: UInt16) throws -> Int32 {
         let descriptor = try make()
         var yes: Int32 = 1
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
-        guard withAddress(127 << 24 | 1, port, { bind(descriptor, $0, $1) }) == 0, listen(descriptor, 1024) == 0 else {
+        guard withAddress(127 << 24 | 1, port, { bind(descriptor, $0, $1) }) == 0 else {
             defer { close(descriptor) }
             throw ProgramTrouble.system("bind to \(port)")
         }
@@ -200,8 +223,7 @@ final class ProgramBadServer: Sendable {
 
     /// - Parameter behaviour: what it does with a connection, which is closed afterwards.
     init(_ behaviour: @escaping @Sendable (_ descriptor: Int32) -> Void) throws {
-        port = try ProgramPort.free()
-        listener = try ProgramSocket.listening(on: port)
+        (listener, port) = try ProgramPort.listener()
         startProgramThread { [self] in
             while true {
                 let descriptor = accept4(listener, nil, nil, Int32(SOCK_CLOEXEC.rawValue))

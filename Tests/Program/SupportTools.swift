@@ -10,6 +10,32 @@ enum ProgramTool {
             .first { access($0, X_OK) == 0 }
     }
 
+    /// Programs of packages that are unpacked and not installed, because a machine may have one of them at most.
+    private static let unpacked = ProgramPlace.root + "/.build/unpacked"
+
+    static func unpackedPath(of name: String) -> String? {
+        ["/usr/sbin/", "/usr/bin/"].map { unpacked + $0 + name }.first { access($0, X_OK) == 0 }
+    }
+
+    static func canRunUnpacked(_ names: String...) -> Bool {
+        mayNotSkip || names.allSatisfy { unpackedPath(of: $0) != nil }
+    }
+
+    /// Starts one of them, with what tells it where its libraries and modules are.
+    static func startUnpacked(_ name: String, _ arguments: [String]) throws -> ProgramProcess {
+        guard let path = unpackedPath(of: name) else {
+            throw ProgramTrouble("\(name) is missing: run scripts/setup test")
+        }
+        let libraries = ["/usr/lib/syslog-ng", "/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu"]
+            .map { unpacked + $0 }
+        return try ProgramProcess(
+            arguments, program: path,
+            environment: [
+                "LD_LIBRARY_PATH=" + libraries.joined(separator: ":"), "SYSLOGNG_PREFIX=\(unpacked)/usr",
+                "RSYSLOG_MODDIR=\(unpacked)/usr/lib/x86_64-linux-gnu/rsyslog",
+            ])
+    }
+
     /// For `.enabled(if:)`.
     static func canRun(_ names: String...) -> Bool { mayNotSkip || names.allSatisfy { path(of: $0) != nil } }
 

@@ -1,5 +1,6 @@
 import KernelStructures
 import KernelWire
+import RateLimiterEngine
 import RateLimiterService
 import TestSupport
 import Testing

@@ -1,4 +1,5 @@
 import KernelService
+import KernelStructuredFields
 import KernelStructures
 import KernelWire
 import KernelWorld
@@ -86,80 +87,21 @@ extension HTTPHead {
     func number(_ name: String) -> Int? { value(of: name).flatMap { Int($0) } }
 }
 
-/// A reader of structured fields (RFC 9651 §4.2) as strict as the text, for lists of strings with parameters: nil for
-/// anything that is not one.
-struct StructuredList {
-    struct Item {
-        var name: String
-        var parameters: [(String, Value)] = []
-        func integer(_ key: String) -> Int? {
-            parameters.first { $0.0 == key }.flatMap { if case .integer(let number) = $0.1 { number } else { nil } }
-        }
-    }
-    enum Value: Equatable { case integer(Int), string(String), bytes(String), yes }
+/// A list of texts with parameters, as both fields of the quota are.
+struct QuotaList {
+    let items: [(name: String, parameters: StructuredParameters)]
 
-    private(set) var items: [Item] = []
-    private var rest: Substring
-
+    /// Nil for a field that is none.
     init?(_ text: String) {
-        rest = text[...]
-        repeat {
-            while rest.first == " " || rest.first == "\t" { rest.removeFirst() }
-            guard let name = string() else { return nil }
-            var item = Item(name: name)
-            while rest.first == ";" {
-                rest.removeFirst()
-                while rest.first == " " { rest.removeFirst() }
-                let key = rest.prefix { $0.isASCII && ($0.isLowercase || $0.isNumber || "_-.*".contains($0)) }
-                guard let first = key.first, first.isLowercase || first == "*" else { return nil }
-                rest.removeFirst(key.count)
-                guard let value = value() else { return nil }
-                item.parameters.append((String(key), value))
-            }
-            items.append(item)
-            while rest.first == " " || rest.first == "\t" { rest.removeFirst() }
-            if rest.isEmpty { return }
-            guard rest.removeFirst() == "," else { return nil }
-        } while !rest.isEmpty
-        return nil
-    }
-
-    private mutating func value() -> Value? {
-        guard rest.first == "=" else { return .yes }
-        rest.removeFirst()
-        switch rest.first {
-        case "\"": return string().map { .string($0) }
-        case ":":
-            rest.removeFirst()
-            let body = rest.prefix { $0 != ":" }
-            guard body.allSatisfy({ $0.isASCII && ($0.isLetter || $0.isNumber || "+/=".contains($0)) }) else {
-                return nil
-            }
-            rest.removeFirst(body.count)
-            guard rest.popFirst() == ":" else { return nil }
-            return .bytes(String(body))
-        default:
-            let digits = rest.prefix { $0.isASCII && $0.isNumber || $0 == "-" }
-            guard (1...15).contains(digits.count), let number = Int(digits) else { return nil }
-            rest.removeFirst(digits.count)
-            return .integer(number)
+        guard case .list(let members)? = try? StructuredField(text, as: .list) else { return nil }
+        items = members.compactMap {
+            guard case .item(let item) = $0, case .string(let name) = item.value else { return nil }
+            return (name, item.parameters)
         }
+        if items.count != members.count { return nil }
     }
+}
 
-    private mutating func string() -> String? {
-        guard rest.popFirst() == "\"" else { return nil }
-        var text = ""
-        while let character = rest.popFirst() {
-            switch character {
-            case "\"": return text
-            case "\\":
-                guard let next = rest.popFirst(), next == "\"" || next == "\\" else { return nil }
-                text.append(next)
-            case _ where character.isASCII && character.asciiValue! >= 32 && character.asciiValue! < 127:
-                text.append(character)
-            default: return nil
-            }
-        }
-        return nil
-    }
+extension StructuredParameters {
+    func integer(_ name: String) -> Int? { if case .integer(let number)? = self[name] { number } else { nil } }
 }

@@ -1,4 +1,4 @@
-import KernelCryptography
+import KernelStructuredFields
 import KernelStructures
 import KernelWire
 import KernelWorld
@@ -69,20 +69,20 @@ import Testing
             """)
         for index in 0..<20 {
             let head = try bench.ask("/", "X-Key: k\(index)\"\\ü")
-            let policies = try #require(head.value(of: "RateLimit-Policy").flatMap(StructuredList.init)).items
-            let limits = try #require(head.value(of: "RateLimit").flatMap(StructuredList.init)).items
+            let policies = try #require(head.value(of: "RateLimit-Policy").flatMap(QuotaList.init)).items
+            let limits = try #require(head.value(of: "RateLimit").flatMap(QuotaList.init)).items
             #expect(
                 policies.map(\.name) == ["a.b:c-d_e", "window", "jobs"] && limits.map(\.name) == policies.map(\.name))
-            #expect(policies[0].integer("q") == 15 && policies[0].integer("w") == 2)
-            #expect(policies[1].integer("q") == 100 && policies[1].integer("w") == 60)
-            #expect(policies[2].integer("q") == 3)
-            #expect(policies[2].parameters.contains { $0 == ("qu", .string("concurrent-requests")) })
-            #expect(limits[0].integer("r") == max(0, 14 - index) || index > 14)
-            #expect(limits.allSatisfy { $0.integer("t") ?? 1 >= 1 })
-            #expect(limits[0].parameters.contains { $0.0 == "pk" })
+            #expect(policies[0].parameters.integer("q") == 15 && policies[0].parameters.integer("w") == 2)
+            #expect(policies[1].parameters.integer("q") == 100 && policies[1].parameters.integer("w") == 60)
+            #expect(policies[2].parameters.integer("q") == 3)
+            #expect(policies[2].parameters["qu"] == .string("concurrent-requests"))
+            #expect(limits[0].parameters.integer("r") == max(0, 14 - index) || index > 14)
+            #expect(limits.allSatisfy { $0.parameters.integer("t") ?? 1 >= 1 })
+            #expect(limits[0].parameters["pk"] != nil)
             if index == 0 {
                 let address = "\(try #require(bench.world.nodes["client"]).address)"
-                #expect(limits[0].parameters.last?.1 == .bytes(Base64.standard.encode(Array(address.utf8))))
+                #expect(limits[0].parameters["pk"] == .bytes(Array(address.utf8)))
             }
         }
         #expect(bench.host.engine.counters[3].shadowOverLimit > 0)
@@ -214,6 +214,22 @@ import Testing
         #expect(bench.host.heldCount == 0)
     }
 
+    @Test("a held request whose client has said good-bye is answered, and the end of its connection ends nothing else")
+    func heldGoodbye() throws {
+        let bench = try ServiceBench(rule("algorithm: leaky-bucket, rate: 10, burst: 5"))
+        let clients = try (0..<3).map { _ in try bench.client() }
+        for client in clients {
+            client.write("GET / HTTP/1.1\r\nHost: rl\r\nConnection: close\r\n\r\n")
+        }
+        bench.world.pass(.milliseconds(2))
+        #expect(bench.host.heldCount == 2)
+        for client in clients { client.stream.close() }
+        bench.world.pass(.seconds(1))
+        #expect(bench.host.heldCount == 0)
+        #expect(bench.host.counters.admitted == 3)
+        #expect(try bench.ask("/").status == 200)
+    }
+
     @Test("reload: new limits at once, old counts where the rule stayed, and with a mistake nothing changes")
     func reload() throws {
         let bench = try ServiceBench("rules: [{name: a, algorithm: gcra, rate: 1/hour}]")
@@ -259,7 +275,7 @@ import Testing
                 answered += 1
                 #expect([200, 400, 414, 429, 501].contains(answer.status), "round \(round)")
                 if answer.status == 429 || answer.status == 200, let field = answer.head.value(of: "RateLimit") {
-                    #expect(StructuredList(field) != nil, "\(field)")
+                    #expect(QuotaList(field) != nil, "\(field)")
                 }
             }
             client.stream.abort()

@@ -42,7 +42,7 @@ import Testing
     }
 
     @Test func theOverviewNamesEveryCommandWithin80Columns() {
-        let text = output("help")
+        let text = output("help all")
         for line in text.split(separator: "\n") { #expect(displayWidth(String(line)) <= 80, "\(line)") }
         for name in Self.names { #expect(text.contains("\n  \(name) "), "\(name)") }
     }
@@ -211,7 +211,9 @@ import Testing
 
     static let viewLines = [
         "jobs", "nodes", "stats", "stats lb", "faults", "clock", "journal --all", "journal -n 5",
-        "journal backend-with-a-name-of-many-letters-1", "help", "help curl", "log", "term",
+        "journal backend-with-a-name-of-many-letters-1", "help", "help all", "help systems", "help curl", "log", "term",
+        "top", "timeline", "why lb", "tour",
+        "tour lock list",
     ]
 
     private func busyLab() -> LabShell {

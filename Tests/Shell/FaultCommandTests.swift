@@ -219,7 +219,7 @@ import Testing
         ), ("latency 1ms for x", "'x' is not a time"),
         (
             "latency 1ms for 0s",
-            "'0s' is not a time"
+            "'0s' is too short: it must be longer than 0s"
         ),
         ("latency 1ms on C", "no node 'c'"), ("latency 1ms on clint", "did you mean client?"),
         (

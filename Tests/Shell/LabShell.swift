@@ -50,7 +50,7 @@ final class LabShell {
         case .notice(let text): heard.notices.append(text)
         case .jobStarted(let job): jobEvents.append("+%\(job.number)")
         case .jobEnded(let job): jobEvents.append("-%\(job.number)=\(job.status ?? -1)")
-        case .submitted, .typed: break
+        case .submitted, .typed, .interrupted, .progress: break
         }
     }
 

@@ -405,7 +405,9 @@ import Testing
     @Test func aHostCommandIsRefusedWithoutAHost() {
         let outcome = LabShell().run("!date\necho $?")
         #expect(outcome.output == "126\n")
-        #expect(outcome.errorOutput == "!date: host commands are not run here\n")
+        #expect(
+            outcome.errorOutput
+                == "!date: commands of the machine are refused in scripts; sdlab run --allow-host lets them run\n")
     }
 
     @Test func aHostCommandsStatusIsTheLines() {

@@ -80,6 +80,26 @@ struct ClickLogTests {
         #expect(found.codes == ["c1", "c2"] && found.torn == 200)
     }
 
+    @Test("a byte that changes is damage: no click is counted that nobody has made")
+    func flips() throws {
+        let base = SimulatedDisk()
+        let own = disk(base)
+        let log = try ClickLog(disk: own, directory: "/clicks")
+        for number in 0..<3 { try log.append(click(number)) }
+        log.close()
+        let next = try ClickLog(disk: own, directory: "/clicks")
+        let file = try own.open("/clicks/\(ClickLog.name(1))", [.write])
+        let bytes = try file.read(at: 0, count: file.size)
+        let written = try next.read(from: ClickPosition(), limit: 1 << 20).clicks
+        #expect(written.count == 3)
+        for place in bytes.indices {
+            try file.write([bytes[place] ^ 0x10], at: place)
+            let found = try next.read(from: ClickPosition(), limit: 1 << 20).clicks
+            #expect(found.count < 3 && found == Array(written.prefix(found.count)), "byte \(place)")
+            try file.write([bytes[place]], at: place)
+        }
+    }
+
     @Test("a record reads as it was written, and anything else not at all")
     func coding() throws {
         let click = click(7)

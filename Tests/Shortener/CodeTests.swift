@@ -41,6 +41,26 @@ struct CodeTests {
         return both / (ofA * ofB).squareRoot()
     }
 
+    @Test("a link is over from the very moment, and after the very visit, that were agreed")
+    func verdicts() {
+        let start = LabTime(parsing: "2024-01-15T10:00:00Z")!
+        func link(_ change: (inout Link) -> Void) -> Link {
+            var link = Link(code: "c", target: "http://a/", createdAt: start)
+            change(&link)
+            return link
+        }
+        func leads(_ link: Link, after time: LabDuration = .zero, visits: Int = 0) -> Bool {
+            link.verdict(now: start + time, visits: visits) == .redirect
+        }
+        let timed = link { $0.expiresAt = start + .seconds(10) }
+        #expect(leads(timed, after: .milliseconds(9_999)) && !leads(timed, after: .seconds(10)))
+        let few = link { $0.maxVisits = 2 }
+        #expect(leads(few, visits: 1) && !leads(few, visits: 2))
+        let later = link { $0.validSince = start + .seconds(1) }
+        #expect(later.verdict(now: start, visits: 0) == .notYet && leads(later, after: .seconds(1)))
+        #expect(!leads(link { $0.deletedAt = start }))
+    }
+
     @Test("an alias is what can be typed, and no path of the service")
     func aliases() {
         for good in ["a", "my-link_1", String(repeating: "x", count: 64)] {

@@ -71,7 +71,7 @@ struct HostTests {
         #expect(try (0..<4).map { _ in try lab.ask("GET", "/\(few)").status } == [301, 301, 410, 410])
         lab.world.pass(.seconds(2))
         #expect(try lab.ask("GET", "/\(few)").status == 410, "also when the database has counted them")
-        let later = try lab.shorten(#"{"url": "http://a/", "valid_since": "2999-01-01T00:00:00Z"}"#)
+        let later = try lab.shorten(#"{"url": "http://a/", "valid_since": "2200-01-01T00:00:00Z"}"#)
         #expect(try lab.ask("GET", "/\(later)").status == 404)
     }
 

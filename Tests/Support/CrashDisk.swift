@@ -68,6 +68,7 @@ public final class CrashDisk: Disk {
         }
 
         var size: Int { base.size }
+        var identity: UInt64 { base.identity }
         func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int {
             if disk.isDead { throw .failed(path, operation: "power") }
             return try base.read(at: offset, into: buffer)

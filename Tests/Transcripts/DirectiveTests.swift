@@ -93,7 +93,7 @@ import Testing
             ("@clock fast\n$ true\n", "bench.sdl:1: @clock: 'fast' is none of virtual, real, x60"),
             ("@net wifi\n$ true\n", "bench.sdl:1: @net: 'wifi' is neither memory nor loopback"),
             ("@timeout soon\n$ true\n", "bench.sdl:1: @timeout: 'soon' is not a time such as 60s"),
-            ("@timeout 0s\n$ true\n", "bench.sdl:1: @timeout: '0s' is not a time such as 60s"),
+            ("@timeout 0s\n$ true\n", "bench.sdl:1: @timeout: '0s' is too short: it must be longer than 0s"),
             ("@logs all\n$ true\n", "bench.sdl:1: @logs: subset or exact"),
             ("@order any\n$ true\n", "bench.sdl:1: @order: floating or strict"),
             ("@blanks none\n$ true\n", "bench.sdl:1: @blanks: collapse or exact"),

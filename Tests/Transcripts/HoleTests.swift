@@ -66,17 +66,27 @@ func fits(_ pattern: String, _ line: String, collapsing: Bool = false) throws ->
             ("<-10~1>", "-11", true),
             ("<-10~1>", "11", false), ("<1000~0>", "1,000", true), ("<1000~0>", "1000.5", false),
             ("<0.3~0.1>", "0.4", true),
-            ("<100~5>", "x", false), ("<100~5>", "", false), ("<2e3~1%>", "2010", true),
+            ("<100~5>", "x", false), ("<100~5>", "", false), ("<2e3~1%>", "2010", true), ("<3~0:n>", "3", true),
+            ("<3~0:n>", "4", false), ("<100~5%:n>", "104", true),
         ])
     func tolerance(pattern: String, text: String, fitting: Bool) throws {
         #expect(try fits("rate \(pattern) %", "rate \(text) %") == fitting)
+    }
+
+    @Test("A number near another is kept under its name, as it was written")
+    func keptNear() throws {
+        var captures: [String: String] = [:]
+        let line = try LinePattern(reading: "<1000~5:count> of <=count>")
+        #expect(line.matches("1,002 of 1,002", collapsingBlanks: false, &captures))
+        #expect(captures == ["count": "1,002"])
+        #expect(!line.matches("1,002 of 1,003", collapsingBlanks: false, &captures))
     }
 
     @Test(
         "What only looks like a hole means itself",
         arguments: [
             "<html>", "<integer>", "<int:>", "<int:1a>", "<int:a-b>", "<inf~5>", "<nan~1>", "<5~>", "<~5>", "<5~-1>",
-            "<0x10~1>",
+            "<0x10~1>", "<5~1:>", "<5~1:a-b>", "<5~1%%>",
             "<=>", "<=1>", "<>", "a < b > c", "<INT>", "<hexadecimal-tail>", "< int >",
         ])
     func notHoles(text: String) throws {

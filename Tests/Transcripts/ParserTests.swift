@@ -25,6 +25,7 @@ import Testing
                 case .within(let duration): "within \(duration)"
                 case .exit(let status): "exit \(status)"
                 case .typed(let text): "typed '\(text)'"
+                case .interrupted: "^C"
                 case .log(let tag, let pattern): "log \(tag) '\(pattern.text)'"
                 case .output(let pattern): "output '\(pattern.text)'"
                 }
@@ -51,7 +52,7 @@ import Testing
             ("# EOF", "output '# EOF'"), ("# HELPER", "comment"), ("\\# Server", "output '# Server'"),
             ("\\@case", "output '@case'"),
             ("\\$ x", "output '$ x'"), ("\\[LB] x", "output '[LB] x'"), ("\\...", "output '...'"),
-            ("$x", "output '$x'"),
+            ("$x", "output '$x'"), ("^C", "^C"), ("\\^C", "output '^C'"), ("^Cx", "output '^Cx'"),
         ])
     func expectations(line: String, item: String) throws {
         #expect(try Self.shape("$ true\n\(line)\n") == ["$ true", item])

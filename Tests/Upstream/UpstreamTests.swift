@@ -71,10 +71,11 @@ struct UpstreamTests {
         let parts = try #require(heard.first).split(separator: "-")
         #expect(heard.count == 2 && heard[1] == "tracestate: congo=t61")
         #expect(parts[0] == "traceparent: 00" && parts[1] == trace && parts[2] != parent && parts[3] == "01")
-        let spans = (0..<bench.world.journal.events.count).compactMap { index -> Span? in
-            if case .span(let span) = bench.world.journal.events[index].body { span } else { nil }
-        }
-        #expect(spans.contains { $0.spanID.description == parts[2] && $0.parentID?.description == parent })
+        let spans = bench.world.spans.all
+        let attempt = try #require(spans.first { $0.spanID.description == parts[2] })
+        let whole = try #require(spans.first { $0.spanID == attempt.parentID })
+        #expect(attempt.kind == .client && whole.kind == .server && whole.parentID?.description == parent)
+        #expect(attempt["http.response.status_code"] == .integer(200) && attempt["server.address"] == .text("origin"))
         // What cannot be read is nobody's to change.
         let broken = "traceparent: 00-\(trace)-0000000000000000-01\r\n"
         #expect(try send(broken).map { $0 + "\r\n" } == [broken])

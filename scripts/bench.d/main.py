@@ -36,6 +36,16 @@ KINDS = {
     "limiter-refuse": {
         "title": "a rate limiter that refuses", "mode": "limiter", "path": "/", "connections": 32, "refuses": True},
     "limiter-proxy": {"title": "a rate limiter before a server", "mode": "limiter", "path": "/", "connections": 32},
+    "gateway": {"title": "an API gateway", "mode": "gateway", "path": "/", "connections": 64},
+    "gateway-jwt": {
+        "title": "an API gateway that checks tokens (RS256) and keeps them", "mode": "gateway", "path": "/",
+        "connections": 64, "token": "RS256"},
+    "gateway-rs256": {
+        "title": "an API gateway that checks a signature (RS256) each time", "mode": "gateway", "path": "/",
+        "connections": 64, "token": "RS256", "uncached": True},
+    "gateway-es256": {
+        "title": "an API gateway that checks a signature (ES256) each time", "mode": "gateway", "path": "/",
+        "connections": 64, "token": "ES256", "uncached": True},
     "idle": {"title": "HTTP, idle connections", "mode": "http", "path": "/", "connections": 9_000},
 }
 
@@ -55,6 +65,8 @@ def start_sides(kind, farm):
         return [farm.backend(), farm.nginx_origin("A"), farm.floor([], kind["mode"])], bodies("A")
     if kind["mode"] == "limiter":
         return start_limiters(kind, farm)
+    if kind["mode"] == "gateway":
+        return start_gateways(kind, farm)
     origins = [farm.nginx_origin(letter, f"origin {letter}") for letter in "AB"]
     for letter, origin in zip("AB", origins):
         origin.wait_until_ready(bodies(letter))
@@ -73,6 +85,18 @@ def start_limiters(kind, farm):
     return sides, bodies("A") if origin else {b""}
 
 
+def start_gateways(kind, farm):
+    """Our gateway and HAProxy, with the same route, the same server behind, and the same key."""
+    origin = farm.nginx_origin("A", "origin A")
+    origin.wait_until_ready(bodies("A"))
+    token = farm.make_token(kind["token"]) if "token" in kind else None
+    kind["fields"] = [f"Authorization: Bearer {token}"] if token else []
+    sides = [farm.gateway(origin, token, kind.get("uncached")), farm.haproxy_gateway(origin, kind.get("token"))]
+    for side in sides:
+        side.fields = {"Authorization": f"Bearer {token}"} if token else {}
+    return sides, bodies("A")
+
+
 def measure_requests(server, kind, seconds, expected):
     """One run of the client: CPU seconds per 100,000 requests, all and in user mode; requests a second."""
     refuses = kind.get("refuses", False)
@@ -80,6 +104,7 @@ def measure_requests(server, kind, seconds, expected):
     before = server.cpu_seconds()
     client = subprocess.run(
         [executable("wrk"), "-t1", f"-c{kind['connections']}", f"-d{seconds}s",
+         *(word for field in kind.get("fields", []) for word in ("-H", field)),
          f"http://127.0.0.1:{server.port}{kind['path']}"],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         timeout=seconds + DEADLINE_SECONDS, preexec_fn=die_with_parent)

@@ -59,6 +59,9 @@ class Server:
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
                 preexec_fn=die_with_parent)
 
+    # What requests carry beyond what all do.
+    fields = {}
+
     def wait_until_ready(self, bodies, refuses=False):
         deadline = time.monotonic() + DEADLINE_SECONDS
         while True:
@@ -81,7 +84,7 @@ class Server:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
             try:
                 for _ in range(2):
-                    connection.request("GET", "/")
+                    connection.request("GET", "/", headers=self.fields)
                     response = connection.getresponse()
                     body = response.read()
                     if refuses:
@@ -212,6 +215,70 @@ class Farm:
                 location / {{ limit_req zone=all burst={burst} nodelay; {content} }}
             }}
         }}""")
+
+    # Gateways
+
+    def make_token(self, algorithm):
+        """A token of RFC 7519 that is good for an hour, by a key whose public half both programs get."""
+        key = self.directory / "key.pem"
+        kind = {"RS256": ["RSA", "-pkeyopt", "rsa_keygen_bits:2048"], "ES256": ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"]}
+        subprocess.run(
+            ["openssl", "genpkey", "-out", str(key), "-algorithm", *kind[algorithm]], check=True, capture_output=True)
+        subprocess.run(
+            ["openssl", "pkey", "-in", str(key), "-pubout", "-out", str(self.directory / "public.pem")], check=True,
+            capture_output=True)
+        issued = subprocess.run(
+            [self.program, "jwt", "issue", "abc123", "--keys", str(key), "--alg", algorithm, "--expires", "1h"],
+            check=True, capture_output=True, text=True)
+        return issued.stdout.strip()
+
+    def gateway(self, origin, token, uncached):
+        port = free_port()
+        configuration = self.directory / "gateway.yaml"
+        configuration.write_text(f"""
+log: none
+jwt: {{keys: {self.directory}/public.pem{", cache: 0" if uncached else ""}}}
+services: {{s: {{url: "http://127.0.0.1:{origin.port}", breaker: false, outlier_ejection: false}}}}
+routes: [{{path: /*, service: s, auth: {"jwt" if token else "none"}}}]
+""")
+        return self.start(
+            "sdlab", [self.program, "api-gateway", "--config", str(configuration), "--port", str(port)], port)
+
+    def haproxy_gateway(self, origin, algorithm):
+        port = free_port()
+        check = f"""http-request set-var(txn.bearer) http_auth_bearer
+    http-request set-var(txn.alg) http_auth_bearer,jwt_header_query('$.alg')
+    http-request set-var(txn.end) http_auth_bearer,jwt_payload_query('$.exp','int')
+    http-request set-var(txn.sub) http_auth_bearer,jwt_payload_query('$.sub')
+    http-request deny deny_status 401 unless {{ var(txn.alg) -m str {algorithm} }}
+    http-request deny deny_status 401 if {{ var(txn.end),sub(0) -m int lt 1 }}
+    http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_verify(txn.alg,"{self.directory}/public.pem") 1 }}
+    http-request del-header Authorization
+    http-request set-header X-User-Id %[var(txn.sub)]""" if algorithm else "http-request del-header X-User-Id"
+        configuration = self.directory / "haproxy-gateway.cfg"
+        configuration.write_text(f"""
+global
+    nbthread 1
+    maxconn 9500
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 75s
+    timeout server 60s
+    option http-keep-alive
+    option forwardfor
+frontend front
+    bind 127.0.0.1:{port}
+    unique-id-format %[uuid()]
+    unique-id-header X-Request-Id
+    {check}
+    acl api path_beg /
+    use_backend back if api
+backend back
+    http-reuse always
+    server s 127.0.0.1:{origin.port}
+""")
+        return self.start("haproxy", [executable("haproxy"), "-db", "-f", str(configuration)], port)
 
     # Balancers
 

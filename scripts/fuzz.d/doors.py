@@ -6,6 +6,7 @@ import signal
 import socket
 import time
 
+import components
 import mutate
 from process import Finding, Service, Terminal, free_port, run_to_end
 
@@ -315,5 +316,5 @@ def signals(program, source, seed, scratch):
 
 ALL = {
     "prompt": prompt, "scripts": scripts, "http": http, "resp": resp, "runtime": runtime, "udp": udp,
-    "configuration": configuration, "signals": signals,
+    "configuration": configuration, "signals": signals, **components.make(exchange, asks),
 }

@@ -4,6 +4,7 @@ import CommandKit
 import CommandServices
 import KernelService
 import KernelStructures
+import KernelWire
 import ShellSession
 
 extension BackendCommands {
@@ -18,6 +19,9 @@ extension BackendCommands {
                 .init("body", nil, .text("TEXT"), "the body of its answers (Response from NAME)"),
                 .init("answers", nil, .text("PLAN"), "what it answers in turn: 'ok*2 fail*5 ok' (see below)"),
                 .init("body-limit", nil, .byteCount, "larger request bodies are refused with 413"),
+                .init("calls", nil, .text("URL"), "asks there before each answer"),
+                .init("within", nil, .duration(), "how long it waits for that (30s)"),
+                .init("otherwise", nil, .text("TEXT"), "what it answers when that did not come (502, 504)"),
                 .init("register", nil, .text("SERVICE"), "registers itself as an instance of this service"),
                 .init("registry", nil, .endpoint, "the registry to tell (localhost:8500)"),
                 .init("check-interval", nil, .duration(), "how often the registry is to look (10s)"),
@@ -26,6 +30,7 @@ extension BackendCommands {
                 "backend --port 8081 --name Server-A &", "curl http://localhost:8081/",
                 "curl http://localhost:8081/delay/200ms",
                 "backend --port 8080 --name flaky --answers 'ok*2 fail*5 hang 503@200ms ok' &",
+                "backend --port 80 --calls http://pay:8080/ --within 2s --otherwise pending &",
                 "backend --port 8443 --name shop --tls &", "curl https://shop:8443/",
                 "backend --port 8080 --name payment-1 --register payment-api &",
             ],
@@ -52,6 +57,7 @@ extension BackendCommands {
                     throw UsageError("backend: --answers: \(error)")
                 }
             }
+            settings.dependency = try dependency(arguments)
             settings.bodyLimitBytes = arguments.byteCount("body-limit") ?? .max
             let registration = try registration(arguments)
             return ServicePlan { [settings] node, service in
@@ -68,6 +74,22 @@ extension BackendCommands {
                 settings.name = node.name
                 return BackendHost(node: node, settings: settings, options: service.options)
             }
+        }
+    }
+
+    private static func dependency(_ arguments: ParsedArguments) throws(UsageError) -> BackendHost.Dependency? {
+        guard let text = arguments.text("calls") else {
+            guard !arguments.has("within"), !arguments.has("otherwise") else {
+                throw UsageError("backend: whom does it ask? add --calls http://payment:8080/")
+            }
+            return nil
+        }
+        do throws(HTTPURL.Malformed) {
+            return BackendHost.Dependency(
+                url: try HTTPURL(text), patience: arguments.duration("within") ?? .seconds(30),
+                fallback: arguments.text("otherwise"))
+        } catch {
+            throw UsageError("backend: --calls: \(error)")
         }
     }
 

@@ -18,7 +18,7 @@ extension CacheCommands {
                 .init("use", nil, .choice(placements), "with --ring: another placement"),
                 CommonFlags.json,
             ],
-            arguments: .init([.word(words), .text], 1...10_000),
+            arguments: .init([.word(words), .key], 1...10_000),
             examples: [
                 "cache-cli SET user:123 '{\"name\":\"Alice\"}' --ttl 3600", "cache-cli GET user:123",
                 "cache-cli DEL user:123", "cache-cli --port 7002 INFO memory", "cache-cli cluster nodes",

@@ -31,7 +31,8 @@ extension Session {
         }
         let names = found.map(\.name)
         if let name {
-            if let match = found.first(where: { $0.name.lowercased() == name.lowercased() }) { return match.host }
+            let meant = nodeName(meantBy: name).lowercased()
+            if let match = found.first(where: { $0.name.lowercased() == meant }) { return match.host }
             throw CommandFailure("no node of a cluster is called '\(name)'\(didYouMean(name, among: names))")
         }
         guard let first = found.first else {

@@ -61,7 +61,8 @@ final class LoadTest: Program {
     private func finish() {
         times.sort()
         let view = view(process.node.world.now - startedAt)
-        process.output.write(settings.wantsJSON ? ViewRenderer().json(view) : ViewRenderer().plain(view))
+        process.noteMeasuredTime()
+        process.output.write(process.text(of: view, asJSON: settings.wantsJSON))
         let isGood = failures.isEmpty && statuses.keys.allSatisfy { $0 < 500 }
         process.exit(isGood ? 0 : 1)
     }

@@ -99,7 +99,7 @@ extension CacheLayerCommands {
         }
         settings.loadDuration = arguments.duration("load") ?? settings.loadDuration
         settings.columns = 30
-        let glyphs = arguments.text("glyphs").flatMap { Sparkline.Glyphs(rawValue: $0) } ?? .block
+        let glyphs = arguments.glyphs
         return CacheLayerViews.stampede(StampedeReplay.run(arrivals, settings), settings, glyphs)
     }
 

@@ -8,11 +8,15 @@ import ConnectionPoolCommands
 import CurlCommands
 import DatabaseCommands
 import FeatureFlagsCommands
+import GatewayCommands
 import GeneralCommands
 import HashRingCommands
+import JWTCommands
 import KVStoreCommands
 import LoadBalancerCommands
 import LockCommands
+import LogQLCommands
+import LogStoreCommands
 import MessageQueueCommands
 import MetricsCollectorCommands
 import PoolerCommands
@@ -20,7 +24,10 @@ import RateLimiterCommands
 import RegistryCommands
 import SQLCommands
 import ShellSession
+import ShopAccountsCommands
+import ShopCommands
 import ShortenerCommands
+import TracingCommands
 
 /// The lab's commands. `help`, completion, did-you-mean and the checks of what was typed all come from this table.
 ///
@@ -33,13 +40,13 @@ public enum Catalog {
 
     private static var components: [Command] {
         BackendCommands.all + LoadBalancerCommands.all + ServiceCommands.all + RateLimiterCommands.all
-            + CacheCommands.all
-            + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all + ConnectionPoolCommands.all
-            + MessageQueueCommands.all + DatabaseCommands.all + LockCommands.all + RegistryCommands.all
+            + CacheCommands.all + KVStoreCommands.all + CircuitBreakerCommands.all + HashRingCommands.all
+            + ConnectionPoolCommands.all + MessageQueueCommands.all + DatabaseCommands.all + LockCommands.all
+            + RegistryCommands.all
             + PoolerCommands.all + SQLCommands.all
-            + CacheLayerCommands.all
-            + MetricsCollectorCommands.all + ShortenerCommands.all
-            + FeatureFlagsCommands.all
+            + CacheLayerCommands.all + MetricsCollectorCommands.all + ShortenerCommands.all + FeatureFlagsCommands.all
+            + JWTCommands.all + GatewayCommands.all + TracingCommands.all + LogStoreCommands.all + LogQLCommands.all
+            + ShopCommands.all + ShopAccountsCommands.all
         // new-room: commands
     }
 }

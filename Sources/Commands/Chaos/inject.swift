@@ -20,8 +20,10 @@ extension ChaosCommands {
                 latency TIME[±JITTER]   loss N%   throttle SIZE/s   corrupt N%
                 duplicate N%   reorder N%   (datagrams; TCP repairs both)
                 partition {A,B}|{C}   blackhole   reset   refuse
-                fail http STATUS [first N] [after N [for N]]
+                fail http STATUS [first N] [after N [for N]] [with FIELD=VALUE] [N%]
                 disk-full   disk-slow TIME   fail-sync [N]   torn-write [N]
+                cpu N%   memory [TIME]   (others take N% of its processor; its memory is full:
+                slow, and killed after TIME, 30s)
                 LINK is A->B, A<->B or 'on A'; without one, every link. 'on A' delays,
                 throttles, corrupts, doubles and reorders what A sends; loss, blackhole and
                 reset act both ways; refuse and fail on connections to A. client is every
@@ -32,7 +34,8 @@ extension ChaosCommands {
             let world = invocation.session.world
             let request: FaultRequest
             do {
-                request = try FaultRequest(invocation.arguments.arguments)
+                let session = invocation.session
+                request = try FaultRequest(invocation.arguments.arguments) { session.nodeName(meantBy: $0) }
             } catch let error as FaultGrammarError {
                 throw UsageError("inject: \(error)")
             }
@@ -41,8 +44,7 @@ extension ChaosCommands {
                 throw CommandFailure("no node '\(name)'\(didYouMean(name, among: known))")
             }
             guard
-                let number = world.faults.inject(
-                    request.kind, on: request.link, for: request.duration, text: request.text)
+                let number = world.faults.inject(request, in: world)
             else { throw CommandFailure("no more than \(FaultTable.limit) faults at a time") }
             let ending = request.duration.map { " for \($0)" } ?? ""
             invocation.process.print("fault \(number): \(request.text)\(ending)")
@@ -95,7 +97,7 @@ extension ChaosCommands {
     static var faultList: Command {
         let description = CommandDescription(
             "faults", "the faults in force", usage: "[--json]", flags: [CommonFlags.json], examples: ["faults"],
-            group: .faults)
+            group: .faults, role: .view)
         return Command(description) { invocation in
             let world = invocation.session.world
             let rows = world.faults.rules.map { rule -> [View.Cell] in

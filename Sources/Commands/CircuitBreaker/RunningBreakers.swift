@@ -49,7 +49,8 @@ extension Session {
             if all.count == 1 { return all[0] }
             throw CommandFailure("several run (\(names.joined(separator: ", "))); name one of them")
         }
-        guard let found = all.first(where: { $0.name.lowercased() == name.lowercased() }) else {
+        let meant = nodeName(meantBy: name).lowercased()
+        guard let found = all.first(where: { $0.name.lowercased() == meant }) else {
             throw CommandFailure("no circuit breaker called '\(name)' runs\(didYouMean(name, among: names + verbs))")
         }
         return found

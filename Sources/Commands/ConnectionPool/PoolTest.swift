@@ -17,32 +17,30 @@ final class PoolTest: Service {
         /// Users who never give their connection back.
         var leaks = 7
         /// What each user asks.
-        var query = ["QUERY"]
+        var question = DatabaseQuestion.query(milliseconds: nil)
         /// Users turned away at once instead of waiting.
         var failsFast = false
         /// Whether every query is within a transaction that every third user forgets to end.
         var isTransactional = false
-        var database: HostPort
+        var database: TestDatabase
         var pool: ConnectionPool.Configuration
     }
 
     let runtime: ServiceRuntime
     let settings: Settings
-    let pool: NodePool<RESPConnection>
+    let pool: NodePool<TestConnection>
     /// The node that was started with it, if no other was named.
     private let database: PoolDatabase?
     private(set) var served = 0
     /// How often a user asked for a connection.
     private var requests = 0
     private(set) var failures: [String: Int] = [:]
-    /// How the database opens and ends a transaction: by words of its own, or as Redis does. Its first answer tells.
-    private var isRedis = false
     /// Sessions that came with somebody else's open transaction.
     private(set) var dirtySessions = 0
     private(set) var errors = 0
     /// Users who will borrow again, or have not given back yet.
     private(set) var active = 0
-    private var leaked: [NodePool<RESPConnection>.Loan] = []
+    private var leaked: [NodePool<TestConnection>.Loan] = []
     private var lastReported = ""
     private var reapedBefore = 0
     private var wasExhausted = false
@@ -52,8 +50,7 @@ final class PoolTest: Service {
         runtime = ServiceRuntime(node: node, tag: "POOL", options: options)
         self.settings = settings
         self.database = database
-        let destination = settings.database
-        pool = NodePool(node: node, configuration: settings.pool) { _ in RESPConnection(node, to: destination) }
+        pool = NodePool(node: node, configuration: settings.pool) { _ in settings.database.makeConnection(node) }
     }
 
     func prepare() throws { try database?.start() }
@@ -94,14 +91,17 @@ final class PoolTest: Service {
         }
     }
 
-    private func use(_ loan: NodePool<RESPConnection>.Loan, _ number: Int, of user: Int) {
+    private func use(_ loan: NodePool<TestConnection>.Loan, _ number: Int, of user: Int) {
         guard settings.isTransactional else { return query(loan, number, of: user) }
-        begin(loan.connection) { [self] in query(loan, number, of: user) }
+        loan.connection.begin { [self] wasOpen in
+            if wasOpen { dirtySessions += 1 }
+            query(loan, number, of: user)
+        }
     }
 
-    private func query(_ loan: NodePool<RESPConnection>.Loan, _ number: Int, of user: Int) {
-        loan.connection.send(settings.query) { [self] result in
-            guard case .success(let value) = result, value.errorText == nil else {
+    private func query(_ loan: NodePool<TestConnection>.Loan, _ number: Int, of user: Int) {
+        loan.connection.ask(settings.question) { [self] isAnswered in
+            guard isAnswered else {
                 errors += 1
                 loan.close()
                 return ended(number, of: user)
@@ -112,40 +112,15 @@ final class PoolTest: Service {
                 return userIsDone()
             }
             if settings.isTransactional, user % 3 != 0 {
-                return loan.connection.send([isRedis ? "EXEC" : "COMMIT"]) { [self] _ in
-                    giveBack(loan, number, of: user)
-                }
+                return loan.connection.commit { [self] in giveBack(loan, number, of: user) }
             }
             giveBack(loan, number, of: user)
         }
     }
 
-    private func giveBack(_ loan: NodePool<RESPConnection>.Loan, _ number: Int, of user: Int) {
+    private func giveBack(_ loan: NodePool<TestConnection>.Loan, _ number: Int, of user: Int) {
         loan.close()
         ended(number, of: user)
-    }
-
-    /// Opens a transaction, and sees whether one is open that somebody left.
-    private func begin(_ connection: RESPConnection, then query: @escaping () -> Void) {
-        if isRedis { return beginRedis(connection, then: query) }
-        connection.send(["SESSION"]) { [self] result in
-            guard case .success(let value) = result else { return query() }
-            if value.errorText != nil {
-                // Not the lab's own database: it does not know the word.
-                isRedis = true
-                return beginRedis(connection, then: query)
-            }
-            if value.text != "idle" { dirtySessions += 1 }
-            connection.send(["BEGIN"]) { _ in query() }
-        }
-    }
-
-    /// Redis says it by refusing a MULTI within another.
-    private func beginRedis(_ connection: RESPConnection, then query: @escaping () -> Void) {
-        connection.send(["MULTI"]) { [self] result in
-            if case .success(let value) = result, value.errorText != nil { dirtySessions += 1 }
-            query()
-        }
     }
 
     /// A user without a pause asks again in the same breath, as a loop does. One that was turned away does not: it

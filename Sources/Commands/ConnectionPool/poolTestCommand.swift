@@ -3,6 +3,7 @@ import CommandServices
 import ConnectionPoolEngine
 import ConnectionPoolService
 import KernelStructures
+import KernelWire
 import KernelWorld
 import ShellSession
 
@@ -15,7 +16,8 @@ extension ConnectionPoolCommands {
             flags: kind.flags(workloadFlags + poolFlags),
             examples: [
                 "pool-test --max-conns 10 --concurrent-users 50", "pool-test --concurrent-users 50 --leaks 0 &",
-                "pool-test --db db:5432 --rounds forever --think 100ms &", "stats pool-test",
+                "pool-test --db db:5432 --rounds forever --think 100ms &",
+                "pool-test --db postgres://db:5432/postgres --query 20ms", "stats pool-test",
             ],
             group: .components, role: .service, tags: ["POOL"],
             details: """
@@ -28,8 +30,8 @@ extension ConnectionPoolCommands {
                 """)
         return .service(kind, description) { invocation in
             let arguments = invocation.arguments
-            let settings = try poolTestSettings(arguments)
-            let ownPort = arguments.text("db") == nil ? settings.database.port : nil
+            let settings = try poolTestSettings(invocation)
+            let ownPort = arguments.text("db") == nil ? arguments.port("db-port") ?? 5432 : nil
             return ServicePlan(stats: \.stats) { node, service in
                 guard let ownPort else {
                     return PoolTest(node: node, settings: settings, database: nil, options: service.options)
@@ -37,7 +39,7 @@ extension ConnectionPoolCommands {
                 let databaseNode = try invocation.process.startCompanion("pool-db")
                 var settings = settings
                 let host = invocation.session.isProcess ? "localhost" : databaseNode.name
-                settings.database = HostPort(host: host, port: ownPort)
+                settings.database = .resp(HostPort(host: host, port: ownPort))
                 var own = PoolDatabase.Settings(port: ownPort)
                 own.connectLatency = arguments.duration("connect-latency") ?? own.connectLatency
                 own.queryLatency = arguments.duration("latency") ?? own.queryLatency
@@ -57,7 +59,9 @@ extension ConnectionPoolCommands {
             .init("query", nil, .duration(allowsZero: true), "how long a query takes (as the database likes)"),
             .init("command", nil, .text("WORDS"), "what each user asks instead: 'INCR visits'"),
             .init("transactions", nil, "queries are within transactions; every third user forgets to end his"),
-            .init("db", nil, .text("HOST:PORT"), "a database that runs: pool-db, or Redis with a --command of its own"),
+            .init(
+                "db", nil, .text("HOST:PORT|URL"),
+                "a database that runs: pool-db, postgres://USER@HOST:PORT/DATABASE, or Redis with a --command"),
             .init("db-port", nil, .port, "where a database of its own listens (5432)"),
             .init("connect-latency", nil, .duration(allowsZero: true), "of its own database: a new session (1ms)"),
             .init("latency", nil, .duration(allowsZero: true), "of its own database: a query (20ms)"),
@@ -82,19 +86,32 @@ extension ConnectionPoolCommands {
         ]
     }
 
-    private static func poolTestSettings(_ arguments: ParsedArguments) throws -> PoolTest.Settings {
-        let port = arguments.port("db-port") ?? 5432
-        var destination = HostPort(host: "pool-db", port: port)
-        if let text = arguments.text("db") {
-            guard arguments.text("db-port") == nil else {
-                throw UsageError("pool-test: --db-port is for a database of its own; give either it or --db")
-            }
-            guard let parsed = HostPort(parsing: text) else {
-                throw UsageError("pool-test: --db: '\(text)' is not a HOST:PORT")
-            }
-            destination = parsed
+    /// The database that `--db` names; until its own is started, where that will be.
+    private static func database(_ invocation: Invocation) throws -> TestDatabase {
+        let arguments = invocation.arguments
+        guard let text = arguments.text("db") else { return .resp(HostPort(host: "pool-db", port: 5432)) }
+        for flag in ["db-port", "connect-latency", "latency"] where arguments.text(flag) != nil {
+            throw UsageError("pool-test: --\(flag) is for a database of its own; give either it or --db")
         }
-        var settings = PoolTest.Settings(database: destination, pool: try poolConfiguration(arguments))
+        if PostgresURL.isOne(text) {
+            let url: PostgresURL
+            do throws(PostgresURL.Malformed) {
+                url = try PostgresURL(text)
+            } catch {
+                throw UsageError("pool-test: --db: \(error)")
+            }
+            return .postgres(url, security: try url.security(in: invocation.session.world))
+        }
+        guard let destination = HostPort(parsing: text) else {
+            throw UsageError(
+                "pool-test: --db: '\(text)' is neither a HOST:PORT nor a postgres://USER@HOST:PORT/DATABASE")
+        }
+        return .resp(destination)
+    }
+
+    private static func poolTestSettings(_ invocation: Invocation) throws -> PoolTest.Settings {
+        let arguments = invocation.arguments
+        var settings = PoolTest.Settings(database: try database(invocation), pool: try poolConfiguration(arguments))
         settings.users = arguments.integer("concurrent-users") ?? 50
         settings.leaks = arguments.integer("leaks") ?? settings.users * 7 / 50
         if settings.leaks > settings.users {
@@ -115,7 +132,8 @@ extension ConnectionPoolCommands {
         if words != nil, arguments.text("query") != nil {
             throw UsageError("pool-test: --query is for QUERY; give either it or --command")
         }
-        settings.query = words ?? ["QUERY"] + (arguments.duration("query").map { ["\(Int($0.milliseconds))"] } ?? [])
+        settings.question =
+            words.map { .words($0) } ?? .query(milliseconds: arguments.duration("query").map { Int($0.milliseconds) })
         settings.failsFast = arguments.text("when-exhausted") == "fail"
         settings.isTransactional = arguments.has("transactions")
         return settings

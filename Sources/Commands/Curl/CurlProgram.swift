@@ -176,13 +176,27 @@ final class CurlOutput {
     var isTerminalOutput: Bool { path == nil }
 
     func write(_ bytes: [UInt8]) {
-        guard let path else { return process.output.write(bytes) }
+        guard let path else {
+            noteToken(bytes)
+            return process.output.write(bytes)
+        }
         if path == "/dev/null" || failure != nil { return }
         do throws(LabFileError) {
             if file == nil { file = try process.session.files.openForWriting(path, appends: false) }
             try file?.append(bytes)
         } catch {
             failure = error.description
+        }
+    }
+
+    /// A token that was shown is what a literal `eyJ...` stands for from now on: people register, and then use it.
+    private func noteToken(_ bytes: [UInt8]) {
+        guard !process.session.isProcess, bytes.first == UInt8(ascii: "{"), bytes.count <= 16_384 else { return }
+        let text = String(decoding: bytes, as: UTF8.self)
+        guard let start = text.firstRange(of: "\"eyJ")?.lowerBound else { return }
+        let token = text[start...].dropFirst().prefix { $0 != "\"" }
+        if token.split(separator: ".", omittingEmptySubsequences: false).count == 3 {
+            process.session.lastToken = String(token)
         }
     }
 

@@ -25,6 +25,14 @@ struct FlagCall {
 
     var target: String { path + HTTPQuery.text(query) }
 
+    func fields(_ arguments: ParsedArguments) -> [(name: String, value: String)] {
+        var fields = [("Accept", arguments.wantsJSON ? "application/json" : "text/plain")]
+        if let token = arguments.text("token") { fields.append(("Authorization", token)) }
+        if let who = arguments.text("as") { fields.append(("X-Flags-User", who)) }
+        if body != nil { fields.append(("Content-Type", "application/json")) }
+        return fields
+    }
+
     /// - Throws: `UsageError`, `CommandFailure` for a file that cannot be read.
     init(_ invocation: Invocation) throws {
         let words = FlagWords(invocation)

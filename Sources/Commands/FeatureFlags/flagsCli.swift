@@ -25,11 +25,17 @@ extension FeatureFlagsCommands {
             let call = try FlagCall(invocation)
             let server =
                 arguments.endpoint("server") ?? HostPort(host: "localhost", port: FeatureFlagsHost.defaultPort)
+            let process = invocation.process
+            let isSaidByLog = call.isChange && !arguments.wantsJSON && process.seesLog(of: server)
             return .running(
-                FlagsClient(
-                    invocation.process, call, server: server, wantsJSON: arguments.wantsJSON,
-                    token: arguments.text("token"), who: arguments.text("as"),
-                    timeout: arguments.duration("timeout") ?? .seconds(10)))
+                ServerQuestion(
+                    process, call.method, call.target, at: server,
+                    whenRefused: "no server of flags answers at \(server); start one: feature-flags",
+                    fields: call.fields(arguments), body: call.body?.bytes(),
+                    timeout: arguments.duration("timeout") ?? .seconds(10)
+                ) { response throws(CommandFailure) in
+                    try ServerQuestion.text(response, isSaidByLog: isSaidByLog)
+                })
         }
     }
 

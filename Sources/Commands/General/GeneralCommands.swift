@@ -4,7 +4,7 @@ import ShellSession
 package enum GeneralCommands {
     package static var all: [Command] { time + jobs + [stats] + files + session }
     /// Views that `help` lists below those of the components.
-    package static var views: [Command] { [journal, watch, show] }
+    package static var views: [Command] { [top, journal, timeline, why, watch, show] }
 
     private static var time: [Command] { [clock, advance, sleep, skew] }
     private static var jobs: [Command] {
@@ -16,5 +16,7 @@ package enum GeneralCommands {
             mkdir, cp, rm, put, get,
         ]
     }
-    private static var session: [Command] { [help, log, record, reset, exit, yes, no, ca] + Builtins.commands }
+    private static var session: [Command] {
+        [help, tour, history, clear, log, record, export, back, fork, reset, exit, yes, no, ca] + Builtins.commands
+    }
 }

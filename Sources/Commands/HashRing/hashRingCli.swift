@@ -20,10 +20,18 @@ extension HashRingCommands {
             let arguments = invocation.arguments
             let request = try RingWords(invocation).request
             let server = arguments.endpoint("server") ?? HostPort(host: "localhost", port: HashRingHost.defaultPort)
+            let process = invocation.process
+            let wire = request.wire
+            let isSaidByLog = request.isChange && !arguments.wantsJSON && process.seesLog(of: server)
             return .running(
-                RingClient(
-                    invocation.process, request, server: server, wantsJSON: arguments.wantsJSON,
-                    timeout: arguments.duration("timeout") ?? .seconds(5)))
+                ServerQuestion(
+                    process, wire.method, wire.target, at: server,
+                    whenRefused: "no ring answers at \(server); start one: hash-ring-viz",
+                    fields: [("Accept", arguments.wantsJSON ? "application/json" : "text/plain")],
+                    body: wire.body.isEmpty ? nil : wire.body, timeout: arguments.duration("timeout") ?? .seconds(5)
+                ) { response throws(CommandFailure) in
+                    try ServerQuestion.text(response, isSaidByLog: isSaidByLog)
+                })
         }
     }
 

@@ -52,7 +52,9 @@ extension HashRingCommands {
             settings.virtualNodes = arguments.integer("vnodes")
             settings.replicationFactor = arguments.integer("rf") ?? settings.replicationFactor
             let members = arguments.text("nodes")?.split(separator: ",", omittingEmptySubsequences: false) ?? []
-            return ServicePlan(stats: { $0.keeper.view(of: .stats) }) { [settings] node, service in
+            return ServicePlan(
+                stats: { $0.keeper.view(of: .stats) }, picture: { $0.keeper.ringView(.block) }
+            ) { [settings] node, service in
                 HashRingHost(
                     node: node, port: service.port, settings: settings, members: members.map(String.init),
                     options: service.options

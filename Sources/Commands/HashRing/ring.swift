@@ -20,7 +20,7 @@ extension HashRingCommands {
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments
-            let glyphs = arguments.text("glyphs").flatMap { Sparkline.Glyphs(rawValue: $0) } ?? .block
+            let glyphs = arguments.glyphs
             let host = try invocation.session.ring(named: arguments.arguments.first)
             return .view(host.keeper.ringView(glyphs))
         }
@@ -30,7 +30,7 @@ extension HashRingCommands {
 extension RingKeeper {
     private static let mapWidth = 64
 
-    fileprivate func ringView(_ glyphs: Sparkline.Glyphs) -> View {
+    func ringView(_ glyphs: Sparkline.Glyphs) -> View {
         let shares = Ownership(ring).shares
         let before = lastChange.map { change in
             Dictionary(

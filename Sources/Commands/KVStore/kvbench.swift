@@ -204,7 +204,9 @@ final class KVBench: Program {
     private func finish() {
         for connection in connections { connection.close() }
         connections = []
-        if settings.wantsJSON { process.output.write(ViewRenderer().json(View(.record(results)))) }
+        process.noteMeasuredTime()
+        results.append(.init("time", key: "time", .text(process.measuredTime)))
+        if settings.wantsJSON { process.output.write(process.text(of: View(.record(results)), asJSON: true)) }
         if process.isRunning { process.exit(0) }
     }
 

@@ -16,7 +16,7 @@ extension KVStoreCommands {
             "kv-cli", "asks a key-value store, and says where it looked",
             usage: "[--host HOST] [--port PORT] COMMAND [ARGUMENT…]",
             flags: KVStoreCommands.addressFlags + [CommonFlags.json],
-            arguments: .init([.word(words), .text], 1...10_000),
+            arguments: .init([.word(words), .key], 1...10_000),
             examples: [
                 "kv-cli SET user:1 Alice", "kv-cli SET session:1 x EX 30", "kv-cli GET user:1", "kv-cli SCAN 'user:*'",
                 "kv-cli TRACE user:1", "kv-cli COMPACT", "kv-cli STATS", "kv-cli INCRBY visits 5",
@@ -233,7 +233,7 @@ final class KVClient: Program {
     }
 
     private func render(_ view: View) {
-        process.output.write(wantsJSON ? ViewRenderer().json(view) : ViewRenderer().plain(view))
+        process.output.write(process.text(of: view, asJSON: wantsJSON))
         finish()
     }
 }

@@ -103,9 +103,12 @@ public struct Lanes: Sendable {
     private let names: [String]
     private let columns: Int
 
-    /// - Parameter names: the lanes from left to right, 1 to 8 of them; more are left out.
+    /// Lanes that have room beside one another.
+    public static let limit = 8
+
+    /// - Parameter names: the lanes from left to right, at least one; more than `limit` are left out.
     public init(_ names: [String], columns: Int = 80) {
-        self.names = Array(names.prefix(8))
+        self.names = Array(names.prefix(Self.limit))
         self.columns = max(40, min(columns, 400))
     }
 

@@ -70,6 +70,10 @@ public struct CommandDescription: Sendable {
 
     public enum ArgumentKind: Sendable, Equatable {
         case job, node, file, hostFile, url, command, tag, terminal, fault, duration, text
+        /// A key that some store of the lab has. Words before it say what is done with it.
+        case key
+        /// A name that stands for other words: `alias`.
+        case alias
         /// `HOST:PORT`, or a port of localhost.
         case endpoint
         case word([String])

@@ -10,9 +10,17 @@ public struct ParsedArguments: Sendable {
     public private(set) var target: String?
     /// The words that are no flags, in order.
     public private(set) var arguments: [String] = []
+    /// `--help` was among the words, and is no flag of the command's own: its page is wanted, and nothing else.
+    public private(set) var wantsHelp = false
     private var values: [String: [String]] = [:]
     /// Flags without a value, by how they are displayed, as often as they were given.
     private var switches: [String: Int] = [:]
+
+    /// Whether both say the same, whichever spelling of the flags was chosen and in whatever order they stand.
+    public func means(_ other: ParsedArguments) -> Bool {
+        description.name == other.description.name && verb == other.verb && target == other.target
+            && arguments == other.arguments && values == other.values && switches == other.switches
+    }
 
     /// Sorts and checks the words after the command's name.
     ///
@@ -24,6 +32,12 @@ public struct ParsedArguments: Sendable {
     public init(_ words: some Sequence<String>, for command: CommandDescription) throws(UsageError) {
         var rest = Array(words)[...]
         let description: CommandDescription
+        if let page = Self.pageAsked(of: rest, command) {
+            self.description = page
+            verb = nil
+            wantsHelp = true
+            return
+        }
         if command.subcommands.isEmpty {
             description = command
             verb = nil
@@ -52,11 +66,27 @@ public struct ParsedArguments: Sendable {
                 }
             }
         }
+        if wantsHelp { return }
         try checkCount()
         if command.operates, let named = text("node") {
             if let target, target != named { throw fail("'\(target)' and --node \(named)? one of them") }
             target = named
         }
+    }
+
+    /// Whose page is asked for by words that are not sorted here: `connpool evict --help`, and `inject --help` of a
+    /// command that reads its words itself. `echo --help` writes what it says, as in bash.
+    private static func pageAsked(
+        of words: ArraySlice<String>, _ command: CommandDescription
+    ) -> CommandDescription? {
+        if !command.subcommands.isEmpty {
+            let before = words.prefix { $0 != "--" }
+            guard before.contains("--help") else { return nil }
+            return before.lazy.compactMap { command.subcommand($0) }.first ?? command
+        }
+        let takesAnything =
+            command.arguments.kinds == [.text] && command.arguments.count.lowerBound == 0 && command.role == .action
+        return command.arguments.isRaw && !takesAnything && Array(words) == ["--help"] ? command : nil
     }
 
     /// Takes what says which subcommand is meant, `[NODE] VERB`, from among the words. Flags may stand before it; whose
@@ -134,6 +164,11 @@ public struct ParsedArguments: Sendable {
         let body = word.dropFirst(2)
         let name = String(body.prefix { $0 != "=" })
         guard let flag = description.flag(named: name) else {
+            if name == "help" {
+                wantsHelp = true
+                rest = []
+                return
+            }
             let hint = suggestion(for: name, among: description.flags.map(\.name)).map { "; did you mean --\($0)?" }
             throw fail("unknown flag --\(name)\(hint ?? "; see help \(description.name)")")
         }
@@ -183,10 +218,10 @@ public struct ParsedArguments: Sendable {
             if let port = UInt16(text), port > 0 { return nil }
             return "is not a port (1 to 65535)"
         case .duration(let allowsZero):
-            if let duration = LabDuration(parsing: text, bareUnit: .seconds(1)), allowsZero || duration > .zero {
-                return nil
+            guard let duration = LabDuration(parsing: text, bareUnit: .seconds(1)) else {
+                return "is not a time such as 5s, 200ms or 1m30s"
             }
-            return "is not a time such as 5s, 200ms or 1m30s"
+            return allowsZero || duration > .zero ? nil : "is too short: it must be longer than 0s"
         case .byteCount:
             return parseByteCount(text) == nil ? "is not a size such as 4096, 64k or 1MiB" : nil
         case .endpoint:

@@ -55,14 +55,18 @@ public struct Sparkline: Sendable {
 /// Text cut into lines between words; lines after the first begin with `indent` blanks.
 public func wrapped(_ text: String, columns: Int = 80, indent: Int = 0) -> String {
     var lines: [String] = []
-    var line = ""
+    var line: String?
     for word in text.split(separator: " ", omittingEmptySubsequences: false) {
-        if !line.allSatisfy({ $0 == " " }), displayWidth(line) + 1 + displayWidth(String(word)) > columns {
-            lines.append(line)
+        guard let before = line else {
+            line = String(word)
+            continue
+        }
+        if !before.allSatisfy({ $0 == " " }), displayWidth(before) + 1 + displayWidth(String(word)) > columns {
+            lines.append(before)
             line = String(repeating: " ", count: indent) + word
         } else {
-            line += (line.isEmpty ? "" : " ") + word
+            line = before + " " + word
         }
     }
-    return (lines + [line]).joined(separator: "\n")
+    return (lines + [line ?? ""]).joined(separator: "\n")
 }

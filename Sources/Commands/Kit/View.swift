@@ -9,6 +9,8 @@ public struct View: Sendable {
         case record([Field])
         /// Text that is to be shown as it is; `json` is its form for programs.
         case text(String, json: JSONValue)
+        /// Sentences and lists, written for 80 columns: broken anew for a terminal that has fewer.
+        case prose(String, json: JSONValue)
     }
 
     /// Shown in this order, with an empty line between.
@@ -103,10 +105,13 @@ public struct ViewRenderer: Sendable {
             switch part {
             case .table(let table): render(table)
             case .record(let fields): render(fields)
-            case .text(let text, _): text.isEmpty || text.hasSuffix("\n") ? text : text + "\n"
+            case .text(let text, _): Self.ended(text)
+            case .prose(let text, _): Self.ended(columns < 80 ? reflowed(text, columns: columns) : text)
             }
         }.joined(separator: "\n")
     }
+
+    private static func ended(_ text: String) -> String { text.isEmpty || text.hasSuffix("\n") ? text : text + "\n" }
 
     public func json(_ view: View) -> String { value(of: view).text + "\n" }
 
@@ -118,20 +123,46 @@ public struct ViewRenderer: Sendable {
             case .table(let table):
                 .array(table.rows.map { row in .object(zip(table.columns, row).map { ($0.key, $1.json) }) })
             case .record(let fields): .object(fields.map { ($0.key, $0.cell.json) })
-            case .text(_, let json): json
+            case .text(_, let json), .prose(_, let json): json
             }
         }
         return values.count == 1 ? values[0] : .array(values)
     }
 
-    private func render(_ table: View.Table) -> String {
-        if table.rows.isEmpty { return table.whenEmpty + "\n" }
-        var widths = table.columns.enumerated().map { index, column in
-            max(displayWidth(column.title), table.rows.map { displayWidth($0[index].text) }.max() ?? 0)
-        }
+    private func render(_ whole: View.Table) -> String {
+        if whole.rows.isEmpty { return whole.whenEmpty + "\n" }
+        let (table, droppedCount) = narrowed(whole)
+        var widths = Self.widths(of: table)
         shrink(&widths, table)
         let titles = table.columns.map { View.Cell($0.title, json: .null, style: .strong) }
-        return ([titles] + table.rows).map { line($0, table.columns, widths) }.joined()
+        var text = line(titles, table.columns, widths)
+        for row in table.rows { text += line(row, table.columns, widths) }
+        guard droppedCount > 0 else { return text }
+        return text + styled("(\(counted(droppedCount, "more column")): --json)", .faint) + "\n"
+    }
+
+    private static func widths(of table: View.Table) -> [Int] {
+        table.columns.enumerated().map { index, column in
+            max(displayWidth(column.title), table.rows.map { displayWidth($0[index].text) }.max() ?? 0)
+        }
+    }
+
+    /// On a terminal of less than 80 columns a table loses columns at its end rather than break its lines; two stay
+    /// whatever happens.
+    private func narrowed(_ table: View.Table) -> (View.Table, droppedCount: Int) {
+        guard columns < 80 else { return (table, 0) }
+        let widths = Self.widths(of: table)
+        func least(_ count: Int) -> Int {
+            (0..<count).reduce(2 * (count - 1)) { sum, index in
+                sum + (table.columns[index].isFlexible ? min(widths[index], 8) : widths[index])
+            }
+        }
+        var count = table.columns.count
+        while count > 2, least(count) > columns { count -= 1 }
+        guard count < table.columns.count else { return (table, 0) }
+        let kept = View.Table(
+            Array(table.columns[..<count]), rows: table.rows.map { Array($0[..<count]) }, whenEmpty: table.whenEmpty)
+        return (kept, table.columns.count - count)
     }
 
     /// Takes what is too much from the flexible columns, the widest first, and leaves each eight columns at least.
@@ -148,8 +179,11 @@ public struct ViewRenderer: Sendable {
     private func line(_ cells: [View.Cell], _ columns: [View.Table.Column], _ widths: [Int]) -> String {
         var line = ""
         for (index, cell) in cells.enumerated() {
-            let text = shortened(cell.text, to: widths[index])
-            let space = String(repeating: " ", count: max(0, widths[index] - displayWidth(text)))
+            let width = displayWidth(cell.text)
+            let text = width > widths[index] ? shortened(cell.text, to: widths[index]) : cell.text
+            // What was cut may end a column early, before a wide character.
+            let shown = width > widths[index] ? displayWidth(text) : width
+            let space = String(repeating: " ", count: max(0, widths[index] - shown))
             let isLast = index == cells.count - 1
             line +=
                 columns[index].isRight
@@ -194,14 +228,32 @@ public struct ViewRenderer: Sendable {
 
 /// Columns that text takes in a terminal: two for wide East Asian characters and emoji, none for combining marks.
 public func displayWidth(_ text: String) -> Int {
-    text.reduce(0) { total, character in
-        guard let scalar = character.unicodeScalars.first else { return total }
-        if scalar.isASCII { return total + (scalar.value >= 32 ? 1 : 0) }
-        let isWide =
-            (0x1100...0x115F).contains(scalar.value) || (0x2E80...0xA4CF).contains(scalar.value)
-            || (0xAC00...0xD7A3).contains(scalar.value) || (0xF900...0xFAFF).contains(scalar.value)
-            || (0xFE30...0xFE6F).contains(scalar.value) || (0xFF00...0xFF60).contains(scalar.value)
-            || (0x1F300...0x1F64F).contains(scalar.value) || (0x1F900...0x1F9FF).contains(scalar.value)
-        return total + (isWide ? 2 : 1)
+    plainWidth(text)
+        ?? text.reduce(0) { total, character in
+            guard let scalar = character.unicodeScalars.first else { return total }
+            if scalar.isASCII { return total + (scalar.value >= 32 ? 1 : 0) }
+            let isWide =
+                (0x1100...0x115F).contains(scalar.value) || (0x2E80...0xA4CF).contains(scalar.value)
+                || (0xAC00...0xD7A3).contains(scalar.value) || (0xF900...0xFAFF).contains(scalar.value)
+                || (0xFE30...0xFE6F).contains(scalar.value) || (0xFF00...0xFF60).contains(scalar.value)
+                || (0x1F300...0x1F64F).contains(scalar.value) || (0x1F900...0x1F9FF).contains(scalar.value)
+            return total + (isWide ? 2 : 1)
+        }
+}
+
+/// The width of text whose characters are one scalar each and one column wide, which is nearly all text: no need to
+/// look for clusters. Nil for any other.
+private func plainWidth(_ text: String) -> Int? {
+    var width = 0
+    for scalar in text.unicodeScalars {
+        let value = scalar.value
+        if value < 0x80 {
+            width += value >= 32 ? 1 : 0
+        } else if value < 0x300 || (0x2010...0x20CF).contains(value) || (0x2100...0x28FF).contains(value) {
+            width += 1
+        } else {
+            return nil
+        }
     }
+    return width
 }

@@ -48,7 +48,7 @@ extension LoadBalancerCommands {
             let host = try invocation.session.balancer(named: name)
             if words == ["--json"] {
                 let view = host.poolView(.block, now: invocation.session.world.now)
-                invocation.process.output.write(invocation.session.text(of: view, asJSON: true))
+                invocation.process.output.write(invocation.process.text(of: view, asJSON: true))
                 return .success
             }
             if words.isEmpty { throw UsageError("balancer: what is \(name ?? "it") to do? try: balancer help") }

@@ -11,7 +11,7 @@ extension LoadBalancerCommands {
     static var explain: Command {
         let description = CommandDescription(
             "explain", "why requests went where they went, and servers are in or out",
-            usage: "[NODE] [REQUEST | SERVER] [--last N] [--json]",
+            usage: "[NODE] [REQUEST | SERVER | 'curl …'] [--last N] [--json]",
             flags: [
                 .init("request", "r", .integer(1...Int.max), "a request, where its number is a server's name as well"),
                 .init("last", "l", .integer(1...DecisionLog.decisionLimit), "the last so many requests, one a line"),
@@ -20,21 +20,29 @@ extension LoadBalancerCommands {
             arguments: .init([.node, .text], 0...2),
             examples: [
                 "explain", "explain 17", "explain 8082", "explain lb Server-A", "explain --last 10",
-                "explain lb --request 8081 --json",
+                "explain lb --request 8081 --json", "explain 'curl https://gateway/api/users/1'", "explain order o1",
             ],
             group: .views,
             details: """
                 Without anything: the last request. A load balancer remembers its last
                 \(DecisionLog.decisionLimit) decisions, each with what it knew: who was in the pool, and
-                how many requests each of the first eight of them had.
+                how many requests each of the first eight of them had. What stands in quotes
+                and begins with curl is not asked: an API gateway says where it would go,
+                and of every route the first condition that does not hold. order o1 is an
+                order of the shop: its pieces, money and letters in one line of time.
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments
             var words = arguments.arguments[...]
             let session = invocation.session
+            if words.first == "order" { return try order(words.dropFirst(), invocation) }
+            if !words.isEmpty, let view = try session.explanation(of: Array(words)) { return .view(view) }
+            if let word = words.last, word.hasPrefix("curl ") {
+                throw CommandFailure("no gateway runs that '\(word)' could go through; start one: api-gateway")
+            }
             // The first of two words is the node's name; a single one may be.
             var name: String?
-            if words.count == 2 || words.first.map({ word in session.balancers.contains { $0.name == word } }) == true {
+            if words.count == 2 || words.first.map({ isBalancer($0, session) }) == true {
                 name = words.popFirst()
             }
             let host = try session.balancer(named: name)
@@ -53,10 +61,27 @@ extension LoadBalancerCommands {
         }
     }
 
+    private static func isBalancer(_ word: String, _ session: Session) -> Bool {
+        let name = Int(word) == nil ? session.nodeName(meantBy: word) : word
+        return session.balancers.contains { $0.name == name }
+    }
+
+    /// `explain order o1`: a shop's ledger knows.
+    private static func order(_ words: ArraySlice<String>, _ invocation: Invocation) throws -> Outcome {
+        guard let id = words.first, words.count == 1, let ledger = invocation.session.commands["ledger"] else {
+            throw UsageError("explain order: which order? explain order o1")
+        }
+        let json = invocation.arguments.wantsJSON ? ["--json"] : []
+        return try ledger.body(
+            Invocation(
+                name: "ledger", arguments: try ParsedArguments(["explain", id] + json, for: ledger.description),
+                process: invocation.process))
+    }
+
     /// `Server-B` where the balancer knows it as 8082: the server whose port the node listens on.
     private static func serverName(meantBy word: String, _ host: LoadBalancerHost, _ session: Session) -> String {
         guard !host.engine.knownServers.contains(where: { $0.lowercased() == word.lowercased() }),
-            let node = session.world.nodes[word.lowercased()]
+            let node = session.node(meantBy: word)
         else { return word }
         let server = host.engine.servers.first { server in
             node.listeners.contains { $0.port == server.destination.port }

@@ -35,7 +35,10 @@ extension LoadBalancerCommands {
             let places = LoadBalancerHost.Places(
                 socket: invocation.arguments.text("socket"),
                 runtimeAPI: try runtimePlace(invocation.arguments.text("runtime")))
-            return ServicePlan(check: { source.summary(configuration.initial) }, stats: \.stats) { node, service in
+            return ServicePlan(
+                check: { source.summary(configuration.initial) }, stats: \.stats,
+                picture: { (host: LoadBalancerHost) in host.poolView(.block, now: host.runtime.node.world.now) }
+            ) { node, service in
                 LoadBalancerHost(
                     node: node, source: configuration, port: service.port, places: places,
                     discovery: source.discovery, options: service.options, readFile: source.readFile)

@@ -21,7 +21,7 @@ extension LoadBalancerCommands {
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments
-            let glyphs = arguments.text("glyphs").flatMap { Sparkline.Glyphs(rawValue: $0) } ?? .block
+            let glyphs = arguments.glyphs
             let host = try invocation.session.balancer(named: arguments.arguments.first)
             return .view(host.poolView(glyphs, now: invocation.session.world.now))
         }

@@ -18,11 +18,7 @@ class LockQuestion: Program {
 
     func start() {}
 
-    func fail(_ text: String) {
-        guard process.isRunning else { return }
-        process.complain(text)
-        process.exit(1)
-    }
+    func fail(_ text: String) { process.fail(text) }
 
     func ask(_ path: String, _ message: JSONValue, _ use: @escaping (JSONValue) -> Void) {
         client.ask(path, message) { [self] result in
@@ -46,7 +42,7 @@ class LockQuestion: Program {
     }
 
     func show(_ view: View, asJSON: Bool) {
-        process.output.write(asJSON ? ViewRenderer().json(view) : ViewRenderer().plain(view))
+        process.output.write(process.text(of: view, asJSON: asJSON))
         process.exit(0)
     }
 

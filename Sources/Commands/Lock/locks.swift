@@ -11,8 +11,9 @@ extension LockCommands {
     /// `locks`
     static var locks: Command {
         let description = CommandDescription(
-            "locks", "who has which lock, who waits for whom, and who waits for ever", usage: "[NODE] [--json]",
-            flags: [CommonFlags.json], arguments: .init([.node], 0...1), examples: ["locks", "locks lockserver-2"],
+            "locks", "who has which lock, who waits for whom, and who waits for ever", usage: "[NODE] [FLAGS]",
+            flags: [CommonFlags.glyphs, CommonFlags.json], arguments: .init([.node], 0...1),
+            examples: ["locks", "locks lockserver-2"],
             group: .views,
             details: """
                 As the leading member has it, or the one that is named, without asking the

@@ -12,10 +12,11 @@ extension LockCommands {
     static var raft: Command {
         let description = CommandDescription(
             "raft", "who leads the members, by whose votes; their terms and logs",
-            usage: "[--why] [--history] [--json]",
+            usage: "[--why|--history] [FLAGS]",
             flags: [
                 .init("why", nil, "why the leader leads, as each member knows it"),
-                .init("history", nil, "elections, step by step, a lane for each member"), CommonFlags.json,
+                .init("history", nil, "elections, step by step, a lane for each member"), CommonFlags.glyphs,
+                CommonFlags.json,
             ],
             examples: ["raft", "raft --why", "raft --history"], group: .views,
             details: """

@@ -66,7 +66,7 @@ final class MQGetter: Program {
                         .init("MESSAGE", key: "message"), .init("REDELIVERED", key: "redelivered"),
                         .init("BYTES", key: "bytes", right: true), .init("BODY", key: "body", flexible: true),
                     ], rows: rows, whenEmpty: "queue '\(queue)' is empty")))
-        client.process.output.write(wantsJSON ? ViewRenderer().json(view) : ViewRenderer().plain(view))
+        client.process.output.write(client.process.text(of: view, asJSON: wantsJSON))
     }
 }
 

@@ -21,7 +21,7 @@ extension MessageQueueCommands {
             let arguments = invocation.arguments
             let words = arguments.arguments
             if let question = question(arguments, words) {
-                return .running(MQOperator(invocation.process, question, arguments))
+                return .running(question.asked(by: invocation.process, arguments))
             }
             let client = try MQClient(invocation)
             switch arguments.verb {

@@ -19,9 +19,14 @@ extension MetricsCollectorCommands {
             let server = arguments.endpoint("server") ?? HostPort(host: "localhost", port: MetricsCollector.defaultPort)
             let question = try question(arguments, now: invocation.process.node.wallClock)
             return .running(
-                MetricsClient(
-                    invocation.process, question, server: server, wantsJSON: arguments.wantsJSON,
-                    timeout: arguments.duration("timeout") ?? .seconds(30)))
+                ServerQuestion(
+                    invocation.process, "GET", question.target, at: server,
+                    whenRefused: "no collector answers at \(server); start one: metrics-collector --lab",
+                    fields: [("Accept", "application/json")], timeout: arguments.duration("timeout") ?? .seconds(30)
+                ) { response throws(CommandFailure) in
+                    let view = try question.view(of: response, from: server)
+                    return invocation.process.text(of: view, for: arguments)
+                })
         }
     }
 
@@ -60,7 +65,8 @@ extension MetricsCollectorCommands {
     private static var metricsSubcommands: [Subcommand] {
         let common: [Flag] = [
             .init("server", "s", .endpoint, "where the collector is (localhost:\(MetricsCollector.defaultPort))"),
-            .init("timeout", nil, .duration(), "how long to wait for its answer (30s)"), CommonFlags.json,
+            .init("timeout", nil, .duration(), "how long to wait for its answer (30s)"), CommonFlags.glyphs,
+            CommonFlags.json,
         ]
         let one = CommandDescription.Arguments([.text], 1...1)
         return [

@@ -39,7 +39,8 @@ package struct RedisAddress {
     package func complaint(_ failure: RESPClientFailure, _ connection: RESPClientConnection? = nil) -> String {
         if let reason = connection?.stream?.layer?.failureText { return "\(destination): \(reason)" }
         return switch failure {
-        case .notConnected(.refused): "\(destination): connection refused; is \(server) running there?"
+        case .notConnected(.refused):
+            "\(destination): connection refused; is \(server) running there, or elsewhere (--port)?"
         default: "\(destination): \(failure)"
         }
     }

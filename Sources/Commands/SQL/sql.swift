@@ -2,7 +2,6 @@ import CommandKit
 import CommandServices
 import KernelHosting
 import KernelStructures
-import KernelTLS
 import KernelWire
 import KernelWorld
 import ShellSession
@@ -36,7 +35,7 @@ extension SQLCommands {
         return Command(description) { invocation in
             let (url, statements) = try words(invocation)
             let program = SQLProgram(
-                invocation.process, url, security: try security(url, invocation),
+                invocation.process, url, security: try url.security(in: invocation.session.world),
                 wantsJSON: invocation.arguments.wantsJSON)
             program.timeout = invocation.arguments.duration("timeout")
             program.statements = statements
@@ -68,21 +67,6 @@ extension SQLCommands {
             return (url, [String(decoding: try invocation.session.files.read(file), as: UTF8.self)])
         } catch {
             throw CommandFailure("\(error)")
-        }
-    }
-
-    private static func security(_ url: PostgresURL, _ invocation: Invocation) throws -> (any StreamSecurity)? {
-        guard url.tls != .disable else { return nil }
-        do throws(TLSConfigurationError) {
-            var options = try TLSClientOptions.lab(invocation.session.world)
-            switch url.tls {
-            case .verifyFull: options.verification = .full
-            case .verifyAuthority: options.verification = .authority
-            case .disable, .prefer, .require: options.verification = .none
-            }
-            return try TLSClient(options)
-        } catch {
-            throw CommandFailure(error.description)
         }
     }
 }
@@ -170,7 +154,7 @@ final class SQLProgram: Program {
             return
         }
         let view = SQLView.table(result)
-        process.output.write(wantsJSON ? ViewRenderer().json(view) : ViewRenderer().plain(view))
+        process.output.write(process.text(of: view, asJSON: wantsJSON))
         if !wantsJSON { process.print("(\(counted(result.rows.count, "row")))") }
     }
 

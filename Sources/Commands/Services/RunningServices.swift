@@ -19,7 +19,7 @@ extension Session {
         jobs.running.flatMap(\.running).compactMap { ($0.component as? any ServiceHolder)?.anyService }
     }
 
-    /// A running service by its node's name, or the only one of its kind.
+    /// A running service by its node's name, address or port, or the only one of its kind.
     ///
     /// - Parameters:
     ///   - what: what it is called: `load balancer`.
@@ -32,7 +32,8 @@ extension Session {
         let found = running(kind)
         let names = found.map(\.name)
         if let name {
-            if let match = found.first(where: { $0.name.lowercased() == name.lowercased() }) { return match.host }
+            let meant = nodeName(meantBy: name).lowercased()
+            if let match = found.first(where: { $0.name.lowercased() == meant }) { return match.host }
             throw CommandFailure("no \(what) called '\(name)' runs\(didYouMean(name, among: names))")
         }
         switch found.count {

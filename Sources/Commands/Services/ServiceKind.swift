@@ -1,6 +1,7 @@
 import CommandKit
 import KernelService
 import KernelStructures
+import KernelWire
 import KernelWorld
 import ShellSession
 
@@ -62,6 +63,7 @@ package struct ServiceKind: Sendable {
         flags += [
             .init("name", "n", .text("NAME"), "the name of its node (\(nodeName))"),
             .init("metrics", nil, .port, "another port for /metrics and /health, for Prometheus and probes"),
+            .init("otlp", nil, .text("URL"), "a collector for its spans: http://HOST:4318 (the lab's jaeger)"),
             .init("drain-timeout", nil, .duration(), "how long what is under way may take when it stops (30s)"),
             .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
             .init("reuse-port", nil, "as a process of its own: shares its port (SO_REUSEPORT)"),
@@ -87,6 +89,12 @@ package struct ServiceKind: Sendable {
         }
         try checkNodeName(settings.name, command: command)
         settings.options.metricsPort = arguments.port("metrics")
+        if let text = arguments.text("otlp") {
+            guard let url = try? HTTPURL(text), url.scheme == .http else {
+                throw UsageError("\(command): --otlp \(text): no address of a collector; such as http://jaeger:4318")
+            }
+            settings.options.otlp = url
+        }
         if let timeout = arguments.duration("drain-timeout") { settings.options.drainTimeout = timeout }
         if isConfigurable, arguments.has("watch") {
             guard arguments.has("config") else {

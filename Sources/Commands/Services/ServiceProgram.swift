@@ -77,6 +77,17 @@ package final class ServiceProgram<S: Service>: Program, Component, ServiceHolde
         }
     }
     package var picture: View? { service.flatMap { service in plan.picture?(service) } }
+
+    package func names(of kind: NameKind, beginningWith prefix: String, limit: Int)
+        -> [(name: String, summary: String)]
+    {
+        (service as? any NameGiving)?.names(of: kind, beginningWith: prefix, limit: limit) ?? []
+    }
+}
+
+/// A service that has names for what it keeps or answers; see `Component.names`.
+package protocol NameGiving: AnyObject {
+    func names(of kind: NameKind, beginningWith prefix: String, limit: Int) -> [(name: String, summary: String)]
 }
 
 extension View.Field {

@@ -22,7 +22,8 @@ package enum ServiceCommands {
             let found = invocation.session.runningServices.filter { $0.runtime.reloading != nil }
             let names = found.map(\.node.name)
             if let name = invocation.arguments.arguments.first {
-                guard let service = found.first(where: { $0.node.name.lowercased() == name.lowercased() }) else {
+                let meant = invocation.session.nodeName(meantBy: name).lowercased()
+                guard let service = found.first(where: { $0.node.name.lowercased() == meant }) else {
                     throw CommandFailure(
                         "nothing called '\(name)' runs that has a configuration\(didYouMean(name, among: names))")
                 }

@@ -1,5 +1,6 @@
 import CommandKit
 import CommandServices
+import KernelAMQP
 import KernelService
 import KernelStructures
 import KernelWire
@@ -9,7 +10,7 @@ import ShortenerService
 
 /// What is typed to run a URL shortener.
 package enum ShortenerCommands {
-    package static var all: [Command] { [urlshortener] }
+    package static var all: [Command] { [urlshortener, shorten] }
 
     /// `urlshortener --db postgres://localhost/urls --port 8080`
     static var urlshortener: Command {
@@ -31,8 +32,13 @@ package enum ShortenerCommands {
                     "create-limit", nil, .integer(0...100_000_000),
                     "links that a client may make in a minute; 0: any (6000)"),
                 .init("cache", nil, .integer(2...10_000_000), "links kept in memory (100000)"),
+                .init(
+                    "queue", nil, .text("URL"), "by way of which clicks come into the database: amqp://… (straight)"),
+                .init(
+                    "shared-cache", nil, .text("PLACE"), "of links, for several shorteners: redis://host:port (none)"),
                 .init("flush", nil, .duration(), "from a click to its row; the most that a power failure takes (1s)"),
                 .init("zone", nil, .text("OFFSET"), "of the days that clicks are counted by, such as +02:00 (UTC)"),
+                .init("public", nil, "refuses addresses of visitors' own networks: 127.0.0.1, 10.0.0.0/8, localhost"),
                 .init("fallback", nil, .text("URL"), "where visitors of links that are over are sent (410 Gone)"),
             ]),
             examples: [
@@ -45,10 +51,11 @@ package enum ShortenerCommands {
                 POST /api/shorten takes url, alias, expires_at, expires_in, valid_since,
                 max_visits, redirect, title, tags, forward_query, find_existing. GET, PATCH and
                 DELETE /api/links/CODE; /api/links, /api/links/CODE/history, /api/export,
-                /api/import; /api/stats/CODE?details. /CODE+ says where a link leads, and
-                /CODE/track is a pixel that counts. Shlink's REST API v3 and YOURLS's API are
-                there, too. A code's letters have a case, and it counts.
-                A link that is over answers 410, and one that never was 404.
+                /api/import; /api/stats/CODE?details. /CODE+ says where a link leads,
+                /CODE/qr-code draws it, and /CODE/track is a pixel that counts. /api/keys makes
+                API keys; /api/audit looks for missing clicks. / is a page for people. Shlink's
+                REST API v3 and YOURLS's API are there, too. A code's letters have a case, and
+                it counts. A link that is over answers 410, and one that never was 404.
                 A click is in a file before its visitor is sent on, and in the database within
                 --flush, once: a kill loses none.
                 """)
@@ -75,7 +82,17 @@ package enum ShortenerCommands {
         settings.apiKeys = (arguments.text("api-key") ?? "").split(separator: ",").map(String.init)
         if let limit = arguments.integer("create-limit") { settings.createsPerMinute = limit == 0 ? nil : limit }
         if let count = arguments.integer("cache") { settings.cacheCapacity = count }
+        if let text = arguments.text("queue") {
+            do throws(AMQPURL.Malformed) { settings.queue = try AMQPURL(text) } catch {
+                throw UsageError("urlshortener: --queue: \(error)")
+            }
+            if settings.queue?.isSecure == true {
+                throw UsageError("urlshortener: --queue: TLS to a broker is not here; give amqp://…")
+            }
+        }
+        if let text = arguments.text("shared-cache") { settings.sharedCache = try sharedCache(text) }
         if let interval = arguments.duration("flush") { settings.flushInterval = interval }
+        settings.allowsPrivate = !arguments.has("public")
         if let zone = arguments.text("zone") { settings.zoneSeconds = try zoneSeconds(zone) }
         return settings
     }
@@ -88,6 +105,15 @@ package enum ShortenerCommands {
             return .postgres(try PostgresURL(text), text: text)
         } catch {
             throw UsageError("urlshortener: --db: \(error); or give the name of a file")
+        }
+    }
+
+    private static func sharedCache(_ text: String) throws -> HostPort {
+        let place = text.hasPrefix("redis://") ? String(text.dropFirst("redis://".count)) : text
+        do throws(HostPort.Malformed) {
+            return try HostPort(reading: Substring(place.contains(":") ? place : place + ":6379"))
+        } catch {
+            throw UsageError("urlshortener: --shared-cache: \(error); give redis://host:port")
         }
     }
 

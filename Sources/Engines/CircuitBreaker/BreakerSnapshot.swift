@@ -19,6 +19,11 @@ public struct BreakerSnapshot: Sendable {
 
     /// - Parameter rejected: calls that were refused without asking the engine.
     public init(_ name: String, _ engine: BreakerEngine, now: LabTime, rejected: Int = 0) {
+        self.init(name, engine, now: now, rejected: rejected, quick: .init())
+    }
+
+    /// - Parameter quick: successes that were counted beside the engine.
+    init(_ name: String, _ engine: BreakerEngine, now: LabTime, rejected: Int, quick: QuickSuccesses.Count) {
         self.name = name
         configuration = engine.configuration
         state = engine.state
@@ -30,6 +35,7 @@ public struct BreakerSnapshot: Sendable {
         trialsUnderWay = engine.trialsUnderWay
         var counters = engine.counters
         counters.rejected += rejected
+        counters.add(quick)
         self.counters = counters
         history = engine.history
     }

@@ -53,6 +53,18 @@ public struct LockQueue: Equatable, Sendable {
             .map(Claim.init)
     }
 
+    /// The same queue with one more, in its place.
+    public func adding(_ keyValue: KeyValue) -> LockQueue {
+        var all = claims.filter { $0.key != keyValue.key } + [Claim(keyValue)]
+        all.sort { $0.token < $1.token }
+        return LockQueue(name: name, claims: all)
+    }
+
+    private init(name: String, claims: [Claim]) {
+        self.name = name
+        self.claims = claims
+    }
+
     /// Whether the claim at that place is let in.
     public func isGranted(_ index: Int) -> Bool {
         let claim = claims[index]

@@ -17,6 +17,10 @@ public struct Link: Equatable, Sendable {
     public var isAlias: Bool
     /// Whether the query that a visitor brings is handed on.
     public var forwardsQuery: Bool
+    /// Other ways for some visitors.
+    public var rules: [RedirectRule]
+    /// Whose API key made it; nil for the operator's, or where no keys are asked for.
+    public var owner: String?
     public var deletedAt: LabTime?
     /// Grows with every change of it.
     public var version: Int
@@ -28,7 +32,8 @@ public struct Link: Equatable, Sendable {
     public init(
         code: String, target: String, createdAt: LabTime, validSince: LabTime? = nil, expiresAt: LabTime? = nil,
         maxVisits: Int? = nil, redirect: Redirect = .permanent, title: String? = nil, tags: [String] = [],
-        isAlias: Bool = false, forwardsQuery: Bool = false, deletedAt: LabTime? = nil, version: Int = 1
+        isAlias: Bool = false, forwardsQuery: Bool = false, rules: [RedirectRule] = [], owner: String? = nil,
+        deletedAt: LabTime? = nil, version: Int = 1
     ) {
         self.code = code
         self.target = target
@@ -41,6 +46,8 @@ public struct Link: Equatable, Sendable {
         self.tags = tags
         self.isAlias = isAlias
         self.forwardsQuery = forwardsQuery
+        self.rules = rules
+        self.owner = owner
         self.deletedAt = deletedAt
         self.version = version
     }

@@ -34,6 +34,9 @@ public struct LinkCache {
     /// The database has counted visits of it.
     public mutating func count(_ visits: Int, for code: String) { entries.update(code) { $0.visits += visits } }
 
+    /// It is not known what was changed.
+    public mutating func removeAll() { entries.removeAll() }
+
     /// It was changed: the next visitor asks the database.
     public mutating func remove(_ code: String) { entries.remove(code) }
 }

@@ -13,12 +13,14 @@ public struct EventText: Sendable {
         case .output(_, let isError, let bytes): (bytes, isError)
         case .log(let line, _, _): (Array((self.line(line) + "\n").utf8), false)
         case .notice(let text): (Array((faint("sdlab: " + text) + "\n").utf8), true)
-        case .submitted, .typed, .jobStarted, .jobEnded: nil
+        case .submitted, .typed, .jobStarted, .jobEnded, .interrupted, .progress: nil
         }
     }
 
-    public func line(_ line: LogLine) -> String {
-        guard usesColor else { return line.text }
+    /// - Parameter node: stands before the message; nil leaves it out.
+    public func line(_ line: LogLine, node: String? = nil) -> String {
+        let message = (node.map { "\(faint($0 + ":")) " } ?? "") + line.message.description
+        guard usesColor else { return "[\(line.tag)] \(message)" }
         let color =
             switch line.level {
             case .error: 31
@@ -26,7 +28,7 @@ public struct EventText: Sendable {
             case .debug: 90
             case .info: Self.colors[Int(stableHash(line.tag) % UInt64(Self.colors.count))]
             }
-        return "\u{1B}[\(color)m[\(line.tag)]\u{1B}[0m \(line.message)"
+        return "\u{1B}[\(color)m[\(line.tag)]\u{1B}[0m \(message)"
     }
 
     public func faint(_ text: String) -> String { usesColor ? "\u{1B}[2m\(text)\u{1B}[0m" : text }

@@ -12,9 +12,9 @@ public final class HostBridge: HostFiles {
 
     public init(_ poller: Poller) { self.poller = poller }
 
-    /// Lets a session use the host.
+    /// Lets a session use the host. A script that somebody else has written gets no bridge, unless its user says so.
     public func connect(_ session: Session) {
-        session.hostFiles = self
+        session.hostFiles = NotedHostFiles(self, session)
         session.hostRunner = { [self] line, whenDone in run(line, whenDone) }
     }
 

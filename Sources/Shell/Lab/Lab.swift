@@ -1,3 +1,4 @@
+import ChaosCommands
 import Commands
 import KernelLoopback
 import KernelStorage
@@ -64,7 +65,7 @@ public final class Lab {
         var configuration = WorldConfiguration(transport: transport, eventSource: poller, disk: disk)
         configuration.seed = options.seed
         configuration.epoch = options.epoch
-        configuration.speed = options.speed
+        configuration.speed = options.net == .loopback ? options.speed.limitedBySockets : options.speed
         if let poller { configuration.workers = try HostWorkerPool(poller) }
         if options.root != nil { configuration.diskCosts = .free }
         world = World(configuration)
@@ -72,9 +73,20 @@ public final class Lab {
             LabAuthority.of(world).place = .init(disk: try FileDisk(root: nil), directory: directory)
         }
         session = Session(world: world, commands: Catalog.table)
+        _ = world.only(FreshLabs.self) { FreshLabs { seed in try Lab.fresh(like: options, seed: seed) } }
         session.hostFilter = { HostFilterProcess.run($0) }
         sockets?.onNotice = { [unowned session] in session.notice($0) }
         if options.keepsSamples { try SampleFiles.place(in: session.files) }
+    }
+
+    /// Another lab for a search: in memory and in virtual time, with files of its own.
+    static func fresh(like options: LabOptions, seed: UInt64) throws -> FreshLab {
+        var other = LabOptions()
+        other.seed = seed
+        other.epoch = options.epoch
+        other.keepsSamples = options.keepsSamples
+        let lab = try Lab(other)
+        return FreshLab(session: lab.session, owner: lab)
     }
 
     deinit { session.shutDown() }

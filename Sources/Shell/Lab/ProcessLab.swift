@@ -1,3 +1,5 @@
+import ChaosCommands
+import ChaosService
 import Commands
 import KernelClock
 import KernelLoopback
@@ -39,6 +41,18 @@ public final class ProcessLab {
         }
         session = Session(world: world, commands: Catalog.table, isProcess: true, directory: directory)
         output = HostOutput(poller)
+        _ = world.only(FreshLabs.self) { FreshLabs { seed in try Lab.fresh(like: LabOptions(), seed: seed) } }
+        if HostNamespaces.isInside { _ = world.only(HostAccess.self) { Self.hostAccess } }
+    }
+
+    /// Only in namespaces that this process has made for itself.
+    private static var hostAccess: HostAccess {
+        HostAccess { words throws(HostAccess.Refusal) in
+            switch HostShell.open(words) {
+            case .success(let shell): return shell
+            case .failure(let error): throw HostAccess.Refusal("\(error)")
+            }
+        }
     }
 
     /// Runs the tool until it ends, or is told to by SIGINT or SIGTERM. Returns its exit status.
@@ -48,7 +62,7 @@ public final class ProcessLab {
             case .output(_, let isError, let bytes): output.write(bytes, isError: isError)
             case .log(let line, _, _): output.write(Array((line.text + "\n").utf8), isError: false)
             case .notice(let text): output.write(Array(("sdlab: " + text + "\n").utf8), isError: true)
-            case .submitted, .typed, .jobStarted, .jobEnded: break
+            case .submitted, .typed, .jobStarted, .jobEnded, .interrupted, .progress: break
             }
         }
         let hadTerminal = HostTerminal.isThere
@@ -92,5 +106,14 @@ public final class ProcessLab {
                 first: Pipeline(commands: [.simple(command)]), rest: [], isBackground: false, position: place,
                 text: words.joined(separator: " "))
         ])
+    }
+}
+
+extension HostShell: HostScripting {
+    public var processNumber: Int { Int(process) }
+
+    public func run(_ script: String, limit: LabDuration) -> (status: Int, output: String) {
+        let answer: Answer = run(script, limit: limit)
+        return (answer.status, answer.output)
     }
 }

@@ -23,6 +23,7 @@ package enum RecordedText {
     /// The words with which the here-documents end that a line of a script begins.
     private static func hereDocuments(beginningIn line: Substring) -> [(delimiter: String, stripsTabs: Bool)] {
         var found: [(String, Bool)] = []
+        guard line.utf8.contains(UInt8(ascii: "<")) else { return found }
         var rest = line[...]
         while let place = rest.firstRange(of: "<<") {
             rest = rest[place.upperBound...]

@@ -4,7 +4,7 @@ enum Unsupported {
     /// By name, with what to write instead.
     private static let commands: [String: String] = [
         ".": "put the lines here, or: sdlab run FILE",
-        "alias": "define a function", "unalias": "there are no aliases", "bind": "", "builtin": "leave it out",
+        "bind": "", "builtin": "leave it out",
         "caller": "", "command": "leave it out", "compgen": "", "complete": "", "coproc": "end the command in &",
         "declare": "write name=value", "dirs": "", "disown": "jobs go on anyway", "enable": "", "eval": "",
         "exec": "redirect the commands themselves, or { …; } as a whole", "fc": "", "getopts": "use while and case",

@@ -14,6 +14,8 @@ enum Invocations {
             "colours (auto: on a terminal, unless NO_COLOR is set)"),
     ]
     private static let root = CommandDescription.Flag("root", nil, .file, "keep the lab's files in this directory")
+    private static let allowHost = CommandDescription.Flag(
+        "allow-host", nil, "let scripts use the machine: !command, put and get")
     private static let keepGoing = CommandDescription.Flag("keep-going", nil, "go on after a command that failed")
 
     /// No verb: the prompt, a line, or standard input.
@@ -21,7 +23,7 @@ enum Invocations {
         "sdlab", "a system design lab: distributed systems and their failures in one shell",
         usage: "[FLAGS] [-c LINE | run FILE… | test PATH… | help [COMMAND] | TOOL ARG…]",
         flags: lab + [
-            root, keepGoing,
+            root, keepGoing, allowHost,
             .init("command", "c", .text("LINE"), "runs one line and ends"),
             .init("no-rc", nil, "do not read ~/.sdlabrc"),
             .init("version", nil, "says which version this is"),
@@ -41,7 +43,7 @@ enum Invocations {
 
     static let run = CommandDescription(
         "run", "executes scripts and transcripts and prints what they print", usage: "[FLAGS] FILE…",
-        flags: lab + [root, keepGoing, .init("case", nil, .text("NAME"), "only this case of a transcript")],
+        flags: lab + [root, keepGoing, allowHost, .init("case", nil, .text("NAME"), "only this case of a transcript")],
         arguments: .init([.hostFile], 1...1000), examples: ["sdlab run scripts/sessions/01-load-balancer.sdl"],
         group: .session)
 

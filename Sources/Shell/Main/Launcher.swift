@@ -60,6 +60,10 @@ struct Launcher {
                 )
             }
             _ = try ParsedArguments(leading, for: Invocations.shell)
+            // Experiments with programs of the machine: in namespaces that this process makes for itself.
+            if tool == "chaos-runner", rest.contains("--host"), !HostNamespaces.isInside {
+                throw CommandFailure("\(tool): no namespaces can be had here: \(HostNamespaces.enter())")
+            }
             let lab = try ProcessLab(
                 bind: try bindAddress(rest), sharesPorts: rest.contains("--reuse-port"),
                 directory: HostLimits.currentDirectory)
@@ -70,7 +74,8 @@ struct Launcher {
     private func asksForHelp(_ words: [String]) -> Bool { words.contains("--help") || words.contains("-h") }
 
     private func showPage(_ description: CommandDescription) -> Int {
-        output.write(ViewRenderer().plain(GeneralCommands.page(description)))
+        let renderer = ViewRenderer(columns: HostLimits.terminalColumns ?? 80)
+        output.write(renderer.plain(GeneralCommands.page(description)))
         return 0
     }
 
@@ -109,10 +114,7 @@ struct Launcher {
     }
 
     private func shell(_ arguments: ParsedArguments) throws -> Int {
-        if arguments.has("help") {
-            output.write(ViewRenderer().plain(GeneralCommands.page(Invocations.shell)))
-            return 0
-        }
+        if arguments.has("help") { return showPage(Invocations.shell) }
         if arguments.has("version") {
             output.write("sdlab \(Self.version)\n")
             return 0
@@ -131,6 +133,8 @@ struct Launcher {
     private func script(_ arguments: ParsedArguments, _ style: StyleChoice) throws -> ScriptRun {
         var run = ScriptRun(try LabOptions(arguments), style.usesColor, output)
         run.keepsGoing = arguments.has("keep-going")
+        // Who types a line means it.
+        run.allowsHost = true
         return run
     }
 
@@ -165,5 +169,13 @@ extension LabOptions {
             }
             self.speed = speed
         }
+        try checkSpeed()
+    }
+
+    /// - Throws: where the clock is to run faster than the lab's connections can.
+    func checkSpeed() throws(UsageError) {
+        guard net == .loopback, speed != speed.limitedBySockets else { return }
+        throw UsageError(
+            "--clock: real sockets cannot follow \(speed); \(ClockSpeed.socketLimit) at most, or --net memory")
     }
 }

@@ -49,6 +49,8 @@ final class Playback {
         _ transcriptCase: TranscriptCase, in session: Session, pace: Pace, isInterrupted: @escaping () -> Bool
     ) -> Bool {
         let runner = CaseRunner(transcriptCase, session: session, mode: .play, pace: pace)
+        // What fails under `test` fails here.
+        runner.checksSurplus = true
         runner.onLine = { [unowned self] in show($0) }
         runner.onFailure = { [unowned self] failure in
             flushBlanks()

@@ -21,15 +21,43 @@ struct PromptRun {
 
     func run() throws -> Int {
         let lab = try labOptions()
-        let prompt = try makePrompt(lab)
+        let next = NextLab(lab)
+        let poller = try Poller()
+        let prompt = try makePrompt(next, poller)
+        let tours = PromptTours(prompt, lab: lab, usesColor: style.usesColor, progressFile: Self.tourFile)
+        next.tours = tours
+        let travel = PromptTravel(prompt, poller: poller, repaints: prompt.repaints, output)
+        travel.isElsewhere = { [unowned tours] in tours.isUnderWay }
+        next.travel = travel
+        prompt.onLine = { [unowned tours] in tours.takes($0) }
+        prompt.beforePrompt = { [unowned tours, unowned travel] in
+            tours.beforePrompt()
+            travel.beforePrompt()
+        }
         var recorder: Recorder?
-        prompt.onSession = { recorder = Recorder($0, options: lab) }
+        prompt.onSession = { [unowned tours, unowned travel] in
+            $0.tourGuide = tours
+            $0.traveller = travel
+            $0.inputs.isKept = true
+            recorder = Recorder($0, options: next.options)
+        }
         prompt.onSessionEnd = { [unowned prompt] in
             if let report = recorder?.finish() { prompt.show(report + "\n") }
         }
         prompt.runTranscript = { [unowned prompt] in play($0, at: prompt) }
-        return withExtendedLifetime(recorder) { prompt.run() }
+        return withExtendedLifetime((recorder, tours, travel)) { prompt.run() }
     }
+
+    /// How the next lab is made: a tour's, or the user's own.
+    private final class NextLab {
+        private let own: LabOptions
+        weak var tours: PromptTours?
+        weak var travel: PromptTravel?
+        init(_ own: LabOptions) { self.own = own }
+        var options: LabOptions { tours?.lab ?? own }
+    }
+
+    private static var tourFile: String? { HostLimits.environment("HOME").map { $0 + "/.sdlab_tours" } }
 
     /// A pasted transcript: its commands run in the live lab, its printed lines are waits, and time steps from one
     /// event to the next, so that nobody sits through it.
@@ -44,25 +72,53 @@ struct PromptRun {
             return prompt.complain("\(error)")
         }
         let speed = session.world.chosenSpeed
+        if speed != .virtual {
+            session.notice("the clock steps from event to event while what was pasted runs, then it is \(speed) again")
+        }
         session.world.setSpeed(.virtual)
+        var differences: [CaseFailure] = []
         for one in transcript.cases {
             let runner = CaseRunner(one, session: session, mode: .play, pace: .stepping)
             runner.onLine = { [unowned prompt] in prompt.show($0 + "\n") }
-            runner.onFailure = { [unowned prompt] failure in
-                let expected = failure.expected.map { ": expected '\($0)'" } ?? ""
-                prompt.complain("line \(failure.place.line): \(failure.message)\(expected)")
-            }
+            runner.onFailure = { differences.append($0) }
             runner.isInterrupted = { session.isInterrupted }
             _ = runner.run()
         }
+        show(differences, of: text, at: prompt)
         // A pasted `clock` command has the last word.
         if session.world.chosenSpeed == .virtual { session.world.setSpeed(speed) }
     }
 
-    private func makePrompt(_ lab: LabOptions) throws -> Prompt {
+    /// What came out differently from what was pasted, once, at its end: new times, ports and identifiers are no
+    /// difference.
+    private func show(_ failures: [CaseFailure], of text: String, at prompt: Prompt) {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        let rows = failures.compactMap { failure -> [View.Cell]? in
+            let index = failure.place.line - 1
+            let documented = failure.expected ?? (lines.indices.contains(index) ? String(lines[index]) : "")
+            let seen = failure.seen ?? failure.nearest
+            if let seen, failure.expected != nil, DocumentedLine.isAlike(documented, seen) { return nil }
+            return [.integer(failure.place.line), .text(documented), .text(seen ?? failure.message)]
+        }
+        guard !rows.isEmpty else { return }
+        let limit = 40
+        let table = View.Table(
+            [
+                .init("LINE", key: "line", right: true), .init("DOCUMENTED", key: "documented", flexible: true),
+                .init("HERE", key: "here", flexible: true),
+            ], rows: Array(rows.prefix(limit)), whenEmpty: "")
+        prompt.show("\nWhat differs from what was pasted:\n" + prompt.session.renderer.plain(View(.table(table))))
+        if rows.count > limit { prompt.show("and \(rows.count - limit) more\n") }
+    }
+
+    private func makePrompt(_ next: NextLab, _ poller: Poller) throws -> Prompt {
+        let lab = next.options
         let options = promptOptions(lab)
         do {
-            return try Prompt(options, poller: try Poller()) { try Lab(lab, poller: $0) }
+            return try Prompt(options, poller: poller) { poller in
+                next.travel?.forgetAll()
+                return try Lab(next.options, poller: poller)
+            }
         } catch let error as NetworkError where lab.net == .loopback {
             throw UsageError(
                 "no lab on loopback sockets: \(error); sdlab --net memory needs none, but nothing outside reaches it")
@@ -73,6 +129,7 @@ struct PromptRun {
         var options = try LabOptions(arguments)
         if arguments.text("net") == nil { options.net = .loopback }
         if arguments.text("clock") == nil { options.speed = .real }
+        try options.checkSpeed()
         options.exposesLocalhost = true
         options.watchesHost = true
         options.keepsSamples = true
@@ -90,8 +147,8 @@ struct PromptRun {
         if options.historyFile?.isEmpty == true { options.historyFile = nil }
         options.startupFile = arguments.has("no-rc") ? nil : home.map { $0 + "/.sdlabrc" }
         options.greeting = [
-            "sdlab \(Launcher.version), a system design lab. help lists its commands; Tab completes.",
-            "Ctrl-C interrupts; exit or Ctrl-D leaves"
+            "sdlab \(Launcher.version), a system design lab. New here? Type tour, or help.",
+            "Tab completes, Ctrl-C interrupts; exit or Ctrl-D leaves"
                 + (lab.root.map { ", and the lab's files stay in \($0)." } ?? " and ends the lab."),
         ]
         return options

@@ -17,6 +17,8 @@ struct RunCommand {
         self.output = output
     }
 
+    private var allowsHost: Bool { arguments.has("allow-host") }
+
     /// Runs the files one after the other; the status is that of the first that failed.
     func run() throws -> Int {
         var first = 0
@@ -33,6 +35,7 @@ struct RunCommand {
         if Transcript.isTranscript(text) { return try play(text, name, style) }
         var run = ScriptRun(try LabOptions(arguments), style.usesColor, output)
         run.keepsGoing = arguments.has("keep-going")
+        run.allowsHost = allowsHost
         return try run.run(text, name: name)
     }
 
@@ -50,25 +53,37 @@ struct RunCommand {
         let cases = transcript.cases.filter { wanted == nil || $0.name == wanted }
         if cases.isEmpty { throw UsageError("\(name): no case '\(wanted ?? "")'") }
         var status = 0
+        var skipCount = 0
         for (index, one) in cases.enumerated() {
             if cases.count > 1 { output.write("\(index == 0 ? "" : "\n")## \(one.name)\n\n") }
-            if try play(one, style) != 0 { status = 1 }
+            switch try play(one, style) {
+            case 0: break
+            case Self.skipped: skipCount += 1
+            default: status = 1
+            }
         }
-        return status
+        return status == 0 && skipCount == cases.count ? Self.skipped : status
     }
 
-    /// Each case has a lab of its own, as under `test`; but it may use the host.
+    private static let skipped = 80
+
+    /// Each case has a lab of its own, as under `test`, and what passes there passes here; but it may use the host, if
+    /// it is allowed to.
     private func play(_ transcriptCase: TranscriptCase, _ style: StyleChoice) throws -> Int {
         var options = try LabOptions(arguments)
         options.watchesHost = true
         options.keepsSamples = true
         options.adopt(transcriptCase.settings, unlessIn: arguments)
+        if let reason = TestRun.reasonToSkip(transcriptCase, net: options.net, speed: options.speed) {
+            output.write("sdlab: \(transcriptCase.name) is skipped: \(reason)\n", isError: true)
+            return Self.skipped
+        }
         let lab = try Lab(options)
         for file in transcriptCase.files { try lab.session.files.place(Array(file.text.utf8), at: file.path) }
         let session = lab.session
         session.hasNoKeyboard = false
         session.renderer.usesColor = style.usesColor
-        if let poller = lab.poller { HostBridge(poller).connect(session) }
+        if allowsHost, let poller = lab.poller { HostBridge(poller).connect(session) }
         let playback = Playback(EventText(usesColor: style.usesColor), output)
         session.observer = playback.show
         let pace: Pace = options.speed == .virtual ? .stepping : .clock

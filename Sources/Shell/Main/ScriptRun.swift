@@ -12,6 +12,8 @@ struct ScriptRun {
     private let output: HostOutput
     /// A command that fails does not end the script.
     var keepsGoing = false
+    /// It may use the machine: `!command`, put and get.
+    var allowsHost = false
 
     init(_ options: LabOptions, _ usesColor: Bool, _ output: HostOutput) {
         self.options = options
@@ -38,7 +40,7 @@ struct ScriptRun {
         session.scriptName = name == "-c" ? nil : name
         session.hasNoKeyboard = true
         session.renderer.usesColor = usesColor
-        if let poller = lab.poller { HostBridge(poller).connect(session) }
+        if allowsHost, let poller = lab.poller { HostBridge(poller).connect(session) }
         let events = EventText(usesColor: usesColor)
         session.observer = { [output] event in
             if let (bytes, isError) = events.render(event) { output.write(bytes, isError: isError) }

@@ -67,7 +67,7 @@ struct CommandLineScan {
             (words, quote) = outer.removeLast()
             isInWord = true
             isComputed = true
-        case "<": redirect()
+        case "<" where !text[index...].starts(with: "<->"): redirect()
         case ">" where !partial.hasSuffix("-"): redirect()
         case "#" where !isInWord: isOpaque = true
         case "!" where !isInWord && words.isEmpty && next != " ": isOpaque = true

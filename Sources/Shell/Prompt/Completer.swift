@@ -12,10 +12,13 @@ package struct Completer {
         package let text: String
         /// Another word may follow; otherwise this one goes on: a directory, a URL.
         package let isWhole: Bool
+        /// What is said of it; empty for nothing.
+        package let summary: String
 
-        package init(_ text: String, isWhole: Bool = true) {
+        package init(_ text: String, isWhole: Bool = true, _ summary: String = "") {
             self.text = text
             self.isWhole = isWhole
+            self.summary = summary
         }
     }
 
@@ -26,6 +29,9 @@ package struct Completer {
         package let candidates: [Candidate]
         let partial: String
         let quote: Character?
+        /// Characters that mean something to the shell are escaped. Not in the words of a fault, whose arrows and
+        /// braces are its own.
+        var escapes = true
 
         /// What to replace the word with: the only candidate, or what all of them begin with; nil if that is no more
         /// than what stands there.
@@ -35,14 +41,17 @@ package struct Completer {
                 return written(only.text) + (only.isWhole ? (quote.map(String.init) ?? "") + " " : "")
             }
             guard let first = candidates.first else { return nil }
-            let common = candidates.dropFirst().reduce(first.text) { common, candidate in
-                String(zip(common, candidate.text).prefix { $0.lowercased() == $1.lowercased() }.map(\.0))
+            var common = first.text
+            // Of ten thousand keys nearly all begin so, which is seen at once.
+            for candidate in candidates.dropFirst() where !candidate.text.hasPrefix(common) {
+                common = String(zip(common, candidate.text).prefix { $0.lowercased() == $1.lowercased() }.map(\.0))
             }
             return common.count > partial.count ? written(common) : nil
         }
 
         private func written(_ text: String) -> String {
             if let quote { return String(quote) + text }
+            if !escapes { return text }
             return text.reduce(into: "") { result, character in
                 if " \t'\"\\$;&|<>(){}*?[]!".contains(character) { result.append("\\") }
                 result.append(character)
@@ -50,9 +59,9 @@ package struct Completer {
         }
     }
 
-    private let session: Session
+    let session: Session
     /// The names in a directory of the host.
-    private let hostList: (String) -> [(name: String, isDirectory: Bool)]
+    let hostList: (String) -> [(name: String, isDirectory: Bool)]
 
     package init(
         _ session: Session, hostList: @escaping (String) -> [(name: String, isDirectory: Bool)] = Completer.hostFiles
@@ -66,14 +75,22 @@ package struct Completer {
         let scan = CommandLineScan(text)
         var found = scan.isOpaque || scan.isComputed ? [] : candidates(scan)
         // The same word may come from two sources.
-        found = found.reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+        var seen: Set<String> = []
+        found = found.filter { seen.insert($0.text).inserted }
         return Completion(
-            replacedScalars: scan.partialScalars, candidates: found, partial: scan.partial, quote: scan.quote)
+            replacedScalars: scan.partialScalars, candidates: found, partial: scan.partial, quote: scan.quote,
+            escapes: scan.words.first.flatMap { session.commands[$0] }?.description.arguments.kinds.first != .fault)
     }
 
     private func candidates(_ scan: CommandLineScan) -> [Candidate] {
         if scan.isRedirection { return labFiles(scan.partial) }
-        guard let name = scan.words.first else { return commandNames(scan.partial) }
+        guard let name = scan.words.first else { return programNames(scan.partial) }
+        if let alias = session.aliases[name] {
+            // Behind an alias stands what may stand behind its words.
+            let words = alias.leadingWords + scan.words.dropFirst()
+            guard let command = words.first.flatMap({ session.commands[$0] }) else { return [] }
+            return candidates(command.description, words.dropFirst(), scan.partial)
+        }
         guard let command = session.commands[name] else { return [] }
         return candidates(command.description, scan.words.dropFirst(), scan.partial)
     }
@@ -83,18 +100,21 @@ package struct Completer {
     {
         if !command.subcommands.isEmpty { return subcommands(command, words, partial) }
         if command.arguments.isRaw, command.arguments.kinds.last == .command { return nested(command, words, partial) }
+        if command.arguments.kinds.first == .fault { return faults(Array(words), partial) }
         if !words.contains("--") {
-            if let flag = words.last.flatMap({ Self.flagAwaitingValue($0, command) }) { return values(flag, partial) }
+            if let flag = words.last.flatMap({ Self.flagAwaitingValue($0, command) }) {
+                return values(flag, command, partial)
+            }
             if partial.hasPrefix("-") { return flags(command, words, partial) }
         }
-        var index = 0
+        var positional: [String] = []
         var previous: String?
         for word in words {
             let isValue = previous.map { Self.flagAwaitingValue($0, command) != nil } ?? false
-            if !isValue, !word.hasPrefix("-") { index += 1 }
+            if !isValue, !word.hasPrefix("-") { positional.append(word) }
             previous = word
         }
-        return kinds(command, at: index).flatMap { arguments($0, command, partial) }
+        return kinds(command, at: positional.count).flatMap { arguments($0, command, positional, partial) }
     }
 
     /// `connpool evi`, `connpool pool-test evict --no`: the verb, or what may stand behind it.
@@ -104,9 +124,9 @@ package struct Completer {
         for (index, word) in words.enumerated().prefix(command.operates ? 2 : 1) {
             if let found = command.subcommand(word) { return candidates(found, words.dropFirst(index + 1), partial) }
         }
-        let verbs = matching(command.subcommands.map(\.verb), partial)
+        let verbs = matching(command.subcommands.map { ($0.verb, $0.summary) }, partial)
         guard command.operates, words.isEmpty else { return words.count <= 1 ? verbs : [] }
-        return verbs + matching(session.world.nodes.allServices.map(\.name), partial)
+        return verbs + nodes(partial)
     }
 
     /// `spawn 3 backend --po`, `watch 1s po`: the words of a command inside those of another.
@@ -115,7 +135,7 @@ package struct Completer {
         let role = command.arguments.kinds.contains(.duration) ? CommandDescription.Role.view : .service
         guard let name = inner.first else {
             return matching(
-                session.commands.commands.filter { $0.description.role == role }.map(\.description.name),
+                session.commands.commands.map(\.description).filter { $0.role == role }.map { ($0.name, $0.summary) },
                 partial)
         }
         guard let command = session.commands[name] else { return [] }
@@ -130,6 +150,7 @@ package struct Completer {
         return arguments.kinds.enumerated().filter { position, kind in
             switch kind {
             case .word, .fault: position == index
+            case .key: position <= index
             default: true
             }
         }.map(\.element)
@@ -153,8 +174,8 @@ package struct Completer {
         if let equals = partial.firstIndex(of: "="), partial.hasPrefix("--") {
             let name = partial[..<equals].dropFirst(2)
             guard let flag = command.flag(named: String(name)) else { return [] }
-            return values(flag, String(partial[equals...].dropFirst())).map {
-                Candidate("--\(name)=\($0.text)", isWhole: $0.isWhole)
+            return values(flag, command, String(partial[equals...].dropFirst())).map {
+                Candidate("--\(name)=\($0.text)", isWhole: $0.isWhole, $0.summary)
             }
         }
         if command.name == "kill" { return matching(Signal.allCases.map { "-\($0.rawValue)" } + ["-9"], partial) }
@@ -162,89 +183,7 @@ package struct Completer {
             !flag.name.isEmpty
                 && (flag.isRepeatable || !words.contains { $0 == flag.display || $0.hasPrefix(flag.display + "=") })
         }
-        return matching(names.map(\.display), partial)
-    }
-
-    private func values(_ flag: CommandDescription.Flag, _ partial: String) -> [Candidate] {
-        switch flag.value {
-        case .choice(let choices): matching(choices, partial)
-        case .file: labFiles(partial)
-        case .endpoint: endpoints(partial)
-        default: []
-        }
-    }
-
-    // MARK: Arguments
-
-    private func arguments(_ kind: CommandDescription.ArgumentKind, _ command: CommandDescription, _ partial: String)
-        -> [Candidate]
-    {
-        switch kind {
-        case .job: matching(session.jobs.running.map { "%\($0.number)" }, partial)
-        case .node: matching(session.world.nodes.allServices.map(\.name), partial)
-        case .file: labFiles(partial)
-        case .hostFile: files(partial) { hostList($0) }
-        case .url: urls(partial)
-        case .endpoint: endpoints(partial)
-        case .command: commandNames(partial)
-        case .tag: matching(session.commands.tags, partial)
-        case .terminal: matching(session.terminals.keys.sorted().map(String.init), partial)
-        case .fault: matching(FaultRequest.kinds, partial)
-        case .word(let words): matching(words, partial)
-        case .duration, .text: []
-        }
-    }
-
-    private func matching(_ names: [String], _ partial: String) -> [Candidate] {
-        let wanted = partial.lowercased()
-        return names.filter { $0.lowercased().hasPrefix(wanted) }.map { Candidate($0) }
-    }
-
-    /// `./ba` names `backend` as well: what leads to it stays.
-    private func commandNames(_ partial: String) -> [Candidate] {
-        let directory = partial.lastIndex(of: "/").map { String(partial[...$0]) } ?? ""
-        return matching(session.commands.names.sorted().map { directory + $0 }, partial)
-    }
-
-    private func labFiles(_ partial: String) -> [Candidate] {
-        files(partial) { directory in
-            let found = try? session.files.list(directory.isEmpty ? "." : directory)
-            return (found ?? []).map { ($0.name, $0.attributes.isDirectory) }
-        }
-    }
-
-    /// Names that begin with a dot only where one was typed.
-    private func files(_ partial: String, _ list: (String) -> [(name: String, isDirectory: Bool)]) -> [Candidate] {
-        let directory = partial.lastIndex(of: "/").map { String(partial[...$0]) } ?? ""
-        let name = partial.dropFirst(directory.count)
-        return list(directory).filter { $0.name.hasPrefix(name) && ($0.name.hasPrefix(".") == name.hasPrefix(".")) }
-            .map { Candidate(directory + $0.name + ($0.isDirectory ? "/" : ""), isWhole: !$0.isDirectory) }
-    }
-
-    /// `localhost:8080` and `lb:8080` for whatever listens.
-    private func endpoints(_ partial: String) -> [Candidate] {
-        let listeners = session.world.nodes.allServices.flatMap(\.listeners)
-        let local = listeners.filter(\.ownsLocalhost).map(\.port).sorted().map { "localhost:\($0)" }
-        return matching(local + listeners.map { "\($0.node.name):\($0.port)" }, partial)
-    }
-
-    /// Where something listens: as localhost, and, once it is clear that this is not meant, by the node's name.
-    private func urls(_ partial: String) -> [Candidate] {
-        let listeners = session.world.nodes.allServices.flatMap(\.listeners)
-        func url(_ host: String, _ port: UInt16) -> String { "http://\(host)\(port == 80 ? "" : ":\(port)")/" }
-        let local = listeners.filter(\.ownsLocalhost).map(\.port).sorted().map { url("localhost", $0) }
-        let named = listeners.map { url($0.node.name, $0.port) }
-        for choices in [local, named] {
-            let found = matching(choices, partial)
-            if !found.isEmpty { return found.map { Candidate($0.text, isWhole: false) } }
-        }
-        return matching((local + named).map { String($0.dropFirst("http://".count)) }, partial)
-            .map { Candidate($0.text, isWhole: false) }
-    }
-
-    /// The host's files, where an empty name is the current directory.
-    package static func hostFiles(_ directory: String) -> [(name: String, isDirectory: Bool)] {
-        HostFile.list(directory.isEmpty ? "." : directory).map { ($0, HostFile.isDirectory(directory + $0)) }
+        return matching(names.map { ($0.display, $0.help) }, partial)
     }
 }
 

@@ -78,6 +78,28 @@ final class Keyboard {
         }
     }
 
+    /// Takes what has come of a paste; bytes that may be the first of its end mark stay.
+    ///
+    /// - Returns: whether its end was among them.
+    func takePasted(into pasted: inout [UInt8]) -> Bool {
+        let end = Array(Self.pasteEnd.utf8)
+        while let escape = bytes[position...].firstIndex(of: 27) {
+            pasted += bytes[position..<escape]
+            position = escape
+            let mark = bytes[escape...].prefix(end.count)
+            if mark.elementsEqual(end) {
+                position += end.count
+                return true
+            }
+            if end.starts(with: mark) { return false }
+            pasted.append(27)
+            position += 1
+        }
+        pasted += bytes[position...]
+        position = bytes.count
+        return false
+    }
+
     /// A line is there, or Ctrl-D was typed ahead, at a time when the kernel did not interpret it.
     var hasLine: Bool { bytes[position...].contains { $0 == 10 || $0 == 13 || $0 == Self.endOfInput } }
 

@@ -1,6 +1,8 @@
 import CEdit
+import CommandKit
 import Glibc
 import KernelLoopback
+import KernelStructures
 
 /// Line editing with libedit, on the lab's own loop.
 ///
@@ -19,11 +21,17 @@ final class LineEditor: LineReader {
     private var isFirstLine = true
     /// Why `next` had no character to give.
     private var outcome: TypedLine?
-    /// The line at which Tab found more than one candidate.
-    private var ambiguousText: String?
+    /// The line whose colours and ghost are on the screen.
+    private var painted: String?
+    /// A ghost stands behind the line and has to go before anything else is written.
+    private var hasGhost = false
+    /// The list that Tab has shown for this beginning of a line, and which page of it.
+    private var listed: (text: String, page: Int)?
+    /// Characters that libedit gets before what is typed.
+    private var pushed: [Unicode.Scalar] = []
 
-    /// Scalars that may be pasted at once.
-    private static let pasteLimit = 1 << 20
+    /// Bytes that may be pasted at once.
+    private static let pasteLimitBytes = 4 << 20
 
     /// Returns nil if libedit cannot work with this terminal.
     init?(_ host: any LineReaderHost, _ keyboard: Keyboard, _ output: HostOutput) {
@@ -67,6 +75,10 @@ final class LineEditor: LineReader {
                 "sdlab-newer", "a newer line with this beginning",
                 { edit, _ in editor(edit)?.recall { $0.newer(than: $1) } ?? 0 }
             ),
+            ("sdlab-up", "a row up, or an older line", { edit, _ in editor(edit)?.up() ?? 0 }),
+            ("sdlab-down", "a row down, or a newer line", { edit, _ in editor(edit)?.down() ?? 0 }),
+            ("sdlab-newline", "begins another line", { edit, _ in editor(edit)?.beginLine() ?? 0 }),
+            ("sdlab-forward", "goes right, or takes the ghost", { edit, _ in editor(edit)?.forward() ?? 0 }),
             (
                 "sdlab-end", "deletes a character, or ends an empty line",
                 { edit, _ in editor(edit)?.deleteOrEnd() ?? 0 }
@@ -75,8 +87,10 @@ final class LineEditor: LineReader {
         for (name, help, function) in functions { _ = sdlab_edit_function(edit, name, help, function) }
         let keys = [
             ("^I", "sdlab-complete"), ("\\e[200~", "sdlab-paste"),
-            ("\\e[A", "sdlab-older"), ("\\eOA", "sdlab-older"), ("^P", "sdlab-older"),
-            ("\\e[B", "sdlab-newer"), ("\\eOB", "sdlab-newer"), ("^N", "sdlab-newer"),
+            ("\\e[A", "sdlab-up"), ("\\eOA", "sdlab-up"), ("^P", "sdlab-older"),
+            ("\\e[B", "sdlab-down"), ("\\eOB", "sdlab-down"), ("^N", "sdlab-newer"),
+            ("\\e^M", "sdlab-newline"), ("\\e^J", "sdlab-newline"),
+            ("\\e[C", "sdlab-forward"), ("\\eOC", "sdlab-forward"), ("^F", "sdlab-forward"),
             ("^D", "sdlab-end"), ("^R", "em-inc-search-prev"), ("^W", "ed-delete-prev-word"),
             ("\\e[H", "ed-move-to-beg"), ("\\eOH", "ed-move-to-beg"), ("\\e[1~", "ed-move-to-beg"),
             ("\\e[F", "ed-move-to-end"), ("\\eOF", "ed-move-to-end"), ("\\e[4~", "ed-move-to-end"),
@@ -100,7 +114,10 @@ final class LineEditor: LineReader {
         isFirstLine = prompt != .continuation
         show(prompt)
         outcome = nil
-        ambiguousText = nil
+        painted = nil
+        hasGhost = false
+        listed = nil
+        pushed = []
         keyboard.isOpen = true
         _ = sdlab_edit_prepare(edit, 1)
         // What was typed ahead stands here already, echoed by the kernel; libedit will show it again.
@@ -127,18 +144,37 @@ final class LineEditor: LineReader {
     /// The next character for libedit; nil ends the line, with the reason in `outcome`.
     private func next() -> Unicode.Scalar? {
         while true {
-            if let interruption = host.takeInterruption() {
-                moveToEnd()
-                outcome = interruption
-                return nil
+            if isInterrupted() { return nil }
+            if let scalar = pushed.popLast() { return scalar }
+            if let scalar = keyboard.nextScalar() {
+                hideGhost()
+                if scalar == "\r" || scalar == "\n", host.isUnfinished(String(text)) {
+                    // Enter goes to the next line of the same text, which stays editable as a whole: as Alt-Enter.
+                    pushed = [scalar]
+                    return "\u{1B}"
+                }
+                return scalar
             }
-            if let scalar = keyboard.nextScalar() { return scalar }
-            if keyboard.hasEnded {
-                outcome = .ended
-                return nil
-            }
+            if hasEnded() { return nil }
+            paint()
             host.turn()
         }
+    }
+
+    private func isInterrupted() -> Bool {
+        guard let interruption = host.takeInterruption() else { return false }
+        hideGhost()
+        moveToEnd()
+        outcome = interruption
+        // What was given up can be had back with Up.
+        let abandoned = String(text)
+        if interruption == .interrupted, host.history.add(abandoned) { remember(abandoned) }
+        return true
+    }
+
+    private func hasEnded() -> Bool {
+        if keyboard.hasEnded { outcome = .ended }
+        return keyboard.hasEnded
     }
 
     /// Leaves the cursor after the last row of the line, where something else can be printed.
@@ -153,6 +189,12 @@ final class LineEditor: LineReader {
     private var text: String.UnicodeScalarView {
         let line = el_wline(edit)!.pointee
         return Self.scalars(line.buffer, line.lastchar - line.buffer)
+    }
+
+    /// Scalars of the line.
+    private var length: Int {
+        let line = el_wline(edit)!.pointee
+        return line.lastchar - line.buffer
     }
 
     private var textBeforeCursor: String.UnicodeScalarView {
@@ -177,6 +219,37 @@ final class LineEditor: LineReader {
     private func withWide<R>(_ text: String, _ body: (UnsafePointer<wchar_t>) -> R) -> R {
         let scalars = text.unicodeScalars.map { wchar_t($0.value) } + [0]
         return scalars.withUnsafeBufferPointer { body($0.baseAddress!) }
+    }
+
+    // MARK: Colours and ghosts
+
+    /// Draws the line once more over itself, in colours, with the ghost behind it. libedit knows nothing of that: the
+    /// characters are its own, and the cursor comes back to where it was. A line of several rows stays as it is.
+    private func paint() {
+        guard host.usesColor, isFirstLine, let prompt, length < columns else { return }
+        let line = String(text)
+        guard painted != line else { return }
+        painted = line
+        guard !line.isEmpty, line.unicodeScalars.allSatisfy({ $0.value >= 32 && $0.value != 127 }),
+            prompt.width + displayWidth(line) < columns - 1
+        else { return }
+        let paint = host.paint(line)
+        let room = columns - 1 - prompt.width - displayWidth(line)
+        let isAtEnd = textBeforeCursor.count == line.unicodeScalars.count
+        let ghost = isAtEnd && displayWidth(paint.ghost) <= room ? paint.ghost : ""
+        hasGhost = !ghost.isEmpty
+        sdlab_edit_flush()
+        output.write(
+            "\u{1B}7\r\u{1B}[\(prompt.width)C" + paint.colored
+                + (ghost.isEmpty ? "" : "\u{1B}[2m\(ghost)\u{1B}[0m") + "\u{1B}8")
+    }
+
+    private func hideGhost() {
+        painted = nil
+        guard hasGhost else { return }
+        hasGhost = false
+        sdlab_edit_flush()
+        output.write("\u{1B}[K")
     }
 
     // MARK: Above the line
@@ -205,6 +278,8 @@ final class LineEditor: LineReader {
     }
 
     private func redraw() {
+        painted = nil
+        hasGhost = false
         if isFirstLine { show(host.currentPrompt()) }
         _ = sdlab_edit_refresh(edit)
     }
@@ -215,36 +290,52 @@ final class LineEditor: LineReader {
         let before = String(textBeforeCursor)
         let completion = host.complete(before)
         if let replacement = completion.replacement {
-            ambiguousText = nil
             el_deletestr(edit, Int32(completion.replacedScalars))
             return insert(replacement) ? UInt8(CC_REFRESH) : UInt8(CC_ERROR)
         }
         guard completion.candidates.count > 1 else { return UInt8(CC_REFRESH_BEEP) }
-        guard ambiguousText == before else {
-            ambiguousText = before
-            return UInt8(CC_REFRESH_BEEP)
-        }
-        printAbove(Array(columnList(completion.candidates.map(\.text), columns: columns).utf8))
+        // Tab again, and nothing typed between: the next page.
+        let page = listed.flatMap { $0.text == before ? $0.page + 1 : nil } ?? 0
+        listed = (before, page)
+        let list = CandidateList.text(
+            completion.candidates, columns: columns, rows: Int(sdlab_edit_rows(edit)) - 3, page: page,
+            usesColor: host.usesColor)
+        printAbove(Array(list.utf8))
         return UInt8(CC_NORM)
     }
 
+    /// Right: within the line to the next character, at its end into the ghost.
+    private func forward() -> UInt8 {
+        let before = textBeforeCursor.count
+        let whole = text
+        if before < whole.count {
+            _ = el_cursor(edit, 1)
+            return UInt8(CC_REFRESH)
+        }
+        let paint = host.paint(String(whole))
+        guard paint.isGhostTakeable else { return UInt8(CC_REFRESH_BEEP) }
+        return insert(paint.ghost) ? UInt8(CC_REFRESH) : UInt8(CC_ERROR)
+    }
+
     private func paste() -> UInt8 {
-        var pasted: [Unicode.Scalar] = []
-        let end = Array(Keyboard.pasteEnd.unicodeScalars)
-        while pasted.last != end.last || !pasted.suffix(end.count).elementsEqual(end) {
-            guard let scalar = next() else {
+        var pasted: [UInt8] = []
+        while !keyboard.takePasted(into: &pasted) {
+            if pasted.count > Self.pasteLimitBytes { break }
+            if isInterrupted() || hasEnded() {
                 // What is still to come of it was not wanted, and must not be taken for typed lines.
                 keyboard.dropRestOfPaste()
                 return UInt8(CC_EOF)
             }
-            pasted.append(scalar)
-            if pasted.count > Self.pasteLimit {
-                keyboard.dropRestOfPaste()
-                return UInt8(CC_ERROR)
-            }
+            host.turn()
         }
-        pasted.removeLast(end.count)
-        return insert(TypedText.cleaned(.init(pasted))) ? UInt8(CC_REFRESH) : UInt8(CC_ERROR)
+        guard pasted.count <= Self.pasteLimitBytes else {
+            keyboard.dropRestOfPaste()
+            let limit = "more than \(byteCountText(Self.pasteLimitBytes)) at once"
+            printAbove(Array("sdlab: \(limit) cannot be pasted; none of it was taken\n".utf8))
+            return UInt8(CC_REFRESH_BEEP)
+        }
+        let text = TypedText.cleaned(String(decoding: pasted, as: UTF8.self).unicodeScalars)
+        return insert(text) ? UInt8(CC_REFRESH) : UInt8(CC_ERROR)
     }
 
     /// libedit's own Ctrl-D writes `^D` before it ends.
@@ -254,6 +345,33 @@ final class LineEditor: LineReader {
         if count == 0 { return UInt8(CC_EOF) }
         if before == count { return UInt8(CC_REFRESH_BEEP) }
         el_deletestr1(edit, before, before + 1)
+        return UInt8(CC_REFRESH)
+    }
+
+    // MARK: Several lines
+
+    private func beginLine() -> UInt8 { insert("\n") ? UInt8(CC_REFRESH) : UInt8(CC_ERROR) }
+
+    /// Up: within a text of several lines to the line above, from the first one to older entries.
+    private func up() -> UInt8 {
+        let before = String(textBeforeCursor)
+        guard let end = before.unicodeScalars.lastIndex(of: "\n") else { return recall { $0.older(than: $1) } }
+        let above = before.unicodeScalars[..<end]
+        let start = above.lastIndex(of: "\n").map { above.index(after: $0) } ?? above.startIndex
+        let column = before.unicodeScalars.distance(from: end, to: before.unicodeScalars.endIndex) - 1
+        let width = above.distance(from: start, to: above.endIndex)
+        // Back to the newline, and from there to the same column.
+        _ = el_cursor(edit, Int32(-column - 1 - max(0, width - column)))
+        return UInt8(CC_REFRESH)
+    }
+
+    private func down() -> UInt8 {
+        let all = Array(text)
+        let place = textBeforeCursor.count
+        guard let end = all[place...].firstIndex(of: "\n") else { return recall { $0.newer(than: $1) } }
+        let start = all[..<place].lastIndex(of: "\n").map { $0 + 1 } ?? 0
+        let width = (all[(end + 1)...].firstIndex(of: "\n") ?? all.count) - end - 1
+        _ = el_cursor(edit, Int32(end + 1 + min(place - start, width) - place))
         return UInt8(CC_REFRESH)
     }
 

@@ -32,5 +32,10 @@ protocol LineReaderHost: AnyObject {
     /// The first line's prompt as it is now.
     func currentPrompt() -> PromptText
     func complete(_ text: String) -> Completer.Completion
+    /// Whether more lines are needed before what is typed means something: a loop without its `done`, an open quote.
+    func isUnfinished(_ text: String) -> Bool
     var history: TypedHistory { get }
+    /// How a line looks, and what it will probably become.
+    func paint(_ text: String) -> LinePaint
+    var usesColor: Bool { get }
 }

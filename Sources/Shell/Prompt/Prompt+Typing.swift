@@ -13,15 +13,15 @@ extension Prompt {
         while true {
             switch readLine(isFirst: text.isEmpty) {
             case .line(let line):
+                wasAskedToLeave = false
                 text += text.isEmpty ? completed(line) : "\n" + line
-                guard run(TypedText(text)) else { continue }
+                guard runTyped(text) else { continue }
                 return true
             case .interrupted:
                 show(options.canEdit ? "^C\n" : "\n")
                 return true
             case .endOfInput where text.isEmpty:
-                show("exit\n")
-                return false
+                return goesOnAtEndOfInput()
             case .endOfInput:
                 show("\n")
                 complain("the command is not complete; it was not run")
@@ -31,6 +31,25 @@ extension Prompt {
                 return true
             }
         }
+    }
+
+    /// Ctrl-D on an empty line: closes a terminal beside the first; in the first one ends the lab, at once where
+    /// nothing runs, at the second time where something does.
+    private func goesOnAtEndOfInput() -> Bool {
+        if session.currentTerminal.number != 1 {
+            show("exit\n")
+            session.closeTerminal()
+            return true
+        }
+        let count = session.jobs.running.count
+        if count > 0, !wasAskedToLeave {
+            show("\n")
+            complain("\(counted(count, "job")) will end with the lab; Ctrl-D again leaves")
+            wasAskedToLeave = true
+            return true
+        }
+        show("exit\n")
+        return false
     }
 
     private func readLine(isFirst: Bool) -> TypedLine {
@@ -72,22 +91,41 @@ extension Prompt {
     /// Host time after which what is typed is no longer part of the same paste.
     private static let pasteGapNanoseconds: Int64 = 30_000_000
 
+    /// What a text is, read only once however often it is asked: it may be long.
+    func understand(_ text: String) -> (typed: TypedText, script: Result<Script, SyntaxError>?) {
+        if let understood, understood.text == text { return (understood.typed, understood.script) }
+        let typed = TypedText(text)
+        var script: Result<Script, SyntaxError>?
+        if case .script(let lines) = typed {
+            do throws(SyntaxError) { script = .success(try Parser.parse(lines)) } catch { script = .failure(error) }
+        }
+        understood = (text, typed, script)
+        return (typed, script)
+    }
+
     /// Runs what was typed. Returns false if it is the beginning of something longer.
-    private func run(_ typed: TypedText) -> Bool {
-        switch typed {
+    private func runTyped(_ typed: String) -> Bool {
+        let (kind, script) = understand(typed)
+        defer { understood = nil }
+        switch kind {
         case .empty: return true
         case .transcript(let text):
             remember(text)
             run(transcript: text)
         case .script(let text):
-            do throws(SyntaxError) {
-                let script = try Parser.parse(text)
+            if let onLine, onLine(text) {
+                remember(text)
+                return true
+            }
+            switch script {
+            case .success(let script)?:
                 remember(text)
                 if !script.statements.isEmpty { execute(script, text) }
-            } catch {
+            case .failure(let error)?:
                 if error.isIncomplete { return false }
                 remember(text)
                 complain("\(error)")
+            case nil: break
             }
         }
         return true

@@ -1,8 +1,10 @@
+import CommandKit
 import KernelClock
 import KernelLoopback
 import KernelStructures
 import KernelWorld
 import ShellLab
+import ShellLanguage
 import ShellSession
 
 /// The interactive prompt: somebody types, and the lab goes on meanwhile.
@@ -50,6 +52,10 @@ public final class Prompt: LineReaderHost {
     public var onEvent: ((SessionEvent) -> Void)?
     /// Hears of each session, at the start and after `reset`, so that it can be given what it needs.
     public var onSession: ((Session) -> Void)?
+    /// Sees what was typed before it is run; true if that is all that is to be done with it.
+    public var onLine: ((String) -> Bool)?
+    /// Called before each prompt, when nothing runs in the foreground: what it runs stands above the prompt.
+    public var beforePrompt: (() -> Void)?
     /// Called when a session is about to end, by `reset` or because the lab is left.
     public var onSessionEnd: (() -> Void)?
 
@@ -75,8 +81,16 @@ public final class Prompt: LineReaderHost {
     /// The status with which a signal ends the lab.
     var endStatus: Int?
     var wantsReset = false
+    /// Ctrl-D was answered with a question.
+    var wasAskedToLeave = false
+    /// The nodes that have written log lines of a tag: with more than one, lines name theirs.
+    private var nodesOfTags: [String: Set<String>] = [:]
     /// The last byte on the screen ended a line.
     var isAtLineStart = true
+    /// What was understood last: Enter asks whether a text is whole, and then it is run.
+    var understood: (text: String, typed: TypedText, script: Result<Script, SyntaxError>?)?
+    /// A line that says how far something is stands on the screen.
+    private var hasProgress = false
 
     /// - Throws: `NetworkError` or `DiskError` if there can be no such lab.
     public init(_ options: Options, poller: Poller, makeLab: @escaping (Poller) throws -> Lab) throws {
@@ -96,7 +110,7 @@ public final class Prompt: LineReaderHost {
         }
         reader = (options.canEdit ? LineEditor(self, keyboard, output) : nil) ?? PlainReader(self, keyboard, output)
         adopt(session)
-        for line in options.greeting { show(line + "\n") }
+        for line in options.greeting { tell(line) }
         typedHistory = TypedHistory(file: options.historyFile) { [unowned self] in complain($0) }
         for entry in history.entries { reader.remember(entry) }
         runStartupFile()
@@ -107,7 +121,12 @@ public final class Prompt: LineReaderHost {
             } else if !readAndRun() {
                 break
             }
-            if wantsReset { replaceLab() }
+            isInterrupted = false
+            beforePrompt?()
+            if wantsReset {
+                replaceLab()
+                beforePrompt?()
+            }
         }
         let status = endStatus ?? session.exitStatus ?? 0
         leave()
@@ -125,20 +144,37 @@ public final class Prompt: LineReaderHost {
         session.renderer.columns = reader.columns
         session.repaints = options.canEdit
         session.observer = { [unowned self] in hear($0) }
-        session.interruptCheck = { [unowned self] in isInterrupted || endStatus != nil }
+        session.typedLines = { [unowned self] in history.entries }
+        session.interruptCheck = { [unowned self] in isAskedToStop }
         // Not at once: the session is still running the command that asks for it.
         session.resetter = { [unowned self] in wantsReset = true }
         onSession?(session)
     }
 
+    /// Has a fresh lab made before the next prompt.
+    public func requestFreshLab() { wantsReset = true }
+    /// Whether a fresh lab will be made before the next prompt.
+    public var isFreshLabDue: Bool { wantsReset }
+
+    /// Ctrl-C was pressed, or the whole is to end: whoever works for long gives up.
+    public var isAskedToStop: Bool { isInterrupted || endStatus != nil }
+
+    /// Whether a line that was shown can be taken back.
+    public var repaints: Bool { options.canEdit }
+
+    /// Goes on in another lab. The present one ends unless somebody holds it.
+    public func move(to other: Lab) {
+        onSessionEnd?()
+        followed = nil
+        nodesOfTags = [:]
+        lab = other
+        adopt(session)
+    }
+
     private func replaceLab() {
         wantsReset = false
         do {
-            let fresh = try makeLab(poller)
-            onSessionEnd?()
-            followed = nil
-            lab = fresh
-            adopt(session)
+            move(to: try makeLab(poller))
         } catch {
             complain("no fresh lab: \(error)")
         }
@@ -179,30 +215,62 @@ public final class Prompt: LineReaderHost {
     func currentPrompt() -> PromptText { PromptText(session, usesColor: options.usesColor && options.canEdit) }
     var history: TypedHistory { typedHistory }
     func complete(_ text: String) -> Completer.Completion { Completer(session).complete(text) }
+    func isUnfinished(_ text: String) -> Bool {
+        if case .failure(let error)? = understand(text).script { return error.isIncomplete }
+        return false
+    }
+    func paint(_ text: String) -> LinePaint {
+        LinePaint(
+            text, commands: session.commands, history: history.entries,
+            own: Set(session.aliases.keys).union(session.functionNames))
+    }
+    var usesColor: Bool { options.usesColor }
 
     // MARK: What is shown
 
     private func hear(_ event: SessionEvent) {
         onEvent?(event)
-        if let text = notice(event) {
+        if case .progress(let text) = event { return showProgress(text) }
+        if let text = notice(event) ?? namedLine(event) {
             show(text)
-        } else if let (bytes, _) = events.render(event) {
-            show(bytes)
+        } else if let (bytes, isError) = events.render(event) {
+            if isError { show(whole(String(decoding: bytes, as: UTF8.self))) } else { show(bytes) }
         }
+    }
+
+    /// What people are to read, its long lines broken between words. Output stays as it is: it may be copied.
+    private func whole(_ text: String) -> String {
+        let columns = max(10, session.renderer.columns)
+        guard text.utf8.count > columns else { return text }
+        return text.split(separator: "\n", omittingEmptySubsequences: false)
+            .map { displayWidth(String($0)) > columns ? wrapped(String($0), columns: columns, indent: 2) : String($0) }
+            .joined(separator: "\n")
     }
 
     /// Prints text, above the line being typed if there is one.
     public func show(_ text: String) { show(Array(text.utf8)) }
-    public func complain(_ text: String) { show("sdlab: \(text)\n") }
+    public func complain(_ text: String) { tell("sdlab: \(text)") }
+    /// Prints a sentence, broken between words where the terminal is narrower.
+    public func tell(_ sentence: String) { show(whole(sentence) + "\n") }
 
     private func show(_ bytes: [UInt8]) {
         guard let last = bytes.last else { return }
+        showProgress(nil)
         if isEditing {
             pending += bytes
         } else {
             output.write(bytes, isError: false)
             isAtLineStart = last == 10
         }
+    }
+
+    /// Puts a line that says how far something is in the place of the last one, below what was printed.
+    private func showProgress(_ text: String?) {
+        guard options.canEdit, !isEditing, hasProgress || text != nil else { return }
+        let start = isAtLineStart || hasProgress ? "" : "\n"
+        isAtLineStart = true
+        hasProgress = text != nil
+        output.write(start + "\r\u{1B}[K" + (text.map { events.faint($0) } ?? ""))
     }
 
     /// What waits to be shown: only whole lines, unless all of it is wanted, which then ends in a newline.
@@ -215,6 +283,15 @@ public final class Prompt: LineReaderHost {
         let lines = Array(pending[...end])
         pending.removeFirst(end + 1)
         return lines
+    }
+
+    /// A log line with its node's name, where several nodes write lines of its tag.
+    private func namedLine(_ event: SessionEvent) -> String? {
+        guard case .log(let line, let node?, _) = event else { return nil }
+        nodesOfTags[line.tag, default: []].insert(node)
+        let alive = nodesOfTags[line.tag]!.filter { session.world.nodes[$0]?.isAlive == true }
+        guard alive.count > 1 else { return nil }
+        return events.line(line, node: node) + "\n"
     }
 
     /// A job that ended is news, unless it was told to end.

@@ -2,7 +2,8 @@ import CommandKit
 import KernelStructures
 import ShellSession
 
-/// What stands before the line being typed: `sdlab[+00:15 2j]> `.
+/// What stands before the line being typed: `sdlab[15:00:15 +00:15 2j]> `, with the calendar's time and the lab's, as
+/// the journal has them.
 ///
 /// Colours stand between bytes of value 1, which is how libedit is told that they take no column. It loses what
 /// stands at the very end and where two colours meet, so each colour is one sequence and the text ends in a blank.
@@ -18,11 +19,12 @@ package struct PromptText: Equatable {
     }
 
     /// - Parameters:
+    ///   - time: what the lab's calendar says.
     ///   - elapsed: lab time since the lab began.
     ///   - jobCount: jobs that run; none are not mentioned.
     ///   - terminal: mentioned unless it is the first.
-    package init(elapsed: LabDuration, jobCount: Int, terminal: Int, usesColor: Bool) {
-        var parts = ["+" + Self.clock(elapsed)]
+    package init(time: LabTime, elapsed: LabDuration, jobCount: Int, terminal: Int, usesColor: Bool) {
+        var parts = [time.timeOfDay, elapsedClock(elapsed)]
         if terminal != 1 { parts.insert(String(terminal), at: 0) }
         if jobCount > 0 { parts.append("\(jobCount)j") }
         let state = "[" + parts.joined(separator: " ") + "]> "
@@ -32,15 +34,8 @@ package struct PromptText: Equatable {
 
     init(_ session: Session, usesColor: Bool) {
         self.init(
-            elapsed: session.world.elapsed, jobCount: session.jobs.running.count,
+            time: session.world.now, elapsed: session.world.elapsed, jobCount: session.jobs.running.count,
             terminal: session.currentTerminal.number,
             usesColor: usesColor)
-    }
-
-    /// `00:15`, and from an hour on `1:00:15`.
-    private static func clock(_ elapsed: LabDuration) -> String {
-        let seconds = Int(elapsed.nanoseconds / 1_000_000_000)
-        let tail = "\(padded(seconds / 60 % 60, 2)):\(padded(seconds % 60, 2))"
-        return seconds >= 3600 ? "\(seconds / 3600):\(tail)" : tail
     }
 }

@@ -6,7 +6,7 @@ import ShellLanguage
 /// commands, so that `help` and completion know them.
 public enum Builtins {
     public static var commands: [Command] {
-        [leave("break"), leave("continue"), leaveFunction, colon, read, local, export, unset, set, shift]
+        [leave("break"), leave("continue"), leaveFunction, colon, read, local, unset, set, shift] + aliases
     }
 
     private static func describe(
@@ -18,7 +18,7 @@ public enum Builtins {
     }
 
     /// The shell that a builtin runs in.
-    private static func shell(_ invocation: Invocation) throws -> Execution {
+    static func shell(_ invocation: Invocation) throws -> Execution {
         guard let execution = invocation.process.execution else {
             throw CommandFailure("only within a script, or at the prompt")
         }
@@ -89,7 +89,8 @@ public enum Builtins {
         }
     }
 
-    private static var export: Command {
+    /// `export NAME=VALUE`: a part of the command of that name, which can do more.
+    public static var export: Command {
         let description = describe(
             "export", "sets variables", usage: "[NAME[=VALUE]…]", examples: ["export PORT=8080"],
             details: "There is no environment: a variable that is set is known everywhere.")

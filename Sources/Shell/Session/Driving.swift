@@ -68,13 +68,19 @@ extension Session {
         return world.step(until: deadline)
     }
 
-    /// Moves time by exactly `duration`, and lets background commands run as it passes.
+    /// Moves time by exactly `duration`, and lets background commands run as it passes. Nobody gets past `timeLimit`.
     ///
+    /// - Parameter onStep: called between two moments, with the time that has passed so far.
     /// - Returns: why it stopped early, if it did.
-    public func advance(by duration: LabDuration, isInterrupted: () -> Bool = { false }) -> WaitFailure? {
-        let target = world.now + duration
+    public func advance(
+        by duration: LabDuration, isInterrupted: () -> Bool = { false }, onStep: (LabDuration) -> Void = { _ in }
+    ) -> WaitFailure? {
+        let start = world.now
+        let wanted = start + duration
+        let target = min(wanted, max(timeLimit, start))
         while true {
             settle()
+            onStep(world.now - start)
             if isInterrupted() { return .interrupted }
             if isStuck || world.isLivelocked {
                 clearStuck()
@@ -88,6 +94,9 @@ extension Session {
         }
         world.advance(by: target - world.now)
         settle()
-        return nil
+        guard target < wanted else { return nil }
+        // Whoever has set the limit wants to know that it is reached.
+        _ = isInterrupted()
+        return .interrupted
     }
 }

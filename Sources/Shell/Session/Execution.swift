@@ -322,7 +322,13 @@ public final class Execution {
 
     func start(_ command: CommandSyntax) {
         switch command {
-        case .simple(let simple): push(.simple(simple, outputs: []))
+        case .simple(let simple):
+            if !scope.aliases.isEmpty, let name = simple.aliasName,
+                let script = scope.aliases[name]?.applied(to: simple)
+            {
+                return push(.script(script, next: 0, isTop: false))
+            }
+            push(.simple(simple, outputs: []))
         case .forLoop(let variable, let words, let body):
             guard let words else {
                 status = scope.positional.isEmpty ? 0 : status

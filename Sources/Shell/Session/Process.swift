@@ -175,6 +175,13 @@ public final class Process {
     public func print(_ text: String) { output.write(text + "\n") }
     public func complain(_ text: String) { errorOutput.write("\(name): \(text)\n") }
 
+    /// Complains, and ends; nothing if it has ended already.
+    public func fail(_ text: String, status: Int = 1) {
+        guard isRunning else { return }
+        complain(text)
+        exit(status)
+    }
+
     /// Reads what the process is given: a pipe, a file, or what is typed into its terminal.
     public func read(onBytes: @escaping ([UInt8]) -> Void, onEnd: @escaping () -> Void) {
         if let input {

@@ -64,10 +64,26 @@ public protocol Component: AnyObject {
     var stats: View? { get }
     /// What it looks like inside: `show`.
     var picture: View? { get }
+    /// What it has a name for, for completion: those that begin as what is typed, in their order.
+    ///
+    /// - Parameter limit: how many at most, and how many are looked at, in its own measure.
+    func names(of kind: NameKind, beginningWith prefix: String, limit: Int) -> [(name: String, summary: String)]
+}
+
+/// What components have names for.
+public enum NameKind: Sendable {
+    /// What a store keeps values under.
+    case key
+    /// Paths that requests may ask for.
+    case route
 }
 
 extension Component {
     public var picture: View? { nil }
+    public func names(of kind: NameKind, beginningWith prefix: String, limit: Int) -> [(name: String, summary: String)]
+    {
+        []
+    }
 }
 
 /// A command could not be done. The message is complete but for the command's name.
@@ -136,6 +152,9 @@ public struct CommandTable {
     public var names: [String] { commands.map(\.description.name) }
 
     public func unknown(_ word: String) -> String {
+        if word.hasPrefix("@") {
+            return "'\(word)' is a directive, which stands in transcripts and not at the prompt; see help transcripts"
+        }
         let base = word.split(separator: "/").last.map(String.init) ?? word
         return "unknown command '\(word)'\(didYouMean(base, among: names))"
     }

@@ -17,6 +17,11 @@ public enum SessionEvent {
     case notice(String)
     case jobStarted(Job)
     case jobEnded(Job)
+    /// Somebody pressed Ctrl-C in a terminal where something ran.
+    case interrupted(Terminal)
+    /// How far something is that takes its time; it replaces what was said before, and nil takes it back. Only for
+    /// whoever looks on: it is no output.
+    case progress(String?)
 }
 
 /// The lab as somebody at its terminals has it: commands, jobs, files and variables around one World.
@@ -31,8 +36,10 @@ public final class Session {
     /// The variables of the terminals, which all of them share.
     let scope = VariableScope()
     public var variables: [String: String] { scope.values }
+    public var aliases: [String: CommandAlias] { scope.aliases }
+    public var functionNames: [String] { scope.functions.keys.sorted() }
     public private(set) var jobs = JobTable()
-    public private(set) var terminals: [Int: Terminal] = [:]
+    public internal(set) var terminals: [Int: Terminal] = [:]
     public private(set) var currentTerminal: Terminal!
     public var renderer = ViewRenderer()
     /// Whether what was shown can be taken back by a terminal's control sequences.
@@ -52,6 +59,16 @@ public final class Session {
     public var hostFiles: (any HostFiles)?
     /// What the command `record` does; nil where there is nothing to record.
     public var recorder: ((_ path: String?) throws -> String)?
+    /// Plays tours; nil where nobody could answer.
+    public weak var tourGuide: (any TourGuide)?
+    /// What was typed, oldest first; nil where nothing is remembered.
+    public var typedLines: (() -> [String])?
+    /// Goes back to what was; nil where nobody could.
+    public weak var traveller: (any TimeTraveller)?
+    /// What came from outside so far: enough to run the session again.
+    public let inputs = SessionInputs()
+    /// Where time ends for whoever moves it: past a moment that was gone back to, nothing is run again.
+    public var timeLimit = LabTime.distantFuture
     /// Makes a fresh lab; nil where that is not possible.
     public var resetter: (() -> Void)?
     /// Asked by commands that work for long without giving way: has the user interrupted?
@@ -77,6 +94,8 @@ public final class Session {
     private var stepsAtThisTime = 0
     private var timeOfSteps: LabTime
     private(set) var isStuck = false
+    /// Commands begin and end now: what they do is no input.
+    private var isPumping = false
 
     /// Steps of the language at one moment of virtual time after which a session counts as stuck.
     static let stepLimit = 2_000_000
@@ -122,7 +141,11 @@ public final class Session {
     }
     public func notice(_ text: String) { emit(.notice(text)) }
 
+    /// Says how far something is, where somebody looks on.
+    public func showProgress(_ text: String?) { if repaints { observer?(.progress(text)) } }
+
     private func hear(_ event: JournalEvent) {
+        inputs.noteEvent(event)
         guard case .log(let line) = event.body, logFilter.shows(line) else { return }
         emit(.log(line, node: event.node, time: event.time))
     }
@@ -137,17 +160,22 @@ public final class Session {
         return terminal
     }
 
-    public func switchTerminal(to number: Int) { currentTerminal = terminal(number) }
+    public func switchTerminal(to number: Int) {
+        if !isPumping { inputs.note(.terminalChosen(number), in: world) }
+        currentTerminal = terminal(number)
+    }
 
     // MARK: Running
 
     /// Runs a script in a terminal's foreground, which must be free.
     ///
-    /// - Parameter input: what its commands read instead of what is typed into the terminal.
+    /// - Parameters:
+    ///   - input: what its commands read instead of what is typed into the terminal.
+    ///   - isInput: false where the lab itself has it run, as it would if all were run again.
     @discardableResult
     public func submit(
         _ script: Script, on terminal: Terminal, text: String, stopsAtFailure: Bool = false,
-        input: (any ByteSource)? = nil
+        input: (any ByteSource)? = nil, isInput: Bool = true
     ) -> Submission {
         precondition(!terminal.isBusy, "terminal \(terminal.number) is busy")
         var command: UInt64 = 0
@@ -155,12 +183,15 @@ public final class Session {
         clearStuck()
         submissionCount += 1
         let submission = Submission(number: submissionCount, terminal: terminal, text: text, event: command)
+        if isInput {
+            inputs.note(.submitted(script, submission, stopsAtFailure: stopsAtFailure), in: world)
+        }
         let execution = Execution(
             script, session: self, submission: submission, streams: .init(input: input), stopsAtFailure: stopsAtFailure,
             status: terminal.lastStatus
         ) { [unowned self] execution in
             terminal.lastStatus = execution.status
-            submission.finish(execution.status)
+            submission.finish(execution.status, at: world.now)
             if terminal.foreground === execution { terminal.foreground = nil }
             if let job = execution.job { finish(job, execution.status) }
         }
@@ -184,6 +215,9 @@ public final class Session {
     /// Ctrl-C need theirs.
     public func pump() {
         var turns = 0
+        let wasPumping = isPumping
+        isPumping = true
+        defer { isPumping = wasPumping }
         while turns < Self.turnsPerRound, !isStuck, exitStatus == nil, let execution = runnable.popFirst() {
             execution.isQueued = false
             // What a command does is the doing of whoever typed it.
@@ -218,10 +252,11 @@ public final class Session {
         do {
             let description = command.description
             let arguments = try ParsedArguments(process.words.dropFirst(), for: description)
+            if arguments.wantsHelp { return showPage(of: arguments.description, process) }
             switch try command.body(Invocation(name: description.name, arguments: arguments, process: process)) {
             case .done(let status): process.exit(status)
             case .view(let view):
-                process.output.write(text(of: view, asJSON: arguments.wantsJSON))
+                process.output.write(process.text(of: view, for: arguments))
                 process.exit(0)
             case .running(let program): process.run(program)
             }
@@ -236,8 +271,6 @@ public final class Session {
             process.exit(1)
         }
     }
-
-    public func text(of view: View, asJSON: Bool) -> String { asJSON ? renderer.json(view) : renderer.plain(view) }
 
     func ended(_ process: Process, _ status: Int) {
         world.journal.record(.exit(command: process.name, status: status))
@@ -299,6 +332,7 @@ public final class Session {
     @discardableResult
     public func sendToBackground(_ terminal: Terminal) -> Job? {
         guard let execution = terminal.foreground else { return nil }
+        inputs.note(.sentToBackground(terminal: terminal.number), in: world)
         if let process = execution.processes.first, let job = process.awaitedJob {
             // `fg`, and then back again: the job has its number.
             process.exit(0)
@@ -319,22 +353,15 @@ public final class Session {
         emit(.jobEnded(job))
     }
 
-    /// Finds the job that the user means.
-    ///
-    /// - Parameter orEnded: whether a job will do that has ended and whose number nobody has taken since.
-    public func job(_ reference: String, orEnded: Bool = false) throws(CommandFailure) -> Job {
-        if let job = jobs.find(reference, orEnded: orEnded) { return job }
-        let names = jobs.running.flatMap { ["%\($0.number)"] + [$0.nodeName].compactMap { $0 } }
-        throw CommandFailure(
-            "no job '\(reference)'"
-                + (names.isEmpty ? "; nothing runs in the background" : didYouMean(reference, among: names)))
-    }
-
     // MARK: Signals
 
     /// Ctrl-C in a terminal: SIGINT to what occupies it.
-    public func interrupt(_ terminal: Terminal) {
+    ///
+    /// - Parameter isInput: false where the lab itself has it interrupted, as it would if all were run again.
+    public func interrupt(_ terminal: Terminal, isInput: Bool = true) {
         guard let execution = terminal.foreground else { return }
+        emit(.interrupted(terminal))
+        if isInput { inputs.note(.interrupted(terminal: terminal.number), in: world) }
         // A frozen process hears nothing, and must not keep its terminal.
         let isFrozen = execution.processes.contains(where: \.isFrozen)
         let status = 128 + Signal.interrupt.number
@@ -347,47 +374,19 @@ public final class Session {
 
     func runHostCommand(_ line: String, errorOutput: any ByteSink, whenDone: @escaping (Int) -> Void) {
         guard let hostRunner else {
-            errorOutput.write("!\(line): host commands are not run here\n")
+            errorOutput.write(
+                "!\(line): commands of the machine are refused in scripts; sdlab run --allow-host lets them run\n")
             world.enqueue { whenDone(126) }
             return
         }
         hostCommands += 1
+        let ticket = inputs.beginHostCommand()
+        let start = world.now
         hostRunner(line) { [self] status, complaint in
             hostCommands -= 1
+            inputs.endHostCommand(ticket, .init(status: status, complaint: complaint, took: world.now - start))
             if let complaint { errorOutput.write(complaint + "\n") }
             whenDone(status)
         }
     }
-}
-
-/// One command as it was typed, with all that runs because of it.
-public final class Submission {
-    public let number: Int
-    public let terminal: Terminal
-    public let text: String
-    /// nil while it runs. What it started in the background may go on after that.
-    public private(set) var status: Int?
-
-    /// The command's event in the journal: the cause of what it does.
-    public let event: UInt64
-
-    init(number: Int, terminal: Terminal, text: String, event: UInt64) {
-        self.number = number
-        self.terminal = terminal
-        self.text = text
-        self.event = event
-    }
-
-    /// The status of the first statement that failed, if one did.
-    public private(set) var firstFailure: Int?
-
-    func finish(_ status: Int) { self.status = status }
-    func noteFailure(_ status: Int) { firstFailure = firstFailure ?? status }
-    public var isRunning: Bool { status == nil }
-}
-
-/// The host's own files, for the few commands that name them.
-public protocol HostFiles: AnyObject {
-    func read(_ path: String) throws(CommandFailure) -> [UInt8]
-    func write(_ bytes: [UInt8], to path: String) throws(CommandFailure)
 }

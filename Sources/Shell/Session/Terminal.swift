@@ -56,6 +56,7 @@ public final class Terminal {
     /// Types a line, its newline added.
     public func type(_ line: String) {
         let bytes = Array((line + "\n").utf8)
+        session.inputs.note(.typed(line, terminal: number), in: session.world)
         session.emit(.typed(self, line))
         if isReading, let onBytes { return onBytes(bytes) }
         guard typedAhead.count + bytes.count <= Self.typedAheadLimit else {
@@ -75,8 +76,23 @@ public final class Terminal {
     /// Ctrl-D: the end of what is typed.
     public func endInput() {
         guard isReading, let onEnd else { return }
+        session.inputs.note(.inputEnded(terminal: number), in: session.world)
         self.onEnd = nil
         onBytes = nil
         onEnd()
+    }
+}
+
+extension Session {
+    /// Closes the current terminal: what occupies it hears a hang-up, as when a window is closed. The one with the
+    /// lowest number that is left becomes the current one; the first terminal stays.
+    public func closeTerminal() {
+        let terminal = currentTerminal!
+        guard terminal.number != 1 else { return }
+        inputs.note(.terminalClosed, in: world)
+        for process in terminal.foreground?.processes ?? [] { _ = process.receive(.hangUp) }
+        terminal.foreground?.end(128 + Signal.hangUp.number)
+        terminals[terminal.number] = nil
+        switchTerminal(to: terminals.keys.min() ?? 1)
     }
 }

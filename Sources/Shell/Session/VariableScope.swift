@@ -13,6 +13,7 @@ final class VariableScope: ArithmeticVariables {
     /// `$0`
     var scriptName = "sdlab"
     private(set) var functions: [String: CommandSyntax] = [:]
+    private(set) var aliases: [String: CommandAlias] = [:]
     var options = Options()
     /// What functions that are under way have put aside, the innermost last.
     private var calls: [Call] = []
@@ -38,6 +39,7 @@ final class VariableScope: ArithmeticVariables {
     static let valueLimitBytes = 4 << 20
     static let limitBytes = 64 << 20
     static let functionLimit = 10_000
+    static let aliasLimit = 1_000
 
     init() {}
 
@@ -47,6 +49,7 @@ final class VariableScope: ArithmeticVariables {
         copy.positional = positional
         copy.scriptName = scriptName
         copy.functions = functions
+        copy.aliases = aliases
         copy.options = options
         copy.calls = calls
         copy.byteCount = byteCount
@@ -108,6 +111,19 @@ final class VariableScope: ArithmeticVariables {
     }
 
     func undefine(_ name: String) { functions[name] = nil }
+
+    func define(alias name: String, _ alias: CommandAlias) throws(SyntaxError) {
+        guard aliases.count < Self.aliasLimit || aliases[name] != nil else {
+            throw SyntaxError(Position(line: 1, column: 1), "no more than \(Self.aliasLimit) aliases")
+        }
+        guard alias.text.utf8.count <= 64 << 10 else {
+            throw SyntaxError(Position(line: 1, column: 1), "its text is longer than 64 KiB")
+        }
+        aliases[name] = alias
+    }
+
+    func remove(alias name: String) { aliases[name] = nil }
+    func removeAliases() { aliases = [:] }
 
     func beginCall(_ arguments: [String]) {
         calls.append(Call(positional: positional))

@@ -17,6 +17,7 @@ extension CaseRunner {
             bound = duration
         case .exit(let status): try checkExit(status, of: newest, item)
         case .typed(let text): try type(text, item)
+        case .interrupted: try interrupt(item)
         case .log(let tag, let pattern):
             if pattern.isNever {
                 newest.nevers.append(
@@ -74,6 +75,15 @@ extension CaseRunner {
             throw CaseFailure(item.place, "no program reads what is typed \(reason(failure))", expected: "> " + text)
         }
         terminal.type(text)
+        settle()
+    }
+
+    /// Ctrl-C, when what was expected before it has come.
+    private func interrupt(_ item: TranscriptItem) throws(CaseFailure) {
+        let terminal = session.currentTerminal!
+        settle()
+        guard terminal.isBusy else { throw CaseFailure(item.place, "nothing runs that Ctrl-C could interrupt") }
+        session.interrupt(terminal)
         settle()
     }
 
@@ -224,6 +234,7 @@ extension CaseRunner {
         _ item: TranscriptItem,
         _ index: Int, _ reason: WaitFailure?
     ) -> CaseFailure {
+        step.isDifferent = true
         if looksAhead, verdict == .mismatch { _ = wait { !isActive(step) } }
         let lines = lines(of: step)
         let rest = Array(lines[min(matcher.consumed, lines.count)...])

@@ -69,6 +69,8 @@ package enum CaseExecution {
         } catch {
             return result(.failed(CaseFailure(transcriptCase.place, "the lab could not be set up: \(error)")))
         }
+        // A script has nobody who types, as under `run`.
+        made.session.hasNoKeyboard = settings.stopsAtFailure
         let runner = CaseRunner(
             transcriptCase, session: made.session, mode: .check, pace: lab.speed == .virtual ? .stepping : .clock)
         runner.looksAhead = options.looksAhead

@@ -50,12 +50,15 @@ public final class CaseRunner {
     let stopsAtFailure: Bool
     /// For an update: a command whose output differs goes on to its end, so that all of it is known.
     var looksAhead = false
+    /// Whether output that nothing expects is a failure.
+    public var checksSurplus: Bool
     /// Whether missing lines are waited for.
     var infers = true
-    private var lastPlace: SourcePlace
+    var lastPlace: SourcePlace
     /// How what a command started in the background ended, by the command's number.
     var jobStatuses: [Int: Int] = [:]
-    private var first: CaseFailure?
+    var first: CaseFailure?
+    var previousObserver: ((SessionEvent) -> Void)?
 
     /// A command of the case, and how far its output was compared.
     final class Step {
@@ -63,6 +66,8 @@ public final class CaseRunner {
         let submission: Submission
         var matcher = OutputMatcher()
         var isExitStated = false
+        /// It printed something else than was expected, which has been said.
+        var isDifferent = false
         /// The status that what it started in the background must end with.
         var expectedJobStatus: (status: Int, item: TranscriptItem)?
         var isClosed = false
@@ -89,6 +94,7 @@ public final class CaseRunner {
         allItems = transcriptCase.items
         self.session = session
         self.mode = mode
+        checksSurplus = mode == .check
         self.pace = pace
         tags = Set(session.commands.tags)
         timeout = transcriptCase.settings.timeout
@@ -101,39 +107,20 @@ public final class CaseRunner {
     ///
     /// - Returns: the first failure.
     public func run() -> CaseFailure? {
-        let previous = session.observer
-        session.observer = { [unowned self] event in
-            record(event)
-            previous?(event)
-        }
-        defer { session.observer = previous }
-        first = nil
-        for (index, item) in allItems.enumerated() {
-            if isInterrupted() || (mode == .play && session.exitStatus != nil) { break }
-            lastPlace = item.place
-            do {
-                try act(item, index)
-            } catch {
-                note(error)
-                if mode == .check { return first }
-            }
-        }
-        if isInterrupted() { return first ?? CaseFailure(lastPlace, "interrupted") }
-        do {
-            try finish()
-        } catch {
-            note(error)
-        }
-        return first
+        attach()
+        defer { detach() }
+        act(allItems.indices)
+        if mode == .check, first != nil { return first }
+        return end()
     }
 
-    private func note(_ failure: CaseFailure) {
+    func note(_ failure: CaseFailure) {
         let failure = completed(failure)
         first = first ?? failure
         onFailure?(failure)
     }
 
-    private func record(_ event: SessionEvent) {
+    func record(_ event: SessionEvent) {
         switch event {
         case .output(let submission, _, let bytes): tape.append(bytes, of: submission.number)
         case .log(let line, _, let time): tape.append(line, at: time)
@@ -141,7 +128,7 @@ public final class CaseRunner {
             // Of several jobs, the one that failed is the one to know about.
             let known = jobStatuses[job.submission.number] ?? 0
             if !(1...127).contains(known) { jobStatuses[job.submission.number] = job.status }
-        case .submitted, .typed, .notice, .jobStarted: break
+        case .submitted, .typed, .notice, .jobStarted, .interrupted, .progress: break
         }
     }
 
@@ -149,13 +136,13 @@ public final class CaseRunner {
 
     // MARK: Items
 
-    private func act(_ item: TranscriptItem, _ index: Int) throws(CaseFailure) {
+    func act(_ item: TranscriptItem, _ index: Int) throws(CaseFailure) {
         switch item.kind {
         case .command(let script, let text): try begin(item, script, text)
         case .expectation(let expectation):
             if mode == .play {
                 switch expectation {
-                case .later, .typed: show(item)
+                case .later, .typed, .interrupted: show(item)
                 default: break
                 }
             }
@@ -255,7 +242,7 @@ public final class CaseRunner {
 
     // MARK: The end
 
-    private func finish() throws(CaseFailure) {
+    func finish() throws(CaseFailure) {
         if session.exitStatus == nil {
             infers = true
             for (_, terminal) in session.terminals.sorted(by: { $0.key < $1.key }) {
@@ -300,7 +287,7 @@ public final class CaseRunner {
         if tape.outputs[step.submission.number]?.isOverfull == true {
             throw CaseFailure(step.place, "the command printed more than \(Tape.lineLimit) lines")
         }
-        if mode == .check { try checkSurplus(of: step, rest) }
+        if checksSurplus, mode == .check || !step.isDifferent { try checkSurplus(of: step, rest) }
     }
 
     private func checkSurplus(of step: Step, _ rest: [Tape.Line]) throws(CaseFailure) {

@@ -85,7 +85,8 @@ public final class Recorder {
         case .log(let line, _, _):
             endPartialLine()
             write(TranscriptText.log(line))
-        case .notice, .jobStarted, .jobEnded: break
+        case .interrupted(let terminal): interrupted(terminal)
+        case .notice, .jobStarted, .jobEnded, .progress: break
         }
         if let count = recording?.lines.count, count >= Self.lineLimit { session.notice(finish() ?? "") }
     }
@@ -95,13 +96,26 @@ public final class Recorder {
         guard !Self.isLeftOut(command) else { return }
         endPartialLine()
         stateStatus(of: submission.terminal.number)
-        let tenth = LabDuration.milliseconds(100).nanoseconds
-        let idle = LabDuration(nanoseconds: (session.world.now - recording!.time).nanoseconds / tenth * tenth)
-        if idle >= .seconds(1), recording!.commandCount > 0 { write("[\(idle) later]") }
+        if recording!.commandCount > 0 { writeIdleTime(.seconds(1)) }
         write("", on: submission.terminal.number)
         for (index, line) in TranscriptParser.lines(of: command).enumerated() { write(index == 0 ? "$ " + line : line) }
         recording!.commandCount += 1
         recording!.unstated[submission.terminal.number] = submission
+    }
+
+    /// How long nothing was written, in tenths of a second, where it was so long at least.
+    private func writeIdleTime(_ least: LabDuration) {
+        let tenth = LabDuration.milliseconds(100).nanoseconds
+        let idle = LabDuration(nanoseconds: (session.world.now - recording!.time).nanoseconds / tenth * tenth)
+        if idle >= least { write("[\(idle) later]") }
+    }
+
+    /// Ctrl-C: what it ended would never end when it is run again.
+    private func interrupted(_ terminal: Terminal) {
+        guard recording!.unstated[terminal.number] != nil else { return }
+        endPartialLine()
+        writeIdleTime(.milliseconds(100))
+        write("^C", on: terminal.number)
     }
 
     /// Commands about the recording itself, and about the speed of the clock: `[… later]` says how time passed.

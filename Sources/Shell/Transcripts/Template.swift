@@ -8,8 +8,16 @@ package struct Template: Sendable {
         case hole(HoleType, name: String?)
         /// `<=port>`: what was captured under that name.
         case same(String)
-        /// `<100~5>` or `<100~5%>`: a number near another.
-        case near(Double, tolerance: Double)
+        /// `<100~5>`, `<100~5%>` or `<100~5:port>`: a number near another.
+        case near(Double, tolerance: Double, name: String?)
+
+        /// What it captures.
+        var captured: String? {
+            switch self {
+            case .hole(_, let name), .near(_, _, let name): name
+            case .literal, .same: nil
+            }
+        }
     }
 
     package let text: String
@@ -21,7 +29,7 @@ package struct Template: Sendable {
     }
 
     var captureNames: [String] {
-        segments.compactMap { if case .hole(_, let name) = $0 { name } else { nil } }
+        segments.compactMap(\.captured)
     }
 
     // MARK: Cutting
@@ -61,10 +69,13 @@ package struct Template: Sendable {
             return isName(name) ? .same(name) : nil
         }
         if let tilde = text.firstIndex(of: "~"), let center = number(text[..<tilde]) {
-            let tail = text[text.index(after: tilde)...]
-            let isShare = tail.hasSuffix("%")
-            guard let width = number(isShare ? tail.dropLast() : tail), width >= 0 else { return nil }
-            return .near(center, tolerance: isShare ? abs(center) * width / 100 : width)
+            let tail = text[text.index(after: tilde)...].split(
+                separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+            let isShare = tail[0].hasSuffix("%")
+            guard let width = number(isShare ? tail[0].dropLast() : tail[0]), width >= 0 else { return nil }
+            let name = tail.count == 2 ? String(tail[1]) : nil
+            guard name.map(isName) ?? true else { return nil }
+            return .near(center, tolerance: isShare ? abs(center) * width / 100 : width, name: name)
         }
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         guard let type = HoleType(rawValue: parts[0]), type != .hexadecimalTail else { return nil }
@@ -138,7 +149,7 @@ package struct Template: Sendable {
         init(segments: [Segment], line: [Character]) {
             self.segments = segments
             self.line = line
-            let captured = Set(segments.compactMap { if case .hole(_, let name) = $0 { name } else { nil } })
+            let captured = Set(segments.compactMap(\.captured))
             compared = segments.compactMap { segment in
                 if case .same(let name) = segment, captured.contains(name) { name } else { nil }
             }
@@ -150,7 +161,7 @@ package struct Template: Sendable {
             if failed.contains(attempt) { return nil }
             for end in ends(segments[segment], place, captures) {
                 var captures = captures
-                if case .hole(_, let name?) = segments[segment] { captures[name] = String(line[place..<end]) }
+                if let name = segments[segment].captured { captures[name] = String(line[place..<end]) }
                 if let found = match(segment + 1, end, captures) { return found }
             }
             failed.insert(attempt)
@@ -163,7 +174,7 @@ package struct Template: Sendable {
             case .literal(let text): literalEnd(text, place)
             case .same(let name): captures[name].map { literalEnd(Array($0), place) } ?? []
             case .hole(let type, _): type.ends(in: line, from: place)
-            case .near(let center, let tolerance):
+            case .near(let center, let tolerance, _):
                 HoleType.num.ends(in: line, from: place).filter { end in
                     guard let number = Double(String(line[place..<end].filter { $0 != "," })) else { return false }
                     return abs(number - center) <= tolerance * (1 + 1e-12)

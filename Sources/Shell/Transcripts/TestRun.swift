@@ -18,6 +18,11 @@ public struct TestRun {
         self.workers = workers
     }
 
+    /// Why a case is not for this machine, or this way of running; nil if it is.
+    public static func reasonToSkip(_ one: TranscriptCase, net: LabOptions.Net, speed: ClockSpeed) -> String? {
+        CaseConditions.reasonToSkip(one.settings, net: net, speed: speed)
+    }
+
     private struct Job: Sendable {
         let transcriptCase: TranscriptCase
         let file: String

@@ -120,6 +120,8 @@ public enum Expectation: Sendable {
     case exit(Int)
     /// `> text`
     case typed(String)
+    /// `^C`: Ctrl-C in the terminal.
+    case interrupted
     /// `[TAG] text`
     case log(tag: String, LinePattern)
     case output(LinePattern)

@@ -8,11 +8,7 @@ extension TranscriptParser {
     // MARK: Directives
 
     /// Those that belong to a case as a whole, and those that act where they stand.
-    static let directives = [
-        "case", "seed", "epoch", "clock", "net", "timeout", "logs", "order", "terminal", "fixture", "skip-if", "needs",
-        "include",
-        "covers", "quote", "end", "blanks",
-    ]
+    package static let directives = Directives.all.map(\.name)
 
     mutating func readDirective(_ line: SourceLine) throws(TranscriptError) {
         let words = line.text.split(whereSeparator: \.isWhitespace).map(String.init)
@@ -47,10 +43,10 @@ extension TranscriptParser {
             guard let one else { throw complain("which fixture?") }
             append(.fixture(one, Array(arguments.dropFirst())), line.place, source: [])
         case "timeout":
-            guard let duration = one.flatMap({ LabDuration(parsing: $0, bareUnit: .seconds(1)) }), duration > .zero
-            else {
+            guard let duration = one.flatMap({ LabDuration(parsing: $0, bareUnit: .seconds(1)) }) else {
                 throw complain("'\(one ?? "")' is not a time such as 60s")
             }
+            guard duration > .zero else { throw complain("'\(one ?? "")' is too short: it must be longer than 0s") }
             if hasCommand {
                 append(.timeout(duration), line.place, source: [])
             } else {

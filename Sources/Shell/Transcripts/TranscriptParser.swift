@@ -271,6 +271,7 @@ public struct TranscriptParser {
     /// What a line below a command expects.
     static func expectation(_ text: String, tags: Set<String>) throws(RegularExpressionError) -> Expectation {
         if text == "..." { return .anyLines }
+        if text == "^C" { return .interrupted }
         if text == ">" || text.hasPrefix("> ") { return .typed(String(text.dropFirst(2))) }
         if text.hasPrefix("["), let end = text.firstIndex(of: "]") {
             let inside = String(text[text.index(after: text.startIndex)..<end])

@@ -12,7 +12,8 @@ extension GeneralCommands {
             examples: ["clock", "clock x60", "clock virtual", "clock real"], group: .faults,
             details: """
                 virtual stands still and moves by advance, or from timer to timer while
-                something waits.
+                something waits. On real sockets x1000 is the most: what comes from outside
+                takes its own time, and would be late.
                 """)
         return Command(description) { invocation in
             let world = invocation.session.world
@@ -23,7 +24,13 @@ extension GeneralCommands {
                 guard world.eventSource != nil || speed == .virtual else {
                     throw CommandFailure("this lab has virtual time only: there is no host clock to follow")
                 }
-                world.setSpeed(speed)
+                let possible = world.network.transport is MemoryTransport ? speed : speed.limitedBySockets
+                if possible != speed {
+                    invocation.session.notice(
+                        "real sockets cannot follow \(speed): the clock runs at \(possible), and slower while the "
+                            + "machine is behind (sdlab --net memory has no limit)")
+                }
+                world.setSpeed(possible)
                 return .success
             }
             return .view(
@@ -51,9 +58,14 @@ extension GeneralCommands {
                 throw UsageError("advance: '\(word)' is not a time such as 30s or 5m, at most a year")
             }
             let session = invocation.session
-            switch session.advance(by: duration, isInterrupted: { session.isInterrupted }) {
+            let progress = AdvanceProgress(session, duration)
+            defer { session.showProgress(nil) }
+            switch session.advance(
+                by: duration, isInterrupted: { session.isInterrupted }, onStep: { progress.note($0) })
+            {
             case nil: return .success
-            case .interrupted: return .done(130)
+            case .interrupted:
+                throw CommandFailure("stopped after \(progress.passed.rounded) of \(duration)", status: 130)
             default:
                 throw CommandFailure("stopped after \(session.world.elapsed): work goes on for ever at this moment")
             }
@@ -81,6 +93,35 @@ extension GeneralCommands {
             self.duration = duration
         }
         func start() { process.node.after(duration) { [process] in process.exit(0) } }
+    }
+}
+
+/// Says how far an `advance` is, once it takes long enough for somebody to wonder.
+private final class AdvanceProgress {
+    private let session: Session
+    private let whole: LabDuration
+    private let start: Int64
+    private var shownAt: Int64
+    private(set) var passed = LabDuration.zero
+
+    private static let firstNanoseconds: Int64 = 300_000_000
+    private static let intervalNanoseconds: Int64 = 100_000_000
+
+    init(_ session: Session, _ whole: LabDuration) {
+        self.session = session
+        self.whole = whole
+        start = session.world.eventSource?.hostNanoseconds ?? 0
+        shownAt = start
+    }
+
+    func note(_ passed: LabDuration) {
+        self.passed = passed
+        guard session.repaints, let now = session.world.eventSource?.hostNanoseconds,
+            now - start > Self.firstNanoseconds, now - shownAt > Self.intervalNanoseconds
+        else { return }
+        shownAt = now
+        let percent = Int(Double(passed.nanoseconds) / Double(max(1, whole.nanoseconds)) * 100)
+        session.showProgress("advance: \(passed.rounded) of \(whole), \(percent) %; Ctrl-C stops")
     }
 }
 

@@ -16,7 +16,7 @@ extension GeneralCommands {
         return Command(description) { invocation in
             let words = invocation.arguments.arguments
             let nodes = invocation.session.world.nodes!
-            guard let node = nodes[words[0]] else {
+            guard let node = invocation.session.node(meantBy: words[0]) else {
                 throw CommandFailure(
                     "there is no node '\(words[0])'\(didYouMean(words[0], among: nodes.allServices.map(\.name)))")
             }

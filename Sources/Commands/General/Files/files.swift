@@ -86,7 +86,7 @@ extension GeneralCommands {
 
     private static func hostFiles(_ invocation: Invocation) throws -> any HostFiles {
         guard let hostFiles = invocation.session.hostFiles else {
-            throw CommandFailure("the host's files are not touched here")
+            throw CommandFailure("the host's files are not touched here; sdlab run --allow-host lets scripts")
         }
         return hostFiles
     }

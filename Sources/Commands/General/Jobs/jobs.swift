@@ -7,7 +7,7 @@ extension GeneralCommands {
     static var jobList: Command {
         let description = CommandDescription(
             "jobs", "what runs in the background", usage: "[--json]", flags: [CommonFlags.json], examples: ["jobs"],
-            group: .jobs)
+            group: .jobs, role: .view)
         return Command(description) { invocation in
             let rows = invocation.session.jobs.running.map { job -> [View.Cell] in
                 [
@@ -108,8 +108,8 @@ extension GeneralCommands {
 
     static var term: Command {
         let description = CommandDescription(
-            "term", "switches to another terminal; without a number, lists them", usage: "[N]",
-            arguments: .init([.terminal], 0...1), examples: ["term 2", "term"], group: .jobs,
+            "term", "switches to another terminal; without a number, lists them", usage: "[N] [--json]",
+            flags: [CommonFlags.json], arguments: .init([.terminal], 0...1), examples: ["term 2", "term"], group: .jobs,
             details: "A foreground command occupies its own terminal only; the others go on.")
         return Command(description) { invocation in
             let session = invocation.session

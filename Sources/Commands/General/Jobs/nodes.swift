@@ -9,7 +9,7 @@ extension GeneralCommands {
     static var nodes: Command {
         let description = CommandDescription(
             "nodes", "the nodes: names, addresses, ports, states", usage: "[--json]", flags: [CommonFlags.json],
-            examples: ["nodes", "nodes --json"], group: .jobs,
+            examples: ["nodes", "nodes --json"], group: .jobs, role: .view,
             details: """
                 A node's name is its host name. Every port is also reached as localhost:PORT;
                 where several nodes have the same one, the first has localhost, marked *.

@@ -93,7 +93,7 @@ extension GeneralCommands {
         return Command(description) { invocation in
             let session = invocation.session
             let lines = try invocation.arguments.arguments.map { name -> [String] in
-                guard let node = session.world.nodes[name] else {
+                guard let node = session.node(meantBy: name) else {
                     let names = session.world.nodes.allServices.map(\.name)
                     throw CommandFailure("no node '\(name)'\(didYouMean(name, among: names))")
                 }

@@ -6,16 +6,24 @@ import ShellSession
 extension GeneralCommands {
     static var help: Command {
         let description = CommandDescription(
-            "help", "what there is, or one command in full", usage: "[COMMAND [VERB]|language|transcripts]",
+            "help", "what there is, or one command in full", usage: "[COMMAND [VERB] | CHAPTER | all]",
             arguments: .init([.command, .text], 0...2),
-            examples: ["help", "help curl", "help connpool evict", "help language"], group: .session)
+            examples: ["help", "help systems", "help curl", "help connpool evict", "help language", "help all"],
+            group: .session)
         return Command(description) { invocation in
             let table = invocation.session.commands
-            guard let word = invocation.arguments.arguments.first else { return .view(overview(table)) }
+            guard let word = invocation.arguments.arguments.first else { return .view(contents(table)) }
+            // A chapter has no second word; a command of the same name may.
+            if invocation.arguments.arguments.count == 1 {
+                if word.lowercased() == "all" { return .view(overview(table)) }
+                if let chapter = HelpChapter.all(table).first(where: { $0.name == word.lowercased() }) {
+                    return .view(page(chapter))
+                }
+            }
             if let topic = HelpTopic.named(word) {
                 return .view(
                     View(
-                        .text(
+                        .prose(
                             topic.text, json: .object([("name", .string(topic.name)), ("text", .string(topic.text))]))))
             }
             guard let command = table[word] else { throw CommandFailure(table.unknown(word)) }
@@ -32,6 +40,44 @@ extension GeneralCommands {
             }
             return .view(page(found))
         }
+    }
+
+    /// What somebody new has to know, within a screen of 24 lines.
+    private static func contents(_ table: CommandTable) -> View {
+        let chapters = HelpChapter.all(table)
+        let width = (chapters.map(\.name) + HelpTopic.all.map(\.name)).map(\.count).max() ?? 0
+        var text = """
+            A lab of distributed systems. Start some, break them, and look at what happens.
+
+              tour                       asks questions about each system, and lets you find
+                                         the answers
+              spawn 3 backend --port 8081; loadbalancer --backends 8081,8082,8083 --port 80
+              kill -9 backend-2; watch 1s top; why Removed
+
+            Chapters: help CHAPTER
+
+            """
+        for chapter in chapters { text += row(chapter.name, width: width, chapter.summary) }
+        for topic in HelpTopic.all { text += row(topic.name, width: width, topic.summary) }
+        text += "\nhelp COMMAND tells all about one, help all lists every command.\n"
+        let json = chapters.map { chapter -> JSONValue in
+            .object([
+                ("name", .string(chapter.name)), ("summary", .string(chapter.summary)),
+                ("commands", .array(chapter.members.map { .string($0.name) })),
+            ])
+        }
+        return View(.prose(text, json: .array(json)))
+    }
+
+    private static func page(_ chapter: HelpChapter) -> View {
+        let width = chapter.members.map(\.name.count).max() ?? 0
+        var text = chapter.text + "\n\n"
+        for member in chapter.members { text += row(member.name, width: width, member.summary) }
+        let json = JSONValue.object([
+            ("name", .string(chapter.name)), ("text", .string(chapter.text)),
+            ("commands", .array(chapter.members.map { .string($0.name) })),
+        ])
+        return View(.prose(text, json: json))
     }
 
     private static func overview(_ table: CommandTable) -> View {
@@ -55,7 +101,7 @@ extension GeneralCommands {
         text += "Topics\n"
         for topic in HelpTopic.all { text += row(topic.name, width: width, topic.summary) }
         text += "\nhelp COMMAND tells all about one. A service starts with & and is then a job: %1.\n"
-        return View(.text(text, json: .array(json)))
+        return View(.prose(text, json: .array(json)))
     }
 
     /// A name and what is said of it, in two columns.
@@ -92,6 +138,10 @@ extension GeneralCommands {
         }
         if !description.details.isEmpty { text += "\n\(description.details)\n" }
         text += "\nexamples\n" + description.examples.map { "  \($0)\n" }.joined()
+        if let reading = FurtherReading.of(description.name) {
+            text += "\nhow it works: " + reading.essay + "\n"
+            if let tour = reading.tour { text += "to try it: tour \(tour)\n" }
+        }
         let flags = description.flags.map { flag -> JSONValue in
             .object([
                 ("name", .string(flag.display)), ("value", .string(flag.value.placeholder)),
@@ -99,7 +149,7 @@ extension GeneralCommands {
             ])
         }
         return View(
-            .text(
+            .prose(
                 text,
                 json: .object([
                     ("name", .string(description.name)), ("summary", .string(description.summary)),

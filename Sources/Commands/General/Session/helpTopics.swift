@@ -31,8 +31,10 @@ enum HelpTopic {
               redirections  > >> < 2> 2>> 2>&1 >&2 <<END <<-END <<< word,
                             also behind done and }
               options       set -e, set -u (always on until set +u), set -o pipefail
-              builtins      read -r a b, export, unset, local, shift, return, break, :
-              host          !command runs in the machine's own shell; never under test
+              builtins      read -r a b, export, unset, local, shift, return, break, :,
+                            alias k='kill -9', unalias
+              host          !command runs in the machine's own shell: at the prompt, in
+                            scripts with --allow-host, never under test
 
             Different from bash
               - A variable without a value is an error, as with set -u: a typo that runs is
@@ -51,7 +53,7 @@ enum HelpTopic {
               - Variables hold at most 4 MiB, a command's words 16 MiB.
 
             Refused before anything of a script has run: other arrays, eval, exec, trap,
-            source, declare, getopts, select, let, alias, <( ), |&, &>, ${!x}, $$, and
+            source, declare, getopts, select, let, <( ), |&, &>, ${!x}, $$, and
             descriptors above 2.
             """)
 
@@ -63,10 +65,6 @@ enum HelpTopic {
             rewrites what differs; `record FILE` makes one of what you do.
 
               $ curl http://localhost:<=port>/      a command; its output below, complete
-              Response from <any>                   a hole: <any> <int> <num> <dur> <pct>
-                                                    <id> <hex> <ts> <ip> <jwt>; <int:name>
-                                                    keeps it, <=name> must equal it,
-                                                    <50~5> lies within 5 of 50
               ...                                   any number of lines
               [LB] Removed 8082 from pool           a log line, whichever command caused it
               [LB] Added 8082 to pool (never)       must not come; also (glob) (re) (?)
@@ -74,16 +72,94 @@ enum HelpTopic {
               [30 seconds later]                    time passes, to the instant
               [within 1s]                           how long the next line may take
               > yes                                 typed into the program
+              ^C                                    Ctrl-C, to what runs in the terminal
               # Terminal 2: the consumer            goes on in another terminal
               \\# text, \\$ text                      output that looks like something else
 
-            Directives: @case NAME begins a fresh world; @seed N, @epoch TIME, @clock SPEED,
-            @net memory|loopback, @timeout 60s, @logs exact, @order strict, @terminal N,
-            @include FILE, @needs, @skip-if, @covers ID…, @quote … @end (shown, not run).
+            Holes stand for what is new each time:
+
+              <any>      anything, also nothing     <id>   letters, digits, _ and -
+              <int>      12 or 1,200                <hex>  1f or 0x1f
+              <num>      2.5                        <ts>   a time, with or without its date
+              <dur>      12ms, 1m30s                <ip>   an address
+              <pct>      33.4%                      <jwt>  a signed token
+              <50~5>     within 5 of 50; <50~10%>   <int:n>, <50~5:n> keep it: <=n> must
+                                                    equal it, $n is it in a later command
+
+            Directives:
+
+              @case NAME          begins a fresh world: clock, files, ports, nodes
+              @seed N             where its chance begins (1)
+              @epoch TIME         when it begins (2023-12-20T15:00:00Z)
+              @clock SPEED        virtual, real, x60 (virtual)
+              @net NET            memory or loopback, where only one will do
+              @timeout 60s        the longest that a line is waited for
+              @logs exact         every log line must be expected (subset)
+              @order strict       log lines of all tags in one order (floating)
+              @blanks collapse    blanks count as one, as they do in tables (exact)
+              @terminal N         the terminal that is typed into
+              @include FILE       the lines of another file, in its place
+              @needs PROGRAM      skips the case where the machine has none
+              @skip-if CONDITION  net=loopback, clock=real, user=root …
+              @covers ID…         which requirements the case shows
+              @fixture NAME       what a component brings to begin with
+              @quote … @end       shown by run, and not typed
+
             Files for the lab stand at the end: `-- lb.yaml --` and their lines.
 
             Waiting is never written: while an expected line is missing, the clock steps to
             the next timer, until @timeout. A file without `$ ` is a script: each line is a
             command, and the first that fails ends it.
+
+            An example, which passes as it stands:
+
+              @case an example
+              @seed 7
+              @epoch 2024-01-15T10:00:00Z
+              @clock virtual
+              @net memory
+              @timeout 60s
+              @needs sh
+              @skip-if clock=real
+              @covers LB-C1
+              @logs subset
+              @order floating
+              @blanks collapse
+              @quote
+              A backend, a balancer, and what it does when the backend dies.
+              @end
+              $ cat lb.yaml
+              backends: [8081]
+              $ backend --port 8081 --name web &
+              $ curl -s -i http://web:8081/
+              HTTP/1.1 <int:status> <any>
+              ...
+              Response from w* (glob)
+              $ echo the status was $status
+              the status was <=status>
+              $ loadbalancer --config lb.yaml --port 80
+              [LB] Listening on :<int>
+              $ kill -9 web
+              [30 seconds later]
+              [LB] Removed 8081 from pool
+              [LB] Added 8081 to pool (never)
+              $ curl -s -f http://localhost/
+              [exit 22]
+              $ echo 2.5 12ms 33.4% a-1 0x1f 10:00:00 127.0.0.1 52
+              <num> <dur> <pct> <id> <hex> <ts> <ip> <50~5>
+              $ jwt keys new > out; jwt issue u1
+              <jwt>
+              $ echo '# a comment'
+              \\# a comment
+              @terminal 2
+              $ read answer; echo "$answer"
+              > yes
+              yes
+              # Terminal 1: the first one again
+              $ sleep 1s; echo done
+              [within 2s]
+              done
+              -- lb.yaml --
+              backends: [8081]
             """)
 }

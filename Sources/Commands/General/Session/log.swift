@@ -1,12 +1,13 @@
 import CommandKit
+import CommandServices
 import KernelStructures
 import ShellSession
 
 extension GeneralCommands {
     static var log: Command {
         let description = CommandDescription(
-            "log", "which log lines are shown", usage: "[level LEVEL [TAG…] | mute TAG… | only TAG… | all]",
-            arguments: .init([.word(["level", "mute", "only", "all"]), .tag], 0...100),
+            "log", "which log lines are shown", usage: "[level LEVEL [TAG…] | mute TAG… | only TAG… | all] [--json]",
+            flags: [CommonFlags.json], arguments: .init([.word(["level", "mute", "only", "all"]), .tag], 0...100),
             examples: ["log", "log level debug LB", "log mute LB", "log only LB", "log all"], group: .session,
             details: "Levels: debug, info, warning, error. The journal keeps every line, shown or not.")
         return Command(description) { invocation in

@@ -16,12 +16,14 @@ extension GeneralCommands {
             ], arguments: .init([.node], 0...1), examples: ["journal", "journal -n 50 lb", "journal --all"],
             group: .views,
             details: """
-                Each line: number, lab time, node, event, and the number of the event that
-                caused it.
+                Each line: number, the calendar's time and the lab's since it began, as the
+                prompt has them, node, event, and the number of the event that caused it.
                 """)
         return Command(description) { invocation in
             let journal = invocation.session.world.journal!
-            let name = invocation.arguments.arguments.first?.lowercased()
+            let name = invocation.arguments.arguments.first.map {
+                invocation.session.nodeName(meantBy: $0).lowercased()
+            }
             let limit = invocation.arguments.has("all") ? Int.max : invocation.arguments.integer("count") ?? 20
             var chosen: [JournalEvent] = []
             var index = journal.events.count - 1
@@ -31,15 +33,24 @@ extension GeneralCommands {
                 index -= 1
             }
             chosen.reverse()
-            let text = chosen.map { "\($0)\n" }.joined()
+            let epoch = invocation.session.world.epoch
+            let text = chosen.map { line($0, epoch) }.joined()
             let json = chosen.map { event -> JSONValue in
                 .object([
                     ("number", .integer(Int(event.number))), ("time", .string(event.time.description)),
+                    ("elapsed_ms", .milliseconds(event.time - epoch)),
                     ("node", event.node.map { .string($0) } ?? .null), ("cause", .integer(Int(event.cause))),
                     ("event", .string(event.body.description)),
                 ])
             }
             return .view(View(.text(text, json: .array(json))))
         }
+    }
+
+    private static func line(_ event: JournalEvent, _ epoch: LabTime) -> String {
+        let node = event.node.map { " \($0)" } ?? ""
+        let cause = event.cause == 0 ? "" : " <- #\(event.cause)"
+        let elapsed = elapsedClock(event.time - epoch, hasMilliseconds: true)
+        return "#\(event.number) \(event.time) \(elapsed)\(node) \(event.body)\(cause)\n"
     }
 }

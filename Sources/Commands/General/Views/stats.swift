@@ -16,7 +16,9 @@ extension GeneralCommands {
                     component.stats.map { (process.nodeName ?? process.name, component.kind, $0) }
                 }
             }
-            let wanted = invocation.arguments.arguments
+            let wanted = invocation.arguments.arguments.map { word in
+                found.contains { matches(word, $0.0, $0.1) } ? word : session.nodeName(meantBy: word)
+            }
             for word in wanted where !found.contains(where: { matches(word, $0.0, $0.1) }) {
                 throw CommandFailure("nothing called '\(word)' runs\(didYouMean(word, among: found.map(\.0)))")
             }

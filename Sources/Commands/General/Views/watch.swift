@@ -24,9 +24,10 @@ extension GeneralCommands {
                 words.removeFirst()
             }
             let word = words.removeFirst()
-            guard let interval = LabDuration(parsing: word, bareUnit: .seconds(1)), interval > .zero else {
+            guard let interval = LabDuration(parsing: word, bareUnit: .seconds(1)) else {
                 throw UsageError("watch: '\(word)' is not a time such as 1s or 500ms; watch 1s \(words.first!)")
             }
+            guard interval > .zero else { throw UsageError("watch: '\(word)' is too short: it must be longer than 0s") }
             let session = invocation.session
             guard let command = session.commands[words.first!] else {
                 throw UsageError("watch: \(session.commands.unknown(words.first!))")
@@ -38,6 +39,7 @@ extension GeneralCommands {
                     "watch: \(words.first!) is no view; \(views.filter { $0 != "watch" }.joined(separator: ", "))")
             }
             let arguments = try ParsedArguments(words.dropFirst(), for: command.description)
+            if arguments.wantsHelp { throw UsageError("watch: help \(command.description.name) shows its page") }
             return .running(Watching(invocation.process, command, arguments, interval, count: count))
         }
     }
@@ -66,7 +68,7 @@ extension GeneralCommands {
                 let invocation = Invocation(name: command.description.name, arguments: arguments, process: process)
                 guard case .view(let view) = try command.body(invocation) else { return process.exit(0) }
                 painter.paint(
-                    process.session.text(of: view, asJSON: arguments.wantsJSON), apart: !arguments.wantsJSON)
+                    process.text(of: view, for: arguments), apart: !arguments.wantsJSON)
             } catch {
                 process.complain("\(command.description.name): \(error)")
                 return process.exit((error as? CommandFailure)?.status ?? 1)

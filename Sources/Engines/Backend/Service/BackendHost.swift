@@ -32,6 +32,8 @@ public final class BackendHost: Service, HTTPService {
         public var answers: AnswerPlan?
         /// Bytes of a request's body that are accepted.
         public var bodyLimitBytes = Int.max
+        /// Whom it asks before it answers; nil: nobody.
+        public var dependency: Dependency?
         /// How it registers itself; nil: it does not.
         public var registration: ServiceRegistration.Settings?
 
@@ -133,7 +135,9 @@ public final class BackendHost: Service, HTTPService {
         requestCount += 1
         if connection.method == .connect || connection.method == .trace { return refuse(connection) }
         if answers != nil, !Self.isSpecial(connection.head.path) { return answerAsPlanned(connection) }
-        if settings.latency == .zero, connection.withTarget({ $0.count == 1 }) { return connection.respond(usual) }
+        if settings.latency == .zero, settings.dependency == nil, connection.withTarget({ $0.count == 1 }) {
+            return connection.respond(usual)
+        }
         answer(connection, connection.head.path)
     }
 
@@ -211,9 +215,15 @@ public final class BackendHost: Service, HTTPService {
             hint(connection, count)
             connection.respond(usual)
         default:
-            connection.respond(usual)
+            if let dependency = settings.dependency {
+                ask(dependency, for: connection)
+            } else {
+                answerAsUsual(connection)
+            }
         }
     }
+
+    func answerAsUsual(_ connection: HTTPServerConnection) { connection.respond(usual) }
 
     private func hint(_ connection: HTTPServerConnection, _ count: Int) {
         for _ in 0..<count { connection.writeInterim(Self.hint, status: 103) }

@@ -35,7 +35,7 @@ public final class Memcached {
     /// Commands that take `noreply`.
     private static let mayBeQuiet: Set<String> = [
         "set", "add", "replace", "append", "prepend", "cas", "delete", "incr", "decr", "touch", "flush_all",
-        "verbosity",
+        "verbosity", "cache_memlimit",
     ]
 
     static let badLine = "CLIENT_ERROR bad command line format"
@@ -74,7 +74,8 @@ public final class Memcached {
         case "flush_all": flush(words, &reply)
         case "version": say("VERSION \(Self.version)", &reply)
         case "verbosity": say(words.count == 2 ? "OK" : "ERROR", &reply)
-        case "cache_memlimit", "shutdown": say("CLIENT_ERROR not here: the node's own settings say that", &reply)
+        case "cache_memlimit": limitMemory(words, &reply)
+        case "shutdown": say("CLIENT_ERROR not here: the node is stopped where it was started", &reply)
         default: say("ERROR", &reply)
         }
     }
@@ -136,14 +137,26 @@ public final class Memcached {
 
     // MARK: Statistics
 
+    /// `stats [settings|reset|items|slabs|sizes|conns|cachedump]`. Items are not kept in slabs of one size each: of
+    /// slabs there is nothing to say. Another word is an error, `noreply` too: it could reply nothing else.
     private func stats(_ words: [[UInt8]], _ reply: inout [UInt8]) {
-        guard words.count == 1 || words[1] == Array("noreply".utf8) else {
-            if words[1] == Array("reset".utf8) {
-                counts = Counts()
-                return say("RESET", &reply)
-            }
-            return say("END", &reply)
+        guard words.count > 1 else { return generalStatistics(&reply) }
+        switch String(decoding: words[1], as: UTF8.self) {
+        case "settings":
+            say("STAT maxbytes \(cache.settings.maxMemory)", &reply)
+            say("STAT evictions \(cache.settings.maxMemory > 0 ? "on" : "off")", &reply)
+            say("STAT flush_enabled yes", &reply)
+            say("STAT dump_enabled no", &reply)
+            say("END", &reply)
+        case "reset":
+            counts = Counts()
+            say("RESET", &reply)
+        case "items", "slabs", "sizes", "conns", "cachedump": say("END", &reply)
+        default: say("ERROR", &reply)
         }
+    }
+
+    private func generalStatistics(_ reply: inout [UInt8]) {
         let statistics = cache.statistics
         let lines: [(String, String)] = [
             ("pid", "1"), ("uptime", "\(max(0, cache.now - startedAt) / 1000)"), ("time", "\(cache.now / 1000)"),
@@ -156,6 +169,18 @@ public final class Memcached {
         ]
         for (name, value) in lines { say("STAT \(name) \(value)", &reply) }
         say("END", &reply)
+    }
+
+    /// `cache_memlimit MIB`: 8 at least, as memcached has it. It is the bound that `CONFIG SET maxmemory` sets.
+    private func limitMemory(_ words: [[UInt8]], _ reply: inout [UInt8]) {
+        guard words.count == 2, let mebibytes = Self.number(words[1]), mebibytes >= 0 else {
+            return say("ERROR", &reply)
+        }
+        let (bytes, isTooLarge) = mebibytes.multipliedReportingOverflow(by: 1 << 20)
+        guard mebibytes >= 8 else { return say("MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m", &reply) }
+        if isTooLarge { return say("MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust", &reply) }
+        cache.setMaxMemory(bytes)
+        say("OK", &reply)
     }
 
     /// `flush_all [delay]`: a delay makes all keys end then.

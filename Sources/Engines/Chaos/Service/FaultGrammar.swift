@@ -14,7 +14,9 @@ import KernelWorld
 /// inject blackhole [LINK] [for TIME]
 /// inject reset [LINK] [for TIME]
 /// inject refuse [LINK] [for TIME]
-/// inject fail http STATUS [first N] [after N [for N]] [on NODE] [for TIME]
+/// inject fail http STATUS [first N] [after N [for N]] [with FIELD=VALUE] [N%] [on NODE] [for TIME]
+/// inject cpu PERCENT on NODE [for TIME]            what others take of its processor
+/// inject memory [TIME] on NODE [for TIME]          it is slow, and killed after the first time (30s)
 /// inject disk-full | disk-slow TIME | fail-sync [N] | torn-write [N]  on NODE [for TIME]
 ///
 /// LINK    = A->B | A<->B | on A | on {A,B}         without one: every link
@@ -36,14 +38,15 @@ public struct FaultRequest {
     public static let kinds = [
         "latency", "loss", "throttle", "corrupt", "duplicate", "reorder", "partition", "blackhole", "reset", "refuse",
         "fail", "disk-full",
-        "disk-slow", "fail-sync", "torn-write",
+        "disk-slow", "fail-sync", "torn-write", "cpu", "memory",
     ]
 
     /// Reads the words after `inject`.
     ///
+    /// - Parameter nameOf: the name of the node that a word means, where it is called otherwise: `8082`.
     /// - Throws: `FaultGrammarError` that names the word and says what was expected.
-    public init(_ words: [String]) throws(FaultGrammarError) {
-        var reader = WordReader(words)
+    public init(_ words: [String], nameOf: @escaping (String) -> String = { $0 }) throws(FaultGrammarError) {
+        var reader = WordReader(words, nameOf: nameOf)
         guard let name = reader.next() else {
             throw FaultGrammarError("what? one of \(Self.kinds.joined(separator: ", "))")
         }
@@ -65,6 +68,11 @@ public struct FaultRequest {
         case "refuse": kind = .refuse
         case "fail":
             kind = .protocolFailure(try reader.protocolFault())
+        case "cpu": kind = .protocolFailure(NodeTrouble(.cpu(try reader.share("how much is taken"))))
+        case "memory":
+            let limit =
+                try reader.peek.flatMap { LabDuration(parsing: $0) } == nil ? nil : reader.time("until it is killed")
+            kind = .protocolFailure(NodeTrouble(.memory(killAfter: limit ?? NodeTrouble.presetLimit)))
         case "disk-full": kind = .disk(.full)
         case "disk-slow": kind = .disk(.slow(try reader.time("how slow is it")))
         case "fail-sync": kind = .disk(.failSync(count: try reader.count() ?? 1))
@@ -89,12 +97,23 @@ public struct FaultRequest {
                 throw FaultGrammarError("unexpected '\(word)'; see help inject")
             }
         }
-        if case .disk = kind, link == nil { throw FaultGrammarError("on which node? \(name) … on NODE") }
+        if Self.needsNode(kind), link == nil { throw FaultGrammarError("on which node? \(name) … on NODE") }
         self.link = link ?? LinkSelector(from: .any, to: .any, isBothWays: true, text: "every link")
         self.duration = duration
         // Without its duration, which `faults` shows in a column of its own.
         text = shown.joined(separator: " ")
         mentioned = self.link.from.mentioned + self.link.to.mentioned
+    }
+}
+
+extension FaultRequest {
+    /// Of what happens to a node nobody means all of them who names none.
+    private static func needsNode(_ kind: FaultKind) -> Bool {
+        switch kind {
+        case .disk: true
+        case .protocolFailure(let fault): fault is NodeTrouble
+        default: false
+        }
     }
 }
 
@@ -112,24 +131,31 @@ extension NodeSelector {
 
 /// Takes the words of a fault one after another.
 struct WordReader {
-    private var words: ArraySlice<String>
+    var words: ArraySlice<String>
+    private let nameOf: (String) -> String
 
-    init(_ words: [String]) { self.words = words[...] }
+    init(_ words: [String], nameOf: @escaping (String) -> String) {
+        self.words = words[...]
+        self.nameOf = nameOf
+    }
 
     var peek: String? { words.first }
     var wordsLeft: Int { words.count }
     mutating func next() -> String? { words.popFirst() }
     mutating func skip() { _ = words.popFirst() }
 
-    private mutating func needed(_ question: String) throws(FaultGrammarError) -> String {
+    mutating func needed(_ question: String) throws(FaultGrammarError) -> String {
         guard let word = words.popFirst() else { throw FaultGrammarError("\(question)?") }
         return word
     }
 
     mutating func time(_ question: String) throws(FaultGrammarError) -> LabDuration {
         let word = try needed("\(question), 200ms for instance")
-        guard let duration = LabDuration(parsing: word), duration > .zero else {
+        guard let duration = LabDuration(parsing: word) else {
             throw FaultGrammarError("'\(word)' is not a time such as 200ms or 30s")
+        }
+        guard duration > .zero else {
+            throw FaultGrammarError("'\(word)' is too short: it must be longer than 0s")
         }
         return duration
     }
@@ -176,7 +202,9 @@ struct WordReader {
     private func selector(_ text: some StringProtocol) throws(FaultGrammarError) -> NodeSelector {
         if text == "*" { return .any }
         let inner = text.hasPrefix("{") && text.hasSuffix("}") ? String(text.dropFirst().dropLast()) : String(text)
-        let names = inner.split(separator: ",", omittingEmptySubsequences: false).map { $0.lowercased() }
+        let names = inner.split(separator: ",", omittingEmptySubsequences: false).map {
+            nameOf(String($0)).lowercased()
+        }
         guard names.allSatisfy({ !$0.isEmpty && !$0.contains { "{}|<>".contains($0) } }) else {
             throw FaultGrammarError("'\(text)' names no nodes; write A, {A,B} or *")
         }
@@ -218,38 +246,5 @@ struct WordReader {
         return LinkSelector(
             from: try selector(sides[0]), to: sides.count == 2 ? try selector(sides[1]) : .any, isBothWays: true,
             text: word)
-    }
-
-    // MARK: Protocols
-
-    /// `http 503 [first N] [after N [for N]]`
-    mutating func protocolFault() throws(FaultGrammarError) -> any ProtocolFault {
-        let name = try needed("fail what? http")
-        guard name == "http" else { throw FaultGrammarError("faults do not speak '\(name)'; they speak http") }
-        let word = try needed("with which status, 503 for instance")
-        guard let status = Int(word), (200...599).contains(status) else {
-            throw FaultGrammarError("'\(word)' is not a status of 200 to 599")
-        }
-        var counts = HTTPFaultCounts()
-        while let word = peek {
-            if word == "first" {
-                skip()
-                counts.limit = try requiredCount(after: word)
-            } else if word == "after" {
-                skip()
-                counts.skipped = try requiredCount(after: word)
-            } else if word == "for", let next = words.dropFirst().first, Int(next) != nil {
-                skip()
-                counts.limit = try requiredCount(after: word)
-            } else {
-                break
-            }
-        }
-        return HTTPFault(status: status, counts: counts)
-    }
-
-    private mutating func requiredCount(after word: String) throws(FaultGrammarError) -> Int {
-        guard let count = try count() else { throw FaultGrammarError("'\(word)' needs a number of requests") }
-        return count
     }
 }

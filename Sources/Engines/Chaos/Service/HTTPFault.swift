@@ -9,6 +9,31 @@ public struct HTTPFaultCounts: Equatable, Sendable {
     public var limit: Int?
 }
 
+/// Whose requests a fault answers: those with a certain field, a share of them, or all.
+public struct HTTPFaultCohort: Equatable, Sendable {
+    /// A field that must be there, and its value; the value may be empty: any.
+    public var field: (name: String, value: String)?
+    /// 0…1: of the requests that are left.
+    public var share = 1.0
+
+    public init(field: (name: String, value: String)? = nil, share: Double = 1) {
+        self.field = field
+        self.share = share
+    }
+
+    public static func == (a: Self, b: Self) -> Bool {
+        a.share == b.share && a.field?.name == b.field?.name && a.field?.value == b.field?.value
+    }
+
+    func contains(_ head: HTTPHead, _ node: Node) -> Bool {
+        if let field {
+            let values = head.values(of: field.name)
+            guard values.contains(where: { field.value.isEmpty || $0 == field.value }) else { return false }
+        }
+        return share >= 1 || node.draw { $0.chance(share) }
+    }
+}
+
 /// `fail http 503 first 2`: answers requests in place of the node they were meant for.
 ///
 /// It counts over all connections, in the order in which the requests arrive.
@@ -16,23 +41,26 @@ public final class HTTPFault: ProtocolFault {
     public let protocolName = "http"
     public let status: Int
     public let counts: HTTPFaultCounts
+    public let cohort: HTTPFaultCohort
     public private(set) var seen = 0
     public private(set) var failed = 0
     public var onExhausted: (() -> Void)?
 
-    public init(status: Int, counts: HTTPFaultCounts) {
+    public init(status: Int, counts: HTTPFaultCounts, cohort: HTTPFaultCohort = HTTPFaultCohort()) {
         self.status = status
+        self.cohort = cohort
         self.counts = counts
     }
 
     public var isExhausted: Bool { counts.limit.map { failed >= $0 } ?? false }
 
     public func makeInterceptor(for stream: Stream) -> any StreamInterceptor {
-        HTTPFaultInterceptor(self, startsAtOnce: stream.isAtTurn)
+        HTTPFaultInterceptor(self, stream.node, startsAtOnce: stream.isAtTurn)
     }
 
-    /// Counts a request and says whether it fails.
-    func takesNext() -> Bool {
+    /// Counts a request and says whether it fails. One that is not of the cohort does not count.
+    func takesNext(_ head: HTTPHead, _ node: Node) -> Bool {
+        guard cohort.contains(head, node) else { return false }
         seen += 1
         guard seen > counts.skipped, !isExhausted else { return false }
         failed += 1
@@ -49,6 +77,7 @@ public final class HTTPFault: ProtocolFault {
 /// lets everything pass until the node has answered and the client speaks again.
 final class HTTPFaultInterceptor: StreamInterceptor {
     private let httpFault: HTTPFault
+    private let node: Node
     private var requests = HTTPReader(.requests)
     private var responses = HTTPReader(.responses)
     private var mode: Mode
@@ -70,8 +99,9 @@ final class HTTPFaultInterceptor: StreamInterceptor {
     var fault: any ProtocolFault { httpFault }
     var isIdle: Bool { decision == .none && undecided.isEmpty && owed.isEmpty }
 
-    init(_ fault: HTTPFault, startsAtOnce: Bool) {
+    init(_ fault: HTTPFault, _ node: Node, startsAtOnce: Bool) {
         httpFault = fault
+        self.node = node
         mode = startsAtOnce ? .reading : .waitingForAnswer
     }
 
@@ -108,7 +138,7 @@ final class HTTPFaultInterceptor: StreamInterceptor {
     }
 
     private func decide(_ slice: UnsafeRawBufferPointer, _ stream: InterceptedStream) {
-        if !isOver, httpFault.takesNext() {
+        if !isOver, httpFault.takesNext(requests.head, node) {
             decision = .fails
             undecided = []
         } else {

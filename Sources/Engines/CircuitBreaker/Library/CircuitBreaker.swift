@@ -26,7 +26,8 @@ import Synchronization
 /// The rules are `BreakerEngine`'s; this class puts a lock around it, a clock beside it, and keeps both off the way
 /// where they are not needed:
 ///
-/// - The lock is held while a result is counted, never during a call.
+/// - The lock is held while a result is counted, never during a call. While the last calls were all quick successes,
+///   one more is counted without it (`QuickSuccesses`): it changes nothing that anybody is judged by.
 /// - Whether a closed circuit lets a call pass, and an open one refuses it, is one atomic word, the *gate*; nobody
 ///   waits for a lock to be refused.
 public final class CircuitBreaker: Sendable {
@@ -37,6 +38,12 @@ public final class CircuitBreaker: Sendable {
     /// What the engine would answer without being asked; see `Gate`.
     private let gate: Atomic<Int64>
     private let refusals = Atomic<Int>(0)
+    /// Counted beside the engine.
+    private let quickSuccesses = QuickSuccesses()
+    /// Above it a call is slow; changed together with the gate's epoch.
+    private let slowThreshold: Atomic<Int64>
+    /// How often it was reconfigured; changed within the lock.
+    private let epoch = Atomic<Int>(0)
     private let listeners = BreakerListeners()
 
     /// - Parameters:
@@ -54,7 +61,8 @@ public final class CircuitBreaker: Sendable {
         let now = clock?() ?? HostClock.monotonic
         let random = SeededRandom(seed: seed ?? stableHash(name) ^ UInt64(bitPattern: now.nanoseconds))
         let engine = BreakerEngine(configuration, now: now, random: random)
-        gate = Atomic(Gate.word(engine))
+        gate = Atomic(Gate.word(engine, epoch: 0))
+        slowThreshold = Atomic(configuration.slowCallDurationThreshold.nanoseconds)
         self.engine = Mutex(engine)
     }
 
@@ -64,14 +72,23 @@ public final class CircuitBreaker: Sendable {
 
     /// The engine's answer in one word: below 0, calls pass, and the word holds what their permits need; above 0, calls
     /// are refused until that time; 0, ask the engine.
+    ///
+    /// ```
+    ///  passing:  ~( generation : 44 │ epoch : 16 │ quiet : 1 │ state : 2 )
+    /// ```
+    ///
+    /// *Quiet* says that a quick success changes nothing (`BreakerEngine.isQuiet`), and the epoch which configuration
+    /// says what is quick.
     private enum Gate {
         static let ask: Int64 = 0
         private static let passing: [CircuitState] = [.closed, .disabled, .metricsOnly]
 
-        static func word(_ engine: BreakerEngine) -> Int64 {
+        static func word(_ engine: BreakerEngine, epoch: Int) -> Int64 {
             switch engine.state {
             case .closed, .disabled, .metricsOnly:
-                ~Int64(engine.generation << 2 | passing.firstIndex(of: engine.state)!)
+                ~Int64(
+                    engine.generation << 19 | (epoch & 0xFFFF) << 3 | (engine.isQuiet ? 4 : 0)
+                        | passing.firstIndex(of: engine.state)!)
             case .halfOpen: ask
             case .open: max(1, engine.openUntil.nanoseconds)
             case .forcedOpen: .max
@@ -85,7 +102,12 @@ public final class CircuitBreaker: Sendable {
                 case 1: .disabled
                 default: .metricsOnly
                 }
-            return Permit(generation: Int(~word >> 2), startedAt: now, state: state)
+            return Permit(generation: Int(~word >> 19), startedAt: now, state: state)
+        }
+
+        /// Whether it is closed and quiet, in that generation.
+        static func isQuiet(_ word: Int64, _ generation: Int) -> Bool {
+            word < 0 && ~word & 7 == 4 && Int(~word >> 19) == generation
         }
     }
 
@@ -111,7 +133,7 @@ public final class CircuitBreaker: Sendable {
     private func acquireFromEngine() -> Permit? {
         let admission = engine.withLock { engine in
             let admission = engine.tryAcquire(now: now)
-            publish(engine, admission.change)
+            publish(engine)
             return admission
         }
         if let change = admission.change { listeners.tell(32, .stateChange(change)) }
@@ -120,12 +142,28 @@ public final class CircuitBreaker: Sendable {
     }
 
     /// Within the lock, so that gates appear in the engine's order.
-    private func publish(_ engine: BreakerEngine, _ change: Transition?) {
-        if change != nil { gate.store(Gate.word(engine), ordering: .releasing) }
+    private func publish(_ engine: borrowing BreakerEngine) {
+        let word = Gate.word(engine, epoch: epoch.load(ordering: .relaxed))
+        if word != gate.load(ordering: .relaxed) { gate.store(word, ordering: .releasing) }
+    }
+
+    /// Whether a success of that duration is quick, and nobody is judged by one more of them.
+    ///
+    /// It is one moment's truth: that of the second look at the gate. Between the two nothing has changed, since
+    /// whoever changes the threshold shuts the gate before, and opens it with another epoch.
+    @inline(__always) private func isQuick(_ duration: LabDuration, _ permit: Permit) -> Bool {
+        let word = gate.load(ordering: .acquiring)
+        guard Gate.isQuiet(word, permit.generation) else { return false }
+        let threshold = slowThreshold.load(ordering: .acquiring)
+        return duration.nanoseconds <= threshold && gate.load(ordering: .acquiring) == word
     }
 
     @usableFromInline func ended(_ permit: Permit, _ outcome: CallClassifier.Outcome, error: (any Error)? = nil) {
         let now = now
+        if outcome == .success, isQuick(now - permit.startedAt, permit) {
+            quickSuccesses.add(now - permit.startedAt)
+            return listeners.tell(1, .success(now - permit.startedAt))
+        }
         let reaction = engine.withLock { engine in
             let reaction =
                 switch outcome {
@@ -133,7 +171,7 @@ public final class CircuitBreaker: Sendable {
                 case .failure: engine.onFailure(permit, now: now)
                 case .ignored: engine.release(permit, now: now)
                 }
-            publish(engine, reaction.change)
+            publish(engine)
             return reaction
         }
         let duration = now - permit.startedAt
@@ -184,7 +222,8 @@ public final class CircuitBreaker: Sendable {
     public var snapshot: BreakerSnapshot {
         advance()
         return engine.withLock {
-            BreakerSnapshot(name, $0, now: now, rejected: refusals.load(ordering: .relaxed))
+            BreakerSnapshot(
+                name, $0, now: now, rejected: refusals.load(ordering: .relaxed), quick: quickSuccesses.total)
         }
     }
 
@@ -205,15 +244,19 @@ public final class CircuitBreaker: Sendable {
     public func reconfigure(_ configuration: CircuitBreakerConfiguration) throws(CircuitBreakerConfigurationError) {
         try configuration.validate()
         engine.withLock { engine in
+            gate.store(Gate.ask, ordering: .sequentiallyConsistent)
+            slowThreshold.store(
+                configuration.slowCallDurationThreshold.nanoseconds, ordering: .sequentiallyConsistent)
+            epoch.wrappingAdd(1, ordering: .relaxed)
             engine.reconfigure(configuration, now: now)
-            gate.store(Gate.word(engine), ordering: .releasing)
+            publish(engine)
         }
     }
 
     private func changing(_ body: (inout BreakerEngine) -> Transition?) {
         let change = engine.withLock { engine in
             let change = body(&engine)
-            publish(engine, change)
+            publish(engine)
             return change
         }
         if let change { listeners.tell(32, .stateChange(change)) }

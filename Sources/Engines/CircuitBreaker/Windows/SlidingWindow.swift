@@ -26,6 +26,12 @@ struct SlidingWindow: Sendable {
 
     func tally(now: LabTime) -> Tally { type == .countBased ? byCount.tally : byTime.tally(now: now) }
 
+    /// What the last calls add up to, if it is by their number that the window is full; nil while there are fewer, and
+    /// for a window of time, in which one more call always changes something.
+    var fullTally: Tally? {
+        type == .countBased && byCount.tally.calls == byCount.size ? byCount.tally : nil
+    }
+
     /// Keeps what fits, if the kind stays the same; otherwise begins anew.
     func adapted(to configuration: CircuitBreakerConfiguration, now: LabTime) -> SlidingWindow {
         var other = SlidingWindow(configuration, now: now)

@@ -17,6 +17,8 @@ public final class RESPConnection: NodeConnection {
     private var isDirty = false
     /// Something has gone wrong that only a new connection mends.
     private var fault: String?
+    /// Whether the server is Redis, which opens a transaction by a word of its own; nil before it was asked.
+    var isRedis: Bool?
 
     public init(_ node: Node, to destination: HostPort) {
         self.node = node

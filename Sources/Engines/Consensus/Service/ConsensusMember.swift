@@ -178,10 +178,11 @@ public final class ConsensusMember {
         pump()
     }
 
-    /// The member that is the least behind.
+    /// The member that is the least behind, of those that a message reaches. Whether it was heard of lately says too
+    /// little: that is forgotten each time the leader has made sure of its majority.
     private var heir: Int? {
-        let voters = raft.membership.progress.filter { $0.id != settings.id && $0.isActive && !$0.isLearner }
-        return voters.max { $0.match < $1.match }?.id
+        let voters = raft.membership.progress.filter { links[$0.id]?.isConnected == true && !$0.isLearner }
+        return voters.max { ($0.match, $0.isActive ? 1 : 0) < ($1.match, $1.isActive ? 1 : 0) }?.id
     }
 
     /// It is over: whoever waits hears of it, and nothing is written any more.

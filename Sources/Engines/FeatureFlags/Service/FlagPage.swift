@@ -46,13 +46,15 @@ enum FlagPage {
           const form = el('form', { onsubmit: event => {
             event.preventDefault();
             change('PUT', of(flag.name, '/rollout'), { percent: Number(percent.value) });
-          } }, percent, el('button', {}, 'Set'));
+          } }, percent, el('button', { 'aria-label': 'Set percent of ' + flag.name }, 'Set'));
           return [
             el('button', { onclick: () => run(() => details(flag.name)) }, flag.name), flag.kind,
             el('button', { 'aria-pressed': String(isOn), 'aria-label': flag.name + ' is ' + flag.status,
+              'data-key': 'switch ' + flag.name,
               onclick: () => change('POST', of(flag.name, isOn ? '/disable' : '/enable')) }, flag.status),
             form, flag.rules, (flag.variants || []).join(', '),
-            el('button', { class: 'bad', onclick: () => change('POST', of(flag.name, '/kill')) }, 'Kill'),
+            el('button', { class: 'bad', 'aria-label': 'Kill ' + flag.name,
+              onclick: () => change('POST', of(flag.name, '/kill')) }, 'Kill'),
           ];
         }
 
@@ -60,7 +62,7 @@ enum FlagPage {
           const [flags, audit] = await Promise.all([
             api('GET', '/api/flags?env=' + environment()), api('GET', '/api/audit?limit=20')]);
           fill(at('flags'), flags.length
-            ? table(flags.length + ' flags', ['Flag', 'Kind', 'Status', 'Percent', 'Rules', 'Variants', ''],
+            ? table(counted(flags.length, 'flag'), ['Flag', 'Kind', 'Status', 'Percent', 'Rules', 'Variants', ''],
               flags.map(row))
             : el('p', { class: 'faint' }, 'No flags yet.'));
           fill(at('audit'), table('The last changes', ['Time', 'Who', 'Flag', 'Where', 'What'], audit.reverse().map(
@@ -77,9 +79,9 @@ enum FlagPage {
           const user = el('input', { name: 'user', size: 40, required: true, value: '{"id": "123"}' });
           const output = el('pre', { role: 'status', hidden: true });
           const again = async work => run(async () => { await work(); await show(); await details(name); });
-          fill(at('details'),
+          showDialog(at('details'),
             el('h2', { id: 'details-title' }, name),
-            el('p', {}, stats.evaluations + ' evaluations in 24 hours, ' + stats.enabled + ' enabled'),
+            el('p', {}, counted(stats.evaluations, 'evaluation') + ' in 24 hours, ' + stats.enabled + ' enabled'),
             table('Rules', ['Who', ''], rules.map(text => [text, el('button', { class: 'bad', onclick: () => again(
               () => api('DELETE', of(name, '/rules') + '&rule=' + encodeURIComponent(text))) }, 'Remove')])),
             el('form', { onsubmit: event => {
@@ -103,14 +105,12 @@ enum FlagPage {
                   + (why.variant ? '\nvariant ' + why.variant.name : '');
               });
             } }, el('label', {}, 'User', user), el('button', {}, 'Explain')),
-            output, el('form', { method: 'dialog' }, el('button', {}, 'Close')));
-          if (!at('details').open) at('details').showModal();
+            output);
         }
 
         function follow() {
           if (source) source.close();
-          source = new EventSource('/ofrep/v1/stream?environment=' + environment());
-          source.onmessage = () => run(show);
+          source = live('/ofrep/v1/stream?environment=' + environment(), show);
         }
 
         async function begin() {

@@ -37,6 +37,14 @@ public enum RingRequest: Equatable, Sendable {
     case advise(deviationPercent: Double, nodes: Int?)
     case hotKeys(HotKeys.Settings)
 
+    /// Whether it alters the ring, which the ring's node then says in its log.
+    public var isChange: Bool {
+        switch self {
+        case .add, .remove, .reweight: true
+        default: false
+        }
+    }
+
     /// A node as a request describes it.
     public struct NodeWords: Equatable, Sendable {
         public var name: String

@@ -99,9 +99,12 @@ public struct ConfigurationMapping {
     public func duration(_ key: String, allowsZero: Bool = false) throws(ConfigurationError) -> LabDuration? {
         guard let value = self[key] else { return nil }
         let text = try value.text(for: written(key))
-        guard let duration = LabDuration(parsing: text), duration > .zero || allowsZero && duration == .zero else {
+        guard let duration = LabDuration(parsing: text), duration >= .zero else {
             throw ConfigurationError(
                 value.place, "\(written(key)) must be a duration such as 5s or 200ms, not '\(text)'")
+        }
+        guard allowsZero || duration > .zero else {
+            throw ConfigurationError(value.place, "\(written(key)) must be longer than 0s, not '\(text)'")
         }
         return duration
     }

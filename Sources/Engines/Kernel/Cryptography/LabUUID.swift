@@ -51,13 +51,20 @@ public struct LabUUID: Hashable, Comparable, Sendable, CustomStringConvertible {
     public var version: Int { Int(high >> 12 & 15) }
 
     public var description: String {
-        let digits = hexadecimal(high, 16) + hexadecimal(low, 16)
-        var text = ""
-        for (index, digit) in digits.enumerated() {
-            if [8, 12, 16, 20].contains(index) { text += "-" }
-            text.append(digit)
+        // A proxy gives each of its requests one.
+        String(unsafeUninitializedCapacity: 36) { text in
+            var place = 0
+            for index in 0..<32 {
+                if index == 8 || index == 12 || index == 16 || index == 20 {
+                    text[place] = UInt8(ascii: "-")
+                    place += 1
+                }
+                let digit = UInt8(truncatingIfNeeded: (index < 16 ? high : low) >> UInt64(60 - 4 * (index & 15)) & 15)
+                text[place] = digit < 10 ? 48 + digit : 87 + digit
+                place += 1
+            }
+            return place
         }
-        return text
     }
 
     public static func < (a: LabUUID, b: LabUUID) -> Bool { (a.high, a.low) < (b.high, b.low) }

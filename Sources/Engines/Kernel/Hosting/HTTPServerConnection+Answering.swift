@@ -37,6 +37,7 @@ extension HTTPServerConnection {
         }
         response = .begun
         tally?.answered(prepared.status)
+        span?.answers(prepared.status)
         isChunking = false
         dropsBody = false
         stream.write(prepared.bytes(at: node.world, server: options.serverName))
@@ -61,6 +62,7 @@ extension HTTPServerConnection {
         guard response == .pending else { return }
         response = .begun
         tally?.answered(status)
+        span?.answers(status)
         isChunking = false
         hasKnownEnd = true
         let mayHaveBody = status >= 200 && status != 204 && status != 304
@@ -168,7 +170,11 @@ extension HTTPServerConnection {
     public func upgrade(to handler: any StreamHandler) -> [UInt8] {
         let rest = ahead.withUnsafeBytes { Array($0) }
         ahead.removeAll()
-        if response == .pending { tally?.answered(101) }
+        if response == .pending {
+            tally?.answered(101)
+            span?.answers(101)
+            response = .complete
+        }
         stream.setHandler(handler)
         finished()
         return rest

@@ -47,7 +47,7 @@ public final class HTTPServerConnection: StreamHandler {
     public internal(set) var rejectedBytes: [UInt8] = []
     var claim: ProxyClaim?
     /// Of the present request, if it is part of a trace and somebody records it.
-    var span: ServerSpan?
+    public internal(set) var span: ActiveSpan?
 
     enum RequestState { case none, reading, complete }
     enum ResponseState { case none, pending, begun, complete }
@@ -145,7 +145,8 @@ public final class HTTPServerConnection: StreamHandler {
     func endSpan() {
         guard let span else { return }
         self.span = nil
-        span.end(at: node)
+        if response != .complete { span.fail("the answer was not completed") }
+        span.end()
     }
 
     private func ended(_ last: any HTTPService) {
@@ -203,8 +204,13 @@ public final class HTTPServerConnection: StreamHandler {
         closesAfterResponse = !reader.head.keepsAlive
         continueIsDue = reader.head.expectsContinue
         discardedBytes = 0
-        if node.world.journal.recordsTraffic { span = ServerSpan.begin(self) }
-        service?.requestBegan(self)
+        if node.world.spans.isRecording, options.isTraced { span = .serving(self) }
+        // What has no cause has its span's own event for one.
+        if let span, node.world.journal.currentCause == 0 {
+            span.run { service?.requestBegan(self) }
+        } else {
+            service?.requestBegan(self)
+        }
     }
 
     func take(_ body: UnsafeRawBufferPointer) {
@@ -214,6 +220,7 @@ public final class HTTPServerConnection: StreamHandler {
             discardedBytes += body.count
             if discardedBytes > Self.discardLimitBytes { closeNow() }
         } else {
+            span?.resume()
             service?.request(self, body: body)
         }
     }
@@ -223,7 +230,10 @@ public final class HTTPServerConnection: StreamHandler {
         continueIsDue = false
         if response == .complete {
             nextRequest()
+        } else if let span, node.world.journal.currentCause == 0 {
+            span.run { service?.requestEnded(self) }
         } else {
+            span?.resume()
             service?.requestEnded(self)
         }
     }

@@ -50,6 +50,8 @@ public struct HTTPServerOptions: Sendable {
     /// Whether each connection begins with a PROXY header, which says who the client is. Required only of a port that
     /// none but trusted proxies can reach: whoever can connect can be any client.
     public var proxyProtocol = ProxyProtocolMode.off
+    /// Whether requests are spans, where spans are recorded: not those to whoever collects them.
+    public var isTraced = true
     /// From the start of a connection to the end of its PROXY header.
     public var proxyHeaderTimeout = ProxyProtocolAcceptor.defaultTimeout
 

@@ -75,13 +75,31 @@ public final class RESPClientConnection: StreamHandler {
     public func send(_ words: [String], completion: @escaping Completion) {
         encoded.removeAll(keepingCapacity: true)
         RESPRequest.encode(words, into: &encoded)
-        send(encoded: encoded, completion: completion)
+        send(encoded: encoded, completion: traced(words.first ?? "", completion))
     }
 
     public func send(_ words: [[UInt8]], completion: @escaping Completion) {
         encoded.removeAll(keepingCapacity: true)
         RESPRequest.encode(words, into: &encoded)
-        send(encoded: encoded, completion: completion)
+        let name = { String(decoding: words.first ?? [], as: UTF8.self) }
+        send(encoded: encoded, completion: traced(name(), completion))
+    }
+
+    /// The question as a span, where it is part of one.
+    private func traced(_ command: @autoclosure () -> String, _ completion: @escaping Completion) -> Completion {
+        guard let node = stream?.node, node.world.spans.isRecording,
+            let span = ActiveSpan.asking(
+                "redis", command().uppercased(),
+                to: HostPort(host: stream.peerName, port: stream.remote.port), on: node)
+        else { return completion }
+        return { result in
+            switch result {
+            case .success(.error(let text)): span.fail("\(text)")
+            case .failure(let failure): span.fail("\(failure)")
+            case .success: break
+            }
+            span.end { completion(result) }
+        }
     }
 
     /// Sends one request that has been composed already.

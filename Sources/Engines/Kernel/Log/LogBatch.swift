@@ -97,6 +97,7 @@ public struct LogBatchWriter {
 
     public mutating func append(_ byte: UInt8) { bytes.append(byte) }
     public mutating func append(contentsOf more: [UInt8]) { bytes.append(contentsOf: more) }
+    public mutating func append(contentsOf more: UnsafeRawBufferPointer) { bytes.append(contentsOf: more) }
 
     /// Seven bits a byte, the lowest first (LEB128), as `RecordReader` reads it.
     public mutating func append(number: UInt64) {

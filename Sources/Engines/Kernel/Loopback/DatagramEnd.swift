@@ -112,7 +112,7 @@ final class DatagramEnd: DatagramTransport {
         }
         if transport.isWholeHost { return nil }
         let world = socket.node.world
-        if world.speed == .virtual { world.setSpeed(.real) }
+        if world.chosenSpeed == .virtual { world.outsideSpoke() }
         if outsiders.updateValue(door.place, forKey: remote) == nil {
             outsidersInOrder.append(remote)
             if outsidersInOrder.count > Self.outsiderLimit, let oldest = outsidersInOrder.popFirst() {

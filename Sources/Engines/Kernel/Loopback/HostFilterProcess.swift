@@ -49,11 +49,11 @@ private struct HostFilterExchange {
     /// Starts a shell that sets the limits and becomes the program.
     mutating func start(_ path: String) -> Result<pid_t, NetworkError> {
         // A socket pair for the input: writing to a pipe that nobody reads any more would raise a signal.
-        guard let inputPair = Self.pair({ socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Self.closesOnExec, 0, $0) })
+        guard let inputPair = HostSpawn.socketPair()
         else { return .failure(.system(errorText(errno))) }
         input = inputPair.0
-        let outputPair = Self.pair { pipe2($0, O_CLOEXEC) }
-        let errorPair = Self.pair { pipe2($0, O_CLOEXEC) }
+        let outputPair = HostSpawn.pipePair()
+        let errorPair = HostSpawn.pipePair()
         output = outputPair?.0 ?? -1
         errors = errorPair?.0 ?? -1
         defer { for end in [inputPair.1, outputPair?.1, errorPair?.1] { if let end { Glibc.close(end) } } }
@@ -65,49 +65,10 @@ private struct HostFilterExchange {
         let script =
             "cd /; unset PWD OLDPWD; ulimit -c 0; ulimit -f 0; ulimit -n 16; ulimit -v \(limits.memoryBytes >> 10); "
             + "ulimit -t \(limits.processorSeconds); exec \"$0\" \"$@\""
-        let started = Self.spawn(
+        let started = HostSpawn.start(
             ["/bin/sh", "-c", script, path] + call.arguments, [inputPair.1, outputPair.1, errorPair.1])
         if case .failure = started { close() }
         return started
-    }
-
-    private static let closesOnExec = Int32(SOCK_CLOEXEC.rawValue)
-
-    private static func pair(_ make: (UnsafeMutablePointer<Int32>) -> Int32) -> (Int32, Int32)? {
-        var ends: [Int32] = [-1, -1]
-        return make(&ends) == 0 ? (ends[0], ends[1]) : nil
-    }
-
-    private static func spawn(_ words: [String], _ streams: [Int32]) -> Result<pid_t, NetworkError> {
-        guard !words.contains(where: { $0.utf8.contains(0) }) else {
-            return .failure(.system("an argument contains a zero byte"))
-        }
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        defer { posix_spawnattr_destroy(&attributes) }
-        // What this process keeps for itself must not be blocked or ignored in the child.
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        posix_spawnattr_setsigmask(&attributes, &signals)
-        sigaddset(&signals, SIGPIPE)
-        posix_spawnattr_setsigdefault(&attributes, &signals)
-        // A group of its own: an interrupt at the terminal is the lab's, which stops the child itself.
-        posix_spawnattr_setflags(
-            &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        for (number, stream) in streams.enumerated() {
-            posix_spawn_file_actions_adddup2(&actions, stream, Int32(number))
-        }
-        // The lab's own are closed by the kernel; this is for those of libraries that it runs with.
-        posix_spawn_file_actions_addclosefrom_np(&actions, Int32(streams.count))
-        var process: pid_t = 0
-        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
-        defer { for argument in arguments { free(argument) } }
-        var environment: [UnsafeMutablePointer<CChar>?] = [nil]
-        let code = posix_spawn(&process, words[0], &actions, &attributes, &arguments, &environment)
-        return code == 0 ? .success(process) : .failure(.system("\(words[0]): \(errorText(code))"))
     }
 
     // MARK: Running

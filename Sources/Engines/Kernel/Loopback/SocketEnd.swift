@@ -94,10 +94,18 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
                 waitUntilWritable()
                 return 0
             default:
-                isSendBroken = true
+                sendBroke()
                 return bytes.count
             }
         }
+    }
+
+    /// What is sent from now on vanishes; the owner hears of it from the poller. One who has received the end already
+    /// waits for nothing there, and would never hear: a server would be read to its last byte for a client that has
+    /// gone.
+    private func sendBroke() {
+        isSendBroken = true
+        if endReceived { waitUntilWritable() }
     }
 
     private func waitUntilWritable() {
@@ -302,7 +310,7 @@ final class SocketEnd: StreamTransport, DescriptorHandler {
                 return false
             case .ended, .failed:
                 // As with `send`: the target hears of it by itself, and until then everything vanishes.
-                target.isSendBroken = true
+                target.sendBroke()
                 endShortcut()
                 return false
             }

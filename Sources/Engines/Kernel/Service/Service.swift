@@ -1,5 +1,6 @@
 import KernelStructures
 import KernelTelemetry
+import KernelWire
 import KernelWorld
 
 /// What every running component is, beside what it is for.
@@ -139,6 +140,8 @@ public struct ServiceOptions {
     public var watches = false
     /// What is under way has so much time to finish when the service stops; nil: as much as the service thinks right.
     public var drainTimeout: LabDuration?
+    /// A collector for its spans, by OTLP/HTTP; nil: the lab's, if it has one.
+    public var otlp: HTTPURL?
     /// Makes TLS for the ports of clients; nil: none. Called for each server before it listens, with what it speaks.
     public var makeSecurity: ((Node, _ protocols: [String]) throws -> any StreamSecurity)?
 

@@ -112,6 +112,8 @@ public final class ServiceRuntime {
     func start(_ service: any Service) throws {
         precondition(phase == .starting && self.service == nil, "a service starts once")
         self.service = service
+        let export = SpanExport.of(node.world)
+        if let url = options.otlp { export.send(from: node, to: url) }
         try service.prepare()
         if let port = options.metricsPort {
             let management = ManagementServer(self)

@@ -41,6 +41,9 @@ extension Disk {
 /// An open file. Reads beyond the end are short; writes beyond the end fill the gap with zeros.
 public protocol DiskFile: AnyObject {
     var size: Int { get }
+    /// What stays the same when the file gets another name (the inode's number), and is another file's only once this
+    /// one is gone. 0 where the disk has no such thing, or the file is closed.
+    var identity: UInt64 { get }
     /// Copies up to `buffer.count` bytes from `offset` and returns how many there were.
     func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError)
@@ -119,12 +122,14 @@ public enum DiskError: Error, Equatable, Sendable, CustomStringConvertible {
         case .failed(let path, let operation): "\(path): Input/output error (\(operation))"
         case .notPermitted(let path): "\(path): Permission denied"
         case .closed(let path): "\(path): the file is closed"
-        case .busy(let path): "\(path): Resource temporarily unavailable"
+        case .busy(let path): "\(path): in use already, by another that runs"
         }
     }
 }
 
 extension DiskFile {
+    public var identity: UInt64 { 0 }
+
     /// The bytes from `offset`, at most `count`.
     public func read(at offset: Int, count: Int) throws(DiskError) -> [UInt8] {
         let available = max(0, min(count, size - offset))

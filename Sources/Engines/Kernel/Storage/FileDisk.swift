@@ -180,6 +180,7 @@ public final class FileDisk: Disk {
         }
 
         var size: Int { Int(information.st_size) }
+        var identity: UInt64 { UInt64(information.st_ino) }
         var isDirectory: Bool { information.st_mode & S_IFMT == S_IFDIR }
 
         func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int {

@@ -157,6 +157,7 @@ private final class NodeFile: DiskFile {
     }
 
     var size: Int { base.size }
+    var identity: UInt64 { base.identity }
 
     func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int {
         disk.charge(cost(disk.costs.read, buffer.count))

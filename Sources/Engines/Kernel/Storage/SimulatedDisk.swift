@@ -32,6 +32,7 @@ public final class SimulatedDisk: Disk {
     public var capacityBytes: Int
     public internal(set) var usedBytes = 0
     var locks = LockTable()
+    private var lastNumber: UInt64 = 0
 
     public init(capacityBytes: Int = 4 << 30) { self.capacityBytes = capacityBytes }
 
@@ -42,6 +43,8 @@ public final class SimulatedDisk: Disk {
         var undo: [Undo] = []
         var entries: [String: Inode] = [:]
         var entryUndo: [EntryUndo] = []
+        /// See `DiskFile.identity`; 0 until somebody has asked.
+        var number: UInt64 = 0
         /// Whether its bytes are part of `usedBytes`.
         var isCounted = true
 
@@ -193,6 +196,15 @@ public final class SimulatedDisk: Disk {
         releaseSpace(of: undone)
     }
 
+    /// Numbers are given when they are asked for, so that they depend on nothing else.
+    func number(of inode: Inode) -> UInt64 {
+        if inode.number == 0 {
+            lastNumber += 1
+            inode.number = lastNumber
+        }
+        return inode.number
+    }
+
     // MARK: Space
 
     /// Gives back the space of those files among `candidates` that no name leads to any more. What a node removed may
@@ -331,6 +343,7 @@ public final class SimulatedDisk: Disk {
         }
 
         var size: Int { inode?.content.count ?? 0 }
+        var identity: UInt64 { inode.map { disk.number(of: $0) } ?? 0 }
 
         func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int {
             let inode = try openInode()

@@ -135,7 +135,33 @@ public struct TraceID: Hashable, Sendable, CustomStringConvertible {
         low = max(1, random.next())
     }
 
+    /// Of 32 digits in either case, as APIs take them; shorter ones are filled up with zeros in front. Nil for anything
+    /// else, and for zero.
+    public init?(_ text: some StringProtocol) {
+        let digits = Array(text.utf8)
+        guard !digits.isEmpty, digits.count <= 32 else { return nil }
+        let low = digits.suffix(16)
+        guard let high = hexadecimalNumber(digits.dropLast(low.count)), let low = hexadecimalNumber(low) else {
+            return nil
+        }
+        self.init(high: high, low: low)
+    }
+
     public var description: String { hexadecimal(high, 16) + hexadecimal(low, 16) }
+}
+
+/// At most sixteen digits in either case; of none, zero.
+private func hexadecimalNumber(_ digits: ArraySlice<UInt8>) -> UInt64? {
+    var number: UInt64 = 0
+    for byte in digits {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): number = number << 4 | UInt64(byte - UInt8(ascii: "0"))
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): number = number << 4 | UInt64(byte - UInt8(ascii: "a") + 10)
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): number = number << 4 | UInt64(byte - UInt8(ascii: "A") + 10)
+        default: return nil
+        }
+    }
+    return number
 }
 
 /// 64 bits that name a span within a trace; never zero.
@@ -149,27 +175,13 @@ public struct SpanID: Hashable, Sendable, CustomStringConvertible {
 
     public init(random: inout some RandomNumberGenerator) { value = max(1, random.next()) }
 
+    /// Of 16 digits in either case, or fewer.
+    public init?(_ text: some StringProtocol) {
+        guard !text.isEmpty, text.utf8.count <= 16, let value = hexadecimalNumber(Array(text.utf8)[...]) else {
+            return nil
+        }
+        self.init(value)
+    }
+
     public var description: String { hexadecimal(value, 16) }
-}
-
-/// Something that took time, as part of a trace.
-public struct Span: Equatable, Sendable, CustomStringConvertible {
-    public let name: String
-    public let traceID: TraceID
-    public let spanID: SpanID
-    /// The span that it is a part of; nil for the first of a trace.
-    public let parentID: SpanID?
-    public let duration: LabDuration
-
-    public init(_ name: String, _ context: TraceContext, parent: SpanID?, duration: LabDuration) {
-        self.name = name
-        traceID = context.traceID
-        spanID = context.spanID
-        parentID = parent
-        self.duration = duration
-    }
-
-    public var description: String {
-        "span \(name) \(duration) trace \(traceID) span \(spanID)" + (parentID.map { " parent \($0)" } ?? "")
-    }
 }

@@ -1,5 +1,4 @@
 import KernelStructures
-import KernelTelemetry
 
 /// One thing that happened, when, where, and because of what.
 public struct JournalEvent: Sendable {
@@ -27,8 +26,8 @@ public struct JournalEvent: Sendable {
         case command(terminal: Int, String)
         case exit(command: String, status: Int)
         case clock(String)
-        /// A piece of a trace is over. Its cause is what led to its end.
-        indirect case span(Span)
+        /// A piece of a trace that several others begin together with: what is done for it names this as its cause.
+        case span(String)
     }
 
     public enum NodeChange: String, Sendable {
@@ -74,6 +73,12 @@ public final class Journal {
         self.recordsTraffic = recordsTraffic
     }
 
+    /// The event of that number; nil if it is not kept any more, or there was none.
+    public func event(_ number: UInt64) -> JournalEvent? {
+        guard number <= count, count - number < UInt64(events.count) else { return nil }
+        return events[events.count - 1 - Int(count - number)]
+    }
+
     /// Adds an event and returns its number. The oldest event makes room when the journal is full.
     @discardableResult
     public func record(_ body: JournalEvent.Body, node: String? = nil) -> UInt64 {
@@ -116,7 +121,7 @@ extension JournalEvent.Body: CustomStringConvertible {
         case .command(let terminal, let text): "terminal \(terminal) $ \(text)"
         case .exit(let command, let status): "\(command) exited \(status)"
         case .clock(let text): "clock \(text)"
-        case .span(let span): span.description
+        case .span(let text): "span \(text)"
         }
     }
 }

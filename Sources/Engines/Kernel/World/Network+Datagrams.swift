@@ -89,6 +89,7 @@ extension Network {
         let node = socket.node
         let target = datagrams.sockets[remote]
         let isOutside = isOutside || target == nil && socket.transport?.hasHeard(from: remote) == true
+        if isOutside { world.outsideCount += 1 }
         let peer = isOutside ? nil : target?.node ?? world.nodes.at(remote.address)
         let name = peer?.name ?? (isOutside ? NodeTable.outsideName : "\(remote)")
         let cause = record(.sent, from: node, to: name, bytes.count)
@@ -196,6 +197,7 @@ extension Network {
     /// It has arrived at a socket; called by the transport.
     public func datagramArrived(_ bytes: UnsafeRawBufferPointer, at socket: DatagramSocket, from remote: Endpoint) {
         let peer = datagrams.sockets[remote]?.node
+        if peer == nil, socket.transport?.hasHeard(from: remote) == true { world.outsideCount += 1 }
         if peer == nil,
             world.faults.refuses(from: nil, to: socket.node) || conditions(from: nil, to: socket.node).isBlocked
         {

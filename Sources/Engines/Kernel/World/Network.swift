@@ -13,6 +13,8 @@ public final class Network {
     private var lastNumber: UInt64 = 0
     /// Which node's listener `localhost:port` leads to: the first that took the port, until it gives it up.
     private var localhostOwners: [UInt16: Listener] = [:]
+    /// Who had a port of localhost last, by name: a connection that is refused there was meant for it.
+    private var formerOwners: [UInt16: String] = [:]
     public private(set) var connectionsOpened = 0
     let lineTotal = LineTotal()
     var datagrams = Datagrams()
@@ -117,7 +119,10 @@ public final class Network {
         listener.transport?.close(silently: silently)
         listener.transport = nil
         listener.detach()
-        if localhostOwners[listener.port] === listener { localhostOwners[listener.port] = nil }
+        if localhostOwners[listener.port] === listener {
+            localhostOwners[listener.port] = nil
+            formerOwners[listener.port] = listener.node.name
+        }
     }
 
     /// A connection has arrived at a listener; called by the transport.
@@ -155,14 +160,22 @@ public final class Network {
         case .node(let peer, let endpoint):
             stream = makeStream(from: node, to: peer, at: endpoint, handler)
         case .outside(let endpoint):
+            world.outsideCount += 1
             stream = makeStream(from: node, to: nil, at: endpoint, handler)
         case .nobody(let endpoint):
             stream = makeStream(from: node, to: nil, at: endpoint, handler)
+            stream.absentPeerName = name(ofNobodyAt: endpoint)
             node.enqueue { stream.transportFailed(.refused) }
             return stream
         }
         attempt(stream, retry: 0)
         return stream
+    }
+
+    /// What the journal calls whoever does not answer: the node that had the port, or the address that nobody has.
+    private func name(ofNobodyAt endpoint: Endpoint) -> String {
+        let isLocalhost = endpoint.address == .loopback || endpoint.address == .loopback6
+        return (isLocalhost ? formerOwners[endpoint.port] : nil) ?? "\(endpoint)"
     }
 
     /// To a unix socket of the machine. Nothing in a lab may depend on what the machine has, or on its time.

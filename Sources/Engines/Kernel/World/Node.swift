@@ -8,6 +8,8 @@ import KernelStructures
 /// listeners of a killed node are gone at once, and nothing the old life set in motion reaches the new one.
 public final class Node {
     public let name: String
+    /// What it is one of, for those who look at traces: `orders` for `orders-2`.
+    public internal(set) var serviceName: String
     public let address: IPAddress
     /// Its address in IPv6. In a lab, `fd5d:1ab::N` for the N-th node (RFC 4193: a network that leads nowhere else).
     public let address6: IPAddress
@@ -46,6 +48,7 @@ public final class Node {
     ) {
         self.world = world
         self.name = name
+        serviceName = name
         self.address = address
         self.address6 = address6
         self.number = number
@@ -93,6 +96,7 @@ public final class Node {
         state = final
         life.end()
         dropHeld()
+        world.spans.nodeEnded(self, final)
         let cause = isTransient ? world.journal.currentCause : recordEnd(final)
         world.journal.withCause(cause) { closeAll(silently: final == .poweredOff) }
         let loss = final == .poweredOff ? world.disk.losePower(owner: disk.owner, policy: policy) : nil
@@ -314,6 +318,7 @@ public final class NodeTable {
         let address = world.network.transport.address(ofNode: services)
         let address6 = world.network.transport.isWholeHost ? address : Self.address6(ofNode: services)
         let node = make(unique, address: address, address6: address6, isTransient: false)
+        node.serviceName = name
         byName[unique.lowercased()] = node
         byAddress[address] = node
         byAddress[address6] = node

@@ -21,6 +21,8 @@ public final class Stream {
     public let network: Network
     /// The lab node at the other end; nil if that end is outside the lab.
     public let peer: Node?
+    /// What the journal calls a peer that is not there: a server that has died, an address that nobody has.
+    var absentPeerName: String?
     /// This end's address, known once the connection is open.
     public var local: Endpoint
     public let remote: Endpoint
@@ -94,7 +96,7 @@ public final class Stream {
         self.handler = handler
     }
 
-    public var peerName: String { peer?.name ?? NodeTable.outsideName }
+    public var peerName: String { peer?.name ?? absentPeerName ?? NodeTable.outsideName }
     public var isOpen: Bool { phase == .open }
     public var isClosed: Bool { phase == .closed }
     /// Bytes written and not yet taken by the transport, those held up by faults included.

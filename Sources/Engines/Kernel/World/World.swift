@@ -36,6 +36,7 @@ public final class World {
     public private(set) var network: Network!
     public private(set) var faults: FaultTable!
     public private(set) var nodes: NodeTable!
+    public private(set) var spans: SpanRecorder!
     public let disk: any Disk
     public let diskCosts: DiskCosts
     /// Sockets, keyboards and signals; nil in a world that has none of them.
@@ -51,13 +52,18 @@ public final class World {
     public private(set) var chosenSpeed: ClockSpeed
     /// Connections that programs outside the lab have made.
     private var outsideConnections = 0
+    /// How many connections and datagrams have come from programs outside the lab so far, or gone to them: what those
+    /// did cannot be done again.
+    public internal(set) var outsideCount = 0
+    /// The clock stands still whatever was chosen: see `hold`.
+    private var isHeld = false
     private var returnToVirtual: TimerID?
     /// Set when work kept creating work without time passing; `drain` then returns to let its caller report it.
     public private(set) var isLivelocked = false
 
     private var belongings: [(kind: ObjectIdentifier, value: AnyObject)] = []
 
-    fileprivate var cachedDate: (second: Int64, field: [UInt8]) = (.min, [])
+    var cachedDate: (second: Int64, field: [UInt8]) = (.min, [])
 
     /// Pieces of work at one instant after which a case counts as livelocked.
     public static let livelockLimit = 5_000_000
@@ -78,6 +84,7 @@ public final class World {
             clock: self, capacity: configuration.journalCapacity, recordsTraffic: configuration.recordsTraffic)
         faults = FaultTable(world: self)
         nodes = NodeTable(world: self)
+        spans = SpanRecorder(world: self, isRecording: configuration.recordsTraffic)
         network = Network(world: self, transport: configuration.transport)
     }
 
@@ -88,6 +95,7 @@ public final class World {
     public func shutDown() {
         journal.observer = nil
         onNotice = nil
+        spans.shutDown()
         for node in nodes.all { node.end(.killed) }
         network.shutDown()
         faults.shutDown()
@@ -180,7 +188,23 @@ public final class World {
         chosenSpeed = newSpeed
         cancel(returnToVirtual)
         returnToVirtual = nil
+        if isHeld { return }
         if newSpeed == .virtual, outsideConnections > 0 { followOutside() } else { run(at: newSpeed) }
+    }
+
+    /// Lets time stand still, whatever speed is chosen, until `release`: for a world that is put aside for a while, or
+    /// that lives through its past again.
+    public func hold() {
+        isHeld = true
+        cancel(returnToVirtual)
+        returnToVirtual = nil
+        run(at: .virtual)
+    }
+
+    /// The clock goes on as it was chosen, from where it stood.
+    public func release() {
+        isHeld = false
+        setSpeed(chosenSpeed)
     }
 
     private func run(at newSpeed: ClockSpeed) {
@@ -322,8 +346,7 @@ public final class World {
 
     /// Pieces of work in one turn of the loop.
     private static let workPerTurn = 1024
-    /// Host time that a turn above real time may take before the keyboard is looked at again.
-    private static let hurryNanoseconds: Int64 = 20_000_000
+    private static let hurryNanoseconds: Int64 = 20_000_000  // before the keyboard is looked at again
 
     /// Takes input from outside. It has no cause in the journal, and is not the cause of what comes next by accident.
     private func poll(_ eventSource: any EventSource, _ timeoutNanoseconds: Int64, onWake: () -> Void = {}) -> Int {
@@ -337,19 +360,29 @@ public final class World {
     }
 }
 
+/// Clients from outside.
 extension World {
-    // MARK: Clients from outside
-
     /// A program outside the lab has connected. It lives in the host's time, so time cannot stand still for the lab.
     func outsideArrived() {
         outsideConnections += 1
+        outsideCount += 1
         cancel(returnToVirtual)
         returnToVirtual = nil
-        if speed == .virtual { followOutside() }
+        if speed == .virtual, !isHeld { followOutside() }
     }
 
     func outsideLeft() {
         outsideConnections -= 1
+        returnSoon()
+    }
+
+    /// A datagram came from outside. No connection's end will tell that its sender is gone; a second of silence does.
+    public func outsideSpoke() {
+        outsideArrived()
+        outsideLeft()
+    }
+
+    private func returnSoon() {
         guard outsideConnections == 0, chosenSpeed == .virtual, speed != .virtual else { return }
         // The next of several requests is often a connection of its own.
         returnToVirtual = after(.seconds(1)) { [unowned self] in
@@ -363,14 +396,5 @@ extension World {
     private func followOutside() {
         onNotice?("the clock is real while a client from outside is connected, then virtual again")
         run(at: .real)
-    }
-}
-
-extension World {
-    /// The `Date` field for the present second, with its CRLF. Made once a second of lab time.
-    public var dateField: [UInt8] {
-        let second = now.unixSeconds
-        if second != cachedDate.second { cachedDate = (second, Array("Date: \(now.httpDate)\r\n".utf8)) }
-        return cachedDate.field
     }
 }

@@ -3,7 +3,8 @@ import KernelStructures
 import KernelWire
 
 extension LoadBalancerConfiguration.HealthCheckSettings {
-    init(_ value: ConfigurationValue) throws(ConfigurationError) {
+    /// `health_check` of a file; what embeds a balancer has the same section.
+    package init(_ value: ConfigurationValue) throws(ConfigurationError) {
         let mapping = try LoadBalancerConfiguration.healthCheck.read(value, what: "health_check")
         interval = try mapping.duration("interval") ?? interval
         fastInterval = try mapping.duration("fast_interval")

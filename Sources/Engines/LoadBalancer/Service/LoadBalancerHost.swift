@@ -19,8 +19,8 @@ public final class LoadBalancerHost: Service {
     var frontState = FrontSide.State.open
     var badMessages = BadMessages()
     private var probes: [Int: Probe] = [:]
-    /// Those that wait for room at a server, by their tickets.
-    private var waiting: [Int: (admitted: () -> Void, timedOut: () -> Void)] = [:]
+    /// Those that wait for room at a server.
+    private var waiting = WaitingRequests()
     private var tickTimer: TimerID?
     private var tickTime = LabTime.distantFuture
     /// The configuration's certificates, once it is prepared.
@@ -111,7 +111,7 @@ public final class LoadBalancerHost: Service {
         httpProxy = nil
         tcpProxy = nil
         probes = [:]
-        waiting = [:]
+        waiting.removeAll()
         follower = nil
     }
 
@@ -207,8 +207,8 @@ public final class LoadBalancerHost: Service {
                 node.world.journal.record(
                     .state(subject: "\(node.name)/\(server)", from: from, to: to, reason: reason), node: node.name)
             case .dropIdleConnections(let server): httpProxy?.dropIdle(server)
-            case .admit(let ticket): waiting.removeValue(forKey: ticket)?.admitted()
-            case .timedOut(let ticket): waiting.removeValue(forKey: ticket)?.timedOut()
+            case .admit(let ticket): waiting.take(ticket)?.admitted()
+            case .timedOut(let ticket): waiting.take(ticket)?.timedOut()
             case .deadlineMoved: scheduleTick()
             }
         }
@@ -238,13 +238,13 @@ public final class LoadBalancerHost: Service {
         .forwarding(version == .v1 ? .v1 : .v2, client: client, balancer: balancer)
     }
 
-    func wait(_ ticket: Int, whenAdmitted: @escaping () -> Void, whenTimedOut: @escaping () -> Void) {
-        waiting[ticket] = (whenAdmitted, whenTimedOut)
+    func wait(_ ticket: Int, _ request: WaitingRequests.Request) {
+        waiting.add(request, ticket)
         if tickTimer == nil || engine.nextDeadline.map({ $0 < tickTime }) ?? false { scheduleTick() }
     }
 
     func stopWaiting(_ ticket: Int) {
-        waiting[ticket] = nil
+        waiting.remove(ticket)
         engine.stopWaiting(ticket: ticket, now: node.world.now)
     }
 

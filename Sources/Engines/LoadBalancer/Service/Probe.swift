@@ -5,8 +5,8 @@ import KernelWire
 import KernelWorld
 import LoadBalancerEngine
 
-/// One health check of one server.
-final class Probe {
+/// One health check of one server: for whoever embeds the balancer's engine and carries out its `.probe`.
+package final class Probe {
     private let node: Node
     private let destination: HostPort
     private let kind: LoadBalancerConfiguration.HealthCheckSettings.Kind
@@ -18,7 +18,7 @@ final class Probe {
     /// Bytes of an answer that are searched for what is expected of it.
     private static let bodyLimitBytes = 64 * 1024
 
-    init(
+    package init(
         node: Node, destination: HostPort, kind: LoadBalancerConfiguration.HealthCheckSettings.Kind,
         settings: LoadBalancerConfiguration.HealthCheckSettings,
         sendProxy: LoadBalancerConfiguration.Backend.ProxyVersion?, security: TLSClient?,
@@ -34,7 +34,7 @@ final class Probe {
         self.report = report
     }
 
-    func start() {
+    package func start() {
         if kind == .tcp {
             return ConnectionProbe(
                 node, destination, preamble: header, security: security, timeout: settings.timeout

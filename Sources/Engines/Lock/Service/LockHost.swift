@@ -62,6 +62,7 @@ public final class LockHost: Service {
         waiting = LockWaiting(self)
         watching = WatchServing(self)
         machine.onEvents = { [unowned self] events, byExpiry in
+            noteMoves(events, byExpiry: byExpiry)
             waiting.note(events, byExpiry: byExpiry)
             watching.note(events)
             observers.note(events)

@@ -73,6 +73,9 @@ extension CollectorConfiguration {
             let mapping = try ConfigurationMapping(
                 item, what: "a remote_write", keys: ["url", "name", "remote_timeout"])
             guard let url = try mapping.word("url") else { throw ConfigurationError(item.place, "url is missing") }
+            guard url.hasPrefix("http://") || url.hasPrefix("https://") else {
+                throw ConfigurationError(item.place, "url '\(url)' begins with neither http:// nor https://")
+            }
             remoteWrites.append(RemoteWrite(url: url))
         }
     }

@@ -32,6 +32,7 @@ public final class CollectorHost: Service {
     public private(set) var store: TimeSeriesStore
     private(set) var manager: TargetManager!
     private(set) var rules: RuleKeeper!
+    private(set) var writers: [RemoteWriter] = []
     let router = HTTPRouter()
     private var server: HTTPServer!
     /// What the files of rules said before the start.
@@ -97,6 +98,7 @@ public final class CollectorHost: Service {
         tellProblems()
         manager.apply(configuration, labInterval: configuration.scrapeInterval)
         rules.apply(configuration, firstRules)
+        startWriters(configuration)
         firstRules = []
         waitToMaintain()
     }
@@ -158,12 +160,34 @@ public final class CollectorHost: Service {
         configuration = new
         rules.apply(new, definitions)
         manager.apply(new, labInterval: new.scrapeInterval)
+        startWriters(new)
         return "Reloaded: \(new.staticTargetCount) scrape targets, every \(new.scrapeInterval)"
+    }
+
+    /// One for each place; whoever has samples waiting for one that stays goes on.
+    private func startWriters(_ configuration: CollectorConfiguration) {
+        let before = writers
+        writers = configuration.remoteWrites.map { place in
+            if let known = before.first(where: { $0.url == place.url && !$0.isStale(configuration) }) { return known }
+            var scrape = ScrapeConfiguration(job: "remote_write")
+            scrape.scheme = place.url.hasPrefix("https:") ? "https" : "http"
+            let writer = RemoteWriter(
+                node, url: place.url, externalLabels: configuration.externalLabels,
+                security: settings.makeSecurity(scrape, node))
+            writer.onTrouble = { [unowned self] text in runtime.log("\(text)", level: .warning) }
+            return writer
+        }
+        for writer in before where !writers.contains(where: { $0 === writer }) { writer.stop() }
+        let writers = writers
+        store.onSample =
+            writers.isEmpty
+            ? nil : { labels, time, value in for writer in writers { writer.add(labels, time, value) } }
     }
 
     public func willDrain() {
         manager.stop()
         rules.stop()
+        for writer in writers { writer.stop() }
     }
 
     // MARK: Numbers
@@ -192,6 +216,15 @@ public final class CollectorHost: Service {
             Statistic(
                 "chunk_bytes", report.chunkBytes,
                 .gauge("prometheus_tsdb_head_chunk_bytes", "Bytes of packed samples in memory")),
+            Statistic(
+                "remote_samples", writers.reduce(0) { $0 + $1.queue.sentCount },
+                .counter("prometheus_remote_storage_samples_total", "Samples that others have taken")),
+            Statistic(
+                "remote_pending", writers.reduce(0) { $0 + $1.queue.pendingCount },
+                .gauge("prometheus_remote_storage_samples_pending", "Samples on their way to others")),
+            Statistic(
+                "remote_lost", writers.reduce(0) { $0 + $1.queue.failedCount + $1.queue.droppedCount },
+                .counter("prometheus_remote_storage_samples_failed_total", "Samples that others never got")),
             Statistic(
                 "api_requests", apiRequestCount, .counter("prometheus_api_requests_total", "Requests to the API")),
         ]

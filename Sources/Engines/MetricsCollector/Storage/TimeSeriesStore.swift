@@ -61,6 +61,9 @@ public final class TimeSeriesStore {
         try recover()
     }
 
+    /// Told of every number that is committed, before it counts; nil where nobody wants to know.
+    public var onSample: ((Labels, _ time: Int64, _ value: Double) -> Void)?
+
     // MARK: Writing
 
     /// Samples that are logged and added together.
@@ -116,6 +119,9 @@ public final class TimeSeriesStore {
     /// told in `problems`.
     public func commit(_ batch: Batch) {
         log(batch)
+        if let onSample {
+            for (series, time, value) in batch.samples { onSample(head.labels(of: series), time, value) }
+        }
         for (series, time, value) in batch.samples {
             switch head.append(series, time, value) {
             case .inOrder, .late: statistics.appendedSamples += 1

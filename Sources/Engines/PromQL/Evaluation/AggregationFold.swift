@@ -183,9 +183,9 @@ struct BoundedHeap {
 }
 
 /// Quantiles of a handful of values, between two of them in proportion.
-enum Quantile {
+public enum Quantile {
     /// Of `values`, which are sorted by it; NaN counts as the smallest.
-    static func of(_ values: inout [Double], _ quantile: Double) -> Double {
+    public static func of(_ values: inout [Double], _ quantile: Double) -> Double {
         if values.isEmpty || quantile.isNaN { return .nan }
         if quantile < 0 { return -.infinity }
         if quantile > 1 { return .infinity }

@@ -24,7 +24,7 @@ public struct Extrapolation: Equatable, Sendable {
     /// - Parameters:
     ///   - timestamps: of the first and the last sample.
     ///   - value: of the first sample, for counters; nil if the line may pass below zero.
-    static func spread(
+    public static func spread(
         first: Int64, last: Int64, count: Int, from: Int64, through: Int64, counterStart value: Double?, change: Double
     ) -> (start: Double, end: Double, sampled: Double) {
         var toStart = Double(first - from) / 1000

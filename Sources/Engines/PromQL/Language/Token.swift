@@ -75,7 +75,7 @@ struct Token: Sendable {
 }
 
 /// A text in quotation marks as Go's `%q` writes it.
-func quotedByGo(_ text: String) -> String {
+public func quotedByGo(_ text: String) -> String {
     var out = "\""
     for scalar in text.unicodeScalars {
         switch scalar {

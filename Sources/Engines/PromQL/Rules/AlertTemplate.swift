@@ -13,22 +13,15 @@ public struct AlertTemplate: Sendable {
     /// What is wrong with a template.
     public struct Failure: Error, Equatable, Sendable, CustomStringConvertible {
         public let description: String
+
+        public init(description: String) { self.description = description }
     }
 
     /// As it is written.
-    public let source: String
-    private let nodes: [TemplateNode]
+    public var source: String { template.source }
+    private let template: TextTemplate
 
-    public init(_ source: String) throws(Failure) {
-        self.source = source
-        guard source.utf8.count <= 65_536 else { throw Failure(description: "longer than 65536 bytes") }
-        guard source.utf8.contains(UInt8(ascii: "{")) else {
-            nodes = source.isEmpty ? [] : [.text(source)]
-            return
-        }
-        var parser = try TemplateParser(source)
-        nodes = try parser.parse()
-    }
+    public init(_ source: String) throws(Failure) { template = try TextTemplate(source) }
 
     /// What a template speaks of.
     public struct Scope {
@@ -53,10 +46,8 @@ public struct AlertTemplate: Sendable {
     }
 
     public func text(in scope: Scope) -> String {
-        var run = TemplateRun(scope: scope)
         do throws(Failure) {
-            try run.write(nodes, dot: .scope)
-            return run.output
+            return try template.text(TemplateFunctions(scope: scope))
         } catch {
             return "<error expanding template: \(error)>"
         }
@@ -86,52 +77,4 @@ indirect enum TemplateOperand: Sendable {
     case variable(String?, fields: [String])
     case function(String)
     case pipeline(TemplatePipeline, fields: [String])
-}
-
-/// A value while a template runs.
-enum TemplateValue {
-    case nothing
-    case text(String)
-    case number(Double)
-    case truth(Bool)
-    case labels(Labels)
-    case sample(VectorElement)
-    case samples([VectorElement])
-    /// What the dot is at the beginning: `.Labels`, `.Value`, `.ExternalLabels`, `.ExternalURL`.
-    case scope
-
-    var isTrue: Bool {
-        switch self {
-        case .nothing: false
-        case .text(let text): !text.isEmpty
-        case .number(let number): number != 0
-        case .truth(let truth): truth
-        case .labels(let labels): !labels.isEmpty
-        case .samples(let samples): !samples.isEmpty
-        case .sample, .scope: true
-        }
-    }
-
-    /// As it is printed.
-    var text: String {
-        switch self {
-        case .nothing: ""
-        case .text(let text): text
-        case .number(let number): numberText(number)
-        case .truth(let truth): truth ? "true" : "false"
-        case .labels(let labels): "map[" + labels.pairs.map { "\($0.name):\($0.value)" }.joined(separator: " ") + "]"
-        case .sample(let sample): "{\(sample.labels.braced) \(numberText(sample.value))}"
-        case .samples(let samples): "[" + samples.map { TemplateValue.sample($0).text }.joined(separator: " ") + "]"
-        case .scope: ""
-        }
-    }
-
-    func number() throws(AlertTemplate.Failure) -> Double {
-        switch self {
-        case .number(let number): return number
-        case .text(let text): if let number = ClassicHistogram.bound(text) { return number }
-        default: break
-        }
-        throw AlertTemplate.Failure(description: "can't convert \(text) to float")
-    }
 }

@@ -4,7 +4,7 @@ import TimeSeriesEngine
 struct TemplateRun {
     typealias Failure = AlertTemplate.Failure
 
-    let scope: AlertTemplate.Scope
+    private let vocabulary: any TemplateVocabulary
     private(set) var output = ""
     private var variables: [(name: String, value: TemplateValue)] = []
     private var steps = 0
@@ -12,13 +12,9 @@ struct TemplateRun {
     private static let outputLimitBytes = 65_536
     private static let stepLimit = 100_000
 
-    init(scope: AlertTemplate.Scope) {
-        self.scope = scope
-        variables = [
-            ("labels", .labels(scope.labels)), ("value", .number(scope.value)),
-            ("externalLabels", .labels(scope.context.externalLabels)),
-            ("externalURL", .text(scope.context.externalURL)),
-        ]
+    init(_ vocabulary: any TemplateVocabulary) {
+        self.vocabulary = vocabulary
+        variables = vocabulary.variables
     }
 
     mutating func write(_ nodes: [TemplateNode], dot: TemplateValue) throws(Failure) {
@@ -106,7 +102,7 @@ struct TemplateRun {
         // A query is worth a thousand of the other steps.
         steps += name == "query" ? 1000 : 1
         guard steps <= Self.stepLimit else { throw Failure(description: "the template runs for too long") }
-        let value = try TemplateFunctions(scope: scope).call(name, arguments)
+        let value = try vocabulary.call(name, arguments)
         if case .text(let text) = value, text.utf8.count > Self.outputLimitBytes {
             throw Failure(description: "a text is longer than \(Self.outputLimitBytes) bytes")
         }
@@ -135,10 +131,11 @@ struct TemplateRun {
         for name in names {
             switch (value, name) {
             case (.labels(let labels), _): value = .text(labels[name])
-            case (.scope, "Labels"), (.scope, "labels"): value = .labels(scope.labels)
-            case (.scope, "Value"), (.scope, "value"): value = .number(scope.value)
-            case (.scope, "ExternalLabels"): value = .labels(scope.context.externalLabels)
-            case (.scope, "ExternalURL"): value = .text(scope.context.externalURL)
+            case (.scope, _):
+                guard let member = vocabulary.member(name) else {
+                    throw Failure(description: "can't evaluate field \(name)")
+                }
+                value = member
             case (.sample(let sample), "Labels"): value = .labels(sample.labels)
             case (.sample(let sample), "Value"): value = .number(sample.value)
             default: throw Failure(description: "can't evaluate field \(name)")

@@ -111,8 +111,7 @@ final class LimitedExchange {
         if connection.bodyFraming != .none { connection.pauseBody() }
         host.decide(charges, under: rules) { [weak self] verdict in
             guard let self, serial == asked, phase == .deciding else { return }
-            take(verdict)
-            resumeBody()
+            goOn { take(verdict) }
         }
     }
 
@@ -148,13 +147,21 @@ final class LimitedExchange {
         timer = node.after(decision.delay) { [self] in
             timer = nil
             host.heldCount -= 1
-            proceed()
-            resumeBody()
+            goOn { proceed() }
         }
     }
 
-    /// Lets the body come, unless it has to wait or its reading is the affair of whoever sends it on.
-    private func resumeBody() { if phase != .held, forwarding == nil { connection.resumeBody() } }
+    /// What comes after a wait: an answer, or the way on; then the body may come, unless it has to wait still or its
+    /// reading is the affair of whoever sends it on.
+    ///
+    /// An answer can be the end of the connection, and of the last that holds it: of a client that has said good-bye
+    /// already. It must be there until this is over.
+    private func goOn(_ step: () -> Void) {
+        withExtendedLifetime(connection) {
+            step()
+            if phase != .held, forwarding == nil { connection.resumeBody() }
+        }
+    }
 
     // MARK: Admitted
 

@@ -1,6 +1,7 @@
 import KernelCryptography
 import KernelHosting
 import KernelJSON
+import KernelStructuredFields
 import KernelStructures
 import KernelWire
 import RateLimiterEngine
@@ -20,7 +21,7 @@ import RateLimiterEngine
 ///
 /// Whole seconds, rounded up, from exact arithmetic: a client that comes back exactly then gets in, if nobody
 /// else has taken what came back. Rounded down it would be `0` for most limits, which tells a client to hammer.
-enum RateLimitFields {
+package enum RateLimitFields {
     enum Families: String, CaseIterable, Sendable {
         case both
         case xRateLimit = "x-ratelimit"
@@ -29,7 +30,7 @@ enum RateLimitFields {
     }
 
     /// Seconds, rounded up; at least 1.
-    static func seconds(_ duration: LabDuration) -> Int {
+    package static func seconds(_ duration: LabDuration) -> Int {
         max(1, Int((duration.nanoseconds + 999_999_999) / 1_000_000_000))
     }
 
@@ -39,13 +40,13 @@ enum RateLimitFields {
         return Int(time.unixSeconds) + (time.nanoseconds % 1_000_000_000 == 0 ? 0 : 1)
     }
 
-    static func appendRetryAfter(_ decision: RateLimiter.Decision, to out: inout [UInt8]) {
+    package static func appendRetryAfter(_ decision: RateLimiter.Decision, to out: inout [UInt8]) {
         // What can never be admitted has no time at which it is.
         if decision.isAllowed || decision.retryAfter == .infinite { return }
         HTTPWriter.field("Retry-After", seconds(decision.retryAfter), into: &out)
     }
 
-    static func appendCustomary(
+    package static func appendCustomary(
         _ decision: RateLimiter.Decision, _ policy: RateLimitPolicy, wall: LabTime, to out: inout [UInt8]
     ) {
         let limit = policy.algorithm == .concurrency ? policy.quota.burst : policy.quota.count
@@ -56,21 +57,26 @@ enum RateLimitFields {
     }
 
     /// An item of `RateLimit-Policy`: `"default";q=20;w=2`.
-    static func policyItem(_ policy: RateLimitPolicy, partitionKey: [UInt8]? = nil) -> String {
+    package static func policyItem(_ policy: RateLimitPolicy, partitionKey: [UInt8]? = nil) -> String {
         let quota = policy.quota
-        var text = string(policy.name)
+        var item = StructuredItem(.string(policy.name))
         switch policy.algorithm {
-        case .concurrency: text += ";q=\(quota.burst);qu=\"concurrent-requests\""
+        case .concurrency:
+            item.parameters.set("q", whole(quota.burst))
+            item.parameters.set("qu", .string("concurrent-requests"))
         case .tokenBucket, .leakyBucket, .gcra:
-            text += ";q=\(quota.burst);w=\(seconds(quota.time(for: quota.burstUnits)))"
-        case .fixedWindow, .slidingLog, .slidingCounter: text += ";q=\(quota.count);w=\(seconds(quota.period))"
+            item.parameters.set("q", whole(quota.burst))
+            item.parameters.set("w", whole(seconds(quota.time(for: quota.burstUnits))))
+        case .fixedWindow, .slidingLog, .slidingCounter:
+            item.parameters.set("q", whole(quota.count))
+            item.parameters.set("w", whole(seconds(quota.period)))
         }
-        if let partitionKey { text += ";pk=:\(Base64.standard.encode(partitionKey)):" }
-        return text
+        if let partitionKey { item.parameters.set("pk", .bytes(partitionKey)) }
+        return item.text ?? ""
     }
 
     /// An item of `RateLimit`: `"default";r=19;t=1`.
-    static func appendItem(
+    package static func appendItem(
         _ assessment: Assessment, _ policy: RateLimitPolicy, partitionKey: [UInt8]?, to out: inout [UInt8]
     ) {
         out.append(utf8: string(policy.name))
@@ -86,16 +92,11 @@ enum RateLimitFields {
         if let partitionKey { out.append(utf8: ";pk=:\(Base64.standard.encode(partitionKey)):") }
     }
 
-    /// RFC 9651 §3.3.3. Names of rules have nothing but what may stand there; the two that need it are escaped all the
-    /// same.
-    static func string(_ text: String) -> String {
-        var out = "\""
-        for byte in text.utf8 where byte >= 32 && byte < 127 {
-            if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { out += "\\" }
-            out.unicodeScalars.append(Unicode.Scalar(byte))
-        }
-        return out + "\""
-    }
+    /// A number of 15 digits at most stands for those beyond: nobody counts that far.
+    private static func whole(_ value: Int) -> StructuredValue { .integer(min(value, StructuredValue.integerLimit)) }
+
+    /// Names of rules have nothing but what may stand in one.
+    static func string(_ text: String) -> String { StructuredValue.string(text).text ?? "" }
 }
 
 /// RFC 9457, with the type that the draft defines. Only for clients that ask for it: most want nothing but the status.

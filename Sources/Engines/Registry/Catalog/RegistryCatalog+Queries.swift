@@ -26,8 +26,7 @@ extension RegistryCatalog {
 
     /// What decides about an instance: its own checks, and those of its node.
     public func checks(of instance: ServiceInstance) -> [CatalogCheck] {
-        let ofNode = (checksOnNode[instance.node] ?? []).compactMap { checks[$0] }.filter { $0.serviceID.isEmpty }
-        return ofNode + ownChecks(of: instance.key)
+        ownChecks(of: InstanceKey(node: instance.node, id: "")) + ownChecks(of: instance.key)
     }
 
     public func ownChecks(of key: InstanceKey) -> [CatalogCheck] {

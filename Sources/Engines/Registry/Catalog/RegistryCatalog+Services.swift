@@ -113,10 +113,8 @@ extension RegistryCatalog {
         let known = checks.updateValue(new, forKey: key)
         changes.append(.check(from: known, to: new))
         if known == nil { checksOnNode[new.node, default: []].append(key) }
-        if !new.serviceID.isEmpty {
-            let owner = InstanceKey(node: new.node, id: new.serviceID)
-            if checksOfInstance[owner]?.contains(key) != true { checksOfInstance[owner, default: []].append(key) }
-        }
+        let owner = InstanceKey(node: new.node, id: new.serviceID)
+        if checksOfInstance[owner]?.contains(key) != true { checksOfInstance[owner, default: []].append(key) }
         touch(check: new)
         if new.status == .critical { endSessions(withCheck: key) }
     }
@@ -227,7 +225,6 @@ extension RegistryCatalog {
     }
 
     private mutating func unlistCheck(_ check: CatalogCheck) {
-        guard !check.serviceID.isEmpty else { return }
         let owner = InstanceKey(node: check.node, id: check.serviceID)
         checksOfInstance[owner]?.removeAll { $0 == check.key }
         if checksOfInstance[owner]?.isEmpty == true { checksOfInstance[owner] = nil }

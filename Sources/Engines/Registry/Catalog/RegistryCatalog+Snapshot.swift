@@ -75,7 +75,6 @@ extension RegistryCatalog {
     private mutating func restore(_ check: CatalogCheck) {
         checks[check.key] = check
         checksOnNode[check.node, default: []].append(check.key)
-        guard !check.serviceID.isEmpty else { return }
         checksOfInstance[InstanceKey(node: check.node, id: check.serviceID), default: []].append(check.key)
     }
 }

@@ -28,7 +28,8 @@ public struct RegistryCatalog: Equatable, Sendable {
     /// Of each node: instances, and checks, in the order in which they were registered.
     var onNode: [String: [InstanceKey]] = [:]
     var checksOnNode: [String: [InstanceKey]] = [:]
-    /// Of each instance; those of its node not included.
+    /// Of each instance; those of its node stand under the name that no instance has, the empty one: a thousand
+    /// instances on one node are a thousand checks, and few of them are the node's.
     var checksOfInstance: [InstanceKey: [InstanceKey]] = [:]
     /// The index of the last registration of each instance, even one that changed nothing.
     var registeredAt: [InstanceKey: UInt64] = [:]

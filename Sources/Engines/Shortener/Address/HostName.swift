@@ -1,3 +1,4 @@
+import CUnicodeNames
 import KernelStructures
 
 /// The host of an address, as browsers read it: WHATWG URL, section 3.5.
@@ -10,17 +11,31 @@ enum HostName {
             return "[\(text(address))]"
         }
         let decoded = PercentCoding.decode(bytes)
-        guard decoded.allSatisfy({ $0 < 128 }) else {
-            throw TargetURL.Malformed(
-                "the host has letters outside of ASCII", remedy: "write it in Punycode, such as xn--bcher-kva.example")
-        }
-        let name = String(decoding: decoded, as: UTF8.self).lowercased()
+        let name =
+            decoded.allSatisfy { $0 < 128 }
+            ? String(decoding: decoded, as: UTF8.self).lowercased()
+            : try ascii(String(decoding: decoded, as: UTF8.self))
         guard !name.isEmpty else { throw TargetURL.Malformed("the address has no host") }
         if let bad = name.utf8.first(where: { $0 <= 32 || $0 == 127 || forbidden.contains($0) }) {
             let shown = bad > 32 && bad < 127 ? "'\(UnicodeScalar(bad))'" : "character \(bad)"
             throw TargetURL.Malformed("the host has a \(shown) in it")
         }
         return endsInNumber(name) ? try address(name) : name
+    }
+
+    /// A name with other letters, as it is asked of the DNS: `bücher.example` is `xn--bcher-kva.example`.
+    private static func ascii(_ name: String) throws(TargetURL.Malformed) -> String {
+        let bytes = Array(name.utf8)
+        var result = [CChar](repeating: 0, count: bytes.count * 8 + 64)
+        let count = bytes.withUnsafeBufferPointer { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { bytes in
+                sdlab_domain_to_ascii(bytes.baseAddress, Int32(bytes.count), &result, Int32(result.count))
+            }
+        }
+        guard count >= 0, Int(count) <= result.count else {
+            throw TargetURL.Malformed("the host has letters that no name can have")
+        }
+        return String(decoding: result.prefix(Int(count)).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     private static let forbidden: Set<UInt8> = Set("#/:<>?@[\\]^|%".utf8)

@@ -14,11 +14,12 @@ import KernelStructures
 /// The text is parsed by the rules that browsers follow (WHATWG URL, sections 3.5 and 4.4, as far as they concern
 /// `http` and `https` without a base), and written out again from its parts. Only what was understood is stored:
 /// characters that have a meaning are kept, all others are percent-encoded, so nothing in it can end a header line.
+/// Names outside of ASCII become what is asked of the DNS (`xn--…`), by the tables that browsers use (ICU's).
 ///
 /// ## Where it is wrong
 ///
-/// Names outside ASCII would have to be translated by IDNA's tables, which are not here: they are refused, with the
-/// advice to write them in Punycode.
+/// The tables are those of the installed ICU: a letter that is newer than it is refused. And a name that looks like
+/// another one (a Cyrillic `а`) is a good name.
 public struct TargetURL: Hashable, Sendable, CustomStringConvertible {
     public enum Scheme: String, Sendable {
         case http, https

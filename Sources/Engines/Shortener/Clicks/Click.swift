@@ -17,6 +17,15 @@ public struct Click: Equatable, Sendable {
         self.visitor = visitor
     }
 
+    /// What stands in the place of a code when a visitor followed a link that there is not: `!`, and the path.
+    public static func orphan(_ path: some StringProtocol) -> String { orphans + String(path.prefix(200)) }
+
+    /// The name under which all of them are counted; no alias has a `!`.
+    public static let orphans = "!"
+
+    /// The code under which it is counted.
+    public var counter: String { code.hasPrefix(Self.orphans) ? Self.orphans : code }
+
     /// As a record of the log.
     var encoded: [UInt8] {
         var writer = RecordWriter()
@@ -43,7 +52,7 @@ public struct Click: Equatable, Sendable {
 }
 
 /// What many clicks come to: what is written into the database instead of them.
-public struct ClickTotals: Equatable, Sendable {
+public struct ClickTotals: Sendable {
     public struct Day: Hashable, Comparable, Sendable {
         public let code: String
         /// `2024-01-15`, in the zone that the service counts days in.
@@ -65,19 +74,40 @@ public struct ClickTotals: Equatable, Sendable {
     public private(set) var referrers: [Name: Int] = [:]
     public private(set) var agents: [Name: Int] = [:]
     public private(set) var visitors: [String: DistinctEstimate] = [:]
+    /// The newest of each code, oldest first.
+    public private(set) var recent: [String: [Click]] = [:]
     public private(set) var count = 0
+    /// The day that was written last: clicks of one day come one after the other.
+    private var lastDay: (number: Int64, text: String) = (.min, "")
+
+    /// Visits of a code that are kept one by one; older ones are only counted.
+    public static let recentLimit = 100
 
     public init() {}
 
     /// - Parameter zoneSeconds: what is added to UTC for the date.
     public mutating func add(_ click: Click, zoneSeconds: Int) {
         count += 1
-        clicks[click.code, default: 0] += 1
-        if click.agent.isBot { bots[click.code, default: 0] += 1 }
-        let date = (click.time + .seconds(zoneSeconds)).description.prefix(10)
-        days[Day(code: click.code, day: String(date)), default: 0] += 1
-        referrers[Name(code: click.code, name: click.referrer), default: 0] += 1
-        agents[Name(code: click.code, name: click.agent.rawValue), default: 0] += 1
-        visitors[click.code, default: DistinctEstimate()].insert(click.visitor)
+        let code = click.counter
+        clicks[code, default: 0] += 1
+        if click.agent.isBot { bots[code, default: 0] += 1 }
+        keep(click, code)
+        days[Day(code: code, day: day(of: click.time + .seconds(zoneSeconds))), default: 0] += 1
+        referrers[Name(code: code, name: click.referrer), default: 0] += 1
+        agents[Name(code: code, name: click.agent.rawValue), default: 0] += 1
+        visitors[code, default: DistinctEstimate()].insert(click.visitor)
+    }
+
+    private mutating func day(of time: LabTime) -> String {
+        let length: Int64 = 86_400_000_000_000
+        let number = time.nanoseconds / length - (time.nanoseconds % length < 0 ? 1 : 0)
+        if number != lastDay.number { lastDay = (number, String(time.description.prefix(10))) }
+        return lastDay.text
+    }
+
+    /// In pieces of twice the limit, so that the oldest are not moved away one by one.
+    private mutating func keep(_ click: Click, _ code: String) {
+        recent[code, default: []].append(click)
+        if recent[code]!.count >= 2 * Self.recentLimit { recent[code]!.removeFirst(Self.recentLimit) }
     }
 }

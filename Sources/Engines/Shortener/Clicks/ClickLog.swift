@@ -42,6 +42,8 @@ public final class ClickLog {
     /// What was read back, and where to go on.
     public struct Reading: Equatable, Sendable {
         public var clicks: [Click] = []
+        /// Where each of them ends in the segment of `end`.
+        public var ends: [Int] = []
         public var end: ClickPosition
         /// Bytes at the end of a segment that are no whole record: a crash in the midst of a write.
         public var tornBytes = 0
@@ -139,6 +141,34 @@ public final class ClickLog {
         }
     }
 
+    // MARK: What has been handed on
+
+    /// Up to where clicks were handed on to somebody who keeps them; nil if that was never said.
+    public func handedOn() -> ClickPosition? {
+        guard let mark = try? disk.open("\(directory)/\(Self.mark)", []) else { return nil }
+        defer { mark.close() }
+        guard let bytes = try? mark.read(at: 0, count: min(64, mark.size)) else { return nil }
+        var reader = RecordReader(bytes)
+        guard let segment = try? reader.integer(), let offset = try? reader.integer(), segment >= 0, offset >= 0 else {
+            return nil
+        }
+        return ClickPosition(segment: segment, offset: offset)
+    }
+
+    /// - Throws: `DiskError`; it may then be handed on again.
+    public func setHandedOn(_ position: ClickPosition) throws(DiskError) {
+        var writer = RecordWriter()
+        writer.append(position.segment)
+        writer.append(position.offset)
+        let mark = try disk.open("\(directory)/\(Self.mark)", [.write, .create, .truncate])
+        defer { mark.close() }
+        try mark.write(writer.bytes, at: 0)
+        try mark.sync()
+        try disk.syncDirectory(directory)
+    }
+
+    private static let mark = "handed-on"
+
     public func close() { file.close() }
 
     // MARK: Files
@@ -173,6 +203,7 @@ public final class ClickLog {
             }
             reading.clicks.append(click)
             place = end
+            reading.ends.append(reading.end.offset + end)
         }
         guard endsSegment else { return place }
         reading.tornBytes += bytes.count - place

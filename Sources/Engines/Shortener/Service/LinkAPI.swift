@@ -17,15 +17,18 @@ final class LinkAPI {
             var query = try exchange.query()
             let wantsDetails = try query.takeFlag("details")
             try query.expectNothingElse()
-            LinkStatistics(host).read(code) { result in
+            LinkStatistics(host).read(code, for: exchange) { result in
                 Self.answer(exchange, result) { $0.json(details: wantsDetails) }
             }
         }
         on(router, "GET", "/api/links") { [self] exchange in try list(exchange) }
         on(router, "GET", "/api/links/{code}") { [self] exchange in
             let code = try ShortenerHost.code(exchange)
+            let caller = try host.caller(exchange)
             host.database.run([LinkTables.select(code)]) { [self] result in
-                guard case .success(let rows) = result, let found = rows.first?.first.flatMap(LinkTables.link) else {
+                guard case .success(let rows) = result, let found = rows.first?.first.flatMap(LinkTables.link),
+                    caller.mayUse(found.link)
+                else {
                     if case .failure(let failure) = result { return exchange.refuse(ShortenerHost.problem(failure)) }
                     return exchange.refuse(ShortenerHost.missing(code))
                 }
@@ -41,16 +44,28 @@ final class LinkAPI {
             try apply("deleted", exchange) { link in if link.deletedAt == nil { link.deletedAt = now } }
         }
         on(router, "GET", "/api/links/{code}/history") { [self] exchange in try history(exchange) }
-        on(router, "GET", "/api/export") { [self] exchange in export(exchange, after: "", []) }
-        on(router, "POST", "/api/import") { [self] exchange in try LinkImport(host, exchange).begin() }
+        on(router, "GET", "/api/export") { [self] exchange in
+            try host.expectAdmin(exchange)
+            export(exchange, after: "", [])
+        }
+        on(router, "POST", "/api/import") { [self] exchange in
+            try host.expectAdmin(exchange)
+            try LinkImport(host, exchange).begin()
+        }
+        on(router, "GET", "/api/audit") { [self] exchange in
+            try host.expectAdmin(exchange)
+            ClickAudit(host: host).answer(exchange)
+        }
     }
 
     private func on(
         _ router: HTTPRouter, _ method: String, _ template: String, _ handler: @escaping (HTTPExchange) throws -> Void
     ) {
         router.on(method, template) { [host] exchange in
-            try host.expectKey(exchange)
-            host.whenReady(exchange) { try handler(exchange) }
+            host.whenReady(exchange) {
+                try host.caller(exchange)
+                try handler(exchange)
+            }
         }
     }
 
@@ -78,7 +93,8 @@ final class LinkAPI {
     // MARK: Making
 
     private func shorten(_ exchange: HTTPExchange) throws {
-        let draft = try Self.draft(JSONCursor(try exchange.json()), now: host.node.wallClock)
+        var draft = try Self.draft(JSONCursor(try exchange.json()), now: host.node.wallClock)
+        draft.owner = try host.caller(exchange).name
         try host.make(draft, for: exchange) { [host] result in
             switch result {
             case .failure(let problem): exchange.refuse(problem)
@@ -141,7 +157,8 @@ final class LinkAPI {
             "valid_since": Self.json(link.validSince), "expires_at": Self.json(link.expiresAt),
             "max_visits": link.maxVisits.map { .integer($0) } ?? .null, "redirect": .integer(link.redirect.rawValue),
             "title": link.title.map { .string($0) } ?? .null, "tags": .array(link.tags.map { .string($0) }),
-            "forward_query": .bool(link.forwardsQuery), "deleted_at": Self.json(link.deletedAt),
+            "forward_query": .bool(link.forwardsQuery), "rules": .array(link.rules.map(\.json)),
+            "owner": link.owner.map { .string($0) } ?? .null, "deleted_at": Self.json(link.deletedAt),
             "version": .integer(link.version), "clicks": .integer(visits),
         ]
     }
@@ -152,10 +169,13 @@ final class LinkAPI {
         let after = try query.take("after") ?? ""
         let tag = try query.take("tag")
         try query.expectNothingElse()
-        let values: [ColumnValue] = [.text(after), .integer(Int64(limit + 1))] + (tag.map { [.text(" \($0) ")] } ?? [])
+        let owner = try host.caller(exchange).ownerFilter
+        let values: [ColumnValue] = [
+            .text(after), .integer(Int64(limit + 1)), .text(tag.map { " \($0) " } ?? ""), .text(owner),
+        ]
         let sql =
-            "SELECT \(LinkTables.columns) FROM url_links WHERE code > $1 AND deleted_at IS NULL"
-            + (tag == nil ? "" : " AND replace(tags, $3, '') <> tags") + " ORDER BY code LIMIT $2"
+            "SELECT \(LinkTables.columns) FROM url_links WHERE code > $1 AND deleted_at IS NULL "
+            + "AND ($3 = '' OR replace(tags, $3, '') <> tags) AND \(LinkTables.ownedBy("$4")) ORDER BY code LIMIT $2"
         host.database.run(sql, values) { [self] result in
             switch result {
             case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
@@ -171,8 +191,11 @@ final class LinkAPI {
 
     private func history(_ exchange: HTTPExchange) throws {
         let code = try ShortenerHost.code(exchange)
-        let sql = "SELECT version, changed_at, what FROM url_history WHERE code = $1 ORDER BY version LIMIT 1000"
-        host.database.run(sql, [.text(code)]) { result in
+        let owner = try host.caller(exchange).ownerFilter
+        let sql =
+            "SELECT version, changed_at, what FROM url_history WHERE code = $1 AND EXISTS (SELECT 1 FROM url_links "
+            + "WHERE url_links.code = $1 AND \(LinkTables.ownedBy("$2"))) ORDER BY version LIMIT 1000"
+        host.database.run(sql, [.text(code), .text(owner)]) { result in
             switch result {
             case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
             case .success(let rows):
@@ -216,7 +239,7 @@ final class LinkAPI {
     private func apply(
         _ what: String, _ exchange: HTTPExchange, _ body: @escaping (inout Link) throws(HTTPProblem) -> Void
     ) throws {
-        host.change(try ShortenerHost.code(exchange), what: what, body) { [self] result in
+        try host.change(try ShortenerHost.code(exchange), for: exchange, what: what, body) { [self] result in
             guard case .success(let link) = result else { return Self.answer(exchange, result) { _ in .null } }
             LinkStatistics(host).read(link.code) { [self] numbers in
                 Self.answer(exchange, numbers) { json(link, exchange, visits: $0.clicks) }

@@ -72,6 +72,14 @@ final class LinkImport {
         link.forwardsQuery = try body["forward_query"].ifPresent?.bool() ?? false
         link.deletedAt = try LinkAPI.moment(body["deleted_at"])
         link.isAlias = true
+        link.owner = try body["owner"].ifPresent?.string()
+        link.rules =
+            try body["rules"].ifPresent?.array().map { item in
+                try RedirectRule(item) { [host, exchange] in try host.checkedTarget($0, exchange) }
+            } ?? []
+        guard link.rules.count <= RedirectRule.limit else {
+            throw HTTPProblem(400, "there are more than \(RedirectRule.limit) rules")
+        }
         try host.checkDetails(title: link.title, tags: link.tags)
         return link
     }

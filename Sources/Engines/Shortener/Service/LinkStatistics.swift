@@ -42,6 +42,18 @@ struct LinkStatistics {
 
     init(_ host: ShortenerHost) { self.host = host }
 
+    /// The numbers of a link that whoever asks may see; to others it is not there.
+    func read(_ code: String, for exchange: HTTPExchange, _ done: @escaping (Result<Numbers, HTTPProblem>) -> Void) {
+        let caller: Caller
+        do throws(HTTPProblem) { caller = try host.caller(exchange) } catch { return done(.failure(error)) }
+        read(code) { result in
+            if case .success(let numbers) = result, !caller.mayUse(numbers.link) {
+                return done(.failure(ShortenerHost.missing(code)))
+            }
+            done(result)
+        }
+    }
+
     func read(_ code: String, _ done: @escaping (Result<Numbers, HTTPProblem>) -> Void) {
         let host = host
         host.clicks.flush { failure in
@@ -69,7 +81,7 @@ struct LinkStatistics {
                                 link: found.link, clicks: found.visits, bots: found.bots,
                                 days: Self.counts(answers[1]), referrers: Self.counts(answers[2]),
                                 agents: Self.counts(answers[3]),
-                                visitors: answers[4].first.map { LinkTables.visitors($0).count } ?? 0)))
+                                visitors: answers[4].first.map { LinkTables.estimate($0).count } ?? 0)))
                 }
             }
         }

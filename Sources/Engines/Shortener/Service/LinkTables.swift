@@ -1,3 +1,4 @@
+import KernelJSON
 import KernelStructures
 import ShortenerEngine
 
@@ -8,7 +9,7 @@ enum LinkTables {
         CREATE TABLE IF NOT EXISTS url_links (code text PRIMARY KEY, target text NOT NULL, created_at bigint NOT NULL,
         valid_since bigint, expires_at bigint, max_visits bigint, redirect bigint NOT NULL, title text,
         tags text NOT NULL, is_alias bigint NOT NULL, forwards_query bigint NOT NULL, deleted_at bigint,
-        version bigint NOT NULL, visits bigint NOT NULL, bots bigint NOT NULL)
+        version bigint NOT NULL, rules text, owner text, visits bigint NOT NULL, bots bigint NOT NULL)
         """,
         "CREATE INDEX IF NOT EXISTS url_links_target ON url_links (target)",
         "CREATE INDEX IF NOT EXISTS url_links_created ON url_links (created_at, code)",
@@ -31,27 +32,54 @@ enum LinkTables {
         (name text PRIMARY KEY, segment bigint NOT NULL, place bigint NOT NULL)
         """,
         """
+        CREATE TABLE IF NOT EXISTS url_pages
+        (node text NOT NULL, segment bigint NOT NULL, place bigint NOT NULL, PRIMARY KEY (node, segment, place))
+        """,
+        "CREATE TABLE IF NOT EXISTS url_recent (code text PRIMARY KEY, visits text NOT NULL)",
+        """
+        CREATE TABLE IF NOT EXISTS url_keys
+        (name text PRIMARY KEY, digest text NOT NULL, role text NOT NULL, created_at bigint NOT NULL, expires_at bigint)
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS url_lives
+        (node text NOT NULL, life bigint NOT NULL, began_at bigint NOT NULL, synced_at bigint NOT NULL,
+        clicks bigint NOT NULL, ended_at bigint, ending text, recovered bigint NOT NULL, torn_bytes bigint NOT NULL,
+        lost bigint NOT NULL, PRIMARY KEY (node, life))
+        """,
+        """
         CREATE TABLE IF NOT EXISTS url_history
         (code text NOT NULL, version bigint NOT NULL, changed_at bigint NOT NULL, what text NOT NULL,
         PRIMARY KEY (code, version))
         """,
     ].map { LinkStatement($0) }
 
+    /// Whether the table of links has all its columns; and what gives them to one that an earlier version has made.
+    static let newestColumns = "SELECT rules, owner FROM url_links LIMIT 1"
+    static let additions = ["rules", "owner"].map { LinkStatement("ALTER TABLE url_links ADD COLUMN \($0) text") }
+
     static let columns =
         "code, target, created_at, valid_since, expires_at, max_visits, redirect, title, tags, is_alias, "
-        + "forwards_query, deleted_at, version, visits, bots"
+        + "forwards_query, deleted_at, version, rules, owner, visits, bots"
+    /// The first of them are the link's own; the last two are counted.
+    private static let ownColumnCount = 15
+
+    /// A condition: links of the owner that the parameter names, or all if it is empty.
+    static func ownedBy(_ parameter: String) -> String { "(\(parameter) = '' OR owner = \(parameter))" }
 
     /// A row of `columns`.
     static func link(_ row: [ColumnValue]) -> (link: Link, visits: Int, bots: Int)? {
-        guard row.count == 15, let code = row[0].text, let target = row[1].text, let createdAt = row[2].time else {
+        guard row.count == ownColumnCount + 2, let code = row[0].text, let target = row[1].text,
+            let createdAt = row[2].time
+        else {
             return nil
         }
         let link = Link(
             code: code, target: target, createdAt: createdAt, validSince: row[3].time, expiresAt: row[4].time,
             maxVisits: row[5].integer, redirect: Redirect(rawValue: row[6].integer ?? 0) ?? .permanent,
             title: row[7].text, tags: tags(row[8].text ?? ""), isAlias: row[9].integer == 1,
-            forwardsQuery: row[10].integer == 1, deletedAt: row[11].time, version: row[12].integer ?? 1)
-        return (link, row[13].integer ?? 0, row[14].integer ?? 0)
+            forwardsQuery: row[10].integer == 1, rules: RedirectRule.list(stored: row[13].text), owner: row[14].text,
+            deletedAt: row[11].time, version: row[12].integer ?? 1)
+        return (link, row[15].integer ?? 0, row[16].integer ?? 0)
     }
 
     /// Tags have no spaces.
@@ -63,13 +91,42 @@ enum LinkTables {
             ColumnValue(link.expiresAt), ColumnValue(link.maxVisits), .integer(Int64(link.redirect.rawValue)),
             ColumnValue(link.title), .text(link.tags.isEmpty ? "" : " " + link.tags.joined(separator: " ") + " "),
             .integer(link.isAlias ? 1 : 0), .integer(link.forwardsQuery ? 1 : 0), ColumnValue(link.deletedAt),
-            .integer(Int64(link.version)),
+            .integer(Int64(link.version)), ColumnValue(link.rules.isEmpty ? nil : RedirectRule.stored(link.rules)),
+            ColumnValue(link.owner),
         ]
+    }
+
+    /// As it stands in a cache that others share.
+    static func encoded(_ link: Link) -> [UInt8] {
+        JSONValue.array(
+            values(link).map { value in
+                switch value {
+                case .null: .null
+                case .integer(let number): .integer(Int(number))
+                case .text(let text): .string(text)
+                }
+            }
+        ).bytes()
+    }
+
+    /// Nil for what is no link, or one of another version's.
+    static func link(encoded bytes: [UInt8]) -> Link? {
+        guard case .array(let items)? = try? JSONValue(parsing: bytes), items.count == ownColumnCount else {
+            return nil
+        }
+        let row = items.map { item -> ColumnValue in
+            switch item {
+            case .integer(let number): .integer(Int64(number))
+            case .string(let text): .text(text)
+            default: .null
+            }
+        }
+        return link(row + [.integer(0), .integer(0)])?.link
     }
 
     /// One row if the code was free, none if it is taken: the database decides, in one step.
     static func insert(_ link: Link) -> LinkStatement {
-        let marks = (1...13).map { "$\($0)" }.joined(separator: ", ")
+        let marks = (1...ownColumnCount).map { "$\($0)" }.joined(separator: ", ")
         return LinkStatement(
             "INSERT INTO url_links (\(columns)) VALUES (\(marks), 0, 0) ON CONFLICT (code) DO NOTHING RETURNING code",
             values(link))
@@ -77,10 +134,10 @@ enum LinkTables {
 
     /// One row if nobody else has changed it meanwhile.
     static func update(_ link: Link, from version: Int) -> LinkStatement {
-        let names = columns.split(separator: ",").map { $0.trimmingBlanks }.prefix(13)
+        let names = columns.split(separator: ",").map { $0.trimmingBlanks }.prefix(ownColumnCount)
         let sets = names.enumerated().dropFirst().map { "\($1) = $\($0 + 1)" }.joined(separator: ", ")
         return LinkStatement(
-            "UPDATE url_links SET \(sets) WHERE code = $1 AND version = $14 RETURNING code",
+            "UPDATE url_links SET \(sets) WHERE code = $1 AND version = $\(ownColumnCount + 1) RETURNING code",
             values(link) + [.integer(Int64(version))])
     }
 
@@ -100,7 +157,8 @@ enum LinkTables {
     static let referrerLimit = 1000
 
     static func add(_ totals: ClickTotals) -> [LinkStatement] {
-        var statements = totals.clicks.sorted { $0.key < $1.key }.map { code, count in
+        var statements = totals.clicks.filter { $0.key != Click.orphans }.sorted { $0.key < $1.key }.map {
+            code, count in
             LinkStatement(
                 "UPDATE url_links SET visits = visits + $2, bots = bots + $3 WHERE code = $1",
                 [.text(code), .integer(Int64(count)), .integer(Int64(totals.bots[code] ?? 0))])
@@ -130,17 +188,42 @@ enum LinkTables {
             [.text(code), .text(name), .integer(Int64(count))])
     }
 
-    static func setVisitors(_ code: String, _ estimate: DistinctEstimate) -> LinkStatement {
-        // A register is a number of at most 55: a letter each.
-        let text = String(decoding: estimate.registers.map { $0 + 64 }, as: UTF8.self)
-        return LinkStatement(
-            "INSERT INTO url_visitors (code, registers) VALUES ($1, $2) "
-                + "ON CONFLICT (code) DO UPDATE SET registers = excluded.registers",
-            [.text(code), .text(text)])
+    /// What is known of a code's visitors: how many there were, and the last of them.
+    static func visitors(of code: String) -> LinkStatement {
+        LinkStatement(
+            "SELECT registers, (SELECT visits FROM url_recent WHERE code = $1) FROM url_visitors WHERE code = $1",
+            [.text(code)])
     }
 
-    static func visitors(_ row: [ColumnValue]) -> DistinctEstimate {
+    static func setVisitors(_ code: String, _ estimate: DistinctEstimate, _ recent: RecentVisits) -> [LinkStatement] {
+        // A register is a number of at most 55: a letter each.
+        let text = String(decoding: estimate.registers.map { $0 + 64 }, as: UTF8.self)
+        return [
+            LinkStatement(
+                "INSERT INTO url_visitors (code, registers) VALUES ($1, $2) "
+                    + "ON CONFLICT (code) DO UPDATE SET registers = excluded.registers",
+                [.text(code), .text(text)]),
+            LinkStatement(
+                "INSERT INTO url_recent (code, visits) VALUES ($1, $2) "
+                    + "ON CONFLICT (code) DO UPDATE SET visits = excluded.visits",
+                [.text(code), .text(recent.stored)]),
+        ]
+    }
+
+    static func estimate(_ row: [ColumnValue]) -> DistinctEstimate {
         DistinctEstimate(registers: (row.first?.text ?? "").utf8.map { $0 >= 64 ? $0 - 64 : .max })
+    }
+
+    /// What of a page is written that came by a broker: of two who enter the same page at once, one fails.
+    static func page(_ name: String, _ end: ClickPosition) -> [LinkStatement] {
+        [
+            LinkStatement(
+                "DELETE FROM url_pages WHERE node = $1 AND segment < $2",
+                [.text(name), .integer(Int64(end.segment) - 1)]),
+            LinkStatement(
+                "INSERT INTO url_pages (node, segment, place) VALUES ($1, $2, $3)",
+                [.text(name), .integer(Int64(end.segment)), .integer(Int64(end.offset))]),
+        ]
     }
 
     static func setPosition(_ name: String, _ position: ClickPosition) -> LinkStatement {

@@ -13,6 +13,8 @@ struct LinkDraft {
     var title: String?
     var tags: [String] = []
     var forwardsQuery = false
+    /// Whose key asks for it.
+    var owner: String?
     /// A link to the same place will do, if there is one.
     var findsExisting = false
 }
@@ -39,7 +41,7 @@ extension ShortenerHost {
             code: draft.alias ?? "", target: target, createdAt: node.wallClock.wholeMilliseconds,
             validSince: draft.validSince, expiresAt: draft.expiresAt, maxVisits: draft.maxVisits,
             redirect: draft.redirect ?? settings.redirect, title: draft.title, tags: draft.tags,
-            isAlias: draft.alias != nil, forwardsQuery: draft.forwardsQuery)
+            isAlias: draft.alias != nil, forwardsQuery: draft.forwardsQuery, owner: draft.owner)
         guard draft.findsExisting else { return insert(link, attempts: Self.attempts, done) }
         existing(like: link) { [self] result in
             switch result {
@@ -100,6 +102,7 @@ extension ShortenerHost {
                         var same = row.link
                         if !link.isAlias { same.code = "" }
                         same.createdAt = link.createdAt
+                        same.rules = link.rules
                         same.version = link.version
                         if !link.isAlias { same.isAlias = false }
                         return same == link && row.link.verdict(now: node.wallClock, visits: row.visits) == .redirect
@@ -112,14 +115,16 @@ extension ShortenerHost {
     ///
     /// - Parameter what: what changed, for the history.
     func change(
-        _ code: String, what: String, _ body: @escaping (inout Link) throws(HTTPProblem) -> Void,
+        _ code: String, for exchange: HTTPExchange, what: String,
+        _ body: @escaping (inout Link) throws(HTTPProblem) -> Void,
         _ done: @escaping (Result<Link, HTTPProblem>) -> Void
-    ) {
+    ) throws(HTTPProblem) {
+        let caller = try caller(exchange)
         database.run([LinkTables.select(code)]) { [self] result in
             switch result {
             case .failure(let failure): done(.failure(Self.problem(failure)))
             case .success(let rows):
-                guard let old = rows.first?.first.flatMap(LinkTables.link)?.link else {
+                guard let old = rows.first?.first.flatMap(LinkTables.link)?.link, caller.mayUse(old) else {
                     return done(.failure(Self.missing(code)))
                 }
                 var link = old
@@ -137,14 +142,16 @@ extension ShortenerHost {
         var statements = [LinkTables.update(link, from: old.version)]
         let note = what + (link.target != old.target ? ": was \(old.target)" : "")
         statements.append(LinkTables.history(link, what: note, at: node.wallClock))
-        if !database.isExclusive {
-            statements.append(
-                LinkStatement("SELECT pg_notify($1, $2)", [.text(PostgresLinks.channel), .text(link.code)]))
-        }
+        statements += notice(link.code)
         database.run(statements) { [self] result in
-            cache.remove(link.code)
+            forget(link.code)
             switch result {
-            case .success(let rows) where rows.first?.isEmpty == false: done(.success(link))
+            case .success(let rows) where rows.first?.isEmpty == false:
+                // Whoever asks from now on, here or elsewhere, gets the new one.
+                shared.invalidate(link.code) { [self] in
+                    forget(link.code)
+                    done(.success(link))
+                }
             case .success:
                 done(
                     .failure(
@@ -157,6 +164,12 @@ extension ShortenerHost {
             case .failure(let failure): done(.failure(Self.problem(failure)))
             }
         }
+    }
+
+    /// Tells those who share the database of a change.
+    func notice(_ text: String) -> [LinkStatement] {
+        database.isExclusive
+            ? [] : [LinkStatement("SELECT pg_notify($1, $2)", [.text(PostgresLinks.channel), .text(text)])]
     }
 
     /// The code in a request's path.
@@ -181,6 +194,10 @@ extension ShortenerHost {
         guard !target.hasCredentials else {
             throw HTTPProblem(
                 400, "the address has a name or password in it", remedy: "leave out what stands before the @")
+        }
+        guard settings.allowsPrivate || !target.isPrivate else {
+            throw HTTPProblem(
+                400, "the address is one of each visitor's own network", remedy: "give one that means the same to all")
         }
         if let own = try? TargetURL(parsing: base(for: exchange)), own.host == target.host, own.port == target.port {
             throw HTTPProblem(422, "the address leads back to this service", remedy: "give the address of another")

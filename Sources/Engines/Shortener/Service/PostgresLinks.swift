@@ -9,6 +9,8 @@ final class PostgresLinks: LinkDatabase {
     /// A shortener that shares the database has changed a link.
     var onChange: ((_ code: String) -> Void)?
     static let channel = "url_links"
+    /// What is said instead of a code when the API keys have changed; no code has a blank.
+    static let keysNotice = "the keys"
 
     init(node: Node, url: PostgresURL) {
         client = PostgresClient(node, url)

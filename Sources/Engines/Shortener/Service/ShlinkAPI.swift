@@ -6,7 +6,7 @@ import ShortenerEngine
 
 /// Shlink's REST API, version 3, as far as it is about links: its clients can make, list, change and delete them.
 ///
-/// Not here: domains, redirect rules, single visits (clicks are counted, not kept one by one), geolocation.
+/// Of single visits the last hundred of each link are kept. Not here: domains, geolocation.
 final class ShlinkAPI {
     unowned let host: ShortenerHost
 
@@ -22,7 +22,7 @@ final class ShlinkAPI {
         on(router, "GET", "/rest/v3/short-urls") { [self] exchange in try list(exchange) }
         on(router, "GET", "/rest/v3/short-urls/{code}") { [self] exchange in
             let code = try ShortenerHost.code(exchange)
-            LinkStatistics(host).read(code) { [self] result in
+            LinkStatistics(host).read(code, for: exchange) { [self] result in
                 guard case .success(let numbers) = result, numbers.link.deletedAt == nil else {
                     return refuse(exchange, code)
                 }
@@ -33,28 +33,35 @@ final class ShlinkAPI {
         on(router, "DELETE", "/rest/v3/short-urls/{code}") { [self] exchange in
             let now = host.node.wallClock.wholeMilliseconds
             let code = try ShortenerHost.code(exchange)
-            host.change(code, what: "deleted", { $0.deletedAt = now }) { [self] result in
+            try host.change(code, for: exchange, what: "deleted", { $0.deletedAt = now }) { [self] result in
                 if case .success = result { exchange.answer(204) } else { refuse(exchange, code) }
             }
         }
-        on(router, "GET", "/rest/v3/visits") { [self] exchange in totals(exchange) }
-        on(router, "GET", "/rest/v3/tags") { [self] exchange in tags(exchange) }
+        on(router, "GET", "/rest/v3/visits") { [self] exchange in
+            try host.expectAdmin(exchange)
+            totals(exchange)
+        }
+        on(router, "GET", "/rest/v3/tags") { [self] exchange in try tags(exchange) }
+        mountVisits(on: router)
+        mountRules(on: router)
     }
 
-    private func on(
+    func on(
         _ router: HTTPRouter, _ method: String, _ template: String, _ handler: @escaping (HTTPExchange) throws -> Void
     ) {
         router.on(method, template) { [host] exchange in
-            do throws(HTTPProblem) { try host.expectKey(exchange) } catch {
-                var problem = error
-                problem.type = "https://shlink.io/api/error/invalid-api-key"
-                throw problem
+            host.whenReady(exchange) {
+                do throws(HTTPProblem) { try host.caller(exchange) } catch {
+                    var problem = error
+                    problem.type = "https://shlink.io/api/error/invalid-api-key"
+                    throw problem
+                }
+                try handler(exchange)
             }
-            host.whenReady(exchange) { try handler(exchange) }
         }
     }
 
-    private func refuse(_ exchange: HTTPExchange, _ code: String) {
+    func refuse(_ exchange: HTTPExchange, _ code: String) {
         var problem = HTTPProblem(404, "No URL found with short code \"\(code)\"")
         problem.type = "https://shlink.io/api/error/short-url-not-found"
         problem.title = "Short URL not found"
@@ -75,6 +82,7 @@ final class ShlinkAPI {
         draft.tags = try body["tags"].ifPresent?.array().map { try $0.string() } ?? []
         draft.forwardsQuery = try body["forwardQuery"].ifPresent?.bool() ?? true
         draft.findsExisting = try body["findIfExists"].ifPresent?.bool() ?? false
+        draft.owner = try host.caller(exchange).name
         // Links through this door are changed more often than followed by search engines.
         draft.redirect = .found
         try host.make(draft, for: exchange) { [self] result in
@@ -101,7 +109,7 @@ final class ShlinkAPI {
         let title = try Self.change(body["title"]) { try $0.ifPresent?.string() }
         let tags = try body["tags"].ifPresent?.array().map { try $0.string() }
         try host.checkDetails(title: title ?? nil, tags: tags ?? [])
-        host.change(code, what: "changed") { (link) throws(HTTPProblem) in
+        try host.change(code, for: exchange, what: "changed") { (link) throws(HTTPProblem) in
             if link.deletedAt != nil { throw ShortenerHost.missing(code) }
             if let target { link.target = target }
             if let since { link.validSince = since }
@@ -139,7 +147,7 @@ final class ShlinkAPI {
                 "maxVisits": link.maxVisits.map { .integer($0) } ?? .null,
             ],
             "domain": .null, "title": link.title.map { .string($0) } ?? .null, "crawlable": false,
-            "forwardQuery": .bool(link.forwardsQuery), "hasRedirectRules": false,
+            "forwardQuery": .bool(link.forwardsQuery), "hasRedirectRules": .bool(!link.rules.isEmpty),
             "visitsSummary": ["total": .integer(clicks), "nonBots": .integer(clicks - bots), "bots": .integer(bots)],
         ]
     }
@@ -152,12 +160,14 @@ final class ShlinkAPI {
         let condition =
             "deleted_at IS NULL AND ($1 = '' OR "
             + "replace(target || ' ' || code || tags, $1, '') <> target || ' ' || code || tags)"
+            + " AND \(LinkTables.ownedBy("$2"))"
+        let filter: [ColumnValue] = [.text(search), .text(try host.caller(exchange).ownerFilter)]
         host.database.run([
-            LinkStatement("SELECT count(*) FROM url_links WHERE \(condition)", [.text(search)]),
+            LinkStatement("SELECT count(*) FROM url_links WHERE \(condition)", filter),
             LinkStatement(
                 "SELECT \(LinkTables.columns) FROM url_links WHERE \(condition) "
-                    + "ORDER BY created_at DESC, code LIMIT $2 OFFSET $3",
-                [.text(search), .integer(Int64(size)), .integer(Int64((page - 1) * size))]),
+                    + "ORDER BY created_at DESC, code LIMIT $3 OFFSET $4",
+                filter + [.integer(Int64(size)), .integer(Int64((page - 1) * size))]),
         ]) { [self] result in
             switch result {
             case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
@@ -167,11 +177,7 @@ final class ShlinkAPI {
                 exchange.answer(json: [
                     "shortUrls": [
                         "data": .array(links.map { json($0.link, exchange, clicks: $0.visits, bots: $0.bots) }),
-                        "pagination": [
-                            "currentPage": .integer(page), "pagesCount": .integer((count + size - 1) / size),
-                            "itemsPerPage": .integer(size), "itemsInCurrentPage": .integer(links.count),
-                            "totalItems": .integer(count),
-                        ],
+                        "pagination": Self.pagination(page, size, links.count, of: count),
                     ]
                 ])
             }
@@ -180,23 +186,35 @@ final class ShlinkAPI {
 
     private func totals(_ exchange: HTTPExchange) {
         host.clicks.flush { [host] _ in
-            host.database.run("SELECT sum(visits), sum(bots) FROM url_links") { result in
+            host.database.run([
+                LinkStatement("SELECT sum(visits), sum(bots) FROM url_links"),
+                LinkStatement(
+                    "SELECT sum(clicks), sum(CASE WHEN name = 'bot' THEN clicks ELSE 0 END) FROM url_agents "
+                        + "WHERE code = $1", [.text(Click.orphans)]),
+            ]) { result in
                 switch result {
                 case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
-                case .success(let rows):
-                    let (all, bots) = (rows.first?.first?.integer ?? 0, rows.first?.last?.integer ?? 0)
-                    let summary: JSONValue = [
-                        "total": .integer(all), "nonBots": .integer(all - bots), "bots": .integer(bots),
-                    ]
-                    exchange.answer(json: ["visits": ["nonOrphanVisits": summary, "visitsCount": .integer(all)]])
+                case .success(let answers):
+                    let summaries = answers.map { rows -> JSONValue in
+                        let (all, bots) = (rows.first?.first?.integer ?? 0, rows.first?.last?.integer ?? 0)
+                        return ["total": .integer(all), "nonBots": .integer(all - bots), "bots": .integer(bots)]
+                    }
+                    exchange.answer(json: [
+                        "visits": [
+                            "nonOrphanVisits": summaries[0], "orphanVisits": summaries[1],
+                            "visitsCount": summaries[0]["total"] ?? 0, "orphanVisitsCount": summaries[1]["total"] ?? 0,
+                        ]
+                    ])
                 }
             }
         }
     }
 
-    private func tags(_ exchange: HTTPExchange) {
-        host.database.run("SELECT DISTINCT tags FROM url_links WHERE deleted_at IS NULL AND tags <> '' LIMIT 100000") {
-            result in
+    private func tags(_ exchange: HTTPExchange) throws {
+        let sql =
+            "SELECT DISTINCT tags FROM url_links WHERE deleted_at IS NULL AND tags <> '' "
+            + "AND \(LinkTables.ownedBy("$1")) LIMIT 100000"
+        host.database.run(sql, [.text(try host.caller(exchange).ownerFilter)]) { result in
             switch result {
             case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
             case .success(let rows):

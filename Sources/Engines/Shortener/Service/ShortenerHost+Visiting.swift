@@ -16,7 +16,9 @@ extension ShortenerHost: HTTPService {
         let query = head.targetBytes.dropFirst(code.utf8.count + 2)
         let visit = Visit(
             remote: connection.stream.remote.address.description, referrer: head.value(of: "Referer"),
-            agent: head.value(of: "User-Agent"), isCounted: head.method == .get)
+            agent: head.value(of: "User-Agent"),
+            languages: entry.link?.rules.isEmpty == false ? head.value(of: "Accept-Language") : nil,
+            isCounted: head.method == .get)
         let answer = answer(code, entry, visit, query: String(decoding: query, as: UTF8.self))
         connection.respond(
             status: answer.status, fields: answer.fields, contentType: "text/plain; charset=utf-8", body: answer.text)
@@ -48,6 +50,8 @@ extension ShortenerHost: HTTPService {
         let remote: String
         let referrer: String?
         let agent: String?
+        /// What only rules look at.
+        let languages: String?
         /// HEAD asks, and does not visit.
         let isCounted: Bool
     }
@@ -62,6 +66,7 @@ extension ShortenerHost: HTTPService {
     func answer(_ code: String, _ entry: LinkCache.Entry, _ visit: Visit, query: String) -> Answer {
         guard let link = entry.link else {
             counts.unknown += 1
+            if visit.isCounted { note(Click.orphan("/" + code), visit) }
             return Answer(status: 404, fields: [("Cache-Control", "no-store")], text: "there is no link '\(code)'\n")
         }
         switch link.verdict(now: node.wallClock, visits: entry.visits + clicks.uncounted(code)) {
@@ -78,12 +83,21 @@ extension ShortenerHost: HTTPService {
         counts.redirects += 1
         if visit.isCounted { note(code, visit) }
         var location = link.target
-        if link.forwardsQuery, !query.isEmpty, let target = try? TargetURL(parsing: link.target) {
+        var cacheControl = link.redirect.cacheControl
+        if !link.rules.isEmpty {
+            location = link.target(
+                for: Visitor(
+                    agent: visit.agent, languages: visit.languages, query: query, address: visit.remote,
+                    now: node.wallClock))
+            // Another visitor, or the same one tomorrow, may go elsewhere.
+            cacheControl = Redirect.found.cacheControl
+        }
+        if link.forwardsQuery, !query.isEmpty, let target = try? TargetURL(parsing: location) {
             location = target.adding(query: query)
         }
         return Answer(
             status: link.redirect.rawValue,
-            fields: [("Location", location), ("Cache-Control", link.redirect.cacheControl)])
+            fields: [("Location", location), ("Cache-Control", cacheControl)])
     }
 
     func note(_ code: String, _ visit: Visit) {
@@ -98,16 +112,35 @@ extension ShortenerHost: HTTPService {
     func find(_ code: String, _ done: @escaping (Result<LinkCache.Entry, LinkDatabaseFailure>) -> Void) {
         if let entry = cache.find(code) { return done(.success(entry)) }
         if let filter, !filter.mayContain(code) { return done(.success(LinkCache.Entry(link: nil, visits: 0))) }
-        database.run([LinkTables.select(code)]) { [self] result in
+        let before = forgetCount
+        shared.read(code) { [self] result in
             switch result {
             case .failure(let failure): done(.failure(failure))
-            case .success(let rows):
-                let found = rows.first?.first.flatMap(LinkTables.link)
-                let entry = LinkCache.Entry(link: found?.link, visits: found?.visits ?? 0)
-                // What others may add at any time is not known to be missing.
-                if found != nil || database.isExclusive { cache.insert(entry, for: code) }
-                done(.success(entry))
+            // How often it was visited is another number with each visit, and only the database's is right.
+            case .success(let link?) where link.maxVisits != nil: findCounted(code, before, done)
+            case .success(let link): done(.success(keep(LinkCache.Entry(link: link, visits: 0), code, before)))
             }
         }
+    }
+
+    private func findCounted(
+        _ code: String, _ before: Int, _ done: @escaping (Result<LinkCache.Entry, LinkDatabaseFailure>) -> Void
+    ) {
+        database.run([LinkTables.select(code)]) { [self] result in
+            done(
+                result.map { rows in
+                    let found = rows.first?.first.flatMap(LinkTables.link)
+                    return keep(LinkCache.Entry(link: found?.link, visits: found?.visits ?? 0), code, before)
+                })
+        }
+    }
+
+    /// In memory, unless something was changed while it was on its way; what others may add at any time is not known to
+    /// be missing.
+    private func keep(_ entry: LinkCache.Entry, _ code: String, _ before: Int) -> LinkCache.Entry {
+        if forgetCount == before, shared.mayKeep, entry.link != nil || database.isExclusive {
+            cache.insert(entry, for: code)
+        }
+        return entry
     }
 }

@@ -20,9 +20,15 @@ public final class ShortenerHost: Service {
     private(set) var database: (any LinkDatabase)!
     private(set) var clicks: ClickCounter!
     private(set) var codes: CodeSource!
+    /// Nil where clicks go straight into the database.
+    private(set) var queue: ClickQueue?
     var cache: LinkCache
+    private(set) var shared: SharedLinks!
+    /// Grows whenever links are forgotten: what was asked for before is not kept then.
+    private(set) var forgetCount = 0
     /// Nil where others may add links that this one has not heard of.
     var filter: AliasFilter?
+    var keys = KeyRing()
     private var limiter: RateLimiter?
     private(set) var isReady = false
     private var failure: String?
@@ -60,6 +66,8 @@ public final class ShortenerHost: Service {
         LinkAPI(self).mount(on: router)
         ShlinkAPI(self).mount(on: router)
         YourlsAPI(self).mount(on: router)
+        KeyAPI(self).mount(on: router)
+        ShortenerDocument.mount(on: router)
         VisitRoutes(self).mount(on: router)
     }
 
@@ -75,10 +83,15 @@ public final class ShortenerHost: Service {
             }
         case .postgres(let url, _):
             let links = PostgresLinks(node: node, url: url)
-            links.onChange = { [weak self] code in self?.cache.remove(code) }
+            links.onChange = { [weak self] text in
+                if text == PostgresLinks.keysNotice { self?.learnKeys { _ in } } else { self?.forget(text) }
+            }
             database = links
         }
+        shared = SharedLinks(node, database, cache: settings.sharedCache) { [runtime] in runtime.log($0) }
+        shared.onChange = { [weak self] code in self?.forget(code) }
         let log = try ClickLog(disk: node.disk, directory: settings.clickDirectory)
+        queue = settings.queue.map { ClickQueue(self, $0) }
         clicks = ClickCounter(self, log)
         codes = CodeSource(database, firstLength: settings.codeLength)
         runtime.add(server, on: port)
@@ -86,24 +99,44 @@ public final class ShortenerHost: Service {
 
     public func abandonStart() {
         clicks?.close()
+        queue?.close()
+        shared?.close()
         database?.close()
     }
 
-    public func opened() { connect(after: .milliseconds(250)) }
+    public func opened() {
+        shared.start()
+        queue?.start()
+        connect(after: .milliseconds(250))
+    }
 
     /// Makes the tables, learns what there is, counts what an earlier life has left, and lets the waiting in.
     private func connect(after pause: LabDuration) {
         database.run(LinkTables.definitions) { [self] result in
             if case .failure(let trouble) = result { return connectAgain(trouble, pause) }
             let key = node.draw { $0.next() } >> 2
-            codes.open(proposedKey: key) { [self] failure in
-                if let failure { return connectAgain(failure, pause) }
-                learnCodes { [self] failure in
-                    if let failure { return connectAgain(failure, pause) }
-                    clicks.open { [self] failure in
-                        if let failure { connectAgain(failure, pause) } else { becomeReady() }
-                    }
-                }
+            let steps: [(@escaping (LinkDatabaseFailure?) -> Void) -> Void] = [
+                addColumns, { [codes] in codes!.open(proposedKey: key, $0) }, learnCodes, learnKeys,
+                { [clicks] in clicks!.open($0) },
+            ]
+            carryOut(steps[...], pause)
+        }
+    }
+
+    private func carryOut(_ steps: ArraySlice<(@escaping (LinkDatabaseFailure?) -> Void) -> Void>, _ pause: LabDuration)
+    {
+        guard let step = steps.first else { return becomeReady() }
+        step { [self] failure in
+            if let failure { connectAgain(failure, pause) } else { carryOut(steps.dropFirst(), pause) }
+        }
+    }
+
+    /// Those that a database of an earlier version lacks.
+    private func addColumns(_ done: @escaping (LinkDatabaseFailure?) -> Void) {
+        database.run(LinkTables.newestColumns) { [database] result in
+            guard case .failure(let failure) = result, !failure.isPassing else { return done(nil) }
+            database!.run(LinkTables.additions) { result in
+                if case .failure(let failure) = result { done(failure) } else { done(nil) }
             }
         }
     }
@@ -166,10 +199,17 @@ public final class ShortenerHost: Service {
             return done()
         }
         clicks.flush { [self] _ in
-            clicks.close()
-            database.close()
-            runtime.log("Stopped, all clicks counted")
-            node.afterDisk(done)
+            clicks.endLife { [self] in
+                let left = clicks.waitingCount
+                clicks.close()
+                queue?.close()
+                shared.close()
+                database.close()
+                runtime.log(
+                    left == 0
+                        ? "Stopped, all clicks counted" : "Stopped, \(counted(left, "click")) wait for the next start")
+                node.afterDisk(done)
+            }
         }
     }
 
@@ -190,16 +230,34 @@ public final class ShortenerHost: Service {
             .init(
                 "clicks_counted", clicks.countedCount, .counter("url_clicks_counted_total", "Clicks in the database")),
             .init("clicks_waiting", clicks.waitingCount, .gauge("url_clicks_waiting", "Clicks on their way there")),
+            .init(
+                "pages_sent", queue?.pagesSent ?? 0,
+                .counter("url_pages_sent_total", "Pages of clicks that the broker has taken")),
+            .init(
+                "pages_entered", queue?.pagesEntered ?? 0,
+                .counter("url_pages_entered_total", "Pages of clicks that came from the broker")),
             .init("clicks_lost", counts.lostClicks, .counter("url_clicks_lost_total", "Clicks that no disk took")),
         ]
     }
 
     // MARK: For the routes
 
+    /// Somebody has changed the link; nil: nobody knows which.
+    func forget(_ code: String?) {
+        forgetCount += 1
+        if let code {
+            cache.remove(code)
+            shared.heard(code)
+        } else {
+            cache.removeAll()
+        }
+    }
+
     func stored(_ link: Link) {
         linkCount += 1
         counts.created += 1
         filter?.insert(link.code)
+        forgetCount += 1
         cache.remove(link.code)
         if filter?.isFull == true { learnCodes { _ in } }
     }
@@ -214,18 +272,6 @@ public final class ShortenerHost: Service {
         let seconds = max(1, Int(decision.retryAfter.seconds.rounded(.up)))
         throw HTTPProblem(
             429, "too many links in a minute", remedy: "try again in \(seconds) s", field: "Retry-After", "\(seconds)")
-    }
-
-    /// - Throws: 401 where keys are needed and none of them comes.
-    func expectKey(_ exchange: HTTPExchange, query: String? = nil) throws(HTTPProblem) {
-        guard !settings.apiKeys.isEmpty else { return }
-        let bearer = exchange.field("Authorization").flatMap { $0.hasPrefix("Bearer ") ? String($0.dropFirst(7)) : nil }
-        let given = exchange.field("X-Api-Key") ?? bearer ?? query
-        guard let given, settings.apiKeys.contains(given) else {
-            throw HTTPProblem(
-                401, given == nil ? "an API key is needed" : "the API key is not known",
-                remedy: "send it as X-Api-Key", field: "WWW-Authenticate", "Bearer")
-        }
     }
 
     func base(for exchange: HTTPExchange) -> String {

@@ -1,3 +1,4 @@
+import KernelAMQP
 import KernelStructures
 import KernelWire
 import ShortenerEngine
@@ -23,10 +24,16 @@ public struct ShortenerSettings: Sendable {
     public var createsPerMinute: Int? = 6000
     /// Links that are kept in memory.
     public var cacheCapacity = 100_000
+    /// A broker by way of which clicks come into the database; nil for straight.
+    public var queue: AMQPURL?
+    /// A cache that several shorteners share, and that speaks Redis's protocol; nil for none.
+    public var sharedCache: HostPort?
     /// From a click to its row in the database, and the most that a power failure can take.
     public var flushInterval = LabDuration.seconds(1)
     /// What is added to UTC for the days that clicks are counted by.
     public var zoneSeconds = 0
+    /// Whether links may lead into the visitor's own house: 127.0.0.1, 10.0.0.0/8, localhost.
+    public var allowsPrivate = true
     /// Where visitors go whose link is over; nil for 410.
     public var fallback: String?
 

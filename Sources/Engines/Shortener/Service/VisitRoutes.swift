@@ -11,11 +11,16 @@ final class VisitRoutes {
     init(_ host: ShortenerHost) { self.host = host }
 
     func mount(on router: HTTPRouter) {
+        router.on("GET", "/") { exchange in try ShortenerPage.page.answer(exchange) }
         router.on("GET", "/{code}") { [self] exchange in
             host.whenReady(exchange) { [self] in
                 let name = exchange.parameters["code"]
                 if name.hasSuffix("+") { preview(String(name.dropLast()), exchange) } else { visit(name, exchange) }
             }
+        }
+        router.on("GET", "/{code}/qr-code") { [self] exchange in
+            let picture = try PictureRequest(exchange)
+            host.whenReady(exchange) { [self] in draw(exchange.parameters["code"], picture, exchange) }
         }
         router.on("GET", "/{code}/track") { [self] exchange in
             host.whenReady(exchange) { [self] in track(exchange.parameters["code"], exchange) }
@@ -25,7 +30,8 @@ final class VisitRoutes {
     private func who(_ exchange: HTTPExchange) -> ShortenerHost.Visit {
         ShortenerHost.Visit(
             remote: exchange.remote?.address.description ?? "", referrer: exchange.field("Referer"),
-            agent: exchange.field("User-Agent"), isCounted: exchange.method == .get)
+            agent: exchange.field("User-Agent"), languages: exchange.field("Accept-Language"),
+            isCounted: exchange.method == .get)
     }
 
     private func entry(_ code: String, _ exchange: HTTPExchange, _ body: @escaping (LinkCache.Entry) -> Void) {
@@ -56,6 +62,48 @@ final class VisitRoutes {
                 return exchange.refuse(ShortenerHost.missing(code))
             }
             exchange.answer(text: "\(host.shortURL(code, exchange)) leads to\n\(link.target)\n")
+        }
+    }
+
+    /// What of a QR code is wanted, in Shlink's words: `?size=300&format=svg&margin=4&errorCorrection=H`.
+    private struct PictureRequest {
+        let size: Int
+        let isDrawing: Bool
+        let margin: Int
+        let correction: QRCode.Correction
+
+        init(_ exchange: HTTPExchange) throws {
+            var query = try exchange.query()
+            size = try query.takeInteger("size", 50...1000) ?? 300
+            margin = try query.takeInteger("margin", 0...40) ?? QRCode.quietFields
+            let format = try query.take("format") ?? "png"
+            guard ["png", "svg"].contains(format) else {
+                throw HTTPProblem(400, "format: '\(format.prefix(40))' is neither png nor svg")
+            }
+            isDrawing = format == "svg"
+            let letter = try query.take("errorCorrection") ?? "M"
+            guard let correction = QRCode.Correction(rawValue: letter.uppercased()) else {
+                throw HTTPProblem(400, "errorCorrection: '\(letter.prefix(40))' is none of L, M, Q, H")
+            }
+            self.correction = correction
+            try query.expectNothingElse()
+        }
+    }
+
+    private func draw(_ code: String, _ wanted: PictureRequest, _ exchange: HTTPExchange) {
+        entry(code, exchange) { [self] entry in
+            guard let link = entry.link, link.deletedAt == nil else {
+                return exchange.refuse(ShortenerHost.missing(code))
+            }
+            guard let picture = QRCode(host.shortURL(code, exchange), wanted.correction) else {
+                return exchange.refuse(HTTPProblem(422, "the short address is too long for a picture"))
+            }
+            try? exchange.addField("Cache-Control", "max-age=300")
+            if wanted.isDrawing {
+                exchange.answer(text: picture.svg(size: wanted.size, margin: wanted.margin), type: "image/svg+xml")
+            } else {
+                exchange.answer(bytes: picture.png(size: wanted.size, margin: wanted.margin), type: "image/png")
+            }
         }
     }
 

@@ -51,7 +51,7 @@ public struct CrossOriginPolicy: Sendable {
     }
 
     /// What an answer to that origin says.
-    func fields(for origin: String?) -> [(String, String)] {
+    public func fields(for origin: String?) -> [(String, String)] {
         // A cache must not give one origin's answer to another.
         let vary = origins == .any ? [] : [("Vary", "Origin")]
         guard let origin, allows(origin), HTTPWriter.isSafeField(name: "Origin", value: origin) else { return vary }
@@ -64,7 +64,7 @@ public struct CrossOriginPolicy: Sendable {
     }
 
     /// What a preflight's answer says beyond that.
-    func preflightFields(for origin: String, _ methods: [String]) -> [(String, String)] {
+    public func preflightFields(for origin: String, _ methods: [String]) -> [(String, String)] {
         guard allows(origin) else { return [] }
         return [
             ("Access-Control-Allow-Methods", methods.joined(separator: ", ")),

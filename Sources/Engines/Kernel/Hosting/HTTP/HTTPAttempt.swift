@@ -8,14 +8,18 @@ import KernelWorld
 /// lost.
 final class HTTPAttempt: HTTPClientDelegate {
     private let request: HTTPCall.Request
+    /// What it carries of its trace.
+    private let traceFields: [(name: String, value: String)]
     private let connection = HTTPClientConnection()
     private var completion: ((Result<(HTTPHead, [UInt8]), HTTPCall.Failure>) -> Void)?
     private var body: [UInt8] = []
 
     init(
-        _ request: HTTPCall.Request, completion: @escaping (Result<(HTTPHead, [UInt8]), HTTPCall.Failure>) -> Void
+        _ request: HTTPCall.Request, _ traceFields: [(name: String, value: String)],
+        completion: @escaping (Result<(HTTPHead, [UInt8]), HTTPCall.Failure>) -> Void
     ) {
         self.request = request
+        self.traceFields = traceFields
         self.completion = completion
     }
 
@@ -61,6 +65,9 @@ final class HTTPAttempt: HTTPClientDelegate {
         HTTPWriter.field("Host", host ?? request.url.authority, into: &bytes)
         for (name, value) in request.fields
         where name.lowercased() != "host" && HTTPWriter.isSafeField(name: name, value: value) {
+            HTTPWriter.field(name, value, into: &bytes)
+        }
+        for (name, value) in traceFields where !request.fields.contains(where: { $0.name.lowercased() == name }) {
             HTTPWriter.field(name, value, into: &bytes)
         }
         if let body = request.body {

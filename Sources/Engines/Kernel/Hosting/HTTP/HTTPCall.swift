@@ -142,6 +142,11 @@ public final class HTTPCall {
     /// Its connection holds it while it lasts, and it holds this call.
     private weak var attempt: HTTPAttempt?
     private var attempts = 0
+    /// The span that it is asked within, if it is asked within any: by default the one that runs on its node when it
+    /// starts.
+    public var parent: ActiveSpan?
+    /// Of the present attempt.
+    private var span: ActiveSpan?
     private var redirects = 0
     private var startedAt = LabTime.distantFuture
     private var deadlineTimer: TimerID?
@@ -160,6 +165,7 @@ public final class HTTPCall {
 
     public func start() {
         startedAt = node.world.now
+        if node.world.spans.isRecording { parent = parent ?? node.world.spans.current(on: node) }
         if let deadline = request.deadline {
             waitUntil(deadline)
         }
@@ -181,7 +187,12 @@ public final class HTTPCall {
 
     private func begin() {
         attempts += 1
-        let attempt = HTTPAttempt(request) { [self] result in ended(result) }
+        if let parent, !parent.isOver {
+            let path = request.url.target.prefix { $0 != "?" }
+            span = .calling(
+                request.method, String(path), to: request.url.destination, on: node, attempt: attempts, within: parent)
+        }
+        let attempt = HTTPAttempt(request, span?.fields ?? []) { [self] result in ended(result) }
         self.attempt = attempt
         attempt.start(node, security)
     }
@@ -189,6 +200,16 @@ public final class HTTPCall {
     private func ended(_ result: Result<(HTTPHead, [UInt8]), Failure>) {
         guard completion != nil else { return }
         attempt = nil
+        guard let span else { return conclude(result) }
+        self.span = nil
+        switch result {
+        case .success((let head, _)): span.wasAnswered(head.status)
+        case .failure(let failure): span.fail("\(failure)")
+        }
+        span.end { conclude(result) }
+    }
+
+    private func conclude(_ result: Result<(HTTPHead, [UInt8]), Failure>) {
         switch result {
         case .failure(let failure):
             let isSafe = failure.isBeforeRequest || (failure.mayPass && isIdempotent)
@@ -271,5 +292,9 @@ public final class HTTPCall {
         pauseTimer = nil
         attempt?.cancel()
         attempt = nil
+        span?.fail("nobody waited for the answer any more")
+        span?.end()
+        span = nil
+        parent = nil
     }
 }

@@ -13,6 +13,9 @@ public final class HTTPExchange {
     /// The template of the route: what a metric is named by, and never the path.
     public let route: String?
     public let parameters: HTTPParameters
+    /// What this request is in its trace, where somebody records that. Calls that a handler makes are parts of it by
+    /// themselves; one that waits where causes do not reach does its work within `span.run`.
+    public let span: ActiveSpan?
     /// The body, where the route collects it.
     public private(set) var body: [UInt8] = []
     /// Called when the client has gone before it was answered, and when its stream ends early.
@@ -44,6 +47,11 @@ public final class HTTPExchange {
         self.route = route
         self.parameters = parameters
         node = connection.node
+        span = connection.span
+        if let route, let span {
+            span.name = "\(head.methodText) \(route)"
+            span.set("http.route", route)
+        }
     }
 
     /// Whether it can still be answered.
@@ -194,7 +202,8 @@ public final class HTTPExchange {
     public func park(for limit: LabDuration, orElse: @escaping (HTTPExchange) -> Void) {
         guard isOpen else { return }
         stopWaiting()
-        let parking = Parking { [unowned self] in
+        let parking = Parking { [weak self] in
+            guard let self, isOpen else { return }
             orElse(self)
             if isOpen { refuse(HTTPProblem(503, "nothing has happened")) }
         }

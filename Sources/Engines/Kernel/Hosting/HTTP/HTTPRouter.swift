@@ -93,7 +93,15 @@ public final class HTTPRouter: HTTPService {
 
     /// Ends what would not end by itself: parked exchanges get what they would get at their deadline, streams of events
     /// end, WebSockets are told that the server goes away.
-    public func drain() { lasting.endAll() }
+    public func drain() {
+        // One by one from the list, since the end of one may be the end of others: a lock's holder that goes lets in
+        // the next. Those that begin meanwhile are not waited for.
+        var left = lasting.count
+        while left > 0, let one = lasting.takeFirst() {
+            left -= 1
+            one.endForDrain()
+        }
+    }
 
     // MARK: HTTPService
 
@@ -213,9 +221,5 @@ struct LastingExchanges {
         }
     }
 
-    mutating func endAll() {
-        let present = all
-        all = []
-        for one in present { one.exchange.endForDrain() }
-    }
+    mutating func takeFirst() -> (any LastingExchange)? { all.isEmpty ? nil : all.removeFirst().exchange }
 }

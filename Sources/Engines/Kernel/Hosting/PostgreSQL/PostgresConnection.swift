@@ -60,7 +60,8 @@ public final class PostgresConnection {
     ///
     /// - Parameter copyData: what `COPY … FROM STDIN` is given.
     public func query(_ sql: String, copyData: [UInt8]? = nil, _ completion: @escaping Completion) {
-        ask(PostgresQuestion(kind: .simple, copyData: copyData, completion: completion)) { bytes in
+        let question = PostgresQuestion(kind: .simple, copyData: copyData, completion: traced(sql, completion))
+        ask(question) { bytes in
             FrontendMessage.query(sql).encode(into: &bytes)
         }
     }
@@ -70,7 +71,8 @@ public final class PostgresConnection {
         let types = parameters.map { $0?.parameterType ?? .unspecified }
         let (statement, isNew, evicted) = statements.use(sql, types)
         let question = PostgresQuestion(
-            kind: .extended(statement, isNew: isNew), columns: statement.columns, completion: completion)
+            kind: .extended(statement, isNew: isNew), columns: statement.columns,
+            completion: traced(sql, text: sql, completion))
         ask(question) { bytes in
             if let evicted { FrontendMessage.close(.statement(evicted)).encode(into: &bytes) }
             if isNew {
@@ -81,6 +83,27 @@ public final class PostgresConnection {
             FrontendMessage.execute(portal: "", rowLimit: 0).encode(into: &bytes)
             FrontendMessage.sync.encode(into: &bytes)
         }
+    }
+
+    /// The question as a span, where it is part of one.
+    ///
+    /// - Parameter text: what may be shown of it: a statement with its values outside.
+    private func traced(_ sql: String, text: String? = nil, _ completion: @escaping Completion) -> Completion {
+        guard node.world.spans.isRecording,
+            let span = ActiveSpan.asking(
+                "postgresql", Self.operation(sql), to: session.url.destination, on: node)
+        else { return completion }
+        if let text { span.set("db.query.text", text) }
+        return { result in
+            if case .failure(let failure) = result { span.fail("\(failure)") }
+            span.end { completion(result) }
+        }
+    }
+
+    /// Its first word, which says what is done.
+    private static func operation(_ sql: String) -> String {
+        let words = sql.split(maxSplits: 1) { $0.isWhitespace || $0 == ";" || $0 == "(" }
+        return words.first.map { $0.prefix(32).uppercased() } ?? "SQL"
     }
 
     private static func bind(_ statement: String, _ parameters: [PostgresValue?]) -> FrontendMessage {

@@ -13,7 +13,13 @@ enum ForwardedHead {
         out.append(contentsOf: head.methodBytes)
         out.append(32)
         let url = absoluteTarget(head)
-        if let url { append(pathOf: url, head.method, to: &out) } else { out.append(contentsOf: head.targetBytes) }
+        if let target = exchange.target {
+            out.append(contentsOf: target)
+        } else if let url {
+            append(pathOf: url, head.method, to: &out)
+        } else {
+            out.append(contentsOf: head.targetBytes)
+        }
         out.append(utf8: " HTTP/1.1\r\n")
         if let url {
             out.append(utf8: "Host: ")
@@ -21,7 +27,8 @@ enum ForwardedHead {
             out.append(utf8: "\r\n")
         }
         let rewrites = exchange.rewritesFields
-        let span = exchange.client.span
+        let span = exchange.span
+        var saysTrace = false
         for field in head.fields {
             switch field.name {
             // Its own list of options went with it; `chunked` is said anew below.
@@ -32,11 +39,13 @@ enum ForwardedHead {
             case .expect where head.minorVersion == 0: continue
             case _ where head.isNamedByConnection(field): continue
             case _ where span != nil && head.isNamed(field, "traceparent"):
-                HTTPWriter.field("traceparent", span!.traceparent, into: &out)
+                if !saysTrace { HTTPWriter.field("traceparent", span!.context.traceparent, into: &out) }
+                saysTrace = true
             case _ where rewrites && exchange.rewrite(field, of: head, to: &out): continue
             default: out.append(contentsOf: head.line(of: field))
             }
         }
+        if let span, !saysTrace { HTTPWriter.field("traceparent", span.context.traceparent, into: &out) }
         if head.minorVersion == 0, url == nil, head.value(of: .host) == nil { out.append(utf8: "Host: \r\n") }
         if head.body == .chunked { out.append(utf8: "Transfer-Encoding: chunked\r\n") }
         if head.asksForUpgrade, let protocols = head.value(of: .upgrade) {
@@ -69,8 +78,11 @@ enum ForwardedHead {
 
     /// A response for the client, without framing and connection fields: `beginRawResponse` adds them.
     ///
-    /// - Parameter takesChunks: whether the client does, and so can get trailers.
-    static func append(response head: HTTPHead, isForHead: Bool, takesChunks: Bool, to out: inout [UInt8]) {
+    /// - Parameter exchange: asked about each field if it says that it rewrites any.
+    static func append(response head: HTTPHead, of exchange: UpstreamExchange, to out: inout [UInt8]) {
+        let isForHead = exchange.client.method == .head
+        let takesChunks = exchange.client.isCurrent
+        let rewrites = exchange.rewritesResponseFields
         HTTPWriter.statusLine(head.status, reason: head.reasonBytes, into: &out)
         for field in head.fields {
             switch field.name {
@@ -78,6 +90,7 @@ enum ForwardedHead {
             case .contentLength: continue
             case .trailer where head.body != .chunked || !takesChunks: continue
             case _ where head.isNamedByConnection(field): continue
+            case _ where rewrites && exchange.rewrite(responseField: field, of: head, to: &out): continue
             default: out.append(contentsOf: head.line(of: field))
             }
         }

@@ -62,6 +62,18 @@ extension UpstreamExchange {
 
     // MARK: Timeouts
 
+    /// The time that all of the request may take is over, whoever has been slow: as if its server had not answered in
+    /// time. `recover` must not choose `.again`.
+    public final func expire() {
+        switch phase {
+        case .idle: break
+        case .waiting:
+            phase = .idle
+            refuse(504, "there was no room in time", after: .timedOut)
+        case .connecting, .sent, .responding: failed(.timedOut)
+        }
+    }
+
     /// One timer for all requests of a connection; it looks at the deadline when it fires.
     final func setDeadline(_ timeout: LabDuration) {
         let now = pool.node.world.now

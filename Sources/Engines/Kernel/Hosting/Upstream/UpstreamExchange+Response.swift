@@ -38,8 +38,7 @@ extension UpstreamExchange: HTTPClientDelegate {
         body.giveUp()
         answerBegan()
         var head = pool.takeScratch()
-        ForwardedHead.append(
-            response: connection.head, isForHead: client.method == .head, takesChunks: client.isCurrent, to: &head)
+        ForwardedHead.append(response: connection.head, of: self, to: &head)
         decorate(response: &head)
         // What came with it may turn out to be no body: while nothing has left, there is still a 502 to tell of it.
         pendingHead = head

@@ -68,6 +68,9 @@ open class UpstreamExchange {
     final var body = ReplayBuffer()
     /// A kept connection had been closed; the same server is asked again.
     final var isSecondTry = false
+    /// Of the present attempt, if the request is part of a trace that somebody records.
+    private(set) final var span: ActiveSpan?
+    private final var attemptCount = 0
     /// What the connection in use had carried before.
     private final var carriedBefore = (sent: 0, received: 0)
     /// The response's head, while nothing behind it has been looked at.
@@ -121,6 +124,15 @@ open class UpstreamExchange {
     /// Writes a field of the request in another way, or not at all; false if it is to pass as it is.
     open func rewrite(_ field: HTTPHead.Field, of head: HTTPHead, to out: inout [UInt8]) -> Bool { false }
 
+    /// What a server is asked for in place of the request's own target; nil: as it came.
+    open var target: [UInt8]? { nil }
+
+    /// Whether `rewrite(responseField:…)` is to be asked about the fields of final responses.
+    open var rewritesResponseFields: Bool { false }
+
+    /// Writes a field of a final response in another way, or not at all; false if it is to pass as it is.
+    open func rewrite(responseField field: HTTPHead.Field, of head: HTTPHead, to out: inout [UInt8]) -> Bool { false }
+
     /// Adds fields to a request.
     open func decorate(request out: inout [UInt8]) {
         HTTPWriter.field("X-Forwarded-For", client.clientEndpoint.host, into: &out)
@@ -170,6 +182,7 @@ open class UpstreamExchange {
         if !early.isEmpty { early.withUnsafeBytes { body.hold($0) } }
         isRequestComplete = isComplete
         isSecondTry = false
+        attemptCount = 0
         // RFC 9110 §9.3.6: it asks for a tunnel to wherever it likes. Only a forward proxy gives that.
         if client.method == .connect { return refuse(501, "CONNECT is for forward proxies", after: nil) }
         next()
@@ -195,6 +208,7 @@ open class UpstreamExchange {
         attemptBegan()
         if isRepeatable, let connection = server.takeIdle() {
             isReused = true
+            beginSpan()
             use(connection)
             sendHead()
         } else {
@@ -214,6 +228,7 @@ open class UpstreamExchange {
 
     final func connect() {
         guard let server else { return }
+        if span == nil { beginSpan() }
         isReused = false
         phase = .connecting
         pauseBody()
@@ -228,6 +243,27 @@ open class UpstreamExchange {
                 if upstream === connection, phase == .connecting { failed(.unresolved(error)) }
             }
         }
+    }
+
+    private final func beginSpan() {
+        guard let parent = client.span, let server else { return }
+        attemptCount += 1
+        let head = client.head
+        span = .calling(
+            head.methodText, String(decoding: head.targetPath, as: UTF8.self), to: server.destination, on: pool.node,
+            attempt: attemptCount, within: parent)
+    }
+
+    private final func endSpan(_ outcome: UpstreamAttempt.Outcome) {
+        guard let span else { return }
+        self.span = nil
+        switch outcome {
+        case .answered(let status): span.wasAnswered(status)
+        case .failed(let failure): span.fail(failure.text(pool.noun))
+        case .abandoned: span.fail("the client went away")
+        case .stale: span.fail("the kept connection had been closed")
+        }
+        span.end()
     }
 
     private final func use(_ connection: HTTPClientConnection) {
@@ -314,6 +350,7 @@ open class UpstreamExchange {
         phase = .idle
         upstream = nil
         deadline = .distantFuture
+        endSpan(outcome)
         attemptEnded(attempt)
     }
 
@@ -328,9 +365,13 @@ open class UpstreamExchange {
 
     /// Answers the request in a server's place.
     public final func respond(_ status: Int, fields: [(String, String)] = [], _ text: String) {
+        let body = Array("\(status) \(HTTPStatus.reason(status)): \(text)\n".utf8)
+        respond(status, fields: fields, contentType: "text/plain", body: body)
+    }
+
+    /// The same with a body of any kind.
+    public final func respond(_ status: Int, fields: [(String, String)], contentType: String, body: [UInt8]) {
         phase = .idle
-        conclude {
-            $0.respond(status: status, fields: fields, body: "\(status) \(HTTPStatus.reason(status)): \(text)\n")
-        }
+        conclude { $0.respond(status: status, fields: fields, contentType: contentType, body: body) }
     }
 }

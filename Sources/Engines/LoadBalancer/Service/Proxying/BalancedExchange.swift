@@ -9,16 +9,11 @@ import LoadBalancerEngine
 ///
 /// Most connections of most balancers are idle, and an idle one needs none of this: when a request is done, its
 /// exchange goes back to the proxy and is used for the next request, whoever's that is.
-final class BalancedExchange: UpstreamExchange {
+final class BalancedExchange: PooledExchange {
     /// Nil between two requests, so that unused exchanges keep no proxy alive that keeps them.
     private(set) var proxy: HTTPProxy!
     private var forwardedFields: [UInt8] = []
     private var forwardedFor: (source: IPAddress, kinds: LoadBalancerConfiguration.ForwardedFields)?
-    /// The slot of the server that has the request.
-    private(set) var slot = 0
-    /// The slots of all that had it.
-    private(set) var tried: [Int] = []
-    private(set) var arrival: Arrival
     /// The server that the client's cookie names, as far as there is one.
     private(set) var markedServer: Int?
     /// When what happened, for the log.
@@ -27,16 +22,8 @@ final class BalancedExchange: UpstreamExchange {
     private var failureCode = "SC"
     /// An operator has cut it.
     var isKilled = false
-    private var attemptTime = LabTime(nanoseconds: 0)
-    /// Its place in the line while it waits.
-    private var ticket = 0
     /// The request's line, to be written once its answer is.
     private var line: PendingLine?
-
-    override init(_ pool: UpstreamPool) {
-        arrival = Arrival(request: 0, source: .any)
-        super.init(pool)
-    }
 
     var host: LoadBalancerHost { proxy.host }
     private var now: LabTime { pool.node.world.now }
@@ -46,11 +33,8 @@ final class BalancedExchange: UpstreamExchange {
     func begin(_ client: HTTPServerConnection, of proxy: HTTPProxy) {
         self.proxy = proxy
         prepareFields(for: client)
-        tried.removeAll(keepingCapacity: true)
         isKilled = false
-        arrival.request = host.engine.requestArrived()
-        arrival.attempt = 1
-        arrival.isAdmitted = false
+        beginChoosing(Arrival(request: host.engine.requestArrived(), source: arrival.source))
         times = RequestLog(now: now, bytesBefore: client.stream.bytesSent)
         if client.method != .connect { proxy.readMarks(of: client, into: &arrival) }
         markedServer = arrival.sticky
@@ -76,16 +60,12 @@ final class BalancedExchange: UpstreamExchange {
     override func choose() -> UpstreamChoice {
         switch host.engine.choose(arrival, excluding: tried, now: now) {
         case .server(let slot):
-            arrival.isAdmitted = false
-            tried.append(slot)
-            self.slot = slot
+            chose(slot)
             times.chosen = now
             return .server(proxy.servers[slot])
         case .wait(let ticket):
-            arrival.isAdmitted = false
             times.ahead = host.engine.waitingCount - 1
-            self.ticket = ticket
-            host.wait(ticket, whenAdmitted: { [self] in admitted() }, whenTimedOut: { [self] in waitedTooLong() })
+            host.wait(ticket, holding(ticket))
             return .wait
         case .none(let reason):
             giveUp(reason)
@@ -93,16 +73,7 @@ final class BalancedExchange: UpstreamExchange {
         }
     }
 
-    private func admitted() {
-        guard phase == .waiting else { return }
-        stopWaiting()
-        arrival.isAdmitted = true
-        next()
-    }
-
-    private func waitedTooLong() {
-        guard phase == .waiting else { return }
-        stopWaiting()
+    override func waitedTooLong() {
         host.engine.unserved()
         answer(
             503, "sQ", fields: [("Retry-After", "1")], "no backend had room in \(host.configuration.queue.timeout)")
@@ -111,7 +82,7 @@ final class BalancedExchange: UpstreamExchange {
     // MARK: Attempts
 
     override func attemptBegan() {
-        attemptTime = now
+        super.attemptBegan()
         times.connected = nil
         times.answered = nil
         host.engine.requestBegan(server: slot)
@@ -122,14 +93,8 @@ final class BalancedExchange: UpstreamExchange {
 
     override func attemptEnded(_ attempt: UpstreamAttempt) {
         host.engine.count(attempt.traffic, of: slot)
-        let outcome: LoadBalancer.Outcome =
-            switch attempt.outcome {
-            case .answered(let status): .answered(status)
-            case .failed: .failed
-            case .abandoned: .abandoned
-            case .stale: .stale
-            }
-        host.requestEnded(slot, outcome, latency: now - attemptTime, request: arrival.request)
+        host.requestEnded(
+            slot, LoadBalancer.Outcome(attempt.outcome), latency: attemptAge, request: arrival.request)
     }
 
     override var keepsConnection: Bool { host.engine.servers[slot].keepsConnections }
@@ -252,7 +217,7 @@ final class BalancedExchange: UpstreamExchange {
         let blame = isKilled ? "K" : "C"
         if phase == .waiting {
             pendingLine("\(blame)Q", status: nil)?.write()
-            host.stopWaiting(ticket)
+            if let ticket { host.stopWaiting(ticket) }
         } else {
             let isData = phase == .responding || phase == .sent && !isRequestComplete
             pendingLine(

@@ -127,11 +127,12 @@ final class TCPSession: StreamHandler {
             self.ticket = ticket
             host.wait(
                 ticket,
-                whenAdmitted: { [self] in
-                    self.ticket = nil
-                    arrival.isAdmitted = true
-                    chooseServer()
-                }, whenTimedOut: { [self] in giveUp("sQ") })
+                .init(
+                    admitted: { [self] in
+                        self.ticket = nil
+                        arrival.isAdmitted = true
+                        chooseServer()
+                    }, timedOut: { [self] in giveUp("sQ") }))
         case .none(let reason): giveUp(reason == .lineIsFull ? "RQ" : failureCode)
         }
         arrival.isAdmitted = false

@@ -41,6 +41,7 @@ public final class AMQPClient: StreamHandler {
     private var heartbeatTimer: TimerID?
     private var heartbeat = LabDuration.zero
     private var lastReceivedAt = LabTime(nanoseconds: 0)
+    private var tracing: AMQPTracing
 
     private struct Channel {
         var questions = RingQueue<Completion>()
@@ -56,6 +57,7 @@ public final class AMQPClient: StreamHandler {
         self.node = node
         self.url = url
         self.security = security
+        tracing = AMQPTracing(node)
     }
 
     /// Starts to connect; the first answer or `onEnd` tells how it went.
@@ -79,11 +81,13 @@ public final class AMQPClient: StreamHandler {
             return node.enqueue { completion(.failure(.closed("channel \(channel) is closed"))) }
         }
         channels[channel]?.questions.append(completion)
+        tracing.consumes(method)
         send(method, on: channel)
     }
 
     /// Sends a method that is not answered.
     public func send(_ method: AMQPMethod, on channel: UInt16) {
+        tracing.sends(method, on: channel)
         whenOpen { [self] in
             writer.append(method, channel: channel)
             flush()
@@ -109,10 +113,12 @@ public final class AMQPClient: StreamHandler {
         _ body: [UInt8], _ properties: AMQPProperties, exchange: String = "", routingKey: String,
         isMandatory: Bool = false, on channel: UInt16, confirmed: Confirmed? = nil
     ) {
+        var properties = properties
+        let span = tracing.publishing(&properties, exchange: exchange, routingKey: routingKey)
         if let confirmed {
             let tag = (channels[channel]?.publishedCount ?? 0) + 1
             channels[channel]?.publishedCount = tag
-            channels[channel]?.confirms.append((tag, confirmed))
+            channels[channel]?.confirms.append((tag, Self.traced(span, confirmed)))
         }
         whenOpen { [self] in
             writer.append(
@@ -123,6 +129,20 @@ public final class AMQPClient: StreamHandler {
                 writer.appendContent(properties: encoded, body: $0, channel: channel, frameMax: frameMax)
             }
             flush()
+            if confirmed == nil { span?.end() }
+        }
+    }
+
+    /// The span of a message that is confirmed ends with that.
+    private static func traced(_ span: ActiveSpan?, _ confirmed: @escaping Confirmed) -> Confirmed {
+        guard let span else { return confirmed }
+        return { result in
+            switch result {
+            case .success(true): break
+            case .success(false): span.fail("the broker did not take it")
+            case .failure(let failure): span.fail("\(failure)")
+            }
+            span.end { confirmed(result) }
         }
     }
 
@@ -162,6 +182,7 @@ public final class AMQPClient: StreamHandler {
         let callback = onEnd
         onEnd = nil
         onDelivery = nil
+        tracing.ended()
         for (_, channel) in open { Self.fail(channel, failure) }
         if tells { callback?(failure) }
     }
@@ -251,8 +272,13 @@ public final class AMQPClient: StreamHandler {
             channels[number]?.got = nil
             return got(delivery)
         }
-        onDelivery?(delivery)
+        guard let span = tracing.received(delivery) else { return deliver(delivery) }
+        let isSettledLater = tracing.follow(delivery, span)
+        span.run { deliver(delivery) }
+        if !isSettledLater { span.end() }
     }
+
+    private func deliver(_ delivery: AMQPDelivery) { onDelivery?(delivery) }
 
     private func receive(_ method: AMQPMethod) {
         switch method {

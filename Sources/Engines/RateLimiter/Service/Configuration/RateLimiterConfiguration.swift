@@ -1,4 +1,5 @@
 import KernelStructures
+import RateLimiterEngine
 
 /// A rate limiter's configuration: every key, its default and its unit.
 ///

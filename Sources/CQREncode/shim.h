@@ -1,0 +1,2 @@
+// libqrencode: QR codes (ISO/IEC 18004).
+#include <qrencode.h>

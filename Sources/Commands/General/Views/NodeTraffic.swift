@@ -1,0 +1,150 @@
+import KernelStructures
+import KernelWorld
+
+/// What the last minute brought to each node, by the journal's messages and connections.
+///
+/// There is one in a World, and it reads each event once: `watch 1s top` with a thousand nodes looks at what was new in
+/// that second, and not at a minute of it.
+final class NodeTraffic {
+    /// What is known of a node, the oldest first, none of it older than a minute.
+    private struct History {
+        var requests = RingQueue<LabTime>()
+        var answers = RingQueue<(time: LabTime, took: LabDuration)>()
+        var connections = RingQueue<LabTime>()
+        var failures = RingQueue<LabTime>()
+    }
+
+    struct Row {
+        /// Messages in each twelfth of the last minute, oldest first.
+        var buckets = [Int](repeating: 0, count: NodeTraffic.bucketCount)
+        /// Of the last ten seconds.
+        var recent = 0
+        var answerTimes: [LabDuration] = []
+        var connections = 0
+        var failures = 0
+
+        var requestsPerSecond: Double { Double(recent) / 10 }
+        var errorPercent: Double? { connections == 0 ? nil : 100 * Double(failures) / Double(connections) }
+        /// The time below which 99 of 100 answers came (nearest rank).
+        var p99: LabDuration? {
+            guard !answerTimes.isEmpty else { return nil }
+            let sorted = answerTimes.sorted()
+            return sorted[(sorted.count * 99 + 99) / 100 - 1]
+        }
+    }
+
+    static let bucketCount = 12
+    private static let span = LabDuration.seconds(60)
+    private static let recentSpan = LabDuration.seconds(10)
+    /// Connections on which an answer is waited for; with more, those that wait are forgotten.
+    private static let waitingLimit = 100_000
+    /// Requests of a node that are kept one by one.
+    private static let requestLimit = 200_000
+
+    private var histories: [History] = []
+    private var numbers: [String: Int] = [:]
+    /// When a request came on a connection that has not been answered.
+    private var waiting: [UInt64: (node: String, since: LabTime)] = [:]
+    private var lastEvent: UInt64 = 0
+    private var rows: [Row] = []
+    /// What the highest glyph of every node means.
+    private(set) var top = 0
+
+    subscript(_ node: String) -> Row { numbers[node].map { rows[$0] } ?? Row() }
+
+    /// Reads what is new.
+    func update(from world: World) {
+        let journal = world.journal!
+        let minute = world.now - Self.span
+        var index = Self.firstIndex(in: journal, from: minute)
+        if index < journal.events.count {
+            let first = journal.events[index].number
+            if lastEvent >= first { index += Int(lastEvent - first) + 1 } else if first > lastEvent + 1 { forget() }
+        }
+        while index < journal.events.count {
+            take(journal.events[index])
+            index += 1
+        }
+        lastEvent = journal.count
+        if waiting.count > Self.waitingLimit { waiting = [:] }
+        count(world.now)
+    }
+
+    /// Not all that happened since the last time is known: it begins anew.
+    private func forget() {
+        histories = []
+        numbers = [:]
+        waiting = [:]
+    }
+
+    private func number(of node: String) -> Int {
+        if let known = numbers[node] { return known }
+        numbers[node] = histories.count
+        histories.append(History())
+        return histories.count - 1
+    }
+
+    private func take(_ event: JournalEvent) {
+        switch event.body {
+        case .message(let connection, let from, let to, _):
+            if let request = waiting[connection] {
+                guard request.node == from else { return }
+                histories[number(of: from)].answers.append((event.time, event.time - request.since))
+                waiting[connection] = nil
+            } else {
+                waiting[connection] = (to, event.time)
+                let node = number(of: to)
+                histories[node].requests.append(event.time)
+                if histories[node].requests.count > Self.requestLimit { _ = histories[node].requests.popFirst() }
+            }
+        case .connection(let number, _, let to, let change):
+            let node = self.number(of: to)
+            switch change {
+            case .opened: histories[node].connections.append(event.time)
+            case .refused, .timedOut:
+                histories[node].connections.append(event.time)
+                histories[node].failures.append(event.time)
+            case .reset: histories[node].failures.append(event.time)
+            case .finished, .closed: break
+            }
+            if change != .opened { waiting[number] = nil }
+        default: break
+        }
+    }
+
+    // MARK: Counting
+
+    private func count(_ now: LabTime) {
+        rows = histories.indices.map { row(&histories[$0], now) }
+        top = rows.lazy.compactMap { $0.buckets.max() }.max() ?? 0
+    }
+
+    private func row(_ history: inout History, _ now: LabTime) -> Row {
+        while let first = history.requests.first, now - first > Self.span { _ = history.requests.popFirst() }
+        while let first = history.connections.first, now - first > Self.span { _ = history.connections.popFirst() }
+        while let first = history.failures.first, now - first > Self.span { _ = history.failures.popFirst() }
+        while let first = history.answers.first, now - first.time > Self.recentSpan { _ = history.answers.popFirst() }
+        var row = Row()
+        for index in 0..<history.requests.count {
+            let age = now - history.requests[index]
+            let bucket = Int(age.nanoseconds / (Self.span.nanoseconds / Int64(Self.bucketCount)))
+            row.buckets[Self.bucketCount - 1 - min(Self.bucketCount - 1, max(0, bucket))] += 1
+            if age <= Self.recentSpan { row.recent += 1 }
+        }
+        row.answerTimes = (0..<history.answers.count).map { history.answers[$0].took }
+        row.connections = history.connections.count
+        row.failures = history.failures.count
+        return row
+    }
+
+    /// The first event at or after a time, by halving: events are in the order of their times.
+    private static func firstIndex(in journal: Journal, from time: LabTime) -> Int {
+        var low = 0
+        var high = journal.events.count
+        while low < high {
+            let middle = (low + high) / 2
+            if journal.events[middle].time < time { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}

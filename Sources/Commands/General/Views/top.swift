@@ -1,0 +1,70 @@
+import CommandKit
+import CommandServices
+import KernelJSON
+import KernelStructures
+import KernelWorld
+import ShellSession
+
+extension GeneralCommands {
+    static var top: Command {
+        let description = CommandDescription(
+            "top", "all nodes at once: requests, answer times, failures, and their last minute",
+            usage: "[--glyphs block|braille|ascii] [--json]", flags: [CommonFlags.glyphs, CommonFlags.json],
+            examples: ["top", "watch 1s top", "top --json"], group: .views,
+            details: """
+                Counted from what the network saw: a message to a node is a request, the
+                next message back on its connection the answer. RPS and the percentile are
+                of the last ten seconds, ERR% of the connections that were tried in the
+                last minute. It knows nothing of protocols: stats does.
+                """)
+        return Command(description) { invocation in
+            let glyphs = invocation.arguments.glyphs
+            return .view(view(invocation.session, glyphs))
+        }
+    }
+
+    private static func view(_ session: Session, _ glyphs: Sparkline.Glyphs) -> View {
+        let traffic = session.world.only(NodeTraffic.self) { NodeTraffic() }
+        traffic.update(from: session.world)
+        var jobs: [String: Int] = [:]
+        for job in session.jobs.running { if let name = job.nodeName { jobs[name] = job.number } }
+        let rows = session.world.nodes.allServices.map { node in
+            row(node, jobs[node.name], traffic[node.name], traffic.top, glyphs)
+        }
+        return View(
+            .table(
+                .init(
+                    [
+                        .init("JOB", key: "job"), .init("NODE", key: "node", flexible: true),
+                        .init("PORT", key: "port"), .init("STATE", key: "state"),
+                        .init("RPS", key: "requests_per_second", right: true),
+                        .init("P99", key: "p99_ms", right: true), .init("ERR%", key: "errors_percent", right: true),
+                        .init("LAST 60s", key: "last_60s"),
+                    ], rows: rows, whenEmpty: "no nodes; start one: backend --port 8081 &")))
+    }
+
+    private static func row(
+        _ node: Node, _ job: Int?, _ traffic: NodeTraffic.Row, _ top: Int, _ glyphs: Sparkline.Glyphs
+    ) -> [View.Cell] {
+        let (mark, style): (String, View.Style) =
+            switch node.state {
+            case .running: ("●", .good)
+            case .frozen: ("◌", .warning)
+            default: ("✗", .bad)
+            }
+        let shown = glyphs == .ascii ? "" : mark + " "
+        return [
+            job.map { .text("%\($0)") } ?? .none, .text(node.name),
+            node.listeners.first.map { .integer(Int($0.port)) } ?? .none,
+            View.Cell(shown + node.state.rawValue, json: .string(node.state.rawValue), style: style),
+            View.Cell(
+                fixedDecimal(traffic.requestsPerSecond, places: 1), json: .number(traffic.requestsPerSecond)),
+            traffic.p99.map { .duration($0) } ?? .none,
+            traffic.errorPercent.map {
+                View.Cell(fixedDecimal($0, places: 1), json: .number($0), style: $0 > 0 ? .bad : .plain)
+            } ?? .none,
+            View.Cell(
+                Sparkline(glyphs, top: top).text(traffic.buckets), json: .array(traffic.buckets.map { .integer($0) })),
+        ]
+    }
+}

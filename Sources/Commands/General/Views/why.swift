@@ -1,0 +1,124 @@
+import CommandKit
+import CommandServices
+import KernelJSON
+import KernelStructures
+import KernelWorld
+import ShellSession
+
+extension GeneralCommands {
+    static var why: Command {
+        let description = CommandDescription(
+            "why", "what led to a line: the chain of causes, from the command that began it",
+            usage: "LINE|NUMBER [FLAGS]", flags: [CommonFlags.glyphs, CommonFlags.json],
+            arguments: .init([.text], 1...100),
+            examples: ["why 'Removed 8082 from pool'", "why Lock acquired", "why 4711"], group: .views,
+            details: """
+                LINE is any part of a line that was seen; the newest one that has it is
+                meant. NUMBER is an event's, as journal and timeline show it. Each event
+                knows the one that caused it; work that waits carries it along. What a
+                check has found comes of what it met: of the server that was killed, and
+                not of the timer that had it look. That stands below, as what set it going.
+                """)
+        return Command(description) { invocation in
+            let session = invocation.session
+            let journal = session.world.journal!
+            let text = invocation.arguments.arguments.joined(separator: " ")
+            guard let event = find(text, journal) else {
+                throw CommandFailure(
+                    "nothing in the journal has '\(text)'; journal shows what there is, with numbers")
+            }
+            let causes = CauseChain(journal)
+            let chain = causes.decided(event)
+            let known = Set(chain.map(\.number))
+            let begun = causes.begun(event).filter { !known.contains($0.number) }
+            let before = circumstances(of: event, journal, besides: known.union(begun.map(\.number)))
+            var view = View(.text(drawn(chain, session), json: .array(chain.map(json))))
+            if !begun.isEmpty {
+                view.parts.append(
+                    .text("Set going by:\n" + rows(begun, session, isChain: true).joined(), json: .null))
+            }
+            if !before.isEmpty {
+                view.parts.append(
+                    .text("Before that:\n" + rows(before, session).joined(), json: .array(before.map(json))))
+            }
+            view.json = .object([
+                ("chain", .array(chain.map(json))), ("begun_by", .array(begun.map(json))),
+                ("before", .array(before.map(json))),
+            ])
+            return .view(view)
+        }
+    }
+
+    /// The newest event that has the text, or the one of that number. What the user typed to ask is none of them.
+    private static func find(_ text: String, _ journal: Journal) -> JournalEvent? {
+        if let number = UInt64(text.drop { $0 == "#" }), let found = journal.event(number) { return found }
+        let wanted = text.lowercased()
+        var index = journal.events.count - 1
+        while index >= 0 {
+            let event = journal.events[index]
+            if case .command = event.body {
+            } else if event.body.description.lowercased().contains(wanted) {
+                return event
+            }
+            index -= 1
+        }
+        return nil
+    }
+
+    /// What was done to the lab, and what failed at the same node, in the minute before: the last eight of it. A chain
+    /// of causes ends where a timer was set; what the timer then met is here.
+    private static func circumstances(
+        of event: JournalEvent, _ journal: Journal, besides known: Set<UInt64>
+    ) -> [JournalEvent] {
+        let start = event.time - .seconds(60)
+        var found: [JournalEvent] = []
+        var index = Int(event.number - journal.events[0].number) - 1
+        while index >= 0, found.count < 8 {
+            let earlier = journal.events[index]
+            if earlier.time < start { break }
+            if !known.contains(earlier.number), concerns(earlier, event.node) { found.append(earlier) }
+            index -= 1
+        }
+        return found.reversed()
+    }
+
+    private static func concerns(_ event: JournalEvent, _ node: String?) -> Bool {
+        switch event.body {
+        case .node, .fault, .command: true
+        case .state: event.node == node
+        case .connection(_, let from, let to, let change):
+            (from == node || to == node) && CauseChain.isFailure(change)
+        case .log, .message, .datagram, .exit, .clock, .span: false
+        }
+    }
+
+    private static func drawn(_ chain: [JournalEvent], _ session: Session) -> String {
+        let lost =
+            chain.first.flatMap { $0.cause == 0 ? nil : $0.number }
+            .map { "what led to #\($0) is not in the journal any more\n" } ?? ""
+        return lost + rows(chain, session, isChain: true).joined()
+    }
+
+    private static func rows(_ events: [JournalEvent], _ session: Session, isChain: Bool = false) -> [String] {
+        let start = session.world.now - session.world.elapsed
+        let times = events.map { ($0.time - start).rounded }
+        let width = times.map(displayWidth).max() ?? 0
+        return events.enumerated().map { index, event in
+            let place = event.node.map { "\($0): " } ?? ""
+            let arrow = isChain && index > 0 ? "└ " : ""
+            let space = String(repeating: " ", count: width - displayWidth(times[index]))
+            let text = event.body.description.split(separator: "\n").first ?? ""
+            let start = "\(space)\(times[index])  #\(event.number)  \(arrow)"
+            return wrapped(
+                start + place + text, columns: session.renderer.columns, indent: displayWidth(start)) + "\n"
+        }
+    }
+
+    private static func json(_ event: JournalEvent) -> JSONValue {
+        .object([
+            ("number", .integer(Int(event.number))), ("time", .string(event.time.description)),
+            ("node", event.node.map { .string($0) } ?? .null), ("cause", .integer(Int(event.cause))),
+            ("event", .string(event.body.description)),
+        ])
+    }
+}

@@ -1,0 +1,45 @@
+import CommandKit
+import CommandServices
+import KernelHosting
+import KernelJSON
+import KernelStructures
+import ShellSession
+
+extension LogQuestion {
+    /// The longest answer in bytes.
+    private static let bodyLimitBytes = 128 << 20
+
+    /// What helps where nobody listens.
+    static func advice(_ server: HostPort) -> String {
+        "no store of logs answers at \(server); start one: log-collector --storage ./logs"
+    }
+
+    /// `log-query` at work: this question to the store's API, and its answer as lines, a table or an explanation.
+    func asked(by process: Process, at server: HostPort, wantsJSON: Bool, timeout: LabDuration) -> ServerQuestion {
+        ServerQuestion(
+            process, "GET", target, at: server, whenRefused: Self.advice(server),
+            fields: [("Accept", "application/json")], timeout: timeout, limitBytes: Self.bodyLimitBytes
+        ) { response throws(CommandFailure) in
+            let view = try view(of: response, from: server, now: process.node.wallClock)
+            return process.text(of: view, asJSON: wantsJSON)
+        }
+    }
+
+    private func view(of response: HTTPCall.Response, from server: HostPort, now: LabTime) throws(CommandFailure)
+        -> View
+    {
+        guard response.isSuccess else {
+            let text = String(decoding: response.body.prefix(2_000), as: UTF8.self).split(separator: "\n").first ?? ""
+            throw CommandFailure(text.isEmpty ? "\(server) answers with status \(response.status)" : String(text))
+        }
+        let limits = JSONLimits(bytes: Self.bodyLimitBytes, values: 20_000_000)
+        guard let json = try? JSONValue(parsing: response.body, limits: limits), let data = json["data"] else {
+            throw CommandFailure("\(server) does not answer as a store of logs does")
+        }
+        do {
+            return try LogViews.view(of: self, JSONCursor(data), now: now)
+        } catch {
+            throw CommandFailure("\(server) answers what is no answer: \(error)")
+        }
+    }
+}

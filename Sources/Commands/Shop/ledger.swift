@@ -1,0 +1,143 @@
+import CommandKit
+import CommandServices
+import KernelHosting
+import KernelJSON
+import KernelStructures
+import KernelWire
+import KernelWorld
+import ShellSession
+import ShopEngine
+
+extension ShopCommands {
+    /// `ledger`, `ledger explain o1`
+    static var ledger: Command {
+        let places: [CommandDescription.Flag] = [
+            .init("orders", nil, .endpoint, "where the orders are (orders:8084)"),
+            .init("inventory", nil, .endpoint, "where the stock is (inventory:8083)"),
+            .init("payments", nil, .endpoint, "where the payments are (payments:8085)"),
+            .init("notifications", nil, .endpoint, "where the letters are (notifications:8086)"),
+            .init("at", nil, .text("HOST"), "all of them on one node: shop"), CommonFlags.json,
+        ]
+        let description = CommandDescription(
+            "ledger", "whether a shop's pieces, money and orders add up", operates: false,
+            subcommands: [
+                .init(
+                    "check", "all of it; not zero if something is wrong", flags: places,
+                    examples: ["ledger", "ledger check --at shop"]),
+                .init(
+                    "explain", "one order: steps, pieces, money and letters in one line of time", usage: "ORDER",
+                    flags: places, arguments: .init([.text], 1...1),
+                    examples: ["ledger explain o1", "explain order o1"]),
+            ], whenNone: "check", group: .clients,
+            details: """
+                Stock: available + reserved + sold is what was received, and what is sold is
+                what confirmed orders have. Money: charged less refunded is the sum of confirmed
+                orders, order by order, and nobody was charged twice. Orders under way are
+                counted apart. It asks the services, and believes only what their databases say.
+                """)
+        return Command(description) { invocation in
+            let arguments = invocation.arguments
+            let host = arguments.text("at")
+            func place(_ name: String, _ port: UInt16) -> HostPort {
+                arguments.endpoint(name) ?? HostPort(host: host ?? name, port: port)
+            }
+            let order = arguments.verb == "explain" ? arguments.arguments.first : nil
+            if let order, !Product.isIdentifier(order) { throw UsageError("ledger: '\(order)' is no order's name") }
+            return .running(
+                LedgerProgram(
+                    invocation.process, order: order, orders: place("orders", 8084),
+                    inventory: place("inventory", 8083), payments: place("payments", 8085),
+                    notifications: place("notifications", 8086), wantsJSON: arguments.wantsJSON))
+        }
+    }
+}
+
+/// Asks three services, and adds up.
+private final class LedgerProgram: Program {
+    private let process: Process
+    private let order: String?
+    private let orders: HostPort
+    private let inventory: HostPort
+    private let payments: HostPort
+    private let notifications: HostPort
+    private let wantsJSON: Bool
+
+    init(
+        _ process: Process, order: String?, orders: HostPort, inventory: HostPort, payments: HostPort,
+        notifications: HostPort, wantsJSON: Bool
+    ) {
+        self.process = process
+        self.order = order
+        self.orders = orders
+        self.inventory = inventory
+        self.payments = payments
+        self.notifications = notifications
+        self.wantsJSON = wantsJSON
+    }
+
+    func start() {
+        if let order { return explain(order) }
+        ask(orders, "/ledger") { [self] orders in
+            ask(inventory, "/stock") { [self] stock in
+                ask(payments, "/ledger") { [self] payments in
+                    finish { try LedgerViews.books(orders, stock, payments) }
+                }
+            }
+        }
+    }
+
+    private func explain(_ order: String) {
+        ask(orders, "/orders/\(order)/timeline") { [self] timeline in
+            ask(inventory, "/reservations/\(order)", isOptional: true) { [self] reservation in
+                ask(payments, "/ledger") { [self] payments in
+                    // Without those who write letters it is the same order.
+                    ask(notifications, "/notifications?order=\(order)", mayBeAway: true) { [self] letters in
+                        finish {
+                            let timeline = try OrderTimeline(
+                                order, timeline: timeline, reservation: reservation, payments: payments,
+                                letters: letters)
+                            return (try timeline.view(), true)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private func ask(
+        _ place: HostPort, _ target: String, isOptional: Bool = false, mayBeAway: Bool = false,
+        _ next: @escaping (JSONValue) -> Void
+    ) {
+        var request = HTTPCall.Request(url: HTTPURL(host: place.host, port: place.port, target: target))
+        request.fields = [("Accept", "application/json"), ("User-Agent", "ledger")]
+        request.answer = .collected(limitBytes: 256 << 20)
+        request.deadline = .seconds(10)
+        HTTPCall(process.node, request) { [self] result in
+            switch result {
+            case .success(let response) where response.isSuccess:
+                guard let json = try? JSONValue(parsing: response.body, limits: Self.limits) else {
+                    return process.fail("\(place) does not answer with JSON")
+                }
+                next(json)
+            case .success(let response) where response.status == 404 && isOptional: next(.null)
+            case .failure where mayBeAway: next(.null)
+            case .success(let response): process.fail("\(place): \(response.problem.description)")
+            case .failure(let failure):
+                process.fail("\(place): \(failure); is it running? shop --monolith, docker-compose up")
+            }
+        }.start()
+    }
+
+    private static let limits = JSONLimits(bytes: 256 << 20, values: 50_000_000)
+
+    private func finish(_ make: () throws -> (view: View, isGood: Bool)) {
+        guard process.isRunning else { return }
+        do {
+            let (view, isGood) = try make()
+            process.output.write(process.text(of: view, asJSON: wantsJSON))
+            process.exit(isGood ? 0 : 1)
+        } catch {
+            process.fail("\(error)")
+        }
+    }
+}

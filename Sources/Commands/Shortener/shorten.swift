@@ -1,0 +1,115 @@
+import CommandKit
+import CommandServices
+import KernelHosting
+import KernelJSON
+import KernelStructures
+import KernelWire
+import ShellSession
+import ShortenerService
+
+extension ShortenerCommands {
+    /// `shorten url https://example.com/`, `shorten audit`
+    static var shorten: Command {
+        let description = CommandDescription(
+            "shorten", "makes short links, and asks what has become of them", operates: false, subcommands: subcommands,
+            group: .clients)
+        return Command(description) { invocation in
+            let arguments = invocation.arguments
+            let call = try call(arguments)
+            let server =
+                arguments.endpoint("server") ?? HostPort(host: "localhost", port: ShortenerHost.defaultPort)
+            var fields = [("Accept", "application/json"), ("Content-Type", "application/json")]
+            if let key = arguments.text("key") { fields.append(("X-Api-Key", key)) }
+            let wantsJSON = arguments.wantsJSON
+            return .running(
+                ServerQuestion(
+                    invocation.process, call.method, call.target, at: server,
+                    whenRefused: "no shortener answers at \(server); start one: urlshortener",
+                    fields: fields, body: call.body?.bytes(), timeout: arguments.duration("timeout") ?? .seconds(10)
+                ) { response throws(CommandFailure) in
+                    let text = try ServerQuestion.text(response)
+                    guard !wantsJSON, let value = try? JSONValue(parsing: text) else { return text }
+                    return call.show(value)
+                })
+        }
+    }
+
+    private typealias Flag = CommandDescription.Flag
+    private static let common: [Flag] = [
+        .init("server", "s", .endpoint, "where the shortener is (localhost:\(ShortenerHost.defaultPort))"),
+        .init("key", "k", .text("KEY"), "an API key, where the server asks for one"),
+        .init("timeout", nil, .duration(), "how long to wait for an answer (10s)"), CommonFlags.json,
+    ]
+    private static let code = CommandDescription.Arguments([.text], 1...1)
+
+    private static var subcommands: [Subcommand] {
+        [
+            .init(
+                "url", "makes a link", usage: "URL [--alias ALIAS]",
+                flags: [
+                    .init("alias", "a", .text("ALIAS"), "what it is called (a code that nobody guesses)"),
+                    .init("expires-in", nil, .duration(), "how long it leads there (always)"),
+                    .init("tags", nil, .text("LIST"), "words to find it by"),
+                ] + common, arguments: code, examples: ["shorten url https://example.com/ --alias spring"]),
+            .init("list", "the links there are", flags: common, examples: ["shorten list"]),
+            .init(
+                "stats", "who has followed a link, and when", usage: "CODE", flags: common, arguments: code,
+                examples: ["shorten stats spring"]),
+            .init(
+                "audit", "whether any click is missing, and how each life of a server has ended", flags: common,
+                examples: ["shorten audit"],
+                details: """
+                    A kill loses no click: the next life counts what stands in the file. If the power
+                    failed, clicks since the last sync may be missing: the audit says since when.
+                    """),
+            .init(
+                "keys", "API keys: whose, and what they open", usage: "[create|remove NAME] [--role author|admin]",
+                flags: [.init("role", nil, .choice(["author", "admin"]), "own links, or everything (author)")] + common,
+                arguments: .init([.word(["create", "remove"]), .text], 0...2),
+                examples: ["shorten keys create ops --role admin"]),
+        ]
+    }
+
+    /// What is asked, and how the answer is shown.
+    private struct Call {
+        var method = "GET"
+        let target: String
+        var body: JSONValue?
+        let show: (JSONValue) -> String
+    }
+
+    private static func call(_ arguments: ParsedArguments) throws -> Call {
+        let words = arguments.arguments
+        switch arguments.verb {
+        case "url":
+            var body: [(key: String, value: JSONValue)] = [(key: "url", value: .string(words[0]))]
+            if let alias = arguments.text("alias") { body.append(("alias", .string(alias))) }
+            if let time = arguments.duration("expires-in") {
+                body.append(("expires_in", .integer(max(1, Int(time.seconds)))))
+            }
+            if let tags = arguments.text("tags") {
+                body.append(("tags", .array(tags.split(separator: ",").map { .string(String($0)) })))
+            }
+            return Call(method: "POST", target: "/api/shorten", body: .object(body)) {
+                ShortenerText.text($0["short_url"]) + "\n"
+            }
+        case "stats":
+            let target = "/api/stats/\(PercentCoding.encode(words[0]))?details"
+            return Call(target: target, show: ShortenerText.statistics)
+        case "audit": return Call(target: "/api/audit", show: ShortenerText.audit)
+        case "keys": return try keys(arguments)
+        default: return Call(target: "/api/links?limit=1000", show: ShortenerText.links)
+        }
+    }
+
+    private static func keys(_ arguments: ParsedArguments) throws -> Call {
+        let words = arguments.arguments
+        guard let verb = words.first else { return Call(target: "/api/keys", show: ShortenerText.keys) }
+        guard words.count == 2 else { throw UsageError("shorten: keys \(verb): whose? give a name") }
+        if verb == "remove" {
+            return Call(method: "DELETE", target: "/api/keys/\(PercentCoding.encode(words[1]))") { _ in "" }
+        }
+        let body: JSONValue = ["name": .string(words[1]), "role": .string(arguments.text("role") ?? "author")]
+        return Call(method: "POST", target: "/api/keys", body: body) { ShortenerText.text($0["key"]) + "\n" }
+    }
+}

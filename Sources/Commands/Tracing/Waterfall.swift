@@ -1,0 +1,245 @@
+import CommandKit
+import KernelJSON
+import KernelOTLP
+import KernelStructures
+import TracingEngine
+
+/// A trace drawn on one line of time: a bar a span, under what it is a part of.
+struct Waterfall {
+    let tree: TraceTree
+    let path: CriticalPath
+    let faults: [TracedFault]
+    let clocks: TraceClocks?
+    let glyphs: Sparkline.Glyphs
+
+    /// Columns of names, of durations, and of bars: 80 with what is between.
+    private static let nameWidth = 35
+    private static let durationWidth = 8
+    private static let barWidth = 34
+    /// Spans that are drawn.
+    private static let rowLimit = 200
+
+    /// - Parameter clocks: what the nodes' own clocks say, where that is known.
+    init(_ trace: Trace, faults: [TracedFault] = [], clocks: TraceClocks? = nil, glyphs: Sparkline.Glyphs) {
+        tree = TraceTree(trace)
+        path = CriticalPath(tree)
+        self.faults = faults
+        self.clocks = clocks
+        self.glyphs = glyphs
+    }
+
+    private var trace: Trace { tree.trace }
+
+    // MARK: Text
+
+    func view(showsClocks: Bool) -> View {
+        var lines = [title, showsClocks ? TraceClocks.heading : scale]
+        let shown = tree.nodes.indices.prefix(Self.rowLimit)
+        for place in shown { lines.append(row(place, showsClocks: showsClocks)) }
+        if shown.count < tree.nodes.count { lines.append("… and \(tree.nodes.count - shown.count) more spans") }
+        if !showsClocks { for fault in faults { lines.append(line(of: fault)) } }
+        lines += footer(showsClocks: showsClocks)
+        var view = View(.text(lines.map { Self.trimmed($0) + "\n" }.joined(), json: .null))
+        view.json = json
+        return view
+    }
+
+    private var title: String {
+        let spans = counted(trace.spans.count, "span")
+        return "trace \(trace.id): \(spans), \(counted(trace.services.count, "service")), "
+            + Self.text(trace.duration)
+    }
+
+    /// `0      500ms      1s` over the bars.
+    private var scale: String {
+        let left = String(repeating: " ", count: Self.nameWidth + Self.durationWidth + 2)
+        let (middle, end) = (Self.text(trace.duration / 2), Self.text(trace.duration))
+        let half = Self.barWidth / 2
+        let first = "0" + String(repeating: " ", count: max(1, half - 1 - displayWidth(middle) / 2)) + middle
+        let gap = max(1, Self.barWidth - displayWidth(first) - displayWidth(end))
+        return left + first + String(repeating: " ", count: gap) + end
+    }
+
+    private func row(_ place: Int, showsClocks: Bool) -> String {
+        let span = tree.span(place)
+        let name = Self.fitted(prefix(place) + label(place), Self.nameWidth)
+        let duration = Self.right(Self.text(span.span.duration), Self.durationWidth)
+        if showsClocks, let clocks { return name + duration + clocks.cells(span, trace) }
+        return name + duration + (span.isError ? " ✗" : "  ") + bar(place)
+    }
+
+    /// The lines of the tree in front of a name, cut at a depth at which nobody can follow them any more.
+    private func prefix(_ place: Int) -> String {
+        var parts: [String] = []
+        var next = place
+        while let parent = tree.nodes[next].parent {
+            let isLast = tree.nodes[parent].children.last == next
+            parts.append(next == place ? (isLast ? "└ " : "├ ") : (isLast ? "  " : "│ "))
+            next = parent
+        }
+        if parts.isEmpty { return tree.nodes[place].isOrphan ? "? " : "" }
+        let deepest = 6
+        let shown = parts.prefix(deepest).reversed().joined()
+        return (parts.count > deepest ? "…" : " ") + shown
+    }
+
+    private func label(_ place: Int) -> String {
+        let span = tree.span(place)
+        let name = span.span.name
+        guard let parent = tree.nodes[place].parent, tree.span(parent).service == span.service else {
+            return "\(span.service) \(name)"
+        }
+        if span.span.kind == 3, let peer = span.span["server.address"]?.text { return "→ \(peer) \(name)" }
+        return span.span.kind == 4 ? "→ \(name)" : name
+    }
+
+    /// Strong where the span is on the critical path.
+    private func bar(_ place: Int) -> String {
+        let (strong, weak, point): (Character, Character, Character) =
+            switch glyphs {
+            case .block: ("█", "▒", "▏")
+            case .braille: ("⣿", "⣀", "⡇")
+            case .ascii: ("#", "-", "|")
+            }
+        let span = tree.span(place).span
+        var cells = [Character](repeating: " ", count: Self.barWidth)
+        let first = column(span.start)
+        let last = column(span.end, isEnd: true)
+        if span.duration == 0 || first > last {
+            cells[min(first, Self.barWidth - 1)] = point
+            return String(cells)
+        }
+        for cell in first...last { cells[cell] = weak }
+        for segment in path.segments where segment.node == place && isVisible(segment.end - segment.start) {
+            let end = column(segment.end, isEnd: true)
+            let start = column(segment.start)
+            if start <= end { for cell in start...end { cells[cell] = strong } }
+        }
+        return String(cells)
+    }
+
+    /// At least a quarter of a cell.
+    private func isVisible(_ duration: UInt64) -> Bool {
+        Double(duration) * Double(4 * Self.barWidth) >= Double(trace.duration)
+    }
+
+    /// The cell in which a moment lies; an end that stands at a cell's beginning belongs to the one before.
+    private func column(_ time: UInt64, isEnd: Bool = false) -> Int {
+        let whole = Double(max(1, trace.duration))
+        let offset = time > trace.start ? Double(time - trace.start) : 0
+        let place = min(1, offset / whole) * Double(Self.barWidth)
+        let cell = isEnd ? Int(place.rounded(.up)) - 1 : Int(place)
+        return max(0, min(Self.barWidth - 1, cell))
+    }
+
+    private func line(of fault: TracedFault) -> String {
+        let name = Self.fitted("⚡ fault \(fault.number): \(fault.text)", Self.nameWidth + Self.durationWidth)
+        let start = column(UInt64(max(0, fault.start.nanoseconds)))
+        let end = fault.end.map { column(UInt64(max(0, $0.nanoseconds)), isEnd: true) } ?? Self.barWidth - 1
+        let mark = glyphs == .ascii ? "~" : "≈"
+        return name + "  " + String(repeating: " ", count: start)
+            + String(repeating: mark, count: max(1, end - start + 1))
+    }
+
+    private func footer(showsClocks: Bool) -> [String] {
+        var lines: [String] = []
+        let slowest = path.durations.enumerated().filter { $0.element > 0 && isVisible($0.element) }.sorted {
+            ($1.element, $0.offset) < ($0.element, $1.offset)
+        }
+        if trace.spans.count > 1, let first = slowest.first {
+            let parts = ([first] + slowest.dropFirst().prefix(2)).map { place, time in
+                "\(Self.text(time)) \(tree.span(place).service) \(tree.span(place).span.name)"
+            }
+            lines.append("critical path: \(parts[0])")
+            lines += parts.dropFirst().map { "               \($0)" }
+        }
+        let errors = tree.nodes.indices.filter { tree.span($0).isError }
+        for place in errors.prefix(5) {
+            let span = tree.span(place)
+            let reason = span.span.statusMessage.isEmpty ? "error" : span.span.statusMessage
+            lines.append("✗ \(span.service) \(span.span.name): \(reason)")
+        }
+        if !tree.isConnected { lines.append("? \(counted(tree.roots.count, "piece")) that nothing connects") }
+        if !showsClocks, let skewed = clocks?.note { lines.append(skewed) }
+        return lines.map { displayWidth($0) > 80 ? Self.fitted($0, 80) : $0 }
+    }
+
+    // MARK: Pieces
+
+    static func text(_ nanoseconds: UInt64) -> String { LabDuration(nanoseconds: Int64(clamping: nanoseconds)).rounded }
+
+    static func right(_ text: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(0, width - displayWidth(text))) + text
+    }
+
+    /// Exactly that wide: cut with an ellipsis, or filled up.
+    static func fitted(_ text: String, _ width: Int) -> String {
+        let plain = String(text.map { $0.isNewline || $0 == "\t" ? " " : $0 })
+        if displayWidth(plain) <= width {
+            return plain + String(repeating: " ", count: width - displayWidth(plain))
+        }
+        var result = ""
+        for character in plain where displayWidth(result) + displayWidth(String(character)) < width {
+            result.append(character)
+        }
+        return fitted(result + "…", width)
+    }
+
+    private static func trimmed(_ line: String) -> String {
+        var line = line
+        while line.hasSuffix(" ") { line.removeLast() }
+        return line
+    }
+
+    // MARK: JSON
+
+    private var json: JSONValue {
+        .object([
+            ("trace_id", .string("\(trace.id)")), ("duration_ms", Self.milliseconds(trace.duration)),
+            ("services", .array(trace.services.map { .string($0) })), ("connected", .bool(tree.isConnected)),
+            ("spans", .array(tree.nodes.indices.map(json))),
+            (
+                "critical_path",
+                .array(
+                    path.segments.map { segment in
+                        .object([
+                            ("span_id", .string("\(tree.span(segment.node).span.spanID)")),
+                            ("start_ms", offset(segment.start)),
+                            ("duration_ms", Self.milliseconds(segment.end - segment.start)),
+                        ])
+                    })
+            ),
+            (
+                "faults",
+                .array(
+                    faults.map { fault in
+                        .object([
+                            ("number", .integer(fault.number)), ("fault", .string(fault.text)),
+                            ("since", .string(fault.start.description)),
+                            ("until", fault.end.map { .string($0.description) } ?? .null),
+                        ])
+                    })
+            ),
+        ])
+    }
+
+    private func json(_ place: Int) -> JSONValue {
+        let span = tree.span(place)
+        var members: [(key: String, value: JSONValue)] = [
+            ("span_id", .string("\(span.span.spanID)")),
+            ("parent_id", span.span.parentID.map { .string("\($0)") } ?? .null), ("service", .string(span.service)),
+            ("node", .string(span.instance ?? span.service)), ("name", .string(span.span.name)),
+            ("kind", .string(JaegerJSON.kindName(span.span.kind) ?? "")), ("depth", .integer(tree.nodes[place].depth)),
+            ("start_ms", offset(span.span.start)), ("duration_ms", Self.milliseconds(span.span.duration)),
+            ("critical_ms", Self.milliseconds(path.durations[place])), ("error", .bool(span.isError)),
+            ("status", .string(span.span.statusMessage)),
+            ("attributes", .object(span.span.attributes.map { ($0.key, $0.value.plainJSON) })),
+        ]
+        if let clocks { members += clocks.json(span) }
+        return .object(members)
+    }
+
+    private func offset(_ time: UInt64) -> JSONValue { Self.milliseconds(time > trace.start ? time - trace.start : 0) }
+
+    static func milliseconds(_ nanoseconds: UInt64) -> JSONValue { .number(Double(nanoseconds) / 1e6) }
+}

@@ -1,0 +1,126 @@
+import CommandKit
+import CommandServices
+import KernelJSON
+import KernelStructures
+import KernelWorld
+import ShellSession
+import TracingEngine
+
+extension TracingCommands {
+    /// `topo`, `topo --mermaid`
+    static var topo: Command {
+        let description = CommandDescription(
+            "topo", "who talks to whom: calls, errors, times, and the faults between them",
+            usage: "[--mermaid|--svg] [--json]",
+            flags: [
+                .init("mermaid", nil, "as a diagram's text, for mermaid.js"),
+                .init("svg", nil, "as a picture, for browsers: topo --svg > topo.svg; get topo.svg"),
+                CommonFlags.json,
+            ],
+            arguments: .init([], 0...0),
+            examples: ["topo", "topo --mermaid > topo.mmd", "topo --svg > topo.svg", "watch 1s topo"],
+            group: .views,
+            details: """
+                It is made from the spans that the lab remembers. Times are those of the one who
+                asks. ~ stands before whoever makes no spans: that it was asked is all that is
+                known. A queue lies between two that do not wait for one another.
+                """)
+        return Command(description) { invocation in
+            let world = invocation.session.world
+            let graph = ServiceGraph(LabTraces(world).all)
+            let json = invocation.arguments.wantsJSON ? ["json"] : []
+            let forms = ["mermaid", "svg"].filter { invocation.arguments.has($0) } + json
+            if forms.count > 1 { throw UsageError("topo: --\(forms[0]) and --\(forms[1])? one of them") }
+            if invocation.arguments.has("mermaid") {
+                return .view(View(.text(Topology.mermaid(graph), json: Topology.json(graph, world))))
+            }
+            if invocation.arguments.has("svg") {
+                return .view(View(.text(TopologyDrawing(graph, world).svg, json: Topology.json(graph, world))))
+            }
+            return .view(Topology.view(graph, world))
+        }
+    }
+}
+
+/// A graph of services, as people and as other programs see it.
+enum Topology {
+    static func view(_ graph: ServiceGraph, _ world: World) -> View {
+        let rows = graph.edges.map { edge -> [View.Cell] in
+            let faults = faults(on: edge, world)
+            return [
+                .text(edge.from), .text((edge.isLeaf ? "~" : "") + edge.to),
+                .text(edge.isAsynchronous ? "queue" : "call"), .integer(edge.calls),
+                edge.errors == 0 ? .none : .text(percent(edge), style: .bad), took(edge.quantile(0.5)),
+                took(edge.quantile(0.99)),
+                faults.isEmpty ? .none : .text(faults.joined(separator: ", "), style: .warning),
+            ]
+        }
+        var view = View(
+            .table(
+                .init(
+                    [
+                        .init("FROM", key: "from", flexible: true), .init("TO", key: "to", flexible: true),
+                        .init("BY", key: "by"), .init("CALLS", key: "calls", right: true),
+                        .init("ERR", key: "error", right: true), .init("P50", key: "p50_ms", right: true),
+                        .init("P99", key: "p99_ms", right: true), .init("FAULTS", key: "faults", flexible: true),
+                    ], rows: rows, whenEmpty: "nobody has asked anybody yet")))
+        view.json = json(graph, world)
+        return view
+    }
+
+    private static func took(_ nanoseconds: UInt64) -> View.Cell {
+        .duration(LabDuration(nanoseconds: Int64(clamping: nanoseconds)))
+    }
+
+    static func percent(_ edge: ServiceGraph.Edge) -> String {
+        trimmedDecimal(100 * Double(edge.errors) / Double(max(1, edge.calls)), places: 1) + "%"
+    }
+
+    /// Those in force between any copy of the one and any of the other.
+    static func faults(on edge: ServiceGraph.Edge, _ world: World) -> [String] {
+        func nodes(_ service: String) -> [Node] {
+            world.nodes.allServices.filter { $0.serviceName == service || $0.name == service }
+        }
+        let (sources, targets) = (nodes(edge.from), nodes(edge.to))
+        return world.faults.rules.filter { rule in
+            sources.contains { source in
+                targets.contains { target in
+                    rule.link.matches(from: source, to: target) || rule.link.matches(from: target, to: source)
+                }
+            }
+        }.map(\.kind.name)
+    }
+
+    static func json(_ graph: ServiceGraph, _ world: World) -> JSONValue {
+        .array(
+            graph.edges.map { edge in
+                .object([
+                    ("from", .string(edge.from)), ("to", .string(edge.to)), ("traced", .bool(!edge.isLeaf)),
+                    ("queue", .bool(edge.isAsynchronous)), ("calls", .integer(edge.calls)),
+                    ("errors", .integer(edge.errors)), ("p50_ms", Waterfall.milliseconds(edge.quantile(0.5))),
+                    ("p99_ms", Waterfall.milliseconds(edge.quantile(0.99))),
+                    ("faults", .array(faults(on: edge, world).map { .string($0) })),
+                ])
+            })
+    }
+
+    /// Names stand in quotes, and nodes have numbers: what a name has in it changes nothing.
+    static func mermaid(_ graph: ServiceGraph) -> String {
+        var names = graph.services
+        for edge in graph.edges where !names.contains(edge.to) { names.append(edge.to) }
+        func number(_ name: String) -> Int { names.firstIndex(of: name) ?? 0 }
+        var lines = ["graph LR"]
+        for (index, name) in names.enumerated() {
+            let isLeaf = !graph.services.contains(name)
+            let quoted = "\"" + name.map { $0 == "\"" || $0.isNewline ? "'" : String($0) }.joined() + "\""
+            lines.append("  n\(index)" + (isLeaf ? "[(\(quoted))]" : "[\(quoted)]"))
+        }
+        for edge in graph.edges {
+            let errors = edge.errors == 0 ? "" : ", \(percent(edge)) errors"
+            let text = "\(counted(edge.calls, "call")), p99 \(Waterfall.text(edge.quantile(0.99)))\(errors)"
+            let arrow = edge.isAsynchronous ? "-.->" : "-->"
+            lines.append("  n\(number(edge.from)) \(arrow)|\(text)| n\(number(edge.to))")
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+}

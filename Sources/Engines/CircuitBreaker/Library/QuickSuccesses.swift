@@ -1,0 +1,80 @@
+import KernelStructures
+import Synchronization
+
+/// Counts quick successes of several threads, each in a place of its own.
+///
+/// ## The problem
+///
+/// Two threads that count into one place pay for the way of its cache line from one processor to the other, each time:
+/// a few hundred nanoseconds for an addition of one. And a lock that both want makes one of them wait.
+///
+/// ## An everyday picture
+///
+/// Two people count visitors at two doors. With one counter between them they walk; with one each they only add up in
+/// the evening.
+///
+/// ## How
+///
+/// Eight places, 128 bytes apart (processors fetch lines in pairs), and a thread takes the one that its stack says. A
+/// place has a lock, which only threads of the same place ever want; whoever reads takes all the locks, and so sees
+/// each call whole or not at all.
+final class QuickSuccesses: Sendable {
+    struct Count: Equatable, Sendable {
+        var calls = 0
+        var duration = LabDuration.zero
+        var maxDuration = LabDuration.zero
+    }
+
+    private struct Place: ~Copyable, Sendable {
+        let count = Mutex(Count())
+    }
+
+    /// A power of two.
+    private static let placeCount = 8
+    private static let strideBytes = 128
+    private nonisolated(unsafe) let memory: UnsafeMutableRawPointer
+
+    init() {
+        precondition(MemoryLayout<Place>.size <= Self.strideBytes)
+        memory = .allocate(byteCount: Self.placeCount * Self.strideBytes, alignment: Self.strideBytes)
+        for index in 0..<Self.placeCount {
+            (memory + index * Self.strideBytes).initializeMemory(as: Place.self, to: Place())
+        }
+    }
+
+    deinit {
+        for index in 0..<Self.placeCount { place(index).deinitialize(count: 1) }
+        memory.deallocate()
+    }
+
+    private func place(_ index: Int) -> UnsafeMutablePointer<Place> {
+        (memory + index * Self.strideBytes).assumingMemoryBound(to: Place.self)
+    }
+
+    /// By where the thread has its stack: 64 KB are more than calls differ by, and less than two stacks are apart. One
+    /// that takes another place now and then loses nothing. The high bits of a product spread them.
+    @inline(__always) private var ownPlace: UnsafeMutablePointer<Place> {
+        var here: UInt8 = 0
+        let address = withUnsafeMutablePointer(to: &here) { UInt64(UInt(bitPattern: $0)) }
+        return place(Int(truncatingIfNeeded: ((address >> 16) &* 0x9E37_79B9_7F4A_7C15) >> 61))
+    }
+
+    @inline(__always) func add(_ duration: LabDuration) {
+        ownPlace.pointee.count.withLock {
+            $0.calls += 1
+            $0.duration += duration
+            if duration > $0.maxDuration { $0.maxDuration = duration }
+        }
+    }
+
+    var total: Count {
+        var total = Count()
+        for index in 0..<Self.placeCount {
+            let count = place(index).pointee.count.withLock { $0 }
+            total.calls += count.calls
+            total.duration += count.duration
+            total.maxDuration = max(total.maxDuration, count.maxDuration)
+        }
+        return total
+    }
+}

@@ -1,0 +1,145 @@
+import KernelJSON
+import KernelStructures
+
+/// What an agent and a collector say to each other on the port for lines.
+///
+/// ```
+/// agent      {"sdlab_agent":1,"agent":"5f3a…","host":"web-1"}        the first line of all: I want acknowledgements
+/// collector  {"sdlab_collector":1}
+/// agent      {"batch":7,"inode":1042,"generation":3,"path":"/var/log/app.log","from":1200,
+///             "spans":[98,120],"lengths":[97,119]}
+///            …as many bytes as the lengths say…
+/// collector  {"synced":7}                                             7 and all before are on the disk
+///            {"synced":8,"rejected":2,"reason":"…"}
+/// ```
+///
+/// Whoever does not begin like this (`nc`, `logger`) never hears a word, and has what TCP promises. An agent that has
+/// lost its connection sends again what was not acknowledged; where its lines came from tells the collector which of
+/// them it has.
+public enum AgentProtocol {
+    public static let version = 1
+    /// Bytes of a line of the protocol itself.
+    public static let headLimitBytes = 1 << 20
+    /// Bytes of one batch's lines; an agent's own limit is far below.
+    public static let batchLimitBytes = 8 << 20
+    /// Batches that may be on their way without an acknowledgement.
+    public static let windowBatches = 4
+
+    /// The first line.
+    public struct Hello: Equatable, Sendable {
+        public let agent: String
+        public let host: String
+
+        public init(agent: String, host: String) {
+            self.agent = agent
+            self.host = host
+        }
+
+        public var text: String {
+            let value = JSONValue.object([
+                ("sdlab_agent", .integer(AgentProtocol.version)), ("agent", .string(agent)), ("host", .string(host)),
+            ])
+            return value.text + "\n"
+        }
+
+        /// Nil for a line that is none.
+        public init?(_ line: UnsafeRawBufferPointer) {
+            guard line.count <= 4096, let value = try? JSONValue(parsing: line) else { return nil }
+            let cursor = JSONCursor(value)
+            guard (try? cursor["sdlab_agent"].integer()) == AgentProtocol.version,
+                let agent = try? cursor["agent"].string(), !agent.isEmpty, agent.utf8.count <= 64,
+                let host = try? cursor["host"].string(), host.utf8.count <= 255
+            else { return nil }
+            self.init(agent: agent, host: host)
+        }
+    }
+
+    /// What stands before the lines of a batch.
+    public struct BatchHead: Equatable, Sendable {
+        /// Rises by one from batch to batch of a connection.
+        public var number = 0
+        public var inode: UInt64 = 0
+        public var generation = 0
+        public var path = ""
+        /// Where the first line begins in the file.
+        public var from = 0
+        /// Bytes that each line takes in the file, its end included.
+        public var spans: [Int] = []
+        /// Bytes of each line as it is sent.
+        public var lengths: [Int] = []
+
+        public init() {}
+
+        public var byteCount: Int { lengths.reduce(0, +) }
+
+        public var text: String {
+            let value = JSONValue.object([
+                ("batch", .integer(number)), ("inode", .string(String(inode))), ("generation", .integer(generation)),
+                ("path", .string(path)), ("from", .integer(from)),
+                ("spans", .array(spans.map { .integer($0) })), ("lengths", .array(lengths.map { .integer($0) })),
+            ])
+            return value.text + "\n"
+        }
+
+        /// - Throws: `JSONError`, `JSONTypeError`.
+        public init(_ line: UnsafeRawBufferPointer) throws {
+            let limits = JSONLimits(bytes: AgentProtocol.headLimitBytes, depth: 4, values: 200_000)
+            let cursor = JSONCursor(try JSONValue(parsing: line, limits: limits))
+            number = try cursor["batch"].integer(in: 0...Int.max - 1)
+            guard let inode = UInt64(try cursor["inode"].string()) else { throw cursor["inode"].error("not a number") }
+            self.inode = inode
+            generation = try cursor["generation"].integer(in: 0...Int.max)
+            path = try cursor["path"].string()
+            from = try cursor["from"].integer(in: 0...1 << 60)
+            spans = try Self.numbers(cursor["spans"])
+            lengths = try Self.numbers(cursor["lengths"])
+            guard spans.count == lengths.count else {
+                throw cursor["lengths"].error("not as many as there are spans")
+            }
+            guard byteCount <= AgentProtocol.batchLimitBytes else {
+                throw cursor["lengths"].error("more than \(AgentProtocol.batchLimitBytes) bytes in a batch")
+            }
+        }
+
+        private static func numbers(_ cursor: JSONCursor) throws -> [Int] {
+            try cursor.array().map { try $0.integer(in: 0...AgentProtocol.batchLimitBytes) }
+        }
+    }
+
+    /// All batches up to a number are durable, or will never be taken.
+    public struct Acknowledgement: Equatable, Sendable {
+        public let number: Int
+        /// Lines of the batches since the last acknowledgement that were refused for ever, and why the first one was.
+        public let rejected: Int
+        public let reason: String
+
+        public init(number: Int, rejected: Int = 0, reason: String = "") {
+            self.number = number
+            self.rejected = rejected
+            self.reason = reason
+        }
+
+        public var text: String {
+            var members: [(key: String, value: JSONValue)] = [("synced", .integer(number))]
+            if rejected > 0 { members += [("rejected", .integer(rejected)), ("reason", .string(reason))] }
+            return JSONValue.object(members).text + "\n"
+        }
+
+        public init?(_ line: UnsafeRawBufferPointer) {
+            guard line.count <= 65_536, let value = try? JSONValue(parsing: line) else { return nil }
+            let cursor = JSONCursor(value)
+            guard let number = try? cursor["synced"].integer(in: 0...Int.max - 1) else { return nil }
+            self.init(
+                number: number, rejected: (try? cursor["rejected"].integer(in: 0...Int.max)) ?? 0,
+                reason: (try? cursor["reason"].string()) ?? "")
+        }
+    }
+
+    /// The collector's first line.
+    public static let welcome = "{\"sdlab_collector\":1}\n"
+
+    public static func isWelcome(_ line: UnsafeRawBufferPointer) -> Bool {
+        guard line.count <= 4096, let value = try? JSONValue(parsing: line) else { return false }
+        return (try? JSONCursor(value)["sdlab_collector"].integer()) == version
+    }
+}

@@ -1,0 +1,114 @@
+import KernelStructures
+import LogStoreEngine
+import TimeSeriesEngine
+
+/// The collector's half of `AgentProtocol`, for one connection: reads batches, and takes of each what it does not have.
+final class AgentSession {
+    private let hello: AgentProtocol.Hello
+    private unowned let host: LogCollectorHost
+    private var pending: [UInt8] = []
+    /// The batch whose lines are being taken, and which of them is next, and where.
+    private var head: AgentProtocol.BatchHead?
+    private var line = 0
+    private var lineOffset = 0
+    private var fileOffset = 0
+    private var labels: [String: LineLabels] = [:]
+    private var due: AgentProtocol.Acknowledgement?
+    private var rejected = 0
+    private var reason = ""
+    /// The store has no room now.
+    private(set) var isWaiting = false
+    /// What came is not what agents say.
+    private(set) var isBroken = false
+
+    private static let fileLimit = 10_000
+
+    init(_ hello: AgentProtocol.Hello, _ host: LogCollectorHost) {
+        self.hello = hello
+        self.host = host
+    }
+
+    func feed(_ bytes: UnsafeRawBufferPointer) {
+        pending.append(contentsOf: bytes)
+        isWaiting = false
+        var start = 0
+        while !isBroken, !isWaiting {
+            if let head {
+                guard pending.count - start >= head.byteCount else { break }
+                takeLines(head, from: start)
+                if isWaiting { break }
+                start += head.byteCount
+                self.head = nil
+            } else {
+                guard let end = pending[start...].firstIndex(of: 10) else {
+                    isBroken = pending.count - start > AgentProtocol.headLimitBytes
+                    break
+                }
+                guard let read = pending[start..<end].withUnsafeBytes({ try? AgentProtocol.BatchHead($0) }) else {
+                    isBroken = true
+                    break
+                }
+                head = read
+                line = 0
+                lineOffset = 0
+                fileOffset = read.from
+                start = end + 1
+            }
+        }
+        if start > 0 { pending.removeFirst(start) }
+    }
+
+    private func takeLines(_ head: AgentProtocol.BatchHead, from start: Int) {
+        guard let store = host.store else {
+            isWaiting = true
+            return
+        }
+        let source = LogFileSource(agent: hello.agent, inode: head.inode, generation: head.generation)
+        let known = store.offset(of: source) ?? 0
+        if labels.count >= Self.fileLimit { labels = [:] }
+        var own = labels[head.path] ?? LineLabels([("host", hello.host), ("filename", head.path)])
+        while line < head.lengths.count {
+            let end = fileOffset + head.spans[line]
+            if end <= known {
+                host.counts.repeated += 1
+            } else {
+                let range = start + lineOffset..<start + lineOffset + head.lengths[line]
+                let refusal = pending.withUnsafeBytes { host.take(UnsafeRawBufferPointer(rebasing: $0[range]), &own) }
+                if let refusal {
+                    if refusal.status == 429 {
+                        // Later: the agent waits, and its applications do not.
+                        isWaiting = true
+                        break
+                    }
+                    if rejected == 0 { reason = refusal.description }
+                    rejected += 1
+                }
+            }
+            lineOffset += head.lengths[line]
+            fileOffset = end
+            line += 1
+        }
+        labels[head.path] = own
+        if fileOffset > known { store.note(source, offset: fileOffset, now: host.now) }
+        if !isWaiting {
+            due = AgentProtocol.Acknowledgement(
+                number: head.number, rejected: (due?.rejected ?? 0) + rejected,
+                reason: due?.reason.isEmpty == false ? due?.reason ?? "" : reason)
+            rejected = 0
+            reason = ""
+        }
+    }
+
+    /// What is to be acknowledged once it is durable.
+    func takeDue() -> AgentProtocol.Acknowledgement? {
+        defer { due = nil }
+        return due
+    }
+
+    func giveBack(_ acknowledgement: AgentProtocol.Acknowledgement) {
+        due = AgentProtocol.Acknowledgement(
+            number: max(due?.number ?? 0, acknowledgement.number),
+            rejected: (due?.rejected ?? 0) + acknowledgement.rejected,
+            reason: acknowledgement.reason.isEmpty ? due?.reason ?? "" : acknowledgement.reason)
+    }
+}

@@ -1,0 +1,78 @@
+import KernelStructures
+import LogModelEngine
+import LogStoreEngine
+import TimeSeriesEngine
+
+/// What came in, and what was refused, by reason.
+final class IntakeCounts {
+    /// Lines of agents that were there already.
+    var repeated = 0
+    /// Messages of syslog that were none, and were kept as they came.
+    var unreadableSyslog = 0
+    private(set) var refusals: [String: Int] = [:]
+
+    func refused(_ refusal: LogRefusal) { refusals[refusal.reason, default: 0] += 1 }
+
+    /// Lines and messages that were skipped up to their end, because nobody keeps so much of one.
+    func skippedTooLong(_ count: Int) { if count > 0 { refusals["line_too_long", default: 0] += count } }
+
+    var refused: Int { refusals.values.reduce(0, +) }
+}
+
+// From lines and messages to entries.
+extension LogCollectorHost {
+    /// Takes a line that may be JSON.
+    func take(_ line: UnsafeRawBufferPointer, _ labels: inout LineLabels) -> LogRefusal? {
+        guard let store else { return .overloaded }
+        let structure = StructuredLine(line)
+        let now = now
+        return noted(
+            store.append(labels.labels(of: structure), structure.time ?? now, line, now: now))
+    }
+
+    /// Takes a message of syslog; one that cannot be read is kept as it came.
+    func takeSyslog(_ bytes: UnsafeRawBufferPointer, from sender: String) -> LogRefusal? {
+        guard let store else { return .overloaded }
+        let now = now
+        let message: SyslogMessage
+        do throws(SyslogMessage.Malformed) {
+            message = try SyslogMessage(bytes, now: LabTime(nanoseconds: now))
+        } catch {
+            counts.unreadableSyslog += 1
+            let labels = Labels([("job", "syslog"), ("host", sender)])
+            return noted(
+                store.append(labels, now, bytes, metadata: Labels([("syslog_error", "\(error)")]), now: now))
+        }
+        let entry = SyslogEntry(message, sender: sender)
+        return noted(
+            (message.text ?? []).withUnsafeBytes {
+                store.append(
+                    entry.labels, message.time?.nanoseconds ?? now, $0, metadata: entry.metadata, now: now)
+            })
+    }
+
+    func noted(_ refusal: LogRefusal?) -> LogRefusal? {
+        if let refusal { counts.refused(refusal) }
+        return refusal
+    }
+}
+
+/// Where a message of syslog belongs: its sender's name, what wrote it, and how bad it is are labels; the rest is not.
+struct SyslogEntry {
+    let labels: Labels
+    let metadata: Labels
+
+    init(_ message: SyslogMessage, sender: String) {
+        labels = Labels([
+            ("job", "syslog"), ("host", message.host ?? sender), ("service", message.application ?? ""),
+            ("level", message.level), ("facility", message.facilityName),
+        ])
+        var more: [(String, String)] = [
+            ("procid", message.process ?? ""), ("msgid", message.messageID ?? ""), ("severity", message.severityName),
+        ]
+        for element in message.data {
+            for parameter in element.parameters { more.append(("\(element.id)_\(parameter.name)", parameter.value)) }
+        }
+        metadata = Labels(more)
+    }
+}

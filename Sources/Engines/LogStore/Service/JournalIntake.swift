@@ -1,0 +1,69 @@
+import KernelStructures
+import KernelWorld
+import LogStoreEngine
+import TimeSeriesEngine
+
+/// The lab as its own customer: what its nodes log is taken in, twice a second.
+///
+/// The journal keeps what happened lately, numbered; so this remembers a number. Its own node's lines are left out:
+/// they would be about themselves.
+final class JournalIntake {
+    private unowned let host: LogCollectorHost
+    private var last: UInt64 = 0
+    private var timer: TimerID?
+
+    private static let interval = LabDuration.milliseconds(500)
+
+    init(_ host: LogCollectorHost) { self.host = host }
+
+    func start() {
+        timer = host.node.after(Self.interval) { [weak self] in
+            self?.take()
+            self?.start()
+        }
+    }
+
+    func stop() { host.node.cancel(timer) }
+
+    private func take() {
+        let events = host.node.world.journal.events
+        guard !host.isBusy, let newest = events.count > 0 ? events[events.count - 1].number : nil, newest > last else {
+            return
+        }
+        let new = min(events.count, Int(clamping: newest - last))
+        for offset in events.count - new..<events.count { take(events[offset]) }
+        last = newest
+        host.noteWork()
+    }
+
+    private func take(_ event: JournalEvent) {
+        guard let node = event.node, node != host.node.name, let store = host.store else { return }
+        let level: String
+        let text: String
+        switch event.body {
+        case .log(let line):
+            level = Self.name(line.level)
+            text = line.text
+        case .node(let change):
+            level = "warn"
+            text = "\(node): \(change.rawValue)"
+        default: return
+        }
+        let labels = Labels([("job", "lab"), ("service", node), ("level", level)])
+        _ = host.noted(
+            Array(text.utf8).withUnsafeBytes {
+                store.append(
+                    labels, event.time.nanoseconds, $0, metadata: Labels([("event", String(event.number))]),
+                    now: host.now)
+            })
+    }
+
+    private static func name(_ level: LogLevel) -> String {
+        switch level {
+        case .debug: "debug"
+        case .info: "info"
+        case .warning: "warn"
+        case .error: "error"
+        }
+    }
+}

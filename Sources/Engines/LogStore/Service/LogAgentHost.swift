@@ -1,0 +1,277 @@
+import KernelHosting
+import KernelService
+import KernelStorage
+import KernelStructures
+import KernelTelemetry
+import KernelWorld
+import LogStoreEngine
+
+/// Runs an agent on a node: looks at its files several times a second, and keeps a connection to the collector.
+public final class LogAgentHost: Service {
+    public struct Settings {
+        public var collector = HostPort(host: "localhost", port: 5140)
+        /// Where cursors and spool are.
+        public var directory = "/log-agent"
+        public var agent = AgentSettings()
+        /// What the lines' `host` is; the node's name if empty.
+        public var hostName = ""
+        public var scanInterval = LabDuration.milliseconds(250)
+
+        public init() {}
+    }
+
+    public let runtime: ServiceRuntime
+    public let settings: Settings
+    /// Nil before it has started.
+    public private(set) var agent: LogAgent?
+    private var scanTimer: TimerID?
+    private var saveTimer: TimerID?
+    private var retryTimer: TimerID?
+    private var answerTimer: TimerID?
+    private var link: AgentLink?
+    private var isAccepted = false
+    private var failures = 0
+    private var toldProblems = 0
+    private var toldFailure = ""
+    /// Lines that were acknowledged and are not in the log yet.
+    private var shippedLines = 0
+    private var lastTold: LabTime?
+    private var tellTimer: TimerID?
+
+    public init(node: Node, settings: Settings, options: ServiceOptions = ServiceOptions()) {
+        runtime = ServiceRuntime(node: node, tag: "AGENT", options: options)
+        self.settings = settings
+    }
+
+    private var now: LabTime { node.world.now }
+
+    // MARK: Life
+
+    public func prepare() throws {
+        let identity = node.draw { hexadecimal($0.next(), 16) }
+        agent = try LogAgent(settings.agent, disk: node.disk, directory: settings.directory, identity: identity)
+    }
+
+    public func opened() {
+        guard let agent else { return }
+        scan(isFirst: true)
+        if agent.paths.isEmpty {
+            for pattern in settings.agent.patterns { runtime.log("Waiting for: \(pattern)") }
+        }
+        tell()
+        connect()
+        waitToSave()
+    }
+
+    public func stop(_ done: @escaping () -> Void) {
+        for timer in [scanTimer, saveTimer, retryTimer, answerTimer, tellTimer] { node.cancel(timer) }
+        link?.close()
+        link = nil
+        agent?.close()
+        done()
+    }
+
+    // MARK: Reading
+
+    private func scan(isFirst: Bool = false) {
+        guard let agent, !runtime.isDraining else { return }
+        let (found, hasMore) = agent.scan(now: now)
+        for path in found { runtime.log("Tailing: \(path)") }
+        tellProblems(agent)
+        send()
+        let wait = hasMore ? LabDuration.zero : settings.scanInterval
+        node.afterDisk { [weak self] in
+            guard let self else { return }
+            scanTimer = node.after(wait) { [weak self] in self?.scan() }
+        }
+    }
+
+    private func tellProblems(_ agent: LogAgent) {
+        for problem in agent.problems.dropFirst(min(toldProblems, agent.problems.count)) {
+            runtime.log("\(problem)", level: .warning)
+        }
+        toldProblems = agent.problems.count
+    }
+
+    private static let saveInterval = LabDuration.seconds(1)
+
+    private func waitToSave() {
+        saveTimer = node.after(Self.saveInterval) { [unowned self] in
+            agent?.save()
+            node.afterDisk { [weak self] in self?.waitToSave() }
+        }
+    }
+
+    // MARK: The connection
+
+    private func connect() {
+        guard link == nil, let agent else { return }
+        let link = AgentLink(self)
+        self.link = link
+        isAccepted = false
+        do throws(NetworkError) {
+            try link.connect(node, to: settings.collector)
+        } catch {
+            return lost("\(error)")
+        }
+        let name = settings.hostName.isEmpty ? node.name : settings.hostName
+        link.write(Array(AgentProtocol.Hello(agent: agent.identity, host: name).text.utf8))
+        waitForAnswer()
+    }
+
+    /// Nothing came back for so long although something should: the connection is given up.
+    private static let answerTimeout = LabDuration.seconds(30)
+
+    private func waitForAnswer() {
+        node.cancel(answerTimer)
+        answerTimer = node.after(Self.answerTimeout) { [unowned self] in
+            answerTimer = nil
+            if !isAccepted || agent?.hasUnanswered == true { lost("no answer for \(Self.answerTimeout)") }
+        }
+    }
+
+    func received(_ line: UnsafeRawBufferPointer) {
+        guard let agent else { return }
+        if !isAccepted {
+            guard AgentProtocol.isWelcome(line) else { return lost("it is no log collector that acknowledges") }
+            isAccepted = true
+            failures = 0
+            if !toldFailure.isEmpty { runtime.log("Connected to \("\(settings.collector)") again") }
+            toldFailure = ""
+        } else if let acknowledgement = AgentProtocol.Acknowledgement(line) {
+            shippedLines += agent.acknowledged(acknowledgement)
+            if acknowledgement.rejected > 0 {
+                runtime.log(
+                    "The collector refused \(acknowledgement.rejected) lines: \(acknowledgement.reason)",
+                    level: .warning)
+            }
+            tellSoon()
+        } else {
+            return lost("it said what no collector says")
+        }
+        waitForAnswer()
+        send()
+    }
+
+    func send() {
+        guard let agent, let link, isAccepted else { return }
+        var hasSent = false
+        while !link.isCongested, let batch = agent.nextToSend() {
+            link.write(batch)
+            hasSent = true
+        }
+        if hasSent { waitForAnswer() }
+    }
+
+    func lost(_ reason: String) {
+        guard link != nil else { return }
+        link?.close()
+        link = nil
+        isAccepted = false
+        node.cancel(answerTimer)
+        agent?.disconnected()
+        guard !runtime.isDraining else { return }
+        failures += 1
+        if toldFailure != reason {
+            runtime.log(
+                "No connection to \("\(settings.collector)"): \(reason) (backlog: \(agent?.backlog ?? 0))",
+                level: .warning)
+        }
+        toldFailure = reason
+        // Half a second, doubled up to half a minute, and nobody at the same time as all others.
+        let longest = min(30_000, 500 << min(failures - 1, 6))
+        let wait = node.draw { longest / 2 + $0.below(longest / 2 + 1) }
+        retryTimer = node.after(.milliseconds(wait)) { [unowned self] in
+            retryTimer = nil
+            connect()
+        }
+    }
+
+    // MARK: What it says
+
+    private static let tellInterval = LabDuration.seconds(1)
+
+    /// At once, and then once a second at most.
+    private func tellSoon() {
+        guard tellTimer == nil, shippedLines > 0 else { return }
+        if let lastTold, now - lastTold < Self.tellInterval {
+            tellTimer = node.after(Self.tellInterval - (now - lastTold)) { [unowned self] in
+                tellTimer = nil
+                tell()
+            }
+        } else {
+            tell()
+        }
+    }
+
+    private func tell() {
+        let word = shippedLines == 1 ? "line" : "lines"
+        runtime.log("Shipped \(shippedLines) \(word) (backlog: \(agent?.backlog ?? 0))")
+        shippedLines = 0
+        lastTold = now
+    }
+
+    // MARK: Numbers
+
+    public var complaints: [String] { isAccepted ? [] : ["no connection to the collector"] }
+
+    public var statistics: [Statistic] {
+        guard let agent else { return [] }
+        let ledger = agent.ledger
+        return [
+            Statistic("read", ledger.read.lines, .counter("log_agent_lines_read_total", "Lines read from files")),
+            Statistic("recovered", ledger.recovered.lines),
+            Statistic(
+                "stored", ledger.stored.lines,
+                .counter("log_agent_lines_stored_total", "Lines that the collector has on its disk")),
+            Statistic("waiting", ledger.waiting.lines, .gauge("log_agent_lines_waiting", "Lines that wait")),
+            Statistic(
+                "rejected", ledger.rejected.lines,
+                .counter("log_agent_lines_rejected_total", "Lines that the collector will never take")),
+            Statistic(
+                "dropped", ledger.dropped.lines,
+                .counter("log_agent_lines_dropped_total", "Lines that were given up for want of room")),
+            Statistic("balanced", ledger.isBalanced ? "yes" : "no"),
+            Statistic("spooled_bytes", agent.spooledBytes),
+            Statistic("files", agent.paths.count),
+            Statistic("unread_bytes", agent.unreadBytes),
+            Statistic("suspected_losses", ledger.suspectedLosses),
+            Statistic("cut_lines", ledger.cutLines),
+        ]
+    }
+}
+
+/// The connection to a collector.
+final class AgentLink: StreamHandler {
+    private weak var host: LogAgentHost?
+    private var stream: Stream?
+    private var framing = LineFraming(limitBytes: 65_536, countsOctets: false)
+
+    init(_ host: LogAgentHost) { self.host = host }
+
+    func connect(_ node: Node, to destination: HostPort) throws(NetworkError) {
+        stream = try node.connect(to: destination, handler: self)
+    }
+
+    var isCongested: Bool { stream?.isCongested ?? true }
+    func write(_ bytes: [UInt8]) { stream?.write(bytes) }
+
+    func close() {
+        stream?.close()
+        stream = nil
+        host = nil
+    }
+
+    func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {
+        var framing = framing
+        _ = framing.feed(bytes) { [weak self] line in
+            self?.host?.received(line)
+            return self?.host != nil
+        }
+        self.framing = framing
+    }
+
+    func streamDrained(_ stream: Stream) { host?.send() }
+    func streamEnded(_ stream: Stream) { host?.lost("the collector has closed the connection") }
+    func stream(_ stream: Stream, closed reason: CloseReason) { host?.lost("\(reason)") }
+}

@@ -1,0 +1,180 @@
+import CSnappy
+import KernelCompression
+import KernelHosting
+import KernelJSON
+import KernelStructures
+import KernelWire
+import LogModelEngine
+import LogStoreEngine
+import TimeSeriesEngine
+
+// What is pushed over HTTP. An answer of 2xx leaves after the sync, and not before.
+extension LogCollectorHost {
+    func mountPush() {
+        for path in ["/loki/api/v1/push", "/api/prom/push"] {
+            router.on("POST", path) { [unowned self] exchange in try push(exchange) }
+        }
+        for path in ["/", "/logs"] {
+            router.on("POST", path) { [unowned self] exchange in try takeBatch(exchange) }
+        }
+        router.on("GET", "/ready") { [unowned self] exchange in
+            if complaints.isEmpty {
+                exchange.answer(text: "ready\n")
+            } else {
+                exchange.answer(503, text: "not ready\n")
+            }
+        }
+        router.on("GET", "/") { [unowned self] exchange in
+            exchange.answer(
+                text: "\(node.name): POST lines of JSON to /, Loki's pushes to /loki/api/v1/push; "
+                    + "GET /metrics, /health, /ready\n")
+        }
+    }
+
+    /// More than that does not come out of a body.
+    private static let plainLimitBytes = 64 << 20
+
+    /// The body without its `Content-Encoding`.
+    ///
+    /// - Throws: `HTTPProblem`.
+    func plainBody(_ exchange: HTTPExchange) throws -> [UInt8] {
+        let encoding = (exchange.field("Content-Encoding") ?? "identity").lowercased()
+        let format: CompressionFormat
+        switch encoding {
+        case "identity", "": return exchange.body
+        case "gzip", "x-gzip": format = .gzip
+        case "deflate": format = .zlib
+        case "zstd": format = .zstd
+        case "snappy": return try Self.unpackedSnappy(exchange.body)
+        default:
+            throw HTTPProblem(
+                415, "Content-Encoding '\(encoding)' is not known", remedy: "send gzip, deflate, zstd or snappy")
+        }
+        do throws(CompressionError) {
+            return try format.decompress(exchange.body, limitBytes: Self.plainLimitBytes)
+        } catch {
+            if case .tooLarge = error { throw HTTPProblem(413, "\(error)") }
+            throw HTTPProblem(400, "\(error)")
+        }
+    }
+
+    /// Snappy's block format, as Loki's clients send protobuf.
+    static func unpackedSnappy(_ bytes: [UInt8]) throws -> [UInt8] {
+        let malformed = HTTPProblem(400, "the body is not valid snappy")
+        return try bytes.withUnsafeBytes { raw in
+            guard let source = raw.bindMemory(to: CChar.self).baseAddress else { throw malformed }
+            var length = 0
+            guard snappy_uncompressed_length(source, raw.count, &length) == SNAPPY_OK else { throw malformed }
+            guard length <= plainLimitBytes else {
+                throw HTTPProblem(413, "more than \(byteCountText(plainLimitBytes)) would come out of the body")
+            }
+            var plain = [UInt8](repeating: 0, count: max(1, length))
+            let status = plain.withUnsafeMutableBytes { target in
+                snappy_uncompress(source, raw.count, target.bindMemory(to: CChar.self).baseAddress, &length)
+            }
+            guard status == SNAPPY_OK, length <= plain.count else { throw malformed }
+            plain.removeLast(plain.count - length)
+            return plain
+        }
+    }
+
+    /// - Throws: `HTTPProblem` 429 while there is no room.
+    func expectRoom() throws {
+        guard isBusy else { return }
+        throw HTTPProblem(
+            commitFailure == nil ? 429 : 503, commitFailure ?? LogRefusal.overloaded.description,
+            remedy: "try again in a second", field: "Retry-After", "1")
+    }
+
+    // MARK: Loki's push
+
+    private func push(_ exchange: HTTPExchange) throws {
+        try expectRoom()
+        let kind = (exchange.field("Content-Type") ?? "").prefix { $0 != ";" }.lowercased()
+        let push: LokiPush
+        if kind == "application/json" {
+            push = try LokiPush(json: try plainBody(exchange))
+        } else {
+            let encoding = exchange.field("Content-Encoding") ?? ""
+            // Snappy belongs to the protobuf form; nobody says so in a header.
+            let bytes = encoding.isEmpty ? try Self.unpackedSnappy(exchange.body) : try plainBody(exchange)
+            do { push = try LokiPush(protobuf: bytes) } catch { throw HTTPProblem(400, "\(error)") }
+        }
+        answer(exchange, take(push), success: 204)
+    }
+
+    /// Takes all that can be taken, as Loki does.
+    ///
+    /// - Returns: why the first of the others could not be; one for which it helps to try again comes first.
+    func take(_ push: LokiPush) -> LogRefusal? {
+        guard let store else { return .overloaded }
+        let now = now
+        var first: LogRefusal?
+        for stream in push.streams {
+            for entry in stream.entries {
+                let refusal = noted(
+                    entry.line.withUnsafeBytes {
+                        store.append(
+                            stream.labels, entry.time, $0, metadata: entry.metadata, duplicates: .ignored, now: now)
+                    })
+                guard let refusal else { continue }
+                if first == nil || (first?.status != 429 && refusal.status == 429) { first = refusal }
+            }
+        }
+        return first
+    }
+
+    /// Answers once what was taken is durable.
+    func answer(_ exchange: HTTPExchange, _ refusal: LogRefusal?, success: Int, _ body: JSONValue? = nil) {
+        whenDurable { failure in
+            if let failure {
+                return exchange.refuse(
+                    HTTPProblem(503, failure, remedy: "try again in a second", field: "Retry-After", "1"))
+            }
+            guard let refusal else {
+                if let body { exchange.answer(success, json: body) } else { exchange.answer(success) }
+                return
+            }
+            // Loki's clients read the text.
+            if refusal.status == 429 { try? exchange.addField("Retry-After", "1") }
+            exchange.answer(refusal.status, text: refusal.description + "\n")
+        }
+    }
+
+    // MARK: Lines in a body
+
+    private func takeBatch(_ exchange: HTTPExchange) throws {
+        try expectRoom()
+        let bytes = try plainBody(exchange)
+        var labels = LineLabels([("host", exchange.remote.map { senderName($0.address) } ?? "")])
+        var refusal: LogRefusal?
+        var taken = 0
+        func take(_ line: UnsafeRawBufferPointer) {
+            let found = self.take(line, &labels)
+            if found == nil { taken += 1 }
+            if refusal == nil || (refusal?.status != 429 && found?.status == 429) { refusal = found ?? refusal }
+        }
+        if bytes.first(where: { $0 > 32 }) == UInt8(ascii: "[") {
+            let values = try JSONCursor(try JSONValue(parsing: bytes, limits: LokiPush.jsonLimits)).array()
+            for value in values {
+                guard let value = value.value else { continue }
+                var line: [UInt8] = []
+                value.write(to: &line)
+                line.withUnsafeBytes { take($0) }
+            }
+        } else {
+            // What is longer than the store takes is to be refused aloud, so the framing lets it through.
+            var framing = LineFraming(limitBytes: .max, countsOctets: false)
+            _ = bytes.withUnsafeBytes { bytes in
+                framing.feed(bytes) { line in
+                    take(line)
+                    return true
+                }
+            }
+            framing.finish { take($0) }
+        }
+        answer(exchange, refusal, success: 200, .object([("stored", .integer(taken))]))
+    }
+
+    func senderName(_ address: IPAddress) -> String { node.world.nodes.at(address)?.name ?? "\(address)" }
+}

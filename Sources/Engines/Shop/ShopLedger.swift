@@ -1,0 +1,113 @@
+import KernelJSON
+
+/// The judge: pieces, money and orders have to add up, whatever has been killed, cut off or asked twice.
+///
+/// It looks at what the databases hold and at nothing else, and knows nothing of how they came to hold it.
+public struct ShopLedger: Sendable {
+    public struct OrderEntry: Hashable, Sendable {
+        public let id: String
+        /// `confirmed`, `failed`, or `pending`.
+        public let status: String
+        public let totalMinor: Int
+        public let lines: [OrderLine]
+
+        public init(id: String, status: String, totalMinor: Int, lines: [OrderLine]) {
+            self.id = id
+            self.status = status
+            self.totalMinor = totalMinor
+            self.lines = lines
+        }
+    }
+
+    public struct PaymentEntry: Hashable, Sendable {
+        public let orderID: String?
+        public let chargedMinor: Int
+        public let refundedMinor: Int
+
+        public init(orderID: String?, chargedMinor: Int, refundedMinor: Int) {
+            self.orderID = orderID
+            self.chargedMinor = chargedMinor
+            self.refundedMinor = refundedMinor
+        }
+    }
+
+    public var stock: [StockLevel] = []
+    public var orders: [OrderEntry] = []
+    /// Only those of orders: what somebody charges by hand is none of the shop's business.
+    public var payments: [PaymentEntry] = []
+
+    public init() {}
+
+    public init(stock: [StockLevel], orders: [OrderEntry], payments: [PaymentEntry]) {
+        self.stock = stock.sorted { $0.productID < $1.productID }
+        self.orders = orders.sorted { $0.id < $1.id }
+        self.payments = payments
+    }
+
+    public var chargedMinor: Int { payments.filter { $0.orderID != nil }.reduce(0) { $0 + $1.chargedMinor } }
+    public var refundedMinor: Int { payments.filter { $0.orderID != nil }.reduce(0) { $0 + $1.refundedMinor } }
+    public var confirmedMinor: Int { orders.filter { $0.status == "confirmed" }.reduce(0) { $0 + $1.totalMinor } }
+    public var pendingCount: Int { orders.count { $0.status == "pending" } }
+
+    public func count(_ status: String) -> Int { orders.count { $0.status == status } }
+
+    /// What does not add up, in words; empty if all is well. Orders that are under way are left out: they have neither
+    /// to be paid nor to be sold yet. `pendingCount` says whether there are any.
+    public var complaints: [String] {
+        var complaints: [String] = []
+        for level in stock where !level.isBalanced {
+            complaints.append(
+                "\(level.productID): available \(level.available) + reserved \(level.reserved) + sold \(level.sold) "
+                    + "is not the \(level.received) received")
+        }
+        complaints += soldComplaints
+        var paid: [String: (charged: Int, refunded: Int, charges: Int)] = [:]
+        for payment in payments {
+            guard let id = payment.orderID else { continue }
+            paid[id, default: (0, 0, 0)].charged += payment.chargedMinor
+            paid[id, default: (0, 0, 0)].refunded += payment.refundedMinor
+            if payment.chargedMinor > 0 { paid[id, default: (0, 0, 0)].charges += 1 }
+        }
+        for order in orders {
+            let (charged, refunded, charges) = paid.removeValue(forKey: order.id) ?? (0, 0, 0)
+            if charges > 1 { complaints.append("\(order.id): charged \(charges) times") }
+            let due = order.status == "confirmed" ? order.totalMinor : 0
+            if order.status != "pending", charged - refunded != due {
+                complaints.append(
+                    "\(order.id) is \(order.status): charged \(charged), refunded \(refunded), due \(due)")
+            }
+        }
+        for (id, payment) in paid.sorted(by: { $0.key < $1.key }) where payment.charged != payment.refunded {
+            complaints.append("\(id): charged \(payment.charged), and there is no such order")
+        }
+        return complaints
+    }
+
+    /// Sold is what confirmed orders have. Pending ones may be sold already, so with any of a product it is a range.
+    private var soldComplaints: [String] {
+        var confirmed: [String: Int] = [:]
+        var pending: [String: Int] = [:]
+        for order in orders where order.status != "failed" {
+            for line in order.lines {
+                if order.status == "confirmed" {
+                    confirmed[line.productID, default: 0] += line.quantity
+                } else {
+                    pending[line.productID, default: 0] += line.quantity
+                }
+            }
+        }
+        var complaints: [String] = []
+        for level in stock {
+            let least = confirmed[level.productID] ?? 0
+            let most = least + (pending[level.productID] ?? 0)
+            if level.sold < least || level.sold > most {
+                complaints.append("\(level.productID): \(level.sold) sold, and orders were confirmed for \(least)")
+            }
+            // Nobody at the till, and still something held.
+            if level.reserved > most - level.sold {
+                complaints.append("\(level.productID): \(level.reserved) reserved for orders that are over")
+            }
+        }
+        return complaints
+    }
+}

@@ -1,0 +1,107 @@
+import Glibc
+import Testing
+
+/// Recordings, scripts and tests: what passes one way passes the other, nothing is lost, and nothing reaches the
+/// machine without leave.
+@Suite(.serialized) struct ProcessScriptTests {
+    private static let agreeing: [(String, status: Int)] = [
+        ("$ echo a\na\n", 0), ("$ echo a\nb\n", 1), ("$ echo a\n", 1), ("$ echo a\na\n$ echo b\n", 1),
+        ("$ false\n", 1), ("$ false\n[exit 1]\n", 0), ("$ seq 3\n1\n...\n", 0), ("$ echo x\nx\nx (never)\n", 1),
+        ("$ sleep 70\n$ echo a\na\n", 1), ("$ cat missing &\n", 1), ("$ cat\n> hi\nhi\n", 0),
+        ("$ sleep 100\n[2s later]\n^C\n[exit 130]\n", 0), ("$ true\n^C\n", 1), ("@seed x\n$ true\n", 2),
+        ("@needs nothing-here\n$ true\n", 80), ("echo a\necho b\n", 0), ("read x; echo got\n", 1),
+        ("$ loadbalancer --config lb.yaml --port 80\n[LB] Listening on :80\n", 0), ("$ put /etc/hostname h\n", 1),
+    ]
+
+    @Test("the same file passes both run and test, or fails both", arguments: agreeing)
+    func agreement(_ text: String, status: Int) throws {
+        let directory = try ProgramDirectory()
+        try directory.place("a.sdl", text)
+        let test = try ProgramProcess.run("test", "a.sdl", directory: directory.path)
+        #expect(test.status == status, "\(test.output)\(test.errors)")
+        let run = try ProgramProcess.run("run", "a.sdl", directory: directory.path)
+        #expect(run.status == status, "\(run.output)\(run.errors)")
+    }
+
+    @Test("a script reaches the machine only with --allow-host: no command of it, and no file")
+    func host() throws {
+        let directory = try ProgramDirectory()
+        try directory.place("script.sdl", "!echo from the machine\n")
+        try directory.place("transcript.sdl", "$ !echo from the machine\n...\n")
+        try directory.place("files.sdl", "echo x > a; get a stolen\n")
+        for name in ["script.sdl", "transcript.sdl"] {
+            let refused = try ProgramProcess.run("run", name, directory: directory.path)
+            #expect(refused.status != 0 && !refused.output.contains("\nfrom the machine"))
+            #expect((refused.output + refused.errors).contains("sdlab run --allow-host"))
+            let allowed = try ProgramProcess.run("run", "--allow-host", name, directory: directory.path)
+            #expect(allowed.status == 0 && allowed.output.contains("from the machine"), "\(allowed.errors)")
+            #expect(try ProgramProcess.run("test", name, directory: directory.path).status == 1)
+        }
+        let files = try ProgramProcess.run("run", "files.sdl", directory: directory.path)
+        #expect(files.status == 1 && access(directory.path + "/stolen", F_OK) != 0)
+        #expect(try ProgramProcess.run("run", "--allow-host", "files.sdl", directory: directory.path).status == 0)
+        #expect(access(directory.path + "/stolen", F_OK) == 0)
+        // Who types a line means it.
+        #expect(try ProgramProcess.run("-c", "!echo typed").output == "typed\n")
+    }
+
+    @Test("-u leaves a file alone that it does not understand, byte for byte")
+    func updateUnderstands() throws {
+        let directory = try ProgramDirectory()
+        let text = "@case one\n@timeuot 5s\n$ echo a\nwrong\n@timeout 5s\n@logs exact\nworse\n"
+        try directory.place("a.sdl", text)
+        let update = try ProgramProcess.run("test", "-u", "a.sdl", directory: directory.path)
+        #expect(update.status == 2 && update.errors.contains("a.sdl:2: @timeuot: no such directive"))
+        #expect(hostFileText(directory.path + "/a.sdl") == text)
+        // What it does understand stays as well, wherever it stands.
+        try directory.place("b.sdl", text.replacing("@timeuot 5s\n", with: ""))
+        #expect(try ProgramProcess.run("test", "-u", "b.sdl", directory: directory.path).status == 0)
+        #expect(hostFileText(directory.path + "/b.sdl") == "@case one\n$ echo a\na\n@timeout 5s\n@logs exact\n")
+    }
+
+    @Test("what cannot be written to standard output is a failure", arguments: ["-c", "run", "test"])
+    func fullOutput(_ verb: String) throws {
+        let directory = try ProgramDirectory()
+        try directory.place("a.sdl", "$ seq 1 1000\n...\n")
+        let words = verb == "-c" ? "-c 'seq 1 1000'" : "\(verb) a.sdl"
+        let run = try ProgramProcess(
+            ["-c", "exec \(ProgramPlace.program) \(words) > /dev/full"], directory: directory.path, program: "/bin/sh")
+        #expect(try run.waitForExit() == 1 && run.errors.contains("No space left on device"), "\(run.errors)")
+    }
+
+    @Test("record refuses a file that is there, and a recording with an interrupted command passes both ways")
+    func recording() throws {
+        let home = try Pty.freshDirectory()
+        defer { Pty.remove(home) }
+        let file = home + "/r.sdl"
+        writeHostFile("precious\n", to: file)
+        let pty = try Pty(["--net", "memory"], home: home)
+        try pty.waitForPrompt()
+        pty.enter("record \(file)")
+        try pty.wait(for: "the refusal") { pty in
+            pty.screen.text.replacing("\n  ", with: " ").contains(
+                "record: \(file) is there already; choose another name, or remove it first")
+        }
+        #expect(hostFileText(file) == "precious\n")
+        unlink(file)
+        pty.enter("record \(file)")
+        try pty.wait(for: "the recording") { $0.screen.text.contains("record off saves it") }
+        pty.enter("for i in 1 2 3; do echo n$i; sleep 1; done; echo never")
+        try pty.wait(forLine: "n2")
+        usleep(300_000)
+        pty.type("\u{3}")
+        try pty.waitForPrompt()
+        pty.enter("echo and on")
+        try pty.wait(forLine: "and on")
+        pty.enter("record off")
+        try pty.wait(for: "the verdict") {
+            $0.screen.text.replacing("\n  ", with: " ").contains("it passes when run again")
+        }
+        let text = try #require(hostFileText(file))
+        #expect(text.contains("n2\n") && text.contains("^C\n[exit 130]\n"), "\(text)")
+        for verb in ["test", "run"] {
+            let again = try ProgramProcess.run(verb, file)
+            #expect(again.status == 0, "\(again.output)\(again.errors)")
+        }
+    }
+}
