@@ -18,6 +18,14 @@ struct TextTests {
         #expect(counted(2, "entry", "entries") == "2 entries")
     }
 
+    @Test("what would steer a terminal is written out, and the rest stays as it is")
+    func printing() {
+        #expect(printable("plain, äöü, 東京, 👩‍🚀") == "plain, äöü, 東京, 👩‍🚀")
+        #expect(printable("\u{1B}]0;title\u{7}\n\u{7F}\u{9B}2J") == #"\x1B]0;title\x07\x0A\x7F\x9B2J"#)
+        #expect(printable("a\nb\tc\u{8}", keeping: "\n\t") == "a\nb\tc" + #"\x08"#)
+        #expect(printable("user\u{202E}txt.exe\u{2066}\u{200F}") == #"user\u{202E}txt.exe\u{2066}\u{200F}"#)
+    }
+
     @Test("decimals have exactly the asked places, and never say -0")
     func decimals() {
         #expect(fixedDecimal(2.5, places: 0) == "3")

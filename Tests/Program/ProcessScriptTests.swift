@@ -45,6 +45,20 @@ import Testing
         #expect(try ProgramProcess.run("-c", "!echo typed").output == "typed\n")
     }
 
+    @Test("what is no text is refused by its name, whether it is a file or standard input", arguments: ["run", "test"])
+    func noText(_ verb: String) throws {
+        let directory = try ProgramDirectory()
+        let long = String(repeating: "# long\n", count: 2_400_000)
+        for (name, text) in [("zeros.sdl", "echo a\u{0}\necho b\n"), ("long.sdl", long)] {
+            try directory.place(name, text)
+            let file = try ProgramProcess.run(verb, name, directory: directory.path)
+            let reason = name == "zeros.sdl" ? "not text (UTF-8)" : "larger than 16.0 MiB"
+            #expect(file.status != 0 && file.output == "" && file.errors.contains("\(name): \(reason)"), "\(file)")
+        }
+        let input = try ProgramProcess.run(verb, "-", input: "echo a\u{0}\n")
+        #expect(input.status != 0 && input.errors.contains("standard input: not text (UTF-8)"), "\(input)")
+    }
+
     @Test("-u leaves a file alone that it does not understand, byte for byte")
     func updateUnderstands() throws {
         let directory = try ProgramDirectory()

@@ -24,6 +24,19 @@ import Testing
         try pty.wait(for: "still three jobs") { $0.screen.lastLine.contains("3j]>") }
     }
 
+    @Test("Ctrl-\\ ends what runs as Ctrl-C does, and never the lab")
+    func quit() throws {
+        let pty = try Pty(["--net", "memory"])
+        try pty.waitForPrompt()
+        pty.type("\u{1C}")
+        pty.enter("backend --port 8081 & sleep 100")
+        try pty.wait(for: "the foreground") { $0.isCanonical && $0.screen.text.contains("sleep 100") }
+        pty.type("\u{1C}")
+        try pty.wait(for: "the prompt again") { $0.screen.lastLine.contains("1j]>") }
+        pty.enter("curl -s http://localhost:8081/")
+        try pty.wait(forLine: "Response from backend")
+    }
+
     @Test("a service on a port that is taken says who has localhost there, and under which name it is found itself")
     func takenPort() throws {
         let pty = try Pty(["--net", "memory"])

@@ -67,6 +67,14 @@ import Testing
         #expect(!pty.screen.lines.contains("never"))
     }
 
+    @Test("the end of a paste without its beginning is nothing, in the midst of a line too")
+    func endAlone() throws {
+        let pty = try Pty(["--no-rc"])
+        try pty.waitForPrompt()
+        pty.type(Self.end + "echo one" + Self.end + "two" + Self.end + "\r")
+        try pty.wait(forLine: "onetwo")
+    }
+
     @Test("lines that follow a comment, pasted into a terminal that does not mark it, are seen and run")
     func unmarked() throws {
         let pty = try Pty(["--no-rc"])

@@ -14,6 +14,24 @@ import Testing
         (try? JSONSerialization.jsonObject(with: Data(text.utf8), options: .fragmentsAllowed)) != nil
     }
 
+    // MARK: Errors
+
+    @Test(arguments: ["cat", "curl", "help", "kill", ""])
+    func whatAnErrorQuotesCannotSteerATerminal(_ command: String) {
+        let outcome = LabShell().run(command + #" $'\e]0;title\a\u202E'"#)
+        #expect(outcome.status != 0)
+        #expect(outcome.errorOutput.contains(#"\x1B]0;title\x07\u{202E}"#), "\(outcome.errorOutput)")
+        #expect(!outcome.errorOutput.unicodeScalars.contains { $0 == "\u{1B}" || $0 == "\u{202E}" })
+    }
+
+    @Test(arguments: ["sleep", "advance"])
+    func whatWouldLastBeyondTheCalendarIsRefused(_ command: String) {
+        for time in ["367d", "9223372036s", "-1", "soon", "1e9"] {
+            let expected = "\(command): '\(time)' is not a time such as 5s, 200ms or 5m, at most a year\n"
+            #expect(LabShell().run("\(command) -- \(time)").errorOutput == expected)
+        }
+    }
+
     // MARK: Help
 
     @Test(arguments: names)

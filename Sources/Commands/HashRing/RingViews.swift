@@ -115,7 +115,7 @@ extension RingKeeper {
     // MARK: Keys
 
     private static func view(of found: Lookup) -> View {
-        let key = RingDrawing.printable(found.key)
+        let key = printable(found.key)
         let missing = found.replicationFactor - found.replicas.count
         let factor = "RF=\(found.replicationFactor)" + (missing > 0 ? ", \(missing) more than there are nodes" : "")
         return View(
@@ -137,7 +137,7 @@ extension RingKeeper {
     static func table(of found: [Lookup]) -> View {
         let rows = found.map { one -> [View.Cell] in
             [
-                .init(RingDrawing.printable(one.key), json: .string(one.key)), .text(hex(one.position)),
+                .init(printable(one.key), json: .string(one.key)), .text(hex(one.position)),
                 .text(one.owner),
                 .init(one.replicas.joined(separator: ", "), json: .array(one.replicas.map { .string($0) })),
             ]

@@ -24,6 +24,9 @@ public struct Arithmetic: Equatable, Sendable {
 
     let root: Expression
 
+    /// Of a sum's text as much as a message may quote.
+    public static func quoted(_ source: String) -> String { source.count > 60 ? source.prefix(59) + "…" : source }
+
     public init(_ text: String) throws(Failure) {
         var parser = ArithmeticParser(text)
         root = try parser.parse()
@@ -189,7 +192,7 @@ private struct ArithmeticParser {
     }
 
     private mutating func assignment(_ depth: Int) throws(Failure) -> Expression {
-        if depth > Self.depthLimit { throw Failure(text: "nested too deep") }
+        if depth > Self.depthLimit { throw Failure(text: "nested more than \(Self.depthLimit) deep") }
         let left = try choice(depth)
         guard let sign = sign(), Self.assigning.contains(sign) else { return left }
         guard case .variable(let name) = left else { throw Failure(text: "'\(sign)' needs a variable before it") }
@@ -224,7 +227,7 @@ private struct ArithmeticParser {
 
     /// Binds from the right: `2**3**2` is 512.
     private mutating func power(_ depth: Int) throws(Failure) -> Expression {
-        if depth > Self.depthLimit { throw Failure(text: "nested too deep") }
+        if depth > Self.depthLimit { throw Failure(text: "nested more than \(Self.depthLimit) deep") }
         let base = try operand(depth)
         guard sign() == "**" else { return base }
         try take("**")
@@ -232,11 +235,17 @@ private struct ArithmeticParser {
     }
 
     private mutating func operand(_ depth: Int) throws(Failure) -> Expression {
-        if depth > Self.depthLimit { throw Failure(text: "nested too deep") }
+        if depth > Self.depthLimit { throw Failure(text: "nested more than \(Self.depthLimit) deep") }
         switch sign() {
         case "++"?, "--"?: return try stepBefore(depth)
         case "-"?:
             try take("-")
+            skipBlanks()
+            // The lowest number has no positive twin that could be read first.
+            if word() == "\(Int.min.magnitude)" {
+                rest = rest.dropFirst(word().count)
+                return .number(.min)
+            }
             return .unary("-", try operand(depth + 1))
         case "+"?:
             try take("+")

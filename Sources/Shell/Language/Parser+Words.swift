@@ -224,7 +224,7 @@ extension Parser {
         do throws(Arithmetic.Failure) {
             return .parsed(try Arithmetic(text))
         } catch {
-            throw SyntaxError(start, "\(sign)((\(text))): \(error.text)")
+            throw SyntaxError(start, "\(sign)((\(Arithmetic.quoted(text)))): \(error.text)")
         }
     }
 

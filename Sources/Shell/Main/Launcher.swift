@@ -34,7 +34,8 @@ struct Launcher {
 
     private func complain(_ text: String, status: Int) -> Int {
         // What a description says about its own words begins with its name already.
-        output.write(text.hasPrefix("sdlab: ") ? "\(text)\n" : "sdlab: \(text)\n", isError: true)
+        let sentence = printable(text.hasPrefix("sdlab: ") ? text : "sdlab: \(text)", keeping: "\n\t")
+        output.write(sentence + "\n", isError: true)
         return status
     }
 

@@ -173,6 +173,9 @@ final class PromptTours: TourGuide {
         }
         self.player = player
         player.begin()
+        if current.index == 0 {
+            prompt.tell(faint("This is a lab of its own: its clock stands still while nothing is to be done."))
+        }
         if player.isWaiting {
             prompt.tell(faint("Type the command. tour hint shows it, tour next types it for you."))
         } else {

@@ -67,6 +67,8 @@ final class LineEditor: LineReader {
         let functions: [(String, String, sdlab_key_function)] = [
             ("sdlab-complete", "completes the word", { edit, _ in editor(edit)?.complete() ?? 0 }),
             ("sdlab-paste", "inserts what is pasted", { edit, _ in editor(edit)?.paste() ?? 0 }),
+            // A paste's end without its beginning: of a paste that was broken off.
+            ("sdlab-nothing", "does nothing", { _, _ in UInt8(CC_NORM) }),
             (
                 "sdlab-older", "an older line with this beginning",
                 { edit, _ in editor(edit)?.recall { $0.older(than: $1) } ?? 0 }
@@ -86,7 +88,7 @@ final class LineEditor: LineReader {
         ]
         for (name, help, function) in functions { _ = sdlab_edit_function(edit, name, help, function) }
         let keys = [
-            ("^I", "sdlab-complete"), ("\\e[200~", "sdlab-paste"),
+            ("^I", "sdlab-complete"), ("\\e[200~", "sdlab-paste"), ("\\e[201~", "sdlab-nothing"),
             ("\\e[A", "sdlab-up"), ("\\eOA", "sdlab-up"), ("^P", "sdlab-older"),
             ("\\e[B", "sdlab-down"), ("\\eOB", "sdlab-down"), ("^N", "sdlab-newer"),
             ("\\e^M", "sdlab-newline"), ("\\e^J", "sdlab-newline"),

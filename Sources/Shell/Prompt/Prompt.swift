@@ -105,8 +105,8 @@ public final class Prompt: LineReaderHost {
 
     /// Lets somebody type until the lab is left. Returns the status to end with.
     public func run() -> Int {
-        signals = SignalWatch(poller, [.interrupt, .terminate, .hangUp, .suspend, .windowChange]) { [unowned self] in
-            hear($0)
+        signals = SignalWatch(poller, [.interrupt, .quit, .terminate, .hangUp, .suspend, .windowChange]) {
+            [unowned self] in hear($0)
         }
         reader = (options.canEdit ? LineEditor(self, keyboard, output) : nil) ?? PlainReader(self, keyboard, output)
         adopt(session)
@@ -249,7 +249,7 @@ public final class Prompt: LineReaderHost {
 
     /// Prints text, above the line being typed if there is one.
     public func show(_ text: String) { show(Array(text.utf8)) }
-    public func complain(_ text: String) { tell("sdlab: \(text)") }
+    public func complain(_ text: String) { tell(printable("sdlab: \(text)", keeping: "\n\t")) }
     /// Prints a sentence, broken between words where the terminal is narrower.
     public func tell(_ sentence: String) { show(whole(sentence) + "\n") }
 
@@ -316,6 +316,8 @@ public final class Prompt: LineReaderHost {
                 show("\n")
                 session.interrupt(followed ?? session.currentTerminal)
             }
+        // Ctrl-\: as in other shells it ends what runs, and never the shell.
+        case .quit: if !isEditing { session.interrupt(followed ?? session.currentTerminal) }
         case .suspend: if !isEditing { suspend() }
         case .windowChange:
             reader.resize()

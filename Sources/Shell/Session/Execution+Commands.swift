@@ -155,7 +155,7 @@ extension Execution {
         streams.error ?? TerminalSink(session: session, terminal: terminal, submission: submission, isError: true)
     }
 
-    func complain(_ text: String) { errorSink.write(text + "\n") }
+    func complain(_ text: String) { errorSink.write(printable(text, keeping: "\n\t") + "\n") }
     func complain(_ text: String, status: Int) {
         complain(text)
         self.status = status

@@ -243,7 +243,7 @@ struct ConditionalEvaluation {
     /// As in bash, a sum is allowed where a number is meant.
     private func number(_ text: String, _ variables: Expansion.Changes) throws(Expansion.Stop) -> Int {
         do throws(Arithmetic.Failure) { return try Arithmetic(text).value(in: variables) } catch {
-            throw Expansion.failure("[[: '\(text)' is not a number: \(error.text)")
+            throw Expansion.failure("[[: '\(Arithmetic.quoted(text))' is not a number: \(error.text)")
         }
     }
 }

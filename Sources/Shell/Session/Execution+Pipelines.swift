@@ -6,7 +6,7 @@ extension Execution {
     /// Makes room for an execution within this one; false, which has been said, where there are too many already.
     func mayNest() -> Bool {
         guard nesting >= Self.nestingLimit else { return true }
-        complain("nested too deep")
+        complain(Self.nestingComplaint)
         cancelStatus = 2
         return false
     }

@@ -87,6 +87,8 @@ public final class Execution {
     static let stepsPerTurn = 1000
     static let frameLimit = 1000
     static let nestingLimit = 100
+    static let nestingComplaint =
+        "nested too deep: commands within commands, or something that calls itself without an end"
     static let brokenPipeStatus = 141
 
     init(
@@ -205,7 +207,7 @@ public final class Execution {
 
     func push(_ frame: Frame) {
         if frames.count >= Self.frameLimit {
-            complain("nested too deep")
+            complain(Self.nestingComplaint)
             cancelStatus = 2
         } else {
             frames.append(frame)

@@ -119,7 +119,7 @@ struct Expansion {
         case .word(let word):
             let source = try single(word)
             do throws(Arithmetic.Failure) { sum = try Arithmetic(source) } catch {
-                throw Self.failure("((\(source))): \(error.text)")
+                throw Self.failure("((\(Arithmetic.quoted(source)))): \(error.text)")
             }
         }
         do throws(Arithmetic.Failure) { return try sum.value(in: changes) } catch {

@@ -173,7 +173,8 @@ public final class Process {
     // MARK: Text
 
     public func print(_ text: String) { output.write(text + "\n") }
-    public func complain(_ text: String) { errorOutput.write("\(name): \(text)\n") }
+    /// Says on standard error what is wrong. What it quotes from outside cannot steer a terminal: see `printable`.
+    public func complain(_ text: String) { errorOutput.write(printable("\(name): \(text)", keeping: "\n\t") + "\n") }
 
     /// Complains, and ends; nothing if it has ended already.
     public func fail(_ text: String, status: Int = 1) {

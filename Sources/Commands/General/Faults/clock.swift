@@ -52,11 +52,7 @@ extension GeneralCommands {
             "advance", "moves the lab's clock forward, timer by timer", usage: "TIME",
             arguments: .init([.duration], 1...1), examples: ["advance 30s", "advance 5m"], group: .faults)
         return Command(description) { invocation in
-            let word = invocation.arguments.arguments[0]
-            guard let duration = LabDuration(parsing: word, bareUnit: .seconds(1)), duration <= .seconds(366 * 86_400)
-            else {
-                throw UsageError("advance: '\(word)' is not a time such as 30s or 5m, at most a year")
-            }
+            let duration = try timeToPass(invocation)
             let session = invocation.session
             let progress = AdvanceProgress(session, duration)
             defer { session.showProgress(nil) }
@@ -77,12 +73,18 @@ extension GeneralCommands {
             "sleep", "waits for some lab time", usage: "TIME", arguments: .init([.duration], 1...1),
             examples: ["sleep 5", "sleep 200ms"], group: .faults)
         return Command(description) { invocation in
-            let word = invocation.arguments.arguments[0]
-            guard let duration = LabDuration(parsing: word, bareUnit: .seconds(1)) else {
-                throw UsageError("sleep: '\(word)' is not a time such as 5, 5s or 200ms")
-            }
-            return .running(Sleeping(invocation.process, duration))
+            return .running(Sleeping(invocation.process, try timeToPass(invocation)))
         }
+    }
+
+    /// The first argument as a time that may pass: beyond a year the lab's calendar would end before it does.
+    private static func timeToPass(_ invocation: Invocation) throws(UsageError) -> LabDuration {
+        let word = invocation.arguments.arguments[0]
+        guard let duration = LabDuration(parsing: word, bareUnit: .seconds(1)), duration <= .seconds(366 * 86_400)
+        else {
+            throw UsageError("\(invocation.name): '\(word)' is not a time such as 5s, 200ms or 5m, at most a year")
+        }
+        return duration
     }
 
     private final class Sleeping: Program {

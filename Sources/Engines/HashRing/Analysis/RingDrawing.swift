@@ -89,15 +89,4 @@ public enum RingDrawing {
     private static func shortened(_ text: String, to limit: Int) -> String {
         text.count <= limit ? text : text.prefix(limit - 1) + "…"
     }
-
-    /// A key that can be printed: control characters as `\x0A`.
-    public static func printable(_ key: String) -> String {
-        key.unicodeScalars.reduce(into: "") { text, scalar in
-            if scalar.value < 32 || (127..<160).contains(scalar.value) {
-                text += "\\x" + hexadecimal(UInt64(scalar.value), 2).uppercased()
-            } else {
-                text.unicodeScalars.append(scalar)
-            }
-        }
-    }
 }

@@ -6,11 +6,12 @@ import KernelWorld
 /// Signals of the host as events of the loop.
 public final class SignalWatch {
     public enum HostSignal: Sendable {
-        case interrupt, terminate, hangUp, suspend, child, windowChange, user1, user2
+        case interrupt, quit, terminate, hangUp, suspend, child, windowChange, user1, user2
 
         var number: Int32 {
             switch self {
             case .interrupt: SIGINT
+            case .quit: SIGQUIT
             case .terminate: SIGTERM
             case .hangUp: SIGHUP
             case .suspend: SIGTSTP
@@ -175,18 +176,19 @@ public enum HostCommand {
 /// Whole files of the host.
 public enum HostFile {
     public static func read(_ path: String, limitBytes: Int = 256 << 20) throws(NetworkError) -> [UInt8] {
+        let name = path == "-" ? "standard input" : path
         let descriptor = path == "-" ? dup(0) : open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw .system("\(path): \(errorText(errno))") }
+        guard descriptor >= 0 else { throw .system("\(name): \(errorText(errno))") }
         defer { close(descriptor) }
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 64 * 1024)
         while true {
             let count = Glibc.read(descriptor, &buffer, buffer.count)
             if count < 0, errno == EINTR { continue }
-            if count < 0 { throw .system("\(path): \(errorText(errno))") }
+            if count < 0 { throw .system("\(name): \(errorText(errno))") }
             if count == 0 { return bytes }
             bytes += buffer[..<count]
-            if bytes.count > limitBytes { throw .system("\(path): larger than \(byteCountText(limitBytes))") }
+            if bytes.count > limitBytes { throw .system("\(name): larger than \(byteCountText(limitBytes))") }
         }
     }
 
