@@ -156,7 +156,7 @@ public struct CommandTable {
             return "'\(word)' is a directive, which stands in transcripts and not at the prompt; see help transcripts"
         }
         let base = word.split(separator: "/").last.map(String.init) ?? word
-        return "unknown command '\(word)'\(didYouMean(base, among: names))"
+        return "unknown command '\(printable(word))'\(didYouMean(base, among: names))"
     }
 
     /// All tags of log lines.
