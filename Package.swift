@@ -215,7 +215,7 @@ let components = [
         "MetricsCollector", isTestable: true,
         engine: [
             "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelStorage",
-            "CSnappy", "TimeSeriesEngine",
+            "KernelWire", "CSnappy", "TimeSeriesEngine",
         ],
         service: [
             "KernelCompression", "KernelConfiguration", "KernelJSON", "KernelStorage", "PromQLEngine",

@@ -1,4 +1,5 @@
 import CommandKit
+import KernelService
 import KernelStructures
 import KernelWire
 import KernelWorld
@@ -31,28 +32,17 @@ extension RegistryCommands {
     }
 }
 
-/// `dig` at work.
-final class DigProgram: Program, DatagramHandler, StreamHandler {
+/// `dig` at work: a question, and the page that shows its answer.
+final class DigProgram: Program {
     private let process: Process
     private let arguments: DigArguments
-    private var query: DNSMessage
-    private var socket: DatagramSocket?
-    private var stream: Stream?
-    private var received: [UInt8] = []
-    private var timer: TimerID?
-    private var startedAt = LabTime(nanoseconds: 0)
-    private var triesLeft: Int
-    private var isOver = false
+    private var query: DNSQuery?
 
     init(_ process: Process, _ arguments: DigArguments) {
         self.process = process
         self.arguments = arguments
-        query = arguments.query
-        query.id = process.node.draw { UInt16(truncatingIfNeeded: $0.next()) }
-        triesLeft = arguments.tries
     }
 
-    private var place: HostPort { HostPort(host: arguments.server, port: arguments.port) }
     /// As dig names it.
     private var placeText: String {
         "\(arguments.server == "localhost" ? "127.0.0.1" : arguments.server)#\(arguments.port)"
@@ -60,123 +50,57 @@ final class DigProgram: Program, DatagramHandler, StreamHandler {
 
     func start() {
         process.output.write(DigOutput.banner(arguments))
-        if arguments.wantsTCP { askByStream() } else { askByDatagram() }
-    }
-
-    // MARK: Datagrams
-
-    private func askByDatagram() {
-        do throws(NetworkError) {
-            if socket == nil { socket = try process.node.bindDatagrams(handler: self) }
-            startedAt = process.node.world.now
-            try socket?.send(query.bytes(), to: place)
-        } catch {
-            return fail("couldn't get address for '\(arguments.server)': \(error)", status: 10)
+        var policy = DNSQuery.Policy(timeout: arguments.timeout, tries: arguments.tries)
+        policy.wantsTCP = arguments.wantsTCP
+        policy.ignoresTruncation = arguments.ignoresTruncation
+        let server = HostPort(host: arguments.server, port: arguments.port)
+        let query = DNSQuery(process.node, server: server, message: arguments.query, policy: policy) { [unowned self] in
+            switch $0 {
+            case .success(let answer): show(answer)
+            case .failure(let failure): show(failure)
+            }
         }
-        timer = process.node.after(arguments.timeout) { [self] in
-            complain("communications error to \(placeText): timed out")
-            again { [self] in askByDatagram() }
-        }
+        query.onTrouble = { [unowned self] in show($0) }
+        self.query = query
+        query.start()
     }
 
-    private func again(_ ask: () -> Void) {
-        triesLeft -= 1
-        if triesLeft > 0 { return ask() }
-        fail("no servers could be reached", status: 9)
-    }
-
-    func datagramSocket(_ socket: DatagramSocket, received bytes: UnsafeRawBufferPointer, from remote: Endpoint) {
-        // Something else that came here, or was made up, is not the answer.
-        guard !isOver, DNSMessage.id(of: bytes) == query.id else { return }
-        guard let response = read(bytes) else { return }
-        if response.isTruncated, !arguments.ignoresTruncation {
-            process.node.cancel(timer)
-            if !arguments.isShort { process.output.write(";; Truncated, retrying in TCP mode.\n") }
-            return askByStream()
-        }
-        show(response, bytes.count, remote, wasTCP: false)
-    }
-
-    func datagramSocket(_ socket: DatagramSocket, refusedBy remote: Endpoint) {
-        guard !isOver, stream == nil else { return }
-        process.node.cancel(timer)
-        complain("communications error to \(placeText): connection refused")
-        again { [self] in askByDatagram() }
-    }
-
-    // MARK: Connections
-
-    private func askByStream() {
-        received = []
-        startedAt = process.node.world.now
-        do throws(NetworkError) {
-            stream = try process.node.connect(to: place, handler: self)
-        } catch {
-            return fail("couldn't get address for '\(arguments.server)': \(error)", status: 10)
-        }
-        timer = process.node.after(arguments.timeout) { [self] in
-            complain("communications error to \(placeText): timed out")
-            stream?.abort()
-            again { [self] in askByStream() }
+    private func show(_ trouble: DNSQuery.Trouble) {
+        switch trouble {
+        case .truncated: if !arguments.isShort { process.output.write(";; Truncated, retrying in TCP mode.\n") }
+        default: complain("communications error to \(placeText): \(trouble.rawValue)")
         }
     }
 
-    func streamOpened(_ stream: Stream) { stream.write(query.framed) }
-
-    func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {
-        received.append(contentsOf: bytes)
-        guard received.count >= 2 else { return }
-        let length = Int(received[0]) << 8 | Int(received[1])
-        guard received.count >= length + 2 else { return }
-        received.withUnsafeBytes { all in
-            let bytes = UnsafeRawBufferPointer(rebasing: all[2..<(length + 2)])
-            if let response = read(bytes) { show(response, length, stream.remote, wasTCP: true) }
+    private func show(_ failure: DNSQuery.Failure) {
+        switch failure {
+        case .unreachable(let error): complain("couldn't get address for '\(arguments.server)': \(error)")
+        case .noAnswer: complain("no servers could be reached")
+        case .malformed(let error): complain("got a malformed answer from \(placeText): \(error)")
         }
+        process.exit(failure.digStatus)
     }
 
-    func stream(_ stream: Stream, closed reason: CloseReason) {
-        guard !isOver, stream === self.stream else { return }
-        process.node.cancel(timer)
-        complain(
-            "communications error to \(placeText): \(reason == .refused ? "connection refused" : "end of file")")
-        again { [self] in askByStream() }
-    }
-
-    // MARK: The end
-
-    private func read(_ bytes: UnsafeRawBufferPointer) -> DNSMessage? {
-        do throws(DNSError) {
-            return try DNSMessage(reading: bytes)
-        } catch {
-            fail("got a malformed answer from \(placeText): \(error)", status: 8)
-            return nil
-        }
-    }
-
-    private func show(_ response: DNSMessage, _ byteCount: Int, _ remote: Endpoint, wasTCP: Bool) {
-        let world = process.node.world
+    private func show(_ answer: DNSQuery.Answer) {
+        let server = arguments.server == "localhost" ? Endpoint(.loopback, arguments.port) : answer.remote
         process.output.write(
             DigOutput(
-                arguments: arguments, response: response, byteCount: byteCount,
-                server: arguments.server == "localhost" ? Endpoint(.loopback, arguments.port) : remote, wasTCP: wasTCP,
-                took: world.now - startedAt, now: world.now
+                arguments: arguments, response: answer.message, byteCount: answer.byteCount, server: server,
+                wasTCP: answer.wasTCP, took: answer.took, now: process.node.world.now
             ).text)
-        finish(0)
+        process.exit(0)
     }
 
     private func complain(_ text: String) { process.output.write(";; \(text)\n") }
+}
 
-    private func fail(_ text: String, status: Int) {
-        complain(text)
-        finish(status)
-    }
-
-    private func finish(_ status: Int) {
-        if isOver { return }
-        isOver = true
-        process.node.cancel(timer)
-        socket?.close()
-        stream?.close()
-        process.exit(status)
+extension DNSQuery.Failure {
+    /// BIND's: 9 where no server answers, 8 for what cannot be read, 10 for what is wrong within.
+    fileprivate var digStatus: Int {
+        switch self {
+        case .unreachable: 10
+        case .noAnswer: 9
+        case .malformed: 8
+        }
     }
 }

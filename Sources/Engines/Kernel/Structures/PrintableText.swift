@@ -1,9 +1,9 @@
-/// `text` as a terminal or a log may show it, whoever wrote it: what would steer a terminal instead of standing in it is
-/// written out, a byte as `\x1B`, what is beyond a byte as `\u{202E}`.
+/// `text` as a terminal or a log may show it, whoever wrote it: what would steer a terminal instead of standing in it
+/// is written out, a byte as `\x1B`, what is beyond a byte as `\u{202E}`.
 ///
-/// A key, a path or a header that comes from outside may hold anything: an escape sequence that sets the window's title,
-/// or one of Unicode's marks that show a line backwards (Unicode TR 9; CVE-2021-42574 tells what can be hidden so).
-/// Written out are the controls C0, DEL and C1, and the marks of direction.
+/// A key, a path or a header that comes from outside may hold anything: an escape sequence that sets the window's
+/// title, or one of Unicode's marks that show a line backwards (Unicode TR 9; CVE-2021-42574 tells what can be hidden
+/// so). Written out are the controls C0, DEL and C1, and the marks of direction.
 ///
 /// - Parameter kept: controls that stay as they are, such as the ends of lines of a text that has several.
 public func printable(_ text: String, keeping kept: String = "") -> String {

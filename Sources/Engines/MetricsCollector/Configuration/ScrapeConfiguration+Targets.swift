@@ -13,7 +13,7 @@ extension ScrapeConfiguration {
             for item in try value.list(for: "file_sd_configs") { fileDiscoveries.append(try Self.files(item)) }
         }
         if let value = mapping["dns_sd_configs"] {
-            for item in try value.list(for: "dns_sd_configs") { dnsDiscoveries.append(try Self.names(item)) }
+            for item in try value.list(for: "dns_sd_configs") { dnsDiscoveries.append(try DNSDiscovery(item)) }
         }
         if let value = mapping["consul_sd_configs"] {
             for item in try value.list(for: "consul_sd_configs") { consulDiscoveries.append(try Self.consul(item)) }
@@ -62,22 +62,6 @@ extension ScrapeConfiguration {
         if patterns.isEmpty { throw ConfigurationError(value.place, "files is missing") }
         return FileDiscovery(
             patterns: patterns, refreshInterval: try mapping.span("refresh_interval") ?? .seconds(300))
-    }
-
-    private static func names(_ value: ConfigurationValue) throws(ConfigurationError) -> DNSDiscovery {
-        let mapping = try ConfigurationMapping(
-            value, what: "dns_sd_configs", keys: ["names", "type", "port", "refresh_interval"])
-        let kinds = DNSDiscovery.Kind.allCases.map { ($0.rawValue, $0) }
-        let kind = try mapping.choice("type", kinds) ?? .srv
-        let port = try mapping.integer("port", in: 1...65535)
-        if kind != .srv, port == nil {
-            throw ConfigurationError(value.place, "port is missing: \(kind.rawValue) has none")
-        }
-        let names = try mapping.texts("names")
-        if names.isEmpty { throw ConfigurationError(value.place, "names is missing") }
-        return DNSDiscovery(
-            names: names, kind: kind, port: UInt16(port ?? 0),
-            refreshInterval: try mapping.span("refresh_interval") ?? .seconds(30))
     }
 
     private static func consul(_ value: ConfigurationValue) throws(ConfigurationError) -> ConsulDiscovery {

@@ -77,14 +77,6 @@ public struct ScrapeConfiguration: Sendable {
         public let refreshInterval: LabDuration
     }
 
-    public struct DNSDiscovery: Sendable {
-        public enum Kind: String, Sendable, CaseIterable { case srv = "SRV", a = "A", aaaa = "AAAA" }
-        public let names: [String]
-        public let kind: Kind
-        public let port: UInt16
-        public let refreshInterval: LabDuration
-    }
-
     public struct ConsulDiscovery: Sendable {
         public let server: HostPort
         /// Empty: what the lab does not offer; at least one is required.

@@ -1,5 +1,6 @@
 import KernelService
 import KernelStructures
+import KernelWire
 import KernelWorld
 import MetricsCollectorEngine
 import TimeSeriesEngine
@@ -14,6 +15,7 @@ final class TargetDiscovery {
     private let onChange: () -> Void
     private var groups: [[TargetGroup]] = []
     private var followers: [ServiceFollower] = []
+    private var nameFollowers: [NameFollower] = []
     private var timers: [TimerID] = []
     private var isOver = false
     /// Something that an operator should know, once a source.
@@ -37,7 +39,9 @@ final class TargetDiscovery {
 
     func start() {
         for discovery in configuration.fileDiscoveries { follow(discovery, place()) }
-        for discovery in configuration.dnsDiscoveries { follow(discovery, place()) }
+        for discovery in configuration.dnsDiscoveries {
+            for name in discovery.names { follow(name, discovery, place()) }
+        }
         for discovery in configuration.consulDiscoveries {
             for service in discovery.services { follow(service, at: discovery.server, place()) }
         }
@@ -46,6 +50,7 @@ final class TargetDiscovery {
     func stop() {
         isOver = true
         for follower in followers { follower.stop() }
+        for follower in nameFollowers { follower.stop() }
         for timer in timers { node.cancel(timer) }
     }
 
@@ -136,8 +141,16 @@ final class TargetDiscovery {
 
     // MARK: Names
 
-    private func follow(_ discovery: ScrapeConfiguration.DNSDiscovery, _ place: Int) {
-        complain(place, "dns_sd_configs is read, and not asked yet")
+    private func follow(_ name: DNSName, _ discovery: ScrapeConfiguration.DNSDiscovery, _ place: Int) {
+        let follower = NameFollower(node, name, discovery) { [weak self] outcome in
+            switch outcome {
+            case .success(let groups): self?.set(place, groups)
+            // What cannot be asked keeps what it said before.
+            case .failure(let trouble): self?.complain(place, trouble.description)
+            }
+        }
+        nameFollowers.append(follower)
+        repeatedly(discovery.refreshInterval) { [weak follower] in follower?.ask() }
     }
 }
 
