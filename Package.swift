@@ -34,7 +34,7 @@ let kernel = [
         name: "KernelRegularExpressions", path: "Engines/Kernel/RegularExpressions", uses: ["CRE2"]),
     Room(
         name: "KernelCryptography", path: "Engines/Kernel/Cryptography", uses: ["KernelStructures", "CCrypto"]),
-    Room(name: "KernelCompression", path: "Engines/Kernel/Compression", uses: ["CZlib", "CZstd"]),
+    Room(name: "KernelCompression", path: "Engines/Kernel/Compression", uses: ["CSnappy", "CZlib", "CZstd"]),
     Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures"]),
     Room(
         name: "KernelLog", path: "Engines/Kernel/Log", isHot: true,
@@ -215,7 +215,7 @@ let components = [
         "MetricsCollector", isTestable: true,
         engine: [
             "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelStorage",
-            "KernelWire", "CSnappy", "TimeSeriesEngine",
+            "KernelCompression", "KernelWire", "TimeSeriesEngine",
         ],
         service: [
             "KernelCompression", "KernelConfiguration", "KernelJSON", "KernelStorage", "PromQLEngine",
@@ -305,7 +305,7 @@ let components = [
             "KernelRegularExpressions", "TimeSeriesEngine", "LogModelEngine",
         ],
         service: [
-            "KernelStorage", "KernelCompression", "KernelOTLP", "KernelCryptography", "KernelJSON", "CSnappy",
+            "KernelStorage", "KernelCompression", "KernelOTLP", "KernelCryptography", "KernelJSON",
             "TimeSeriesEngine", "LogModelEngine", "LogQLEngine", "LogQLService",
         ],
         commands: ["KernelHosting", "KernelStorage", "KernelWire", "KernelWorld", "TimeSeriesEngine", "LogModelEngine"]),

@@ -24,6 +24,33 @@ import Testing
         }
     }
 
+    @Test("snappy's blocks come out as they were, within a bound, and damage is found out or harmless")
+    func snappy() throws {
+        var random = SeededRandom(seed: 7)
+        for count in [0, 1, 100, 65_535, 65_536, 200_000] {
+            for bytes in [randomBytes(count, seed: 3), Self.text(count, &random), [UInt8](repeating: 7, count: count)] {
+                let compressed = SnappyBlock.compress(bytes)
+                #expect(try SnappyBlock.decompress(compressed, limitBytes: count) == bytes)
+                #expect(compressed.count < count / 2 || count < 65_535 || bytes == randomBytes(count, seed: 3))
+                if count > 0 {
+                    #expect(throws: CompressionError.tooLarge(limitBytes: count - 1)) {
+                        try SnappyBlock.decompress(compressed, limitBytes: count - 1)
+                    }
+                    #expect(throws: CompressionError.malformedSnappy) {
+                        try SnappyBlock.decompress(Array(compressed.dropLast()), limitBytes: count)
+                    }
+                }
+            }
+        }
+        for _ in 0..<2000 {
+            var bytes = SnappyBlock.compress(Self.text(random.below(500), &random))
+            for _ in 0...random.below(4) { bytes[random.below(bytes.count)] = UInt8(random.below(256)) }
+            guard let plain = try? SnappyBlock.decompress(bytes, limitBytes: 1000) else { continue }
+            #expect(plain.count <= 1000)
+        }
+        #expect(throws: CompressionError.malformedSnappy) { try SnappyBlock.decompress([], limitBytes: 10) }
+    }
+
     @Test("pieces of any size say the same as the whole", arguments: CompressionFormat.allCases)
     func pieces(format: CompressionFormat) throws {
         var random = SeededRandom(seed: 6)

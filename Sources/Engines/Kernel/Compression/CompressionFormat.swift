@@ -54,12 +54,15 @@ public enum CompressionError: Error, Equatable, Sendable, CustomStringConvertibl
     /// More comes out than was allowed.
     case tooLarge(limitBytes: Int)
     case outOfMemory
+    /// Not a block of snappy's.
+    case malformedSnappy
 
     public var description: String {
         switch self {
         case .invalid(let format, let reason): "not valid \(format.rawValue): \(reason)"
         case .truncated(let format): "the \(format.rawValue) data ends too early"
         case .tooLarge(let limit): "more than the \(limit) bytes that are allowed come out of it"
+        case .malformedSnappy: "not valid snappy"
         case .outOfMemory: "not enough memory to compress"
         }
     }

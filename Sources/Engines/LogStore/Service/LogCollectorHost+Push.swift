@@ -1,4 +1,3 @@
-import CSnappy
 import KernelCompression
 import KernelHosting
 import KernelJSON
@@ -58,23 +57,13 @@ extension LogCollectorHost {
         }
     }
 
-    /// Snappy's block format, as Loki's clients send protobuf.
+    /// As Loki's clients send protobuf.
     static func unpackedSnappy(_ bytes: [UInt8]) throws -> [UInt8] {
-        let malformed = HTTPProblem(400, "the body is not valid snappy")
-        return try bytes.withUnsafeBytes { raw in
-            guard let source = raw.bindMemory(to: CChar.self).baseAddress else { throw malformed }
-            var length = 0
-            guard snappy_uncompressed_length(source, raw.count, &length) == SNAPPY_OK else { throw malformed }
-            guard length <= plainLimitBytes else {
-                throw HTTPProblem(413, "more than \(byteCountText(plainLimitBytes)) would come out of the body")
-            }
-            var plain = [UInt8](repeating: 0, count: max(1, length))
-            let status = plain.withUnsafeMutableBytes { target in
-                snappy_uncompress(source, raw.count, target.bindMemory(to: CChar.self).baseAddress, &length)
-            }
-            guard status == SNAPPY_OK, length <= plain.count else { throw malformed }
-            plain.removeLast(plain.count - length)
-            return plain
+        do throws(CompressionError) {
+            return try SnappyBlock.decompress(bytes, limitBytes: plainLimitBytes)
+        } catch {
+            if case .tooLarge = error { throw HTTPProblem(413, "\(error)") }
+            throw HTTPProblem(400, "the body is \(error)")
         }
     }
 

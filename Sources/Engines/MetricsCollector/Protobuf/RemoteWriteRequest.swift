@@ -1,4 +1,4 @@
-import CSnappy
+import KernelCompression
 import TimeSeriesEngine
 
 /// What a remote write carries (Prometheus, `prompb/remote.proto`): series with samples, packed by snappy.
@@ -47,9 +47,12 @@ public struct RemoteWriteRequest: Equatable, Sendable {
 
     // MARK: Reading
 
+    /// Bytes of one request, unpacked.
+    private static let plainLimitBytes = 64 << 20
+
     /// - Throws: `Malformed`.
     public init(snappy bytes: [UInt8]) throws(Malformed) {
-        guard let plain = WALReader.unpacked(bytes) else {
+        guard let plain = try? SnappyBlock.decompress(bytes, limitBytes: Self.plainLimitBytes) else {
             throw Malformed(description: "the body is not packed by snappy")
         }
         try self.init(plain: plain)
@@ -159,22 +162,5 @@ public struct RemoteWriteRequest: Equatable, Sendable {
     }
 
     /// As it is sent.
-    public var bytes: [UInt8] { Self.packed(plainBytes) }
-
-    static func packed(_ plain: [UInt8]) -> [UInt8] {
-        var length = snappy_max_compressed_length(plain.count)
-        var result = [UInt8](repeating: 0, count: max(1, length))
-        let status = plain.withUnsafeBytes { source in
-            result.withUnsafeMutableBytes { target in
-                withUnsafeTemporaryAllocation(of: CChar.self, capacity: 1) { nothing in
-                    snappy_compress(
-                        source.bindMemory(to: CChar.self).baseAddress ?? UnsafePointer(nothing.baseAddress!),
-                        source.count, target.bindMemory(to: CChar.self).baseAddress!, &length)
-                }
-            }
-        }
-        guard status == SNAPPY_OK, length <= result.count else { return [] }
-        result.removeLast(result.count - length)
-        return result
-    }
+    public var bytes: [UInt8] { SnappyBlock.compress(plainBytes) }
 }

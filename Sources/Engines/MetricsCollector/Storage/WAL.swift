@@ -1,3 +1,4 @@
+import KernelCompression
 import KernelStorage
 import KernelStructures
 
@@ -8,12 +9,15 @@ import KernelStructures
 /// wal/00000000, wal/00000001 …       ; segments, numbered without gaps; each start begins a new one
 /// segment  = { page of 32 KiB }      ; a record's pieces do not cross a page, nor a record a segment
 /// piece    = type(1) length(2) crc32c(4) data     ; type: 1 whole, 2 first, 3 middle, 4 last; 0: the page has ended
+///                                                 ; 8 more where the record is packed by snappy
 /// ```
 ///
 /// Every number is big-endian. What a write left unfinished at the end of a segment is cut off when it is read.
 final class WAL {
     static let pageBytes = 32 * 1024
     static let headerBytes = 7
+    /// With a piece's type: the record is a block of snappy's.
+    static let packedFlag: UInt8 = 8
     /// Bytes of one record; more is written as several.
     static let recordLimitBytes = 1 << 20
 
@@ -61,7 +65,10 @@ final class WAL {
     /// Adds a record; `flush` brings it to the file.
     ///
     /// - Throws: `DiskError` where a new segment had to be begun.
-    func append(_ record: [UInt8]) throws(DiskError) {
+    func append(_ plain: [UInt8]) throws(DiskError) {
+        let packed = SnappyBlock.compress(plain)
+        let isPacked = packed.count < plain.count
+        let record = isPacked ? packed : plain
         let position = writtenBytes + pending.count
         let inPage = Self.pageBytes - position % Self.pageBytes
         let free = max(0, inPage - Self.headerBytes)
@@ -78,7 +85,7 @@ final class WAL {
             let part = rest.prefix(room - Self.headerBytes)
             rest = rest.dropFirst(part.count)
             let type: UInt8 = isFirst ? (rest.isEmpty ? 1 : 2) : (rest.isEmpty ? 4 : 3)
-            pending.append(type)
+            pending.append(isPacked ? type | Self.packedFlag : type)
             pending.appendBigEndian(UInt16(part.count))
             pending.appendBigEndian(part.withUnsafeBytes { Self.checksum($0) })
             pending.append(contentsOf: part)

@@ -1,4 +1,4 @@
-import CSnappy
+import KernelCompression
 
 /// Reads the records of one segment of a log: see `WAL` for the format. Compressed ones (snappy, flag 8), which
 /// Prometheus writes, are read as well.
@@ -39,7 +39,7 @@ struct WALReader {
             guard WAL.checksum(data) == sum else { return stop("a checksum that does not fit") }
             let type = flags & 7
             guard (1...4).contains(type), isWithin == (type > 2) else { return stop("pieces out of order") }
-            isCompressed = flags & 8 != 0
+            isCompressed = flags & WAL.packedFlag != 0
             if flags & 0xF0 != 0 { return stop("a piece of an unknown kind") }
             record.append(contentsOf: data)
             if record.count > Self.recordLimitBytes { return stop("a record that is too long") }
@@ -47,7 +47,9 @@ struct WALReader {
             if type == 1 || type == 4 {
                 validBytes = position
                 guard isCompressed else { return record }
-                guard let plain = Self.unpacked(record) else { return stop("a record that cannot be unpacked") }
+                guard let plain = try? SnappyBlock.decompress(record, limitBytes: Self.recordLimitBytes) else {
+                    return stop("a record that cannot be unpacked")
+                }
                 return plain
             }
             isWithin = true
@@ -66,22 +68,5 @@ struct WALReader {
     private mutating func stop(_ text: String) -> [UInt8]? {
         damage = "\(text) at byte \(position)"
         return nil
-    }
-
-    static func unpacked(_ bytes: [UInt8]) -> [UInt8]? {
-        bytes.withUnsafeBytes { raw -> [UInt8]? in
-            guard let source = raw.bindMemory(to: CChar.self).baseAddress else { return nil }
-            var length = 0
-            guard snappy_uncompressed_length(source, raw.count, &length) == SNAPPY_OK, length <= recordLimitBytes else {
-                return nil
-            }
-            var plain = [UInt8](repeating: 0, count: max(1, length))
-            let status = plain.withUnsafeMutableBytes { target in
-                snappy_uncompress(source, raw.count, target.bindMemory(to: CChar.self).baseAddress!, &length)
-            }
-            guard status == SNAPPY_OK, length <= plain.count else { return nil }
-            plain.removeLast(plain.count - length)
-            return plain
-        }
     }
 }
