@@ -42,6 +42,13 @@ static inline int sdlab_window_columns(int descriptor) {
   return size.ws_col;
 }
 
+// Rows and columns together; 0 where there is no terminal.
+static inline long sdlab_window_cells(int descriptor) {
+  struct winsize size;
+  if (ioctl(descriptor, TIOCGWINSZ, &size) != 0) return 0;
+  return (long)size.ws_col * size.ws_row;
+}
+
 // W* macros of <sys/wait.h> are function-like and therefore not imported.
 static inline int sdlab_exit_status(int status) {
   if ((status & 0x7f) == 0) return (status >> 8) & 0xff;

@@ -49,6 +49,18 @@ struct LinkFaultTests {
         #expect(String(decoding: pair.server.bytes[start...], as: UTF8.self) == text.joined())
     }
 
+    @Test("a rule that comes later does not hold up what is under way")
+    func laterRule() throws {
+        let pair = try Pair()
+        pair.world.inject(.latency(.seconds(1), jitter: .zero), from: "a", to: "b")
+        let start = pair.world.now
+        pair.client.stream.write("x")
+        pair.world.pass(.milliseconds(900))
+        pair.world.inject(.latency(.seconds(5), jitter: .zero), from: "a", to: "b")
+        pair.world.pass(.seconds(60))
+        #expect(pair.server.times.last.map { $0 - start } == .seconds(1) + MemoryTransport.hopLatency)
+    }
+
     @Test("connecting takes the latency of both directions")
     func connecting() throws {
         let world = memoryWorld()

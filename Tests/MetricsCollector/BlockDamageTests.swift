@@ -93,6 +93,8 @@ import TimeSeriesEngine
         }
         let first = try #require(store.blocks.first?.meta.minTime)
         #expect(first >= 190_000 - 50_000 - 20_000 && first > 0)
+        // What is young enough in part stays whole.
+        #expect(first < (store.blocks.last?.meta.maxTime ?? 0) - 50_000)
         #expect(store.statistics.deletedBlocks > 5)
         let size = store.blocks.reduce(0) { $0 + $1.byteCount }
         try store.close()

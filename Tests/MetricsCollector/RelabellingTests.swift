@@ -14,7 +14,7 @@ import TimeSeriesEngine
     @Test(arguments: [
         ("{source_labels: [a], regex: \"f(.*)\", target_label: d, replacement: \"ch${1}-ch${1}\"}", "choo-choo"),
         ("{source_labels: [a, b], regex: \"(.*);(.*)\", target_label: d, replacement: \"$2$1\"}", "barfoo"),
-        ("{source_labels: [a], regex: \"o\", target_label: d}", ""),
+        ("{source_labels: [a], regex: \"(o)\", target_label: d}", ""),
         ("{source_labels: [a], regex: \"f(.*)\", target_label: d, replacement: \"$1x\"}", ""),
         ("{source_labels: [a], regex: \"f(?P<rest>.*)\", target_label: d, replacement: \"${rest}x\"}", "oox"),
         ("{source_labels: [a], target_label: d, action: uppercase}", "FOO"),

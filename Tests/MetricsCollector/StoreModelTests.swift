@@ -69,8 +69,10 @@ import TimeSeriesEngine
         var now: Int64 = 1_000_000
         for _ in 0..<3000 {
             now += Int64(random.below(2000))
-            let time = now - (random.chance(0.3) ? Int64(random.below(200_000)) : 0)
             let name = "m\(random.below(4))"
+            // Some are of a time of which there is one already.
+            let known = random.chance(0.1) ? model[name, default: [:]].keys.sorted().suffix(50).first : nil
+            let time = known ?? now - (random.chance(0.3) ? Int64(random.below(200_000)) : 0)
             let value = Double(random.below(5))
             do throws(AppendError) {
                 try store.append(["__name__": name], time, value)

@@ -35,6 +35,23 @@ struct ExplanationTests {
         #expect(extrapolation.startSeconds == 1.5)
     }
 
+    @Test("a subquery's steps are whole multiples, whenever the query runs; of two partners none is chosen")
+    func steps() throws {
+        let store = try MemorySeries.loading(
+            "x{a=\"1\", b=\"1\"} 1x20\nx{a=\"1\", b=\"2\"} 1x20\ny{a=\"1\"} 1x20", step: 5000)
+        for (time, count) in [(60_000, 5.0), (70_000, 4.0), (74_000, 4.0), (75_000, 5.0)] {
+            let query = try PromQLExpression(parsing: "count_over_time(y[1m:15s])")
+            guard case .vector(let found) = try query.evaluate(over: store, at: Int64(time)).value else { continue }
+            #expect(found.map(\.value) == [count], "at \(time)")
+        }
+        do {
+            _ = try PromQLExpression(parsing: "x * on (a) y").evaluate(over: store, at: 60_000)
+            Issue.record("one of several was chosen")
+        } catch {
+            #expect("\(error)".contains("many-to-one matching must be explicit"), "\(error)")
+        }
+    }
+
     @Test("a selector shows what it has chosen from, a subquery its result only, and much is cut short")
     func others() throws {
         let store = MemorySeries()

@@ -98,6 +98,18 @@ struct RuleTests {
         #expect(group.takeDueAlerts(at: 211_000).count == 1)
     }
 
+    @Test("the end of an alert is told at once, and again after a minute like everything else")
+    func ends() {
+        var book = AlertBook(forMilliseconds: 0, keepFiringForMilliseconds: 0)
+        _ = book.update([.init(labels: ["alertname": "Down"], value: 1)], at: 0)
+        func due(_ now: Int64) -> [Alert.State] {
+            book.takeDue(at: now, intervalMilliseconds: 15_000).map(\.state)
+        }
+        #expect(due(0) == [.firing] && due(30_000) == [])
+        _ = book.update([], at: 45_000)
+        #expect(due(45_000) == [.inactive] && due(60_000) == [] && due(106_000) == [.inactive])
+    }
+
     @Test("keep_firing_for bridges gaps, and only firing alerts have it")
     func keepFiring() throws {
         let store = try MemorySeries.loading(

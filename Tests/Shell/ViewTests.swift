@@ -85,6 +85,23 @@ import Testing
         #expect(CommandTests.isJSON(shell.output("top --json")))
     }
 
+    /// A hundred requests through a balancer over kept connections: each node's are counted, and answers are timed.
+    @Test func topCountsEachRequestOfAKeptConnection() throws {
+        let shell = LabShell()
+        shell.run("spawn 2 backend --port 8081 --name server --latency 20ms")
+        shell.run("loadbalancer --backends 8081,8082 --port 80 --name lb; sleep 1")
+        shell.run("for i in {1..100}; do curl -s http://localhost/; done")
+        for (node, rate) in [("server-1", 5), ("server-2", 5), ("lb", 10)] {
+            let row = shell.output("top --json | jq -c '.[] | select(.node == \"\(node)\")'")
+            // The balancer's own checks are requests, too.
+            let own = "top --json | jq '.[] | select(.node == \"\(node)\")"
+            let isRight = shell.output("\(own) | .requests_per_second - \(rate) | . >= 0 and . < 0.5'")
+            #expect(isRight == "true\n", "\(row)")
+            let time = shell.output("\(own) | .p99_ms | floor'")
+            #expect(time == "20\n", "\(row)")
+        }
+    }
+
     @Test func aNarrowTerminalLosesColumnsAndNeverBreaksALine() {
         let shell = failover()
         shell.session.renderer.columns = 40

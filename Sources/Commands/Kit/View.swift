@@ -227,8 +227,9 @@ public struct ViewRenderer: Sendable {
 }
 
 /// Columns that text takes in a terminal: two for wide East Asian characters and emoji, none for combining marks.
-public func displayWidth(_ text: String) -> Int {
-    plainWidth(text)
+public func displayWidth(_ styled: String) -> Int {
+    let text = withoutStyles(styled)
+    return plainWidth(text)
         ?? text.reduce(0) { total, character in
             guard let scalar = character.unicodeScalars.first else { return total }
             if scalar.isASCII { return total + (scalar.value >= 32 ? 1 : 0) }

@@ -131,7 +131,11 @@ extension LockCommands {
         wish.words.owner = arguments.text("owner")
         if arguments.has("shared") { wish.words.kind = .shared }
         if let permits = arguments.integer("permits") { wish.words.kind = .permit(of: permits) }
-        wish.wait = arguments.verb == "try" ? .zero : arguments.duration("wait")
+        switch arguments.verb {
+        case "try": wish.wait = .zero
+        case "acquire": wish.wait = arguments.duration("wait")
+        default: break
+        }
         return wish
     }
 }

@@ -123,7 +123,8 @@ private final class LedgerProgram: Program {
             case .failure where mayBeAway: next(.null)
             case .success(let response): process.fail("\(place): \(response.problem.description)")
             case .failure(let failure):
-                process.fail("\(place): \(failure); is it running? shop --monolith, docker-compose up")
+                process.fail(
+                    "\(place): \(failure); is it running? docker-compose up starts it; of shop --monolith: --at shop")
             }
         }.start()
     }

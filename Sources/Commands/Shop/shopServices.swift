@@ -120,13 +120,17 @@ extension ShopCommands {
                 ShopFlags.registry, ShopFlags.flags, ShopWords.cache, ShopFlags.broker, ShopWords.optimistic,
                 ShopWords.hold, ShopWords.demo,
             ]),
-            examples: ["shop --monolith --demo", "curl http://shop:8082/products", "ledger"],
+            examples: [
+                "postgres --name db & messageq & mailbox &", "shop --monolith --demo",
+                "curl http://shop:8082/products", "ledger --at shop",
+            ],
             group: .components, role: .service, tags: ["SHOP"],
             details: """
                 Users on :8081, products on :8082, inventory on :8083, orders on :8084, payments
                 on :8085, notifications on :8086: the same services as shop-users and the
                 others, with the same questions to one another. They share a node, and so they
-                fall together. Letters go to a node called mailbox, where there is one.
+                fall together. They need a database and a broker, db and mq without further
+                word, and letters go to a node called mailbox, where there is one.
                 """)
         return .service(kind, description) { invocation in
             guard invocation.arguments.has("monolith") else {

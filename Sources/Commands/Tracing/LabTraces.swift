@@ -85,6 +85,20 @@ struct TracedFault {
     /// Nil while it still is in force.
     let end: LabTime?
 
+    /// Whether it lies on the way of a trace: a link's both ends, or the node that it is on, took part. By its text: of
+    /// a fault that is over nothing else is left.
+    func concerns(_ services: [String]) -> Bool {
+        let present = Set(services.map { $0.lowercased() }).union(["client", NodeTable.outsideName, "*"])
+        let words = text.split(separator: " ")
+        let link =
+            words.first { $0.contains("->") } ?? words.firstIndex(of: "on").flatMap { words.dropFirst($0 + 1).first }
+        guard let link else { return true }
+        return link.replacing("<->", with: "->").split(separator: "->").allSatisfy { end in
+            let names = end.drop { $0 == "{" }.split { ",}".contains($0) }
+            return names.contains { present.contains($0.lowercased()) }
+        }
+    }
+
     /// Those of a stretch of time, as the journal tells, in the order of their numbers.
     static func all(in world: World, from start: LabTime, to end: LabTime) -> [TracedFault] {
         let journal = world.journal!

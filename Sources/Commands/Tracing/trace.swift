@@ -47,6 +47,7 @@ extension TracingCommands {
             let id = try traces.choose(word)
             let trace = traces.trace(id)
             let faults = TracedFault.all(in: world, from: labTime(trace.start), to: labTime(trace.end))
+                .filter { $0.concerns(trace.services) }
             let clocks = TraceClocks(raw: traces.trace(id, isTrue: false), spans: traces.spans(of: id))
             return .view(
                 Waterfall(trace, faults: faults, clocks: clocks, glyphs: glyphs)

@@ -208,7 +208,11 @@ final class DatabaseConnection {
     let catalogue: Catalogue
     private let watch = Watch()
 
-    private final class Watch { var instructionsLeft = Int.max }
+    private final class Watch {
+        var instructionsLeft = Int.max
+        var isAskedToStop: () -> Bool = { false }
+        var isStopped = false
+    }
     private static let watchInterval = 100_000
 
     init(_ database: Database) throws(PostgresError) {
@@ -221,7 +225,8 @@ final class DatabaseConnection {
         }
         sqlite.watch(every: Self.watchInterval) { [watch] in
             watch.instructionsLeft -= Self.watchInterval
-            return watch.instructionsLeft > 0
+            watch.isStopped = watch.isAskedToStop()
+            return watch.instructionsLeft > 0 && !watch.isStopped
         }
     }
 
@@ -229,9 +234,14 @@ final class DatabaseConnection {
     func begin(_ context: SessionContext, instructions: Int) {
         sqlite.context = context
         watch.instructionsLeft = instructions
+        watch.isAskedToStop = context.isAskedToStop
+        watch.isStopped = false
     }
 
     func end() { sqlite.context = nil }
+
+    /// Whether the statement was stopped because nobody waits for it any more.
+    var isStopped: Bool { watch.isStopped }
 
     /// Whether the statement was stopped because it took too long.
     var isExhausted: Bool { watch.instructionsLeft <= 0 }

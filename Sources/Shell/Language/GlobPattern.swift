@@ -110,10 +110,17 @@ public struct GlobPattern: Equatable, Sendable {
     public func matches(_ text: some StringProtocol) -> Bool { matches(Array(text)[...]) }
 
     public func matches(_ text: ArraySlice<Character>) -> Bool {
+        var work = 0
+        return matches(text, work: &work)
+    }
+
+    /// - Parameter work: counts the steps.
+    public func matches(_ text: ArraySlice<Character>, work: inout Int) -> Bool {
         var position = text.startIndex
         var element = 0
         var lastStar: (element: Int, position: Int)?
         while position < text.endIndex {
+            work += 1
             if element < elements.count, elements[element] == .any {
                 lastStar = (element, position)
                 element += 1
@@ -134,7 +141,9 @@ public struct GlobPattern: Equatable, Sendable {
 
     /// How many characters from the beginning of `text` the pattern describes, at the least and at the most; nil for
     /// none. One pass: all ways through the pattern are followed at once.
-    public func prefixLengths(_ text: ArraySlice<Character>) -> ClosedRange<Int>? {
+    ///
+    /// - Parameter work: counts the steps, each of one character and one element of the pattern.
+    public func prefixLengths(_ text: ArraySlice<Character>, work: inout Int) -> ClosedRange<Int>? {
         // Whether the elements before a place can describe what has been read.
         var alive = [Bool](repeating: false, count: elements.count + 1)
         alive[0] = true
@@ -147,6 +156,7 @@ public struct GlobPattern: Equatable, Sendable {
                 shortest = shortest ?? length
                 longest = length
             }
+            work += alive.count
             guard length < text.count, alive.contains(true) else { break }
             let character = text[text.startIndex + length]
             var next = [Bool](repeating: false, count: alive.count)

@@ -243,7 +243,7 @@ public struct Parser {
     mutating func command() throws(SyntaxError) -> CommandSyntax {
         try skipBlank()
         if current == "!", let next = peek(1), next != " ", next != "\t", next != "=" {
-            return hostCommand()
+            return try hostCommand()
         }
         if current == "(" {
             return try redirected(follows("((") ? try arithmeticCommand() : try subshell())
@@ -273,13 +273,19 @@ public struct Parser {
         return redirections.isEmpty ? command : .redirected(command, redirections)
     }
 
-    mutating func hostCommand() -> CommandSyntax {
+    mutating func hostCommand() throws(SyntaxError) -> CommandSyntax {
         let start = position
         advance()
         var line = ""
         while let character = current, !character.isLineEnd {
             line.append(character)
             advance()
+        }
+        // As bash's history has them: !!, !$, !-2. The machine's shell would make something else of each.
+        if let first = line.first, "!$-".contains(first) {
+            throw SyntaxError(
+                start, "!\(first) is not known here: Up and Ctrl-R bring older lines back; !COMMAND runs on the machine"
+            )
         }
         return .host(line.trimmingBlanks, start)
     }

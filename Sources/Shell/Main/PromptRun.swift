@@ -141,7 +141,8 @@ struct PromptRun {
         var options = Prompt.Options()
         let home = HostLimits.environment("HOME")
         let terminal = HostLimits.environment("TERM") ?? ""
-        options.canEdit = terminal != "dumb" && !terminal.isEmpty
+        options.canEdit =
+            terminal != "dumb" && !terminal.isEmpty && HostLimits.terminalCells <= HostLimits.editableCells
         options.usesColor = style.usesColor
         options.historyFile = HostLimits.environment("SDLAB_HISTORY") ?? home.map { $0 + "/.sdlab_history" }
         if options.historyFile?.isEmpty == true { options.historyFile = nil }

@@ -63,7 +63,12 @@ final class PromptTours: TourGuide {
         switch step {
         case .hint:
             guard let hint = player?.hint else {
-                throw CommandFailure("nothing is to be typed now; tour next asks the next question")
+                let isLast = current.index + 1 == current.tour.questions.count
+                throw CommandFailure(
+                    "nothing is to be typed now; "
+                        + (isLast
+                            ? "that was the last question, and tour lists the others"
+                            : "tour next asks the next question"))
             }
             prompt.show(hint + "\n")
         case .next:

@@ -89,6 +89,7 @@ final class LineEditor: LineReader {
         for (name, help, function) in functions { _ = sdlab_edit_function(edit, name, help, function) }
         let keys = [
             ("^I", "sdlab-complete"), ("\\e[200~", "sdlab-paste"), ("\\e[201~", "sdlab-nothing"),
+            ("\\ex", "sdlab-nothing"),
             ("\\e[A", "sdlab-up"), ("\\eOA", "sdlab-up"), ("^P", "sdlab-older"),
             ("\\e[B", "sdlab-down"), ("\\eOB", "sdlab-down"), ("^N", "sdlab-newer"),
             ("\\e^M", "sdlab-newline"), ("\\e^J", "sdlab-newline"),
@@ -264,6 +265,7 @@ final class LineEditor: LineReader {
     }
 
     func resize() {
+        guard HostLimits.terminalCells <= HostLimits.editableCells else { return }
         guard prompt != nil else { return el_resize(edit) }
         // The terminal has wrapped the line anew by now.
         clearLine(columns: HostLimits.terminalColumns ?? columns)

@@ -94,6 +94,7 @@ extension Prompt {
     /// Runs the user's own start-up script. What is wrong with it is said, and the prompt comes nevertheless.
     func runStartupFile() {
         guard let file = options.startupFile, HostFile.exists(file) else { return }
+        if HostFile.isSpecial(file) { return complain("\(file) is no file") }
         do {
             let text = String(decoding: try HostFile.read(file), as: UTF8.self)
             session.scriptName = file

@@ -114,6 +114,7 @@ public final class Prompt: LineReaderHost {
         typedHistory = TypedHistory(file: options.historyFile) { [unowned self] in complain($0) }
         for entry in history.entries { reader.remember(entry) }
         runStartupFile()
+        settle()
         while !isOver {
             // A program that a transcript left in the foreground gets what is typed.
             if session.currentTerminal.isReading {
@@ -122,15 +123,20 @@ public final class Prompt: LineReaderHost {
                 break
             }
             isInterrupted = false
-            beforePrompt?()
-            if wantsReset {
-                replaceLab()
-                beforePrompt?()
-            }
+            settle()
         }
         let status = endStatus ?? session.exitStatus ?? 0
         leave()
         return status
+    }
+
+    /// Does what commands have asked for that none can do while it runs.
+    private func settle() {
+        beforePrompt?()
+        if wantsReset {
+            replaceLab()
+            beforePrompt?()
+        }
     }
 
     var isOver: Bool { endStatus != nil || session.exitStatus != nil }
@@ -232,11 +238,13 @@ public final class Prompt: LineReaderHost {
         onEvent?(event)
         if case .progress(let text) = event { return showProgress(text) }
         if let text = notice(event) ?? namedLine(event) {
-            show(text)
+            show(whole(text))
         } else if let (bytes, isError) = events.render(event) {
-            if isError { show(whole(String(decoding: bytes, as: UTF8.self))) } else { show(bytes) }
+            if isError || isLog(event) { show(whole(String(decoding: bytes, as: UTF8.self))) } else { show(bytes) }
         }
     }
+
+    private func isLog(_ event: SessionEvent) -> Bool { if case .log = event { true } else { false } }
 
     /// What people are to read, its long lines broken between words. Output stays as it is: it may be copied.
     private func whole(_ text: String) -> String {
@@ -334,6 +342,8 @@ public final class Prompt: LineReaderHost {
     }
 
     private func suspend() {
+        // It would go on reading what is typed: the machine's programs share the prompt's terminal.
+        if session.waitsForHost { return show("\nsdlab: a program of the machine stays in front; Ctrl-C ends it\n") }
         guard let followed, let job = session.sendToBackground(followed) else { return }
         show("\n" + events.faint("[\(job.number)]  in the background  \(job.text)") + "\n")
     }

@@ -18,12 +18,21 @@ package final class TypedHistory {
     /// - Parameters:
     ///   - file: where entries are kept; nil keeps them for this session only.
     ///   - complain: hears, once, that the file cannot be used.
+    private var endsWithoutNewline = false
+
     package init(file: String?, complain: @escaping (String) -> Void) {
         self.file = file
         self.complain = complain
         guard let file, HostFile.exists(file) else { return }
+        if HostFile.isSpecial(file) {
+            fail("\(file) is no file")
+            return
+        }
         do {
-            let lines = String(decoding: try HostFile.read(file), as: UTF8.self).split(separator: "\n")
+            let text = String(decoding: try HostFile.read(file), as: UTF8.self)
+            // An editor may have left lines that end in CR LF, and a last one without an end.
+            let lines = text.split { $0 == "\n" || $0 == "\r\n" }
+            endsWithoutNewline = text.last.map { $0 != "\n" && $0 != "\r\n" } ?? false
             entries = lines.suffix(Self.limit).map(Self.unescaped)
             if lines.count > Self.limit {
                 try HostFile.write(Array(entries.map { Self.escaped($0) + "\n" }.joined().utf8), to: file, mode: 0o600)
@@ -45,7 +54,11 @@ package final class TypedHistory {
         entries.append(entry)
         if entries.count > Self.limit { entries.removeFirst() }
         if let file, canWrite {
-            do { try HostFile.append(Array((Self.escaped(entry) + "\n").utf8), to: file) } catch { fail("\(error)") }
+            let start = endsWithoutNewline ? "\n" : ""
+            endsWithoutNewline = false
+            do { try HostFile.append(Array((start + Self.escaped(entry) + "\n").utf8), to: file) } catch {
+                fail("\(error)")
+            }
         }
         return true
     }

@@ -14,15 +14,15 @@ extension Expansion {
             return try fallback(name, kind, word, countsEmpty: countsEmpty, isQuoted: isQuoted)
         case .removal(let word, let fromEnd, let isLongest):
             let pattern = GlobPattern(try pattern(word))
-            return try each(name, isQuoted: isQuoted) { value in
-                Self.removing(pattern, from: value, fromEnd: fromEnd, isLongest: isLongest)
+            return try each(name, isQuoted: isQuoted) { value throws(Stop) in
+                try Self.removing(pattern, from: value, fromEnd: fromEnd, isLongest: isLongest)
             }
         case .replacement(let word, let new, let kind):
             let pieces = try pattern(word)
             let text = try single(new)
             let pattern = GlobPattern(pieces)
-            return try each(name, isQuoted: isQuoted) { value in
-                pieces.isEmpty ? value : Self.replacing(pattern, in: value, with: text, kind)
+            return try each(name, isQuoted: isQuoted) { value throws(Stop) in
+                pieces.isEmpty ? value : try Self.replacing(pattern, in: value, with: text, kind)
             }
         case .slice(let offset, let length):
             let start = try number(offset)
@@ -38,9 +38,9 @@ extension Expansion {
 
     /// Applies what a pattern does to a variable, or to each of `$@`.
     private func each(
-        _ name: String, isQuoted: Bool, _ change: (String) -> String
+        _ name: String, isQuoted: Bool, _ change: (String) throws(Stop) -> String
     ) throws(Stop) -> [Piece] {
-        guard name == "@" || name == "*" else { return try expanded(change(try operand(name)), isQuoted: isQuoted) }
+        guard name == "@" || name == "*" else { return try expanded(try change(try operand(name)), isQuoted: isQuoted) }
         var result: [Piece] = []
         for value in scope.positional {
             if !result.isEmpty { result.append(.edge) }
@@ -92,28 +92,44 @@ extension Expansion {
 
     // MARK: Patterns
 
-    static func removing(_ pattern: GlobPattern, from value: String, fromEnd: Bool, isLongest: Bool) -> String {
+    /// Steps that a pattern may take with one value, some seconds of work: it grows with the square of the value's
+    /// length where the pattern has a star.
+    private static let workLimit = 150_000_000
+
+    private static func check(_ work: Int, _ count: Int) throws(Stop) {
+        guard work > workLimit else { return }
+        throw failure("the pattern takes too long on \(count) characters; sed and grep do such work in one pass")
+    }
+
+    static func removing(
+        _ pattern: GlobPattern, from value: String, fromEnd: Bool, isLongest: Bool
+    ) throws(Stop) -> String {
         let characters = Array(value)
+        var work = 0
         if !fromEnd {
-            guard let found = pattern.prefixLengths(characters[...]) else { return value }
+            guard let found = pattern.prefixLengths(characters[...], work: &work) else { return value }
             return String(characters.dropFirst(isLongest ? found.upperBound : found.lowerBound))
         }
         let lengths = isLongest ? Array((0...characters.count).reversed()) : Array(0...characters.count)
         for length in lengths {
-            if pattern.matches(characters.suffix(length)) { return String(characters.dropLast(length)) }
+            if pattern.matches(characters.suffix(length), work: &work) { return String(characters.dropLast(length)) }
+            try check(work, characters.count)
         }
         return value
     }
 
     static func replacing(
         _ pattern: GlobPattern, in value: String, with new: String, _ kind: Parameter.Replacement
-    ) -> String {
+    ) throws(Stop) -> String {
         let characters = Array(value)
+        var work = 0
         var result = ""
         var position = 0
         while position <= characters.count {
             let isPlace = kind != .atStart || position == 0
-            if isPlace, let end = longestMatch(pattern, characters, from: position, toEnd: kind == .atEnd),
+            try check(work, characters.count)
+            if isPlace,
+                let end = longestMatch(pattern, characters, from: position, toEnd: kind == .atEnd, work: &work),
                 end > position || kind == .atStart || kind == .atEnd
             {
                 result += new
@@ -129,10 +145,10 @@ extension Expansion {
 
     /// The end of the longest match that begins at a place.
     private static func longestMatch(
-        _ pattern: GlobPattern, _ characters: [Character], from start: Int, toEnd: Bool
+        _ pattern: GlobPattern, _ characters: [Character], from start: Int, toEnd: Bool, work: inout Int
     ) -> Int? {
-        if toEnd { return pattern.matches(characters[start...]) ? characters.count : nil }
-        return pattern.prefixLengths(characters[start...]).map { start + $0.upperBound }
+        if toEnd { return pattern.matches(characters[start...], work: &work) ? characters.count : nil }
+        return pattern.prefixLengths(characters[start...], work: &work).map { start + $0.upperBound }
     }
 
     // MARK: Slices

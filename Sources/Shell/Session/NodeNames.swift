@@ -40,6 +40,9 @@ extension Session {
     public func job(_ reference: String, orEnded: Bool = false) throws(CommandFailure) -> Job {
         if let job = jobs.find(reference, orEnded: orEnded) { return job }
         if let name = node(meantBy: reference)?.name, let job = jobs.find(name, orEnded: orEnded) { return job }
+        if let name = jobs.running.first(where: { $0.runs(command: reference) })?.nodeName {
+            throw CommandFailure("no job '\(reference)': the node that runs it is called \(name)")
+        }
         let names = jobs.running.flatMap { ["%\($0.number)"] + [$0.nodeName].compactMap { $0 } }
         throw CommandFailure(
             "no job '\(reference)'"
@@ -48,6 +51,10 @@ extension Session {
 
     /// The name of the node that is meant, or the text as it is where no node is: whoever looks it up will say so.
     public func nodeName(meantBy text: String) -> String { node(meantBy: text)?.name ?? text }
+}
+
+extension Job {
+    fileprivate func runs(command: String) -> Bool { running.contains { $0.name == command } }
 }
 
 extension Node {

@@ -156,8 +156,23 @@ public struct CommandTable {
             return "'\(word)' is a directive, which stands in transcripts and not at the prompt; see help transcripts"
         }
         let base = word.split(separator: "/").last.map(String.init) ?? word
+        if let ours = Self.otherShells[base] { return "'\(base)' is not known here: \(ours)" }
         return "unknown command '\(printable(word))'\(didYouMean(base, among: names))"
     }
+
+    /// What hands that come from another shell may type, and what it is called here.
+    private static let otherShells = [
+        "ps": "jobs lists what was started, nodes the nodes", "date": "clock tells the lab's time",
+        "time": "curl -w '%{time_total}\\n', trace last and top tell how long something took",
+        "which": "help NAME tells what a command is", "type": "help NAME tells what a command is",
+        "man": "help NAME shows a command's page", "less": "help has no pager: CHAPTER and NAME make it short",
+        "more": "help has no pager: CHAPTER and NAME make it short",
+        "systemctl": "start, kill, restart and nodes do that",
+        "killall": "kill NODE, or reset for all of them", "ping": "curl asks a node, topo shows who talks to whom",
+        "nano": "the lab's files are written by cat > FILE <<END, or put from the host",
+        "vi": "the lab's files are written by cat > FILE <<END, or put from the host",
+        "vim": "the lab's files are written by cat > FILE <<END, or put from the host",
+    ]
 
     /// All tags of log lines.
     public var tags: [String] {

@@ -60,7 +60,8 @@ public final class Recorder {
             return "recording to \(path); record off saves it"
                 + (lacks.isEmpty
                     ? ""
-                    : " (there are \(lacks.joined(separator: " and ")): after reset, a recording stands on its own)")
+                    : "; it begins with \(lacks.joined(separator: " and ")), which it will lack when it is run by "
+                        + "itself: better record off, reset, and record again under another name")
         }
     }
 
@@ -68,7 +69,7 @@ public final class Recorder {
     private var presentState: [String] {
         var found: [String] = []
         let running = session.jobs.running.count
-        if running > 0 { found.append(counted(running, "job") + " that run") }
+        if running > 0 { found.append(counted(running, "running job")) }
         let faults = session.world.faults.rules.count
         if faults > 0 { found.append(counted(faults, "fault")) }
         return found
@@ -121,7 +122,8 @@ public final class Recorder {
     /// Commands about the recording itself, and about the speed of the clock: `[… later]` says how time passed.
     private static func isLeftOut(_ command: String) -> Bool {
         let words = command.split(whereSeparator: \.isWhitespace)
-        return words.isEmpty || words[0] == "record" || words[0] == "exit" || (words[0] == "clock" && words.count > 1)
+        return words.isEmpty || words[0] == "record" || ["exit", "reset", "back", "fork"].contains(words[0])
+            || (words[0] == "clock" && words.count > 1)
     }
 
     private func write(_ line: String, on terminal: Int? = nil) {
@@ -150,7 +152,7 @@ public final class Recorder {
     }
 
     private func writeOutput(_ bytes: [UInt8], of submission: Submission) {
-        let text = String(decoding: bytes, as: UTF8.self)
+        let text = withoutStyles(String(decoding: bytes, as: UTF8.self))
         write(TranscriptText.output(text, tags: Set(session.commands.tags)), on: submission.terminal.number)
     }
 

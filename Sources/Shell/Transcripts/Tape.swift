@@ -57,7 +57,9 @@ struct Tape {
             if output.partial.last == UInt8(ascii: "\r") { output.partial.removeLast() }
             output.lines.append(
                 Line(
-                    text: String(decoding: output.partial, as: UTF8.self).trimmingTrailingBlanks, number: count,
+                    // A view on a terminal has bold titles and colours; what it says is the same.
+                    text: withoutStyles(String(decoding: output.partial, as: UTF8.self)).trimmingTrailingBlanks,
+                    number: count,
                     stepCount: stepCount))
         }
         output.partial = []

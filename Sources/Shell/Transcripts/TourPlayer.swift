@@ -48,7 +48,11 @@ public final class TourPlayer {
         let values = runner.captures
         return isWaiting
             && (question.isCommand(typed, values: values)
-                || question.isSame(typed, values: values, in: session.commands))
+                || question.isSame(typed, values: values, in: session.commands, nodeName: nodeName))
+    }
+
+    private func nodeName(_ word: String) -> String {
+        session.node(meantBy: word)?.name ?? (try? session.job(word))?.nodeName ?? word
     }
 
     /// Whether somebody seems to have meant what is waited for, and typed something else.

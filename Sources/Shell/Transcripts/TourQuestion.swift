@@ -1,4 +1,5 @@
 import CommandKit
+import KernelStructures
 import ShellSession
 
 /// A case of a tour, taken apart: what is set up and asked, where the learner's turn is, and what follows.
@@ -42,12 +43,17 @@ package struct TourQuestion {
         return words == Self.words(command) || words == Self.words(Self.filled(command, values))
     }
 
-    /// Whether what was typed says the same in other words: `curl -m 1 URL` for `curl --max-time 1 URL`.
-    package func isSame(_ typed: String, values: [String: String], in commands: CommandTable) -> Bool {
+    /// Whether what was typed says the same in other words: `curl -m 1 URL` for `curl --max-time 1 URL`, `pause web`
+    /// for `kill -STOP web`, `%2` for the node that it runs on.
+    ///
+    /// - Parameter nodeName: the node that somebody means by a word.
+    package func isSame(
+        _ typed: String, values: [String: String], in commands: CommandTable, nodeName: (String) -> String
+    ) -> Bool {
         guard let hint = hint(values: values), !Self.isMoreThanOne(typed), !Self.isMoreThanOne(hint) else {
             return false
         }
-        let (mine, theirs) = (Self.words(hint), Self.words(typed))
+        let (mine, theirs) = (Self.plain(Self.words(hint), nodeName), Self.plain(Self.words(typed), nodeName))
         guard let name = mine.first, name == theirs.first, let description = commands[name]?.description,
             let wanted = try? ParsedArguments(mine.dropFirst(), for: description),
             let found = try? ParsedArguments(theirs.dropFirst(), for: description)
@@ -55,9 +61,33 @@ package struct TourQuestion {
         return wanted.means(found)
     }
 
+    /// Of several ways to say something, the one that tours are written in.
+    private static func plain(_ words: [String], _ nodeName: (String) -> String) -> [String] {
+        guard let name = words.first else { return words }
+        let rest = Array(words.dropFirst())
+        switch name {
+        case "pause": return ["kill", "-STOP"] + rest.map(nodeName)
+        case "resume": return ["kill", "-CONT"] + rest.map(nodeName)
+        case "kill": return [name] + rest.map { $0.hasPrefix("-") ? $0 : nodeName($0) }
+        case "sleep", "advance":
+            return ["advance"] + rest.map { LabDuration(parsing: $0, bareUnit: .seconds(1))?.description ?? $0 }
+        case "curl":
+            // How much it says of its own makes no difference, nor what it adds to an address by itself.
+            return [name]
+                + rest.filter { !["-s", "--silent", "-S", "--show-error", "-sS", "-i", "-v"].contains($0) }.map {
+                    word in
+                    guard word.hasPrefix("localhost") || word.hasPrefix("http://") else { return word }
+                    let url = word.hasPrefix("http://") ? word : "http://" + word
+                    return url.dropFirst(7).contains("/") ? url : url + "/"
+                }
+        default: return words
+        }
+    }
+
     /// Whether it is a use of the program that the command uses, whatever for.
     package func isNear(_ typed: String) -> Bool {
-        command.flatMap { Self.words($0).first } == Self.words(typed).first
+        guard let command else { return false }
+        return Self.plain(Self.words(command), { $0 }).first == Self.plain(Self.words(typed), { $0 }).first
     }
 
     /// Something of the shell's language that joins commands, or changes where their input and output go.

@@ -26,7 +26,7 @@ extension GeneralCommands {
             let words = invocation.arguments.arguments
             let guide = invocation.session.tourGuide
             guard let first = words.first, words != ["list"] else { return .view(list(guide)) }
-            if let step = TourStep(rawValue: first) {
+            if let step = TourStep(rawValue: first) ?? (["quit", "exit"].contains(first) ? .leave : nil) {
                 guard words.count == 1 else { throw UsageError("tour: '\(words[1])' is one word too many") }
                 guard let guide else { throw CommandFailure("only at the prompt, where somebody can answer") }
                 try guide.go(step)

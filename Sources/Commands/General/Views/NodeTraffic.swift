@@ -14,8 +14,13 @@ final class NodeTraffic {
         var failures = RingQueue<LabTime>()
     }
 
+    private struct Way: Hashable {
+        let from: String
+        let to: String
+    }
+
     struct Row {
-        /// Messages in each twelfth of the last minute, oldest first.
+        /// Requests in each twelfth of the last minute, oldest first.
         var buckets = [Int](repeating: 0, count: NodeTraffic.bucketCount)
         /// Of the last ten seconds.
         var recent = 0
@@ -38,13 +43,17 @@ final class NodeTraffic {
     private static let recentSpan = LabDuration.seconds(10)
     /// Connections on which an answer is waited for; with more, those that wait are forgotten.
     private static let waitingLimit = 100_000
+    /// Events between a request and its answer that are looked at.
+    private static let causeLimit = 32
     /// Requests of a node that are kept one by one.
     private static let requestLimit = 200_000
 
     private var histories: [History] = []
     private var numbers: [String: Int] = [:]
-    /// When a request came on a connection that has not been answered.
-    private var waiting: [UInt64: (node: String, since: LabTime)] = [:]
+    /// When a request was sent on a connection on which it has not been answered.
+    private var waiting: [UInt64: LabTime] = [:]
+    /// Those connections, by who asks whom, in the order in which they asked.
+    private var asked: [Way: [UInt64]] = [:]
     private var lastEvent: UInt64 = 0
     private var rows: [Row] = []
     /// What the highest glyph of every node means.
@@ -62,11 +71,11 @@ final class NodeTraffic {
             if lastEvent >= first { index += Int(lastEvent - first) + 1 } else if first > lastEvent + 1 { forget() }
         }
         while index < journal.events.count {
-            take(journal.events[index])
+            take(journal.events[index], in: journal)
             index += 1
         }
         lastEvent = journal.count
-        if waiting.count > Self.waitingLimit { waiting = [:] }
+        if waiting.count > Self.waitingLimit { forgetWaiting() }
         count(world.now)
     }
 
@@ -74,7 +83,12 @@ final class NodeTraffic {
     private func forget() {
         histories = []
         numbers = [:]
+        forgetWaiting()
+    }
+
+    private func forgetWaiting() {
         waiting = [:]
+        asked = [:]
     }
 
     private func number(of node: String) -> Int {
@@ -84,20 +98,15 @@ final class NodeTraffic {
         return histories.count - 1
     }
 
-    private func take(_ event: JournalEvent) {
+    private func take(_ event: JournalEvent, in journal: Journal) {
         switch event.body {
         case .message(let connection, let from, let to, _):
-            if let request = waiting[connection] {
-                guard request.node == from else { return }
-                histories[number(of: from)].answers.append((event.time, event.time - request.since))
-                waiting[connection] = nil
+            if JournalEvent.isInitiator(connection) {
+                takeRequest(on: connection, from, to, event.time)
             } else {
-                waiting[connection] = (to, event.time)
-                let node = number(of: to)
-                histories[node].requests.append(event.time)
-                if histories[node].requests.count > Self.requestLimit { _ = histories[node].requests.popFirst() }
+                takeAnswer(event, from, to, journal)
             }
-        case .connection(let number, _, let to, let change):
+        case .connection(let number, let from, let to, let change) where JournalEvent.isInitiator(number):
             let node = self.number(of: to)
             switch change {
             case .opened: histories[node].connections.append(event.time)
@@ -107,9 +116,56 @@ final class NodeTraffic {
             case .reset: histories[node].failures.append(event.time)
             case .finished, .closed: break
             }
-            if change != .opened { waiting[number] = nil }
+            if change != .opened, waiting.removeValue(forKey: number) != nil {
+                asked[Way(from: from, to: to)]?.removeAll { $0 == number }
+            }
         default: break
         }
+    }
+
+    /// What follows on a connection before its answer belongs to the same request.
+    private func takeRequest(on connection: UInt64, _ from: String, _ to: String, _ time: LabTime) {
+        guard waiting[connection] == nil else { return }
+        waiting[connection] = time
+        asked[Way(from: from, to: to), default: []].append(connection)
+        noteRequest(to, time)
+    }
+
+    private func noteRequest(_ node: String, _ time: LabTime) {
+        let node = number(of: node)
+        histories[node].requests.append(time)
+        if histories[node].requests.count > Self.requestLimit { _ = histories[node].requests.popFirst() }
+    }
+
+    /// The two ends of a connection have numbers of their own. So an answer belongs to the request that led to it;
+    /// where that cannot be seen, to the oldest one on its way that waits.
+    private func takeAnswer(_ event: JournalEvent, _ from: String, _ to: String, _ journal: Journal) {
+        let way = Way(from: to, to: from)
+        guard let connection = request(behind: event, on: way, journal) ?? asked[way]?.first else {
+            // Programs outside write nothing into the journal: their requests are known by the answers.
+            if to == NodeTable.outsideName { noteRequest(from, event.time) }
+            return
+        }
+        // Something more of an answer that has begun.
+        guard let since = waiting.removeValue(forKey: connection) else { return }
+        asked[way]?.removeAll { $0 == connection }
+        if asked[way]?.isEmpty == true { asked[way] = nil }
+        histories[number(of: from)].answers.append((event.time, event.time - since))
+    }
+
+    /// The connection of the request that led to an event, whether or not it still waits.
+    private func request(behind event: JournalEvent, on way: Way, _ journal: Journal) -> UInt64? {
+        var cause = event.cause
+        for _ in 0..<Self.causeLimit {
+            guard let earlier = journal.event(cause) else { return nil }
+            if case .message(let connection, let from, let to, _) = earlier.body, from == way.from, to == way.to,
+                JournalEvent.isInitiator(connection)
+            {
+                return connection
+            }
+            cause = earlier.cause
+        }
+        return nil
     }
 
     // MARK: Counting

@@ -12,8 +12,8 @@ extension GeneralCommands {
             usage: "[--glyphs block|braille|ascii] [--json]", flags: [CommonFlags.glyphs, CommonFlags.json],
             examples: ["top", "watch 1s top", "top --json"], group: .views,
             details: """
-                Counted from what the network saw: a message to a node is a request, the
-                next message back on its connection the answer. RPS and the percentile are
+                Counted from what the network saw: what somebody sends who has connected to
+                a node is a request, what comes back the answer. RPS and the percentile are
                 of the last ten seconds, ERR% of the connections that were tried in the
                 last minute. It knows nothing of protocols: stats does.
                 """)

@@ -6,12 +6,14 @@ extension GeneralCommands {
     /// `watch 1s pool`
     static var watch: Command {
         let description = CommandDescription(
-            "watch", "shows a view again and again", usage: "[COUNT] TIME VIEW [WORDS]",
-            arguments: .init([.duration, .command], 2...1000, isRaw: true),
-            examples: ["watch 1s pool", "watch 10 500ms stats lb", "watch 5 pool --glyphs ascii"], group: .views,
+            "watch", "shows a view again and again", usage: "[[COUNT] TIME] VIEW [WORDS]",
+            arguments: .init([.duration, .command], 1...1000, isRaw: true),
+            examples: ["watch 1s pool", "watch top", "watch 10 500ms stats lb", "watch 5 pool --glyphs ascii"],
+            group: .views,
             details: """
-                Ctrl-C ends it, or a COUNT. On a terminal the view is repainted in its place,
-                unless something else was shown meanwhile; elsewhere one follows the other.
+                TIME is a second unless it is said. Ctrl-C ends it, or a COUNT. On a terminal
+                the view is repainted in its place, unless something else was shown meanwhile,
+                and not at all in the background; elsewhere one follows the other.
                 Under virtual time it is the lab's clock that counts: each view shows the lab
                 TIME later.
                 """)
@@ -23,12 +25,8 @@ extension GeneralCommands {
                 count = number
                 words.removeFirst()
             }
-            let word = words.removeFirst()
-            guard let interval = LabDuration(parsing: word, bareUnit: .seconds(1)) else {
-                throw UsageError("watch: '\(word)' is not a time such as 1s or 500ms; watch 1s \(words.first!)")
-            }
-            guard interval > .zero else { throw UsageError("watch: '\(word)' is too short: it must be longer than 0s") }
             let session = invocation.session
+            let interval = try takeInterval(&words, session.commands)
             guard let command = session.commands[words.first!] else {
                 throw UsageError("watch: \(session.commands.unknown(words.first!))")
             }
@@ -40,8 +38,29 @@ extension GeneralCommands {
             }
             let arguments = try ParsedArguments(words.dropFirst(), for: command.description)
             if arguments.wantsHelp { throw UsageError("watch: help \(command.description.name) shows its page") }
-            return .running(Watching(invocation.process, command, arguments, interval, count: count))
+            let process = invocation.process
+            if count == nil, session.repaints, process.writesToTerminal, process.job == nil {
+                session.notice("every \(interval), until Ctrl-C")
+            }
+            return .running(Watching(process, command, arguments, interval, count: count))
         }
+    }
+
+    /// The time before the view, which may be left out.
+    private static func takeInterval(
+        _ words: inout ArraySlice<String>, _ commands: CommandTable
+    ) throws(UsageError) -> LabDuration {
+        let word = words.first!
+        guard let interval = LabDuration(parsing: word, bareUnit: .seconds(1)) else {
+            if commands[word] != nil { return .seconds(1) }
+            throw UsageError(
+                "watch: '\(word)' is neither a time such as 1s or 500ms nor a view; watch 1s top"
+            )
+        }
+        guard interval > .zero else { throw UsageError("watch: '\(word)' is too short: it must be longer than 0s") }
+        words.removeFirst()
+        guard !words.isEmpty else { throw UsageError("watch: what is to be watched? watch \(word) top") }
+        return interval
     }
 
     private final class Watching: Program {
@@ -91,6 +110,8 @@ private final class Painter {
     /// - Parameter apart: whether an empty line is to stand between two texts that follow each other.
     func paint(_ text: String, apart: Bool) {
         let session = process.session
+        // What was sent to the background would write between the lines that somebody types.
+        if session.repaints, process.writesToTerminal, process.job != nil { return }
         // In a pipe or a file nothing can be taken back; in the background it would be somebody else's lines.
         let repaints = session.repaints && process.writesToTerminal && process.job == nil
         let prefix =

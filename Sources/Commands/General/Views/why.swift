@@ -11,22 +11,28 @@ extension GeneralCommands {
             "why", "what led to a line: the chain of causes, from the command that began it",
             usage: "LINE|NUMBER [FLAGS]", flags: [CommonFlags.glyphs, CommonFlags.json],
             arguments: .init([.text], 1...100),
-            examples: ["why 'Removed 8082 from pool'", "why Lock acquired", "why 4711"], group: .views,
+            examples: ["why 'Removed 8082 from pool'", "why lock job", "why did the lock move", "why 4711"],
+            group: .views,
             details: """
-                LINE is any part of a line that was seen; the newest one that has it is
-                meant. NUMBER is an event's, as journal and timeline show it. Each event
-                knows the one that caused it; work that waits carries it along. What a
-                check has found comes of what it met: of the server that was killed, and
-                not of the timer that had it look. That stands below, as what set it going.
+                LINE is any part of a line that a service has logged, or of what journal and
+                timeline show; the newest one that has it is meant. Where none has it whole,
+                it is the newest of those that have most of its words, and that is said.
+                NUMBER is an event's. Each event knows the one that caused it; work that
+                waits carries it along. What a check has found comes of what it met: of the
+                server that was killed, and not of the timer that had it look. That stands
+                below, as what set it going.
                 """)
         return Command(description) { invocation in
             let session = invocation.session
             let journal = session.world.journal!
             let text = invocation.arguments.arguments.joined(separator: " ")
-            guard let event = find(text, journal) else {
+            let exact = find(text, journal)
+            guard let event = exact ?? nearest(text, journal) else {
                 throw CommandFailure(
-                    "nothing in the journal has '\(text)'; journal shows what there is, with numbers")
+                    "nothing in the journal has '\(text)', or any word of it; journal shows what there is, with numbers"
+                )
             }
+            if exact == nil { session.notice("nothing has '\(text)' whole; the nearest line is #\(event.number)") }
             let causes = CauseChain(journal)
             let chain = causes.decided(event)
             let known = Set(chain.map(\.number))
@@ -64,6 +70,37 @@ extension GeneralCommands {
         }
         return nil
     }
+
+    /// The newest of the lines that have most of the words; nil where none has any.
+    private static func nearest(_ question: String, _ journal: Journal) -> JournalEvent? {
+        let words = Set(question.lowercased().split { !$0.isLetter && !$0.isNumber }.map(String.init))
+            .subtracting(fillers)
+        var best: (event: JournalEvent, count: Int)?
+        var index = journal.events.count - 1
+        while index >= 0 {
+            let event = journal.events[index]
+            index -= 1
+            guard isLine(event) else { continue }
+            let text = event.body.description.lowercased()
+            let count = words.count { text.contains($0) }
+            if count > best?.count ?? 0 { best = (event, count) }
+        }
+        return best?.event
+    }
+
+    /// What is told in words, and not a message among many.
+    private static func isLine(_ event: JournalEvent) -> Bool {
+        switch event.body {
+        case .log, .node, .state, .fault: true
+        case .command, .connection, .message, .datagram, .exit, .clock, .span: false
+        }
+    }
+
+    /// Words of a question that say nothing about its answer.
+    private static let fillers: Set<String> = [
+        "a", "an", "and", "are", "at", "be", "did", "do", "does", "for", "from", "has", "have", "how", "in", "is", "it",
+        "of", "on", "s", "that", "the", "then", "this", "to", "was", "were", "what", "when", "who", "why", "with",
+    ]
 
     /// What was done to the lab, and what failed at the same node, in the minute before: the last eight of it. A chain
     /// of causes ends where a timer was set; what the timer then met is here.

@@ -235,7 +235,14 @@ public final class BackendHost: Service, HTTPService {
     private static let hintLimit = 100
 
     private func sendPieces(_ connection: HTTPServerConnection, _ pending: Pending) {
+        guard connection.context as? Pending === pending else { return }
+        var rest = Self.piecesPerTurn
         while pending.bytesToSend > 0, !connection.isCongested, !connection.stream.isClosed {
+            if rest == 0 {
+                // Others have their turn, and the news that the client has left: nothing else may slow this down.
+                return node.enqueue { [weak self] in self?.sendPieces(connection, pending) }
+            }
+            rest -= 1
             let count = min(pending.bytesToSend, Self.pieceBytes)
             pending.bytesToSend -= count
             connection.writeBody(Self.piece.count == count ? Self.piece : Array(Self.piece.prefix(count)))
@@ -243,6 +250,7 @@ public final class BackendHost: Service, HTTPService {
         if pending.bytesToSend == 0 { connection.endResponse() }
     }
 
+    private static let piecesPerTurn = 64
     private static let piece = [UInt8](repeating: UInt8(ascii: "x"), count: pieceBytes)
 
     public func responseDrained(_ connection: HTTPServerConnection) {

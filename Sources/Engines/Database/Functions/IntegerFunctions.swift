@@ -83,6 +83,15 @@ extension DatabaseFunctions {
                     return .integer(isWithin ? 1 : 0)
                 }
             ),
+            (
+                "pg_series_goes_on",
+                { call in
+                    // What comes next may lie beyond 64 bits: SQLite would go on with an inexact number, for ever.
+                    let (next, isOver) = call.integer(0).addingReportingOverflow(call.integer(2))
+                    let isWithin = call.integer(2) > 0 ? next <= call.integer(1) : next >= call.integer(1)
+                    return .integer(!isOver && isWithin ? 1 : 0)
+                }
+            ),
             ("pg_series", { try series($0) }),
         ])
     }

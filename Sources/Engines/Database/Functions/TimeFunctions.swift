@@ -53,7 +53,7 @@ extension DatabaseFunctions {
                 ),
                 ("pg_time_add", { .integer(wrapped($0.integer(0) &+ (try interval($0, 1)).microseconds % day)) }),
                 ("pg_time_subtract", { .integer(wrapped($0.integer(0) &- (try interval($0, 1)).microseconds % day)) }),
-                ("pg_time_difference", { .text(IntervalValue(microseconds: $0.integer(0) - $0.integer(1)).stored) }),
+                ("pg_time_difference", { .text(IntervalValue(microseconds: $0.integer(0) &- $0.integer(1)).stored) }),
                 ("pg_interval_to_time", { .integer(wrapped((try interval($0, 0)).microseconds % day)) }),
                 ("pg_interval_add", { .text(try (interval($0, 0) + interval($0, 1)).stored) }),
                 ("pg_interval_subtract", { .text(try (interval($0, 0) + interval($0, 1).negated()).stored) }),
@@ -77,13 +77,14 @@ extension DatabaseFunctions {
                     "pg_make_timestamp",
                     { call in
                         .integer(
-                            try made(call.integer(0), call.integer(1), call.integer(2)) * day
+                            try timestamp(ofDate: made(call.integer(0), call.integer(1), call.integer(2)))
                                 + (try clock(call, from: 3)))
                     }
                 ),
                 (
                     "pg_make_interval",
                     { call in
+                        // Each of them is a number of 32 bits.
                         let months = call.integer(0) * 12 + call.integer(1)
                         let days = call.integer(2) * 7 + call.integer(3)
                         let rest =
@@ -124,9 +125,14 @@ extension DatabaseFunctions {
                                 .featureNotSupported,
                                 "timestamps cannot be binned into intervals containing months or years")
                         }
-                        let distance = call.integer(1) - call.integer(2)
-                        let bins = distance / width - (distance % width < 0 ? 1 : 0)
-                        return .integer(call.integer(2) + bins * width)
+                        guard !isInfinite(call.integer(1)), !isInfinite(call.integer(2)) else { return call[1] }
+                        // No distance between two moments of the calendar fits into 64 bits in every case.
+                        let distance = Int128(call.integer(1)) - Int128(call.integer(2))
+                        let bins = distance / Int128(width) - (distance % Int128(width) < 0 ? 1 : 0)
+                        guard let start = Int64(exactly: Int128(call.integer(2)) + bins * Int128(width)) else {
+                            throw timestampOutOfRange
+                        }
+                        return .integer(start)
                     }
                 ),
             ],
@@ -216,6 +222,7 @@ extension DatabaseFunctions {
             }
             date = Int64(moved)
         }
+        // A date of 32 bits and days of 32 bits.
         date += Int64(span.days)
         let (sum, isOver) = clock.addingReportingOverflow(span.microseconds)
         clock = sum
@@ -278,9 +285,9 @@ extension DatabaseFunctions {
         let time = call.integer(0)
         if isInfinite(time) { return .integer(time) }
         var unit: Int64 = 1
-        for _ in 0..<max(0, 6 - call.integer(1)) { unit *= 10 }
+        for _ in 0..<max(0, min(6, 6 - call.integer(1))) { unit *= 10 }
         let half = time >= 0 ? unit / 2 : -unit / 2
-        return .integer((time + half) / unit * unit)
+        return .integer((time &+ half) / unit * unit)
     }
 
     private static func made(_ year: Int64, _ month: Int64, _ day: Int64) throws(PostgresError) -> Int64 {

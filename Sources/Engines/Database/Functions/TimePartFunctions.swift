@@ -81,7 +81,13 @@ struct TimePart {
         if let part = ofDay(date, name) { return part }
         switch name {
         case "epoch":
-            return TimePart(value: time - (zone?.microseconds ?? 0) + PostgresTimestamp.unixEpochMicroseconds, scale: 6)
+            let moment = time - (zone?.microseconds ?? 0)
+            let (unix, isOver) = moment.addingReportingOverflow(PostgresTimestamp.unixEpochMicroseconds)
+            // The last thirty years of the calendar are beyond 64 bits, counted from 1970.
+            if isOver {
+                return TimePart(value: moment / 1_000_000 + PostgresTimestamp.unixEpochMicroseconds / 1_000_000)
+            }
+            return TimePart(value: unix, scale: 6)
         case "julian": return TimePart(value: date + 2_451_545)
         case "timezone" where zone != nil: return TimePart(value: Int64(zone?.seconds ?? 0))
         case "timezone_hour" where zone != nil: return TimePart(value: Int64((zone?.seconds ?? 0) / 3600))
@@ -127,7 +133,10 @@ struct TimePart {
         case "epoch":
             // A year counts 365.25 days there.
             let days = months / 12 * 36_525 + (months % 12) * 3000 + Int64(span.days) * 100
-            return TimePart(value: days * (day / 100) + rest, scale: 6)
+            let (whole, isOver) = days.multipliedReportingOverflow(by: day / 100)
+            let (sum, isFar) = whole.addingReportingOverflow(rest)
+            if isOver || isFar { return TimePart(value: days * (86_400 / 100) + rest / 1_000_000) }
+            return TimePart(value: sum, scale: 6)
         default: throw unknown(field, .interval)
         }
     }

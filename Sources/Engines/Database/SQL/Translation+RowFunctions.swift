@@ -102,7 +102,7 @@ extension Translation {
         return
             "(WITH RECURSIVE \(table)(value, key) AS (SELECT \(values[0]), 0 WHERE pg_series_goes(\(values[0]), \(values[1]), \(step)) "
             + "UNION ALL SELECT value + \(step), key + 1 FROM \(table) "
-            + "WHERE pg_series_goes(value + \(step), \(values[1]), \(step))) SELECT value, key FROM \(table)) AS \(alias)"
+            + "WHERE pg_series_goes_on(value, \(values[1]), \(step))) SELECT value, key FROM \(table)) AS \(alias)"
     }
 }
 

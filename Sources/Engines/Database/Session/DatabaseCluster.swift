@@ -21,6 +21,8 @@ public final class DatabaseCluster {
     var signals: [(session: DatabaseSession, terminates: Bool)] = []
     /// The calendar, which functions and log lines are told: nanoseconds since 1970.
     public var wallClock: () -> LabTime
+    /// Whether somebody waits for the end of what runs; asked every few milliseconds of a long statement.
+    public var isAskedToStop: () -> Bool = { false }
     public private(set) var statementCount = 0
     public private(set) var syncCount = 0
     public private(set) var checkpointCount = 0

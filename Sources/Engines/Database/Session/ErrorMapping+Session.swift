@@ -12,6 +12,9 @@ extension ErrorMapping {
         if error.isInterrupted, connection.isExhausted {
             return PostgresError(.queryCanceled, "canceling statement due to statement timeout")
         }
+        if error.isInterrupted, connection.isStopped {
+            return PostgresError(.queryCanceled, "canceling statement due to user request")
+        }
         return postgresError(for: error, catalogue: connection.catalogue)
     }
 }

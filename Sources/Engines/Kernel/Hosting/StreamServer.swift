@@ -13,6 +13,9 @@ public final class StreamServer: PortedServer {
     /// A connection was aborted because it did not begin with the PROXY header that it must begin with.
     public var onRefusal: ((Stream, ProxyProtocolFailure) -> Void)?
 
+    /// The server is to end: connections on which nothing is under way are to be closed.
+    public var onDrain: (() -> Void)?
+
     private let accept: (Stream, ProxyHeader?, _ early: [UInt8]) -> any StreamHandler
     private var streams: [UInt64: Stream] = [:]
 
@@ -53,6 +56,6 @@ public final class StreamServer: PortedServer {
         noteIdle()
     }
 
-    /// Only the protocol knows when a connection is idle: those that are open end by themselves.
-    public func closeWhatIsIdle() {}
+    /// Only the protocol knows when a connection is idle; without `onDrain`, those that are open end by themselves.
+    public func closeWhatIsIdle() { onDrain?() }
 }

@@ -47,6 +47,13 @@ public final class SignalWatch {
         watch = nil
         close(descriptor)
     }
+
+    /// Whether a signal waits that asks this process to stop what it does: while the loop is busy nobody hears of it.
+    public static var isStopPending: Bool {
+        var pending = sigset_t()
+        guard sigpending(&pending) == 0 else { return false }
+        return [SIGINT, SIGTERM, SIGQUIT].contains { sigismember(&pending, $0) == 1 }
+    }
 }
 
 /// The terminal that the process belongs to.
@@ -77,6 +84,12 @@ public enum HostLimits {
         let columns = sdlab_window_columns(1)
         return columns > 0 ? Int(columns) : nil
     }
+
+    /// Rows by columns of the terminal at standard output; 0 if it is none.
+    public static var terminalCells: Int { Int(sdlab_window_cells(1)) }
+    /// Cells beyond which nobody edits a line: an editor keeps a picture of them all, and a window may claim 65,535 by
+    /// 65,535.
+    public static let editableCells = 1 << 20
 
     public static var processorCount: Int { max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))) }
 
@@ -221,6 +234,12 @@ public enum HostFile {
     }
 
     public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    /// Whether there is something else than a file: a pipe, which would have its reader wait, or a device.
+    public static func isSpecial(_ path: String) -> Bool {
+        var information = stat()
+        return stat(path, &information) == 0 && ![S_IFREG, S_IFDIR].contains(information.st_mode & S_IFMT)
+    }
 
     public static func isDirectory(_ path: String) -> Bool {
         var information = stat()

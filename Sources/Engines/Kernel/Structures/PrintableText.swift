@@ -27,3 +27,25 @@ private func steersTerminal(_ scalar: Unicode.Scalar) -> Bool {
     default: false
     }
 }
+
+/// `text` without what sets colours and weights on a terminal (`ESC [ … m`, ECMA-48 section 8.3.117): what it says,
+/// for comparing, measuring and keeping.
+public func withoutStyles(_ text: String) -> String {
+    guard text.utf8.contains(0x1B) else { return text }
+    let bytes = Array(text.utf8)
+    var plain: [UInt8] = []
+    plain.reserveCapacity(bytes.count)
+    var index = 0
+    while index < bytes.count {
+        if bytes[index] == 0x1B, index + 1 < bytes.count, bytes[index + 1] == UInt8(ascii: "[") {
+            let end = bytes[(index + 2)...].firstIndex { !(0x30...0x3F).contains($0) }
+            if let end, bytes[end] == UInt8(ascii: "m") {
+                index = end + 1
+                continue
+            }
+        }
+        plain.append(bytes[index])
+        index += 1
+    }
+    return String(decoding: plain, as: UTF8.self)
+}

@@ -30,6 +30,10 @@ public struct JournalEvent: Sendable {
         case span(String)
     }
 
+    /// Whether a connection's number is that of the end that asked for it: those are odd. Its other end, where a node
+    /// of the lab accepted it, has an even number of its own.
+    public static func isInitiator(_ connection: UInt64) -> Bool { connection % 2 == 1 }
+
     public enum NodeChange: String, Sendable {
         case started, stopped, exited, killed, frozen, thawed, lostPower = "lost power"
     }
@@ -116,7 +120,8 @@ extension JournalEvent.Body: CustomStringConvertible {
             "message \(from)->\(to) \(byteCount) B on \(connection)"
         case .datagram(let from, let to, let byteCount, let change):
             "datagram \(from)->\(to) \(byteCount) B \(change.rawValue)"
-        case .state(let subject, let from, let to, let reason): "\(subject): \(from) -> \(to) (\(reason))"
+        case .state(let subject, let from, let to, let reason):
+            "\(subject): \(from) -> \(to) (\(reason.split { $0.isNewline }.joined(separator: " ")))"
         case .fault(let number, let change, let text): "fault \(number) \(change.rawValue): \(text)"
         case .command(let terminal, let text): "terminal \(terminal) $ \(text)"
         case .exit(let command, let status): "\(command) exited \(status)"

@@ -230,6 +230,7 @@ public final class Network {
         node: Node, peer: Node?, local: Endpoint, remote: Endpoint, isInitiator: Bool, handler: (any StreamHandler)?
     ) -> Stream {
         lastNumber += 1
+        if JournalEvent.isInitiator(lastNumber) != isInitiator { lastNumber += 1 }
         let stream = Stream(
             number: lastNumber, node: node, network: self, peer: peer, local: local, remote: remote,
             isInitiator: isInitiator, handler: handler)

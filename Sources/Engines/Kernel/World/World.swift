@@ -44,16 +44,16 @@ public final class World {
     private let workers: (any WorkerPool)?
     /// Hears what the user should know about the clock.
     public var onNotice: ((String) -> Void)?
+    /// Asked by work that goes on for long without giving way, such as a query: does somebody wait for its end?
+    public var isAskedToStop: () -> Bool = { false }
 
     private var scheduler = Scheduler()
     /// Lab and host time at the moment the speed was last set.
     private var anchor: (lab: LabTime, host: Int64)
     /// What the user asked for; `speed` differs from it while clients from outside are connected.
     public private(set) var chosenSpeed: ClockSpeed
-    /// Connections that programs outside the lab have made.
     private var outsideConnections = 0
-    /// How many connections and datagrams have come from programs outside the lab so far, or gone to them: what those
-    /// did cannot be done again.
+    /// Connections and datagrams to and from programs outside so far: what those did cannot be done again.
     public internal(set) var outsideCount = 0
     /// The clock stands still whatever was chosen: see `hold`.
     private var isHeld = false

@@ -11,6 +11,7 @@ final class DNSService: DatagramHandler {
     private(set) var server: StreamServer!
     private(set) var queryCount = 0
     private var random: SeededRandom
+    private var connections: [UInt64: DNSConnection] = [:]
 
     /// Bytes of the largest datagram that is sent, whatever the client would take: larger ones are cut on their way,
     /// and lost with any of their pieces.
@@ -20,8 +21,17 @@ final class DNSService: DatagramHandler {
         self.host = host
         random = host.node.draw { $0.fork("dns") }
         server = StreamServer(node: host.node) { [unowned self] stream, _, early in
-            DNSConnection(self, stream, early: early)
+            let connection = DNSConnection(self, stream, early: early)
+            connections[stream.number] = connection
+            return connection
         }
+        server.onDrain = { [unowned self] in for connection in connections.values { connection.endIfIdle() } }
+    }
+
+    /// A connection is over, whoever ended it.
+    fileprivate func ended(_ stream: Stream) {
+        connections[stream.number] = nil
+        server.ended(stream)
     }
 
     func open(on port: UInt16) throws(NetworkError) { socket = try host.node.bindDatagrams(on: port, handler: self) }
@@ -86,7 +96,7 @@ private final class DNSConnection: StreamHandler {
                 service.answer(UnsafeRawBufferPointer(rebasing: $0[start..<position]), from: stream.remote)
             }
             // What does not even have a number cannot be answered, and nothing behind it can be trusted.
-            guard let answer else { return stream.close() }
+            guard let answer else { return end() }
             stream.write(answer.message.framed)
         }
         buffer.removeSubrange(..<position)
@@ -98,13 +108,22 @@ private final class DNSConnection: StreamHandler {
 
     private func rest() {
         stream.node.cancel(idleTimer)
-        idleTimer = stream.node.after(Self.idleTime) { [stream] in stream.close() }
+        idleTimer = stream.node.after(Self.idleTime) { [weak self] in self?.end() }
     }
 
-    func streamEnded(_ stream: Stream) { stream.close() }
+    func endIfIdle() { if buffer.isEmpty { end() } }
+
+    /// A stream that is closed from here says nothing more.
+    private func end() {
+        stream.node.cancel(idleTimer)
+        stream.close()
+        service.ended(stream)
+    }
+
+    func streamEnded(_ stream: Stream) { end() }
 
     func stream(_ stream: Stream, closed reason: CloseReason) {
         stream.node.cancel(idleTimer)
-        service.server.ended(stream)
+        service.ended(stream)
     }
 }
