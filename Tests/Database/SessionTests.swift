@@ -106,6 +106,35 @@ import Testing
         #expect(first.ask("commit") == ["COMMIT", "I"])
     }
 
+    @Test func whoWaitsNoLongerEndsAStatementThatRuns() throws {
+        let bench = try SessionBench()
+        var asked = 0
+        bench.cluster.isAskedToStop = {
+            asked += 1
+            return asked > 3
+        }
+        let client = bench.client()
+        let endless = "with recursive r(n) as (select 1 union all select n+1 from r) select count(*) from r"
+        #expect(client.ask(endless) == ["57014", "I"])
+        bench.cluster.isAskedToStop = { false }
+        #expect(bench.client().ask("select 1") == ["1", "SELECT 1", "I"])
+    }
+
+    @Test func theEndsOfTheCalendarAndOfNumbersAreCalculatedWithOrRefused() throws {
+        let client = try SessionBench().client()
+        for (query, result) in [
+            ("extract(epoch from timestamp '294276-12-31')", "9224317929600"),
+            ("extract(epoch from interval '178000000 years')", "5617252800000000"),
+            ("date_bin('1 us', timestamp '294276-12-31', timestamp '4714-11-24 BC')", "294276-12-31 00:00:00"),
+            ("date_bin('1 day', timestamp 'infinity', timestamp '2000-01-01')", "infinity"),
+            ("count(*) from generate_series(9223372036854775806, 9223372036854775807)", "2"),
+            ("count(*) from generate_series(-9223372036854775807, -9223372036854775808, -1)", "2"),
+            ("count(*) from generate_series(1, 10, 9223372036854775807)", "1"),
+        ] {
+            #expect(client.ask("select \(query)") == [result, "SELECT 1", "I"], "\(query)")
+        }
+    }
+
     @Test func notificationsComeWithTheCommitAndOnlyThen() throws {
         let bench = try SessionBench()
         let (first, second) = (bench.client(), bench.client())

@@ -150,6 +150,54 @@ import Testing
         #expect(!without.screen.text.contains("from rc"))
     }
 
+    @Test func whatTheStartUpFileResetsIsFreshBeforeTheFirstLine() throws {
+        let home = try Pty.freshDirectory()
+        defer { Pty.remove(home) }
+        writeHostFile("backend --port 8081 &\nreset\n", to: home + "/.sdlabrc")
+        let pty = try Pty(["--net", "memory"], home: home)
+        try pty.waitForPrompt()
+        pty.enter("nodes")
+        try pty.wait(forLine: "no nodes; start one: backend --port 8081 &")
+    }
+
+    @Test func aPipeInPlaceOfAFileIsNoReasonToWait() throws {
+        let home = try Pty.freshDirectory()
+        defer { Pty.remove(home) }
+        for name in [".sdlabrc", ".sdlab_history"] { mkfifo(home + "/" + name, 0o600) }
+        let pty = try Pty(["--net", "memory"], home: home)
+        try pty.waitForPrompt()
+        #expect(pty.screen.text.contains(".sdlabrc is no file"))
+        pty.enter("echo and on")
+        try pty.wait(forLine: "and on")
+    }
+
+    @Test func aProgramOfTheMachineStaysInFront() throws {
+        let pty = try Pty(["--net", "memory"])
+        try pty.waitForPrompt()
+        pty.enter("!cat")
+        try pty.wait(for: "the foreground") { $0.isCanonical && $0.screen.text.contains("!cat") }
+        pty.type("\u{1A}")
+        try pty.wait(forLine: "sdlab: a program of the machine stays in front; Ctrl-C ends it")
+        pty.type("heard\n")
+        try pty.wait(for: "cat's echo") { pty in pty.screen.lines.filter { $0 == "heard" }.count == 2 }
+        pty.type(controlC)
+        try pty.waitForPrompt()
+    }
+
+    /// The loop is busy, so nobody hears the key; whoever makes it busy has to ask.
+    @Test func ctrlCEndsAStatementThatWouldNeverEnd() throws {
+        let pty = try Pty(["--net", "memory"])
+        try pty.waitForPrompt()
+        pty.enter("postgres &")
+        try pty.wait(forLine: "[DB] Listening on :5432")
+        pty.enter("sql 'with recursive r(n) as (select 1 union all select n+1 from r) select count(*) from r'")
+        try pty.wait(for: "the foreground") { $0.isCanonical && $0.screen.text.contains("from r'") }
+        pty.type(controlC)
+        try pty.waitForPrompt()
+        pty.enter("sql 'select 6 * 7 as answer'")
+        try pty.wait(for: "the answer") { pty in pty.screen.lines.contains { $0.hasSuffix("42") } }
+    }
+
     @Test func aPlainTerminalGetsNoEscapeSequences() throws {
         let pty = try Pty(environment: ["TERM": "dumb"])
         try pty.waitForPrompt()

@@ -92,6 +92,18 @@ import Testing
         #expect(history.entries == ["a", "b"])
     }
 
+    @Test func aFileThatSomebodyHasEditedIsReadAndGoesOn() {
+        let path = "/tmp/sdlab-history-\(getpid())-edited"
+        defer { unlink(path) }
+        writeHostFile("echo one\r\necho two\r\necho three", to: path)
+        let history = TypedHistory(file: path) { Issue.record("\($0)") }
+        #expect(history.entries == ["echo one", "echo two", "echo three"])
+        history.add("echo four")
+        #expect(
+            TypedHistory(file: path) { Issue.record("\($0)") }.entries
+                == ["echo one", "echo two", "echo three", "echo four"])
+    }
+
     @Test func upAndDownWalkThroughWhatBeginsAsTyped() {
         let history = TypedHistory(file: nil) { Issue.record("\($0)") }
         for entry in ["echo 1", "ls", "echo 2", "ls -l"] { history.add(entry) }

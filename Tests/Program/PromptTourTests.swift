@@ -43,6 +43,25 @@ import Testing
         try pty.wait(forLine: "tour: no tour is under way; tour lists them")
     }
 
+    @Test("what is bold on a terminal counts as well; one command may be said in several ways")
+    func tourInColour() throws {
+        let home = try Pty.freshDirectory()
+        defer { Pty.remove(home) }
+        let pty = try Pty(["--net", "memory", "--color", "always"], home: home, columns: 100, rows: 60)
+        try pty.waitForPrompt()
+        pty.enter("tour registry 1")
+        try pty.wait(forLine: "Type the command. tour hint shows it, tour next types it for you.")
+        // The job of pay-2.
+        pty.enter("kill -9 %3")
+        try pty.wait(for: "the answer") { $0.screen.text.contains("after 3 failures in a row") }
+        try pty.wait(for: "what comes next") { $0.screen.text.contains("tour next: question 2 of 5") }
+        pty.enter("tour next")
+        try pty.wait(for: "the second question") { $0.screen.text.contains("silent for twenty seconds") }
+        pty.enter("sleep 20")
+        try pty.wait(for: "what comes then") { $0.screen.text.contains("tour next: question 3 of 5") }
+        #expect(hostFileText(home + "/.sdlab_tours") == "registry 1\nregistry 2\n")
+    }
+
     @Test("a tour does not end what somebody has running")
     func tourAsks() throws {
         let pty = try Pty(["--net", "memory"])

@@ -32,6 +32,24 @@ import Testing
         }
     }
 
+    @Test func handsThatKnowAnotherShellAreToldWhatItIsCalledHere() {
+        #expect(LabShell().run("ps").errorOutput.hasPrefix("'ps' is not known here: jobs lists"))
+        #expect(LabShell().run("!!").errorOutput.contains("Up and Ctrl-R bring older lines back"))
+        let outcome = LabShell().run("messageq & kill -9 messageq")
+        #expect(outcome.errorOutput == "kill: no job 'messageq': the node that runs it is called mq\n")
+    }
+
+    @Test func leadingIsElectedWithTheFlagsThatItHas() {
+        let shell = LabShell()
+        shell.run("lockserver; sleep 2; lock-cli elect leader & sleep 1")
+        #expect(shell.run("lock-cli list").output.contains("leader"))
+    }
+
+    @Test func aPatternThatWouldTakeForEverIsGivenUp() {
+        let outcome = LabShell().run("x=$(printf 'a%.0s' {1..50000}); echo ${x//a*b/c}")
+        #expect(outcome.status != 0 && outcome.errorOutput.contains("the pattern takes too long on 50000 characters"))
+    }
+
     // MARK: Help
 
     @Test(arguments: names)

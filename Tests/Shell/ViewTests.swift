@@ -38,6 +38,31 @@ import Testing
         #expect(CommandTests.isJSON(shell.output("why Removed --json")))
     }
 
+    @Test func whyUnderstandsAQuestionInWords() {
+        let shell = failover()
+        let found = shell.run("why was the server removed from the pool?")
+        #expect(found.status == 0 && found.output.contains("[LB] Removed 8082 from pool"))
+        #expect(shell.run("why is it so").status == 1)
+    }
+
+    @Test func aFaultIsDrawnIntoATraceThatItLiesOn() {
+        let shell = LabShell()
+        shell.run("spawn 2 backend --port 8081 --name server")
+        shell.run("loadbalancer --backends 8081 --port 80 --name lb; sleep 1")
+        shell.run("inject latency 5ms lb->server-2; inject latency 5ms lb->server-1; inject latency 1ms client->lb")
+        shell.run("curl -s localhost/")
+        let drawn = shell.output("trace last")
+        #expect(drawn.contains("lb->server-1") && drawn.contains("client->lb") && !drawn.contains("lb->server-2"))
+    }
+
+    @Test func watchNeedsNoTime() {
+        let shell = failover()
+        #expect(shell.run("watch 1 1s nodes").output == shell.run("nodes").output)
+        #expect(shell.run("watch nosuch").errorOutput.hasPrefix("watch: 'nosuch' is neither a time"))
+        shell.run("watch nodes > out & sleep 3500ms; kill %4")
+        #expect(shell.run("grep -c NODE out").output == "4\n")
+    }
+
     /// What is asked of a store of metrics is a request as well, and not the one that is meant.
     @Test func theLastTraceIsTheLastRequestOfSomebody() {
         let shell = LabShell()
@@ -76,7 +101,7 @@ import Testing
     @Test func topCountsRequestsFailuresAndTheLastMinuteOfEachNode() throws {
         let shell = failover()
         let rows = shell.output("top").split(separator: "\n").map(String.init)
-        #expect(rows[0] == "JOB  NODE      PORT  STATE      RPS  P99  ERR%  LAST 60s")
+        #expect(rows[0].split(separator: " ") == ["JOB", "NODE", "PORT", "STATE", "RPS", "P99", "ERR%", "LAST", "60s"])
         #expect(rows.count == 4)
         let dead = try #require(rows.first { $0.contains("server-2") })
         #expect(dead.contains("✗ killed") && dead.contains("-  "))

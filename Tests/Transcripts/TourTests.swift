@@ -98,11 +98,26 @@ import Testing
     @Test("other spellings of the same flags are the same command; other values are not, and more than one is none")
     func spellings() throws {
         let one = try question("$ true\n# Your turn: ask.\n$ curl -s --max-time 1 http://localhost/$n\n")
-        func isSame(_ typed: String) -> Bool { one.isSame(typed, values: ["n": "7"], in: Catalog.table) }
-        #expect(isSame("curl -m 1 -s http://localhost/7") && isSame("curl http://localhost/7 -sm1"))
-        #expect(!isSame("curl -s -m 2 http://localhost/7") && !isSame("curl -m 1 http://localhost/7"))
+        func isSame(_ typed: String) -> Bool {
+            one.isSame(typed, values: ["n": "7"], in: Catalog.table) { $0 }
+        }
+        #expect(isSame("curl -m 1 -s http://localhost/7") && isSame("curl http://localhost/7 -m1"))
+        #expect(isSame("curl -m 1 localhost/7") && !isSame("curl -s -m 2 http://localhost/7"))
         #expect(!isSame("curl -s -m 1 http://localhost/7 | cat") && !isSame("curl --nonsense") && !isSame(""))
         #expect(one.isNear("curl http://localhost/") && !one.isNear("wait") && !one.isNear(""))
+    }
+
+    @Test("what stops a node, and lets time pass, has two names; a node has several")
+    func names() throws {
+        func isSame(_ typed: String, _ wanted: String) throws -> Bool {
+            try question("$ true\n# Your turn: act.\n$ \(wanted)\n").isSame(typed, values: [:], in: Catalog.table) {
+                $0 == "%2" || $0 == "8082" ? "web" : $0
+            }
+        }
+        #expect(try isSame("pause 8082", "kill -STOP web") && isSame("resume web", "kill -CONT %2"))
+        #expect(try isSame("sleep 20", "advance 20s") && isSame("kill -9 %2", "kill -9 web"))
+        #expect(try !isSame("pause other", "kill -STOP web") && !isSame("resume web", "kill -STOP web"))
+        #expect(try !isSame("sleep 21", "advance 20s") && !isSame("kill web", "kill -9 web"))
     }
 
     @Test("variables stand for what was captured, in the command and in its hint")

@@ -259,7 +259,8 @@ struct UpstreamTests {
         let client = try bench.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello", pass: .seconds(11))
         #expect(client.statuses == [408] && bench.balancer.map { $0.engine.counters.errors } ?? 0 == 0)
         // A pause longer than the server may take, and shorter than the client may.
-        let paused = try bench.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello", pass: .seconds(7))
+        let hasty = try ProxyBench(front, response: .seconds(2))
+        let paused = try hasty.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nhello", pass: .seconds(4))
         #expect(paused.statuses == [])
         let steady = try bench.send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\n")
         for _ in 0..<10 {

@@ -19,7 +19,7 @@ public enum SnappyBlock {
         return result
     }
 
-    /// - Throws: `CompressionError` for what is damaged, and for more than `limitBytes`; no memory is taken before that.
+    /// - Throws: `CompressionError` for what is damaged, and for more than `limitBytes`, before memory is taken for it.
     public static func decompress(_ bytes: [UInt8], limitBytes: Int) throws(CompressionError) -> [UInt8] {
         var length = 0
         var plain: [UInt8] = []

@@ -82,10 +82,10 @@ final class MemorySeries {
         guard let lateLimit else { return .refused(.outOfOrder) }
         if time < lateLimit { return .refused(.tooOld) }
         guard late.count < Self.lateLimit else { return .refused(.tooManyLate) }
-        if let index = lateIndex(time), index < late.count, late[index].time == time {
-            return late[index].value.bitPattern == value.bitPattern ? .present : .refused(.duplicate)
-        }
-        return .late
+        // Chunks are looked into as well: what was taken in its time is not replaced by what comes late.
+        var known = SampleColumn()
+        guard (try? read(time...time, into: &known)) != nil, let present = known.values.first else { return .late }
+        return present.bitPattern == value.bitPattern ? .present : .refused(.duplicate)
     }
 
     private func lateIndex(_ time: Int64) -> Int? {
