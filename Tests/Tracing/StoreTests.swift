@@ -125,17 +125,21 @@ struct TraceStoreTests {
     @Test("what has more to be asked for than there is room is found, because all of it is read")
     func manyTerms() throws {
         let store = try store { $0.fileBytes = 100_000 }
-        for number in 1...80 {
-            let attributes = (0..<100).map { ("k\($0)", OTLPValue.text("v\(number)-\($0)")) }
+        for number in 1...200 {
+            let attributes = (0..<100).map { ("k\($0)", OTLPValue.integer(Int64(number))) }
             try store.add([sample(UInt64(number), trace: UInt64(number), "a", "work", attributes)], now: now)
         }
         #expect(store.files.count > 1)
-        for number in [1, 39, 40, 41, 80] {
+        for number in stride(from: 1, through: 200, by: 7) {
             var query = TraceQuery(service: "a")
-            query.tags = [("k99", "v\(number)-99")]
+            query.tags = [("k99", "\(number)"), ("service.name", "a")]
             #expect(try store.find(query).traces.map(\.id) == [TraceID(high: 0, low: UInt64(number))!])
         }
-        #expect(store.files.allSatisfy { $0.index.termCount <= 4096 })
+        #expect(store.files.allSatisfy { $0.index.termCount <= 100_000 / 16 })
+        #expect(store.files.contains { $0.index.termCount < 100 * $0.index.records.count })
+        var elsewhere = TraceQuery(service: "a")
+        elsewhere.tags = [("service.name", "b")]
+        #expect(try store.find(elsewhere).traces.isEmpty)
     }
 
     @Test("started again it knows the same")

@@ -195,6 +195,9 @@ enum TraceTerm {
     /// - Parameter service: its number.
     static func service(_ service: UInt32) -> UInt32 { hash(service, 1, 0, 0) }
 
+    /// What is no term, because each of its values is a service.
+    static let serviceKey = "service.name"
+
     static func operation(_ name: String, _ service: UInt32) -> UInt32 { hash(service, 2, keyHash(name), 0) }
 
     static func tag(_ key: String, _ value: String, _ service: UInt32) -> UInt32 {
@@ -205,7 +208,10 @@ enum TraceTerm {
     static func append(of group: OTLPTraces.Group, service: UInt32, to terms: inout [UInt32]) {
         terms.append(Self.service(service))
         func append(_ attributes: [OTLPAttribute]) {
-            for attribute in attributes { terms.append(tag(attribute.key, attribute.value.text, service)) }
+            // The service itself is in every term.
+            for attribute in attributes where attribute.key != serviceKey {
+                terms.append(tag(attribute.key, attribute.value.text, service))
+            }
         }
         append(group.resource.attributes)
         append(group.scope.attributes)
@@ -235,7 +241,9 @@ extension TraceQuery {
     func terms(_ services: some Sequence<UInt32>) -> [[UInt32]] {
         if service.isEmpty, operation.isEmpty, tags.isEmpty { return [[]] }
         return services.map { number in
-            var terms = tags.map { TraceTerm.tag($0.key, $0.value, number) }
+            var terms = tags.filter { $0.key != TraceTerm.serviceKey }.map { tag in
+                TraceTerm.tag(tag.key, tag.value, number)
+            }
             if !operation.isEmpty { terms.append(TraceTerm.operation(operation, number)) }
             return terms.isEmpty ? [TraceTerm.service(number)] : terms
         }

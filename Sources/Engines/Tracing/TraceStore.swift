@@ -24,7 +24,7 @@ import KernelTelemetry
 ///
 /// The disk has what was synced: `sync` is called once a second, so a crash costs up to a second of spans, as it does
 /// any collector. Files are not compressed. And every trace costs memory, some 200 bytes, and eight for each thing that
-/// can be asked of its spans, at most a quarter of their bytes: beyond `spanLimit` the oldest file goes.
+/// can be asked of its spans, at most half of their bytes: beyond `spanLimit` the oldest file goes.
 public final class TraceStore {
     public struct Settings: Equatable, Sendable {
         /// Days of arrival that are kept, today's included.
@@ -139,8 +139,8 @@ public final class TraceStore {
         summaries[record.id] = summary
     }
 
-    /// Things that can be asked of a file's spans: at eight bytes each, a quarter of its own.
-    private var termLimit: Int { max(4096, settings.fileBytes / 32) }
+    /// Things that can be asked of a file's spans: at eight bytes each, half of its own.
+    private var termLimit: Int { max(4096, settings.fileBytes / 16) }
 
     private func current(_ now: LabTime) throws(DiskError) -> TraceFile {
         let day = Self.day(now)
