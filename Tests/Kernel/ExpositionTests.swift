@@ -74,6 +74,35 @@ struct ExpositionTests {
         #expect(Self.page(.openMetrics) { _ in } == "# EOF\n" && Self.page(.text) { _ in } == "")
     }
 
+    @Test("a bucket's newest observation within a trace stands beside it, in OpenMetrics only")
+    func exemplars() throws {
+        let registry = MetricRegistry()
+        let family = try registry.histograms(
+            "took_seconds", "Durations", labels: ["route"], buckets: HistogramBuckets([0.5, 1]))
+        let trace = try #require(TraceID("5b8efff798038103d269b633813fc60c"))
+        let other = try #require(TraceID(high: 0, low: 7))
+        let time = LabTime.documentedEpoch
+        family.with("/").observe(0.25, in: other, at: time)
+        family.with("/").observe(0.125, in: trace, at: time + .milliseconds(1_004))
+        family.with("/").observe(0.75)
+        family.with("/").observe(3, in: other, at: LabTime(nanoseconds: -1_000_000))
+        family.with("/").observe(.nan, in: trace, at: time)
+        family.with("/none").observe(0.25)
+        let page = String(decoding: registry.page(.openMetrics), as: UTF8.self)
+        let lines = page.split(separator: "\n").dropFirst(2).map { String($0) }
+        let bucket = "took_seconds_bucket{route=\"/\",le="
+        #expect(
+            Array(lines.prefix(4)) == [
+                "\(bucket)\"0.5\"} 2 # {trace_id=\"5b8efff798038103d269b633813fc60c\"} 0.125 1703084401.004",
+                "\(bucket)\"1.0\"} 3",
+                "\(bucket)\"+Inf\"} 4 # {trace_id=\"00000000000000000000000000000007\"} 3",
+                "took_seconds_sum{route=\"/\"} 4.125",
+            ])
+        #expect(lines.contains("took_seconds_bucket{route=\"/none\",le=\"0.5\"} 1") && lines.last == "# EOF")
+        let text = String(decoding: registry.page(.text), as: UTF8.self)
+        #expect(!text.contains("trace_id") && text.contains("took_seconds_bucket{route=\"/\",le=\"0.5\"} 2\n"))
+    }
+
     @Test("the samples of a family stand together, whoever adds them, and one name has one kind")
     func together() {
         var writer = MetricWriter()

@@ -120,6 +120,30 @@ struct WebSocketConnectionTests {
         #expect(silent.closed == ["server - the peer is silent"])
     }
 
+    @Test("a peer that takes what lies before a ping is alive; one that takes nothing is not, and costs nothing")
+    func slowAndStuck() throws {
+        let slow = try Fixture { $0.pingInterval = .seconds(10) }
+        try slow.connect()
+        slow.base.world.inject(.throttle(bytesPerSecond: 20_000), from: "server", to: "client")
+        slow.server?.send([UInt8](repeating: 7, count: 900_000))
+        slow.base.world.pass(.seconds(60))
+        #expect(slow.closed == [] && slow.heard == ["900000 bytes"])
+        let stuck = try Fixture { $0.pingInterval = .seconds(10) }
+        try stuck.connect()
+        stuck.base.client.freeze()
+        stuck.server?.send([UInt8](repeating: 7, count: 900_000))
+        stuck.base.world.pass(.seconds(21))
+        #expect(stuck.closed == ["server - the peer is silent"] && stuck.base.server.openConnectionCount == 0)
+        // A goodbye that lies behind what is not taken is not waited for, either.
+        let rude = try Fixture()
+        try rude.connect()
+        rude.base.client.freeze()
+        rude.server?.send([UInt8](repeating: 7, count: 900_000))
+        rude.server?.close()
+        rude.base.world.pass(.seconds(6))
+        #expect(rude.closed.count == 1 && rude.base.server.openConnectionCount == 0)
+    }
+
     @Test("a drain says goodbye; a close that is not answered ends all the same")
     func drain() throws {
         let fixture = try Fixture()

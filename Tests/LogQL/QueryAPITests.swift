@@ -175,6 +175,29 @@ struct QueryAPITests {
         #expect(try world.data("/loki/api/v1/status/buildinfo")["version"].string().hasPrefix("3."))
     }
 
+    @Test("a line of this very moment is found by whoever names no end, and not by whoever ends there")
+    func thisMoment() throws {
+        let world = try LogWorld()
+        // The requests arrive later, by two hops each time.
+        let node = world.world.node("logs")
+        var now: Int64 = 0
+        world.logs.onSelect = { [unowned logs = world.logs] in
+            guard now == 0 else { return }
+            now = node.wallClock.nanoseconds
+            logs.add(["app": "web"], [(now, "just now")])
+        }
+        let selector = "%7Bapp%3D%22web%22%7D"
+        func lines(_ rest: String) throws -> Int {
+            try world.data("/loki/api/v1/query_range?query=\(selector)\(rest)")["data"]["result"].array().count
+        }
+        #expect(try lines("") == 1 && now % 1_000_000 != 0)
+        #expect(try lines("&end=\(now)") == 0 && lines("&end=\(now + 1)") == 1)
+        now = 0
+        let count = "count_over_time(\(selector)%5B1m%5D)"
+        let vector = try world.data("/loki/api/v1/query?query=\(count)")["data"]["result"]
+        #expect(try vector[0]["value"][1].string() == "2")
+    }
+
     @Test(
         "what is wrong is said in a line",
         arguments: [
@@ -278,5 +301,90 @@ struct TailTests {
         world.world.pass(.seconds(60))
         #expect(world.api.tails.isEmpty && world.logs.followerCount == 0)
         _ = box
+    }
+
+    @Test("a reader that takes a little all the time, and never enough, is sent away as well")
+    func tooSlow() throws {
+        let world = try LogWorld()
+        let (box, _) = try follow(world, "%7Bapp%3D%22web%22%7D")
+        world.world.inject(.throttle(bytesPerSecond: 2_000), from: "logs", to: "reader")
+        world.logs.take(
+            ["app": "web"], (0..<1_000).map { (world.now + Int64($0), String(repeating: "x", count: 1_000)) })
+        world.world.pass(.seconds(25))
+        #expect(world.api.tails.count == 1)
+        world.world.pass(.seconds(15))
+        #expect(world.api.tails.isEmpty && world.logs.followerCount == 0)
+        _ = box
+    }
+
+    @Test("a reader that answers no pings is let go with all that was kept for it, whether lines come or none")
+    func silent() throws {
+        for lines in [0, 20_000] {
+            let world = try LogWorld()
+            let (box, _) = try follow(world, "%7Bapp%3D%22web%22%7D")
+            weak let tail = world.api.tails.first
+            world.world.pass(.seconds(100))
+            #expect(tail != nil && box.closed == nil, "pongs show that it lives")
+            try #require(world.world.nodes["reader"]).freeze()
+            for round in 0..<lines / 1_000 {
+                world.logs.take(
+                    ["app": "web"],
+                    (0..<1_000).map { (Int64(round * 1_000 + $0), String(repeating: "x", count: 1_000)) })
+            }
+            #expect((tail?.queueBytes ?? 0 > 1 << 20) == (lines > 0))
+            world.world.pass(LogTail.pingInterval + LogTail.pingInterval + .seconds(1))
+            #expect(tail == nil && world.api.tails.isEmpty && world.logs.followerCount == 0)
+            #expect(world.server.openConnectionCount == 0, "and its unsent bytes with it")
+        }
+    }
+
+    @Test("a reader that has ended its half is let go, also if it did so before it was answered")
+    func halfClosed() throws {
+        let world = try LogWorld()
+        // More lines than one turn looks at.
+        world.logs.add(["app": "web"], (0..<20_010).map { (world.now - 100_000 + Int64($0), "line") })
+        let request = [
+            "GET /loki/api/v1/tail?query=%7Bapp%3D%22web%22%7D%20!%3D%20%22line%22 HTTP/1.1", "Host: logs",
+            "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version: 13",
+        ]
+        for isEarly in [false, true] {
+            let client = try RawClient(world.world.node("reader"), "logs", 3100)
+            client.write(request.joined(separator: "\r\n") + "\r\n\r\n")
+            if isEarly { client.stream.finish() }
+            world.world.pass(.seconds(1))
+            #expect(client.text.hasPrefix("HTTP/1.1 101"))
+            #expect(world.api.tails.count == (isEarly ? 0 : 1))
+            client.stream.finish()
+            world.world.pass(.seconds(3))
+            #expect(world.api.tails.isEmpty && world.logs.followerCount == 0)
+            #expect(client.hasEnded && world.server.openConnectionCount == 0)
+        }
+        // And where its window is full, so that nothing more can be brought to it.
+        let client = try RawClient(world.world.node("reader"), "logs", 3100)
+        client.write(request.joined(separator: "\r\n") + "\r\n\r\n")
+        world.world.pass(.seconds(1))
+        client.stream.pauseReading()
+        world.logs.take(
+            ["app": "web"], (0..<3_000).map { (world.now + Int64($0), String(repeating: "x", count: 1_000)) })
+        world.world.pass(.milliseconds(10))
+        client.stream.finish()
+        world.world.pass(.seconds(3))
+        #expect(world.api.tails.isEmpty && world.server.openConnectionCount == 0)
+    }
+
+    @Test("many long lines come in messages of a bounded size, all of them and in order")
+    func pieces() throws {
+        let world = try LogWorld()
+        let (box, _) = try follow(world, "%7Bapp%3D%22web%22%7D")
+        // A byte that JSON makes six of.
+        world.logs.take(
+            ["app": "web"],
+            (0..<1_500).map { (Int64($0), "\($0) " + String(repeating: "\u{1}", count: 1_000)) })
+        world.world.pass(.seconds(5))
+        #expect(box.closed == nil && box.texts.count > 3)
+        #expect(box.texts.allSatisfy { $0.utf8.count < 8 * LogTail.messageLimitBytes })
+        let numbers = box.texts.flatMap { $0.split(separator: "\",\"").compactMap { Int($0.prefix { $0 != " " }) } }
+        #expect(numbers.filter { $0 < 1_500 } == Array(0..<1_500))
     }
 }

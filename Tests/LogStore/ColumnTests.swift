@@ -204,15 +204,73 @@ struct ColumnTests {
             let isThere =
                 text.count >= needle.count
                 && (0...(text.count - needle.count)).contains { folded(text[$0..<$0 + needle.count]) == wanted }
-            #expect(text.withUnsafeBytes { PlainSearch.isFound(needle, in: $0) } == isThere)
+            #expect(text.withUnsafeBytes { LogSieve.isFound(needle, in: $0) } == isThere)
         }
         var block = LogBlock(labels: ["service": "web"])
         block.append(0, Array("{\"msg\":\"Connection Refused\",\"n\":5}".utf8))
-        #expect(PlainSearch.mayHave(.word("connection refused"), block) && PlainSearch.mayHave(.field("n", "5"), block))
-        #expect(!PlainSearch.mayHave(.word("accepted"), block) && !PlainSearch.mayHave(.field("n", "6"), block))
-        #expect(PlainSearch.mayHave(.field("service", "web"), block))
+        #expect(LogSieve.mayHave(.word("connection refused"), block) && LogSieve.mayHave(.field("n", "5"), block))
+        #expect(!LogSieve.mayHave(.word("accepted"), block) && !LogSieve.mayHave(.field("n", "6"), block))
+        #expect(LogSieve.mayHave(.field("service", "web"), block))
         block.append(1, Array("{\"msg\":\"caf\\u00e9\"}".utf8))
-        #expect(PlainSearch.mayHave(.word("café"), block))
+        #expect(LogSieve.mayHave(.word("café"), block))
+    }
+
+    @Test("of a block the lines are named that have what is wanted, and no others")
+    func sieve() {
+        var random = SeededRandom(seed: 14)
+        let letters = Array("aAbB1_ \"".utf8)
+        func text(_ count: Int) -> [UInt8] { (0..<count).map { _ in letters[random.below(letters.count)] } }
+        func folded(_ bytes: some Sequence<UInt8>) -> [UInt8] { bytes.map { $0 &- 0x41 < 26 ? $0 | 0x20 : $0 } }
+        func has(_ line: [UInt8], _ needle: [UInt8]) -> Bool {
+            line.count >= needle.count
+                && (0...(line.count - needle.count)).contains {
+                    folded(line[$0..<$0 + needle.count]) == folded(needle)
+                }
+        }
+        for _ in 0..<(isLong ? 20_000 : 1000) {
+            var block = LogBlock(labels: [:])
+            let lines = (0..<random.below(20)).map { _ in text(random.below(20)) }
+            for (time, line) in lines.enumerated() { block.append(Int64(time), line) }
+            let (one, two) = (text(1 + random.below(4)), text(1 + random.below(2)))
+            let both = LogHint.any([.contains(one), .contains(two)])
+            #expect(LogSieve.lines(.contains(one), block) == lines.indices.filter { has(lines[$0], one) })
+            #expect(LogSieve.lines(both, block) == lines.indices.filter { has(lines[$0], one) || has(lines[$0], two) })
+            // Of several the longer one decides, and the other is left to whoever looks at the lines.
+            let all = LogSieve.lines(.all([.contains(one), .contains(two)]), block)
+            let longer = two.count > one.count ? two : one
+            #expect(all == lines.indices.filter { has(lines[$0], longer) })
+        }
+        var block = LogBlock(labels: ["service": "web"])
+        for line in ["user 17 failed", "{\"msg\":\"caf\\u00e9\"}", "nobody", "User_17"] {
+            block.append(0, Array(line.utf8))
+        }
+        #expect(LogSieve.lines(.word("user"), block) == [0, 1, 3] && LogSieve.lines(.word("café"), block) == [1])
+        #expect(LogSieve.lines(.field("who", "nobody"), block) == [1, 2])
+        #expect(LogSieve.lines(.field("service", "web"), block) == nil && LogSieve.lines(.anything, block) == nil)
+        #expect(LogSieve.lines(.word("--"), block) == nil)
+        #expect(LogSieve.lines(.all([.word("--"), .word("failed")]), block, in: 1..<4) == [1])
+        block.append(0, Array("x".utf8), metadata: ["who": "nobody"])
+        #expect(LogSieve.lines(.field("who", "nobody"), block) == nil)
+    }
+
+    @Test(
+        "of a chunk with a rare word in it one line is looked at", arguments: [LogMerge.Direction.forward, .backward])
+    func rare(_ direction: LogMerge.Direction) throws {
+        let bench = try StoreBench()
+        for index in 0..<400 {
+            bench.append(
+                "web", "line \(index) \(index % 100 == 77 ? "needle" : "hay") of it", at: bench.now + Int64(index))
+        }
+        try bench.flush()
+        var statistics = LogStatistics()
+        let hint = LogHint.word("needle")
+        let chunks = try bench.store.select(LogSelection([], from: .min, through: .max, hint: hint), &statistics)
+        var merge = LogMerge(
+            bench.store, chunks, direction, from: bench.now + 100, through: bench.now + 378, hint: hint)
+        var found: [String] = []
+        while let (block, index) = try merge.next(&statistics) { found.append(block.line(index)) }
+        let expected = [177, 277, 377].map { "line \($0) needle of it" }
+        #expect(found == (direction == .forward ? expected : expected.reversed()) && statistics.chunksRead < 8)
     }
 
     // MARK: In a store

@@ -79,13 +79,13 @@ struct LogCodecTests {
         var wrong = 0
         for (number, chunk) in chunks.enumerated() {
             for hash in chunk {
-                let found = try index.chunks(with: hash)
+                let found = try index.chunks(with: hash, try index.head())
                 #expect(found[number])
                 wrong += (0..<40).count { found[$0] && !chunks[$0].contains(hash) }
             }
         }
         for _ in 0..<1000 {
-            let found = try index.chunks(with: random.next())
+            let found = try index.chunks(with: random.next(), try index.head())
             wrong += (0..<40).count { found[$0] }
         }
         // Of some half a million questions.

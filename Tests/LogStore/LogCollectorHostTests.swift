@@ -324,7 +324,22 @@ struct LogCollectorHostTests {
         let (world, host) = try setting { $0.takesLab = true }
         let node = world.node("web")
         node.log("WEB", "it is \(3) o'clock", level: .error)
+        // What is logged for a request says whose trace it is, also while that is still under way.
+        let span = try #require(world.spans.beginTrace("GET /", .server, on: node, isSeparate: true))
+        span.run { node.log("WEB", "for a request") }
+        world.node("db").log("DB", "for nobody")
         world.pass(.seconds(2))
+        let traced = LogHint.field("trace_id", "\(span.context.traceID)")
+        var statistics = LogStatistics()
+        let store = try #require(host.store)
+        let chunks = try store.select(LogSelection([], from: .min, through: .max, hint: traced), &statistics)
+        var merge = LogMerge(store, chunks, .forward, from: .min, through: .max)
+        var found: [String] = []
+        while let (block, index) = try merge.next(&statistics) {
+            let trace = block.metadata(index)["trace_id"]
+            if !trace.isEmpty { found.append("\(block.line(index)) \(trace)") }
+        }
+        #expect(found == ["[WEB] for a request \(span.context.traceID)"])
         #expect(try lines(host, [.equal("service", "web"), .equal("level", "error")]) == ["[WEB] it is 3 o'clock"])
         #expect(try lines(host, [.equal("service", "logs")]) == [])
     }

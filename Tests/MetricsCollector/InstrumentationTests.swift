@@ -1,4 +1,5 @@
 import Glibc
+import KernelStructures
 import KernelTelemetry
 import Synchronization
 import Testing
@@ -80,5 +81,29 @@ import TimeSeriesEngine
             try series.read(into: &column)
         }
         #expect(column.values == [51])
+    }
+
+    // From a bucket of the application's page to the trace of a request that fell into it.
+    @Test func theCollectorReadsTheTracesOfBuckets() throws {
+        let app = try App()
+        let trace = try #require(TraceID(high: 3, low: 5))
+        app.handler(took: 0.25)
+        app.requestDuration.observe(0.375, in: trace, at: .documentedEpoch)
+        let configuration = ScrapeConfiguration(job: "app")
+        let target = try #require(Target("h:1", group: [:], configuration))
+        let scraper = TargetScraper(target, configuration, TimeSeriesStore())
+        var ring = ExemplarRing(limit: 10)
+        for (format, count) in [(ExpositionFormat.text, 0), (.openMetrics, 1)] {
+            let outcome = scraper.take(
+                app.registry.page(format), isOpenMetrics: format == .openMetrics,
+                at: 1000 + LabTime.documentedEpoch.nanoseconds / 1_000_000, duration: .zero)
+            #expect(outcome.error == nil && outcome.exemplars.count == count)
+            for exemplar in outcome.exemplars { ring.add(exemplar) }
+        }
+        let found = ring.select([[.equal("le", "0.5")]], 0...Int64.max)
+        let exemplar = try #require(found.first?.1.first)
+        #expect(found.count == 1 && ring.select([[.equal("le", "0.1")]], 0...Int64.max).isEmpty)
+        #expect(exemplar.labels["trace_id"] == "\(trace)" && exemplar.value == 0.375)
+        #expect(exemplar.timestamp == LabTime.documentedEpoch.nanoseconds / 1_000_000)
     }
 }

@@ -27,11 +27,13 @@ struct TraceStoreTests {
 
     @Test("any search gives what looking at everything gives")
     func searches() throws {
-        let store = try store()
+        let disk = SimulatedDisk()
+        let store = try store(disk) { $0.fileBytes = 8_000 }
         let spans = randomSpans(600, seed: 7, traces: 80)
         for start in stride(from: 0, to: spans.count, by: 37) {
             try store.add(Array(spans[start..<min(spans.count, start + 37)]), now: now)
         }
+        #expect(store.files.count > 5)
         let all = wholes(spans)
         #expect(store.traceCount == all.count && store.spanCount == 600)
         var random = SeededRandom(seed: 8)
@@ -53,6 +55,91 @@ struct TraceStoreTests {
             #expect(try store.find(query).traces == Array(expected))
         }
         #expect(store.services == (0..<5).map { "s\($0)" })
+    }
+
+    @Test("a search costs what it finds, not what there is")
+    func effort() throws {
+        var efforts: [[Int]] = []
+        for count in [1_000, 8_000] {
+            let store = try store { $0.fileBytes = 40_000 }
+            for start in stride(from: 0, to: count, by: 100) {
+                var spans: [TracedSpan] = []
+                for number in start..<start + 100 {
+                    let (id, begin) = (UInt64(number + 1), UInt64(10 * number))
+                    let attributes: [(String, OTLPValue)] = [
+                        ("user", .text("u\(number)")), ("method", .text(number % 2 == 0 ? "GET" : "PUT")),
+                    ]
+                    let end = begin + (number == 453 ? 5_000 : 10)
+                    spans.append(
+                        sample(id, trace: id, "s\(number % 5)", "op\(number % 7)", from: begin, to: end, attributes))
+                }
+                try store.add(spans, now: now)
+            }
+            #expect(store.files.count > count / 500)
+            func look(_ service: String, _ found: Int, _ change: (inout TraceQuery) -> Void) throws -> Int {
+                var query = TraceQuery(service: service)
+                query.limit = 20
+                change(&query)
+                let (traces, effort) = try store.find(query)
+                #expect(traces.count == found && effort.mistaken == 0)
+                return effort.considered
+            }
+            efforts.append([
+                try look("s3", 1) { $0.tags = [("user", "u453")] },
+                try look("", 1) { $0.tags = [("user", "u453"), ("method", "PUT")] },
+                try look("s3", 0) { $0.tags = [("user", "u453"), ("method", "GET")] },
+                try look("s3", 0) { $0.tags = [("user", "u452")] },
+                try look("s3", 1) { $0.shortest = 1_000_000_000 },
+                try look("s3", 20) { _ in }, try look("s3", 20) { $0.operation = "op4" },
+            ])
+        }
+        #expect(efforts[1].prefix(5) == [1, 1, 0, 0, 1])
+        // Of the newest files.
+        #expect(efforts[1][5] < 150 && efforts[1][6] < 50, "\(efforts)")
+        #expect(efforts[0].prefix(5) == efforts[1].prefix(5))
+    }
+
+    @Test("the index of a large file is whole, however often its pieces were merged")
+    func largeFile() throws {
+        let store = try store()
+        for start in stride(from: 0, to: 3_000, by: 50) {
+            var spans: [TracedSpan] = []
+            for number in start..<start + 50 {
+                let (id, begin) = (UInt64(number + 1), UInt64(number))
+                let attributes: [(String, OTLPValue)] = [
+                    ("user", .text("u\(number)")), ("odd", .bool(number % 2 == 1)), ("a", .text("b\(number)")),
+                ]
+                spans.append(sample(id, trace: id, "s\(number % 3)", "work", from: begin, to: begin + 1, attributes))
+            }
+            try store.add(spans, now: now)
+        }
+        #expect(store.files.count == 1 && store.files[0].index.termCount > 4 * 4096)
+        for number in stride(from: 0, to: 3_000, by: 37) {
+            var query = TraceQuery(service: "s\(number % 3)")
+            query.tags = [("user", "u\(number)"), ("odd", "\(number % 2 == 1)")]
+            let (traces, effort) = try store.find(query)
+            #expect(traces.map(\.id) == [TraceID(high: 0, low: UInt64(number + 1))!] && effort.considered == 1)
+        }
+    }
+
+    @Test("what has more to be asked for than there is room is found, because all of it is read")
+    func manyTerms() throws {
+        let store = try store { $0.fileBytes = 100_000 }
+        for number in 1...200 {
+            let attributes = (0..<100).map { ("k\($0)", OTLPValue.integer(Int64(number))) }
+            try store.add([sample(UInt64(number), trace: UInt64(number), "a", "work", attributes)], now: now)
+        }
+        #expect(store.files.count > 1)
+        for number in stride(from: 1, through: 200, by: 7) {
+            var query = TraceQuery(service: "a")
+            query.tags = [("k99", "\(number)"), ("service.name", "a")]
+            #expect(try store.find(query).traces.map(\.id) == [TraceID(high: 0, low: UInt64(number))!])
+        }
+        #expect(store.files.allSatisfy { $0.index.termCount <= 100_000 / 16 })
+        #expect(store.files.contains { $0.index.termCount < 100 * $0.index.records.count })
+        var elsewhere = TraceQuery(service: "a")
+        elsewhere.tags = [("service.name", "b")]
+        #expect(try store.find(elsewhere).traces.isEmpty)
     }
 
     @Test("started again it knows the same")

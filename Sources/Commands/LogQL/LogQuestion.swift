@@ -18,6 +18,8 @@ struct LogQuestion {
     let text: String
     let from: LabTime
     let through: LabTime
+    /// Whether it is to be everything until now: what comes at this very moment belongs to it.
+    var isOpenEnded = false
     var kind = Kind.lines
     var limit = 1_000
     /// Between two values of a metric query; nil for one value.
@@ -41,7 +43,7 @@ struct LogQuestion {
     /// Path and query.
     var target: String {
         let range: [(name: String, value: String?)] = [
-            ("start", String(from.nanoseconds)), ("end", String(through.nanoseconds)),
+            ("start", String(from.nanoseconds)), ("end", String(end)),
         ]
         switch kind {
         case .lines:
@@ -58,6 +60,13 @@ struct LogQuestion {
         }
     }
 
+    /// Ranges of lines stop before their end.
+    private var end: Int64 { isOpenEnded ? through.nanoseconds + 1 : through.nanoseconds }
+    /// Windows stop at their end, which is a whole millisecond.
+    private var windowEnd: Int64 {
+        isOpenEnded ? (through.nanoseconds + 999_999) / 1_000_000 * 1_000_000 : through.nanoseconds
+    }
+
     /// Where those who follow ask.
     var tailTarget: String {
         "/loki/api/v1/tail"
@@ -67,12 +76,12 @@ struct LogQuestion {
     }
 
     private func instant(_ query: String) -> String {
-        "/loki/api/v1/query" + HTTPQuery.text([("query", query), ("time", String(through.nanoseconds))])
+        "/loki/api/v1/query" + HTTPQuery.text([("query", query), ("time", String(windowEnd))])
     }
 
     /// The lines counted, as a metric query.
     private func countQuery(_ field: String?, _ function: String = "count_over_time") -> String {
-        let milliseconds = max(1, (through - from).nanoseconds / 1_000_000)
+        let milliseconds = max(1, (windowEnd - from.nanoseconds) / 1_000_000)
         let lines = expression.description
         guard let field else { return "sum(\(function)(\(lines) [\(milliseconds)ms]))" }
         // A query in LogQL with a parser has its labels already, and a real Loki does not know `fields`.

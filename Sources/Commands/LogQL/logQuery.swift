@@ -81,10 +81,12 @@ extension LogQLCommands {
         } catch {
             throw UsageError("log-query: \(error.description)")
         }
-        let through = try moment(arguments, "to", now) ?? now
+        let end = try moment(arguments, "to", now)
+        let through = end ?? now
         let from = try moment(arguments, "from", now) ?? through - .seconds(3600)
         guard from < through else { throw UsageError("log-query: --from is not before --to") }
         var question = LogQuestion(expression: expression, text: text, from: from, through: through)
+        question.isOpenEnded = end == nil || end == now
         question.limit = arguments.integer("limit") ?? 1_000
         question.step = arguments.duration("step")
         question.explains = arguments.has("explain")

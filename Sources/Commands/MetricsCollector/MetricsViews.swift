@@ -1,6 +1,7 @@
 import CommandKit
 import KernelJSON
 import KernelStructures
+import TimeSeriesEngine
 
 /// Answers of a collector as tables and curves.
 enum MetricsViews {
@@ -8,6 +9,7 @@ enum MetricsViews {
     static func view(of question: MetricsQuestion, _ data: JSONCursor) throws(JSONTypeError) -> View {
         switch question {
         case .instant, .range: try result(data, question)
+        case .exemplars: try exemplars(data)
         case .explain: try ExplanationViews.explanation(data)
         case .backtest: try ExplanationViews.backtest(data)
         case .alerts: try ExplanationViews.alerts(data)
@@ -71,6 +73,49 @@ enum MetricsViews {
             return text
         }
         return trimmedDecimal(value, places: 6)
+    }
+
+    // MARK: Exemplars
+
+    /// What traces are called as labels of exemplars: by OpenTelemetry, and by older libraries.
+    private static let traceLabels = ["trace_id", "traceID", "TraceID", "traceId"]
+
+    /// The largest first: who asks wants to know what became of the slow ones.
+    private static func exemplars(_ data: JSONCursor) throws(JSONTypeError) -> View {
+        var found: [(series: [(String, String)], labels: [(String, String)], value: Double, time: Double)] = []
+        for item in try data.array() {
+            let series = try labels(item["seriesLabels"])
+            for exemplar in try item["exemplars"].array() {
+                let value = Double(try exemplar["value"].string()) ?? .nan
+                found.append((series, try labels(exemplar["labels"]), value, try exemplar["timestamp"].number()))
+            }
+        }
+        found.sort { ($0.value, $0.time) > ($1.value, $1.time) }
+        var names: [String] = []
+        for row in found { for (name, _) in row.series where !names.contains(name) { names.append(name) } }
+        func value(_ row: [(String, String)], _ name: String) -> String { row.first { $0.0 == name }?.1 ?? "" }
+        let shown = names.sorted().filter { name in
+            name == "le" || Set(found.map { value($0.series, name) }).count > 1
+        }
+        let rows = found.map { row -> [View.Cell] in
+            let trace = row.labels.first { traceLabels.contains($0.0) }?.1
+            let other = row.labels.map { "\($0.0)=\"\($0.1)\"" }.joined(separator: ", ")
+            let time = LabTime(nanoseconds: Int64((min(max(row.time, 0), 9e9) * 1000).rounded()) * 1_000_000)
+            return [View.Cell(time.timeOfDay, json: .string(time.description))]
+                + shown.map { .text(value(row.series, $0)) }
+                + [.text(short(sampleText(row.value))), .text(trace ?? other)]
+        }
+        var view = View(
+            .table(
+                .init(
+                    [.init("TIME", key: "time")]
+                        + shown.map {
+                            .init($0 == "__name__" ? "METRIC" : $0.uppercased(), key: $0, flexible: $0 != "le")
+                        } + [.init("VALUE", key: "value", right: true), .init("TRACE", key: "trace_id")],
+                    rows: rows,
+                    whenEmpty: "no exemplars: they are kept of requests that are traced, by pages in OpenMetrics")))
+        view.json = data.value
+        return view
     }
 
     // MARK: Curves

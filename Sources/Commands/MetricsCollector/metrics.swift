@@ -12,7 +12,8 @@ extension MetricsCollectorCommands {
             "metrics", "asks a metrics collector", operates: false, subcommands: metricsSubcommands, group: .clients,
             details: """
                 The server may be a real Prometheus as well. Expressions are PromQL; put them in
-                quotation marks, because of their own.
+                quotation marks, because of their own. An exemplar is one request of those
+                that a bucket has counted, with its trace; trace ID draws that.
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments
@@ -35,6 +36,13 @@ extension MetricsCollectorCommands {
         switch arguments.verb {
         case "query":
             let end = try moment(arguments, now)
+            if arguments.has("exemplars") {
+                if arguments.has("step") {
+                    throw UsageError("metrics query: --exemplars come one by one; leave --step out")
+                }
+                let range = arguments.duration("range") ?? .seconds(3600)
+                return .exemplars(words[0], from: (end ?? now) - range, through: end ?? now)
+            }
             guard let range = arguments.duration("range") else { return .instant(words[0], at: end) }
             let step = arguments.duration("step") ?? max(.seconds(1), LabDuration(nanoseconds: range.nanoseconds / 60))
             return .range(words[0], from: (end ?? now) - range, through: end ?? now, step: step)
@@ -71,15 +79,18 @@ extension MetricsCollectorCommands {
         let one = CommandDescription.Arguments([.text], 1...1)
         return [
             .init(
-                "query", "evaluates an expression", usage: "EXPRESSION [--time TIME] [--range TIME [--step TIME]]",
+                "query", "evaluates an expression",
+                usage: "EXPRESSION [--time TIME] [--range TIME [--step TIME]|--exemplars]",
                 flags: [
                     .init("time", nil, .text("TIME"), "when: -5m, RFC 3339 or seconds since 1970 (now)"),
                     .init("range", "r", .duration(), "draws the values of that time until then"),
                     .init("step", nil, .duration(), "time between two values (a sixtieth of the range)"),
+                    .init("exemplars", "x", "requests that its series have counted, by their traces (of 1h)"),
                 ] + common, arguments: one,
                 examples: [
                     "metrics query up", "metrics query 'sum by (path) (rate(http_requests_total[1m]))'",
                     "metrics query 'rate(http_requests_total[1m])' --range 10m",
+                    "metrics query 'http_request_duration_seconds_bucket' --exemplars",
                 ]),
             .init(
                 "explain", "how an expression comes to its result: samples, resets, extrapolation",
@@ -110,6 +121,7 @@ extension MetricsCollectorCommands {
 enum MetricsQuestion {
     case instant(String, at: LabTime?)
     case range(String, from: LabTime, through: LabTime, step: LabDuration)
+    case exemplars(String, from: LabTime, through: LabTime)
     case explain(String, at: LabTime?)
     case backtest(String, from: LabTime, through: LabTime)
     case alerts
@@ -129,6 +141,11 @@ enum MetricsQuestion {
                 + HTTPQuery.text([
                     ("query", expression), ("start", Self.seconds(from)), ("end", Self.seconds(through)),
                     ("step", "\(step.seconds)"),
+                ])
+        case .exemplars(let expression, let from, let through):
+            "/api/v1/query_exemplars"
+                + HTTPQuery.text([
+                    ("query", expression), ("start", Self.seconds(from)), ("end", Self.seconds(through)),
                 ])
         case .explain(let expression, let time):
             "/api/v1/explain" + HTTPQuery.text([("query", expression), ("time", time.map(Self.seconds))])

@@ -5,7 +5,8 @@ import TimeSeriesEngine
 ///
 /// A chunk is opened only when its time has come, and closed when its last entry has gone by: so as many are in memory
 /// as overlap, which is about one a stream. Entries of one time come in the order of their streams' labels, those of
-/// one stream as they stand there (backward: reversed).
+/// one stream as they stand there (backward: reversed). Of a chunk only those are offered that may be wanted, as far as
+/// `LogSieve` can tell.
 public struct LogMerge {
     public enum Direction: Sendable { case forward, backward }
 
@@ -13,6 +14,7 @@ public struct LogMerge {
     private let direction: Direction
     private let from: Int64
     private let through: Int64
+    private let hint: LogHint
     /// Those that are not open yet, the next one last.
     private var waiting: [Waiting]
     private var open = BinaryHeap<Cursor>()
@@ -24,7 +26,10 @@ public struct LogMerge {
 
     private struct Cursor: Comparable {
         let block: LogBlock
-        var index: Int
+        /// The entries that are offered, rising.
+        let lines: [Int]
+        var line: Int
+        var index: Int { lines[line] }
         /// Where its chunk stands among all: decides between entries of one time.
         let place: Int
         let isBackward: Bool
@@ -42,8 +47,13 @@ public struct LogMerge {
     ///   - chunks: as `LogSource.select` has returned them.
     ///   - from: the first nanosecond that counts.
     ///   - through: the first that does not any more.
-    public init(_ source: any LogSource, _ chunks: [LogChunk], _ direction: Direction, from: Int64, through: Int64) {
+    ///   - hint: what every wanted entry fulfils.
+    public init(
+        _ source: any LogSource, _ chunks: [LogChunk], _ direction: Direction, from: Int64, through: Int64,
+        hint: LogHint = .anything
+    ) {
         self.source = source
+        self.hint = hint
         self.direction = direction
         self.from = from
         self.through = through
@@ -60,19 +70,16 @@ public struct LogMerge {
     public mutating func next(_ statistics: inout LogStatistics) throws(LogSourceError) -> (
         block: LogBlock, index: Int
     )? {
-        while let next = waiting.last, isDue(next.chunk) {
-            waiting.removeLast()
-            try openChunk(next, &statistics)
-        }
+        while needsChunk { _ = try openChunk(&statistics) }
         guard var cursor = open.removeFirst() else { return nil }
         let result = (cursor.block, cursor.index)
         switch direction {
         case .forward:
-            cursor.index += 1
-            if cursor.index < cursor.block.count, cursor.time < through { open.insert(cursor) }
+            cursor.line += 1
+            if cursor.line < cursor.lines.count { open.insert(cursor) }
         case .backward:
-            cursor.index -= 1
-            if cursor.index >= 0, cursor.time >= from { open.insert(cursor) }
+            cursor.line -= 1
+            if cursor.line >= 0 { open.insert(cursor) }
         }
         return result
     }
@@ -83,14 +90,25 @@ public struct LogMerge {
         return direction == .forward ? chunk.first <= first.time : chunk.last >= first.time
     }
 
-    private mutating func openChunk(_ next: Waiting, _ statistics: inout LogStatistics) throws(LogSourceError) {
+    /// Whether a chunk has to be opened before the next entry is known. `next` does that by itself; whoever works in
+    /// slices does it first, one by one.
+    public var needsChunk: Bool { waiting.last.map { isDue($0.chunk) } ?? false }
+
+    /// Opens the next chunk; there must be one.
+    ///
+    /// - Returns: how many entries it has.
+    public mutating func openChunk(_ statistics: inout LogStatistics) throws(LogSourceError) -> Int {
+        let next = waiting.removeLast()
         let block = try source.read(next.chunk, &statistics)
         let start = block.firstIndex(notBefore: from)
-        let end = block.firstIndex(notBefore: through)
-        guard start < end else { return }
-        open.insert(
-            Cursor(
-                block: block, index: direction == .forward ? start : end - 1, place: next.place,
-                isBackward: direction == .backward))
+        let end = max(start, block.firstIndex(notBefore: through))
+        let lines = LogSieve.lines(hint, block, in: start..<end)
+        if !lines.isEmpty {
+            open.insert(
+                Cursor(
+                    block: block, lines: lines, line: direction == .forward ? 0 : lines.count - 1, place: next.place,
+                    isBackward: direction == .backward))
+        }
+        return block.count
     }
 }

@@ -13,12 +13,17 @@ final class TraceFile {
     private(set) var size: Int
     private var batchCount = 0
     private var syncedBytes = 0
+    /// What its records can be asked for.
+    var index: TraceFileIndex
 
     /// Opens it, or makes it.
-    init(_ disk: NodeDisk, folder: String, day: String, number: UInt32) throws(DiskError) {
+    ///
+    /// - Parameter termLimit: see `TraceFileIndex`.
+    init(_ disk: NodeDisk, folder: String, day: String, number: UInt32, termLimit: Int) throws(DiskError) {
         path = "\(folder)/\(padded(Int(number), 6))\(Self.suffix)"
         self.day = day
         self.number = number
+        index = TraceFileIndex(termLimit: termLimit)
         file = try disk.open(path, [.write, .create])
         try disk.syncDirectory(folder)
         size = file.size

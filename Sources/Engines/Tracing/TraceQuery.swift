@@ -39,12 +39,4 @@ public struct TraceQuery: Equatable, Sendable {
             } || traced.derivedTags.contains { $0 == tag }
         }
     }
-
-    /// Whether a trace with that summary may match: most that do not are told so without being read.
-    func mayMatch(_ summary: TraceSummary, _ number: UInt32?) -> Bool {
-        guard summary.start <= through, summary.end >= from, summary.longest >= shortest else { return false }
-        if let number, !summary.mayHave(number) { return false }
-        if !operation.isEmpty, !summary.marks.mayContain(TraceMarks.operationKey, operation) { return false }
-        return tags.allSatisfy { summary.marks.mayContain($0.key, $0.value) }
-    }
 }

@@ -1,11 +1,12 @@
 import KernelOTLP
 import KernelStorage
+import KernelStructures
 import KernelTelemetry
 
 extension TraceStore {
     /// What a look-up cost.
     public struct Effort: Equatable, Sendable {
-        /// Summaries that were looked at, and traces that were read.
+        /// Records that their files' indices named, and traces that were read.
         public var considered = 0
         public var read = 0
         /// Read, and not what was looked for.
@@ -31,22 +32,46 @@ extension TraceStore {
     /// The traces that match, those that began last first.
     public func find(_ query: TraceQuery) throws(DiskError) -> (traces: [Trace], effort: Effort) {
         var effort = Effort()
-        effort.considered = summaries.count
-        var number: UInt32?
+        var services = symbols.allNumbers
         if !query.service.isEmpty {
             guard let known = symbols.known(query.service) else { return ([], effort) }
-            number = known
+            services = known..<known + 1
         }
-        let candidates = summaries.values.filter { query.mayMatch($0, number) }.sorted { a, b in
-            (a.start, a.id.high, a.id.low) > (b.start, b.id.high, b.id.low)
+        let wanted = query.terms(services)
+        // The newest last.
+        var rest = files.filter { $0.index.mayHave(query) }.sorted { a, b in
+            (a.index.newest, a.number) < (b.index.newest, b.number)
         }
+        var candidates = BinaryHeap<Candidate>()
+        var seen: Set<TraceID> = []
         var found: [Trace] = []
-        for summary in candidates where found.count < query.limit {
+        while found.count < query.limit {
+            // A trace begins no later than any record of it: what a file may still have is not newer than that.
+            while let file = rest.last, candidates.first.map({ $0.start <= file.index.newest }) ?? true {
+                rest.removeLast()
+                file.index.forEach(query, wanted) { record in
+                    effort.considered += 1
+                    guard let summary = summaries[record.id], seen.insert(record.id).inserted else { return }
+                    candidates.insert(Candidate(id: record.id, start: summary.start))
+                }
+            }
+            guard let next = candidates.removeFirst() else { break }
+            guard let summary = summaries[next.id] else { continue }
             let trace = try read(summary)
             effort.read += 1
             if query.matches(trace) { found.append(trace) } else { effort.mistaken += 1 }
         }
         return (found, effort)
+    }
+
+    /// A trace that may match; the one that began last comes first.
+    private struct Candidate: Comparable {
+        let id: TraceID
+        let start: UInt64
+
+        static func < (a: Candidate, b: Candidate) -> Bool {
+            (a.start, a.id.high, a.id.low) > (b.start, b.id.high, b.id.low)
+        }
     }
 
     /// All traces that were under way in that time, for who talks to whom; at most `limit`, those that began last.

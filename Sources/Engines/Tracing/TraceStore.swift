@@ -14,16 +14,17 @@ import KernelTelemetry
 /// ```
 ///
 /// What comes together is appended as one batch. The day is that of the arrival: a partition is over when its day is,
-/// whatever the spans say, and goes as a whole when it is too old. Looking for traces goes through the summaries,
-/// newest first, and reads those that may match; `TraceMarks` has told most others apart by then.
+/// whatever the spans say, and goes as a whole when it is too old. Each file has an index in memory (`TraceFileIndex`);
+/// looking for traces goes through the files, the newest first, until there are enough, and reads what may match.
 ///
-/// Opening reads everything once, to make the summaries. A batch that was being written when the power went is cut off.
+/// Opening reads everything once, to make summaries and indices. A batch that was being written when the power went is
+/// cut off.
 ///
 /// ## Where it is wrong
 ///
 /// The disk has what was synced: `sync` is called once a second, so a crash costs up to a second of spans, as it does
-/// any collector. Files are not compressed. And every trace costs memory, some 250 bytes: beyond `spanLimit` the oldest
-/// file goes.
+/// any collector. Files are not compressed. And every trace costs memory, some 200 bytes, and eight for each thing that
+/// can be asked of its spans, at most half of their bytes: beyond `spanLimit` the oldest file goes.
 public final class TraceStore {
     public struct Settings: Equatable, Sendable {
         /// Days of arrival that are kept, today's included.
@@ -80,7 +81,7 @@ public final class TraceStore {
         let file = try current(now)
         let records = Self.records(spans)
         let places = try file.append(records.map { OTLPTraces($0.groups).protobuf() })
-        for (record, place) in zip(records, places) { remember(record, at: place) }
+        for (record, place) in zip(records, places) { remember(record, at: place, in: file) }
         if file.size >= settings.fileBytes { try file.sync() }
         // What is too much can go later as well: the spans are kept.
         do throws(DiskError) { try dropWhatIsTooMuch(now) } catch { failedDropCount += 1 }
@@ -122,25 +123,34 @@ public final class TraceStore {
         return records
     }
 
-    private func remember(_ record: Record, at place: TraceSummary.Place) {
+    private func remember(_ record: Record, at place: TraceSummary.Place, in file: TraceFile) {
         var summary = summaries.removeValue(forKey: record.id) ?? TraceSummary(record.id)
-        for span in record.groups.tracedSpans {
-            let service = symbols.number(of: span.service)
-            symbols.count(.init(name: span.span.name, kind: span.span.kind), of: service, by: 1)
-            summary.add(span, service: service)
-            spanCount += 1
+        for group in record.groups {
+            let service = symbols.number(of: group.resource.serviceName)
+            for span in group.spans {
+                symbols.count(.init(name: span.name, kind: span.kind), of: service, by: 1)
+                summary.start = min(summary.start, span.start)
+            }
+            summary.spanCount += group.spans.count
+            spanCount += group.spans.count
         }
+        file.index.add(record.id, record.groups) { symbols.known($0.serviceName) }
         summary.places.append(place)
         summaries[record.id] = summary
     }
+
+    /// Things that can be asked of a file's spans: at eight bytes each, half of its own.
+    private var termLimit: Int { max(4096, settings.fileBytes / 16) }
 
     private func current(_ now: LabTime) throws(DiskError) -> TraceFile {
         let day = Self.day(now)
         if let last = files.last, last.day == day, last.size < settings.fileBytes { return last }
         try files.last?.sync()
+        files.last?.index.sortTail()
         let folder = "\(directory)/\(day)"
         try disk.makeDurableDirectory(folder)
-        let file = try TraceFile(disk, folder: folder, day: day, number: lastFileNumber + 1)
+        let file = try TraceFile(
+            disk, folder: folder, day: day, number: lastFileNumber + 1, termLimit: termLimit)
         lastFileNumber += 1
         files.append(file)
         return file
@@ -197,7 +207,7 @@ public final class TraceStore {
                 guard name.hasSuffix(TraceFile.suffix), let number = UInt32(name.dropLast(TraceFile.suffix.count)),
                     number < Self.fileNumberLimit
                 else { continue }
-                let file = try TraceFile(disk, folder: folder, day: day, number: number)
+                let file = try TraceFile(disk, folder: folder, day: day, number: number, termLimit: termLimit)
                 files.append(file)
                 lastFileNumber = max(lastFileNumber, number)
             }
@@ -211,8 +221,9 @@ public final class TraceStore {
                     problems.append("\(file.path): a record that is no trace")
                     continue
                 }
-                remember(Record(id: id, groups: traces.groups), at: place)
+                remember(Record(id: id, groups: traces.groups), at: place, in: file)
             }
+            file.index.sortTail()
         }
     }
 

@@ -39,6 +39,9 @@ struct TraceSymbols: Sendable {
 
     func known(_ service: String) -> UInt32? { numbers[service] }
 
+    /// Of all services.
+    var allNumbers: Range<UInt32> { 1..<UInt32(names.count) }
+
     /// Those that have spans, sorted.
     var services: [String] { names.indices.dropFirst().filter { !operations[$0].isEmpty }.map { names[$0] }.sorted() }
 

@@ -99,9 +99,10 @@ public final class LayerHost {
         case .load:
             guard let key = layer.key(of: id) else { return }
             let began = now
+            let span = node.world.spans.current(on: node)
             source.load(key) { [weak self] loaded in
                 guard let self else { return }
-                loadTimes.observe(now - began)
+                loadTimes.observe(now - began, within: span)
                 report(id, .loaded(loaded))
             }
         }

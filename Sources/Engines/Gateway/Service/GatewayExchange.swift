@@ -343,9 +343,9 @@ final class GatewayExchange {
             $0.answers[min(5, max(1, status / 100))] += 1
             if isFailure { $0.failed += 1 }
         }
-        live.total.observe(now - began)
+        live.total.observe(now - began, within: connection.span)
         guard case .forward(let shares) = live.route.action, forwarding != nil else { return }
-        live.upstream.observe(upstream)
+        live.upstream.observe(upstream, within: connection.span)
         host.passed(
             to: forwardedTo(shares), upstream: upstream,
             decision: decision?.limit == live.limit ? decision?.made : nil, status: status, isFailure: isFailure)

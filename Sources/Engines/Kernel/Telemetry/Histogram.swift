@@ -40,6 +40,8 @@ public final class Histogram: @unchecked Sendable {
     /// One a bucket, the last for what exceeds every bound. They are atomic, and nothing else changes after `init`.
     private let counts: UnsafeMutablePointer<Atomic<UInt64>>
     private let total = AtomicDouble()
+    /// The newest of each bucket, in the buckets' order; empty until somebody gives one.
+    private let examples = Mutex<[HistogramExemplar?]>([])
 
     public init(_ buckets: HistogramBuckets = .seconds) {
         self.buckets = buckets
@@ -57,6 +59,21 @@ public final class Histogram: @unchecked Sendable {
         if value.isNaN { return }
         counts[bucket(of: value)].wrappingAdd(1, ordering: .relaxed)
         total.add(value)
+    }
+
+    /// Adds an observation that a trace tells more about: from then on it stands beside its bucket as an example, until
+    /// the bucket's next one. Unlike the others this takes a lock, which is little beside the trace.
+    ///
+    /// - Parameter time: when it was observed, by the calendar of whoever observes.
+    public func observe(_ value: Double, in trace: TraceID, at time: LabTime) {
+        if value.isNaN { return }
+        observe(value)
+        let exemplar = HistogramExemplar(trace, value, at: time)
+        let bucket = bucket(of: value)
+        examples.withLock { examples in
+            if examples.isEmpty { examples = Array(repeating: nil, count: buckets.bounds.count + 1) }
+            examples[bucket] = exemplar
+        }
     }
 
     /// In seconds.
@@ -79,4 +96,21 @@ public final class Histogram: @unchecked Sendable {
         (0...buckets.bounds.count).map { counts[$0].load(ordering: .relaxed) }
     }
     public var sum: Double { total.value }
+    /// By bucket, as `bucketCounts`; empty if no observation was part of a trace.
+    public var exemplars: [HistogramExemplar?] { examples.withLock { $0 } }
+}
+
+/// An observation with the trace that it was made in: what leads from "some took two seconds" to one that did
+/// (exemplars, OpenMetrics 1.0).
+public struct HistogramExemplar: Equatable, Sendable {
+    public let traceID: TraceID
+    public let value: Double
+    /// By the calendar of whoever observed it.
+    public let time: LabTime
+
+    public init(_ traceID: TraceID, _ value: Double, at time: LabTime) {
+        self.traceID = traceID
+        self.value = value
+        self.time = time
+    }
 }

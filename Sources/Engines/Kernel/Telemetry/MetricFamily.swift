@@ -110,6 +110,6 @@ extension Gauge: Collectable {
 extension Histogram: Collectable {
     public static var kind: MetricKind { .histogram }
     public func write(to samples: inout SampleWriter, _ labels: [(String, String)]) {
-        samples.histogram(bounds: buckets.bounds, counts: bucketCounts, sum: sum, labels)
+        samples.histogram(bounds: buckets.bounds, counts: bucketCounts, sum: sum, exemplars: exemplars, labels)
     }
 }

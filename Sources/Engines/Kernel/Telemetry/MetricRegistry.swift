@@ -23,11 +23,15 @@ import Synchronization
 /// a `MetricWriter` when somebody scrapes. What is counted elsewhere already (an engine's own numbers) is not counted a
 /// second time: a *collector* is a function that adds samples while the page is being written.
 ///
+/// A bucket of a histogram says how many were slow, and never which. Whoever observes within a trace gives its id
+/// along, and the newest of each bucket stands on the page as an *exemplar*: from the slow bucket to one slow request.
+///
 /// ## Where it is wrong
 ///
 /// Numbers are lost with the process; whoever reads them must notice that they begin anew (`rate` in PromQL does). A
 /// page is no snapshot: two counters of it may have been read a microsecond apart. Each label value makes a series for
 /// ever, so labels must not have values that clients choose; `seriesLimit` keeps such a mistake from taking all memory.
+/// And an exemplar is any of its kind, not a typical one; its trace may be one that nobody has kept.
 public final class MetricRegistry: Sendable {
     private struct State {
         var families: [any CollectableFamily] = []

@@ -46,7 +46,8 @@ public enum ExpositionFormat: String, Sendable, CaseIterable {
 /// ```
 /// page     = { family }                                     ; OpenMetrics: page "# EOF\n"
 /// family   = "# HELP " name " " help "\n" "# TYPE " name " " kind "\n" { sample }
-/// sample   = name [ suffix ] [ "{" label { "," label } "}" ] " " number "\n"
+/// sample   = name [ suffix ] [ "{" label { "," label } "}" ] " " number [ exemplar ] "\n"
+/// exemplar = ' # {trace_id="' 32 digits '"} ' number " " seconds      ; OpenMetrics, buckets only
 /// label    = name "=" '"' value '"'                         ; \ " and line ends of the value are escaped
 /// number   = whole | decimal | "+Inf" | "-Inf" | "NaN"
 /// ```
@@ -93,7 +94,7 @@ public struct MetricWriter {
         } else {
             writeHead(name, kind, help, into: &bytes)
         }
-        var samples = SampleWriter(name: name, bytes: bytes, sampleCount: count)
+        var samples = SampleWriter(name: name, format: format, bytes: bytes, sampleCount: count)
         bytes = []
         body(&samples)
         droppedCount += samples.droppedCount

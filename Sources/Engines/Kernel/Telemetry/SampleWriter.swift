@@ -1,20 +1,31 @@
+import KernelStructures
+
 /// Adds the samples of one family to a page.
 public struct SampleWriter {
     private let name: String
+    private let format: ExpositionFormat
     private(set) var bytes: [UInt8]
     private(set) var sampleCount: Int
     private(set) var droppedCount = 0
 
-    init(name: String, bytes: [UInt8], sampleCount: Int) {
+    init(name: String, format: ExpositionFormat, bytes: [UInt8], sampleCount: Int) {
         self.name = name
+        self.format = format
         self.bytes = bytes
         self.sampleCount = sampleCount
     }
 
     /// - Parameter labels: names and values; the names are the program's own, the values may hold anything.
     public mutating func add(_ value: Int, _ labels: [(String, String)] = [], suffix: String = "") {
+        add(value, labels, suffix: suffix, exemplar: nil)
+    }
+
+    private mutating func add(
+        _ value: Int, _ labels: [(String, String)], suffix: String, exemplar: HistogramExemplar?
+    ) {
         guard begin(suffix, labels) else { return }
         bytes.append(contentsOf: String(value).utf8)
+        if let exemplar, format == .openMetrics { append(exemplar) }
         bytes.append(UInt8(ascii: "\n"))
     }
 
@@ -29,14 +40,17 @@ public struct SampleWriter {
     /// - Parameters:
     ///   - bounds: in rising order, without `+Inf`.
     ///   - counts: by bucket, not cumulated, one more than there are bounds.
+    ///   - exemplars: by bucket, or none at all. The text format has no place for them.
     public mutating func histogram(
-        bounds: [Double], counts: [UInt64], sum: Double, _ labels: [(String, String)] = []
+        bounds: [Double], counts: [UInt64], sum: Double, exemplars: [HistogramExemplar?] = [],
+        _ labels: [(String, String)] = []
     ) {
         var total: UInt64 = 0
         for (index, count) in counts.enumerated() {
             total &+= count
             let bound = index < bounds.count ? Self.boundText(of: bounds[index]) : "+Inf"
-            add(Int(clamping: total), labels + [("le", bound)], suffix: "_bucket")
+            let exemplar = index < exemplars.count ? exemplars[index] : nil
+            add(Int(clamping: total), labels + [("le", bound)], suffix: "_bucket", exemplar: exemplar)
         }
         add(sum, labels, suffix: "_sum")
         add(Int(clamping: total), labels, suffix: "_count")
@@ -63,6 +77,12 @@ public struct SampleWriter {
         }
         bytes.append(UInt8(ascii: " "))
         return true
+    }
+
+    private mutating func append(_ exemplar: HistogramExemplar) {
+        bytes.append(utf8: " # {trace_id=\"\(exemplar.traceID)\"} \(Self.text(of: exemplar.value))")
+        let milliseconds = Int(exemplar.time.nanoseconds / 1_000_000)
+        if milliseconds >= 0 { bytes.append(utf8: " \(milliseconds / 1000).\(padded(milliseconds % 1000, 3))") }
     }
 
     // MARK: Text

@@ -211,9 +211,10 @@ public final class Node {
 
     public func cancel(_ timer: TimerID?) { world.cancel(timer) }
 
-    /// Writes a log line under the tag.
+    /// Writes a log line under the tag. It belongs to the trace that the node is working for, if that is recorded.
     public func log(_ tag: String, _ message: LogMessage, level: LogLevel = .info) {
-        world.journal.record(.log(LogLine(tag: tag, level: level, message: message)), node: name)
+        let event = world.journal.record(.log(LogLine(tag: tag, level: level, message: message)), node: name)
+        world.spans.noteLine(event, of: self)
     }
 
     /// Accepts connections on a port of this node's address; `accept` returns the handler of each.

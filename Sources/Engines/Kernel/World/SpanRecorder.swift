@@ -50,6 +50,14 @@ public final class SpanRecorder {
     private var begunCount: UInt64 = 0
     /// Those under way by the events that they are bound to, which are none, one or two of each.
     private var bound: [UInt64: ActiveSpan] = [:]
+    /// What nodes have logged while they worked for a trace, by rising numbers of the journal's events.
+    private var lines = RingQueue<TracedLine>()
+
+    private struct TracedLine {
+        let event: UInt64
+        let trace: TraceID
+    }
+
     /// Those under way by their numbers.
     private var underWay: [UInt64: ActiveSpan] = [:]
 
@@ -189,7 +197,29 @@ public final class SpanRecorder {
         }
     }
 
+    // MARK: Lines
+
+    /// A node has logged something: the line belongs to the trace that it is working for.
+    func noteLine(_ event: UInt64, of node: Node) {
+        guard let span = current(on: node) else { return }
+        if lines.count == Self.capacity { _ = lines.popFirst() }
+        lines.append(TracedLine(event: event, trace: span.context.traceID))
+    }
+
+    /// The trace that a line of the journal belongs to, by its event's number. Nil where it belongs to none, and where
+    /// `capacity` others came after it.
+    public func trace(ofLine event: UInt64) -> TraceID? {
+        var low = 0
+        var high = lines.count
+        while low < high {
+            let middle = (low + high) / 2
+            if lines[middle].event < event { low = middle + 1 } else { high = middle }
+        }
+        return low < lines.count && lines[low].event == event ? lines[low].trace : nil
+    }
+
     func shutDown() {
+        lines.removeAll()
         onFinish = nil
         bound = [:]
         underWay = [:]

@@ -97,7 +97,8 @@ final class LineCollector {
         self.limits = limits
         leading = pipeline.leadingFilters
         let chunks = try source.chunks(pipeline, request.from, request.through, limits, &statistics)
-        merge = LogMerge(source, chunks, request.direction, from: request.from, through: request.through)
+        merge = LogMerge(
+            source, chunks, request.direction, from: request.from, through: request.through, hint: pipeline.hint)
     }
 
     /// - Returns: whether that was all.
@@ -105,6 +106,14 @@ final class LineCollector {
         var looked = 0
         while entries.count < request.limit {
             guard looked < lines else { return false }
+            do throws(LogSourceError) {
+                if merge.needsChunk {
+                    looked += try merge.openChunk(&statistics.source)
+                    continue
+                }
+            } catch {
+                throw LogQLError(error)
+            }
             looked += 1
             let next: (block: LogBlock, index: Int)?
             do throws(LogSourceError) {

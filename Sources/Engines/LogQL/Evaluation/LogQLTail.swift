@@ -74,7 +74,8 @@ public final class LogPatternRun {
             next += 1
             left -= block.count
             let start = block.firstIndex(notBefore: request.from)
-            for index in start..<max(start, block.firstIndex(notBefore: request.through)) {
+            let end = max(start, block.firstIndex(notBefore: request.through))
+            for index in LogSieve.lines(pipeline.hint, block, in: start..<end) {
                 block.withLine(index) { line in
                     _ = pipeline.withPassed(line, block, index, leading) { state -> Bool? in
                         state.withLine { patterns.add($0, at: state.timestamp) }

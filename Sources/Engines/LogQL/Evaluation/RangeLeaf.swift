@@ -9,6 +9,7 @@ final class RangeLeaf {
     private let grouping: Grouping?
     private let limits: LogQLLimits
     private let leading: Int
+    private let hint: LogHint
     private let panes: PaneTable
     /// The first and the last nanosecond in any window.
     private let from: Int64
@@ -42,6 +43,7 @@ final class RangeLeaf {
         self.source = source
         self.limits = limits
         leading = aggregation.pipeline.leadingFilters
+        hint = aggregation.pipeline.hint
         let ends = times.map { $0 * 1_000_000 - aggregation.offsetNanoseconds }
         panes = PaneTable(ends: ends, range: aggregation.rangeNanoseconds)
         // Windows are (T - range, T].
@@ -77,7 +79,7 @@ final class RangeLeaf {
         var ordinary: Int?
         var near = 0
         var failure: LogQLError?
-        for index in start..<end {
+        for index in LogSieve.lines(hint, block, in: start..<end) {
             let time = block.timestamps[index]
             guard let pane = panes.pane(time, near: near) else { continue }
             near = pane

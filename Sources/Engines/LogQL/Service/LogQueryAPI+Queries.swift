@@ -15,7 +15,7 @@ extension LogQueryAPI {
                 "log queries are not supported as an instant query type, please change your query to a range query type"
             )
         }
-        let time = try request.moment("time") ?? request.now
+        let time = try request.moment("time") ?? request.endOfNow
         try run(expression, LogQLRequest(from: time, through: time), exchange)
     }
 

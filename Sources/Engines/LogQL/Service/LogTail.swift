@@ -9,8 +9,9 @@ import TimeSeriesEngine
 /// Somebody who is told of lines as they come in, over a WebSocket.
 ///
 /// Between the store and the client lies a queue with an end. What does not fit is dropped and told (`dropped_entries`)
-/// as soon as the client takes something again; a client that takes nothing for half a minute is sent away. Whoever
-/// writes logs notices nothing of all that.
+/// as soon as the client takes something again; a client that takes nothing for half a minute is sent away. So is one
+/// that does not answer pings, though nothing is to be sent to it, and one that has ended its half of the connection:
+/// nobody who is gone stays in the list for longer than two pings. Whoever writes logs notices nothing of all that.
 final class LogTail {
     /// Nil while what was there before is still being looked for.
     private var socket: WebSocketConnection?
@@ -22,14 +23,20 @@ final class LogTail {
     private var queue: [LogQLEntry] = []
     private(set) var queueBytes = 0
     private var dropped: [(labels: Labels, timestamp: Int64)] = []
+    private var droppedBytes = 0
     private(set) var droppedCount = 0
     private var stuckTimer: TimerID?
 
     static let queueLimit = 5_000
+    /// Of lines and their labels.
     static let queueLimitBytes = 2 << 20
-    /// Of dropped lines that are named.
+    /// Of dropped lines that are named; of their labels.
     static let droppedLimit = 1_000
+    static let droppedLimitBytes = 64 << 10
     static let stuckLimit = LabDuration.seconds(30)
+    static let pingInterval = LabDuration.seconds(15)
+    /// Of one message, before JSON makes it longer, at most six times: many clients take no more than a mebibyte.
+    static let messageLimitBytes = 128 << 10
 
     /// Follows from now on: what comes is kept until there is somebody to send it to.
     init(_ source: any LogSource, _ tail: LogQLTail, _ api: LogQueryAPI) {
@@ -68,29 +75,49 @@ final class LogTail {
 
     private func take(_ entries: [LogQLEntry]) {
         for entry in entries {
-            if queue.count >= Self.queueLimit || queueBytes + entry.line.count > Self.queueLimitBytes {
+            if queue.count >= Self.queueLimit || queueBytes + entry.byteCount > Self.queueLimitBytes {
                 droppedCount += 1
-                if dropped.count < Self.droppedLimit { dropped.append((entry.labels, entry.timestamp)) }
+                note(dropped: entry)
             } else {
                 queue.append(entry)
-                queueBytes += entry.line.count
+                queueBytes += entry.byteCount
             }
         }
         flush()
     }
 
+    private func note(dropped entry: LogQLEntry) {
+        let bytes = entry.labels.bytes.count
+        guard dropped.count < Self.droppedLimit, droppedBytes + bytes <= Self.droppedLimitBytes else { return }
+        dropped.append((entry.labels, entry.timestamp))
+        droppedBytes += bytes
+    }
+
+    /// Sends message after message while the client takes them.
     private func flush() {
-        guard let socket, socket.isOpen else { return }
-        if socket.isCongested { return watch() }
-        node.cancel(stuckTimer)
-        stuckTimer = nil
-        guard !queue.isEmpty || !dropped.isEmpty else { return }
-        let entries = queue
-        let lost = dropped
-        queue = []
-        queueBytes = 0
-        dropped = []
-        socket.send(Self.text(entries, lost))
+        while let socket, socket.isOpen {
+            if socket.isCongested { return watch() }
+            node.cancel(stuckTimer)
+            stuckTimer = nil
+            guard !queue.isEmpty || !dropped.isEmpty else { return }
+            let lost = dropped
+            dropped = []
+            droppedBytes = 0
+            socket.send(Self.text(nextMessage(), lost))
+        }
+    }
+
+    /// Takes what fits into a message, and one line in any case.
+    private func nextMessage() -> [LogQLEntry] {
+        var bytes = 0
+        let count = queue.firstIndex { entry in
+            bytes += entry.byteCount
+            return bytes > Self.messageLimitBytes
+        }
+        let entries = Array(queue.prefix(count.map { max(1, $0) } ?? queue.count))
+        queue.removeFirst(entries.count)
+        queueBytes -= entries.reduce(0) { $0 + $1.byteCount }
+        return entries
     }
 
     /// From when on nothing is taken.
@@ -137,6 +164,13 @@ final class LogTail {
     }
 }
 
+extension LogQLEntry {
+    /// What it takes to keep it, its labels included.
+    fileprivate var byteCount: Int {
+        line.count + labels.bytes.count + (parts.map { $0.metadata.bytes.count + $0.parsed.bytes.count } ?? 0)
+    }
+}
+
 extension LogQueryAPI {
     /// `query`, and `limit` lines since `start` to begin with.
     func tail(_ request: LokiRequest, _ exchange: HTTPExchange) throws {
@@ -148,7 +182,7 @@ extension LogQueryAPI {
         }
         let source = try source()
         var asked = LogQLRequest(
-            from: try request.moment("start") ?? request.now - 3_600_000_000_000, through: request.now)
+            from: try request.moment("start") ?? request.now - 3_600_000_000_000, through: request.now + 1)
         asked.limit = min(try request.integer("limit", 0...Int.max) ?? 100, LogTail.queueLimit)
         asked.isCategorized = request.isCategorized
         // First of all, so that no line falls between what was there and what comes.
@@ -163,7 +197,10 @@ extension LogQueryAPI {
     }
 
     private func begin(_ follower: LogTail, _ history: [LogQLEntry], _ exchange: HTTPExchange) {
-        guard let socket = exchange.webSocket() else { return }
+        var options = WebSocketConnection.Options()
+        options.pingInterval = LogTail.pingInterval
+        options.unsentLimitBytes = 16 << 20
+        guard let socket = exchange.webSocket(options: options) else { return }
         add(follower)
         follower.start(socket, history: history)
     }

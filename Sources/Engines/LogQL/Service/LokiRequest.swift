@@ -71,6 +71,9 @@ struct LokiRequest {
         throw LokiProblem(400, "could not parse '\(name)' parameter: \"\(text)\" is no duration")
     }
 
+    /// The end of windows that are to have what came at this very moment: they end at whole milliseconds.
+    var endOfNow: Int64 { (now + 999_999) / 1_000_000 * 1_000_000 }
+
     func integer(_ name: String, _ range: ClosedRange<Int>) throws -> Int? {
         guard let text = self[name] else { return nil }
         guard let number = Int(text), range.contains(number) else {
@@ -82,10 +85,11 @@ struct LokiRequest {
         return number
     }
 
-    /// `start`, `end` and `since`: the last hour where they are absent.
+    /// `start`, `end` and `since`: the last hour where they are absent, with what came at this very moment, although an
+    /// end does not belong to its range.
     func times() throws -> (from: Int64, through: Int64) {
         let limit: Int64 = 4_000_000_000_000_000_000
-        let through = min(max(try moment("end") ?? now, -limit), limit)
+        let through = min(max(try moment("end") ?? now + 1, -limit), limit)
         // Bounded, so that no difference leaves 64 bits.
         let since = min(max(0, try duration("since") ?? 3_600_000_000_000), limit)
         let from = min(max(try moment("start") ?? through - since, -limit), limit)

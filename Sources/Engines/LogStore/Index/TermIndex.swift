@@ -148,9 +148,11 @@ struct TermIndex {
     }
 
     /// The chunks that may have a word.
-    func chunks(with hash: UInt64) throws(LogSourceError) -> ChunkSet {
+    ///
+    /// - Parameter head: of this index.
+    func chunks(with hash: UInt64, _ head: Head) throws(LogSourceError) -> ChunkSet {
         var found = ChunkSet(count: chunkCount, isFull: false)
-        let (pageCount, bits) = try head()
+        let (pageCount, bits) = head
         let key = Int(WordSet.key(hash)) >> (32 - bits)
         let page = try page(Self.page(UInt64(key), bits, of: pageCount), of: pageCount)
         let isWhole = page.withUnsafeBytes { bytes in
@@ -181,7 +183,10 @@ struct TermIndex {
         }
     }
 
-    private func head() throws(LogSourceError) -> (pageCount: Int, bits: Int) {
+    typealias Head = (pageCount: Int, bits: Int)
+
+    /// What stands before its pages: whoever looks up one word after the other keeps it.
+    func head() throws(LogSourceError) -> Head {
         let head = try words(at: 0, count: 2)
         guard head[0] > 0, head[0] <= (byteCount - 8) / 4, (1...32).contains(head[1]) else {
             throw .damaged("an index of words: its head")

@@ -6,7 +6,7 @@ import TimeSeriesEngine
 /// The lab as its own customer: what its nodes log is taken in, twice a second.
 ///
 /// The journal keeps what happened lately, numbered; so this remembers a number. Its own node's lines are left out:
-/// they would be about themselves.
+/// they would be about themselves. A line that a node has logged for a request says which trace that is (`trace_id`).
 final class JournalIntake {
     private unowned let host: LogCollectorHost
     private var last: UInt64 = 0
@@ -50,11 +50,11 @@ final class JournalIntake {
         default: return
         }
         let labels = Labels([("job", "lab"), ("service", node), ("level", level)])
+        var metadata = [("event", String(event.number))]
+        if let trace = host.node.world.spans.trace(ofLine: event.number) { metadata.append(("trace_id", "\(trace)")) }
         _ = host.noted(
             Array(text.utf8).withUnsafeBytes {
-                store.append(
-                    labels, event.time.nanoseconds, $0, metadata: Labels([("event", String(event.number))]),
-                    now: host.now)
+                store.append(labels, event.time.nanoseconds, $0, metadata: Labels(metadata), now: host.now)
             })
     }
 

@@ -243,10 +243,16 @@ public final class LogCollectorHost: Service {
             Statistic("commits", own.commits, .counter("log_commits_total", "Syncs of the log")),
             Statistic("streams", report.activeStreams, .gauge("log_streams", "Streams of the last hour")),
             Statistic("hot_bytes", report.hotBytes, .gauge("log_hot_bytes", "Bytes of lines in memory")),
-            Statistic("warm_bytes", report.warm.lineBytes),
-            Statistic("warm_stored_bytes", report.warm.fileBytes),
-            Statistic("cold_bytes", report.cold.lineBytes),
-            Statistic("cold_stored_bytes", report.cold.fileBytes),
+            Statistic("warm_bytes", report.warm.lineBytes, .gauge("log_warm_bytes", "Bytes of lines in segments")),
+            Statistic(
+                "warm_stored_bytes", report.warm.fileBytes,
+                .gauge("log_warm_stored_bytes", "Bytes of these segments, with all indices")),
+            Statistic(
+                "cold_bytes", report.cold.lineBytes,
+                .gauge("log_cold_bytes", "Bytes of lines in segments of days that are over")),
+            Statistic(
+                "cold_stored_bytes", report.cold.fileBytes,
+                .gauge("log_cold_stored_bytes", "Bytes of these segments, with all indices")),
             Statistic("segments", report.warm.segments + report.cold.segments),
             Statistic("days", report.days),
         ]

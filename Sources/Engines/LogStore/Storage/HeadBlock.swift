@@ -40,7 +40,7 @@ struct HeadBlock {
     /// Whether it may have what a hint asks for.
     func mayHave(_ hint: LogHint) -> Bool {
         switch content {
-        case .plain(let block): PlainSearch.mayHave(hint, block)
+        case .plain(let block): LogSieve.mayHave(hint, block)
         case .packed(let chunk): chunk.mayHave(hint)
         }
     }

@@ -11,6 +11,7 @@ final class Segment {
     let path: String
     private let file: any DiskFile
     private let content: SegmentTable
+    private var wordsHead: TermIndex.Head?
     var streams: [Labels] { content.streams }
     var table: [SegmentTable.Row] { content.rows }
     /// The numbers of the segments that it holds all of; its own among them says that it is cold.
@@ -181,7 +182,13 @@ final class Segment {
     }
 
     private func chunks(with hash: UInt64, _ statistics: inout LogStatistics) throws(LogSourceError) -> ChunkSet {
-        try lookUp(0, &statistics) { read throws(LogSourceError) in try words(read).chunks(with: hash) }
+        try lookUp(0, &statistics) { read throws(LogSourceError) in
+            let index = words(read)
+            let head: TermIndex.Head
+            if let wordsHead { head = wordsHead } else { head = try index.head() }
+            wordsHead = head
+            return try index.chunks(with: hash, head)
+        }
     }
 
     private func lookUp(

@@ -1,6 +1,6 @@
 import TimeSeriesEngine
 
-/// The newest exemplars of all series, a fixed number of them.
+/// The newest exemplars of all series, a fixed number of them: Prometheus's circular buffer, with its rules.
 public struct ExemplarRing: Sendable {
     private var all: [Exemplar] = []
     private var next = 0
@@ -8,9 +8,13 @@ public struct ExemplarRing: Sendable {
 
     public init(limit: Int = 10_000) { self.limit = max(1, limit) }
 
-    /// Adds an exemplar; the same one as last time of that series is left out.
+    /// Adds an exemplar, in the place of the oldest if there is no room. Left out are the one that its series had last
+    /// time, one that is older than that, and one whose labels are longer than OpenMetrics allows.
     public mutating func add(_ exemplar: Exemplar) {
-        if let last = lastBySeries[exemplar.series], last == exemplar { return }
+        if let last = lastBySeries[exemplar.series] {
+            if last == exemplar || last.timestamp > exemplar.timestamp { return }
+        }
+        guard exemplar.labelLength <= Exemplar.labelLengthLimit else { return }
         if lastBySeries.count >= limit { lastBySeries.removeAll() }
         lastBySeries[exemplar.series] = exemplar
         if all.count < limit {
@@ -49,6 +53,13 @@ public struct Exemplar: Sendable, Equatable {
     public let value: Double
     /// Milliseconds since 1970.
     public let timestamp: Int64
+
+    /// Characters of all names and values of labels together (OpenMetrics 1.0, exemplars).
+    public static let labelLengthLimit = 128
+
+    var labelLength: Int {
+        labels.pairs.reduce(0) { $0 + $1.name.unicodeScalars.count + $1.value.unicodeScalars.count }
+    }
 
     public init(series: Labels, labels: Labels, value: Double, timestamp: Int64) {
         self.series = series

@@ -65,12 +65,12 @@ public final class InstrumentedApp: Service {
         let wait = LabDuration(nanoseconds: Int64(Double(settings.latency.nanoseconds) * (0.5 + share * share * 4)))
         node.after(wait) { [self] in
             exchange.answer(status, text: "{\"users\": []}\n", type: "application/json")
-            note(method, status: status, node.world.now - start)
+            note(method, status: status, node.world.now - start, within: exchange.span)
         }
     }
 
-    private func note(_ method: String, status: Int, _ time: LabDuration) {
-        duration.observe(time)
+    private func note(_ method: String, status: Int, _ time: LabDuration, within span: ActiveSpan? = nil) {
+        duration.observe(time, within: span)
         requests.with(method, "/api/users", "\(status)").increment()
     }
 

@@ -24,7 +24,7 @@ final class TargetManager {
     var onCommit: (() -> Void)?
     private var isOver = false
 
-    private(set) var exemplars = ExemplarRing()
+    private(set) var exemplars: ExemplarRing
     private(set) var totals = Totals()
 
     func add(_ exemplar: Exemplar) { exemplars.add(exemplar) }
@@ -45,6 +45,7 @@ final class TargetManager {
     ) {
         self.node = node
         self.store = store
+        exemplars = ExemplarRing(limit: store.settings.exemplarLimit)
         self.files = files
         self.labTargets = labTargets
         self.makeSecurity = makeSecurity

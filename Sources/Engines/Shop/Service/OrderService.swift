@@ -333,7 +333,7 @@ public final class OrderService: Service {
             guard let self else { return }
             waiting[order.id]?.removeAll { $0 === waiter }
             if waiting[order.id]?.isEmpty == true { waiting[order.id] = nil }
-            latency?.observe(node.world.now - began)
+            latency?.observe(node.world.now - began, within: exchange.span)
             // As it was when it began, which is what can be said for sure: it is not over.
             answer(exchange, order, since: began)
         }
@@ -342,7 +342,7 @@ public final class OrderService: Service {
     private func ended(_ order: Order) {
         for waiter in waiting.removeValue(forKey: order.id) ?? [] {
             node.cancel(waiter.timer)
-            latency?.observe(node.world.now - waiter.began)
+            latency?.observe(node.world.now - waiter.began, within: waiter.exchange.span)
             answer(waiter.exchange, order, since: waiter.began)
         }
     }

@@ -238,7 +238,8 @@ public final class ShopHost {
     /// Answers, and counts the answer.
     public func answer(_ exchange: HTTPExchange, _ status: Int = 200, _ json: [UInt8], since began: LabTime) {
         exchange.answer(status, bytes: json, type: "application/json")
-        requests?.with(settings.name, exchange.route ?? "", "\(status)").observe(node.world.now - began)
+        requests?.with(settings.name, exchange.route ?? "", "\(status)").observe(
+            node.world.now - began, within: exchange.span)
     }
 
     // MARK: Other services

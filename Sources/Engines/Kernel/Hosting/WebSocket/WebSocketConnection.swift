@@ -5,7 +5,8 @@ import KernelWorld
 /// One end of a WebSocket: messages in both directions, until one end closes (RFC 6455 §5 to §7).
 ///
 /// Pings are answered by themselves. A peer that does not take what is sent to it is cut off beyond `unsentLimitBytes`:
-/// whoever sends can look at `isCongested` and wait for `onDrained`.
+/// whoever sends can look at `isCongested` and wait for `onDrained`. A peer that ends its half without saying goodbye
+/// is gone: it can answer neither a ping nor a close, so nothing is kept for it any longer.
 ///
 /// ```
 ///   open ──close()──▶ closing ──the peer's close──▶ over      onClosed is called once, whoever began
@@ -16,7 +17,8 @@ public final class WebSocketConnection: StreamHandler {
         /// Bytes of one message.
         public var messageLimitBytes = 1 << 20
         public var unsentLimitBytes = 4 << 20
-        /// A ping is sent this often, and one that nothing came after by the next ends the connection; nil for none.
+        /// A ping is sent this often, and one that nothing came after by the next ends the connection, unless the peer
+        /// is taking what was sent before it; nil for none.
         public var pingInterval: LabDuration?
         /// How long the peer has to answer a close.
         public var closeTimeout = LabDuration.seconds(5)
@@ -30,6 +32,8 @@ public final class WebSocketConnection: StreamHandler {
     private var stream: Stream?
     private var hasSentClose = false
     private var hasHeard = true
+    /// Bytes that the peer had taken when it was pinged, where others still lay before the ping.
+    private var takenBeforePing: Int?
     private var timer: TimerID?
     private let role: WebSocketRole
     /// Called when it is over, for whoever keeps a list of them.
@@ -53,6 +57,9 @@ public final class WebSocketConnection: StreamHandler {
     /// The handshake is done: the stream is this one's.
     func begin(_ stream: Stream) {
         self.stream = stream
+        // What has ended before the handshake was answered does not end again. The caller first says what it wants to
+        // hear.
+        if stream.hasPeerEnded { node.enqueue { [weak self] in self?.lostPeer() } }
         schedulePing()
     }
 
@@ -97,16 +104,19 @@ public final class WebSocketConnection: StreamHandler {
         stream.write(frame)
         node.cancel(timer)
         timer = node.after(options.closeTimeout) { [weak self] in
-            self?.over(nil, "the peer has not answered the close")
+            self?.over(nil, "the peer has not answered the close", resets: self?.hasUnsent ?? false)
         }
     }
 
     private func schedulePing() {
         guard let interval = options.pingInterval else { return }
         timer = node.after(interval) { [weak self] in
-            guard let self, isOpen else { return }
-            if !hasHeard { return over(nil, "the peer is silent", resets: true) }
+            guard let self, isOpen, let stream else { return }
+            let taken = stream.bytesSent - stream.unsentByteCount
+            let isTaking = takenBeforePing.map { taken > $0 } ?? false
+            if !hasHeard, !isTaking { return over(nil, "the peer is silent", resets: true) }
             hasHeard = false
+            takenBeforePing = hasUnsent ? taken : nil
             ping()
             schedulePing()
         }
@@ -142,9 +152,13 @@ public final class WebSocketConnection: StreamHandler {
         stream.write(frame)
     }
 
-    public func streamEnded(_ stream: Stream) { over(nil, "the connection ended") }
+    public func streamEnded(_ stream: Stream) { lostPeer() }
     public func streamDrained(_ stream: Stream) { if isOpen { onDrained?() } }
     public func stream(_ stream: Stream, closed reason: CloseReason) { over(nil, "the connection ended") }
+
+    private var hasUnsent: Bool { (stream?.unsentByteCount ?? 0) > 0 }
+
+    private func lostPeer() { over(nil, "the connection ended", resets: hasUnsent) }
 
     private func over(_ code: WebSocketCloseCode?, _ reason: String, resets: Bool = false) {
         guard let stream else { return }
