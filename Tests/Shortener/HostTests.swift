@@ -166,6 +166,26 @@ struct HostTests {
         #expect(statuses.contains(201) && statuses.last == 429, "one client makes so many links in a minute")
     }
 
+    @Test("Retry-After is the truth, to the second: a second earlier is too early, then it is not")
+    func retryAfter() throws {
+        for limit in [1, 7, 30, 61] {
+            let lab = try ShortenerLab { $0.createsPerMinute = limit }
+            let body = #"{"url": "http://a/"}"#
+            var refusal: (at: LabTime, wait: Int)?
+            while refusal == nil {
+                let now = lab.world.now
+                let answer = try lab.ask("POST", "/api/shorten", body)
+                if answer.status == 429 { refusal = (now, try #require(answer.retryAfter)) }
+            }
+            let (at, wait) = try #require(refusal)
+            #expect((1...60).contains(wait), "\(limit) a minute")
+            lab.world.pass(max(.zero, at + .seconds(wait - 1) - lab.world.now))
+            #expect(try lab.ask("POST", "/api/shorten", body).status == 429, "\(limit) a minute: \(wait)")
+            lab.world.pass(max(.zero, at + .seconds(wait) - lab.world.now))
+            #expect(try lab.ask("POST", "/api/shorten", body).status == 201, "\(limit) a minute: \(wait)")
+        }
+    }
+
     @Test("export and import, and keys")
     func moving() throws {
         let lab = try ShortenerLab { $0.apiKeys = ["secret"] }
