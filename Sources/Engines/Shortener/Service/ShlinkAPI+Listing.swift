@@ -31,7 +31,7 @@ extension ShlinkAPI {
                     "replace(target || ' ' || code || tags, \($0), '') <> target || ' ' || code || tags"
                 }
             }
-            let tags = query.takeAll("tags[]") + query.takeAll("tags")
+            let tags = (query.takeAll("tags[]") + query.takeAll("tags")).filter { !$0.isEmpty }
             guard tags.count <= Self.tagLimit else { throw ShlinkAPI.invalid(["tags"]) }
             let mode = try query.take("tagsMode") ?? "any"
             guard ["any", "all"].contains(mode) else { throw ShlinkAPI.invalid(["tagsMode"]) }
