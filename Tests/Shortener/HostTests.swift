@@ -186,6 +186,31 @@ struct HostTests {
         }
     }
 
+    @Test("what a stranger types ends no line of an answer's head, by whichever door it comes")
+    func headerLines() throws {
+        let lab = try ShortenerLab()
+        let evil = #"http://a.example/x\r\nX-Evil: 1\r\n\r\ny"#
+        let shlink = try lab.ask("POST", "/rest/v3/short-urls", "{\"longUrl\": \"\(evil)\", \"customSlug\": \"two\"}")
+        try lab.ask("POST", "/api/shorten", "{\"url\": \"\(evil)\", \"alias\": \"one\"}")
+        try lab.ask("GET", "/yourls-api.php?action=shorturl&keyword=three&url=http://a.example/x%0D%0AX-Evil:%201")
+        let redirects = #"{"domain": "a.example", "invalidShortUrlRedirect": "\#(evil)"}"#
+        try lab.ask("PATCH", "/rest/v3/domains/redirects", redirects)
+        #expect(shlink.status == 200, "line ends are what browsers drop")
+        for path in ["/one", "/two?x=%0D%0AX-Evil:1", "/three", "/nothing"] {
+            // From the database, and from memory.
+            for _ in 0..<2 {
+                let client = try RawClient(lab.world.node("raw"), "urls", 80)
+                client.write("GET \(path) HTTP/1.1\r\nHost: a.example\r\n\r\n")
+                lab.world.pass(.milliseconds(20))
+                let answer = client.answers.first
+                #expect(
+                    [301, 302].contains(answer?.status ?? 0) && client.answers.count == 1, "\(path): \(client.text)")
+                #expect(answer?.head.value(of: "X-Evil") == nil, "\(path)")
+                lab.world.nodes["raw"]?.end(.exited)
+            }
+        }
+    }
+
     @Test("export and import, and keys")
     func moving() throws {
         let lab = try ShortenerLab { $0.apiKeys = ["secret"] }

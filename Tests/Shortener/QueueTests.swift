@@ -75,6 +75,34 @@ struct QueueTests {
         #expect(try lab.shortener.audit(ids)["in_books"] == 3)
     }
 
+    // @covers URL-C3 URL-M3
+    @Test("a broker that says nothing holds up no visitor: each waits as long as ever, and is counted in the end")
+    func stalled() throws {
+        let lab = try Lab()
+        let code = try lab.shortener.shorten(#"{"url": "http://a/"}"#)
+        let visitor = try RawClient(lab.world.node("regular"), "urls", 80)
+        lab.world.pass(.milliseconds(5))
+        func wait() -> LabDuration {
+            let began = lab.world.now
+            var ended = began
+            visitor.onReceived = { ended = lab.world.now }
+            visitor.write("GET /\(code) HTTP/1.1\r\nHost: s.io\r\n\r\n")
+            lab.world.pass(.milliseconds(10))
+            return ended - began
+        }
+        // The first one comes from the database.
+        _ = wait()
+        let usual = (0..<20).map { _ in wait() }.max() ?? .zero
+        let broker = try #require(lab.world.nodes["mq"])
+        broker.freeze()
+        let stalled = (0..<600).map { _ in wait() }.max() ?? .zero
+        #expect(usual > .zero && stalled == usual, "\(usual), and then \(stalled)")
+        broker.thaw()
+        lab.world.pass(.seconds(20))
+        #expect(visitor.statuses.count { $0 == 301 } == 621)
+        #expect(try lab.shortener.ask("GET", "/api/stats/\(code)").json["clicks"] == 621)
+    }
+
     @Test("what the power took before the broker had it is said to be missing, once the broker's other end knows it")
     func power() throws {
         let lab = try Lab()
