@@ -18,13 +18,20 @@ public enum VisitorAgent: String, CaseIterable, Sendable {
 
     /// In one pass over the name's first kilobyte, whatever the number of signs: at most of its places none begins.
     private static func firstSign(in name: some RandomAccessCollection<UInt8>) -> Int? {
+        let (bytes, beginning) = (Self.bytes, Self.beginning)
+        // Those that would go before what was found so far, a bit each.
+        var wanted = UInt32.max
         var best: Int?
         for place in name.indices.prefix(1024) {
-            for index in beginning[Int(lowered(name[place]))] where index < best ?? .max {
+            var left = beginning[Int(name[place])] & wanted
+            while left != 0 {
+                let index = left.trailingZeroBitCount
+                left &= left - 1
                 let sign = bytes[index]
                 let rest = name[place...].prefix(sign.count)
                 if rest.count == sign.count, zip(rest, sign).allSatisfy({ lowered($0) == $1 }) {
                     best = index
+                    wanted = (1 << UInt32(index)) - 1
                     break
                 }
             }
@@ -37,7 +44,7 @@ public enum VisitorAgent: String, CaseIterable, Sendable {
     public var isBot: Bool { self == .bot }
 
     /// The first that is found counts: Edge calls itself Chrome, and Chrome calls itself Safari.
-    private static let signs: [(sign: String, agent: VisitorAgent)] = [
+    static let signs: [(sign: String, agent: VisitorAgent)] = [
         ("bot", .bot), ("crawl", .bot), ("spider", .bot), ("slurp", .bot), ("facebookexternalhit", .bot),
         ("whatsapp", .bot), ("preview", .bot), ("headless", .bot), ("monitor", .bot), ("edg/", .edge), ("edge/", .edge),
         ("opr/", .opera), ("opera", .opera), ("firefox/", .firefox), ("fxios/", .firefox), ("crios/", .chrome),
@@ -46,8 +53,12 @@ public enum VisitorAgent: String, CaseIterable, Sendable {
     ]
 
     private static let bytes = signs.map { Array($0.sign.utf8) }
-    /// Of each byte the signs that begin with it, in their order.
-    private static let beginning = (0..<256).map { byte in bytes.indices.filter { Int(bytes[$0][0]) == byte } }
+    /// Of each byte, in either case, the signs that begin with it: a bit each, the first one's lowest.
+    private static let beginning = (0..<256).map { byte in
+        bytes.indices.reduce(UInt32(0)) {
+            bytes[$1][0] == lowered(UInt8(byte)) ? $0 | 1 << UInt32($1) : $0
+        }
+    }
 }
 
 /// Where a visitor came from: the host of the `Referer` that the browser sent.

@@ -16,7 +16,12 @@ final class ClickSeal {
     static let digitCount = 32
     private static let pageCount: UInt64 = 128
 
-    init(key: (UInt64, UInt64)) { cipher = BlockCipher(key: Self.bytes(key.0, key.1)) }
+    init(key: (UInt64, UInt64)) {
+        var bytes: [UInt8] = []
+        Self.append(key.0, to: &bytes)
+        Self.append(key.1, to: &bytes)
+        cipher = BlockCipher(key: bytes)
+    }
 
     /// Appends the digits of a name.
     func append(_ name: ClickName, to out: inout [UInt8]) {
@@ -24,8 +29,13 @@ final class ClickSeal {
             || page.isEmpty
         {
             first = name
-            let names = (0..<Self.pageCount).map { ClickName(book: name.book, serial: name.serial + $0) }
-            page = cipher.seal(names.flatMap { Self.bytes($0.book, $0.serial) })
+            var blocks: [UInt8] = []
+            blocks.reserveCapacity(Int(Self.pageCount) * BlockCipher.blockBytes)
+            for ahead in 0..<Self.pageCount {
+                Self.append(name.book, to: &blocks)
+                Self.append(name.serial + ahead, to: &blocks)
+            }
+            page = cipher.seal(blocks)
         }
         let begin = Int(name.serial - first.serial) * BlockCipher.blockBytes
         for byte in page[begin..<(begin + BlockCipher.blockBytes)] {
@@ -49,9 +59,10 @@ final class ClickSeal {
         return name.book == book && name.serial == serial ? name : nil
     }
 
-    private static func bytes(_ high: UInt64, _ low: UInt64) -> [UInt8] {
-        [high, low].flatMap { half in
-            (0..<8).map { UInt8(truncatingIfNeeded: half >> UInt64(56 - 8 * $0)) }
+    /// The highest byte first.
+    private static func append(_ number: UInt64, to bytes: inout [UInt8]) {
+        for shift in stride(from: UInt64(56), through: 0, by: -8) {
+            bytes.append(UInt8(truncatingIfNeeded: number >> shift))
         }
     }
 
