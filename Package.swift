@@ -230,15 +230,15 @@ let components = [
         service: [
             "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "KernelRegularExpressions",
             "MessageLogEngine",
-        ], commands: ["KernelAMQP", "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "KernelTLS"]),
+        ], commands: ["KernelAMQP", "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld"]),
     Component(
         "Shortener", isHot: true, isTestable: true, isServiceTestable: true,
-        engine: ["KernelStorage", "CQREncode", "CUnicodeNames", "CZlib"],
+        engine: ["KernelStorage", "KernelLog", "CQREncode", "CUnicodeNames", "CZlib"],
         service: [
             "KernelCryptography", "KernelJSON", "KernelPages", "KernelStorage", "KernelSQLite", "RateLimiterEngine",
             "CacheLayerEngine", "CacheLayerService", "KernelAMQP", "MessageQueueService",
         ],
-        commands: ["KernelAMQP", "KernelHosting", "KernelWire"]),
+        commands: ["KernelAMQP", "KernelHosting", "KernelWire", "MessageQueueService"]),
     Component(
         "FeatureFlags", library: "FeatureFlags",
         engine: ["KernelClock", "KernelJSON", "KernelRegularExpressions", "KernelStorage"],
@@ -268,7 +268,7 @@ let components = [
         service: [
             "KernelJSON", "KernelAMQP", "CircuitBreakerEngine", "FeatureFlagsEngine", "FeatureFlagsService",
             "ResilienceEngine", "MessageQueueService",
-        ], commands: ["KernelWire", "KernelWorld"]),
+        ], commands: ["KernelAMQP", "KernelWire", "KernelWorld", "MessageQueueService"]),
     // The shop's people, and what they are told.
     Component(
         "ShopAccounts", isTestable: true, engine: ["KernelCryptography", "KernelJSON"],
@@ -328,8 +328,8 @@ let session = [
     Room(
         name: "CommandServices", path: "Commands/Services",
         uses: [
-            "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting",
-            "KernelService", "CommandKit", "ShellSession",
+            "KernelStructures", "KernelStorage", "KernelWire", "KernelAMQP", "KernelWorld", "KernelTLS",
+            "KernelHosting", "KernelService", "CommandKit", "ShellSession",
         ]),
     Room(
         name: "CommandRedis", path: "Commands/Redis",
@@ -450,8 +450,8 @@ let tests = [
     ],
     "PostgreSQL": ["KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelHosting"],
     "Shortener": [
-        "KernelStructures", "KernelStorage", "KernelJSON", "KernelWire", "KernelWorld", "KernelService",
-        "ShortenerEngine", "ShortenerService",
+        "KernelStructures", "KernelStorage", "KernelJSON", "KernelWire", "KernelAMQP", "KernelWorld", "KernelTLS",
+        "KernelService", "MessageQueueService", "ShortenerEngine", "ShortenerService",
     ],
     "Registry": [
         "KernelStructures", "KernelJSON", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",

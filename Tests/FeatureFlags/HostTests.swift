@@ -247,6 +247,8 @@ struct HostTests {
         let after = (1...200).count { RolloutHash.bucket(group: "f", id: "\($0)", of: 100) <= 25 }
         #expect(answer.text.contains("enabledBefore: \(before), enabledAfter: \(after)"), "\(answer.text)")
         #expect(answer.text.contains("losing: []"))
+        let less = try lab.ask("POST", "/api/flags/f/diff", #"{"percent": 0, "count": 200}"#)
+        #expect(less.text.contains("gaining: []") && !less.text.contains("losing: []"), "\(less.text)")
         #expect(lab.host.store.flags["f"]?.state(in: "production").generalPercent == 10)
         let users = #"{"enabled": false, "users": ["1", {"id": "2", "country": "US"}, {"sessionId": "s"}]}"#
         #expect(try lab.ask("POST", "/api/flags/f/diff", users).text.contains("userCount: 3"))

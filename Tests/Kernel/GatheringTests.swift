@@ -108,6 +108,29 @@ struct GatheringTests {
         #expect(lines == ["0 a", "0 20000", "0 b", "0 end"])
     }
 
+    @Test("what must be done before anything leaves is done once, ahead of the first that leaves, however that goes")
+    func duties() throws {
+        func lines(_ count: Int, _ writes: @escaping ([Stream]) -> Void) throws -> [String] {
+            let place = try Place(count)
+            let network = place.world.network!
+            return place.round { [streams = place.streams, log = place.log] in
+                #expect(network.beforeLeaving { log.lines.append("done") })
+                writes(streams)
+            }
+        }
+        #expect(try lines(2) { for stream in $0 { stream.write("x") } } == ["done", "0 x", "1 x"])
+        let large = [UInt8](repeating: 0, count: 20_000)
+        #expect(try lines(1) { $0[0].write(large) } == ["done", "0 20000"])
+        let much = try lines(1) { streams in for _ in 0..<20 { streams[0].write([UInt8](large.prefix(10_000))) } }
+        #expect(much.first == "done" && much.count { $0 == "done" } == 1)
+        #expect(try lines(65) { for stream in $0 { stream.write("x") } }.prefix(2) == ["done", "0 x"])
+        #expect(try lines(1) { _ in } == ["done"], "also where nobody says anything")
+        let place = try Place(1)
+        var isDone = false
+        let isLater = place.world.network.beforeLeaving { isDone = true }
+        #expect(!isLater && !isDone, "outside a round: do it yourself")
+    }
+
     @Test("what is reset loses what it had, and nothing comes after")
     func abort() throws {
         let place = try Place(2)

@@ -40,6 +40,7 @@ private final class EchoService: HTTPService {
                 connection.writeBody(Array("two".utf8))
                 connection.endResponse()
             }
+        case "/elsewhere": connection.respond(status: 301) { $0.append(utf8: "Location: http://a/\r\n") }
         case "/204": connection.respond(status: 204, body: "must not be sent")
         case "/cut":
             connection.beginResponse(status: 200, length: 100)
@@ -99,6 +100,34 @@ private struct ServerFixture {
 struct HTTPServerTests {
     private func get(_ path: String, _ fields: String = "") -> String {
         "GET \(path) HTTP/1.1\r\nHost: h\r\n\(fields)\r\n"
+    }
+
+    @Test("answers of any status that follow one another each begin with their own, and with the time of theirs")
+    func composed() throws {
+        let fixture = try ServerFixture()
+        let client = try fixture.dial()
+        for (path, status) in [
+            ("/elsewhere", "301 Moved Permanently"), ("/a", "200 OK"), ("/elsewhere", "301 Moved Permanently"),
+            ("/204", "204 No Content"),
+        ] {
+            let before = client.bytes.count
+            client.stream.write(get(path))
+            fixture.world.pass(.milliseconds(1))
+            let date = String(decoding: fixture.world.dateField, as: UTF8.self)
+            let head = String(decoding: client.bytes[before...], as: UTF8.self)
+            #expect(head.hasPrefix("HTTP/1.1 \(status)\r\nServer: sdlab\r\n\(date)"), "\(head)")
+            fixture.world.pass(.seconds(1))
+        }
+        let before = client.bytes.count
+        client.stream.write(get("/elsewhere") + "HEAD /elsewhere HTTP/1.1\r\nHost: h\r\n\r\n" + get("/b"))
+        fixture.world.pass(.milliseconds(1))
+        let rest = String(decoding: client.bytes[before...], as: UTF8.self)
+        #expect(rest.hasSuffix("\r\n\r\n/b\n") && rest.ranges(of: "HTTP/1.1 301 ").count == 2, "\(rest)")
+        let old = try fixture.dial()
+        old.stream.write("GET /elsewhere HTTP/1.0\r\n\r\n")
+        fixture.world.pass(.milliseconds(1))
+        let head = String(decoding: old.bytes, as: UTF8.self)
+        #expect(head.hasSuffix("Location: http://a/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), "\(head)")
     }
 
     @Test("a connection serves one request after another")

@@ -57,6 +57,80 @@ import Testing
         print('ok')
         """#
 
+    // @covers URL-C3
+    @Test("killed again and again under load: each click whose name somebody has seen is in the books")
+    func kills() throws {
+        let port = try ProgramPort.free()
+        let directory = try ProgramDirectory()
+        let flags = [
+            "urlshortener", "--port", "\(port)", "--db", directory.path + "/links.db", "--clicks",
+            directory.path + "/c", "--flush", "300ms",
+        ]
+        let begin = "PORT, PLACE = \(port), '\(directory.path)'\n" + Self.visits
+        for round in 0..<(isLong ? 10 : 3) {
+            let server = try ProgramProcess(flags)
+            try server.waitFor("Listening")
+            #expect(try TestPython.run("PID, ROUND = \(server.pid), \(round)\n" + begin + Self.killing) == "ok\n")
+            _ = try server.waitForExit()
+        }
+        let server = try ProgramProcess(flags)
+        try server.waitFor("Listening")
+        #expect(try TestPython.run(begin + Self.looking) == "ok\n")
+        withExtendedLifetime(server) {}
+    }
+
+    private static let visits = #"""
+        import json, os, re, signal, socket, threading, time, urllib.request
+        def post(path, body, kind):
+            request = urllib.request.Request(
+                'http://127.0.0.1:%d%s' % (PORT, path), body.encode(), {'Content-Type': kind})
+            return json.loads(urllib.request.urlopen(request, timeout=30).read())
+
+        """#
+
+    /// Visitors one by one and many at once, until the server is gone; what they have seen is kept in a file.
+    private static let killing = #"""
+        if ROUND == 0: post('/api/shorten', '{"url": "https://example.com/", "alias": "go"}', 'application/json')
+        seen, lock = [], threading.Lock()
+        def visit(depth):
+            mine, rest = [], b''
+            server = socket.create_connection(('127.0.0.1', PORT))
+            try:
+                while True:
+                    server.sendall(b'GET /go HTTP/1.1\r\nHost: x\r\n\r\n' * depth)
+                    for _ in range(depth):
+                        while b'\r\n\r\n' not in rest:
+                            more = server.recv(65536)
+                            if not more: raise ConnectionError
+                            rest += more
+                        head, rest = rest.split(b'\r\n\r\n', 1)
+                        mine.append(re.search(rb'X-Click-Id: ([0-9a-f]{32})', head)[1].decode())
+            except OSError: pass
+            with lock: seen.extend(mine)
+        visitors = [threading.Thread(target=visit, args=(depth,)) for depth in (1, 1, 8, 500)]
+        for one in visitors: one.start()
+        time.sleep(0.7)
+        os.kill(PID, signal.SIGKILL)
+        for one in visitors: one.join()
+        assert len(seen) > 100 and len(set(seen)) == len(seen), len(seen)
+        with open(PLACE + '/seen', 'a') as file: file.write(''.join(one + '\n' for one in seen))
+        print('ok')
+        """#
+
+    private static let looking = #"""
+        ids = open(PLACE + '/seen').read().split()
+        found = 0
+        for begin in range(0, len(ids), 50000):
+            answer = post('/api/audit', '\n'.join(ids[begin:begin + 50000]), 'text/plain')
+            assert answer['missing'] == answer['unknown'] == answer['waiting'] == 0, answer
+            found += answer['in_books']
+        assert found == len(ids) == len(set(ids))
+        address = 'http://127.0.0.1:%d/api/stats/go' % PORT
+        clicks = json.loads(urllib.request.urlopen(address, timeout=30).read())['clicks']
+        assert clicks >= len(ids), (clicks, len(ids))
+        print('ok')
+        """#
+
     @Test("schemathesis, on the document that the service keeps: every answer is as described, and none is a 500")
     func schemathesis() throws {
         #expect(try run(["--create-limit", "0"], Self.schemathesisProgram) == "ok\n")

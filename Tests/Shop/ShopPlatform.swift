@@ -55,7 +55,7 @@ final class ShopPlatform {
         let name = Self.service(node)
         var settings = ShopSettings(name: name, port: ShopSettings.ports.first { $0.name == name }?.port ?? 0)
         settings.database = PostgresURL(HostPort(host: "db", port: 5432), database: name)
-        settings.broker = HostPort(host: "mq", port: 5672)
+        settings.broker = BrokerPlace(HostPort(host: "mq", port: 5672))
         settings.peers["mailbox"] = HostPort(host: "mailbox", port: 1025)
         return settings
     }

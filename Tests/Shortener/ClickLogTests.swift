@@ -102,10 +102,16 @@ struct ClickLogTests {
 
     @Test("a record reads as it was written, and anything else not at all")
     func coding() throws {
-        let click = click(7)
-        #expect(try Click(encoded: click.encoded) == click)
-        for cut in 0..<click.encoded.count {
-            #expect(throws: RecordReader.Malformed.self) { try Click(encoded: Array(click.encoded.prefix(cut))) }
+        var named = click(7)
+        named.name = ClickName(book: 1 << 61, serial: 1 << 40)
+        for click in [click(7), named] {
+            var writer = RecordWriter()
+            click.encode(into: &writer)
+            for cut in 0...writer.bytes.count {
+                var reader = RecordReader(writer.bytes, in: 0..<cut)
+                let read = Result { () throws(RecordReader.Malformed) in try Click(reading: &reader) }
+                #expect((try? read.get()) == (cut == writer.bytes.count ? click : nil), "\(cut)")
+            }
         }
     }
 

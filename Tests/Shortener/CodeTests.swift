@@ -1,6 +1,7 @@
 import KernelStructures
-import ShortenerEngine
 import Testing
+
+@testable import ShortenerEngine
 
 @Suite("Codes")
 struct CodeTests {
@@ -93,6 +94,22 @@ struct CodeTests {
         other.merge(DistinctEstimate())
         #expect(other == estimate)
         #expect(DistinctEstimate(registers: [1, 2]) == DistinctEstimate())
+    }
+
+    @Test("of the signs in a name the first of the table counts, wherever it stands and however it is written")
+    func signs() {
+        var random = SeededRandom(seed: 4)
+        for _ in 0..<2000 {
+            let words = (0..<random.below(5)).map { _ -> String in
+                let sign = VisitorAgent.signs[random.below(VisitorAgent.signs.count)].sign
+                let cut = random.chance(0.3) ? String(sign.dropLast()) : sign
+                return random.chance(0.5) ? cut.uppercased() : cut
+            }
+            let name = words.joined(separator: ["", " ", "\u{E9}", "b"][random.below(4)])
+            let expected = VisitorAgent.signs.first { name.lowercased().contains($0.sign) }?.agent ?? .other
+            #expect(VisitorAgent(name) == expected && VisitorAgent(bytes: Array(name.utf8)) == expected, "\(name)")
+        }
+        #expect(VisitorAgent(String(repeating: "x", count: 1024) + "bot") == .other, "a kilobyte is looked at")
     }
 
     @Test("programs by what they say they are")

@@ -166,6 +166,51 @@ struct HostTests {
         #expect(statuses.contains(201) && statuses.last == 429, "one client makes so many links in a minute")
     }
 
+    @Test("Retry-After is the truth, to the second: a second earlier is too early, then it is not")
+    func retryAfter() throws {
+        for limit in [1, 7, 30, 61] {
+            let lab = try ShortenerLab { $0.createsPerMinute = limit }
+            let body = #"{"url": "http://a/"}"#
+            var refusal: (at: LabTime, wait: Int)?
+            while refusal == nil {
+                let now = lab.world.now
+                let answer = try lab.ask("POST", "/api/shorten", body)
+                if answer.status == 429 { refusal = (now, try #require(answer.retryAfter)) }
+            }
+            let (at, wait) = try #require(refusal)
+            #expect((1...60).contains(wait), "\(limit) a minute")
+            lab.world.pass(max(.zero, at + .seconds(wait - 1) - lab.world.now))
+            #expect(try lab.ask("POST", "/api/shorten", body).status == 429, "\(limit) a minute: \(wait)")
+            lab.world.pass(max(.zero, at + .seconds(wait) - lab.world.now))
+            #expect(try lab.ask("POST", "/api/shorten", body).status == 201, "\(limit) a minute: \(wait)")
+        }
+    }
+
+    @Test("what a stranger types ends no line of an answer's head, by whichever door it comes")
+    func headerLines() throws {
+        let lab = try ShortenerLab()
+        let evil = #"http://a.example/x\r\nX-Evil: 1\r\n\r\ny"#
+        let shlink = try lab.ask("POST", "/rest/v3/short-urls", "{\"longUrl\": \"\(evil)\", \"customSlug\": \"two\"}")
+        try lab.ask("POST", "/api/shorten", "{\"url\": \"\(evil)\", \"alias\": \"one\"}")
+        try lab.ask("GET", "/yourls-api.php?action=shorturl&keyword=three&url=http://a.example/x%0D%0AX-Evil:%201")
+        let redirects = #"{"domain": "a.example", "invalidShortUrlRedirect": "\#(evil)"}"#
+        try lab.ask("PATCH", "/rest/v3/domains/redirects", redirects)
+        #expect(shlink.status == 200, "line ends are what browsers drop")
+        for path in ["/one", "/two?x=%0D%0AX-Evil:1", "/three", "/nothing"] {
+            // From the database, and from memory.
+            for _ in 0..<2 {
+                let client = try RawClient(lab.world.node("raw"), "urls", 80)
+                client.write("GET \(path) HTTP/1.1\r\nHost: a.example\r\n\r\n")
+                lab.world.pass(.milliseconds(20))
+                let answer = client.answers.first
+                #expect(
+                    [301, 302].contains(answer?.status ?? 0) && client.answers.count == 1, "\(path): \(client.text)")
+                #expect(answer?.head.value(of: "X-Evil") == nil, "\(path)")
+                lab.world.nodes["raw"]?.end(.exited)
+            }
+        }
+    }
+
     @Test("export and import, and keys")
     func moving() throws {
         let lab = try ShortenerLab { $0.apiKeys = ["secret"] }

@@ -12,8 +12,15 @@ final class ShortenerLab {
     private(set) var host: ShortenerHost!
     private let change: (inout ShortenerSettings) -> Void
 
-    init(seed: UInt64 = 1, _ change: @escaping (inout ShortenerSettings) -> Void = { _ in }) throws {
-        world = memoryWorld(seed: seed)
+    init(
+        seed: UInt64 = 1, disk: (any Disk)? = nil, world: World? = nil,
+        _ change: @escaping (inout ShortenerSettings) -> Void = { _ in }
+    ) throws {
+        self.world =
+            world
+            ?? memoryWorld(seed: seed) { configuration in
+                if let disk { configuration.disk = disk }
+            }
         self.change = change
         try begin()
     }
@@ -39,24 +46,29 @@ final class ShortenerLab {
         let status: Int
         let location: String?
         let cacheControl: String?
+        var clickID: String?
+        var retryAfter: Int?
         let body: String
         var json: JSONValue { (try? JSONValue(parsing: body)) ?? .null }
     }
 
     @discardableResult
     func ask(
-        _ method: String, _ target: String, _ body: String = "", fields: String = "", from node: String = "visitor"
+        _ method: String, _ target: String, _ body: String = "", fields: String = "", from node: String = "visitor",
+        host: String = "s.io"
     ) throws -> Answer {
         let known = world.nodes[node]
         let client = try RawClient(known?.isAlive == true ? known! : try world.node(node), "urls", 80)
         client.write(
-            "\(method) \(target) HTTP/1.1\r\nHost: s.io\r\n\(fields)Content-Length: \(body.utf8.count)\r\n\r\n\(body)")
+            "\(method) \(target) HTTP/1.1\r\nHost: \(host)\r\n\(fields)Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
+        )
         world.pass(.milliseconds(20))
         let answer = client.answers.first
         client.stream.close()
         return Answer(
             status: answer?.status ?? 0, location: answer?.head.value(of: "Location"),
-            cacheControl: answer?.head.value(of: "Cache-Control"),
+            cacheControl: answer?.head.value(of: "Cache-Control"), clickID: answer?.head.value(of: "X-Click-Id"),
+            retryAfter: answer?.head.value(of: "Retry-After").flatMap { Int($0) },
             body: String(decoding: answer?.body ?? [], as: UTF8.self))
     }
 
@@ -66,4 +78,8 @@ final class ShortenerLab {
         return String(short.split(separator: "/").last ?? "")
     }
 
+    /// What the books say of clicks that were seen.
+    func audit(_ ids: [String]) throws -> JSONValue {
+        try ask("POST", "/api/audit", ids.map { $0 + "\n" }.joined()).json
+    }
 }

@@ -2,7 +2,6 @@ import CommandKit
 import CommandServices
 import KernelAMQP
 import KernelStructures
-import KernelTLS
 import KernelWorld
 import MessageQueueService
 import ShellSession
@@ -28,22 +27,10 @@ final class MQClient {
     init(_ invocation: Invocation) throws {
         process = invocation.process
         let arguments = invocation.arguments
-        do throws(AMQPURL.Malformed) {
-            url = try arguments.text("server").map { text throws(AMQPURL.Malformed) in try AMQPURL(text) } ?? AMQPURL()
-        } catch {
-            throw UsageError("\(arguments.description.name): --server: \(error)")
-        }
-        var security: TLSClient?
-        if url.isSecure, !arguments.has("tls") {
-            do throws(TLSConfigurationError) {
-                security = try TLSClient(try TLSClientOptions.lab(invocation.session.world))
-            } catch {
-                throw CommandFailure(error.description)
-            }
-        } else {
-            security = try TLSFlags.client(invocation)
-        }
-        amqp = AMQPClient(process.node, url, security: security)
+        let place = try AMQPURL.broker(
+            arguments.text("server") ?? "amqp://localhost", flag: "server", invocation, isSecret: arguments.has("tls"))
+        url = place.url
+        amqp = AMQPClient(process.node, url, security: place.security)
     }
 
     /// Connects; `then` may ask at once.

@@ -2,7 +2,6 @@ import CommandKit
 import CommandServices
 import KernelAMQP
 import KernelStructures
-import KernelTLS
 import MessageQueueService
 import ShellSession
 

@@ -21,12 +21,18 @@ package enum TLSFlags {
     ]
 
     /// For clients that take redis-cli's flags.
-    package static let client: [CommandDescription.Flag] = [
-        .init("tls", nil, "speaks TLS"), .init("cacert", nil, .file, "who vouches for the server, PEM (the lab's)"),
-        .init("cert", nil, .file, "the certificate to show, PEM"), .init("key", nil, .file, "its key"),
-        .init("sni", nil, .text("NAME"), "the name to ask for, in place of the host's"),
-        .init("insecure", nil, "does not check the server's certificate"), directory,
-    ]
+    package static let client: [CommandDescription.Flag] =
+        [.init("tls", nil, "speaks TLS")] + towards("the server") + [directory]
+
+    /// For services that are a client of somebody else, whose URL says whether that is over TLS.
+    package static func towards(_ whom: String) -> [CommandDescription.Flag] {
+        [
+            .init("cacert", nil, .file, "who vouches for \(whom), PEM (the lab's)"),
+            .init("cert", nil, .file, "the certificate to show, PEM"), .init("key", nil, .file, "its key"),
+            .init("sni", nil, .text("NAME"), "the name to ask for, in place of the host's"),
+            .init("insecure", nil, "does not check the certificate of \(whom)"),
+        ]
+    }
 
     /// What the server's flags ask for; nil without TLS.
     ///
@@ -63,9 +69,13 @@ package enum TLSFlags {
 
     /// What the client's flags ask for; nil without TLS.
     package static func client(_ invocation: Invocation) throws -> TLSClient? {
-        let arguments = invocation.arguments
         useDirectory(invocation)
-        guard arguments.has("tls") else { return nil }
+        return invocation.arguments.has("tls") ? try connecting(invocation) : nil
+    }
+
+    /// What a client connects with that speaks TLS.
+    package static func connecting(_ invocation: Invocation) throws -> TLSClient {
+        useDirectory(invocation)
         do throws(TLSConfigurationError) {
             var options = try TLSClientOptions.lab(invocation.session.world)
             try fill(&options, invocation)
@@ -73,6 +83,11 @@ package enum TLSFlags {
         } catch {
             throw CommandFailure(error.description)
         }
+    }
+
+    /// The first of `towards` that is given, where it makes no sense.
+    package static func given(_ arguments: ParsedArguments) -> String? {
+        ["cacert", "cert", "key", "sni", "insecure"].first { arguments.has($0) }
     }
 
     private static func fill(_ options: inout TLSClientOptions, _ invocation: Invocation) throws(TLSConfigurationError)

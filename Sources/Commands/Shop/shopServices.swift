@@ -70,7 +70,7 @@ extension ShopCommands {
         let kind = ServiceKind("shop-orders", node: "orders", port: .preset(8084))
         let description = description(
             kind, "a shop's orders, and the saga that leads each to its end",
-            [ShopFlags.broker, ShopWords.peer("inventory"), ShopWords.peer("payments"), ShopWords.peer("products")],
+            ShopFlags.broker + [ShopWords.peer("inventory"), ShopWords.peer("payments"), ShopWords.peer("products")],
             tag: "ORDERS", example: "curl http://orders:8084/orders/o1/timeline",
             details: """
                 POST /checkout {"items": [{"product_id": "p1", "quantity": 2}],
@@ -82,7 +82,7 @@ extension ShopCommands {
         return .service(kind, description) { invocation in
             var settings = try ShopFlags.settings(
                 "orders", port: 8084, peers: ["inventory", "payments", "products"], invocation.arguments)
-            settings.broker = ShopFlags.broker(invocation.arguments)
+            settings.broker = try ShopFlags.broker(invocation)
             return ServicePlan(settings) { node, settings, service in
                 OrderService(node: node, settings: settings, service: service)
             }
@@ -114,12 +114,12 @@ extension ShopCommands {
         let kind = ServiceKind("shop", node: "shop", port: .none)
         let description = CommandDescription(
             "shop", "a whole shop on one node: the place to begin", usage: "--monolith [FLAGS]",
-            flags: kind.flags([
-                .init("monolith", nil, "all services on one node (docker-compose up starts them as nodes)"),
-                .init("db", "d", .text("URL"), "the database of all of them (postgres://db:5432/shop)"),
-                ShopFlags.registry, ShopFlags.flags, ShopWords.cache, ShopFlags.broker, ShopWords.optimistic,
-                ShopWords.hold, ShopWords.demo,
-            ]),
+            flags: kind.flags(
+                [
+                    .init("monolith", nil, "all services on one node (docker-compose up starts them as nodes)"),
+                    .init("db", "d", .text("URL"), "the database of all of them (postgres://db:5432/shop)"),
+                    ShopFlags.registry, ShopFlags.flags, ShopWords.cache,
+                ] + ShopFlags.broker + [TLSFlags.directory, ShopWords.optimistic, ShopWords.hold, ShopWords.demo]),
             examples: [
                 "postgres --name db & messageq & mailbox &", "shop --monolith --demo",
                 "curl http://shop:8082/products", "ledger --at shop",
@@ -140,7 +140,7 @@ extension ShopCommands {
             let words = ShopWords(invocation)
             var common = try ShopFlags.settings("shop", port: 0, invocation.arguments)
             common.cache = invocation.arguments.endpoint("cache")
-            common.broker = ShopFlags.broker(invocation.arguments)
+            common.broker = try ShopFlags.broker(invocation)
             let options = try words.inventoryOptions()
             let demo = invocation.arguments.has("demo") ? ShopWords.demoProducts : []
             return ServicePlan { [common] node, service in

@@ -46,11 +46,10 @@ extension ShopAccountsCommands {
         let kind = ServiceKind("shop-notifications", node: "notifications", port: .preset(8086))
         let description = CommandDescription(
             kind.name, "tells a shop's people what happens to their orders, by mail and text message",
-            usage: "[--db URL] [--mq HOST:PORT] [--mailbox HOST:PORT] [FLAGS]",
+            usage: "[--db URL] [--mq URL] [--mailbox HOST:PORT] [FLAGS]",
             flags: kind.flags(
                 listens: "where it listens for HTTP",
-                ShopFlags.common + [
-                    ShopFlags.broker,
+                ShopFlags.common + ShopFlags.broker + [
                     .init("mailbox", nil, .endpoint, "the post, by SMTP (mailbox:1025)"),
                     .init("users", nil, .endpoint, "where telephone numbers are, if no registry says (users:8081)"),
                 ]),
@@ -67,7 +66,7 @@ extension ShopAccountsCommands {
             let arguments = invocation.arguments
             var settings = try ShopFlags.settings(
                 "notifications", port: 8086, peers: ["mailbox", "users"], arguments)
-            settings.broker = ShopFlags.broker(arguments)
+            settings.broker = try ShopFlags.broker(invocation)
             return ServicePlan(settings) { node, settings, service in
                 NotificationService(node: node, settings: settings, service: service)
             }

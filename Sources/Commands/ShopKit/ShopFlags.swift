@@ -1,9 +1,11 @@
 import CommandKit
 import CommandServices
+import KernelAMQP
 import KernelService
 import KernelStructures
 import KernelWire
 import KernelWorld
+import MessageQueueService
 import ShellSession
 import ShopKitService
 
@@ -15,7 +17,9 @@ package enum ShopFlags {
         "db", "d", .text("URL"), "its database (postgres://db:5432/NAME, of its own name)")
     package static let registry = Flag(
         "registry", nil, .endpoint, "where it registers, and finds the others (nowhere)")
-    package static let broker = Flag("mq", nil, .endpoint, "the message broker, by AMQP 0-9-1 (mq:5672)")
+    package static let broker: [Flag] =
+        [Flag("mq", nil, .text("URL"), "the message broker: amqp://, amqps:// or HOST:PORT (mq:5672)")]
+        + TLSFlags.towards("the broker")
 
     package static let flags = Flag(
         "flags", nil, .endpoint, "a server of feature flags: fail-SERVICE has it fail (none)")
@@ -23,8 +27,11 @@ package enum ShopFlags {
     package static let common = [database, registry, flags]
 
     /// Where the broker is, as `broker` says.
-    package static func broker(_ arguments: ParsedArguments) -> HostPort {
-        arguments.endpoint("mq") ?? HostPort(host: "mq", port: 5672)
+    ///
+    /// - Throws: `UsageError` for what is no URL, `CommandFailure` about a file of the flags for TLS.
+    package static func broker(_ invocation: Invocation) throws -> BrokerPlace {
+        let place = try AMQPURL.broker(invocation.arguments.text("mq") ?? "amqp://mq", flag: "mq", invocation)
+        return BrokerPlace(place.url, security: place.security)
     }
 
     /// - Parameter peers: those whose address a flag of their own name may say.

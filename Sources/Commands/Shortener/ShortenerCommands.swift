@@ -4,6 +4,7 @@ import KernelAMQP
 import KernelService
 import KernelStructures
 import KernelWire
+import MessageQueueService
 import ShellSession
 import ShortenerEngine
 import ShortenerService
@@ -18,29 +19,35 @@ package enum ShortenerCommands {
         let description = CommandDescription(
             "urlshortener", "makes long addresses short, and counts who follows them",
             usage: "[--db FILE|postgres://…] [--port PORT] [FLAGS]",
-            flags: kind.flags([
-                .init(
-                    "db", nil, .text("FILE|URL"), "where links are kept: a file, or postgres://HOST/NAME (./links.db)"),
-                .init("clicks", nil, .file, "where clicks wait for the database (./links-clicks)"),
-                .init("base", nil, .text("URL"), "what stands before a code (http:// and the host that was asked)"),
-                .init("code-length", nil, .integer(ShortCode.lengths), "characters of the first codes (6)"),
-                .init(
-                    "redirect", nil, .choice(Redirect.allCases.map { "\($0.rawValue)" }),
-                    "the status of links that do not say (301)"),
-                .init("api-key", nil, .text("LIST"), "keys of which one is needed to use the APIs (none)"),
-                .init(
-                    "create-limit", nil, .integer(0...100_000_000),
-                    "links that a client may make in a minute; 0: any (6000)"),
-                .init("cache", nil, .integer(2...10_000_000), "links kept in memory (100000)"),
-                .init(
-                    "queue", nil, .text("URL"), "by way of which clicks come into the database: amqp://… (straight)"),
-                .init(
-                    "shared-cache", nil, .text("PLACE"), "of links, for several shorteners: redis://host:port (none)"),
-                .init("flush", nil, .duration(), "from a click to its row; the most that a power failure takes (1s)"),
-                .init("zone", nil, .text("OFFSET"), "of the days that clicks are counted by, such as +02:00 (UTC)"),
-                .init("public", nil, "refuses addresses of visitors' own networks: 127.0.0.1, 10.0.0.0/8, localhost"),
-                .init("fallback", nil, .text("URL"), "where visitors of links that are over are sent (410 Gone)"),
-            ]),
+            flags: kind.flags(
+                [
+                    .init(
+                        "db", nil, .text("FILE|URL"),
+                        "where links are kept: a file, or postgres://HOST/NAME (./links.db)"),
+                    .init("clicks", nil, .file, "where clicks wait for the database (./links-clicks)"),
+                    .init("base", nil, .text("URL"), "what stands before a code (http:// and the host that was asked)"),
+                    .init("code-length", nil, .integer(ShortCode.lengths), "characters of the first codes (6)"),
+                    .init(
+                        "redirect", nil, .choice(Redirect.allCases.map { "\($0.rawValue)" }),
+                        "the status of links that do not say (301)"),
+                    .init("api-key", nil, .text("LIST"), "keys of which one is needed to use the APIs (none)"),
+                    .init(
+                        "create-limit", nil, .integer(0...100_000_000),
+                        "links that a client may make in a minute; 0: any (6000)"),
+                    .init("cache", nil, .integer(2...10_000_000), "links kept in memory (100000)"),
+                    .init(
+                        "queue", nil, .text("URL"),
+                        "by way of which clicks come into the database: amqp://…, amqps://… (straight)"),
+                    .init(
+                        "shared-cache", nil, .text("PLACE"),
+                        "of links, for several shorteners: redis://host:port (none)"),
+                    .init(
+                        "flush", nil, .duration(), "from a click to its row; the most that a power failure takes (1s)"),
+                    .init("zone", nil, .text("OFFSET"), "of the days that clicks are counted by, such as +02:00 (UTC)"),
+                    .init(
+                        "public", nil, "refuses addresses of visitors' own networks: 127.0.0.1, 10.0.0.0/8, localhost"),
+                    .init("fallback", nil, .text("URL"), "where visitors of links that are over are sent (410 Gone)"),
+                ] + TLSFlags.towards("the broker")),
             examples: [
                 "urlshortener --port 8080",
                 "curl localhost:8080/api/shorten -d '{\"url\": \"https://example.com/\"}'",
@@ -83,12 +90,10 @@ package enum ShortenerCommands {
         if let limit = arguments.integer("create-limit") { settings.createsPerMinute = limit == 0 ? nil : limit }
         if let count = arguments.integer("cache") { settings.cacheCapacity = count }
         if let text = arguments.text("queue") {
-            do throws(AMQPURL.Malformed) { settings.queue = try AMQPURL(text) } catch {
-                throw UsageError("urlshortener: --queue: \(error)")
-            }
-            if settings.queue?.isSecure == true {
-                throw UsageError("urlshortener: --queue: TLS to a broker is not here; give amqp://…")
-            }
+            let place = try AMQPURL.broker(text, flag: "queue", invocation)
+            settings.queue = BrokerPlace(place.url, security: place.security)
+        } else if let flag = TLSFlags.given(arguments) {
+            throw UsageError("urlshortener: --\(flag) is for a broker; give --queue amqps://…")
         }
         if let text = arguments.text("shared-cache") { settings.sharedCache = try sharedCache(text) }
         if let interval = arguments.duration("flush") { settings.flushInterval = interval }

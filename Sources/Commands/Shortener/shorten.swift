@@ -15,23 +15,44 @@ extension ShortenerCommands {
             group: .clients)
         return Command(description) { invocation in
             let arguments = invocation.arguments
-            let call = try call(arguments)
             let server =
                 arguments.endpoint("server") ?? HostPort(host: "localhost", port: ShortenerHost.defaultPort)
             var fields = [("Accept", "application/json"), ("Content-Type", "application/json")]
             if let key = arguments.text("key") { fields.append(("X-Api-Key", key)) }
             let wantsJSON = arguments.wantsJSON
+            let timeout = arguments.duration("timeout") ?? .seconds(10)
+            if arguments.verb == "audit", let file = arguments.text("seen") {
+                return .running(
+                    SeenClicksQuestion(
+                        invocation.process, try seen(file, invocation), at: server, fields: fields, timeout: timeout,
+                        wantsJSON: wantsJSON))
+            }
+            let call = try call(arguments)
             return .running(
                 ServerQuestion(
-                    invocation.process, call.method, call.target, at: server,
-                    whenRefused: "no shortener answers at \(server); start one: urlshortener",
-                    fields: fields, body: call.body?.bytes(), timeout: arguments.duration("timeout") ?? .seconds(10)
+                    invocation.process, call.method, call.target, at: server, whenRefused: advice(server),
+                    fields: fields, body: call.body?.bytes(), timeout: timeout
                 ) { response throws(CommandFailure) in
                     let text = try ServerQuestion.text(response)
                     guard !wantsJSON, let value = try? JSONValue(parsing: text) else { return text }
                     return call.show(value)
                 })
         }
+    }
+
+    static func advice(_ server: HostPort) -> String { "no shortener answers at \(server); start one: urlshortener" }
+
+    /// Ids of clicks, one a line.
+    private static func seen(_ file: String, _ invocation: Invocation) throws -> [String] {
+        let bytes: [UInt8]
+        do throws(LabFileError) { bytes = try invocation.session.files.read(file) } catch {
+            throw CommandFailure("--seen: \(error.description)")
+        }
+        guard bytes.count <= SeenClicksQuestion.fileLimitBytes else {
+            throw CommandFailure(
+                "--seen: \(file) has more than \(byteCountText(SeenClicksQuestion.fileLimitBytes)); split it")
+        }
+        return bytes.split { $0 == 10 || $0 == 13 }.map { String(decoding: $0, as: UTF8.self) }
     }
 
     private typealias Flag = CommandDescription.Flag
@@ -56,11 +77,17 @@ extension ShortenerCommands {
                 "stats", "who has followed a link, and when", usage: "CODE", flags: common, arguments: code,
                 examples: ["shorten stats spring"]),
             .init(
-                "audit", "whether any click is missing, and how each life of a server has ended", flags: common,
-                examples: ["shorten audit"],
+                "audit", "whether any click is missing, and how each life of a server has ended",
+                usage: "[--seen FILE]",
+                flags: [.init("seen", nil, .file, "ids of clicks, one a line: which of them are in the books?")]
+                    + common,
+                examples: ["shorten audit", "shorten audit --seen clicks.txt"],
                 details: """
-                    A kill loses no click: the next life counts what stands in the file. If the power
-                    failed, clicks since the last sync may be missing: the audit says since when.
+                    A kill loses no click: the next life counts what stands in the file. If the
+                    power failed, clicks since the last sync may be missing: the audit says since
+                    when, and with --seen which. Each visitor is told his click's id, X-Click-Id;
+                    what no shortener of this database has given out is unknown. The status is 1
+                    if a click is missing.
                     """),
             .init(
                 "keys", "API keys: whose, and what they open", usage: "[create|remove NAME] [--role author|admin]",

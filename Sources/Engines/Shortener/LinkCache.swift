@@ -2,15 +2,25 @@ import KernelStructures
 
 /// Links that are visited often, and codes that lead nowhere, in bounded memory.
 public struct LinkCache {
-    public struct Entry: Sendable {
+    /// An object, so that to find one copies nothing of the link.
+    public final class Entry {
         /// Nil: there is no such link.
         public let link: Link?
-        /// Visits that the database had counted when it was read.
-        public var visits: Int
+        /// Visits that the database had counted when it was read, and those that it has counted since.
+        public fileprivate(set) var visits: Int
+        /// What of the redirect's head is the same for each visitor: `Location` and `Cache-Control`, as lines. Nil
+        /// where there is no link, or one that leads some of them elsewhere.
+        public private(set) lazy var redirectLines = link.flatMap(Entry.lines)
 
         public init(link: Link?, visits: Int) {
             self.link = link
             self.visits = visits
+        }
+
+        private static func lines(_ link: Link) -> [UInt8]? {
+            // What is stored was checked before; a byte that ends a line would be somebody's who wrote into the table.
+            guard link.rules.isEmpty, link.target.utf8.allSatisfy({ $0 > 32 && $0 != 127 }) else { return nil }
+            return Array("Location: \(link.target)\r\nCache-Control: \(link.redirect.cacheControl)\r\n".utf8)
         }
     }
 

@@ -4,6 +4,21 @@ import TestSupport
 import Testing
 
 @Suite struct CryptographyTests {
+    @Test("blocks of FIPS 197, appendix B and C.1, one by one and together")
+    func blocks() throws {
+        let key = try #require(Hexadecimal.decode("2b7e151628aed2a6abf7158809cf4f3c"))
+        let block = try #require(Hexadecimal.decode("3243f6a8885a308d313198a2e0370734"))
+        let cipher = BlockCipher(key: key)
+        let sealed = cipher.seal(block)
+        #expect(Hexadecimal.encode(sealed) == "3925841d02dc09fbdc118597196a0b32" && cipher.open(sealed) == block)
+        let many = cipher.seal(block + block + [UInt8](repeating: 7, count: 16))
+        #expect(many.count == 48 && Array(many[16..<32]) == sealed)
+        #expect(cipher.open(many).suffix(16).allSatisfy { $0 == 7 } && cipher.seal([]).isEmpty)
+        let counting = BlockCipher(key: (0..<16).map { UInt8($0) })
+        let plain = (0..<16).map { UInt8($0 * 0x11) }
+        #expect(Hexadecimal.encode(counting.seal(plain)) == "69c4e0d86a7b0430d8cdb78070b4c55a")
+    }
+
     /// FIPS 180-4's and RFC 1321's examples.
     @Test(
         "digests of known texts",

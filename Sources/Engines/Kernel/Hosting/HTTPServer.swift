@@ -89,12 +89,16 @@ public final class PreparedResponse {
 }
 
 /// What all connections of a server share, so that an idle one holds as little as it can: the options, and memory for
-/// the heads of requests, of which only those need any that are busy.
+/// the heads of requests and answers, of which only those need any that are busy.
 final class HTTPServerCommon {
     let options: HTTPServerOptions
     /// As with the service: it outlives its connections. Nil for a connection without a server.
     unowned var server: HTTPServer?
     private var spareHeads: [HTTPHead] = []
+    /// How an answer begins in this second: most have the same status as the one before them.
+    private var start: (status: Int, second: Int64, bytes: [UInt8]) = (0, .min, [])
+    /// Memory for the next answer's head.
+    private var spareAnswer: [UInt8] = []
 
     private static let spareLimit = 256
 
@@ -106,4 +110,25 @@ final class HTTPServerCommon {
     func takeHead() -> HTTPHead { spareHeads.popLast() ?? HTTPHead() }
 
     func giveHead(_ head: HTTPHead) { if spareHeads.count < Self.spareLimit { spareHeads.append(head) } }
+
+    /// Status line, `Server` and `Date` of an answer, in memory that comes back by `giveAnswer`.
+    func takeAnswer(_ status: Int, _ world: World) -> [UInt8] {
+        let second = world.now.unixSeconds
+        if start.status != status || start.second != second {
+            let bytes = HTTPServerConnection.headStart(status, date: world.dateField, server: options.serverName)
+            start = (status, second, bytes)
+        }
+        var head: [UInt8] = []
+        swap(&head, &spareAnswer)
+        head.append(contentsOf: start.bytes)
+        return head
+    }
+
+    func giveAnswer(_ head: inout [UInt8]) {
+        guard head.capacity <= Self.spareAnswerBytes else { return }
+        head.removeAll(keepingCapacity: true)
+        swap(&head, &spareAnswer)
+    }
+
+    private static let spareAnswerBytes = 16 << 10
 }

@@ -24,9 +24,23 @@ extension HTTPServerConnection {
     /// chunked (or lasts until the connection ends, for a client of HTTP/1.0).
     public func beginResponse(status: Int, fields: [(String, String)] = [], length: Int?) {
         guard response == .pending else { return }
-        var head = Self.headStart(status, date: node.world.dateField, server: options.serverName)
+        var head = common.takeAnswer(status, node.world)
         for (name, value) in fields { HTTPWriter.field(name, value, into: &head) }
         beginRawResponse(&head, status: status, framing: length.map { .length($0) } ?? .untilClose)
+        common.giveAnswer(&head)
+    }
+
+    /// Answers the present request at once, without a body.
+    ///
+    /// - Parameter lines: appends field lines, each with its CRLF, to what the head has already; they must be safe
+    ///   (`HTTPWriter.isSafeField`).
+    public func respond(status: Int, appending lines: (inout [UInt8]) -> Void) {
+        guard response == .pending else { return }
+        var head = common.takeAnswer(status, node.world)
+        lines(&head)
+        beginRawResponse(&head, status: status, framing: .length(0))
+        common.giveAnswer(&head)
+        endResponse()
     }
 
     /// Answers the present request at once with a response that was prepared for many.

@@ -8,6 +8,9 @@ public struct RecordWriter: Sendable {
 
     public init() {}
 
+    /// Goes on behind bytes that stand there already, in their memory if nobody else has them.
+    public init(continuing bytes: consuming [UInt8]) { self.bytes = bytes }
+
     public mutating func append(byte: UInt8) { bytes.append(byte) }
 
     public mutating func append(_ flag: Bool) { bytes.append(flag ? 1 : 0) }
@@ -30,7 +33,10 @@ public struct RecordWriter: Sendable {
         bytes.append(contentsOf: data)
     }
 
-    public mutating func append(_ text: String) { append(Array(text.utf8)) }
+    public mutating func append(_ text: String) {
+        append(UInt64(text.utf8.count))
+        bytes.append(utf8: text)
+    }
 
     /// Each element behind their count.
     public mutating func append<Element>(
@@ -45,6 +51,7 @@ public struct RecordWriter: Sendable {
 /// reserves more memory than there are bytes left.
 public struct RecordReader: Sendable {
     private let bytes: [UInt8]
+    private let end: Int
     public private(set) var position: Int
 
     /// The bytes end too early, or are no record.
@@ -58,9 +65,20 @@ public struct RecordReader: Sendable {
     public init(_ bytes: [UInt8], from position: Int = 0) {
         self.bytes = bytes
         self.position = max(0, position)
+        end = bytes.count
     }
 
-    public var remaining: Int { max(0, bytes.count - position) }
+    /// Reads a record that lies between others.
+    ///
+    /// - Parameter range: within the bytes.
+    public init(_ bytes: [UInt8], in range: Range<Int>) {
+        precondition(range.lowerBound >= 0 && range.upperBound <= bytes.count, "a record lies within its bytes")
+        self.bytes = bytes
+        position = range.lowerBound
+        end = range.upperBound
+    }
+
+    public var remaining: Int { max(0, end - position) }
     public var isAtEnd: Bool { remaining == 0 }
 
     private var malformed: Malformed { Malformed(position: position) }
@@ -69,7 +87,7 @@ public struct RecordReader: Sendable {
     public func expectEnd() throws(Malformed) { if !isAtEnd { throw malformed } }
 
     public mutating func byte() throws(Malformed) -> UInt8 {
-        guard position < bytes.count else { throw malformed }
+        guard position < end else { throw malformed }
         defer { position += 1 }
         return bytes[position]
     }
@@ -101,16 +119,18 @@ public struct RecordReader: Sendable {
 
     public mutating func integer() throws(Malformed) -> Int { Int(try signed()) }
 
-    public mutating func data() throws(Malformed) -> [UInt8] {
+    public mutating func data() throws(Malformed) -> [UInt8] { Array(try piece()) }
+
+    private mutating func piece() throws(Malformed) -> ArraySlice<UInt8> {
         let length = try unsigned()
         guard length <= UInt64(remaining) else { throw malformed }
         defer { position += Int(length) }
-        return Array(bytes[position..<position + Int(length)])
+        return bytes[position..<position + Int(length)]
     }
 
     /// Bytes that are not UTF-8 are refused.
     public mutating func text() throws(Malformed) -> String {
-        guard let text = String(validating: try data(), as: UTF8.self) else { throw malformed }
+        guard let text = String(validating: try piece(), as: UTF8.self) else { throw malformed }
         return text
     }
 

@@ -22,6 +22,8 @@ public final class Network {
     /// True during a round of input, in a process of its own: see `gatherWrites`.
     private(set) var gathersWrites = false
     private var gathering: [Stream] = []
+    /// What must be done before anything that is gathered leaves: see `beforeLeaving`.
+    private var duties: [() -> Void] = []
 
     /// SYN retransmissions after 1, 2, 4, 8, 16 and 32 s, then the attempt is given up after 127 s: Linux's defaults
     /// (`tcp_syn_retries` = 6).
@@ -45,6 +47,7 @@ public final class Network {
         for stream in orphans.values { stream.die(silently: true) }
         orphans = [:]
         gathering = []
+        duties = []
         localhostOwners = [:]
         transport.shutDown()
     }
@@ -264,7 +267,25 @@ public final class Network {
         gathersWrites = !journal.recordsTraffic
         round()
         gathersWrites = false
+        doDuties()
         sendGathered()
+    }
+
+    /// Has `action` called once before anything leaves that was written in this round of input: what several answers
+    /// promise is done for all of them together.
+    ///
+    /// - Returns: false where nothing is gathered now; then whoever asks does it at once, ahead of its answer.
+    public func beforeLeaving(_ action: @escaping () -> Void) -> Bool {
+        guard gathersWrites else { return false }
+        duties.append(action)
+        return true
+    }
+
+    func doDuties() {
+        if duties.isEmpty { return }
+        var due: [() -> Void] = []
+        swap(&due, &duties)
+        for action in due { action() }
     }
 
     func gather(_ stream: Stream) {

@@ -223,6 +223,7 @@ public final class Stream {
             return
         }
         flushCorked()
+        network.doDuties()
         guard unsent.isEmpty, phase != .connecting, let transport else { return keep(bytes, cause: cause) }
         let sent = transport.send(bytes, cause: cause)
         if sent < bytes.count { keep(UnsafeRawBufferPointer(rebasing: bytes[sent...]), cause: cause) }
@@ -270,6 +271,7 @@ public final class Stream {
 
     func flushCorked() {
         if corked.isEmpty { return }
+        network.doDuties()
         var buffer = corked
         corked = []
         buffer.withUnsafeBytes { bytes in

@@ -1,5 +1,4 @@
 import KernelAMQP
-import KernelStructures
 import KernelWorld
 import MessageQueueService
 
@@ -10,10 +9,7 @@ extension BrokerLink {
     /// A link for the shop's events.
     ///
     /// - Parameter declarations: beyond the exchange: queues and bindings.
-    public convenience init(_ node: Node, _ place: HostPort, declarations: [AMQPMethod] = []) {
-        var url = AMQPURL()
-        url.host = place.host
-        url.port = place.port
-        self.init(node, url, exchange: Self.shopExchange, declarations: declarations)
+    public convenience init(_ node: Node, _ place: BrokerPlace, declarations: [AMQPMethod] = []) {
+        self.init(node, place, exchange: Self.shopExchange, declarations: declarations)
     }
 }

@@ -4,14 +4,15 @@ import KernelStructures
 import KernelTelemetry
 import KernelWire
 import KernelWorld
+import MessageQueueService
 
 /// Where a service of the shop finds what it needs: addresses and nothing else.
-public struct ShopSettings: Sendable {
+public struct ShopSettings {
     /// What it is called in the registry, and as the host that others look for: `inventory`.
     public var name: String
     public var port: UInt16
     public var database: PostgresURL?
-    public var broker: HostPort?
+    public var broker: BrokerPlace?
     /// A server of RESP; nil: it does without.
     public var cache: HostPort?
     public var registry: HostPort?

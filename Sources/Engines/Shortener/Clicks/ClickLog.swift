@@ -1,3 +1,4 @@
+import KernelLog
 import KernelStorage
 import KernelStructures
 
@@ -31,8 +32,13 @@ public final class ClickLog {
     private let directory: String
     private var file: any DiskFile
     private var segment: Int
+    /// Bytes of it that are written.
     private var size: Int
     private var isUnsynced = false
+    /// Records that are not written yet.
+    private var gathered: [UInt8] = []
+    /// How many they are.
+    public private(set) var gatheredCount = 0
 
     /// Bytes of a segment before another is begun.
     public var segmentByteCount = 1 << 20
@@ -68,41 +74,76 @@ public final class ClickLog {
         try disk.syncDirectory(directory)
     }
 
-    /// Where the next click will stand.
+    /// Up to where clicks are written.
     public var end: ClickPosition { ClickPosition(segment: segment, offset: size) }
 
-    /// Writes a click down. It survives the process from now on, and the power from the next `sync`.
+    /// Goes on in a segment of a higher number than that: a directory that was put in the place of a lost one must not
+    /// give positions that the database has counted already.
     ///
-    /// - Throws: `DiskError`; nothing of it counts then.
-    public func append(_ click: Click) throws(DiskError) {
-        let payload = click.encoded
-        guard payload.count <= Self.recordLimitBytes else { return }
-        if size >= segmentByteCount { try rotate() }
-        var record: [UInt8] = []
-        record.reserveCapacity(payload.count + Self.frameBytes)
-        Self.append(UInt32(payload.count), to: &record)
-        Self.append(CRC32C.of(payload), to: &record)
-        record += payload
+    /// - Throws: `DiskError`.
+    public func goOn(behind number: Int) throws(DiskError) {
+        try write()
+        if segment <= number { try rotate(to: number + 1) }
+    }
+
+    /// Puts a click in the line for the next `write`: one call of the system serves all that came in the same moment.
+    public func gather(_ click: Click) {
+        let begin = gathered.count
+        var record = RecordWriter(continuing: gathered)
+        gathered = []
+        for _ in 0..<Self.frameBytes { record.append(byte: 0) }
+        click.encode(into: &record)
+        gathered = record.bytes
+        let length = gathered.count - begin - Self.frameBytes
+        guard length <= Self.recordLimitBytes else { return gathered.removeLast(gathered.count - begin) }
+        let sum = gathered.withUnsafeBytes {
+            LogBatch.checksum(UnsafeRawBufferPointer(rebasing: $0[(begin + Self.frameBytes)...]))
+        }
+        for place in 0..<4 {
+            gathered[begin + place] = UInt8(truncatingIfNeeded: length >> (8 * place))
+            gathered[begin + 4 + place] = UInt8(truncatingIfNeeded: sum >> UInt32(8 * place))
+        }
+        gatheredCount += 1
+    }
+
+    /// Writes down what was gathered. It survives the process from now on, and the power from the next `sync`.
+    ///
+    /// - Throws: `DiskError`; nothing of it counts then, and it is forgotten.
+    public func write() throws(DiskError) {
+        if gathered.isEmpty { return }
+        defer {
+            gathered.removeAll(keepingCapacity: true)
+            gatheredCount = 0
+        }
+        if size >= segmentByteCount { try rotate(to: segment + 1) }
         do throws(DiskError) {
-            try file.write(record, at: size)
+            try file.write(gathered, at: size)
         } catch {
             // Half a record must not stand before the next one.
             try? file.truncate(to: size)
             throw error
         }
-        size += record.count
+        size += gathered.count
         isUnsynced = true
     }
 
-    /// - Throws: `DiskError`: what was appended since the last sync may be lost with the power.
+    /// Writes a click down at once.
+    ///
+    /// - Throws: `DiskError`; nothing of it counts then.
+    public func append(_ click: Click) throws(DiskError) {
+        gather(click)
+        try write()
+    }
+
+    /// - Throws: `DiskError`: what was written since the last sync may be lost with the power.
     public func sync() throws(DiskError) {
         guard isUnsynced else { return }
         try file.sync()
         isUnsynced = false
     }
 
-    private func rotate() throws(DiskError) {
-        let next = try disk.open("\(directory)/\(Self.name(segment + 1))", [.write, .create, .truncate])
+    private func rotate(to number: Int) throws(DiskError) {
+        let next = try disk.open("\(directory)/\(Self.name(number))", [.write, .create, .truncate])
         do throws(DiskError) {
             try file.sync()
             try disk.syncDirectory(directory)
@@ -112,7 +153,7 @@ public final class ClickLog {
         }
         file.close()
         file = next
-        segment += 1
+        segment = number
         size = 0
     }
 
@@ -194,10 +235,10 @@ public final class ClickLog {
         var place = 0
         while bytes.count - place >= frameBytes {
             let length = Int(number(bytes, place))
-            let end = place + frameBytes + length
+            let begin = place + frameBytes
+            let end = begin + length
             guard length <= recordLimitBytes, end <= bytes.count else { break }
-            let payload = Array(bytes[(place + frameBytes)..<end])
-            guard CRC32C.of(payload) == number(bytes, place + 4), let click = try? Click(encoded: payload) else {
+            guard checksum(bytes, begin..<end) == number(bytes, place + 4), let click = click(bytes, begin..<end) else {
                 if end < bytes.count { reading.damagedSegments += 1 }
                 break
             }
@@ -210,8 +251,13 @@ public final class ClickLog {
         return bytes.count
     }
 
-    private static func append(_ number: UInt32, to bytes: inout [UInt8]) {
-        for shift in [0, 8, 16, 24] as [UInt32] { bytes.append(UInt8(truncatingIfNeeded: number >> shift)) }
+    private static func checksum(_ bytes: [UInt8], _ range: Range<Int>) -> UInt32 {
+        bytes.withUnsafeBytes { LogBatch.checksum(UnsafeRawBufferPointer(rebasing: $0[range])) }
+    }
+
+    private static func click(_ bytes: [UInt8], _ range: Range<Int>) -> Click? {
+        var reader = RecordReader(bytes, in: range)
+        return try? Click(reading: &reader)
     }
 
     private static func number(_ bytes: [UInt8], _ place: Int) -> UInt32 {

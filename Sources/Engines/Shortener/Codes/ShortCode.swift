@@ -51,6 +51,15 @@ public struct ShortCode: Sendable {
         return nil
     }
 
+    /// A code of that many characters. When there are no more of them the numbers begin again, so it may have been
+    /// given before: whoever wants short ones asks again.
+    ///
+    /// - Parameter length: within `lengths`.
+    public func code(_ number: UInt64, length: Int) -> String {
+        let count = Self.count(length)
+        return Self.text(permuted(number % count, below: count, length), length)
+    }
+
     /// 62 to that power.
     static func count(_ length: Int) -> UInt64 { (0..<length).reduce(1) { count, _ in count * 62 } }
 

@@ -9,12 +9,20 @@ final class ClickCounter {
     private unowned let host: ShortenerHost
     private let log: ClickLog
     private var position = ClickPosition()
-    /// With a broker: the end of the last page that it has, and what is on its way from there into the database.
+    /// With a broker: the end of the last page that it has, and how many clicks are on their way from there into the
+    /// database, up to which name.
     private var sentEnd = ClickPosition()
-    private var sentClicks: [String: Int] = [:]
+    private var sentCount = 0
+    private var sentName: ClickName?
     /// Up to where the present flush goes: traffic that never rests must not keep those who wait for it.
     private var goal = ClickPosition()
-    private let book: LifeBook
+    private var book: LifeBook
+    /// Whether the database may know this life already.
+    private var hasBegun = false
+    /// What the next click is called.
+    private(set) var nextName = ClickName(book: 0, serial: 0)
+    /// How names look to those who have clicked; nil until the database has told its secret.
+    private(set) var seal: ClickSeal!
     private var isFlushing = false
     private var flushWaiters: [(LinkDatabaseFailure?) -> Void] = []
     private var timer: TimerID?
@@ -25,9 +33,10 @@ final class ClickCounter {
     private var tornBytes = 0
     /// When what is being counted was synced.
     private var syncedAt = LabTime(nanoseconds: 0)
-    /// Clicks of links with a limit that the database has not counted yet.
-    private var uncountedClicks: [String: Int] = [:]
-    let secret: UInt64
+    private var limited = LimitedClicks()
+    /// The database's own, so that a visitor is the same one to each life, and to all who share it. Until the database
+    /// has told it, what is proposed to it.
+    private(set) var secret: UInt64
 
     init(_ host: ShortenerHost, _ log: ClickLog) {
         self.host = host
@@ -38,18 +47,35 @@ final class ClickCounter {
 
     var complaints: [String] { trouble.map { ["clicks: \($0)"] } ?? [] }
 
-    /// Clicks of a code on their way.
-    func uncounted(_ code: String) -> Int { uncountedClicks[code] ?? 0 }
+    /// Clicks on their way, of a code whose visits are limited.
+    func uncounted(_ code: String) -> Int { limited.count(of: code) }
 
-    /// Learns where an earlier life has stopped, and counts what it has left.
+    // MARK: The beginning and the end of a life
+
+    /// Learns the database's secrets, and where an earlier life has stopped, and counts what it has left.
     func open(_ done: @escaping (LinkDatabaseFailure?) -> Void) {
-        host.database.run("SELECT segment, place FROM url_positions WHERE name = $1", [.text(host.node.name)]) {
-            [self] result in
+        var proposals = [(name: "visitors", value: secret)]
+        for name in ["click names 1", "click names 2"] { proposals.append((name, host.node.draw { $0.next() })) }
+        let questions = [
+            LinkStatement("SELECT segment, place FROM url_positions WHERE name = $1", [.text(host.node.name)]),
+            LinkStatement("SELECT max(life) FROM url_lives WHERE node = $1", [.text(host.node.name)]),
+        ]
+        host.database.run(questions + LinkTables.secrets(proposals)) { [self] result in
             switch result {
             case .failure(let failure): done(failure)
-            case .success(let rows):
-                if let row = rows.first {
+            case .success(let answers):
+                let secrets = answers.suffix(proposals.count).map {
+                    UInt64(bitPattern: Int64($0.first?.first?.integer ?? 0))
+                }
+                secret = secrets[0]
+                seal = ClickSeal(key: (secrets[1], secrets[2]))
+                if let row = answers[0].first {
                     position = ClickPosition(segment: row[0].integer ?? 0, offset: row[1].integer ?? 0)
+                }
+                do throws(DiskError) {
+                    try goOn(behind: answers[1].first?.first?.integer ?? 0)
+                } catch {
+                    return done(LinkDatabaseFailure(description: "\(error)", isPassing: true))
                 }
                 if host.queue != nil {
                     position = max(position, log.handedOn() ?? ClickPosition())
@@ -68,10 +94,31 @@ final class ClickCounter {
         }
     }
 
+    /// Where the directory of clicks is another than the one that the database has counted from, positions and lives
+    /// go on behind those of the old one.
+    private func goOn(behind life: Int) throws(DiskError) {
+        // After a beginning that failed half way, the life that is known may be this one.
+        guard !hasBegun else { return }
+        try log.goOn(behind: max(position.segment, life))
+        book = LifeBook(node: host.node.name, life: log.end.segment)
+    }
+
     private func beginLife(recovered count: Int, _ done: @escaping (LinkDatabaseFailure?) -> Void) {
-        let statements = book.begin(at: host.node.wallClock, recovered: count, tornBytes: tornBytes)
-        host.database.run(statements) { result in
-            if case .failure(let failure) = result { done(failure) } else { done(nil) }
+        // Chance, and the life's number, in case that a lab is made again with the same chance on the same disk.
+        let number = mixed(host.node.draw { $0.next() } ^ mixed(UInt64(truncatingIfNeeded: book.life))) >> 2
+        hasBegun = true
+        var statements = book.begin(
+            at: host.node.wallClock, number: number, recovered: count, tornBytes: tornBytes)
+        // All that earlier lives have left is counted, which whoever looks for a click has to know.
+        if host.queue == nil { statements.insert(LinkTables.setPosition(host.node.name, position), at: 0) }
+        host.database.run(statements) { [self] result in
+            switch result {
+            case .failure(let failure): done(failure)
+            case .success(let answers):
+                let number = answers.last?.first?.first?.integer ?? 0
+                nextName = ClickName(book: UInt64(truncatingIfNeeded: number), serial: 0)
+                done(nil)
+            }
         }
     }
 
@@ -86,22 +133,49 @@ final class ClickCounter {
         log.close()
     }
 
-    /// Writes a click down.
-    func add(_ click: Click) {
-        do throws(DiskError) {
-            try log.append(click)
-        } catch {
-            if trouble == nil { host.runtime.log("Clicks are lost: \("\(error)")", level: .error) }
-            trouble = "\(error)"
-            host.counts.lostClicks += 1
-            return
-        }
+    /// Gives a click its name, and writes it down before any answer leaves: at once, or together with others of the
+    /// same round of input.
+    ///
+    /// - Parameter isLimited: whether its link is good for so many visits only.
+    /// - Returns: nil if the disk has not taken it.
+    func add(_ click: Click, isLimited: Bool) -> ClickName? {
+        let name = nextName
+        var click = click
+        click.name = name
+        log.gather(click)
+        let isFirst = log.gatheredCount == 1
+        let comesLater = isFirst && host.node.world.network.beforeLeaving { [weak self] in self?.write() }
         waitingCount += 1
-        uncountedClicks[click.counter, default: 0] += 1
+        if isFirst && !comesLater || log.gatheredCount == Self.gatherLimit { guard write() else { return nil } }
+        nextName = name.next
+        if isLimited || limited.isWatching && limited.isWatched(click.code) { limited.add(name, click.code) }
         if timer == nil, !isFlushing {
             timer = host.node.after(host.settings.flushInterval) { [self] in flush { _ in } }
         }
+        return name
     }
+
+    /// Clicks that are written together at most.
+    private static let gatherLimit = 1024
+
+    @discardableResult
+    private func write() -> Bool {
+        let count = log.gatheredCount
+        do throws(DiskError) {
+            try log.write()
+            return true
+        } catch {
+            if trouble == nil { host.runtime.log("Clicks are lost: \("\(error)")", level: .error) }
+            trouble = "\(error)"
+            host.counts.lostClicks += count
+            waitingCount = max(0, waitingCount - count)
+            return false
+        }
+    }
+
+    /// From now on the link's clicks are known at once, also where nobody has limited them so far.
+    func watch(_ code: String) { limited.watch(code) }
+    func unwatch(_ code: String) { limited.unwatch(code) }
 
     // MARK: Into the database
 
@@ -110,6 +184,7 @@ final class ClickCounter {
     /// - Parameter done: with what went wrong; the clicks are still in the log then.
     func flush(_ done: @escaping (LinkDatabaseFailure?) -> Void) {
         flushWaiters.append(done)
+        write()
         goal = log.end
         guard !isFlushing else { return }
         isFlushing = true
@@ -119,6 +194,7 @@ final class ClickCounter {
     }
 
     private func step() {
+        write()
         let reading: ClickLog.Reading
         do throws(DiskError) {
             try log.sync()
@@ -136,9 +212,12 @@ final class ClickCounter {
                 "Clicks: \(reading.tornBytes) bytes at the end of a segment were no whole record\(damage)",
                 level: .warning)
         }
-        guard !reading.clicks.isEmpty else {
+        // Where another life's clicks end is news to the broker's other end, too.
+        let endsLife =
+            host.queue?.isReady == true && sentEnd.segment > 0 && reading.end.segment > sentEnd.segment
+        guard !reading.clicks.isEmpty || endsLife else {
             position = reading.end
-            return sentClicks.isEmpty ? end(nil) : awaitEntry(until: host.node.world.now + Self.entryPatience)
+            return sentCount == 0 ? end(nil) : awaitEntry(until: host.node.world.now + Self.entryPatience)
         }
         if let queue = host.queue { return send(reading, queue) }
         let entry = ClickEntry(host: host, name: host.node.name, end: reading.end)
@@ -151,20 +230,17 @@ final class ClickCounter {
                 position = reading.end
                 countedCount += totals.count
                 waitingCount = max(0, waitingCount - totals.count)
-                settle(totals.clicks) { host.cache.count($1, for: $0) }
+                settle(reading.clicks.last?.name) { host.cache.count(1, for: $0) }
                 discard()
                 if position >= goal { end(nil) } else { step() }
             }
         }
     }
 
-    /// They are in the database now, and no longer on their way.
-    private func settle(_ counts: [String: Int], _ body: (_ code: String, _ count: Int) -> Void) {
-        for (code, count) in counts {
-            body(code, count)
-            let left = (uncountedClicks[code] ?? 0) - count
-            uncountedClicks[code] = left > 0 ? left : nil
-        }
+    /// Those up to this one are in the database now, and no longer on their way.
+    private func settle(_ last: ClickName?, _ body: (_ code: String) -> Void) {
+        guard let last, last.book == nextName.book else { return }
+        limited.settle(last, body)
     }
 
     private func discard() {
@@ -186,7 +262,8 @@ final class ClickCounter {
             do throws(DiskError) { try log.setHandedOn(reading.end) } catch { trouble = "\(error)" }
             position = reading.end
             sentEnd = reading.end
-            for click in reading.clicks { sentClicks[click.counter, default: 0] += 1 }
+            sentCount += reading.clicks.count
+            sentName = reading.clicks.last?.name ?? sentName
             waitingCount = max(0, waitingCount - reading.clicks.count)
             discard()
             if position >= goal { awaitEntry(until: host.node.world.now + Self.entryPatience) } else { step() }
@@ -200,9 +277,9 @@ final class ClickCounter {
             if case .success(let rows) = result, let row = rows.first,
                 ClickPosition(segment: row[0].integer ?? 0, offset: row[1].integer ?? 0) >= sentEnd
             {
-                countedCount += sentClicks.values.reduce(0, +)
-                settle(sentClicks) { code, _ in host.forget(code) }
-                sentClicks = [:]
+                countedCount += sentCount
+                settle(sentName) { host.forget($0) }
+                sentCount = 0
                 return end(nil)
             }
             guard host.node.world.now < deadline else { return end(nil) }

@@ -1,7 +1,8 @@
 import KernelStructures
 import ShortenerEngine
 
-/// Enters clicks into the database, and in the same transaction up to where the book that they come from is entered.
+/// Enters clicks into the database, and in the same transaction their names, and up to where the book that they come
+/// from is entered.
 struct ClickEntry {
     unowned let host: ShortenerHost
     /// Whose book it is.
@@ -17,12 +18,13 @@ struct ClickEntry {
         var totals = ClickTotals()
         for click in clicks { totals.add(click, zoneSeconds: host.settings.zoneSeconds) }
         let visitors = totals.visitors.sorted { $0.key < $1.key }[...]
+        let names = ClickRun.of(clicks).map(LinkTables.add)
         merge(visitors, totals.recent, []) { [totals] visitors in
             switch visitors {
             case .failure(let failure): done(.failure(failure))
             case .success(let visitors):
                 let place = [LinkTables.setPosition(name, end)] + more(totals.count)
-                host.database.run(LinkTables.add(totals) + visitors + place) { result in
+                host.database.run(LinkTables.add(totals) + visitors + names + place) { result in
                     done(result.map { _ in totals })
                 }
             }

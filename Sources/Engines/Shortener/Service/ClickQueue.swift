@@ -7,8 +7,8 @@ import KernelWorld
 import MessageQueueService
 import ShortenerEngine
 
-/// Clicks by way of a message broker (`--queue amqp://…`: the lab's or a RabbitMQ) in place of straight into the
-/// database: one that is slow or away holds up the broker's queue, and nobody else.
+/// Clicks by way of a message broker (`--queue amqp://…` or `amqps://…`: the lab's or a RabbitMQ) in place of straight
+/// into the database: one that is slow or away holds up the broker's queue, and nobody else.
 ///
 /// The turnstile's book (`ClickLog`) is copied page by page: each page says whose it is, where it begins and where it
 /// ends. The broker confirms a page before the next one goes. Whoever enters pages into the database compares where a
@@ -32,10 +32,10 @@ final class ClickQueue {
     /// How long a page waits for the one before it, until that is given up.
     private static let patience = LabDuration.seconds(30)
 
-    init(_ host: ShortenerHost, _ url: AMQPURL) {
+    init(_ host: ShortenerHost, _ place: BrokerPlace) {
         self.host = host
         link = BrokerLink(
-            host.node, url, exchange: Self.exchange,
+            host.node, place, exchange: Self.exchange,
             declarations: [
                 .queueDeclare(
                     queue: Self.name, passive: false, durable: true, exclusive: false, autoDelete: false, noWait: false,
@@ -44,6 +44,9 @@ final class ClickQueue {
                     queue: Self.name, exchange: Self.exchange, routingKey: "clicks", noWait: false, arguments: [:]),
             ])
     }
+
+    /// Whether the broker can be told something now.
+    var isReady: Bool { link.isReady }
 
     func start() {
         link.consume(Self.name)
@@ -157,13 +160,26 @@ extension ClickQueue.Page {
             "synced_at": .string("\(syncedAt)"),
             "clicks": .array(
                 clicks.map { end, click in
-                    [
-                        "end": .integer(end.offset), "code": .string(click.code), "time": .string("\(click.time)"),
-                        "referrer": .string(click.referrer), "agent": .string(click.agent.rawValue),
-                        "visitor": .string(hexadecimal(click.visitor)),
+                    var members: [(key: String, value: JSONValue)] = [
+                        ("end", .integer(end.offset)), ("code", .string(click.code)),
+                        ("time", .string("\(click.time)")), ("referrer", .string(click.referrer)),
+                        ("agent", .string(click.agent.rawValue)), ("visitor", .string(hexadecimal(click.visitor))),
                     ]
+                    if let name = click.name { members.append(("name", Self.json(name))) }
+                    return .object(members)
                 }),
         ]
+    }
+
+    private static func json(_ name: ClickName) -> JSONValue {
+        [.integer(Int(name.book)), .integer(Int(name.serial))]
+    }
+
+    private static func name(_ cursor: JSONCursor) throws -> ClickName {
+        let parts = try cursor.array()
+        guard parts.count == 2 else { throw cursor.error("no name") }
+        let numbers = try parts.map { UInt64(try $0.integer(in: 0...((1 << 62) - 1))) }
+        return ClickName(book: numbers[0], serial: numbers[1])
     }
 
     private static func json(_ position: ClickPosition) -> JSONValue {
@@ -194,7 +210,8 @@ extension ClickQueue.Page {
                 else { throw one.error("no click") }
                 let click = Click(
                     code: try one["code"].string(), time: time, referrer: try one["referrer"].string(),
-                    agent: VisitorAgent(rawValue: try one["agent"].string()) ?? .other, visitor: visitor)
+                    agent: VisitorAgent(rawValue: try one["agent"].string()) ?? .other, visitor: visitor,
+                    name: try one["name"].ifPresent.map(Self.name))
                 let place = try one["end"].integer(in: 0...(1 << 40))
                 return (ClickPosition(segment: end.segment, offset: place), click)
             }

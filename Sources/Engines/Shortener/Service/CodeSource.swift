@@ -10,7 +10,7 @@ final class CodeSource {
     private var permutation: ShortCode?
     private var next: UInt64 = 0
     private var end: UInt64 = 0
-    private var waiting: [(Result<String, LinkDatabaseFailure>) -> Void] = []
+    private var waiting: [(length: Int?, done: (Result<String, LinkDatabaseFailure>) -> Void)] = []
     private var isAsking = false
 
     static let blockSize = 64
@@ -22,12 +22,7 @@ final class CodeSource {
 
     /// - Parameter proposedKey: the secret of the order, if the database has none yet.
     func open(proposedKey: UInt64, _ done: @escaping (LinkDatabaseFailure?) -> Void) {
-        let insert = "INSERT INTO url_counters (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING"
-        database.run([
-            LinkStatement(insert, [.text("key"), .integer(Int64(bitPattern: proposedKey))]),
-            LinkStatement(insert, [.text("next"), .integer(0)]),
-            LinkStatement("SELECT value FROM url_counters WHERE name = $1", [.text("key")]),
-        ]) { [self] result in
+        database.run(LinkTables.secrets([("next", 0), ("key", proposedKey)])) { [self] result in
             switch result {
             case .failure(let failure): done(failure)
             case .success(let rows):
@@ -39,9 +34,12 @@ final class CodeSource {
     }
 
     /// A code that was never given before; it may still be somebody's alias.
-    func take(_ done: @escaping (Result<String, LinkDatabaseFailure>) -> Void) {
-        if let code = nextCode() { return done(.success(code)) }
-        waiting.append(done)
+    ///
+    /// - Parameter length: characters; nil for as few as there are codes left of. With a length it may be somebody's
+    ///   code, too.
+    func take(length: Int?, _ done: @escaping (Result<String, LinkDatabaseFailure>) -> Void) {
+        if let code = nextCode(length) { return done(.success(code)) }
+        waiting.append((length, done))
         guard !isAsking else { return }
         isAsking = true
         database.run(
@@ -51,19 +49,20 @@ final class CodeSource {
             let callers = waiting
             waiting = []
             switch result {
-            case .failure(let failure): for caller in callers { caller(.failure(failure)) }
+            case .failure(let failure): for caller in callers { caller.done(.failure(failure)) }
             case .success(let rows):
                 end = UInt64(max(0, rows.first?.first?.integer ?? 0))
                 next = end - min(end, UInt64(Self.blockSize))
-                for caller in callers { take(caller) }
+                for caller in callers { take(length: caller.length, caller.done) }
             }
         }
     }
 
-    private func nextCode() -> String? {
+    private func nextCode(_ length: Int?) -> String? {
         while next < end {
             next += 1
-            guard let code = permutation?.code(next - 1) else { continue }
+            let code = length.map { permutation?.code(next - 1, length: $0) } ?? permutation?.code(next - 1)
+            guard let code else { continue }
             if !Alias.reserved.contains(code.lowercased()) { return code }
         }
         return nil

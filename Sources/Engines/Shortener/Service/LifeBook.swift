@@ -18,9 +18,11 @@ struct LifeBook {
     /// Closes the books of lives that have ended without a word, and opens this one's.
     ///
     /// - Parameters:
+    ///   - number: of this life's book; no other life of any node has it.
     ///   - recovered: clicks that they had left in the file, and are counted now.
     ///   - tornBytes: what at the file's end was no whole click.
-    func begin(at now: LabTime, recovered: Int, tornBytes: Int) -> [LinkStatement] {
+    /// - Returns: the last statement asks for the number that the book has got.
+    func begin(at now: LabTime, number: UInt64, recovered: Int, tornBytes: Int) -> [LinkStatement] {
         [
             LinkStatement(
                 "UPDATE url_lives SET ended_at = $2, ending = $3, recovered = $4, torn_bytes = $5 "
@@ -30,9 +32,11 @@ struct LifeBook {
                     .integer(Int64(tornBytes)), .integer(Int64(life)),
                 ]),
             LinkStatement(
-                "INSERT INTO url_lives (node, life, began_at, synced_at, clicks, recovered, torn_bytes, lost) "
-                    + "VALUES ($1, $2, $3, $3, 0, 0, 0, 0) ON CONFLICT (node, life) DO NOTHING",
-                [.text(node), .integer(Int64(life)), ColumnValue(now)]),
+                "INSERT INTO url_lives (node, life, began_at, synced_at, clicks, recovered, torn_bytes, lost, book) "
+                    + "VALUES ($1, $2, $3, $3, 0, 0, 0, 0, $4) ON CONFLICT (node, life) DO NOTHING",
+                [.text(node), .integer(Int64(life)), ColumnValue(now), .integer(Int64(number))]),
+            LinkStatement(
+                "SELECT book FROM url_lives WHERE node = $1 AND life = $2", [.text(node), .integer(Int64(life))]),
         ]
     }
 

@@ -56,6 +56,10 @@ final class LinkAPI {
             try host.expectAdmin(exchange)
             ClickAudit(host: host).answer(exchange)
         }
+        on(router, "POST", "/api/audit") { [self] exchange in
+            try host.expectAdmin(exchange)
+            try SeenClicks(host: host).answer(exchange)
+        }
     }
 
     private func on(

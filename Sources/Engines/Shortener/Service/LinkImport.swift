@@ -59,7 +59,7 @@ final class LinkImport {
 
     private func link(_ body: JSONCursor) throws -> Link {
         let code = try body["code"].string()
-        try Alias.check(code)
+        try LinkKey.check(code)
         var link = Link(
             code: code, target: try host.checkedTarget(try body["original_url"].string(), exchange),
             createdAt: try LinkAPI.moment(body["created_at"]) ?? host.node.wallClock.wholeMilliseconds)

@@ -37,6 +37,10 @@ enum LinkTables {
         """,
         "CREATE TABLE IF NOT EXISTS url_recent (code text PRIMARY KEY, visits text NOT NULL)",
         """
+        CREATE TABLE IF NOT EXISTS url_domains
+        (name text PRIMARY KEY, base_url text, regular_404 text, invalid_url text)
+        """,
+        """
         CREATE TABLE IF NOT EXISTS url_keys
         (name text PRIMARY KEY, digest text NOT NULL, role text NOT NULL, created_at bigint NOT NULL, expires_at bigint)
         """,
@@ -44,7 +48,11 @@ enum LinkTables {
         CREATE TABLE IF NOT EXISTS url_lives
         (node text NOT NULL, life bigint NOT NULL, began_at bigint NOT NULL, synced_at bigint NOT NULL,
         clicks bigint NOT NULL, ended_at bigint, ending text, recovered bigint NOT NULL, torn_bytes bigint NOT NULL,
-        lost bigint NOT NULL, PRIMARY KEY (node, life))
+        lost bigint NOT NULL, book bigint, PRIMARY KEY (node, life))
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS url_runs
+        (book bigint NOT NULL, low bigint NOT NULL, high bigint NOT NULL, PRIMARY KEY (book, low))
         """,
         """
         CREATE TABLE IF NOT EXISTS url_history
@@ -53,9 +61,14 @@ enum LinkTables {
         """,
     ].map { LinkStatement($0) }
 
-    /// Whether the table of links has all its columns; and what gives them to one that an earlier version has made.
-    static let newestColumns = "SELECT rules, owner FROM url_links LIMIT 1"
-    static let additions = ["rules", "owner"].map { LinkStatement("ALTER TABLE url_links ADD COLUMN \($0) text") }
+    /// Whether a table has all its columns, and what gives them to one that an earlier version has made.
+    static let additions: [(question: String, statements: [LinkStatement])] = [
+        (
+            "SELECT rules, owner FROM url_links LIMIT 1",
+            ["rules", "owner"].map { LinkStatement("ALTER TABLE url_links ADD COLUMN \($0) text") }
+        ),
+        ("SELECT book FROM url_lives LIMIT 1", [LinkStatement("ALTER TABLE url_lives ADD COLUMN book bigint")]),
+    ]
 
     static let columns =
         "code, target, created_at, valid_since, expires_at, max_visits, redirect, title, tags, is_alias, "
@@ -65,6 +78,13 @@ enum LinkTables {
 
     /// A condition: links of the owner that the parameter names, or all if it is empty.
     static func ownedBy(_ parameter: String) -> String { "(\(parameter) = '' OR owner = \(parameter))" }
+
+    /// A condition: links of the domain that the parameter names, with a slash behind it; of none for `DEFAULT`; all if
+    /// it is empty.
+    static func at(_ parameter: String) -> String {
+        "(\(parameter) = '' OR (\(parameter) = 'DEFAULT' AND replace(code, '/', '') = code) "
+            + "OR substr(code, 1, length(\(parameter))) = \(parameter))"
+    }
 
     /// A row of `columns`.
     static func link(_ row: [ColumnValue]) -> (link: Link, visits: Int, bots: Int)? {
@@ -224,6 +244,28 @@ enum LinkTables {
                 "INSERT INTO url_pages (node, segment, place) VALUES ($1, $2, $3)",
                 [.text(name), .integer(Int64(end.segment)), .integer(Int64(end.offset))]),
         ]
+    }
+
+    /// Enters names of clicks: a run that goes on where another ends makes that longer.
+    static func add(_ run: ClickRun) -> LinkStatement {
+        LinkStatement(
+            "INSERT INTO url_runs (book, low, high) SELECT $1, "
+                + "coalesce((SELECT low FROM url_runs WHERE book = $1 AND high + 1 = $2), $2), $3 WHERE true "
+                + "ON CONFLICT (book, low) DO UPDATE SET high = excluded.high",
+            [.integer(Int64(run.book)), .integer(Int64(run.first)), .integer(Int64(run.last))])
+    }
+
+    /// Numbers that the database keeps for good: those that are proposed, unless it has others already. The answers
+    /// to the last statements are theirs.
+    static func secrets(_ proposals: [(name: String, value: UInt64)]) -> [LinkStatement] {
+        proposals.map {
+            LinkStatement(
+                "INSERT INTO url_counters (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+                [.text($0.name), .integer(Int64(bitPattern: $0.value))])
+        }
+            + proposals.map {
+                LinkStatement("SELECT value FROM url_counters WHERE name = $1", [.text($0.name)])
+            }
     }
 
     static func setPosition(_ name: String, _ position: ClickPosition) -> LinkStatement {

@@ -6,6 +6,10 @@ import ShortenerEngine
 struct LinkDraft {
     var target: String
     var alias: String?
+    /// The domain that it is to belong to; nil for none.
+    var domain: String?
+    /// Characters of its code, where there is no alias; nil for as few as there are.
+    var codeLength: Int?
     var validSince: LabTime?
     var expiresAt: LabTime?
     var maxVisits: Int?
@@ -17,6 +21,17 @@ struct LinkDraft {
     var owner: String?
     /// A link to the same place will do, if there is one.
     var findsExisting = false
+    /// What it has to have in common with that: only what was given, and not all.
+    var comparesGiven = false
+}
+
+extension LinkDraft {
+    /// Whether a link has everything that was given.
+    fileprivate func fits(_ link: Link) -> Bool {
+        (alias == nil || alias == link.slug) && (validSince == nil || validSince == link.validSince)
+            && (expiresAt == nil || expiresAt == link.expiresAt) && (maxVisits == nil || maxVisits == link.maxVisits)
+            && (tags.isEmpty || Set(tags) == Set(link.tags)) && (owner == nil || owner == link.owner)
+    }
 }
 
 /// How links come to be, whichever API asks: the one way in.
@@ -38,16 +53,20 @@ extension ShortenerHost {
         try checkDetails(title: draft.title, tags: draft.tags)
         try expectRoom(for: exchange)
         let link = Link(
-            code: draft.alias ?? "", target: target, createdAt: node.wallClock.wholeMilliseconds,
+            code: draft.alias.map { LinkKey.make($0, domain: draft.domain) } ?? "", target: target,
+            createdAt: node.wallClock.wholeMilliseconds,
             validSince: draft.validSince, expiresAt: draft.expiresAt, maxVisits: draft.maxVisits,
             redirect: draft.redirect ?? settings.redirect, title: draft.title, tags: draft.tags,
             isAlias: draft.alias != nil, forwardsQuery: draft.forwardsQuery, owner: draft.owner)
-        guard draft.findsExisting else { return insert(link, attempts: Self.attempts, done) }
-        existing(like: link) { [self] result in
+        guard draft.domain.map({ domains[$0] != nil }) ?? true || domains.count < DomainTable.limit else {
+            throw HTTPProblem(409, "there are \(DomainTable.limit) domains", remedy: "use one of those")
+        }
+        guard draft.findsExisting else { return insert(link, draft, attempts: Self.attempts, done) }
+        existing(like: link, draft) { [self] result in
             switch result {
             case .failure(let failure): done(.failure(Self.problem(failure)))
             case .success(let found?): done(.success((found, false)))
-            case .success(nil): insert(link, attempts: Self.attempts, done)
+            case .success(nil): insert(link, draft, attempts: Self.attempts, done)
             }
         }
     }
@@ -56,49 +75,65 @@ extension ShortenerHost {
     private static let attempts = 100
 
     private func insert(
-        _ link: Link, attempts: Int, _ done: @escaping (Result<(link: Link, isNew: Bool), HTTPProblem>) -> Void
+        _ link: Link, _ draft: LinkDraft, attempts: Int,
+        _ done: @escaping (Result<(link: Link, isNew: Bool), HTTPProblem>) -> Void
     ) {
-        guard !link.isAlias else { return put(link, attempts: 0, done) }
-        codes.take { [self] result in
+        guard !link.isAlias else { return put(link, draft, attempts: 0, done) }
+        codes.take(length: draft.codeLength) { [self] result in
             switch result {
             case .failure(let failure): done(.failure(Self.problem(failure)))
             case .success(let code):
                 var link = link
-                link.code = code
-                put(link, attempts: attempts - 1, done)
+                link.code = LinkKey.make(code, domain: draft.domain)
+                put(link, draft, attempts: attempts - 1, done)
             }
         }
     }
 
     private func put(
-        _ link: Link, attempts: Int, _ done: @escaping (Result<(link: Link, isNew: Bool), HTTPProblem>) -> Void
+        _ link: Link, _ draft: LinkDraft, attempts: Int,
+        _ done: @escaping (Result<(link: Link, isNew: Bool), HTTPProblem>) -> Void
     ) {
-        database.run([LinkTables.insert(link)]) { [self] result in
+        var statements = [LinkTables.insert(link)]
+        if let domain = draft.domain, domains[domain] == nil {
+            statements += [DomainTable.note(domain, for: link)] + notice(PostgresLinks.domainsNotice)
+        }
+        database.run(statements) { [self] result in
             switch result {
             case .failure(let failure): done(.failure(Self.problem(failure)))
             case .success(let rows) where rows.first?.isEmpty == false:
+                if let domain = draft.domain { domains.learn(domain) }
                 stored(link)
                 done(.success((link, true)))
             case .success where link.isAlias:
                 counts.conflicts += 1
-                var problem = HTTPProblem(409, "the alias '\(link.code)' is taken", remedy: "choose another, or none")
-                problem.members = [("customSlug", .string(link.code))]
+                var problem = HTTPProblem(409, "the alias '\(link.slug)' is taken", remedy: "choose another, or none")
+                problem.members = [("customSlug", .string(link.slug))]
                 done(.failure(problem))
-            case .success where attempts > 0: insert(link, attempts: attempts, done)
+            case .success where attempts > 0: insert(link, draft, attempts: attempts, done)
             case .success: done(.failure(HTTPProblem(503, "no free code was found", field: "Retry-After", "1")))
             }
         }
     }
 
-    /// The oldest link to the same place that is made the same way and not over.
-    private func existing(like link: Link, _ done: @escaping (Result<Link?, LinkDatabaseFailure>) -> Void) {
+    /// The oldest link to the same place that is made the same way and not over; or the newest one that has what was
+    /// given.
+    private func existing(
+        like link: Link, _ draft: LinkDraft, _ done: @escaping (Result<Link?, LinkDatabaseFailure>) -> Void
+    ) {
+        let order = draft.comparesGiven ? "created_at DESC" : "created_at"
         let sql =
             "SELECT \(LinkTables.columns) FROM url_links WHERE target = $1 AND deleted_at IS NULL "
-            + "ORDER BY created_at, code LIMIT 100"
+            + "ORDER BY \(order), code LIMIT 100"
         database.run(sql, [.text(link.target)]) { [node] result in
             done(
                 result.map { rows in
                     rows.compactMap(LinkTables.link).first { row in
+                        guard row.link.domain == draft.domain else { return false }
+                        if draft.comparesGiven {
+                            if case .gone = row.link.verdict(now: node.wallClock, visits: row.visits) { return false }
+                            return draft.fits(row.link)
+                        }
                         var same = row.link
                         if !link.isAlias { same.code = "" }
                         same.createdAt = link.createdAt
@@ -131,7 +166,17 @@ extension ShortenerHost {
                 do throws(HTTPProblem) { try body(&link) } catch { return done(.failure(error)) }
                 guard link != old else { return done(.success(old)) }
                 link.version = old.version + 1
-                replace(old, by: link, what: what, done)
+                guard link.maxVisits != nil, old.maxVisits == nil else {
+                    return replace(old, by: link, what: what, done)
+                }
+                // Until now nobody had to know at once how often it was visited.
+                clicks.watch(code)
+                clicks.flush { [self, link] _ in
+                    replace(old, by: link, what: what) { [self] result in
+                        clicks.unwatch(code)
+                        done(result)
+                    }
+                }
             }
         }
     }
@@ -172,12 +217,12 @@ extension ShortenerHost {
             ? [] : [LinkStatement("SELECT pg_notify($1, $2)", [.text(PostgresLinks.channel), .text(text)])]
     }
 
-    /// The code in a request's path.
+    /// The code in a request's path, with `DOMAIN%2F` before it for one that belongs to a domain.
     ///
     /// - Throws: 404 for what no code can be.
     static func code(_ exchange: HTTPExchange) throws(HTTPProblem) -> String {
         let code = exchange.parameters["code"]
-        guard (try? Alias.check(code)) != nil else { throw missing(code) }
+        guard (try? LinkKey.check(code)) != nil else { throw missing(code) }
         return code
     }
 

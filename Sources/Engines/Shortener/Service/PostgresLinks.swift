@@ -11,6 +11,8 @@ final class PostgresLinks: LinkDatabase {
     static let channel = "url_links"
     /// What is said instead of a code when the API keys have changed; no code has a blank.
     static let keysNotice = "the keys"
+    /// And when domains have.
+    static let domainsNotice = "the domains"
 
     init(node: Node, url: PostgresURL) {
         client = PostgresClient(node, url)

@@ -8,8 +8,9 @@ import ShortenerEngine
 extension ShlinkAPI {
     func mountVisits(on router: HTTPRouter) {
         on(router, "GET", "/rest/v3/short-urls/{code}/visits") { [self] exchange in
-            let code = try ShortenerHost.code(exchange)
-            let filter = try VisitFilter(exchange)
+            var query = try exchange.query()
+            let code = try key(exchange, &query)
+            let filter = try VisitFilter(&query)
             LinkStatistics(host).read(code, for: exchange) { [self] result in
                 guard case .success = result else { return refuse(exchange, code) }
                 list(code, filter, exchange)
@@ -17,7 +18,8 @@ extension ShlinkAPI {
         }
         on(router, "GET", "/rest/v3/visits/orphan") { [self] exchange in
             try host.expectAdmin(exchange)
-            let filter = try VisitFilter(exchange)
+            var query = try exchange.query()
+            let filter = try VisitFilter(&query)
             host.clicks.flush { [self] _ in list(Click.orphans, filter, exchange) }
         }
     }
@@ -25,7 +27,7 @@ extension ShlinkAPI {
     func mountRules(on router: HTTPRouter) {
         let template = "/rest/v3/short-urls/{code}/redirect-rules"
         on(router, "GET", template) { [self] exchange in
-            let code = try ShortenerHost.code(exchange)
+            let code = try key(exchange)
             LinkStatistics(host).read(code, for: exchange) { [self] result in
                 guard case .success(let numbers) = result, numbers.link.deletedAt == nil else {
                     return refuse(exchange, code)
@@ -37,7 +39,7 @@ extension ShlinkAPI {
     }
 
     private func setRules(_ exchange: HTTPExchange) throws {
-        let code = try ShortenerHost.code(exchange)
+        let code = try key(exchange)
         let body = JSONCursor(try exchange.json())
         try body.expectNoMembers(besides: ["redirectRules", "defaultLongUrl"])
         let items = try body["redirectRules"].array()
@@ -77,8 +79,7 @@ extension ShlinkAPI {
         let until: LabTime?
         let excludesBots: Bool
 
-        init(_ exchange: HTTPExchange) throws {
-            var query = try exchange.query()
+        init(_ query: inout HTTPQuery) throws {
             page = try query.takeInteger("page", 1...1_000_000) ?? 1
             size = try query.takeInteger("itemsPerPage", 1...1000) ?? 20
             since = try Self.moment("startDate", &query)
@@ -111,10 +112,10 @@ extension ShlinkAPI {
             case .success(let rows):
                 let all = RecentVisits(stored: rows.first?.first?.text).visits.reversed().filter(filter.takes)
                 let items = all.dropFirst((filter.page - 1) * filter.size).prefix(filter.size)
-                let base = host.base(for: exchange)
+                let url = host.shortURL(code, exchange)
                 exchange.answer(json: [
                     "visits": [
-                        "data": .array(items.map { Self.json($0, base + "/" + code) }),
+                        "data": .array(items.map { Self.json($0, url) }),
                         "pagination": Self.pagination(filter.page, filter.size, items.count, of: all.count),
                     ]
                 ])

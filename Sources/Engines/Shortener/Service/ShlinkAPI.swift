@@ -6,7 +6,8 @@ import ShortenerEngine
 
 /// Shlink's REST API, version 3, as far as it is about links: its clients can make, list, change and delete them.
 ///
-/// Of single visits the last hundred of each link are kept. Not here: domains, geolocation.
+/// Of single visits the last hundred of each link are kept. Not here: geolocation, and placeholders in
+/// domains' redirects.
 final class ShlinkAPI {
     unowned let host: ShortenerHost
 
@@ -21,7 +22,7 @@ final class ShlinkAPI {
         on(router, "POST", "/rest/v3/short-urls") { [self] exchange in try create(exchange) }
         on(router, "GET", "/rest/v3/short-urls") { [self] exchange in try list(exchange) }
         on(router, "GET", "/rest/v3/short-urls/{code}") { [self] exchange in
-            let code = try ShortenerHost.code(exchange)
+            let code = try key(exchange)
             LinkStatistics(host).read(code, for: exchange) { [self] result in
                 guard case .success(let numbers) = result, numbers.link.deletedAt == nil else {
                     return refuse(exchange, code)
@@ -32,7 +33,7 @@ final class ShlinkAPI {
         on(router, "PATCH", "/rest/v3/short-urls/{code}") { [self] exchange in try edit(exchange) }
         on(router, "DELETE", "/rest/v3/short-urls/{code}") { [self] exchange in
             let now = host.node.wallClock.wholeMilliseconds
-            let code = try ShortenerHost.code(exchange)
+            let code = try key(exchange)
             try host.change(code, for: exchange, what: "deleted", { $0.deletedAt = now }) { [self] result in
                 if case .success = result { exchange.answer(204) } else { refuse(exchange, code) }
             }
@@ -44,6 +45,7 @@ final class ShlinkAPI {
         on(router, "GET", "/rest/v3/tags") { [self] exchange in try tags(exchange) }
         mountVisits(on: router)
         mountRules(on: router)
+        mountDomains(on: router)
     }
 
     func on(
@@ -61,11 +63,14 @@ final class ShlinkAPI {
         }
     }
 
-    func refuse(_ exchange: HTTPExchange, _ code: String) {
-        var problem = HTTPProblem(404, "No URL found with short code \"\(code)\"")
+    /// - Parameter key: with the domain, if there was one.
+    func refuse(_ exchange: HTTPExchange, _ key: String) {
+        let (domain, code) = LinkKey.parts(key)
+        let place = domain.map { " for domain \"\($0)\"" } ?? ""
+        var problem = HTTPProblem(404, "No URL found with short code \"\(code)\"\(place)")
         problem.type = "https://shlink.io/api/error/short-url-not-found"
         problem.title = "Short URL not found"
-        problem.members = [("shortCode", .string(code))]
+        problem.members = [("shortCode", .string(code))] + (domain.map { [("domain", .string($0))] } ?? [])
         exchange.refuse(problem)
     }
 
@@ -75,6 +80,13 @@ final class ShlinkAPI {
         let body = JSONCursor(try exchange.json())
         var draft = LinkDraft(target: try body["longUrl"].string())
         draft.alias = try body["customSlug"].ifPresent?.string()
+        draft.domain = try body["domain"].ifPresent.flatMap { try host.domain(try $0.string(), exchange) }
+        draft.codeLength = try body["shortCodeLength"].ifPresent.map { cursor in
+            guard let length = try? cursor.integer(in: Self.codeLengths) else {
+                throw Self.invalid(["shortCodeLength"])
+            }
+            return length
+        }
         draft.validSince = try LinkAPI.moment(body["validSince"])
         draft.expiresAt = try LinkAPI.moment(body["validUntil"])
         draft.maxVisits = try body["maxVisits"].ifPresent?.integer(in: 1...1_000_000_000_000)
@@ -82,12 +94,19 @@ final class ShlinkAPI {
         draft.tags = try body["tags"].ifPresent?.array().map { try $0.string() } ?? []
         draft.forwardsQuery = try body["forwardQuery"].ifPresent?.bool() ?? true
         draft.findsExisting = try body["findIfExists"].ifPresent?.bool() ?? false
+        draft.comparesGiven = true
         draft.owner = try host.caller(exchange).name
         // Links through this door are changed more often than followed by search engines.
         draft.redirect = .found
         try host.make(draft, for: exchange) { [self] result in
             switch result {
-            case .success(let made): exchange.answer(json: json(made.link, exchange, clicks: 0, bots: 0))
+            case .success(let made) where made.isNew:
+                exchange.answer(json: json(made.link, exchange, clicks: 0, bots: 0))
+            case .success(let made):
+                LinkStatistics(host).read(made.link.code) { [self] result in
+                    guard case .success(let numbers) = result else { return refuse(exchange, made.link.code) }
+                    exchange.answer(json: json(numbers.link, exchange, clicks: numbers.clicks, bots: numbers.bots))
+                }
             case .failure(var problem):
                 if problem.status == 409 {
                     problem.status = 400
@@ -99,8 +118,11 @@ final class ShlinkAPI {
         }
     }
 
+    /// Shlink asks for four at least; longer ones than these nobody can count.
+    private static let codeLengths = 4...ShortCode.lengths.upperBound
+
     private func edit(_ exchange: HTTPExchange) throws {
-        let code = try ShortenerHost.code(exchange)
+        let code = try key(exchange)
         let body = JSONCursor(try exchange.json())
         let target = try body["longUrl"].ifPresent.map { try host.checkedTarget(try $0.string(), exchange) }
         let since = try Self.change(body["validSince"], LinkAPI.moment)
@@ -137,51 +159,20 @@ final class ShlinkAPI {
 
     // MARK: Reading
 
-    private func json(_ link: Link, _ exchange: HTTPExchange, clicks: Int, bots: Int) -> JSONValue {
+    func json(_ link: Link, _ exchange: HTTPExchange, clicks: Int, bots: Int) -> JSONValue {
         [
-            "shortUrl": .string(host.shortURL(link.code, exchange)), "shortCode": .string(link.code),
+            "shortUrl": .string(host.shortURL(link.code, exchange)), "shortCode": .string(link.slug),
             "longUrl": .string(link.target), "dateCreated": .string("\(link.createdAt)"),
             "tags": .array(link.tags.map { .string($0) }),
             "meta": [
                 "validSince": LinkAPI.json(link.validSince), "validUntil": LinkAPI.json(link.expiresAt),
                 "maxVisits": link.maxVisits.map { .integer($0) } ?? .null,
             ],
-            "domain": .null, "title": link.title.map { .string($0) } ?? .null, "crawlable": false,
+            "domain": link.domain.map { .string($0) } ?? .null, "title": link.title.map { .string($0) } ?? .null,
+            "crawlable": false,
             "forwardQuery": .bool(link.forwardsQuery), "hasRedirectRules": .bool(!link.rules.isEmpty),
             "visitsSummary": ["total": .integer(clicks), "nonBots": .integer(clicks - bots), "bots": .integer(bots)],
         ]
-    }
-
-    private func list(_ exchange: HTTPExchange) throws {
-        var query = try exchange.query()
-        let page = try query.takeInteger("page", 1...1_000_000) ?? 1
-        let size = try query.takeInteger("itemsPerPage", 1...1000) ?? 10
-        let search = try query.take("searchTerm") ?? ""
-        let condition =
-            "deleted_at IS NULL AND ($1 = '' OR "
-            + "replace(target || ' ' || code || tags, $1, '') <> target || ' ' || code || tags)"
-            + " AND \(LinkTables.ownedBy("$2"))"
-        let filter: [ColumnValue] = [.text(search), .text(try host.caller(exchange).ownerFilter)]
-        host.database.run([
-            LinkStatement("SELECT count(*) FROM url_links WHERE \(condition)", filter),
-            LinkStatement(
-                "SELECT \(LinkTables.columns) FROM url_links WHERE \(condition) "
-                    + "ORDER BY created_at DESC, code LIMIT $3 OFFSET $4",
-                filter + [.integer(Int64(size)), .integer(Int64((page - 1) * size))]),
-        ]) { [self] result in
-            switch result {
-            case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
-            case .success(let answers):
-                let count = answers[0].first?.first?.integer ?? 0
-                let links = answers[1].compactMap(LinkTables.link)
-                exchange.answer(json: [
-                    "shortUrls": [
-                        "data": .array(links.map { json($0.link, exchange, clicks: $0.visits, bots: $0.bots) }),
-                        "pagination": Self.pagination(page, size, links.count, of: count),
-                    ]
-                ])
-            }
-        }
     }
 
     private func totals(_ exchange: HTTPExchange) {

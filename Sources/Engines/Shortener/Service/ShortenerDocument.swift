@@ -26,8 +26,8 @@ enum ShortenerDocument {
 
     private static func reference(_ name: String) -> String { "{\"$ref\": \"#/components/schemas/\(name)\"}" }
 
-    private static func body(_ name: String) -> String {
-        "\"requestBody\": {\"required\": true, \"content\": {\"application/json\": {\"schema\": \(reference(name))}}}"
+    private static func body(_ name: String, _ type: String) -> String {
+        "\"requestBody\": {\"required\": true, \"content\": {\"\(type)\": {\"schema\": \(reference(name))}}}"
     }
 
     private static let problem = "\"default\": {\"$ref\": \"#/components/responses/problem\"}"
@@ -35,10 +35,11 @@ enum ShortenerDocument {
     private static let secured = "\"security\": [{}, {\"key\": []}]"
 
     private static func operation(
-        _ method: String, _ summary: String, body: String? = nil, parameters: String? = nil, _ answers: String...
+        _ method: String, _ summary: String, body: String? = nil, type: String = "application/json",
+        parameters: String? = nil, _ answers: String...
     ) -> String {
         let parts =
-            ["\"summary\": \"\(summary)\"", secured] + (body.map { [Self.body($0)] } ?? [])
+            ["\"summary\": \"\(summary)\"", secured] + (body.map { [Self.body($0, type)] } ?? [])
             + (parameters.map { ["\"parameters\": [\($0)]"] } ?? [])
             + ["\"responses\": {\((answers + [problem]).joined(separator: ", "))}"]
         return "\"\(method)\": {\(parts.joined(separator: ", "))}"
@@ -75,6 +76,10 @@ enum ShortenerDocument {
                 "get", "what was changed", answer(200, "{\"type\": \"array\", \"items\": {\"type\": \"object\"}}"))
             + "}",
         "\"/api/audit\": {" + operation("get", "whether a click is missing", answer(200, "{\"type\": \"object\"}"))
+            + ", "
+            + operation(
+                "post", "which of these clicks, by their X-Click-Id, are in the books", body: "ids", type: "text/plain",
+                answer(200, reference("seen")))
             + "}",
     ].joined(separator: ",\n")
 
@@ -111,6 +116,12 @@ enum ShortenerDocument {
         "properties": {"clicks": {"type": "integer", "minimum": 0}, "created_at": \(time),
         "top_referrers": {"type": "array", "maxItems": 10, "items": {"type": "string"}},
         "clicks_by_day": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}}}},
+        "ids": {"type": "string", "maxLength": 1000},
+        "seen": {"type": "object", "required": ["seen", "in_books", "missing", "waiting", "unknown"],
+        "properties": {"seen": {"type": "integer"}, "in_books": {"type": "integer"}, "missing": {"type": "integer"},
+        "waiting": {"type": "integer"}, "unknown": {"type": "integer"},
+        "missing_clicks": {"type": "array", "items": {"type": "object"}},
+        "unknown_ids": {"type": "array", "items": {"type": "string"}}}},
         "problem": {"type": "object", "required": ["title", "status", "detail"], "properties": {
         "title": {"type": "string"}, "status": {"type": "integer"}, "detail": {"type": "string"},
         "remedy": {"type": "string"}}}

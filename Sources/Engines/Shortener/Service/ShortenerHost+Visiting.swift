@@ -10,18 +10,51 @@ extension ShortenerHost: HTTPService {
     public func requestBegan(_ connection: HTTPServerConnection) {
         let head = connection.head
         guard isReady, head.method == .get || head.method == .head, head.body == .none || head.body == .length(0),
+            domains.isEmpty || domain(atHost: head.value(of: .host)) == nil,
             let code = Self.code(in: head.targetBytes), let entry = cache.find(code)
-        else { return router.requestBegan(connection) }
+        else { return requestOfRoute(connection, head) }
         connection.context = nil
+        let visit = Visit(head, from: connection.stream.remote.address)
         let query = head.targetBytes.dropFirst(code.utf8.count + 2)
-        let visit = Visit(
-            remote: connection.stream.remote.address.description, referrer: head.value(of: "Referer"),
-            agent: head.value(of: "User-Agent"),
-            languages: entry.link?.rules.isEmpty == false ? head.value(of: "Accept-Language") : nil,
-            isCounted: head.method == .get)
-        let answer = answer(code, entry, visit, query: String(decoding: query, as: UTF8.self))
-        connection.respond(
-            status: answer.status, fields: answer.fields, contentType: "text/plain; charset=utf-8", body: answer.text)
+        if let link = entry.link, let lines = entry.redirectLines, query.isEmpty || !link.forwardsQuery,
+            verdict(code, link, entry) == .redirect
+        {
+            let name = follow(code, link, visit)
+            connection.respond(status: link.redirect.rawValue) { head in
+                head.append(contentsOf: lines)
+                if let name { appendField(name, to: &head) }
+            }
+        } else {
+            let answer = answer(code, entry, visit, query: String(decoding: query, as: UTF8.self))
+            connection.respond(
+                status: answer.status, fields: answer.fields, contentType: "text/plain; charset=utf-8",
+                body: answer.text)
+        }
+    }
+
+    private func requestOfRoute(_ connection: HTTPServerConnection, _ head: HTTPHead) {
+        guard isReady, !domains.isEmpty, head.method == .get, let target = regular404(head) else {
+            return router.requestBegan(connection)
+        }
+        connection.context = nil
+        let name = note(Click.orphan(head.path), Visit(head, from: connection.stream.remote.address), isLimited: false)
+        connection.respond(status: Redirect.found.rawValue, fields: [("Location", target)] + fields(name), body: "")
+    }
+
+    /// Where a domain sends visitors of paths of several words, which no link has and none of the service's own.
+    private func regular404(_ head: HTTPHead) -> String? {
+        let words = head.path.split(separator: "/")
+        guard words.count > 1, !Alias.reserved.contains(words[0].lowercased()),
+            words.count > 2 || !["qr-code", "track"].contains(words[1])
+        else { return nil }
+        return domain(atHost: head.value(of: .host))?.redirects.regular404
+    }
+
+    /// `X-Click-Id`: what the visitor's click is called in the books.
+    private func appendField(_ name: ClickName, to head: inout [UInt8]) {
+        head.append(utf8: "\(Self.clickField): ")
+        clicks.seal.append(name, to: &head)
+        head.append(utf8: "\r\n")
     }
 
     public func request(_ connection: HTTPServerConnection, body: UnsafeRawBufferPointer) {
@@ -45,15 +78,25 @@ extension ShortenerHost: HTTPService {
             || byte == UInt8(ascii: "_")
     }
 
-    /// Who visits.
+    static let clickField = "X-Click-Id"
+
+    /// Who visits, as bytes: most of it is only counted, and never becomes a text.
     struct Visit {
-        let remote: String
-        let referrer: String?
-        let agent: String?
+        let address: IPAddress?
+        let referrer: ArraySlice<UInt8>
+        let agent: ArraySlice<UInt8>
         /// What only rules look at.
-        let languages: String?
+        let languages: ArraySlice<UInt8>
         /// HEAD asks, and does not visit.
         let isCounted: Bool
+
+        init(_ head: HTTPHead, from address: IPAddress?) {
+            self.address = address
+            referrer = head.valueBytes(of: "Referer") ?? []
+            agent = head.valueBytes(of: .userAgent) ?? []
+            languages = head.valueBytes(of: "Accept-Language") ?? []
+            isCounted = head.method == .get
+        }
     }
 
     struct Answer {
@@ -62,14 +105,32 @@ extension ShortenerHost: HTTPService {
         var text = ""
     }
 
-    /// What a visitor of a code gets; a visit that leads on is written down first.
-    func answer(_ code: String, _ entry: LinkCache.Entry, _ visit: Visit, query: String) -> Answer {
+    /// Whether the link leads on now.
+    private func verdict(_ code: String, _ link: Link, _ entry: LinkCache.Entry) -> VisitVerdict {
+        let visits = link.maxVisits == nil ? 0 : entry.visits + clicks.uncounted(code)
+        return link.verdict(now: node.wallClock, visits: visits)
+    }
+
+    /// A visit that leads on: it is written down before its answer leaves.
+    private func follow(_ code: String, _ link: Link, _ visit: Visit) -> ClickName? {
+        counts.redirects += 1
+        return visit.isCounted ? note(code, visit, isLimited: link.maxVisits != nil) : nil
+    }
+
+    /// What a visitor of a code gets.
+    ///
+    /// - Parameter special: where the domain sends visitors of links that are over, in place of `--fallback`.
+    func answer(
+        _ code: String, _ entry: LinkCache.Entry, _ visit: Visit, query: String, special: String? = nil
+    ) -> Answer {
         guard let link = entry.link else {
             counts.unknown += 1
-            if visit.isCounted { note(Click.orphan("/" + code), visit) }
-            return Answer(status: 404, fields: [("Cache-Control", "no-store")], text: "there is no link '\(code)'\n")
+            let name = visit.isCounted ? note(Click.orphan("/" + code), visit, isLimited: false) : nil
+            return Answer(
+                status: 404, fields: [("Cache-Control", "no-store")] + fields(name),
+                text: "there is no link '\(code)'\n")
         }
-        switch link.verdict(now: node.wallClock, visits: entry.visits + clicks.uncounted(code)) {
+        switch verdict(code, link, entry) {
         case .redirect: break
         case .notYet:
             counts.unknown += 1
@@ -77,18 +138,16 @@ extension ShortenerHost: HTTPService {
                 status: 404, fields: [("Cache-Control", "no-store")], text: "there is no link '\(code)' yet\n")
         case .gone(let reason):
             counts.gone += 1
-            if let fallback = settings.fallback { return Answer(status: 302, fields: [("Location", fallback)]) }
+            if let fallback = special ?? settings.fallback {
+                return Answer(status: 302, fields: [("Location", fallback)])
+            }
             return Answer(status: 410, fields: [("Cache-Control", "no-store")], text: reason + "\n")
         }
-        counts.redirects += 1
-        if visit.isCounted { note(code, visit) }
+        let name = follow(code, link, visit)
         var location = link.target
         var cacheControl = link.redirect.cacheControl
         if !link.rules.isEmpty {
-            location = link.target(
-                for: Visitor(
-                    agent: visit.agent, languages: visit.languages, query: query, address: visit.remote,
-                    now: node.wallClock))
+            location = link.target(for: Visitor(visit, query: query, now: node.wallClock))
             // Another visitor, or the same one tomorrow, may go elsewhere.
             cacheControl = Redirect.found.cacheControl
         }
@@ -97,15 +156,22 @@ extension ShortenerHost: HTTPService {
         }
         return Answer(
             status: link.redirect.rawValue,
-            fields: [("Location", location), ("Cache-Control", cacheControl)])
+            fields: [("Location", location), ("Cache-Control", cacheControl)] + fields(name))
     }
 
-    func note(_ code: String, _ visit: Visit) {
-        let who = keyHash(visit.remote) &+ mixed(keyHash(visit.agent ?? ""))
-        clicks.add(
+    func fields(_ name: ClickName?) -> [(String, String)] {
+        name.map { [(Self.clickField, clicks.seal.text($0))] } ?? []
+    }
+
+    /// - Returns: what the click is called; nil if the disk has not taken it.
+    func note(_ code: String, _ visit: Visit, isLimited: Bool) -> ClickName? {
+        let address = visit.address.map { mixed($0.high ^ mixed($0.low)) } ?? 0
+        let who = address &+ mixed(keyHash(visit.agent))
+        let referrer = visit.referrer.isEmpty ? nil : String(decoding: visit.referrer, as: UTF8.self)
+        return clicks.add(
             Click(
-                code: code, time: node.wallClock, referrer: Referrer.host(visit.referrer),
-                agent: VisitorAgent(visit.agent), visitor: mixed(who ^ clicks.secret)))
+                code: code, time: node.wallClock, referrer: Referrer.host(referrer),
+                agent: VisitorAgent(bytes: visit.agent), visitor: mixed(who ^ clicks.secret)), isLimited: isLimited)
     }
 
     /// A link from memory, or from the database.
@@ -142,5 +208,16 @@ extension ShortenerHost: HTTPService {
             cache.insert(entry, for: code)
         }
         return entry
+    }
+}
+
+extension Visitor {
+    fileprivate init(_ visit: ShortenerHost.Visit, query: String, now: LabTime) {
+        func text(_ bytes: ArraySlice<UInt8>) -> String? {
+            bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+        }
+        self.init(
+            agent: text(visit.agent), languages: text(visit.languages), query: query,
+            address: visit.address?.description ?? "", now: now)
     }
 }

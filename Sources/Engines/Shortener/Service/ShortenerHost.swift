@@ -29,6 +29,7 @@ public final class ShortenerHost: Service {
     /// Nil where others may add links that this one has not heard of.
     var filter: AliasFilter?
     var keys = KeyRing()
+    var domains = DomainTable()
     private var limiter: RateLimiter?
     private(set) var isReady = false
     private var failure: String?
@@ -84,7 +85,11 @@ public final class ShortenerHost: Service {
         case .postgres(let url, _):
             let links = PostgresLinks(node: node, url: url)
             links.onChange = { [weak self] text in
-                if text == PostgresLinks.keysNotice { self?.learnKeys { _ in } } else { self?.forget(text) }
+                switch text {
+                case PostgresLinks.keysNotice: self?.learnKeys { _ in }
+                case PostgresLinks.domainsNotice: self?.learnDomains { _ in }
+                default: self?.forget(text)
+                }
             }
             database = links
         }
@@ -117,6 +122,7 @@ public final class ShortenerHost: Service {
             let key = node.draw { $0.next() } >> 2
             let steps: [(@escaping (LinkDatabaseFailure?) -> Void) -> Void] = [
                 addColumns, { [codes] in codes!.open(proposedKey: key, $0) }, learnCodes, learnKeys,
+                learnDomains,
                 { [clicks] in clicks!.open($0) },
             ]
             carryOut(steps[...], pause)
@@ -132,11 +138,17 @@ public final class ShortenerHost: Service {
     }
 
     /// Those that a database of an earlier version lacks.
-    private func addColumns(_ done: @escaping (LinkDatabaseFailure?) -> Void) {
-        database.run(LinkTables.newestColumns) { [database] result in
-            guard case .failure(let failure) = result, !failure.isPassing else { return done(nil) }
-            database!.run(LinkTables.additions) { result in
-                if case .failure(let failure) = result { done(failure) } else { done(nil) }
+    private func addColumns(_ done: @escaping (LinkDatabaseFailure?) -> Void) { add(LinkTables.additions[...], done) }
+
+    private func add(
+        _ rest: ArraySlice<(question: String, statements: [LinkStatement])>,
+        _ done: @escaping (LinkDatabaseFailure?) -> Void
+    ) {
+        guard let addition = rest.first else { return done(nil) }
+        database.run(addition.question) { [self] result in
+            guard case .failure(let failure) = result, !failure.isPassing else { return add(rest.dropFirst(), done) }
+            database.run(addition.statements) { [self] result in
+                if case .failure(let failure) = result { done(failure) } else { add(rest.dropFirst(), done) }
             }
         }
     }
@@ -269,7 +281,8 @@ public final class ShortenerHost: Service {
         let decision = limiter!.decide(policy: 0, key: client, now: node.world.now)
         guard !decision.isAllowed else { return }
         counts.limited += 1
-        let seconds = max(1, Int(decision.retryAfter.seconds.rounded(.up)))
+        // In whole seconds, and never too few.
+        let seconds = max(1, (decision.retryAfter.nanoseconds + 999_999_999) / 1_000_000_000)
         throw HTTPProblem(
             429, "too many links in a minute", remedy: "try again in \(seconds) s", field: "Retry-After", "\(seconds)")
     }
@@ -278,7 +291,12 @@ public final class ShortenerHost: Service {
         settings.base ?? "http://\(exchange.field("Host") ?? "localhost:\(port)")"
     }
 
-    func shortURL(_ code: String, _ exchange: HTTPExchange) -> String { "\(base(for: exchange))/\(code)" }
+    /// - Parameter code: with the link's domain before it, if it has one of its own.
+    func shortURL(_ code: String, _ exchange: HTTPExchange) -> String {
+        let base = base(for: exchange)
+        guard code.contains("/") else { return "\(base)/\(code)" }
+        return "\(base.hasPrefix("https:") ? "https" : "http")://\(code)"
+    }
 
     static func problem(_ failure: LinkDatabaseFailure) -> HTTPProblem {
         failure.isPassing

@@ -1,10 +1,10 @@
-import KernelAMQP
 import KernelStructures
 import KernelWire
+import MessageQueueService
 import ShortenerEngine
 
 /// How a shortener is run.
-public struct ShortenerSettings: Sendable {
+public struct ShortenerSettings {
     public enum Store: Sendable {
         /// A file of SQLite's on the node's disk.
         case file(path: String, text: String)
@@ -25,7 +25,7 @@ public struct ShortenerSettings: Sendable {
     /// Links that are kept in memory.
     public var cacheCapacity = 100_000
     /// A broker by way of which clicks come into the database; nil for straight.
-    public var queue: AMQPURL?
+    public var queue: BrokerPlace?
     /// A cache that several shorteners share, and that speaks Redis's protocol; nil for none.
     public var sharedCache: HostPort?
     /// From a click to its row in the database, and the most that a power failure can take.

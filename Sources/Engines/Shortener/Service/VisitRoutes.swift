@@ -11,7 +11,13 @@ final class VisitRoutes {
     init(_ host: ShortenerHost) { self.host = host }
 
     func mount(on router: HTTPRouter) {
-        router.on("GET", "/") { exchange in try ShortenerPage.page.answer(exchange) }
+        router.on("GET", "/") { [host] exchange in
+            if let target = host.domain(atHost: exchange.field("Host"))?.redirects.baseURL {
+                try exchange.addField("Location", target)
+                return exchange.answer(Redirect.found.rawValue, text: "")
+            }
+            try ShortenerPage.page.answer(exchange)
+        }
         router.on("GET", "/{code}") { [self] exchange in
             host.whenReady(exchange) { [self] in
                 let name = exchange.parameters["code"]
@@ -28,27 +34,44 @@ final class VisitRoutes {
     }
 
     private func who(_ exchange: HTTPExchange) -> ShortenerHost.Visit {
-        ShortenerHost.Visit(
-            remote: exchange.remote?.address.description ?? "", referrer: exchange.field("Referer"),
-            agent: exchange.field("User-Agent"), languages: exchange.field("Accept-Language"),
-            isCounted: exchange.method == .get)
+        ShortenerHost.Visit(exchange.head, from: exchange.remote?.address)
     }
 
-    private func entry(_ code: String, _ exchange: HTTPExchange, _ body: @escaping (LinkCache.Entry) -> Void) {
-        guard (try? Alias.check(code)) != nil else { return body(LinkCache.Entry(link: nil, visits: 0)) }
-        host.find(code) { result in
+    /// The link of that code: at a domain the domain's own, or else the one of everywhere.
+    private func entry(
+        _ code: String, _ exchange: HTTPExchange, _ body: @escaping (_ key: String, _ entry: LinkCache.Entry) -> Void
+    ) {
+        guard (try? Alias.check(code)) != nil else { return body(code, LinkCache.Entry(link: nil, visits: 0)) }
+        let domain = host.domain(atHost: exchange.field("Host"))?.name
+        find([domain.map { LinkKey.make(code, domain: $0) }, code].compactMap { $0 }[...], exchange, body)
+    }
+
+    private func find(
+        _ keys: ArraySlice<String>, _ exchange: HTTPExchange,
+        _ body: @escaping (_ key: String, _ entry: LinkCache.Entry) -> Void
+    ) {
+        guard let key = keys.first else { return }
+        host.find(key) { [self] result in
             switch result {
-            case .success(let entry): body(entry)
+            case .success(let entry) where entry.link == nil && keys.count > 1:
+                find(keys.dropFirst(), exchange, body)
+            case .success(let entry): body(key, entry)
             case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
             }
         }
     }
 
     private func visit(_ code: String, _ exchange: HTTPExchange) {
-        entry(code, exchange) { [self] entry in
+        let special = host.domain(atHost: exchange.field("Host"))?.redirects
+        entry(code, exchange) { [self] key, entry in
             let query =
                 exchange.head.target.split(separator: "?", maxSplits: 1).dropFirst().first.map(String.init) ?? ""
-            let answer = host.answer(code, entry, who(exchange), query: query)
+            var answer = host.answer(key, entry, who(exchange), query: query, special: special?.invalidShortURL)
+            let isCode = (try? Alias.check(code)) != nil
+            if [404, 410].contains(answer.status), let target = isCode ? special?.invalidShortURL : special?.regular404
+            {
+                answer = ShortenerHost.Answer(status: Redirect.found.rawValue, fields: [("Location", target)])
+            }
             for (name, value) in answer.fields { try? exchange.addField(name, value) }
             exchange.answer(answer.status, text: answer.text)
         }
@@ -56,12 +79,12 @@ final class VisitRoutes {
 
     /// `/abc123+`: where it leads, without going there.
     private func preview(_ code: String, _ exchange: HTTPExchange) {
-        entry(code, exchange) { [self] entry in
+        entry(code, exchange) { [self] key, entry in
             guard let link = entry.link, link.verdict(now: host.node.wallClock, visits: entry.visits) == .redirect
             else {
                 return exchange.refuse(ShortenerHost.missing(code))
             }
-            exchange.answer(text: "\(host.shortURL(code, exchange)) leads to\n\(link.target)\n")
+            exchange.answer(text: "\(host.shortURL(key, exchange)) leads to\n\(link.target)\n")
         }
     }
 
@@ -91,11 +114,11 @@ final class VisitRoutes {
     }
 
     private func draw(_ code: String, _ wanted: PictureRequest, _ exchange: HTTPExchange) {
-        entry(code, exchange) { [self] entry in
+        entry(code, exchange) { [self] key, entry in
             guard let link = entry.link, link.deletedAt == nil else {
                 return exchange.refuse(ShortenerHost.missing(code))
             }
-            guard let picture = QRCode(host.shortURL(code, exchange), wanted.correction) else {
+            guard let picture = QRCode(host.shortURL(key, exchange), wanted.correction) else {
                 return exchange.refuse(HTTPProblem(422, "the short address is too long for a picture"))
             }
             try? exchange.addField("Cache-Control", "max-age=300")
@@ -109,8 +132,12 @@ final class VisitRoutes {
 
     /// A picture of one transparent point: where no link can be clicked, its being fetched is the visit.
     private func track(_ code: String, _ exchange: HTTPExchange) {
-        entry(code, exchange) { [self] entry in
-            if let link = entry.link, link.deletedAt == nil, exchange.method == .get { host.note(code, who(exchange)) }
+        entry(code, exchange) { [self] key, entry in
+            var name: ClickName?
+            if let link = entry.link, link.deletedAt == nil, exchange.method == .get {
+                name = host.note(key, who(exchange), isLimited: link.maxVisits != nil)
+            }
+            for (name, value) in host.fields(name) { try? exchange.addField(name, value) }
             try? exchange.addField("Cache-Control", "no-store")
             exchange.answer(bytes: Self.pixel, type: "image/gif")
         }

@@ -94,6 +94,15 @@ public struct HTTPHead: Sendable {
         fields.first { $0.name == name }.map { value(of: $0) }
     }
 
+    /// The same as bytes, which stay where they are.
+    public func valueBytes(of name: String) -> ArraySlice<UInt8>? {
+        fields.first { isNamed($0, name) }.map { valueBytes(of: $0) }
+    }
+
+    public func valueBytes(of name: KnownField) -> ArraySlice<UInt8>? {
+        fields.first { $0.name == name }.map { valueBytes(of: $0) }
+    }
+
     /// All fields of that name, in order.
     public func values(of name: String) -> [String] {
         fields.filter { isNamed($0, name) }.map { value(of: $0) }

@@ -19,7 +19,7 @@ public final class BrokerLink {
     }
 
     private let node: Node
-    private let url: AMQPURL
+    private let place: BrokerPlace
     /// Where it publishes: a durable topic exchange.
     public let exchange: String
     private let declarations: [AMQPMethod]
@@ -41,9 +41,9 @@ public final class BrokerLink {
     private static let longestPause = LabDuration.seconds(10)
 
     /// - Parameter declarations: beyond the exchange: queues and bindings.
-    public init(_ node: Node, _ url: AMQPURL, exchange: String, declarations: [AMQPMethod] = []) {
+    public init(_ node: Node, _ place: BrokerPlace, exchange: String, declarations: [AMQPMethod] = []) {
         self.node = node
-        self.url = url
+        self.place = place
         self.exchange = exchange
         self.declarations =
             [
@@ -67,7 +67,7 @@ public final class BrokerLink {
 
     public func start() {
         guard !isOver else { return }
-        let client = AMQPClient(node, url)
+        let client = AMQPClient(node, place.url, security: place.security)
         self.client = client
         client.onEnd = { [weak self] failure in self?.ended(failure.description) }
         client.onDelivery = { [weak self] delivery in self?.onMessage?(delivery) }

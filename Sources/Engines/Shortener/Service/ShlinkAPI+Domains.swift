@@ -1,0 +1,93 @@
+import KernelHosting
+import KernelJSON
+import KernelStructures
+import KernelWire
+import ShortenerEngine
+
+// Domains: who reads a link by its code says at which of them, and each can lead those elsewhere who find none.
+extension ShlinkAPI {
+    func mountDomains(on router: HTTPRouter) {
+        on(router, "GET", "/rest/v3/domains") { [self] exchange in
+            try host.expectAdmin(exchange)
+            answerDomains(exchange)
+        }
+        on(router, "PATCH", "/rest/v3/domains/redirects") { [self] exchange in try setRedirects(exchange) }
+    }
+
+    /// What Shlink says of a body that makes no sense to it.
+    static func invalid(_ names: [String]) -> HTTPProblem {
+        var problem = HTTPProblem(
+            400, "Provided data is not valid", remedy: "see what is in \(names.joined(separator: ", "))")
+        problem.type = "https://shlink.io/api/error/invalid-data"
+        problem.title = "Invalid data"
+        problem.members = [("invalidElements", .array(names.map { .string($0) }))]
+        return problem
+    }
+
+    /// The link that a request is about: by the code in its path, and `?domain=`.
+    ///
+    /// - Throws: 404 for what no code can be, 400 for what is no domain.
+    func key(_ exchange: HTTPExchange) throws -> String {
+        var query = try exchange.query()
+        return try key(exchange, &query)
+    }
+
+    func key(_ exchange: HTTPExchange, _ query: inout HTTPQuery) throws -> String {
+        let code = exchange.parameters["code"]
+        guard (try? Alias.check(code)) != nil else { throw ShortenerHost.missing(code) }
+        let domain = try query.take("domain").flatMap { name in try host.domain(name, exchange) }
+        return LinkKey.make(code, domain: domain)
+    }
+
+    private func answerDomains(_ exchange: HTTPExchange) {
+        let standard = host.defaultDomain(exchange)
+        let others = host.domains.sorted.filter { $0.name != standard }
+        let first = (name: standard, redirects: host.domains[standard] ?? SpecialRedirects())
+        exchange.answer(json: [
+            "domains": [
+                "data": .array(
+                    ([first] + others).map { domain in
+                        [
+                            "domain": .string(domain.name), "isDefault": .bool(domain.name == standard),
+                            "redirects": domain.redirects.json,
+                        ]
+                    }), "defaultRedirects": SpecialRedirects(invalidShortURL: host.settings.fallback).json,
+            ]
+        ])
+    }
+
+    private func setRedirects(_ exchange: HTTPExchange) throws {
+        try host.expectAdmin(exchange)
+        let body = JSONCursor(try exchange.json())
+        let name = (try? body["domain"].string()).flatMap { DomainName.normalized($0) }
+        var invalid = name == nil ? ["domain"] : []
+        var changes: [(path: WritableKeyPath<SpecialRedirects, String?>, target: String?)] = []
+        for (member, path) in zip(SpecialRedirects.names, SpecialRedirects.paths) {
+            let cursor = body[member]
+            if cursor.value == nil { continue }
+            if cursor.ifPresent == nil {
+                changes.append((path, nil))
+            } else if let text = try? cursor.string(), let target = try? host.checkedTarget(text, exchange) {
+                changes.append((path, target))
+            } else {
+                invalid.append(member)
+            }
+        }
+        guard let name, invalid.isEmpty else { throw Self.invalid(invalid) }
+        guard host.domains[name] != nil || host.domains.count < DomainTable.limit else {
+            throw HTTPProblem(409, "there are \(DomainTable.limit) domains", remedy: "use one of those")
+        }
+        host.learnDomains { [host] failure in
+            if let failure { return exchange.refuse(ShortenerHost.problem(failure)) }
+            var redirects = host.domains[name] ?? SpecialRedirects()
+            for change in changes { redirects[keyPath: change.path] = change.target }
+            host.database.run([DomainTable.set(name, redirects)] + host.notice(PostgresLinks.domainsNotice)) { result in
+                if case .failure(let failure) = result { return exchange.refuse(ShortenerHost.problem(failure)) }
+                host.learnDomains { failure in
+                    if let failure { return exchange.refuse(ShortenerHost.problem(failure)) }
+                    exchange.answer(json: redirects.json)
+                }
+            }
+        }
+    }
+}
