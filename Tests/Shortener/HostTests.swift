@@ -278,13 +278,16 @@ struct NoiseTests {
         ]
         let names = [
             "url", "alias", "expires_at", "expires_in", "valid_since", "max_visits", "redirect", "title", "tags",
-            "forward_query", "longUrl", "customSlug", "validUntil", "maxVisits", "code", "original_url",
+            "forward_query", "longUrl", "customSlug", "validUntil", "maxVisits", "code", "original_url", "domain",
+            "shortCodeLength", "findIfExists", "baseUrlRedirect", "regular404Redirect", "invalidShortUrlRedirect",
         ]
         let paths = [
             "/api/shorten", "/rest/v3/short-urls", "/api/import", "/api/links/go", "/rest/v3/short-urls/go",
             "/yourls-api.php?action=shorturl", "/api/links?limit=0", "/api/stats/%00", "/%00", "/go+", "/go/track",
             "/a%0d%0ab",
             "/yourls-api.php?action=expand&shorturl=%00", "/rest/v3/short-urls?page=1000000&itemsPerPage=1000",
+            "/rest/v3/domains/redirects", "/rest/v3/domains", "/api/audit", "/rest/v3/short-urls/go?domain=%00",
+            "/rest/v3/short-urls?domain=a%20b&orderBy=%27--&tags[]=%27", "/api/links/a%2Fgo", "/a/b/c?d",
         ]
         for _ in 0..<600 {
             let members = (0..<random.below(5)).map { _ in
