@@ -184,9 +184,14 @@ let components = [
     Component("MessageLog", isHot: true, isTestable: true, engine: ["KernelStorage", "KernelLog"]),
     Component(
         "Lock", engine: ["KernelJSON"],
-        service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"],
+        service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"]),
+    // Worlds in which groups of lock servers, and all around them, fail.
+    Component("LockCheck", isTestable: true, engine: ["KernelStorage", "ConsensusEngine", "LockEngine"]),
+    Component(
+        "Lock", engine: nil,
         commands: [
             "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "ConsensusEngine", "ConsensusService",
+            "LockEngine", "LockService", "LockCheckEngine",
         ]),
     Component(
         "Pooler", isHot: true, engine: ["KernelWire"],
@@ -433,8 +438,9 @@ let tests = [
     ],
     "Consensus": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
-        "ConsensusEngine", "ConsensusService",
+        "ConsensusEngine", "ConsensusService", "LockCheckEngine",
     ],
+    "LockCheck": ["LockEngine", "LockCheckEngine"],
     "Database": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "KernelWorld", "DatabaseEngine",
         "DatabaseService",

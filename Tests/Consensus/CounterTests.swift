@@ -271,6 +271,49 @@ struct CounterTests {
         #expect(group.propose(victim, [0])?.text == "3")
     }
 
+    @Test(
+        "a member whose snapshot is gone, or damaged, does not start with a hole; a new one takes its place",
+        arguments: [true, false])
+    func lostSnapshot(_ isGone: Bool) throws {
+        let group = try CounterGroup(3) {
+            $0.snapshotEntries = 20
+            $0.trailingEntries = 5
+        }
+        let leader = try group.awaitLeader().member.settings.id
+        let victim = leader % 3 + 1
+        for round in 1...60 { #expect(group.propose(leader, [0])?.text == "\(round)") }
+        group.world.pass(.seconds(1))
+        let disk = group[victim].node.disk
+        group[victim].node.end(.killed)
+        let path = "/var/lib/counter\(victim)/snapshot"
+        if isGone {
+            try disk.remove(path)
+        } else {
+            var bytes = try disk.contents(of: path)
+            bytes[bytes.count - 1] ^= 1
+            try disk.store(bytes, at: path)
+        }
+        #expect {
+            try group.start(victim)
+        } throws: { error in
+            "\(error)".contains("this member has stopped: \(path) is damaged at byte 0: ")
+                && "\(error)".contains("remove this member from the group, and add a new one under a number of its own")
+        }
+        // What the error says to do.
+        guard case .success = group.change(leader, .remove(victim)) else {
+            Issue.record("it is removed")
+            return
+        }
+        try group.start(4, joins: true)
+        guard case .success = group.change(leader, .add(4, CounterGroup.address(4), voting: true)) else {
+            Issue.record("another one is added")
+            return
+        }
+        #expect(group.propose(leader, [0])?.text == "61")
+        group.world.pass(.seconds(2))
+        #expect(group[4].counter.value == 61 && group[leader].member.configuration.voters.contains(4))
+    }
+
     @Test("two worlds of one seed are the same, event by event")
     func determinism() throws {
         func run() throws -> [String] {

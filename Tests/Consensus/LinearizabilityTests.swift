@@ -1,4 +1,5 @@
 import KernelStructures
+import LockCheckEngine
 import TestSupport
 import Testing
 

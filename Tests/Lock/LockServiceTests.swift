@@ -172,6 +172,55 @@ struct LockServiceTests {
         group.world.shutDown()
     }
 
+    @Test("a leader that slept, or was cut off, past the end of a lease does not end it when it comes back")
+    func sleepingLeader() throws {
+        for isAsleep in [true, false] {
+            let group = try LockGroup(3)
+            let old = try #require(group.leader)
+            let id = group.follower
+            group.grant(1, ttl: 5)
+            #expect(group.lock("a", lease: 1, at: id).status == 0)
+            group.world.pass(.milliseconds(200))
+            // Cut off it stops leading by itself before the lease is over; asleep it knows of nothing.
+            let fault = isAsleep ? nil : group.world.inject(.block(partition: true), from: old.node.name, both: true)
+            if isAsleep { old.node.freeze() }
+            group.world.pass(.seconds(3))
+            for _ in 0..<4 {
+                #expect(group.ask("/v3/lease/keepalive", "{\"ID\":1}", at: id).answer?["result"]?["TTL"] == "5")
+                group.world.pass(.seconds(1))
+            }
+            if isAsleep { old.node.thaw() }
+            if let fault { _ = group.world.faults.remove(fault) }
+            group.world.pass(.seconds(2))
+            #expect(group.ask("/v3/lease/timetolive", "{\"ID\":1}", at: id).answer?["grantedTTL"] == "5", "\(isAsleep)")
+            #expect(group.hosts[id - 1].queues.first?.holders.map(\.lease) == [1], "\(isAsleep)")
+            group.world.shutDown()
+        }
+    }
+
+    @Test("a leader that falls asleep over the question whether a lease lives does not know better than the group")
+    func sleepsOverQuestion() throws {
+        for delay in stride(from: 20, through: 400, by: 20) {
+            let group = try LockGroup(3)
+            let old = try #require(group.leader)
+            let id = group.follower
+            group.grant(1, ttl: 5)
+            let asked = group.begin("/v3/lease/keepalive", "{\"ID\":1}", at: old.member.settings.id)
+            // At one of these moments the others have said that it leads, and it has not heard it.
+            group.world.pass(.microseconds(delay))
+            old.node.freeze()
+            group.world.pass(.seconds(3))
+            for _ in 0..<4 {
+                #expect(group.ask("/v3/lease/keepalive", "{\"ID\":1}", at: id).answer?["result"]?["TTL"] == "5")
+                group.world.pass(.seconds(1))
+            }
+            old.node.thaw()
+            group.world.pass(.seconds(2))
+            #expect(asked.status != 200 || asked.answer?["result"]?["TTL"] == "5", "after \(delay) µs")
+            group.world.shutDown()
+        }
+    }
+
     // @covers LOCK-C5
     @Test("what many ask for together is agreed on together")
     func batches() throws {

@@ -237,6 +237,26 @@ struct CheckTests {
         #expect(hanging.probes.count == 1)
     }
 
+    @Test("what comes of a check that was made before its definition was another one, or another led, does not count")
+    func lateAnswers() {
+        var porter = Porter()
+        var made: [CheckProbe] = []
+        porter.find = { _, _ in nil }
+        porter.add("a", status: .passing) { $0.failuresBeforeCritical = 1 }
+        func tick() {
+            porter.now = max(porter.now, porter.registry.nextDeadline ?? porter.now)
+            for case .probe(let probe) in porter.registry.tick(now: porter.now) { made.append(probe) }
+        }
+        tick()
+        porter.registry.beginLeading(now: porter.now)
+        tick()
+        #expect(made.count == 2)
+        porter.perform(porter.registry.probeFinished(made[0], CheckResult(.critical, "late"), now: porter.now))
+        #expect(porter.status("a") == .passing)
+        porter.perform(porter.registry.probeFinished(made[1], CheckResult(.critical, "in time"), now: porter.now))
+        #expect(porter.status("a") == .critical)
+    }
+
     @Test("who registers again just before being taken off is not taken off")
     func registersInTime() {
         var porter = Porter()

@@ -120,6 +120,24 @@ struct GroupTests {
         #expect(lab.hosts[follower]!.engine.catalog.session(holding: "lock") == nil)
     }
 
+    @Test("a leader that slept past the end of a session does not end it when it comes back: it was renewed elsewhere")
+    func sleepingLeader() throws {
+        let lab = try GroupLab()
+        let old = try #require(lab.leader)
+        let follower = lab.followers[0]
+        let (_, made) = try lab.ask(follower, "PUT", "/v1/session/create", #"{"TTL": "10s"}"#)
+        guard case .string(let id)? = made["ID"] else { return #expect(Bool(false), "\(made)") }
+        lab.world.nodes[old]!.freeze()
+        lab.world.pass(.seconds(5))
+        for _ in 0..<6 {
+            #expect(try lab.ask(follower, "PUT", "/v1/session/renew/\(id)").0 == 200)
+            lab.world.pass(.seconds(5))
+        }
+        lab.world.nodes[old]!.thaw()
+        lab.world.pass(.seconds(3))
+        #expect(lab.hosts[follower]!.engine.catalog.sessions[id] != nil)
+    }
+
     @Test("a watcher at a follower hears of what was said elsewhere")
     func watching() throws {
         let lab = try GroupLab()

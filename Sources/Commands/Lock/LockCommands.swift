@@ -4,7 +4,7 @@ import ShellSession
 
 /// What is typed to run a lock service, and to use it.
 package enum LockCommands {
-    package static var all: [Command] { [lockserver, lockCli, myApp, locks, raft] }
+    package static var all: [Command] { [lockserver, lockCli, myApp, locks, raft, lockCheck] }
 }
 
 extension Session {

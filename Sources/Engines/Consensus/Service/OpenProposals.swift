@@ -34,6 +34,8 @@ struct OpenProposals {
         let content: [UInt8]
         let steps: [ConfigurationChange.Step]
         let deadline: LabTime
+        /// The only term in which it may be put into the log, by this member; nil: any, by whoever leads.
+        var onlyTerm: Int?
         let completion: Completion
         /// When it was handed to the engine the last time; nil: it is to be.
         var sentAt: LabTime?
@@ -44,17 +46,21 @@ struct OpenProposals {
     private var open: [Int: Proposal] = [:]
     private var lastNumber = 0
     private(set) var lowestOpen = 1
+    /// Proposals of one term only.
+    private var boundCount = 0
 
     var count: Int { open.count }
 
     mutating func add(_ proposal: Proposal) {
         lastNumber += 1
         open[lastNumber] = proposal
+        if proposal.onlyTerm != nil { boundCount += 1 }
     }
 
     /// Its result has come. The caller tells its proposer, who may propose again at once.
     mutating func take(_ number: Int) -> Proposal? {
         let proposal = open.removeValue(forKey: number)
+        if proposal?.onlyTerm != nil { boundCount -= 1 }
         while lowestOpen <= lastNumber, open[lowestOpen] == nil { lowestOpen += 1 }
         return proposal
     }
@@ -74,6 +80,14 @@ struct OpenProposals {
     /// What was sent may be lost.
     mutating func sendAgain(before time: LabTime = .distantFuture) {
         for number in numbers { if let sent = open[number]?.sentAt, sent < time { open[number]?.sentAt = nil } }
+    }
+
+    /// Those of another term than this.
+    ///
+    /// - Parameter term: in which this member leads; nil if it does not.
+    mutating func takeOutdated(_ term: Int?) -> [Proposal] {
+        guard boundCount > 0 else { return [] }
+        return numbers.filter { open[$0]?.onlyTerm.map { $0 != term } ?? false }.compactMap { take($0) }
     }
 
     /// Those whose time is up.
@@ -96,6 +110,20 @@ extension ConsensusMember {
     ) {
         add(.command, command, [], completion)
     }
+
+    /// Has the group carry out a command that only a leader may come to, such as the end of a lease whose time it has
+    /// counted. The next leader may know better, so it is never handed on: it comes into the log in the present term,
+    /// or not at all.
+    ///
+    /// - Parameter completion: as in `propose`; `notAccepted` where this member does not lead.
+    public func proposeAsLeader(
+        _ command: [UInt8], _ completion: @escaping (Result<ConsensusAnswer, ConsensusFailure>) -> Void
+    ) {
+        guard isLeader else { return node.enqueue { completion(.failure(.notAccepted(Self.leadsNoMore))) } }
+        add(.command, command, [], onlyTerm: term, completion)
+    }
+
+    private static let leadsNoMore = "this member does not lead"
 
     /// Changes who belongs to the group. Several voters at once change through a joint configuration.
     public func change(_ change: MembershipChange, _ completion: @escaping (Result<Void, ConsensusFailure>) -> Void) {
@@ -130,13 +158,13 @@ extension ConsensusMember {
 
     private func add(
         _ matter: ProposalSessions.Matter, _ content: [UInt8], _ steps: [ConfigurationChange.Step],
-        _ completion: @escaping OpenProposals.Completion
+        onlyTerm: Int? = nil, _ completion: @escaping OpenProposals.Completion
     ) {
         if let reason = reasonToRefuse(content) { return node.enqueue { completion(.failure(reason)) } }
         proposals.add(
             .init(
                 matter: matter, content: content, steps: steps, deadline: node.world.now + settings.timeout,
-                completion: completion))
+                onlyTerm: onlyTerm, completion: completion))
         schedulePump()
     }
 
@@ -155,6 +183,12 @@ extension ConsensusMember {
 
     /// Hands the engine what is new, in one piece.
     func submitProposals() {
+        for proposal in proposals.takeOutdated(isLeader ? term : nil) {
+            // What this member had put into its log may be in the next leader's as well.
+            proposal.completion(
+                .failure(
+                    proposal.wasSent ? .outcomeUnknown(Self.leadsNoMore) : .notAccepted(Self.leadsNoMore)))
+        }
         let unsent = proposals.unsent
         guard !unsent.isEmpty, raft.leader != 0 else { return }
         var batch: [RaftEntry] = []

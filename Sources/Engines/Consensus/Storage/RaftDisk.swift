@@ -9,6 +9,18 @@ import KernelStructures
 /// then shares one sync. When a member starts, it writes its log anew: what it can read may be in the system's memory
 /// only, left there by a sync that failed.
 ///
+/// ## What is there after a power failure
+///
+/// A snapshot is on the disk before the log forgets what it covers, and the log before the first snapshot. So the log's
+/// beginning is never behind the snapshot, and one file without the other is no accident of a power failure: something
+/// else has taken it. A member whose files do not fit together has a hole in its state, or has forgotten whom it voted
+/// for; it does not start (`RaftDiskError.damaged`).
+///
+/// ## Where it is wrong
+///
+/// A member both of whose files are gone looks like one that was never there. So a number that has been used is not to
+/// be started on an empty directory again.
+///
 /// After any error it is of no use any more: what a failed sync covered may be there or not, and nobody can tell.
 public final class RaftDisk {
     private let disk: NodeDisk
@@ -74,15 +86,26 @@ public final class RaftDisk {
     private func recover(first: RaftSnapshot?) throws(RaftDiskError) -> Recovered {
         var snapshot = try readSnapshot()
         var torn = 0
-        if let bytes = try contents(logPath) { (content, torn) = try RaftLogFile.read(bytes, path: logPath) }
+        if let bytes = try contents(logPath) {
+            (content, torn) = try RaftLogFile.read(bytes, path: logPath)
+        } else {
+            if snapshot != nil { throw missing(logPath, "there is a snapshot, and its vote stood in the log") }
+            try rewriteLog()
+        }
         if snapshot == nil {
-            guard content.base == .start else {
-                throw .damaged(path: snapshotPath, offsetBytes: 0, "it is missing, and the log begins behind it")
-            }
+            guard content.base == .start else { throw missing(snapshotPath, "the log begins behind it") }
             snapshot = first
             if let first { try storeSnapshot(first) }
+        } else {
+            // Its name may be in the system's memory only; nothing may be made durable that counts on it, before.
+            try Self.tried { () throws(DiskError) in try disk.syncDirectory(directory) }
         }
-        if let snapshot { takeOver(snapshot) }
+        if let snapshot { try takeOver(snapshot) }
+        guard content.hardState.commit <= content.lastIndex else {
+            throw .damaged(
+                path: logPath, offsetBytes: 0,
+                "it ends at \(content.lastIndex), and entry \(content.hardState.commit) was agreed on")
+        }
         content.lives += 1
         try rewriteLog()
         return Recovered(
@@ -90,14 +113,29 @@ public final class RaftDisk {
             lives: content.lives, tornBytes: torn)
     }
 
-    /// A log that does not have the snapshot's place, or another entry there, is older than it.
-    private func takeOver(_ snapshot: RaftSnapshot) {
+    private func missing(_ path: String, _ witness: String) -> RaftDiskError {
+        .damaged(path: path, offsetBytes: 0, "it is missing, and \(witness)")
+    }
+
+    /// A log that does not have the snapshot's place, or another entry there that nobody has agreed on, is older than
+    /// it.
+    private func takeOver(_ snapshot: RaftSnapshot) throws(RaftDiskError) {
         snapshotIndex = snapshot.index
         let place = snapshot.index - content.base.index
+        guard place >= 0 else {
+            throw .damaged(
+                path: snapshotPath, offsetBytes: 0,
+                "it ends at \(snapshot.index), and the log begins behind \(content.base.index)")
+        }
         let term =
             place == 0
             ? content.base.term : content.entries.indices.contains(place - 1) ? content.entries[place - 1].term : nil
         if term != snapshot.term {
+            guard snapshot.index > max(content.hardState.commit, content.base.index) else {
+                throw .damaged(
+                    path: snapshotPath, offsetBytes: 0,
+                    "the log has another entry at \(snapshot.index), where it ends, and that was agreed on")
+            }
             content.base = snapshot.position
             content.entries = []
         }

@@ -10,7 +10,10 @@ public enum RaftDiskError: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .disk(let error): error.description
         case .damaged(let path, let offset, let what):
-            "\(path) is damaged at byte \(offset): \(what); remove this member from the group, and add a new one"
+            """
+            \(path) is damaged at byte \(offset): \(what); remove this member from the group, and add a new one under \
+            a number of its own. Alone: put its directory back from a copy
+            """
         }
     }
 }

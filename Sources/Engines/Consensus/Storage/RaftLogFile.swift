@@ -63,6 +63,8 @@ enum RaftLogFile {
         var content = Content()
         var batches = LogBatches(bytes, from: magic.count)
         while batches.next({ take(Array(bytes[$0]), into: &content) }) {}
+        // The first batch came with the file, whose name was given it when all of it was on the disk.
+        guard batches.number > 0 else { throw .damaged(path: path, offsetBytes: magic.count, "its beginning is gone") }
         if batches.isAtEnd { return (content, 0) }
         if let witness = batches.witness() {
             throw .damaged(

@@ -74,22 +74,32 @@ extension LockHost {
     private func keepAlive(_ id: Int64, _ exchange: HTTPExchange) {
         whenCurrent { [self] error in
             if let error { return exchange.answer(error) }
-            var seconds: Int64 = 0
             if machine.store.renewLease(id, now: node.world.now) {
-                seconds = machine.store.leases[id]?.ttlSeconds ?? 0
+                countLeases()
+                return answerKeepAlive(id, machine.store.leases[id]?.ttlSeconds ?? 0, exchange)
             }
-            countLeases()
-            exchange.answer(
-                json: .object([
-                    (
-                        "result",
-                        message {
-                            $0.add("ID", id)
-                            $0.add("TTL", seconds)
-                        }
-                    )
-                ]))
+            guard machine.store.leases[id] != nil else { return answerKeepAlive(id, 0, exchange) }
+            // It has run out here, and is over when the group says so: this member may have slept while another led.
+            member.proposeAsLeader(StoreCommand.revokeLease(id: id, isExpired: true).bytes) { [self] result in
+                switch result {
+                case .success: answerKeepAlive(id, 0, exchange)
+                case .failure(let failure): exchange.answer(GatewayError(failure))
+                }
+            }
         }
+    }
+
+    private func answerKeepAlive(_ id: Int64, _ seconds: Int64, _ exchange: HTTPExchange) {
+        exchange.answer(
+            json: .object([
+                (
+                    "result",
+                    message {
+                        $0.add("ID", id)
+                        $0.add("TTL", seconds)
+                    }
+                )
+            ]))
     }
 
     private func timeToLive(_ id: Int64, _ wantsKeys: Bool, _ exchange: HTTPExchange) {

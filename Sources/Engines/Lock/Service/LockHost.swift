@@ -173,7 +173,8 @@ public final class LockHost: Service {
         let pending = machine.store.leases.expired
         let new = machine.store.takeExpiredLeases(now: node.world.now)
         for id in pending + new {
-            member.propose(StoreCommand.revokeLease(id: id, isExpired: true).bytes) { _ in }
+            // The next leader has given it its whole time again.
+            member.proposeAsLeader(StoreCommand.revokeLease(id: id, isExpired: true).bytes) { _ in }
         }
         countLeases()
     }

@@ -176,6 +176,13 @@ public final class RegistryHost: Service {
         }
     }
 
+    /// For what has been counted or seen here as leader: a session's end, what a check has found. The next leader
+    /// counts anew.
+    private func submitAsLeader(_ command: RegistryCommand) {
+        guard let group else { return submit(command) }
+        group.member.proposeAsLeader(command.encoded) { _ in }
+    }
+
     func apply(_ command: RegistryCommand, index: UInt64) -> RegistryOutcome {
         let (outcome, effects) = engine.apply(command, index: index, now: node.world.now)
         perform(effects)
@@ -223,7 +230,7 @@ public final class RegistryHost: Service {
     private func performAsLeader(_ effect: Registry.Effect) {
         switch effect {
         case .probe(let probe): make(probe)
-        case .propose(let command): submit(command)
+        case .propose(let command): submitAsLeader(command)
         case .log(let message, let level): runtime.log(message, level: level)
         case .changed(let subject, let from, let to, let reason):
             node.world.journal.record(

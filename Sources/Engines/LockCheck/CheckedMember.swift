@@ -1,39 +1,54 @@
 import ConsensusEngine
 import KernelStorage
 import KernelStructures
-import TestSupport
+import LockEngine
 
-/// One machine of a simulated group: an engine, a disk that can fail, and a few registers. It does what a host does.
-final class SimulatedMember {
+/// One machine of a group: an engine, a disk that can fail, and a store with leases. It does what a host does.
+final class CheckedMember {
     let id: Int
-    private unowned let world: SimulatedWorld
+    unowned let world: CheckedWorld
     private let base = SimulatedDisk()
     private var crashDisk: CrashDisk
+    private var node: NodeDisk?
     private(set) var raft: Raft?
     private var disk: RaftDisk?
-    private(set) var registers: [Int: Int] = [:]
+    var store = LockStore()
     private var sessions = ProposalSessions()
     private var toWrite: [Ready.Append] = []
     private var isWriting = false
     /// Which of its lives this is: what belonged to an earlier one does not happen.
     private(set) var life = 0
-    var isPaused = false
+    private var isPaused = false
     /// What came in a pause.
-    private var held: [(SimulatedMember) -> Void] = []
-    /// Microseconds between two ticks: every clock has its own speed.
-    var tickMicroseconds: Int
-    var writeMicroseconds = 300
+    private var held: [(CheckedMember) -> Void] = []
+    /// Microseconds between two ticks: they are never the same twice.
+    private let tickMicroseconds: Int
+    var writeMicroseconds = usualWriteMicroseconds
+    var clock: MemberClock
     private var appliedSinceSnapshot = 0
     private var isSnapshotWanted = false
+    var isCompacting = false
     private var readWaiters: [(index: Int, context: Int)] = []
+    var renewals: [Int: (Bool) -> Void] = [:]
+    var lastContext = ownContexts
+    var lastProposal = 0
+    /// When the ends of leases that did not come through the log are proposed again.
+    var endsAgainAt = 0
     private let joins: Bool
 
-    init(_ id: Int, _ world: SimulatedWorld, joins: Bool) {
+    static let usualWriteMicroseconds = 1500
+    /// From here on contexts of reads are its own; those of clients are lower.
+    static let ownContexts = 1 << 40
+    static let endRetryMicroseconds = 1_000_000
+    private static let snapshotMicroseconds = 1_500_000
+
+    init(_ id: Int, _ world: CheckedWorld, joins: Bool) {
         self.id = id
         self.world = world
         self.joins = joins
         crashDisk = CrashDisk(base)
-        tickMicroseconds = 8000 + world.random.below(5000)
+        tickMicroseconds = 40_000 + world.random.below(25_000)
+        clock = MemberClock(&world.random, now: 0)
     }
 
     var isAlive: Bool { raft != nil }
@@ -49,23 +64,26 @@ final class SimulatedMember {
         do {
             let node = NodeDisk(base: crashDisk, owner: DiskOwner(1))
             let opened = try RaftDisk.open(node, directory: "/raft", first: first)
+            self.node = node
             disk = opened.disk
             if let snapshot = opened.recovered.snapshot { restore(snapshot) } else { forget() }
-            var settings = world.settings
+            var settings = world.plan.settings
             settings.id = id
             settings.seed = world.random.next()
             raft = Raft(
                 settings, snapshot: opened.recovered.snapshot, base: opened.recovered.base,
                 entries: opened.recovered.entries, hardState: opened.recovered.hardState)
         } catch {
-            world.fail("member \(id) cannot read its disk: \(error)")
+            return world.fail("member \(id) cannot read its disk: \(error)")
         }
-        world.trace { "\(self.id) starts" }
+        // Whoever is started counts from another beginning.
+        clock = MemberClock(&world.random, now: world.now)
+        world.note(.member(id)) { "starts, with a log up to \(raft?.log.lastIndex ?? 0)" }
         scheduleTick(life)
     }
 
     private func forget() {
-        registers = [:]
+        store = LockStore()
         sessions = ProposalSessions()
     }
 
@@ -76,13 +94,15 @@ final class SimulatedMember {
             if isPaused { return }
             raft?.tick()
             pump()
+            endLeases()
         }
     }
 
     /// The process dies; with `loss`, the machine does.
     func crash(_ loss: PowerLossPolicy?) {
         guard raft != nil else { return }
-        world.trace { "\(self.id) dies, power \(loss.map { "\($0)" } ?? "stays")" }
+        world.tally[loss == nil ? .crashes : .powerFailures] += 1
+        world.note(.member(id)) { loss == nil ? "is killed" : "loses power" }
         // What was being written may be there, or a part of it.
         if isWriting, world.random.chance(0.5) {
             crashDisk.crashAt = crashDisk.operations + world.random.below(4)
@@ -91,35 +111,56 @@ final class SimulatedMember {
         raft = nil
         disk?.close()
         disk = nil
+        node = nil
         life += 1
         isWriting = false
         toWrite = []
         readWaiters = []
+        renewals = [:]
         held = []
         isPaused = false
+        isCompacting = false
         if let loss { _ = base.losePower(owner: DiskOwner(1), policy: loss) }
     }
 
     /// Power goes at one of the next operations of the disk.
     func armDisk() { crashDisk.crashAt = crashDisk.operations + world.random.below(8) }
+    func failSync() { node?.faults.failingSyncs = 1 }
+    func changeClock() { clock.changeSpeed(&world.random, now: world.now) }
 
     func pause(_ microseconds: Int) {
         guard raft != nil, !isPaused else { return }
         isPaused = true
+        world.tally[.pauses] += 1
+        world.note(.member(id)) { "is paused for \(CheckedWorld.clock(microseconds))" }
         let life = life
         world.after(microseconds) { [self] in
             guard life == self.life else { return }
             isPaused = false
+            world.note(.member(id)) { "goes on" }
             let missed = held
             held = []
+            // Its own timers ring before anybody is heard, or after.
+            if world.random.chance(0.5) { endLeases() }
             for action in missed { action(self) }
         }
     }
 
     /// Now, or when it goes on.
-    func whenRunning(_ action: @escaping (SimulatedMember) -> Void) {
+    func whenRunning(_ action: @escaping (CheckedMember) -> Void) {
         guard raft != nil else { return }
         if isPaused { held.append(action) } else { action(self) }
+    }
+
+    /// The world is over: nothing holds anything any more.
+    func letGo() {
+        life += 1
+        raft = nil
+        disk?.close()
+        disk = nil
+        node = nil
+        held = []
+        renewals = [:]
     }
 
     // MARK: Events
@@ -150,6 +191,7 @@ final class SimulatedMember {
             $0.raft?.campaign(); $0.pump()
         }
     }
+
     func transfer(to peer: Int) {
         whenRunning {
             try? $0.raft?.transferLeadership(to: peer); $0.pump()
@@ -158,20 +200,54 @@ final class SimulatedMember {
 
     // MARK: Doing what is to be done
 
-    private func pump() {
+    func pump() {
         while let raft, raft.hasReady {
             let ready = raft.takeReady()
-            for case .snapshotWanted in ready.events { isSnapshotWanted = true }
-            world.noteRole(of: self, raft)
-            for message in ready.messages { world.post(message, from: id) }
+            for event in ready.events { note(event) }
+            if raft.role == .leader { world.noteLeader(id, term: raft.term) }
+            for message in ready.messages { post(message) }
             if let append = ready.append { toWrite.append(append) }
             for entry in ready.committed { apply(entry) }
             raft.noteApplied(ready.committed)
             for answer in ready.readAnswers { readWaiters.append((answer.index, answer.context)) }
+            countLeases(raft)
         }
         finishReads()
         write()
         makeSnapshotIfDue()
+        compactIfDue()
+    }
+
+    private func post(_ message: RaftMessage) {
+        world.post(message, from: id)
+        guard message.kind == .snapshot else { return }
+        // A connection would have ended by then that did not bring it there; to say so in vain does no harm.
+        let life = life
+        world.after(Self.snapshotMicroseconds) { [self] in
+            guard life == self.life else { return }
+            whenRunning { member in
+                member.raft?.reportSnapshot(message.to, isDelivered: false)
+                member.pump()
+            }
+        }
+    }
+
+    private func note(_ event: RaftEvent) {
+        switch event {
+        case .snapshotWanted: isSnapshotWanted = true
+        case .campaign(let term, _, let isPreVote):
+            world.note(.member(id)) { isPreVote ? "asks around for term \(term)" : "is a candidate for term \(term)" }
+        case .ballot(for: let candidate, let term, isPreVote: false, .granted):
+            world.note(.member(id)) { "votes for \(candidate) in term \(term)" }
+            if world.plan.isNervous { world.harass(voter: self) }
+        case .follower(let term, let leader, let reason):
+            world.note(.member(id)) {
+                "follows \(leader.map(String.init) ?? "nobody") in term \(term): \(reason.rawValue)"
+            }
+        case .configuration(let configuration):
+            world.note(.member(id)) { "knows as voters \(configuration.allVoters.sorted())" }
+        default: break
+        }
     }
 
     /// The disk has it when the write is over, and not when it begins.
@@ -190,11 +266,12 @@ final class SimulatedMember {
         let group = Array(toWrite.prefix(count))
         toWrite.removeFirst(count)
         isWriting = false
-        do { try disk?.write(group) } catch { return world.diskFailed(self) }
+        do { try disk?.write(group) } catch { return diskFailed() }
         for append in group {
             if let snapshot = append.snapshot {
                 restore(snapshot)
-                world.noteRestored()
+                world.tally[.snapshotsSent] += 1
+                world.note(.member(id)) { "takes over a snapshot up to \(snapshot.index)" }
             }
             for reply in append.replies {
                 if reply.to == id { try? raft?.receive(reply) } else { world.post(reply, from: id) }
@@ -204,35 +281,39 @@ final class SimulatedMember {
         pump()
     }
 
+    private func diskFailed() {
+        if crashDisk.isDead { world.tally[.powerFailuresInWrites] += 1 } else { world.tally[.failedSyncs] += 1 }
+        world.note(.member(id)) { "has trouble with its disk" }
+        world.diskFailed(self)
+    }
+
     private func makeSnapshotIfDue() {
-        guard let raft, let disk, isSnapshotWanted || appliedSinceSnapshot >= world.snapshotEntries else { return }
+        guard let raft, let disk, isSnapshotWanted || appliedSinceSnapshot >= world.plan.snapshotEntries else { return }
         isSnapshotWanted = false
         let index = raft.log.applied
         guard index > (raft.snapshot?.index ?? 0), let term = raft.log.term(at: index) else { return }
         appliedSinceSnapshot = 0
+        world.tally[.snapshotsTaken] += 1
+        var state = ReplicaState()
+        state.sessions = sessions
+        state.machine = store.snapshot
         let snapshot = RaftSnapshot(
-            position: .init(index: index, term: term), configuration: raft.configuration, data: encodedState)
+            position: .init(index: index, term: term), configuration: raft.configuration, data: state.encoded)
         raft.snapshot = snapshot
         raft.compact(through: index - world.random.below(10))
-        do { try disk.compact(snapshot, keepFrom: raft.log.base) } catch { world.diskFailed(self) }
+        do { try disk.compact(snapshot, keepFrom: raft.log.base) } catch { diskFailed() }
     }
 
     // MARK: The machine
 
-    private var encodedState: [UInt8] {
-        var state = ReplicaState()
-        state.sessions = sessions
-        state.machine = registers.sorted { $0.key < $1.key }.flatMap { Command.bytes([$0.key, $0.value]) }
-        return state.encoded
-    }
-
     private func restore(_ snapshot: RaftSnapshot) {
-        forget()
-        guard !snapshot.data.isEmpty else { return }
-        let state = ReplicaState(encoded: snapshot.data)!
+        let isCounting = store.leases.isCounting
+        guard let state = ReplicaState(encoded: snapshot.data), let new = try? LockStore(snapshot: state.machine) else {
+            return world.fail("member \(id) cannot read a snapshot")
+        }
         sessions = state.sessions
-        let numbers = Command.numbers(state.machine)
-        for place in stride(from: 0, to: numbers.count, by: 2) { registers[numbers[place]] = numbers[place + 1] }
+        store = new
+        if isCounting { store.startCounting(now: labTime) }
     }
 
     private func apply(_ entry: RaftEntry) {
@@ -240,7 +321,7 @@ final class SimulatedMember {
         world.noteApplied(entry, by: id)
         if entry.kind == .configuration {
             if let change = ConfigurationChange(encoded: entry.data), raft?.apply(change) != nil {
-                world.noteMembership()
+                world.tally[.membershipChanges] += isLeader ? 1 : 0
             }
             return
         }
@@ -250,57 +331,33 @@ final class SimulatedMember {
         case .stale: return
         case .known(_, let known): result = known
         case .new:
-            result = carryOut(Command(content))
+            result = carryOut(content).bytes
             sessions.end(header, index: entry.index, result)
         }
-        world.answered(client: header.member, number: header.number, at: id, didSet: result == [1])
+        world.answered(client: header.member, number: header.number, at: id, result)
     }
 
-    private func carryOut(_ command: Command) -> [UInt8] {
-        switch command {
-        case .write(let key, let value): registers[key] = value
-        case .compareAndSet(let key, let old, let new):
-            guard registers[key] == old else { return [0] }
-            registers[key] = new
+    private func carryOut(_ content: [UInt8]) -> LockStore.Outcome {
+        guard let command = try? StoreCommand(content) else { return .refused(.malformedCommand) }
+        if case .compact = command { isCompacting = false }
+        let outcome = store.apply(command, now: labTime).0
+        if isLeader, case .leaseRevoked = outcome, case .revokeLease(let lease, true) = command {
+            world.tally[.leasesEnded] += 1
+            world.note(.member(id)) { "lease \(lease) is over" }
         }
-        return [1]
+        return outcome
     }
 
     private func finishReads() {
-        guard let raft else { return }
+        guard let raft, !readWaiters.isEmpty else { return }
         let ready = readWaiters.filter { $0.index <= raft.log.applied }
         readWaiters.removeAll { $0.index <= raft.log.applied }
-        for waiter in ready { world.answeredRead(waiter.context, registers) }
-    }
-}
-
-/// What a client asks of the registers, as bytes.
-enum Command {
-    case write(key: Int, value: Int)
-    case compareAndSet(key: Int, old: Int, new: Int)
-
-    static func bytes(_ numbers: [Int]) -> [UInt8] {
-        numbers.flatMap { number in (0..<8).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) } }
-    }
-
-    static func numbers(_ bytes: [UInt8]) -> [Int] {
-        stride(from: 0, to: bytes.count, by: 8).map { start in
-            (0..<8).reduce(0) { $0 | Int(bytes[start + $1]) << ($1 * 8) }
+        for waiter in ready {
+            if waiter.context < Self.ownContexts {
+                world.answeredRead(waiter.context, store)
+            } else {
+                renewals.removeValue(forKey: waiter.context)?(isLeader)
+            }
         }
-    }
-
-    var encoded: [UInt8] {
-        switch self {
-        case .write(let key, let value): Self.bytes([key, value])
-        case .compareAndSet(let key, let old, let new): Self.bytes([key, old, new])
-        }
-    }
-
-    init(_ bytes: [UInt8]) {
-        let numbers = Self.numbers(bytes)
-        self =
-            numbers.count == 2
-            ? .write(key: numbers[0], value: numbers[1])
-            : .compareAndSet(key: numbers[0], old: numbers[1], new: numbers[2])
     }
 }

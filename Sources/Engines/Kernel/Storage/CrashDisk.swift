@@ -1,5 +1,3 @@
-import KernelStorage
-
 /// A disk whose machine loses power at a chosen operation: that one and all later ones fail, and the power failure
 /// takes what was not synced.
 public final class CrashDisk: Disk {

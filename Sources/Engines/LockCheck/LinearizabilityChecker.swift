@@ -164,3 +164,15 @@ public struct RegisterModel: SequentialModel {
         }
     }
 }
+
+extension RegisterModel.Action: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .read(let value): "read of \(value.map(String.init) ?? "nothing")"
+        case .readUnanswered: "read without an answer"
+        case .write(let value): "write of \(value)"
+        case .compareAndSet(let old, let new, let didSet):
+            "write of \(new) if \(old) is there: \(didSet.map { $0 ? "it was" : "it was not" } ?? "who knows")"
+        }
+    }
+}
