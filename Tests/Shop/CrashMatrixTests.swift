@@ -88,6 +88,26 @@ struct CrashMatrixTests {
         }
     }
 
+    @Test("no card is charged before it is stored that the pieces are reserved")
+    func storedFirst() throws {
+        let shop = try ShopPlatform()
+        var fault: Int?
+        var charges = 0
+        shop.world.journal.observer = { [weak shop] event in
+            guard let shop, case .log(let line) = event.body else { return }
+            if line.text.contains("✓ Payment successful") { charges += 1 }
+            guard fault == nil, line.text.contains("Reserved 2x p1") else { return }
+            fault = shop.world.inject(.block(partition: false), from: "orders", to: "db")
+        }
+        shop.checkout(2, card: "card_xxx", key: "k1")
+        shop.world.pass(.seconds(5))
+        #expect(charges == 0)
+        if let fault { _ = shop.world.faults.remove(fault) }
+        shop.world.pass(.seconds(90))
+        #expect(charges == 1)
+        shop.shutDown()
+    }
+
     /// Somebody has the pieces released while the card is charged, so that the charge has to be given back.
     private static func takeAway(_ shop: ShopPlatform) {
         _ = shop.world.after(.zero) { [weak shop] in
