@@ -134,8 +134,13 @@ struct SpanTests {
         world.spans.ratio = 0.25
         for _ in 0..<400 { _ = try ask(world, pass: .milliseconds(10)) }
         #expect((70...130).contains(world.spans.finishedCount))
+        world.spans.ratio = 1
+        stop.node.traceShare = 0.25
+        var before = world.spans.finishedCount
+        for _ in 0..<400 { _ = try ask(world, pass: .milliseconds(10)) }
+        #expect((70...130).contains(world.spans.finishedCount - before))
         world.spans.ratio = 0
-        let before = world.spans.finishedCount
+        before = world.spans.finishedCount
         for _ in 0..<50 { _ = try ask(world, pass: .milliseconds(10)) }
         #expect(world.spans.finishedCount == before)
     }

@@ -64,11 +64,21 @@ package struct ServiceKind: Sendable {
             .init("name", "n", .text("NAME"), "the name of its node (\(nodeName))"),
             .init("metrics", nil, .port, "another port for /metrics and /health, for Prometheus and probes"),
             .init("otlp", nil, .text("URL"), "a collector for its spans: http://HOST:4318 (the lab's jaeger)"),
+            .init("trace-share", nil, .text("SHARE"), "head sampling: keeps that share of traces that begin here (1)"),
             .init("drain-timeout", nil, .duration(), "how long what is under way may take when it stops (30s)"),
             .init("bind", nil, .text("ADDRESS"), "as a process of its own: its address (127.0.0.1)"),
             .init("reuse-port", nil, "as a process of its own: shares its port (SO_REUSEPORT)"),
         ]
         return speaksTLS ? flags + TLSFlags.server : flags
+    }
+
+    /// A flag that says which share of all is meant; nil without it.
+    package static func share(_ arguments: ParsedArguments, _ flag: String) throws(UsageError) -> Double? {
+        guard let text = arguments.text(flag) else { return nil }
+        guard let share = Double(text), share >= 0, share <= 1 else {
+            throw UsageError("\(arguments.description.name): --\(flag) \(text): a share is a number from 0 to 1")
+        }
+        return share
     }
 
     /// What the common flags say.
@@ -95,6 +105,7 @@ package struct ServiceKind: Sendable {
             }
             settings.options.otlp = url
         }
+        if let share = try Self.share(arguments, "trace-share") { settings.options.traceShare = share }
         if let timeout = arguments.duration("drain-timeout") { settings.options.drainTimeout = timeout }
         if isConfigurable, arguments.has("watch") {
             guard arguments.has("config") else {

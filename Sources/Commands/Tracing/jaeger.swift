@@ -47,10 +47,7 @@ extension TracingCommands {
             if let wait = arguments.duration("decision-wait") { settings.sampling.decisionWait = wait }
             if let least = arguments.duration("keep-slow") { settings.sampling.policies.append(.latency(least)) }
             if arguments.has("keep-errors") { settings.sampling.policies.append(.errors) }
-            if let text = arguments.text("keep-share") {
-                guard let share = Double(text), share >= 0, share <= 1 else {
-                    throw UsageError("jaeger: --keep-share \(text): a share is a number from 0 to 1")
-                }
+            if let share = try ServiceKind.share(arguments, "keep-share") {
                 settings.sampling.policies.append(.share(share))
             }
             if let rate = arguments.integer("keep-rate") { settings.sampling.policies.append(.rate(rate)) }

@@ -142,6 +142,8 @@ public struct ServiceOptions {
     public var drainTimeout: LabDuration?
     /// A collector for its spans, by OTLP/HTTP; nil: the lab's, if it has one.
     public var otlp: HTTPURL?
+    /// The share of the traces that begin here which are kept, 0 to 1.
+    public var traceShare = 1.0
     /// Makes TLS for the ports of clients; nil: none. Called for each server before it listens, with what it speaks.
     public var makeSecurity: ((Node, _ protocols: [String]) throws -> any StreamSecurity)?
 

@@ -114,6 +114,7 @@ public final class ServiceRuntime {
         self.service = service
         let export = SpanExport.of(node.world)
         if let url = options.otlp { export.send(from: node, to: url) }
+        node.traceShare = options.traceShare
         try service.prepare()
         if let port = options.metricsPort {
             let management = ManagementServer(self)

@@ -27,6 +27,8 @@ public final class Node {
     public private(set) var random: SeededRandom
     /// Added to the lab clock when this node looks at its calendar; timers are not affected.
     public var clockSkew = LabDuration.zero
+    /// The share of the traces that begin at this node which are kept, 0 to 1 (head sampling).
+    public var traceShare = 1.0
     /// Called once when a life ends, with how it ended.
     public var onEnd: ((State) -> Void)?
 

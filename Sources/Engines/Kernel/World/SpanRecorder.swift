@@ -36,7 +36,8 @@ public final class SpanRecorder {
     /// Without it nothing is begun, and it costs one comparison a request.
     public private(set) var isRecording: Bool
     /// The share of the traces that begin here which are kept (by trace id, as OpenTelemetry's TraceIdRatioBased has
-    /// it). A trace that came from elsewhere is kept or not as whoever began it has decided.
+    /// it); a node may keep fewer (`Node.traceShare`). A trace that came from elsewhere is kept or not as whoever began
+    /// it has decided.
     public var ratio = 1.0
     /// The most recent spans that are over, in the order of their ends.
     public private(set) var finished = RingQueue<Span>()
@@ -89,7 +90,8 @@ public final class SpanRecorder {
     ) -> ActiveSpan? {
         guard hasRoom else { return nil }
         let context = TraceContext(random: &random, isSampled: true)
-        guard ratio >= 1 || Double(context.traceID.low >> 1) < ratio * 0x1p63 else { return nil }
+        let share = min(ratio, node.traceShare)
+        guard share >= 1 || Double(context.traceID.low >> 1) < share * 0x1p63 else { return nil }
         return begin(name(), kind, context, parentID: nil, baggage, on: node, isSeparate: isSeparate)
     }
 
