@@ -33,7 +33,7 @@ struct QueueTests {
             try broker.start()
         }
 
-        private func place() throws -> BrokerPlace {
+        func place() throws -> BrokerPlace {
             var options = try TLSClientOptions.lab(world)
             if !trusts { options.authorities = [] }
             return BrokerPlace(try AMQPURL("amqps://mq"), security: try TLSClient(options))
@@ -73,6 +73,23 @@ struct QueueTests {
         lab.world.pass(.seconds(5))
         #expect(try lab.shortener.ask("GET", "/api/stats/\(code)").json["clicks"] == 3)
         #expect(try lab.shortener.audit(ids)["in_books"] == 3)
+    }
+
+    @Test("clicks of two databases that come by one queue are counted each in its own, once")
+    func twoDatabases() throws {
+        let lab = try Lab()
+        let other = try ShortenerLab(world: lab.world, name: "other") { settings in settings.queue = try? lab.place() }
+        let both = [lab.shortener!, other]
+        for shortener in both { _ = try shortener.shorten(#"{"url": "http://a/", "alias": "go"}"#) }
+        for round in 0..<12 {
+            for shortener in both { try shortener.ask("GET", "/go") }
+            if round % 3 == 0 { lab.world.pass(.milliseconds(1200)) }
+        }
+        lab.world.pass(.seconds(10))
+        for shortener in both {
+            #expect(try shortener.ask("GET", "/api/stats/go").json["clicks"] == 12)
+            #expect(try shortener.ask("GET", "/api/audit").json["differences"] == [])
+        }
     }
 
     // @covers URL-C3 URL-M3
