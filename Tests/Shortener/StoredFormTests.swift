@@ -18,7 +18,8 @@ struct StoredFormTests {
             return (end: ClickPosition(segment: 3, offset: index * 50), click: click)
         }
         return ClickQueue.Page(
-            node: "urls \u{2603}", life: random.below(100), begin: ClickPosition(segment: 2, offset: 7),
+            database: random.chance(0.5) ? random.next() : nil, node: "urls \u{2603}", life: random.below(100),
+            begin: ClickPosition(segment: 2, offset: 7),
             end: ClickPosition(segment: 3, offset: 999), syncedAt: now, clicks: clicks)
     }
 

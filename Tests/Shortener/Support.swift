@@ -10,10 +10,11 @@ import TestSupport
 final class ShortenerLab {
     let world: World
     private(set) var host: ShortenerHost!
+    private let name: String
     private let change: (inout ShortenerSettings) -> Void
 
     init(
-        seed: UInt64 = 1, disk: (any Disk)? = nil, world: World? = nil,
+        seed: UInt64 = 1, disk: (any Disk)? = nil, world: World? = nil, name: String = "urls",
         _ change: @escaping (inout ShortenerSettings) -> Void = { _ in }
     ) throws {
         self.world =
@@ -21,6 +22,7 @@ final class ShortenerLab {
             ?? memoryWorld(seed: seed) { configuration in
                 if let disk { configuration.disk = disk }
             }
+        self.name = name
         self.change = change
         try begin()
     }
@@ -29,16 +31,18 @@ final class ShortenerLab {
 
     /// Starts it, or starts it again on the same disk.
     func begin() throws {
-        var settings = ShortenerSettings(store: .file(path: "/links.db", text: "links.db"), clickDirectory: "/clicks")
+        let place = name == "urls" ? "" : name + "-"
+        var settings = ShortenerSettings(
+            store: .file(path: "/\(place)links.db", text: "links.db"), clickDirectory: "/\(place)clicks")
         change(&settings)
-        host = ShortenerHost(node: try world.node("urls"), settings: settings, port: 80)
+        host = ShortenerHost(node: try world.node(name), settings: settings, port: 80)
         try host.start()
         // Until the database is open, the code is known and what an earlier life left is counted.
         world.pass(.milliseconds(100))
     }
 
     func kill() {
-        world.nodes["urls"]?.end(.killed)
+        world.nodes[name]?.end(.killed)
         world.pass(.milliseconds(5))
     }
 
@@ -58,7 +62,7 @@ final class ShortenerLab {
         host: String = "s.io"
     ) throws -> Answer {
         let known = world.nodes[node]
-        let client = try RawClient(known?.isAlive == true ? known! : try world.node(node), "urls", 80)
+        let client = try RawClient(known?.isAlive == true ? known! : try world.node(node), name, 80)
         client.write(
             "\(method) \(target) HTTP/1.1\r\nHost: \(host)\r\n\(fields)Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
         )

@@ -37,6 +37,8 @@ final class ClickCounter {
     /// The database's own, so that a visitor is the same one to each life, and to all who share it. Until the database
     /// has told it, what is proposed to it.
     private(set) var secret: UInt64
+    /// Which database this is, among those whose clicks come by one broker; nil until it has told.
+    private(set) var database: UInt64?
 
     init(_ host: ShortenerHost, _ log: ClickLog) {
         self.host = host
@@ -55,7 +57,9 @@ final class ClickCounter {
     /// Learns the database's secrets, and where an earlier life has stopped, and counts what it has left.
     func open(_ done: @escaping (LinkDatabaseFailure?) -> Void) {
         var proposals = [(name: "visitors", value: secret)]
-        for name in ["click names 1", "click names 2"] { proposals.append((name, host.node.draw { $0.next() })) }
+        for name in ["click names 1", "click names 2", "database"] {
+            proposals.append((name, host.node.draw { $0.next() }))
+        }
         let questions = [
             LinkStatement("SELECT segment, place FROM url_positions WHERE name = $1", [.text(host.node.name)]),
             LinkStatement("SELECT max(life) FROM url_lives WHERE node = $1", [.text(host.node.name)]),
@@ -69,6 +73,7 @@ final class ClickCounter {
                 }
                 secret = secrets[0]
                 seal = ClickSeal(key: (secrets[1], secrets[2]))
+                database = secrets[3]
                 if let row = answers[0].first {
                     position = ClickPosition(segment: row[0].integer ?? 0, offset: row[1].integer ?? 0)
                 }
@@ -254,7 +259,8 @@ final class ClickCounter {
             (end: ClickPosition(segment: reading.end.segment, offset: $0), click: $1)
         }
         let page = ClickQueue.Page(
-            node: host.node.name, life: book.life, begin: sentEnd, end: reading.end, syncedAt: syncedAt, clicks: clicks)
+            database: database, node: host.node.name, life: book.life, begin: sentEnd, end: reading.end,
+            syncedAt: syncedAt, clicks: clicks)
         queue.send(page) { [self] isTaken in
             guard isTaken else {
                 return end(LinkDatabaseFailure(description: "the broker has not taken them", isPassing: true))

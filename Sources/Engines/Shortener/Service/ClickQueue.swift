@@ -22,6 +22,7 @@ final class ClickQueue {
     private var isEntering = false
     private var isClosed = false
     private var early: (id: String, since: LabTime)?
+    private var hasSaidForeign = false
     private(set) var pagesSent = 0
     private(set) var pagesEntered = 0
 
@@ -69,6 +70,8 @@ final class ClickQueue {
 
     /// A part of somebody's book.
     struct Page {
+        /// Whose clicks they are; nil for a page of a version that did not say it.
+        var database: UInt64?
         var node: String
         var life: Int
         var begin: ClickPosition
@@ -98,6 +101,8 @@ final class ClickQueue {
             return enterNext()
         }
         isEntering = true
+        guard let database = host.clicks.database else { return settle(delivery, .again, after: .milliseconds(500)) }
+        guard page.database ?? database == database else { return giveBack(delivery) }
         host.database.run("SELECT segment, place FROM url_positions WHERE name = $1", [.text(page.node)]) {
             [self] result in
             switch result {
@@ -107,6 +112,16 @@ final class ClickQueue {
                 enter(page, known ?? ClickPosition(), delivery)
             }
         }
+    }
+
+    /// A page of another database: whoever has that takes it.
+    private func giveBack(_ delivery: AMQPDelivery) {
+        if !hasSaidForeign {
+            let remedy = "give each a virtual host of its own: amqp://HOST/NAME"
+            host.runtime.log("Broker: clicks of another database come by the same queue; \(remedy)", level: .warning)
+        }
+        hasSaidForeign = true
+        settle(delivery, .again, after: .milliseconds(100))
     }
 
     private func enter(_ page: Page, _ known: ClickPosition, _ delivery: AMQPDelivery) {
@@ -156,7 +171,8 @@ final class ClickQueue {
 extension ClickQueue.Page {
     var json: JSONValue {
         [
-            "node": .string(node), "life": .integer(life), "begin": Self.json(begin), "end": Self.json(end),
+            "database": database.map { .string(hexadecimal($0)) } ?? .null, "node": .string(node),
+            "life": .integer(life), "begin": Self.json(begin), "end": Self.json(end),
             "synced_at": .string("\(syncedAt)"),
             "clicks": .array(
                 clicks.map { end, click in
@@ -197,6 +213,7 @@ extension ClickQueue.Page {
     init?(_ body: [UInt8]) {
         do {
             let cursor = JSONCursor(try JSONValue(parsing: body))
+            database = try cursor["database"].ifPresent.flatMap { UInt64(try $0.string(), radix: 16) }
             node = try cursor["node"].string()
             life = try cursor["life"].integer(in: 0...(1 << 40))
             begin = try Self.position(cursor["begin"])
