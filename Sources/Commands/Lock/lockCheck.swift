@@ -106,7 +106,7 @@ private struct LockCheck {
         let timeline = View.Table(
             [
                 .init("TIME", key: "microseconds", right: true), .init("WHO", key: "subject"),
-                .init("WHAT", key: "text", flexible: true),
+                .init("WHAT", key: "text"),
             ], rows: rows, whenEmpty: "nothing happened")
         var view = View(.table(timeline), Self.table(world.tally))
         let verdict =

@@ -55,8 +55,8 @@ extension CheckedWorld {
         }
     }
 
-    /// Something happens to a leader that has just been elected, and has told nobody yet: only one other member hears of
-    /// what it appends, or nobody does, or it dies in the middle of catching up (figure 8 of Raft's paper).
+    /// Something happens to a leader that has just been elected, and has told nobody yet: only one other member hears
+    /// of what it appends, or nobody does, or it dies in the middle of catching up (figure 8 of Raft's paper).
     func harass(leader: CheckedMember) {
         let life = leader.life
         switch random.below(10) {

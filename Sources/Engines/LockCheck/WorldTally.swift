@@ -40,7 +40,9 @@ public struct WorldTally: Equatable, Sendable {
         }
 
         /// For programs.
-        public var key: String { "\(self)" }
+        public var key: String {
+            "\(self)".reduce(into: "") { $0 += $1.isUppercase ? "_" + $1.lowercased() : String($1) }
+        }
     }
 
     private var counts = [Int](repeating: 0, count: Kind.allCases.count)
