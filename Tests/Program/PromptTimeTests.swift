@@ -13,7 +13,7 @@ import Testing
         pty.enter("backend --port \(port) --name Web &")
         try pty.wait(for: "a job") { $0.screen.lastLine.contains("1j]>") }
         #expect(try fetchRoot(port).hasSuffix("Response from Web\n"))
-        try pty.wait(forLine: "sdlab: the clock is real while a client from outside is connected, then")
+        try pty.wait(forLine: "sdlab: the clock is real while a client from outside is connected, then virtual")
         try pty.wait(forLine: "sdlab: the clock is virtual again: no client from outside is connected")
         #expect(pty.text.components(of: "the clock is real").count == 1)
     }
@@ -32,7 +32,7 @@ import Testing
             sendto(descriptor, "x", 1, 0, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
         }
         #expect(sent == 1)
-        try pty.wait(forLine: "sdlab: the clock is real while a client from outside is connected, then")
+        try pty.wait(forLine: "sdlab: the clock is real while a client from outside is connected, then virtual")
         try pty.wait(forLine: "sdlab: the clock is virtual again: no client from outside is connected")
         pty.enter("clock")
         try pty.wait(forLine: "speed    virtual")

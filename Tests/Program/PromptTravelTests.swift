@@ -49,7 +49,7 @@ import Testing
         pty.enter("fork keep")
         pty.enter("fork list")
         try pty.wait(forLine: "this is no fork")
-        #expect(pty.screen.lastLine == "sdlab[15:00:10 +00:10 1j]>")
+        try pty.wait(for: "the job that is left") { $0.screen.lastLine == "sdlab[15:00:10 +00:10 1j]>" }
     }
 
     /// On sockets and by the host's clock: it is run again in memory, and has to go the same way.

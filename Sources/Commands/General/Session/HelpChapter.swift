@@ -96,7 +96,7 @@ struct FurtherReading {
             ["metrics-collector", "metrics", "web-app", "alert-receiver"], "MetricsCollector/MetricsCollector",
             "metrics"
         ),
-        (["lockserver", "lock-cli", "my-app", "locks"], "Lock/LockStore", "lock"),
+        (["lockserver", "lock-cli", "my-app", "locks", "lock-check"], "Lock/LockStore", "lock"),
         (["raft"], "Consensus/Raft", "lock"),
         (["hash-ring-viz", "hash-ring-cli", "ring"], "HashRing/HashRing", "hash-ring"),
         (["pool-test", "pool-db", "connpool", "holders"], "ConnectionPool/ConnectionPool", "connection-pool"),
