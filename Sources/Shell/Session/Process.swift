@@ -109,6 +109,9 @@ public final class Process {
     /// The job that it brought to the foreground, if that is all it does.
     var awaitedJob: Job? { (program as? any JobWaiting)?.awaitedJob }
 
+    /// Whether `q` ends it.
+    var isLookedAt: Bool { (program as? any Watchable)?.isLookedAt ?? false }
+
     /// What it can tell about itself, if it is a component that can.
     public var component: (any Component)? { program as? any Component }
 
