@@ -95,9 +95,9 @@ final class QuickSuccesses: Sendable {
     /// Hands over what no window has yet, place by place; from now on they count for that second.
     func collect(second: Int64, _ take: (_ calls: Int, _ second: Int64) -> Void) {
         for index in 0..<Self.placeCount {
-            let (calls, old) = place(index).pointee.sum.withLock {
-                defer { ($0.uncollected, $0.second) = (0, second) }
-                return ($0.uncollected, $0.second)
+            let (calls, old) = place(index).pointee.sum.withLock { sum in
+                defer { (sum.uncollected, sum.second) = (0, second) }
+                return (sum.uncollected, sum.second)
             }
             if calls > 0 { take(calls, old) }
         }
