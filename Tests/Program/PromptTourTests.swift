@@ -163,6 +163,14 @@ import Testing
         pty.type("echo q")
         pty.type("\u{3}")
         try pty.waitForPrompt()
+        // Sent away and brought back it shows itself again, and ends in the same way.
+        pty.enter("watch 100ms nodes &")
+        try pty.waitForPrompt()
+        let before = pty.text.components(of: "NODE").count
+        pty.enter("fg %1")
+        try pty.wait(for: "the view again") { $0.text.components(of: "NODE").count > before }
+        pty.type("q")
+        try pty.waitForPrompt()
         pty.enter("echo $((40 + 2))")
         try pty.wait(forLine: "42")
     }

@@ -39,7 +39,7 @@ extension GeneralCommands {
             let arguments = try ParsedArguments(words.dropFirst(), for: command.description)
             if arguments.wantsHelp { throw UsageError("watch: help \(command.description.name) shows its page") }
             let process = invocation.process
-            if count == nil, session.repaints, process.writesToTerminal, process.job == nil {
+            if count == nil, session.repaints, process.writesToTerminal, process.isInForeground {
                 session.notice("every \(interval), until q or Ctrl-C")
             }
             return .running(Watching(process, command, arguments, interval, count: count))
@@ -110,13 +110,13 @@ private final class Painter {
     init(_ process: Process) { self.process = process }
 
     /// In a pipe or a file nothing can be taken back; in the background it would be somebody else's lines.
-    var repaints: Bool { process.session.repaints && process.writesToTerminal && process.job == nil }
+    var repaints: Bool { process.session.repaints && process.writesToTerminal && process.isInForeground }
 
     /// - Parameter apart: whether an empty line is to stand between two texts that follow each other.
     func paint(_ text: String, apart: Bool) {
         let session = process.session
         // What was sent to the background would write between the lines that somebody types.
-        if session.repaints, process.writesToTerminal, process.job != nil { return }
+        if session.repaints, process.writesToTerminal, !process.isInForeground { return }
         let prefix =
             if let last, repaints, last.shown == session.shownCount {
                 "\u{1B}[\(last.lines)A\u{1B}[0J"
