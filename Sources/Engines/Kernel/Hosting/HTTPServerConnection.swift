@@ -70,7 +70,7 @@ public final class HTTPServerConnection: StreamHandler {
     /// The present request's head. It is a value: on a hot path take it once, or ask for `method` and `bodyFraming`.
     public var head: HTTPHead { reader.head }
     /// Whether the request has a field of that name. Cheaper than a look into `head`, which is copied.
-    public func hasField(_ name: HTTPFieldName) -> Bool { reader.head.fields.contains { $0.name == name } }
+    public func hasField(_ name: KnownField) -> Bool { reader.head.fields.contains { $0.name == name } }
     public var method: HTTPMethod { reader.head.method }
     public var bodyFraming: BodyFraming { reader.head.body }
     /// Whether the present request is of HTTP/1.1, and not of HTTP/1.0.
