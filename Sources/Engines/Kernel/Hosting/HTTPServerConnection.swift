@@ -106,8 +106,9 @@ public final class HTTPServerConnection: StreamHandler {
 
     public func streamEnded(_ stream: Stream) {
         if request == .complete, response != .complete, response != .none {
-            // The client has said all it will say, and waits for its answer.
+            // The client has said all it will say, and waits for its answer, or nobody is there any more.
             closesAfterResponse = true
+            if service?.isAbandonedByEnd(self) == true { abandon() }
         } else if request == .reading {
             abandon()
         } else {

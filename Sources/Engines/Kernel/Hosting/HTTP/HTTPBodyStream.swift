@@ -18,7 +18,11 @@ public final class HTTPBodyStream: LastingExchange {
     /// Bytes that may wait to be taken.
     public var limitBytes = 4 << 20
 
-    init(_ exchange: HTTPExchange, _ connection: HTTPServerConnection) {
+    /// Whether it goes on until somebody has had enough.
+    let isLasting: Bool
+
+    init(_ exchange: HTTPExchange, _ connection: HTTPServerConnection, isLasting: Bool) {
+        self.isLasting = isLasting
         self.exchange = exchange
         self.connection = connection
     }
@@ -102,7 +106,7 @@ extension HTTPExchange {
     /// Answers with a stream of events; nil as for `stream`. `onAbandon` tells when the client has gone.
     public func events(heartbeat: LabDuration = .seconds(15)) -> HTTPEventStream? {
         try? addField("Cache-Control", "no-store")
-        guard let body = stream(type: ServerSentEvent.contentType) else { return nil }
+        guard let body = stream(type: ServerSentEvent.contentType, isLasting: true) else { return nil }
         return HTTPEventStream(body, node, lastEventID: field("Last-Event-ID"), heartbeat: heartbeat)
     }
 }

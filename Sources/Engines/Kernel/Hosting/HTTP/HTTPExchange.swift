@@ -174,10 +174,14 @@ public final class HTTPExchange {
 
     /// Begins an answer that comes piece by piece. Nil if the exchange is over, or the server has too many of them.
     ///
-    /// - Parameter length: of the whole body, if it is known.
-    public func stream(_ status: Int = 200, type: String, length: Int? = nil) -> HTTPBodyStream? {
+    /// - Parameters:
+    ///   - length: of the whole body, if it is known.
+    ///   - isLasting: whether it goes on for as long as there is a client, who has gone when it closes its end.
+    public func stream(
+        _ status: Int = 200, type: String, length: Int? = nil, isLasting: Bool = false
+    ) -> HTTPBodyStream? {
         guard isOpen, let connection else { return nil }
-        let stream = HTTPBodyStream(self, connection)
+        let stream = HTTPBodyStream(self, connection, isLasting: isLasting)
         guard router.began(lasting: stream) else {
             refuse(HTTPProblem(503, "too many streams are open"))
             return nil
@@ -186,6 +190,7 @@ public final class HTTPExchange {
         self.stream = stream
         connection.beginResponse(
             status: status, fields: fields + crossOriginFields + [("Content-Type", type)], length: length)
+        letGoIfEnded()
         return stream
     }
 
@@ -215,6 +220,17 @@ public final class HTTPExchange {
             timer = nil
             parked?.orElse()
         }
+        letGoIfEnded()
+    }
+
+    /// Whether it waits for something to happen, or follows what does.
+    var isLasting: Bool { parked != nil || stream?.isLasting ?? false }
+
+    /// The client may have closed its end before it was known what it waits for.
+    private func letGoIfEnded() {
+        guard isLasting, connection?.stream.hasPeerEnded == true else { return }
+        // Not at once: whoever has begun this is still about to say who is to hear of its end.
+        node.enqueue { [self] in if isLasting { connection?.abandon() } }
     }
 
     private func stopWaiting() {
