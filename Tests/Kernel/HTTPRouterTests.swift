@@ -262,6 +262,31 @@ struct HTTPLastingTests {
         late = nil
     }
 
+    @Test("a request whose work ends its node is answered by nobody, and nothing else ends")
+    func endsItsNode() throws {
+        let world = memoryWorld()
+        let node = world.node("server")
+        // As with a service: what the node owned is gone with it, while the request is still being handled.
+        var router: HTTPRouter? = HTTPRouter()
+        var server: HTTPServer?
+        var kept: HTTPExchange?
+        router!.on("GET", "/last") { exchange in
+            kept = exchange
+            exchange.node.end(.killed)
+            (server, router) = (nil, nil)
+            throw HTTPProblem(500, "the disk failed")
+        }
+        server = HTTPServer(node: node, service: router!)
+        try server!.listen(on: 80)
+        let raw = try RawClient(world.node("client"), "server", 80)
+        world.pass(.milliseconds(1))
+        raw.write("GET /last HTTP/1.1\r\nHost: s\r\n\r\n")
+        world.pass(.seconds(1))
+        #expect(raw.statuses == [] && kept?.isOpen == false && router == nil)
+        kept?.answer(text: "too late\n")
+        kept = nil
+    }
+
     /// As with locks: whoever is sent away lets in the one behind him, who is answered and gone before his turn comes.
     @Test("a drain that ends one who waits, whose end is another's answer")
     func parkedTogether() throws {

@@ -170,6 +170,21 @@ struct HTTPServerTests {
         #expect(client.text.utf8.count > count * 100)
     }
 
+    @Test("who asks and asks and takes no answer is asked to take some first; then the rest is answered")
+    func untaken() throws {
+        let fixture = try ServerFixture()
+        let client = try fixture.dial()
+        let count = 50
+        client.stream.pauseReading()
+        client.stream.write(String(repeating: get("/big"), count: count))
+        fixture.world.pass(.seconds(10))
+        let answered = fixture.service.bodies.count
+        #expect(answered >= 1 && answered <= 3, "\(answered) answers of a megabyte wait for somebody")
+        client.stream.resumeReading()
+        fixture.world.pass(.seconds(10))
+        #expect(fixture.service.bodies.count == count && client.bytes.count > count * 1_000_000)
+    }
+
     @Test("Connection: close and HTTP/1.0 end the connection after the answer")
     func closing() throws {
         let fixture = try ServerFixture()

@@ -94,7 +94,7 @@ public final class HTTPServerConnection: StreamHandler {
     public func streamOpened(_ stream: Stream) { setDeadline(options.headTimeout) }
 
     public func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {
-        if isProcessing || !ahead.isEmpty || response == .pending && request == .complete {
+        if isProcessing || !ahead.isEmpty || response == .pending && request == .complete || mustDeliverFirst {
             ahead.append(bytes)
             stream.pauseReading()
         } else {
@@ -102,7 +102,11 @@ public final class HTTPServerConnection: StreamHandler {
         }
     }
 
-    public func streamLost(_ stream: Stream) { context = nil }
+    /// The node has ended, by what this very request asked for perhaps: nobody of it is there to be asked any more.
+    public func streamLost(_ stream: Stream) {
+        context = nil
+        service = nil
+    }
 
     public func streamEnded(_ stream: Stream) {
         if request == .complete, response != .complete, response != .none {
@@ -119,7 +123,11 @@ public final class HTTPServerConnection: StreamHandler {
 
     public func streamDrained(_ stream: Stream) {
         if response == .begun || response == .pending { service?.responseDrained(self) }
+        if request == .none { processAhead() }
     }
+
+    /// Whether a client that asks and asks has to take some of the answers first: those that wait for it are memory.
+    private var mustDeliverFirst: Bool { request == .none && stream.isCongested && !reader.isInsideMessage }
 
     public func stream(_ stream: Stream, closed reason: CloseReason) {
         if isBusy { service?.requestAbandoned(self) }
@@ -167,7 +175,7 @@ public final class HTTPServerConnection: StreamHandler {
         }
         var position = 0
         reading: while service != nil {
-            if request == .complete, response != .none {
+            if request == .complete && response != .none || mustDeliverFirst {
                 keepAhead(UnsafeRawBufferPointer(rebasing: bytes[position...]))
                 break
             }

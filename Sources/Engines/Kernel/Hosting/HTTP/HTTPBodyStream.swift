@@ -9,8 +9,9 @@ import KernelWorld
 public final class HTTPBodyStream: LastingExchange {
     private let exchange: HTTPExchange
     private let connection: HTTPServerConnection
-    /// False once it has ended, or the client has gone.
-    public internal(set) var isOpen = true
+    /// False once it has ended, or the client or the node has gone.
+    public var isOpen: Bool { !hasEnded && !connection.stream.isClosed }
+    var hasEnded = false
     /// The client has room again.
     public var onDrained: (() -> Void)?
     /// The server stops: ends the stream in its own way. Without one it just ends.

@@ -54,8 +54,9 @@ public final class HTTPExchange {
         }
     }
 
-    /// Whether it can still be answered.
-    public var isOpen: Bool { connection != nil && stream == nil }
+    /// Whether it can still be answered. Not when the node has ended meanwhile, by what the request asked for perhaps:
+    /// its router is gone by then.
+    public var isOpen: Bool { stream == nil && connection?.stream.isClosed == false }
     public var method: HTTPMethod { head.method }
     /// The path as it came, still encoded.
     public var path: String { String(decoding: head.targetPath, as: UTF8.self) }
@@ -291,7 +292,7 @@ public final class HTTPExchange {
     /// Carries out what a handler has put off until something else was there. What it throws becomes the answer, as if
     /// the handler had thrown it.
     public func handle(_ handler: HTTPRouter.Handler) {
-        do { try handler(self) } catch { refuse(router.problem(for: error)) }
+        do { try handler(self) } catch { if isOpen { refuse(router.problem(for: error)) } }
     }
 
     // MARK: The end
@@ -309,7 +310,7 @@ public final class HTTPExchange {
     func end() {
         stopWaiting()
         if let stream { router.ended(lasting: stream) }
-        stream?.isOpen = false
+        stream?.hasEnded = true
         reading = nil
         handler = nil
         onAbandon = nil
