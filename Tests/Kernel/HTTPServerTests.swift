@@ -115,7 +115,8 @@ struct HTTPServerTests {
             fixture.world.pass(.milliseconds(1))
             let date = String(decoding: fixture.world.dateField, as: UTF8.self)
             let head = String(decoding: client.bytes[before...], as: UTF8.self)
-            #expect(head.hasPrefix("HTTP/1.1 \(status)\r\nServer: sdlab\r\n\(date)"), "\(head)")
+            let own = status.hasPrefix("301") ? "Location: http://a/\r\n" : ""
+            #expect(head.hasPrefix("HTTP/1.1 \(status)\r\n\(own)Server: sdlab\r\n\(date)"), "\(head)")
             fixture.world.pass(.seconds(1))
         }
         let before = client.bytes.count
@@ -127,7 +128,8 @@ struct HTTPServerTests {
         old.stream.write("GET /elsewhere HTTP/1.0\r\n\r\n")
         fixture.world.pass(.milliseconds(1))
         let head = String(decoding: old.bytes, as: UTF8.self)
-        #expect(head.hasSuffix("Location: http://a/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), "\(head)")
+        #expect(head.contains("\r\nLocation: http://a/\r\n"), "\(head)")
+        #expect(head.hasSuffix("\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), "\(head)")
     }
 
     @Test("a connection serves one request after another")

@@ -166,9 +166,9 @@ import Testing
         // Sent away and brought back it shows itself again, and ends in the same way.
         pty.enter("watch 100ms nodes &")
         try pty.waitForPrompt()
-        let before = pty.text.components(of: "NODE").count
+        let before = pty.text.components(of: "no nodes").count
         pty.enter("fg %1")
-        try pty.wait(for: "the view again") { $0.text.components(of: "NODE").count > before }
+        try pty.wait(for: "the view again") { $0.text.components(of: "no nodes").count > before }
         pty.type("q")
         try pty.waitForPrompt()
         pty.enter("echo $((40 + 2))")
