@@ -87,7 +87,7 @@ extension LockHost {
 
     /// Tells who leads now, and whenever that or its value changes.
     private func observe(_ name: String, _ exchange: HTTPExchange) {
-        guard let body = exchange.stream(type: "application/json") else { return }
+        guard let body = exchange.stream(type: "application/json", isLasting: true) else { return }
         var last: KeyValue?
         let tell = { [unowned self] in
             guard let leader = electionLeader(name), leader != last else { return }

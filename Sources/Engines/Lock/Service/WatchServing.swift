@@ -58,7 +58,7 @@ final class WatchServing {
         guard hub.count < WatchHub.limit else {
             throw GatewayError("etcdserver: too many watchers", GatewayError.resourceExhausted)
         }
-        guard let body = exchange.stream(type: "application/json") else { return }
+        guard let body = exchange.stream(type: "application/json", isLasting: true) else { return }
         let id = nextID
         nextID += 1
         let store = host.machine.store.store

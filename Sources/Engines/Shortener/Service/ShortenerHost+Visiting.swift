@@ -63,6 +63,7 @@ extension ShortenerHost: HTTPService {
     public func requestEnded(_ connection: HTTPServerConnection) { router.requestEnded(connection) }
     public func responseDrained(_ connection: HTTPServerConnection) { router.responseDrained(connection) }
     public func requestAbandoned(_ connection: HTTPServerConnection) { router.requestAbandoned(connection) }
+    public func isAbandonedByEnd(_ connection: HTTPServerConnection) -> Bool { router.isAbandonedByEnd(connection) }
     public func connectionClosed(_ connection: HTTPServerConnection) { router.connectionClosed(connection) }
 
     /// `/abc123` or `/abc123?…`, if it can be a code at all.

@@ -54,8 +54,9 @@ public final class HTTPExchange {
         }
     }
 
-    /// Whether it can still be answered.
-    public var isOpen: Bool { connection != nil && stream == nil }
+    /// Whether it can still be answered. Not when the node has ended meanwhile, by what the request asked for perhaps:
+    /// its router is gone by then.
+    public var isOpen: Bool { stream == nil && connection?.stream.isClosed == false }
     public var method: HTTPMethod { head.method }
     /// The path as it came, still encoded.
     public var path: String { String(decoding: head.targetPath, as: UTF8.self) }
@@ -174,10 +175,14 @@ public final class HTTPExchange {
 
     /// Begins an answer that comes piece by piece. Nil if the exchange is over, or the server has too many of them.
     ///
-    /// - Parameter length: of the whole body, if it is known.
-    public func stream(_ status: Int = 200, type: String, length: Int? = nil) -> HTTPBodyStream? {
+    /// - Parameters:
+    ///   - length: of the whole body, if it is known.
+    ///   - isLasting: whether it goes on for as long as there is a client, who has gone when it closes its end.
+    public func stream(
+        _ status: Int = 200, type: String, length: Int? = nil, isLasting: Bool = false
+    ) -> HTTPBodyStream? {
         guard isOpen, let connection else { return nil }
-        let stream = HTTPBodyStream(self, connection)
+        let stream = HTTPBodyStream(self, connection, isLasting: isLasting)
         guard router.began(lasting: stream) else {
             refuse(HTTPProblem(503, "too many streams are open"))
             return nil
@@ -186,6 +191,7 @@ public final class HTTPExchange {
         self.stream = stream
         connection.beginResponse(
             status: status, fields: fields + crossOriginFields + [("Content-Type", type)], length: length)
+        letGoIfEnded()
         return stream
     }
 
@@ -215,6 +221,17 @@ public final class HTTPExchange {
             timer = nil
             parked?.orElse()
         }
+        letGoIfEnded()
+    }
+
+    /// Whether it waits for something to happen, or follows what does.
+    var isLasting: Bool { parked != nil || stream?.isLasting ?? false }
+
+    /// The client may have closed its end before it was known what it waits for.
+    private func letGoIfEnded() {
+        guard isLasting, connection?.stream.hasPeerEnded == true else { return }
+        // Not at once: whoever has begun this is still about to say who is to hear of its end.
+        node.enqueue { [self] in if isLasting { connection?.abandon() } }
     }
 
     private func stopWaiting() {
@@ -275,7 +292,7 @@ public final class HTTPExchange {
     /// Carries out what a handler has put off until something else was there. What it throws becomes the answer, as if
     /// the handler had thrown it.
     public func handle(_ handler: HTTPRouter.Handler) {
-        do { try handler(self) } catch { refuse(router.problem(for: error)) }
+        do { try handler(self) } catch { if isOpen { refuse(router.problem(for: error)) } }
     }
 
     // MARK: The end
@@ -293,7 +310,7 @@ public final class HTTPExchange {
     func end() {
         stopWaiting()
         if let stream { router.ended(lasting: stream) }
-        stream?.isOpen = false
+        stream?.hasEnded = true
         reading = nil
         handler = nil
         onAbandon = nil

@@ -168,6 +168,10 @@ public final class HTTPRouter: HTTPService {
         (connection.context as? HTTPExchange)?.abandoned()
     }
 
+    public func isAbandonedByEnd(_ connection: HTTPServerConnection) -> Bool {
+        (connection.context as? HTTPExchange)?.isLasting ?? false
+    }
+
     public func connectionClosed(_ connection: HTTPServerConnection) {
         (connection.context as? HTTPExchange)?.abandoned()
     }
