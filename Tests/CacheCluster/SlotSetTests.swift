@@ -1,6 +1,7 @@
-import CacheClusterEngine
 import KernelStructures
 import Testing
+
+@testable import CacheClusterEngine
 
 @Suite struct SlotSetTests {
     @Test func rangesAreTheFewestThatMakeItUp() {
