@@ -115,4 +115,52 @@ import Testing
         #expect(try again.python("assert len(wait('/api/traces?service=lb')[0]['spans']) == 3\nprint('ok')") == "ok\n")
         #expect(backend.errors.isEmpty && again.jaeger.errors.isEmpty)
     }
+
+    @Test("a trace that is not kept travels on as such between processes, and nobody further down keeps a part of it")
+    func unsampled() throws {
+        let lab = try Lab()
+        defer { _ = try? ProgramProcess(["-rf", lab.directory], program: "/bin/rm").waitForExit() }
+        let origin = try RecordingOrigin()
+        defer { origin.stop() }
+        let (inner, outer) = (try ProgramPort.free(), try ProgramPort.free())
+        func balancer(_ name: String, to port: UInt16, on own: UInt16, share: String) throws -> ProgramProcess {
+            let process = try ProgramProcess([
+                "loadbalancer", "--backends", "127.0.0.1:\(port)", "--port", "\(own)", "--name", name, "--otlp",
+                "http://127.0.0.1:\(lab.otlp)", "--trace-share", share,
+            ])
+            try process.waitFor("Listening")
+            return process
+        }
+        // The inner one would keep all that begins at it; the outer one keeps nothing.
+        let balancers = [
+            try balancer("inner", to: origin.port, on: inner, share: "1"),
+            try balancer("outer", to: inner, on: outer, share: "0"),
+        ]
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        let program = """
+            def get(port, path, flags=None):
+                fields = {'traceparent': f'00-\(trace)-00f067aa0ba902b7-{flags}'} if flags else {}
+                urllib.request.urlopen(
+                    urllib.request.Request(f'http://127.0.0.1:{port}{path}', headers=fields)).read()
+            get(\(outer), '/begun-outside')
+            get(\(inner), '/told-not-to', '00')
+            get(\(outer), '/told-to', '01')
+            get(\(inner), '/own')
+            wait('/api/traces?service=inner&operation=GET%20/own')
+            time.sleep(0.5)
+            found = {s['operationName'] for t in ask('/api/traces?service=inner') for s in t['spans']}
+            assert found == {'GET /told-to', 'GET /own'}, found
+            (told,) = ask('/api/traces/\(trace)')
+            assert len(told['spans']) == 4, told
+            print('ok')
+            """
+        #expect(try lab.python(program) == "ok\n")
+        let heard = try origin.take().requests.compactMap { request in
+            request.value("traceparent").map { (request.target, $0) }
+        }
+        #expect(heard.map(\.0) == ["/begun-outside", "/told-not-to", "/told-to", "/own"])
+        #expect(heard.map { String($0.1.suffix(3)) } == ["-00", "-00", "-01", "-01"])
+        #expect(heard.count == 4 && heard[1].1.contains(trace) && heard[2].1.contains(trace))
+        #expect(balancers.allSatisfy { $0.errors.isEmpty })
+    }
 }

@@ -15,6 +15,8 @@ final class TraceFile {
     private var syncedBytes = 0
     /// What its records can be asked for.
     var index: TraceFileIndex
+    /// Who called whom in the traces that began here.
+    var calls = FileCalls()
 
     /// Opens it, or makes it.
     ///

@@ -15,7 +15,8 @@ import KernelTelemetry
 ///
 /// What comes together is appended as one batch. The day is that of the arrival: a partition is over when its day is,
 /// whatever the spans say, and goes as a whole when it is too old. Each file has an index in memory (`TraceFileIndex`);
-/// looking for traces goes through the files, the newest first, until there are enough, and reads what may match.
+/// looking for traces goes through the files, the newest first, until there are enough, and reads what may match. Who
+/// talks to whom is kept in sums of each file (`CallBook`).
 ///
 /// Opening reads everything once, to make summaries and indices. A batch that was being written when the power went is
 /// cut off.
@@ -23,7 +24,7 @@ import KernelTelemetry
 /// ## Where it is wrong
 ///
 /// The disk has what was synced: `sync` is called once a second, so a crash costs up to a second of spans, as it does
-/// any collector. Files are not compressed. And every trace costs memory, some 200 bytes, and eight for each thing that
+/// any collector. Files are not compressed. And every trace costs memory, some 220 bytes, and eight for each thing that
 /// can be asked of its spans, at most half of their bytes: beyond `spanLimit` the oldest file goes.
 public final class TraceStore {
     public struct Settings: Equatable, Sendable {
@@ -47,6 +48,7 @@ public final class TraceStore {
     private var lastFileNumber: UInt32 = 0
     var summaries: [TraceID: TraceSummary] = [:]
     private(set) var symbols = TraceSymbols()
+    var callBook = CallBook()
     public private(set) var spanCount = 0
     /// What opening found wrong and did without.
     public private(set) var problems: [String] = []
@@ -124,12 +126,14 @@ public final class TraceStore {
     }
 
     private func remember(_ record: Record, at place: TraceSummary.Place, in file: TraceFile) {
-        var summary = summaries.removeValue(forKey: record.id) ?? TraceSummary(record.id)
+        let known = summaries.removeValue(forKey: record.id)
+        var summary = known ?? TraceSummary(record.id)
         for group in record.groups {
             let service = symbols.number(of: group.resource.serviceName)
             for span in group.spans {
                 symbols.count(.init(name: span.name, kind: span.kind), of: service, by: 1)
                 summary.start = min(summary.start, span.start)
+                summary.last = max(summary.last, span.start)
             }
             summary.spanCount += group.spans.count
             spanCount += group.spans.count
@@ -137,6 +141,7 @@ public final class TraceStore {
         file.index.add(record.id, record.groups) { symbols.known($0.serviceName) }
         summary.places.append(place)
         summaries[record.id] = summary
+        noteCalls(record.id, record.groups, isNew: known == nil)
     }
 
     /// Things that can be asked of a file's spans: at eight bytes each, half of its own.
@@ -193,9 +198,11 @@ public final class TraceStore {
         }
         spanCount -= spans.count
         guard let id = spans.first?.span.traceID, var summary = summaries[id] else { return }
+        takeOut(&summary)
         summary.places.removeAll { $0 == place }
         summary.spanCount -= spans.count
         summaries[id] = summary.places.isEmpty ? nil : summary
+        loseCalls(id)
     }
 
     // MARK: Opening
