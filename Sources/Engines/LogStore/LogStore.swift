@@ -57,6 +57,8 @@ public final class LogStore {
     var active: LogHead
     /// What is being packed.
     var flush: LogFlush?
+    /// What recovery found in logs and had no room to pack, oldest first; each in memory, and in its log.
+    var unpacked: [LogHead] = []
     /// The head that was packed last: queries that began before may still ask for it.
     var retired: LogHead?
     var registry = StreamRegistry()
@@ -153,6 +155,7 @@ public final class LogStore {
         _ number: Int, _ labels: Labels, _ timestamp: Int64, _ line: UnsafeRawBufferPointer
     ) -> Bool {
         if active.has(number, timestamp, line) || flush?.head.has(number, timestamp, line) == true { return true }
+        if heads.contains(where: { $0.isRecovered && $0.has(labels, timestamp, line) }) { return true }
         let time = LogSelection([], from: timestamp, through: timestamp &+ 1)
         var ignored = LogStatistics()
         for entry in segments where entry.mayHave(time) {

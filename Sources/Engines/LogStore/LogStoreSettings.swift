@@ -25,6 +25,21 @@ public struct LogStoreSettings: Equatable, Sendable {
     public var cacheBytes = 64 << 20
 
     public init() {}
+
+    /// Less than that is no help.
+    public static let leastMemoryBytes = 1 << 20
+
+    /// Has the store get along with so much memory, however much it keeps: an eighth for lines that come in, as much for
+    /// those that are being packed, a quarter for what is read, and what is merged at a time is a quarter, which is
+    /// there twice meanwhile.
+    public mutating func bound(memoryBytes: Int) {
+        let bytes = max(Self.leastMemoryBytes, memoryBytes)
+        headBytes = min(headBytes, bytes / 8)
+        cacheBytes = min(cacheBytes, bytes / 4)
+        mergeBytes = min(mergeBytes, bytes / 4)
+        chunkBytes = min(chunkBytes, headBytes / 2)
+        coldChunkBytes = min(coldChunkBytes, mergeBytes / 2)
+    }
 }
 
 /// What is refused, so that one sender cannot take what all need: Loki's limits, with its defaults.
@@ -74,6 +89,14 @@ public enum LogRefusal: Error, Equatable, Sendable {
     case rateLimited(stream: String, bytes: Int, limitBytesPerSecond: Int)
     /// Memory is full until what is there has been packed.
     case overloaded
+
+    /// Whether it would have been taken at another time than its own.
+    public var isAboutTime: Bool {
+        switch self {
+        case .tooOld, .tooNew, .tooFarBehind: true
+        default: false
+        }
+    }
 
     /// What HTTP calls it: 429 if it may be taken later, 400 if it never will.
     public var status: Int {

@@ -51,7 +51,7 @@ public final class FileDisk: Disk {
         case EISDIR: .isDirectory(path)
         case ENOTDIR: .notDirectory(path)
         case ENOTEMPTY: .notEmpty(path)
-        case ENOSPC, EDQUOT: .noSpace(path)
+        case ENOSPC, EDQUOT, EFBIG: .noSpace(path)
         case EACCES, EPERM, EROFS: .notPermitted(path)
         default: .failed(path, operation: operation)
         }

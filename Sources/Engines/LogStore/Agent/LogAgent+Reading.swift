@@ -7,6 +7,8 @@ extension LogAgent {
     ///
     /// - Returns: the paths of files that were found now; and whether there is more to read at once.
     public func scan(now: LabTime) -> (found: [String], hasMore: Bool) {
+        scanTime = now
+        isHeldBack = false
         let found = findFiles(now: now)
         isFirstScan = false
         var hasMore = false

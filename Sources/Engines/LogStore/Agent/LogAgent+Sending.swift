@@ -10,6 +10,10 @@ extension LogAgent {
     /// - Returns: whether more may be read.
     func makeRoom() -> Bool {
         if memoryBytes < settings.memoryBytes { return true }
+        if let lastProgress, scanTime - lastProgress < settings.stallTime {
+            isHeldBack = true
+            return false
+        }
         if spool.byteCount < settings.spoolBytes, moveToSpool() { return true }
         switch settings.whenFull {
         case .wait: return false
@@ -85,6 +89,7 @@ extension LogAgent {
     public func acknowledged(_ acknowledgement: AgentProtocol.Acknowledgement) -> Int {
         let count = min(sentCount, max(0, acknowledgement.number - firstNumber + 1))
         guard count > 0 else { return 0 }
+        lastProgress = scanTime
         var lines = 0
         var bytes = 0
         for item in queue[..<count] {
@@ -108,6 +113,7 @@ extension LogAgent {
 
     /// The connection is gone: what was on its way will be sent again, on the next one, which counts from 1.
     public func disconnected() {
+        lastProgress = nil
         sentCount = 0
         firstNumber = 1
     }

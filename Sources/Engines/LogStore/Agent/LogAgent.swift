@@ -22,19 +22,20 @@ import KernelStructures
 ///
 /// ```
 /// files ─▶ lines ─▶ batches ─▶ memory ─▶ sent ─▶ acknowledged: the cursor moves
-///                                └─ full: ─▶ spool on the disk ─┘
-///                                             └─ full: wait, or drop and count
+///                                └─ full, and the collector takes nothing: ─▶ spool on the disk ─┘
+///                                                                              └─ full: wait, or drop and count
 /// ```
 ///
 /// What waits is one queue: first what is in the spool, then what is in memory; when memory is full all of it goes into
-/// the spool. So each file's lines leave in their order, and the collector needs one number a file to know what it has.
+/// the spool. But while the collector acknowledges what it is sent there will be room in a moment, and the files
+/// themselves are where the rest waits: a copy in the spool would cost more than all else the agent does. So each file's lines leave in their order, and the collector needs one number a file to know what it has.
 /// A cursor is the place in its file of the first line that exists nowhere else. Whatever is sent twice after a crash
 /// is recognized by it.
 ///
 /// ## Where it is wrong
 ///
 /// Between a copy and the emptying of a file (`copytruncate`) lines may be written that nobody can see any more; they
-/// are suspected, not counted. A file that is removed is read to its end only while the agent runs.
+/// are suspected, not counted: the more so, the further the agent is behind. A file that is removed is read to its end only while the agent runs.
 public final class LogAgent {
     public let settings: AgentSettings
     let disk: NodeDisk
@@ -51,6 +52,11 @@ public final class LogAgent {
     /// Items at the queue's front that are on their way, and the number of the first.
     var sentCount = 0
     var firstNumber = 1
+    /// The time of the last scan, and of the one before the last acknowledgement on this connection.
+    var scanTime = LabTime(nanoseconds: 0)
+    var lastProgress: LabTime?
+    /// Reading stands still because memory is full, and the collector is about to make room.
+    var isHeldBack = false
     var isDirty = false
     /// New files have a generation that is not durable yet: nothing of them may leave.
     var mustSave = false
@@ -123,6 +129,8 @@ public final class LogAgent {
         return ledger
     }
 
+    /// Whether reading, which had to wait for room, can go on: a scan now finds something to do.
+    public var canGoOn: Bool { isHeldBack && memoryBytes <= settings.memoryBytes / 2 }
     /// Whether something is on its way that is not acknowledged.
     public var hasUnanswered: Bool { sentCount > 0 }
     /// Lines that wait for the collector.

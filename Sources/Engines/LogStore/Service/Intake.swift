@@ -9,6 +9,8 @@ final class IntakeCounts {
     var repeated = 0
     /// Messages of syslog that were none, and were kept as they came.
     var unreadableSyslog = 0
+    /// Lines that were kept at the time of their arrival, because the store takes none of their own.
+    var retimed = 0
     private(set) var refusals: [String: Int] = [:]
 
     func refused(_ refusal: LogRefusal) { refusals[refusal.reason, default: 0] += 1 }
@@ -22,12 +24,37 @@ final class IntakeCounts {
 // From lines and messages to entries.
 extension LogCollectorHost {
     /// Takes a line that may be JSON.
-    func take(_ line: UnsafeRawBufferPointer, _ labels: inout LineLabels) -> LogRefusal? {
+    ///
+    /// - Parameter isTold: whether its sender hears of a refusal.
+    func take(_ line: UnsafeRawBufferPointer, _ labels: inout LineLabels, isTold: Bool = true) -> LogRefusal? {
         guard let store else { return .overloaded }
         let structure = StructuredLine(line)
         let now = now
-        return noted(
-            store.append(labels.labels(of: structure), structure.time ?? now, line, now: now))
+        let labels = labels.labels(of: structure)
+        guard !isTold, let time = structure.time else {
+            return noted(store.append(labels, structure.time ?? now, line, now: now))
+        }
+        return noted(takeUntold(store, labels, time, line, Labels(), now: now))
+    }
+
+    /// Takes an entry of somebody who would not hear of a refusal. One whose time the store does not take is kept at
+    /// the time of its arrival, and has what its sender's clock has said as `sender_time`: a clock that is wrong, or
+    /// that of a machine outside of the lab, must not cost the lines.
+    private func takeUntold(
+        _ store: LogStore, _ labels: Labels, _ time: Int64, _ line: UnsafeRawBufferPointer, _ metadata: Labels,
+        now: Int64
+    ) -> LogRefusal? {
+        let refusal = store.append(labels, time, line, metadata: metadata, now: now)
+        guard let refusal, refusal.isAboutTime else { return refusal }
+        let own = metadata.setting("sender_time", to: "\(LabTime(nanoseconds: time))")
+        if let refusal = store.append(labels, now, line, metadata: own, now: now) { return refusal }
+        if counts.retimed == 0 {
+            runtime.log(
+                "Of a line the time is refused (\(refusal.reason)): such ones are kept at the time of their arrival",
+                level: .warning)
+        }
+        counts.retimed += 1
+        return nil
     }
 
     /// Takes a message of syslog; one that cannot be read is kept as it came.
@@ -46,8 +73,7 @@ extension LogCollectorHost {
         let entry = SyslogEntry(message, sender: sender)
         return noted(
             (message.text ?? []).withUnsafeBytes {
-                store.append(
-                    entry.labels, message.time?.nanoseconds ?? now, $0, metadata: entry.metadata, now: now)
+                takeUntold(store, entry.labels, message.time?.nanoseconds ?? now, $0, entry.metadata, now: now)
             })
     }
 

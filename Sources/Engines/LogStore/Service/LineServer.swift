@@ -206,7 +206,7 @@ final class LineConnection: StreamHandler {
             isFull = true
             return false
         }
-        _ = host.take(line, &labels)
+        _ = host.take(line, &labels, isTold: false)
         return true
     }
 
@@ -227,8 +227,8 @@ final class LineConnection: StreamHandler {
         switch mode {
         case .lines(var framing, var labels):
             mode = nil
-            for line in held { line.withUnsafeBytes { _ = host.take($0, &labels) } }
-            framing.finish { _ = host.take($0, &labels) }
+            for line in held { line.withUnsafeBytes { _ = host.take($0, &labels, isTold: false) } }
+            framing.finish { _ = host.take($0, &labels, isTold: false) }
         case .syslog(var framing):
             mode = nil
             for line in held { line.withUnsafeBytes { _ = host.takeSyslog($0, from: senderName) } }
@@ -270,7 +270,7 @@ final class LineConnection: StreamHandler {
         for line in first {
             switch mode {
             case .lines(let framing, var labels):
-                line.withUnsafeBytes { _ = host.take($0, &labels) }
+                line.withUnsafeBytes { _ = host.take($0, &labels, isTold: false) }
                 mode = .lines(framing, labels)
             default: line.withUnsafeBytes { _ = host.takeSyslog($0, from: senderName) }
             }

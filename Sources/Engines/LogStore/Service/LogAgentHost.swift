@@ -25,6 +25,8 @@ public final class LogAgentHost: Service {
     /// Nil before it has started.
     public private(set) var agent: LogAgent?
     private var scanTimer: TimerID?
+    /// There is room again, which a scan that has just ended did not know.
+    private var scansAtOnce = false
     private var saveTimer: TimerID?
     private var retryTimer: TimerID?
     private var answerTimer: TimerID?
@@ -75,15 +77,26 @@ public final class LogAgentHost: Service {
 
     private func scan(isFirst: Bool = false) {
         guard let agent, !runtime.isDraining else { return }
+        scanTimer = nil
         let (found, hasMore) = agent.scan(now: now)
         for path in found { runtime.log("Tailing: \(path)") }
         tellProblems(agent)
         send()
-        let wait = hasMore ? LabDuration.zero : settings.scanInterval
         node.afterDisk { [weak self] in
             guard let self else { return }
+            let wait = hasMore || scansAtOnce ? LabDuration.zero : settings.scanInterval
+            scansAtOnce = false
             scanTimer = node.after(wait) { [weak self] in self?.scan() }
         }
+    }
+
+    private func goOn() {
+        guard scanTimer != nil else {
+            scansAtOnce = true
+            return
+        }
+        node.cancel(scanTimer)
+        scanTimer = node.after(.zero) { [weak self] in self?.scan() }
     }
 
     private func tellProblems(_ agent: LogAgent) {
@@ -140,6 +153,7 @@ public final class LogAgentHost: Service {
             toldFailure = ""
         } else if let acknowledgement = AgentProtocol.Acknowledgement(line) {
             shippedLines += agent.acknowledged(acknowledgement)
+            if agent.canGoOn { goOn() }
             if acknowledgement.rejected > 0 {
                 runtime.log(
                     "The collector refused \(acknowledgement.rejected) lines: \(acknowledgement.reason)",

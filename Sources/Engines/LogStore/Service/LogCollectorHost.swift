@@ -243,6 +243,9 @@ public final class LogCollectorHost: Service {
             Statistic("commits", own.commits, .counter("log_commits_total", "Syncs of the log")),
             Statistic("streams", report.activeStreams, .gauge("log_streams", "Streams of the last hour")),
             Statistic("hot_bytes", report.hotBytes, .gauge("log_hot_bytes", "Bytes of lines in memory")),
+            Statistic(
+                "cached_bytes", report.cachedBytes,
+                .gauge("log_cached_bytes", "Bytes of tables and chunks that were read lately")),
             Statistic("warm_bytes", report.warm.lineBytes, .gauge("log_warm_bytes", "Bytes of lines in segments")),
             Statistic(
                 "warm_stored_bytes", report.warm.fileBytes,
@@ -259,6 +262,9 @@ public final class LogCollectorHost: Service {
     }
 
     public func collect(into page: inout MetricWriter) {
+        page.family(
+            "log_lines_retimed_total", .counter, "Lines that are kept at the time of their arrival, not at their own"
+        ) { $0.add(counts.retimed) }
         page.family("log_lines_refused_total", .counter, "Lines that were not taken, by reason") { family in
             let reasons = counts.refusals.sorted { byteOrder($0.key, $1.key) < 0 }
             for (reason, count) in reasons { family.add(count, [("reason", reason)]) }

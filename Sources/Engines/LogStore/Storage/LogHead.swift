@@ -17,6 +17,8 @@ import TimeSeriesEngine
 final class LogHead {
     let number: Int
     let startTime: Int64
+    /// Whether it was read from its log: then nobody remembers its entries one by one.
+    let isRecovered: Bool
     private(set) var streams: [Stream] = []
     private(set) var byteCount = 0
     private(set) var entryCount = 0
@@ -49,7 +51,8 @@ final class LogHead {
     /// Full blocks that are not packed yet, by stream and place in it.
     private var unpacked: [(stream: Int, block: Int)] = []
 
-    init(number: Int, startTime: Int64) {
+    init(number: Int, startTime: Int64, isRecovered: Bool = false) {
+        self.isRecovered = isRecovered
         self.number = number
         self.startTime = startTime
     }
@@ -143,6 +146,17 @@ final class LogHead {
         guard let place = places[stream] else { return false }
         let hashes = streams[place].hashes
         return !hashes.isEmpty && hashes.contains(Self.hash(timestamp, line))
+    }
+
+    /// Whether it has such an entry, by looking at all of that time.
+    func has(_ labels: Labels, _ timestamp: Int64, _ line: UnsafeRawBufferPointer) -> Bool {
+        guard let stream = streams.first(where: { $0.labels == labels }) else { return false }
+        return stream.blocks.contains { block in
+            guard block.first <= timestamp, timestamp <= block.last, let entries = try? block.sorted() else {
+                return false
+            }
+            return entries.has(timestamp, line)
+        }
     }
 
     /// The entry that was just appended to a stream will be recognized.

@@ -33,7 +33,7 @@ extension LogStore: LogSource {
     }
 
     /// Those that are not packed, oldest first.
-    var heads: [LogHead] { (flush.map { [$0.head] } ?? []) + [active] }
+    var heads: [LogHead] { (flush.map { [$0.head] } ?? []) + unpacked + [active] }
 
     private func selectHead(
         _ head: LogHead, _ selection: LogSelection, _ statistics: inout LogStatistics, _ streams: inout Set<Labels>,
