@@ -117,9 +117,41 @@ struct SpanTests {
         let call = try #require(world.spans.all.first { $0.kind == .client })
         #expect(heard.contains("traceparent: 00-\(trace)-\(call.spanID)-01\r\ntracestate: congo=t61\r\n"))
         #expect(heard.contains("baggage: who=gold%20card;p=1\r\n"))
-        // Whoever began it did not want it kept: then nobody keeps a part of it.
+        // Whoever began it did not want it kept: then nobody keeps a part of it, and the next is told so.
         try send("00")
-        #expect(world.spans.finishedCount == 2 && next.heard.last?.contains("traceparent") == false)
+        let unsampled = try #require(next.heard.last)
+        #expect(world.spans.finishedCount == 2 && world.spans.openCount == 0)
+        #expect(unsampled.contains("traceparent: 00-\(trace)-") && unsampled.contains("-00\r\n"))
+        #expect(!unsampled.contains("00f067aa0ba902b7"), "the parent is this side's span, as OpenTelemetry has it")
+    }
+
+    @Test("a trace that is not kept is kept nowhere, however many it passes, and its lines and figures name none")
+    func unsampled() throws {
+        let world = memoryWorld()
+        defer { world.shutDown() }
+        let stops = [
+            try Stop(world, "a", next: ["b"]), try Stop(world, "b", next: ["c"]), try Stop(world, "c"),
+        ]
+        stops[0].node.traceShare = 0
+        _ = try ask(world)
+        #expect(world.spans.finishedCount == 0 && world.spans.openCount == 0)
+        // The one that is asked directly decides for itself.
+        stops[0].node.traceShare = 1
+        _ = try ask(world)
+        #expect(world.spans.finishedCount == 5)
+        let node = stops[0].node
+        node.traceShare = 0
+        let span = try #require(world.spans.beginTrace("x", .internal, on: node, isSeparate: true))
+        span.run {
+            node.log("TEST", "a line of it")
+            span.set("key", "value")
+        }
+        #expect(world.spans.trace(ofLine: world.journal.count) == nil, "the line was the last event")
+        let times = Histogram()
+        times.observe(.milliseconds(1), within: span)
+        #expect(times.exemplars.allSatisfy { $0 == nil })
+        node.end(.killed)
+        #expect(world.spans.openCount == 0 && world.spans.finishedCount == 5)
     }
 
     @Test("only whoever is at the edge begins a trace, as often as the ratio says")

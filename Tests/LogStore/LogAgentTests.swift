@@ -201,6 +201,47 @@ struct LogAgentTests {
         #expect(bench.agent.spooledBytes == 0)
     }
 
+    @Test("while the collector takes what it is sent nothing goes into the spool; when it stops, everything does")
+    func spoolIsForStalls() throws {
+        let bench = try AgentBench {
+            $0.memoryBytes = 4000
+            $0.batchBytes = 500
+        }
+        // More than is read at once.
+        let written = (0..<20_000).map { "line \($0) \(String(repeating: "x", count: 40))" }
+        try bench.write("first\n")
+        bench.scan()
+        try bench.deliver()
+        try bench.write(written.map { $0 + "\n" }.joined())
+        var rounds = 0
+        while bench.stored.count < 20_001 {
+            bench.scan(after: 0)
+            #expect(bench.agent.spooledBytes == 0 && bench.isBalanced)
+            if bench.agent.unreadBytes > 0 { #expect(!bench.agent.canGoOn, "memory is full") }
+            try bench.deliver(40)
+            rounds += 1
+            try #require(rounds < 1000)
+        }
+        #expect(bench.stored == ["first"] + written && rounds > 10)
+        // It accepts the connection, and takes no more: a second later the spool does.
+        try bench.write(written.map { $0 + "\n" }.joined())
+        bench.scan(after: 0)
+        bench.scan(after: 0)
+        #expect(bench.agent.spooledBytes == 0 && bench.agent.unreadBytes > 0)
+        bench.scan(after: 1)
+        #expect(bench.agent.spooledBytes > 0 && bench.isBalanced)
+        for _ in 0..<200 {
+            bench.scan(after: 0)
+            try bench.deliver()
+        }
+        #expect(bench.stored.count == 40_001 && bench.agent.spooledBytes == 0 && bench.isBalanced)
+        // Once it is away there is no waiting.
+        bench.disconnect()
+        try bench.write(written.map { $0 + "\n" }.joined())
+        for _ in 0..<10 { bench.scan(after: 0) }
+        #expect(bench.agent.spooledBytes > 0 && bench.agent.unreadBytes == 0)
+    }
+
     @Test(
         "what is dropped for want of room is counted, whichever policy",
         arguments: [AgentSettings.FullPolicy.dropOldest, .dropNewest])

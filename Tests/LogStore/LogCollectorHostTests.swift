@@ -109,6 +109,34 @@ struct LogCollectorHostTests {
         func datagramSocket(_ socket: DatagramSocket, received bytes: UnsafeRawBufferPointer, from remote: Endpoint) {}
     }
 
+    @Test("whoever cannot be told that a time is refused has his lines at the time of their arrival; others are told")
+    func clocksThatAreWrong() throws {
+        let (world, host) = try setting()
+        let syslog = try RawClient(world.node("a"), "logs", 5140)
+        syslog.write("<11>1 2031-05-06T07:08:09Z h app - - - ahead\n<11>1 2001-02-03T04:05:06Z h app - - - behind\n")
+        let json = "{\"timestamp\":\"2031-05-06T07:08:09Z\",\"msg\":\"json\"}"
+        try RawClient(world.node("b"), "logs", 5140).write(json + "\n")
+        let answer = try post(world, "/", Array((json + "\n").utf8))
+        #expect(answer.status == 400 && answer.body.contains("2031"), "over HTTP somebody hears it: \(answer.body)")
+        world.pass(.seconds(1))
+        let store = try #require(host.store)
+        var statistics = LogStatistics()
+        let chunks = try store.select(LogSelection([], from: .min, through: .max), &statistics)
+        var merge = LogMerge(store, chunks, .forward, from: .min, through: .max)
+        var found: [String: String] = [:]
+        while let (block, index) = try merge.next(&statistics) {
+            #expect(abs(block.timestamps[index] - Self.now) < 3_000_000_000)
+            found[block.line(index)] = block.metadata(index)["sender_time"]
+        }
+        #expect(
+            found == [
+                "ahead": "2031-05-06T07:08:09Z", "behind": "2001-02-03T04:05:06Z", json: "2031-05-06T07:08:09Z",
+            ])
+        let page = String(decoding: host.runtime.metricsPage(.text), as: UTF8.self)
+        #expect(page.contains("log_lines_retimed_total 3\n") && page.contains("{reason=\"too_far_in_future\"} 1\n"))
+        #expect(world.journal.text.ranges(of: "kept at the time of their arrival").count == 1)
+    }
+
     @Test("batches of lines, or an array, are stored with what is packed in any of the usual ways")
     func batches() throws {
         let (world, host) = try setting()

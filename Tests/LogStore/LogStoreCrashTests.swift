@@ -133,6 +133,27 @@ struct LogStoreCrashTests {
         #expect(throws: LogSourceError.self) { try LogStore(disk: other, directory: "/logs", now: bench.now) }
     }
 
+    @Test("a place beyond all files in a log is skipped and said; the lines and places around it are there")
+    func placesBeyondAll() throws {
+        let bench = try StoreBench()
+        let good = LogFileSource(agent: "a", inode: .max, generation: 3)
+        bench.append("web", "one")
+        bench.store.note(LogFileSource(agent: "a", inode: 1, generation: .max), offset: 5, now: bench.now)
+        bench.store.note(LogFileSource(agent: "a", inode: 2, generation: 0), offset: 1 << 50, now: bench.now)
+        bench.append("web", "two")
+        bench.store.note(good, offset: 7, now: bench.now)
+        try bench.store.commit(now: bench.now)
+        for _ in 0..<2 {
+            try bench.open()
+            #expect(try bench.lines() == ["one", "two"] && bench.store.offset(of: good) == 7)
+        }
+        bench.append("web", "three")
+        bench.store.note(LogFileSource(agent: "a", inode: 2, generation: 0), offset: 1 << 50, now: bench.now)
+        try bench.store.commit(now: bench.now)
+        try bench.open()
+        #expect(bench.store.problems.contains { $0.contains("that no file can have") })
+    }
+
     @Test("a segment that is damaged anywhere is left out or said to be damaged; nothing else happens")
     func segments() throws {
         let bench = try StoreBench()

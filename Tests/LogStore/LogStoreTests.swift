@@ -284,6 +284,42 @@ struct LogStoreTests {
         #expect(try bench.lines().count == 102)
     }
 
+    @Test("opened on a full disk it has what its logs have, recognizes it, and packs it when there is room")
+    func openedFull() throws {
+        let bench = try StoreBench()
+        for number in 0..<90 {
+            bench.append("web", "line \(number) \(String(repeating: "x", count: 60))", duplicates: .ignored)
+            bench.now += StoreBench.second
+            try bench.store.commit(now: bench.now)
+            // The first one's log is being packed when the second one's begins.
+            if number == 60 { _ = try bench.store.maintain(now: bench.now) }
+        }
+        let known = try bench.lines()
+        #expect(known.count == 90 && bench.store.heads.count == 2)
+        bench.node.faults.isFull = true
+        for _ in 0..<2 {
+            try bench.open()
+            #expect(bench.store.heads.count == 3 && bench.store.problems.contains { $0.contains("the disk is full") })
+            #expect(try bench.lines() == known)
+        }
+        let again = StoreBench.start + 30 * StoreBench.second
+        #expect(bench.append("web", known[30], at: again, duplicates: .ignored) == nil)
+        #expect(bench.store.statistics.duplicates == 1)
+        bench.append("web", "new")
+        #expect(throws: DiskError.self) { try bench.store.commit(now: bench.now) }
+        while try bench.store.maintain(now: bench.now) {}
+        bench.now += 6 * StoreBench.second
+        while try bench.store.maintain(now: bench.now) {}
+        #expect(bench.store.report.warm.lines == 0)
+        bench.node.faults.isFull = false
+        bench.now += 6 * StoreBench.second
+        try bench.store.commit(now: bench.now)
+        try bench.settle()
+        #expect(bench.store.report.warm.lines == 90 && bench.store.heads.count == 1)
+        try bench.open()
+        #expect(try bench.lines() == known + ["new"])
+    }
+
     @Test("streams and labels are those that have something in that time")
     func labels() throws {
         let bench = try StoreBench()

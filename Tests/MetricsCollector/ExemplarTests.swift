@@ -1,3 +1,5 @@
+import KernelStorage
+import KernelStructures
 import Testing
 import TimeSeriesEngine
 
@@ -35,6 +37,41 @@ import TimeSeriesEngine
         ring.add(exemplar("b", "3", at: 4))
         ring.add(exemplar("a", "4", at: 5, value: 2))
         #expect(found(ring) == ["1", "4", "3"])
+    }
+
+    /// Through the log, and through the checkpoint that takes its place when the head is cut.
+    @Test func theySurviveARestart() throws {
+        let disk = SimulatedDisk()
+        func open() throws -> TimeSeriesStore {
+            var settings = StoreSettings()
+            settings.exemplarLimit = 40
+            return try TimeSeriesStore(
+                settings: settings, disk: NodeDisk(base: disk, owner: DiskOwner(1)), directory: "/data",
+                random: SeededRandom(seed: 3))
+        }
+        var store = try open()
+        for step in 0..<1000 {
+            let time = 1_700_000_000_000 + Int64(step) * 30_000
+            for name in ["a", "b"] { try store.append(["__name__": name], time, Double(step)) }
+            let names = step % 3 == 0 ? ["a", "a", "nobody"] : ["b"]
+            store.add(names.map { exemplar($0, "\(step)", at: time, value: Double(step)) })
+            if step % 100 == 0 {
+                while store.maintain(now: time) {}
+                try store.sync()
+            }
+        }
+        #expect(store.statistics.cutBlocks > 1 && store.exemplars.count == 40)
+        let kept = store.exemplars.inOrder.filter { $0.series["__name__"] != "nobody" }
+        #expect(kept.count > 25)
+        try store.sync()
+        _ = disk.losePower(owner: DiskOwner(1), policy: .dropAll)
+        for _ in 0..<2 {
+            store = try open()
+            // Of a series that was never there nothing is kept.
+            #expect(store.problems == [] && store.exemplars.inOrder.suffix(kept.count) == kept[...])
+            #expect(store.exemplars.inOrder.allSatisfy { $0.series["__name__"] != "nobody" })
+            try store.close()
+        }
     }
 
     @Test func labelsAreNoLongerThanOpenMetricsAllows() {

@@ -31,6 +31,9 @@ struct PromtoolTests {
                     "__name__": name == "größe" ? "size" : name, "job": "nöde \"x\"", "n": "\(step / 800)",
                 ]
                 try store.append(labels, time, value)
+                if step % 50 == 0 {
+                    store.add([Exemplar(series: labels, labels: ["trace_id": "\(step)"], value: 1, timestamp: time)])
+                }
                 if name != "größe" { expected.insert("\(labels) \(sampleText(value)) \(time)") }
             }
         }

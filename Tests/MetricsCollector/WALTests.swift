@@ -81,12 +81,30 @@ import TimeSeriesEngine
         #expect(back.map(\.value.bitPattern) == samples.map(\.value.bitPattern))
     }
 
+    /// Byte by byte as `tsdb/record` of Prometheus encodes it.
+    @Test func exemplarsAreWrittenAsPrometheusDoes() throws {
+        let exemplars = [
+            WALRecord.LoggedExemplar(reference: 10, time: 1000, value: 1.5, labels: ["trace_id": "7"]),
+            WALRecord.LoggedExemplar(reference: 12, time: 990, value: 2, labels: [:]),
+        ]
+        let bytes = WALRecord.exemplars(exemplars[...])
+        let expected: [UInt8] =
+            [4] + [0, 0, 0, 0, 0, 0, 0, 10] + [0, 0, 0, 0, 0, 0, 3, 0xE8] + [0, 0] + [0x3F, 0xF8, 0, 0, 0, 0, 0, 0]
+            + [1, 8] + Array("trace_id".utf8) + [1] + Array("7".utf8) + [4, 19] + [0x40, 0, 0, 0, 0, 0, 0, 0] + [0]
+        #expect(bytes == expected)
+        guard case .exemplars(let read) = try WALRecord(bytes) else { return #expect(Bool(false)) }
+        #expect(read == exemplars)
+    }
+
     @Test func anyRecord() {
         var random = SeededRandom(seed: 6)
         for _ in 0..<5000 {
             var bytes = WALRecord.series([(1, ["__name__": "a", "b": "c"])])
             if random.chance(0.5) { bytes = WALRecord.samples([(1, 2, 3), (4, 5, 6)][...]) }
-            if random.chance(0.2) { bytes[0] = [3, 8, 99][random.below(3)] }
+            if random.chance(0.2) {
+                bytes = WALRecord.exemplars([.init(reference: 1, time: 2, value: 3, labels: ["a": "b"])][...])
+            }
+            if random.chance(0.2) { bytes[0] = [3, 4, 8, 99][random.below(4)] }
             for _ in 0..<random.below(4) { bytes[random.below(bytes.count)] = UInt8(random.below(256)) }
             bytes.removeLast(random.below(min(bytes.count, 5)))
             guard let record = try? WALRecord(bytes) else { continue }
@@ -94,8 +112,9 @@ import TimeSeriesEngine
             case .series(let all): #expect(all.count * 9 <= bytes.count)
             case .samples(let all): #expect(all.count * 10 <= bytes.count)
             case .histograms(let all): #expect(all.count * 36 <= bytes.count)
+            case .exemplars(let all): #expect(all.count * 11 <= bytes.count)
             case .tombstones(let all): #expect(all.allSatisfy { $0.range.lowerBound <= $0.range.upperBound })
-            case .other(let type): #expect(![1, 2, 3, 8].contains(type))
+            case .other(let type): #expect(![1, 2, 3, 4, 8].contains(type))
             }
         }
     }

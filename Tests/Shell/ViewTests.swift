@@ -139,6 +139,28 @@ import Testing
         #expect(shell.output("nodes --json").contains("\"connections\""))
     }
 
+    @Test func aWaterfallIsDrawnOnAsManyColumnsAsThereAre() {
+        let shell = LabShell()
+        shell.run("backend --port 8081 --name web --latency 3s &")
+        shell.run("loadbalancer --backends localhost:8081 --port 80 --name lb &")
+        shell.run("sleep 1; inject latency 2s 'lb->web'; skew web 5s")
+        shell.run("curl -s http://localhost/a/path/that/needs/more/than/forty/columns")
+        let wide = shell.output("trace last")
+        #expect(wide.contains("0") && wide.contains("█"))
+        for columns in [30, 40, 53, 79, 80, 200] {
+            shell.session.renderer.columns = columns
+            for view in ["trace", "trace last", "trace last --clocks", "trace last --glyphs ascii"] {
+                for line in shell.output(view).split(separator: "\n") where line.contains(" ") {
+                    #expect(displayWidth(String(line)) <= min(80, columns), "\(view) on \(columns): \(line)")
+                }
+            }
+            let bars = shell.output("trace last").split(separator: "\n").filter { $0.contains("█") || $0.contains("▒") }
+            #expect(bars.count == 3 && (columns < 80 || shell.output("trace last") == wide))
+        }
+        shell.session.renderer.columns = 40
+        #expect(shell.output("trace last --clocks").contains("\n(2 more columns: --json)\n"))
+    }
+
     @Test func everyCommandIsInAChapterAndEveryChapterFits() {
         let shell = LabShell()
         let chapters = ["systems", "world", "failures", "time", "views", "files", "session"]

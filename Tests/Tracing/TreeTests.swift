@@ -108,7 +108,7 @@ struct TreeTests {
         #expect(graph.edges[0].errors == 1 && graph.edges[0].quantile(0.99) == 90_000_000)
         #expect(graph.services == ["gateway", "mail", "orders"])
         #expect(
-            JaegerJSON.dependencies(graph).text
+            JaegerJSON.dependencies(graph.calls).text
                 == #"[{"parent": "gateway", "child": "orders", "callCount": 1}, "#
                 + #"{"parent": "orders", "child": "mail", "callCount": 1}]"#)
     }

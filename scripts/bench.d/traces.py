@@ -122,6 +122,8 @@ def main():
                                                    f"&start={now - 7_200_000_000}&end={now}",
                 "/api/traces/{id}": lambda: f"/api/traces/{chance.choice(identities)}",
                 "/api/services": lambda: "/api/services",
+                "/api/dependencies": lambda: f"/api/dependencies?endTs={now // 1000}"
+                                             f"&lookback={7_200_000 - chance.randrange(3_600_000)}",
             }
             for title, question in questions.items():
                 times = []

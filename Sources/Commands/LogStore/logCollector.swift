@@ -18,7 +18,8 @@ extension LogStoreCommands {
                     .init("http-port", nil, .port, "where it speaks HTTP, if not at the next port"),
                     .init("loki-port", nil, .port, "speaks HTTP there as well: Loki's clients look at 3100"),
                     .init("retention", nil, .duration(allowsZero: true), "how long lines are kept (31d); 0s for ever"),
-                    .init("retention-size", nil, .byteCount, "removes the oldest days beyond that"),
+                    .init("retention-size", nil, .byteCount, "removes the oldest days beyond that, never the newest"),
+                    .init("memory", nil, .byteCount, "how much memory its lines may take, on the disk or not (200MB)"),
                     .init(
                         "cold-after", nil, .duration(allowsZero: true),
                         "how long after its end a day is packed harder (1h)"),
@@ -36,7 +37,11 @@ extension LogStoreCommands {
                 Lines of JSON come over TCP, from agents with acknowledgements; syslog (RFC 5424
                 and 3164) over TCP and UDP; batches and pushes of Loki's clients over HTTP, with
                 Loki's limits. What is acknowledged is on the disk. A stream is what has the
-                same labels: service and level of a line of JSON, or what a client pushes.
+                same labels: service and level of a line of JSON, or what a client pushes. A
+                line whose time is refused is kept at the time at which it came, if its sender
+                could not be told (syslog, plain lines), with its own time as sender_time: so
+                does a machine outside of the lab, whose calendar is another. On a full disk
+                nothing is acknowledged (503), and what is there is answered.
                 """)
         return .service(kind, description) { invocation in
             let arguments = invocation.arguments
@@ -51,6 +56,15 @@ extension LogStoreCommands {
                 settings.store.retentionNanoseconds = retention.nanoseconds
             }
             settings.store.retentionBytes = arguments.byteCount("retention-size") ?? 0
+            guard settings.store.retentionBytes == 0 || settings.store.retentionBytes >= 1 << 20 else {
+                throw UsageError("log-collector: --retention-size: at least 1MiB, or 0 for no limit")
+            }
+            if let bytes = arguments.byteCount("memory") {
+                guard bytes >= LogStoreSettings.leastMemoryBytes else {
+                    throw UsageError("log-collector: --memory: at least 1MB, for what comes in within a second")
+                }
+                settings.store.bound(memoryBytes: bytes)
+            }
             if let after = arguments.duration("cold-after") { settings.store.coldAfterNanoseconds = after.nanoseconds }
             if let age = arguments.duration("max-age") { settings.limits.maxAgeNanoseconds = age.nanoseconds }
             return ServicePlan { [settings] node, service in

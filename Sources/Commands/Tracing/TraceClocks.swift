@@ -37,17 +37,15 @@ struct TraceClocks {
         self.skews = skews.sorted { $0.node < $1.node }
     }
 
-    static let heading =
-        String(repeating: " ", count: 43) + Waterfall.right("TRUE", 11) + Waterfall.right("RAW", 11)
-        + Waterfall.right("ADJUSTED", 12)
+    static let columns = [(title: "TRUE", width: 11), (title: "RAW", width: 11), (title: "ADJUSTED", width: 12)]
 
-    func cells(_ span: TracedSpan, _ trace: Trace) -> String {
+    /// When a span began, by each of the clocks.
+    func cells(_ span: TracedSpan, _ trace: Trace) -> [String] {
         let id = span.span.spanID
         let values = [
-            (Int64(clamping: span.span.start) - Int64(clamping: trace.start), 11), (rawOffset(id), 11),
-            (adjustedOffset(id), 12),
+            Int64(clamping: span.span.start) - Int64(clamping: trace.start), rawOffset(id), adjustedOffset(id),
         ]
-        return values.map { Waterfall.right(LabDuration(nanoseconds: $0).rounded, $1) }.joined()
+        return zip(values, Self.columns).map { Waterfall.right(LabDuration(nanoseconds: $0).rounded, $1.width) }
     }
 
     private func rawOffset(_ id: SpanID) -> Int64 { Int64(clamping: raw[id] ?? 0) - Int64(clamping: rawStart) }

@@ -12,15 +12,25 @@ struct Waterfall {
     let clocks: TraceClocks?
     let glyphs: Sparkline.Glyphs
 
-    /// Columns of names, of durations, and of bars: 80 with what is between.
-    private static let nameWidth = 35
+    /// Columns of the terminal that are used: 80 at most, and fewer where there are fewer.
+    private let columns: Int
+    /// Columns of names, of durations, and of bars: 79 with what is between.
+    private let nameWidth: Int
     private static let durationWidth = 8
-    private static let barWidth = 34
+    private let barWidth: Int
     /// Spans that are drawn.
     private static let rowLimit = 200
 
-    /// - Parameter clocks: what the nodes' own clocks say, where that is known.
-    init(_ trace: Trace, faults: [TracedFault] = [], clocks: TraceClocks? = nil, glyphs: Sparkline.Glyphs) {
+    /// - Parameters:
+    ///   - clocks: what the nodes' own clocks say, where that is known.
+    ///   - columns: the terminal's width.
+    init(
+        _ trace: Trace, faults: [TracedFault] = [], clocks: TraceClocks? = nil, glyphs: Sparkline.Glyphs, columns: Int
+    ) {
+        self.columns = max(30, min(80, columns))
+        let rest = self.columns - 1 - Self.durationWidth - 2
+        barWidth = rest * 34 / 69
+        nameWidth = rest - barWidth
         tree = TraceTree(trace)
         path = CriticalPath(tree)
         self.faults = faults
@@ -33,12 +43,13 @@ struct Waterfall {
     // MARK: Text
 
     func view(showsClocks: Bool) -> View {
-        var lines = [title, showsClocks ? TraceClocks.heading : scale]
+        var lines = [title, showsClocks ? clockHeading : scale]
         let shown = tree.nodes.indices.prefix(Self.rowLimit)
         for place in shown { lines.append(row(place, showsClocks: showsClocks)) }
         if shown.count < tree.nodes.count { lines.append("… and \(tree.nodes.count - shown.count) more spans") }
         if !showsClocks { for fault in faults { lines.append(line(of: fault)) } }
         lines += footer(showsClocks: showsClocks)
+        lines = lines.map { displayWidth($0) > columns ? wrapped($0, columns: columns, indent: 2) : $0 }
         var view = View(.text(lines.map { Self.trimmed($0) + "\n" }.joined(), json: .null))
         view.json = json
         return view
@@ -52,19 +63,37 @@ struct Waterfall {
 
     /// `0      500ms      1s` over the bars.
     private var scale: String {
-        let left = String(repeating: " ", count: Self.nameWidth + Self.durationWidth + 2)
+        let left = String(repeating: " ", count: nameWidth + Self.durationWidth + 2)
         let (middle, end) = (Self.text(trace.duration / 2), Self.text(trace.duration))
-        let half = Self.barWidth / 2
-        let first = "0" + String(repeating: " ", count: max(1, half - 1 - displayWidth(middle) / 2)) + middle
-        let gap = max(1, Self.barWidth - displayWidth(first) - displayWidth(end))
+        let half = barWidth / 2
+        var first = "0" + String(repeating: " ", count: max(1, half - 1 - displayWidth(middle) / 2)) + middle
+        if displayWidth(first) + 1 + displayWidth(end) > barWidth { first = "0" }
+        let gap = max(1, barWidth - displayWidth(first) - displayWidth(end))
         return left + first + String(repeating: " ", count: gap) + end
+    }
+
+    /// On a narrow terminal names give way first; then the last clocks are left out, as columns of tables are.
+    private var clockNameWidth: Int { max(14, 35 - (80 - columns)) }
+    private var clockCount: Int {
+        var room = columns - 1 - clockNameWidth - Self.durationWidth
+        return TraceClocks.columns.prefix { column in
+            room -= column.width
+            return room >= 0
+        }.count
+    }
+
+    private var clockHeading: String {
+        String(repeating: " ", count: clockNameWidth + Self.durationWidth)
+            + TraceClocks.columns.prefix(clockCount).map { Self.right($0.title, $0.width) }.joined()
     }
 
     private func row(_ place: Int, showsClocks: Bool) -> String {
         let span = tree.span(place)
-        let name = Self.fitted(prefix(place) + label(place), Self.nameWidth)
+        let name = Self.fitted(prefix(place) + label(place), showsClocks ? clockNameWidth : nameWidth)
         let duration = Self.right(Self.text(span.span.duration), Self.durationWidth)
-        if showsClocks, let clocks { return name + duration + clocks.cells(span, trace) }
+        if showsClocks, let clocks {
+            return name + duration + clocks.cells(span, trace).prefix(clockCount).joined()
+        }
         return name + duration + (span.isError ? " ✗" : "  ") + bar(place)
     }
 
@@ -102,11 +131,11 @@ struct Waterfall {
             case .ascii: ("#", "-", "|")
             }
         let span = tree.span(place).span
-        var cells = [Character](repeating: " ", count: Self.barWidth)
+        var cells = [Character](repeating: " ", count: barWidth)
         let first = column(span.start)
         let last = column(span.end, isEnd: true)
         if span.duration == 0 || first > last {
-            cells[min(first, Self.barWidth - 1)] = point
+            cells[min(first, barWidth - 1)] = point
             return String(cells)
         }
         for cell in first...last { cells[cell] = weak }
@@ -120,22 +149,22 @@ struct Waterfall {
 
     /// At least a quarter of a cell.
     private func isVisible(_ duration: UInt64) -> Bool {
-        Double(duration) * Double(4 * Self.barWidth) >= Double(trace.duration)
+        Double(duration) * Double(4 * barWidth) >= Double(trace.duration)
     }
 
     /// The cell in which a moment lies; an end that stands at a cell's beginning belongs to the one before.
     private func column(_ time: UInt64, isEnd: Bool = false) -> Int {
         let whole = Double(max(1, trace.duration))
         let offset = time > trace.start ? Double(time - trace.start) : 0
-        let place = min(1, offset / whole) * Double(Self.barWidth)
+        let place = min(1, offset / whole) * Double(barWidth)
         let cell = isEnd ? Int(place.rounded(.up)) - 1 : Int(place)
-        return max(0, min(Self.barWidth - 1, cell))
+        return max(0, min(barWidth - 1, cell))
     }
 
     private func line(of fault: TracedFault) -> String {
-        let name = Self.fitted("⚡ fault \(fault.number): \(fault.text)", Self.nameWidth + Self.durationWidth)
+        let name = Self.fitted("⚡ fault \(fault.number): \(fault.text)", nameWidth + Self.durationWidth)
         let start = column(UInt64(max(0, fault.start.nanoseconds)))
-        let end = fault.end.map { column(UInt64(max(0, $0.nanoseconds)), isEnd: true) } ?? Self.barWidth - 1
+        let end = fault.end.map { column(UInt64(max(0, $0.nanoseconds)), isEnd: true) } ?? barWidth - 1
         let mark = glyphs == .ascii ? "~" : "≈"
         return name + "  " + String(repeating: " ", count: start)
             + String(repeating: mark, count: max(1, end - start + 1))
@@ -161,6 +190,8 @@ struct Waterfall {
         }
         if !tree.isConnected { lines.append("? \(counted(tree.roots.count, "piece")) that nothing connects") }
         if !showsClocks, let skewed = clocks?.note { lines.append(skewed) }
+        let left = showsClocks ? TraceClocks.columns.count - clockCount : 0
+        if left > 0 { lines.append("(\(counted(left, "more column")): --json)") }
         return lines.map { displayWidth($0) > 80 ? Self.fitted($0, 80) : $0 }
     }
 

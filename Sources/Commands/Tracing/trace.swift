@@ -50,8 +50,9 @@ extension TracingCommands {
                 .filter { $0.concerns(trace.services) }
             let clocks = TraceClocks(raw: traces.trace(id, isTrue: false), spans: traces.spans(of: id))
             return .view(
-                Waterfall(trace, faults: faults, clocks: clocks, glyphs: glyphs)
-                    .view(showsClocks: arguments.has("clocks")))
+                Waterfall(
+                    trace, faults: faults, clocks: clocks, glyphs: glyphs, columns: invocation.session.renderer.columns
+                ).view(showsClocks: arguments.has("clocks")))
         }
     }
 
@@ -126,7 +127,8 @@ extension TracingCommands {
             guard let trace = traces.max(by: { $0.duration < $1.duration }), !trace.spans.isEmpty else {
                 throw CommandFailure("\(server) has no such trace")
             }
-            let view = Waterfall(trace, glyphs: glyphs).view(showsClocks: false)
+            let view = Waterfall(trace, glyphs: glyphs, columns: invocation.session.renderer.columns)
+                .view(showsClocks: false)
             return invocation.process.text(of: view, for: invocation.arguments)
         }
     }

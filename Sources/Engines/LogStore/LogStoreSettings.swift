@@ -25,6 +25,21 @@ public struct LogStoreSettings: Equatable, Sendable {
     public var cacheBytes = 64 << 20
 
     public init() {}
+
+    /// Less than that is no help.
+    public static let leastMemoryBytes = 1 << 20
+
+    /// Has the store get along with so much memory, however much it keeps: an eighth for lines that come in, as much for
+    /// those that are being packed, a quarter for what is read, and what is merged at a time is a quarter, which is
+    /// there twice meanwhile.
+    public mutating func bound(memoryBytes: Int) {
+        let bytes = max(Self.leastMemoryBytes, memoryBytes)
+        headBytes = min(headBytes, bytes / 8)
+        cacheBytes = min(cacheBytes, bytes / 4)
+        mergeBytes = min(mergeBytes, bytes / 4)
+        chunkBytes = min(chunkBytes, headBytes / 2)
+        coldChunkBytes = min(coldChunkBytes, mergeBytes / 2)
+    }
 }
 
 /// What is refused, so that one sender cannot take what all need: Loki's limits, with its defaults.
@@ -33,6 +48,7 @@ public struct LogLimits: Equatable, Sendable {
     public var labelNameBytes = 1024
     public var labelValueBytes = 2048
     public var lineBytes = 256 << 10
+    /// Of names and values that come with one entry.
     public var metadataBytes = 64 << 10
     /// Streams that have had an entry within an hour.
     public var streams = 5000
@@ -66,7 +82,11 @@ public enum LogRefusal: Error, Equatable, Sendable {
     case tooManyLabels(stream: String, count: Int, limit: Int)
     case labelNameTooLong(stream: String, name: String)
     case labelValueTooLong(stream: String, value: String)
+    case labelNameInvalid(stream: String, name: String)
     case lineTooLong(stream: String, bytes: Int, limit: Int)
+    case metadataTooLarge(stream: String, bytes: Int, limit: Int)
+    /// All of a batch that can only be taken as a whole: more than its stream may have at once.
+    case batchTooLarge(stream: String, bytes: Int, limit: Int)
     case tooOld(stream: String, time: Int64, oldest: Int64)
     case tooNew(stream: String, time: Int64)
     case tooFarBehind(stream: String, time: Int64, oldest: Int64)
@@ -75,10 +95,19 @@ public enum LogRefusal: Error, Equatable, Sendable {
     /// Memory is full until what is there has been packed.
     case overloaded
 
-    /// What HTTP calls it: 429 if it may be taken later, 400 if it never will.
+    /// Whether it would have been taken at another time than its own.
+    public var isAboutTime: Bool {
+        switch self {
+        case .tooOld, .tooNew, .tooFarBehind: true
+        default: false
+        }
+    }
+
+    /// What HTTP calls it: 429 if it may be taken later, 400 if it never will, 413 if it would be in pieces.
     public var status: Int {
         switch self {
         case .tooManyStreams, .rateLimited, .overloaded: 429
+        case .batchTooLarge: 413
         default: 400
         }
     }
@@ -90,7 +119,10 @@ public enum LogRefusal: Error, Equatable, Sendable {
         case .tooManyLabels: "max_label_names_per_series"
         case .labelNameTooLong: "label_name_too_long"
         case .labelValueTooLong: "label_value_too_long"
+        case .labelNameInvalid: "invalid_labels"
         case .lineTooLong: "line_too_long"
+        case .metadataTooLarge: "structured_metadata_too_large"
+        case .batchTooLarge: "batch_too_large"
         case .tooOld: "greater_than_max_sample_age"
         case .tooNew: "too_far_in_future"
         case .tooFarBehind: "too_far_behind"
@@ -110,6 +142,13 @@ extension LogRefusal: CustomStringConvertible {
             "entry for stream '\(stream)' has \(count) label names; limit \(limit)"
         case .labelNameTooLong(let stream, let name): "stream '\(stream)' has label name too long: '\(name)'"
         case .labelValueTooLong(let stream, let value): "stream '\(stream)' has label value too long: '\(value)'"
+        case .labelNameInvalid(let stream, let name):
+            "error parsing labels '\(stream)': a label's name is letters, digits and _, and no digit first: '\(name)'"
+        case .metadataTooLarge(let stream, let bytes, let limit):
+            "stream '\(stream)' has structured metadata too large: '\(bytes)' bytes, limit: '\(limit)' bytes"
+        case .batchTooLarge(let stream, let bytes, let limit):
+            "a batch with \(byteCountText(bytes)) of stream '\(stream)' can never be taken: a stream may have "
+                + "\(byteCountText(limit)) at once; send smaller batches"
         case .lineTooLong(let stream, let bytes, let limit):
             "Max entry size '\(limit)' bytes exceeded for stream '\(stream)' while adding an entry with length "
                 + "'\(bytes)' bytes"

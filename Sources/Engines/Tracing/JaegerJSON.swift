@@ -103,11 +103,11 @@ public enum JaegerJSON {
         return .object([("key", .string(attribute.key)), ("type", .string(type)), ("value", value)])
     }
 
-    public static func dependencies(_ graph: ServiceGraph) -> JSONValue {
+    public static func dependencies(_ calls: [ServiceCall]) -> JSONValue {
         .array(
-            graph.edges.filter { !$0.isLeaf }.map { edge in
+            calls.map { call in
                 .object([
-                    ("parent", .string(edge.from)), ("child", .string(edge.to)), ("callCount", .integer(edge.calls)),
+                    ("parent", .string(call.from)), ("child", .string(call.to)), ("callCount", .integer(call.count)),
                 ])
             })
     }

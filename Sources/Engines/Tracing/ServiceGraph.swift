@@ -29,6 +29,11 @@ public struct ServiceGraph: Sendable {
 
     /// By `from`, then by `to`.
     public private(set) var edges: [Edge] = []
+    /// Calls among those that make spans: what `TraceStore.calls` says without reading.
+    var calls: [ServiceCall] {
+        edges.filter { !$0.isLeaf }.map { ServiceCall(from: $0.from, to: $0.to, count: $0.calls) }
+    }
+
     /// All that make spans, sorted.
     public private(set) var services: [String] = []
 
@@ -44,7 +49,7 @@ public struct ServiceGraph: Sendable {
         self.services = services.sorted()
     }
 
-    private struct Key: Hashable {
+    struct Key: Hashable {
         let from: String
         let to: String
     }

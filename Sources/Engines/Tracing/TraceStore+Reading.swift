@@ -74,7 +74,7 @@ extension TraceStore {
         }
     }
 
-    /// All traces that were under way in that time, for who talks to whom; at most `limit`, those that began last.
+    /// All traces that were under way in that time; at most `limit`, those that began last.
     public func traces(from: UInt64, through: UInt64, limit: Int) throws(DiskError) -> [Trace] {
         var query = TraceQuery()
         query.from = from
@@ -83,7 +83,7 @@ extension TraceStore {
         return try find(query).traces
     }
 
-    private func read(_ summary: TraceSummary) throws(DiskError) -> Trace {
+    func read(_ summary: TraceSummary) throws(DiskError) -> Trace {
         var spans: [TracedSpan] = []
         for place in summary.places {
             guard let file = file(place.file) else { continue }
@@ -95,7 +95,7 @@ extension TraceStore {
     }
 
     /// By its number, which rises.
-    private func file(_ number: UInt32) -> TraceFile? {
+    func file(_ number: UInt32) -> TraceFile? {
         var low = 0
         var high = files.count
         while low < high {

@@ -15,7 +15,8 @@ import KernelTelemetry
 ///
 /// What comes together is appended as one batch. The day is that of the arrival: a partition is over when its day is,
 /// whatever the spans say, and goes as a whole when it is too old. Each file has an index in memory (`TraceFileIndex`);
-/// looking for traces goes through the files, the newest first, until there are enough, and reads what may match.
+/// looking for traces goes through the files, the newest first, until there are enough, and reads what may match. Who
+/// talks to whom is kept in sums of each file (`CallBook`).
 ///
 /// Opening reads everything once, to make summaries and indices. A batch that was being written when the power went is
 /// cut off.
@@ -23,7 +24,7 @@ import KernelTelemetry
 /// ## Where it is wrong
 ///
 /// The disk has what was synced: `sync` is called once a second, so a crash costs up to a second of spans, as it does
-/// any collector. Files are not compressed. And every trace costs memory, some 200 bytes, and eight for each thing that
+/// any collector. Files are not compressed. And every trace costs memory, some 220 bytes, and eight for each thing that
 /// can be asked of its spans, at most half of their bytes: beyond `spanLimit` the oldest file goes.
 public final class TraceStore {
     public struct Settings: Equatable, Sendable {
@@ -47,6 +48,7 @@ public final class TraceStore {
     private var lastFileNumber: UInt32 = 0
     var summaries: [TraceID: TraceSummary] = [:]
     private(set) var symbols = TraceSymbols()
+    var callBook = CallBook()
     public private(set) var spanCount = 0
     /// What opening found wrong and did without.
     public private(set) var problems: [String] = []
@@ -75,17 +77,36 @@ public final class TraceStore {
 
     /// Appends spans. They can be found at once, and are durable after the next `sync`.
     ///
-    /// - Throws: `DiskError`; then none of them is kept.
+    /// - Throws: `DiskError`; then none of them is kept, or only the first traces of more than an eighth of what there
+    ///   may be at all. Whoever sends all of them again does no harm: what is there twice counts once.
     public func add(_ spans: [TracedSpan], now: LabTime) throws(DiskError) {
-        if spans.isEmpty { return }
-        let file = try current(now)
-        let records = Self.records(spans)
-        let places = try file.append(records.map { OTLPTraces($0.groups).protobuf() })
-        for (record, place) in zip(records, places) { remember(record, at: place, in: file) }
-        if file.size >= settings.fileBytes { try file.sync() }
-        // What is too much can go later as well: the spans are kept.
-        do throws(DiskError) { try dropWhatIsTooMuch(now) } catch { failedDropCount += 1 }
+        var rest = Self.records(spans)[...]
+        while !rest.isEmpty {
+            let file = try current(now)
+            var records: [Record] = []
+            var bodies: [[UInt8]] = []
+            var bytes = 0
+            var count = 0
+            repeat {
+                let record = rest.removeFirst()
+                bodies.append(OTLPTraces(record.groups).protobuf())
+                records.append(record)
+                bytes += bodies[bodies.count - 1].count
+                count += record.groups.reduce(0) { $0 + $1.spans.count }
+            } while !rest.isEmpty && count < fileSpanLimit && bytes < fileBytes
+            let places = try file.append(bodies)
+            for (record, place) in zip(records, places) { remember(record, at: place, in: file) }
+            if isFull(file) { try file.sync() }
+            // What is too much can go later as well: the spans are kept.
+            do throws(DiskError) { try dropWhatIsTooMuch(now) } catch { failedDropCount += 1 }
+        }
     }
+
+    /// What goes, goes by files: so none has more than an eighth of what may be there, but for the end of its last
+    /// trace.
+    private var fileSpanLimit: Int { max(1, settings.spanLimit / 8) }
+    private var fileBytes: Int { max(1, min(settings.fileBytes, settings.bytes / 8)) }
+    private func isFull(_ file: TraceFile) -> Bool { file.size >= fileBytes || file.spanCount >= fileSpanLimit }
 
     public func sync() throws(DiskError) { try files.last?.sync() }
     public var needsSync: Bool { files.last?.needsSync ?? false }
@@ -124,19 +145,23 @@ public final class TraceStore {
     }
 
     private func remember(_ record: Record, at place: TraceSummary.Place, in file: TraceFile) {
-        var summary = summaries.removeValue(forKey: record.id) ?? TraceSummary(record.id)
+        let known = summaries.removeValue(forKey: record.id)
+        var summary = known ?? TraceSummary(record.id)
         for group in record.groups {
             let service = symbols.number(of: group.resource.serviceName)
             for span in group.spans {
                 symbols.count(.init(name: span.name, kind: span.kind), of: service, by: 1)
                 summary.start = min(summary.start, span.start)
+                summary.last = max(summary.last, span.start)
             }
             summary.spanCount += group.spans.count
             spanCount += group.spans.count
+            file.spanCount += group.spans.count
         }
         file.index.add(record.id, record.groups) { symbols.known($0.serviceName) }
         summary.places.append(place)
         summaries[record.id] = summary
+        noteCalls(record.id, record.groups, isNew: known == nil)
     }
 
     /// Things that can be asked of a file's spans: at eight bytes each, half of its own.
@@ -144,7 +169,7 @@ public final class TraceStore {
 
     private func current(_ now: LabTime) throws(DiskError) -> TraceFile {
         let day = Self.day(now)
-        if let last = files.last, last.day == day, last.size < settings.fileBytes { return last }
+        if let last = files.last, last.day == day, !isFull(last) { return last }
         try files.last?.sync()
         files.last?.index.sortTail()
         let folder = "\(directory)/\(day)"
@@ -193,9 +218,11 @@ public final class TraceStore {
         }
         spanCount -= spans.count
         guard let id = spans.first?.span.traceID, var summary = summaries[id] else { return }
+        takeOut(&summary)
         summary.places.removeAll { $0 == place }
         summary.spanCount -= spans.count
         summaries[id] = summary.places.isEmpty ? nil : summary
+        loseCalls(id)
     }
 
     // MARK: Opening

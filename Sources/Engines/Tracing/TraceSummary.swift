@@ -1,8 +1,8 @@
 import KernelOTLP
 import KernelTelemetry
 
-/// What is kept in memory of a trace: when it began, and where its spans stand. What can be asked of them stands in
-/// `TraceFileIndex`.
+/// What is kept in memory of a trace: when it began, who called whom in it, and where its spans stand. What can be asked
+/// of them stands in `TraceFileIndex`.
 struct TraceSummary: Sendable {
     /// Where some of its spans stand: one record of one file.
     struct Place: Hashable, Sendable {
@@ -14,6 +14,10 @@ struct TraceSummary: Sendable {
     let id: TraceID
     /// Of its first span, in nanoseconds since 1970.
     var start = UInt64.max
+    /// When the last of its spans began.
+    var last: UInt64 = 0
+    /// Its calls, by `CallBook`'s numbers; `CallBook.unknown` while more may come.
+    var shape = CallBook.unknown
     var spanCount = 0
     var places: [Place] = []
 

@@ -21,7 +21,7 @@ import KernelTelemetry
 ///            keep or drop    │  index in memory: a summary a trace
 ///                            ▼
 ///                       TraceQuery ─▶ Trace ─▶ TraceTree ─▶ CriticalPath, SkewAdjustment ─▶ waterfall
-///                                                     └──▶ ServiceGraph ─▶ dependencies, topo
+///                       CallBook ─▶ dependencies       └──▶ ServiceGraph ─▶ topo
 /// ```
 ///
 /// A span says which span it is a part of; a tree follows. The *critical path* is what would have to become faster for

@@ -111,8 +111,12 @@ public enum HostLimits {
     /// Ends the process.
     public static func exit(_ status: Int) -> Never { Glibc.exit(Int32(truncatingIfNeeded: status)) }
 
-    /// Writing to a connection or pipe that is gone is an error to be handled, not the end of the process.
-    public static func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
+    /// Writing to a connection or pipe that is gone is an error to be handled, not the end of the process; and so is
+    /// writing to a file that must not grow any more (`ulimit -f`).
+    public static func ignoreBrokenPipes() {
+        signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
+    }
 }
 
 /// Standard output and standard error of the process, written in the order in which text comes.
@@ -168,6 +172,7 @@ public enum HostCommand {
         var defaults = sigset_t()
         sigemptyset(&defaults)
         sigaddset(&defaults, SIGPIPE)
+        sigaddset(&defaults, SIGXFSZ)
         posix_spawnattr_setsigdefault(&attributes, &defaults)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
         var process: pid_t = 0

@@ -37,6 +37,7 @@ enum HostSpawn {
         sigemptyset(&signals)
         posix_spawnattr_setsigmask(&attributes, &signals)
         sigaddset(&signals, SIGPIPE)
+        sigaddset(&signals, SIGXFSZ)
         posix_spawnattr_setsigdefault(&attributes, &signals)
         // A group of its own: an interrupt at the terminal is the lab's, which stops the child itself.
         posix_spawnattr_setflags(

@@ -196,7 +196,7 @@ extension DiskError {
     var path: String {
         switch self {
         case .notFound(let path), .exists(let path), .isDirectory(let path), .notDirectory(let path),
-            .notEmpty(let path), .noSpace(let path), .failed(let path, _), .notPermitted(let path),
+            .notEmpty(let path), .notFile(let path), .noSpace(let path), .failed(let path, _), .notPermitted(let path),
             .closed(let path), .busy(let path):
             path
         }

@@ -3,7 +3,8 @@ import KernelTelemetry
 
 /// A span that is under way: `SpanRecorder` makes them, and keeps what is left when they end.
 ///
-/// Whoever works on it may add attributes, events and a status until then; what comes later is dropped.
+/// Whoever works on it may add attributes, events and a status until then; what comes later is dropped. One of a trace
+/// that is not kept has a context, for those that are asked within it, and nothing else.
 public final class ActiveSpan {
     /// The span's own: what is sent along with requests that are made within it.
     public let context: TraceContext
@@ -29,6 +30,8 @@ public final class ActiveSpan {
     private var links: [Span.Link] = []
     private var status = Span.Status.unset
     public private(set) var isOver = false
+    /// Whether what is said of it is kept.
+    private var takes: Bool { !isOver && context.isSampled }
 
     /// Of each: OpenTelemetry's limits (128), smaller.
     public static let attributeLimit = 64
@@ -59,7 +62,7 @@ public final class ActiveSpan {
 
     /// Sets an attribute, or changes it.
     public func set(_ key: String, _ value: Span.Value) {
-        guard !isOver else { return }
+        guard takes else { return }
         var value = value
         if case .text(let text) = value, text.utf8.count > Self.textLimit {
             value = .text(String(text.prefix(Self.textLimit)))
@@ -76,13 +79,13 @@ public final class ActiveSpan {
 
     /// Notes that something has happened within it.
     public func note(_ event: String, _ attributes: [Span.Attribute] = []) {
-        guard !isOver, events.count < Self.eventLimit else { return }
+        guard takes, events.count < Self.eventLimit else { return }
         events.append(Span.Event(event, at: node.world.now, attributes))
     }
 
     /// Names a span that it has to do with, and is no part of.
     public func link(to context: TraceContext) {
-        guard !isOver, links.count < Self.linkLimit else { return }
+        guard takes, links.count < Self.linkLimit else { return }
         links.append(Span.Link(context))
     }
 

@@ -5,7 +5,7 @@ extension Histogram {
     /// Adds how long something took, in seconds. What was done within a span that is kept becomes the example of its
     /// bucket: the one place where numbers are tied to traces.
     public func observe(_ duration: LabDuration, within span: ActiveSpan?) {
-        guard let span else { return observe(duration) }
+        guard let span, span.context.isSampled else { return observe(duration) }
         observe(duration.seconds, in: span.context.traceID, at: span.node.wallClock)
     }
 }

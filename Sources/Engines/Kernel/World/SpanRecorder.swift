@@ -25,6 +25,10 @@ import KernelTelemetry
 /// Whoever is at the edge begins a trace: a request from a terminal or from outside that says nothing of one. What
 /// services ask of one another by themselves (checks, scrapes, gossip) is nobody's request.
 ///
+/// Whether a trace is kept is decided where it begins, once (OpenTelemetry's parent-based sampling). A trace that is
+/// not has spans nevertheless, while they last: they keep nothing, and what is asked within them says `-00`, so that
+/// nobody further down takes the request for the first of a trace of his own.
+///
 /// ## Where it is wrong
 ///
 /// Causes are recorded in a lab, and in a process of its own only when spans are asked for. A cause from another
@@ -42,7 +46,7 @@ public final class SpanRecorder {
     /// The most recent spans that are over, in the order of their ends.
     public private(set) var finished = RingQueue<Span>()
     public private(set) var finishedCount: UInt64 = 0
-    /// How many were not begun because too many are under way.
+    /// How many were not begun because too many are under way. What those ask says nothing of a trace.
     public private(set) var refusedCount: UInt64 = 0
     /// Hears of each span that is over, but for those that were lost with their node: nobody there could say it.
     public var onFinish: ((Span, Node) -> Void)?
@@ -83,24 +87,28 @@ public final class SpanRecorder {
 
     // MARK: Beginning
 
-    /// A span that nothing led to: the first of a trace. Nil if it is not to be kept.
+    /// A span that nothing led to: the first of a trace. Whether that is kept, its context says (`isSampled`). Nil
+    /// where nobody records, and where too many are under way.
     public func beginTrace(
         _ name: @autoclosure () -> String, _ kind: Span.Kind, on node: Node, baggage: Baggage = Baggage(),
         isSeparate: Bool = false
     ) -> ActiveSpan? {
         guard hasRoom else { return nil }
-        let context = TraceContext(random: &random, isSampled: true)
+        let id = TraceID(random: &random)
         let share = min(ratio, node.traceShare)
-        guard share >= 1 || Double(context.traceID.low >> 1) < share * 0x1p63 else { return nil }
+        let context = TraceContext(
+            traceID: id, spanID: SpanID(random: &random),
+            isSampled: share >= 1 || Double(id.low >> 1) < share * 0x1p63)
         return begin(name(), kind, context, parentID: nil, baggage, on: node, isSeparate: isSeparate)
     }
 
-    /// The span of somebody who was told by another in which trace it stands. Nil if that is not to be kept.
+    /// The span of somebody who was told by another in which trace it stands; kept if whoever began that wants it kept.
+    /// Nil as with `beginTrace`.
     public func continueTrace(
         _ parent: TraceContext, _ name: @autoclosure () -> String, _ kind: Span.Kind, on node: Node,
         baggage: Baggage = Baggage(), isSeparate: Bool = false
     ) -> ActiveSpan? {
-        guard parent.isSampled, hasRoom else { return nil }
+        guard hasRoom else { return nil }
         let context = parent.child(random: &random)
         return begin(name(), kind, context, parentID: parent.spanID, baggage, on: node, isSeparate: isSeparate)
     }
@@ -154,7 +162,8 @@ public final class SpanRecorder {
 
     // MARK: While it lasts
 
-    /// The span that the present piece of work is a part of, on that node; nil if it is part of none that is recorded.
+    /// The span that the present piece of work is a part of, on that node, of a trace that is kept or of one that is
+    /// not; nil if it is part of none.
     public func current(on node: Node) -> ActiveSpan? {
         guard isRecording, !bound.isEmpty else { return nil }
         let journal = world.journal!
@@ -177,14 +186,15 @@ public final class SpanRecorder {
     // MARK: The end
 
     func ended(_ span: ActiveSpan) {
+        for cause in span.causes { unbind(span, from: cause) }
+        underWay[span.number] = nil
+        guard span.context.isSampled else { return }
         keep(span)
         guard span.isAlive else { return }
         onFinish?(finished[finished.count - 1], span.node)
     }
 
     private func keep(_ span: ActiveSpan) {
-        for cause in span.causes { unbind(span, from: cause) }
-        underWay[span.number] = nil
         finishedCount += 1
         if finished.count == Self.capacity { _ = finished.popFirst() }
         finished.append(span.finished)
@@ -201,9 +211,9 @@ public final class SpanRecorder {
 
     // MARK: Lines
 
-    /// A node has logged something: the line belongs to the trace that it is working for.
+    /// A node has logged something: the line belongs to the trace that it is working for, if that is kept.
     func noteLine(_ event: UInt64, of node: Node) {
-        guard let span = current(on: node) else { return }
+        guard let span = current(on: node), span.context.isSampled else { return }
         if lines.count == Self.capacity { _ = lines.popFirst() }
         lines.append(TracedLine(event: event, trace: span.context.traceID))
     }

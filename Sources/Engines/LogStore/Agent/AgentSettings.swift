@@ -14,6 +14,8 @@ public struct AgentSettings: Sendable {
     public var batchLines = 4096
     /// Bytes in memory that wait for the collector; more goes into the spool.
     public var memoryBytes = 1 << 20
+    /// A collector that has acknowledged nothing for so long takes nothing: what waits for it goes into the spool.
+    public var stallTime = LabDuration.seconds(1)
     /// Bytes on the disk that wait for the collector; 0 for no spool.
     public var spoolBytes = 64 << 20
     public var whenFull = FullPolicy.wait

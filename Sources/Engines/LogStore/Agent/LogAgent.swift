@@ -22,24 +22,26 @@ import KernelStructures
 ///
 /// ```
 /// files ─▶ lines ─▶ batches ─▶ memory ─▶ sent ─▶ acknowledged: the cursor moves
-///                                └─ full: ─▶ spool on the disk ─┘
-///                                             └─ full: wait, or drop and count
+///                                └─ full, and the collector takes nothing: ─▶ spool on the disk ─┘
+///                                                                              └─ full: wait, or drop and count
 /// ```
 ///
 /// What waits is one queue: first what is in the spool, then what is in memory; when memory is full all of it goes into
-/// the spool. So each file's lines leave in their order, and the collector needs one number a file to know what it has.
+/// the spool. But while the collector acknowledges what it is sent there will be room in a moment, and the files
+/// themselves are where the rest waits: a copy in the spool would cost more than all else the agent does. So each file's lines leave in their order, and the collector needs one number a file to know what it has.
 /// A cursor is the place in its file of the first line that exists nowhere else. Whatever is sent twice after a crash
 /// is recognized by it.
 ///
 /// ## Where it is wrong
 ///
 /// Between a copy and the emptying of a file (`copytruncate`) lines may be written that nobody can see any more; they
-/// are suspected, not counted. A file that is removed is read to its end only while the agent runs.
+/// are suspected, not counted: the more so, the further the agent is behind. A file that is removed is read to its end only while the agent runs.
 public final class LogAgent {
     public let settings: AgentSettings
     let disk: NodeDisk
     let directory: String
     let patterns: [PathPattern]
+    private var lock: DiskLock?
     var cursors = AgentCursors()
     var files: [TailedFile] = []
     /// From the last life, of files that have not been found yet.
@@ -48,9 +50,16 @@ public final class LogAgent {
     var queue: [Item] = []
     var spool: AgentSpool
     var memoryBytes = 0
-    /// Items at the queue's front that are on their way, and the number of the first.
-    var sentCount = 0
-    var firstNumber = 1
+    /// The numbers of the items at the queue's front, which are on their way.
+    var sent: [Int] = []
+    var nextNumber = 1
+    /// What the collector does not take now, by the generation of its file.
+    var holds: [Int: Hold] = [:]
+    /// The time of the last scan, and of the one before the last acknowledgement on this connection.
+    var scanTime = LabTime(nanoseconds: 0)
+    var lastProgress: LabTime?
+    /// Reading stands still because memory is full, and the collector is about to make room.
+    var isHeldBack = false
     var isDirty = false
     /// New files have a generation that is not durable yet: nothing of them may leave.
     var mustSave = false
@@ -62,6 +71,7 @@ public final class LogAgent {
 
     struct Item {
         let generation: Int
+        let path: String
         let from: Int
         let lines: Int
         let fileBytes: Int
@@ -78,7 +88,7 @@ public final class LogAgent {
     /// - Parameters:
     ///   - directory: where cursors and spool are.
     ///   - identity: its name if it has none yet: no two agents may have the same.
-    /// - Throws: `DiskError`, `JSONError`, `JSONTypeError`.
+    /// - Throws: `DiskError`, `LogAgentStartError`.
     public init(
         _ settings: AgentSettings, disk: NodeDisk, directory: String, identity: @autoclosure () -> String
     ) throws {
@@ -88,6 +98,13 @@ public final class LogAgent {
         patterns = settings.patterns.map { PathPattern($0) }
         spool = AgentSpool(directory + "/spool")
         try disk.makeDurableDirectory(directory)
+        // Two with one name would be one to the collector: what one of them sends it would take for the other's.
+        do throws(DiskError) {
+            lock = try disk.lock(directory + "/lock")
+        } catch {
+            if case .busy = error { throw LogAgentStartError.busy(directory) }
+            throw error
+        }
         if let found = try AgentCursors.load(disk, cursorPath) {
             cursors = found
             resumed = found.files
@@ -107,6 +124,8 @@ public final class LogAgent {
         }
     }
 
+    func unlock() { lock?.release() }
+
     var cursorPath: String { directory + "/cursors.json" }
 
     func note(_ problem: String) {
@@ -123,8 +142,10 @@ public final class LogAgent {
         return ledger
     }
 
+    /// Whether reading, which had to wait for room, can go on: a scan now finds something to do.
+    public var canGoOn: Bool { isHeldBack && memoryBytes <= settings.memoryBytes / 2 }
     /// Whether something is on its way that is not acknowledged.
-    public var hasUnanswered: Bool { sentCount > 0 }
+    public var hasUnanswered: Bool { !sent.isEmpty }
     /// Lines that wait for the collector.
     public var backlog: Int { queue.reduce(0) { $0 + $1.lines } }
     public var spooledBytes: Int { spool.byteCount }
@@ -132,4 +153,23 @@ public final class LogAgent {
     public var paths: [String] { files.map(\.path) }
     /// Bytes that are in the files and not read yet.
     public var unreadBytes: Int { files.reduce(0) { $0 + $1.unreadBytes } }
+}
+
+/// Why an agent cannot begin.
+public enum LogAgentStartError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// Another one has its cursors and its spool there.
+    case busy(String)
+    /// The file with the cursors is none.
+    case damaged(String, problem: String)
+
+    public var description: String {
+        switch self {
+        case .busy(let directory):
+            "\(directory): another agent that runs has its cursors there; give this one a directory of its own "
+                + "(--state) or another name (--name)"
+        case .damaged(let path, let problem):
+            "\(path): \(problem); put a copy in its place, or remove it: then files are read from their ends, or, with "
+                + "--from-start, once more"
+        }
+    }
 }

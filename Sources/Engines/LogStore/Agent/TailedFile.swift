@@ -18,8 +18,10 @@ final class TailedFile {
     private(set) var readOffset: Int
     /// Where the message begins that is not complete.
     private(set) var messageOffset: Int
-    /// Bytes of the file from `messageOffset` on.
+    /// Bytes of the file from `messageOffset` on, behind `takenBytes` of messages that were taken: those go with the
+    /// next reading, all at once.
     private var pending: [UInt8] = []
+    private var takenBytes = 0
     /// How much of `pending` belongs to lines that are whole: the message so far.
     private var messageBytes = 0
     private var messageLines = 0
@@ -30,7 +32,7 @@ final class TailedFile {
     var isRotated = false
 
     struct Line {
-        /// As it is to be sent: without its end, and cut if it was too long.
+        /// As it is to be sent: without its end, and cut if it was too long. To be used before the next reading.
         let text: ArraySlice<UInt8>
         /// Bytes that it takes in the file.
         let span: Int
@@ -75,6 +77,7 @@ final class TailedFile {
         readOffset = 0
         messageOffset = 0
         pending = []
+        takenBytes = 0
         messageBytes = 0
         messageLines = 0
         scanned = 0
@@ -88,6 +91,8 @@ final class TailedFile {
     func read(limitBytes: Int, now: LabTime) throws(DiskError) -> Bool {
         let bytes = try file.read(at: readOffset, count: limitBytes)
         if bytes.isEmpty { return false }
+        pending.removeFirst(takenBytes)
+        takenBytes = 0
         pending.append(contentsOf: bytes)
         readOffset += bytes.count
         lastGrowth = now
@@ -101,7 +106,7 @@ final class TailedFile {
             return take(end, settings)
         }
         while let end = endOfLine(from: messageBytes, settings) {
-            let begins = pending.withUnsafeBytes { bytes in
+            let begins = withPending { bytes in
                 rule.begins(
                     UnsafeRawBufferPointer(rebasing: bytes[messageBytes..<Self.trimmed(bytes, messageBytes, end)]))
             }
@@ -112,11 +117,17 @@ final class TailedFile {
             messageLines += 1
         }
         let isOver = now - lastGrowth >= settings.multilineTimeout
-        return messageBytes > 0 && isOver && messageBytes == pending.count ? take(messageBytes, settings) : nil
+        return messageBytes > 0 && isOver && messageBytes == pendingCount ? take(messageBytes, settings) : nil
     }
 
     /// What is left when nothing more will come: a line without its end.
-    func rest(_ settings: AgentSettings) -> Line? { pending.isEmpty ? nil : take(pending.count, settings) }
+    func rest(_ settings: AgentSettings) -> Line? { pendingCount == 0 ? nil : take(pendingCount, settings) }
+
+    private var pendingCount: Int { pending.count - takenBytes }
+
+    private func withPending<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        pending.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[takenBytes...])) }
+    }
 
     /// Whether nobody has written for so long.
     func isQuiet(for duration: LabDuration, now: LabTime) -> Bool { now - lastGrowth >= duration }
@@ -131,8 +142,8 @@ final class TailedFile {
     /// Where the line ends that begins at `start`, its line feed included. One that is far too long ends anywhere.
     private func endOfLine(from start: Int, _ settings: AgentSettings) -> Int? {
         var place = max(start, scanned)
-        let count = pending.count
-        pending.withUnsafeBytes { bytes in while place < count, bytes[place] != 10 { place += 1 } }
+        let count = pendingCount
+        withPending { bytes in while place < count, bytes[place] != 10 { place += 1 } }
         scanned = place
         if place < count {
             scanned = place + 1
@@ -143,10 +154,10 @@ final class TailedFile {
     }
 
     private func take(_ end: Int, _ settings: AgentSettings) -> Line {
-        let last = pending.withUnsafeBytes { Self.trimmed($0, 0, end) }
+        let last = withPending { Self.trimmed($0, 0, end) }
         let isCut = last > settings.lineLimitBytes
-        let text = Array(pending[..<min(last, settings.lineLimitBytes)])[...]
-        pending.removeFirst(end)
+        let text = pending[takenBytes..<takenBytes + min(last, settings.lineLimitBytes)]
+        takenBytes += end
         messageOffset += end
         messageBytes = 0
         messageLines = 0

@@ -9,6 +9,8 @@ final class IntakeCounts {
     var repeated = 0
     /// Messages of syslog that were none, and were kept as they came.
     var unreadableSyslog = 0
+    /// Lines that were kept at the time of their arrival, because the store takes none of their own.
+    var retimed = 0
     private(set) var refusals: [String: Int] = [:]
 
     func refused(_ refusal: LogRefusal) { refusals[refusal.reason, default: 0] += 1 }
@@ -22,37 +24,69 @@ final class IntakeCounts {
 // From lines and messages to entries.
 extension LogCollectorHost {
     /// Takes a line that may be JSON.
-    func take(_ line: UnsafeRawBufferPointer, _ labels: inout LineLabels) -> LogRefusal? {
+    ///
+    /// - Parameters:
+    ///   - isTold: whether its sender hears of a refusal.
+    ///   - isHeld: one that can be taken later is kept until then: that is no refusal.
+    ///   - isAdmitted: it is one of a batch that the store has let in.
+    func take(
+        _ line: UnsafeRawBufferPointer, _ labels: inout LineLabels, isTold: Bool = true, isHeld: Bool = false,
+        isAdmitted: Bool = false
+    ) -> LogRefusal? {
         guard let store else { return .overloaded }
         let structure = StructuredLine(line)
         let now = now
-        return noted(
-            store.append(labels.labels(of: structure), structure.time ?? now, line, now: now))
+        let labels = labels.labels(of: structure)
+        guard !isTold, let time = structure.time else {
+            return noted(
+                store.append(labels, structure.time ?? now, line, isAdmitted: isAdmitted, now: now), isHeld: isHeld)
+        }
+        return noted(takeUntold(store, labels, time, line, Labels(), now: now), isHeld: isHeld)
+    }
+
+    /// Takes an entry of somebody who would not hear of a refusal. One whose time the store does not take is kept at
+    /// the time of its arrival, and has what its sender's clock has said as `sender_time`: a clock that is wrong, or
+    /// that of a machine outside of the lab, must not cost the lines.
+    private func takeUntold(
+        _ store: LogStore, _ labels: Labels, _ time: Int64, _ line: UnsafeRawBufferPointer, _ metadata: Labels,
+        now: Int64
+    ) -> LogRefusal? {
+        let refusal = store.append(labels, time, line, metadata: metadata, now: now)
+        guard let refusal, refusal.isAboutTime else { return refusal }
+        let own = metadata.setting("sender_time", to: "\(LabTime(nanoseconds: time))")
+        if let refusal = store.append(labels, now, line, metadata: own, now: now) { return refusal }
+        if counts.retimed == 0 {
+            runtime.log(
+                "Of a line the time is refused (\(refusal.reason)): such ones are kept at the time of their arrival",
+                level: .warning)
+        }
+        counts.retimed += 1
+        return nil
     }
 
     /// Takes a message of syslog; one that cannot be read is kept as it came.
-    func takeSyslog(_ bytes: UnsafeRawBufferPointer, from sender: String) -> LogRefusal? {
+    func takeSyslog(_ bytes: UnsafeRawBufferPointer, from sender: String, isHeld: Bool = false) -> LogRefusal? {
         guard let store else { return .overloaded }
         let now = now
         let message: SyslogMessage
         do throws(SyslogMessage.Malformed) {
             message = try SyslogMessage(bytes, now: LabTime(nanoseconds: now))
         } catch {
-            counts.unreadableSyslog += 1
             let labels = Labels([("job", "syslog"), ("host", sender)])
-            return noted(
-                store.append(labels, now, bytes, metadata: Labels([("syslog_error", "\(error)")]), now: now))
+            let refusal = store.append(
+                labels, now, bytes, metadata: Labels([("syslog_error", "\(error)")]), now: now)
+            if refusal == nil { counts.unreadableSyslog += 1 }
+            return noted(refusal, isHeld: isHeld)
         }
         let entry = SyslogEntry(message, sender: sender)
         return noted(
             (message.text ?? []).withUnsafeBytes {
-                store.append(
-                    entry.labels, message.time?.nanoseconds ?? now, $0, metadata: entry.metadata, now: now)
-            })
+                takeUntold(store, entry.labels, message.time?.nanoseconds ?? now, $0, entry.metadata, now: now)
+            }, isHeld: isHeld)
     }
 
-    func noted(_ refusal: LogRefusal?) -> LogRefusal? {
-        if let refusal { counts.refused(refusal) }
+    func noted(_ refusal: LogRefusal?, isHeld: Bool = false) -> LogRefusal? {
+        if let refusal, !(isHeld && refusal.status == 429) { counts.refused(refusal) }
         return refusal
     }
 }

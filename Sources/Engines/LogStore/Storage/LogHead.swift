@@ -17,6 +17,8 @@ import TimeSeriesEngine
 final class LogHead {
     let number: Int
     let startTime: Int64
+    /// Whether it was read from its log: then nobody remembers its entries one by one.
+    let isRecovered: Bool
     private(set) var streams: [Stream] = []
     private(set) var byteCount = 0
     private(set) var entryCount = 0
@@ -49,7 +51,8 @@ final class LogHead {
     /// Full blocks that are not packed yet, by stream and place in it.
     private var unpacked: [(stream: Int, block: Int)] = []
 
-    init(number: Int, startTime: Int64) {
+    init(number: Int, startTime: Int64, isRecovered: Bool = false) {
+        self.isRecovered = isRecovered
         self.number = number
         self.startTime = startTime
     }
@@ -145,6 +148,17 @@ final class LogHead {
         return !hashes.isEmpty && hashes.contains(Self.hash(timestamp, line))
     }
 
+    /// Whether it has such an entry, by looking at all of that time.
+    func has(_ labels: Labels, _ timestamp: Int64, _ line: UnsafeRawBufferPointer) -> Bool {
+        guard let stream = streams.first(where: { $0.labels == labels }) else { return false }
+        return stream.blocks.contains { block in
+            guard block.first <= timestamp, timestamp <= block.last, let entries = try? block.sorted() else {
+                return false
+            }
+            return entries.has(timestamp, line)
+        }
+    }
+
     /// The entry that was just appended to a stream will be recognized.
     func remember(_ stream: Int, _ timestamp: Int64, _ line: UnsafeRawBufferPointer) {
         guard let place = places[stream] else { return }
@@ -178,9 +192,12 @@ final class LogHead {
 
     /// Puts back what a log's records say.
     ///
+    /// - Parameter source: gets nil for a file whose numbers are beyond all that can be counted with: what was durable
+    ///   must not keep all others from being read.
     /// - Returns: false if they are no such records.
     func replay(
-        _ records: UnsafeRawBufferPointer, chunkBytes: Int, source: (LogFileSource, Int, Int64) -> Void
+        _ records: UnsafeRawBufferPointer, chunkBytes: Int,
+        source: ((file: LogFileSource, offset: Int, time: Int64)?) -> Void
     ) -> Bool {
         var reader = RawRecordReader(records)
         while !reader.isAtEnd {
@@ -197,13 +214,16 @@ final class LogHead {
                 else { return false }
                 put(place, time, line, Labels(packed: Array(metadata)), chunkBytes: chunkBytes)
             case 3:
-                guard let agent = reader.data(), let inode = reader.unsigned(), let generation = reader.number(),
-                    let offset = reader.number(), let time = reader.signed()
+                guard let agent = reader.data(), let inode = reader.unsigned(), let generation = reader.unsigned(),
+                    let offset = reader.unsigned(), let time = reader.signed()
                 else { return false }
-                source(
-                    LogFileSource(
-                        agent: String(decoding: agent, as: UTF8.self), inode: inode, generation: generation), offset,
-                    time)
+                guard max(generation, offset) < RawRecordReader.numberLimit else {
+                    source(nil)
+                    continue
+                }
+                let file = LogFileSource(
+                    agent: String(decoding: agent, as: UTF8.self), inode: inode, generation: Int(generation))
+                source((file, Int(offset), time))
             default: return false
             }
         }

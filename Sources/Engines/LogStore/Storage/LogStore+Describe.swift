@@ -12,6 +12,8 @@ public struct LogStoreReport: Equatable, Sendable {
     public var activeStreams = 0
     public var hotLines = 0
     public var hotBytes = 0
+    /// Of tables and chunks that were read lately.
+    public var cachedBytes = 0
     public var warm = Tier()
     public var cold = Tier()
     /// Days that have segments.
@@ -24,6 +26,7 @@ extension LogStore {
         var report = LogStoreReport()
         report.activeStreams = registry.count
         report.sources = sources.count
+        report.cachedBytes = cache.bytes
         for head in heads {
             report.hotLines += head.entryCount
             report.hotBytes += head.byteCount

@@ -24,7 +24,7 @@ extension LogStore {
     }
 
     /// After a failure of the disk nothing is tried for so long. Nanoseconds.
-    private static let retryNanoseconds: Int64 = 5_000_000_000
+    static let retryNanoseconds: Int64 = 5_000_000_000
     private static let mergePauseNanoseconds: Int64 = 10_000_000_000
 
     /// Does a piece of what can wait: packing, merging, removing. To be called again at once while it returns true,
@@ -112,6 +112,13 @@ extension LogStore {
         statistics.flushes += 1
         retired = flush.head
         self.flush = nil
+        flushUnpacked()
+    }
+
+    /// Begins with what recovery had to leave.
+    func flushUnpacked() {
+        guard flush == nil, !unpacked.isEmpty else { return }
+        flush = LogFlush(unpacked.removeFirst(), disk, directory, settings)
     }
 
     private func removeLog(of head: LogHead) throws(DiskError) {

@@ -15,6 +15,10 @@ extension LogStore {
         nextNumber = max(nextNumber, (logs.last ?? 0) + 1)
         for number in logs { try replay(number, now: now) }
         active = LogHead(number: takeNumber(), startTime: now)
+        for stream in unpacked.flatMap(\.streams) {
+            registry.recovered(stream.labels, newest: stream.last, limits, now: now)
+        }
+        flushUnpacked()
         for entry in segments where now &- entry.last < 86_400_000_000_000 { knowStreams(of: entry, now: now) }
     }
 
@@ -64,7 +68,7 @@ extension LogStore {
                 nextSegmentIdentifier += 1
             } catch {
                 // One volume that cannot be read must not take the others with it.
-                note(problem: "left out: \(error)")
+                noteDamage(file, day: day, "\(error)", isLeftOut: true)
             }
         }
         let replaced = Set(found.flatMap { entry, numbers in numbers.filter { $0 != entry.number } })
@@ -92,10 +96,11 @@ extension LogStore {
 
     // MARK: The log
 
-    /// Reads a log, and packs what it says at once.
+    /// Reads a log, and packs what it says at once. On a full disk it stays as it is, log and all, and is packed when
+    /// there is room: who asks finds what is there, and nobody has to make room first.
     private func replay(_ number: Int, now: Int64) throws {
         let path = LogHead.path(number, walDirectory)
-        let head = LogHead(number: number, startTime: now)
+        let head = LogHead(number: number, startTime: now, isRecovered: true)
         let bytes = try disk.contents(of: path, limit: Self.logLimitBytes)
         var batches = LogBatches(bytes, from: 0)
         while batches.next({ range in replay(bytes, range, into: head) }) {}
@@ -110,20 +115,30 @@ extension LogStore {
         }
         statistics.recoveredEntries += head.entryCount
         let flush = LogFlush(head, disk, directory, settings)
-        self.flush = flush
-        while try !flush.step() {}
-        try sources.save(disk, directory)
+        do {
+            while try !flush.step() {}
+            try sources.save(disk, directory)
+        } catch DiskError.noSpace(let full) {
+            flush.abandon()
+            note(problem: "\(full): the disk is full; what the log has stays in memory until there is room")
+            retryTime = now &+ Self.retryNanoseconds
+            return unpacked.append(head)
+        }
         try disk.remove(path)
         try disk.syncDirectory(walDirectory)
         segments += flush.writers.map { entry($0.day, $0.writer, number: number, isCold: false, rank: number) }
         sortSegments()
-        self.flush = nil
     }
 
     private func replay(_ bytes: [UInt8], _ range: Range<Int>, into head: LogHead) -> Bool {
         bytes.withUnsafeBytes { bytes in
-            head.replay(UnsafeRawBufferPointer(rebasing: bytes[range]), chunkBytes: settings.chunkBytes) {
-                sources.note($0, offset: $1, now: $2)
+            head.replay(UnsafeRawBufferPointer(rebasing: bytes[range]), chunkBytes: settings.chunkBytes) { source in
+                guard let source else {
+                    return note(
+                        problem: "the log has a place in a file that no file can have: it is skipped, and what its "
+                            + "agent sends again is stored again")
+                }
+                sources.note(source.file, offset: source.offset, now: source.time)
             }
         }
     }

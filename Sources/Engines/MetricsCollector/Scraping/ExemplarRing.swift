@@ -10,11 +10,14 @@ public struct ExemplarRing: Sendable {
 
     /// Adds an exemplar, in the place of the oldest if there is no room. Left out are the one that its series had last
     /// time, one that is older than that, and one whose labels are longer than OpenMetrics allows.
-    public mutating func add(_ exemplar: Exemplar) {
+    ///
+    /// - Returns: whether it was added.
+    @discardableResult
+    public mutating func add(_ exemplar: Exemplar) -> Bool {
         if let last = lastBySeries[exemplar.series] {
-            if last == exemplar || last.timestamp > exemplar.timestamp { return }
+            if last == exemplar || last.timestamp > exemplar.timestamp { return false }
         }
-        guard exemplar.labelLength <= Exemplar.labelLengthLimit else { return }
+        guard exemplar.labelLength <= Exemplar.labelLengthLimit else { return false }
         if lastBySeries.count >= limit { lastBySeries.removeAll() }
         lastBySeries[exemplar.series] = exemplar
         if all.count < limit {
@@ -23,11 +26,15 @@ public struct ExemplarRing: Sendable {
             all[next] = exemplar
         }
         next = (next + 1) % limit
+        return true
     }
 
     private var lastBySeries: [Labels: Exemplar] = [:]
 
     public var count: Int { all.count }
+
+    /// All of them, in the order in which they came.
+    var inOrder: [Exemplar] { all.count < limit ? all : Array(all[next...] + all[..<next]) }
 
     /// Those of the series that satisfy one of the lists of conditions, by series, then in rising order of their times.
     public func select(_ lists: [[LabelMatcher]], _ range: ClosedRange<Int64>) -> [(series: Labels, [Exemplar])] {

@@ -24,10 +24,7 @@ final class TargetManager {
     var onCommit: (() -> Void)?
     private var isOver = false
 
-    private(set) var exemplars: ExemplarRing
     private(set) var totals = Totals()
-
-    func add(_ exemplar: Exemplar) { exemplars.add(exemplar) }
 
     struct Totals {
         var scrapes = 0
@@ -45,7 +42,6 @@ final class TargetManager {
     ) {
         self.node = node
         self.store = store
-        exemplars = ExemplarRing(limit: store.settings.exemplarLimit)
         self.files = files
         self.labTargets = labTargets
         self.makeSecurity = makeSecurity
@@ -147,7 +143,7 @@ final class TargetManager {
         totals.scrapes += 1
         if !outcome.isUp { totals.failedScrapes += 1 }
         totals.samples += outcome.keptSamples
-        for exemplar in outcome.exemplars { exemplars.add(exemplar) }
+        store.add(outcome.exemplars)
         onCommit?()
     }
 }

@@ -115,6 +115,8 @@ extension TimeSeriesStore {
             if !histograms.isEmpty { try copy.append(WALRecord.histogramRecord(histograms)) }
             try copy.flush()
         }
+        try log(exemplars.inOrder, to: copy)
+        try copy.flush()
     }
 
     // MARK: Compaction

@@ -25,6 +25,32 @@ extension TimeSeriesStore {
         }
     }
 
+    /// Keeps exemplars that are new, and writes them to the log, but for those of series that nobody has any more.
+    public func add(_ new: [Exemplar]) {
+        let taken = new.filter { exemplars.add($0) }
+        guard let wal = files?.wal, !taken.isEmpty else { return }
+        do throws(DiskError) {
+            try log(taken, to: wal)
+            try wal.flush()
+        } catch {
+            failed("the log", error)
+        }
+    }
+
+    /// Series come before what is said of them.
+    func log(_ exemplars: [Exemplar], to wal: WAL) throws(DiskError) {
+        let logged = exemplars.compactMap { exemplar in
+            head.find(exemplar.series).map { series in
+                WALRecord.LoggedExemplar(
+                    reference: series.reference, time: exemplar.timestamp, value: exemplar.value,
+                    labels: exemplar.labels)
+            }
+        }
+        for start in stride(from: 0, to: logged.count, by: Self.recordSeries) {
+            try wal.append(WALRecord.exemplars(logged[start..<min(logged.count, start + Self.recordSeries)]))
+        }
+    }
+
     private func log(_ fresh: [MemorySeries], to wal: WAL) throws(DiskError) {
         for start in stride(from: 0, to: fresh.count, by: Self.recordSeries) {
             let part = fresh[start..<min(fresh.count, start + Self.recordSeries)]
@@ -126,12 +152,21 @@ extension TimeSeriesStore {
                         store.head.replay(one, time, value)
                         sampleCount += 1
                     }
+                case .exemplars(let all): for exemplar in all { take(exemplar) }
                 case .tombstones(let all): for (reference, range) in all { series[reference]?.delete(range) }
                 case .other: break
                 }
             } catch {
                 store.note("\(path): a record that is none, \(error)")
             }
+        }
+
+        private func take(_ exemplar: WALRecord.LoggedExemplar) {
+            guard let one = series[exemplar.reference] else { return }
+            store.exemplars.add(
+                Exemplar(
+                    series: store.head.labels(of: one), labels: exemplar.labels, value: exemplar.value,
+                    timestamp: exemplar.time))
         }
     }
 

@@ -41,11 +41,14 @@ public final class TimeSeriesStore {
     public internal(set) var statistics = StoreStatistics()
     /// What an operator should know: damage that was found, what could not be written.
     public internal(set) var problems: [String] = []
+    /// The newest exemplars of all series. They stand in the log as samples do, and in no block.
+    public internal(set) var exemplars: ExemplarRing
 
     /// A store in memory, which a restart empties.
     public init(settings: StoreSettings = StoreSettings()) {
         self.settings = settings
         head = Head(settings)
+        exemplars = ExemplarRing(limit: settings.exemplarLimit)
         files = nil
     }
 
@@ -57,6 +60,7 @@ public final class TimeSeriesStore {
     public init(settings: StoreSettings, disk: NodeDisk, directory: String, random: SeededRandom) throws(DiskError) {
         self.settings = settings
         head = Head(settings)
+        exemplars = ExemplarRing(limit: settings.exemplarLimit)
         files = try StoreFiles(disk, directory, random: random)
         try recover()
     }

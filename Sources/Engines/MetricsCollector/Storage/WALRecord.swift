@@ -7,6 +7,7 @@ import TimeSeriesEngine
 /// series     = 1 { reference(8) count(uvarint) { name value } }         ; texts: length(uvarint) bytes
 /// samples    = 2 reference(8) time(8) { Δreference(varint) Δtime(varint) value(8) }  ; Δ to the first
 /// tombstones = 3 { reference(8) from(varint) through(varint) }
+/// exemplars  = 4 reference(8) time(8) { Δreference(varint) Δtime(varint) value(8) count(uvarint) { name value } }
 /// histograms = 8 reference(8) time(8) { Δreference(varint) Δtime(varint) histogram }
 /// histogram  = reset(1) schema(varint) threshold(8) zeros(8) count(8) sum(8) spans spans buckets buckets
 /// ```
@@ -14,9 +15,18 @@ enum WALRecord {
     case series([(reference: UInt64, labels: Labels)])
     case samples([(reference: UInt64, time: Int64, value: Double)])
     case tombstones([(reference: UInt64, range: ClosedRange<Int64>)])
+    case exemplars([LoggedExemplar])
     case histograms([(reference: UInt64, time: Int64, value: NativeHistogram)])
-    /// Exemplars, metadata, histograms of whole numbers: of Prometheus's, and read over.
+    /// Metadata, histograms of whole numbers: of Prometheus's, and read over.
     case other(UInt8)
+
+    /// An exemplar of a series, by its number in this log.
+    struct LoggedExemplar: Equatable {
+        let reference: UInt64
+        let time: Int64
+        let value: Double
+        let labels: Labels
+    }
 
     // MARK: Writing
 
@@ -25,11 +35,22 @@ enum WALRecord {
         out.append(byte: 1)
         for (reference, labels) in all {
             out.append(bigEndian: reference)
-            out.append(UInt64(labels.count))
-            for (name, value) in labels.pairs {
-                out.append(name)
-                out.append(value)
-            }
+            out.append(labels)
+        }
+        return out.bytes
+    }
+
+    static func exemplars(_ all: ArraySlice<LoggedExemplar>) -> [UInt8] {
+        var out = RecordWriter()
+        out.append(byte: 4)
+        guard let first = all.first else { return out.bytes }
+        out.append(bigEndian: first.reference)
+        out.append(bigEndian: UInt64(bitPattern: first.time))
+        for exemplar in all {
+            out.append(Int64(bitPattern: exemplar.reference &- first.reference))
+            out.append(exemplar.time &- first.time)
+            out.append(bigEndian: exemplar.value.bitPattern)
+            out.append(exemplar.labels)
         }
         return out.bytes
     }
@@ -69,6 +90,7 @@ enum WALRecord {
         case 1: self = .series(try Self.readSeries(&reader))
         case 2: self = .samples(try Self.readSamples(&reader))
         case 3: self = .tombstones(try Self.readTombstones(&reader))
+        case 4: self = .exemplars(try Self.readExemplars(&reader))
         case 8: self = .histograms(try Self.readHistograms(&reader))
         case let type: self = .other(type)
         }
@@ -79,13 +101,22 @@ enum WALRecord {
     {
         var all: [(reference: UInt64, labels: Labels)] = []
         while !reader.isAtEnd {
-            let reference = try reader.bigEndian()
-            let count = try reader.unsigned()
-            // A name and a value take two bytes at least.
-            guard count <= UInt64(reader.remaining / 2) else { throw RecordReader.Malformed(position: reader.position) }
-            var pairs: [(String, String)] = []
-            for _ in 0..<count { pairs.append((try reader.text(), try reader.text())) }
-            all.append((reference, Labels(pairs)))
+            all.append((try reader.bigEndian(), try reader.labels()))
+        }
+        return all
+    }
+
+    private static func readExemplars(_ reader: inout RecordReader) throws(RecordReader.Malformed) -> [LoggedExemplar] {
+        var all: [LoggedExemplar] = []
+        if reader.isAtEnd { return all }
+        let reference = try reader.bigEndian()
+        let time = Int64(bitPattern: try reader.bigEndian())
+        while !reader.isAtEnd {
+            all.append(
+                LoggedExemplar(
+                    reference: reference &+ UInt64(bitPattern: try reader.signed()),
+                    time: time &+ (try reader.signed()), value: Double(bitPattern: try reader.bigEndian()),
+                    labels: try reader.labels()))
         }
         return all
     }
@@ -125,6 +156,14 @@ extension RecordWriter {
             append(byte: UInt8(truncatingIfNeeded: number >> shift))
         }
     }
+
+    mutating func append(_ labels: Labels) {
+        append(UInt64(labels.count))
+        for (name, value) in labels.pairs {
+            append(name)
+            append(value)
+        }
+    }
 }
 
 extension RecordReader {
@@ -132,5 +171,14 @@ extension RecordReader {
         var number: UInt64 = 0
         for _ in 0..<8 { number = number << 8 | UInt64(try byte()) }
         return number
+    }
+
+    mutating func labels() throws(Malformed) -> Labels {
+        let count = try unsigned()
+        // A name and a value take two bytes at least.
+        guard count <= UInt64(remaining / 2) else { throw Malformed(position: position) }
+        var pairs: [(String, String)] = []
+        for _ in 0..<count { pairs.append((try text(), try text())) }
+        return Labels(pairs)
     }
 }

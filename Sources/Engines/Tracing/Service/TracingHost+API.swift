@@ -51,8 +51,9 @@ extension TracingHost {
             let end = try TraceParameters.milliseconds(try query.take("endTs"), "endTs") ?? host.nowNanoseconds
             let lookback =
                 try TraceParameters.milliseconds(try query.take("lookback"), "lookback") ?? 86_400_000_000_000
-            let graph = try host.graph(from: end > lookback ? end - lookback : 0, through: end)
-            return JaegerJSON.answer(JaegerJSON.dependencies(graph), total: graph.edges.count { !$0.isLeaf })
+            let (calls, effort) = try host.store.calls(from: end > lookback ? end - lookback : 0, through: end)
+            host.counts(query: effort)
+            return JaegerJSON.answer(JaegerJSON.dependencies(calls), total: calls.count)
         }
         mountVersion3()
     }
@@ -80,8 +81,6 @@ extension TracingHost {
 
     /// Traces that one request can name.
     private static let idLimit = 100
-    /// Traces that the dependencies are made from: those that began last.
-    private static let graphLimit = 20_000
 
     private func on(_ path: String, _ answer: @escaping (TracingHost, HTTPExchange) throws -> JSONValue) {
         let isVersion3 = path.hasPrefix("/api/v3/")
@@ -141,10 +140,6 @@ extension TracingHost {
                 ("name", .string(operation.name)), (key, .string(JaegerJSON.kindName(operation.kind) ?? "")),
             ])
         }
-    }
-
-    func graph(from: UInt64, through: UInt64) throws(DiskError) -> ServiceGraph {
-        ServiceGraph(try store.traces(from: from, through: through, limit: Self.graphLimit))
     }
 
     /// As Jaeger shows traces: with clocks adjusted, and a warning where they were.

@@ -26,6 +26,8 @@ public final class HTTPExchange {
     private var connection: HTTPServerConnection?
     var handler: HTTPRouter.Handler?
     private var bodyLimitBytes = 0
+    /// What of the body is part of the router's sum.
+    private var gatheredBytes = 0
     private var reading: BodyReading?
     private var fields: [(String, String)] = []
     private var timer: TimerID?
@@ -274,6 +276,15 @@ public final class HTTPExchange {
         if let reading { return reading.piece(piece) }
         guard handler != nil, isOpen else { return }
         if piece.count > bodyLimitBytes - body.count { return refuseLength() }
+        let limit = router.options.gatheredLimitBytes
+        if piece.count > limit - router.gatheredBytes {
+            return refuse(
+                HTTPProblem(
+                    503, "bodies that have not come to their ends have \(byteCountText(limit)), and more is not kept",
+                    remedy: "try again in a second", field: "Retry-After", "1"))
+        }
+        router.gatheredBytes += piece.count
+        gatheredBytes += piece.count
         body.append(contentsOf: piece)
     }
 
@@ -282,11 +293,18 @@ public final class HTTPExchange {
             self.reading = nil
             return reading.end()
         }
+        countWhole()
         guard let handler, isOpen else { return }
         node.cancel(timer)
         timer = nil
         self.handler = nil
         handle(handler)
+    }
+
+    /// It is whole, or nobody waits for its rest any more.
+    private func countWhole() {
+        router.gatheredBytes -= gatheredBytes
+        gatheredBytes = 0
     }
 
     /// Carries out what a handler has put off until something else was there. What it throws becomes the answer, as if
@@ -309,6 +327,7 @@ public final class HTTPExchange {
     /// The exchange is over, and answered or about to be.
     func end() {
         stopWaiting()
+        countWhole()
         if let stream { router.ended(lasting: stream) }
         stream?.hasEnded = true
         reading = nil

@@ -7,6 +7,9 @@ import KernelWorld
 public struct HTTPRouterOptions: Sendable {
     /// Bytes of a request's body that are collected; more are 413.
     public var bodyLimitBytes = 1 << 20
+    /// Bytes of all bodies together that are being collected and have not come to their ends; whoever sends more is
+    /// told to come again (503).
+    public var gatheredLimitBytes = Int.max
     /// From a request's head to the end of its body; then 408.
     public var bodyTimeout = LabDuration.seconds(60)
     /// What a client gets that does not say what it would rather have.
@@ -76,6 +79,8 @@ public final class HTTPRouter: HTTPService {
     public var explain: ((any Error) -> HTTPProblem?)?
     /// Looks at each request first, and answers it if it wants to: `/metrics` and `/health` of every service.
     public var intercept: ((HTTPServerConnection) -> Bool)?
+    /// Bytes of bodies that have not come to their ends: see `HTTPRouterOptions.gatheredLimitBytes`.
+    public internal(set) var gatheredBytes = 0
     /// Exchanges that wait for an event, answers that go on, WebSockets: what `drain` has to end.
     private(set) var lasting = LastingExchanges()
 

@@ -101,7 +101,7 @@ extension CollectorHost {
     private func exemplars(_ request: APIRequest, _ exchange: HTTPExchange) throws {
         let lists = try selectors(of: try request.required("query"))
         let selection = try request.selection()
-        let found = manager.exemplars.select(lists, selection.from...selection.through)
+        let found = store.exemplars.select(lists, selection.from...selection.through)
         Self.answer(
             exchange,
             APIWriter.success { writer in

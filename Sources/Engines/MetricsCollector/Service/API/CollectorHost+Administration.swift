@@ -51,6 +51,7 @@ extension CollectorHost {
     /// Takes what can be taken; returns why something could not, the first such thing.
     private func write(_ request: RemoteWriteRequest) throws -> String? {
         var batch = TimeSeriesStore.Batch()
+        var exemplars: [Exemplar] = []
         var refused: String?
         let limit = node.milliseconds + Self.futureMilliseconds
         for series in request.series {
@@ -69,13 +70,14 @@ extension CollectorHost {
                 if refused == nil { refused = "\(series.labels): \(error)" }
             }
             for exemplar in series.exemplars {
-                manager.add(
+                exemplars.append(
                     Exemplar(
                         series: series.labels, labels: exemplar.labels, value: exemplar.value,
                         timestamp: SampleTime.clamped(exemplar.time)))
             }
         }
         store.commit(batch)
+        store.add(exemplars)
         return refused
     }
 
