@@ -13,7 +13,7 @@ extension ShortenerHost {
         {
             return true
         }
-        guard (target.port ?? target.scheme.defaultPort) == Int(port) else { return false }
+        guard (target.port ?? (target.scheme == .http ? 80 : 443)) == Int(port) else { return false }
         let address = IPAddress(parsing: host)
         // Whoever asks for no address in particular gets his own.
         if address == IPAddress(IPv4Address(bits: 0)) || address == IPAddress(parsing: "::") { return true }

@@ -16,14 +16,17 @@ extension HTTPExchange {
     /// no browser says nothing. Its visitor need not know of it, and a body of text is sent without asking first.
     public var comesFromForeignPage: Bool {
         guard let origin = field("Origin"), !origin.isEmpty else { return false }
-        guard let mark = origin.firstRange(of: "://"), let host = field("Host") else { return true }
+        guard let mark = origin.firstRange(of: "://") else { return true }
         let scheme = origin[..<mark.lowerBound].lowercased()
         let standard = scheme == "https" ? ":443" : ":80"
         func plain(_ authority: some StringProtocol) -> String {
             let text = authority.lowercased()
             return text.hasSuffix(standard) ? String(text.dropLast(standard.count)) : text
         }
-        return plain(origin[mark.upperBound...]) != plain(host)
+        // A proxy in front may have asked for another host than the browser did; a page cannot say so in its place.
+        return ![field("Host"), field("X-Forwarded-Host")].contains { host in
+            host.map { plain($0) == plain(origin[mark.upperBound...]) } ?? false
+        }
     }
 
     /// For services whose doors are open: what changes something must not come from somebody else's page.
