@@ -96,7 +96,7 @@ import Testing
         let tokens = try gateway("routes: [{path: /, url: 'http://a', auth: jwt}]")
         struct Missing: Error {}
         #expect(throws: Missing.self) { try GatewayHost.check(tokens) { _ in throw Missing() } }
-        #expect(throws: (any Error).self) { try GatewayHost.check(tokens) { _ in Array("{}".utf8) } }
+        #expect(throws: (any Error).self) { try GatewayHost.check(tokens) { _ in Array("no keys".utf8) } }
         try GatewayHost.check(try gateway("routes: [{path: /, url: 'http://a', auth: none}]")) { _ in throw Missing() }
     }
 

@@ -38,7 +38,8 @@ extension GatewayHost: Explaining {
             return View(.text(sentence + "\n", json: ["status": 400, "because": .string("\(error)")]))
         }
         let note = detour(of: typed.url).map { [(name: "note", text: $0)] } ?? []
-        let rehearsal = note + (try rehearse(request, in: circumstances)).map { (name: $0.name, text: $0.text) }
+        let steps = try rehearse(request, in: circumstances)
+        let rehearsal = note + steps.map { (name: $0.name, text: $0.text) }
         let fields = rehearsal.map { View.Field($0.name, key: $0.name, .init($0.text, json: .string($0.text))) }
         let verdicts = engine.table.explain(request)
         let rows = verdicts.map { verdict -> [View.Cell] in

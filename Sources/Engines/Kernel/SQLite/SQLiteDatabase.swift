@@ -112,12 +112,14 @@ public final class SQLiteDatabase {
     /// It is called in the midst of an operation: whoever ends the process must do that after it, not in it.
     public var onFailedSync: ((_ why: String) -> Void)? {
         didSet {
-            files.onFailedSync = onFailedSync.map { body in
-                { [path] error in
-                    body(
-                        "\(error); what was written since the last sync may be lost, so nothing is acknowledged any "
-                            + "more. Look at the disk, then start again: what \(path) has kept counts")
-                }
+            guard let body = onFailedSync else {
+                files.onFailedSync = nil
+                return
+            }
+            files.onFailedSync = { [path] error in
+                body(
+                    "\(error); what was written since the last sync may be lost, so nothing is acknowledged any more. "
+                        + "Look at the disk, then start again: what \(path) has kept counts")
             }
         }
     }
