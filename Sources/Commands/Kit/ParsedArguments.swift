@@ -263,6 +263,16 @@ public struct ParsedArguments: Sendable {
     public var wantsJSON: Bool { description.flag(named: "json") != nil && has("json") }
 
     public func text(_ name: String) -> String? { values[key(name)]?.last }
+    /// A key, a token or a password. An empty one is what a variable has that was never set, and not the same as none.
+    ///
+    /// - Throws: `UsageError` for an empty one.
+    public func secret(_ name: String) throws(UsageError) -> String? {
+        guard let text = text(name) else { return nil }
+        if text.isEmpty {
+            throw UsageError("\(description.name): --\(name): it is empty; give one, or leave the flag out")
+        }
+        return text
+    }
     public func texts(_ name: String) -> [String] { values[key(name)] ?? [] }
     public func endpoint(_ name: String) -> HostPort? { text(name).flatMap { HostPort(parsing: $0) } }
     public func integer(_ name: String) -> Int? { text(name).flatMap { Int($0) } }

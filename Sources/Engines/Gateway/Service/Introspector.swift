@@ -93,9 +93,10 @@ final class Introspector {
         guard answer.isGood(at: node.wallClock) else {
             return .failure(.invalidToken("the token is not active", reason: "inactive"))
         }
-        guard let identity = Claims.identity(answer.claims, fields: settings.fields) else {
-            return .failure(.invalidToken("the token names nobody: sub is missing", reason: "missing_claim"))
+        do throws(AccessRefusal) {
+            return .success(try Claims.identity(answer.claims, fields: settings.fields))
+        } catch {
+            return .failure(error)
         }
-        return .success(identity)
     }
 }

@@ -89,8 +89,9 @@ public final class HTTPExchange {
 
     /// The body as JSON, whatever its `Content-Type` says: people who type `curl -d` do not set it.
     ///
-    /// - Throws: `HTTPProblem` 400 for an empty body, `JSONError`.
+    /// - Throws: `HTTPProblem` 400 for an empty body, 415 for one in a coding, `JSONError`.
     public func json(limits: JSONLimits = JSONLimits()) throws -> JSONValue {
+        try expectPlainBody()
         if body.isEmpty { throw HTTPProblem(400, "the body is empty", remedy: "send JSON, such as {}") }
         return try JSONValue(parsing: body, limits: limits)
     }
@@ -101,9 +102,11 @@ public final class HTTPExchange {
     public func form() throws(HTTPError) -> HTTPQuery { try HTTPQuery(parsing: body) }
 
     /// Whether the client would rather have JSON than text.
-    public var prefersJSON: Bool {
+    public var prefersJSON: Bool { prefersJSON(byDefault: router.options.defaultsToJSON) }
+
+    private func prefersJSON(byDefault isDefault: Bool) -> Bool {
         let json = ["application/json", HTTPProblem.contentType]
-        let types = router.options.defaultsToJSON ? json + ["text/plain"] : ["text/plain"] + json
+        let types = isDefault ? json + ["text/plain"] : ["text/plain"] + json
         let accept = head.values(of: "Accept")
         return HTTPNegotiation.best(of: types, accept.isEmpty ? nil : accept.joined(separator: ",")) ?? types[0]
             != "text/plain"
@@ -156,7 +159,7 @@ public final class HTTPExchange {
     public func refuse(_ problem: HTTPProblem) {
         guard isOpen else { return }
         fields = problem.fields.filter { HTTPWriter.isSafeField(name: $0.name, value: $0.value) }
-        if prefersJSON {
+        if prefersJSON(byDefault: router.options.defaultsToJSON || router.options.defaultsToProblems) {
             answer(problem.status, json: problem.json, type: HTTPProblem.contentType)
         } else {
             answer(problem.status, text: problem.description + "\n")

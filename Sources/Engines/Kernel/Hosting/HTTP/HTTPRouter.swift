@@ -14,6 +14,8 @@ public struct HTTPRouterOptions: Sendable {
     public var bodyTimeout = LabDuration.seconds(60)
     /// What a client gets that does not say what it would rather have.
     public var defaultsToJSON = false
+    /// Whether such a client gets errors as problem details, RFC 9457, where other answers are text.
+    public var defaultsToProblems = false
     /// Bodies of at least so many bytes are compressed for clients that take it; nil for never.
     public var compressesFromBytes: Int? = 1024
     /// Which pages of other origins may ask; nil for none.
