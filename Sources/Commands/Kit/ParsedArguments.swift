@@ -277,6 +277,14 @@ public struct ParsedArguments: Sendable {
     public func endpoint(_ name: String) -> HostPort? { text(name).flatMap { HostPort(parsing: $0) } }
     public func integer(_ name: String) -> Int? { text(name).flatMap { Int($0) } }
     public func port(_ name: String) -> UInt16? { text(name).flatMap { UInt16($0) } }
+    /// The flag that says that port: the one that does, or the only one that has been left to its default.
+    public func flag(ofPort number: UInt16) -> String {
+        let flags = description.flags.filter { if case .port = $0.value { true } else { false } }.map(\.name)
+        if let said = flags.first(where: { port($0) == number }) { return said }
+        // Of those that all services have, none has a default of its own.
+        let silent = flags.filter { port($0) == nil && $0 != "port" && $0 != "metrics" }
+        return silent.count == 1 ? silent[0] : "port"
+    }
     public func byteCount(_ name: String) -> Int? { text(name).flatMap { parseByteCount($0) } }
     public func duration(_ name: String) -> LabDuration? {
         text(name).flatMap { LabDuration(parsing: $0, bareUnit: .seconds(1)) }

@@ -166,7 +166,11 @@ extension Command {
                 return .view(View(.text(try check(), json: .null)))
             }
             let settings = try kind.settings(invocation)
-            return .running(ServiceProgram(invocation.process, kind, settings, plan))
+            let arguments = invocation.arguments
+            return .running(
+                ServiceProgram(invocation.process, kind, settings, plan) { number in
+                    number == settings.port ? "port" : arguments.flag(ofPort: number)
+                })
         }
     }
 }
