@@ -88,9 +88,10 @@ import TimeSeriesEngine
             WALRecord.LoggedExemplar(reference: 12, time: 990, value: 2, labels: [:]),
         ]
         let bytes = WALRecord.exemplars(exemplars[...])
-        let expected: [UInt8] =
-            [4] + [0, 0, 0, 0, 0, 0, 0, 10] + [0, 0, 0, 0, 0, 0, 3, 0xE8] + [0, 0] + [0x3F, 0xF8, 0, 0, 0, 0, 0, 0]
-            + [1, 8] + Array("trace_id".utf8) + [1] + Array("7".utf8) + [4, 19] + [0x40, 0, 0, 0, 0, 0, 0, 0] + [0]
+        var expected: [UInt8] = [4, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 3, 0xE8]
+        expected += [0, 0, 0x3F, 0xF8, 0, 0, 0, 0, 0, 0, 1, 8]
+        expected += Array("trace_id".utf8)
+        expected += [1, UInt8(ascii: "7"), 4, 19, 0x40, 0, 0, 0, 0, 0, 0, 0, 0]
         #expect(bytes == expected)
         guard case .exemplars(let read) = try WALRecord(bytes) else { return #expect(Bool(false)) }
         #expect(read == exemplars)

@@ -30,7 +30,7 @@ public struct ServiceGraph: Sendable {
     /// By `from`, then by `to`.
     public private(set) var edges: [Edge] = []
     /// Calls among those that make spans: what `TraceStore.calls` says without reading.
-    var calls: [ServiceCall] {
+    public var calls: [ServiceCall] {
         edges.filter { !$0.isLeaf }.map { ServiceCall(from: $0.from, to: $0.to, count: $0.calls) }
     }
 

@@ -36,12 +36,12 @@ extension LogCollectorHost {
         guard let store else { return .overloaded }
         let structure = StructuredLine(line)
         let now = now
-        let labels = labels.labels(of: structure)
+        let own = labels.labels(of: structure)
         guard !isTold, let time = structure.time else {
             return noted(
-                store.append(labels, structure.time ?? now, line, isAdmitted: isAdmitted, now: now), isHeld: isHeld)
+                store.append(own, structure.time ?? now, line, isAdmitted: isAdmitted, now: now), isHeld: isHeld)
         }
-        return noted(takeUntold(store, labels, time, line, Labels(), now: now), isHeld: isHeld)
+        return noted(takeUntold(store, own, time, line, Labels(), now: now), isHeld: isHeld)
     }
 
     /// Takes an entry of somebody who would not hear of a refusal. One whose time the store does not take is kept at
@@ -51,10 +51,10 @@ extension LogCollectorHost {
         _ store: LogStore, _ labels: Labels, _ time: Int64, _ line: UnsafeRawBufferPointer, _ metadata: Labels,
         now: Int64
     ) -> LogRefusal? {
-        let refusal = store.append(labels, time, line, metadata: metadata, now: now)
-        guard let refusal, refusal.isAboutTime else { return refusal }
+        guard let refusal = store.append(labels, time, line, metadata: metadata, now: now) else { return nil }
+        guard refusal.isAboutTime else { return refusal }
         let own = metadata.setting("sender_time", to: "\(LabTime(nanoseconds: time))")
-        if let refusal = store.append(labels, now, line, metadata: own, now: now) { return refusal }
+        if let other = store.append(labels, now, line, metadata: own, now: now) { return other }
         if counts.retimed == 0 {
             runtime.log(
                 "Of a line the time is refused (\(refusal.reason)): such ones are kept at the time of their arrival",

@@ -164,7 +164,12 @@ extension LogCollectorHost {
         return store.admit(bytes, now: now)
     }
 
-    func senderName(_ address: IPAddress) -> String { node.world.nodes.at(address)?.name ?? "\(address)" }
+    /// A sender's `host`, by whatever protocol it comes. As a process of the machine the collector has the address that
+    /// all local senders have: they are not called like itself.
+    func senderName(_ address: IPAddress) -> String {
+        guard let sender = node.world.nodes.at(address), sender !== node else { return "\(address)" }
+        return sender.name
+    }
 }
 
 /// The lines of a body: an array's elements, or what line feeds part.

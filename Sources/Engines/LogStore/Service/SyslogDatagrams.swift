@@ -1,5 +1,6 @@
 import KernelStructures
 import KernelWorld
+import LogStoreEngine
 
 /// Syslog over UDP: a message a datagram (RFC 5426). What the store refuses is gone, as its sender expects, and
 /// said.
