@@ -96,7 +96,7 @@ public final class GatewayHost: Service, HTTPService {
         if let settings = tokenSettings(configuration) {
             _ = try TokenAuthority.verifier(settings, readFile: readFile)
         }
-        if let file = configuration.introspection?.secretFile { _ = try readFile(file) }
+        if let settings = configuration.introspection { _ = try Introspector.secret(settings, readFile: readFile) }
     }
 
     /// Nil where no route asks for tokens.
