@@ -73,9 +73,8 @@ public struct LockQueue: Equatable, Sendable {
         return switch claim.kind {
         case .exclusive: before.isEmpty
         case .shared: before.allSatisfy { $0.kind == .shared }
-        case .permit(let limit):
-            before.allSatisfy { if case .permit(let other) = $0.kind { before.count < other } else { false } }
-                && before.count < limit
+        case .permit:
+            claims[...index].allSatisfy { if case .permit(let limit) = $0.kind { before.count < limit } else { false } }
         }
     }
 
