@@ -35,7 +35,7 @@ import Testing
         CacheFixture().expect([
             ("SET a 1 EX 100", "OK"), ("SET a 2 KEEPTTL", "OK"), ("TTL a", "100"), ("APPEND a 3", "2"),
             ("TTL a", "100"), ("SET a 4", "OK"), ("TTL a", "-1"), ("SET a 5 EX 100", "OK"), ("GETSET a 6", "5"),
-            ("TTL a", "-1"),
+            ("TTL a", "-1"), ("SET n 1 EX 100", "OK"), ("INCR n", "2"), ("TTL n", "100"),
         ])
     }
 

@@ -108,7 +108,7 @@ import Testing
         let copy = CacheFixture(seed: 9)
         original.cache.onEffect = { copy.cache.apply($0) }
         var random = SeededRandom(seed: 13)
-        for _ in 0..<5000 {
+        for round in 1...5000 {
             let key = "k\(random.below(8))"
             let member = String(random.below(20))
             _ = original.ask(
@@ -123,7 +123,11 @@ import Testing
                 ][random.below(18)])
             if random.below(20) == 0 { original.pass(10) }
             copy.cache.now = original.cache.now
+            if round % 50 == 0 { compare(original, copy) }
         }
+    }
+
+    private func compare(_ original: CacheFixture, _ copy: CacheFixture) {
         for number in 0..<8 {
             let key = Array("k\(number)".utf8)
             #expect(original.cache.exists(key) == copy.cache.exists(key))

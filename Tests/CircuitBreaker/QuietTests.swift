@@ -46,7 +46,7 @@ import Testing
         var configuration = CircuitBreakerConfiguration()
         configuration.slidingWindowSize = 1 + random.below(12)
         configuration.minimumNumberOfCalls = 1 + random.below(configuration.slidingWindowSize)
-        configuration.slidingWindowType = seed % 5 == 4 ? .timeBased : .countBased
+        configuration.slidingWindowType = seed % 2 == 1 ? .timeBased : .countBased
         configuration.slowCallDurationThreshold = .milliseconds(100)
         configuration.slowCallRateThreshold = 80
         configuration.waitDurationInOpenState = .seconds(1)
@@ -89,9 +89,13 @@ import Testing
         #expect(breaker.snapshot.counters.late == 1 && breaker.snapshot.counters.successes == 40)
     }
 
-    @Test("of two threads no call is lost, and none is counted twice", arguments: [0, 1, 50])
-    func twoThreads(failuresInThousand: Int) {
+    @Test("of two threads no call is lost, and none is counted twice", arguments: [0, 1, 50], [false, true])
+    func twoThreads(failuresInThousand: Int, isOfTime: Bool) {
         var configuration = CircuitBreakerConfiguration()
+        if isOfTime {
+            configuration.slidingWindowType = .timeBased
+            configuration.slidingWindowSize = 3600
+        }
         // Failures count, and never open it.
         configuration.failureRateThreshold = 100
         let breaker = CircuitBreaker("b", configuration)
@@ -114,8 +118,25 @@ import Testing
         let failures = 2 * count / 1000 * failuresInThousand
         #expect(snapshot.counters.failures == failures && snapshot.counters.successes == 2 * count - failures)
         #expect(snapshot.counters.rejected == 0 && snapshot.counters.late == 0 && snapshot.state == .closed)
-        #expect(snapshot.tally.calls == configuration.slidingWindowSize)
+        #expect(snapshot.tally.calls == (isOfTime ? 2 * count : configuration.slidingWindowSize))
         #expect(heard.load(ordering: .relaxed) == 2 * count - failures && snapshots.load(ordering: .relaxed) == 100)
+    }
+
+    @Test("what threads count while the seconds pass is in the seconds in which it was")
+    func seconds() {
+        var configuration = CircuitBreakerConfiguration()
+        configuration.slidingWindowType = .timeBased
+        configuration.slidingWindowSize = 10
+        let clock = HandClock()
+        let breaker = CircuitBreaker("b", configuration, clock: { clock.now })
+        for second in 1...25 {
+            HostWorkers.run(count: 2, jobs: 2) { _ in
+                for _ in 0..<100 * second { breaker.tryAcquire()?.onSuccess() }
+            }
+            let first = max(1, second - 9)
+            #expect(breaker.snapshot.tally.calls == (first...second).reduce(0) { $0 + 200 * $1 }, "second \(second)")
+            clock.pass(.seconds(1))
+        }
     }
 
     @Test("after a storm of successes exactly so many failures open it as before")

@@ -32,7 +32,9 @@ struct CodecTests {
         }
         mutating func frame() -> RaftFrame {
             switch random.below(4) {
-            case 0: return .hello(group: "grüße \(number())", from: number(), to: number())
+            case 0:
+                return .hello(
+                    group: "grüße \(number())", from: number(), to: number(), fromDisk: number(), toDisk: number())
             case 1: return .message(message())
             case 2:
                 return .snapshotStart(

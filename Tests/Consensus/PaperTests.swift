@@ -27,6 +27,28 @@ struct PaperTests {
         #expect(table[2].leader == 1 && !table[2].hasReady)
     }
 
+    @Test("figure 3, leader completeness: one that leads without what is agreed on is believed nothing")
+    func foreignLeader() throws {
+        let table = EngineTable(3)
+        table.elect(1)
+        try table.propose(1, [7])
+        let (last, term) = (table[2].log.committed, table[2].term)
+        #expect(last == 3)
+        let claims: [(index: Int, term: Int, entries: [RaftEntry])] = [
+            (last, term + 1, []), (2, term + 2, []), (1, 1, [RaftEntry(index: 2, term: term + 3, data: [9])]),
+        ]
+        for (index, logTerm, entries) in claims {
+            let message = RaftMessage(
+                .append, from: 3, to: 2, term: term + 9, index: index, logTerm: logTerm, commit: 2, entries: entries)
+            #expect {
+                try table[2].receive(message)
+            } throws: { error in
+                if case .contradiction? = error as? RaftError { true } else { false }
+            }
+        }
+        #expect(table[2].log.committed == last && table[2].log.lastIndex == last)
+    }
+
     @Test("§5.2: a member that hears of no leader for its election timeout wants to be one")
     func timeout() {
         let table = EngineTable(3)

@@ -77,6 +77,33 @@ struct RaftDiskTests {
         #expect(after.entries == recovered.entries)
     }
 
+    @Test("a disk keeps the identity that it was given first, through snapshots and lives")
+    func identity() throws {
+        let node = NodeDisk(base: SimulatedDisk(), owner: Self.owner)
+        func open(_ identity: Int) throws -> (disk: RaftDisk, recovered: RaftDisk.Recovered) {
+            try RaftDisk.open(node, directory: "/raft", first: Self.first, identity: identity)
+        }
+        let (disk, recovered) = try open(7)
+        #expect(recovered.identity == 7)
+        var append = Ready.Append()
+        append.entries = [RaftEntry(index: 2, term: 1, data: [5])]
+        append.mustSync = true
+        try disk.write([append])
+        try disk.compact(
+            RaftSnapshot(position: .init(index: 2, term: 1), configuration: .init(voters: [1])),
+            keepFrom: .init(index: 2, term: 1))
+        disk.close()
+        let again = try open(9)
+        again.disk.close()
+        #expect(again.recovered.identity == 7 && again.recovered.snapshot?.index == 2)
+        // One from before there were identities gets one.
+        let old = NodeDisk(base: SimulatedDisk(), owner: Self.owner)
+        try RaftDisk.open(old, directory: "/raft", first: Self.first).disk.close()
+        let new = try RaftDisk.open(old, directory: "/raft", first: Self.first, identity: 3)
+        new.disk.close()
+        #expect(new.recovered.identity == 3)
+    }
+
     @Test("two at one directory are one too many")
     func lock() throws {
         let base = SimulatedDisk()

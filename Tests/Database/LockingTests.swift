@@ -40,6 +40,17 @@ import Testing
         #expect(clients[3].answers() == ["", "SELECT 1", "I"])
     }
 
+    @Test func whoWouldShareALockStandsBehindThoseWhoWaitForIt() throws {
+        let bench = try SessionBench()
+        let (first, second, third) = (bench.client(), bench.client(), bench.client())
+        first.ask("select pg_advisory_lock_shared(1)")
+        #expect(third.ask("select pg_try_advisory_lock_shared(1)") == ["t", "SELECT 1", "I"])
+        third.ask("select pg_advisory_unlock_shared(1)")
+        #expect(second.ask("select pg_advisory_lock(1)") == [])
+        #expect(third.ask("select pg_try_advisory_lock_shared(1)") == ["f", "SELECT 1", "I"])
+        #expect(first.ask("select pg_try_advisory_lock_shared(1)") == ["t", "SELECT 1", "I"], "it has it already")
+    }
+
     @Test func whatATransactionTookEndsWithItAndTheRestWithTheSession() throws {
         let bench = try SessionBench()
         let (first, second) = (bench.client(), bench.client())

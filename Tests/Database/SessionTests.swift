@@ -21,6 +21,40 @@ import Testing
         #expect(client.ask("commit") == ["notice 25P01", "COMMIT", "I"])
     }
 
+    @Test func whatIsKnownAlreadyIsRefusedByAFailedBlockToo() throws {
+        let client = try SessionBench().client()
+        client.ask("create table t(a int)")
+        let insert = "insert into t values (1)"
+        #expect(client.ask(insert) == ["INSERT 0 1", "I"])
+        client.ask("begin; select 1/0")
+        #expect(client.ask(insert) == ["25P02", "E"])
+        client.ask("rollback")
+        #expect(client.ask("select count(*) from t") == ["1", "SELECT 1", "I"])
+    }
+
+    @Test func theLatestSavepointOfANameCountsAndStays() throws {
+        let client = try SessionBench().client()
+        client.ask("create table t(a int)")
+        client.ask("begin; savepoint s; insert into t values (1); savepoint s; insert into t values (2)")
+        #expect(client.ask("rollback to s; select a from t") == ["ROLLBACK", "1", "SELECT 1", "T"])
+        client.ask("insert into t values (3)")
+        #expect(client.ask("rollback to s; select a from t") == ["ROLLBACK", "1", "SELECT 1", "T"])
+        #expect(client.ask("release s; rollback to s; select a from t") == ["RELEASE", "ROLLBACK", "SELECT 0", "T"])
+        #expect(client.ask("rollback to t") == ["3B001", "E"])
+    }
+
+    @Test func whoIsToReadOnlyDoesNotWrite() throws {
+        let client = try SessionBench().client()
+        client.ask("create table t(a int)")
+        client.ask("begin read only")
+        #expect(client.ask("select count(*) from t") == ["0", "SELECT 1", "T"])
+        #expect(client.ask("insert into t values (1)") == ["25006", "E"])
+        client.ask("rollback; set default_transaction_read_only = on")
+        #expect(client.ask("create table u(a int)") == ["25006", "I"])
+        #expect(client.ask("begin read write; insert into t values (1); commit").last == "I")
+        #expect(client.ask("select count(*) from t") == ["1", "SELECT 1", "I"])
+    }
+
     @Test func statementsOfOneMessageAreOneTransaction() throws {
         let client = try SessionBench().client()
         #expect(client.ask("create table t(a int); insert into t values (1); select 1/0").suffix(2) == ["22012", "I"])
@@ -93,7 +127,12 @@ import Testing
         second.goOn()
         // The limit was set for statements to come.
         #expect(second.answers() == [])
-        bench.cluster.cancel(second.session.key)
+        // Who does not know the secret stops nothing.
+        let key = second.session.key
+        bench.cluster.cancel(PostgresCancelKey(process: key.process, secret: key.secret ^ 1))
+        second.goOn()
+        #expect(second.answers() == [])
+        bench.cluster.cancel(key)
         second.goOn()
         #expect(second.answers() == ["57014", "I"])
         // What was set by the message that failed is taken back with it.

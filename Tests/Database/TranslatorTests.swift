@@ -28,8 +28,12 @@ import Testing
             ("interval '1 mon -1 day'", "1 mon -1 days"), ("interval '30 days' = interval '1 month'", "t"),
             ("'{\"b\": 1, \"a\": [1,2]}'::jsonb", "{\"a\": [1, 2], \"b\": 1}"), ("'[1,2]'::json -> -1", "2"),
             ("'{bad}'::json", "22P02"), ("array[1,null,3]", "{1,NULL,3}"), ("2 = any('{1,2}'::int[])", "t"),
-            ("greatest(1, null, 3)", "3"), ("substring('hello' from 2 for -1)", "22011"), ("nosuch(1)", "42883"),
-            ("nosuchcolumn", "42703"), ("-5", "-5"), ("- 5", "-5"),
+            ("greatest(1, null, 3)", "3"), ("greatest(1, 3, null)", "3"), ("least(null, null)", ""),
+            ("substring('hello' from 2 for -1)", "22011"), ("nosuch(1)", "42883"),
+            ("nosuchcolumn", "42703"), ("-5", "-5"), ("- 5", "-5"), ("'999.994'::numeric(5, 2)", "999.99"),
+            ("'999.995'::numeric(5, 2)", "22003"), ("'NaN'::numeric > 1e300::numeric", "t"),
+            ("sum(x) from (values (9223372036854775807), (1)) v(x)", "9223372036854775808"),
+            ("(select g from generate_series(1, 2) g)", "21000"), ("3 in (1, 2)", "f"),
         ])
     func expressions(sql: String, expected: String) { #expect(lab.run("select \(sql)") == expected, "\(sql)") }
 
@@ -61,6 +65,12 @@ import Testing
             ("update p set id = 2", "23503"), ("drop table p", "2BP01"),
         ] { #expect(lab.run(sql) == state, "\(sql)") }
         #expect(lab.run("delete from p; select count(*) from c") == "0")
+    }
+
+    @Test func columnsRefuseWhatIsTooLong() {
+        _ = lab.run("create table t (a varchar(3))")
+        #expect(lab.run("insert into t values ('abcd')") == "22001")
+        #expect(lab.run("insert into t values ('abc   '); select a || '|' from t") == "abc|")
     }
 
     @Test func renamingChangesNothingElse() {

@@ -42,6 +42,12 @@ struct ConstraintTests {
                 true, false, false, false, true, false,
             ])
         #expect(met(.numberEqual, "12.0", ["12", "12.00", "12.1"]) == [true, true, false])
+        // As Unleash's clients read them.
+        #expect(
+            met(.numberGreater, "5", ["inf", "-Infinity", "nan", "+INF", "infinite"]) == [
+                true, false, false, true, false,
+            ])
+        #expect(met(.numberEqual, "inf", ["inf", "nan", "1"]) == [true, false, false])
         #expect(met(.startsWith, "a", ["abc", "cab", ""]) == [true, false, false])
         #expect(met(.endsWith, "é", ["café", "cafe"]) == [true, false])
         #expect(met(.contains, "b", ["abc", "ac"]) == [true, false])

@@ -141,6 +141,66 @@ struct HostTests {
         #expect(lab.host.statistics.first { $0.key == "streams" }?.value == .integer(0))
     }
 
+    @Test("whose token is taken back hears nothing any more, and neither does who never had one")
+    func unadmittedStreams() throws {
+        let lab = try lab()
+        defer { lab.world.shutDown() }
+        func follow(_ fields: String = "") throws -> RawClient {
+            let client = try RawClient(lab.client, "flags", 4242)
+            client.write("GET /api/client/streaming HTTP/1.1\r\nHost: f\r\n\(fields)\r\n")
+            lab.world.pass(.milliseconds(100))
+            return client
+        }
+        func secret(_ name: String, _ kind: String, _ fields: [String]) throws -> String {
+            let text = try lab.ask("POST", "/api/tokens", #"{"name": "\#(name)", "kind": "\#(kind)"}"#, fields).text
+            guard let mark = text.firstRange(of: "secret: \"") else { return text }
+            return String(text[mark.upperBound...].prefix { $0 != "\"" })
+        }
+        let early = try follow()
+        let admin = ["Authorization: \(try secret("ops", "admin", []))"]
+        let client = try secret("app", "client", admin)
+        let follower = try follow("Authorization: \(client)\r\n")
+        #expect(follower.text.contains("unleash-connected"), "\(follower.text)")
+        #expect(lab.host.statistics.first { $0.key == "streams" }?.value == .integer(1), "the early one has ended")
+        try lab.ask("PUT", "/api/flags/f/rollout", #"{"percent": 5}"#, admin)
+        #expect(follower.text.contains("unleash-updated") && !early.text.contains("unleash-updated"))
+        #expect(try lab.ask("DELETE", "/api/tokens/app", nil, admin).status == 200)
+        #expect(lab.host.statistics.first { $0.key == "streams" }?.value == .integer(0))
+        let heard = follower.text.count
+        try lab.ask("PUT", "/api/flags/f/rollout", #"{"percent": 9}"#, admin)
+        #expect(!follower.text.dropFirst(heard).contains("unleash-updated"))
+    }
+
+    @Test("a page of another origin changes nothing where nobody needs a key, and errors are problems")
+    func foreignPages() throws {
+        let lab = try lab()
+        defer { lab.world.shutDown() }
+        let evil = ["Origin: https://evil.example", "Content-Type: text/plain"]
+        #expect(try lab.ask("POST", "/api/flags", #"{"name": "g"}"#, evil).status == 403)
+        #expect(try lab.ask("POST", "/api/flags/f/kill", "", evil).status == 403)
+        #expect(try lab.ask("GET", "/api/flags", nil, evil).status == 200)
+        #expect(try lab.ask("POST", "/api/flags", #"{"name": "g"}"#, ["Origin: http://flags"]).status == 201)
+        let missing = try lab.ask("GET", "/api/flags/none")
+        #expect(missing.json["status"] == 404 && missing.json["type"] == "about:blank", "\(missing.text)")
+        #expect(try lab.ask("POST", "/api/flags", "{}", ["Content-Encoding: br"]).status == 415)
+    }
+
+    @Test("a sync that fails ends the node, whatever was written")
+    func failedSync() throws {
+        for (target, body) in [
+            ("/api/flags/f/events", #"[{"user": "1"}]"#), ("/api/flags", #"{"name": "g"}"#),
+        ] {
+            let lab = try lab()
+            defer { lab.world.shutDown() }
+            lab.host.runtime.onFailure = { [node = lab.host.node] in node.end(.exited) }
+            lab.world.inject(.disk(.failSync(count: 1)), to: "flags")
+            let first = try lab.ask("POST", target, body)
+            #expect(!(200..<300).contains(first.status), "\(first.text)")
+            #expect(!lab.host.node.isAlive)
+            #expect(lab.logLines.contains { $0.contains("PANIC") && $0.contains("start again") }, "\(lab.logLines)")
+        }
+    }
+
     @Test("what was answered is there after a crash: flags, numbers, the log, and the schedule goes on")
     func crash() throws {
         let lab = try lab(10)

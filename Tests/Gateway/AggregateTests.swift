@@ -35,6 +35,38 @@ import Testing
                 == #"{"user": {"id": "a/b c", "name": "Alice"}, "recent_orders": [{"id": 1}], "notifications": []}"#)
     }
 
+    @Test(
+        "what a part answers cannot lead another request elsewhere",
+        arguments: ["..", ".", "", "a/b", "..\\..", "../admin", "a\0"])
+    func wanderers(_ id: String) throws {
+        let parts = """
+                - {group: u, service: users, path: /me}
+                - {group: x, service: orders, path: "/open/{u.id}/x"}
+            """
+        var run = AggregateRun(try aggregate(parts))
+        _ = run.start()
+        #expect(run.finished(0, .success(["id": .string(id)])) == [], "nobody is asked")
+        let outcome = try #require(run.outcome)
+        #expect(outcome.missing == ["x"] && !outcome.isComplete)
+        // In a query it means nothing.
+        var other = AggregateRun(try aggregate(Self.dashboard))
+        _ = other.start()
+        #expect(other.finished(0, .success(["id": .string(id)])).count == 1)
+    }
+
+    @Test("two values do not make dots between them") func wanderersInPieces() throws {
+        let parts = """
+                - {group: u, service: users, path: /me}
+                - {group: x, service: orders, path: "/open/.{u.id}/x"}
+            """
+        var run = AggregateRun(try aggregate(parts))
+        _ = run.start()
+        #expect(run.finished(0, .success(["id": "b"])).map(\.target) == ["/open/.b/x"])
+        var dots = AggregateRun(try aggregate(parts.replacing(".{u.id}", with: "{u.id}{u.id}")))
+        _ = dots.start()
+        #expect(dots.finished(0, .success(["id": "."])) == [] && dots.outcome?.missing == ["x"])
+    }
+
     @Test("an optional part that is missing is said, in the body and in the outcome") func partial() throws {
         var run = AggregateRun(try aggregate(Self.dashboard, "    partial_status: 206"))
         _ = run.start()

@@ -1,4 +1,5 @@
 import GatewayEngine
+import GatewayService
 import KernelStructures
 import RateLimiterEngine
 import TestSupport
@@ -54,6 +55,49 @@ import Testing
         #expect(reference.jwt?.cachedTokenLimit == GatewayConfiguration.JWTSettings().cachedTokenLimit)
         #expect(reference.jwt?.leeway == GatewayConfiguration.JWTSettings().leeway)
         #expect(reference.introspection?.cacheTime == GatewayConfiguration.IntrospectionSettings(url: "x").cacheTime)
+    }
+
+    @Test(
+        "an empty list is neither none nor any",
+        arguments: [
+            ("auth: []\nroutes: [{path: /, url: 'http://a'}]", "gateway.yaml:1:7: auth is an empty list"),
+            (
+                "auth: jwt\nroutes:\n- {path: /, url: 'http://a', auth: []}",
+                "gateway.yaml:3:36: auth is an empty list; write none"
+            ),
+            (
+                "cors: {origins: []}\nroutes: [{path: /, url: 'http://a', auth: none}]",
+                "gateway.yaml:1:17: origins is an empty list"
+            ),
+            ("jwt: {issuer: []}\nroutes: [{path: /, url: 'http://a', auth: jwt}]", "1:15: issuer is an empty list"),
+            ("jwt: {audience: []}\nroutes: [{path: /, url: 'http://a', auth: jwt}]", "audience is an empty list"),
+            ("jwt: {algorithms: []}\nroutes: [{path: /, url: 'http://a', auth: jwt}]", "algorithms is an empty list"),
+            ("routes: [{path: /, url: 'http://a', auth: none, host: []}]", "host is an empty list"),
+            ("routes: [{path: /, url: 'http://a', auth: none, method: []}]", "method is an empty list"),
+            (
+                "cors: {origins: ['*'], credentials: true}\nroutes: [{path: /, url: 'http://a', auth: none}]",
+                "gateway.yaml:1:37: credentials for any origin?"
+            ),
+            ("cors: {credentials: true}\nroutes: [{path: /, url: 'http://a', auth: none}]", "credentials for any"),
+            (
+                "cors: {origins: ['https://a.lab/path']}\nroutes: [{path: /, url: 'http://a', auth: none}]",
+                "'https://a.lab/path' is no origin"
+            ),
+            (
+                "services: {a: {url: 'http://x', breaker: {failureRateThreshold: [5]}}}\nroutes: []",
+                "failureRateThreshold"
+            ),
+        ])
+    func emptyLists(_ yaml: String, _ expected: String) {
+        #expect(complaint(yaml).contains(expected), "\(complaint(yaml))")
+    }
+
+    @Test("a check finds what a start would, in the files as well") func check() throws {
+        let tokens = try gateway("routes: [{path: /, url: 'http://a', auth: jwt}]")
+        struct Missing: Error {}
+        #expect(throws: Missing.self) { try GatewayHost.check(tokens) { _ in throw Missing() } }
+        #expect(throws: (any Error).self) { try GatewayHost.check(tokens) { _ in Array("no keys".utf8) } }
+        try GatewayHost.check(try gateway("routes: [{path: /, url: 'http://a', auth: none}]")) { _ in throw Missing() }
     }
 
     @Test(

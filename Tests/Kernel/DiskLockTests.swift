@@ -1,3 +1,4 @@
+import Glibc
 import KernelStorage
 import KernelStructures
 import Testing
@@ -29,5 +30,20 @@ import Testing
             third = nil
             _ = try disk.lock("/LOCK", owner: a)
         }
+    }
+
+    @Test("a pipe of the host is no file, and nobody waits for somebody at its other end")
+    func pipes() throws {
+        let directory = TemporaryDirectory()
+        defer { withExtendedLifetime(directory) {} }
+        mkfifo(directory.path + "/pipe", 0o600)
+        // With a reader and a writer there already, whoever opens it without looking fails here and does not hang.
+        let descriptor = Glibc.open(directory.path + "/pipe", O_RDWR | O_NONBLOCK)
+        defer { Glibc.close(descriptor) }
+        let disk = try FileDisk(root: directory.path)
+        for options: OpenOptions in [[], .write, [.write, .create, .truncate]] {
+            #expect(throws: DiskError.notFile("/pipe")) { try disk.open("/pipe", options, owner: .lab) }
+        }
+        #expect(try disk.attributes("/pipe").isSpecial && !disk.attributes("/").isSpecial)
     }
 }

@@ -226,6 +226,67 @@ struct HTTPLastingTests {
         waiting = []
     }
 
+    @Test("who closes its end has gone if it waits or follows, and is answered if its answer is only late")
+    func closedEnd() throws {
+        var late: HTTPExchange?
+        var gone: [String] = []
+        let fixture = try RouterFixture { router in
+            router.on("GET", "/wait") { exchange in
+                exchange.onAbandon = { gone.append("wait") }
+                exchange.park(for: .seconds(10)) { $0.answer(304) }
+            }
+            router.on("GET", "/follow") { exchange in
+                exchange.onAbandon = { gone.append("follow") }
+                _ = exchange.events()
+            }
+            router.on("GET", "/later") { exchange in
+                // What it waits for is known only when its client has closed its end already.
+                exchange.onAbandon = { gone.append("later") }
+                exchange.node.after(.seconds(1)) { exchange.park(for: .seconds(10)) { $0.answer(304) } }
+            }
+            router.on("GET", "/late") { late = $0 }
+        }
+        for path in ["/wait", "/follow", "/later"] {
+            let leaver = try fixture.connect("GET \(path) HTTP/1.1\r\nHost: s\r\n\r\n")
+            fixture.world.pass(.milliseconds(1))
+            leaver.stream.finish()
+        }
+        fixture.world.pass(.seconds(2))
+        #expect(gone == ["wait", "follow", "later"])
+        let raw = try fixture.connect("GET /late HTTP/1.1\r\nHost: s\r\n\r\n")
+        raw.stream.finish()
+        fixture.world.pass(.seconds(2))
+        late?.answer(text: "here\n")
+        fixture.world.pass(.milliseconds(1))
+        #expect(raw.bodies == ["here"])
+        late = nil
+    }
+
+    @Test("a request whose work ends its node is answered by nobody, and nothing else ends")
+    func endsItsNode() throws {
+        let world = memoryWorld()
+        let node = world.node("server")
+        // As with a service: what the node owned is gone with it, while the request is still being handled.
+        var router: HTTPRouter? = HTTPRouter()
+        var server: HTTPServer?
+        var kept: HTTPExchange?
+        router!.on("GET", "/last") { exchange in
+            kept = exchange
+            exchange.node.end(.killed)
+            (server, router) = (nil, nil)
+            throw HTTPProblem(500, "the disk failed")
+        }
+        server = HTTPServer(node: node, service: router!)
+        try server!.listen(on: 80)
+        let raw = try RawClient(world.node("client"), "server", 80)
+        world.pass(.milliseconds(1))
+        raw.write("GET /last HTTP/1.1\r\nHost: s\r\n\r\n")
+        world.pass(.seconds(1))
+        #expect(raw.statuses == [] && kept?.isOpen == false && router == nil)
+        kept?.answer(text: "too late\n")
+        kept = nil
+    }
+
     /// As with locks: whoever is sent away lets in the one behind him, who is answered and gone before his turn comes.
     @Test("a drain that ends one who waits, whose end is another's answer")
     func parkedTogether() throws {

@@ -115,7 +115,8 @@ struct HTTPServerTests {
             fixture.world.pass(.milliseconds(1))
             let date = String(decoding: fixture.world.dateField, as: UTF8.self)
             let head = String(decoding: client.bytes[before...], as: UTF8.self)
-            #expect(head.hasPrefix("HTTP/1.1 \(status)\r\nServer: sdlab\r\n\(date)"), "\(head)")
+            let own = status.hasPrefix("301") ? "Location: http://a/\r\n" : ""
+            #expect(head.hasPrefix("HTTP/1.1 \(status)\r\n\(own)Server: sdlab\r\n\(date)"), "\(head)")
             fixture.world.pass(.seconds(1))
         }
         let before = client.bytes.count
@@ -127,7 +128,8 @@ struct HTTPServerTests {
         old.stream.write("GET /elsewhere HTTP/1.0\r\n\r\n")
         fixture.world.pass(.milliseconds(1))
         let head = String(decoding: old.bytes, as: UTF8.self)
-        #expect(head.hasSuffix("Location: http://a/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), "\(head)")
+        #expect(head.contains("\r\nLocation: http://a/\r\n"), "\(head)")
+        #expect(head.hasSuffix("\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), "\(head)")
     }
 
     @Test("a connection serves one request after another")
@@ -168,6 +170,21 @@ struct HTTPServerTests {
         fixture.world.pass(.seconds(30))
         #expect(fixture.service.bodies.count == count)
         #expect(client.text.utf8.count > count * 100)
+    }
+
+    @Test("who asks and asks and takes no answer is asked to take some first; then the rest is answered")
+    func untaken() throws {
+        let fixture = try ServerFixture()
+        let client = try fixture.dial()
+        let count = 50
+        client.stream.pauseReading()
+        client.stream.write(String(repeating: get("/big"), count: count))
+        fixture.world.pass(.seconds(10))
+        let answered = fixture.service.bodies.count
+        #expect(answered >= 1 && answered <= 3, "\(answered) answers of a megabyte wait for somebody")
+        client.stream.resumeReading()
+        fixture.world.pass(.seconds(10))
+        #expect(fixture.service.bodies.count == count && client.bytes.count > count * 1_000_000)
     }
 
     @Test("Connection: close and HTTP/1.0 end the connection after the answer")

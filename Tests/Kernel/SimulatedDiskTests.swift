@@ -252,7 +252,10 @@ struct NodeDiskTests {
     func full() throws {
         let disk = NodeDisk(base: SimulatedDisk(), owner: node)
         try disk.store(Array("content".utf8), at: "/a")
+        try disk.makeDirectory("/there/already")
         disk.faults.isFull = true
+        try disk.makeDirectory("/there/already")
+        #expect(throws: DiskError.noSpace("/there/new")) { try disk.makeDirectory("/there/new") }
         let file = try disk.open("/a", .write)
         #expect(throws: DiskError.noSpace("/a")) { try file.write([1], at: 7) }
         #expect(throws: DiskError.noSpace("/a")) { try file.truncate(to: 8) }

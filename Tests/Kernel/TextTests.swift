@@ -26,6 +26,13 @@ struct TextTests {
         #expect(printable("user\u{202E}txt.exe\u{2066}\u{200F}") == #"user\u{202E}txt.exe\u{2066}\u{200F}"#)
     }
 
+    @Test("a log line is one line, whatever its words are, in the text and in the template")
+    func logLines() {
+        let message: LogMessage = "Registered \("a\n[REG] b") (id: \(id: "\u{1B}[31mc"))"
+        #expect(message.description == #"Registered a\x0A[REG] b (id: \x1B[31mc)"#)
+        #expect(message.template == #"Registered a\x0A[REG] b (id: <id>)"#)
+    }
+
     @Test("decimals have exactly the asked places, and never say -0")
     func decimals() {
         #expect(fixedDecimal(2.5, places: 0) == "3")

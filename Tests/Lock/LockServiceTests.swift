@@ -12,7 +12,7 @@ import TestSupport
 import Testing
 
 /// Members of a lock service in a world, and what clients hear from them.
-private final class LockGroup {
+final class LockGroup {
     let world = memoryWorld(seed: 5)
     private(set) var hosts: [LockHost] = []
     private let client: Node

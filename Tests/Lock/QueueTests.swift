@@ -23,6 +23,9 @@ struct LockQueueTests {
         #expect(granted([.exclusive, .shared, .shared]) == [true, false, false])
         #expect(granted([.permit(of: 2), .permit(of: 2), .permit(of: 2)]) == [true, true, false])
         #expect(granted([.permit(of: 3), .exclusive, .permit(of: 3)]) == [true, false, false])
+        // Whoever says more does not get in past those who have said less.
+        #expect(granted([.permit(of: 1), .permit(of: 3)]) == [true, false])
+        #expect(granted([.permit(of: 3), .permit(of: 2), .permit(of: 3)]) == [true, true, false])
         #expect(granted([]) == [])
     }
 

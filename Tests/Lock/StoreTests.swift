@@ -189,6 +189,76 @@ struct StoreTransactionTests {
     }
 }
 
+@Suite("Lock: which keys a transaction changes")
+struct TransactionKeyTests {
+    private let put = StoreOperation.put(PutRequest(bytes("a"), bytes("1")))
+    private let delete = StoreOperation.delete(DeleteRequest(KeyRange(bytes("a"))))
+
+    private func within(_ success: [StoreOperation], _ failure: [StoreOperation] = []) -> StoreOperation {
+        .transaction(TransactionRequest(then: success, else: failure))
+    }
+
+    private func isTwice(_ operations: [StoreOperation]) -> Bool {
+        do throws(StoreError) {
+            try TransactionRequest(then: operations).expectKeysOnce()
+            try TransactionRequest(else: operations).expectKeysOnce()
+            return false
+        } catch {
+            return error == .duplicateKey
+        }
+    }
+
+    /// As etcd 3.4.23 answered each of these.
+    @Test("none twice, in whatever depth, but in branches that never happen together")
+    func once() {
+        #expect(isTwice([put, put]) && isTwice([put, delete]) && isTwice([delete, put]))
+        #expect(isTwice([put, within([put])]) && isTwice([put, within([], [within([put])])]))
+        #expect(isTwice([within([delete]), put]))
+        let range = StoreOperation.delete(DeleteRequest(KeyRange(bytes("a"), end: bytes("b"))))
+        #expect(isTwice([range, within([], [.put(PutRequest(bytes("ab"), []))])]))
+        #expect(!isTwice([range, .put(PutRequest(bytes("b"), []))]))
+        #expect(!isTwice([within([put], [put])]) && !isTwice([within([put], [delete])]))
+        #expect(!isTwice([delete, delete]) && !isTwice([delete, within([delete])]))
+    }
+
+    @Test("more than can be looked at is refused, and looked at no longer")
+    func limit() {
+        let puts = (0..<128).map { StoreOperation.put(PutRequest(bytes("\($0)"), [])) }
+        let many = TransactionRequest(then: Array(repeating: within([], puts), count: 1))
+        #expect(throws: Never.self) { try many.expectKeysOnce() }
+        let reads = Array(repeating: StoreOperation.range(RangeRequest(.all)), count: 128)
+        let more = TransactionRequest(then: Array(repeating: within(reads), count: 9))
+        #expect(throws: StoreError.tooManyOperations) { try more.expectKeysOnce() }
+    }
+
+    @Test("a put that stands alone looks for its lease first, one of a transaction for its key, as etcd does")
+    func order() {
+        var store = LockStore()
+        var put = PutRequest(bytes("a"), [], lease: 99)
+        put.ignoresValue = true
+        #expect(store.apply(.put(put), now: now).0 == .refused(.leaseNotFound))
+        let request = TransactionRequest(then: [.put(put)])
+        #expect(store.apply(.transaction(request), now: now).0 == .refused(.keyNotFound))
+    }
+
+    @Test("a transaction that reads what is compacted, or has not come yet, is refused in the branch that is taken")
+    func revisions() {
+        var store = LockStore()
+        for number in 1...5 { store.put("a", "\(number)") }
+        store.apply(.compact(4), now: now)
+        func outcome(_ revision: Int64, isTaken: Bool = true) -> LockStore.Outcome {
+            var range = RangeRequest(KeyRange(bytes("a")))
+            range.revision = revision
+            let request =
+                isTaken
+                ? TransactionRequest(then: [within([.range(range)])]) : TransactionRequest(else: [.range(range)])
+            return store.apply(.transaction(request), now: now).0
+        }
+        #expect(outcome(3) == .refused(.compacted) && outcome(99) == .refused(.futureRevision))
+        #expect(outcome(3, isTaken: false) == .transaction(succeeded: true, []))
+    }
+}
+
 @Suite("Lock: what goes through the log")
 struct StoreCodingTests {
     static func randomOperation(_ random: inout SeededRandom, depth: Int) -> StoreOperation {

@@ -194,6 +194,18 @@ struct LogCodecTests {
         head.lengths = [4, 5]
         let bytes = Array(head.text.utf8.dropLast())
         #expect(try bytes.withUnsafeBytes { try AgentProtocol.BatchHead($0) } == head)
+        head.isAgain = true
+        #expect(try Array(head.text.utf8.dropLast()).withUnsafeBytes { try AgentProtocol.BatchHead($0) } == head)
+        head.from = AgentProtocol.numberLimit + 1
+        #expect(throws: (any Error).self) {
+            try Array(head.text.utf8.dropLast()).withUnsafeBytes { try AgentProtocol.BatchHead($0) }
+        }
+        for takesLater in [false, true] {
+            let hello = AgentProtocol.Hello(agent: "a", host: "h", takesLater: takesLater)
+            #expect(Array(hello.text.utf8.dropLast()).withUnsafeBytes { AgentProtocol.Hello($0) } == hello)
+        }
+        let later = AgentProtocol.Later(number: 9, reason: "\"x\"")
+        #expect(Array(later.text.utf8).withUnsafeBytes { AgentProtocol.Later($0) } == later)
         let acknowledgement = AgentProtocol.Acknowledgement(number: 9, rejected: 2, reason: "x")
         #expect(
             Array(acknowledgement.text.utf8).withUnsafeBytes { AgentProtocol.Acknowledgement($0) } == acknowledgement)

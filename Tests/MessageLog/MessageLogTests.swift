@@ -148,6 +148,19 @@ struct MessageLogTests {
             try bench.log.load(queue: 1, after: 0, count: 12, bytes: 1 << 20).map(\.deliveryCount) == [1, 1, 1, 2, 1])
     }
 
+    @Test("what was said of a message is not said of the one that takes its place")
+    func replaced() throws {
+        let bench = try LogBench()
+        bench.log.append(LogBench.message(1), queue: 1, sequence: 1, isDurable: true)
+        bench.log.delivered(queue: 1, sequence: 1, count: 1)
+        bench.log.settle(queue: 1, sequence: 1)
+        bench.log.append(LogBench.message(2), queue: 1, sequence: 1, isDurable: true)
+        try bench.log.commit()
+        try bench.reopen()
+        let found = try bench.log.load(queue: 1, after: 0, count: 5, bytes: 1 << 20)
+        #expect(found.map(\.message) == [LogBench.message(2)] && found.map(\.deliveryCount) == [0])
+    }
+
     @Test("one sync for all that was put before it, and none for what may be lost")
     func groupCommit() throws {
         let bench = try LogBench()

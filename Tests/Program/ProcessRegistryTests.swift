@@ -28,6 +28,16 @@ import Testing
         }
     }
 
+    @Test("a port of DNS that is in use is told by its own flag")
+    func takenPort() throws {
+        let lab = try Lab()
+        let second = try ProgramProcess([
+            "registry", "--port", "\(try ProgramPort.free())", "--dns-port", "\(lab.dnsPort)",
+        ])
+        _ = try second.waitForExit()
+        #expect((second.output + second.errors).contains("is in use on 127.0.0.1; choose another --dns-port"))
+    }
+
     @Test("py-consul: services, checks, keys, sessions, events, transactions, and a watch")
     func consul() throws {
         #expect(try Lab().python(Self.consulProgram) == "ok\n")

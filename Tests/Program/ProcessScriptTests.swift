@@ -60,6 +60,14 @@ import Testing
         #expect(input.status != 0 && input.errors.contains("standard input: not text (UTF-8)"), "\(input)")
     }
 
+    @Test("a test without a command is none", arguments: ["", "# nothing\n", "$ \n"])
+    func nothing(_ text: String) throws {
+        let directory = try ProgramDirectory()
+        try directory.place("nothing.sdl", text)
+        let test = try ProgramProcess.run("test", "nothing.sdl", directory: directory.path)
+        #expect(test.status != 0 && test.errors.contains("there is no command in it"), "\(test)")
+    }
+
     @Test("-u leaves a file alone that it does not understand, byte for byte")
     func updateUnderstands() throws {
         let directory = try ProgramDirectory()

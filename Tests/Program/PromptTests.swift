@@ -185,12 +185,24 @@ import Testing
         try pty.waitForPrompt("loadbalancer --config lb.yaml")
     }
 
-    @Test func aSecondTabListsTheCandidatesAboveTheLine() throws {
+    @Test("Tab shows the candidates above the line, and pressed again goes through them; Shift-Tab goes back")
+    func tabs() throws {
         let pty = try Pty()
         try pty.waitForPrompt()
-        pty.type("loadbalancer --mode \t\t")
+        pty.type("loadbalancer --mode \t")
         try pty.wait(forLine: "http  tcp")
         try pty.waitForPrompt("loadbalancer --mode")
+        pty.type("\t")
+        try pty.waitForPrompt("loadbalancer --mode http")
+        pty.type("\t")
+        try pty.waitForPrompt("loadbalancer --mode tcp")
+        pty.type("\t")
+        try pty.waitForPrompt("loadbalancer --mode http")
+        pty.type("\u{1B}[Z")
+        try pty.waitForPrompt("loadbalancer --mode tcp")
+        // What is typed takes the choice as it is.
+        pty.type(" --conf\t")
+        try pty.waitForPrompt("loadbalancer --mode tcp --config")
     }
 
     @Test func aWindowOfAnotherSizeShowsTheLineWhole() throws {

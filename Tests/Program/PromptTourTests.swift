@@ -149,6 +149,32 @@ import Testing
         try pty.wait(for: "three views") { $0.text.components(of: "\u{1B}[1A\u{1B}[0J").count == 2 }
     }
 
+    @Test("q ends what is only looked at, unseen; typed before it, it is a letter of the next line")
+    func quits() throws {
+        let pty = try Pty(["--net", "memory"])
+        try pty.waitForPrompt()
+        pty.enter("watch 100ms nodes")
+        try pty.wait(for: "a second view") { $0.text.components(of: "\u{1B}[1A\u{1B}[0J").count >= 1 }
+        pty.type("q")
+        try pty.waitForPrompt()
+        #expect(!pty.screen.text.contains("q\n"))
+        pty.enter("watch 100ms nodes")
+        try pty.wait(for: "another view") { $0.text.components(of: "\u{1B}[1A\u{1B}[0J").count >= 2 }
+        pty.type("echo q")
+        pty.type("\u{3}")
+        try pty.waitForPrompt()
+        // Sent away and brought back it shows itself again, and ends in the same way.
+        pty.enter("watch 100ms nodes &")
+        try pty.waitForPrompt()
+        let before = pty.text.components(of: "no nodes").count
+        pty.enter("fg %1")
+        try pty.wait(for: "the view again") { $0.text.components(of: "no nodes").count > before }
+        pty.type("q")
+        try pty.waitForPrompt()
+        pty.enter("echo $((40 + 2))")
+        try pty.wait(forLine: "42")
+    }
+
     @Test("log lines name their node once two write lines of the same kind")
     func namedLines() throws {
         let pty = try Pty(["--net", "memory"])

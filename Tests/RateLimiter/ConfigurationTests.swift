@@ -47,6 +47,8 @@ import Testing
         let bare = try read("rules: [{algorithm: gcra, rate: 10}]")
         #expect(bare.rules[0].key.parts == [.address] && bare.rules[0].policy.quota.burst == 10)
         #expect(bare.rules[0].policy.name == "default" && bare.store == nil && bare.rules[0].onStoreFailure == .local)
+        // A rate is all that has to be said.
+        #expect(try read("rules: [{rate: 5}]").rules[0].policy.algorithm == .tokenBucket)
     }
 
     @Test(
@@ -55,7 +57,7 @@ import Testing
             ("rules: [{algorithm: token-buckett, rate: 1}]", "rl.yaml:1:21: ", "did you mean token-bucket?"),
             ("rules: [{algorithm: gcra, rat: 1}]", "rl.yaml:1:27: ", "did you mean rate?"),
             ("rules: [{algorithm: gcra}]", "rl.yaml:1:9: ", "needs a rate"),
-            ("rules: [{rate: 5}]", "rl.yaml:1:9: ", "needs an algorithm"),
+            ("rules: [{name: a}]", "rl.yaml:1:9: ", "needs a rate"),
             ("rules: []", "rl.yaml:1:8: ", "empty"), ("upstream: 1", "rl.yaml:1:1: ", "no rules"),
             ("rules: [{algorithm: gcra, rate: ten}]", "rl.yaml:1:33: ", "600/minute"),
             ("rules: [{algorithm: gcra, rate: 0}]", "rl.yaml:1:33: ", "'0'"),

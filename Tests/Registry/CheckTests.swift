@@ -7,6 +7,7 @@ private struct Porter {
     var registry: Registry
     var now = LabTime(nanoseconds: 0)
     var lines: [String] = []
+    var tickCount = 0
     /// When each check was made, and of what.
     var probes: [(time: LabTime, id: String)] = []
     /// What a check finds out; nil: it never ends.
@@ -43,6 +44,7 @@ private struct Porter {
         let end = now + duration
         while let deadline = registry.nextDeadline, deadline <= end {
             now = max(now, deadline)
+            tickCount += 1
             perform(registry.tick(now: now))
         }
         now = end
@@ -269,5 +271,27 @@ struct CheckTests {
         porter.pass(.seconds(2))
         #expect(porter.registry.catalog.instances.isEmpty)
         #expect(porter.lines.suffix(2) == ["a has been critical for 1m", "Deregistered a"])
+    }
+
+    @Test("to be taken off after no time is never, after too little a minute, and a node never")
+    func shortReaping() {
+        for (time, isTaken) in [(LabDuration.zero, false), (LabDuration(nanoseconds: 1), true), (.seconds(5), true)] {
+            var porter = Porter()
+            porter.find = { _, _ in .critical }
+            porter.add("a", .ttl, interval: .seconds(60)) { $0.deregistersAfter = time }
+            var check = CatalogCheck(node: "n1", id: "node", name: "of the node")
+            check.definition = CheckDefinition(.ttl, interval: .seconds(60))
+            check.definition?.deregistersAfter = time
+            porter.submit(.register(node: CatalogNode(name: "n1", address: ""), instance: nil, checks: [check]))
+            porter.pass(.seconds(59))
+            #expect(porter.registry.catalog.instances.count == 1)
+            porter.pass(.seconds(600))
+            #expect(porter.registry.catalog.instances.isEmpty == isTaken, "\(time)")
+            #expect(porter.registry.catalog.nodes.count == 1 && porter.tickCount < 50, "\(porter.tickCount)")
+            let warnings = porter.lines.count {
+                $0 == "DeregisterCriticalServiceAfter \(time) is too short: 1m is taken"
+            }
+            #expect(warnings == (isTaken ? 1 : 0))
+        }
     }
 }

@@ -138,6 +138,47 @@ struct GroupTests {
         #expect(lab.hosts[follower]!.engine.catalog.sessions[id] != nil)
     }
 
+    @Test("who has no leader says so, and how old what it knows may be")
+    func stale() throws {
+        let lab = try GroupLab()
+        func fields(_ member: String, _ query: String) throws -> [String] {
+            let client = try RawClient(lab.world.node("asking"), member, 8500)
+            client.write("GET /v1/catalog/nodes\(query) HTTP/1.1\r\nHost: r\r\n\r\n")
+            lab.world.pass(.milliseconds(50))
+            let head = client.answers.first?.head
+            lab.world.nodes["asking"]?.end(.stopped)
+            return ["KnownLeader", "Effective-Consistency", "LastContact"].map {
+                head?.value(of: "X-Consul-" + $0) ?? "none"
+            }
+        }
+        let leader = try #require(lab.leader)
+        #expect(try fields(leader, "") == ["true", "leader", "0"])
+        let follower = lab.followers[0]
+        #expect(try fields(follower, "")[1] == "consistent")
+        let young = try fields(follower, "?stale")
+        #expect(young[0] == "true" && young[1] == "stale" && Int(young[2]).map { $0 < 1000 } == true, "\(young)")
+        for id in lab.hosts.keys where id != follower { lab.world.nodes[id]!.end(.killed) }
+        lab.world.pass(.seconds(20))
+        let old = try fields(follower, "?stale")
+        #expect(old[0] == "false" && old[1] == "stale" && Int(old[2]).map { $0 >= 19_000 } == true, "\(old)")
+    }
+
+    @Test("the group's node comes back, too, and a member whose disk fails says so")
+    func ownNode() throws {
+        let lab = try GroupLab()
+        let follower = lab.followers[0]
+        #expect(try lab.ask(follower, "PUT", "/v1/catalog/deregister", #"{"Node": "registry"}"#).0 == 200)
+        #expect(
+            try lab.ask(follower, "PUT", "/v1/agent/service/register", #"{"name": "api", "port": 1}"#).0 == 200)
+        let host = lab.hosts[follower]!
+        var hasEnded = false
+        host.runtime.onFailure = { hasEnded = true }
+        lab.world.inject(.disk(.failSync(count: 1)), to: follower)
+        _ = try lab.ask(lab.leader!, "PUT", "/v1/kv/a", "1")
+        lab.world.pass(.seconds(1))
+        #expect(hasEnded && host.runtime.complaints.first?.hasPrefix("this member has stopped: ") == true)
+    }
+
     @Test("a watcher at a follower hears of what was said elsewhere")
     func watching() throws {
         let lab = try GroupLab()

@@ -1,4 +1,5 @@
 import KernelJSON
+import KernelService
 import KernelStructures
 import KernelWire
 import KernelWorld
@@ -78,6 +79,48 @@ struct HostTests {
         #expect(watcher.answers.isEmpty && unknown.answers.isEmpty)
         try register(lab, #"{"id": "q", "name": "quiet", "port": 2}"#)
         #expect(lab.host.wakeCount == 1)
+    }
+
+    @Test("the agent's own node comes back at once, whoever takes it off")
+    func ownNode() throws {
+        let lab = try RegistryLab()
+        try register(lab, #"{"name": "a", "port": 1}"#)
+        #expect(try lab.ask("PUT", "/v1/catalog/deregister", #"{"Node": "registry"}"#).body == "true\n")
+        #expect(lab.host.engine.catalog.instances.isEmpty)
+        #expect(try lab.json("/v1/catalog/nodes")[0]?["Node"] == "registry")
+        #expect(try lab.json("/v1/health/node/registry")[0]?["CheckID"] == "serfHealth")
+        try register(lab, #"{"name": "a", "port": 1}"#)
+        #expect(try lab.ask("PUT", "/v1/agent/maintenance?enable=true").status == 200)
+    }
+
+    @Test("a question about another datacenter is not answered with this one's")
+    func datacenters() throws {
+        let lab = try RegistryLab()
+        try register(lab, #"{"name": "a", "port": 1}"#)
+        for path in ["catalog/service/a", "health/service/a", "catalog/nodes", "kv/x", "catalog/services"] {
+            let answer = try lab.ask("GET", "/v1/\(path)?dc=dc9")
+            #expect(answer.status == 500 && answer.body.contains("No path to datacenter"), "\(path)")
+        }
+        for word in ["dc1", "DC1", ""] { #expect(try lab.ask("GET", "/v1/catalog/service/a?dc=\(word)").status == 200) }
+    }
+
+    @Test("a follower that wants to hears of instances that have no port")
+    func portless() throws {
+        let lab = try RegistryLab()
+        try register(lab, #"{"id": "p", "name": "cron", "address": "10.0.0.7"}"#)
+        try register(lab, #"{"id": "q", "name": "cron", "address": "10.0.0.7", "port": 80}"#)
+        let node = lab.world.node("watcher")
+        let place = HostPort(host: "registry", port: 8500)
+        var heard: [[DiscoveredInstance]] = []
+        let followers = [true, false].map { wants in
+            let follower = ServiceFollower(node, service: "cron", registry: place) { heard.append($0) }
+            follower.followsPortless = wants
+            follower.start()
+            lab.world.pass(.milliseconds(100))
+            return follower
+        }
+        #expect(heard.map { $0.map(\.destination.description) } == [["10.0.0.7:0", "10.0.0.7:80"], ["10.0.0.7:80"]])
+        for follower in followers { follower.stop() }
     }
 
     @Test("whoever leaves while waiting is forgotten")

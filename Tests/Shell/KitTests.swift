@@ -72,6 +72,23 @@ import Testing
 
     private struct CommandFailureInTest: Error {}
 
+    @Test func whatStandsInAViewCannotSteerATerminal() {
+        let name = "a\u{1B}[31m\nb"
+        var view = View(
+            .table(
+                .init(
+                    [.init("NAME", key: "name"), .init("N", key: "n")], rows: [[.text(name), .integer(1)]],
+                    whenEmpty: "")),
+            .record([.init("name", key: "name", .text(name))]))
+        view.parts.append(.text("one\n\u{1B}]0;title\u{7}\n", json: .null))
+        let text = ViewRenderer().plain(view)
+        #expect(!text.unicodeScalars.contains("\u{1B}") && !text.unicodeScalars.contains("\u{7}"))
+        #expect(text.contains(#"a\x1B[31m\x0Ab  1"#) && text.contains(#"name  a\x1B[31m\x0Ab"#))
+        #expect(text.hasSuffix("one\n" + #"\x1B]0;title\x07"# + "\n"))
+        // Programs get it as it is, and JSON has its own way to write it.
+        #expect(ViewRenderer().value(of: view)[0]?[0]?["name"] == .string(name))
+    }
+
     @Test func barsAreAsLongAsTheirShareOfTheLargest() {
         let bars = BarScale(.ascii, top: 10, width: 20)
         #expect(bars.text(10) == String(repeating: "#", count: 20))

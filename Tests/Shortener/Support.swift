@@ -82,6 +82,14 @@ final class ShortenerLab {
         return String(short.split(separator: "/").last ?? "")
     }
 
+    /// Whether a line of the log has these words.
+    func logged(_ words: String) -> Bool {
+        let events = world.journal.events
+        return (0..<events.count).contains { index in
+            if case .log(let line) = events[index].body { line.text.contains(words) } else { false }
+        }
+    }
+
     /// What the books say of clicks that were seen.
     func audit(_ ids: [String]) throws -> JSONValue {
         try ask("POST", "/api/audit", ids.map { $0 + "\n" }.joined()).json

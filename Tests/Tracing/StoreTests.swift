@@ -228,6 +228,27 @@ struct TraceStoreTests {
         #expect(later.spanCount == 0 && later.partitions.isEmpty)
     }
 
+    @Test("so many spans and bytes as were allowed are never exceeded, and nearly all of them are used")
+    func exactLimits() throws {
+        let limited = try store { $0.spanLimit = 1000 }
+        for start in stride(from: 0, to: 9000, by: 300) {
+            try limited.add(
+                (start..<start + 300).map { sample(UInt64($0 + 1), trace: UInt64($0 / 3 + 1)) }, now: now)
+            #expect(limited.spanCount <= 1000 && limited.spanCount >= min(start + 300, 750))
+        }
+        let small = try store { $0.bytes = 1 << 20 }
+        for start in stride(from: 0, to: 60_000, by: 3000) {
+            try small.add(
+                (start..<start + 3000).map { sample(UInt64($0 + 1), trace: UInt64($0 / 3 + 1)) }, now: now)
+            #expect(small.byteCount <= 1 << 20)
+        }
+        #expect(small.byteCount > 700_000 && small.droppedFileCount > 0)
+        // One trace stays whole, whatever it has.
+        try limited.add((0..<3000).map { sample(UInt64($0 + 1), trace: 1 << 40) }, now: now)
+        #expect(limited.spanCount < 3000 + 250)
+        #expect(try limited.trace(try #require(TraceID(high: 0, low: 1 << 40)))?.spans.count == 3000)
+    }
+
     @Test("damage in the middle of a file is said, and what is before it is there")
     func damage() throws {
         let disk = SimulatedDisk()

@@ -107,6 +107,33 @@ struct TracingHostTests {
         #expect(bench.host.store.traceCount == 0)
     }
 
+    @Test(
+        "a full disk is said once, health fails while it is full, and what is there is answered; also after a start"
+    )
+    func fullDisk() throws {
+        let bench = try Bench()
+        func post() throws -> Int {
+            try bench.ask("POST", "/v1/traces", type: "application/x-protobuf", body: body.protobuf()).status
+        }
+        #expect(try post() == 200 && bench.ask("GET", "/health").status == 200)
+        bench.host.node.disk.faults.isFull = true
+        for _ in 0..<3 { #expect(try post() == 503) }
+        #expect(bench.world.journal.text.ranges(of: "The disk is full: spans are refused").count == 1)
+        let health = try bench.ask("GET", "/health")
+        #expect(health.status == 503 && String(decoding: health.body, as: UTF8.self).contains("No space left"))
+        #expect(try bench.json("/api/services")["data"] == ["gateway", "orders"])
+        bench.host.node.end(.killed)
+        let node = bench.world.node("jaeger")
+        node.disk.faults.isFull = true
+        let next = TracingHost(node: node, settings: TracingHost.Settings())
+        try next.start()
+        #expect(try bench.json("/api/services")["data"] == ["gateway", "orders"] && post() == 503)
+        node.disk.faults.isFull = false
+        #expect(try post() == 200 && bench.ask("GET", "/health").status == 200)
+        #expect(bench.world.journal.text.contains("The disk takes spans again"))
+        withExtendedLifetime(next) {}
+    }
+
     @Test("Jaeger's API, version 1")
     func version1() throws {
         let bench = try Bench()

@@ -35,6 +35,7 @@ struct FlagCall {
 
     /// - Throws: `UsageError`, `CommandFailure` for a file that cannot be read.
     init(_ invocation: Invocation) throws {
+        _ = try invocation.arguments.secret("token")
         let words = FlagWords(invocation)
         self = try words.call()
         if let environment = invocation.arguments.text("env") { query.append(("env", environment)) }
@@ -203,6 +204,9 @@ private struct FlagWords {
     }
 
     private func user(_ text: String, _ place: String) throws -> JSONValue {
+        if text.allSatisfy(\.isWhitespace) || text.first(where: { !$0.isWhitespace }) == "[" {
+            throw fail("\(place): '\(text.prefix(40))' is nobody; write an id, or a context such as {\"id\":\"123\"}")
+        }
         guard text.first(where: { !$0.isWhitespace }) == "{" else { return .object([("id", .string(text))]) }
         do throws(JSONError) { return try JSONValue(parsing: text) } catch { throw fail("\(place): \(error)") }
     }

@@ -44,7 +44,7 @@ extension FeatureFlagsCommands {
             settings.every = arguments.duration("every") ?? .seconds(5)
             settings.showsVariants = arguments.has("variants")
             settings.follows = arguments.has("follow")
-            settings.apiKey = arguments.text("token") ?? ""
+            settings.apiKey = try arguments.secret("token") ?? ""
             settings.backup = arguments.text("backup").map { invocation.session.files.absolute($0) }
             for word in arguments.texts("with") {
                 let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)

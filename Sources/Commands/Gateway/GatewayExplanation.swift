@@ -14,6 +14,20 @@ extension GatewayHost: Explaining {
         return try explanation(of: try TypedRequest(text, session), in: Circumstances())
     }
 
+    /// Why the request that was typed would not come here at all; nil if it would. Names that the lab does not have may
+    /// be anybody's who has this gateway in front.
+    private func detour(of url: HTTPURL) -> String? {
+        if let other = node.world.nodes[url.host.lowercased()], other !== node {
+            return "curl would ask \(other.name); this is what \(node.name) would do with it"
+        }
+        let ports = doors.map { "\($0.port)" }.joined(separator: " and ")
+        guard let door = doors.first(where: { $0.port == url.port }) else {
+            return "nothing of \(node.name) listens on port \(url.port); it has \(ports)"
+        }
+        guard door.isSecure != (url.scheme == .https) else { return nil }
+        return "port \(door.port) speaks \(door.isSecure ? "TLS: write https://" : "no TLS: write http://")"
+    }
+
     /// Where a request would go, and of every other route the first condition that does not hold.
     func explanation(of typed: TypedRequest, in circumstances: Circumstances) throws -> View {
         let request: RouteRequest
@@ -23,7 +37,9 @@ extension GatewayHost: Explaining {
             let sentence = "400: \(error)"
             return View(.text(sentence + "\n", json: ["status": 400, "because": .string("\(error)")]))
         }
-        let rehearsal = try rehearse(request, in: circumstances)
+        let note = detour(of: typed.url).map { [(name: "note", text: $0)] } ?? []
+        let steps = try rehearse(request, in: circumstances)
+        let rehearsal = note + steps.map { (name: $0.name, text: $0.text) }
         let fields = rehearsal.map { View.Field($0.name, key: $0.name, .init($0.text, json: .string($0.text))) }
         let verdicts = engine.table.explain(request)
         let rows = verdicts.map { verdict -> [View.Cell] in

@@ -39,7 +39,10 @@ extension GatewayCommands {
             let configuration = try source.configuration()
             let plainPort = invocation.arguments.port("http")
             return ServicePlan(
-                check: { source.summary(configuration.initial) }, stats: \.stats,
+                check: {
+                    try GatewayHost.check(configuration.initial, readFile: source.readFile)
+                    return source.summary(configuration.initial)
+                }, stats: \.stats,
                 picture: { (host: GatewayHost) in View(host.routesView.parts[0], host.servicesView.parts[0]) }
             ) { node, service in
                 try GatewayHost(

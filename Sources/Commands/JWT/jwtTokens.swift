@@ -101,12 +101,22 @@ struct TokenWords {
                 claims.append(claim)
             }
         }
+        try refuseNeverValid(claims)
         do throws(JWKError) {
             return try JWTSigner(key: key, algorithm: arguments.text("alg").flatMap(JWSAlgorithm.init))
                 .sign(.object(claims))
         } catch {
             throw CommandFailure("\(error)")
         }
+    }
+
+    /// A token that ends before it begins is refused by everybody, at any time.
+    private func refuseNeverValid(_ claims: [(key: String, value: JSONValue)]) throws {
+        func time(_ name: String) -> Double? {
+            claims.first { $0.key == name }.flatMap { try? JSONCursor($0.value).number() }
+        }
+        guard let begin = time("nbf"), let end = time("exp"), end <= begin else { return }
+        throw fail("the token would end before it begins; give --expires a longer time than --not-before")
     }
 
     private func claim(_ text: String) throws -> (key: String, value: JSONValue) {

@@ -263,10 +263,28 @@ public struct ParsedArguments: Sendable {
     public var wantsJSON: Bool { description.flag(named: "json") != nil && has("json") }
 
     public func text(_ name: String) -> String? { values[key(name)]?.last }
+    /// A key, a token or a password. An empty one is what a variable has that was never set, and not the same as none.
+    ///
+    /// - Throws: `UsageError` for an empty one.
+    public func secret(_ name: String) throws(UsageError) -> String? {
+        guard let text = text(name) else { return nil }
+        if text.isEmpty {
+            throw UsageError("\(description.name): --\(name): it is empty; give one, or leave the flag out")
+        }
+        return text
+    }
     public func texts(_ name: String) -> [String] { values[key(name)] ?? [] }
     public func endpoint(_ name: String) -> HostPort? { text(name).flatMap { HostPort(parsing: $0) } }
     public func integer(_ name: String) -> Int? { text(name).flatMap { Int($0) } }
     public func port(_ name: String) -> UInt16? { text(name).flatMap { UInt16($0) } }
+    /// The flag that says that port: the one that does, or the only one that has been left to its default.
+    public func flag(ofPort number: UInt16) -> String {
+        let flags = description.flags.filter { if case .port = $0.value { true } else { false } }.map(\.name)
+        if let said = flags.first(where: { port($0) == number }) { return said }
+        // Of those that all services have, none has a default of its own.
+        let silent = flags.filter { port($0) == nil && $0 != "port" && $0 != "metrics" }
+        return silent.count == 1 ? silent[0] : "port"
+    }
     public func byteCount(_ name: String) -> Int? { text(name).flatMap { parseByteCount($0) } }
     public func duration(_ name: String) -> LabDuration? {
         text(name).flatMap { LabDuration(parsing: $0, bareUnit: .seconds(1)) }

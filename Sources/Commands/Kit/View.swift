@@ -38,8 +38,9 @@ public struct View: Sendable {
         public let json: JSONValue
         public let style: Style
 
+        /// - Parameter text: may come from outside; it is shown so that it cannot steer a terminal, and on one line.
         public init(_ text: String, json: JSONValue, style: Style = .plain) {
-            self.text = text
+            self.text = printable(text)
             self.json = json
             self.style = style
         }
@@ -105,11 +106,14 @@ public struct ViewRenderer: Sendable {
             switch part {
             case .table(let table): render(table)
             case .record(let fields): render(fields)
-            case .text(let text, _): Self.ended(text)
-            case .prose(let text, _): Self.ended(columns < 80 ? reflowed(text, columns: columns) : text)
+            case .text(let text, _): Self.ended(shown(text))
+            case .prose(let text, _): Self.ended(shown(columns < 80 ? reflowed(text, columns: columns) : text))
             }
         }.joined(separator: "\n")
     }
+
+    /// What stands in it may come from outside: it cannot steer a terminal.
+    private func shown(_ text: String) -> String { printable(text, keeping: "\n\t") }
 
     private static func ended(_ text: String) -> String { text.isEmpty || text.hasSuffix("\n") ? text : text + "\n" }
 

@@ -267,12 +267,12 @@ final class LockWatch: LockQuestion {
         if holders != before || last == nil {
             if holders.isEmpty { process.print("\(name) is free") }
             for holder in holders where !before.contains(holder) {
-                process.print("\(name) is held by \(holder.owner) (token \(holder.token))")
+                process.print("\(name) is held by \(printable(holder.owner)) (token \(holder.token))")
             }
         }
         let waiters = queue.waiters.map(\.owner)
         if waiters != last?.waiters.map(\.owner) ?? [] {
-            process.print(waiters.isEmpty ? "nobody waits" : "waiting: \(waiters.joined(separator: ", "))")
+            process.print(waiters.isEmpty ? "nobody waits" : "waiting: \(printable(waiters.joined(separator: ", ")))")
         }
         last = queue
     }

@@ -167,7 +167,7 @@ final class LockHolder: Program {
     private func hear(_ event: LockHolding.Event) {
         switch event {
         case .waiting(let holder, let left):
-            process.print("Waiting for lock... (holder: \(holder)\(Self.expiry(left)))")
+            process.print("Waiting for lock... (holder: \(printable(holder))\(Self.expiry(left)))")
         case .acquired(let token, let hadToWait):
             process.print("Lock acquired! Fencing token: \(token)\nResource: \(wish.name)")
             if !hadToWait {

@@ -68,6 +68,12 @@ private struct LockServerWords {
                 throw UsageError("lockserver: --peers: \(error)")
             }
         }
+        if peers.isEmpty, arguments.has("peers") {
+            throw UsageError("lockserver: --peers names nobody; without it this one is a group alone")
+        }
+        if peers.isEmpty, arguments.has("join") {
+            throw UsageError("lockserver: --join: whom? add --peers with all members, this one too")
+        }
         if Set(peers).count != peers.count { throw UsageError("lockserver: --peers names a member twice") }
         if peers.count > 9 { throw UsageError("lockserver: --peers names \(peers.count) members; nine at most") }
         if let id = arguments.integer("id"), !peers.isEmpty, id > peers.count, !arguments.has("join") {
@@ -88,6 +94,15 @@ private struct LockServerWords {
         }
         if let silence = arguments.duration("election-timeout") {
             settings.electionMilliseconds = max(2, Int(clamping: silence.nanoseconds / 1_000_000))
+        }
+        // Followers that hear too seldom of their leader want to be one again and again; etcd asks for as much.
+        guard settings.electionMilliseconds >= 5 * settings.heartbeatMilliseconds else {
+            throw UsageError(
+                """
+                lockserver: an election timeout of \(LabDuration.milliseconds(settings.electionMilliseconds)) with a \
+                heartbeat of \(LabDuration.milliseconds(settings.heartbeatMilliseconds)): no leader would last; make \
+                --election-timeout at least five times --heartbeat
+                """)
         }
         settings.group = "lock"
         settings.snapshotEntries = arguments.integer("snapshot-entries") ?? settings.snapshotEntries

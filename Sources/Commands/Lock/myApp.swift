@@ -111,7 +111,7 @@ final class LockedWriter: Program {
 
     private func hear(_ event: LockHolding.Event) {
         switch event {
-        case .waiting(let holder, _): process.print("[APP] Waiting for the lock of \(holder)")
+        case .waiting(let holder, _): process.print("[APP] Waiting for the lock of \(printable(holder))")
         case .acquired(let token, _):
             process.hold()
             writeAgain(token)

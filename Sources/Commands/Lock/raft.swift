@@ -49,13 +49,17 @@ struct RaftView {
     // MARK: As it is
 
     var table: View {
-        let leading = members.compactMap { $0.member.status() }.filter { $0.role == .leader }.max { $0.term < $1.term }
+        let leading = members.filter { $0.member.failure == nil }.compactMap { $0.member.status() }.filter {
+            $0.role == .leader
+        }.max { $0.term < $1.term }
         let rows = members.compactMap { name, member -> [View.Cell]? in
             guard let status = member.status() else { return nil }
             let match = leading?.peers.first { $0.id == status.id }?.match
             return [
                 .integer(status.id), .text(name),
-                .text(Self.role(status), style: status.role == .leader ? .good : .plain), .integer(status.term),
+                member.failure == nil
+                    ? .text(Self.role(status), style: status.role == .leader ? .good : .plain)
+                    : .text("stopped", style: .bad), .integer(status.term),
                 status.vote == 0 ? .none : .integer(status.vote),
                 .text(status.lastIndex < status.firstIndex ? "-" : "\(status.firstIndex)-\(status.lastIndex)"),
                 .integer(status.committedIndex), .integer(status.appliedIndex), match.map { .integer($0) } ?? .none,

@@ -20,9 +20,22 @@ extension LogQuestion {
             process, "GET", target, at: server, whenRefused: Self.advice(server),
             fields: [("Accept", "application/json")], timeout: timeout, limitBytes: Self.bodyLimitBytes
         ) { response throws(CommandFailure) in
+            for warning in Self.warnings(of: response) { process.complain("warning: \(warning)") }
             let view = try view(of: response, from: server, now: process.node.wallClock)
             return process.text(of: view, asJSON: wantsJSON)
         }
+    }
+
+    /// What the store says is missing in its answer.
+    private static func warnings(of response: HTTPCall.Response) -> [String] {
+        // They stand in front: most answers have none, and are not read twice.
+        let start = String(decoding: response.body.prefix(64), as: UTF8.self)
+        guard start.contains("\"warnings\""),
+            let json = try? JSONValue(
+                parsing: response.body, limits: JSONLimits(bytes: bodyLimitBytes, values: 20_000_000)),
+            let warnings = try? JSONCursor(json)["warnings"].array()
+        else { return [] }
+        return warnings.prefix(10).compactMap { try? $0.string() }
     }
 
     private func view(of response: HTTPCall.Response, from server: HostPort, now: LabTime) throws(CommandFailure)

@@ -18,7 +18,7 @@ extension LogStoreCommands {
                     .init("http-port", nil, .port, "where it speaks HTTP, if not at the next port"),
                     .init("loki-port", nil, .port, "speaks HTTP there as well: Loki's clients look at 3100"),
                     .init("retention", nil, .duration(allowsZero: true), "how long lines are kept (31d); 0s for ever"),
-                    .init("retention-size", nil, .byteCount, "removes the oldest days beyond that"),
+                    .init("retention-size", nil, .byteCount, "removes the oldest days beyond that, never the newest"),
                     .init("memory", nil, .byteCount, "how much memory its lines may take, on the disk or not (200MB)"),
                     .init(
                         "cold-after", nil, .duration(allowsZero: true),
@@ -56,6 +56,9 @@ extension LogStoreCommands {
                 settings.store.retentionNanoseconds = retention.nanoseconds
             }
             settings.store.retentionBytes = arguments.byteCount("retention-size") ?? 0
+            guard settings.store.retentionBytes == 0 || settings.store.retentionBytes >= 1 << 20 else {
+                throw UsageError("log-collector: --retention-size: at least 1MiB, or 0 for no limit")
+            }
             if let bytes = arguments.byteCount("memory") {
                 guard bytes >= LogStoreSettings.leastMemoryBytes else {
                     throw UsageError("log-collector: --memory: at least 1MB, for what comes in within a second")

@@ -42,7 +42,7 @@ extension RateLimiterCommands {
                     - name: default
                       algorithm: token-bucket    # leaky-bucket, gcra, fixed-window,
                                                  # sliding-log, sliding-counter, concurrency
-                      rate: 10                   # 600/minute, 100/15s, 5/hour
+                      rate: 10                   # needed; 600/minute, 100/15s, 5/hour
                       period: 1s
                       burst: 20                  # buckets only (rate)
                       key: ip                    # header NAME, api-key, user, route,

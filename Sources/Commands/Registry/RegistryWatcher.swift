@@ -36,6 +36,7 @@ final class RegistryWatcher: Program {
                 process.errorOutput.write("registry: \(server): \(text); asking again\n")
             }
         }
+        follower.followsPortless = true
         self.follower = follower
         follower.start()
     }
@@ -54,14 +55,16 @@ final class RegistryWatcher: Program {
             return end(after: 1)
         }
         var lines: [String] = []
-        for one in before where !instances.contains(where: { $0.id == one.id }) { lines.append("- \(one.id)") }
+        for one in before where !instances.contains(where: { $0.id == one.id }) {
+            lines.append("- \(printable(one.id))")
+        }
         for one in instances {
             guard let old = before.first(where: { $0.id == one.id }) else {
                 lines.append("+ \(line(one))")
                 continue
             }
             if old.status != one.status {
-                lines.append("~ \(one.id)  \(old.status) → \(one.status)")
+                lines.append("~ \(printable(one.id))  \(old.status) → \(one.status)")
             } else if old != one {
                 lines.append("~ \(line(one))")
             }
@@ -75,7 +78,10 @@ final class RegistryWatcher: Program {
         if let count, changeCount >= count { process.exit(0) }
     }
 
-    private func line(_ one: DiscoveredInstance) -> String { "\(one.id)  \(one.destination)  \(one.status)" }
+    private func line(_ one: DiscoveredInstance) -> String {
+        let place = one.destination.port == 0 ? one.destination.host : one.destination.description
+        return printable("\(one.id)  \(place)  \(one.status)")
+    }
 
     private static func json(_ instances: [DiscoveredInstance]) -> String {
         JSONValue.array(

@@ -108,6 +108,9 @@ extension RegistryCommands {
             }
             peers.append(peer)
         }
+        if peers.isEmpty, arguments.has("peers") {
+            throw UsageError("registry: --peers names nobody; without it this one is on its own")
+        }
         if let id = arguments.integer("id"), id > peers.count {
             throw UsageError("registry: --id: there are \(peers.count) peers")
         }
@@ -129,7 +132,13 @@ extension RegistryCommands {
             }
             if settings.domains.isEmpty { throw UsageError("registry: --domain: add one, such as consul") }
         }
-        if let ttl = arguments.duration("dns-ttl") { settings.ttlSeconds = UInt32(clamping: Int(ttl.seconds)) }
+        if let ttl = arguments.duration("dns-ttl") {
+            // RFC 2181 §8: a TTL has 31 bits.
+            guard ttl.seconds <= Double(Int32.max) else {
+                throw UsageError("registry: --dns-ttl \(ttl): no more than \(Int32.max)s, or 68 years")
+            }
+            settings.ttlSeconds = UInt32(ttl.seconds)
+        }
         settings.answersPassingOnly = arguments.has("only-passing")
         settings.failuresBeforeCritical =
             arguments.integer("failures-before-critical") ?? settings.failuresBeforeCritical

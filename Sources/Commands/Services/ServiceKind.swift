@@ -131,16 +131,17 @@ package struct ServiceSettings {
 /// How a service is made, and what is shown of it.
 package struct ServicePlan<S: Service> {
     let make: (Node, ServiceSettings) throws -> S
-    let check: (() -> String)?
+    let check: (() throws -> String)?
     let stats: ((S) -> View)?
     let picture: ((S) -> View)?
 
     /// - Parameters:
-    ///   - check: what `--check` says of a configuration that is right.
+    ///   - check: what `--check` says of a configuration that is right; throws what a start would, as far as that can
+    ///     be known without one.
     ///   - stats: what `stats` shows, where the service's own statistics are not all.
     ///   - picture: what `show` shows.
     package init(
-        check: (() -> String)? = nil, stats: ((S) -> View)? = nil, picture: ((S) -> View)? = nil,
+        check: (() throws -> String)? = nil, stats: ((S) -> View)? = nil, picture: ((S) -> View)? = nil,
         make: @escaping (Node, ServiceSettings) throws -> S
     ) {
         self.check = check
@@ -162,10 +163,14 @@ extension Command {
         Command(description) { invocation in
             let plan = try plan(invocation)
             if let check = plan.check, invocation.arguments.has("check") {
-                return .view(View(.text(check(), json: .null)))
+                return .view(View(.text(try check(), json: .null)))
             }
             let settings = try kind.settings(invocation)
-            return .running(ServiceProgram(invocation.process, kind, settings, plan))
+            let arguments = invocation.arguments
+            return .running(
+                ServiceProgram(invocation.process, kind, settings, plan) { number in
+                    number == settings.port ? "port" : arguments.flag(ofPort: number)
+                })
         }
     }
 }
@@ -193,7 +198,12 @@ package struct ConfigurationArgument {
         -> Configuration
     {
         do {
-            return try parse(try session.files.read(path), name)
+            let bytes = try session.files.read(path)
+            // What has no end has no size either, and would be read as nothing.
+            if bytes.isEmpty, path.hasPrefix("/dev/") || path.hasPrefix("/proc/") {
+                throw CommandFailure("\(name): a pipe or a device is no file; copy what it says into one")
+            }
+            return try parse(bytes, name)
         } catch let failure as CommandFailure {
             throw failure
         } catch let usage as UsageError {

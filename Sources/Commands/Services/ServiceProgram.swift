@@ -15,13 +15,19 @@ package final class ServiceProgram<S: Service>: Program, Component, ServiceHolde
     package let process: Process
     private let settings: ServiceSettings
     private let plan: ServicePlan<S>
+    /// The flag that says a port.
+    private let flag: (UInt16) -> String
     package let kind: String
     package private(set) var service: S?
     package var anyService: (any Service)? { service }
     private var isStopping = false
 
-    package init(_ process: Process, _ kind: ServiceKind, _ settings: ServiceSettings, _ plan: ServicePlan<S>) {
+    package init(
+        _ process: Process, _ kind: ServiceKind, _ settings: ServiceSettings, _ plan: ServicePlan<S>,
+        flag: @escaping (UInt16) -> String = { _ in "port" }
+    ) {
         self.process = process
+        self.flag = flag
         self.kind = kind.name
         self.settings = settings
         self.plan = plan
@@ -37,7 +43,7 @@ package final class ServiceProgram<S: Service>: Program, Component, ServiceHolde
             noteTakenPorts(node)
             process.ready()
         } catch let error as NetworkError {
-            process.complain(error.advice(isProcess: process.session.isProcess))
+            process.complain(error.advice(flag, isProcess: process.session.isProcess))
             process.exit(1)
         } catch {
             process.complain("\(error)")
@@ -106,10 +112,10 @@ extension View.Field {
 
 extension NetworkError {
     /// What is wrong, and what the user can do about it.
-    func advice(isProcess: Bool) -> String {
+    func advice(_ flag: (UInt16) -> String, isProcess: Bool) -> String {
         switch self {
         case .addressInUse(let endpoint):
-            "port \(endpoint.port) is in use on \(endpoint.address); choose another --port"
+            "port \(endpoint.port) is in use on \(endpoint.address); choose another --\(flag(endpoint.port))"
                 + (isProcess ? ", or find who has it with: ss -ltnp 'sport = :\(endpoint.port)'" : "")
         case .notPermitted(let endpoint):
             "port \(endpoint.port) may not be bound by this user; choose one above 1023"

@@ -24,7 +24,9 @@ package enum ShortenerCommands {
                     .init(
                         "db", nil, .text("FILE|URL"),
                         "where links are kept: a file, or postgres://HOST/NAME (./links.db)"),
-                    .init("clicks", nil, .file, "where clicks wait for the database (./links-clicks)"),
+                    .init(
+                        "clicks", nil, .file,
+                        "where clicks wait for the database, for this one alone (./links-clicks, or -NAME behind it)"),
                     .init("base", nil, .text("URL"), "what stands before a code (http:// and the host that was asked)"),
                     .init("code-length", nil, .integer(ShortCode.lengths), "characters of the first codes (6)"),
                     .init(
@@ -68,8 +70,12 @@ package enum ShortenerCommands {
                 """)
         return .service(kind, description) { invocation in
             let settings = try shortenerSettings(invocation)
+            let hasClicks = invocation.arguments.has("clicks")
             return ServicePlan { node, service in
-                ShortenerHost(node: node, settings: settings, port: service.port, options: service.options)
+                var settings = settings
+                // Several at one place are told apart by their names.
+                if !hasClicks, node.name != kind.nodeName { settings.clickDirectory += "-" + node.name }
+                return ShortenerHost(node: node, settings: settings, port: service.port, options: service.options)
             }
         }
     }
@@ -86,7 +92,12 @@ package enum ShortenerCommands {
         if let status = arguments.text("redirect").flatMap(Int.init).flatMap(Redirect.init(rawValue:)) {
             settings.redirect = status
         }
-        settings.apiKeys = (arguments.text("api-key") ?? "").split(separator: ",").map(String.init)
+        if let list = try arguments.secret("api-key") {
+            settings.apiKeys = list.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+            guard !settings.apiKeys.contains("") else {
+                throw UsageError("urlshortener: --api-key: one of the keys is empty; take the comma out")
+            }
+        }
         if let limit = arguments.integer("create-limit") { settings.createsPerMinute = limit == 0 ? nil : limit }
         if let count = arguments.integer("cache") { settings.cacheCapacity = count }
         if let text = arguments.text("queue") {

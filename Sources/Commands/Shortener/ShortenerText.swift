@@ -79,7 +79,8 @@ enum ShortenerText {
                     + "\(number(life["recovered"])) recovered")
             let risk = life["at_risk_if_power_failed"]
             lines.append(
-                "  a kill has lost none; if the power failed, clicks after \(text(risk?["since"])) may be missing")
+                "  a kill has lost none that the disk took; if the power failed, clicks after "
+                    + "\(text(risk?["since"])) may be missing")
         }
         if number(life["torn_bytes"]) > 0 {
             lines.append("  \(byteCountText(number(life["torn_bytes"]))) at its end were no whole click")

@@ -18,7 +18,7 @@ extension ShortenerCommands {
             let server =
                 arguments.endpoint("server") ?? HostPort(host: "localhost", port: ShortenerHost.defaultPort)
             var fields = [("Accept", "application/json"), ("Content-Type", "application/json")]
-            if let key = arguments.text("key") { fields.append(("X-Api-Key", key)) }
+            if let key = try arguments.secret("key") { fields.append(("X-Api-Key", key)) }
             let wantsJSON = arguments.wantsJSON
             let timeout = arguments.duration("timeout") ?? .seconds(10)
             if arguments.verb == "audit", let file = arguments.text("seen") {

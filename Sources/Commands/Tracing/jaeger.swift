@@ -33,16 +33,24 @@ extension TracingCommands {
             details: """
                 While a node called jaeger runs, every node of the lab sends it its spans. With
                 one of the --keep flags a trace is kept only if one of them wants it; without,
-                all are. Its API is Jaeger's: /api/services, /api/traces, /api/dependencies and
-                /api/v3, for Grafana and whatever else reads Jaeger. In the lab, trace and topo
-                show the same without it.
+                all are: what is not decided yet waits in memory for --decision-wait, 100000
+                spans at most, and is lost if jaeger is killed. So is what came within the last
+                second, which is not synced yet. What is too much goes in whole files, of an
+                eighth of --max-bytes and --max-spans at most; the newest trace stays whole. On
+                a full disk spans are refused (503), and what is there is answered. Its API is
+                Jaeger's: /api/services, /api/traces, /api/dependencies and /api/v3, for Grafana
+                and whatever else reads Jaeger. In the lab, trace and topo show the same without
+                it.
                 """)
         return .service(kind, description) { invocation in
             let arguments = invocation.arguments
             var settings = TracingHost.Settings()
             if let port = arguments.port("otlp-port") { settings.collectorPort = port }
             if let days = arguments.integer("days") { settings.store.days = days }
-            if let bytes = arguments.byteCount("max-bytes") { settings.store.bytes = bytes }
+            if let bytes = arguments.byteCount("max-bytes") {
+                guard bytes >= 1 << 20 else { throw UsageError("jaeger: --max-bytes: at least 1MiB") }
+                settings.store.bytes = bytes
+            }
             if let spans = arguments.integer("max-spans") { settings.store.spanLimit = spans }
             if let wait = arguments.duration("decision-wait") { settings.sampling.decisionWait = wait }
             if let least = arguments.duration("keep-slow") { settings.sampling.policies.append(.latency(least)) }

@@ -78,6 +78,8 @@ public struct ProposalSessions: Equatable, Sendable {
         case command
         /// It goes with a change of membership, or stands where one was refused.
         case membership
+        /// A member says which disk it has.
+        case introduction
     }
 
     public static func entry(_ header: Header, _ matter: Matter, _ content: [UInt8]) -> [UInt8] {

@@ -96,6 +96,7 @@ extension Raft {
 
     /// AppendEntries (figure 2). A refusal says where the logs may agree, so that one round trip a term is enough.
     private func take(_ message: RaftMessage) throws(RaftError) {
+        if message.index <= log.committed { try expectAgreement(message) }
         if message.index < log.committed {
             return send(RaftMessage(.appendReply, to: message.from, index: log.committed))
         }
@@ -108,6 +109,20 @@ extension Raft {
             RaftMessage(
                 .appendReply, to: message.from, index: message.index, logTerm: hint.term, isRejection: true,
                 hint: hint.index))
+    }
+
+    /// Whoever leads has everything that is agreed on (figure 3, "leader completeness"): one that has something else
+    /// there is none of this group's.
+    private func expectAgreement(_ message: RaftMessage) throws(RaftError) {
+        try expectAgreement(message.logPosition)
+        for entry in message.entries where entry.index <= log.committed { try expectAgreement(entry.position) }
+    }
+
+    private func expectAgreement(_ position: LogPosition) throws(RaftError) {
+        guard position.index <= log.committed, let term = log.term(at: position.index), term != position.term else {
+            return
+        }
+        throw .contradiction(at: position.index)
     }
 
     private func takeSnapshot(_ message: RaftMessage) {

@@ -28,8 +28,9 @@ public enum LockKind: Equatable, Sendable {
 /// a place in it cannot be lost, taken twice or forgotten, and it goes with its owner's lease.
 ///
 /// An exclusive claim waits for all before it; a shared one for the exclusive ones before it, so a writer that waits is
-/// not overtaken by readers for ever; a permit for all but `limit - 1` of those before it. Each claim is let in as soon
-/// as those it waits for are gone: nobody is woken for nothing.
+/// not overtaken by readers for ever; a permit for all but `limit - 1` of those before it, and where they say different
+/// limits the least of them counts, so that nobody shares with more than agreed. Each claim is let in as soon as those
+/// it waits for are gone: nobody is woken for nothing.
 public struct LockQueue: Equatable, Sendable {
     public struct Claim: Equatable, Sendable {
         public let key: Key
@@ -72,8 +73,8 @@ public struct LockQueue: Equatable, Sendable {
         return switch claim.kind {
         case .exclusive: before.isEmpty
         case .shared: before.allSatisfy { $0.kind == .shared }
-        case .permit(let limit):
-            before.count < limit && before.allSatisfy { if case .permit = $0.kind { true } else { false } }
+        case .permit:
+            claims[...index].allSatisfy { if case .permit(let limit) = $0.kind { before.count < limit } else { false } }
         }
     }
 

@@ -78,7 +78,7 @@ public struct LockStore {
         switch command {
         case .put(let request):
             try check(room: request.key.count + request.value.count)
-            try check(request)
+            try check(request, leaseFirst: true)
             return .put(previous: put(request, in: &transaction))
         case .delete(let request):
             try check(request.range)
@@ -119,11 +119,17 @@ public struct LockStore {
 
     private func check(_ range: KeyRange) throws(StoreError) { if range.start.isEmpty { throw .emptyKey } }
 
-    private func check(_ request: PutRequest) throws(StoreError) {
+    /// - Parameter leaseFirst: as etcd looks at a put that stands alone; in a transaction it looks for the key first.
+    private func check(_ request: PutRequest, leaseFirst: Bool = false) throws(StoreError) {
         if request.key.isEmpty { throw .emptyKey }
         if request.ignoresValue, !request.value.isEmpty { throw .valueProvided }
         if request.ignoresLease, request.lease != 0 { throw .leaseProvided }
+        if leaseFirst { try checkLease(request) }
         if request.ignoresValue || request.ignoresLease, store.value(request.key) == nil { throw .keyNotFound }
+        try checkLease(request)
+    }
+
+    private func checkLease(_ request: PutRequest) throws(StoreError) {
         if request.lease != 0, leases[request.lease] == nil { throw .leaseNotFound }
     }
 

@@ -41,6 +41,9 @@ public protocol LogSource: AnyObject {
     /// The streams that satisfy all conditions and have entries in that time, in the order of their labels.
     func streams(_ matchers: [LabelMatcher], from: Int64, through: Int64) throws(LogSourceError) -> [Labels]
 
+    /// What is missing of that time although it was stored, in words: an answer says so.
+    func warnings(from: Int64, through: Int64) -> [String]
+
     /// Has `receive` called with what is taken in from here on, once it is durable, of streams that satisfy all
     /// conditions.
     ///
@@ -48,6 +51,10 @@ public protocol LogSource: AnyObject {
     func follow(
         _ matchers: [LabelMatcher], _ receive: @escaping (_ entries: LogBlock) -> Void
     ) -> any LogFollowing
+}
+
+extension LogSource {
+    public func warnings(from: Int64, through: Int64) -> [String] { [] }
 }
 
 /// Somebody who follows a store.

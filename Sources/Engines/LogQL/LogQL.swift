@@ -52,9 +52,23 @@ public struct LogQLExpression: Sendable, CustomStringConvertible {
         root = .log(LogPipeline(stages: [.search(try SearchQuery(parsing: text))]))
     }
 
-    /// From either: what begins with a selector or a function is LogQL, everything else a search.
+    /// From either: what begins with a selector or a function is LogQL, and so is a sum of numbers (`1+1`, which
+    /// clients ask to see whether somebody is there); everything else is a search.
     public init(anyOf text: String) throws(LogQLError) {
-        if Self.isLogQL(text) { try self.init(parsing: text) } else { try self.init(searching: text) }
+        if Self.isLogQL(text) || Self.isArithmetic(text) && (try? LogParser.parse(text)) != nil {
+            try self.init(parsing: text)
+        } else {
+            try self.init(searching: text)
+        }
+    }
+
+    /// Numbers with something between them. A minus or a slash counts only between blanks: `2024-01-15` and `1/2` are
+    /// things to look for, as `404` is.
+    private static func isArithmetic(_ text: String) -> Bool {
+        guard text.utf8.allSatisfy({ $0 &- 48 < 10 || " .()+-*/%^".utf8.contains($0) }),
+            text.utf8.contains(where: { $0 &- 48 < 10 })
+        else { return false }
+        return text.utf8.contains { "+*%^".utf8.contains($0) } || text.contains(" - ") || text.contains(" / ")
     }
 
     /// Whether a text is meant as LogQL.
@@ -75,6 +89,12 @@ public struct LogQLExpression: Sendable, CustomStringConvertible {
     public var isMetric: Bool {
         if case .metric = root { return true }
         return false
+    }
+
+    /// How far before its own time it looks: the longest range with its offset; 0 for lines. Nanoseconds.
+    public var reachNanoseconds: Int64 {
+        if case .metric(let metric) = root { return metric.reachNanoseconds }
+        return 0
     }
 
     /// The expression in the one form for all its spellings, on one line.

@@ -86,6 +86,8 @@ public final class LogStore {
     public internal(set) var statistics = LogStoreStatistics()
     /// What is wrong with what is stored, or could not be done, in words; the latest ones.
     public internal(set) var problems: [String] = []
+    /// Segments that cannot be read, or not all of them.
+    public private(set) var damages: [LogDamage] = []
 
     /// Opens a store, or makes one; what a crash has left in the log is packed.
     ///
@@ -119,23 +121,28 @@ public final class LogStore {
     /// - Parameters:
     ///   - timestamp: nanoseconds since 1970.
     ///   - duplicates: what to do with an entry that is there already.
+    ///   - isAdmitted: it is one of a batch that `admit` has let in.
     ///   - now: nanoseconds since 1970.
     /// - Returns: why it was refused; nil if it was taken, or is there already.
     public func append(
         _ labels: Labels, _ timestamp: Int64, _ line: UnsafeRawBufferPointer, metadata: Labels = Labels(),
-        duplicates: DuplicatePolicy = .kept, now: Int64
+        duplicates: DuplicatePolicy = .kept, isAdmitted: Bool = false, now: Int64
     ) -> LogRefusal? {
         let number: Int
         switch registry.stream(labels, limits, now: now) {
         case .success(let found): number = found
         case .failure(let refusal): return refuse(refusal)
         }
-        if let refusal = registry.check(number, timestamp, line.count, limits, now: now) { return refuse(refusal) }
-        if isOverloaded { return refuse(.overloaded) }
+        if let refusal = registry.check(number, timestamp, line.count, metadata, limits, now: now) {
+            return refuse(refusal)
+        }
+        if isOverloaded, !isAdmitted { return refuse(.overloaded) }
         if duplicates == .ignored, registry.mayBeKnown(number, timestamp), isKnown(number, labels, timestamp, line) {
             statistics.duplicates += 1
             return nil
         }
+        // What is there already costs its stream nothing: whoever sends all of it again gets on.
+        if !isAdmitted, let refusal = registry.charge(number, line.count, limits, now: now) { return refuse(refusal) }
         registry.took(number, timestamp, now: now)
         active.append(number, labels, timestamp, line, metadata, chunkBytes: settings.chunkBytes)
         if duplicates == .ignored { active.remember(number, timestamp, line) }
@@ -143,6 +150,17 @@ public final class LogStore {
         statistics.entries += 1
         statistics.bytes += line.count
         return nil
+    }
+
+    /// Whether all lines of a batch can be taken now, or none: a sender that cannot say which of its lines it sends
+    /// again must not be told that some of them were not taken. If so they are charged, and go to `append` with
+    /// `isAdmitted`.
+    ///
+    /// - Parameter batch: bytes of lines by stream.
+    /// - Returns: why it cannot be taken, now or ever; nil if it can.
+    public func admit(_ batch: [Labels: Int], now: Int64) -> LogRefusal? {
+        if isOverloaded { return refuse(.overloaded) }
+        return registry.admit(batch, limits, now: now).map { refuse($0) }
     }
 
     private func refuse(_ refusal: LogRefusal) -> LogRefusal {
@@ -206,11 +224,33 @@ public final class LogStore {
         if needsCommit { try commit(now: now) }
     }
 
+    private static let damageLimit = 1000
+
+    /// A segment cannot be read.
+    func noteDamage(_ path: String, day: Int64, _ problem: String, isLeftOut: Bool) {
+        guard damages.count < Self.damageLimit, !damages.contains(where: { $0.path == path }) else { return }
+        damages.append(LogDamage(path: path, day: day, problem: problem, isLeftOut: isLeftOut))
+        note(
+            problem: "\(problem); put a copy in its place and start again, or remove the file to go on without its "
+                + "lines")
+    }
+
     func note(problem: String) {
         if problems.last == problem { return }
         problems.append(problem)
         if problems.count > 100 { problems.removeFirst() }
     }
+}
+
+/// A segment that cannot be read, or not all of it.
+public struct LogDamage: Equatable, Sendable {
+    public let path: String
+    /// Days since 1970.
+    public let day: Int64
+    /// With the file's name.
+    public let problem: String
+    /// Answers do without all of it; otherwise a query that needs what is damaged fails.
+    public let isLeftOut: Bool
 }
 
 /// What becomes of an entry that is there already.

@@ -48,6 +48,7 @@ public struct LogLimits: Equatable, Sendable {
     public var labelNameBytes = 1024
     public var labelValueBytes = 2048
     public var lineBytes = 256 << 10
+    /// Of names and values that come with one entry.
     public var metadataBytes = 64 << 10
     /// Streams that have had an entry within an hour.
     public var streams = 5000
@@ -81,7 +82,11 @@ public enum LogRefusal: Error, Equatable, Sendable {
     case tooManyLabels(stream: String, count: Int, limit: Int)
     case labelNameTooLong(stream: String, name: String)
     case labelValueTooLong(stream: String, value: String)
+    case labelNameInvalid(stream: String, name: String)
     case lineTooLong(stream: String, bytes: Int, limit: Int)
+    case metadataTooLarge(stream: String, bytes: Int, limit: Int)
+    /// All of a batch that can only be taken as a whole: more than its stream may have at once.
+    case batchTooLarge(stream: String, bytes: Int, limit: Int)
     case tooOld(stream: String, time: Int64, oldest: Int64)
     case tooNew(stream: String, time: Int64)
     case tooFarBehind(stream: String, time: Int64, oldest: Int64)
@@ -98,10 +103,11 @@ public enum LogRefusal: Error, Equatable, Sendable {
         }
     }
 
-    /// What HTTP calls it: 429 if it may be taken later, 400 if it never will.
+    /// What HTTP calls it: 429 if it may be taken later, 400 if it never will, 413 if it would be in pieces.
     public var status: Int {
         switch self {
         case .tooManyStreams, .rateLimited, .overloaded: 429
+        case .batchTooLarge: 413
         default: 400
         }
     }
@@ -113,7 +119,10 @@ public enum LogRefusal: Error, Equatable, Sendable {
         case .tooManyLabels: "max_label_names_per_series"
         case .labelNameTooLong: "label_name_too_long"
         case .labelValueTooLong: "label_value_too_long"
+        case .labelNameInvalid: "invalid_labels"
         case .lineTooLong: "line_too_long"
+        case .metadataTooLarge: "structured_metadata_too_large"
+        case .batchTooLarge: "batch_too_large"
         case .tooOld: "greater_than_max_sample_age"
         case .tooNew: "too_far_in_future"
         case .tooFarBehind: "too_far_behind"
@@ -133,6 +142,13 @@ extension LogRefusal: CustomStringConvertible {
             "entry for stream '\(stream)' has \(count) label names; limit \(limit)"
         case .labelNameTooLong(let stream, let name): "stream '\(stream)' has label name too long: '\(name)'"
         case .labelValueTooLong(let stream, let value): "stream '\(stream)' has label value too long: '\(value)'"
+        case .labelNameInvalid(let stream, let name):
+            "error parsing labels '\(stream)': a label's name is letters, digits and _, and no digit first: '\(name)'"
+        case .metadataTooLarge(let stream, let bytes, let limit):
+            "stream '\(stream)' has structured metadata too large: '\(bytes)' bytes, limit: '\(limit)' bytes"
+        case .batchTooLarge(let stream, let bytes, let limit):
+            "a batch with \(byteCountText(bytes)) of stream '\(stream)' can never be taken: a stream may have "
+                + "\(byteCountText(limit)) at once; send smaller batches"
         case .lineTooLong(let stream, let bytes, let limit):
             "Max entry size '\(limit)' bytes exceeded for stream '\(stream)' while adding an entry with length "
                 + "'\(bytes)' bytes"

@@ -13,6 +13,8 @@ final class TraceFile {
     private(set) var size: Int
     private var batchCount = 0
     private var syncedBytes = 0
+    /// Of all its records.
+    var spanCount = 0
     /// What its records can be asked for.
     var index: TraceFileIndex
     /// Who called whom in the traces that began here.

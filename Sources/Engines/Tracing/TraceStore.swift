@@ -77,17 +77,36 @@ public final class TraceStore {
 
     /// Appends spans. They can be found at once, and are durable after the next `sync`.
     ///
-    /// - Throws: `DiskError`; then none of them is kept.
+    /// - Throws: `DiskError`; then none of them is kept, or only the first traces of more than an eighth of what there
+    ///   may be at all. Whoever sends all of them again does no harm: what is there twice counts once.
     public func add(_ spans: [TracedSpan], now: LabTime) throws(DiskError) {
-        if spans.isEmpty { return }
-        let file = try current(now)
-        let records = Self.records(spans)
-        let places = try file.append(records.map { OTLPTraces($0.groups).protobuf() })
-        for (record, place) in zip(records, places) { remember(record, at: place, in: file) }
-        if file.size >= settings.fileBytes { try file.sync() }
-        // What is too much can go later as well: the spans are kept.
-        do throws(DiskError) { try dropWhatIsTooMuch(now) } catch { failedDropCount += 1 }
+        var rest = Self.records(spans)[...]
+        while !rest.isEmpty {
+            let file = try current(now)
+            var records: [Record] = []
+            var bodies: [[UInt8]] = []
+            var bytes = 0
+            var count = 0
+            repeat {
+                let record = rest.removeFirst()
+                bodies.append(OTLPTraces(record.groups).protobuf())
+                records.append(record)
+                bytes += bodies[bodies.count - 1].count
+                count += record.groups.reduce(0) { $0 + $1.spans.count }
+            } while !rest.isEmpty && count < fileSpanLimit && bytes < fileBytes
+            let places = try file.append(bodies)
+            for (record, place) in zip(records, places) { remember(record, at: place, in: file) }
+            if isFull(file) { try file.sync() }
+            // What is too much can go later as well: the spans are kept.
+            do throws(DiskError) { try dropWhatIsTooMuch(now) } catch { failedDropCount += 1 }
+        }
     }
+
+    /// What goes, goes by files: so none has more than an eighth of what may be there, but for the end of its last
+    /// trace.
+    private var fileSpanLimit: Int { max(1, settings.spanLimit / 8) }
+    private var fileBytes: Int { max(1, min(settings.fileBytes, settings.bytes / 8)) }
+    private func isFull(_ file: TraceFile) -> Bool { file.size >= fileBytes || file.spanCount >= fileSpanLimit }
 
     public func sync() throws(DiskError) { try files.last?.sync() }
     public var needsSync: Bool { files.last?.needsSync ?? false }
@@ -137,6 +156,7 @@ public final class TraceStore {
             }
             summary.spanCount += group.spans.count
             spanCount += group.spans.count
+            file.spanCount += group.spans.count
         }
         file.index.add(record.id, record.groups) { symbols.known($0.serviceName) }
         summary.places.append(place)
@@ -149,7 +169,7 @@ public final class TraceStore {
 
     private func current(_ now: LabTime) throws(DiskError) -> TraceFile {
         let day = Self.day(now)
-        if let last = files.last, last.day == day, last.size < settings.fileBytes { return last }
+        if let last = files.last, last.day == day, !isFull(last) { return last }
         try files.last?.sync()
         files.last?.index.sortTail()
         let folder = "\(directory)/\(day)"

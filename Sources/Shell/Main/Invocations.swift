@@ -38,7 +38,9 @@ enum Invocations {
             run    executes scripts and transcripts and prints what they print, in virtual time.
             test   executes transcripts and checks what they say.
             TOOL   a component or client as a process of its own: real clock, sockets and files.
-            Status: 0 all well, 1 a mismatch or a failed command, 2 not understood, 80 skipped.
+            Status: 0 all well; of run, -c and TOOL that of the command that failed (with
+            --keep-going the first one's), such as 28 of curl or 127 of a name that nobody
+            knows; 1 of a case that does not match, 2 not understood, 80 all skipped.
             """)
 
     static let run = CommandDescription(

@@ -16,8 +16,7 @@ package enum CandidateList {
         func shown(_ slice: ArraySlice<Completer.Candidate>) -> String {
             isDescribed ? described(slice, columns, usesColor) : columnList(slice.map(\.text), columns: columns)
         }
-        let limit = isDescribed ? rows : capacity(candidates, columns, rows: rows)
-        guard candidates.count > limit else { return shown(candidates[...]) }
+        guard !fits(candidates, columns: columns, rows: rows) else { return shown(candidates[...]) }
         // A line less: the last one says where one is.
         let perPage = isDescribed ? rows - 1 : capacity(candidates, columns, rows: rows - 1)
         let pages = (candidates.count + perPage - 1) / perPage
@@ -26,6 +25,13 @@ package enum CandidateList {
         let next = last == candidates.count ? "first again" : "next"
         let footer = "\(first + 1) to \(last) of \(candidates.count); Tab shows the \(next)"
         return shown(candidates[first..<last]) + (usesColor ? "\u{1B}[2m\(footer)\u{1B}[0m" : footer) + "\n"
+    }
+
+    /// Whether one page holds them all.
+    package static func fits(_ candidates: [Completer.Candidate], columns: Int, rows: Int) -> Bool {
+        let rows = max(3, rows)
+        let isDescribed = candidates.contains { !$0.summary.isEmpty }
+        return candidates.count <= (isDescribed ? rows : capacity(candidates, columns, rows: rows))
     }
 
     /// How many words surely fit into so many rows of columns.

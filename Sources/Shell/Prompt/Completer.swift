@@ -49,7 +49,8 @@ package struct Completer {
             return common.count > partial.count ? written(common) : nil
         }
 
-        private func written(_ text: String) -> String {
+        /// A candidate as it is to stand in the line: with the quote that was begun, or what needs it escaped.
+        package func written(_ text: String) -> String {
             if let quote { return String(quote) + text }
             if !escapes { return text }
             return text.reduce(into: "") { result, character in

@@ -106,8 +106,14 @@ final class Keyboard {
     private static let endOfInput: UInt8 = 4
 
     /// Takes a Ctrl-D that was typed ahead and is next.
-    func takeEndOfInput() -> Bool {
-        guard position < bytes.count, bytes[position] == Self.endOfInput else { return false }
+    func takeEndOfInput() -> Bool { take(Self.endOfInput) }
+
+    /// Whether the next byte is this one.
+    func begins(with byte: UInt8) -> Bool { position < bytes.count && bytes[position] == byte }
+
+    /// Takes the next byte if it is this one.
+    func take(_ byte: UInt8) -> Bool {
+        guard begins(with: byte) else { return false }
         position += 1
         return true
     }

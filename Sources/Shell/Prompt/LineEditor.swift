@@ -10,9 +10,9 @@ import KernelStructures
 /// it lets the loop turn until a character is there. What the lab prints meanwhile goes above the line: up to the
 /// line's first row, clear from there, print, and have libedit draw the line again.
 final class LineEditor: LineReader {
-    private let edit: OpaquePointer
+    let edit: OpaquePointer
     private let history: OpaquePointer
-    private unowned let host: any LineReaderHost
+    unowned let host: any LineReaderHost
     private let keyboard: Keyboard
     private let output: HostOutput
     /// The prompt on the screen, and its bytes for libedit.
@@ -25,8 +25,8 @@ final class LineEditor: LineReader {
     private var painted: String?
     /// A ghost stands behind the line and has to go before anything else is written.
     private var hasGhost = false
-    /// The list that Tab has shown for this beginning of a line, and which page of it.
-    private var listed: (text: String, page: Int)?
+    /// What Tab has done last.
+    var tabbed: Tabbed?
     /// Characters that libedit gets before what is typed.
     private var pushed: [Unicode.Scalar] = []
 
@@ -65,7 +65,11 @@ final class LineEditor: LineReader {
 
     private func bindKeys() {
         let functions: [(String, String, sdlab_key_function)] = [
-            ("sdlab-complete", "completes the word", { edit, _ in editor(edit)?.complete() ?? 0 }),
+            ("sdlab-complete", "completes the word", { edit, _ in editor(edit)?.complete(.forwards) ?? 0 }),
+            (
+                "sdlab-complete-back", "the candidate before",
+                { edit, _ in editor(edit)?.complete(.backwards) ?? 0 }
+            ),
             ("sdlab-paste", "inserts what is pasted", { edit, _ in editor(edit)?.paste() ?? 0 }),
             // A paste's end without its beginning: of a paste that was broken off.
             ("sdlab-nothing", "does nothing", { _, _ in UInt8(CC_NORM) }),
@@ -88,8 +92,8 @@ final class LineEditor: LineReader {
         ]
         for (name, help, function) in functions { _ = sdlab_edit_function(edit, name, help, function) }
         let keys = [
-            ("^I", "sdlab-complete"), ("\\e[200~", "sdlab-paste"), ("\\e[201~", "sdlab-nothing"),
-            ("\\ex", "sdlab-nothing"),
+            ("^I", "sdlab-complete"), ("\\e[Z", "sdlab-complete-back"), ("\\e[200~", "sdlab-paste"),
+            ("\\e[201~", "sdlab-nothing"), ("\\ex", "sdlab-nothing"),
             ("\\e[A", "sdlab-up"), ("\\eOA", "sdlab-up"), ("^P", "sdlab-older"),
             ("\\e[B", "sdlab-down"), ("\\eOB", "sdlab-down"), ("^N", "sdlab-newer"),
             ("\\e^M", "sdlab-newline"), ("\\e^J", "sdlab-newline"),
@@ -107,11 +111,7 @@ final class LineEditor: LineReader {
 
     // MARK: Reading
 
-    func withoutEcho(_ body: () -> Void) {
-        _ = sdlab_edit_prepare(edit, 1)
-        body()
-        _ = sdlab_edit_prepare(edit, 0)
-    }
+    func showsTyping(_ shows: Bool) { _ = sdlab_edit_prepare(edit, shows ? 0 : 1) }
 
     func read(_ prompt: PromptText) -> TypedLine {
         isFirstLine = prompt != .continuation
@@ -119,7 +119,7 @@ final class LineEditor: LineReader {
         outcome = nil
         painted = nil
         hasGhost = false
-        listed = nil
+        tabbed = nil
         pushed = []
         keyboard.isOpen = true
         _ = sdlab_edit_prepare(edit, 1)
@@ -200,7 +200,7 @@ final class LineEditor: LineReader {
         return line.lastchar - line.buffer
     }
 
-    private var textBeforeCursor: String.UnicodeScalarView {
+    var textBeforeCursor: String.UnicodeScalarView {
         let line = el_wline(edit)!.pointee
         return Self.scalars(line.buffer, line.cursor - line.buffer)
     }
@@ -217,7 +217,7 @@ final class LineEditor: LineReader {
         _ = el_cursor(edit, Int32(text.unicodeScalars.count))
     }
 
-    private func insert(_ text: String) -> Bool { withWide(text) { el_winsertstr(edit, $0) == 0 } }
+    func insert(_ text: String) -> Bool { withWide(text) { el_winsertstr(edit, $0) == 0 } }
 
     private func withWide<R>(_ text: String, _ body: (UnsafePointer<wchar_t>) -> R) -> R {
         let scalars = text.unicodeScalars.map { wchar_t($0.value) } + [0]
@@ -289,24 +289,6 @@ final class LineEditor: LineReader {
     }
 
     // MARK: Keys
-
-    private func complete() -> UInt8 {
-        let before = String(textBeforeCursor)
-        let completion = host.complete(before)
-        if let replacement = completion.replacement {
-            el_deletestr(edit, Int32(completion.replacedScalars))
-            return insert(replacement) ? UInt8(CC_REFRESH) : UInt8(CC_ERROR)
-        }
-        guard completion.candidates.count > 1 else { return UInt8(CC_REFRESH_BEEP) }
-        // Tab again, and nothing typed between: the next page.
-        let page = listed.flatMap { $0.text == before ? $0.page + 1 : nil } ?? 0
-        listed = (before, page)
-        let list = CandidateList.text(
-            completion.candidates, columns: columns, rows: Int(sdlab_edit_rows(edit)) - 3, page: page,
-            usesColor: host.usesColor)
-        printAbove(Array(list.utf8))
-        return UInt8(CC_NORM)
-    }
 
     /// Right: within the line to the next character, at its end into the ghost.
     private func forward() -> UInt8 {

@@ -18,8 +18,8 @@ protocol LineReader: AnyObject {
     func resize()
     /// Makes a line available to the search in the history.
     func remember(_ line: String)
-    /// Does something during which what is typed is not shown.
-    func withoutEcho(_ body: () -> Void)
+    /// Whether the terminal shows what is typed, and hands it on a line at a time, while nobody edits a line.
+    func showsTyping(_ shows: Bool)
     var columns: Int { get }
 }
 

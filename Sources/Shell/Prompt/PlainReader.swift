@@ -16,7 +16,7 @@ final class PlainReader: LineReader {
     var columns: Int { HostLimits.terminalColumns ?? 80 }
     func resize() {}
     func remember(_ line: String) {}
-    func withoutEcho(_ body: () -> Void) { body() }
+    func showsTyping(_ shows: Bool) {}
 
     func read(_ prompt: PromptText) -> TypedLine {
         output.write(prompt.text)

@@ -24,13 +24,20 @@ extension Prompt {
     func follow(_ terminal: Terminal, submission: Submission?) {
         followed = terminal
         var canRead = true
+        var isLookedAt = false
         defer {
             followed = nil
             keyboard.isOpen = false
+            if isLookedAt { reader.showsTyping(true) }
         }
         while terminal.isBusy, submission?.isRunning ?? true, !isOver, !wantsReset {
             let isReading = terminal.isReading
-            keyboard.isOpen = isReading && canRead
+            if terminal.isLookedAt != isLookedAt {
+                isLookedAt.toggle()
+                reader.showsTyping(!isLookedAt)
+            }
+            if isLookedAt, keyboard.take(Self.keyThatQuits) { session.interrupt(terminal) }
+            keyboard.isOpen = isReading && canRead || isLookedAt && !keyboard.hasEnded
             canRead = feed(terminal, isReading) && canRead
             let speed = session.world.speed
             // Who reads waits for a person, and a person for nothing: virtual time stands still.
@@ -38,7 +45,8 @@ extension Prompt {
                 speed == .virtual && !isReading ? .stepping : .clock, isInterrupted: { self.isOver || self.wantsReset }
             ) {
                 !terminal.isBusy || submission?.isRunning == false || session.world.speed != speed
-                    || terminal.isReading != isReading || keyboard.hasEnded || isReading && keyboard.hasLine
+                    || terminal.isReading != isReading || terminal.isLookedAt != isLookedAt || keyboard.hasEnded
+                    || isReading && keyboard.hasLine || isLookedAt && keyboard.begins(with: Self.keyThatQuits)
             }
             if let failure { report(failure, terminal) }
         }
@@ -49,6 +57,9 @@ extension Prompt {
             session.pump()
         }
     }
+
+    /// Ends a view that is only looked at; other keys are typed ahead.
+    private static let keyThatQuits = UInt8(ascii: "q")
 
     /// Hands what was typed to the reader. Returns false when nothing more will come.
     private func feed(_ terminal: Terminal, _ isReading: Bool) -> Bool {

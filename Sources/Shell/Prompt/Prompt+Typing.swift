@@ -67,19 +67,19 @@ extension Prompt {
     private func completed(_ line: String) -> String {
         guard TypedText.beginsTranscript(line) else { return line }
         var lines = [line]
-        reader.withoutEcho {
-            keyboard.isOpen = true
-            var deadline = HostClock.monotonicNanoseconds + Self.pasteGapNanoseconds
-            while HostClock.monotonicNanoseconds < deadline, !keyboard.hasEnded {
-                while let next = keyboard.nextLine() {
-                    lines.append(next)
-                    deadline = HostClock.monotonicNanoseconds + Self.pasteGapNanoseconds
-                }
-                session.pump()
-                session.world.turn(longestWait: .milliseconds(5))
+        reader.showsTyping(false)
+        defer { reader.showsTyping(true) }
+        keyboard.isOpen = true
+        var deadline = HostClock.monotonicNanoseconds + Self.pasteGapNanoseconds
+        while HostClock.monotonicNanoseconds < deadline, !keyboard.hasEnded {
+            while let next = keyboard.nextLine() {
+                lines.append(next)
+                deadline = HostClock.monotonicNanoseconds + Self.pasteGapNanoseconds
             }
-            keyboard.isOpen = false
+            session.pump()
+            session.world.turn(longestWait: .milliseconds(5))
         }
+        keyboard.isOpen = false
         let text = lines.joined(separator: "\n")
         // A recorded session shows its commands as it runs them; any other lines nobody would see.
         if lines.count > 1, case .script = TypedText(text) {

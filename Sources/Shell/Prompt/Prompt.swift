@@ -316,9 +316,10 @@ public final class Prompt: LineReaderHost {
         switch signal {
         case .interrupt:
             isInterrupted = true
+            // As the kernel does with what it holds: what was typed ahead is given up, too.
+            keyboard.discard()
             if isEditing {
                 interruption = .interrupted
-                keyboard.discard()
             } else {
                 // The kernel has echoed ^C.
                 show("\n")

@@ -109,6 +109,20 @@ public final class Process {
     /// The job that it brought to the foreground, if that is all it does.
     var awaitedJob: Job? { (program as? any JobWaiting)?.awaitedJob }
 
+    /// Whether a terminal waits for it, so that nobody types there meanwhile: it never left the foreground, or `fg` has
+    /// brought it back.
+    public var isInForeground: Bool {
+        guard let job else { return true }
+        return session.terminals.values.contains { terminal in
+            terminal.foreground?.processes.contains { $0.awaitedJob === job } ?? false
+        }
+    }
+
+    /// Whether `q` ends it, or what it has brought to the foreground.
+    var isLookedAt: Bool {
+        (program as? any Watchable)?.isLookedAt ?? awaitedJob?.running.contains { $0.isLookedAt } ?? false
+    }
+
     /// What it can tell about itself, if it is a component that can.
     public var component: (any Component)? { program as? any Component }
 

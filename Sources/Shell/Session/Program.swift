@@ -51,6 +51,13 @@ extension Program {
     public func handle(_ signal: Signal) -> Bool { false }
 }
 
+/// A program that people look at rather than type into: in the foreground of a terminal the key `q` ends it, as it ends
+/// `less` and `top`.
+public protocol Watchable: Program {
+    /// Whether it shows itself in its terminal now.
+    var isLookedAt: Bool { get }
+}
+
 /// A program that only waits for jobs which have numbers already: `fg`. Sent to the background, it ends, and they stay
 /// what they are.
 public protocol JobWaiting: AnyObject {

@@ -27,6 +27,8 @@ public final class Terminal {
     public var isBusy: Bool { foreground != nil }
     /// Whether what occupies it only stays: see `Process.hold`.
     public var isHeld: Bool { foreground?.processes.contains { $0.isHolding } ?? false }
+    /// Whether what occupies it is only looked at, and ends with `q`.
+    public var isLookedAt: Bool { foreground?.processes.contains { $0.isLookedAt } ?? false }
     /// Whether a program waits for a line to be typed.
     public var isReading: Bool { reader?.isRunning == true }
 

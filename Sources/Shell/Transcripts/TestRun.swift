@@ -31,9 +31,14 @@ public struct TestRun {
 
     /// Reads a file: a transcript, or a script of commands all of which must succeed.
     ///
-    /// - Throws: `TranscriptError` for the first thing wrong with its text, or if it cannot be read.
+    /// - Throws: `TranscriptError` for the first thing wrong with its text, if it cannot be read, and if there is
+    ///   nothing in it to run: a test that tests nothing passes for ever.
     public func read(_ path: String) throws -> Transcript {
-        try Self.transcript(try Self.text(of: path), name: path, tags: tags)
+        let transcript = try Self.transcript(try Self.text(of: path), name: path, tags: tags)
+        guard transcript.cases.contains(where: { $0.items.contains { $0.runsSomething } }) else {
+            throw TranscriptError(SourcePlace(file: path, line: 1), "there is no command in it")
+        }
+        return transcript
     }
 
     static func text(of path: String) throws(TranscriptError) -> String {
@@ -95,5 +100,11 @@ public struct TestRun {
             results.withLock { $0[index] = result }
         }
         return results.withLock { $0.compactMap { $0 } }
+    }
+}
+
+extension TranscriptItem {
+    fileprivate var runsSomething: Bool {
+        if case .command(let script, _) = kind { !script.statements.isEmpty } else { false }
     }
 }

@@ -24,6 +24,31 @@ import Testing
         #expect(connection.changes == 1)
     }
 
+    @Test("after a sync that failed nothing is done any more, whoever asked for it, and the owner hears of it once")
+    func failedSyncs() throws {
+        for isOfCheckpoint in [false, true] {
+            let node = NodeDisk(base: SimulatedDisk(), owner: DiskOwner(1))
+            let database = try SQLiteDatabase(disk: node, path: "/db")
+            var told: [String] = []
+            database.onFailedSync = { told.append($0) }
+            let connection = try database.open()
+            try connection.execute("CREATE TABLE t(a); INSERT INTO t VALUES (1)")
+            if isOfCheckpoint { try database.syncLog() }
+            node.faults.failingSyncs = 1
+            if isOfCheckpoint {
+                // The database file is what a checkpoint syncs.
+                #expect(throws: SQLiteError.self) { try database.checkpoint(connection) }
+            } else {
+                #expect(throws: SQLiteError.self) { try database.syncLog() }
+            }
+            #expect(told.count == 1 && told.first?.contains("start again") == true, "\(told)")
+            #expect(database.hasFailedSync)
+            #expect(throws: SQLiteError.self) { try connection.execute("INSERT INTO t VALUES (2)") }
+            #expect(throws: SQLiteError.self) { try database.syncLog() }
+            #expect(told.count == 1)
+        }
+    }
+
     @Test func readersKeepTheirSnapshotWhileOneWrites() throws {
         let database = try database()
         let writer = try database.open()

@@ -62,8 +62,9 @@ struct HelpChapter {
                 name: "session", summary: "tours, help, recordings, the shell's own commands",
                 text: """
                     What is typed is kept in ~/.sdlab_history; ~/.sdlabrc is run first. Tab
-                    completes, Ctrl-R searches what was typed, Ctrl-C interrupts, Ctrl-Z sends
-                    to the background. !command runs in the machine's own shell.
+                    completes; pressed again it shows what there is, and goes through it. Ctrl-R
+                    searches what was typed, Ctrl-C interrupts, Ctrl-Z sends to the background,
+                    q ends a watch. !command runs in the machine's own shell.
                     """, members: members(.session)),
         ]
     }

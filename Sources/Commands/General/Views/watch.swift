@@ -11,9 +11,9 @@ extension GeneralCommands {
             examples: ["watch 1s pool", "watch top", "watch 10 500ms stats lb", "watch 5 pool --glyphs ascii"],
             group: .views,
             details: """
-                TIME is a second unless it is said. Ctrl-C ends it, or a COUNT. On a terminal
-                the view is repainted in its place, unless something else was shown meanwhile,
-                and not at all in the background; elsewhere one follows the other.
+                TIME is a second unless it is said. On a terminal the view is repainted in its
+                place, unless something else was shown meanwhile, until q, Ctrl-C or a COUNT;
+                in the background it is not; elsewhere one follows the other.
                 Under virtual time it is the lab's clock that counts: each view shows the lab
                 TIME later.
                 """)
@@ -39,8 +39,8 @@ extension GeneralCommands {
             let arguments = try ParsedArguments(words.dropFirst(), for: command.description)
             if arguments.wantsHelp { throw UsageError("watch: help \(command.description.name) shows its page") }
             let process = invocation.process
-            if count == nil, session.repaints, process.writesToTerminal, process.job == nil {
-                session.notice("every \(interval), until Ctrl-C")
+            if count == nil, session.repaints, process.writesToTerminal, process.isInForeground {
+                session.notice("every \(interval), until q or Ctrl-C")
             }
             return .running(Watching(process, command, arguments, interval, count: count))
         }
@@ -63,7 +63,7 @@ extension GeneralCommands {
         return interval
     }
 
-    private final class Watching: Program {
+    private final class Watching: Watchable {
         private let process: Process
         private let command: Command
         private let arguments: ParsedArguments
@@ -81,6 +81,8 @@ extension GeneralCommands {
             remaining = count
             painter = Painter(process)
         }
+
+        var isLookedAt: Bool { painter.repaints }
 
         func start() {
             do {
@@ -107,13 +109,14 @@ private final class Painter {
 
     init(_ process: Process) { self.process = process }
 
+    /// In a pipe or a file nothing can be taken back; in the background it would be somebody else's lines.
+    var repaints: Bool { process.session.repaints && process.writesToTerminal && process.isInForeground }
+
     /// - Parameter apart: whether an empty line is to stand between two texts that follow each other.
     func paint(_ text: String, apart: Bool) {
         let session = process.session
         // What was sent to the background would write between the lines that somebody types.
-        if session.repaints, process.writesToTerminal, process.job != nil { return }
-        // In a pipe or a file nothing can be taken back; in the background it would be somebody else's lines.
-        let repaints = session.repaints && process.writesToTerminal && process.job == nil
+        if session.repaints, process.writesToTerminal, !process.isInForeground { return }
         let prefix =
             if let last, repaints, last.shown == session.shownCount {
                 "\u{1B}[\(last.lines)A\u{1B}[0J"

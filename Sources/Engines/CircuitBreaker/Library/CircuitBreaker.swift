@@ -74,10 +74,10 @@ public final class CircuitBreaker: Sendable {
     /// are refused until that time; 0, ask the engine.
     ///
     /// ```
-    ///  passing:  ~( generation : 44 │ epoch : 16 │ quiet : 1 │ state : 2 )
+    ///  passing:  ~( generation : 43 │ epoch : 16 │ quiet : 2 │ state : 2 )
     /// ```
     ///
-    /// *Quiet* says that a quick success changes nothing (`BreakerEngine.isQuiet`), and the epoch which configuration
+    /// *Quiet* says that a quick success changes nothing (`BreakerEngine.quiet`), and the epoch which configuration
     /// says what is quick.
     private enum Gate {
         static let ask: Int64 = 0
@@ -87,7 +87,7 @@ public final class CircuitBreaker: Sendable {
             switch engine.state {
             case .closed, .disabled, .metricsOnly:
                 ~Int64(
-                    engine.generation << 19 | (epoch & 0xFFFF) << 3 | (engine.isQuiet ? 4 : 0)
+                    engine.generation << 20 | (epoch & 0xFFFF) << 4 | engine.quiet.rawValue << 2
                         | passing.firstIndex(of: engine.state)!)
             case .halfOpen: ask
             case .open: max(1, engine.openUntil.nanoseconds)
@@ -102,12 +102,16 @@ public final class CircuitBreaker: Sendable {
                 case 1: .disabled
                 default: .metricsOnly
                 }
-            return Permit(generation: Int(~word >> 19), startedAt: now, state: state)
+            return Permit(generation: Int(~word >> 20), startedAt: now, state: state)
         }
 
-        /// Whether it is closed and quiet, in that generation.
-        static func isQuiet(_ word: Int64, _ generation: Int) -> Bool {
-            word < 0 && ~word & 7 == 4 && Int(~word >> 19) == generation
+        /// In which way it is quiet, in that generation.
+        @inline(__always) static func quiet(_ word: Int64, _ generation: Int) -> BreakerEngine.Quiet {
+            word < 0 && Int(~word >> 20) == generation ? quiet(word) : .no
+        }
+
+        @inline(__always) static func quiet(_ word: Int64) -> BreakerEngine.Quiet {
+            word < 0 ? BreakerEngine.Quiet(rawValue: Int(~word >> 2 & 3)) ?? .no : .no
         }
     }
 
@@ -131,14 +135,24 @@ public final class CircuitBreaker: Sendable {
     }
 
     private func acquireFromEngine() -> Permit? {
-        let admission = engine.withLock { engine in
-            let admission = engine.tryAcquire(now: now)
-            publish(engine)
-            return admission
-        }
+        let admission = withEngine { $0.tryAcquire(now: now) }
         if let change = admission.change { listeners.tell(32, .stateChange(change)) }
         if admission.permit == nil { listeners.tell(8, .notPermitted) }
         return admission.permit
+    }
+
+    /// Does something with the engine, whose window has by then all that was counted beside it.
+    private func withEngine<R>(_ body: (inout BreakerEngine) -> R) -> R {
+        engine.withLock { engine in
+            if Gate.quiet(gate.load(ordering: .relaxed)) == .byTime {
+                // Who counts looks at the gate while it holds its place. So it is shut first: what is counted later goes
+                // through the engine, behind this.
+                gate.store(Gate.ask, ordering: .sequentiallyConsistent)
+                quickSuccesses.collect(second: now.unixSeconds) { engine.add(quickSuccesses: $0, second: $1) }
+            }
+            defer { publish(engine) }
+            return body(&engine)
+        }
     }
 
     /// Within the lock, so that gates appear in the engine's order.
@@ -147,32 +161,33 @@ public final class CircuitBreaker: Sendable {
         if word != gate.load(ordering: .relaxed) { gate.store(word, ordering: .releasing) }
     }
 
-    /// Whether a success of that duration is quick, and nobody is judged by one more of them.
+    /// Counts a success beside the engine, if it was quick and nobody is judged by one more of them.
     ///
-    /// It is one moment's truth: that of the second look at the gate. Between the two nothing has changed, since
+    /// That it was is one moment's truth: that of the second look at the gate. Between the two nothing has changed, since
     /// whoever changes the threshold shuts the gate before, and opens it with another epoch.
-    @inline(__always) private func isQuick(_ duration: LabDuration, _ permit: Permit) -> Bool {
+    @inline(__always) private func countBeside(_ duration: LabDuration, _ permit: Permit, _ now: LabTime) -> Bool {
         let word = gate.load(ordering: .acquiring)
-        guard Gate.isQuiet(word, permit.generation) else { return false }
-        let threshold = slowThreshold.load(ordering: .acquiring)
-        return duration.nanoseconds <= threshold && gate.load(ordering: .acquiring) == word
+        let quiet = Gate.quiet(word, permit.generation)
+        guard quiet != .no, duration.nanoseconds <= slowThreshold.load(ordering: .acquiring) else { return false }
+        if quiet == .byTime {
+            return quickSuccesses.add(duration, second: now.unixSeconds) { gate.load(ordering: .acquiring) == word }
+        }
+        guard gate.load(ordering: .acquiring) == word else { return false }
+        quickSuccesses.add(duration)
+        return true
     }
 
     @usableFromInline func ended(_ permit: Permit, _ outcome: CallClassifier.Outcome, error: (any Error)? = nil) {
         let now = now
-        if outcome == .success, isQuick(now - permit.startedAt, permit) {
-            quickSuccesses.add(now - permit.startedAt)
+        if outcome == .success, countBeside(now - permit.startedAt, permit, now) {
             return listeners.tell(1, .success(now - permit.startedAt))
         }
-        let reaction = engine.withLock { engine in
-            let reaction =
-                switch outcome {
-                case .success: engine.onSuccess(permit, now: now)
-                case .failure: engine.onFailure(permit, now: now)
-                case .ignored: engine.release(permit, now: now)
-                }
-            publish(engine)
-            return reaction
+        let reaction = withEngine { engine in
+            switch outcome {
+            case .success: engine.onSuccess(permit, now: now)
+            case .failure: engine.onFailure(permit, now: now)
+            case .ignored: engine.release(permit, now: now)
+            }
         }
         let duration = now - permit.startedAt
         if reaction.isLate { return listeners.tell(16, .late(duration)) }
@@ -221,7 +236,7 @@ public final class CircuitBreaker: Sendable {
 
     public var snapshot: BreakerSnapshot {
         advance()
-        return engine.withLock {
+        return withEngine {
             BreakerSnapshot(
                 name, $0, now: now, rejected: refusals.load(ordering: .relaxed), quick: quickSuccesses.total)
         }
@@ -243,22 +258,17 @@ public final class CircuitBreaker: Sendable {
     /// - Throws: if it is not valid; nothing has changed then.
     public func reconfigure(_ configuration: CircuitBreakerConfiguration) throws(CircuitBreakerConfigurationError) {
         try configuration.validate()
-        engine.withLock { engine in
+        withEngine { engine in
             gate.store(Gate.ask, ordering: .sequentiallyConsistent)
             slowThreshold.store(
                 configuration.slowCallDurationThreshold.nanoseconds, ordering: .sequentiallyConsistent)
             epoch.wrappingAdd(1, ordering: .relaxed)
             engine.reconfigure(configuration, now: now)
-            publish(engine)
         }
     }
 
     private func changing(_ body: (inout BreakerEngine) -> Transition?) {
-        let change = engine.withLock { engine in
-            let change = body(&engine)
-            publish(engine)
-            return change
-        }
+        let change = withEngine(body)
         if let change { listeners.tell(32, .stateChange(change)) }
     }
 }

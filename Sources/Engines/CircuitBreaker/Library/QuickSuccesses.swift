@@ -15,6 +15,10 @@ import Synchronization
 ///
 /// ## How
 ///
+/// A window of time wants to know in which second they were. A place counts for one second only, the present one; who
+/// comes with another has to go to the engine, which then has all places told it what they have (`collect`). That is
+/// once a second and place, however many calls a second has.
+///
 /// Eight places, 128 bytes apart (processors fetch lines in pairs), and a thread takes the one that its stack says. A
 /// place has a lock, which only threads of the same place ever want; whoever reads takes all the locks, and so sees
 /// each call whole or not at all.
@@ -25,8 +29,22 @@ final class QuickSuccesses: Sendable {
         var maxDuration = LabDuration.zero
     }
 
+    /// What one place holds.
+    private struct Sum {
+        var count = Count()
+        /// Of these calls, those that no window of time has yet, all of one second.
+        var uncollected = 0
+        var second = Int64.min
+
+        @inline(__always) mutating func add(_ duration: LabDuration) {
+            count.calls += 1
+            count.duration += duration
+            if duration > count.maxDuration { count.maxDuration = duration }
+        }
+    }
+
     private struct Place: ~Copyable, Sendable {
-        let count = Mutex(Count())
+        let sum = Mutex(Sum())
     }
 
     /// A power of two.
@@ -59,18 +77,36 @@ final class QuickSuccesses: Sendable {
         return place(Int(truncatingIfNeeded: ((address >> 16) &* 0x9E37_79B9_7F4A_7C15) >> 61))
     }
 
-    @inline(__always) func add(_ duration: LabDuration) {
-        ownPlace.pointee.count.withLock {
-            $0.calls += 1
-            $0.duration += duration
-            if duration > $0.maxDuration { $0.maxDuration = duration }
+    @inline(__always) func add(_ duration: LabDuration) { ownPlace.pointee.sum.withLock { $0.add(duration) } }
+
+    /// Counts a call for a window of time.
+    ///
+    /// - Parameter isWanted: asked while nobody can collect from this place.
+    /// - Returns: whether it was counted; otherwise the engine has to hear of it.
+    @inline(__always) func add(_ duration: LabDuration, second: Int64, if isWanted: () -> Bool) -> Bool {
+        ownPlace.pointee.sum.withLock {
+            guard $0.second == second, isWanted() else { return false }
+            $0.uncollected += 1
+            $0.add(duration)
+            return true
+        }
+    }
+
+    /// Hands over what no window has yet, place by place; from now on they count for that second.
+    func collect(second: Int64, _ take: (_ calls: Int, _ second: Int64) -> Void) {
+        for index in 0..<Self.placeCount {
+            let (calls, old) = place(index).pointee.sum.withLock { sum in
+                defer { (sum.uncollected, sum.second) = (0, second) }
+                return (sum.uncollected, sum.second)
+            }
+            if calls > 0 { take(calls, old) }
         }
     }
 
     var total: Count {
         var total = Count()
         for index in 0..<Self.placeCount {
-            let count = place(index).pointee.count.withLock { $0 }
+            let count = place(index).pointee.sum.withLock { $0.count }
             total.calls += count.calls
             total.duration += count.duration
             total.maxDuration = max(total.maxDuration, count.maxDuration)

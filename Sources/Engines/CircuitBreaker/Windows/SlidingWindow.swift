@@ -26,10 +26,19 @@ struct SlidingWindow: Sendable {
 
     func tally(now: LabTime) -> Tally { type == .countBased ? byCount.tally : byTime.tally(now: now) }
 
-    /// What the last calls add up to, if it is by their number that the window is full; nil while there are fewer, and
-    /// for a window of time, in which one more call always changes something.
-    var fullTally: Tally? {
-        type == .countBased && byCount.tally.calls == byCount.size ? byCount.tally : nil
+    /// Whether it is by their time that calls are in it.
+    var isOfTime: Bool { type == .timeBased }
+
+    /// What it adds up to where one more call like the others changes no more than how many there were: a window of time,
+    /// or one of calls that is full. Otherwise nil.
+    var settledTally: Tally? {
+        if isOfTime { return byTime.knownTally }
+        return byCount.tally.calls == byCount.size ? byCount.tally : nil
+    }
+
+    /// Adds successes that were counted elsewhere, to a window of time.
+    mutating func add(successes: Int, second: Int64) {
+        if isOfTime { byTime.add(successes: successes, second: second) }
     }
 
     /// Keeps what fits, if the kind stays the same; otherwise begins anew.

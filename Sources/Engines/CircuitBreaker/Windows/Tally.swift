@@ -27,6 +27,8 @@ public struct Tally: Hashable, Sendable {
     public mutating func add(_ call: RecordedCall) { change(by: 1, call) }
     public mutating func remove(_ call: RecordedCall) { change(by: -1, call) }
 
+    mutating func add(successes: Int) { calls += successes }
+
     private mutating func change(by step: Int, _ call: RecordedCall) {
         let failed = Int(call.rawValue & 1)
         let slow = Int(call.rawValue >> 1 & 1)

@@ -40,6 +40,19 @@ public struct TimeWindow: Sendable {
         return total
     }
 
+    /// Adds calls that were successes, none of them slow, in the second of that number, counted from 1970. Those that the
+    /// window has left behind are no part of it.
+    mutating func add(successes: Int, second: Int64) {
+        advance(toSecond: second)
+        let age = present - second
+        guard age < Int64(seconds.count) else { return }
+        seconds[(head - Int(age) + seconds.count) % seconds.count].add(successes: successes)
+        total.add(successes: successes)
+    }
+
+    /// What it adds up to, with what the next call may clear.
+    var knownTally: Tally { total }
+
     /// What the last `size` seconds add up to.
     public func tally(now: LabTime) -> Tally {
         var sum = total
@@ -50,8 +63,9 @@ public struct TimeWindow: Sendable {
     }
 
     /// Forgets the seconds that have passed out of the window. A clock that goes back moves nothing.
-    private mutating func advance(to now: LabTime) {
-        let second = now.unixSeconds
+    private mutating func advance(to now: LabTime) { advance(toSecond: now.unixSeconds) }
+
+    private mutating func advance(toSecond second: Int64) {
         if second <= present { return }
         let steps = min(second - present, Int64(seconds.count))
         for _ in 0..<steps {

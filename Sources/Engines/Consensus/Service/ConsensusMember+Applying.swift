@@ -23,7 +23,11 @@ extension ConsensusMember {
         case .known(let index, let result): answer(header, index, result)
         case .new:
             let result =
-                matter == .command ? machine.apply(entry.index, content) : applyMembership(change, content)
+                switch matter {
+                case .command: machine.apply(entry.index, content)
+                case .membership: applyMembership(change, content)
+                case .introduction: applyIntroduction(content)
+                }
             sessions.end(header, index: entry.index, result)
             answer(header, entry.index, result)
         }
@@ -35,6 +39,7 @@ extension ConsensusMember {
         let address = HostPort(parsing: String(decoding: content, as: UTF8.self))
         for step in change.steps where step.kind != .remove { if let address { addresses[step.id] = address } }
         for id in addresses.keys.sorted() where !raft.configuration.contains(id) { addresses[id] = nil }
+        for id in disks.keys.sorted() where !raft.configuration.contains(id) { disks[id] = nil }
         connectToPeers()
         return [1]
     }
@@ -55,6 +60,8 @@ extension ConsensusMember {
         var state = ReplicaState()
         state.sessions = sessions
         state.addresses = addresses.mapValues(\.description)
+        state.disks = disks
+        state.group = agreedGroup
         state.machine = machine.snapshot()
         let snapshot = RaftSnapshot(
             position: .init(index: index, term: term), configuration: raft.configuration, data: state.encoded)
@@ -72,9 +79,11 @@ extension ConsensusMember {
 extension ConsensusMember {
     // MARK: The group
 
-    public var isLeader: Bool { raft?.role == .leader }
-    /// Who leads, as far as this member knows.
-    public var leader: Int? { (raft?.leader).flatMap { $0 == 0 ? nil : $0 } }
+    public var isLeader: Bool { isRunning && raft?.role == .leader }
+    /// Who leads, as far as this member knows; nobody for one that does not take part.
+    public var leader: Int? { isRunning ? (raft?.leader).flatMap { $0 == 0 ? nil : $0 } : nil }
+    /// For how long it has heard nothing of whoever leads, or of nobody who does; none where it leads itself.
+    public var sinceLeaderContact: LabDuration { isLeader ? .zero : node.world.now - lastLeaderContact }
     /// Place in the log of the last entry that was applied here.
     public var appliedIndex: Int { raft?.log.applied ?? 0 }
     /// How often a new leader was looked for.

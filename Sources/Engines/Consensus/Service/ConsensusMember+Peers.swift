@@ -59,8 +59,22 @@ extension ConsensusMember {
     }
 
     func received(_ message: RaftMessage) {
-        // What is of no use is dropped: its sender counts on nothing.
-        try? raft.receive(message)
+        do throws(RaftError) {
+            try raft.receive(message)
+        } catch .contradiction(let index) {
+            return fail(
+                """
+                node \(message.from), which leads, has another entry at \(index), and this one's was agreed on: they are \
+                of different groups, or one of them has lost its disk; remove one of them from the group, and add a new \
+                one under a number of its own
+                """)
+        } catch {
+            // What is of no use is dropped: its sender counts on nothing.
+        }
+        switch message.kind {
+        case .append, .heartbeat, .snapshot: if message.from == raft.leader { lastLeaderContact = node.world.now }
+        default: break
+        }
         schedulePump()
     }
 }
@@ -75,4 +89,6 @@ public enum ConsensusEvent: Equatable, Sendable {
     case peer(Int, isConnected: Bool)
     /// This member cannot go on.
     case failed(String)
+    /// A member is not the one that the group knows, or takes this one for one that it does not know; said once.
+    case stranger(Int, String)
 }

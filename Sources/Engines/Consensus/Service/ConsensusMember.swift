@@ -53,6 +53,14 @@ public final class ConsensusMember {
     /// How often this member's disk was opened: its proposals are told apart by it.
     var life = 0
     public internal(set) var addresses: [Int: HostPort] = [:]
+    /// The identity of this member's disk, and those of all members' as far as they have told it to the group.
+    public private(set) var diskIdentity = 0
+    var disks: [Int: Int] = [:]
+    /// As the log has it; 0 before anybody has told an identity.
+    var agreedGroup = 0
+    var isIntroducing = false
+    /// The disk of each member that was refused last: it is said once.
+    var refusedDisks: [Int: Int] = [:]
     public internal(set) var history = RaftHistory()
     var phase = Phase.closed
 
@@ -70,6 +78,7 @@ public final class ConsensusMember {
     private var knownLeader: (leader: Int, term: Int) = (0, 0)
     private var whenLed: (() -> Void)?
     var lastReadRetry = LabTime(nanoseconds: 0)
+    var lastLeaderContact = LabTime(nanoseconds: 0)
 
     enum Phase { case closed, open, running, stopping, stopped, failed(String) }
 
@@ -87,7 +96,8 @@ public final class ConsensusMember {
     /// - Throws: `ConsensusFailure`.
     public func open() throws {
         do {
-            let opened = try RaftDisk.open(node.disk, directory: settings.directory, first: firstSnapshot)
+            let opened = try RaftDisk.open(
+                node.disk, directory: settings.directory, first: firstSnapshot, identity: newIdentity)
             disk = opened.disk
             try begin(opened.recovered)
         } catch {
@@ -96,6 +106,14 @@ public final class ConsensusMember {
         }
         phase = .open
         node.whenEnded { [self] in letGo() }
+    }
+
+    /// For a disk that is used for the first time. The time is in it because a node that is started again draws what it
+    /// drew before.
+    private var newIdentity: Int {
+        let label = "disk of \(settings.group) at \(node.world.now.nanoseconds)"
+        var random = node.draw { $0.fork(label) }
+        return 1 + Int(random.next() >> 8)
     }
 
     /// Where all members of the first configuration begin. It has a place of its own, so that whoever joins later
@@ -112,6 +130,7 @@ public final class ConsensusMember {
 
     private func begin(_ recovered: RaftDisk.Recovered) throws {
         life = recovered.lives
+        diskIdentity = recovered.identity
         if let snapshot = recovered.snapshot { try restore(snapshot) }
         raft = Raft(
             settings.raft(seed: node.draw { $0.next() }), snapshot: recovered.snapshot, base: recovered.base,
@@ -125,6 +144,8 @@ public final class ConsensusMember {
         }
         try machine.restore(state.machine)
         sessions = state.sessions
+        disks = state.disks
+        agreedGroup = state.group
         addresses = settings.peers
         for (id, text) in state.addresses { addresses[id] = HostPort(parsing: text) }
     }
@@ -133,6 +154,7 @@ public final class ConsensusMember {
     public func start() {
         guard case .open = phase else { return }
         phase = .running
+        lastLeaderContact = node.world.now
         connectToPeers()
         // Nobody else is there to be waited for.
         if raft.configuration.voters == [settings.id] { raft.campaign() }
@@ -228,6 +250,7 @@ public final class ConsensusMember {
     func pump() {
         guard isRunning, !isPumping else { return }
         isPumping = true
+        introduceIfDue()
         submitProposals()
         askReads()
         while isRunning, raft.hasReady { perform(raft.takeReady()) }

@@ -140,6 +140,9 @@ extension ConsensusMember {
         guard step.id > 0 else {
             return node.enqueue { completion(.failure(.notAccepted("a member's number is positive"))) }
         }
+        if let refusal = refusal(of: change) {
+            return node.enqueue { completion(.failure(.refusedChange(refusal))) }
+        }
         add(.membership, content, [step]) { result in
             switch result {
             case .success(let answer) where answer.bytes == [1]: completion(.success(()))
@@ -150,13 +153,37 @@ extension ConsensusMember {
         }
     }
 
+    /// What speaks against a change as far as this member knows; only the one that leads knows how far a learner is.
+    private func refusal(of change: MembershipChange) -> MembershipRefusal? {
+        guard isRunning else { return nil }
+        switch change {
+        case .add: return nil
+        case .remove(let id), .demote(let id): return configuration.contains(id) ? nil : .unknownMember
+        case .promote(let id):
+            guard configuration.contains(id) else { return .unknownMember }
+            if configuration.isVoter(id) { return .alreadyVotes }
+            return !isLeader || isInSync(id) ? nil : .notInSync
+        }
+    }
+
+    /// Percent of the leader's log that a learner has to have before it may vote, as in etcd.
+    private static let syncPercent = 90
+
+    private func isInSync(_ learner: Int) -> Bool {
+        guard let match = raft.membership[learner]?.match, isConnected(to: learner) else { return false }
+        return match * 100 >= raft.log.lastIndex * Self.syncPercent
+    }
+
     /// Asks the leader to hand over. It may not come to that.
-    public func transferLeadership(to id: Int) {
+    ///
+    /// - Throws: `MembershipRefusal.cannotLead` for one that has no vote.
+    public func transferLeadership(to id: Int) throws(MembershipRefusal) {
+        guard configuration.isVoter(id) else { throw .cannotLead }
         try? raft?.transferLeadership(to: id)
         schedulePump()
     }
 
-    private func add(
+    func add(
         _ matter: ProposalSessions.Matter, _ content: [UInt8], _ steps: [ConfigurationChange.Step],
         onlyTerm: Int? = nil, _ completion: @escaping OpenProposals.Completion
     ) {

@@ -37,10 +37,11 @@ final class PeerGuest {
         if isOver || !member.isRunning { return }
         guard let frame = RaftFrame(encoded: bytes) else { return refuse("that is no frame, or it was damaged") }
         switch frame {
-        case .hello(let group, let from, let to):
+        case .hello(let group, let from, let to, let fromDisk, let toDisk):
             guard peer == nil, group == member.settings.group, to == member.settings.id, from != to else {
                 return refuse("this is member \(member.settings.id) of \(member.settings.group)")
             }
+            if let reason = member.reasonToRefuse(from, disk: fromDisk, knowing: toDisk) { return refuse(reason) }
             peer = from
         case .message(let message): deliver(message)
         case .snapshotStart(let message, let totalBytes):

@@ -23,6 +23,8 @@ final class PeerLink {
 
     private static let longestPauseMilliseconds = 1000
     private static let shortestPauseMilliseconds = 50
+    /// As many as make the longest pause.
+    private static let failuresAfterRefusal = 10
 
     init(_ id: Int, at address: HostPort, of member: ConsensusMember) {
         self.id = id
@@ -54,14 +56,20 @@ final class PeerLink {
         self.socket = socket
         failures = 0
         socket.onDrained = { [weak self] in self?.sendPieces() }
-        socket.onClosed = { [weak self] _, _ in self?.lost() }
-        socket.send(RaftFrame.hello(group: member.settings.group, from: member.settings.id, to: id).encoded)
+        socket.onClosed = { [weak self] code, reason in self?.lost(code == .policyViolation ? reason : nil) }
+        socket.send(member.hello(to: id).encoded)
         member.onEvent?(.peer(id, isConnected: true))
     }
 
-    private func lost() {
+    /// - Parameter refusal: why the other side does not want to hear this one.
+    private func lost(_ refusal: String?) {
         guard socket != nil else { return }
         socket = nil
+        if let refusal {
+            // It will hardly think better of it at once.
+            failures = Self.failuresAfterRefusal
+            member.refused(by: id, refusal)
+        }
         member.linkLost(self, hadSnapshot: snapshot != nil)
         snapshot = nil
         retry()

@@ -18,8 +18,8 @@ import KernelStructures
 ///
 /// ## Where it is wrong
 ///
-/// A member both of whose files are gone looks like one that was never there. So a number that has been used is not to
-/// be started on an empty directory again.
+/// A member both of whose files are gone looks like one that was never there, to itself. So each disk has an identity,
+/// drawn when it is used first, by which the others know it from a new one under the same number.
 ///
 /// After any error it is of no use any more: what a failed sync covered may be there or not, and nobody can tell.
 public final class RaftDisk {
@@ -43,6 +43,8 @@ public final class RaftDisk {
         public var hardState: HardState
         /// How often it was opened, this time included.
         public var lives: Int
+        /// The disk's own, positive; 0 where none was given.
+        public var identity: Int
         /// Bytes at the end of the log that nobody had been told of.
         public var tornBytes: Int
     }
@@ -65,25 +67,27 @@ public final class RaftDisk {
 
     // MARK: Opening
 
-    /// - Parameter first: what a disk that has never been used begins with; nil for a member that is to be told.
+    /// - Parameters:
+    ///   - first: what a disk that has never been used begins with; nil for a member that is to be told.
+    ///   - identity: of a disk that has none yet; positive, and drawn by chance.
     /// - Throws: `RaftDiskError`.
-    public static func open(_ disk: NodeDisk, directory: String, first: RaftSnapshot?) throws(RaftDiskError)
-        -> (disk: RaftDisk, recovered: Recovered)
-    {
+    public static func open(
+        _ disk: NodeDisk, directory: String, first: RaftSnapshot?, identity: Int = 0
+    ) throws(RaftDiskError) -> (disk: RaftDisk, recovered: Recovered) {
         let lock = try tried { () throws(DiskError) in
             try disk.makeDurableDirectory(directory)
             return try disk.lock(directory + "/lock")
         }
         let own = RaftDisk(disk: disk, directory: directory, lock: lock)
         do throws(RaftDiskError) {
-            return (own, try own.recover(first: first))
+            return (own, try own.recover(first: first, identity: identity))
         } catch {
             own.close()
             throw error
         }
     }
 
-    private func recover(first: RaftSnapshot?) throws(RaftDiskError) -> Recovered {
+    private func recover(first: RaftSnapshot?, identity: Int) throws(RaftDiskError) -> Recovered {
         var snapshot = try readSnapshot()
         var torn = 0
         if let bytes = try contents(logPath) {
@@ -107,10 +111,11 @@ public final class RaftDisk {
                 "it ends at \(content.lastIndex), and entry \(content.hardState.commit) was agreed on")
         }
         content.lives += 1
+        if content.identity == 0 { content.identity = min(max(0, identity), ByteReader.largestNumber) }
         try rewriteLog()
         return Recovered(
             snapshot: snapshot, base: content.base, entries: content.entries, hardState: content.hardState,
-            lives: content.lives, tornBytes: torn)
+            lives: content.lives, identity: content.identity, tornBytes: torn)
     }
 
     private func missing(_ path: String, _ witness: String) -> RaftDiskError {

@@ -4,7 +4,7 @@ import KernelLog
 ///
 /// ```
 ///   "SDLABRL1" │ batch │ batch │ …            (`LogBatch`)
-///   record: 1 base (index, term, lives) │ 2 hard state (term, vote, commit) │ 3 entry
+///   record: 1 base (index, term, lives) │ 2 hard state (term, vote, commit) │ 3 entry │ 4 the disk's identity
 /// ```
 enum RaftLogFile {
     static let magic = Array("SDLABRL1".utf8)
@@ -12,6 +12,8 @@ enum RaftLogFile {
     struct Content: Equatable {
         var base = LogPosition.start
         var lives = 0
+        /// 0: it has none.
+        var identity = 0
         var hardState = HardState()
         var entries: [RaftEntry] = []
 
@@ -35,6 +37,10 @@ enum RaftLogFile {
         var writer = ByteWriter()
         writer.put(1)
         for number in [content.base.index, content.base.term, content.lives] { writer.put(number: number) }
+        if content.identity != 0 {
+            writer.put(4)
+            writer.put(number: content.identity)
+        }
         writer.put(raw: records(content.hardState, content.entries))
         return writer.bytes
     }
@@ -90,6 +96,9 @@ enum RaftLogFile {
                 }
                 new.hardState = HardState(term: term, vote: vote, commit: commit)
             case 3: guard let entry = RaftEntry(&reader), new.put([entry]) else { return false }
+            case 4:
+                guard let identity = reader.number(), identity > 0 else { return false }
+                new.identity = identity
             default: return false
             }
         }

@@ -9,8 +9,9 @@ import KernelStructures
 /// The checksum is there because a lab's lines flip bits: a number that changed on its way could change what is agreed
 /// on.
 public enum RaftFrame: Equatable, Sendable {
-    /// The first one: which group, who speaks, and to whom it believes to speak.
-    case hello(group: String, from: Int, to: Int)
+    /// The first one: which group, who speaks, and to whom it believes to speak; and the identities of the disks of
+    /// both as the speaker knows them, 0 where it does not.
+    case hello(group: String, from: Int, to: Int, fromDisk: Int = 0, toDisk: Int = 0)
     case message(RaftMessage)
     /// A message of a snapshot without its data, which follows in pieces.
     case snapshotStart(RaftMessage, totalBytes: Int)
@@ -23,11 +24,10 @@ public enum RaftFrame: Equatable, Sendable {
     public var encoded: [UInt8] {
         var content = ByteWriter()
         switch self {
-        case .hello(let group, let from, let to):
+        case .hello(let group, let from, let to, let fromDisk, let toDisk):
             content.put(1)
             content.put(bytes: Array(group.utf8))
-            content.put(number: from)
-            content.put(number: to)
+            for number in [from, to, fromDisk, toDisk] { content.put(number: number) }
         case .message(let message):
             content.put(2)
             content.put(raw: message.encoded)
@@ -53,9 +53,9 @@ public enum RaftFrame: Equatable, Sendable {
         case 1:
             guard let name = reader.bytes(), name.count <= Self.groupLimitBytes,
                 let group = String(validating: name, as: UTF8.self), let from = reader.number(),
-                let to = reader.number(), reader.isAtEnd
+                let to = reader.number(), let fromDisk = reader.number(), let toDisk = reader.number(), reader.isAtEnd
             else { return nil }
-            self = .hello(group: group, from: from, to: to)
+            self = .hello(group: group, from: from, to: to, fromDisk: fromDisk, toDisk: toDisk)
         case 2:
             guard let message = RaftMessage(encoded: reader.rest) else { return nil }
             self = .message(message)

@@ -86,6 +86,9 @@ public final class DatabaseCluster {
             }
             throw ErrorMapping.postgresError(for: error, catalogue: nil)
         }
+        database.file.onFailedSync = { [weak self] why in
+            self?.failure = PostgresError(.ioError, why, severity: .panic)
+        }
         try database.open()
         databases[name] = database
         return database
@@ -201,7 +204,7 @@ public final class DatabaseCluster {
         signals = []
         for database in inOrder where database.file.isLogUnsynced {
             syncCount += 1
-            try database.sync()
+            do throws(PostgresError) { try database.sync() } catch { throw failure ?? error }
         }
     }
 

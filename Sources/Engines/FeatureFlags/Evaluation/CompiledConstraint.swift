@@ -61,7 +61,7 @@ struct CompiledConstraint: Sendable {
     }
 
     private static func test(_ definition: FlagConstraint, operand: String) -> Test? {
-        func number(_ comparison: Comparison) -> Test? { FlagNumber.value(operand).map { .number(comparison, $0) } }
+        func number(_ comparison: Comparison) -> Test? { FlagNumber.compared(operand).map { .number(comparison, $0) } }
         func version(_ comparison: Comparison) -> Test? {
             SemanticVersion(parsing: operand).map { .version(comparison, $0) }
         }
@@ -117,7 +117,10 @@ struct CompiledConstraint: Sendable {
         case .endsWith(let ends): any(of: ends, value) { $0.hasSuffix($1) }
         case .contains(let parts): any(of: parts, value) { $1.isEmpty || $0.firstRange(of: $1) != nil }
         case .number(let comparison, let operand):
-            FlagNumber.value(value).map { comparison.holds(Self.order($0, operand)) } ?? false
+            // What is no number is neither more nor less nor the same.
+            FlagNumber.compared(value).map { number in
+                !number.isNaN && !operand.isNaN && comparison.holds(Self.order(number, operand))
+            } ?? false
         case .version(let comparison, let operand):
             SemanticVersion(parsing: value).map { comparison.holds($0.compared(to: operand)) } ?? false
         case .matches(let expression):

@@ -249,6 +249,17 @@ enum FlagNumber {
         return value
     }
 
+    /// What a constraint compares: as in Rust, which Unleash's clients read numbers by, `inf` and `nan` are some, too.
+    static func compared(_ text: String) -> Double? {
+        if let value = value(text) { return value }
+        let isNegative = text.hasPrefix("-")
+        switch (text.hasPrefix("+") || isNegative ? text.dropFirst() : text[...]).lowercased() {
+        case "inf", "infinity": return isNegative ? -.infinity : .infinity
+        case "nan": return .nan
+        default: return nil
+        }
+    }
+
     /// 0 to 100; what lies beyond counts as the nearer end.
     static func percent(_ text: String) -> Int? { value(text).map { Int(min(100, max(0, $0))) } }
 }

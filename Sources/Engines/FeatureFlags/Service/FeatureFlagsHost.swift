@@ -64,6 +64,7 @@ public final class FeatureFlagsHost: Service {
         store = FlagStore(environments: settings.environments)
         server = HTTPServer(node: node, service: router)
         router.options.bodyLimitBytes = Self.bodyLimitBytes
+        router.options.defaultsToProblems = true
         router.explain = Self.problem
         router.options.crossOrigin = try? CrossOriginPolicy(.any)
         router.options.crossOrigin?.allowedFields += ["X-API-Key", "If-None-Match"]
@@ -79,7 +80,8 @@ public final class FeatureFlagsHost: Service {
     public func prepare() throws {
         try makeDirectory()
         let database = try FlagDatabase(
-            disk: node.disk, path: settings.directory + "/flags.db", seed: node.draw { $0.next() })
+            disk: node.disk, path: settings.directory + "/flags.db", seed: node.draw { $0.next() }
+        ) { [node, runtime] why in node.enqueue { runtime.fail("PANIC: \(why)") } }
         self.database = database
         let documents = try database.load()
         store = try FlagStore(documents, environments: settings.environments)
@@ -213,13 +215,16 @@ public final class FeatureFlagsHost: Service {
         node.afterDisk { [self] in
             for line in outcome.lines { runtime.log(line) }
             done(outcome)
+            streams.endUnadmitted(store)
             publish(outcome.environments)
             schedule()
         }
     }
 
+    /// Ends the node behind this turn; of a failed sync the database has told already.
     private func fail(_ error: SQLiteError) {
-        runtime.fail("PANIC: the flags cannot be stored: \("\(error)")")
+        guard database?.hasFailedSync != true else { return }
+        node.enqueue { [runtime] in runtime.fail("PANIC: the flags cannot be stored: \("\(error)")") }
     }
 
     /// Tells clients that follow.

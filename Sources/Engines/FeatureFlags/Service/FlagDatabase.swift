@@ -18,11 +18,15 @@ final class FlagDatabase {
     private static let checkpointByteCount = 4 << 20
     private static let documentLimit = 400_000
 
+    /// - Parameter onFailedSync: see `SQLiteDatabase`: the process has to end after what it is doing.
     /// - Throws: `SQLiteError`.
-    init(disk: NodeDisk, path: String, seed: UInt64) throws(SQLiteError) {
+    init(
+        disk: NodeDisk, path: String, seed: UInt64, onFailedSync: @escaping (_ why: String) -> Void
+    ) throws(SQLiteError) {
         var options = SQLiteDatabase.Options()
         options.seed = seed
         file = try SQLiteDatabase(disk: disk, path: path, options: options)
+        file.onFailedSync = onFailedSync
         connection = try file.open()
         try connection.execute(
             """
@@ -169,6 +173,8 @@ final class FlagDatabase {
     }
 
     // MARK: End
+
+    var hasFailedSync: Bool { file.hasFailedSync }
 
     func close() throws(SQLiteError) { try file.close() }
     /// Not one more operation of the disk: the process is over.

@@ -12,14 +12,17 @@ final class FlagStreams {
         let stream: HTTPEventStream
         let environment: String
         let protocolKind: Kind
+        /// What has opened the door; nil where no key was asked for.
+        let token: FlagToken?
         /// The revision that it has.
         var known: Int
 
         enum Kind { case unleash, remoteEvaluation }
 
-        init(_ stream: HTTPEventStream, _ environment: String, _ kind: Kind, known: Int) {
+        init(_ stream: HTTPEventStream, _ environment: String, _ kind: Kind, token: FlagToken?, known: Int) {
             self.stream = stream
             self.environment = environment
+            self.token = token
             protocolKind = kind
             self.known = known
         }
@@ -29,6 +32,17 @@ final class FlagStreams {
 
     func add(_ follower: Follower) { followers.append(follower) }
     func remove(_ follower: Follower) { followers.removeAll { $0 === follower } }
+
+    /// Ends the streams of those who would not be let in any more: their token was taken back, or one is asked for now.
+    func endUnadmitted(_ store: FlagStore) {
+        guard store.asksForTokens || followers.contains(where: { $0.token != nil }) else { return }
+        let gone = followers.filter { follower in
+            guard let token = follower.token else { return store.asksForTokens }
+            return store.tokens[token.name] != token
+        }
+        followers.removeAll { follower in gone.contains { $0 === follower } }
+        for follower in gone { follower.stream.end() }
+    }
 
     /// Tells those who follow an environment what is new for them; made once for all that know the same.
     func publish(_ environment: String, _ store: FlagStore, etag: () -> String) {

@@ -8,6 +8,8 @@ public enum Credential: Equatable, Sendable {
     case apiKey([UInt8])
     /// Another scheme, two fields, characters that no token has.
     case malformed(String)
+    /// Of an API key: two fields, or one that is too long.
+    case malformedKey(String)
     case none
 
     /// Bytes of a token or key; longer ones are refused unread.
@@ -17,9 +19,10 @@ public enum Credential: Equatable, Sendable {
     public static func read(_ head: HTTPHead, bearer: Bool, apiKeyField: String?) -> Credential {
         if let apiKeyField {
             let values = head.fields.filter { head.isNamed($0, apiKeyField) }
-            if values.count > 1 { return .malformed("\(apiKeyField) stands there twice") }
+            if values.count > 1 { return .malformedKey("\(apiKeyField) stands there twice") }
             if let value = values.first.map({ head.valueBytes(of: $0) }), !value.isEmpty {
-                return value.count <= limitBytes ? .apiKey(Array(value)) : .malformed("the key is too long")
+                return value.count <= limitBytes
+                    ? .apiKey(Array(value)) : .malformedKey("\(apiKeyField) has more than \(limitBytes) bytes")
             }
         }
         guard bearer else { return .none }
@@ -61,10 +64,15 @@ public struct Identity: Sendable {
 
     public init(subject: String) { self.subject = subject }
 
-    /// Adds a field that servers are told; what no field can hold is left out, which is not the same as a lie.
-    public mutating func tell(_ name: String, _ value: String) {
-        guard HTTPWriter.isSafeField(name: name, value: value) else { return }
+    /// Adds a field that servers are told.
+    ///
+    /// - Returns: false for what no field can hold: whoever is told less than there is may think the worse, or the
+    ///   better, of it.
+    @discardableResult
+    public mutating func tell(_ name: String, _ value: String) -> Bool {
+        guard HTTPWriter.isSafeField(name: name, value: value) else { return false }
         HTTPWriter.field(name, value, into: &lines)
+        return true
     }
 
     /// Bytes of a subject in a key, a log line or a label.
@@ -98,6 +106,15 @@ public struct AccessRefusal: Error, Equatable, Sendable {
     public static let unknownKey = AccessRefusal(
         status: 401, body: #"{"error": "Invalid API key"}"#, challenge: "ApiKey realm=\"\(realm)\"",
         reason: "unknown_key")
+
+    /// - Parameter description: a sentence that names the field.
+    public static func malformedKey(_ description: String) -> AccessRefusal {
+        AccessRefusal(
+            status: 401, body: #"{"error": "Invalid API key", "reason": "\#(quotable(description))"}"#,
+            challenge: keyChallenge, reason: "malformed_key")
+    }
+
+    fileprivate static let keyChallenge = "ApiKey realm=\"\(realm)\""
 
     /// - Parameters:
     ///   - description: a sentence; what a quoted string cannot hold is left out.
@@ -148,7 +165,12 @@ public struct AccessRefusal: Error, Equatable, Sendable {
 extension Route.Access {
     /// Whether somebody who has proved who he is may pass; nil if so.
     public func refusal(of identity: Identity) -> AccessRefusal? {
-        if !scopes.allSatisfy(identity.scopes.contains) { return .insufficientScope(scopes) }
+        if !scopes.allSatisfy(identity.scopes.contains) {
+            var refusal = AccessRefusal.insufficientScope(scopes)
+            // Who has come with a key is not helped by a token.
+            if identity.subject.hasPrefix("key:") { refusal.challenge = AccessRefusal.keyChallenge }
+            return refusal
+        }
         for (claim, value) in claims where !identity.claim(claim).contains(value) { return .wrongClaim(claim) }
         return nil
     }

@@ -1,6 +1,7 @@
 import KernelCryptography
 import KernelJSON
 import KernelStructures
+import KernelWire
 
 /// What the issuer of an opaque token says about it: RFC 7662.
 public struct IntrospectedToken: Equatable, Sendable {
@@ -66,18 +67,33 @@ public enum Claims {
 
     /// Who the claims say it is, and what servers are told of them.
     ///
-    /// - Returns: nil without a subject: a limit needs to know whom it counts.
-    public static func identity(_ claims: JSONValue, fields: [GatewayConfiguration.ClaimField]) -> Identity? {
-        guard let subject = values(claims, "sub").first ?? values(claims, "client_id").first, !subject.isEmpty,
-            subject.utf8.count <= Identity.subjectLimit
-        else { return nil }
+    /// - Throws: 401 without a subject, since a limit needs to know whom it counts; and for what neither a log nor a
+    ///   field can hold.
+    public static func identity(
+        _ claims: JSONValue, fields: [GatewayConfiguration.ClaimField]
+    ) throws(AccessRefusal) -> Identity {
+        guard let subject = values(claims, "sub").first ?? values(claims, "client_id").first, !subject.isEmpty else {
+            throw .invalidToken("the token names nobody: sub is missing", reason: "missing_claim")
+        }
+        guard subject.utf8.count <= Identity.subjectLimit else {
+            throw .invalidToken(
+                "sub has \(subject.utf8.count) bytes, and \(Identity.subjectLimit) are the most",
+                reason: "invalid_claim")
+        }
+        guard HTTPWriter.isSafeField(name: "X", value: subject) else { throw unfit("sub") }
         var identity = Identity(subject: "user:" + subject)
         identity.scopes = scopes(claims)
         identity.claim = { values(claims, $0) }
         for field in fields {
             let values = values(claims, field.claim)
-            if !values.isEmpty { identity.tell(field.field, values.joined(separator: ",")) }
+            guard values.isEmpty || identity.tell(field.field, values.joined(separator: ",")) else {
+                throw unfit(field.claim)
+            }
         }
         return identity
+    }
+
+    private static func unfit(_ claim: String) -> AccessRefusal {
+        .invalidToken("\(claim) has characters that no field can hold: line ends, NUL", reason: "invalid_claim")
     }
 }

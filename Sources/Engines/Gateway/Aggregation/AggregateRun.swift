@@ -117,9 +117,12 @@ public struct AggregateRun: Sendable {
     /// What a part is asked for; nil while another has not answered.
     private func target(of part: Int) -> Result<String, Failure>? {
         var text = ""
+        var isInPath = true
         for piece in aggregate.parts[part].path.pieces {
             switch piece {
-            case .text(let literal): text += literal
+            case .text(let literal):
+                text += literal
+                if literal.contains("?") { isInPath = false }
             case .value(let name, let path):
                 guard let other = aggregate.parts.firstIndex(where: { $0.name == name }), other < part else {
                     return .failure(Failure("there is no part \(name) before it"))
@@ -131,14 +134,29 @@ public struct AggregateRun: Sendable {
                     guard let found = Self.scalar(Self.value(of: value, at: path)) else {
                         return .failure(Failure("\(name) has no \(path.joined(separator: "."))"))
                     }
+                    if isInPath, !Self.isSegment(found) {
+                        return .failure(
+                            Failure("\(name) has no \(path.joined(separator: ".")) that can stand in a path"))
+                    }
                     text += PercentCoding.encode(found)
                 }
             }
+        }
+        // Several pieces may have made one between them: `.{a.x}`.
+        let segments = text.prefix { $0 != "?" }.split(separator: "/")
+        if aggregate.parts[part].path.pieces.count > 1, segments.contains(where: { $0 == "." || $0 == ".." }) {
+            return .failure(Failure("its path would lead elsewhere"))
         }
         return text.utf8.count <= Self.targetLimitBytes ? .success(text) : .failure(Failure("its path is too long"))
     }
 
     private static let targetLimitBytes = 8000
+
+    /// Whether a value stays one word of a path, whoever reads it: not the dots that lead up, nothing that some read as
+    /// two words (RFC 3986 §5.2.4), and not nothing, which would ask for all instead of one.
+    private static func isSegment(_ value: String) -> Bool {
+        !value.isEmpty && value != "." && value != ".." && !value.utf8.contains { $0 == 47 || $0 == 92 || $0 == 0 }
+    }
 
     private static func scalar(_ value: JSONValue?) -> String? {
         switch value {

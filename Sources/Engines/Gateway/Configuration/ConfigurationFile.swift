@@ -163,10 +163,16 @@ extension GatewayConfiguration.Service {
 }
 
 extension ConfigurationValue {
-    /// A list, or a single value as a list of one.
+    /// A list, or a single value as a list of one. An empty list is nobody's wish: some would read it as none, and some
+    /// as any.
     func oneOrMore(_ what: String) throws(ConfigurationError) -> [ConfigurationValue] {
         if case .scalar = content { return [self] }
-        return try list(for: what)
+        let items = try list(for: what)
+        if items.isEmpty {
+            let remedy = what == "auth" ? "write none if anybody may come" : "name one, or leave the key out"
+            throw ConfigurationError(place, "\(what) is an empty list; \(remedy)")
+        }
+        return items
     }
 
     /// The texts of a list, or of a single value.

@@ -213,6 +213,13 @@ extension FieldEdits {
 }
 
 extension Route.CrossOriginSettings {
+    /// As browsers send it: a scheme and a host, or `null`.
+    private static func isOrigin(_ text: String) -> Bool {
+        if text == "null" { return true }
+        guard let url = try? HTTPURL(text) else { return false }
+        return url.target == "/" && !text.hasSuffix("/") && url.user == nil
+    }
+
     /// `true`, `false`, or a mapping.
     static func read(_ value: ConfigurationValue) throws(ConfigurationError) -> Self? {
         if case .scalar(let text) = value.content {
@@ -237,7 +244,16 @@ extension Route.CrossOriginSettings {
             }
             settings.originPatterns.append(pattern)
         }
+        for origin in settings.origins where !isOrigin(origin) {
+            throw ConfigurationError(
+                mapping["origins"]!.place, "'\(origin)' is no origin; write https://example.org, without a path")
+        }
         settings.allowsCredentials = try mapping.boolean("credentials") ?? false
+        if settings.allowsCredentials, settings.allowsAnyOrigin {
+            throw ConfigurationError(
+                mapping["credentials"]!.place,
+                "credentials for any origin? every page could act in its visitor's name; list the origins that may")
+        }
         settings.methods = try mapping["methods"]?.texts("methods") ?? settings.methods
         settings.allowedFields = try mapping["headers"]?.texts("headers") ?? settings.allowedFields
         settings.exposedFields = try mapping["expose"]?.texts("expose") ?? []

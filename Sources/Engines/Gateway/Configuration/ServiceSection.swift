@@ -114,12 +114,14 @@ extension GatewayConfiguration.Service {
             throw ConfigurationError(value.place, "breaker is false, or a mapping of settings")
         }
         var breaker = defaultBreaker
-        do throws(CircuitBreakerConfigurationError) {
+        do {
             for (key, value) in pairs {
-                guard case .scalar(let name) = key.content, case .scalar(let text) = value.content else { continue }
-                try breaker.set(name, to: text)
+                let name = try key.text(for: "a setting of the breaker")
+                try breaker.set(name, to: try value.text(for: name))
             }
             try breaker.validate()
+        } catch let error as ConfigurationError {
+            throw error
         } catch {
             throw ConfigurationError(value.place, "breaker: \(error)")
         }

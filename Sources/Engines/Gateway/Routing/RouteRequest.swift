@@ -24,6 +24,23 @@ public struct RouteRequest: Sendable {
             head, path: try CanonicalPath.canonical(path, allowsEncodedSlash: allowsEncodedSlash) ?? Array(path))
     }
 
+    /// Whether what it says of that can be a host: RFC 9112 §3.2 has 400 for all else. A request of HTTP/1.0 need not
+    /// say it.
+    public var hasHost: Bool {
+        guard let bytes = head.valueBytes(of: .host) else { return true }
+        return !bytes.isEmpty && bytes.first != UInt8(ascii: ":")
+            && bytes.allSatisfy { $0 > 32 && $0 < 127 && !Self.isForeignToHosts($0) }
+    }
+
+    private static func isForeignToHosts(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "/"), UInt8(ascii: "?"), UInt8(ascii: "#"), UInt8(ascii: "@"), UInt8(ascii: "\\"),
+            UInt8(ascii: "\""), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: ","):
+            true
+        default: false
+        }
+    }
+
     /// Whom it is for, without a port and in small letters; empty if it does not say.
     public var host: String {
         let target = head.targetBytes

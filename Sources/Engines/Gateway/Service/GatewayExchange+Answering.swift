@@ -57,7 +57,8 @@ extension GatewayExchange {
         guard let live else { return }
         if let decision {
             RateLimitFields.appendCustomary(
-                decision.made, rules.limits[decision.limit], wall: node.wallClock, to: &head)
+                decision.made, limit: RateLimitFields.customaryLimit(rules.limits[decision.limit]),
+                wall: node.wallClock, to: &head)
         }
         for (name, value) in crossOriginFields { HTTPWriter.field(name, value, into: &head) }
         if isFromServer {

@@ -85,6 +85,10 @@ final class GatewayExchange {
             return refuse(400, "\(error)", remedy: "write the path as it is meant")
         }
         self.request = request
+        guard request.hasHost else {
+            host.engine.countMalformed()
+            return refuse(400, "Host is no host", remedy: "send the one that you ask: Host: api.example")
+        }
         guard let match = rules.table.match(request) else { return refuseUnmatched(request) }
         let live = rules.routes[match.route]
         self.match = match
@@ -139,6 +143,7 @@ final class GatewayExchange {
         case .none:
             identified(.failure(takesBearer ? .missingToken : .missingKey(keyField ?? "X-API-Key")))
         case .malformed(let text): identified(.failure(.malformed(text)))
+        case .malformedKey(let text): identified(.failure(.malformedKey(text)))
         case .apiKey(let key): identified(consumer(ofKey: key))
         case .bearer(let token):
             if methods.contains(.jwt), let tokens = rules.tokens {

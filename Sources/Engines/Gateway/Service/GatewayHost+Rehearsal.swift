@@ -105,6 +105,7 @@ extension GatewayHost {
         switch Credential.read(head, bearer: takesBearer, apiKeyField: keyField) {
         case .none: return refused(takesBearer ? .missingToken : .missingKey(keyField ?? "X-API-Key"))
         case .malformed(let text): return refused(.malformed(text))
+        case .malformedKey(let text): return refused(.malformedKey(text))
         case .apiKey(let key):
             guard let owner = rules.apiKeys?.owner(of: key, now: now) else { return refused(.unknownKey) }
             var identity = Identity(subject: "key:" + owner.name)
@@ -115,14 +116,15 @@ extension GatewayHost {
             else {
                 return ("the issuer would be asked", "user:?", nil)
             }
-            do throws(JWTFailure) {
+            do {
                 let jwt = try JWTVerification.verify(token, keys: keys, policy: verifier.policy, now: now)
-                guard let identity = Claims.identity(jwt.claims.json, fields: []) else {
-                    return refused(.invalidToken("the token names nobody: sub is missing", reason: "missing_claim"))
-                }
-                return checked(identity)
+                return checked(try Claims.identity(jwt.claims.json, fields: configuration.jwt?.fields ?? []))
+            } catch let refusal as AccessRefusal {
+                return refused(refusal)
             } catch {
-                return refused(.invalidToken(error.description, reason: error.reason))
+                let failure = error as? JWTFailure
+                return refused(
+                    .invalidToken(failure?.description ?? "\(error)", reason: failure?.reason ?? "malformed"))
             }
         }
     }

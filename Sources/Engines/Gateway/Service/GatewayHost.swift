@@ -88,6 +88,23 @@ public final class GatewayHost: Service, HTTPService {
         if runtime.options.drainTimeout == nil { runtime.drainTimeout = configuration.shutdownTimeout }
     }
 
+    /// What a start would stumble over beyond the configuration itself: keys and secrets that are not there, or not what
+    /// they should be.
+    ///
+    /// - Throws: what is wrong with a file that the configuration names.
+    public static func check(_ configuration: GatewayConfiguration, readFile: (String) throws -> [UInt8]) throws {
+        if let settings = tokenSettings(configuration) {
+            _ = try TokenAuthority.verifier(settings, readFile: readFile)
+        }
+        if let settings = configuration.introspection { _ = try Introspector.secret(settings, readFile: readFile) }
+    }
+
+    /// Nil where no route asks for tokens.
+    private static func tokenSettings(_ configuration: GatewayConfiguration) -> GatewayConfiguration.JWTSettings? {
+        guard configuration.routes.contains(where: { $0.access.methods.contains(.jwt) }) else { return nil }
+        return configuration.jwt ?? GatewayConfiguration.JWTSettings()
+    }
+
     // MARK: Life
 
     /// - Throws: what is wrong with a file that the configuration names.
@@ -190,8 +207,7 @@ public final class GatewayHost: Service, HTTPService {
     }
 
     private func makeTokens(_ configuration: GatewayConfiguration) throws -> TokenAuthority? {
-        guard configuration.routes.contains(where: { $0.access.methods.contains(.jwt) }) else { return nil }
-        let settings = configuration.jwt ?? GatewayConfiguration.JWTSettings()
+        guard let settings = Self.tokenSettings(configuration) else { return nil }
         // Keys that were fetched are not thrown away: who issues them may be out just now.
         if case .url = settings.keys, let known = rules?.tokens, known.settings == settings { return known }
         return try TokenAuthority(settings, node: node, readFile: readFile) { [runtime] message, level in
@@ -297,6 +313,10 @@ public final class GatewayHost: Service, HTTPService {
 
     /// The services in the configuration's order.
     var presentClusters: [ServiceCluster] { configuration.services.compactMap { clusters[$0.name] } }
+    /// Where clients come, and whether they speak TLS there.
+    package var doors: [(port: UInt16, isSecure: Bool)] {
+        [(port, server.security != nil)] + (plainPort.map { [($0, false)] } ?? [])
+    }
     package var introspectionCalls: Int { rules.introspector?.calls ?? 0 }
     var tokens: TokenAuthority? { rules?.tokens }
 }

@@ -30,14 +30,23 @@ final class Introspector {
         url = try HTTPURL(settings.url)
         security = url.scheme == .https ? try TLSClient(try TLSClientOptions.lab(node.world)) : nil
         cache = IntrospectionCache(time: settings.cacheTime)
-        var secret: [UInt8] = []
-        if let file = settings.secretFile {
-            secret = try readFile(file)
-            while let last = secret.last, last == 10 || last == 13 { secret.removeLast() }
-        }
+        let secret = try Self.secret(settings, readFile: readFile)
         authorization = settings.client.map {
             "Basic " + Base64.standard.encode(Array($0.utf8) + [UInt8(ascii: ":")] + secret)
         }
+    }
+
+    /// What proves to the issuer who asks; nothing where no file is named.
+    ///
+    /// - Throws: what cannot be read, and `ReloadFailure` for an empty one.
+    static func secret(
+        _ settings: GatewayConfiguration.IntrospectionSettings, readFile: (String) throws -> [UInt8]
+    ) throws -> [UInt8] {
+        guard let file = settings.secretFile else { return [] }
+        var secret = try readFile(file)
+        while let last = secret.last, last == 10 || last == 13 { secret.removeLast() }
+        if secret.isEmpty { throw ReloadFailure("\(file): the secret is empty") }
+        return secret
     }
 
     /// - Parameter completion: called once, perhaps before this returns.
@@ -93,9 +102,10 @@ final class Introspector {
         guard answer.isGood(at: node.wallClock) else {
             return .failure(.invalidToken("the token is not active", reason: "inactive"))
         }
-        guard let identity = Claims.identity(answer.claims, fields: settings.fields) else {
-            return .failure(.invalidToken("the token names nobody: sub is missing", reason: "missing_claim"))
+        do throws(AccessRefusal) {
+            return .success(try Claims.identity(answer.claims, fields: settings.fields))
+        } catch {
+            return .failure(error)
         }
-        return .success(identity)
     }
 }

@@ -37,6 +37,23 @@ final class TokenAuthority {
         self.node = node
         self.settings = settings
         self.log = log
+        verifier = try Self.verifier(settings, readFile: readFile)
+        if case .url(let text) = settings.keys {
+            let url = try HTTPURL(text)
+            self.url = url
+            security = url.scheme == .https ? try TLSClient(try TLSClientOptions.lab(node.world)) : nil
+        } else {
+            url = nil
+            security = nil
+        }
+    }
+
+    /// What judges tokens, with the keys that a file has; those of a URL are still to come.
+    ///
+    /// - Throws: what is wrong with the keys, or `ReloadFailure`.
+    static func verifier(
+        _ settings: GatewayConfiguration.JWTSettings, readFile: (String) throws -> [UInt8]
+    ) throws -> JWTVerifier {
         let algorithms = settings.algorithms.compactMap { JWSAlgorithm(rawValue: $0) }
         let isSecret = if case .secret = settings.keys { true } else { false }
         let policy = JWTPolicy(
@@ -44,13 +61,13 @@ final class TokenAuthority {
             issuers: settings.issuers, audiences: settings.audiences, leeway: settings.leeway)
         switch settings.keys {
         case .file(let name):
-            verifier = JWTVerifier(
-                policy: policy, keys: try Self.keys(try readFile(name), name), tokenLimit: settings.cachedTokenLimit)
+            return JWTVerifier(
+                policy: policy, keys: try keys(try readFile(name), name), tokenLimit: settings.cachedTokenLimit)
         case .secret(let name):
             var secret = try readFile(name)
             while let last = secret.last, last == 10 || last == 13 { secret.removeLast() }
             do throws(JWKError) {
-                verifier = JWTVerifier(
+                return JWTVerifier(
                     policy: policy, keys: try JWKSet(keys: [try JWK(secret: secret, keyID: nil, algorithm: .hs256)]),
                     tokenLimit: settings.cachedTokenLimit)
             } catch {
@@ -60,15 +77,7 @@ final class TokenAuthority {
             var caching = JWTVerifier.KeyCaching()
             caching.refreshInterval = settings.refreshInterval
             caching.staleLimit = settings.staleLimit
-            verifier = JWTVerifier(policy: policy, caching: caching, tokenLimit: settings.cachedTokenLimit)
-        }
-        if case .url(let text) = settings.keys {
-            let url = try HTTPURL(text)
-            self.url = url
-            security = url.scheme == .https ? try TLSClient(try TLSClientOptions.lab(node.world)) : nil
-        } else {
-            url = nil
-            security = nil
+            return JWTVerifier(policy: policy, caching: caching, tokenLimit: settings.cachedTokenLimit)
         }
     }
 
@@ -132,10 +141,11 @@ final class TokenAuthority {
     }
 
     private func identity(of jwt: JWT) -> Result<Identity, AccessRefusal> {
-        guard let identity = Claims.identity(jwt.claims.json, fields: settings.fields) else {
-            return .failure(.invalidToken("the token names nobody: sub is missing", reason: "missing_claim"))
+        do throws(AccessRefusal) {
+            return .success(try Claims.identity(jwt.claims.json, fields: settings.fields))
+        } catch {
+            return .failure(error)
         }
-        return .success(identity)
     }
 
     private static func refusal(_ failure: JWTFailure) -> AccessRefusal {

@@ -96,7 +96,7 @@ final class HTTPServerCommon {
     unowned var server: HTTPServer?
     private var spareHeads: [HTTPHead] = []
     /// How an answer begins in this second: most have the same status as the one before them.
-    private var start: (status: Int, second: Int64, bytes: [UInt8]) = (0, .min, [])
+    private var start: (status: Int, second: Int64, bytes: [UInt8], lineBytes: Int) = (0, .min, [], 0)
     /// Memory for the next answer's head.
     private var spareAnswer: [UInt8] = []
 
@@ -112,15 +112,20 @@ final class HTTPServerCommon {
     func giveHead(_ head: HTTPHead) { if spareHeads.count < Self.spareLimit { spareHeads.append(head) } }
 
     /// Status line, `Server` and `Date` of an answer, in memory that comes back by `giveAnswer`.
-    func takeAnswer(_ status: Int, _ world: World) -> [UInt8] {
+    ///
+    /// - Parameter lines: appends what is to stand behind the status line at once.
+    func takeAnswer(_ status: Int, _ world: World, _ lines: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
         let second = world.now.unixSeconds
         if start.status != status || start.second != second {
             let bytes = HTTPServerConnection.headStart(status, date: world.dateField, server: options.serverName)
-            start = (status, second, bytes)
+            // The status line ends with the first line feed.
+            start = (status, second, bytes, (bytes.firstIndex(of: 10) ?? -1) + 1)
         }
         var head: [UInt8] = []
         swap(&head, &spareAnswer)
-        head.append(contentsOf: start.bytes)
+        head.append(contentsOf: start.bytes[..<start.lineBytes])
+        lines(&head)
+        head.append(contentsOf: start.bytes[start.lineBytes...])
         return head
     }
 

@@ -30,16 +30,16 @@ extension HTTPServerConnection {
         common.giveAnswer(&head)
     }
 
-    /// Answers the present request at once, without a body.
+    /// Answers the present request at once.
     ///
-    /// - Parameter lines: appends field lines, each with its CRLF, to what the head has already; they must be safe
-    ///   (`HTTPWriter.isSafeField`).
-    public func respond(status: Int, appending lines: (inout [UInt8]) -> Void) {
+    /// - Parameter lines: appends field lines, each with its CRLF, behind the status line; they must be safe
+    ///   (`HTTPWriter.isSafeField`). `Server` and `Date` follow.
+    public func respond(status: Int, body: [UInt8] = [], appending lines: (inout [UInt8]) -> Void) {
         guard response == .pending else { return }
-        var head = common.takeAnswer(status, node.world)
-        lines(&head)
-        beginRawResponse(&head, status: status, framing: .length(0))
+        var head = common.takeAnswer(status, node.world, lines)
+        beginRawResponse(&head, status: status, framing: .length(body.count))
         common.giveAnswer(&head)
+        writeBody(body)
         endResponse()
     }
 

@@ -69,6 +69,8 @@ public final class HTTPServerConnection: StreamHandler {
 
     /// The present request's head. It is a value: on a hot path take it once, or ask for `method` and `bodyFraming`.
     public var head: HTTPHead { reader.head }
+    /// Whether the request has a field of that name. Cheaper than a look into `head`, which is copied.
+    public func hasField(_ name: KnownField) -> Bool { reader.head.fields.contains { $0.name == name } }
     public var method: HTTPMethod { reader.head.method }
     public var bodyFraming: BodyFraming { reader.head.body }
     /// Whether the present request is of HTTP/1.1, and not of HTTP/1.0.
@@ -92,7 +94,7 @@ public final class HTTPServerConnection: StreamHandler {
     public func streamOpened(_ stream: Stream) { setDeadline(options.headTimeout) }
 
     public func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {
-        if isProcessing || !ahead.isEmpty || response == .pending && request == .complete {
+        if isProcessing || !ahead.isEmpty || response == .pending && request == .complete || mustDeliverFirst {
             ahead.append(bytes)
             stream.pauseReading()
         } else {
@@ -100,12 +102,17 @@ public final class HTTPServerConnection: StreamHandler {
         }
     }
 
-    public func streamLost(_ stream: Stream) { context = nil }
+    /// The node has ended, by what this very request asked for perhaps: nobody of it is there to be asked any more.
+    public func streamLost(_ stream: Stream) {
+        context = nil
+        service = nil
+    }
 
     public func streamEnded(_ stream: Stream) {
         if request == .complete, response != .complete, response != .none {
-            // The client has said all it will say, and waits for its answer.
+            // The client has said all it will say, and waits for its answer, or nobody is there any more.
             closesAfterResponse = true
+            if service?.isAbandonedByEnd(self) == true { abandon() }
         } else if request == .reading {
             abandon()
         } else {
@@ -116,7 +123,11 @@ public final class HTTPServerConnection: StreamHandler {
 
     public func streamDrained(_ stream: Stream) {
         if response == .begun || response == .pending { service?.responseDrained(self) }
+        if request == .none { processAhead() }
     }
+
+    /// Whether a client that asks and asks has to take some of the answers first: those that wait for it are memory.
+    private var mustDeliverFirst: Bool { request == .none && stream.isCongested && !reader.isInsideMessage }
 
     public func stream(_ stream: Stream, closed reason: CloseReason) {
         if isBusy { service?.requestAbandoned(self) }
@@ -164,7 +175,7 @@ public final class HTTPServerConnection: StreamHandler {
         }
         var position = 0
         reading: while service != nil {
-            if request == .complete, response != .none {
+            if request == .complete && response != .none || mustDeliverFirst {
                 keepAhead(UnsafeRawBufferPointer(rebasing: bytes[position...]))
                 break
             }

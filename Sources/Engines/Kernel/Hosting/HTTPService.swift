@@ -15,6 +15,12 @@ public protocol HTTPService: AnyObject {
     func responseDrained(_ connection: HTTPServerConnection)
     /// The client went away before it had its answer.
     func requestAbandoned(_ connection: HTTPServerConnection)
+    /// The client has closed its end while its answer is not complete. A client may do that and read on; one that
+    /// follows what happens, or waits for something to happen, has gone, and there is no other sign of it until
+    /// something is written.
+    ///
+    /// - Returns: whether the request is of that kind, and to be abandoned.
+    func isAbandonedByEnd(_ connection: HTTPServerConnection) -> Bool
     /// A request could not be read; the connection has answered it and is about to close.
     func requestRejected(_ connection: HTTPServerConnection, _ error: HTTPError)
     /// The connection is over.
@@ -29,6 +35,7 @@ extension HTTPService {
     public func requestEnded(_ connection: HTTPServerConnection) {}
     public func responseDrained(_ connection: HTTPServerConnection) {}
     public func requestAbandoned(_ connection: HTTPServerConnection) {}
+    public func isAbandonedByEnd(_ connection: HTTPServerConnection) -> Bool { false }
     public func requestRejected(_ connection: HTTPServerConnection, _ error: HTTPError) {}
     public func connectionClosed(_ connection: HTTPServerConnection) {}
     public func connectionRefused(_ stream: Stream, _ failure: ProxyProtocolFailure) {}

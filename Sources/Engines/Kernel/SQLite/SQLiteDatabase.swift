@@ -105,10 +105,32 @@ public final class SQLiteDatabase {
     /// Bytes of the log. It shrinks when a checkpoint has copied all of it and a writer begins anew.
     public var logByteCount: Int { files.logByteCount }
 
+    /// Called once when a sync has failed, whether the caller or SQLite itself has asked for it; with why, and what to
+    /// do. What was committed may be lost then, and no later sync brings it back, so the database refuses everything
+    /// from then on, and its process has to end: what the disk has kept decides when it is started again.
+    ///
+    /// It is called in the midst of an operation: whoever ends the process must do that after it, not in it.
+    public var onFailedSync: ((_ why: String) -> Void)? {
+        didSet {
+            guard let body = onFailedSync else {
+                files.onFailedSync = nil
+                return
+            }
+            files.onFailedSync = { [path] error in
+                body(
+                    "\(error); what was written since the last sync may be lost, so nothing is acknowledged any more. "
+                        + "Look at the disk, then start again: what \(path) has kept counts")
+            }
+        }
+    }
+
+    /// Whether a sync has failed, and nothing is done any more.
+    public var hasFailedSync: Bool { files.failedSync != nil }
+
     /// Makes everything that was committed durable, in one sync.
     ///
-    /// - Throws: `SQLiteError` with the disk's error. What was committed may be lost then, and no later sync brings it
-    ///   back: whoever has acknowledged nothing yet must not do so, and stop.
+    /// - Throws: `SQLiteError` with the disk's error. Nothing of what was committed since the last sync may be
+    ///   acknowledged then; see `onFailedSync`.
     public func syncLog() throws(SQLiteError) {
         do throws(DiskError) { try files.syncLog() } catch { throw SQLiteError(disk: error) }
     }

@@ -34,7 +34,7 @@ public struct SQLiteError: Error, CustomStringConvertible {
     static func code(of error: DiskError, _ other: Int32) -> Int32 {
         switch error {
         case .noSpace: SQLITE_FULL
-        case .notFound, .isDirectory, .notDirectory: SQLITE_CANTOPEN
+        case .notFound, .isDirectory, .notDirectory, .notFile: SQLITE_CANTOPEN
         case .notPermitted: SQLITE_PERM
         case .busy: SQLITE_BUSY
         case .exists, .notEmpty, .failed, .closed: other

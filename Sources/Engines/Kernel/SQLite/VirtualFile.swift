@@ -73,7 +73,9 @@ final class VirtualFile {
     }
 
     func sync() -> CInt {
-        let code = system.attempt(SQLiteExtendedCode.ioErrorSync) { () throws(DiskError) in try syncOnDisk() }
+        let code = system.attempt(SQLiteExtendedCode.ioErrorSync) { () throws(DiskError) in
+            try system.sync { () throws(DiskError) in try syncOnDisk() }
+        }
         if code == SQLITE_OK, kind == .log { system.shared.isLogUnsynced = false }
         return code
     }

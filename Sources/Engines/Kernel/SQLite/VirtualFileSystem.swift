@@ -19,6 +19,10 @@ final class VirtualFileSystem {
     /// What the connections share.
     let shared = SharedState()
     private var lastFailure: DiskError?
+    /// The sync that has failed: nobody knows any more what is durable, so nothing is done from then on.
+    private(set) var failedSync: DiskError?
+    /// Called once, in the midst of whatever asked for the sync.
+    var onFailedSync: ((DiskError) -> Void)?
 
     init(disk: NodeDisk, options: SQLiteDatabase.Options) throws(SQLiteError) {
         guard Self.isReady else { throw SQLiteError(code: SQLITE_ERROR, message: "SQLite could not be started") }
@@ -51,6 +55,7 @@ final class VirtualFileSystem {
     func attempt(_ code: CInt, _ body: () throws(DiskError) -> Void) -> CInt {
         if isAbandoned { return code }
         do throws(DiskError) {
+            if let failedSync { throw failedSync }
             try body()
             return SQLITE_OK
         } catch {
@@ -71,9 +76,22 @@ final class VirtualFileSystem {
     var logByteCount: Int { shared.log.map { $0.size } ?? 0 }
 
     func syncLog() throws(DiskError) {
-        guard !isAbandoned, shared.isLogUnsynced, let log = shared.log else { return }
-        try log.syncOnDisk()
+        guard !isAbandoned else { return }
+        if let failedSync { throw failedSync }
+        guard shared.isLogUnsynced, let log = shared.log else { return }
+        try sync { () throws(DiskError) in try log.syncOnDisk() }
         shared.isLogUnsynced = false
+    }
+
+    /// Every sync of a file and of a directory goes this way: after the first one that fails there is no other. A
+    /// second one would succeed, since the system has dropped what the first one could not store ("fsyncgate", 2018).
+    func sync(_ body: () throws(DiskError) -> Void) throws(DiskError) {
+        if let failedSync { throw failedSync }
+        do throws(DiskError) { try body() } catch {
+            failedSync = error
+            onFailedSync?(error)
+            throw error
+        }
     }
 
     // MARK: What SQLite calls
@@ -124,7 +142,8 @@ final class VirtualFileSystem {
         guard isAbandoned || exists(path) else { return SQLiteExtendedCode.ioErrorDeleteMissing }
         return attempt(SQLiteExtendedCode.ioErrorDelete) { () throws(DiskError) in
             try disk.remove(path)
-            if syncsDirectory { try disk.syncDirectory(DiskPath.parent(of: path)) }
+            guard syncsDirectory else { return }
+            try sync { () throws(DiskError) in try disk.syncDirectory(DiskPath.parent(of: path)) }
         }
     }
 
@@ -196,7 +215,7 @@ extension DiskError {
     var path: String {
         switch self {
         case .notFound(let path), .exists(let path), .isDirectory(let path), .notDirectory(let path),
-            .notEmpty(let path), .noSpace(let path), .failed(let path, _), .notPermitted(let path),
+            .notEmpty(let path), .notFile(let path), .noSpace(let path), .failed(let path, _), .notPermitted(let path),
             .closed(let path), .busy(let path):
             path
         }

@@ -7,7 +7,7 @@
 /// `syncDirectory` the names in a directory. A rename or a new file whose directory was never synced can be gone
 /// after a power failure, whatever was synced inside it.
 public protocol Disk: AnyObject {
-    /// Opens a file on behalf of `owner`.
+    /// Opens a file on behalf of `owner`. It never waits: what is no file (a pipe of the host) is refused.
     func open(_ path: String, _ options: OpenOptions, owner: DiskOwner) throws(DiskError) -> any DiskFile
     func attributes(_ path: String) throws(DiskError) -> FileAttributes
     /// The names in a directory, sorted, without `.` and `..`.
@@ -77,6 +77,8 @@ public struct FileAttributes: Equatable, Sendable {
     public let isDirectory: Bool
     /// Bytes; 0 for a directory.
     public let size: Int
+    /// Neither a file nor a directory: a pipe, a socket or a device of the host.
+    public var isSpecial = false
 }
 
 /// Which unsynced writes survive a power failure.
@@ -102,6 +104,8 @@ public enum DiskError: Error, Equatable, Sendable, CustomStringConvertible {
     case isDirectory(String)
     case notDirectory(String)
     case notEmpty(String)
+    /// A pipe, a socket or a device: whoever opened it might wait for somebody at its other end.
+    case notFile(String)
     /// The disk is full; nothing of the write took place.
     case noSpace(String)
     /// The device failed: `operation` is write, sync, read …
@@ -118,6 +122,7 @@ public enum DiskError: Error, Equatable, Sendable, CustomStringConvertible {
         case .isDirectory(let path): "\(path): Is a directory"
         case .notDirectory(let path): "\(path): Not a directory"
         case .notEmpty(let path): "\(path): Directory not empty"
+        case .notFile(let path): "\(path): no file (a pipe, a socket or a device)"
         case .noSpace(let path): "\(path): No space left on device"
         case .failed(let path, let operation): "\(path): Input/output error (\(operation))"
         case .notPermitted(let path): "\(path): Permission denied"

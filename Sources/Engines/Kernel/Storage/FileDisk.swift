@@ -59,11 +59,15 @@ public final class FileDisk: Disk {
 
     public func open(_ path: String, _ options: OpenOptions, owner: DiskOwner) throws(DiskError) -> any DiskFile {
         if options.contains(.truncate), !options.contains(.write) { throw .notPermitted(path) }
-        var flags = O_CLOEXEC | (options.contains(.write) ? O_RDWR : O_RDONLY)
+        let target = try host(path)
+        // A pipe would have its opener wait for a writer, and have a writer that waits lose what it writes.
+        var info = stat()
+        if stat(target, &info) == 0, [S_IFIFO, S_IFSOCK].contains(info.st_mode & S_IFMT) { throw .notFile(path) }
+        var flags = O_CLOEXEC | O_NONBLOCK | (options.contains(.write) ? O_RDWR : O_RDONLY)
         if options.contains(.create) { flags |= O_CREAT }
         if options.contains(.truncate) { flags |= O_TRUNC }
         if options.contains(.exclusive) { flags |= O_EXCL }
-        let descriptor = Glibc.open(try host(path), flags, options.contains(.secret) ? 0o600 : 0o644)
+        let descriptor = Glibc.open(target, flags, options.contains(.secret) ? 0o600 : 0o644)
         if descriptor < 0 { throw Self.error(errno, path, "open") }
         let file = OpenFile(descriptor: descriptor, path: path, isWritable: options.contains(.write))
         if file.isDirectory { throw .isDirectory(path) }
@@ -74,7 +78,9 @@ public final class FileDisk: Disk {
         var info = stat()
         guard stat(try host(path), &info) == 0 else { throw Self.error(errno, path, "stat") }
         let isDirectory = info.st_mode & S_IFMT == S_IFDIR
-        return FileAttributes(isDirectory: isDirectory, size: isDirectory ? 0 : Int(info.st_size))
+        return FileAttributes(
+            isDirectory: isDirectory, size: isDirectory ? 0 : Int(info.st_size),
+            isSpecial: !isDirectory && info.st_mode & S_IFMT != S_IFREG)
     }
 
     public func list(_ path: String) throws(DiskError) -> [String] {

@@ -38,7 +38,8 @@ public final class NodeDisk {
     public func attributes(_ path: String) throws(DiskError) -> FileAttributes { try base.attributes(path) }
     public func list(_ path: String) throws(DiskError) -> [String] { try base.list(path) }
     public func makeDirectory(_ path: String) throws(DiskError) {
-        if faults.isFull { throw .noSpace(path) }
+        // One that is there already needs no room.
+        if faults.isFull, (try? base.attributes(path))?.isDirectory != true { throw .noSpace(path) }
         try base.makeDirectory(path, owner: owner)
     }
     public func remove(_ path: String) throws(DiskError) { try base.remove(path, owner: owner) }

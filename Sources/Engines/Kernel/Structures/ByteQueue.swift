@@ -56,14 +56,22 @@ extension Array where Element == UInt8 {
 
     /// Appends a number in decimal without making a `String` of it.
     @inlinable public mutating func append(decimal number: Int) {
-        if number < 0 { append(UInt8(ascii: "-")) }
         var magnitude = number.magnitude
-        if magnitude < 10 { return append(UInt8(ascii: "0") + UInt8(magnitude)) }
-        let start = count
-        while magnitude > 0 {
-            append(UInt8(ascii: "0") + UInt8(magnitude % 10))
-            magnitude /= 10
+        if number >= 0, magnitude < 10 { return append(UInt8(ascii: "0") + UInt8(magnitude)) }
+        // Twenty digits and a sign at most, from the right; appended in one go, as each append looks whether there is room.
+        var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)
+        Swift.withUnsafeMutableBytes(of: &digits) { digits in
+            var place = digits.count
+            repeat {
+                place -= 1
+                digits[place] = UInt8(ascii: "0") + UInt8(magnitude % 10)
+                magnitude /= 10
+            } while magnitude > 0
+            if number < 0 {
+                place -= 1
+                digits[place] = UInt8(ascii: "-")
+            }
+            append(contentsOf: UnsafeRawBufferPointer(rebasing: digits[place...]))
         }
-        self[start...].reverse()
     }
 }

@@ -38,7 +38,8 @@ public struct LogMessage: ExpressibleByStringInterpolation, Equatable, Sendable 
     }
 }
 
-/// An argument of a log line.
+/// An argument of a log line. Words may come from outside, and are shown so that they cannot steer a terminal or begin
+/// a line of their own: see `printable`.
 public enum LogValue: Sendable, Equatable, CustomStringConvertible {
     case word(String)
     case integer(Int)
@@ -51,7 +52,7 @@ public enum LogValue: Sendable, Equatable, CustomStringConvertible {
 
     public var description: String {
         switch self {
-        case .word(let word), .identifier(let word): word
+        case .word(let word), .identifier(let word): printable(word, keeping: "\t")
         case .integer(let number): String(number)
         case .duration(let duration): duration.description
         case .port(let port): String(port)

@@ -116,10 +116,11 @@ struct GatewayError: Error, Equatable {
         self.init(error.description, code)
     }
 
-    /// google/rpc/code.proto's mapping.
+    /// As the gateway of etcd 3.4 has it; later ones answer 400 to a failed precondition.
     var status: Int {
         switch code {
-        case Self.invalidArgument, Self.failedPrecondition, Self.outOfRange: 400
+        case Self.invalidArgument, Self.outOfRange: 400
+        case Self.failedPrecondition: 412
         case Self.notFound: 404
         case Self.resourceExhausted: 429
         case Self.deadlineExceeded: 504

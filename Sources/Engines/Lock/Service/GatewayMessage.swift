@@ -58,6 +58,10 @@ struct GatewayMessage {
     /// A choice by its name or its number, which is its place among the names.
     func choice(_ name: String, _ names: [String]) throws(JSONTypeError) -> Int {
         guard let field = field(name) else { return 0 }
+        return try Self.choice(field, names)
+    }
+
+    static func choice(_ field: JSONCursor, _ names: [String]) throws(JSONTypeError) -> Int {
         if case .string(let text)? = field.value {
             guard let place = names.firstIndex(of: text.uppercased()) else {
                 throw field.error("there are \(names.joined(separator: ", "))")
@@ -142,8 +146,21 @@ extension GatewayMessage {
         return KeyComparison(try range(), relation, subject)
     }
 
+    /// The lab's own fields beside etcd's: one that is misspelt would be a lock of another kind than was meant.
+    ///
+    /// - Throws: `JSONTypeError` for a field that there is not.
+    private func expectLockFields() throws(JSONTypeError) {
+        let known = ["name", "lease", "owner", "kind", "permits"]
+        for (name, value) in try cursor.members() where !known.contains(name) {
+            let kind = ["EXCLUSIVE", "SHARED", "PERMIT"].first { $0 == name.uppercased() }
+            let hint = kind.map { "; write \"kind\": \"\($0)\"" } ?? didYouMean(name, among: known)
+            throw value.error("there is no such field of a lock (\(known.joined(separator: ", ")))\(hint)")
+        }
+    }
+
     /// How a lock is wanted: the lab's own fields beside etcd's.
     func lockWords() throws(JSONTypeError) -> LockWords {
+        try expectLockFields()
         let owner = try text("owner")
         var words = LockWords(owner: owner.isEmpty ? nil : owner)
         switch try choice("kind", ["EXCLUSIVE", "SHARED", "PERMIT"]) {

@@ -11,10 +11,10 @@ extension LockHost {
         on("/election/campaign") { [unowned self] exchange, message in
             let name = try message.name("name")
             if name.isEmpty { throw GatewayError(.emptyKey) }
-            claim(
-                name, lease: try message.int64("lease"), value: try message.bytes("value"), for: exchange,
-                replaces: true
-            ) { [self] claim in
+            let lease = try message.int64("lease")
+            // Its claim would become another kind of claim while others share the lock.
+            if let error = contradiction(name, LockQueue.key(name, lease: lease), .exclusive) { throw error }
+            claim(name, lease: lease, value: try message.bytes("value"), as: nil, for: exchange) { [self] claim in
                 answer(exchange) { $0.add("leader", Self.leaderKey(name, claim.key, claim.token, claim.lease)) }
             }
         }
@@ -87,7 +87,7 @@ extension LockHost {
 
     /// Tells who leads now, and whenever that or its value changes.
     private func observe(_ name: String, _ exchange: HTTPExchange) {
-        guard let body = exchange.stream(type: "application/json") else { return }
+        guard let body = exchange.stream(type: "application/json", isLasting: true) else { return }
         var last: KeyValue?
         let tell = { [unowned self] in
             guard let leader = electionLeader(name), leader != last else { return }

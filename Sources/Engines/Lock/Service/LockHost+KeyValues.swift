@@ -28,7 +28,9 @@ extension LockHost {
             }
         }
         on("/kv/txn") { [unowned self] exchange, message in
-            carryOut(.transaction(try message.transaction()), exchange) { [unowned self] outcome, answer in
+            let request = try message.transaction()
+            try request.expectKeysOnce()
+            carryOut(.transaction(request), exchange) { [unowned self] outcome, answer in
                 guard case .transaction(let succeeded, let responses) = outcome else { return }
                 answer.add("succeeded", succeeded)
                 answer.add("responses", responses.map { $0.json(self.revisionHeader) })

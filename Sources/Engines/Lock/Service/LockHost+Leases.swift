@@ -123,7 +123,7 @@ extension LockHost {
 
     /// Does something here if this member leads; otherwise sends the request to the one that does, and gives its
     /// answer.
-    private func onLeader(_ exchange: HTTPExchange, _ path: String, _ work: @escaping () -> Void) {
+    func onLeader(_ exchange: HTTPExchange, _ path: String, _ work: @escaping () -> Void) {
         if member.isLeader { return work() }
         guard exchange.field(Self.forwardedField) == nil, let leader = member.leader,
             let place = member.addresses[leader]

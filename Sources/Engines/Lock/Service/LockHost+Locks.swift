@@ -16,10 +16,9 @@ extension LockHost {
         on("/lock/lock") { [unowned self] exchange, message in
             let name = try message.name("name")
             if name.isEmpty { throw GatewayError(.emptyKey) }
-            claim(
-                name, lease: try message.int64("lease"), value: try message.lockWords().bytes, for: exchange,
-                replaces: false
-            ) { [self] claim in
+            let words = try message.lockWords()
+            let lease = try message.int64("lease")
+            claim(name, lease: lease, value: words.bytes, as: words.kind, for: exchange) { [self] claim in
                 answer(exchange) {
                     $0.add("key", claim.key)
                     $0.add("token", claim.token)
@@ -40,17 +39,16 @@ extension LockHost {
 
     /// Puts a claim into a lock's queue, and waits until it is let in.
     ///
-    /// - Parameter replaces: whether a claim that this lease has already gets the new value, as in an election.
+    /// - Parameter wanted: how; nil in an election, where a claim that this lease has already gets the new value.
     func claim(
-        _ name: String, lease: Int64, value: [UInt8], for exchange: HTTPExchange, replaces: Bool,
+        _ name: String, lease: Int64, value: [UInt8], as wanted: LockKind?, for exchange: HTTPExchange,
         _ whenGranted: @escaping (LockQueue.Claim) -> Void
     ) {
         guard lease != 0 else {
             return grantLease(id: 0, ttlSeconds: Self.sessionSeconds) { [self] result in
                 switch result {
                 case .success(let granted):
-                    claim(
-                        name, lease: granted.id, value: value, for: exchange, replaces: replaces, whenGranted)
+                    claim(name, lease: granted.id, value: value, as: wanted, for: exchange, whenGranted)
                 case .failure(let error): exchange.answer(error)
                 }
             }
@@ -59,23 +57,58 @@ extension LockHost {
         let put = StoreOperation.put(PutRequest(key, value, lease: lease))
         let request = TransactionRequest(
             [KeyComparison(KeyRange(key), .equal, .createRevision(0))], then: [put],
-            else: replaces ? [put] : [.range(RangeRequest(KeyRange(key)))])
+            else: wanted == nil ? [put] : [.range(RangeRequest(KeyRange(key)))])
         propose(.transaction(request)) { [self] result in
             if case .failure(let error) = result { return exchange.answer(error) }
             guard let claimed = machine.store.store.value(key) else {
                 return exchange.answer(LockWaiting.sessionExpired)
             }
-            guard exchange.isOpen else { return withdraw(key, claimed.createRevision) }
-            wait(name, claimed, exchange, whenGranted)
+            // What was there before this request is not this request's to take away, whatever becomes of it.
+            var isNew = false
+            if case .success(.transaction(succeeded: true, _)) = result { isNew = true }
+            let token = claimed.createRevision
+            guard exchange.isOpen else {
+                if isNew, !waiting.contains(name, key, token) { withdraw(key, token) }
+                return
+            }
+            if let wanted, let error = contradiction(name, key, wanted) {
+                if isNew { withdraw(key, token) }
+                return exchange.answer(error)
+            }
+            wait(name, claimed, isNew: isNew, exchange, whenGranted)
         }
     }
 
+    /// Why a claim cannot be had as it is wanted: it exists, of another kind, or whoever came first has said another
+    /// number of permits.
+    func contradiction(_ name: String, _ key: Key, _ wanted: LockKind) -> GatewayError? {
+        guard let one = machine.store.store.value(key), let own = LockQueue(name: name, [one]).claims.first else {
+            return nil
+        }
+        if own.kind != wanted {
+            let text =
+                "mutex: this lease has \(own.kind.name) in \(name) already, with token \(own.token): unlock that "
+                + "first, or ask for \(wanted.name) with another lease"
+            return GatewayError(text, GatewayError.failedPrecondition)
+        }
+        guard case .permit(let count) = wanted else { return nil }
+        for claim in waiting.queue(name).claims {
+            guard case .permit(let settled) = claim.kind else { continue }
+            if settled == count { return nil }
+            let text =
+                "mutex: \(name) has \(settled) permits, as \(claim.owner) has said who came first, not \(count): "
+                + "ask with \"permits\": \(settled), or when nobody has one"
+            return GatewayError(text, GatewayError.failedPrecondition)
+        }
+        return nil
+    }
+
     private func wait(
-        _ name: String, _ claimed: KeyValue, _ exchange: HTTPExchange,
+        _ name: String, _ claimed: KeyValue, isNew: Bool, _ exchange: HTTPExchange,
         _ whenGranted: @escaping (LockQueue.Claim) -> Void
     ) {
         let (key, token) = (claimed.key, claimed.createRevision)
-        let ticket = waiting.wait(name, key, token: token) { result in
+        let ticket = waiting.wait(name, key, token: token, isNew: isNew) { result in
             switch result {
             case .success(let claim): whenGranted(claim)
             case .failure(let error): exchange.answer(error)
@@ -83,15 +116,14 @@ extension LockHost {
         }
         guard let ticket else { return }
         // Who hangs up leaves the queue.
-        exchange.onAbandon = { [self] in
-            waiting.cancel(ticket, name)
-            withdraw(key, token)
-        }
-        exchange.park(for: Self.waitLimit) { [self] exchange in
-            waiting.cancel(ticket, name)
-            withdraw(key, token)
+        let leave = { [self] in if waiting.cancel(ticket, name) { withdraw(key, token) } }
+        exchange.onAbandon = leave
+        exchange.park(for: Self.waitLimit) { exchange in
+            leave()
             exchange.answer(GatewayError("etcdserver: gave up waiting", GatewayError.deadlineExceeded))
         }
+        // There may be too many that wait.
+        if !exchange.isOpen { leave() }
     }
 
     /// Takes a claim out of its queue, if it is still the same.

@@ -56,19 +56,22 @@ extension LockHost {
         onMember("/cluster/member/remove", "ID") { .remove($0) }
         onMember("/cluster/member/promote", "ID") { .promote($0) }
         on("/maintenance/transfer-leadership") { [unowned self] exchange, message in
-            guard member.isLeader else {
-                throw GatewayError("etcdserver: not leader", GatewayError.failedPrecondition)
+            let id = Int(try message.int64("targetID"))
+            onLeader(exchange, "/v3/maintenance/transfer-leadership") { [self] in
+                do throws(MembershipRefusal) { try member.transferLeadership(to: id) } catch {
+                    return exchange.answer(GatewayError(.refusedChange(error)))
+                }
+                answer(exchange)
             }
-            member.transferLeadership(to: Int(try message.int64("targetID")))
-            answer(exchange)
         }
     }
 
-    /// Adds a route that does something with a member.
+    /// Adds a route that does something with a member. The one that leads knows most of the others.
     private func onMember(_ path: String, _ field: String, _ make: @escaping (Int) -> MembershipChange) {
         on(path) { [unowned self] exchange, message in
-            change(make(Int(try message.int64(field))), exchange) { [unowned self] answer in
-                answer.add("members", members)
+            let wanted = make(Int(try message.int64(field)))
+            onLeader(exchange, "/v3" + path) { [self] in
+                change(wanted, exchange) { [unowned self] answer in answer.add("members", members) }
             }
         }
     }

@@ -128,9 +128,16 @@ public final class LockHost: Service {
         case .peer(_, let isConnected):
             if isConnected { hasMet = true }
         case .configuration: break
-        case .failed(let reason): runtime.log("Stopped taking part: \(reason)", level: .error)
+        case .stranger(_, let text): runtime.log("Refused: \(text)", level: .error)
+        case .failed(let reason):
+            // Its clients hear of it first.
+            node.enqueue { [runtime] in
+                runtime.fail("Stopped taking part: \(reason); start it again when that is mended: \(Self.afterwards)")
+            }
         }
     }
+
+    private static let afterwards = "what it had promised is on its disk, and the others go on without it"
 
     private func leadershipChanged() {
         if member.isLeader, !machine.store.leases.isCounting {
@@ -219,20 +226,18 @@ public final class LockHost: Service {
 
     var header: JSONValue {
         var header = GatewayAnswer()
-        header.add("cluster_id", Self.clusterID)
+        header.add("cluster_id", Int64(member.groupIdentity))
         header.add("member_id", Int64(member.settings.id))
         header.add("revision", machine.store.store.revision)
         header.add("raft_term", Int64(member.term))
         return header.json
     }
 
-    /// Any number will do; it must be the same on all members.
-    static let clusterID: Int64 = 0x5d1a_b0c1
-
     // MARK: Statistics
 
     public var complaints: [String] {
-        member.leader == nil ? ["no leader is known: fewer than a majority may be running"] : []
+        if let failure = member.failure { return ["it has stopped taking part: \(failure)"] }
+        return member.leader == nil ? ["no leader is known: fewer than a majority may be running"] : []
     }
 
     public var statistics: [Statistic] {
@@ -256,6 +261,9 @@ extension GatewayError {
     init(_ failure: ConsensusFailure) {
         switch failure {
         case .notAccepted(let reason): self.init("etcdserver: \(reason)", Self.unavailable)
+        case .refusedChange(let refusal):
+            let code = refusal == .unknownMember ? Self.notFound : Self.failedPrecondition
+            self.init("etcdserver: \(refusal)", code)
         case .outcomeUnknown: self.init("etcdserver: request timed out", Self.unavailable)
         case .stopped(let reason): self.init("etcdserver: stopped: \(reason)", Self.unavailable)
         }

@@ -20,6 +20,8 @@ final class LockWaiting {
         let id: Int
         let key: Key
         let token: Int64
+        /// The claim is there because of it: when it leaves, the claim goes, unless another one waits for the same.
+        var isNew: Bool
         /// It may have the lock, which is being made sure of.
         var isBeingConfirmed = false
         let completion: (Result<LockQueue.Claim, GatewayError>) -> Void
@@ -35,7 +37,7 @@ final class LockWaiting {
     ///
     /// - Returns: what `cancel` wants to know; nil if it was called back at once.
     func wait(
-        _ name: String, _ key: Key, token: Int64,
+        _ name: String, _ key: Key, token: Int64, isNew: Bool,
         _ completion: @escaping (Result<LockQueue.Claim, GatewayError>) -> Void
     ) -> Int? {
         let queue = queue(name)
@@ -43,14 +45,28 @@ final class LockWaiting {
             completion(.success(claim))
             return nil
         }
-        let waiter = Waiter(id: nextID, key: key, token: token, completion: completion)
+        let waiter = Waiter(id: nextID, key: key, token: token, isNew: isNew, completion: completion)
         nextID += 1
         waiters[name, default: []].append(waiter)
         count += 1
         return waiter.id
     }
 
-    func cancel(_ id: Int, _ name: String) { _ = remove(id, name) }
+    /// - Returns: whether its claim is to go with it. It stays if it was there before, or if somebody else waits for
+    ///   the same one, who answers for it from now on.
+    func cancel(_ id: Int, _ name: String) -> Bool {
+        guard let waiter = remove(id, name), waiter.isNew else { return false }
+        guard let heir = waiters[name]?.firstIndex(where: { $0.key == waiter.key && $0.token == waiter.token }) else {
+            return true
+        }
+        waiters[name]?[heir].isNew = true
+        return false
+    }
+
+    /// Whether anybody here waits for that claim.
+    func contains(_ name: String, _ key: Key, _ token: Int64) -> Bool {
+        waiters[name]?.contains { $0.key == key && $0.token == token } ?? false
+    }
 
     private func remove(_ id: Int, _ name: String) -> Waiter? {
         guard let index = waiters[name]?.firstIndex(where: { $0.id == id }) else { return nil }

@@ -52,13 +52,13 @@ final class WatchServing {
         let wantsPrevious = try request.flag("prev_kv")
         var filters: Set<Int> = []
         for filter in try request.field("filters")?.array() ?? [] {
-            filters.insert(filter.value == .string("NODELETE") || filter.value == .integer(1) ? 1 : 0)
+            filters.insert(try GatewayMessage.choice(filter, ["NOPUT", "NODELETE"]))
         }
         let clientID = try request.int64("watch_id")
         guard hub.count < WatchHub.limit else {
             throw GatewayError("etcdserver: too many watchers", GatewayError.resourceExhausted)
         }
-        guard let body = exchange.stream(type: "application/json") else { return }
+        guard let body = exchange.stream(type: "application/json", isLasting: true) else { return }
         let id = nextID
         nextID += 1
         let store = host.machine.store.store

@@ -185,6 +185,19 @@ struct MetricExpression: Sendable {
         approximateTop,
     ]
 
+    /// See `LogQLExpression.reachNanoseconds`.
+    var reachNanoseconds: Int64 {
+        switch node {
+        case .number, .vector: return 0
+        case .range(let range):
+            let (sum, isTooLarge) = range.rangeNanoseconds.addingReportingOverflow(range.offsetNanoseconds)
+            return isTooLarge ? 4_000_000_000_000_000_000 : min(max(0, sum), 4_000_000_000_000_000_000)
+        case .aggregation(_, _, _, let inner), .labelReplace(let inner, _), .parentheses(let inner):
+            return inner.reachNanoseconds
+        case .binary(_, _, _, let left, let right): return max(left.reachNanoseconds, right.reachNanoseconds)
+        }
+    }
+
     /// Loki answers it from a sketch that may be wrong; exactly is near enough.
     static let approximateTop = "approx_topk"
 }

@@ -111,6 +111,9 @@ extension SearchText {
 
 extension SearchValue {
     func matches(_ name: String, _ line: inout LineState) -> Bool {
+        if let label = SearchExpression.otherName(of: name).flatMap({ line.value(of: $0) }), matches(label: label) {
+            return true
+        }
         if let label = line.value(of: name), !label.isEmpty, matches(label: label) { return true }
         for member in line.members(named: name) where matches(member: member) { return true }
         return false

@@ -90,11 +90,18 @@ extension SearchExpression {
         case .not: return .anything
         case .text(let text): return text.hint
         case .field(let name, .text(let value, let text)):
-            return text.hint == .anything ? .anything : .any([.field(name, value), text.hint])
+            return text.hint == .anything ? .anything : .any(Self.fields(name, value) + [text.hint])
         case .field(let name, .exactly(let value)):
             let words = SearchText(value, mayBeWildcard: false).hint
-            return words == .anything ? .anything : .any([.field(name, value), words])
+            return words == .anything ? .anything : .any(Self.fields(name, value) + [words])
         case .field: return .anything
         }
+    }
+
+    /// What OpenTelemetry's collectors, and Loki after them, call a label that is `service` here.
+    static func otherName(of name: String) -> String? { name == "service" ? "service_name" : nil }
+
+    private static func fields(_ name: String, _ value: String) -> [LogHint] {
+        [.field(name, value)] + (otherName(of: name).map { [.field($0, value)] } ?? [])
     }
 }

@@ -25,10 +25,13 @@ extension LogQueryAPI {
 
     private func run(_ expression: LogQLExpression, _ asked: LogQLRequest, _ exchange: HTTPExchange) throws {
         let began = node.wallClock
-        let run = try LogQLRun(expression, over: try source(), asked, limits: limits)
+        let source = try source()
+        let run = try LogQLRun(expression, over: source, asked, limits: limits)
         try inSlices(exchange, { try run.advance(lines: Self.linesOfSlice) }) { [node] result in
             let seconds = (node.wallClock - began).seconds
-            let bytes = LokiAnswer.bytes(of: result, seconds: seconds, isCategorized: asked.isCategorized)
+            let warnings = source.warnings(from: asked.from - expression.reachNanoseconds, through: asked.through)
+            let bytes = LokiAnswer.bytes(
+                of: result, seconds: seconds, isCategorized: asked.isCategorized, warnings: warnings)
             exchange.answer(bytes: bytes, type: "application/json")
         }
     }
@@ -58,23 +61,29 @@ extension LogQueryAPI {
         }
     }
 
-    static func succeed(_ exchange: HTTPExchange, _ data: JSONValue) {
-        exchange.answer(json: ["status": "success", "data": data])
+    static func succeed(_ exchange: HTTPExchange, _ data: JSONValue, warnings: [String] = []) {
+        var members: [(key: String, value: JSONValue)] = [("status", "success")]
+        if !warnings.isEmpty { members.append(("warnings", .array(warnings.map { .string($0) }))) }
+        exchange.answer(json: .object(members + [("data", data)]))
     }
 
     // MARK: Labels
 
     func labels(_ request: LokiRequest, _ exchange: HTTPExchange) throws {
         let (from, through) = try request.times()
-        let names = try source().labelNames(try request.selector(), from: from, through: through)
-        Self.succeed(exchange, .array(names.map { .string($0) }))
+        let source = try source()
+        let names = try source.labelNames(try request.selector(), from: from, through: through)
+        Self.succeed(
+            exchange, .array(names.map { .string($0) }), warnings: source.warnings(from: from, through: through))
     }
 
     func labelValues(_ request: LokiRequest, _ exchange: HTTPExchange) throws {
         let (from, through) = try request.times()
-        let values = try source().labelValues(
+        let source = try source()
+        let values = try source.labelValues(
             exchange.parameters["name"], try request.selector(), from: from, through: through)
-        Self.succeed(exchange, .array(values.map { .string($0) }))
+        Self.succeed(
+            exchange, .array(values.map { .string($0) }), warnings: source.warnings(from: from, through: through))
     }
 
     func series(_ request: LokiRequest, _ exchange: HTTPExchange) throws {
@@ -88,7 +97,9 @@ extension LogQueryAPI {
             let matchers = text == "{}" ? [] : try LogQLSelector.parse(text)
             found.formUnion(try source().streams(matchers, from: from, through: through))
         }
-        Self.succeed(exchange, .array(found.sorted().map(\.json)))
+        Self.succeed(
+            exchange, .array(found.sorted().map(\.json)),
+            warnings: try source().warnings(from: from, through: through))
     }
 
     func indexStatistics(_ request: LokiRequest, _ exchange: HTTPExchange) throws {

@@ -6,8 +6,17 @@ import TimeSeriesEngine
 
 /// Results in Loki's shapes.
 enum LokiAnswer {
-    static func bytes(of result: LogQLResult, seconds: Double, isCategorized: Bool) -> [UInt8] {
-        var out = Array("{\"status\":\"success\",\"data\":{\"resultType\":".utf8)
+    /// - Parameter warnings: what the answer does without.
+    static func bytes(
+        of result: LogQLResult, seconds: Double, isCategorized: Bool, warnings: [String] = []
+    ) -> [UInt8] {
+        var out = Array("{\"status\":\"success\",".utf8)
+        if !warnings.isEmpty {
+            out += "\"warnings\":".utf8
+            JSONValue.array(warnings.map { .string($0) }).write(to: &out)
+            out += ",".utf8
+        }
+        out += "\"data\":{\"resultType\":".utf8
         switch result.value {
         case .lines(let entries):
             out += "\"streams\",".utf8

@@ -33,7 +33,7 @@ struct AgentBatch {
     }
 
     /// As it is sent.
-    func encoded(number: Int) -> [UInt8] {
+    func encoded(number: Int, isAgain: Bool = false) -> [UInt8] {
         var head = AgentProtocol.BatchHead()
         head.number = number
         head.inode = inode
@@ -42,6 +42,7 @@ struct AgentBatch {
         head.from = from
         head.spans = spans
         head.lengths = lengths
+        head.isAgain = isAgain
         return Array(head.text.utf8) + text
     }
 

@@ -22,26 +22,32 @@ struct AgentCursors {
 
     static let fileLimit = 100_000
 
+    init() {}
+
     /// - Returns: nil where there is none.
-    /// - Throws: `DiskError`; `JSONError` and `JSONTypeError` for what is no such file.
+    /// - Throws: `DiskError`; `LogAgentStartError` for what is no such file.
     static func load(_ disk: NodeDisk, _ path: String) throws -> AgentCursors? {
         guard (try? disk.attributes(path)) != nil else { return nil }
-        let cursor = JSONCursor(try JSONValue(parsing: try disk.contents(of: path)))
-        var result = AgentCursors()
-        result.agent = try cursor["agent"].string()
-        result.nextGeneration = try cursor["next_generation"].integer(in: 1...Int.max - fileLimit)
-        for file in try cursor["files"].array().prefix(fileLimit) {
+        let bytes = try disk.contents(of: path)
+        do { return try AgentCursors(bytes) } catch { throw LogAgentStartError.damaged(path, problem: "\(error)") }
+    }
+
+    private init(_ bytes: [UInt8]) throws {
+        let cursor = JSONCursor(try JSONValue(parsing: bytes))
+        agent = try cursor["agent"].string()
+        guard !agent.isEmpty, agent.utf8.count <= 64 else { throw cursor["agent"].error("no name of 1 to 64 bytes") }
+        nextGeneration = try cursor["next_generation"].integer(in: 1...AgentProtocol.numberLimit - Self.fileLimit)
+        for file in try cursor["files"].array().prefix(Self.fileLimit) {
             guard let identity = UInt64(try file["inode"].string()) else { throw file["inode"].error("not a number") }
             let head = Fingerprint(
                 count: try file["head_bytes"].integer(in: 0...Fingerprint.limit),
                 sum: UInt32(clamping: try file["head_crc"].integer(in: 0...Int(UInt32.max))))
-            result.files.append(
+            files.append(
                 Cursor(
                     path: try file["path"].string(), identity: identity,
-                    generation: try file["generation"].integer(in: 0...Int.max),
-                    offset: try file["offset"].integer(in: 0...1 << 60), head: head))
+                    generation: try file["generation"].integer(in: 0...AgentProtocol.numberLimit),
+                    offset: try file["offset"].integer(in: 0...AgentProtocol.numberLimit), head: head))
         }
-        return result
     }
 
     func save(_ disk: NodeDisk, _ path: String) throws(DiskError) {

@@ -9,6 +9,7 @@ extension LogAgent {
     public func scan(now: LabTime) -> (found: [String], hasMore: Bool) {
         scanTime = now
         isHeldBack = false
+        endHolds()
         let found = findFiles(now: now)
         isFirstScan = false
         var hasMore = false
@@ -48,12 +49,24 @@ extension LogAgent {
 
     private func opened(_ path: String) -> (any DiskFile)? {
         do throws(DiskError) {
-            return try disk.open(path, [])
+            let file = try openedFile(path)
+            guard file.size <= AgentProtocol.numberLimit else {
+                file.close()
+                note("\(path) is larger than a file can be (\(byteCountText(file.size))): it is not followed")
+                return nil
+            }
+            return file
         } catch {
             if case .notFound = error { return nil }
-            note("\(error)")
+            note("\(error): it is not followed")
             return nil
         }
+    }
+
+    /// A regular file only: of a pipe or a device nobody can say how far it was read.
+    private func openedFile(_ path: String) throws(DiskError) -> any DiskFile {
+        if try disk.attributes(path).isSpecial { throw .notFile(path) }
+        return try disk.open(path, [])
     }
 
     private func tail(_ file: any DiskFile, _ path: String, now: LabTime) -> TailedFile {
@@ -122,6 +135,8 @@ extension LogAgent {
 
     /// - Returns: whether there is more.
     private func readAll(of file: TailedFile, now: LabTime) -> Bool {
+        // What the collector does not take may as well stay where it is.
+        if isHeld(file.generation) { return false }
         do throws(DiskError) {
             for _ in 0..<8 {
                 guard makeRoom() else { return false }
@@ -152,7 +167,7 @@ extension LogAgent {
             return counted.dropped.add(1, line.span)
         }
         let last = queue.count - 1
-        if last >= sentCount, queue[last].entry == nil, let batch = queue[last].batch,
+        if last >= sent.count, queue[last].entry == nil, let batch = queue[last].batch,
             batch.generation == file.generation, batch.end == offset, batch.text.count < settings.batchBytes,
             batch.lines < settings.batchLines
         {

@@ -20,7 +20,7 @@ extension LogAgent {
         case .dropNewest: return true
         case .dropOldest:
             while memoryBytes >= settings.memoryBytes || spool.byteCount > settings.spoolBytes,
-                sentCount < queue.count, dropOldest()
+                sent.count < queue.count, dropOldest()
             {}
             return memoryBytes < settings.memoryBytes
         }
@@ -46,8 +46,8 @@ extension LogAgent {
     }
 
     private func dropOldest() -> Bool {
-        guard sentCount < queue.count else { return false }
-        let item = queue.remove(at: sentCount)
+        guard sent.count < queue.count else { return false }
+        let item = queue.remove(at: sent.count)
         counted.dropped.add(item.lines, item.fileBytes)
         forget(item)
         return true
@@ -63,8 +63,9 @@ extension LogAgent {
 
     /// The next batch to be sent, as bytes; nil if there is none, or as many as may be are on their way.
     public func nextToSend() -> [UInt8]? {
-        guard !mustSave, sentCount < queue.count, sentCount < AgentProtocol.windowBatches else { return nil }
-        let item = queue[sentCount]
+        guard !mustSave, sent.count < AgentProtocol.windowBatches, let index = nextIndex() else { return nil }
+        if index > sent.count { queue.insert(queue.remove(at: index), at: sent.count) }
+        let item = queue[sent.count]
         let batch: AgentBatch?
         do throws(DiskError) {
             batch = if let entry = item.entry { try spool.read(entry, disk) } else { item.batch }
@@ -79,15 +80,19 @@ extension LogAgent {
             _ = dropOldest()
             return nextToSend()
         }
-        sentCount += 1
-        return batch.encoded(number: firstNumber + sentCount - 1)
+        sent.append(nextNumber)
+        nextNumber += 1
+        return batch.encoded(number: nextNumber - 1, isAgain: takeAgain(item.generation))
     }
 
     /// The collector has all batches up to a number.
     ///
     /// - Returns: lines that are stored now.
     public func acknowledged(_ acknowledgement: AgentProtocol.Acknowledgement) -> Int {
-        let count = min(sentCount, max(0, acknowledgement.number - firstNumber + 1))
+        for (generation, hold) in holds where hold.lastNumber.map({ $0 <= acknowledgement.number }) == true {
+            holds[generation]?.lastNumber = nil
+        }
+        let count = sent.prefix { $0 <= acknowledgement.number }.count
         guard count > 0 else { return 0 }
         lastProgress = scanTime
         var lines = 0
@@ -96,10 +101,10 @@ extension LogAgent {
             lines += item.lines
             bytes += item.fileBytes
             forget(item)
+            noteProgress(of: item.generation)
         }
         queue.removeFirst(count)
-        sentCount -= count
-        firstNumber += count
+        sent.removeFirst(count)
         let rejected = min(acknowledgement.rejected, lines)
         // Which of them is not said; bytes are shared out alike.
         let rejectedBytes = lines == 0 ? 0 : Int(Double(bytes) * Double(rejected) / Double(lines))
@@ -114,8 +119,10 @@ extension LogAgent {
     /// The connection is gone: what was on its way will be sent again, on the next one, which counts from 1.
     public func disconnected() {
         lastProgress = nil
-        sentCount = 0
-        firstNumber = 1
+        sent = []
+        nextNumber = 1
+        // Nothing of the old connection is on its way any more.
+        for generation in holds.keys { holds[generation]?.lastNumber = nil }
     }
 
     // MARK: Cursors
@@ -146,13 +153,15 @@ extension LogAgent {
         save()
         for file in files { file.close() }
         files = []
+        unlock()
     }
 }
 
 extension LogAgent.Item {
     init(_ batch: AgentBatch, _ entry: AgentSpool.Entry?) {
         self.init(
-            generation: batch.generation, from: batch.from, lines: batch.lines, fileBytes: batch.fileBytes,
+            generation: batch.generation, path: batch.path, from: batch.from, lines: batch.lines,
+            fileBytes: batch.fileBytes,
             batch: entry == nil ? batch : nil, entry: entry)
     }
 }

@@ -41,6 +41,7 @@ public final class LogAgent {
     let disk: NodeDisk
     let directory: String
     let patterns: [PathPattern]
+    private var lock: DiskLock?
     var cursors = AgentCursors()
     var files: [TailedFile] = []
     /// From the last life, of files that have not been found yet.
@@ -49,9 +50,11 @@ public final class LogAgent {
     var queue: [Item] = []
     var spool: AgentSpool
     var memoryBytes = 0
-    /// Items at the queue's front that are on their way, and the number of the first.
-    var sentCount = 0
-    var firstNumber = 1
+    /// The numbers of the items at the queue's front, which are on their way.
+    var sent: [Int] = []
+    var nextNumber = 1
+    /// What the collector does not take now, by the generation of its file.
+    var holds: [Int: Hold] = [:]
     /// The time of the last scan, and of the one before the last acknowledgement on this connection.
     var scanTime = LabTime(nanoseconds: 0)
     var lastProgress: LabTime?
@@ -68,6 +71,7 @@ public final class LogAgent {
 
     struct Item {
         let generation: Int
+        let path: String
         let from: Int
         let lines: Int
         let fileBytes: Int
@@ -84,7 +88,7 @@ public final class LogAgent {
     /// - Parameters:
     ///   - directory: where cursors and spool are.
     ///   - identity: its name if it has none yet: no two agents may have the same.
-    /// - Throws: `DiskError`, `JSONError`, `JSONTypeError`.
+    /// - Throws: `DiskError`, `LogAgentStartError`.
     public init(
         _ settings: AgentSettings, disk: NodeDisk, directory: String, identity: @autoclosure () -> String
     ) throws {
@@ -94,6 +98,13 @@ public final class LogAgent {
         patterns = settings.patterns.map { PathPattern($0) }
         spool = AgentSpool(directory + "/spool")
         try disk.makeDurableDirectory(directory)
+        // Two with one name would be one to the collector: what one of them sends it would take for the other's.
+        do throws(DiskError) {
+            lock = try disk.lock(directory + "/lock")
+        } catch {
+            if case .busy = error { throw LogAgentStartError.busy(directory) }
+            throw error
+        }
         if let found = try AgentCursors.load(disk, cursorPath) {
             cursors = found
             resumed = found.files
@@ -112,6 +123,8 @@ public final class LogAgent {
             note("\(damaged) batches of the spool could not be read")
         }
     }
+
+    func unlock() { lock?.release() }
 
     var cursorPath: String { directory + "/cursors.json" }
 
@@ -132,7 +145,7 @@ public final class LogAgent {
     /// Whether reading, which had to wait for room, can go on: a scan now finds something to do.
     public var canGoOn: Bool { isHeldBack && memoryBytes <= settings.memoryBytes / 2 }
     /// Whether something is on its way that is not acknowledged.
-    public var hasUnanswered: Bool { sentCount > 0 }
+    public var hasUnanswered: Bool { !sent.isEmpty }
     /// Lines that wait for the collector.
     public var backlog: Int { queue.reduce(0) { $0 + $1.lines } }
     public var spooledBytes: Int { spool.byteCount }
@@ -140,4 +153,23 @@ public final class LogAgent {
     public var paths: [String] { files.map(\.path) }
     /// Bytes that are in the files and not read yet.
     public var unreadBytes: Int { files.reduce(0) { $0 + $1.unreadBytes } }
+}
+
+/// Why an agent cannot begin.
+public enum LogAgentStartError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// Another one has its cursors and its spool there.
+    case busy(String)
+    /// The file with the cursors is none.
+    case damaged(String, problem: String)
+
+    public var description: String {
+        switch self {
+        case .busy(let directory):
+            "\(directory): another agent that runs has its cursors there; give this one a directory of its own "
+                + "(--state) or another name (--name)"
+        case .damaged(let path, let problem):
+            "\(path): \(problem); put a copy in its place, or remove it: then files are read from their ends, or, with "
+                + "--from-start, once more"
+        }
+    }
 }

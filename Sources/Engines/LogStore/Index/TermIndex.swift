@@ -1,3 +1,4 @@
+import KernelLog
 import KernelStructures
 import LogModelEngine
 
@@ -8,12 +9,15 @@ import LogModelEngine
 /// hash alone decides: whoever looks for a word reads one page, a few kilobytes, whatever the number of chunks.
 ///
 /// ```
-///   index = number of pages (4), bits of a hash (4), end of each page (4), page…
-///   page  = { hash as difference, chunks }                       ; by rising hash
+///   index = number of pages (4), 256 + bits of a hash (4), end of each page (4), page…
+///   page  = { hash as difference, chunks } checksum (4)          ; by rising hash
 ///   chunks = 2 * chunk                                           ; a single one
 ///          | 4 * number + 1, chunk, differences…                 ; few
 ///          | 3, a bit a chunk                                    ; many
 /// ```
+///
+/// The checksum (CRC-32C) is that of the page, its number and the two numbers in front of all: damage must not look like
+/// a word that is nowhere. Indices of before have bits without the 256, and no checksums.
 ///
 /// ## Where it is wrong
 ///
@@ -90,6 +94,7 @@ struct TermIndexBuilder {
                 place = end
             }
             pages += writer.bytes
+            Self.append(TermIndex.checksum(writer.bytes, page: page, of: pageCount, bits), to: &pages)
             Self.append(UInt32(clamping: pages.count), to: &ends)
             page += 1
         }
@@ -97,7 +102,7 @@ struct TermIndexBuilder {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(4 + ends.count + pages.count)
         Self.append(UInt32(clamping: pageCount), to: &bytes)
-        Self.append(UInt32(clamping: bits), to: &bytes)
+        Self.append(UInt32(clamping: bits | TermIndex.summed), to: &bytes)
         bytes += ends
         bytes += pages
         return bytes
@@ -127,7 +132,7 @@ struct TermIndexBuilder {
         }
     }
 
-    private static func append(_ word: UInt32, to bytes: inout [UInt8]) {
+    fileprivate static func append(_ word: UInt32, to bytes: inout [UInt8]) {
         for shift in stride(from: UInt32(0), to: 32, by: 8) { bytes.append(UInt8(truncatingIfNeeded: word >> shift)) }
     }
 }
@@ -147,14 +152,23 @@ struct TermIndex {
         Int(clamping: (hash &* UInt64(count)) >> UInt64(bits))
     }
 
+    /// What tells an index whose pages have checksums.
+    static let summed = 256
+
+    static func checksum(_ page: [UInt8], page number: Int, of count: Int, _ bits: Int) -> UInt32 {
+        var bytes = page
+        for word in [number, count, bits] { TermIndexBuilder.append(UInt32(clamping: word), to: &bytes) }
+        return bytes.withUnsafeBytes { LogBatch.checksum($0) }
+    }
+
     /// The chunks that may have a word.
     ///
     /// - Parameter head: of this index.
     func chunks(with hash: UInt64, _ head: Head) throws(LogSourceError) -> ChunkSet {
         var found = ChunkSet(count: chunkCount, isFull: false)
-        let (pageCount, bits) = head
+        let (pageCount, bits, _) = head
         let key = Int(WordSet.key(hash)) >> (32 - bits)
-        let page = try page(Self.page(UInt64(key), bits, of: pageCount), of: pageCount)
+        let page = try page(Self.page(UInt64(key), bits, of: pageCount), head)
         let isWhole = page.withUnsafeBytes { bytes in
             walk(bytes) { hash, chunk in
                 if hash == key { found.insert(chunk) }
@@ -170,9 +184,10 @@ struct TermIndex {
 
     /// All words with their chunks; bits of a hash that are not kept are 0.
     func forEach(_ body: (_ hash: UInt32, _ chunk: Int) -> Void) throws(LogSourceError) {
-        let (pageCount, bits) = try head()
-        for number in 0..<pageCount {
-            let page = try page(number, of: pageCount)
+        let head = try head()
+        let bits = head.bits
+        for number in 0..<head.pageCount {
+            let page = try page(number, head)
             let isWhole = page.withUnsafeBytes { bytes in
                 walk(bytes) { hash, chunk in
                     body(UInt32(truncatingIfNeeded: hash << (32 - bits)), chunk)
@@ -183,25 +198,35 @@ struct TermIndex {
         }
     }
 
-    typealias Head = (pageCount: Int, bits: Int)
+    typealias Head = (pageCount: Int, bits: Int, hasChecksums: Bool)
 
     /// What stands before its pages: whoever looks up one word after the other keeps it.
     func head() throws(LogSourceError) -> Head {
         let head = try words(at: 0, count: 2)
-        guard head[0] > 0, head[0] <= (byteCount - 8) / 4, (1...32).contains(head[1]) else {
+        let bits = head[1] & (Self.summed - 1)
+        guard head[0] > 0, head[0] <= (byteCount - 8) / 4, (1...32).contains(bits), head[1] < 2 * Self.summed else {
             throw .damaged("an index of words: its head")
         }
-        return (head[0], head[1])
+        return (head[0], bits, head[1] >= Self.summed)
     }
 
-    private func page(_ number: Int, of count: Int) throws(LogSourceError) -> [UInt8] {
+    private func page(_ number: Int, _ head: Head) throws(LogSourceError) -> [UInt8] {
+        let count = head.pageCount
         let from = 8 + 4 * count
         guard number < count else { throw .damaged("an index of words: its pages") }
         let bounds = number == 0 ? [0] + (try words(at: 8, count: 1)) : try words(at: 4 + 4 * number, count: 2)
         guard bounds[0] <= bounds[1], bounds[1] <= byteCount - from else {
             throw .damaged("an index of words: its pages")
         }
-        return try read(from + bounds[0], bounds[1] - bounds[0])
+        var page = try read(from + bounds[0], bounds[1] - bounds[0])
+        guard head.hasChecksums else { return page }
+        guard page.count >= 4 else { throw .damaged("an index of words: a page is cut off") }
+        let sum = page.suffix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        page.removeLast(4)
+        guard Self.checksum(page, page: number, of: count, head.bits) == sum else {
+            throw .damaged("an index of words: the checksum of page \(number)")
+        }
+        return page
     }
 
     /// Calls `body` with each word of a page and each of its chunks, until it returns false.

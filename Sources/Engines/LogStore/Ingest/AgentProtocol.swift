@@ -11,11 +11,17 @@ import KernelStructures
 ///            …as many bytes as the lengths say…
 /// collector  {"synced":7}                                             7 and all before are on the disk
 ///            {"synced":8,"rejected":2,"reason":"…"}
+///            {"later":9,"reason":"…"}                                of 9 not all is taken now; others go on
 /// ```
 ///
 /// Whoever does not begin like this (`nc`, `logger`) never hears a word, and has what TCP promises. An agent that has
 /// lost its connection sends again what was not acknowledged; where its lines came from tells the collector which of
 /// them it has.
+///
+/// A batch of which a line can only be taken later (its stream has had too much) is put off, if the agent has said
+/// `"later":true` in its first line; without that, all of the connection waits. So are the batches of the same file
+/// that are on their way behind it, or what lies between them would be taken for something that is there. The agent
+/// sends them again after a while, the first of them with `"again":true`.
 public enum AgentProtocol {
     public static let version = 1
     /// Bytes of a line of the protocol itself.
@@ -25,21 +31,29 @@ public enum AgentProtocol {
     /// Batches that may be on their way without an acknowledgement.
     public static let windowBatches = 4
 
+    /// No place in a file and no number of a file is above that: whoever counts on from there overflows nothing, and
+    /// what is written down can be read again (`RawRecordReader`).
+    public static let numberLimit = 1 << 47
+
     /// The first line.
     public struct Hello: Equatable, Sendable {
         public let agent: String
         public let host: String
+        /// Whether batches may be put off.
+        public let takesLater: Bool
 
-        public init(agent: String, host: String) {
+        public init(agent: String, host: String, takesLater: Bool = false) {
             self.agent = agent
             self.host = host
+            self.takesLater = takesLater
         }
 
         public var text: String {
-            let value = JSONValue.object([
+            var members: [(key: String, value: JSONValue)] = [
                 ("sdlab_agent", .integer(AgentProtocol.version)), ("agent", .string(agent)), ("host", .string(host)),
-            ])
-            return value.text + "\n"
+            ]
+            if takesLater { members.append(("later", .bool(true))) }
+            return JSONValue.object(members).text + "\n"
         }
 
         /// Nil for a line that is none.
@@ -50,7 +64,7 @@ public enum AgentProtocol {
                 let agent = try? cursor["agent"].string(), !agent.isEmpty, agent.utf8.count <= 64,
                 let host = try? cursor["host"].string(), host.utf8.count <= 255
             else { return nil }
-            self.init(agent: agent, host: host)
+            self.init(agent: agent, host: host, takesLater: value["later"] == .bool(true))
         }
     }
 
@@ -67,18 +81,21 @@ public enum AgentProtocol {
         public var spans: [Int] = []
         /// Bytes of each line as it is sent.
         public var lengths: [Int] = []
+        /// It was put off, and no batch of its file is on its way before it.
+        public var isAgain = false
 
         public init() {}
 
         public var byteCount: Int { lengths.reduce(0, +) }
 
         public var text: String {
-            let value = JSONValue.object([
+            var members: [(key: String, value: JSONValue)] = [
                 ("batch", .integer(number)), ("inode", .string(String(inode))), ("generation", .integer(generation)),
                 ("path", .string(path)), ("from", .integer(from)),
                 ("spans", .array(spans.map { .integer($0) })), ("lengths", .array(lengths.map { .integer($0) })),
-            ])
-            return value.text + "\n"
+            ]
+            if isAgain { members.append(("again", .bool(true))) }
+            return JSONValue.object(members).text + "\n"
         }
 
         /// - Throws: `JSONError`, `JSONTypeError`.
@@ -88,9 +105,10 @@ public enum AgentProtocol {
             number = try cursor["batch"].integer(in: 0...Int.max - 1)
             guard let inode = UInt64(try cursor["inode"].string()) else { throw cursor["inode"].error("not a number") }
             self.inode = inode
-            generation = try cursor["generation"].integer(in: 0...Int.max)
+            generation = try cursor["generation"].integer(in: 0...AgentProtocol.numberLimit)
             path = try cursor["path"].string()
-            from = try cursor["from"].integer(in: 0...1 << 60)
+            from = try cursor["from"].integer(in: 0...AgentProtocol.numberLimit)
+            isAgain = cursor.value?["again"] == .bool(true)
             spans = try Self.numbers(cursor["spans"])
             lengths = try Self.numbers(cursor["lengths"])
             guard spans.count == lengths.count else {
@@ -132,6 +150,28 @@ public enum AgentProtocol {
             self.init(
                 number: number, rejected: (try? cursor["rejected"].integer(in: 0...Int.max)) ?? 0,
                 reason: (try? cursor["reason"].string()) ?? "")
+        }
+    }
+
+    /// A batch is not taken now, or not all of it: it is to be sent again, later.
+    public struct Later: Equatable, Sendable {
+        public let number: Int
+        public let reason: String
+
+        public init(number: Int, reason: String) {
+            self.number = number
+            self.reason = reason
+        }
+
+        public var text: String {
+            JSONValue.object([("later", .integer(number)), ("reason", .string(reason))]).text + "\n"
+        }
+
+        public init?(_ line: UnsafeRawBufferPointer) {
+            guard line.count <= 65_536, let value = try? JSONValue(parsing: line) else { return nil }
+            let cursor = JSONCursor(value)
+            guard let number = try? cursor["later"].integer(in: 0...Int.max - 1) else { return nil }
+            self.init(number: number, reason: (try? cursor["reason"].string()) ?? "")
         }
     }
 

@@ -16,6 +16,9 @@ final class AgentSession {
     private var due: AgentProtocol.Acknowledgement?
     private var rejected = 0
     private var reason = ""
+    /// Files of which a batch was put off, and none was sent again.
+    private var putOff: Set<LogFileSource> = []
+    private var laters: [AgentProtocol.Later] = []
     /// The store has no room now.
     private(set) var isWaiting = false
     /// What came is not what agents say.
@@ -27,6 +30,9 @@ final class AgentSession {
         self.hello = hello
         self.host = host
     }
+
+    /// Bytes of what is not whole.
+    var pendingBytes: Int { pending.count }
 
     func feed(_ bytes: UnsafeRawBufferPointer) {
         pending.append(contentsOf: bytes)
@@ -64,7 +70,14 @@ final class AgentSession {
             return
         }
         let source = LogFileSource(agent: hello.agent, inode: head.inode, generation: head.generation)
+        if line == 0 {
+            if head.isAgain { putOff.remove(source) }
+            if putOff.contains(source) {
+                return laters.append(.init(number: head.number, reason: "what stands before it was put off"))
+            }
+        }
         let known = store.offset(of: source) ?? 0
+        var isPutOff = false
         if labels.count >= Self.fileLimit { labels = [:] }
         var own = labels[head.path] ?? LineLabels([("host", hello.host), ("filename", head.path)])
         while line < head.lengths.count {
@@ -73,11 +86,15 @@ final class AgentSession {
                 host.counts.repeated += 1
             } else {
                 let range = start + lineOffset..<start + lineOffset + head.lengths[line]
-                let refusal = pending.withUnsafeBytes { host.take(UnsafeRawBufferPointer(rebasing: $0[range]), &own) }
+                let refusal = pending.withUnsafeBytes {
+                    host.take(UnsafeRawBufferPointer(rebasing: $0[range]), &own, isHeld: true)
+                }
                 if let refusal {
                     if refusal.status == 429 {
                         // Later: the agent waits, and its applications do not.
-                        isWaiting = true
+                        isPutOff = hello.takesLater && refusal != .overloaded && putOff.count < Self.fileLimit
+                        isWaiting = !isPutOff
+                        if isPutOff { laters.append(.init(number: head.number, reason: refusal.description)) }
                         break
                     }
                     if rejected == 0 { reason = refusal.description }
@@ -90,13 +107,21 @@ final class AgentSession {
         }
         labels[head.path] = own
         if fileOffset > known { store.note(source, offset: fileOffset, now: host.now) }
-        if !isWaiting {
+        if isPutOff {
+            putOff.insert(source)
+        } else if !isWaiting {
             due = AgentProtocol.Acknowledgement(
                 number: head.number, rejected: (due?.rejected ?? 0) + rejected,
                 reason: due?.reason.isEmpty == false ? due?.reason ?? "" : reason)
             rejected = 0
             reason = ""
         }
+    }
+
+    /// What was put off, to be said at once.
+    func takeLaters() -> [AgentProtocol.Later] {
+        defer { laters = [] }
+        return laters
     }
 
     /// What is to be acknowledged once it is durable.

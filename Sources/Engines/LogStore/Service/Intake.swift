@@ -25,16 +25,23 @@ final class IntakeCounts {
 extension LogCollectorHost {
     /// Takes a line that may be JSON.
     ///
-    /// - Parameter isTold: whether its sender hears of a refusal.
-    func take(_ line: UnsafeRawBufferPointer, _ labels: inout LineLabels, isTold: Bool = true) -> LogRefusal? {
+    /// - Parameters:
+    ///   - isTold: whether its sender hears of a refusal.
+    ///   - isHeld: one that can be taken later is kept until then: that is no refusal.
+    ///   - isAdmitted: it is one of a batch that the store has let in.
+    func take(
+        _ line: UnsafeRawBufferPointer, _ labels: inout LineLabels, isTold: Bool = true, isHeld: Bool = false,
+        isAdmitted: Bool = false
+    ) -> LogRefusal? {
         guard let store else { return .overloaded }
         let structure = StructuredLine(line)
         let now = now
         let own = labels.labels(of: structure)
         guard !isTold, let time = structure.time else {
-            return noted(store.append(own, structure.time ?? now, line, now: now))
+            return noted(
+                store.append(own, structure.time ?? now, line, isAdmitted: isAdmitted, now: now), isHeld: isHeld)
         }
-        return noted(takeUntold(store, own, time, line, Labels(), now: now))
+        return noted(takeUntold(store, own, time, line, Labels(), now: now), isHeld: isHeld)
     }
 
     /// Takes an entry of somebody who would not hear of a refusal. One whose time the store does not take is kept at
@@ -58,27 +65,28 @@ extension LogCollectorHost {
     }
 
     /// Takes a message of syslog; one that cannot be read is kept as it came.
-    func takeSyslog(_ bytes: UnsafeRawBufferPointer, from sender: String) -> LogRefusal? {
+    func takeSyslog(_ bytes: UnsafeRawBufferPointer, from sender: String, isHeld: Bool = false) -> LogRefusal? {
         guard let store else { return .overloaded }
         let now = now
         let message: SyslogMessage
         do throws(SyslogMessage.Malformed) {
             message = try SyslogMessage(bytes, now: LabTime(nanoseconds: now))
         } catch {
-            counts.unreadableSyslog += 1
             let labels = Labels([("job", "syslog"), ("host", sender)])
-            return noted(
-                store.append(labels, now, bytes, metadata: Labels([("syslog_error", "\(error)")]), now: now))
+            let refusal = store.append(
+                labels, now, bytes, metadata: Labels([("syslog_error", "\(error)")]), now: now)
+            if refusal == nil { counts.unreadableSyslog += 1 }
+            return noted(refusal, isHeld: isHeld)
         }
         let entry = SyslogEntry(message, sender: sender)
         return noted(
             (message.text ?? []).withUnsafeBytes {
                 takeUntold(store, entry.labels, message.time?.nanoseconds ?? now, $0, entry.metadata, now: now)
-            })
+            }, isHeld: isHeld)
     }
 
-    func noted(_ refusal: LogRefusal?) -> LogRefusal? {
-        if let refusal { counts.refused(refusal) }
+    func noted(_ refusal: LogRefusal?, isHeld: Bool = false) -> LogRefusal? {
+        if let refusal, !(isHeld && refusal.status == 429) { counts.refused(refusal) }
         return refusal
     }
 }

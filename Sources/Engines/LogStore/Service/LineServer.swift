@@ -15,11 +15,14 @@ final class LineServer {
     private unowned let host: LogCollectorHost
     private(set) var server: StreamServer!
     private var connections: [UInt64: LineConnection] = [:]
+    private let gathered: GatheredBytes
 
     init(_ host: LogCollectorHost) {
         self.host = host
+        gathered = GatheredBytes(limit: host.settings.gatheredLimitBytes)
+        let gathered = gathered
         server = StreamServer(node: host.node) { [unowned self, unowned host] stream, _, early in
-            let connection = LineConnection(stream, host, early: early) { [unowned self] in ended($0) }
+            let connection = LineConnection(stream, host, gathered, early: early) { [unowned self] in ended($0) }
             connections[stream.number] = connection
             return connection
         }
@@ -39,10 +42,25 @@ final class LineServer {
     func closeAll() { for connection in all { connection.close() } }
 }
 
+/// Bytes of messages of all connections together whose ends have not come: each has a limit of its own, and many of
+/// them would be the end of the node.
+final class GatheredBytes {
+    let limit: Int
+    private(set) var count = 0
+
+    init(limit: Int) { self.limit = limit }
+
+    func change(by bytes: Int) { count += bytes }
+    var isTooMuch: Bool { count > limit }
+}
+
 /// One sender.
 final class LineConnection: StreamHandler {
     private let stream: Stream
     private unowned let host: LogCollectorHost
+    private let gathered: GatheredBytes
+    /// This connection's part of it.
+    private var gatheredBytes = 0
     private let onEnd: (Stream) -> Void
     private var mode: Mode?
     /// What has come before it is clear who comes.
@@ -53,6 +71,9 @@ final class LineConnection: StreamHandler {
     private var retryTimer: TimerID?
     /// Lines that were too long, as far as they were counted.
     private var tooLongCount = 0
+    /// What is said once a connection.
+    private var hasToldLimit = false
+    private var hasToldRefusal = false
 
     private enum Mode {
         case lines(LineFraming, LineLabels)
@@ -60,14 +81,19 @@ final class LineConnection: StreamHandler {
         case agent(AgentSession)
     }
 
-    init(_ stream: Stream, _ host: LogCollectorHost, early: [UInt8], onEnd: @escaping (Stream) -> Void) {
+    init(
+        _ stream: Stream, _ host: LogCollectorHost, _ gathered: GatheredBytes, early: [UInt8],
+        onEnd: @escaping (Stream) -> Void
+    ) {
         self.stream = stream
         self.host = host
+        self.gathered = gathered
         self.onEnd = onEnd
         opening = early
     }
 
-    private var senderName: String { stream.peer?.name ?? "\(stream.remote.address)" }
+    private var isAgent: Bool { if case .agent? = mode { true } else { false } }
+    private var senderName: String { host.senderName(stream.remote.address) }
 
     // MARK: StreamHandler
 
@@ -81,6 +107,25 @@ final class LineConnection: StreamHandler {
         feed(bytes)
     }
 
+    /// Counts what is not whole, and hangs up where all of it together is too much.
+    private func countGathered() {
+        var bytes = opening.count + held.reduce(0) { $0 + $1.count }
+        switch mode {
+        case .lines(let framing, _), .syslog(let framing): bytes += framing.pendingBytes
+        case .agent(let session): bytes += session.pendingBytes
+        case nil: break
+        }
+        gathered.change(by: bytes - gatheredBytes)
+        gatheredBytes = bytes
+        guard gathered.isTooMuch, !isOver else { return }
+        let limit = byteCountText(gathered.limit)
+        host.runtime.log(
+            "\(senderName): messages that are not whole have more than \(limit) together; its connection is closed",
+            level: .warning)
+        stream.close()
+        over()
+    }
+
     func streamEnded(_ stream: Stream) {
         isEnded = true
         if mode == nil { begin(isComplete: true) }
@@ -88,9 +133,10 @@ final class LineConnection: StreamHandler {
     }
 
     func stream(_ stream: Stream, closed reason: CloseReason) {
-        // What came without an end is a line all the same.
-        if !isWaiting { takeRest() }
-        over()
+        // An agent sends again what was not acknowledged. Of others what came is taken, as soon as it can be.
+        if isAgent { return over() }
+        isEnded = true
+        if !isWaiting { finish() }
     }
 
     /// The host may be gone already.
@@ -102,6 +148,8 @@ final class LineConnection: StreamHandler {
     private func over() {
         guard !isOver else { return }
         isOver = true
+        gathered.change(by: -gatheredBytes)
+        gatheredBytes = 0
         host.node.cancel(retryTimer)
         onEnd(stream)
     }
@@ -112,8 +160,11 @@ final class LineConnection: StreamHandler {
         over()
     }
 
+    /// All has come; the connection is over once it is taken.
     private func finish() {
-        takeRest()
+        holdRest()
+        guard takeHeld() else { return wait() }
+        host.noteWork()
         stream.close()
         over()
     }
@@ -182,6 +233,8 @@ final class LineConnection: StreamHandler {
         }
         host.noteWork()
         if isLost { return lost() }
+        countGathered()
+        if isOver { return }
         if isFull || host.isBusy { wait() }
     }
 
@@ -200,40 +253,85 @@ final class LineConnection: StreamHandler {
     /// Lines of somebody who cannot be told are kept back where they only have to wait, and gone where they cannot be
     /// taken; `/metrics` counts them by reason.
     private func takeLine(_ line: UnsafeRawBufferPointer, _ labels: inout LineLabels, _ isFull: inout Bool) -> Bool {
-        if host.store?.isOverloaded == true {
-            // The line was taken off already; it is put in front again by being the first of what waits.
-            held.append(Array(line))
-            isFull = true
-            return false
-        }
-        _ = host.take(line, &labels, isTold: false)
-        return true
+        goesOn(line, host.take(line, &labels, isTold: false, isHeld: true), &isFull)
     }
 
     private func takeSyslog(_ line: UnsafeRawBufferPointer, _ isFull: inout Bool) -> Bool {
-        if host.store?.isOverloaded == true {
-            held.append(Array(line))
-            isFull = true
-            return false
-        }
-        _ = host.takeSyslog(line, from: senderName)
-        return true
+        goesOn(line, host.takeSyslog(line, from: senderName, isHeld: true), &isFull)
     }
 
-    /// The one line that was cut off its stream when there was no room: at most one.
+    /// - Returns: whether the next line may be taken.
+    private func goesOn(_ line: UnsafeRawBufferPointer, _ refusal: LogRefusal?, _ isFull: inout Bool) -> Bool {
+        switch refusal {
+        case nil: return true
+        case .rateLimited?, .overloaded?:
+            // The line was taken off already; it is put in front again by being the first of what waits.
+            held.append(Array(line))
+            isFull = true
+            if case .rateLimited(let stream, _, let limit)? = refusal, !hasToldLimit {
+                hasToldLimit = true
+                let rate = byteCountText(limit)
+                host.runtime.log(
+                    "\(senderName) is read more slowly: stream '\(stream)' has had all that it may (\(rate)/s)",
+                    level: .warning)
+            }
+            return false
+        case let refusal?:
+            // For a stream more there may be no room for an hour: nobody waits for that. It was not counted.
+            if refusal.status == 429 { host.counts.refused(refusal) }
+            if !hasToldRefusal {
+                hasToldRefusal = true
+                host.runtime.log(
+                    "\(senderName): a line is refused (log_lines_refused_total counts them): \(refusal.description)",
+                    level: .warning)
+            }
+            return true
+        }
+    }
+
+    /// The line that was cut off its stream when there was no room, and at the end what came behind it.
     private var held: [[UInt8]] = []
 
-    private func takeRest() {
+    /// The line that had to wait.
+    ///
+    /// - Returns: whether it is taken, or gone.
+    private func takeHeld() -> Bool {
+        let waiting = held
+        held = []
+        var isFull = false
+        for line in waiting { line.withUnsafeBytes { takeAny($0, &isFull) } }
+        return !isFull
+    }
+
+    private func takeAny(_ line: UnsafeRawBufferPointer, _ isFull: inout Bool) {
         switch mode {
-        case .lines(var framing, var labels):
-            mode = nil
-            for line in held { line.withUnsafeBytes { _ = host.take($0, &labels, isTold: false) } }
-            framing.finish { _ = host.take($0, &labels, isTold: false) }
+        case .lines(let framing, var labels):
+            _ = takeLine(line, &labels, &isFull)
+            mode = .lines(framing, labels)
+        default: _ = takeSyslog(line, &isFull)
+        }
+    }
+
+    /// What came without an end is a line all the same.
+    private func holdRest() {
+        switch mode {
+        case .lines(var framing, let labels):
+            framing.finish { held.append(Array($0)) }
+            mode = .lines(framing, labels)
         case .syslog(var framing):
-            mode = nil
-            for line in held { line.withUnsafeBytes { _ = host.takeSyslog($0, from: senderName) } }
-            framing.finish { _ = host.takeSyslog($0, from: senderName) }
+            framing.finish { held.append(Array($0)) }
+            mode = .syslog(framing)
         case .agent, nil: break
+        }
+    }
+
+    /// Now or never.
+    private func takeRest() {
+        holdRest()
+        if !takeHeld() {
+            for _ in held { host.counts.refused(.overloaded) }
+            host.runtime.log(
+                "\(senderName): \(held.count) lines came too fast, and are lost now that it ends", level: .warning)
         }
         held = []
         host.noteWork()
@@ -265,16 +363,7 @@ final class LineConnection: StreamHandler {
         guard isWaiting, !isOver else { return }
         if host.isBusy { return wait() }
         isWaiting = false
-        let first = held
-        held = []
-        for line in first {
-            switch mode {
-            case .lines(let framing, var labels):
-                line.withUnsafeBytes { _ = host.take($0, &labels, isTold: false) }
-                mode = .lines(framing, labels)
-            default: line.withUnsafeBytes { _ = host.takeSyslog($0, from: senderName) }
-            }
-        }
+        guard takeHeld() else { return wait() }
         feed(UnsafeRawBufferPointer(start: nil, count: 0))
         if isWaiting || isOver { return }
         stream.resumeReading()
@@ -284,6 +373,7 @@ final class LineConnection: StreamHandler {
     // MARK: Agents
 
     private func answer(_ session: AgentSession) {
+        for later in session.takeLaters() { stream.write(later.text) }
         guard let due = session.takeDue() else { return }
         host.whenDurable { [weak self] failure in
             guard let self, !isOver else { return }

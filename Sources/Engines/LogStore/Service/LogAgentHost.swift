@@ -35,6 +35,8 @@ public final class LogAgentHost: Service {
     private var failures = 0
     private var toldProblems = 0
     private var toldFailure = ""
+    /// When it was said last that a file has to wait.
+    private var toldPutOff: [String: LabTime] = [:]
     /// Lines that were acknowledged and are not in the log yet.
     private var shippedLines = 0
     private var lastTold: LabTime?
@@ -128,7 +130,7 @@ public final class LogAgentHost: Service {
             return lost("\(error)")
         }
         let name = settings.hostName.isEmpty ? node.name : settings.hostName
-        link.write(Array(AgentProtocol.Hello(agent: agent.identity, host: name).text.utf8))
+        link.write(Array(AgentProtocol.Hello(agent: agent.identity, host: name, takesLater: true).text.utf8))
         waitForAnswer()
     }
 
@@ -160,6 +162,8 @@ public final class LogAgentHost: Service {
                     level: .warning)
             }
             tellSoon()
+        } else if let later = AgentProtocol.Later(line) {
+            if let path = agent.putOff(later.number) { tell(path, putOffFor: later.reason) }
         } else {
             return lost("it said what no collector says")
         }
@@ -203,6 +207,16 @@ public final class LogAgentHost: Service {
 
     // MARK: What it says
 
+    private static let putOffInterval = LabDuration.seconds(60)
+
+    /// Once a minute and file: it is tried again every few seconds.
+    private func tell(_ path: String, putOffFor reason: String) {
+        if let last = toldPutOff[path], now - last < Self.putOffInterval { return }
+        if toldPutOff.count >= 1000 { toldPutOff = [:] }
+        toldPutOff[path] = now
+        runtime.log("The collector takes no more of \(path) for now: \(reason)", level: .warning)
+    }
+
     private static let tellInterval = LabDuration.seconds(1)
 
     /// At once, and then once a second at most.
@@ -227,7 +241,11 @@ public final class LogAgentHost: Service {
 
     // MARK: Numbers
 
-    public var complaints: [String] { isAccepted ? [] : ["no connection to the collector"] }
+    public var complaints: [String] {
+        guard isAccepted else { return ["no connection to the collector"] }
+        guard let held = agent?.heldPaths, let first = held.first else { return [] }
+        return ["the collector takes nothing of \(first)\(held.count > 1 ? " and \(held.count - 1) more" : "") for now"]
+    }
 
     public var statistics: [Statistic] {
         guard let agent else { return [] }

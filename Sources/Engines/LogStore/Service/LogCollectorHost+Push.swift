@@ -132,38 +132,80 @@ extension LogCollectorHost {
 
     // MARK: Lines in a body
 
+    /// All of it, or nothing: whoever is told to come again sends all of it again, and nobody could tell which of the
+    /// lines are there already.
     private func takeBatch(_ exchange: HTTPExchange) throws {
         try expectRoom()
-        let bytes = try plainBody(exchange)
+        let batch = try LineBatch(try plainBody(exchange))
         var labels = LineLabels([("host", exchange.remote.map { senderName($0.address) } ?? "")])
+        if let refusal = admit(batch, &labels) { return answer(exchange, noted(refusal), success: 200) }
         var refusal: LogRefusal?
         var taken = 0
-        func take(_ line: UnsafeRawBufferPointer) {
-            let found = self.take(line, &labels)
+        batch.forEachLine { line in
+            let found = take(line, &labels, isAdmitted: true)
             if found == nil { taken += 1 }
-            if refusal == nil || (refusal?.status != 429 && found?.status == 429) { refusal = found ?? refusal }
-        }
-        if bytes.first(where: { $0 > 32 }) == UInt8(ascii: "[") {
-            let values = try JSONCursor(try JSONValue(parsing: bytes, limits: LokiPush.jsonLimits)).array()
-            for value in values {
-                guard let value = value.value else { continue }
-                var line: [UInt8] = []
-                value.write(to: &line)
-                line.withUnsafeBytes { take($0) }
-            }
-        } else {
-            // What is longer than the store takes is to be refused aloud, so the framing lets it through.
-            var framing = LineFraming(limitBytes: .max, countsOctets: false)
-            _ = bytes.withUnsafeBytes { bytes in
-                framing.feed(bytes) { line in
-                    take(line)
-                    return true
-                }
-            }
-            framing.finish { take($0) }
+            refusal = refusal ?? found
+            return true
         }
         answer(exchange, refusal, success: 200, .object([("stored", .integer(taken))]))
     }
 
-    func senderName(_ address: IPAddress) -> String { node.world.nodes.at(address)?.name ?? "\(address)" }
+    private func admit(_ batch: LineBatch, _ labels: inout LineLabels) -> LogRefusal? {
+        guard let store else { return .overloaded }
+        var bytes: [Labels: Int] = [:]
+        batch.forEachLine { line in
+            // Those are refused one by one.
+            if line.count <= settings.limits.lineBytes {
+                bytes[labels.labels(of: StructuredLine(line)), default: 0] += line.count
+            }
+            // More than there can be: no need to know how many.
+            return bytes.count <= settings.limits.streams
+        }
+        return store.admit(bytes, now: now)
+    }
+
+    /// A sender's `host`, by whatever protocol it comes. As a process of the machine the collector has the address that
+    /// all local senders have: they are not called like itself.
+    func senderName(_ address: IPAddress) -> String {
+        guard let sender = node.world.nodes.at(address), sender !== node else { return "\(address)" }
+        return sender.name
+    }
+}
+
+/// The lines of a body: an array's elements, or what line feeds part.
+private struct LineBatch {
+    private let bytes: [UInt8]
+    /// Of an array.
+    private let values: [JSONCursor]?
+
+    /// - Throws: `JSONError`, `JSONTypeError`.
+    init(_ bytes: [UInt8]) throws {
+        self.bytes = bytes
+        let isArray = bytes.first(where: { $0 > 32 }) == UInt8(ascii: "[")
+        values = isArray ? try JSONCursor(try JSONValue(parsing: bytes, limits: LokiPush.jsonLimits)).array() : nil
+    }
+
+    /// Calls `body` with each until it returns false.
+    func forEachLine(_ body: (UnsafeRawBufferPointer) -> Bool) {
+        guard let values else { return forEachOwnLine(body) }
+        var line: [UInt8] = []
+        for value in values {
+            line.removeAll(keepingCapacity: true)
+            value.value?.write(to: &line)
+            if value.value != nil, !line.withUnsafeBytes(body) { return }
+        }
+    }
+
+    private func forEachOwnLine(_ body: (UnsafeRawBufferPointer) -> Bool) {
+        // What is longer than the store takes is to be refused aloud, so the framing lets it through.
+        var framing = LineFraming(limitBytes: .max, countsOctets: false)
+        var goesOn = true
+        _ = bytes.withUnsafeBytes { bytes in
+            framing.feed(bytes) { line in
+                goesOn = body(line)
+                return goesOn
+            }
+        }
+        if goesOn { framing.finish { _ = body($0) } }
+    }
 }

@@ -33,6 +33,9 @@ public final class LogCollectorHost: Service {
         public var limits = LogLimits()
         /// Whether the lab's own journal is taken in.
         public var takesLab = false
+        /// Bytes of messages whose ends have not come, of all connections together: once for HTTP's bodies, and once
+        /// for lines, syslog and agents.
+        public var gatheredLimitBytes = 256 << 20
 
         public init() {}
 
@@ -51,6 +54,7 @@ public final class LogCollectorHost: Service {
     private var lineServer: LineServer!
     private var httpServer: HTTPServer!
     private var datagrams: DatagramSocket?
+    private lazy var datagramHandler = SyslogDatagrams(self)
     private var turns: CommitTurns<StoreReply>!
     private var maintenanceTimer: TimerID?
     private var isMaintaining = false
@@ -65,6 +69,7 @@ public final class LogCollectorHost: Service {
         self.settings = settings
         var options = HTTPRouterOptions()
         options.bodyLimitBytes = Self.bodyLimitBytes
+        options.gatheredLimitBytes = settings.gatheredLimitBytes
         router = HTTPRouter(options: options)
         httpServer = HTTPServer(node: node, service: router)
         lineServer = LineServer(self)
@@ -90,7 +95,7 @@ public final class LogCollectorHost: Service {
             settings: settings.store, limits: settings.limits, disk: node.disk, directory: settings.directory, now: now)
         self.store = store
         do {
-            datagrams = try node.bindDatagrams(on: settings.port, handler: SyslogDatagrams(self))
+            datagrams = try node.bindDatagrams(on: settings.port, handler: datagramHandler)
         } catch {
             abandonStart()
             throw error
@@ -132,6 +137,7 @@ public final class LogCollectorHost: Service {
         node.cancel(maintenanceTimer)
         node.cancel(retryTimer)
         journal?.stop()
+        datagramHandler.stop()
         do throws(DiskError) {
             try store?.close(now: now)
         } catch {
@@ -227,7 +233,12 @@ public final class LogCollectorHost: Service {
 
     // MARK: Numbers
 
-    public var complaints: [String] { commitFailure.map { ["the disk: \($0)"] } ?? [] }
+    public var complaints: [String] {
+        let damages = store?.damages ?? []
+        let more = damages.count > 1 ? " and \(damages.count - 1) more" : ""
+        return (commitFailure.map { ["the disk: \($0)"] } ?? [])
+            + damages.prefix(1).map { "a segment cannot be read: \($0.problem)\(more)" }
+    }
 
     public var statistics: [Statistic] {
         guard let store else { return [] }

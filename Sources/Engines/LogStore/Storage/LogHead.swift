@@ -192,9 +192,12 @@ final class LogHead {
 
     /// Puts back what a log's records say.
     ///
+    /// - Parameter source: gets nil for a file whose numbers are beyond all that can be counted with: what was durable
+    ///   must not keep all others from being read.
     /// - Returns: false if they are no such records.
     func replay(
-        _ records: UnsafeRawBufferPointer, chunkBytes: Int, source: (LogFileSource, Int, Int64) -> Void
+        _ records: UnsafeRawBufferPointer, chunkBytes: Int,
+        source: ((file: LogFileSource, offset: Int, time: Int64)?) -> Void
     ) -> Bool {
         var reader = RawRecordReader(records)
         while !reader.isAtEnd {
@@ -211,13 +214,16 @@ final class LogHead {
                 else { return false }
                 put(place, time, line, Labels(packed: Array(metadata)), chunkBytes: chunkBytes)
             case 3:
-                guard let agent = reader.data(), let inode = reader.unsigned(), let generation = reader.number(),
-                    let offset = reader.number(), let time = reader.signed()
+                guard let agent = reader.data(), let inode = reader.unsigned(), let generation = reader.unsigned(),
+                    let offset = reader.unsigned(), let time = reader.signed()
                 else { return false }
-                source(
-                    LogFileSource(
-                        agent: String(decoding: agent, as: UTF8.self), inode: inode, generation: generation), offset,
-                    time)
+                guard max(generation, offset) < RawRecordReader.numberLimit else {
+                    source(nil)
+                    continue
+                }
+                let file = LogFileSource(
+                    agent: String(decoding: agent, as: UTF8.self), inode: inode, generation: Int(generation))
+                source((file, Int(offset), time))
             default: return false
             }
         }

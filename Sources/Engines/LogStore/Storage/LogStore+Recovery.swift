@@ -68,7 +68,7 @@ extension LogStore {
                 nextSegmentIdentifier += 1
             } catch {
                 // One volume that cannot be read must not take the others with it.
-                note(problem: "left out: \(error)")
+                noteDamage(file, day: day, "\(error)", isLeftOut: true)
             }
         }
         let replaced = Set(found.flatMap { entry, numbers in numbers.filter { $0 != entry.number } })
@@ -132,8 +132,13 @@ extension LogStore {
 
     private func replay(_ bytes: [UInt8], _ range: Range<Int>, into head: LogHead) -> Bool {
         bytes.withUnsafeBytes { bytes in
-            head.replay(UnsafeRawBufferPointer(rebasing: bytes[range]), chunkBytes: settings.chunkBytes) {
-                sources.note($0, offset: $1, now: $2)
+            head.replay(UnsafeRawBufferPointer(rebasing: bytes[range]), chunkBytes: settings.chunkBytes) { source in
+                guard let source else {
+                    return note(
+                        problem: "the log has a place in a file that no file can have: it is skipped, and what its "
+                            + "agent sends again is stored again")
+                }
+                sources.note(source.file, offset: source.offset, now: source.time)
             }
         }
     }

@@ -92,7 +92,15 @@ extension LogStore: LogSource {
             }
         }
         if wanted.isEmpty { return }
-        let candidates = try segment.candidates(selection.hint, &statistics)
+        let candidates: ChunkSet
+        do throws(LogSourceError) {
+            candidates = try segment.candidates(selection.hint, &statistics)
+        } catch {
+            guard case .damaged(let what) = error else { throw error }
+            let problem = what.hasPrefix(entry.path) ? what : "\(entry.path): \(what)"
+            noteDamage(entry.path, day: entry.day, problem, isLeftOut: false)
+            throw .damaged(problem)
+        }
         for index in wanted {
             guard candidates[index] else {
                 statistics.skippedByIndex += 1
@@ -132,7 +140,19 @@ extension LogStore: LogSource {
             segments.first { $0.identifier == chunk.file }
             ?? doomed.first { $0.entry.identifier == chunk.file }?.entry
         guard let entry else { throw .gone }
-        return try cache.block(try segment(of: entry), chunk.index, &statistics)
+        do throws(LogSourceError) {
+            return try cache.block(try segment(of: entry), chunk.index, &statistics)
+        } catch {
+            if case .damaged(let problem) = error {
+                noteDamage(entry.path, day: entry.day, problem, isLeftOut: false)
+            }
+            throw error
+        }
+    }
+
+    public func warnings(from: Int64, through: Int64) -> [String] {
+        damages.filter { $0.isLeftOut && Self.day(from) <= $0.day && $0.day <= Self.day(through) }
+            .map { "lines of \(Self.dayName($0.day)) are missing: \($0.problem)" }
     }
 
     public func streams(_ matchers: [LabelMatcher], from: Int64, through: Int64) throws(LogSourceError) -> [Labels] {

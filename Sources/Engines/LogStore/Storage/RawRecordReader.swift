@@ -25,9 +25,12 @@ struct RawRecordReader {
         return nil
     }
 
+    /// No count and no place is above that.
+    static let numberLimit: UInt64 = 1 << 48
+
     /// A count or a place: not above what counting on from it could overflow.
     mutating func number() -> Int? {
-        guard let value = unsigned(), value < 1 << 48 else { return nil }
+        guard let value = unsigned(), value < Self.numberLimit else { return nil }
         return Int(value)
     }
 

@@ -46,20 +46,22 @@ final class LimitedExchange {
     // MARK: Deciding
 
     func begin() {
+        // Held for all that follows: each look at what is not owned costs two atomic operations, and this is a path of
+        // a microsecond.
+        let host = host
         serial += 1
         isRequestComplete = false
         isCharged = false
         phase = .deciding
         forwarding = nil
         early = []
-        rules = host.rules
+        if rules !== host.rules { rules = host.rules }
         host.counters.requests += 1
         if rules.isSimple {
-            charges = []
-            decision = addressKey.withUnsafeBytes {
-                host.engine.decide(policy: 0, key: $0, cost: rules.configuration.rules[0].cost, now: node.world.now)
-            }
-            return decided()
+            if !charges.isEmpty { charges = [] }
+            let (cost, now) = (rules.simpleCost, host.node.world.now)
+            decision = addressKey.withUnsafeBytes { host.engine.decide(policy: 0, key: $0, cost: cost, now: now) }
+            return decided(host)
         }
         charges = makeCharges()
         if charges.isEmpty {
@@ -127,12 +129,12 @@ final class LimitedExchange {
             self.charges = charges
             self.assessments = assessments
             self.isCharged = isCharged
-            decided()
+            decided(host)
         }
     }
 
-    private func decided() {
-        guard decision.isAllowed else { return refuse() }
+    private func decided(_ host: RateLimiterHost) {
+        guard decision.isAllowed else { return refuse(host) }
         guard decision.delay > .zero else { return proceed() }
         guard host.heldCount < RateLimiterHost.heldLimit else {
             host.counters.overloaded += 1
@@ -201,11 +203,9 @@ final class LimitedExchange {
     func drained() { forwarding?.clientDrained() }
 
     private func answer() {
-        var head = Self.head(200, host)
-        appendFields(to: &head)
+        let node = node
         over()
-        connection.beginRawResponse(&head, status: 200, framing: .length(0))
-        connection.endResponse()
+        connection.respond(status: 200) { appendQuota(to: &$0, node) }
     }
 
     /// The request has been answered, or its client has gone.
@@ -229,21 +229,20 @@ final class LimitedExchange {
 
     // MARK: Refused
 
-    private func refuse() {
+    private func refuse(_ host: RateLimiterHost) {
         host.counters.refused += 1
         phase = .done
-        var head = Self.head(429, host)
-        RateLimitFields.appendRetryAfter(decision, to: &head)
-        appendFields(to: &head)
+        let (connection, node) = (connection, host.node)
         var body: [UInt8] = []
-        if QuotaProblem.isWanted(connection.head) {
+        if connection.hasField(.accept), QuotaProblem.isWanted(connection.head) {
             let violated = charges.isEmpty ? [rules.configuration.rules[0].policy.name] : violatedNames
             body = Array(QuotaProblem.body(violated: violated, retryAfter: decision.retryAfter).utf8)
-            HTTPWriter.field("Content-Type", QuotaProblem.contentType, into: &head)
         }
-        connection.beginRawResponse(&head, status: 429, framing: .length(body.count))
-        connection.writeBody(body)
-        connection.endResponse()
+        connection.respond(status: 429, body: body) { head in
+            RateLimitFields.appendRetryAfter(decision, to: &head)
+            appendQuota(to: &head, node)
+            if !body.isEmpty { HTTPWriter.field("Content-Type", QuotaProblem.contentType, into: &head) }
+        }
     }
 
     private var violatedNames: [String] {
@@ -256,42 +255,31 @@ final class LimitedExchange {
 
     // MARK: Fields
 
-    /// The status line alone: what this limiter says comes first, then `Date` and `Server`.
-    private static func head(_ status: Int, _ host: RateLimiterHost) -> [UInt8] {
-        var head: [UInt8] = []
-        head.reserveCapacity(400)
-        HTTPWriter.statusLine(status, into: &head)
-        return head
-    }
-
-    /// What the response says of the quota, and what every response says.
-    func appendFields(to head: inout [UInt8], withCommon: Bool = true) {
+    /// What the response says of the quota.
+    func appendQuota(to head: inout [UInt8], _ node: Node) {
         let families = rules.configuration.families
-        if decision.limit < .max, families != .none {
-            let rules = self.rules.configuration.rules
-            if families != .rateLimit {
-                let index = charges.isEmpty ? 0 : charges[decision.deciding].policy
-                RateLimitFields.appendCustomary(decision, rules[index].policy, wall: node.wallClock, to: &head)
-            }
-            if families != .xRateLimit { appendStandard(rules, to: &head) }
+        guard decision.limit < .max, families != .none else { return }
+        if families != .rateLimit {
+            let index = charges.isEmpty ? 0 : charges[decision.deciding].policy
+            RateLimitFields.appendCustomary(
+                decision, limit: rules.shown[index].limit, wall: node.wallClock, to: &head)
         }
-        guard withCommon else { return }
-        if let name = connection.options.serverName { HTTPWriter.field("Server", name, into: &head) }
-        head.append(contentsOf: node.world.dateField)
+        if families != .xRateLimit { appendStandard(to: &head) }
     }
 
-    private func appendStandard(_ rules: [RateLimitRule], to head: inout [UInt8]) {
+    private func appendStandard(to head: inout [UInt8]) {
         if charges.isEmpty {
-            head.append(contentsOf: self.rules.policyLine)
+            head.append(contentsOf: rules.policyLine)
             head.append(utf8: "RateLimit: ")
             let simple = Assessment(
                 isAllowed: decision.isAllowed, limit: decision.limit, remaining: decision.remaining,
                 retryAfter: decision.retryAfter, resetAfter: decision.resetAfter)
-            RateLimitFields.appendItem(simple, rules[0].policy, partitionKey: nil, to: &head)
+            RateLimitFields.appendItem(simple, start: rules.shown[0].itemStart, partitionKey: nil, to: &head)
             head.append(utf8: "\r\n")
             return
         }
         let shows = self.rules.configuration.showsPartitionKey
+        let rules = self.rules.configuration.rules
         // A shadow is nobody's business but the operator's.
         let shown = zip(charges, assessments).filter { !rules[$0.0.policy].policy.isShadow }
         if shown.isEmpty { return }
@@ -303,7 +291,8 @@ final class LimitedExchange {
         for (index, (charge, assessment)) in shown.enumerated() {
             if index > 0 { head.append(utf8: ", ") }
             RateLimitFields.appendItem(
-                assessment, rules[charge.policy].policy, partitionKey: shows ? charge.key : nil, to: &head)
+                assessment, start: self.rules.shown[charge.policy].itemStart,
+                partitionKey: shows ? charge.key : nil, to: &head)
         }
         head.append(utf8: "\r\n")
     }

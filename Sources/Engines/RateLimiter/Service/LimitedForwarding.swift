@@ -44,7 +44,9 @@ final class LimitedForwarding: UpstreamExchange {
         return .server(owner.server)
     }
 
-    override func decorate(response out: inout [UInt8]) { exchange?.appendFields(to: &out, withCommon: false) }
+    override func decorate(response out: inout [UInt8]) {
+        if let exchange { exchange.appendQuota(to: &out, exchange.host.node) }
+    }
 
     override func released() { exchange?.over() }
 

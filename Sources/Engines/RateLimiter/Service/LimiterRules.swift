@@ -14,8 +14,12 @@ final class LimiterRules {
     let store: (any LimitStore)?
     /// The `RateLimit-Policy` line for a request under the only rule there is.
     let policyLine: [UInt8]
+    /// What answers say of each rule's policy, made once.
+    let shown: [(limit: Int, itemStart: [UInt8])]
     /// Whether there is one rule, which concerns all requests by their address: most limiters, and the short way.
     let isSimple: Bool
+    /// What a request costs then.
+    let simpleCost: Int
 
     /// - Parameter old: the rules before, from which connections to the server behind and to the store are taken over
     ///   if these have the same.
@@ -45,6 +49,8 @@ final class LimiterRules {
             HTTPWriter.field("RateLimit-Policy", RateLimitFields.policyItem(rules[0].policy), into: &line)
         }
         policyLine = line
+        shown = rules.map { (RateLimitFields.customaryLimit($0.policy), RateLimitFields.itemStart($0.policy)) }
+        simpleCost = rules.first?.cost ?? 1
         isSimple =
             rules.count == 1 && rules[0].concernsAll && rules[0].key.isAddressOnly && rules[0].costHeader == nil
             && rules[0].policy.algorithm != .concurrency && configuration.trustedProxies == .none

@@ -46,10 +46,15 @@ package enum RateLimitFields {
         HTTPWriter.field("Retry-After", seconds(decision.retryAfter), into: &out)
     }
 
+    /// What `X-RateLimit-Limit` says of a policy.
+    package static func customaryLimit(_ policy: RateLimitPolicy) -> Int {
+        policy.algorithm == .concurrency ? policy.quota.burst : policy.quota.count
+    }
+
+    /// - Parameter limit: `customaryLimit` of the policy that decided.
     package static func appendCustomary(
-        _ decision: RateLimiter.Decision, _ policy: RateLimitPolicy, wall: LabTime, to out: inout [UInt8]
+        _ decision: RateLimiter.Decision, limit: Int, wall: LabTime, to out: inout [UInt8]
     ) {
-        let limit = policy.algorithm == .concurrency ? policy.quota.burst : policy.quota.count
         HTTPWriter.field("X-RateLimit-Limit", limit, into: &out)
         HTTPWriter.field("X-RateLimit-Remaining", min(decision.remaining, limit), into: &out)
         let wait = decision.isAllowed || decision.retryAfter == .infinite ? decision.resetAfter : decision.retryAfter
@@ -75,12 +80,14 @@ package enum RateLimitFields {
         return item.text ?? ""
     }
 
+    /// How a policy's item of `RateLimit` begins: its name, quoted.
+    static func itemStart(_ policy: RateLimitPolicy) -> [UInt8] { Array("\(string(policy.name));r=".utf8) }
+
     /// An item of `RateLimit`: `"default";r=19;t=1`.
-    package static func appendItem(
-        _ assessment: Assessment, _ policy: RateLimitPolicy, partitionKey: [UInt8]?, to out: inout [UInt8]
-    ) {
-        out.append(utf8: string(policy.name))
-        out.append(utf8: ";r=")
+    ///
+    /// - Parameter start: `itemStart` of the policy.
+    static func appendItem(_ assessment: Assessment, start: [UInt8], partitionKey: [UInt8]?, to out: inout [UInt8]) {
+        out.append(contentsOf: start)
         out.append(decimal: assessment.remaining)
         let wait =
             assessment.isAllowed || assessment.retryAfter == .infinite

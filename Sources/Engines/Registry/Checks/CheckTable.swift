@@ -87,7 +87,14 @@ public struct CheckTable {
         }
         running[check.key] = new
         schedule(check.key, now: now)
-        return [.log(scheduled, level: .info), .deadlineMoved]
+        return [.log(scheduled, level: .info)] + shortReaping(new) + [.deadlineMoved]
+    }
+
+    private func shortReaping(_ check: RunningCheck) -> [Registry.Effect] {
+        guard let asked = check.definition.deregistersAfter, let least = check.reapsAfter, asked < least else {
+            return []
+        }
+        return [.log("DeregisterCriticalServiceAfter \(asked) is too short: \(least) is taken", level: .warning)]
     }
 
     mutating func drop(_ key: InstanceKey) {
@@ -104,12 +111,14 @@ public struct CheckTable {
     }
 
     /// Notes when something has to be done about a check next.
-    mutating func schedule(_ key: InstanceKey, now: LabTime) {
+    ///
+    /// - Parameter rest: not before so much time has passed.
+    mutating func schedule(_ key: InstanceKey, now: LabTime, rest: LabDuration = .zero) {
         guard var check = running[key], let time = check.deadline else { return }
         lastTurn += 1
         check.turn = lastTurn
         running[key] = check
-        due.insert(Due(time: max(time, now), turn: lastTurn, key: key))
+        due.insert(Due(time: max(time, now + rest), turn: lastTurn, key: key))
     }
 
     // MARK: Time
@@ -123,10 +132,14 @@ public struct CheckTable {
             // Others have been noted for it since, or it is gone.
             guard running[first.key]?.turn == first.turn else { continue }
             effects += handle(first.key, catalog, now: now)
-            schedule(first.key, now: now)
+            // Whatever is due again at once has its turn in the next tick: this one ends, whatever the table holds.
+            schedule(first.key, now: now, rest: Self.rest)
         }
         return effects
     }
+
+    /// Between two turns of one check; far less than the shortest interval.
+    private static let rest = LabDuration.milliseconds(10)
 
     private mutating func handle(_ key: InstanceKey, _ catalog: RegistryCatalog, now: LabTime) -> [Registry.Effect] {
         guard var check = running[key] else { return [] }
@@ -146,7 +159,7 @@ public struct CheckTable {
             return effects + verdict(key, result, isCertain: true, now: now)
         }
         running[key] = check
-        if let since = check.criticalSince, let limit = check.definition.deregistersAfter, since + limit <= now {
+        if let since = check.criticalSince, let limit = check.reapsAfter, since + limit <= now {
             effects += reap(key, check, limit, catalog, now: now)
         }
         return effects

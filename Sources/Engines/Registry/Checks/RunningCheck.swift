@@ -4,6 +4,8 @@ import KernelStructures
 public struct RunningCheck: Sendable {
     public let definition: CheckDefinition
     let serviceID: String
+    /// Critical for so long, its instance is taken off; nil: never.
+    let reapsAfter: LabDuration?
     /// What the catalogue says.
     public internal(set) var status: ServiceStatus
     public internal(set) var successesInARow = 0
@@ -32,7 +34,17 @@ public struct RunningCheck: Sendable {
         self.definition = definition
         self.status = status
         self.serviceID = serviceID
+        // Only instances are taken off, never a node.
+        reapsAfter = serviceID.isEmpty ? nil : Self.reapingTime(definition)
         criticalSince = status == .critical ? now : nil
+    }
+
+    /// The least that `DeregisterCriticalServiceAfter` counts as, as in Consul.
+    static let leastReapingTime = LabDuration.seconds(60)
+
+    /// None is never, and less than the least is the least: also of what stands in a log already.
+    private static func reapingTime(_ definition: CheckDefinition) -> LabDuration? {
+        definition.deregistersAfter.flatMap { $0 > .zero ? max($0, leastReapingTime) : nil }
     }
 
     /// When something has to be done about it next.
@@ -40,7 +52,7 @@ public struct RunningCheck: Sendable {
         var earliest = nextProbe
         func note(_ time: LabTime?) { if let time, earliest.map({ time < $0 }) ?? true { earliest = time } }
         note(silentAfter)
-        if let since = criticalSince, let limit = definition.deregistersAfter { note(since + limit) }
+        if let since = criticalSince, let limit = reapsAfter { note(since + limit) }
         return earliest
     }
 

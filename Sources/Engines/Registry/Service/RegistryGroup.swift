@@ -43,7 +43,12 @@ final class RegistryGroup: ReplicatedStateMachine {
                 host.runtime.log("Nobody leads", level: .warning)
             }
             host.leadershipChanged(isLeader: leader == settings.id)
-        case .failed(let reason): host.runtime.log("This member has stopped: \(reason)", level: .error)
+        case .stranger(_, let text): host.runtime.log("Refused: \(text)", level: .error)
+        case .failed(let reason):
+            // Its clients hear of it first.
+            host.node.enqueue { [runtime = host.runtime] in
+                runtime.fail("This member has stopped: \(reason); start it again when that is mended")
+            }
         case .configuration, .peer: break
         }
     }

@@ -19,6 +19,7 @@ public final class RegistryHost: Service {
     private(set) var group: RegistryGroup?
     /// Whether it makes the checks.
     private(set) var leads = false
+    private var isRegisteringOwnNode = false
     private var server: HTTPServer!
     private var dns: DNSService?
     private var timer: TimerID?
@@ -102,14 +103,19 @@ public final class RegistryHost: Service {
         group.member.start()
     }
 
+    /// The node that the agent itself is on is always there: whoever takes it off the catalogue finds it back at once,
+    /// as by Consul's anti-entropy.
     private func registerOwnNode() {
-        guard engine.catalog.nodes[settings.node] == nil else { return }
+        guard engine.catalog.nodes[settings.node] == nil, !isRegisteringOwnNode else { return }
+        isRegisteringOwnNode = true
         var own = CatalogNode(name: settings.node, address: settings.address)
         own.id = settings.nodeID
         var alive = CatalogCheck(node: settings.node, id: "serfHealth", name: "Serf Health Status")
         alive.status = .passing
         alive.output = "Agent alive and reachable"
-        submit(.register(node: own, instance: nil, checks: [alive]))
+        submit(.register(node: own, instance: nil, checks: [alive])) { [weak self] _ in
+            self?.isRegisteringOwnNode = false
+        }
     }
 
     /// Another member leads, or this one.
@@ -139,6 +145,10 @@ public final class RegistryHost: Service {
             done()
         }
         if let group { group.member.stop(finish) } else { finish() }
+    }
+
+    public var complaints: [String] {
+        group?.member?.failure.map { ["this member has stopped: \($0)"] } ?? []
     }
 
     public var statistics: [Statistic] {
@@ -186,6 +196,7 @@ public final class RegistryHost: Service {
     func apply(_ command: RegistryCommand, index: UInt64) -> RegistryOutcome {
         let (outcome, effects) = engine.apply(command, index: index, now: node.world.now)
         perform(effects)
+        if leads, !runtime.isDraining { registerOwnNode() }
         return outcome
     }
 
@@ -208,6 +219,8 @@ public final class RegistryHost: Service {
     /// Whether it decides for its group, or for itself.
     public var isLeader: Bool { leads }
     var knowsLeader: Bool { group.map { $0.member.leader != nil } ?? true }
+    /// How old what is known here may be: since when it has heard of no leader.
+    var sinceLeaderContact: LabDuration { group?.member.sinceLeaderContact ?? .zero }
 
     /// Has the engine do something that is no command.
     func operate<R>(_ body: (inout Registry, LabTime) throws -> (R, [Registry.Effect])) rethrows -> R {

@@ -35,6 +35,13 @@ public final class ClickLog {
     /// Bytes of it that are written.
     private var size: Int
     private var isUnsynced = false
+    /// Nobody else may count, or throw away, what is here.
+    private let lock: DiskLock
+    /// How many clicks of this life the disk has not taken: bytes that stand there already, because a disk that is full
+    /// has no room for others.
+    private let losses: any DiskFile
+    /// Those that an earlier life has written down, until `setLost`.
+    public private(set) var earlierLosses = 0
     /// Records that are not written yet.
     private var gathered: [UInt8] = []
     /// How many they are.
@@ -59,7 +66,7 @@ public final class ClickLog {
 
     /// Goes on in a new segment behind all that are there.
     ///
-    /// - Throws: `DiskError`.
+    /// - Throws: `DiskError`; `busy` if somebody else has the directory.
     public init(disk: NodeDisk, directory: String) throws(DiskError) {
         self.disk = disk
         self.directory = directory
@@ -68,6 +75,10 @@ public final class ClickLog {
             // Or the power takes the directory with all that was synced in it.
             try disk.syncDirectory(DiskPath.parent(of: directory))
         }
+        lock = try disk.lock("\(directory)/lock")
+        losses = try disk.open("\(directory)/lost", [.write, .create])
+        earlierLosses = Self.count(try losses.read(at: 0, count: 8))
+        if losses.size < 8 { try losses.write([UInt8](repeating: 0, count: 8), at: 0) }
         segment = (try Self.segments(disk, directory).last ?? 0) + 1
         size = 0
         file = try disk.open("\(directory)/\(Self.name(segment))", [.write, .create, .truncate])
@@ -210,7 +221,29 @@ public final class ClickLog {
 
     private static let mark = "handed-on"
 
-    public func close() { file.close() }
+    // MARK: What the disk has not taken
+
+    /// Writes down how many clicks of this life are lost, for the life that comes after a kill.
+    ///
+    /// - Throws: `DiskError`: then nobody will know.
+    public func setLost(_ count: Int) throws(DiskError) {
+        try losses.write((0..<8).map { UInt8(truncatingIfNeeded: count >> (8 * $0)) }, at: 0)
+        earlierLosses = 0
+    }
+
+    private static func count(_ bytes: [UInt8]) -> Int {
+        guard bytes.count == 8, bytes[7] == 0 else { return 0 }
+        return bytes.reversed().reduce(0) { $0 << 8 | Int($1) }
+    }
+
+    public func close() {
+        file.close()
+        losses.close()
+        abandon()
+    }
+
+    /// The process is over: others may have the directory.
+    public func abandon() { lock.release() }
 
     // MARK: Files
 

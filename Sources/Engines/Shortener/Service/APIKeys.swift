@@ -70,10 +70,15 @@ extension ShortenerHost {
     /// Who asks. Anybody may everything where there are no keys.
     ///
     /// - Parameter query: a key that came in the query, as YOURLS's clients send it.
-    /// - Throws: 401 where keys are needed and none of them comes.
+    /// - Throws: 401 where keys are needed and none of them comes; 403 for a page of another origin where none are; 400
+    ///   for a request to no host.
     @discardableResult
     func caller(_ exchange: HTTPExchange, query: String? = nil) throws(HTTPProblem) -> Caller {
-        guard !settings.apiKeys.isEmpty || !keys.isEmpty else { return Caller(name: nil, isAdmin: true) }
+        try expectHost(exchange)
+        guard !settings.apiKeys.isEmpty || !keys.isEmpty else {
+            try refuseForeignPages(exchange)
+            return Caller(name: nil, isAdmin: true)
+        }
         let field = exchange.field("Authorization").map { $0.hasPrefix("Bearer ") ? String($0.dropFirst(7)) : $0 }
         guard let given = exchange.field("X-Api-Key") ?? field ?? query, !given.isEmpty else {
             throw Self.unauthorized("an API key is needed")

@@ -28,6 +28,8 @@ final class ClickCounter {
     private var timer: TimerID?
     private(set) var countedCount = 0
     private(set) var waitingCount = 0
+    /// Of those that the disk has not taken, how many the database knows of.
+    private var enteredLosses = 0
     private var trouble: String?
     /// Bytes of an earlier life that were no whole record.
     private var tornBytes = 0
@@ -113,7 +115,7 @@ final class ClickCounter {
         let number = mixed(host.node.draw { $0.next() } ^ mixed(UInt64(truncatingIfNeeded: book.life))) >> 2
         hasBegun = true
         var statements = book.begin(
-            at: host.node.wallClock, number: number, recovered: count, tornBytes: tornBytes)
+            at: host.node.wallClock, number: number, recovered: count, tornBytes: tornBytes, lost: log.earlierLosses)
         // All that earlier lives have left is counted, which whoever looks for a click has to know.
         if host.queue == nil { statements.insert(LinkTables.setPosition(host.node.name, position), at: 0) }
         host.database.run(statements) { [self] result in
@@ -122,6 +124,7 @@ final class ClickCounter {
             case .success(let answers):
                 let number = answers.last?.first?.first?.integer ?? 0
                 nextName = ClickName(book: UInt64(truncatingIfNeeded: number), serial: 0)
+                if log.earlierLosses > 0 { try? log.setLost(0) }
                 done(nil)
             }
         }
@@ -154,10 +157,13 @@ final class ClickCounter {
         if isFirst && !comesLater || log.gatheredCount == Self.gatherLimit { guard write() else { return nil } }
         nextName = name.next
         if isLimited || limited.isWatching && limited.isWatched(click.code) { limited.add(name, click.code) }
-        if timer == nil, !isFlushing {
-            timer = host.node.after(host.settings.flushInterval) { [self] in flush { _ in } }
-        }
+        flushLater()
         return name
+    }
+
+    private func flushLater() {
+        guard timer == nil, !isFlushing else { return }
+        timer = host.node.after(host.settings.flushInterval) { [self] in flush { _ in } }
     }
 
     /// Clicks that are written together at most.
@@ -174,8 +180,18 @@ final class ClickCounter {
             trouble = "\(error)"
             host.counts.lostClicks += count
             waitingCount = max(0, waitingCount - count)
+            noteLosses()
             return false
         }
+    }
+
+    /// What is lost is written down at once for those who ask after a kill, and told to the database soon.
+    private func noteLosses() {
+        do throws(DiskError) { try log.setLost(host.counts.lostClicks) } catch {
+            host.runtime.log(
+                "After a kill nobody will know of \(host.counts.lostClicks) lost clicks: \("\(error)")", level: .error)
+        }
+        flushLater()
     }
 
     /// From now on the link's clicks are known at once, also where nobody has limited them so far.
@@ -222,7 +238,7 @@ final class ClickCounter {
             host.queue?.isReady == true && sentEnd.segment > 0 && reading.end.segment > sentEnd.segment
         guard !reading.clicks.isEmpty || endsLife else {
             position = reading.end
-            return sentCount == 0 ? end(nil) : awaitEntry(until: host.node.world.now + Self.entryPatience)
+            return sentCount == 0 ? enterLosses() : awaitEntry(until: host.node.world.now + Self.entryPatience)
         }
         if let queue = host.queue { return send(reading, queue) }
         let entry = ClickEntry(host: host, name: host.node.name, end: reading.end)
@@ -233,12 +249,26 @@ final class ClickCounter {
             case .failure(let failure): end(failure)
             case .success(let totals):
                 position = reading.end
+                enteredLosses = lost
                 countedCount += totals.count
                 waitingCount = max(0, waitingCount - totals.count)
                 settle(reading.clicks.last?.name) { host.cache.count(1, for: $0) }
                 discard()
                 if position >= goal { end(nil) } else { step() }
             }
+        }
+    }
+
+    /// Nothing else is to be counted: where clicks were lost, the database hears of those at least.
+    private func enterLosses() {
+        let lost = host.counts.lostClicks
+        guard hasBegun, enteredLosses != lost else { return end(nil) }
+        host.database.run([book.counted(0, syncedAt: syncedAt, lost: lost)]) { [self] result in
+            guard case .failure(let failure) = result else {
+                enteredLosses = lost
+                return end(nil)
+            }
+            end(failure)
         }
     }
 
@@ -299,7 +329,7 @@ final class ClickCounter {
         isFlushing = false
         if let failure, trouble == nil { host.runtime.log("Clicks wait: \(failure.description)", level: .warning) }
         trouble = failure?.description
-        if waitingCount > 0 || failure != nil {
+        if waitingCount > 0 || failure != nil || enteredLosses != host.counts.lostClicks && host.queue == nil {
             timer = host.node.after(host.settings.flushInterval) { [self] in flush { _ in } }
         }
         let waiters = flushWaiters

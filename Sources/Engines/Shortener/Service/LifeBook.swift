@@ -21,15 +21,17 @@ struct LifeBook {
     ///   - number: of this life's book; no other life of any node has it.
     ///   - recovered: clicks that they had left in the file, and are counted now.
     ///   - tornBytes: what at the file's end was no whole click.
+    ///   - lost: clicks that the disk has refused in the last of them, as far as that is known.
     /// - Returns: the last statement asks for the number that the book has got.
-    func begin(at now: LabTime, number: UInt64, recovered: Int, tornBytes: Int) -> [LinkStatement] {
+    func begin(at now: LabTime, number: UInt64, recovered: Int, tornBytes: Int, lost: Int) -> [LinkStatement] {
         [
             LinkStatement(
-                "UPDATE url_lives SET ended_at = $2, ending = $3, recovered = $4, torn_bytes = $5 "
+                "UPDATE url_lives SET ended_at = $2, ending = $3, recovered = $4, torn_bytes = $5, "
+                    + "lost = CASE WHEN lost < $7 THEN $7 ELSE lost END "
                     + "WHERE node = $1 AND ended_at IS NULL AND life <> $6",
                 [
                     .text(node), ColumnValue(now), .text(Ending.unannounced.rawValue), .integer(Int64(recovered)),
-                    .integer(Int64(tornBytes)), .integer(Int64(life)),
+                    .integer(Int64(tornBytes)), .integer(Int64(life)), .integer(Int64(lost)),
                 ]),
             LinkStatement(
                 "INSERT INTO url_lives (node, life, began_at, synced_at, clicks, recovered, torn_bytes, lost, book) "

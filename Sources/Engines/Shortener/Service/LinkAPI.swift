@@ -121,8 +121,8 @@ final class LinkAPI {
         var draft = LinkDraft(target: try body["url"].string())
         draft.alias = try body["alias"].ifPresent?.string()
         draft.expiresAt = try moment(body["expires_at"])
-        if let seconds = try body["expires_in"].ifPresent?.integer(in: 1...10_000_000_000) {
-            draft.expiresAt = now.wholeMilliseconds + .seconds(min(seconds, 200 * 366 * 86_400))
+        if let seconds = try body["expires_in"].ifPresent?.integer(in: 1...lifeLimitSeconds) {
+            draft.expiresAt = now.wholeMilliseconds + .seconds(seconds)
         }
         draft.validSince = try moment(body["valid_since"])
         draft.maxVisits = try body["max_visits"].ifPresent?.integer(in: 1...1_000_000_000_000)
@@ -134,10 +134,13 @@ final class LinkAPI {
         return draft
     }
 
+    /// A hundred years: what lies behind is no time that the lab can say.
+    private static let lifeLimitSeconds = 100 * 366 * 86_400
+
     static func moment(_ cursor: JSONCursor) throws -> LabTime? {
         guard let text = try cursor.ifPresent?.string() else { return nil }
         guard let time = LabTime(parsing: text) else {
-            throw cursor.error("'\(text.prefix(60))' is no time such as 2030-01-31T12:00:00Z")
+            throw cursor.error("'\(text.prefix(60))' is no time such as 2030-01-31T12:00:00Z, before 2262")
         }
         return time.wholeMilliseconds
     }
@@ -196,16 +199,21 @@ final class LinkAPI {
     private func history(_ exchange: HTTPExchange) throws {
         let code = try ShortenerHost.code(exchange)
         let owner = try host.caller(exchange).ownerFilter
-        let sql =
-            "SELECT version, changed_at, what FROM url_history WHERE code = $1 AND EXISTS (SELECT 1 FROM url_links "
-            + "WHERE url_links.code = $1 AND \(LinkTables.ownedBy("$2"))) ORDER BY version LIMIT 1000"
-        host.database.run(sql, [.text(code), .text(owner)]) { result in
+        let values: [ColumnValue] = [.text(code), .text(owner)]
+        host.database.run([
+            LinkStatement("SELECT 1 FROM url_links WHERE code = $1 AND \(LinkTables.ownedBy("$2"))", values),
+            LinkStatement(
+                "SELECT version, changed_at, what FROM url_history WHERE code = $1 ORDER BY version LIMIT 1000",
+                [.text(code)]),
+        ]) { result in
             switch result {
             case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
-            case .success(let rows):
+            case .success(let answers) where answers.first?.isEmpty != false:
+                exchange.refuse(ShortenerHost.missing(code))
+            case .success(let answers):
                 exchange.answer(
                     json: .array(
-                        rows.map { row in
+                        answers[1].map { row in
                             [
                                 "version": .integer(row[0].integer ?? 0), "changed_at": Self.json(row[1].time),
                                 "what": .string(row[2].text ?? ""),

@@ -14,6 +14,12 @@ final class LinkImport {
 
     static let lineLimit = 100_000
     private static let problemLimit = 1000
+    /// What an export has.
+    private static let members = [
+        "code", "short_url", "original_url", "created_at", "valid_since", "expires_at", "max_visits", "redirect",
+        "title",
+        "tags", "forward_query", "rules", "owner", "deleted_at", "version", "clicks",
+    ]
 
     init(_ host: ShortenerHost, _ exchange: HTTPExchange) {
         self.host = host
@@ -21,6 +27,7 @@ final class LinkImport {
     }
 
     func begin() throws {
+        try exchange.expectPlainBody()
         lines = exchange.body.split(separator: 10).map(Array.init).filter { !$0.allSatisfy { $0 <= 32 } }
         guard lines.count <= Self.lineLimit else {
             throw HTTPProblem(413, "there are more than \(Self.lineLimit) lines", remedy: "send them in parts")
@@ -58,6 +65,9 @@ final class LinkImport {
     }
 
     private func link(_ body: JSONCursor) throws -> Link {
+        try body.expectNoMembers(besides: Self.members)
+        // What is counted is counted here anew; but nonsense says that the line is damaged.
+        for name in ["clicks", "version"] { _ = try body[name].ifPresent?.integer(in: 0...1 << 53) }
         let code = try body["code"].string()
         try LinkKey.check(code)
         var link = Link(

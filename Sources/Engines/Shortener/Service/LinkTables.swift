@@ -11,6 +11,8 @@ enum LinkTables {
         tags text NOT NULL, is_alias bigint NOT NULL, forwards_query bigint NOT NULL, deleted_at bigint,
         version bigint NOT NULL, rules text, owner text, visits bigint NOT NULL, bots bigint NOT NULL)
         """,
+        // Visits that were let through of links that are good for so many, where several shorteners share them.
+        "CREATE TABLE IF NOT EXISTS url_claims (code text PRIMARY KEY, taken bigint NOT NULL)",
         "CREATE INDEX IF NOT EXISTS url_links_target ON url_links (target)",
         "CREATE INDEX IF NOT EXISTS url_links_created ON url_links (created_at, code)",
         "CREATE TABLE IF NOT EXISTS url_counters (name text PRIMARY KEY, value bigint NOT NULL)",
@@ -165,6 +167,20 @@ enum LinkTables {
         LinkStatement("SELECT \(columns) FROM url_links WHERE code = $1", [.text(code)])
     }
 
+    /// A row if one of the visits that the link is good for was left, and is taken now: in one step, so that two who
+    /// redirect by the same database never give away the same one. What was counted otherwise counts, too.
+    static func claim(_ code: String) -> LinkStatement {
+        LinkStatement(
+            "INSERT INTO url_claims (code, taken) SELECT code, visits + 1 FROM url_links WHERE code = $1 "
+                + "AND visits < max_visits ON CONFLICT (code) DO UPDATE SET taken = CASE WHEN excluded.taken > "
+                + "url_claims.taken THEN excluded.taken ELSE url_claims.taken + 1 END WHERE url_claims.taken < "
+                + "(SELECT max_visits FROM url_links WHERE url_links.code = $1) RETURNING taken", [.text(code)])
+    }
+
+    static func claims(of code: String) -> LinkStatement {
+        LinkStatement("SELECT taken FROM url_claims WHERE code = $1", [.text(code)])
+    }
+
     static func history(_ link: Link, what: String, at time: LabTime) -> LinkStatement {
         LinkStatement(
             "INSERT INTO url_history (code, version, changed_at, what) VALUES ($1, $2, $3, $4)",
@@ -250,7 +266,7 @@ enum LinkTables {
     static func add(_ run: ClickRun) -> LinkStatement {
         LinkStatement(
             "INSERT INTO url_runs (book, low, high) SELECT $1, "
-                + "coalesce((SELECT low FROM url_runs WHERE book = $1 AND high + 1 = $2), $2), $3 WHERE true "
+                + "coalesce((SELECT min(low) FROM url_runs WHERE book = $1 AND high + 1 = $2), $2), $3 WHERE true "
                 + "ON CONFLICT (book, low) DO UPDATE SET high = excluded.high",
             [.integer(Int64(run.book)), .integer(Int64(run.first)), .integer(Int64(run.last))])
     }

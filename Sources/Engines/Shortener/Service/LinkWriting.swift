@@ -244,7 +244,7 @@ extension ShortenerHost {
             throw HTTPProblem(
                 400, "the address is one of each visitor's own network", remedy: "give one that means the same to all")
         }
-        if let own = try? TargetURL(parsing: base(for: exchange)), own.host == target.host, own.port == target.port {
+        if leadsHere(target, exchange) {
             throw HTTPProblem(422, "the address leads back to this service", remedy: "give the address of another")
         }
         return target.description

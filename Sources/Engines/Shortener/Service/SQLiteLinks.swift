@@ -19,10 +19,13 @@ final class SQLiteLinks: LinkDatabase {
         func sendSealed(_ failure: String?) { done(failure) }
     }
 
+    /// - Parameter onFailedSync: called when the node has to end, because nobody knows any more what is stored; nothing
+    ///   is answered from then on.
     /// - Throws: `SQLiteError`: the file is no database, somebody else has it, or the disk refused.
-    init(node: Node, path: String) throws(SQLiteError) {
+    init(node: Node, path: String, onFailedSync: @escaping (_ why: String) -> Void) throws(SQLiteError) {
         self.node = node
         database = try SQLiteDatabase(disk: node.disk, path: path)
+        database.onFailedSync = { why in node.enqueue { onFailedSync(why) } }
         connection = try database.open()
         turns = CommitTurns(node: node) { [unowned self] done in commit(done) }
         node.whenEnded { [weak database] in database?.abandon() }
@@ -39,7 +42,7 @@ final class SQLiteLinks: LinkDatabase {
                             ?? .success(results))
                 })
         } catch {
-            done(.failure(Self.failure(error)))
+            if !database.hasFailedSync { done(.failure(Self.failure(error))) }
         }
     }
 
@@ -79,12 +82,12 @@ final class SQLiteLinks: LinkDatabase {
         }
     }
 
+    /// What a failed sync leaves in doubt is neither promised nor denied: nobody is answered, and the node ends.
     private func commit(_ done: @escaping (String?) -> Void) {
-        var failure: String?
-        do throws(SQLiteError) { try database.syncLog() } catch { failure = "the disk did not sync: \(error)" }
+        do throws(SQLiteError) { try database.syncLog() } catch { return }
         if database.logByteCount > Self.checkpointByteCount { try? database.checkpoint(connection) }
         let cost = node.disk.collectCost()
-        if cost <= .zero { done(failure) } else { node.after(cost) { done(failure) } }
+        if cost <= .zero { done(nil) } else { node.after(cost) { done(nil) } }
     }
 
     private static let checkpointByteCount = 4 << 20

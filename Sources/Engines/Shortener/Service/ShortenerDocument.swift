@@ -99,7 +99,7 @@ enum ShortenerDocument {
     private static let schemas = """
         "draft": {"type": "object", "required": ["url"], "additionalProperties": false, "properties": {
         \(properties), "alias": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
-        "expires_in": {"type": "integer", "minimum": 1, "maximum": 10000000000},
+        "expires_in": {"type": "integer", "minimum": 1, "maximum": 3162240000},
         "find_existing": {"type": "boolean"}}},
         "change": {"type": "object", "additionalProperties": false, "properties": {\(properties)}},
         "made": {"type": "object", "required": ["short_url", "original_url", "expires_at"], "properties": {

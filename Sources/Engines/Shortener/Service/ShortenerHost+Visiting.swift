@@ -63,6 +63,7 @@ extension ShortenerHost: HTTPService {
     public func requestEnded(_ connection: HTTPServerConnection) { router.requestEnded(connection) }
     public func responseDrained(_ connection: HTTPServerConnection) { router.responseDrained(connection) }
     public func requestAbandoned(_ connection: HTTPServerConnection) { router.requestAbandoned(connection) }
+    public func isAbandonedByEnd(_ connection: HTTPServerConnection) -> Bool { router.isAbandonedByEnd(connection) }
     public func connectionClosed(_ connection: HTTPServerConnection) { router.connectionClosed(connection) }
 
     /// `/abc123` or `/abc123?…`, if it can be a code at all.
@@ -107,8 +108,26 @@ extension ShortenerHost: HTTPService {
 
     /// Whether the link leads on now.
     private func verdict(_ code: String, _ link: Link, _ entry: LinkCache.Entry) -> VisitVerdict {
-        let visits = link.maxVisits == nil ? 0 : entry.visits + clicks.uncounted(code)
+        // Claims have what is still on its way.
+        let onTheirWay = database.isExclusive ? clicks.uncounted(code) : 0
+        let visits = link.maxVisits == nil ? 0 : entry.visits + onTheirWay
         return link.verdict(now: node.wallClock, visits: visits)
+    }
+
+    /// Takes one of the visits that a link is good for, where others may do so at the same time: the database decides.
+    /// A visit that was taken is used up, even if its visitor never gets the answer.
+    ///
+    /// - Parameter done: with the link as this visitor finds it.
+    func claim(
+        _ code: String, _ entry: LinkCache.Entry, isCounted: Bool,
+        _ done: @escaping (Result<LinkCache.Entry, LinkDatabaseFailure>) -> Void
+    ) {
+        guard !database.isExclusive, isCounted, let link = entry.link, let limit = link.maxVisits,
+            verdict(code, link, entry) == .redirect
+        else { return done(.success(entry)) }
+        database.run([LinkTables.claim(code)]) { result in
+            done(result.map { $0.first?.isEmpty == false ? entry : LinkCache.Entry(link: link, visits: limit) })
+        }
     }
 
     /// A visit that leads on: it is written down before its answer leaves.
@@ -192,19 +211,23 @@ extension ShortenerHost: HTTPService {
     private func findCounted(
         _ code: String, _ before: Int, _ done: @escaping (Result<LinkCache.Entry, LinkDatabaseFailure>) -> Void
     ) {
-        database.run([LinkTables.select(code)]) { [self] result in
+        let claims = database.isExclusive ? [] : [LinkTables.claims(of: code)]
+        database.run([LinkTables.select(code)] + claims) { [self] result in
             done(
                 result.map { rows in
                     let found = rows.first?.first.flatMap(LinkTables.link)
-                    return keep(LinkCache.Entry(link: found?.link, visits: found?.visits ?? 0), code, before)
+                    let taken = claims.isEmpty ? 0 : rows.last?.first?.first?.integer ?? 0
+                    return keep(
+                        LinkCache.Entry(link: found?.link, visits: max(found?.visits ?? 0, taken)), code, before)
                 })
         }
     }
 
-    /// In memory, unless something was changed while it was on its way; what others may add at any time is not known to
-    /// be missing.
+    /// In memory, unless something was changed while it was on its way. What others may add at any time is not known to
+    /// be missing, and how many visits they have left of a link not known at all.
     private func keep(_ entry: LinkCache.Entry, _ code: String, _ before: Int) -> LinkCache.Entry {
-        if forgetCount == before, shared.mayKeep, entry.link != nil || database.isExclusive {
+        let isOthersBusiness = entry.link == nil || entry.link?.maxVisits != nil
+        if forgetCount == before, shared.mayKeep, !isOthersBusiness || database.isExclusive {
             cache.insert(entry, for: code)
         }
         return entry

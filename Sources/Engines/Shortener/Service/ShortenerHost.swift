@@ -33,7 +33,10 @@ public final class ShortenerHost: Service {
     private var limiter: RateLimiter?
     private(set) var isReady = false
     private var failure: String?
-    private var waiting: [() -> Void] = []
+    /// What came before the database was there.
+    private var waiting: [(exchange: HTTPExchange, body: () -> Void)] = []
+    /// The time for that is over: who comes now is told so at once.
+    private var isLate = false
     private(set) var linkCount = 0
     var counts = Counts()
 
@@ -50,6 +53,8 @@ public final class ShortenerHost: Service {
     public static let defaultPort: UInt16 = 8080
     /// Requests that wait for the database when the service has just begun.
     private static let waitingLimit = 10_000
+    /// How long they do.
+    private static let waitingPatience = LabDuration.seconds(2)
 
     public init(node: Node, settings: ShortenerSettings, port: UInt16, options: ServiceOptions = ServiceOptions()) {
         runtime = ServiceRuntime(node: node, tag: "URL", options: options)
@@ -78,7 +83,7 @@ public final class ShortenerHost: Service {
         switch settings.store {
         case .file(let path, let text):
             do throws(SQLiteError) {
-                database = try SQLiteLinks(node: node, path: path)
+                database = try SQLiteLinks(node: node, path: path) { [runtime] why in runtime.fail("PANIC: \(why)") }
             } catch {
                 throw ShortenerFailure(description: "\(text): \(error)")
             }
@@ -95,11 +100,24 @@ public final class ShortenerHost: Service {
         }
         shared = SharedLinks(node, database, cache: settings.sharedCache) { [runtime] in runtime.log($0) }
         shared.onChange = { [weak self] code in self?.forget(code) }
-        let log = try ClickLog(disk: node.disk, directory: settings.clickDirectory)
+        let log = try openClicks()
         queue = settings.queue.map { ClickQueue(self, $0) }
         clicks = ClickCounter(self, log)
         codes = CodeSource(database, firstLength: settings.codeLength)
         runtime.add(server, on: port)
+    }
+
+    private func openClicks() throws -> ClickLog {
+        do throws(DiskError) {
+            let log = try ClickLog(disk: node.disk, directory: settings.clickDirectory)
+            node.whenEnded { [weak log] in log?.abandon() }
+            return log
+        } catch {
+            guard case .busy = error else { throw error }
+            throw ShortenerFailure(
+                description: "\(settings.clickDirectory): another shortener keeps its clicks there; "
+                    + "give each a directory of its own: --clicks DIR")
+        }
     }
 
     public func abandonStart() {
@@ -113,6 +131,18 @@ public final class ShortenerHost: Service {
         shared.start()
         queue?.start()
         connect(after: .milliseconds(250))
+        node.after(Self.waitingPatience) { [self] in
+            isLate = true
+            let callers = waiting
+            waiting = []
+            for caller in callers { caller.exchange.refuse(notThere) }
+        }
+    }
+
+    private var notThere: HTTPProblem {
+        HTTPProblem(
+            503, "the database is not there: \(failure ?? "it has not answered yet")", remedy: "try again",
+            field: "Retry-After", "1")
     }
 
     /// Makes the tables, learns what there is, counts what an earlier life has left, and lets the waiting in.
@@ -180,27 +210,25 @@ public final class ShortenerHost: Service {
 
     private func becomeReady() {
         isReady = true
+        isLate = false
         failure = nil
         runtime.log("Database connected, \(linkCount) links stored")
         runtime.log("Listening on :\(port: port)")
         let callers = waiting
         waiting = []
-        for caller in callers { caller() }
+        for caller in callers { caller.body() }
     }
 
-    /// Calls when the database is there; refuses if too many wait for that.
+    /// Calls when the database is there; refuses if that takes long, or too many wait for it.
     func whenReady(_ exchange: HTTPExchange, _ body: @escaping () throws -> Void) {
         let carryOut = { exchange.handle { _ in try body() } }
         if isReady { return carryOut() }
-        guard waiting.count < Self.waitingLimit else {
-            return exchange.refuse(
-                HTTPProblem(503, "the database is not there: \(failure ?? "not yet")", field: "Retry-After", "1"))
-        }
-        waiting.append(carryOut)
+        guard !isLate, waiting.count < Self.waitingLimit else { return exchange.refuse(notThere) }
+        waiting.append((exchange, carryOut))
     }
 
     public func willDrain() {
-        for caller in waiting { caller() }
+        for caller in waiting { caller.exchange.refuse(notThere) }
         waiting = []
         router.drain()
     }

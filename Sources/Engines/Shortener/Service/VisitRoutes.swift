@@ -62,19 +62,27 @@ final class VisitRoutes {
     }
 
     private func visit(_ code: String, _ exchange: HTTPExchange) {
-        let special = host.domain(atHost: exchange.field("Host"))?.redirects
         entry(code, exchange) { [self] key, entry in
-            let query =
-                exchange.head.target.split(separator: "?", maxSplits: 1).dropFirst().first.map(String.init) ?? ""
-            var answer = host.answer(key, entry, who(exchange), query: query, special: special?.invalidShortURL)
-            let isCode = (try? Alias.check(code)) != nil
-            if [404, 410].contains(answer.status), let target = isCode ? special?.invalidShortURL : special?.regular404
-            {
-                answer = ShortenerHost.Answer(status: Redirect.found.rawValue, fields: [("Location", target)])
+            host.claim(key, entry, isCounted: exchange.method == .get) { [self] result in
+                switch result {
+                case .success(let entry): answer(code, key, entry, exchange)
+                case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
+                }
             }
-            for (name, value) in answer.fields { try? exchange.addField(name, value) }
-            exchange.answer(answer.status, text: answer.text)
         }
+    }
+
+    private func answer(_ code: String, _ key: String, _ entry: LinkCache.Entry, _ exchange: HTTPExchange) {
+        let special = host.domain(atHost: exchange.field("Host"))?.redirects
+        let query =
+            exchange.head.target.split(separator: "?", maxSplits: 1).dropFirst().first.map(String.init) ?? ""
+        var answer = host.answer(key, entry, who(exchange), query: query, special: special?.invalidShortURL)
+        let isCode = (try? Alias.check(code)) != nil
+        if [404, 410].contains(answer.status), let target = isCode ? special?.invalidShortURL : special?.regular404 {
+            answer = ShortenerHost.Answer(status: Redirect.found.rawValue, fields: [("Location", target)])
+        }
+        for (name, value) in answer.fields { try? exchange.addField(name, value) }
+        exchange.answer(answer.status, text: answer.text)
     }
 
     /// `/abc123+`: where it leads, without going there.

@@ -31,6 +31,8 @@ public final class TracingHost: Service {
     private var syncTimer: TimerID?
     private var decisionTimer: TimerID?
     private var isClosed = false
+    /// Why the disk did not take what was written last; nil if it did.
+    private var diskFailure: String?
 
     // MARK: What is counted
 
@@ -47,6 +49,7 @@ public final class TracingHost: Service {
         sampler = TailSampler(settings.sampling)
         for router in [router, collector] {
             router.options.defaultsToJSON = true
+            router.options.gatheredLimitBytes = Self.gatheredLimitBytes
             router.on("POST", OTLPSignal.traces.path, body: .collected(limitBytes: Self.bodyLimitBytes)) {
                 [unowned self] exchange in receive(exchange)
             }
@@ -63,6 +66,8 @@ public final class TracingHost: Service {
     /// Of a request, as it comes, and unpacked.
     static let bodyLimitBytes = 16 << 20
     static let unpackedLimitBytes = 64 << 20
+    /// Of bodies of one port together whose ends have not come.
+    static let gatheredLimitBytes = 256 << 20
     private static let syncInterval = LabDuration.seconds(1)
 
     // MARK: Life
@@ -132,7 +137,9 @@ public final class TracingHost: Service {
         let kept = sampler.add(spans, now: now)
         do throws(DiskError) {
             try store.add(kept, now: now)
+            if !kept.isEmpty { note(diskFailure: nil) }
         } catch {
+            note(diskFailure: error)
             throw HTTPProblem(503, "the spans cannot be kept: \(error)", field: "Retry-After", "1")
         }
         receivedSpans += spans.count
@@ -145,8 +152,10 @@ public final class TracingHost: Service {
     private func keep(_ spans: [TracedSpan]) {
         do throws(DiskError) {
             try store.add(spans, now: node.world.now)
+            if !spans.isEmpty { note(diskFailure: nil) }
             syncSoon()
         } catch {
+            note(diskFailure: error)
             lostSpans += spans.count
             runtime.log("\(spans.count) spans were lost: \("\(error)")", level: .error)
         }
@@ -169,10 +178,30 @@ public final class TracingHost: Service {
             do throws(DiskError) {
                 try store.sync()
             } catch {
+                note(diskFailure: error)
                 runtime.log("The traces could not be synced: \("\(error)")", level: .error)
             }
         }
     }
+
+    /// Said once, and again when it is over; health says it as long as it lasts.
+    private func note(diskFailure error: DiskError?) {
+        defer { diskFailure = error.map { "\($0)" } }
+        guard let error else {
+            if diskFailure != nil { runtime.log("The disk takes spans again") }
+            return
+        }
+        guard diskFailure == nil else { return }
+        if case .noSpace = error {
+            runtime.log(
+                "The disk is full: spans are refused (503) until there is room; --max-bytes bounds what is kept",
+                level: .error)
+        } else {
+            runtime.log("The disk does not take spans: \("\(error)")", level: .error)
+        }
+    }
+
+    public var complaints: [String] { diskFailure.map { ["the disk: \($0)"] } ?? [] }
 
     func counts(query effort: TraceStore.Effort) {
         queries += 1

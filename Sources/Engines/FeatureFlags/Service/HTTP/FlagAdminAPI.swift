@@ -48,6 +48,7 @@ final class FlagAdminAPI {
     ) {
         router.on(method, template) { [self] exchange in
             let token = try host.admit(exchange, as: kind)
+            if token == nil, kind == .admin { try exchange.refuseForeignPages() }
             var query = try exchange.query()
             let environment = try query.take("env")
             var request = Request(

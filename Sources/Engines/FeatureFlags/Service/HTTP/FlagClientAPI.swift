@@ -109,11 +109,12 @@ final class FlagClientAPI {
     }
 
     private func stream(_ exchange: HTTPExchange) throws {
-        let environment = try environment(exchange)
+        let token = try host.admit(exchange, as: .client)
+        let environment = try host.environment(exchange, token)
         let known = exchange.field("Last-Event-ID").flatMap { Int($0) }
         guard let stream = exchange.events() else { return }
         let store = host.store
-        let follower = FlagStreams.Follower(stream, environment, .unleash, known: store.revision)
+        let follower = FlagStreams.Follower(stream, environment, .unleash, token: token, known: store.revision)
         host.streams.add(follower)
         exchange.onAbandon = { [streams = host.streams, weak follower] in
             if let follower { streams.remove(follower) }

@@ -181,7 +181,8 @@ final class FlagEvaluationAPI {
         let wanted = try query.take("environment")
         let environment = try token?.environment ?? host.store.environment(wanted)
         guard let stream = exchange.events() else { return }
-        let follower = FlagStreams.Follower(stream, environment, .remoteEvaluation, known: host.store.revision)
+        let follower = FlagStreams.Follower(
+            stream, environment, .remoteEvaluation, token: token, known: host.store.revision)
         host.streams.add(follower)
         exchange.onAbandon = { [streams = host.streams, weak follower] in
             if let follower { streams.remove(follower) }

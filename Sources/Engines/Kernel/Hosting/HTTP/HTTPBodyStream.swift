@@ -9,8 +9,9 @@ import KernelWorld
 public final class HTTPBodyStream: LastingExchange {
     private let exchange: HTTPExchange
     private let connection: HTTPServerConnection
-    /// False once it has ended, or the client has gone.
-    public internal(set) var isOpen = true
+    /// False once it has ended, or the client or the node has gone.
+    public var isOpen: Bool { !hasEnded && !connection.stream.isClosed }
+    var hasEnded = false
     /// The client has room again.
     public var onDrained: (() -> Void)?
     /// The server stops: ends the stream in its own way. Without one it just ends.
@@ -18,7 +19,11 @@ public final class HTTPBodyStream: LastingExchange {
     /// Bytes that may wait to be taken.
     public var limitBytes = 4 << 20
 
-    init(_ exchange: HTTPExchange, _ connection: HTTPServerConnection) {
+    /// Whether it goes on until somebody has had enough.
+    let isLasting: Bool
+
+    init(_ exchange: HTTPExchange, _ connection: HTTPServerConnection, isLasting: Bool) {
+        self.isLasting = isLasting
         self.exchange = exchange
         self.connection = connection
     }
@@ -102,7 +107,7 @@ extension HTTPExchange {
     /// Answers with a stream of events; nil as for `stream`. `onAbandon` tells when the client has gone.
     public func events(heartbeat: LabDuration = .seconds(15)) -> HTTPEventStream? {
         try? addField("Cache-Control", "no-store")
-        guard let body = stream(type: ServerSentEvent.contentType) else { return nil }
+        guard let body = stream(type: ServerSentEvent.contentType, isLasting: true) else { return nil }
         return HTTPEventStream(body, node, lastEventID: field("Last-Event-ID"), heartbeat: heartbeat)
     }
 }

@@ -26,6 +26,8 @@ public final class HTTPExchange {
     private var connection: HTTPServerConnection?
     var handler: HTTPRouter.Handler?
     private var bodyLimitBytes = 0
+    /// What of the body is part of the router's sum.
+    private var gatheredBytes = 0
     private var reading: BodyReading?
     private var fields: [(String, String)] = []
     private var timer: TimerID?
@@ -54,8 +56,9 @@ public final class HTTPExchange {
         }
     }
 
-    /// Whether it can still be answered.
-    public var isOpen: Bool { connection != nil && stream == nil }
+    /// Whether it can still be answered. Not when the node has ended meanwhile, by what the request asked for perhaps:
+    /// its router is gone by then.
+    public var isOpen: Bool { stream == nil && connection?.stream.isClosed == false }
     public var method: HTTPMethod { head.method }
     /// The path as it came, still encoded.
     public var path: String { String(decoding: head.targetPath, as: UTF8.self) }
@@ -86,8 +89,9 @@ public final class HTTPExchange {
 
     /// The body as JSON, whatever its `Content-Type` says: people who type `curl -d` do not set it.
     ///
-    /// - Throws: `HTTPProblem` 400 for an empty body, `JSONError`.
+    /// - Throws: `HTTPProblem` 400 for an empty body, 415 for one in a coding, `JSONError`.
     public func json(limits: JSONLimits = JSONLimits()) throws -> JSONValue {
+        try expectPlainBody()
         if body.isEmpty { throw HTTPProblem(400, "the body is empty", remedy: "send JSON, such as {}") }
         return try JSONValue(parsing: body, limits: limits)
     }
@@ -98,9 +102,11 @@ public final class HTTPExchange {
     public func form() throws(HTTPError) -> HTTPQuery { try HTTPQuery(parsing: body) }
 
     /// Whether the client would rather have JSON than text.
-    public var prefersJSON: Bool {
+    public var prefersJSON: Bool { prefersJSON(byDefault: router.options.defaultsToJSON) }
+
+    private func prefersJSON(byDefault isDefault: Bool) -> Bool {
         let json = ["application/json", HTTPProblem.contentType]
-        let types = router.options.defaultsToJSON ? json + ["text/plain"] : ["text/plain"] + json
+        let types = isDefault ? json + ["text/plain"] : ["text/plain"] + json
         let accept = head.values(of: "Accept")
         return HTTPNegotiation.best(of: types, accept.isEmpty ? nil : accept.joined(separator: ",")) ?? types[0]
             != "text/plain"
@@ -153,7 +159,7 @@ public final class HTTPExchange {
     public func refuse(_ problem: HTTPProblem) {
         guard isOpen else { return }
         fields = problem.fields.filter { HTTPWriter.isSafeField(name: $0.name, value: $0.value) }
-        if prefersJSON {
+        if prefersJSON(byDefault: router.options.defaultsToJSON || router.options.defaultsToProblems) {
             answer(problem.status, json: problem.json, type: HTTPProblem.contentType)
         } else {
             answer(problem.status, text: problem.description + "\n")
@@ -174,10 +180,14 @@ public final class HTTPExchange {
 
     /// Begins an answer that comes piece by piece. Nil if the exchange is over, or the server has too many of them.
     ///
-    /// - Parameter length: of the whole body, if it is known.
-    public func stream(_ status: Int = 200, type: String, length: Int? = nil) -> HTTPBodyStream? {
+    /// - Parameters:
+    ///   - length: of the whole body, if it is known.
+    ///   - isLasting: whether it goes on for as long as there is a client, who has gone when it closes its end.
+    public func stream(
+        _ status: Int = 200, type: String, length: Int? = nil, isLasting: Bool = false
+    ) -> HTTPBodyStream? {
         guard isOpen, let connection else { return nil }
-        let stream = HTTPBodyStream(self, connection)
+        let stream = HTTPBodyStream(self, connection, isLasting: isLasting)
         guard router.began(lasting: stream) else {
             refuse(HTTPProblem(503, "too many streams are open"))
             return nil
@@ -186,6 +196,7 @@ public final class HTTPExchange {
         self.stream = stream
         connection.beginResponse(
             status: status, fields: fields + crossOriginFields + [("Content-Type", type)], length: length)
+        letGoIfEnded()
         return stream
     }
 
@@ -215,6 +226,17 @@ public final class HTTPExchange {
             timer = nil
             parked?.orElse()
         }
+        letGoIfEnded()
+    }
+
+    /// Whether it waits for something to happen, or follows what does.
+    var isLasting: Bool { parked != nil || stream?.isLasting ?? false }
+
+    /// The client may have closed its end before it was known what it waits for.
+    private func letGoIfEnded() {
+        guard isLasting, connection?.stream.hasPeerEnded == true else { return }
+        // Not at once: whoever has begun this is still about to say who is to hear of its end.
+        node.enqueue { [self] in if isLasting { connection?.abandon() } }
     }
 
     private func stopWaiting() {
@@ -257,6 +279,15 @@ public final class HTTPExchange {
         if let reading { return reading.piece(piece) }
         guard handler != nil, isOpen else { return }
         if piece.count > bodyLimitBytes - body.count { return refuseLength() }
+        let limit = router.options.gatheredLimitBytes
+        if piece.count > limit - router.gatheredBytes {
+            return refuse(
+                HTTPProblem(
+                    503, "bodies that have not come to their ends have \(byteCountText(limit)), and more is not kept",
+                    remedy: "try again in a second", field: "Retry-After", "1"))
+        }
+        router.gatheredBytes += piece.count
+        gatheredBytes += piece.count
         body.append(contentsOf: piece)
     }
 
@@ -265,6 +296,7 @@ public final class HTTPExchange {
             self.reading = nil
             return reading.end()
         }
+        countWhole()
         guard let handler, isOpen else { return }
         node.cancel(timer)
         timer = nil
@@ -272,10 +304,16 @@ public final class HTTPExchange {
         handle(handler)
     }
 
+    /// It is whole, or nobody waits for its rest any more.
+    private func countWhole() {
+        router.gatheredBytes -= gatheredBytes
+        gatheredBytes = 0
+    }
+
     /// Carries out what a handler has put off until something else was there. What it throws becomes the answer, as if
     /// the handler had thrown it.
     public func handle(_ handler: HTTPRouter.Handler) {
-        do { try handler(self) } catch { refuse(router.problem(for: error)) }
+        do { try handler(self) } catch { if isOpen { refuse(router.problem(for: error)) } }
     }
 
     // MARK: The end
@@ -292,8 +330,9 @@ public final class HTTPExchange {
     /// The exchange is over, and answered or about to be.
     func end() {
         stopWaiting()
+        countWhole()
         if let stream { router.ended(lasting: stream) }
-        stream?.isOpen = false
+        stream?.hasEnded = true
         reading = nil
         handler = nil
         onAbandon = nil

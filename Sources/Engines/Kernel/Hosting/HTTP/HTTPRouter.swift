@@ -7,10 +7,15 @@ import KernelWorld
 public struct HTTPRouterOptions: Sendable {
     /// Bytes of a request's body that are collected; more are 413.
     public var bodyLimitBytes = 1 << 20
+    /// Bytes of all bodies together that are being collected and have not come to their ends; whoever sends more is
+    /// told to come again (503).
+    public var gatheredLimitBytes = Int.max
     /// From a request's head to the end of its body; then 408.
     public var bodyTimeout = LabDuration.seconds(60)
     /// What a client gets that does not say what it would rather have.
     public var defaultsToJSON = false
+    /// Whether such a client gets errors as problem details, RFC 9457, where other answers are text.
+    public var defaultsToProblems = false
     /// Bodies of at least so many bytes are compressed for clients that take it; nil for never.
     public var compressesFromBytes: Int? = 1024
     /// Which pages of other origins may ask; nil for none.
@@ -76,6 +81,8 @@ public final class HTTPRouter: HTTPService {
     public var explain: ((any Error) -> HTTPProblem?)?
     /// Looks at each request first, and answers it if it wants to: `/metrics` and `/health` of every service.
     public var intercept: ((HTTPServerConnection) -> Bool)?
+    /// Bytes of bodies that have not come to their ends: see `HTTPRouterOptions.gatheredLimitBytes`.
+    public internal(set) var gatheredBytes = 0
     /// Exchanges that wait for an event, answers that go on, WebSockets: what `drain` has to end.
     private(set) var lasting = LastingExchanges()
 
@@ -166,6 +173,10 @@ public final class HTTPRouter: HTTPService {
 
     public func requestAbandoned(_ connection: HTTPServerConnection) {
         (connection.context as? HTTPExchange)?.abandoned()
+    }
+
+    public func isAbandonedByEnd(_ connection: HTTPServerConnection) -> Bool {
+        (connection.context as? HTTPExchange)?.isLasting ?? false
     }
 
     public func connectionClosed(_ connection: HTTPServerConnection) {

@@ -10,7 +10,7 @@ enum ForwardedHead {
     ///
     /// - Parameter exchange: asked about each field if it says that it rewrites any.
     static func append(request head: HTTPHead, of exchange: UpstreamExchange, to out: inout [UInt8]) {
-        out.append(contentsOf: head.methodBytes)
+        head.appendMethod(to: &out)
         out.append(32)
         let url = absoluteTarget(head)
         if let target = exchange.target {
@@ -18,7 +18,7 @@ enum ForwardedHead {
         } else if let url {
             append(pathOf: url, head.method, to: &out)
         } else {
-            out.append(contentsOf: head.targetBytes)
+            head.appendTarget(to: &out)
         }
         out.append(utf8: " HTTP/1.1\r\n")
         if let url {
@@ -42,7 +42,7 @@ enum ForwardedHead {
                 if !saysTrace { HTTPWriter.field("traceparent", span!.context.traceparent, into: &out) }
                 saysTrace = true
             case _ where rewrites && exchange.rewrite(field, of: head, to: &out): continue
-            default: out.append(contentsOf: head.line(of: field))
+            default: head.append(lineOf: field, to: &out)
             }
         }
         if let span, !saysTrace { HTTPWriter.field("traceparent", span.context.traceparent, into: &out) }
@@ -91,7 +91,7 @@ enum ForwardedHead {
             case .trailer where head.body != .chunked || !takesChunks: continue
             case _ where head.isNamedByConnection(field): continue
             case _ where rewrites && exchange.rewrite(responseField: field, of: head, to: &out): continue
-            default: out.append(contentsOf: head.line(of: field))
+            default: head.append(lineOf: field, to: &out)
             }
         }
         // The answer to HEAD says how long the body would have been; once, however often its server has said it.
@@ -109,7 +109,7 @@ enum ForwardedHead {
             // Such a response has no body whose length could be told (RFC 9110 §8.6).
             case .contentLength, .trailer: continue
             case _ where head.isNamedByConnection(field): continue
-            default: out.append(contentsOf: head.line(of: field))
+            default: head.append(lineOf: field, to: &out)
             }
         }
         HTTPWriter.endHead(&out)
@@ -120,11 +120,11 @@ enum ForwardedHead {
         HTTPWriter.statusLine(101, into: &out)
         for field in head.fields {
             switch field.name {
-            case .upgrade: out.append(contentsOf: head.line(of: field))
+            case .upgrade: head.append(lineOf: field, to: &out)
             case let name where name.isHopByHop: continue
             case .contentLength, .trailer: continue
             case _ where head.isNamedByConnection(field): continue
-            default: out.append(contentsOf: head.line(of: field))
+            default: head.append(lineOf: field, to: &out)
             }
         }
         HTTPWriter.field("Connection", "upgrade", into: &out)

@@ -92,10 +92,23 @@ extension UpstreamExchange: HTTPClientDelegate {
         if client.isCongested { connection.stream.pauseReading() }
     }
 
+    /// RFC 9110 §7.8: a server must not switch to a protocol that the client has not named; nor to none.
+    private static func offers(_ asked: [String], _ given: [String]) -> Bool {
+        func protocols(_ fields: [String]) -> [String] {
+            fields.flatMap { $0.split(separator: ",") }.map { $0.lowercased().filter { $0 != " " && $0 != "\t" } }
+        }
+        let asked = protocols(asked)
+        let given = protocols(given)
+        return !given.isEmpty && given.allSatisfy(asked.contains)
+    }
+
     /// RFC 9110 §7.8: after a 101 the connection speaks another protocol, which is passed through unread.
     private final func switchProtocols(_ connection: HTTPClientConnection) {
         guard client.head.asksForUpgrade else {
             return failed(.malformed(HTTPError(502, "\(pool.noun) switches protocols unasked")))
+        }
+        guard Self.offers(client.head.values(of: "Upgrade"), connection.head.values(of: "Upgrade")) else {
+            return failed(.malformed(HTTPError(502, "\(pool.noun) switches to a protocol that nobody asked for")))
         }
         // What is left of the request would be taken for the new protocol.
         guard isRequestComplete else {

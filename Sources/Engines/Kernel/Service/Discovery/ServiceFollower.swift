@@ -7,6 +7,7 @@ import KernelWorld
 /// An instance of a service, as a registry has it.
 public struct DiscoveredInstance: Equatable, Sendable {
     public let id: String
+    /// Its port is 0 where it has none: see `ServiceFollower.followsPortless`.
     public let destination: HostPort
     /// The worst of its checks: `passing`, `warning` or `critical`.
     public let status: String
@@ -28,6 +29,8 @@ public final class ServiceFollower {
     private let onChange: ([DiscoveredInstance]) -> Void
     /// Nobody answered, or nothing that makes sense; called for the first of several in a row.
     public var onFailure: ((String) -> Void)?
+    /// Also hears of instances without a port, which nobody can connect to.
+    public var followsPortless = false
     public private(set) var instances: [DiscoveredInstance]?
     private var index: UInt64 = 0
     /// The greatest index that this registry has had.
@@ -97,7 +100,9 @@ public final class ServiceFollower {
         call = nil
         switch result {
         case .success(let response) where response.isSuccess:
-            guard let found = Self.read(response.body) else { return failed("its answer is not Consul's") }
+            guard let found = Self.read(response.body, portless: followsPortless) else {
+                return failed("its answer is not Consul's")
+            }
             let new = response.head.value(of: "X-Consul-Index").flatMap { UInt64($0) } ?? 0
             // One that goes back is a registry that began anew.
             if new < greatestIndex { doubt() }
@@ -146,19 +151,20 @@ public final class ServiceFollower {
     // MARK: Reading
 
     /// Instances that cannot be reached by anything that is known of them are left out. Nil for what is no answer.
-    static func read(_ body: [UInt8]) -> [DiscoveredInstance]? {
+    static func read(_ body: [UInt8], portless: Bool = false) -> [DiscoveredInstance]? {
         guard case .array(let rows)? = try? JSONValue(parsing: body) else { return nil }
-        return rows.prefix(instanceLimit).compactMap(instance)
+        return rows.prefix(instanceLimit).compactMap { instance($0, portless: portless) }
     }
 
-    private static func instance(_ row: JSONValue) -> DiscoveredInstance? {
+    private static func instance(_ row: JSONValue, portless: Bool) -> DiscoveredInstance? {
         func text(_ value: JSONValue?) -> String { if case .string(let text)? = value { text } else { "" } }
         guard let service = row["Service"], case .integer(let number)? = service["Port"],
-            let port = UInt16(exactly: number), port > 0
+            let port = UInt16(exactly: number), port > 0 || portless
         else { return nil }
         let own = text(service["Address"])
         let host = own.isEmpty ? text(row["Node"]?["Address"]) : own
-        guard let destination = HostPort(parsing: HostPort(host: host, port: port).description) else { return nil }
+        let read = HostPort(parsing: HostPort(host: host, port: max(port, 1)).description)
+        guard let destination = port == 0 ? HostPort(host: read?.host ?? host, port: 0) : read else { return nil }
         var statuses: [String] = []
         if case .array(let checks)? = row["Checks"] { statuses = checks.map { text($0["Status"]) } }
         let status =

@@ -84,6 +84,16 @@ public struct HTTPHead: Sendable {
     public func valueBytes(of field: Field) -> ArraySlice<UInt8> { bytes[field.valueRange.range] }
     /// `Name: value` with its CRLF, as it arrived.
     public func line(of field: Field) -> ArraySlice<UInt8> { bytes[Int(field.nameRange.start)..<Int(field.lineEnd)] }
+    /// The same, put behind other bytes: on a proxy's way it is worth not to hold the head's bytes for each of its lines.
+    public func append(lineOf field: Field, to out: inout [UInt8]) {
+        append(Int(field.nameRange.start)..<Int(field.lineEnd), to: &out)
+    }
+    public func appendMethod(to out: inout [UInt8]) { append(methodRange.range, to: &out) }
+    public func appendTarget(to out: inout [UInt8]) { append(targetRange.range, to: &out) }
+
+    private func append(_ range: Range<Int>, to out: inout [UInt8]) {
+        bytes.withUnsafeBytes { out.append(contentsOf: UnsafeRawBufferPointer(rebasing: $0[range])) }
+    }
 
     /// The first field of that name, without regard to case.
     public func value(of name: String) -> String? {

@@ -119,10 +119,7 @@ extension RateLimitRule {
                 "'\(name)' cannot be a rule's name: letters, digits, - _ . : only, at most 64")
         }
         let names = RateLimitPolicy.Algorithm.allCases.map { ($0.rawValue, $0) }
-        guard let algorithm = try mapping.choice("algorithm", names) else {
-            throw ConfigurationError(
-                value.place, "a rule needs an algorithm: \(names.map(\.0).joined(separator: ", "))")
-        }
+        let algorithm = try mapping.choice("algorithm", names) ?? .tokenBucket
         self.init(RateLimitPolicy(name, algorithm, try Self.quota(mapping, algorithm)))
         policy.isDelaying = try mapping.boolean("delay") ?? true
         policy.isShadow = try mapping.boolean("shadow") ?? false

@@ -8,7 +8,7 @@ import RateLimiterEngine
 ///   - name: default              # letters, digits, - _ . : as clients see it
 ///     algorithm: token-bucket    # token-bucket, leaky-bucket, gcra, fixed-window, sliding-log, sliding-counter,
 ///                                # concurrency
-///     rate: 10                   # requests a period; or 10/second, 600/minute, 5/hour, 1000/day
+///     rate: 10                   # needed: requests a period; or 10/second, 600/minute, 5/hour, 1000/day
 ///     period: 1s
 ///     burst: 20                  # requests at once, for buckets; at a time, for concurrency (rate)
 ///     key: ip                    # ip, header NAME, api-key, user, route, global; or a list of them

@@ -7,8 +7,8 @@ import RegistryEngine
 
 /// Consul's HTTP API, as far as its clients need it.
 ///
-/// Parameters that mean nothing here (`dc`, `token`, `ns`, `stale`, `cached` …) are passed over, as Consul does: its
-/// clients send them unasked.
+/// Parameters that mean nothing here (`token`, `ns`, `cached` …) are passed over, as Consul does: its clients send them
+/// unasked.
 final class RegistryAPI {
     unowned let host: RegistryHost
 
@@ -38,6 +38,7 @@ final class RegistryAPI {
             host.counted()
             var query = try exchange.query()
             let isStale = try query.take("stale") != nil
+            try expectDatacenter(try query.take("dc"))
             guard isQuestion, !isStale, host.group != nil else { return try handler(exchange, &query) }
             host.whenCurrent { trouble in
                 exchange.handle { exchange in
@@ -46,6 +47,15 @@ final class RegistryAPI {
                 }
             }
         }
+    }
+
+    /// There is one datacenter here: an answer about another one would be about the wrong one.
+    ///
+    /// - Throws: `HTTPProblem` with Consul's words.
+    private func expectDatacenter(_ name: String?) throws(HTTPProblem) {
+        guard let name, !name.isEmpty, name.lowercased() != settings.datacenter.lowercased() else { return }
+        throw HTTPProblem(
+            500, "No path to datacenter", remedy: "this is \(settings.datacenter); ask a registry of \(name)")
     }
 
     /// Has a command carried out, and answers what it was refused for; everything else is the caller's to answer.
@@ -161,8 +171,14 @@ final class RegistryAPI {
         // Numbers and words: no field is refused.
         try? exchange.addField("X-Consul-Index", String(index))
         try? exchange.addField("X-Consul-KnownLeader", host.knowsLeader ? "true" : "false")
-        try? exchange.addField("X-Consul-LastContact", "0")
-        try? exchange.addField("X-Consul-Effective-Consistency", host.leads ? "leader" : "consistent")
+        let contact = host.sinceLeaderContact
+        try? exchange.addField("X-Consul-LastContact", String(contact.nanoseconds / 1_000_000))
+        try? exchange.addField("X-Consul-Effective-Consistency", consistency(exchange))
+    }
+
+    private func consistency(_ exchange: HTTPExchange) -> String {
+        let isStale = (try? exchange.query())?.items.contains { $0.name == "stale" } ?? false
+        return isStale && host.group != nil ? "stale" : host.leads ? "leader" : "consistent"
     }
 
     /// The rows that pass the filter, each on a line of its own.
