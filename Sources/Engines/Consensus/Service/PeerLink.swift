@@ -62,8 +62,8 @@ final class PeerLink {
     private func lost() {
         guard socket != nil else { return }
         socket = nil
-        member.linkLost(self, hadSnapshot: snapshot != nil)
         snapshot = nil
+        member.linkLost(self)
         retry()
     }
 
