@@ -92,7 +92,7 @@ extension ServedWorld {
         guard let leader else { return }
         tally[.transfers] += 1
         note(.world) { "leadership is to go to \(id)" }
-        leader.member.transferLeadership(to: id)
+        try? leader.member.transferLeadership(to: id)
     }
 
     /// Everything is well from now on.
