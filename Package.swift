@@ -187,12 +187,14 @@ let components = [
         "Lock", engine: ["KernelJSON"],
         service: ["KernelJSON", "KernelCryptography", "ConsensusEngine", "ConsensusService"]),
     // Worlds in which groups of lock servers, and all around them, fail.
-    Component("LockCheck", isTestable: true, engine: ["KernelStorage", "ConsensusEngine", "LockEngine"]),
+    Component(
+        "LockCheck", isTestable: true, engine: ["KernelStorage", "ConsensusEngine", "LockEngine"],
+        service: ["KernelCryptography", "KernelJSON", "KernelStorage", "ConsensusService", "LockService"]),
     Component(
         "Lock", engine: nil,
         commands: [
             "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "ConsensusEngine", "ConsensusService",
-            "LockEngine", "LockService", "LockCheckEngine",
+            "LockEngine", "LockService", "LockCheckEngine", "LockCheckService",
         ]),
     Component(
         "Pooler", isHot: true, engine: ["KernelWire"],
@@ -441,7 +443,7 @@ let tests = [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
         "ConsensusEngine", "ConsensusService", "LockCheckEngine",
     ],
-    "LockCheck": ["LockEngine", "LockCheckEngine"],
+    "LockCheck": ["LockEngine", "LockCheckEngine", "LockCheckService"],
     "Database": [
         "KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "KernelWorld", "DatabaseEngine",
         "DatabaseService",

@@ -221,6 +221,23 @@ struct LockServiceTests {
         }
     }
 
+    @Test("a calendar that jumps by an hour, either way, ends no lease and lengthens none")
+    func calendars() throws {
+        for skew in [LabDuration.seconds(3600), .seconds(-3600)] {
+            let group = try LockGroup(3)
+            group.grant(1, ttl: 10)
+            _ = group.lock("a", lease: 1)
+            group.world.pass(.seconds(4))
+            for host in group.hosts { host.node.clockSkew = skew }
+            group.world.pass(.seconds(5))
+            #expect(group.ask("/v3/lease/timetolive", "{\"ID\":1}").answer?["TTL"] == "1", "\(skew)")
+            #expect(group.hosts[0].queues.first?.holders.map(\.lease) == [1], "\(skew)")
+            group.world.pass(.seconds(3))
+            #expect(group.hosts[0].queues.isEmpty, "\(skew)")
+            group.world.shutDown()
+        }
+    }
+
     // @covers LOCK-C5
     @Test("what many ask for together is agreed on together")
     func batches() throws {

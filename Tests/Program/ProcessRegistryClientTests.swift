@@ -98,6 +98,79 @@ struct ProcessRegistryClientTests {
                 """) == "ok\n")
     }
 
+    /// Debian's Prometheus cannot do it, so here are the calls that its discovery makes (discovery/consul in its sources
+    /// and the client of Consul that it uses: parameters in the order of the alphabet, `stale` always, waits in
+    /// milliseconds), and what it reads of the answers.
+    @Test("the calls that Prometheus's consul_sd_configs makes, made by hand")
+    func prometheusConsulCalls() throws {
+        #expect(
+            try Self.run(
+                """
+                import http.client, threading, urllib.parse
+                def call(path, index=0, tags=(), meta=(), filter=''):
+                    words = [('dc', 'dc1')] + ([('filter', filter)] if filter else [])
+                    words += [('index', index)] if index else []
+                    words += [('node-meta', m) for m in meta] + [('stale', '')] + [('tag', t) for t in tags]
+                    one = http.client.HTTPConnection('127.0.0.1', PORT, timeout=20)
+                    one.request('GET', path + '?' + urllib.parse.urlencode(words + [('wait', '120000ms')]))
+                    answer = one.getresponse()
+                    assert answer.status == 200, (path, answer.status, answer.read())
+                    assert int(answer.getheader('X-Consul-LastContact')) == 0
+                    assert answer.getheader('X-Consul-KnownLeader') == 'true'
+                    return int(answer.getheader('X-Consul-Index')), json.loads(answer.read())
+                class Blocked(threading.Thread):
+                    def __init__(self, *words, **more):
+                        super().__init__(daemon=True)
+                        self.words, self.more, self.answer = words, more, None
+                        self.start()
+                        time.sleep(0.3)
+                        assert self.is_alive()
+                    def run(self): self.answer = call(*self.words, **self.more)
+                    def end(self): self.join(5); return self.answer
+                def target(entry):
+                    service = entry['Service']
+                    address = service['Address'] or entry['Node']['Address']
+                    assert {'ID', 'Node', 'Address', 'Datacenter', 'TaggedAddresses', 'Meta'} <= set(entry['Node'])
+                    assert {'ID', 'Service', 'Tags', 'Meta', 'Port', 'Address'} <= set(service)
+                    worst = [c['Status'] for c in entry['Checks'] if c['Status'] != 'passing'] or ['passing']
+                    return '%s:%d' % (address, service['Port']), ',%s,' % ','.join(service['Tags'] or []), worst[0]
+
+                assert json.loads(ask(':%d/v1/agent/self' % PORT))['Config']['Datacenter'] == 'dc1'
+                register('api', 1, Tags=['blue', 'fast'], Meta={'zone': 'a'}, Check={'TTL': '1h', 'Status': 'passing'})
+                register('api', 2, Tags=['green'])
+                ask(':%d/v1/catalog/register' % PORT, 'PUT', {'Node': 'far', 'Address': '10.9.9.9',
+                    'NodeMeta': {'rack': 'r1'}, 'Service': {'Service': 'db', 'Port': 5432}})
+                at, services = call('/v1/catalog/services')
+                assert services == {'api': ['blue', 'fast', 'green'], 'db': []}, services
+                assert call('/v1/catalog/services', meta=['rack:r1'])[1] == {'db': []}
+                assert call('/v1/catalog/services', filter='"blue" in ServiceTags')[1] == {'api': ['blue', 'fast']}
+                assert call('/v1/catalog/services', filter='Node == "far"')[1] == {'db': []}
+                names = Blocked('/v1/catalog/services', index=at)
+                own, entries = call('/v1/health/service/api')
+                one, two = ('127.0.0.1:1001', ',blue,fast,', 'passing'), ('127.0.0.2:1002', ',green,', 'passing')
+                assert sorted(map(target, entries)) == [one, two], entries
+                assert [target(e) for e in call('/v1/health/service/api', tags=['blue', 'fast'])[1]] == [one]
+                assert call('/v1/health/service/api', tags=['blue', 'green'])[1] == []
+                assert call('/v1/health/service/api', meta=['rack:r1'])[1] == []
+                assert [target(e)[0] for e in call('/v1/health/service/db', meta=['rack:r1'])[1]] == ['10.9.9.9:5432']
+                api = Blocked('/v1/health/service/api', index=own)
+                # Other services' changes wake nobody who waits for this one; health does not wake who waits for names.
+                register('web', 3)
+                assert names.end()[1]['web'] == []
+                ask(':%d/v1/agent/check/fail/service:api-1' % PORT, 'PUT')
+                index, entries = api.end()
+                assert index > own and sorted(map(target, entries))[0] == one[:2] + ('critical',), entries
+                at = call('/v1/catalog/services')[0]
+                names, api = Blocked('/v1/catalog/services', index=at), Blocked('/v1/health/service/api', index=index)
+                ask(':%d/v1/agent/check/pass/service:api-1' % PORT, 'PUT')
+                assert sorted(map(target, api.end()[1])) == [one, two] and names.is_alive()
+                deregister('api-1')
+                assert names.end()[1]['api'] == ['green']
+                assert list(map(target, call('/v1/health/service/api', index=index)[1])) == [two]
+                print('ok')
+                """) == "ok\n")
+    }
+
     /// A resolver is asked on port 53 alone, so all of it runs in a namespace where that port is free, and where
     /// /etc/resolv.conf is another file.
     @Test(

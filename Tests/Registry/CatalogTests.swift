@@ -208,6 +208,7 @@ struct CatalogTests {
             .key(.acquire(key: "k", value: [], flags: 0, session: "s")),
             .key(.release(key: "k", value: [1], flags: 1, session: "s")), .key(.deleteTree(prefix: "")),
             .key(.compareAndDelete(key: "é", index: 3)),
+            .catalogued(.deregister(node: "n", instance: "i", check: nil, unlessAfter: 9)),
         ]
         let kinds: [CheckDefinition.Kind] = [
             definition.kind, .tcp("a:1"), .ttl, .alias(node: "n", service: "s"), .passive,

@@ -179,6 +179,24 @@ struct GroupTests {
         #expect(hasEnded && host.runtime.complaints.first?.hasPrefix("this member has stopped: ") == true)
     }
 
+    @Test("what was written past the agent is put right by whoever leads, soon after it begins to")
+    func antiEntropy() throws {
+        let lab = try GroupLab()
+        let follower = lab.followers[0]
+        #expect(
+            try lab.ask(follower, "PUT", "/v1/agent/service/register", #"{"ID": "p", "Name": "pay", "Port": 1}"#).0
+                == 200)
+        let removal = #"{"Node": "registry", "ServiceID": "p"}"#
+        #expect(try lab.ask(follower, "PUT", "/v1/catalog/deregister", removal).0 == 200)
+        #expect(try lab.ask(follower, "GET", "/v1/health/service/pay").1 == [])
+        // The next one was told what the first one was.
+        lab.world.nodes[lab.leader!]!.end(.killed)
+        lab.world.pass(.seconds(7))
+        for member in [follower, lab.leader!] {
+            #expect(try lab.ask(member, "GET", "/v1/health/service/pay").1[0]?["Service"]?["ID"] == "p", "\(member)")
+        }
+    }
+
     @Test("a watcher at a follower hears of what was said elsewhere")
     func watching() throws {
         let lab = try GroupLab()

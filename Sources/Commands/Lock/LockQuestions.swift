@@ -165,7 +165,31 @@ final class LockList: LockQuestion {
                     if let name = LockQueue.name(of: one.key) { groups[name, default: []].append(one) }
                 }
             }
-            show(LockViews.list(groups.keys.sorted().map { LockQueue(name: $0, groups[$0] ?? []) }), asJSON: wantsJSON)
+            let queues = groups.keys.sorted().map { LockQueue(name: $0, groups[$0] ?? []) }
+            var leases: [Int64] = []
+            for lease in queues.flatMap(\.claims).map(\.lease) where !leases.contains(lease) {
+                if leases.count == Self.leaseLimit { break }
+                leases.append(lease)
+            }
+            askTimes(of: leases[...], [:], queues)
+        }
+    }
+
+    /// Leases whose time is asked for; of more claims than that nobody reads on.
+    private static let leaseLimit = 200
+
+    /// What each has left, which only the member that leads knows: one after the other, as far as there are answers.
+    private func askTimes(of leases: ArraySlice<Int64>, _ known: [Int64: LabDuration], _ queues: [LockQueue]) {
+        guard let lease = leases.first else {
+            return show(LockViews.list(queues) { known[$0] }, asJSON: wantsJSON)
+        }
+        let message: JSONValue = ["ID": .string(String(lease))]
+        client.ask("/v3/lease/timetolive", message, deadline: .seconds(2)) { [self] result in
+            var known = known
+            guard case .success(let answer) = result else { return askTimes(of: [], known, queues) }
+            let seconds = LockClient.number(answer["TTL"])
+            if seconds >= 0 { known[lease] = .seconds(Int(clamping: min(seconds, 1 << 32))) }
+            askTimes(of: leases.dropFirst(), known, queues)
         }
     }
 }

@@ -3,6 +3,7 @@ import CommandServices
 import KernelJSON
 import KernelStructures
 import LockCheckEngine
+import LockCheckService
 import ShellSession
 
 extension LockCommands {
@@ -16,9 +17,12 @@ extension LockCommands {
                     "seed", nil, .integer(0...Int.max), "this world alone, moment by moment; or the first of --worlds"),
                 .init("worlds", nil, .integer(1...1_000_000), "how many, each from a seed of its own (100)"),
                 .init("clients", nil, .integer(2...CheckedWorld.clientLimit), "clients in each world (6)"),
+                .init("served", nil, "the servers themselves, over HTTP, and not just what decides in them"),
                 .init("messages", nil, "with --seed, also what the members tell one another"), CommonFlags.json,
             ],
-            examples: ["lock-check", "lock-check --worlds 1000", "lock-check --seed 17"], group: .clients,
+            examples: [
+                "lock-check", "lock-check --worlds 1000", "lock-check --seed 17", "lock-check --served --worlds 50",
+            ], group: .clients,
             details: """
                 In each world three to five members lose power, are killed, paused, cut off,
                 split and slowed down; their clocks differ and their disks fail; members come
@@ -26,6 +30,8 @@ extension LockCommands {
                 sleep and die with them. Then it is judged whether one register at a time can
                 explain all answers (linearizability), and whether a lock ever had two holders
                 or a lease ended early. A seed is always the same world, here and in the tests.
+                With --served each member is a whole lock server with its log, its connections
+                and its gateway, and clients speak HTTP with it; that takes longer.
                 Nothing of this lab takes part in it. Status 1: something was found.
                 """)
         return Command(description) { invocation in try LockCheck(invocation).run() }
@@ -39,6 +45,7 @@ private struct LockCheck {
     private let count: Int
     private let showsMoments: Bool
     private var settings = CheckedWorld.Settings()
+    private let kind: any StudiedWorld.Type
 
     init(_ invocation: Invocation) throws {
         self.invocation = invocation
@@ -49,6 +56,11 @@ private struct LockCheck {
         if arguments.has("messages"), !showsMoments {
             throw UsageError("lock-check: --messages shows one world: lock-check --seed N --messages")
         }
+        let isServed = arguments.has("served")
+        if isServed, arguments.has("messages") {
+            throw UsageError("lock-check: --messages are those of worlds without --served")
+        }
+        kind = isServed ? ServedWorld.self : CheckedWorld.self
         firstSeed = UInt64(seed ?? 0)
         count = showsMoments ? 1 : worlds ?? 100
         settings.clients = arguments.integer("clients") ?? settings.clients
@@ -58,7 +70,7 @@ private struct LockCheck {
 
     func run() throws -> Outcome {
         if showsMoments { return showOne() }
-        var study = WorldStudy(settings)
+        var study = WorldStudy(settings, of: kind)
         for offset in 0..<count {
             if invocation.session.isInterrupted { return .done(130) }
             study.play(firstSeed &+ UInt64(offset))
@@ -88,13 +100,14 @@ private struct LockCheck {
         return show(view, isGood)
     }
 
-    /// The same clients make the same world.
+    /// The same kind of world with the same clients is the same world.
     private var clientWords: String {
-        settings.clients == CheckedWorld.Settings().clients ? "" : " --clients \(settings.clients)"
+        (kind == ServedWorld.self ? " --served" : "")
+            + (settings.clients == CheckedWorld.Settings().clients ? "" : " --clients \(settings.clients)")
     }
 
     private func showOne() -> Outcome {
-        let world = CheckedWorld(seed: firstSeed, settings)
+        let world = kind.init(seed: firstSeed, settings)
         let failures = world.play()
         let rows = world.moments.map { moment -> [View.Cell] in
             [
@@ -141,7 +154,7 @@ private struct LockCheck {
         .table(
             .init(
                 [.init("WHAT", key: "what", flexible: true), .init("HOW OFTEN", key: "count", right: true)],
-                rows: WorldTally.Kind.allCases.map { [.text($0.words), .integer(tally[$0])] },
+                rows: WorldTally.Kind.allCases.filter { tally[$0] > 0 }.map { [.text($0.words), .integer(tally[$0])] },
                 whenEmpty: "nothing happened"))
     }
 

@@ -97,6 +97,8 @@ extension RegistryCommands {
                 register again. With --peers it is kept by the group, by Raft, and on disk: any
                 member can be asked, and a group of three goes on without one. ?stale asks what
                 this member knows.
+                What is written past the agent into the rows of its own node, or taken off them,
+                is as the agent knows it again within a minute or two (anti-entropy).
                 """)
     }
 

@@ -142,7 +142,8 @@ final class CheckedMember {
             held = []
             // Its own timers ring before anybody is heard, or after.
             if world.random.chance(0.5) { endLeases() }
-            for action in missed { action(self) }
+            // One of them may be its end.
+            for action in missed where life == self.life { action(self) }
         }
     }
 

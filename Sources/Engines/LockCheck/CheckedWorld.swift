@@ -29,8 +29,8 @@ import LockEngine
 ///
 /// ## Where it is wrong
 ///
-/// What lies between an engine and a socket is not tried here: that has tests of its own.
-public final class CheckedWorld {
+/// What lies between an engine and a socket is not tried here: that is what `ServedWorld` is for.
+public final class CheckedWorld: StudiedWorld {
     public let seed: UInt64
     public let settings: Settings
     let plan: WorldPlan
@@ -85,6 +85,12 @@ public final class CheckedWorld {
         public let microseconds: Int
         public let subject: Subject
         public let text: String
+
+        public init(microseconds: Int, subject: Subject, text: String) {
+            self.microseconds = microseconds
+            self.subject = subject
+            self.text = text
+        }
     }
 
     private struct Event: Comparable {

@@ -6,16 +6,26 @@ import LockEngine
 /// service's part of it happened in between; a lease that was renewed by a call lives for its time from that call on,
 /// at least. So, of two clients that are both told that they have a lock, one of them must have given it back, or its
 /// lease may have run out, before the other one was told.
-struct LockModel {
-    struct Holding: Equatable {
-        let client: Int
-        let lock: Int
-        let isShared: Bool
+public struct LockModel {
+    public struct Holding: Equatable, Sendable {
+        public let client: Int
+        public let lock: Int
+        public let isShared: Bool
         /// The fencing token.
-        let token: Int64
+        public let token: Int64
         /// Until then the lease lives for certain. Microseconds, as all times here.
-        var certainUntil: Int
+        public internal(set) var certainUntil: Int
+
+        public init(client: Int, lock: Int, isShared: Bool, token: Int64, certainUntil: Int) {
+            self.client = client
+            self.lock = lock
+            self.isShared = isShared
+            self.token = token
+            self.certainUntil = certainUntil
+        }
     }
+
+    public init() {}
 
     /// By lock, those that were told that they have it, and have not begun to give it back.
     private var holders: [Int: [Holding]] = [:]
@@ -29,7 +39,7 @@ struct LockModel {
     /// A client is told that it has a lock, by an answer to what it asked at `call`.
     ///
     /// - Returns: what is wrong with that.
-    mutating func granted(_ new: Holding, call: Int, now: Int) -> String? {
+    public mutating func granted(_ new: Holding, call: Int, now: Int) -> String? {
         let others = holders[new.lock] ?? []
         if let other = others.first(where: { Self.conflict($0, new) && $0.certainUntil > now }) {
             return """
@@ -53,7 +63,7 @@ struct LockModel {
     }
 
     /// A client knows that its lease lives longer.
-    mutating func renewed(_ client: Int, certainUntil: Int) {
+    public mutating func renewed(_ client: Int, certainUntil: Int) {
         for (lock, all) in holders {
             guard let place = all.firstIndex(where: { $0.client == client }) else { continue }
             holders[lock]?[place].certainUntil = max(all[place].certainUntil, certainUntil)
@@ -61,20 +71,20 @@ struct LockModel {
     }
 
     /// A client begins to give back what it has; it counts on it no more.
-    mutating func released(_ client: Int) {
+    public mutating func released(_ client: Int) {
         for lock in holders.keys { holders[lock]?.removeAll { $0.client == client } }
     }
 }
 
 /// What several lock holders write to, from afar: it looks at tokens, and whoever looks at it sees that it did.
-struct GuardedResource {
-    private(set) var resource: FencedResource
+public struct GuardedResource {
+    private var resource: FencedResource
     private var highest: Int64 = 0
 
-    init() { resource = FencedResource() }
+    public init() { resource = FencedResource() }
 
     /// - Returns: whether the write was taken, and what is wrong with that.
-    mutating func write(_ value: String, token: Int64) -> (isTaken: Bool, wrong: String?) {
+    public mutating func write(_ value: String, token: Int64) -> (isTaken: Bool, wrong: String?) {
         let verdict = resource.write(value, token: token)
         guard case .accepted = verdict else {
             return (false, token >= highest ? "a write with token \(token) is refused, \(highest) is the highest" : nil)

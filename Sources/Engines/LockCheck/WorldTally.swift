@@ -49,7 +49,7 @@ public struct WorldTally: Equatable, Sendable {
 
     public init() {}
 
-    public internal(set) subscript(kind: Kind) -> Int {
+    public subscript(kind: Kind) -> Int {
         get { counts[kind.rawValue] }
         set { counts[kind.rawValue] = newValue }
     }

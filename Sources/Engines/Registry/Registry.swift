@@ -34,6 +34,7 @@ public struct Registry {
     public internal(set) var catalog = RegistryCatalog()
     public internal(set) var checks: CheckTable
     public internal(set) var sightings = SightingLog()
+    var antiEntropy: AntiEntropy
     /// When sessions end unless they are renewed.
     var sessionDeadlines: [String: LabTime] = [:]
     /// Until when a lock that was lost may be taken by nobody.
@@ -59,6 +60,7 @@ public struct Registry {
         self.settings = settings
         self.random = random.fork("registry")
         checks = CheckTable(settings, random: random.fork("checks"))
+        antiEntropy = AntiEntropy(node: settings.node, random: random.fork("anti-entropy"))
     }
 
     // MARK: Commands
@@ -78,6 +80,10 @@ public struct Registry {
             sightings.changed(applied, catalog, now: now)
             effects.append(.wake(applied.topics))
             effects += aliasProposals()
+            if antiEntropy.deadline == nil {
+                antiEntropy.note(applied.topics, nodes: catalog.nodes.count, now: now)
+                if antiEntropy.deadline != nil { effects.append(.deadlineMoved) }
+            }
         }
         return (applied.outcome, effects)
     }
@@ -121,11 +127,17 @@ public struct Registry {
     private static func grace(_ ttl: LabDuration) -> LabDuration { ttl + min(ttl, .seconds(10)) }
 
     private mutating func follow(check old: CatalogCheck?, _ new: CatalogCheck?, now: LabTime) -> [Effect] {
+        // What the agent looks after goes on whatever becomes of its row; anti-entropy puts that right.
+        if let key = (new ?? old)?.key, let own = catalog.agent.checks[key], checks[key] != nil,
+            new?.definition != own.definition
+        {
+            return []
+        }
         guard let new else {
             if let old { checks.drop(old.key) }
             return []
         }
-        var effects = checks.adopt(new, replacing: old, now: now)
+        var effects = checks.adopt(new, now: now)
         if let old, old.status != new.status { effects += changed(new, from: old.status) }
         return effects
     }
@@ -191,6 +203,7 @@ public struct Registry {
     /// It begins to make the checks, which somebody else made before: none is late, and they are not made in a volley.
     public mutating func beginLeading(now: LabTime) {
         checks.beginAnew(now: now)
+        antiEntropy.beginLeading(now: now)
         for session in catalog.sessions.values {
             if let ttl = session.ttl { sessionDeadlines[session.id] = now + Self.grace(ttl) }
         }
@@ -201,7 +214,7 @@ public struct Registry {
         self.catalog = catalog
         checks = CheckTable(settings, random: random.fork("checks"))
         for node in catalog.sortedNodes {
-            for check in catalog.checks(onNode: node.name) { _ = checks.adopt(check, replacing: nil, now: now) }
+            for check in catalog.checks(onNode: node.name) { _ = checks.adopt(check, now: now) }
         }
         sessionDeadlines = [:]
         lockDelays = [:]
@@ -211,14 +224,12 @@ public struct Registry {
 
     /// When `tick` has something to do next; nil if never.
     public var nextDeadline: LabTime? {
-        let session = sessionDeadlines.values.min()
-        guard let check = checks.nextDeadline else { return session }
-        return session.map { min($0, check) } ?? check
+        [sessionDeadlines.values.min(), checks.nextDeadline, antiEntropy.deadline].compactMap { $0 }.min()
     }
 
     /// All that is due.
     public mutating func tick(now: LabTime) -> [Effect] {
-        var effects = checks.tick(catalog, now: now)
+        var effects = checks.tick(catalog, now: now) + antiEntropy.tick(catalog, now: now)
         for (id, deadline) in sessionDeadlines.sorted(by: { ($0.value, $0.key) < ($1.value, $1.key) })
         where deadline <= now {
             sessionDeadlines[id] = nil
@@ -238,7 +249,7 @@ public struct Registry {
     ///
     /// - Throws: `RegistryError` for one that does not.
     public func heard(_ key: InstanceKey, _ result: CheckResult) throws(RegistryError) -> RegistryCommand {
-        guard let check = catalog.checks[key] else {
+        guard let check = catalog.agent.checks[key] ?? catalog.checks[key] else {
             throw RegistryError(.missing, "there is no check '\(key.id)'")
         }
         switch check.definition?.kind {
@@ -266,22 +277,30 @@ public struct Registry {
 
     /// An id for an instance that has none: the one that is there already, if name, address and port are the same.
     public mutating func id(for instance: ServiceInstance) -> String {
-        let same = catalog.instances(onNode: instance.node).first {
-            $0.name == instance.name && $0.address == instance.address && $0.port == instance.port
+        func isSame(_ other: ServiceInstance) -> Bool {
+            other.name == instance.name && other.address == instance.address && other.port == instance.port
         }
-        if let same { return same.id }
+        if let same = catalog.instances(onNode: instance.node).first(where: isSame) { return same.id }
+        let known = catalog.agent.instances.values.filter { $0.node == instance.node && isSame($0) }
+        if let id = known.map(\.id).min() { return id }
         while true {
             let id = "\(instance.name)-\(hexadecimal(random.next() & 0xFF_FFFF, 6))"
-            if catalog.instances[InstanceKey(node: instance.node, id: id)] == nil { return id }
+            let key = InstanceKey(node: instance.node, id: id)
+            if catalog.instances[key] == nil, catalog.agent.instances[key] == nil { return id }
         }
     }
 
     /// The instance on a node that a client means: by its id or, if only one has it, by its name.
     public func instance(_ word: String, onNode node: String) -> ServiceInstance? {
-        if let exact = catalog.instances[InstanceKey(node: node, id: word)] { return exact }
-        let named = catalog.instances(of: word).filter { $0.node == node }
+        let key = InstanceKey(node: node, id: word)
+        if let exact = catalog.agent.instances[key] ?? catalog.instances[key] { return exact }
+        var named = catalog.instances(of: word).filter { $0.node == node }
+        if named.isEmpty { named = catalog.agent.instances(onNode: node).filter { $0.name == word } }
         return named.count == 1 ? named[0] : nil
     }
+
+    /// Rows of the catalogue that anti-entropy has put right.
+    public var repairCount: Int { antiEntropy.repairCount }
 
     /// A new UUID's bits.
     public mutating func draw<R>(_ body: (inout SeededRandom) -> R) -> R { body(&random) }

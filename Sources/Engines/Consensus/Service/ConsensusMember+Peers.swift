@@ -41,10 +41,11 @@ extension ConsensusMember {
         }
     }
 
-    func linkLost(_ link: PeerLink, hadSnapshot: Bool) {
+    func linkLost(_ link: PeerLink) {
         guard isRunning else { return }
         raft.reportUnreachable(link.id)
-        if hadSnapshot { raft.reportSnapshot(link.id, isDelivered: false) }
+        // All pieces of it may have been sent, and none of the last ones have arrived. If they have, its answer says so.
+        raft.reportSnapshot(link.id, isDelivered: false)
         onEvent?(.peer(link.id, isConnected: false))
         schedulePump()
     }

@@ -70,8 +70,8 @@ final class PeerLink {
             failures = Self.failuresAfterRefusal
             member.refused(by: id, refusal)
         }
-        member.linkLost(self, hadSnapshot: snapshot != nil)
         snapshot = nil
+        member.linkLost(self)
         retry()
     }
 

@@ -24,7 +24,7 @@ enum RaftLogFile {
         /// - Returns: false if there would be a gap.
         mutating func put(_ new: [RaftEntry]) -> Bool {
             guard let first = new.first else { return true }
-            guard first.index > base.index, first.index <= lastIndex + 1 else { return false }
+            guard first.index > base.index, first.index - 1 <= lastIndex else { return false }
             if first.index <= lastIndex { entries.removeLast(lastIndex - first.index + 1) }
             entries.append(contentsOf: new)
             return true
@@ -79,30 +79,55 @@ enum RaftLogFile {
         return (content, batches.restBytes)
     }
 
-    /// Returns false, perhaps after a part of it, if they are not what this writes.
+    private enum Step {
+        case base(Content)
+        case hardState(HardState)
+        case entry(RaftEntry)
+        case identity(Int)
+    }
+
+    /// Returns false, and has taken nothing, if they are not what this writes.
     private static func take(_ records: [UInt8], into content: inout Content) -> Bool {
+        // All of them are looked at before any of them counts: to work on a copy would copy the log with each batch.
+        guard let steps = steps(records, behind: content) else { return false }
+        for step in steps {
+            switch step {
+            case .base(let new): content = new
+            case .hardState(let new): content.hardState = new
+            case .entry(let new): _ = content.put([new])
+            case .identity(let new): content.identity = new
+            }
+        }
+        return true
+    }
+
+    private static func steps(_ records: [UInt8], behind content: Content) -> [Step]? {
         var reader = ByteReader(records)
-        var new = content
+        var steps: [Step] = []
+        var (base, last) = (content.base.index, content.lastIndex)
         while !reader.isAtEnd {
             switch reader.byte() {
             case 1:
                 guard let index = reader.number(), let term = reader.number(), let lives = reader.number() else {
-                    return false
+                    return nil
                 }
-                new = Content(base: .init(index: index, term: term), lives: lives)
+                (base, last) = (index, index)
+                steps.append(.base(Content(base: .init(index: index, term: term), lives: lives)))
             case 2:
                 guard let term = reader.number(), let vote = reader.number(), let commit = reader.number() else {
-                    return false
+                    return nil
                 }
-                new.hardState = HardState(term: term, vote: vote, commit: commit)
-            case 3: guard let entry = RaftEntry(&reader), new.put([entry]) else { return false }
+                steps.append(.hardState(HardState(term: term, vote: vote, commit: commit)))
+            case 3:
+                guard let entry = RaftEntry(&reader), entry.index > base, entry.index - 1 <= last else { return nil }
+                last = entry.index
+                steps.append(.entry(entry))
             case 4:
-                guard let identity = reader.number(), identity > 0 else { return false }
-                new.identity = identity
-            default: return false
+                guard let identity = reader.number(), identity > 0 else { return nil }
+                steps.append(.identity(identity))
+            default: return nil
             }
         }
-        content = new
-        return true
+        return steps
     }
 }

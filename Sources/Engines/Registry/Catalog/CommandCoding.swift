@@ -31,6 +31,7 @@ extension RegistryCommand: CatalogRecord {
                 ("do", "update"), ("node", .string(node)), ("check", .string(check)),
                 ("status", .string(status.rawValue)), ("output", .string(output)),
             ])
+        case .catalogued(let command): .object([("do", "catalogued"), ("command", command.record)])
         case .report(let node, let instance, let failures, let successes, let name):
             .object([
                 ("do", "report"), ("node", .string(node)), ("instance", .string(instance)),
@@ -75,6 +76,9 @@ extension RegistryCommand: CatalogRecord {
 
     private init?(other record: JSONValue) {
         switch record.text("do") {
+        case "catalogued"?:
+            guard let command = record["command"].flatMap({ RegistryCommand(record: $0) }) else { return nil }
+            self = .catalogued(command)
         case "key"?:
             guard let operation = record["key"].flatMap({ KeyOperation(record: $0) }) else { return nil }
             self = .key(operation)

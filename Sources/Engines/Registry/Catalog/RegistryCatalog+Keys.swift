@@ -168,7 +168,7 @@ extension RegistryCatalog {
             guard entries[key] == nil else { throw RegistryError(.refused, "key \"\(key)\" exists") }
             return []
         case .catalog(let command):
-            _ = try perform(command)
+            _ = try performPastAgent(command)
             return []
         }
     }

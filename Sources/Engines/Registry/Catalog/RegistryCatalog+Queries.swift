@@ -1,9 +1,14 @@
 extension RegistryCatalog {
     /// Which services there are, in the order of the alphabet, with the tags of all their instances.
-    public var serviceNames: [(name: String, tags: [String])] {
-        byName.keys.sorted().map { name in
-            let tags = (byName[name] ?? []).flatMap { instances[$0]?.tags ?? [] }
-            return (name, Array(Set(tags)).sorted())
+    public var serviceNames: [(name: String, tags: [String])] { serviceNames { _ in true } }
+
+    /// Those that have instances which are accepted, with the tags of these.
+    public func serviceNames(where accepts: (ServiceInstance) throws -> Bool) rethrows -> [(
+        name: String, tags: [String]
+    )] {
+        try byName.keys.sorted().compactMap { name in
+            let chosen = try instances(of: name).filter(accepts)
+            return chosen.isEmpty ? nil : (name, Array(Set(chosen.flatMap(\.tags))).sorted())
         }
     }
 

@@ -21,7 +21,7 @@ extension RegistryCatalog {
             ("checks", .array(sortedNodes.flatMap { checks(onNode: $0.name) }.map(\.record))),
             ("keys", .array(entries.all.map(\.record))),
             ("sessions", .array(sessions.values.sorted { $0.id < $1.id }.map(\.record))),
-            ("events", .array(events.map(\.record))),
+            ("events", .array(events.map(\.record))), ("agent", agent.record),
         ]).bytes()
     }
 
@@ -49,6 +49,8 @@ extension RegistryCatalog {
         for entry in keys.compactMap({ KeyEntry(record: $0) }) { entries.set(entry) }
         for session in sessions.compactMap({ RegistrySession(record: $0) }) { self.sessions[session.id] = session }
         self.events = events.compactMap { RegistryEvent(record: $0) }
+        // Before there was one, all that was registered counted as told to the agent.
+        agent = value["agent"].flatMap { AgentState(record: $0) } ?? AgentState(knowingAllOf: self)
     }
 
     private mutating func restore(_ instance: ServiceInstance, registeredAt index: UInt64) {

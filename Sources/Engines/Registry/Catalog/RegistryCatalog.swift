@@ -20,6 +20,8 @@ public struct RegistryCatalog: Equatable, Sendable {
     public internal(set) var sessions: [String: RegistrySession] = [:]
     /// The last ones, oldest first.
     public internal(set) var events: [RegistryEvent] = []
+    /// What the agents of the nodes were told.
+    public internal(set) var agent = AgentState()
 
     /// Of each service, in the order in which they were registered.
     var byName: [String: [InstanceKey]] = [:]
@@ -84,11 +86,12 @@ public struct RegistryCatalog: Equatable, Sendable {
 
     mutating func perform(_ command: RegistryCommand) throws(RegistryError) -> RegistryOutcome {
         switch command {
-        case .register(let node, let instance, let checks): try register(node, instance, checks)
+        case .register(let node, let instance, let checks): try tellAgent(node, instance, checks)
         case .deregister(let node, let instance, let check, let index):
-            try deregister(node, instance, check, unlessAfter: index)
+            try tellAgentNot(node, instance, check, unlessAfter: index)
         case .updateCheck(let node, let check, let status, let output):
-            try update(InstanceKey(node: node, id: check), status, output)
+            try tellAgent(InstanceKey(node: node, id: check), status, output)
+        case .catalogued(let command): return try performPastAgent(command)
         case .key(let operation): return try perform(operation)
         case .transaction(let operations): return transact(operations)
         case .createSession(let session): try create(session)

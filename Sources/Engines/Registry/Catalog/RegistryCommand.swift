@@ -9,6 +9,9 @@ public enum RegistryCommand: Equatable, Sendable {
     /// - Parameter unlessAfter: not if the instance was registered again after that index.
     case deregister(node: String, instance: String?, check: String?, unlessAfter: UInt64?)
     case updateCheck(node: String, check: String, status: ServiceStatus, output: String)
+    /// A change of the catalogue alone, past the agent of the node: what its agent was told differently, or not at all,
+    /// anti-entropy puts right before long.
+    indirect case catalogued(RegistryCommand)
     /// Somebody who uses an instance says how requests to it went.
     case report(node: String, instance: String, failures: Int, successes: Int, by: String)
     case key(KeyOperation)
@@ -71,4 +74,12 @@ public enum WatchTopic: Hashable, Sendable {
     case prefix(String)
     case sessions
     case events
+
+    /// Whether it has to do with services, or with where and how they are.
+    public var concernsServices: Bool {
+        switch self {
+        case .service, .services, .nodes, .node, .checks: true
+        case .key, .prefix, .sessions, .events: false
+        }
+    }
 }

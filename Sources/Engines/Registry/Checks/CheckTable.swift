@@ -58,12 +58,12 @@ public struct CheckTable {
 
     // MARK: Coming and going
 
-    mutating func adopt(_ check: CatalogCheck, replacing old: CatalogCheck?, now: LabTime) -> [Registry.Effect] {
+    mutating func adopt(_ check: CatalogCheck, now: LabTime) -> [Registry.Effect] {
         guard let definition = check.definition else {
             drop(check.key)
             return []
         }
-        if var known = running[check.key], old?.definition == definition {
+        if var known = running[check.key], known.definition == definition {
             known.note(check.status, now: now)
             running[check.key] = known
             schedule(check.key, now: now)

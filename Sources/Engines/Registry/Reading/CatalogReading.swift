@@ -40,6 +40,7 @@ extension RegistrationReading {
         instance.address = try object.text("Address") ?? ""
         instance.port = try object.integer("Port", in: 0...65_535) ?? 0
         instance.meta = try object.pairs("Meta") ?? [:]
+        instance.allowsTagOverride = try object.flag("EnableTagOverride") ?? false
         if let weights = try object.object("Weights") {
             instance.passingWeight = try weights.integer("Passing", in: 1...65_535) ?? 1
             instance.warningWeight = try weights.integer("Warning", in: 0...65_535) ?? 1

@@ -164,6 +164,9 @@ public final class RegistryHost: Service {
             .init("watchers", watches.count, .gauge("registry_watchers", "Requests that wait for a change")),
             .init("wakes", wakeCount, .counter("registry_wakes_total", "Waiting requests that a change has answered")),
             .init("checks_made", probeCount, .counter("registry_checks_total", "Health checks made")),
+            .init(
+                "repairs", engine.repairCount,
+                .counter("registry_repairs_total", "Rows of the catalogue that anti-entropy has put right")),
             .init("requests", requestCount, .counter("registry_requests_total", "Requests over HTTP")),
             .init(
                 "dns_queries", dns?.queryCount ?? 0, .counter("registry_dns_queries_total", "Queries over DNS")),
@@ -202,6 +205,7 @@ public final class RegistryHost: Service {
 
     func restore(_ catalog: RegistryCatalog) {
         engine.restore(catalog, now: node.world.now)
+        dns?.catalogChanged()
         wakeCount += watches.wakeAll(catalog)
     }
 
@@ -234,7 +238,9 @@ public final class RegistryHost: Service {
             switch effect {
             // Those who do not lead know as much, and say nothing.
             case .probe, .propose, .log, .changed: if leads { performAsLeader(effect) }
-            case .wake(let topics): wakeCount += watches.wake(topics, engine.catalog)
+            case .wake(let topics):
+                if topics.contains(where: \.concernsServices) { dns?.catalogChanged() }
+                wakeCount += watches.wake(topics, engine.catalog)
             case .deadlineMoved: schedule()
             }
         }

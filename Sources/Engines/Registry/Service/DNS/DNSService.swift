@@ -11,6 +11,7 @@ final class DNSService: DatagramHandler {
     private(set) var server: StreamServer!
     private(set) var queryCount = 0
     private var random: SeededRandom
+    private var cache = AnswerCache()
     private var connections: [UInt64: DNSConnection] = [:]
 
     /// Bytes of the largest datagram that is sent, whatever the client would take: larger ones are cut on their way,
@@ -39,14 +40,28 @@ final class DNSService: DatagramHandler {
     func close() { socket?.close() }
 
     func datagramSocket(_ socket: DatagramSocket, received bytes: UnsafeRawBufferPointer, from remote: Endpoint) {
+        if let known = cache.answer(bytes, from: remote.address, random: &random) {
+            queryCount += 1
+            if let service = known.service { host.seen(service, by: host.name(of: remote), way: "dns") }
+            // As in the other case below.
+            try? socket.send(known.bytes, to: remote)
+            return
+        }
         guard let response = answer(bytes, from: remote) else { return }
         let limit = response.limit.map { min($0, Self.datagramLimitBytes) } ?? DNSMessage.plainPayloadBytes
+        cache.keep(response.message, limitBytes: limit, to: bytes, from: remote.address, service: response.service)
         // It is no larger than a datagram can be.
         try? socket.send(response.message.bytes(limit: limit), to: remote)
     }
 
-    /// - Returns: the answer, and how large the client takes it in one datagram; nil where nobody would understand it.
-    func answer(_ bytes: UnsafeRawBufferPointer, from remote: Endpoint) -> (message: DNSMessage, limit: Int?)? {
+    /// Some of what answers are made of has changed.
+    func catalogChanged() { cache.forgetAll() }
+
+    /// - Returns: the answer, how large the client takes it in one datagram, and the service that it is about; nil where
+    ///   nobody would understand it.
+    func answer(_ bytes: UnsafeRawBufferPointer, from remote: Endpoint)
+        -> (message: DNSMessage, limit: Int?, service: String?)?
+    {
         queryCount += 1
         let query: DNSMessage
         do throws(DNSError) {
@@ -56,13 +71,13 @@ final class DNSService: DatagramHandler {
             var response = DNSMessage(id: id)
             response.isResponse = true
             response.code = .formatError
-            return (response, nil)
+            return (response, nil, nil)
         }
         // Two servers that answer answers would never stop.
         if query.isResponse { return nil }
         let (response, service) = RegistryZone.answer(query, host.engine.catalog, host.settings, random: &random)
         if let service { host.seen(service, by: host.name(of: remote), way: "dns") }
-        return (response, query.edns.map { Int($0.payloadBytes) })
+        return (response, query.edns.map { Int($0.payloadBytes) }, service)
     }
 }
 

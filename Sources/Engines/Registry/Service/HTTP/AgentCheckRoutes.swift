@@ -8,7 +8,7 @@ extension RegistryAPI {
     func mountAgentChecks(on router: HTTPRouter) {
         route(router, "GET", "/v1/agent/checks") { [self] exchange, query in
             let options = try Options(&query)
-            let checks = catalog.checks(onNode: settings.node).sorted { $0.id < $1.id }
+            let checks = catalog.agent.checks(onNode: settings.node)
             let value = JSONValue.object(
                 checks.map { ($0.id, catalog.json(of: $0, host.engine.checks[$0.key])) })
             exchange.answer(bytes: try Self.bytes(value, options), type: "application/json")

@@ -25,7 +25,7 @@ extension RegistryAPI {
         }
         route(router, "GET", "/v1/agent/services") { [self] exchange, query in
             let options = try Options(&query)
-            let rows = catalog.instances(onNode: settings.node).sorted { $0.id < $1.id }
+            let rows = catalog.agent.instances(onNode: settings.node)
             let value = JSONValue.object(rows.map { ($0.id, catalog.json(of: $0)) })
             exchange.answer(bytes: try Self.bytes(value, options), type: "application/json")
         }
@@ -33,7 +33,9 @@ extension RegistryAPI {
             let options = try Options(&query)
             let instance = try instance(exchange)
             try answer(exchange, options, [.service(instance.name)]) { catalog in
-                guard let now = catalog.instances[instance.key] else { return .null }
+                guard let now = catalog.agent.instances[instance.key] ?? catalog.instances[instance.key] else {
+                    return .null
+                }
                 return catalog.json(of: now)
             }
         }

@@ -9,12 +9,12 @@ extension RegistryAPI {
     func mountCatalog(on router: HTTPRouter) {
         routePut(router, "/v1/catalog/register") { [self] exchange, _ in
             let command = try reading.catalogRegistration(try exchange.json(limits: Self.bodyLimits))
-            carryOut(exchange, command) { [self] _ in answerTrue(exchange) }
+            carryOut(exchange, .catalogued(command)) { [self] _ in answerTrue(exchange) }
         }
         routePut(router, "/v1/catalog/deregister") { [self] exchange, _ in
             let command = try reading.catalogDeregistration(try exchange.json(limits: Self.bodyLimits))
             // As Consul does: what is not there need not be taken off.
-            host.submit(command) { [self] outcome in
+            host.submit(.catalogued(command)) { [self] outcome in
                 if case .refused(let error) = outcome, error.kind != .missing {
                     exchange.refuse(RegistryHost.problem(error))
                 } else {
@@ -34,8 +34,18 @@ extension RegistryAPI {
             }
         }
         route(router, "GET", "/v1/catalog/services") { [self] exchange, query in
-            try answer(exchange, try Options(&query), [.services]) { catalog in
-                .object(catalog.serviceNames.map { ($0.name, .array($0.tags.map { .string($0) })) })
+            var options = try Options(&query)
+            let meta = try Self.metadata(&query)
+            let filter = options.filter
+            // It is about instances, and the answer about their names.
+            options.filter = nil
+            let topics: [WatchTopic] = meta.isEmpty && filter == nil ? [.services] : [.services, .nodes]
+            try answer(exchange, options, topics) { [settings] catalog in
+                let names = try catalog.serviceNames { instance in
+                    try Self.has(catalog.nodes[instance.node]?.meta ?? [:], meta)
+                        && filter?.accepts(catalog.catalogRow(of: instance, settings)) ?? true
+                }
+                return .object(names.map { ($0.name, .array($0.tags.map { .string($0) })) })
             }
         }
         route(router, "GET", "/v1/catalog/service/{name...}") { [self] exchange, query in
