@@ -296,7 +296,7 @@ struct UpstreamTests {
         let other = "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
         #expect(try bench.send(other).statuses == [502], "to a protocol that nobody asked for")
         let asked = "GET / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: websocket, X\r\n\r\n"
-        #expect(try bench.send(asked).statuses == [101])
+        #expect(try bench.send(asked).text.hasPrefix("HTTP/1.1 101 "))
         let half = "POST / HTTP/1.1\r\nHost: h\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 5\r\n\r\nhel"
         #expect(try bench.send(half).statuses == [502])
         #expect(try bench.send("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n").statuses == [501])

@@ -71,7 +71,7 @@ package enum ShortenerCommands {
         return .service(kind, description) { invocation in
             let settings = try shortenerSettings(invocation)
             let hasClicks = invocation.arguments.has("clicks")
-            return ServicePlan { node, service in
+            return ServicePlan { (node, service) -> ShortenerHost in
                 var settings = settings
                 // Several at one place are told apart by their names.
                 if !hasClicks, node.name != kind.nodeName { settings.clickDirectory += "-" + node.name }
