@@ -94,7 +94,9 @@ public final class ShortenerHost: Service {
             database = links
         }
         shared = SharedLinks(node, database, cache: settings.sharedCache) { [runtime] in runtime.log($0) }
-        shared.onChange = { [weak self] code in self?.forget(code) }
+        // Not weak: an object that is referred to weakly pays for it with every retain and release, and this one is on
+        // the way of each visitor. Nobody else keeps what calls it.
+        shared.onChange = { [unowned self] code in forget(code) }
         let log = try ClickLog(disk: node.disk, directory: settings.clickDirectory)
         queue = settings.queue.map { ClickQueue(self, $0) }
         clicks = ClickCounter(self, log)
@@ -194,7 +196,9 @@ public final class ShortenerHost: Service {
         if isReady { return carryOut() }
         guard waiting.count < Self.waitingLimit else {
             return exchange.refuse(
-                HTTPProblem(503, "the database is not there: \(failure ?? "not yet")", field: "Retry-After", "1"))
+                HTTPProblem(
+                    503, "the database is not there: \(failure ?? "not yet")", remedy: "try again in a second",
+                    field: "Retry-After", "1"))
         }
         waiting.append(carryOut)
     }
