@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/statfs.h>
 #include <sys/un.h>
 
 extern int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
@@ -34,6 +35,12 @@ enum {
   SDLAB_SOCKET_MEMORY = 55,
   SDLAB_SOCKET_MEMORY_DROPS = 8,
 };
+
+// The kind of file system that a file lies in, as statfs(2) numbers them; -1 where that cannot be told.
+static inline long sdlab_file_system(int descriptor) {
+  struct statfs information;
+  return fstatfs(descriptor, &information) == 0 ? (long)information.f_type : -1;
+}
 
 // The request number of TIOCGWINSZ is a macro that Swift does not import everywhere.
 static inline int sdlab_window_columns(int descriptor) {

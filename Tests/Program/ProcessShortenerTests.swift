@@ -1,3 +1,4 @@
+import Glibc
 import TestSupport
 import Testing
 
@@ -128,6 +129,105 @@ import Testing
         address = 'http://127.0.0.1:%d/api/stats/go' % PORT
         clicks = json.loads(urllib.request.urlopen(address, timeout=30).read())['clicks']
         assert clicks >= len(ids), (clicks, len(ids))
+        print('ok')
+        """#
+
+    // @covers URL-B1 URL-C4
+    @Test(
+        "two shorteners on a PostgreSQL of others: an alias is given once, what one learns both know, a kill loses nothing",
+        .enabled(if: ProgramPostgres.canRun))
+    func postgres() throws {
+        let postgres = try ProgramPostgres()
+        let directory = try ProgramDirectory()
+        let ports = [try ProgramPort.free(), try ProgramPort.free()]
+        func start(_ index: Int) throws -> ProgramProcess {
+            let server = try ProgramProcess([
+                "urlshortener", "--name", "number-\(index)", "--port", "\(ports[index])", "--db",
+                "postgres://postgres@127.0.0.1:\(postgres.port)/postgres", "--clicks",
+                directory.path + "/clicks-\(index)", "--flush", "300ms",
+            ])
+            try server.waitFor("Listening")
+            return server
+        }
+        let servers = [try start(0), try start(1)]
+        let begin = "PORTS, PLACE = \(ports), '\(directory.path)'\n" + Self.asking
+        #expect(try TestPython.run(begin + Self.sharing) == "ok\n")
+        servers[0].send(SIGKILL)
+        _ = try servers[0].waitForExit()
+        let again = try start(0)
+        #expect(try TestPython.run(begin + Self.counting) == "ok\n")
+        withExtendedLifetime((servers, again)) {}
+    }
+
+    private static let asking = #"""
+        import http.client, json, threading, time
+        def ask(side, method, path, body=None, key=None, host=None):
+            connection = http.client.HTTPConnection('127.0.0.1', PORTS[side], timeout=20)
+            fields = {'Content-Type': 'application/json'}
+            if key: fields['X-Api-Key'] = key
+            if host: fields['Host'] = host
+            connection.request(method, path, None if body is None else json.dumps(body), fields)
+            answer = connection.getresponse()
+            text = answer.read()
+            connection.close()
+            is_json = answer.getheader('Content-Type', '').startswith('application/')
+            return answer.status, json.loads(text) if text and is_json else answer.getheader('Location')
+        def wait(condition):
+            start = time.monotonic()
+            while not condition():
+                assert time.monotonic() - start < 10
+                time.sleep(0.01)
+
+        """#
+
+    private static let sharing = #"""
+        ops = ask(0, 'POST', '/api/keys', {'name': 'ops', 'role': 'admin'})[1]['key']
+        wait(lambda: ask(1, 'GET', '/api/links')[0] == 401)
+        statuses = []
+        def make(side):
+            statuses.append(ask(side, 'POST', '/api/shorten', {'url': 'http://a/', 'alias': 'mine'}, ops)[0])
+        makers = [threading.Thread(target=make, args=(number % 2,)) for number in range(40)]
+        for one in makers: one.start()
+        for one in makers: one.join()
+        assert sorted(statuses) == [201] + [409] * 39, statuses
+        shop = ask(1, 'POST', '/api/keys', {'name': 'shop', 'role': 'domain', 'domain': 'a.example'}, ops)[1]['key']
+        ann = ask(1, 'POST', '/api/keys', {'name': 'ann', 'role': 'author', 'domain': 'a.example'}, ops)[1]['key']
+        bob = ask(1, 'POST', '/api/keys', {'name': 'bob'}, ops)[1]['key']
+        wait(lambda: ask(0, 'GET', '/api/links', None, bob)[0] == 200)
+        for key, alias in [(shop, 'one'), (ann, 'two'), (bob, 'three')]:
+            made = ask(0, 'POST', '/rest/v3/short-urls',
+                {'longUrl': 'http://a/', 'customSlug': alias, 'tags': [alias], 'findIfExists': True}, key)
+            assert made[0] == 200 and made[1]['shortCode'] == alias, made
+        ask(0, 'POST', '/rest/v3/short-urls', {'longUrl': 'http://a/', 'customSlug': 'one'}, ops)
+        for side in (0, 1):
+            for key, slugs in [(ops, 5), (shop, 2), (ann, 1), (bob, 1)]:
+                found = ask(side, 'GET', '/rest/v3/short-urls?tagsMode=any&orderBy=visits-DESC', None, key)
+                assert found[1]['shortUrls']['pagination']['totalItems'] == slugs, (side, slugs, found)
+                assert len(ask(side, 'GET', '/api/links', None, key)[1]['links']) == slugs
+                for path in ['/rest/v3/tags', '/rest/v3/visits', '/rest/v3/visits/orphan', '/rest/v3/domains',
+                             '/yourls-api.php?action=stats&filter=top&limit=2&format=json']:
+                    answer = ask(side, 'GET', path, None, key)
+                    assert answer[0] == 200, (path, answer)
+            domains = ask(side, 'GET', '/rest/v3/domains', None, shop)[1]['domains']['data']
+            assert [one['domain'] for one in domains] == ['a.example'], domains
+            assert len(ask(side, 'GET', '/rest/v3/domains', None, bob)[1]['domains']['data']) == 1
+            assert ask(side, 'GET', '/api/links/one/history', None, shop) == (200, [])
+        for side in (0, 1):
+            for _ in range(10): assert ask(side, 'GET', '/mine') == (301, 'http://a/')
+        assert ask(1, 'PATCH', '/api/links/mine', {'url': 'http://new/'}, ops)[0] == 200
+        wait(lambda: ask(0, 'HEAD', '/mine')[1] == 'http://new/')
+        assert ask(0, 'PATCH', '/rest/v3/domains/redirects',
+            {'domain': 'a.example', 'invalidShortUrlRedirect': 'http://lost/{ORIGINAL_PATH}'}, shop)[0] == 200
+        wait(lambda: ask(1, 'GET', '/none', host='a.example') == (302, 'http://lost/none'))
+        for _ in range(5): assert ask(0, 'GET', '/mine')[0] == 301
+        with open(PLACE + '/key', 'w') as file: file.write(ops)
+        print('ok')
+        """#
+
+    private static let counting = #"""
+        ops = open(PLACE + '/key').read()
+        for side in (0, 1): wait(lambda: ask(side, 'GET', '/api/stats/mine', None, ops)[1]['clicks'] == 25)
+        assert ask(0, 'GET', '/api/audit', None, ops)[1]['differences'] == []
         print('ok')
         """#
 

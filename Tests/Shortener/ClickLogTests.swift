@@ -46,6 +46,30 @@ struct ClickLogTests {
         #expect(try all(log).codes == (40..<45).map { "c\($0)" })
     }
 
+    @Test("room that a killed life has kept behind its last click is no click, no damage, and gone")
+    func room() throws {
+        // What a kill leaves of the last record: all of it, or all but so many of its last bytes.
+        for missing in [0, 1, 7, 20] {
+            let base = SimulatedDisk()
+            let disk = disk(base)
+            let log = try ClickLog(disk: disk, directory: "/clicks")
+            var last = click(4)
+            // It ends with a zero itself.
+            last.name = ClickName(book: 77, serial: 0)
+            for number in 0..<4 { try log.append(click(number)) }
+            try log.append(last)
+            let whole = log.end.offset
+            let file = try disk.open("/clicks/clicks-00000001.log", [.write])
+            try file.write([UInt8](repeating: 0, count: 100_000), at: whole - missing)
+            let next = try ClickLog(disk: disk, directory: "/clicks")
+            try next.append(click(5))
+            let found = try all(next)
+            let isWhole = missing < 2
+            #expect(found.codes == (isWhole ? ["c0", "c1", "c2", "c3", "c4", "c5"] : ["c0", "c1", "c2", "c3", "c5"]))
+            #expect(file.size == whole && (found.torn > 0) != isWhole, "\(missing)")
+        }
+    }
+
     // @covers URL-C3
     @Test("power lost at any byte: what was synced is there, and half a record is told")
     func power() throws {

@@ -238,4 +238,32 @@ struct ClickNameTests {
         #expect(try lab.ask("PATCH", "/api/links/\(code)", #"{"max_visits": 5}"#).status == 200)
         #expect(try (0..<4).map { _ in try lab.ask("GET", "/\(code)").status } == [301, 301, 410, 410])
     }
+
+    /// Visitors come every 20 µs while the link is being limited.
+    ///
+    /// - Returns: how many were led on until the change was answered, and what the next visitor gets.
+    private func limit(to count: Int) throws -> (led: Int, next: Int) {
+        let lab = try ShortenerLab { $0.flushInterval = .seconds(60) }
+        let code = try lab.shorten(#"{"url": "http://a/"}"#)
+        let editor = try RawClient(try lab.world.node("editor"), "urls", 80)
+        let visitor = try RawClient(try lab.world.node("visitors"), "urls", 80)
+        let body = "{\"max_visits\": \(count)}"
+        editor.write(
+            "PATCH /api/links/\(code) HTTP/1.1\r\nHost: s.io\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+        for _ in 0..<5000 where editor.bytes.isEmpty {
+            visitor.write("GET /\(code) HTTP/1.1\r\nHost: s.io\r\n\r\n")
+            lab.world.pass(.microseconds(20))
+        }
+        lab.world.pass(.milliseconds(20))
+        #expect(editor.statuses == [200])
+        return (visitor.statuses.count { $0 == 301 }, try lab.ask("GET", "/\(code)").status)
+    }
+
+    @Test("visitors who come while a link is being limited use it up, too: not one is forgotten between two books")
+    func limitedMeanwhile() throws {
+        let (led, next) = try limit(to: 100_000)
+        #expect(led > 10 && next == 301)
+        #expect(try limit(to: led) == (led, 410))
+        #expect(try limit(to: led + 1) == (led, 301))
+    }
 }

@@ -51,14 +51,16 @@ struct CodeTests {
             return link
         }
         func leads(_ link: Link, after time: LabDuration = .zero, visits: Int = 0) -> Bool {
-            link.verdict(now: start + time, visits: visits) == .redirect
+            let leads = link.verdict(now: start + time, visits: visits) == .redirect
+            #expect(leads == (SteadyRedirect(link)?.leads(now: start + time, visits: visits) ?? false))
+            return leads
         }
         let timed = link { $0.expiresAt = start + .seconds(10) }
         #expect(leads(timed, after: .milliseconds(9_999)) && !leads(timed, after: .seconds(10)))
         let few = link { $0.maxVisits = 2 }
         #expect(leads(few, visits: 1) && !leads(few, visits: 2))
         let later = link { $0.validSince = start + .seconds(1) }
-        #expect(later.verdict(now: start, visits: 0) == .notYet && leads(later, after: .seconds(1)))
+        #expect(later.verdict(now: start, visits: 0) == .notYet && !leads(later) && leads(later, after: .seconds(1)))
         #expect(!leads(link { $0.deletedAt = start }))
     }
 

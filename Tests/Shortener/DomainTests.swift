@@ -94,7 +94,7 @@ struct DomainTests {
         #expect(
             try lab.ask("PATCH", set, body).json == [
                 "baseUrlRedirect": "http://base/", "regular404Redirect": "http://regular/",
-                "invalidShortUrlRedirect": "http://invalid/",
+                "invalidShortUrlRedirect": "http://invalid/", "expiredShortUrlRedirect": .null,
             ])
         let over = try lab.shorten(#"{"url": "http://x/", "expires_in": 1}"#)
         lab.world.pass(.seconds(2))
@@ -122,7 +122,7 @@ struct DomainTests {
         #expect(domains?["data"]?[1]?["domain"] == "a.example" && domains?["data"]?[1]?["isDefault"] == false)
         #expect(domains?["data"]?[1]?["redirects"] == merged)
         #expect(domains?["data"]?[2]?["domain"] == "b.example" && domains?["data"]?[3] == nil)
-        #expect(domains?["defaultRedirects"]?["invalidShortUrlRedirect"] == "http://over/")
+        #expect(domains?["defaultRedirects"]?["expiredShortUrlRedirect"] == "http://over/")
         for (bad, name) in [
             (#"{"baseUrlRedirect": "http://x/"}"#, "domain"), (#"{"domain": "a/b"}"#, "domain"),
             (#"{"domain": "a", "baseUrlRedirect": "javascript:x"}"#, "baseUrlRedirect"),

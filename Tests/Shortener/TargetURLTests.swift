@@ -66,6 +66,20 @@ struct TargetURLTests {
         #expect(try TargetURL(parsing: "http://a/b?x=1#f").adding(query: "y=2") == "http://a/b?x=1&y=2#f")
         #expect(try TargetURL(parsing: "http://a/b").adding(query: "y=\r\n") == "http://a/b?y=%0D%0A")
         #expect(try TargetURL(parsing: "http://a/b#f").adding(query: "") == "http://a/b#f")
+        #expect(
+            try TargetURL(parsing: "http://a/?x=1&y=2&%78=3").adding(query: "x=4&z") == "http://a/?y=2&x=4&z",
+            "of two values of one name the visitor's counts")
+    }
+
+    @Test("what stands behind a code goes behind the path, and never out of it into the host")
+    func path() throws {
+        for (target, more, expected) in [
+            ("http://a/b?x#f", "/c/d", "http://a/b/c/d?x#f"), ("http://a", "/c", "http://a/c"),
+            ("http://a/b/", "/c/", "http://a/b/c/"), ("http://a/b", "/../../c", "http://a/c"),
+            ("http://a/b", "/?#\r\n%2e%2e\\", "http://a/b/%3F%23%0D%0A%2e%2e/"), ("http://a/b", "", "http://a/b"),
+        ] {
+            #expect(try TargetURL(parsing: target).adding(path: more, query: "") == expected, "\(target) \(more)")
+        }
     }
 
     private static let cases =

@@ -49,6 +49,9 @@ package enum ShortenerCommands {
                     .init(
                         "public", nil, "refuses addresses of visitors' own networks: 127.0.0.1, 10.0.0.0/8, localhost"),
                     .init("fallback", nil, .text("URL"), "where visitors of links that are over are sent (410 Gone)"),
+                    .init(
+                        "extra-path", nil, .choice(ShortenerSettings.ExtraPath.allCases.map(\.rawValue)),
+                        "what becomes of a path behind a code (refuse)"),
                 ] + TLSFlags.towards("the broker")),
             examples: [
                 "urlshortener --port 8080",
@@ -64,7 +67,9 @@ package enum ShortenerCommands {
                 /CODE/qr-code draws it, and /CODE/track is a pixel that counts. /api/keys makes
                 API keys; /api/audit looks for missing clicks. / is a page for people. Shlink's
                 REST API v3 and YOURLS's API are there, too. A code's letters have a case, and
-                it counts. A link that is over answers 410, and one that never was 404.
+                it counts. A link that is over answers 410, and one that never was 404. In
+                --fallback and the domains' redirects {DOMAIN} and {ORIGINAL_PATH} stand for
+                what the visitor asked for.
                 A click is in a file before its visitor is sent on, and in the database within
                 --flush, once: a kill loses none.
                 """)
@@ -87,7 +92,12 @@ package enum ShortenerCommands {
             store: try store(arguments.text("db") ?? "./links.db", invocation),
             clickDirectory: files.absolute(arguments.text("clicks") ?? "./links-clicks"))
         if let base = arguments.text("base") { settings.base = try address(base, "--base").trimmedSlash }
-        if let fallback = arguments.text("fallback") { settings.fallback = try address(fallback, "--fallback") }
+        if let fallback = arguments.text("fallback") {
+            settings.fallback = try address(fallback, "--fallback")
+            guard SpecialTarget.isHostFixed(settings.fallback ?? "") else {
+                throw UsageError("urlshortener: --fallback: placeholders stand in a path or a query, not in the host")
+            }
+        }
         if let length = arguments.integer("code-length") { settings.codeLength = length }
         if let status = arguments.text("redirect").flatMap(Int.init).flatMap(Redirect.init(rawValue:)) {
             settings.redirect = status
@@ -107,6 +117,9 @@ package enum ShortenerCommands {
             throw UsageError("urlshortener: --\(flag) is for a broker; give --queue amqps://…")
         }
         if let text = arguments.text("shared-cache") { settings.sharedCache = try sharedCache(text) }
+        if let mode = arguments.text("extra-path").flatMap(ShortenerSettings.ExtraPath.init(rawValue:)) {
+            settings.extraPath = mode
+        }
         if let interval = arguments.duration("flush") { settings.flushInterval = interval }
         settings.allowsPrivate = !arguments.has("public")
         if let zone = arguments.text("zone") { settings.zoneSeconds = try zoneSeconds(zone) }

@@ -45,7 +45,10 @@ enum ShortenerText {
     static func keys(_ answer: JSONValue) -> String {
         let all = items(answer)
         guard !all.isEmpty else { return "no keys: anybody may use the APIs\n" }
-        return all.map { "\(text($0["name"]))  \(text($0["role"]))\n" }.joined()
+        return all.map { key in
+            let domain = text(key["domain"])
+            return "\(text(key["name"]))  \(text(key["role"]))\(domain.isEmpty ? "" : "  \(domain)")\n"
+        }.joined()
     }
 
     static func audit(_ answer: JSONValue) -> String {

@@ -90,10 +90,19 @@ extension ShortenerCommands {
                     if a click is missing.
                     """),
             .init(
-                "keys", "API keys: whose, and what they open", usage: "[create|remove NAME] [--role author|admin]",
-                flags: [.init("role", nil, .choice(["author", "admin"]), "own links, or everything (author)")] + common,
+                "keys", "API keys: whose, and what they open",
+                usage: "[create|remove NAME] [--role author|admin|domain] [--domain NAME]",
+                flags: [
+                    .init(
+                        "role", nil, .choice(["author", "admin", "domain"]),
+                        "own links, everything, or one domain's links (author)"),
+                    .init("domain", nil, .text("NAME"), "the only domain that it holds for (all)"),
+                ] + common,
                 arguments: .init([.word(["create", "remove"]), .text], 0...2),
-                examples: ["shorten keys create ops --role admin"]),
+                examples: [
+                    "shorten keys create ops --role admin",
+                    "shorten keys create shop --role domain --domain s.example",
+                ]),
         ]
     }
 
@@ -136,7 +145,10 @@ extension ShortenerCommands {
         if verb == "remove" {
             return Call(method: "DELETE", target: "/api/keys/\(PercentCoding.encode(words[1]))") { _ in "" }
         }
-        let body: JSONValue = ["name": .string(words[1]), "role": .string(arguments.text("role") ?? "author")]
-        return Call(method: "POST", target: "/api/keys", body: body) { ShortenerText.text($0["key"]) + "\n" }
+        var body = [("name", words[1]), ("role", arguments.text("role") ?? "author")]
+        if let domain = arguments.text("domain") { body.append(("domain", domain)) }
+        return Call(
+            method: "POST", target: "/api/keys", body: .object(body.map { (key: $0.0, value: .string($0.1)) })
+        ) { ShortenerText.text($0["key"]) + "\n" }
     }
 }

@@ -1,5 +1,36 @@
 import KernelStructures
 
+/// What of a link's answer is the same for each visitor, made once: to answer one copies nothing of the link.
+public final class SteadyRedirect: Sendable {
+    public let status: Int
+    /// `Location` and `Cache-Control`, as lines.
+    public let lines: [UInt8]
+    public let forwardsQuery: Bool
+    /// Whether it is good for so many visits only.
+    public let isLimited: Bool
+    private let begin: LabTime
+    private let end: LabTime
+    private let visitLimit: Int
+
+    /// Nil for one that is deleted, that leads some visitors elsewhere, or that cannot stand in an answer.
+    public init?(_ link: Link) {
+        // What is stored was checked before; a byte that ends a line would be somebody's who wrote into the table.
+        guard link.rules.isEmpty, link.deletedAt == nil, link.target.utf8.allSatisfy({ $0 > 32 && $0 != 127 }) else {
+            return nil
+        }
+        status = link.redirect.rawValue
+        lines = Array("Location: \(link.target)\r\nCache-Control: \(link.redirect.cacheControl)\r\n".utf8)
+        forwardsQuery = link.forwardsQuery
+        isLimited = link.maxVisits != nil
+        begin = link.validSince ?? LabTime(nanoseconds: .min)
+        end = link.expiresAt ?? .distantFuture
+        visitLimit = link.maxVisits ?? .max
+    }
+
+    /// Whether it leads on: what `Link.verdict` says.
+    public func leads(now: LabTime, visits: Int) -> Bool { now >= begin && now < end && visits < visitLimit }
+}
+
 /// Links that are visited often, and codes that lead nowhere, in bounded memory.
 public struct LinkCache {
     /// An object, so that to find one copies nothing of the link.
@@ -8,19 +39,13 @@ public struct LinkCache {
         public let link: Link?
         /// Visits that the database had counted when it was read, and those that it has counted since.
         public fileprivate(set) var visits: Int
-        /// What of the redirect's head is the same for each visitor: `Location` and `Cache-Control`, as lines. Nil
-        /// where there is no link, or one that leads some of them elsewhere.
-        public private(set) lazy var redirectLines = link.flatMap(Entry.lines)
+        /// Nil where there is no link, or one that does not lead everybody to the same place.
+        public let steady: SteadyRedirect?
 
         public init(link: Link?, visits: Int) {
             self.link = link
             self.visits = visits
-        }
-
-        private static func lines(_ link: Link) -> [UInt8]? {
-            // What is stored was checked before; a byte that ends a line would be somebody's who wrote into the table.
-            guard link.rules.isEmpty, link.target.utf8.allSatisfy({ $0 > 32 && $0 != 127 }) else { return nil }
-            return Array("Location: \(link.target)\r\nCache-Control: \(link.redirect.cacheControl)\r\n".utf8)
+            steady = link.flatMap(SteadyRedirect.init)
         }
     }
 

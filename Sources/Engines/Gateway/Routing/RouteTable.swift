@@ -36,13 +36,15 @@ import KernelWire
 /// ## Where it is wrong
 ///
 /// Regular expressions are tried one by one: a thousand of them are a scan.
-public struct RouteTable: Sendable {
+///
+/// An object, so that to look something up copies nothing of it.
+public final class RouteTable: Sendable {
     public let routes: [Route]
     let versionField: String
-    private var exact: [String: Tree] = [:]
+    private let exact: [String: Tree]
     /// By suffix, the longest first.
-    private var below: [(suffix: String, tree: Tree)] = []
-    private var any = Tree()
+    private let below: [(suffix: String, tree: Tree)]
+    private let any: Tree
 
     /// A route's place in a tree.
     struct Entry: Sendable {
@@ -100,6 +102,9 @@ public struct RouteTable: Sendable {
                 for pattern in route.paths.indices { Self.add(route, index, pattern, to: &hosts[tree].1) }
             }
         }
+        var exact: [String: Tree] = [:]
+        var below: [(suffix: String, tree: Tree)] = []
+        var any = Tree()
         for (host, tree) in hosts {
             let sorted = Self.sorted(tree)
             switch host {
@@ -108,7 +113,9 @@ public struct RouteTable: Sendable {
             case .below(let suffix): below.append(("." + suffix, sorted))
             }
         }
-        below.sort { $0.suffix.utf8.count > $1.suffix.utf8.count }
+        self.exact = exact
+        self.below = below.sorted { $0.suffix.utf8.count > $1.suffix.utf8.count }
+        self.any = any
     }
 
     private static func add(_ route: Route, _ index: Int, _ pattern: Int, to tree: inout Tree) {

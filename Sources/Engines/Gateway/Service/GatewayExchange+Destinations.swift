@@ -7,28 +7,28 @@ import KernelWire
 extension GatewayExchange {
     /// What servers are asked for; nil: as the client has it.
     func serverPath(_ live: LiveRoute, _ cluster: ServiceCluster) -> [UInt8]? {
-        guard let request, let match else { return nil }
+        guard let path, let match else { return nil }
         let base = cluster.service.basePath
         let isUntouched = live.route.rewrite == nil && match.versionLength == 0 && base.isEmpty
         if isUntouched {
-            let given = connection.head.targetPath
-            return given.elementsEqual(request.path) ? nil : request.path
+            return connection.head.targetPath.elementsEqual(path) ? nil : path
         }
-        return Array(base.utf8) + rewritten(live.route.rewrite, request, match)
+        return Array(base.utf8) + rewritten(live.route.rewrite, path, match)
     }
 
-    func rewritten(_ rewrite: PathRewrite?, _ request: RouteRequest, _ match: RouteTable.Match) -> [UInt8] {
-        let path = request.path[match.versionLength...]
-        let result = rewrite?.apply(to: path, prefixLength: match.prefixLength) ?? Array(path)
+    func rewritten(_ rewrite: PathRewrite?, _ path: [UInt8], _ match: RouteTable.Match) -> [UInt8] {
+        let rest = path[match.versionLength...]
+        let result = rewrite?.apply(to: rest, prefixLength: match.prefixLength) ?? Array(rest)
         return result.isEmpty ? [UInt8(ascii: "/")] : result
     }
 
     func redirect(_ redirection: RouteRedirection) {
-        guard let request, let match else { return }
-        let query = connection.head.targetBytes.drop { $0 != UInt8(ascii: "?") }.dropFirst()
+        guard let path, let match else { return }
+        let request = RouteRequest(connection.head, path: path)
+        let query = request.head.targetBytes.drop { $0 != UInt8(ascii: "?") }.dropFirst()
         let location = redirection.location(
             host: request.host, port: connection.stream.local.port, isSecure: connection.isSecure,
-            path: request.path[match.versionLength...], prefixLength: match.prefixLength, query: query)
+            path: path[match.versionLength...], prefixLength: match.prefixLength, query: query)
         var head: [UInt8] = []
         HTTPWriter.statusLine(redirection.status, into: &head)
         if HTTPWriter.isSafeField(name: "Location", value: location) {
@@ -38,11 +38,11 @@ extension GatewayExchange {
     }
 
     func startMirror(_ live: LiveRoute) {
-        guard let settings = live.route.mirror, let cluster = live.mirror, let match, let request,
+        guard let cluster = live.mirror, let settings = live.route.mirror, let match, let path,
             host.engine.mirrors(settings)
         else { return }
-        let path = Array(cluster.service.basePath.utf8) + rewritten(live.route.rewrite, request, match)
-        mirror = MirroredRequest(self, cluster, path: path)
+        let target = Array(cluster.service.basePath.utf8) + rewritten(live.route.rewrite, path, match)
+        mirror = MirroredRequest(self, cluster, path: target)
         if mirror == nil { return count { $0.unmirrored += 1 } }
         if !early.isEmpty { early.withUnsafeBytes { mirror?.receive($0) } }
         if isRequestComplete || connection.bodyFraming == .none { sendMirror() }

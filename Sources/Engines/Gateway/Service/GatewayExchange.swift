@@ -21,7 +21,8 @@ final class GatewayExchange {
     private(set) var rules: GatewayRules
     private(set) var live: LiveRoute?
     private(set) var match: RouteTable.Match?
-    private(set) var request: RouteRequest?
+    /// What it was looked up by, as long as it is under way.
+    private(set) var path: [UInt8]?
     private(set) var identity: Identity?
     private(set) var requestID = ""
     /// Who is at the other end of the connection, as servers are told.
@@ -84,7 +85,7 @@ final class GatewayExchange {
             host.engine.countMalformed()
             return refuse(400, "\(error)", remedy: "write the path as it is meant")
         }
-        self.request = request
+        path = request.path
         guard request.hasHost else {
             host.engine.countMalformed()
             return refuse(400, "Host is no host", remedy: "send the one that you ask: Host: api.example")
@@ -366,7 +367,7 @@ final class GatewayExchange {
         forwarding = nil
         aggregate = nil
         mirror = nil
-        request = nil
+        path = nil
         phase = .done
     }
 

@@ -51,6 +51,14 @@ public protocol DiskFile: AnyObject {
     /// Makes every byte written so far durable.
     func sync() throws(DiskError)
     func close()
+    /// Says that the file will grow to so many bytes by many small writes: a disk may keep room for them, and make each
+    /// cost less. Until it is truncated or closed its owner alone knows where it ends: to others, and to whoever opens
+    /// it after its owner was killed, zeros stand behind that.
+    func reserve(_ byteCount: Int)
+}
+
+extension DiskFile {
+    public func reserve(_ byteCount: Int) {}
 }
 
 /// Who wrote something: a node's number, or `lab` for the terminals, whose writes count as synced at once.

@@ -165,6 +165,7 @@ public final class FileDisk: Disk {
         private var descriptor: Int32
         private let path: String
         private let isWritable: Bool
+        private var room: ReservedRoom?
 
         init(descriptor: Int32, path: String, isWritable: Bool) {
             self.descriptor = descriptor
@@ -185,15 +186,16 @@ public final class FileDisk: Disk {
             return info
         }
 
-        var size: Int { Int(information.st_size) }
+        var size: Int { room?.usedByteCount ?? Int(information.st_size) }
         var identity: UInt64 { UInt64(information.st_ino) }
         var isDirectory: Bool { information.st_mode & S_IFMT == S_IFDIR }
 
         func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(DiskError) -> Int {
             try check()
             var done = 0
-            while done < buffer.count {
-                let count = pread(descriptor, buffer.baseAddress! + done, buffer.count - done, offset + done)
+            let wanted = room.map { min(buffer.count, max(0, $0.usedByteCount - offset)) } ?? buffer.count
+            while done < wanted {
+                let count = pread(descriptor, buffer.baseAddress! + done, wanted - done, offset + done)
                 if count < 0 && errno == EINTR { continue }
                 if count < 0 { throw FileDisk.error(errno, path, "read") }
                 if count == 0 { break }
@@ -204,6 +206,10 @@ public final class FileDisk: Disk {
 
         func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(DiskError) {
             try check(toWrite: true)
+            if let room {
+                if room.write(bytes, at: offset) { return }
+                try giveRoomBack()
+            }
             var done = 0
             while done < bytes.count {
                 let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, offset + done)
@@ -215,6 +221,7 @@ public final class FileDisk: Disk {
 
         func truncate(to size: Int) throws(DiskError) {
             try check(toWrite: true)
+            try giveRoomBack()
             guard ftruncate(descriptor, size) == 0 else { throw FileDisk.error(errno, path, "truncate") }
         }
 
@@ -223,7 +230,20 @@ public final class FileDisk: Disk {
             guard fdatasync(descriptor) == 0 else { throw FileDisk.error(errno, path, "sync") }
         }
 
+        func reserve(_ byteCount: Int) {
+            guard descriptor >= 0, isWritable, room == nil else { return }
+            room = ReservedRoom(descriptor, byteCount: byteCount)
+        }
+
+        /// The file ends where its bytes do, and is written as any other from now on.
+        private func giveRoomBack() throws(DiskError) {
+            guard let used = room?.usedByteCount else { return }
+            room = nil
+            guard ftruncate(descriptor, used) == 0 else { throw FileDisk.error(errno, path, "truncate") }
+        }
+
         func close() {
+            try? giveRoomBack()
             if descriptor >= 0 { Glibc.close(descriptor) }
             descriptor = -1
         }

@@ -191,5 +191,7 @@ private final class NodeFile: DiskFile {
         try base.sync()
     }
 
+    func reserve(_ byteCount: Int) { base.reserve(byteCount) }
+
     func close() { base.close() }
 }

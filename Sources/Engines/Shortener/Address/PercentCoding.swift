@@ -2,7 +2,11 @@ import KernelStructures
 
 /// Which characters stand for themselves in which part of an address: WHATWG URL, section 1.3.
 enum PercentCoding {
-    enum Set { case fragment, query, path, userinfo }
+    enum Set {
+        case fragment, query, path, userinfo
+        /// A value in a query: RFC 3986's unreserved characters stand for themselves, and nothing else.
+        case component
+    }
 
     static func encode(_ bytes: some Sequence<UInt8>, _ set: Set) -> String {
         var result: [UInt8] = []
@@ -23,6 +27,7 @@ enum PercentCoding {
         case .query: "\"#<>'".utf8.contains(byte)
         case .path: "\"#<>?`{}^".utf8.contains(byte)
         case .userinfo: "\"#<>?`{}/:;=@[\\]^|".utf8.contains(byte)
+        case .component: !(ShortCode.alphabet.contains(byte) || "-._~".utf8.contains(byte))
         }
     }
 

@@ -82,13 +82,36 @@ public struct TargetURL: Hashable, Sendable, CustomStringConvertible {
         return text + host + (port.map { ":\($0)" } ?? "") + path + query + fragment
     }
 
-    /// The same with more of a query: what the visitor brought is handed on.
-    public func adding(query more: String) -> String {
-        guard !more.isEmpty else { return description }
-        let joined = query.isEmpty ? "?" + more : query == "?" ? query + more : query + "&" + more
+    /// The same with more of a path and of a query: what the visitor brought is handed on. Of two values of one name
+    /// his is the one that counts.
+    ///
+    /// - Parameter path: begins with a slash, or is empty.
+    public func adding(path more: String = "", query brought: String) -> String {
+        if more.isEmpty, brought.isEmpty { return description }
+        let joined = (path.hasSuffix("/") && !more.isEmpty ? String(path.dropLast()) : path) + more
+        let names = Set(brought.split(separator: "&").map(Self.name))
+        let kept = query.dropFirst().split(separator: "&").filter { !names.contains(Self.name($0)) }
+        let items = kept + (brought.isEmpty ? [] : [brought[...]])
+        return replacing(
+            path: more.isEmpty ? path : Self.normalized(Array(joined.utf8)[...]),
+            query: brought.isEmpty
+                ? query : "?" + PercentCoding.encode(items.joined(separator: "&").utf8, .query))
+    }
+
+    /// Of an item of a query.
+    private static func name(_ item: Substring) -> [UInt8] {
+        PercentCoding.decode(Array(item.utf8.prefix { $0 != UInt8(ascii: "=") })[...])
+    }
+
+    /// The same at another place of the same host.
+    ///
+    /// - Parameters:
+    ///   - path: as it stands in an address.
+    ///   - query: with `?`, as it stands there; or empty.
+    func replacing(path: String, query: String) -> String {
         var text = description
-        text.removeLast(query.utf8.count + fragment.utf8.count)
-        return text + Self.part(Array(joined.utf8)[...], .query) + fragment
+        text.removeLast(self.path.utf8.count + self.query.utf8.count + fragment.utf8.count)
+        return text + path + query + fragment
     }
 
     // MARK: Parts

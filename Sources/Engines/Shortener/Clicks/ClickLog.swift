@@ -79,10 +79,36 @@ public final class ClickLog {
         losses = try disk.open("\(directory)/lost", [.write, .create])
         earlierLosses = Self.count(try losses.read(at: 0, count: 8))
         if losses.size < 8 { try losses.write([UInt8](repeating: 0, count: 8), at: 0) }
-        segment = (try Self.segments(disk, directory).last ?? 0) + 1
+        let last = try Self.segments(disk, directory).last
+        if let last { try Self.giveRoomBack("\(directory)/\(Self.name(last))", disk) }
+        segment = (last ?? 0) + 1
         size = 0
         file = try disk.open("\(directory)/\(Self.name(segment))", [.write, .create, .truncate])
         try disk.syncDirectory(directory)
+        file.reserve(Self.roomBytes)
+    }
+
+    /// What is kept for a segment: what it is to have, and a last round of clicks.
+    private static let roomBytes = (1 << 20) + (256 << 10)
+
+    /// A life that was killed has left the room behind its last click that it had kept for more: zeros, where no record
+    /// begins.
+    private static func giveRoomBack(_ path: String, _ disk: NodeDisk) throws(DiskError) {
+        let old = try disk.open(path, [.write])
+        defer { old.close() }
+        let size = old.size
+        guard (frameBytes...2 * roomBytes).contains(size),
+            try old.read(at: size - frameBytes, count: frameBytes).allSatisfy({ $0 == 0 })
+        else { return }
+        let bytes = try old.read(at: 0, count: size)
+        var end = 0
+        while bytes.count - end >= frameBytes, number(bytes, end) > 0 {
+            let next = end + frameBytes + Int(number(bytes, end))
+            guard next <= bytes.count else { return }
+            end = next
+        }
+        guard bytes[end...].allSatisfy({ $0 == 0 }) else { return }
+        try old.truncate(to: end)
     }
 
     /// Up to where clicks are written.
@@ -156,6 +182,7 @@ public final class ClickLog {
     private func rotate(to number: Int) throws(DiskError) {
         let next = try disk.open("\(directory)/\(Self.name(number))", [.write, .create, .truncate])
         do throws(DiskError) {
+            try file.truncate(to: size)
             try file.sync()
             try disk.syncDirectory(directory)
         } catch {
@@ -164,6 +191,7 @@ public final class ClickLog {
         }
         file.close()
         file = next
+        file.reserve(Self.roomBytes)
         segment = number
         size = 0
     }

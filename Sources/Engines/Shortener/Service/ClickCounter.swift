@@ -152,7 +152,7 @@ final class ClickCounter {
         click.name = name
         log.gather(click)
         let isFirst = log.gatheredCount == 1
-        let comesLater = isFirst && host.node.world.network.beforeLeaving { [weak self] in self?.write() }
+        let comesLater = isFirst && host.node.world.network.beforeLeaving { [self] in write() }
         waitingCount += 1
         if isFirst && !comesLater || log.gatheredCount == Self.gatherLimit { guard write() else { return nil } }
         nextName = name.next

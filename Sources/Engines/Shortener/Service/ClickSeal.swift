@@ -8,7 +8,8 @@ import ShortenerEngine
 /// A forger would have to hit one of a few lives among 2⁶²: what opens as a name of a known life was given out.
 final class ClickSeal {
     private let cipher: BlockCipher
-    /// Sealed ahead: names follow one another, and a call for many of them costs little more than one for one.
+    /// The digits of names, sealed ahead: names follow one another, and a call for many of them costs little more than
+    /// one for one.
     private var page: [UInt8] = []
     private var first = ClickName(book: 0, serial: 0)
 
@@ -35,13 +36,14 @@ final class ClickSeal {
                 Self.append(name.book, to: &blocks)
                 Self.append(name.serial + ahead, to: &blocks)
             }
-            page = cipher.seal(blocks)
+            page.removeAll(keepingCapacity: true)
+            for byte in cipher.seal(blocks) {
+                page.append(Self.digit(byte >> 4))
+                page.append(Self.digit(byte & 15))
+            }
         }
-        let begin = Int(name.serial - first.serial) * BlockCipher.blockBytes
-        for byte in page[begin..<(begin + BlockCipher.blockBytes)] {
-            out.append(Self.digit(byte >> 4))
-            out.append(Self.digit(byte & 15))
-        }
+        let begin = Int(name.serial - first.serial) * Self.digitCount
+        out.append(contentsOf: page[begin..<(begin + Self.digitCount)])
     }
 
     func text(_ name: ClickName) -> String {

@@ -3,7 +3,8 @@ import KernelJSON
 import KernelStructures
 import ShortenerEngine
 
-/// Where visitors go at a domain who find no link there, in Shlink's three cases; nil: they are told so.
+/// Where visitors go at a domain who find no link there, in Shlink's cases; nil: they are told so. See `SpecialTarget`
+/// for what stands for something else in these addresses.
 struct SpecialRedirects: Equatable {
     /// Of the domain itself.
     var baseURL: String?
@@ -11,9 +12,15 @@ struct SpecialRedirects: Equatable {
     var regular404: String?
     /// Of links that there are not, not yet, or no more.
     var invalidShortURL: String?
+    /// Of links that there are no more, where those go elsewhere (Shlink 5).
+    var expiredShortURL: String?
 
-    static let names = ["baseUrlRedirect", "regular404Redirect", "invalidShortUrlRedirect"]
-    static var paths: [WritableKeyPath<SpecialRedirects, String?>] { [\.baseURL, \.regular404, \.invalidShortURL] }
+    static let names = [
+        "baseUrlRedirect", "regular404Redirect", "invalidShortUrlRedirect", "expiredShortUrlRedirect",
+    ]
+    static var paths: [WritableKeyPath<SpecialRedirects, String?>] {
+        [\.baseURL, \.regular404, \.invalidShortURL, \.expiredShortURL]
+    }
 
     var json: JSONValue {
         .object(
@@ -40,22 +47,31 @@ struct DomainTable {
     mutating func learn(_ name: String) { if all[name] == nil { all[name] = SpecialRedirects() } }
 
     static let select = LinkStatement(
-        "SELECT name, base_url, regular_404, invalid_url FROM url_domains ORDER BY name LIMIT \(limit)")
+        "SELECT name, base_url, regular_404, invalid_url, expired_url FROM url_domains ORDER BY name LIMIT \(limit)")
+
+    /// Names of those in which somebody has links.
+    static func names(ofLinksBy owner: String) -> LinkStatement {
+        LinkStatement(
+            "SELECT name FROM url_domains WHERE EXISTS (SELECT 1 FROM url_links WHERE owner = $1 "
+                + "AND substr(code, 1, length(name) + 1) = name || '/') ORDER BY name LIMIT \(limit)", [.text(owner)])
+    }
 
     mutating func replace(with rows: LinkRows) {
         all = [:]
         for row in rows {
-            guard row.count == 4, let name = row[0].text else { continue }
+            guard row.count == 5, let name = row[0].text else { continue }
             all[name] = SpecialRedirects(
-                baseURL: row[1].text, regular404: row[2].text, invalidShortURL: row[3].text)
+                baseURL: row[1].text, regular404: row[2].text, invalidShortURL: row[3].text,
+                expiredShortURL: row[4].text)
         }
     }
 
     static func set(_ name: String, _ redirects: SpecialRedirects) -> LinkStatement {
         LinkStatement(
-            "INSERT INTO url_domains (name, base_url, regular_404, invalid_url) VALUES ($1, $2, $3, $4) "
-                + "ON CONFLICT (name) DO UPDATE SET base_url = excluded.base_url, "
-                + "regular_404 = excluded.regular_404, invalid_url = excluded.invalid_url",
+            "INSERT INTO url_domains (name, base_url, regular_404, invalid_url, expired_url) "
+                + "VALUES ($1, $2, $3, $4, $5) ON CONFLICT (name) DO UPDATE SET base_url = excluded.base_url, "
+                + "regular_404 = excluded.regular_404, invalid_url = excluded.invalid_url, "
+                + "expired_url = excluded.expired_url",
             [.text(name)] + SpecialRedirects.paths.map { ColumnValue(redirects[keyPath: $0]) })
     }
 

@@ -13,7 +13,7 @@ final class LinkAPI {
     func mount(on router: HTTPRouter) {
         on(router, "POST", "/api/shorten") { [self] exchange in try shorten(exchange) }
         on(router, "GET", "/api/stats/{code}") { [self] exchange in
-            let code = try ShortenerHost.code(exchange)
+            let code = try host.code(exchange)
             var query = try exchange.query()
             let wantsDetails = try query.takeFlag("details")
             try query.expectNothingElse()
@@ -23,7 +23,7 @@ final class LinkAPI {
         }
         on(router, "GET", "/api/links") { [self] exchange in try list(exchange) }
         on(router, "GET", "/api/links/{code}") { [self] exchange in
-            let code = try ShortenerHost.code(exchange)
+            let code = try host.code(exchange)
             let caller = try host.caller(exchange)
             host.database.run([LinkTables.select(code)]) { [self] result in
                 guard case .success(let rows) = result, let found = rows.first?.first.flatMap(LinkTables.link),
@@ -98,7 +98,7 @@ final class LinkAPI {
 
     private func shorten(_ exchange: HTTPExchange) throws {
         var draft = try Self.draft(JSONCursor(try exchange.json()), now: host.node.wallClock)
-        draft.owner = try host.caller(exchange).name
+        draft.caller = try host.caller(exchange)
         try host.make(draft, for: exchange) { [host] result in
             switch result {
             case .failure(let problem): exchange.refuse(problem)
@@ -176,13 +176,13 @@ final class LinkAPI {
         let after = try query.take("after") ?? ""
         let tag = try query.take("tag")
         try query.expectNothingElse()
-        let owner = try host.caller(exchange).ownerFilter
-        let values: [ColumnValue] = [
-            .text(after), .integer(Int64(limit + 1)), .text(tag.map { " \($0) " } ?? ""), .text(owner),
-        ]
+        let values: [ColumnValue] =
+            [.text(after), .integer(Int64(limit + 1)), .text(tag.map { " \($0) " } ?? "")]
+            + (try host.caller(exchange).filter)
         let sql =
             "SELECT \(LinkTables.columns) FROM url_links WHERE code > $1 AND deleted_at IS NULL "
-            + "AND ($3 = '' OR replace(tags, $3, '') <> tags) AND \(LinkTables.ownedBy("$4")) ORDER BY code LIMIT $2"
+            + "AND ($3 = '' OR replace(tags, $3, '') <> tags) AND \(LinkTables.within("$4", "$5")) "
+            + "ORDER BY code LIMIT $2"
         host.database.run(sql, values) { [self] result in
             switch result {
             case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
@@ -197,11 +197,11 @@ final class LinkAPI {
     }
 
     private func history(_ exchange: HTTPExchange) throws {
-        let code = try ShortenerHost.code(exchange)
-        let owner = try host.caller(exchange).ownerFilter
-        let values: [ColumnValue] = [.text(code), .text(owner)]
+        let code = try host.code(exchange)
+        let filter = try host.caller(exchange).filter
         host.database.run([
-            LinkStatement("SELECT 1 FROM url_links WHERE code = $1 AND \(LinkTables.ownedBy("$2"))", values),
+            LinkStatement(
+                "SELECT 1 FROM url_links WHERE code = $1 AND \(LinkTables.within("$2", "$3"))", [.text(code)] + filter),
             LinkStatement(
                 "SELECT version, changed_at, what FROM url_history WHERE code = $1 ORDER BY version LIMIT 1000",
                 [.text(code)]),
@@ -251,7 +251,7 @@ final class LinkAPI {
     private func apply(
         _ what: String, _ exchange: HTTPExchange, _ body: @escaping (inout Link) throws(HTTPProblem) -> Void
     ) throws {
-        try host.change(try ShortenerHost.code(exchange), for: exchange, what: what, body) { [self] result in
+        try host.change(try host.code(exchange), for: exchange, what: what, body) { [self] result in
             guard case .success(let link) = result else { return Self.answer(exchange, result) { _ in .null } }
             LinkStatistics(host).read(link.code) { [self] numbers in
                 Self.answer(exchange, numbers) { json(link, exchange, visits: $0.clicks) }
@@ -310,7 +310,9 @@ struct LinkChange {
     var description: String { "changed " + steps.map(\.name).joined(separator: ", ") }
 
     func apply(to link: inout Link) throws(HTTPProblem) {
-        guard link.deletedAt == nil else { throw HTTPProblem(410, "the link was deleted") }
+        guard link.deletedAt == nil else {
+            throw HTTPProblem(410, "the link was deleted", remedy: "make a new one")
+        }
         for step in steps { step.step(&link) }
     }
 }

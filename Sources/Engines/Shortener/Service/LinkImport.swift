@@ -88,7 +88,7 @@ final class LinkImport {
                 try RedirectRule(item) { [host, exchange] in try host.checkedTarget($0, exchange) }
             } ?? []
         guard link.rules.count <= RedirectRule.limit else {
-            throw HTTPProblem(400, "there are more than \(RedirectRule.limit) rules")
+            throw HTTPProblem(400, "there are more than \(RedirectRule.limit) rules", remedy: "leave some out")
         }
         try host.checkDetails(title: link.title, tags: link.tags)
         return link

@@ -40,11 +40,12 @@ enum LinkTables {
         "CREATE TABLE IF NOT EXISTS url_recent (code text PRIMARY KEY, visits text NOT NULL)",
         """
         CREATE TABLE IF NOT EXISTS url_domains
-        (name text PRIMARY KEY, base_url text, regular_404 text, invalid_url text)
+        (name text PRIMARY KEY, base_url text, regular_404 text, invalid_url text, expired_url text)
         """,
         """
         CREATE TABLE IF NOT EXISTS url_keys
-        (name text PRIMARY KEY, digest text NOT NULL, role text NOT NULL, created_at bigint NOT NULL, expires_at bigint)
+        (name text PRIMARY KEY, digest text NOT NULL, role text NOT NULL, created_at bigint NOT NULL, expires_at bigint,
+        domain text)
         """,
         """
         CREATE TABLE IF NOT EXISTS url_lives
@@ -70,6 +71,11 @@ enum LinkTables {
             ["rules", "owner"].map { LinkStatement("ALTER TABLE url_links ADD COLUMN \($0) text") }
         ),
         ("SELECT book FROM url_lives LIMIT 1", [LinkStatement("ALTER TABLE url_lives ADD COLUMN book bigint")]),
+        (
+            "SELECT expired_url FROM url_domains LIMIT 1",
+            [LinkStatement("ALTER TABLE url_domains ADD COLUMN expired_url text")]
+        ),
+        ("SELECT domain FROM url_keys LIMIT 1", [LinkStatement("ALTER TABLE url_keys ADD COLUMN domain text")]),
     ]
 
     static let columns =
@@ -78,8 +84,12 @@ enum LinkTables {
     /// The first of them are the link's own; the last two are counted.
     private static let ownColumnCount = 15
 
-    /// A condition: links of the owner that the parameter names, or all if it is empty.
-    static func ownedBy(_ parameter: String) -> String { "(\(parameter) = '' OR owner = \(parameter))" }
+    /// A condition: links of the owner and of the domain that the parameters name; either is empty for all.
+    ///
+    /// - Parameter domain: see `at`.
+    static func within(_ owner: String, _ domain: String) -> String {
+        "(\(owner) = '' OR owner = \(owner)) AND \(at(domain))"
+    }
 
     /// A condition: links of the domain that the parameter names, with a slash behind it; of none for `DEFAULT`; all if
     /// it is empty.

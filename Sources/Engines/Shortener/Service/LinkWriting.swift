@@ -17,8 +17,8 @@ struct LinkDraft {
     var title: String?
     var tags: [String] = []
     var forwardsQuery = false
-    /// Whose key asks for it.
-    var owner: String?
+    /// Who asks for it.
+    var caller = Caller.everybody
     /// A link to the same place will do, if there is one.
     var findsExisting = false
     /// What it has to have in common with that: only what was given, and not all.
@@ -30,7 +30,7 @@ extension LinkDraft {
     fileprivate func fits(_ link: Link) -> Bool {
         (alias == nil || alias == link.slug) && (validSince == nil || validSince == link.validSince)
             && (expiresAt == nil || expiresAt == link.expiresAt) && (maxVisits == nil || maxVisits == link.maxVisits)
-            && (tags.isEmpty || Set(tags) == Set(link.tags)) && (owner == nil || owner == link.owner)
+            && (tags.isEmpty || Set(tags) == Set(link.tags)) && caller.mayUse(link)
     }
 }
 
@@ -45,6 +45,9 @@ extension ShortenerHost {
         _ done: @escaping (Result<(link: Link, isNew: Bool), HTTPProblem>) -> Void
     ) throws(HTTPProblem) {
         let target = try checkedTarget(draft.target, exchange)
+        var draft = draft
+        // Whose key holds for one domain makes links of that one, whatever he says.
+        draft.domain = draft.caller.domain ?? draft.domain
         if let alias = draft.alias {
             do throws(Alias.Malformed) { try Alias.check(alias) } catch {
                 throw HTTPProblem(400, "\(error)", remedy: "choose another, or none")
@@ -57,12 +60,12 @@ extension ShortenerHost {
             createdAt: node.wallClock.wholeMilliseconds,
             validSince: draft.validSince, expiresAt: draft.expiresAt, maxVisits: draft.maxVisits,
             redirect: draft.redirect ?? settings.redirect, title: draft.title, tags: draft.tags,
-            isAlias: draft.alias != nil, forwardsQuery: draft.forwardsQuery, owner: draft.owner)
+            isAlias: draft.alias != nil, forwardsQuery: draft.forwardsQuery, owner: draft.caller.name)
         guard draft.domain.map({ domains[$0] != nil }) ?? true || domains.count < DomainTable.limit else {
             throw HTTPProblem(409, "there are \(DomainTable.limit) domains", remedy: "use one of those")
         }
         guard draft.findsExisting else { return insert(link, draft, attempts: Self.attempts, done) }
-        existing(like: link, draft) { [self] result in
+        existing(like: link, draft) { [self, draft] result in
             switch result {
             case .failure(let failure): done(.failure(Self.problem(failure)))
             case .success(let found?): done(.success((found, false)))
@@ -111,7 +114,10 @@ extension ShortenerHost {
                 problem.members = [("customSlug", .string(link.slug))]
                 done(.failure(problem))
             case .success where attempts > 0: insert(link, draft, attempts: attempts, done)
-            case .success: done(.failure(HTTPProblem(503, "no free code was found", field: "Retry-After", "1")))
+            case .success:
+                done(
+                    .failure(HTTPProblem(503, "no free code was found", remedy: "try again", field: "Retry-After", "1"))
+                )
             }
         }
     }
@@ -217,13 +223,15 @@ extension ShortenerHost {
             ? [] : [LinkStatement("SELECT pg_notify($1, $2)", [.text(PostgresLinks.channel), .text(text)])]
     }
 
-    /// The code in a request's path, with `DOMAIN%2F` before it for one that belongs to a domain.
+    /// The code in a request's path, with `DOMAIN%2F` before it for one that belongs to a domain, and need not be said
+    /// by whose key holds for that domain alone.
     ///
     /// - Throws: 404 for what no code can be.
-    static func code(_ exchange: HTTPExchange) throws(HTTPProblem) -> String {
+    func code(_ exchange: HTTPExchange) throws(HTTPProblem) -> String {
         let code = exchange.parameters["code"]
-        guard (try? LinkKey.check(code)) != nil else { throw missing(code) }
-        return code
+        guard (try? LinkKey.check(code)) != nil else { throw Self.missing(code) }
+        guard !code.contains("/") else { return code }
+        return LinkKey.make(code, domain: try caller(exchange).domain)
     }
 
     static func missing(_ code: String) -> HTTPProblem {

@@ -8,8 +8,7 @@ import ShortenerEngine
 extension ShlinkAPI {
     func mountDomains(on router: HTTPRouter) {
         on(router, "GET", "/rest/v3/domains") { [self] exchange in
-            try host.expectAdmin(exchange)
-            answerDomains(exchange)
+            listDomains(exchange, try host.caller(exchange))
         }
         on(router, "PATCH", "/rest/v3/domains/redirects") { [self] exchange in try setRedirects(exchange) }
     }
@@ -36,30 +35,48 @@ extension ShlinkAPI {
         let code = exchange.parameters["code"]
         guard (try? Alias.check(code)) != nil else { throw ShortenerHost.missing(code) }
         let domain = try query.take("domain").flatMap { name in try host.domain(name, exchange) }
-        return LinkKey.make(code, domain: domain)
+        return LinkKey.make(code, domain: try host.caller(exchange).domain ?? domain)
     }
 
-    private func answerDomains(_ exchange: HTTPExchange) {
+    /// Those that the caller may know of: whose key holds for one domain that one, an author those with links of his.
+    private func listDomains(_ exchange: HTTPExchange, _ caller: Caller) {
         let standard = host.defaultDomain(exchange)
-        let others = host.domains.sorted.filter { $0.name != standard }
-        let first = (name: standard, redirects: host.domains[standard] ?? SpecialRedirects())
+        if let domain = caller.domain { return answerDomains([domain], standard, exchange) }
+        guard caller.isAuthor else {
+            return answerDomains(
+                [standard] + host.domains.sorted.map(\.name).filter { $0 != standard }, standard, exchange)
+        }
+        host.database.run([DomainTable.names(ofLinksBy: caller.name ?? "")]) { [self] result in
+            switch result {
+            case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
+            case .success(let answers):
+                let names = (answers.first ?? []).compactMap { $0.first?.text }
+                answerDomains([standard] + names.filter { $0 != standard }, standard, exchange)
+            }
+        }
+    }
+
+    private func answerDomains(_ names: [String], _ standard: String, _ exchange: HTTPExchange) {
         exchange.answer(json: [
             "domains": [
                 "data": .array(
-                    ([first] + others).map { domain in
+                    names.map { name in (name: name, redirects: host.domains[name] ?? SpecialRedirects()) }.map {
+                        domain in
                         [
                             "domain": .string(domain.name), "isDefault": .bool(domain.name == standard),
                             "redirects": domain.redirects.json,
                         ]
-                    }), "defaultRedirects": SpecialRedirects(invalidShortURL: host.settings.fallback).json,
+                    }), "defaultRedirects": SpecialRedirects(expiredShortURL: host.settings.fallback).json,
             ]
         ])
     }
 
     private func setRedirects(_ exchange: HTTPExchange) throws {
-        try host.expectAdmin(exchange)
+        let caller = try host.caller(exchange)
         let body = JSONCursor(try exchange.json())
         let name = (try? body["domain"].string()).flatMap { DomainName.normalized($0) }
+        // Whose key holds for a domain says where that leads, and no other.
+        if caller.isAuthor || caller.domain.map({ $0 != name }) == true { try host.expectAdmin(exchange) }
         var invalid = name == nil ? ["domain"] : []
         var changes: [(path: WritableKeyPath<SpecialRedirects, String?>, target: String?)] = []
         for (member, path) in zip(SpecialRedirects.names, SpecialRedirects.paths) {
@@ -67,8 +84,10 @@ extension ShlinkAPI {
             if cursor.value == nil { continue }
             if cursor.ifPresent == nil {
                 changes.append((path, nil))
-            } else if let text = try? cursor.string(), let target = try? host.checkedTarget(text, exchange) {
-                changes.append((path, target))
+            } else if let text = try? cursor.string(), let target = try? host.checkedTarget(text, exchange),
+                SpecialTarget.isHostFixed(target)
+            {
+                changes.append((path, SpecialTarget(stored: target).description))
             } else {
                 invalid.append(member)
             }

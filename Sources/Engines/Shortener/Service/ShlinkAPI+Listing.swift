@@ -45,8 +45,11 @@ extension ShlinkAPI {
                 let domain = name == "DEFAULT" ? nil : try host.domain(name, exchange)
                 add(.text(domain.map { $0 + "/" } ?? "DEFAULT")) { LinkTables.at($0) }
             }
-            let owner = try host.caller(exchange).ownerFilter
-            if !owner.isEmpty { add(.text(owner)) { LinkTables.ownedBy($0) } }
+            let caller = try host.caller(exchange)
+            if !caller.isAdmin {
+                values += caller.filter
+                conditions.append(LinkTables.within("$\(values.count - 1)", "$\(values.count)"))
+            }
         }
 
         private static func order(_ text: String?) throws(HTTPProblem) -> String {

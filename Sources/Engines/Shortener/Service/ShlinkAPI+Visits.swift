@@ -17,10 +17,10 @@ extension ShlinkAPI {
             }
         }
         on(router, "GET", "/rest/v3/visits/orphan") { [self] exchange in
-            try host.expectAdmin(exchange)
+            let caller = try host.caller(exchange)
             var query = try exchange.query()
             let filter = try VisitFilter(&query)
-            host.clicks.flush { [self] _ in list(Click.orphans, filter, exchange) }
+            host.clicks.flush { [self] _ in list(caller.isAdmin ? Click.orphans : "", filter, exchange) }
         }
     }
 

@@ -6,8 +6,8 @@ import ShortenerEngine
 
 /// Shlink's REST API, version 3, as far as it is about links: its clients can make, list, change and delete them.
 ///
-/// Of single visits the last hundred of each link are kept. Not here: geolocation, and placeholders in
-/// domains' redirects.
+/// Of single visits the last hundred of each link are kept. Not here: geolocation. To a key that holds for an author or
+/// a domain, visits that found no link are not there, as to one of Shlink's with `NO_ORPHAN_VISITS`.
 final class ShlinkAPI {
     unowned let host: ShortenerHost
 
@@ -38,10 +38,7 @@ final class ShlinkAPI {
                 if case .success = result { exchange.answer(204) } else { refuse(exchange, code) }
             }
         }
-        on(router, "GET", "/rest/v3/visits") { [self] exchange in
-            try host.expectAdmin(exchange)
-            totals(exchange)
-        }
+        on(router, "GET", "/rest/v3/visits") { [self] exchange in totals(exchange, try host.caller(exchange)) }
         on(router, "GET", "/rest/v3/tags") { [self] exchange in try tags(exchange) }
         mountVisits(on: router)
         mountRules(on: router)
@@ -67,7 +64,9 @@ final class ShlinkAPI {
     func refuse(_ exchange: HTTPExchange, _ key: String) {
         let (domain, code) = LinkKey.parts(key)
         let place = domain.map { " for domain \"\($0)\"" } ?? ""
-        var problem = HTTPProblem(404, "No URL found with short code \"\(code)\"\(place)")
+        var problem = HTTPProblem(
+            404, "No URL found with short code \"\(code)\"\(place)",
+            remedy: "GET /rest/v3/short-urls lists those that there are")
         problem.type = "https://shlink.io/api/error/short-url-not-found"
         problem.title = "Short URL not found"
         problem.members = [("shortCode", .string(code))] + (domain.map { [("domain", .string($0))] } ?? [])
@@ -95,7 +94,7 @@ final class ShlinkAPI {
         draft.forwardsQuery = try body["forwardQuery"].ifPresent?.bool() ?? true
         draft.findsExisting = try body["findIfExists"].ifPresent?.bool() ?? false
         draft.comparesGiven = true
-        draft.owner = try host.caller(exchange).name
+        draft.caller = try host.caller(exchange)
         // Links through this door are changed more often than followed by search engines.
         draft.redirect = .found
         try host.make(draft, for: exchange) { [self] result in
@@ -175,13 +174,15 @@ final class ShlinkAPI {
         ]
     }
 
-    private func totals(_ exchange: HTTPExchange) {
+    private func totals(_ exchange: HTTPExchange, _ caller: Caller) {
         host.clicks.flush { [host] _ in
             host.database.run([
-                LinkStatement("SELECT sum(visits), sum(bots) FROM url_links"),
+                LinkStatement(
+                    "SELECT sum(visits), sum(bots) FROM url_links WHERE \(LinkTables.within("$1", "$2"))",
+                    caller.filter),
                 LinkStatement(
                     "SELECT sum(clicks), sum(CASE WHEN name = 'bot' THEN clicks ELSE 0 END) FROM url_agents "
-                        + "WHERE code = $1", [.text(Click.orphans)]),
+                        + "WHERE code = $1", [.text(caller.isAdmin ? Click.orphans : "")]),
             ]) { result in
                 switch result {
                 case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
@@ -204,8 +205,8 @@ final class ShlinkAPI {
     private func tags(_ exchange: HTTPExchange) throws {
         let sql =
             "SELECT DISTINCT tags FROM url_links WHERE deleted_at IS NULL AND tags <> '' "
-            + "AND \(LinkTables.ownedBy("$1")) LIMIT 100000"
-        host.database.run(sql, [.text(try host.caller(exchange).ownerFilter)]) { result in
+            + "AND \(LinkTables.within("$1", "$2")) LIMIT 100000"
+        host.database.run(sql, try host.caller(exchange).filter) { result in
             switch result {
             case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
             case .success(let rows):

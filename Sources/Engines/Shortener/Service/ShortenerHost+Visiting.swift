@@ -16,16 +16,16 @@ extension ShortenerHost: HTTPService {
         connection.context = nil
         let visit = Visit(head, from: connection.stream.remote.address)
         let query = head.targetBytes.dropFirst(code.utf8.count + 2)
-        if let link = entry.link, let lines = entry.redirectLines, query.isEmpty || !link.forwardsQuery,
-            verdict(code, link, entry) == .redirect
+        if let steady = entry.steady, query.isEmpty || !steady.forwardsQuery,
+            steady.leads(now: node.wallClock, visits: steady.isLimited ? entry.visits + clicks.uncounted(code) : 0)
         {
-            let name = follow(code, link, visit)
-            connection.respond(status: link.redirect.rawValue) { head in
-                head.append(contentsOf: lines)
+            let name = follow(code, visit, isLimited: steady.isLimited)
+            connection.respond(status: steady.status) { head in
+                head.append(contentsOf: steady.lines)
                 if let name { appendField(name, to: &head) }
             }
         } else {
-            let answer = answer(code, entry, visit, query: String(decoding: query, as: UTF8.self))
+            let answer = answer(code, entry, visit, head, query: String(decoding: query, as: UTF8.self))
             connection.respond(
                 status: answer.status, fields: answer.fields, contentType: "text/plain; charset=utf-8",
                 body: answer.text)
@@ -33,12 +33,21 @@ extension ShortenerHost: HTTPService {
     }
 
     private func requestOfRoute(_ connection: HTTPServerConnection, _ head: HTTPHead) {
-        guard isReady, !domains.isEmpty, head.method == .get, let target = regular404(head) else {
-            return router.requestBegan(connection)
-        }
+        guard isReady, !domains.isEmpty, settings.extraPath == .refuse, head.method == .get,
+            let target = regular404(head)
+        else { return router.requestBegan(connection) }
         connection.context = nil
         let name = note(Click.orphan(head.path), Visit(head, from: connection.stream.remote.address), isLimited: false)
-        connection.respond(status: Redirect.found.rawValue, fields: [("Location", target)] + fields(name), body: "")
+        connection.respond(
+            status: Redirect.found.rawValue, fields: [("Location", destination(target, for: head))] + fields(name),
+            body: "")
+    }
+
+    /// Where an address for those who find nothing leads whoever has asked for that.
+    func destination(_ target: String, for head: HTTPHead) -> String {
+        SpecialTarget(stored: target).location(
+            domain: head.value(of: .host).flatMap { DomainName.normalized($0) } ?? "",
+            path: String(decoding: head.targetPath, as: UTF8.self))
     }
 
     /// Where a domain sends visitors of paths of several words, which no link has and none of the service's own.
@@ -52,7 +61,7 @@ extension ShortenerHost: HTTPService {
 
     /// `X-Click-Id`: what the visitor's click is called in the books.
     private func appendField(_ name: ClickName, to head: inout [UInt8]) {
-        head.append(utf8: "\(Self.clickField): ")
+        head.append(contentsOf: Self.clickFieldStart)
         clicks.seal.append(name, to: &head)
         head.append(utf8: "\r\n")
     }
@@ -80,14 +89,13 @@ extension ShortenerHost: HTTPService {
     }
 
     static let clickField = "X-Click-Id"
+    private static let clickFieldStart = Array("\(clickField): ".utf8)
 
     /// Who visits, as bytes: most of it is only counted, and never becomes a text.
     struct Visit {
         let address: IPAddress?
         let referrer: ArraySlice<UInt8>
         let agent: ArraySlice<UInt8>
-        /// What only rules look at.
-        let languages: ArraySlice<UInt8>
         /// HEAD asks, and does not visit.
         let isCounted: Bool
 
@@ -95,7 +103,6 @@ extension ShortenerHost: HTTPService {
             self.address = address
             referrer = head.valueBytes(of: "Referer") ?? []
             agent = head.valueBytes(of: .userAgent) ?? []
-            languages = head.valueBytes(of: "Accept-Language") ?? []
             isCounted = head.method == .get
         }
     }
@@ -131,16 +138,20 @@ extension ShortenerHost: HTTPService {
     }
 
     /// A visit that leads on: it is written down before its answer leaves.
-    private func follow(_ code: String, _ link: Link, _ visit: Visit) -> ClickName? {
+    private func follow(_ code: String, _ visit: Visit, isLimited: Bool) -> ClickName? {
         counts.redirects += 1
-        return visit.isCounted ? note(code, visit, isLimited: link.maxVisits != nil) : nil
+        return visit.isCounted ? note(code, visit, isLimited: isLimited) : nil
     }
 
     /// What a visitor of a code gets.
     ///
-    /// - Parameter special: where the domain sends visitors of links that are over, in place of `--fallback`.
+    /// - Parameters:
+    ///   - head: what he asked.
+    ///   - extraPath: what he asked for behind the code, with its slash, to be handed on.
+    ///   - special: where the domain sends visitors of links that are over, in place of `--fallback`.
     func answer(
-        _ code: String, _ entry: LinkCache.Entry, _ visit: Visit, query: String, special: String? = nil
+        _ code: String, _ entry: LinkCache.Entry, _ visit: Visit, _ head: HTTPHead, query: String,
+        extraPath: String = "", special: SpecialRedirects? = nil
     ) -> Answer {
         guard let link = entry.link else {
             counts.unknown += 1
@@ -157,21 +168,23 @@ extension ShortenerHost: HTTPService {
                 status: 404, fields: [("Cache-Control", "no-store")], text: "there is no link '\(code)' yet\n")
         case .gone(let reason):
             counts.gone += 1
-            if let fallback = special ?? settings.fallback {
-                return Answer(status: 302, fields: [("Location", fallback)])
+            if let fallback = special?.expiredShortURL ?? special?.invalidShortURL ?? settings.fallback {
+                return Answer(
+                    status: Redirect.found.rawValue, fields: [("Location", destination(fallback, for: head))])
             }
             return Answer(status: 410, fields: [("Cache-Control", "no-store")], text: reason + "\n")
         }
-        let name = follow(code, link, visit)
+        let name = follow(code, visit, isLimited: link.maxVisits != nil)
         var location = link.target
         var cacheControl = link.redirect.cacheControl
         if !link.rules.isEmpty {
-            location = link.target(for: Visitor(visit, query: query, now: node.wallClock))
+            location = link.target(for: Visitor(visit, head, query: query, now: node.wallClock))
             // Another visitor, or the same one tomorrow, may go elsewhere.
             cacheControl = Redirect.found.cacheControl
         }
-        if link.forwardsQuery, !query.isEmpty, let target = try? TargetURL(parsing: location) {
-            location = target.adding(query: query)
+        let handedOn = link.forwardsQuery ? query : ""
+        if !handedOn.isEmpty || !extraPath.isEmpty, let target = try? TargetURL(parsing: location) {
+            location = target.adding(path: extraPath, query: handedOn)
         }
         return Answer(
             status: link.redirect.rawValue,
@@ -235,12 +248,10 @@ extension ShortenerHost: HTTPService {
 }
 
 extension Visitor {
-    fileprivate init(_ visit: ShortenerHost.Visit, query: String, now: LabTime) {
-        func text(_ bytes: ArraySlice<UInt8>) -> String? {
-            bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
-        }
+    fileprivate init(_ visit: ShortenerHost.Visit, _ head: HTTPHead, query: String, now: LabTime) {
         self.init(
-            agent: text(visit.agent), languages: text(visit.languages), query: query,
+            agent: visit.agent.isEmpty ? nil : String(decoding: visit.agent, as: UTF8.self),
+            languages: head.value(of: "Accept-Language"), query: query,
             address: visit.address?.description ?? "", now: now)
     }
 }

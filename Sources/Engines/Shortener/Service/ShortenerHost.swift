@@ -99,7 +99,9 @@ public final class ShortenerHost: Service {
             database = links
         }
         shared = SharedLinks(node, database, cache: settings.sharedCache) { [runtime] in runtime.log($0) }
-        shared.onChange = { [weak self] code in self?.forget(code) }
+        // Not weak: an object that is referred to weakly pays for it with every retain and release, and this one is on
+        // the way of each visitor. Nobody else keeps what calls it.
+        shared.onChange = { [unowned self] code in forget(code) }
         let log = try openClicks()
         queue = settings.queue.map { ClickQueue(self, $0) }
         clicks = ClickCounter(self, log)

@@ -34,8 +34,19 @@ public struct ShortenerSettings {
     public var zoneSeconds = 0
     /// Whether links may lead into the visitor's own house: 127.0.0.1, 10.0.0.0/8, localhost.
     public var allowsPrivate = true
-    /// Where visitors go whose link is over; nil for 410.
+    /// Where visitors go whose link is over; nil for 410. See `SpecialTarget`.
     public var fallback: String?
+    /// What becomes of a path behind a code.
+    public var extraPath = ExtraPath.refuse
+
+    /// Shlink's three ways (`REDIRECT_EXTRA_PATH_MODE`).
+    public enum ExtraPath: String, CaseIterable, Sendable {
+        /// There is no such link.
+        case refuse
+        /// It is put behind the path that the link leads to.
+        case append
+        case ignore
+    }
 
     public init(store: Store, clickDirectory: String) {
         self.store = store

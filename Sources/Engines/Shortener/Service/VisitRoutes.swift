@@ -13,7 +13,7 @@ final class VisitRoutes {
     func mount(on router: HTTPRouter) {
         router.on("GET", "/") { [host] exchange in
             if let target = host.domain(atHost: exchange.field("Host"))?.redirects.baseURL {
-                try exchange.addField("Location", target)
+                try exchange.addField("Location", host.destination(target, for: exchange.head))
                 return exchange.answer(Redirect.found.rawValue, text: "")
             }
             try ShortenerPage.page.answer(exchange)
@@ -22,6 +22,16 @@ final class VisitRoutes {
             host.whenReady(exchange) { [self] in
                 let name = exchange.parameters["code"]
                 if name.hasSuffix("+") { preview(String(name.dropLast()), exchange) } else { visit(name, exchange) }
+            }
+        }
+        if host.settings.extraPath != .refuse {
+            router.on("GET", "/{code}/{rest...}") { [self] exchange in
+                host.whenReady(exchange) { [self] in
+                    // The first word stands without an encoding in any link's path.
+                    let path = String(decoding: exchange.head.targetPath, as: UTF8.self)
+                    let code = path.dropFirst().prefix { $0 != "/" }
+                    visitFurther(String(code), String(path.dropFirst(code.count + 1)), exchange)
+                }
             }
         }
         router.on("GET", "/{code}/qr-code") { [self] exchange in
@@ -63,26 +73,59 @@ final class VisitRoutes {
 
     private func visit(_ code: String, _ exchange: HTTPExchange) {
         entry(code, exchange) { [self] key, entry in
-            host.claim(key, entry, isCounted: exchange.method == .get) { [self] result in
-                switch result {
-                case .success(let entry): answer(code, key, entry, exchange)
-                case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
-                }
+            claimed(key, entry, exchange) { [self] entry in
+                let special = host.domain(atHost: exchange.field("Host"))?.redirects
+                let answer = host.answer(
+                    key, entry, who(exchange), exchange.head, query: Self.query(exchange), special: special)
+                let isCode = (try? Alias.check(code)) != nil
+                send(answer, orTo: isCode ? special?.invalidShortURL : special?.regular404, exchange)
             }
         }
     }
 
-    private func answer(_ code: String, _ key: String, _ entry: LinkCache.Entry, _ exchange: HTTPExchange) {
-        let special = host.domain(atHost: exchange.field("Host"))?.redirects
-        let query =
-            exchange.head.target.split(separator: "?", maxSplits: 1).dropFirst().first.map(String.init) ?? ""
-        var answer = host.answer(key, entry, who(exchange), query: query, special: special?.invalidShortURL)
-        let isCode = (try? Alias.check(code)) != nil
-        if [404, 410].contains(answer.status), let target = isCode ? special?.invalidShortURL : special?.regular404 {
-            answer = ShortenerHost.Answer(status: Redirect.found.rawValue, fields: [("Location", target)])
+    /// A path behind a code: the link's, if there is one, and nobody's otherwise.
+    private func visitFurther(_ code: String, _ rest: String, _ exchange: HTTPExchange) {
+        guard !Alias.reserved.contains(code.lowercased()) else {
+            return exchange.refuse(HTTPProblem(404, "nothing is there", remedy: "/openapi.json says what there is"))
+        }
+        entry(code, exchange) { [self] key, entry in
+            claimed(key, entry, exchange) { [self] entry in
+                let special = host.domain(atHost: exchange.field("Host"))?.redirects
+                // The visit of a code that there is not is one of that path.
+                let name = entry.link == nil ? code + rest : key
+                let answer = host.answer(
+                    name, entry, who(exchange), exchange.head, query: Self.query(exchange),
+                    extraPath: host.settings.extraPath == .append ? rest : "", special: special)
+                send(answer, orTo: special?.regular404, exchange)
+            }
+        }
+    }
+
+    /// The link as this visitor finds it: one of the visits that it is good for may be taken first.
+    private func claimed(
+        _ key: String, _ entry: LinkCache.Entry, _ exchange: HTTPExchange, _ body: @escaping (LinkCache.Entry) -> Void
+    ) {
+        host.claim(key, entry, isCounted: exchange.method == .get) { result in
+            switch result {
+            case .success(let entry): body(entry)
+            case .failure(let failure): exchange.refuse(ShortenerHost.problem(failure))
+            }
+        }
+    }
+
+    /// - Parameter lost: where visitors go who have found nothing, if the domain says so.
+    private func send(_ answer: ShortenerHost.Answer, orTo lost: String?, _ exchange: HTTPExchange) {
+        var answer = answer
+        if [404, 410].contains(answer.status), let lost {
+            answer = ShortenerHost.Answer(
+                status: Redirect.found.rawValue, fields: [("Location", host.destination(lost, for: exchange.head))])
         }
         for (name, value) in answer.fields { try? exchange.addField(name, value) }
         exchange.answer(answer.status, text: answer.text)
+    }
+
+    private static func query(_ exchange: HTTPExchange) -> String {
+        exchange.head.target.split(separator: "?", maxSplits: 1).dropFirst().first.map(String.init) ?? ""
     }
 
     /// `/abc123+`: where it leads, without going there.
@@ -109,12 +152,15 @@ final class VisitRoutes {
             margin = try query.takeInteger("margin", 0...40) ?? QRCode.quietFields
             let format = try query.take("format") ?? "png"
             guard ["png", "svg"].contains(format) else {
-                throw HTTPProblem(400, "format: '\(format.prefix(40))' is neither png nor svg")
+                throw HTTPProblem(
+                    400, "format: '\(format.prefix(40))' is neither png nor svg", remedy: "write format=svg")
             }
             isDrawing = format == "svg"
             let letter = try query.take("errorCorrection") ?? "M"
             guard let correction = QRCode.Correction(rawValue: letter.uppercased()) else {
-                throw HTTPProblem(400, "errorCorrection: '\(letter.prefix(40))' is none of L, M, Q, H")
+                throw HTTPProblem(
+                    400, "errorCorrection: '\(letter.prefix(40))' is none of L, M, Q, H",
+                    remedy: "write errorCorrection=M")
             }
             self.correction = correction
             try query.expectNothingElse()
@@ -127,7 +173,9 @@ final class VisitRoutes {
                 return exchange.refuse(ShortenerHost.missing(code))
             }
             guard let picture = QRCode(host.shortURL(key, exchange), wanted.correction) else {
-                return exchange.refuse(HTTPProblem(422, "the short address is too long for a picture"))
+                return exchange.refuse(
+                    HTTPProblem(
+                        422, "the short address is too long for a picture", remedy: "ask for less errorCorrection"))
             }
             try? exchange.addField("Cache-Control", "max-age=300")
             if wanted.isDrawing {

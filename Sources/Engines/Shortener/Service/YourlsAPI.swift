@@ -55,14 +55,14 @@ final class YourlsAPI {
         draft.alias = try query.take("keyword").flatMap { $0.isEmpty ? nil : $0 }
         draft.title = try query.take("title")
         draft.findsExisting = true
-        draft.owner = request.caller.name
+        draft.caller = request.caller
         let made: (Result<(link: Link, isNew: Bool), HTTPProblem>) -> Void = { [self] result in
             switch result {
             case .success(let made):
                 let short = host.shortURL(made.link.code, request.exchange)
                 if request.format == "simple" { return request.exchange.answer(text: short) }
                 let url: JSONValue = [
-                    "keyword": .string(made.link.code), "url": .string(made.link.target),
+                    "keyword": .string(made.link.slug), "url": .string(made.link.target),
                     "title": .string(made.link.title ?? ""), "date": .string(Self.date(made.link.createdAt)),
                     "ip": "", "clicks": "0",
                 ]
@@ -103,7 +103,7 @@ final class YourlsAPI {
         var query = request.query
         let code = String((try query.take("shorturl") ?? "").split(separator: "/").last ?? "")
         guard (try? Alias.check(code)) != nil else { throw ShortenerHost.missing(String(code.prefix(64))) }
-        return code
+        return LinkKey.make(code, domain: request.caller.domain)
     }
 
     private func expand(_ request: Request) throws {
@@ -116,7 +116,7 @@ final class YourlsAPI {
             answer(
                 request,
                 [
-                    ("keyword", .string(code)), ("shorturl", .string(host.shortURL(code, request.exchange))),
+                    ("keyword", .string(link.slug)), ("shorturl", .string(host.shortURL(code, request.exchange))),
                     ("longurl", .string(link.target)), ("title", .string(link.title ?? "")), ("message", "success"),
                     ("statusCode", "200"),
                 ])
@@ -165,14 +165,14 @@ final class YourlsAPI {
         let start = try query.takeInteger("start", 0...1_000_000_000) ?? 0
         let order = filter.flatMap { Self.orders[$0] } ?? "code"
         let count = filter == nil ? 0 : limit
-        let condition = "WHERE deleted_at IS NULL AND \(LinkTables.ownedBy("$1"))"
-        let owner = ColumnValue.text(request.caller.ownerFilter)
+        let condition = "WHERE deleted_at IS NULL AND \(LinkTables.within("$1", "$2"))"
+        let own = request.caller.filter
         host.clicks.flush { [self] _ in
             host.database.run([
-                LinkStatement("SELECT count(*), coalesce(sum(visits), 0) FROM url_links \(condition)", [owner]),
+                LinkStatement("SELECT count(*), coalesce(sum(visits), 0) FROM url_links \(condition)", own),
                 LinkStatement(
-                    "SELECT \(LinkTables.columns) FROM url_links \(condition) ORDER BY \(order) LIMIT $2 OFFSET $3",
-                    [owner, .integer(Int64(count)), .integer(Int64(start))]),
+                    "SELECT \(LinkTables.columns) FROM url_links \(condition) ORDER BY \(order) LIMIT $3 OFFSET $4",
+                    own + [.integer(Int64(count)), .integer(Int64(start))]),
             ]) { [self] result in
                 guard case .success(let answers) = result, let row = answers[0].first else {
                     return fail(request, 503, "error:db", "Error: the database does not answer")
