@@ -189,7 +189,9 @@ let components = [
     // Worlds in which groups of lock servers, and all around them, fail.
     Component(
         "LockCheck", isTestable: true, engine: ["KernelStorage", "ConsensusEngine", "LockEngine"],
-        service: ["KernelCryptography", "KernelJSON", "KernelStorage", "ConsensusService", "LockService"]),
+        service: [
+            "KernelCryptography", "KernelJSON", "KernelStorage", "ConsensusEngine", "ConsensusService", "LockService",
+        ]),
     Component(
         "Lock", engine: nil,
         commands: [

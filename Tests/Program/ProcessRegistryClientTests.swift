@@ -98,9 +98,9 @@ struct ProcessRegistryClientTests {
                 """) == "ok\n")
     }
 
-    /// Debian's Prometheus cannot do it, so here are the calls that its discovery makes (discovery/consul in its sources
-    /// and the client of Consul that it uses: parameters in the order of the alphabet, `stale` always, waits in
-    /// milliseconds), and what it reads of the answers.
+    /// Debian's Prometheus cannot do it, so here are the calls that its discovery makes (discovery/consul in its
+    /// sources and the client of Consul that it uses: parameters in the order of the alphabet, `stale` always, waits
+    /// in milliseconds), and what it reads of the answers.
     @Test("the calls that Prometheus's consul_sd_configs makes, made by hand")
     func prometheusConsulCalls() throws {
         #expect(

@@ -23,6 +23,7 @@ import Testing
             "random": "a case of PowerLossPolicy, which carries its seed"
         ],
         "Engines/LockCheck/CheckedWorld+Trouble.swift": ["random": "the same case"],
+        "Engines/LockCheck/Service/ServedWorld+Trouble.swift": ["random": "the same case"],
     ]
     /// Rooms that are the seam itself.
     private static let exempt = ["Engines/Kernel/Clock/", "Engines/Kernel/World/", "Engines/Kernel/Loopback/"]

@@ -41,10 +41,13 @@ extension ConsensusMember {
         }
     }
 
+    /// All of it is on its way, and what follows comes behind it. Whoever waited for the other one's word that it has
+    /// it would wait for ever where that is lost: it is said once, on a connection that may not be there.
+    func snapshotSent(to id: Int) { raft.reportSnapshot(id, isDelivered: true) }
+
     func linkLost(_ link: PeerLink) {
         guard isRunning else { return }
         raft.reportUnreachable(link.id)
-        // All pieces of it may have been sent, and none of the last ones have arrived. If they have, its answer says so.
         raft.reportSnapshot(link.id, isDelivered: false)
         onEvent?(.peer(link.id, isConnected: false))
         schedulePump()

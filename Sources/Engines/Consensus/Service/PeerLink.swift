@@ -114,7 +114,7 @@ final class PeerLink {
         while let socket, let (data, sent) = snapshot, !socket.isCongested {
             if sent == data.count {
                 snapshot = nil
-                return
+                return member.snapshotSent(to: id)
             }
             let end = min(sent + RaftFrame.partBytes, data.count)
             snapshot = (data, end)

@@ -1,3 +1,4 @@
+import ConsensusEngine
 import ConsensusService
 import KernelHosting
 import KernelJSON
@@ -14,7 +15,7 @@ import LockService
 /// answers to whom and when, which member is asked for what only the leader knows, connections that break in the middle
 /// of an answer, waiters that hang up, the write-ahead log on a disk, and timers that ring late because the machine
 /// slept. Here all of that is what runs in production: `LockHost` with its gateway, `ConsensusMember` with its links,
-/// on the World's network and disk. Only the clock and the dice are the World's, so the whole of it follows from a seed.
+/// on the World's network and disk. Only the clock and the dice are the World's, so all of it follows from a seed.
 ///
 /// What clients saw is judged by the same judges: registers by `LinearizabilityChecker`, locks by `LockModel`. Beside
 /// that no term has two leaders; and when all is well again clients get answers and locks, and all members have the
@@ -250,7 +251,7 @@ public final class ServedWorld: StudiedWorld {
         for id in 1...plan.memberCount where states[id] == nil { fail("member \(id) does not answer") }
         for (id, state) in states.sorted(by: { $0.key < $1.key }) {
             guard state.index == newest else {
-                fail("member \(id) has not caught up: \(state.index) of \(newest)")
+                fail("member \(id) has not caught up: \(state.index) of \(newest)\(wayWords(to: id))")
                 continue
             }
             let others = states.values.filter { $0.index == newest }
@@ -258,6 +259,20 @@ public final class ServedWorld: StudiedWorld {
                 return fail("members that have applied \(newest) entries have different states")
             }
         }
+    }
+}
+
+extension ServedWorld {
+    /// What lies between a leader and a member, for whoever looks for what is wrong there.
+    private func wayWords(to id: Int) -> String {
+        guard let leader, let peer = leader.member.status(entryLimit: 0)?.peers.first(where: { $0.id == id }) else {
+            return "; nobody leads"
+        }
+        let own = leader.member.settings.id
+        let back = hosts[id]?.member.isConnected(to: own) == true
+        return "; to member \(own) it is in mode \(peer.mode.rawValue), has \(peer.match)"
+            + "\(peer.isPaused ? ", and is sent nothing" : ""); connected there: "
+            + "\(leader.member.isConnected(to: id)), and back: \(back)"
     }
 }
 

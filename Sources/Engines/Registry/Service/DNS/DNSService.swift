@@ -57,8 +57,8 @@ final class DNSService: DatagramHandler {
     /// Some of what answers are made of has changed.
     func catalogChanged() { cache.forgetAll() }
 
-    /// - Returns: the answer, how large the client takes it in one datagram, and the service that it is about; nil where
-    ///   nobody would understand it.
+    /// - Returns: the answer, how large the client takes it in one datagram, and the service that it is about; nil
+    ///   where nobody would understand it.
     func answer(_ bytes: UnsafeRawBufferPointer, from remote: Endpoint)
         -> (message: DNSMessage, limit: Int?, service: String?)?
     {
