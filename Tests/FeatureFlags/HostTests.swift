@@ -157,7 +157,8 @@ struct HostTests {
             return String(text[mark.upperBound...].prefix { $0 != "\"" })
         }
         let early = try follow()
-        let admin = ["Authorization: \(try secret("ops", "admin", []))"]
+        let ops = try secret("ops", "admin", [])
+        let admin = ["Authorization: \(ops)"]
         let client = try secret("app", "client", admin)
         let follower = try follow("Authorization: \(client)\r\n")
         #expect(follower.text.contains("unleash-connected"), "\(follower.text)")
