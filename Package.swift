@@ -36,7 +36,7 @@ let kernel = [
     Room(
         name: "KernelCryptography", path: "Engines/Kernel/Cryptography", uses: ["KernelStructures", "CCrypto"]),
     Room(name: "KernelCompression", path: "Engines/Kernel/Compression", uses: ["CSnappy", "CZlib", "CZstd"]),
-    Room(name: "KernelStorage", path: "Engines/Kernel/Storage", isHot: true, uses: ["KernelStructures", "CSystem"]),
+    Room(name: "KernelStorage", path: "Engines/Kernel/Storage", uses: ["KernelStructures", "CSystem"]),
     Room(
         name: "KernelLog", path: "Engines/Kernel/Log", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "CProcessor"]),
