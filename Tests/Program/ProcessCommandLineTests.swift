@@ -21,6 +21,22 @@ import Testing
         #expect(run.output.wholeMatch(of: #/sdlab \d+\.\d+\.\d+\n/#) != nil)
     }
 
+    @Test("a file in the place of a command is told how it is run")
+    func fileAsCommand() throws {
+        let directory = try ProgramDirectory()
+        try directory.place("session.sdl", "echo hello\n")
+        let run = try ProgramProcess.run("session.sdl", directory: directory.path)
+        #expect(run.status == 2 && run.errors.contains("to run it: sdlab run session.sdl"), "\(run)")
+        #expect(try ProgramProcess.run("run", "session.sdl", directory: directory.path).output == "hello\n")
+    }
+
+    @Test("a balancer without servers, in a directory without a file, says what it wants")
+    func freshDirectory() throws {
+        let directory = try ProgramDirectory()
+        let run = try ProgramProcess.run("loadbalancer", directory: directory.path)
+        #expect(run.status == 2 && run.errors.contains("add --config lb.yaml or --backends"), "\(run)")
+    }
+
     @Test("no colour reaches a pipe, unless it is asked for")
     func color() throws {
         let plain = try ProgramProcess.run("-c", "help backend")
