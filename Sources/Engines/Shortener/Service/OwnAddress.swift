@@ -18,7 +18,7 @@ extension ShortenerHost {
         // Whoever asks for no address in particular gets his own.
         if address == IPAddress(IPv4Address(bits: 0)) || address == IPAddress(parsing: "::") { return true }
         let isLocal = host == "localhost" || host.hasSuffix(".localhost")
-        let network = node.world.network
+        guard let network = node.world.network else { return false }
         if network.transport.isWholeHost { return isLocal || address?.isLoopback == true || address == node.address }
         // In the lab each node has an address of its own, and `localhost` is the first one's.
         guard isLocal || address != nil || node.world.nodes[host] != nil,
