@@ -89,7 +89,7 @@ struct StoredFormTests {
         let lab = try ShortenerLab()
         let code = try lab.shorten(#"{"url": "http://a/"}"#)
         lab.kill()
-        let links = try SQLiteLinks(node: try lab.world.node("urls"), path: "/links.db")
+        let links = try SQLiteLinks(node: lab.world.node("urls"), path: "/links.db") { _ in }
         var dropCount = 0
         let columns = [("links", "rules"), ("links", "owner"), ("keys", "domain"), ("domains", "expired_url")]
         for (table, column) in columns {

@@ -34,7 +34,7 @@ struct TroubleTests {
         func other(_ name: String) throws -> ShortenerHost {
             let settings = ShortenerSettings(
                 store: .file(path: "/\(name).db", text: "\(name).db"), clickDirectory: "/clicks")
-            return ShortenerHost(node: try lab.world.node(name), settings: settings, port: 80)
+            return ShortenerHost(node: lab.world.node(name), settings: settings, port: 80)
         }
         let second = try other("second")
         #expect { try second.start() } throws: { "\($0)".contains("--clicks DIR") }
@@ -85,7 +85,7 @@ struct TroubleTests {
     @Test("who comes before the database waits a while, and not for ever")
     func waiting() throws {
         let lab = try ShortenerLab { $0.store = .postgres(try! PostgresURL("postgres://nowhere/x"), text: "x") }
-        let client = try RawClient(try lab.world.node("early"), "urls", 80)
+        let client = try RawClient(lab.world.node("early"), "urls", 80)
         client.write("GET /a HTTP/1.1\r\nHost: s\r\n\r\n")
         lab.world.pass(.milliseconds(100))
         #expect(client.answers.isEmpty)
@@ -109,7 +109,7 @@ struct TroubleTests {
     @Test("other ports and other nodes are elsewhere")
     func noLoops() throws {
         let lab = try ShortenerLab()
-        _ = try lab.world.node("visitor")
+        _ = lab.world.node("visitor")
         for address in ["http://localhost:81/", "http://visitor/", "http://127.0.0.1:8080/x"] {
             #expect(try lab.ask("POST", "/api/shorten", "{\"url\": \"\(address)\"}").status == 201, "\(address)")
         }
