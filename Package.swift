@@ -15,8 +15,8 @@ struct Room {
     /// On the way of every request. Checking at run time that no two parts of the program change a variable at once
     /// costs 3 % of a request there; the compiler's own checks remain, and `scripts/test --long` runs with all of them.
     /// Not for rooms that a library needs: a program that imports one gets no flags that it did not ask for (and
-    /// SwiftPM before 6.2 refuses a dependency with them; `scripts/test.d/libraries.py` looks). A hot property there says
-    /// `@exclusivity(unchecked)` itself.
+    /// SwiftPM before 6.2 refuses a dependency with them; `scripts/test.d/libraries.py` looks). A hot property there
+    /// says `@exclusivity(unchecked)` itself.
     var isHot = false
     /// Its tests look at what is inside (`@testable`); the program is built together with them.
     var isTestable = false

@@ -116,7 +116,8 @@ import Testing
         #expect(backend.errors.isEmpty && again.jaeger.errors.isEmpty)
     }
 
-    /// By the pages "Jaeger data source" and "Jaeger query editor" of its documentation, and by what Jaeger's page asks.
+    /// By the pages "Jaeger data source" and "Jaeger query editor" of its documentation, and by what Jaeger's page
+    /// asks.
     @Test("what Grafana's Jaeger data source asks, from its documentation, is answered in the form that it reads")
     func grafana() throws {
         let lab = try Lab()

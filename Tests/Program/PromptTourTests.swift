@@ -31,7 +31,7 @@ import Testing
         try pty.wait(for: "what was counted") { pty in
             pty.screen.text.replacing("\n", with: " ").contains("1 request was refused")
         }
-        #expect(hostFileText(home + "/.sdlab_tours") == "load-balancer 3\n")
+        try pty.wait(for: "what is remembered") { _ in hostFileText(home + "/.sdlab_tours") == "load-balancer 3\n" }
         pty.enter("tour load-balancer list")
         try pty.wait(forLine: "3  answered  nobody left")
         pty.enter("tour next")
@@ -158,8 +158,9 @@ import Testing
         pty.type("q")
         try pty.waitForPrompt()
         #expect(!pty.screen.text.contains("q\n"))
+        let shown = pty.text.components(of: "\u{1B}[1A\u{1B}[0J").count
         pty.enter("watch 100ms nodes")
-        try pty.wait(for: "another view") { $0.text.components(of: "\u{1B}[1A\u{1B}[0J").count >= 2 }
+        try pty.wait(for: "another view") { $0.text.components(of: "\u{1B}[1A\u{1B}[0J").count > shown }
         pty.type("echo q")
         pty.type("\u{3}")
         try pty.waitForPrompt()

@@ -153,7 +153,7 @@ import Testing
                 // What has no blank in it cannot be broken.
                 for line in shell.output(view).split(separator: "\n")
                 where line.drop(while: { $0 == " " }).contains(" ") {
-                    #expect(displayWidth(String(line)) <= min(80, columns), "\(view) on \(columns): \(line)")
+                    #expect(displayWidth(String(line)) <= columns, "\(view) on \(columns): \(line)")
                 }
             }
             let bars = shell.output("trace last").split(separator: "\n").filter { $0.contains("█") || $0.contains("▒") }

@@ -112,10 +112,10 @@ struct TokenWords {
 
     /// A token that ends before it begins is refused by everybody, at any time.
     private func refuseNeverValid(_ claims: [(key: String, value: JSONValue)]) throws {
-        func time(_ name: String) -> Double? {
+        func seconds(_ name: String) -> Double? {
             claims.first { $0.key == name }.flatMap { try? JSONCursor($0.value).number() }
         }
-        guard let begin = time("nbf"), let end = time("exp"), end <= begin else { return }
+        guard let begin = seconds("nbf"), let end = seconds("exp"), end <= begin else { return }
         throw fail("the token would end before it begins; give --expires a longer time than --not-before")
     }
 

@@ -99,7 +99,7 @@ private struct LockServerWords {
         guard settings.electionMilliseconds >= 5 * settings.heartbeatMilliseconds else {
             throw UsageError(
                 """
-                lockserver: an election timeout of \(LabDuration.milliseconds(settings.electionMilliseconds)) with a \
+                an election timeout of \(LabDuration.milliseconds(settings.electionMilliseconds)) with a \
                 heartbeat of \(LabDuration.milliseconds(settings.heartbeatMilliseconds)): no leader would last; make \
                 --election-timeout at least five times --heartbeat
                 """)

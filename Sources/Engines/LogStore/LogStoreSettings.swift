@@ -29,8 +29,8 @@ public struct LogStoreSettings: Equatable, Sendable {
     /// Less than that is no help.
     public static let leastMemoryBytes = 1 << 20
 
-    /// Has the store get along with so much memory, however much it keeps: an eighth for lines that come in, as much for
-    /// those that are being packed, a quarter for what is read, and what is merged at a time is a quarter, which is
+    /// Has the store get along with so much memory, however much it keeps: an eighth for lines that come in, as much
+    /// for those that are being packed, a quarter for what is read, and what is merged at a time is a quarter, which is
     /// there twice meanwhile.
     public mutating func bound(memoryBytes: Int) {
         let bytes = max(Self.leastMemoryBytes, memoryBytes)

@@ -30,8 +30,8 @@ struct CallSpan: Sendable {
 ///
 /// To find the calls of a trace all of its spans are needed, and they come from many senders. So what matters of them
 /// stays in memory for a while (*young* traces, oldest out first). One that gets more spans later is *late*: it is read
-/// once, when somebody asks. So are traces that are not plain: with two spans of one id, or that go in circles. What the
-/// book says is what `ServiceGraph` says of the same traces.
+/// once, when somebody asks. So are traces that are not plain: with two spans of one id, or that go in circles. What
+/// the book says is what `ServiceGraph` says of the same traces.
 ///
 /// ## Where it is wrong
 ///

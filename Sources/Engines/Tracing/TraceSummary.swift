@@ -1,8 +1,8 @@
 import KernelOTLP
 import KernelTelemetry
 
-/// What is kept in memory of a trace: when it began, who called whom in it, and where its spans stand. What can be asked
-/// of them stands in `TraceFileIndex`.
+/// What is kept in memory of a trace: when it began, who called whom in it, and where its spans stand. What can be
+/// asked of them stands in `TraceFileIndex`.
 struct TraceSummary: Sendable {
     /// Where some of its spans stand: one record of one file.
     struct Place: Hashable, Sendable {

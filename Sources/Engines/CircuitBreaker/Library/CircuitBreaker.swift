@@ -145,8 +145,8 @@ public final class CircuitBreaker: Sendable {
     private func withEngine<R>(_ body: (inout BreakerEngine) -> R) -> R {
         engine.withLock { engine in
             if Gate.quiet(gate.load(ordering: .relaxed)) == .byTime {
-                // Who counts looks at the gate while it holds its place. So it is shut first: what is counted later goes
-                // through the engine, behind this.
+                // Who counts looks at the gate while it holds its place. So it is shut first: what is counted later
+                // goes through the engine, behind this.
                 gate.store(Gate.ask, ordering: .sequentiallyConsistent)
                 quickSuccesses.collect(second: now.unixSeconds) { engine.add(quickSuccesses: $0, second: $1) }
             }
@@ -163,8 +163,8 @@ public final class CircuitBreaker: Sendable {
 
     /// Counts a success beside the engine, if it was quick and nobody is judged by one more of them.
     ///
-    /// That it was is one moment's truth: that of the second look at the gate. Between the two nothing has changed, since
-    /// whoever changes the threshold shuts the gate before, and opens it with another epoch.
+    /// That it was is one moment's truth: that of the second look at the gate. Between the two nothing has changed,
+    /// since whoever changes the threshold shuts the gate before, and opens it with another epoch.
     @inline(__always) private func countBeside(_ duration: LabDuration, _ permit: Permit, _ now: LabTime) -> Bool {
         let word = gate.load(ordering: .acquiring)
         let quiet = Gate.quiet(word, permit.generation)

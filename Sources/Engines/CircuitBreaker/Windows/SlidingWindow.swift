@@ -29,8 +29,8 @@ struct SlidingWindow: Sendable {
     /// Whether it is by their time that calls are in it.
     var isOfTime: Bool { type == .timeBased }
 
-    /// What it adds up to where one more call like the others changes no more than how many there were: a window of time,
-    /// or one of calls that is full. Otherwise nil.
+    /// What it adds up to where one more call like the others changes no more than how many there were: a window of
+    /// time, or one of calls that is full. Otherwise nil.
     var settledTally: Tally? {
         if isOfTime { return byTime.knownTally }
         return byCount.tally.calls == byCount.size ? byCount.tally : nil

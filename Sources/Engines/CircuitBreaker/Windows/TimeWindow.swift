@@ -40,8 +40,8 @@ public struct TimeWindow: Sendable {
         return total
     }
 
-    /// Adds calls that were successes, none of them slow, in the second of that number, counted from 1970. Those that the
-    /// window has left behind are no part of it.
+    /// Adds calls that were successes, none of them slow, in the second of that number, counted from 1970. Those that
+    /// the window has left behind are no part of it.
     mutating func add(successes: Int, second: Int64) {
         advance(toSecond: second)
         let age = present - second

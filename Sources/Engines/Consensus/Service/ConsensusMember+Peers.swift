@@ -68,9 +68,9 @@ extension ConsensusMember {
         } catch .contradiction(let index) {
             return fail(
                 """
-                node \(message.from), which leads, has another entry at \(index), and this one's was agreed on: they are \
-                of different groups, or one of them has lost its disk; remove one of them from the group, and add a new \
-                one under a number of its own
+                node \(message.from), which leads, has another entry at \(index), and this one's was agreed on: \
+                they are of different groups, or one of them has lost its disk; remove one of them from the group, \
+                and add a new one under a number of its own
                 """)
         } catch {
             // What is of no use is dropped: its sender counts on nothing.

@@ -168,7 +168,8 @@ extension ConfigurationValue {
     func oneOrMore(_ what: String) throws(ConfigurationError) -> [ConfigurationValue] {
         if case .scalar = content { return [self] }
         let items = try list(for: what)
-        if items.isEmpty {
+        // What is taken away is the exception: nothing is nothing.
+        if items.isEmpty, what != "remove" {
             let remedy = what == "auth" ? "write none if anybody may come" : "name one, or leave the key out"
             throw ConfigurationError(place, "\(what) is an empty list; \(remedy)")
         }

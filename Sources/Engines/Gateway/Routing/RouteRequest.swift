@@ -28,7 +28,8 @@ public struct RouteRequest: Sendable {
     /// say it.
     public var hasHost: Bool {
         guard let bytes = head.valueBytes(of: .host) else { return true }
-        return !bytes.isEmpty && bytes.first != UInt8(ascii: ":")
+        // An empty one is that of a target without an authority (RFC 9112 §3.2).
+        return bytes.first != UInt8(ascii: ":")
             && bytes.allSatisfy { $0 > 32 && $0 < 127 && !Self.isForeignToHosts($0) }
     }
 

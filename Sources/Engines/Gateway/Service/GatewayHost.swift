@@ -88,8 +88,8 @@ public final class GatewayHost: Service, HTTPService {
         if runtime.options.drainTimeout == nil { runtime.drainTimeout = configuration.shutdownTimeout }
     }
 
-    /// What a start would stumble over beyond the configuration itself: keys and secrets that are not there, or not what
-    /// they should be.
+    /// What a start would stumble over beyond the configuration itself: keys and secrets that are not there, or not
+    /// what they should be.
     ///
     /// - Throws: what is wrong with a file that the configuration names.
     public static func check(_ configuration: GatewayConfiguration, readFile: (String) throws -> [UInt8]) throws {

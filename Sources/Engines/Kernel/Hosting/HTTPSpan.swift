@@ -7,9 +7,9 @@ import KernelWorld
 extension ActiveSpan {
     /// A request that a server begins to answer. Nil where nobody records it.
     ///
-    /// One that comes with a trace context goes on with that, kept or not. One without begins a trace if it is somebody's at the
-    /// edge: from a terminal, or from outside the lab. What services ask of one another by themselves is no trace's,
-    /// and neither are the questions of monitoring.
+    /// One that comes with a trace context goes on with that, kept or not. One without begins a trace if it is
+    /// somebody's at the edge: from a terminal, or from outside the lab. What services ask of one another by themselves
+    /// is no trace's, and neither are the questions of monitoring.
     static func serving(_ connection: HTTPServerConnection) -> ActiveSpan? {
         let head = connection.head
         let node = connection.stream.node

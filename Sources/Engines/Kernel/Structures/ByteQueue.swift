@@ -58,7 +58,8 @@ extension Array where Element == UInt8 {
     @inlinable public mutating func append(decimal number: Int) {
         var magnitude = number.magnitude
         if number >= 0, magnitude < 10 { return append(UInt8(ascii: "0") + UInt8(magnitude)) }
-        // Twenty digits and a sign at most, from the right; appended in one go, as each append looks whether there is room.
+        // Twenty digits and a sign at most, from the right; appended in one go, as each append looks whether there is
+        // room.
         var digits: (UInt64, UInt64, UInt64) = (0, 0, 0)
         Swift.withUnsafeMutableBytes(of: &digits) { digits in
             var place = digits.count

@@ -28,14 +28,16 @@ import KernelStructures
 ///
 /// What waits is one queue: first what is in the spool, then what is in memory; when memory is full all of it goes into
 /// the spool. But while the collector acknowledges what it is sent there will be room in a moment, and the files
-/// themselves are where the rest waits: a copy in the spool would cost more than all else the agent does. So each file's lines leave in their order, and the collector needs one number a file to know what it has.
-/// A cursor is the place in its file of the first line that exists nowhere else. Whatever is sent twice after a crash
-/// is recognized by it.
+/// themselves are where the rest waits: a copy in the spool would cost more than all else the agent does. So each
+/// file's lines leave in their order, and the collector needs one number a file to know what it has. A cursor is the
+/// place in its file of the first line that exists nowhere else. Whatever is sent twice after a crash is recognized by
+/// it.
 ///
 /// ## Where it is wrong
 ///
 /// Between a copy and the emptying of a file (`copytruncate`) lines may be written that nobody can see any more; they
-/// are suspected, not counted: the more so, the further the agent is behind. A file that is removed is read to its end only while the agent runs.
+/// are suspected, not counted: the more so, the further the agent is behind. A file that is removed is read to its end
+/// only while the agent runs.
 public final class LogAgent {
     public let settings: AgentSettings
     let disk: NodeDisk

@@ -16,8 +16,8 @@ import LogModelEngine
 ///          | 3, a bit a chunk                                    ; many
 /// ```
 ///
-/// The checksum (CRC-32C) is that of the page, its number and the two numbers in front of all: damage must not look like
-/// a word that is nowhere. Indices of before have bits without the 256, and no checksums.
+/// The checksum (CRC-32C) is that of the page, its number and the two numbers in front of all: damage must not look
+/// like a word that is nowhere. Indices of before have bits without the 256, and no checksums.
 ///
 /// ## Where it is wrong
 ///

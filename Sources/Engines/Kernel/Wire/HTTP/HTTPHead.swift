@@ -84,7 +84,8 @@ public struct HTTPHead: Sendable {
     public func valueBytes(of field: Field) -> ArraySlice<UInt8> { bytes[field.valueRange.range] }
     /// `Name: value` with its CRLF, as it arrived.
     public func line(of field: Field) -> ArraySlice<UInt8> { bytes[Int(field.nameRange.start)..<Int(field.lineEnd)] }
-    /// The same, put behind other bytes: on a proxy's way it is worth not to hold the head's bytes for each of its lines.
+    /// The same, put behind other bytes: on a proxy's way it is worth not to hold the head's bytes for each of its
+    /// lines.
     public func append(lineOf field: Field, to out: inout [UInt8]) {
         append(Int(field.nameRange.start)..<Int(field.lineEnd), to: &out)
     }
