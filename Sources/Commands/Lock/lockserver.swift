@@ -80,6 +80,9 @@ private struct LockServerWords {
             throw UsageError(
                 "lockserver: --id \(id): --peers names \(peers.count) members; number them from 1 in that order")
         }
+        // They are looked at before anything begins.
+        var probe = ConsensusMember.Settings(id: 1, peers: [:], directory: "/")
+        try setTimes(&probe)
     }
 
     func consensus(port: UInt16) throws -> ConsensusMember.Settings {
@@ -89,6 +92,14 @@ private struct LockServerWords {
         for (index, peer) in all.enumerated() { members[peers.isEmpty ? id : index + 1] = peer }
         let directory = session.files.absolute(arguments.text("data-dir") ?? "lockserver-\(id)")
         var settings = ConsensusMember.Settings(id: id, peers: members, directory: directory)
+        try setTimes(&settings)
+        settings.group = "lock"
+        settings.snapshotEntries = arguments.integer("snapshot-entries") ?? settings.snapshotEntries
+        settings.joins = arguments.has("join")
+        return settings
+    }
+
+    private func setTimes(_ settings: inout ConsensusMember.Settings) throws {
         if let heartbeat = arguments.duration("heartbeat") {
             settings.heartbeatMilliseconds = max(1, Int(clamping: heartbeat.nanoseconds / 1_000_000))
         }
@@ -96,17 +107,13 @@ private struct LockServerWords {
             settings.electionMilliseconds = max(2, Int(clamping: silence.nanoseconds / 1_000_000))
         }
         // Followers that hear too seldom of their leader want to be one again and again; etcd asks for as much.
-        guard settings.electionMilliseconds >= 5 * settings.heartbeatMilliseconds else {
+        guard settings.electionMilliseconds / 5 >= settings.heartbeatMilliseconds else {
             throw UsageError(
                 """
-                an election timeout of \(LabDuration.milliseconds(settings.electionMilliseconds)) with a \
+                lockserver: an election timeout of \(LabDuration.milliseconds(settings.electionMilliseconds)) with a \
                 heartbeat of \(LabDuration.milliseconds(settings.heartbeatMilliseconds)): no leader would last; make \
                 --election-timeout at least five times --heartbeat
                 """)
         }
-        settings.group = "lock"
-        settings.snapshotEntries = arguments.integer("snapshot-entries") ?? settings.snapshotEntries
-        settings.joins = arguments.has("join")
-        return settings
     }
 }

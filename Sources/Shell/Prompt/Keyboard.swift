@@ -6,6 +6,9 @@ import KernelLoopback
 /// kernel, for the host command that may read it, or for the next prompt.
 final class Keyboard {
     private let poller: Poller
+    /// What the poller has told of may be gone by the time it is read, since Ctrl-C takes back what was typed before
+    /// it: who waits for it then waits for ever. So a terminal is read without waiting.
+    private let terminal = HostLimits.openTerminal()
     private var watch: DescriptorWatch?
     private var bytes: [UInt8] = []
     private var position = 0
@@ -24,13 +27,20 @@ final class Keyboard {
 
     init(_ poller: Poller) { self.poller = poller }
 
+    deinit {
+        watch?.cancel()
+        if let terminal { close(terminal) }
+    }
+
+    private var descriptor: Int32 { terminal ?? 0 }
+
     /// Whether input is wanted. Setting it again is free.
     var isOpen: Bool {
         get { watch != nil }
         set {
             if newValue == isOpen { return }
             if newValue {
-                watch = DescriptorWatch(poller, 0) { [unowned self] _ in read() }
+                watch = DescriptorWatch(poller, descriptor) { [unowned self] _ in read() }
             } else {
                 watch?.cancel()
                 watch = nil
@@ -40,14 +50,14 @@ final class Keyboard {
 
     private func read() {
         var buffer = [UInt8](repeating: 0, count: Self.readBytes)
-        let count = Glibc.read(0, &buffer, buffer.count)
+        let count = Glibc.read(descriptor, &buffer, buffer.count)
         if count > 0 {
             bytes.removeFirst(position)
             position = 0
             bytes += buffer[..<count]
             if dropsPaste { dropPasted() }
             lastReadNanoseconds = HostClock.monotonicNanoseconds
-        } else if count == 0 || errno != EINTR {
+        } else if count == 0 || errno != EINTR && errno != EAGAIN {
             hasEnded = true
             isOpen = false
         }

@@ -77,6 +77,13 @@ public enum HostLimits {
     }
 
     public static var isStandardInputTerminal: Bool { isatty(0) == 1 }
+    /// The terminal on standard input, opened once more: so it can be read without waiting, and nobody else who has it
+    /// notices. Nil if it is none, or may not be opened by this user. Whoever asks for it closes it.
+    public static func openTerminal() -> Int32? {
+        guard isStandardInputTerminal else { return nil }
+        let descriptor = open("/proc/self/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+        return descriptor < 0 ? nil : descriptor
+    }
     public static var isStandardOutputTerminal: Bool { isatty(1) == 1 }
 
     /// Columns of the terminal at standard output; nil if it is none.
