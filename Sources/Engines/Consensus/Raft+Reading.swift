@@ -53,9 +53,11 @@ extension Raft {
     private var hasCommittedInTerm: Bool { log.term(at: log.committed) == term }
 
     func askWhetherLeader(_ message: RaftMessage) {
-        if isOnlyVoter { return answerRead(from: message.from, message.context, index: log.committed) }
         guard reads.requests.count + reads.waiting.count < ReadQueue.limit else { return }
+        // Also one that is alone: what it had acknowledged before it was started again is in its log, and agreed on only
+        // with the first entry of its new term, which a slow disk may take a while to store.
         guard hasCommittedInTerm else { return reads.waiting.append(message) }
+        if isOnlyVoter { return answerRead(from: message.from, message.context, index: log.committed) }
         if settings.readsByLease {
             return answerRead(from: message.from, message.context, index: log.committed)
         }
