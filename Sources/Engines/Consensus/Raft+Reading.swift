@@ -54,8 +54,8 @@ extension Raft {
 
     func askWhetherLeader(_ message: RaftMessage) {
         guard reads.requests.count + reads.waiting.count < ReadQueue.limit else { return }
-        // Also one that is alone: what it had acknowledged before it was started again is in its log, and agreed on only
-        // with the first entry of its new term, which a slow disk may take a while to store.
+        // Also one that is alone: what it had acknowledged before it was started again is in its log, and agreed on
+        // only with the first entry of its new term, which a slow disk may take a while to store.
         guard hasCommittedInTerm else { return reads.waiting.append(message) }
         if isOnlyVoter { return answerRead(from: message.from, message.context, index: log.committed) }
         if settings.readsByLease {
