@@ -306,6 +306,8 @@ public final class HTTPExchange {
 
     /// It is whole, or nobody waits for its rest any more.
     private func countWhole() {
+        // Most requests have no body, and whoever outlives the node has no router any more.
+        guard gatheredBytes > 0 else { return }
         router.gatheredBytes -= gatheredBytes
         gatheredBytes = 0
     }
