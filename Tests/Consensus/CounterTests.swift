@@ -95,6 +95,22 @@ final class CounterGroup {
         return answer
     }
 
+    /// What is to be done with a member that has lost its disk: it is removed, and another one is added.
+    ///
+    /// - Returns: false if one of the two was not done, which is recorded as an issue.
+    func replace(_ victim: Int, by id: Int, askedOf leader: Int) throws -> Bool {
+        guard case .success = change(leader, .remove(victim)) else {
+            Issue.record("it is removed")
+            return false
+        }
+        try start(id, joins: true)
+        guard case .success = change(leader, .add(id, Self.address(id), voting: true)) else {
+            Issue.record("another one is added")
+            return false
+        }
+        return true
+    }
+
     var values: [Int] { alive.map(\.counter.value) }
 }
 
@@ -300,15 +316,7 @@ struct CounterTests {
                 && "\(error)".contains("remove this member from the group, and add a new one under a number of its own")
         }
         // What the error says to do.
-        guard case .success = group.change(leader, .remove(victim)) else {
-            Issue.record("it is removed")
-            return
-        }
-        try group.start(4, joins: true)
-        guard case .success = group.change(leader, .add(4, CounterGroup.address(4), voting: true)) else {
-            Issue.record("another one is added")
-            return
-        }
+        guard try group.replace(victim, by: 4, askedOf: leader) else { return }
         #expect(group.propose(leader, [0])?.text == "61")
         group.world.pass(.seconds(2))
         #expect(group[4].counter.value == 61 && group[leader].member.configuration.voters.contains(4))

@@ -59,15 +59,7 @@ struct IdentityTests {
         #expect(group[victim].counter.value == 0 && group[victim].member.leader == nil)
         #expect(strangers(group[leader]).contains(victim) && !strangers(group[victim]).isEmpty)
         // What it says to do.
-        guard case .success = group.change(leader, .remove(victim)) else {
-            Issue.record("it is removed")
-            return
-        }
-        try group.start(4, joins: true)
-        guard case .success = group.change(leader, .add(4, CounterGroup.address(4), voting: true)) else {
-            Issue.record("another one is added")
-            return
-        }
+        guard try group.replace(victim, by: 4, askedOf: leader) else { return }
         #expect(group.propose(leader, [0])?.text == "51")
         // The identities are in the snapshots, too.
         group[4].node.end(.poweredOff)

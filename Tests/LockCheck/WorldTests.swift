@@ -21,40 +21,10 @@ struct WorldTests {
         return first + (tellingSeeds + pastSeeds).filter { $0 >= first.count }
     }
 
-    /// Of a seed that failed: how to see it again, and the end of what happened.
-    private static func report(_ finding: WorldStudy.Finding) -> String {
-        var settings = CheckedWorld.Settings()
-        settings.keepsMoments = true
-        let again = CheckedWorld(seed: finding.seed, settings)
-        _ = again.play()
-        let lines = again.moments.suffix(150).map {
-            "\(CheckedWorld.clock($0.microseconds)) \($0.subject) \($0.text)"
-        }
-        return """
-            seed \(finding.seed): \(finding.failures.joined(separator: "; "))
-            see it again: sdlab -c 'lock-check --seed \(finding.seed)'
-            \(lines.joined(separator: "\n"))
-            """
-    }
-
     // @covers LOCK-C1 LOCK-C2
     @Test("whatever fails, registers do one thing after another, and a lock has one holder")
     func worlds() async {
-        let lanes = 2
-        let study = await withTaskGroup(of: WorldStudy.self) { group in
-            for lane in 0..<lanes {
-                group.addTask {
-                    var study = WorldStudy()
-                    let seeds = Self.seeds
-                    for place in stride(from: lane, to: seeds.count, by: lanes) where study.findings.count < 2 {
-                        study.play(seeds[place])
-                    }
-                    return study
-                }
-            }
-            return await group.reduce(into: WorldStudy()) { $0 += $1 }
-        }
-        for finding in study.findings.prefix(2) { Issue.record("\(Self.report(finding))") }
+        let study = await SeedRun.study(Self.seeds, of: CheckedWorld.self, command: "lock-check")
         // All of it happens, or it would say nothing.
         for kind in WorldTally.Kind.allCases {
             #expect(study.tally[kind] > 0, "\(study.worldCount) worlds, and no \(kind.words)")
