@@ -164,7 +164,9 @@ struct BashComparison {
 
     @Test func pipesAndRedirectionsAreThoseOfAShell() throws {
         try Self.compare([
-            "echo a | cat", "echo a | cat | cat | cat", "seq 5 | head -n 2", "seq 5 | tail -n 2", "seq 3 | sort -r",
+            "echo a | cat", "echo a | cat | cat | cat", "seq 5 | head -n 2", "seq 5 | head -c 3", "seq 5 | head -c 4",
+            "printf abc | head -c 9", "printf 'a\\n' | head -c 0", "seq 3 > f; seq 4 > g; head -c 3 f g",
+            "seq 5 | tail -n 2", "seq 3 | sort -r",
             "true | false; echo $?", "false | true; echo $?", "echo a |\ncat", "echo a|cat",
             "echo a | cat && echo b", "false | cat || echo b", "echo a > f; cat f", "echo a > f; echo b > f; cat f",
             "echo a > f; echo b >> f; cat f", "echo a >f; cat <f", "cat < f", "echo a >> f; cat f",

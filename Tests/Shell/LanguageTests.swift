@@ -98,10 +98,18 @@ import Testing
         }
     }
 
+    @Test func parenthesesInPairsAreTextInWords() {
+        #expect(output("echo sum(rate(x[1m])) / (a + b)") == "sum(rate(x[1m])) / (a + b)\n")
+        #expect(output("echo '(' \\) \")(\"") == "( ) )(\n")
+    }
+
     // MARK: Errors
 
     @Test(arguments: [
         ("echo a |", "1:8: nothing follows '|'", true), ("echo a &&", "1:8: nothing follows '&&'", true),
+        ("echo (", "1:6: '(' is never closed; as a character it needs quotes: '('", false),
+        ("echo a b)c", "1:8: ')' closes nothing; as a character it needs quotes: ')'", false),
+        ("echo :) (:", "1:6: ')' closes nothing; as a character it needs quotes: ')'", false),
         ("| echo", "1:1: unexpected '|'", false), ("&& echo", "1:1: unexpected '&'", false),
         (
             "echo a | | b",

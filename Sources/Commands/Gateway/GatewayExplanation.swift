@@ -20,12 +20,12 @@ extension GatewayHost: Explaining {
         if let other = node.world.nodes[url.host.lowercased()], other !== node {
             return "curl would ask \(other.name); this is what \(node.name) would do with it"
         }
-        let ports = doors.map { "\($0.port)" }.joined(separator: " and ")
-        guard let door = doors.first(where: { $0.port == url.port }) else {
+        let ports = listeningPorts.map { "\($0.port)" }.joined(separator: " and ")
+        guard let listener = listeningPorts.first(where: { $0.port == url.port }) else {
             return "nothing of \(node.name) listens on port \(url.port); it has \(ports)"
         }
-        guard door.isSecure != (url.scheme == .https) else { return nil }
-        return "port \(door.port) speaks \(door.isSecure ? "TLS: write https://" : "no TLS: write http://")"
+        guard listener.isSecure != (url.scheme == .https) else { return nil }
+        return "port \(listener.port) speaks \(listener.isSecure ? "TLS: write https://" : "no TLS: write http://")"
     }
 
     /// Where a request would go, and of every other route the first condition that does not hold.

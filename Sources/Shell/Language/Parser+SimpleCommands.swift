@@ -24,7 +24,27 @@ extension Parser {
             }
         }
         if command.words.isEmpty, command.assignments.isEmpty, command.redirections.isEmpty { throw unexpected() }
+        try refuseOddParentheses(in: command.words)
         return command
+    }
+
+    /// Parentheses may stand in words without quotes, where other shells refuse them: PromQL is typed like that. They
+    /// must come in pairs over the whole command; one that is alone was meant for something that is not there.
+    private func refuseOddParentheses(in words: [Word]) throws(SyntaxError) {
+        var open: [Position] = []
+        for word in words {
+            for case .text(let text, isQuoted: false) in word.parts {
+                for character in text {
+                    if character == "(" { open.append(word.position) }
+                    if character == ")", open.popLast() == nil {
+                        throw SyntaxError(word.position, "')' closes nothing; as a character it needs quotes: ')'")
+                    }
+                }
+            }
+        }
+        if let position = open.last {
+            throw SyntaxError(position, "'(' is never closed; as a character it needs quotes: '('")
+        }
     }
 
     /// `&` as a word of its own; the parser stands at the beginning of a word.

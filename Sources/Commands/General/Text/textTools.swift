@@ -33,12 +33,23 @@ extension GeneralCommands {
 
     static var head: Command {
         let description = CommandDescription(
-            "head", "the first lines", usage: "[-n N] [FILE…]",
-            flags: [.init("lines", "n", .integer(0...Int.max), "how many (10)")],
-            arguments: .init([.file], 0...1000, numberFlag: "lines"), examples: ["journal --all | head -n 3"],
+            "head", "the first lines", usage: "[-n N|-c N] [FILE…]",
+            flags: [
+                .init("lines", "n", .integer(0...Int.max), "how many (10)"),
+                .init("bytes", "c", .integer(0...Int.max), "so many bytes, not lines"),
+            ],
+            arguments: .init([.file], 0...1000, numberFlag: "lines"),
+            examples: ["journal --all | head -n 3", "curl -s http://localhost:8081/ | head -c 20"],
             group: .files)
         return Command(description) { invocation in
-            .running(
+            if let limit = invocation.arguments.integer("bytes") {
+                guard invocation.arguments.integer("lines") == nil else {
+                    throw UsageError("head: -n counts lines and -c bytes; one of them")
+                }
+                return .running(
+                    HeadOfBytes(invocation.process, files: invocation.arguments.arguments, limit: limit))
+            }
+            return .running(
                 Head(
                     invocation.process, files: invocation.arguments.arguments,
                     limit: invocation.arguments.integer("lines") ?? 10))
@@ -64,6 +75,28 @@ extension GeneralCommands {
             if count <= limit { write(line, newline: isWhole) }
             // Of several files the rest is passed over: the next one begins behind it.
             if count >= limit, !hasSeveralFiles { stop() }
+        }
+    }
+
+    private final class HeadOfBytes: TitledLineTool {
+        private let limit: Int
+        private var left = 0
+        init(_ process: Process, files: [String], limit: Int) {
+            self.limit = limit
+            super.init(process, files: files)
+        }
+        override func start() {
+            if limit == 0, !hasSeveralFiles { process.exit(0) } else { super.start() }
+        }
+        override func beginFile() {
+            super.beginFile()
+            left = limit
+        }
+        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
+            guard left > 0 else { return }
+            write(line.prefix(left), newline: isWhole && left > line.count)
+            left -= min(left, line.count + (isWhole ? 1 : 0))
+            if left == 0, !hasSeveralFiles { stop() }
         }
     }
 

@@ -314,7 +314,7 @@ public final class GatewayHost: Service, HTTPService {
     /// The services in the configuration's order.
     var presentClusters: [ServiceCluster] { configuration.services.compactMap { clusters[$0.name] } }
     /// Where clients come, and whether they speak TLS there.
-    package var doors: [(port: UInt16, isSecure: Bool)] {
+    package var listeningPorts: [(port: UInt16, isSecure: Bool)] {
         [(port, server.security != nil)] + (plainPort.map { [($0, false)] } ?? [])
     }
     package var introspectionCalls: Int { rules.introspector?.calls ?? 0 }
