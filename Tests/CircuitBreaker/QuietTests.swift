@@ -89,6 +89,18 @@ import Testing
         #expect(breaker.snapshot.counters.late == 1 && breaker.snapshot.counters.successes == 40)
     }
 
+    @Test("a call of another second, or that nobody wants beside the engine, is not counted there") func wanted() {
+        let successes = QuickSuccesses()
+        #expect(!successes.add(.zero, second: 5) { true }, "before anybody has said which second it is")
+        successes.collect(second: 5) { _, _ in Issue.record("there is nothing yet") }
+        #expect(successes.add(.milliseconds(3), second: 5) { true })
+        #expect(!successes.add(.milliseconds(3), second: 5) { false })
+        #expect(!successes.add(.milliseconds(3), second: 6) { true })
+        var collected: [Int64: Int] = [:]
+        successes.collect(second: 6) { collected[$1, default: 0] += $0 }
+        #expect(collected == [5: 1] && successes.total.calls == 1)
+    }
+
     @Test("of two threads no call is lost, and none is counted twice", arguments: [0, 1, 50], [false, true])
     func twoThreads(failuresInThousand: Int, isOfTime: Bool) {
         var configuration = CircuitBreakerConfiguration()

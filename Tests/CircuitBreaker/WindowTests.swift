@@ -66,6 +66,19 @@ import Testing
         #expect(window.tally(now: start + .seconds(13)).failures == 0)
     }
 
+    @Test("successes that are added late count in the second in which they were, and leave with it")
+    func addedLate() {
+        let start = LabTime.documentedEpoch
+        var window = TimeWindow(size: 3, now: start)
+        window.record([], now: start + .seconds(2))
+        window.add(successes: 4, second: start.unixSeconds)
+        window.add(successes: 8, second: (start + .seconds(1)).unixSeconds)
+        let calls = (2...5).map { window.tally(now: start + .seconds($0)).calls }
+        #expect(calls == [13, 9, 1, 0])
+        window.add(successes: 16, second: start.unixSeconds - 1)
+        #expect(window.tally(now: start + .seconds(2)).calls == 13, "a second that has left")
+    }
+
     @Test("a window of another size keeps the newest calls that fit", arguments: [(5, 3), (3, 5), (4, 4), (1, 7)])
     func resizing(from: Int, to: Int) {
         var random = SeededRandom(seed: 3)

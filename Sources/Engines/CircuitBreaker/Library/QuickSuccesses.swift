@@ -22,11 +22,11 @@ import Synchronization
 /// Eight places, 128 bytes apart (processors fetch lines in pairs), and a thread takes the one that its stack says. A
 /// place has a lock, which only threads of the same place ever want; whoever reads takes all the locks, and so sees
 /// each call whole or not at all.
-final class QuickSuccesses: Sendable {
-    struct Count: Equatable, Sendable {
-        var calls = 0
-        var duration = LabDuration.zero
-        var maxDuration = LabDuration.zero
+package final class QuickSuccesses: Sendable {
+    package struct Count: Equatable, Sendable {
+        package var calls = 0
+        package var duration = LabDuration.zero
+        package var maxDuration = LabDuration.zero
     }
 
     /// What one place holds.
@@ -52,7 +52,7 @@ final class QuickSuccesses: Sendable {
     private static let strideBytes = 128
     private nonisolated(unsafe) let memory: UnsafeMutableRawPointer
 
-    init() {
+    package init() {
         precondition(MemoryLayout<Place>.size <= Self.strideBytes)
         memory = .allocate(byteCount: Self.placeCount * Self.strideBytes, alignment: Self.strideBytes)
         for index in 0..<Self.placeCount {
@@ -83,7 +83,7 @@ final class QuickSuccesses: Sendable {
     ///
     /// - Parameter isWanted: asked while nobody can collect from this place.
     /// - Returns: whether it was counted; otherwise the engine has to hear of it.
-    @inline(__always) func add(_ duration: LabDuration, second: Int64, if isWanted: () -> Bool) -> Bool {
+    @inline(__always) package func add(_ duration: LabDuration, second: Int64, if isWanted: () -> Bool) -> Bool {
         ownPlace.pointee.sum.withLock {
             guard $0.second == second, isWanted() else { return false }
             $0.uncollected += 1
@@ -93,7 +93,7 @@ final class QuickSuccesses: Sendable {
     }
 
     /// Hands over what no window has yet, place by place; from now on they count for that second.
-    func collect(second: Int64, _ take: (_ calls: Int, _ second: Int64) -> Void) {
+    package func collect(second: Int64, _ take: (_ calls: Int, _ second: Int64) -> Void) {
         for index in 0..<Self.placeCount {
             let (calls, old) = place(index).pointee.sum.withLock { sum in
                 defer { (sum.uncollected, sum.second) = (0, second) }
@@ -103,7 +103,7 @@ final class QuickSuccesses: Sendable {
         }
     }
 
-    var total: Count {
+    package var total: Count {
         var total = Count()
         for index in 0..<Self.placeCount {
             let count = place(index).pointee.sum.withLock { $0.count }

@@ -42,7 +42,7 @@ public struct TimeWindow: Sendable {
 
     /// Adds calls that were successes, none of them slow, in the second of that number, counted from 1970. Those that
     /// the window has left behind are no part of it.
-    mutating func add(successes: Int, second: Int64) {
+    package mutating func add(successes: Int, second: Int64) {
         advance(toSecond: second)
         let age = present - second
         guard age < Int64(seconds.count) else { return }
