@@ -207,7 +207,7 @@ let components = [
         engine: [
             "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
             "KernelSQLite", "CPgQuery", "CBigNumber",
-        ], service: [],
+        ], service: ["KernelStorage"],
         commands: ["KernelWire", "KernelWorld"]),
     Component(
         "Registry", engine: ["KernelJSON", "KernelRegularExpressions", "KernelCryptography", "KernelWire"],

@@ -57,6 +57,7 @@ public final class Database {
         var files = SQLiteDatabase.Options()
         files.cacheByteCount = options.cacheByteCount
         files.temporaryByteCount = options.temporaryByteCount
+        files.checkpointByteCount = options.checkpointByteCount
         files.seed = options.seed
         file = try SQLiteDatabase(disk: disk, path: path, options: files)
         connectionLimit = options.connectionLimit
@@ -169,8 +170,24 @@ public final class Database {
     func noteCommit() { commitCount += 1 }
     func noteRollback() { rollbackCount += 1 }
 
+    /// Whether something was committed that is not durable yet.
+    var needsSync: Bool { file.isLogUnsynced || syncsUnderWay > 0 }
+    /// Syncs that threads do now.
+    private var syncsUnderWay = 0
+
     func sync() throws(PostgresError) {
         do throws(SQLiteError) { try file.syncLog() } catch { throw ErrorMapping.panic(error) }
+    }
+
+    func takeSync() -> FileSync? {
+        guard let sync = file.takeLogSync() else { return nil }
+        syncsUnderWay += 1
+        return sync
+    }
+
+    func finishSync(_ failure: DiskError?) throws(PostgresError) {
+        syncsUnderWay -= 1
+        do throws(SQLiteError) { try file.finishLogSync(failure) } catch { throw ErrorMapping.panic(error) }
     }
 
     /// Copies the log into the file, as far as nobody reads what it replaces.

@@ -19,6 +19,7 @@ final class DatabaseClientConnection: StreamHandler, TurnConnection {
     private var isClosing = false
     private var hasPeerEnded = false
     private var sealedCount = 0
+    private var isSealed = false
     private var timer: TimerID?
     private var timerDeadline: LabTime?
     private var isTurnQueued = false
@@ -216,12 +217,19 @@ final class DatabaseClientConnection: StreamHandler, TurnConnection {
         server.turns.note(self)
     }
 
+    /// What it sees is durable already, and cost the disk no time that would have to pass.
+    var needsNoCommit: Bool {
+        !isSealed && session?.needsNoCommit != false && node.disk.accruedCost == .zero
+    }
+
     func seal() {
         isNoted = false
+        isSealed = true
         sealedCount = session?.output.count ?? 0
     }
 
     func sendSealed(_ failure: String?) {
+        isSealed = false
         guard !isClosed, failure == nil, let session else { return }
         let count = sealedCount
         sealedCount = 0

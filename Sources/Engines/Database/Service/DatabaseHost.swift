@@ -1,6 +1,7 @@
 import DatabaseEngine
 import KernelHosting
 import KernelService
+import KernelStorage
 import KernelStructures
 import KernelTelemetry
 import KernelWire
@@ -71,11 +72,31 @@ public final class DatabaseHost: Service {
     // MARK: Turns
 
     private func commit(_ done: @escaping (String?) -> Void) {
+        let syncs: DatabaseCluster.Syncs
         do throws(PostgresError) {
-            try cluster.commit()
+            // A thread costs more than it spares where nobody else could use the time.
+            syncs = try cluster.beginCommit(beside: cluster.sessionCount > 1 && node.offloadsSyncs)
         } catch {
             return runtime.fail("PANIC: \(error.message)")
         }
+        if syncs.isEmpty { return committed(done) }
+        let files = syncs.map(\.sync)
+        func finish(_ failures: [DiskError?]) {
+            do throws(PostgresError) {
+                try cluster.finishCommit(syncs, failures)
+            } catch {
+                return runtime.fail("PANIC: \(error.message)")
+            }
+            committed(done)
+        }
+        do throws(OffloadError) {
+            try node.offload({ files.map { $0.run() } }, cost: .zero, completion: finish)
+        } catch {
+            finish(files.map { $0.run() })
+        }
+    }
+
+    private func committed(_ done: @escaping (String?) -> Void) {
         if cluster.needsCheckpoint { node.enqueue { [self] in checkpoint() } }
         let cost = node.disk.collectCost()
         if cost <= .zero { done(nil) } else { node.after(cost) { done(nil) } }

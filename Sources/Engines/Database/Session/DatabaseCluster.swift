@@ -195,27 +195,47 @@ public final class DatabaseCluster {
     /// Whether something was committed that no sync has covered.
     public var needsSync: Bool { databases.values.contains { $0.file.isLogUnsynced } }
 
+    /// Syncs for a thread, by database: what `beginCommit` leaves to be done.
+    public typealias Syncs = [(database: Database, sync: FileSync)]
+
     /// Makes durable what was committed since the last time: one sync a database for all its clients.
     ///
     /// - Throws: `PostgresError` of severity PANIC: nothing may be acknowledged any more, and the server must stop.
-    public func commit() throws(PostgresError) {
+    public func commit() throws(PostgresError) { _ = try beginCommit(beside: false) }
+
+    /// The same, but for the syncs that a thread can do, if there is one: `finishCommit` has to hear of their ends.
+    ///
+    /// - Throws: as `commit`.
+    public func beginCommit(beside: Bool) throws(PostgresError) -> Syncs {
         if let failure { throw failure }
         for (session, terminates) in signals { if terminates { session.terminate() } else { session.cancel() } }
         signals = []
+        var syncs: Syncs = []
         for database in inOrder where database.file.isLogUnsynced {
             syncCount += 1
-            do throws(PostgresError) { try database.sync() } catch { throw failure ?? error }
+            if beside, let sync = database.takeSync() {
+                syncs.append((database, sync))
+            } else {
+                do throws(PostgresError) { try database.sync() } catch { throw failure ?? error }
+            }
+        }
+        return syncs
+    }
+
+    /// - Parameter failures: of each of the syncs, in their order.
+    /// - Throws: as `commit`.
+    public func finishCommit(_ syncs: Syncs, _ failures: [DiskError?]) throws(PostgresError) {
+        for (one, failure) in zip(syncs, failures) {
+            do throws(PostgresError) { try one.database.finishSync(failure) } catch { throw self.failure ?? error }
         }
     }
 
-    /// Whether a log has grown so long that it should be copied into its file.
-    public var needsCheckpoint: Bool {
-        databases.values.contains { $0.file.logByteCount >= options.checkpointByteCount }
-    }
+    /// Whether a log has grown so much that it should be copied into its file.
+    public var needsCheckpoint: Bool { databases.values.contains { $0.file.needsCheckpoint } }
 
-    /// Copies the logs into the files, those that are long or all of them.
+    /// Copies the logs into the files, those that have grown much or all of them.
     public func checkpoint(all: Bool = false) throws(PostgresError) {
-        for database in inOrder where all || database.file.logByteCount >= options.checkpointByteCount {
+        for database in inOrder where all || database.file.needsCheckpoint {
             checkpointCount += 1
             try database.checkpoint()
         }

@@ -101,6 +101,11 @@ public final class DatabaseSession {
     public var acceptsMessages: Bool { phase != .ended && (wait == nil || wait == .copyData) }
     /// Whether nothing is under way that a client would miss: no transaction, no statement.
     public var isIdle: Bool { transaction == nil && running == nil && simple == nil }
+    /// Whether what it has to say can be said before the next commit of the cluster: nothing of its database waits for
+    /// a sync, so that all that it may have seen is durable.
+    public var needsNoCommit: Bool {
+        cluster.failure == nil && cluster.signals.isEmpty && database?.needsSync != true
+    }
 
     // MARK: Messages
 

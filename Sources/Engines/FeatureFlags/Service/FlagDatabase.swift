@@ -15,7 +15,6 @@ final class FlagDatabase {
 
     /// More people than this in one experiment are not written down.
     static let exposureLimit = 1_000_000
-    private static let checkpointByteCount = 4 << 20
     private static let documentLimit = 400_000
 
     /// - Parameter onFailedSync: see `SQLiteDatabase`: the process has to end after what it is doing.
@@ -83,7 +82,7 @@ final class FlagDatabase {
             }
         }
         try file.syncLog()
-        if file.logByteCount > Self.checkpointByteCount { try file.checkpoint(connection) }
+        try file.checkpointIfLong(connection)
     }
 
     private func transaction(_ body: () throws(SQLiteError) -> Void) throws(SQLiteError) {

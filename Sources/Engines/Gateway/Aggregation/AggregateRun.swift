@@ -142,7 +142,7 @@ public struct AggregateRun: Sendable {
                 }
             }
         }
-        // Several pieces may have made one between them: `.{a.x}`.
+        // The dots that lead up (RFC 3986 §5.2.4): a value may be them, or make them with what stands beside it.
         let segments = text.prefix { $0 != "?" }.split(separator: "/")
         if aggregate.parts[part].path.pieces.count > 1, segments.contains(where: { $0 == "." || $0 == ".." }) {
             return .failure(Failure("its path would lead elsewhere"))
@@ -152,10 +152,10 @@ public struct AggregateRun: Sendable {
 
     private static let targetLimitBytes = 8000
 
-    /// Whether a value stays one word of a path, whoever reads it: not the dots that lead up, nothing that some read as
-    /// two words (RFC 3986 §5.2.4), and not nothing, which would ask for all instead of one.
+    /// Whether a value stays one word of a path, whoever reads it: nothing that some read as two words, and not nothing,
+    /// which would ask for all instead of one.
     private static func isSegment(_ value: String) -> Bool {
-        !value.isEmpty && value != "." && value != ".." && !value.utf8.contains { $0 == 47 || $0 == 92 || $0 == 0 }
+        !value.isEmpty && !value.utf8.contains { $0 == 47 || $0 == 92 || $0 == 0 }
     }
 
     private static func scalar(_ value: JSONValue?) -> String? {

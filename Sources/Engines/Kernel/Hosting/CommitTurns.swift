@@ -6,6 +6,13 @@ public protocol TurnConnection: AnyObject {
     func seal()
     /// The commit is done, and what was sealed may be said; with a text, what it promises is not true.
     func sendSealed(_ failure: String?)
+    /// Whether its replies say nothing that a commit has yet to make true, and nothing sealed waits before them: they
+    /// leave at the end of the turn, whatever others wait for.
+    var needsNoCommit: Bool { get }
+}
+
+extension TurnConnection {
+    public var needsNoCommit: Bool { false }
 }
 
 /// Group commit: replies of one turn of the loop leave together, behind one commit.
@@ -16,7 +23,7 @@ public protocol TurnConnection: AnyObject {
 /// ```
 ///
 /// However many clients wrote in a turn, one sync serves them all. While a commit is under way the next turn gathers,
-/// so that a slow disk makes larger groups.
+/// so that a slow disk makes larger groups. Whoever can tell that nothing of it concerns him need not wait.
 public final class CommitTurns<Connection: TurnConnection> {
     private let node: Node
     private let commit: (_ done: @escaping (_ failure: String?) -> Void) -> Void
@@ -25,6 +32,7 @@ public final class CommitTurns<Connection: TurnConnection> {
     private var waiting: [Connection] = []
     private var isTurnDue = false
     private var isCommitting = false
+    private var hasWork = false
     /// Turns that had something to send.
     public private(set) var turnCount = 0
 
@@ -40,22 +48,30 @@ public final class CommitTurns<Connection: TurnConnection> {
     /// A connection has replies, or an end, to send when this turn is over. Once a turn.
     public func note(_ connection: Connection) {
         waiting.append(connection)
-        schedule()
+        schedule(during: connection.needsNoCommit)
     }
 
     /// Something was written that needs a commit, though no reply waits for it.
-    public func noteWork() { schedule() }
+    public func noteWork() {
+        hasWork = true
+        schedule()
+    }
 
     public func resetCount() { turnCount = 0 }
 
-    private func schedule() {
-        guard !isTurnDue, !isCommitting else { return }
+    /// - Parameter isDuring: even while a commit is under way.
+    private func schedule(during isDuring: Bool = false) {
+        guard !isTurnDue, !isCommitting || isDuring else { return }
         isTurnDue = true
         node.enqueue { [self] in endTurn() }
     }
 
     private func endTurn() {
         isTurnDue = false
+        sendWhatNeedsNoCommit()
+        if isCommitting { return }
+        if waiting.isEmpty, !hasWork { return onQuiet() }
+        hasWork = false
         isCommitting = true
         turnCount += 1
         let batch = waiting
@@ -67,7 +83,24 @@ public final class CommitTurns<Connection: TurnConnection> {
             isDone = true
             isCommitting = false
             for connection in batch { connection.sendSealed(failure) }
-            if waiting.isEmpty { onQuiet() } else { schedule() }
+            if waiting.isEmpty, !hasWork { onQuiet() } else { schedule() }
         }
+    }
+
+    private func sendWhatNeedsNoCommit() {
+        guard waiting.contains(where: \.needsNoCommit) else { return }
+        // Whoever is sent may have more to say at once.
+        let noted = waiting
+        waiting = []
+        var others: [Connection] = []
+        for connection in noted {
+            if connection.needsNoCommit {
+                connection.seal()
+                connection.sendSealed(nil)
+            } else {
+                others.append(connection)
+            }
+        }
+        waiting = others + waiting
     }
 }

@@ -56,6 +56,8 @@ public final class SQLiteDatabase {
         public var valueByteCount = 256 << 20
         /// Bytes of the longest statement.
         public var statementByteCount = 1 << 20
+        /// Bytes that the log grows by before it is copied into the file (`checkpointIfLong`).
+        public var checkpointByteCount = 4 << 20
         /// Seeds the names of temporary files and the like.
         public var seed: UInt64 = 0
 
@@ -102,8 +104,10 @@ public final class SQLiteDatabase {
 
     /// Whether something was appended to the log that no sync has covered.
     public var isLogUnsynced: Bool { files.isLogUnsynced }
-    /// Bytes of the log. It shrinks when a checkpoint has copied all of it and a writer begins anew.
+    /// Bytes of the log. They are few again when a checkpoint has copied all of it and a writer begins anew.
     public var logByteCount: Int { files.logByteCount }
+    /// Whether the log has grown by so much since the last checkpoint that it is time for another.
+    public var needsCheckpoint: Bool { files.shared.uncheckpointedByteCount >= options.checkpointByteCount }
 
     /// Called once when a sync has failed, whether the caller or SQLite itself has asked for it; with why, and what to
     /// do. What was committed may be lost then, and no later sync brings it back, so the database refuses everything
@@ -135,6 +139,23 @@ public final class SQLiteDatabase {
         do throws(DiskError) { try files.syncLog() } catch { throw SQLiteError(disk: error) }
     }
 
+    /// The sync that `syncLog` would do, for a thread: whoever takes it runs it there, and then calls `finishLogSync`
+    /// with what it has thrown. Until then nothing of what was committed before may be acknowledged.
+    ///
+    /// - Returns: nil if nothing is to be synced, or the loop has to do it: on disks that are not the host's, and with
+    ///   faults that are to act.
+    public func takeLogSync() -> FileSync? { files.takeLogSync() }
+
+    /// - Throws: `SQLiteError` as `syncLog`, with the same consequences.
+    public func finishLogSync(_ failure: DiskError?) throws(SQLiteError) {
+        do throws(DiskError) { try files.finishLogSync(failure) } catch { throw SQLiteError(disk: error) }
+    }
+
+    /// `checkpoint`, when `needsCheckpoint`.
+    public func checkpointIfLong(_ connection: SQLiteConnection) throws(SQLiteError) {
+        if needsCheckpoint { try checkpoint(connection) }
+    }
+
     /// Copies the log into the database file, as far as no reader needs it, and never waits for anybody.
     ///
     /// - Returns: pages in the log, and how many of them the file has.
@@ -145,6 +166,7 @@ public final class SQLiteDatabase {
         let code = sqlite3_wal_checkpoint_v2(
             connection.handle, "main", SQLITE_CHECKPOINT_PASSIVE, &pages, &copied)
         guard code == SQLITE_OK || code == SQLITE_BUSY else { throw connection.error(code) }
+        files.shared.noteCheckpoint()
         return (Int(pages), Int(copied))
     }
 

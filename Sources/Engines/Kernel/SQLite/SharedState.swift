@@ -11,6 +11,10 @@ final class SharedState {
     var isLogNameUnsynced = false
     /// Something was written to the log and not synced.
     var isLogUnsynced = false
+    /// Where the log's content ends. The file may be longer: a writer that begins anew leaves what is behind.
+    private(set) var logByteCount = 0
+    /// Where it ended when a checkpoint last looked at it.
+    private var checkpointedByteCount = 0
 
     private var sharedCount = 0
     private var reserved: ObjectIdentifier?
@@ -26,11 +30,29 @@ final class SharedState {
     var log: VirtualFile? { logs.first }
 
     func opened(log: VirtualFile, isNew: Bool) {
+        if logs.isEmpty { (logByteCount, checkpointedByteCount) = (log.size, 0) }
         logs.append(log)
         if isNew { isLogNameUnsynced = true }
     }
 
     func closed(log: VirtualFile) { logs.removeAll { $0 === log } }
+
+    /// Bytes that were appended since a checkpoint last looked. What it could not copy then, because somebody was
+    /// reading, is looked at again with what has come by the next time, not at each commit.
+    var uncheckpointedByteCount: Int { logByteCount - checkpointedByteCount }
+
+    func noteCheckpoint() { checkpointedByteCount = logByteCount }
+
+    /// The log has content in these places. Its head is written when a writer begins anew.
+    func noteLog(_ range: Range<Int>) {
+        if range.lowerBound == 0 { (logByteCount, checkpointedByteCount) = (0, 0) }
+        logByteCount = max(logByteCount, range.upperBound)
+    }
+
+    func noteLogTruncated(to size: Int) {
+        logByteCount = min(logByteCount, size)
+        checkpointedByteCount = min(checkpointedByteCount, size)
+    }
 
     // MARK: Locks of the database file (sqlite.org/lockingv3.html)
 

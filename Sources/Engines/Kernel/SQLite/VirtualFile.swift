@@ -59,6 +59,7 @@ final class VirtualFile {
         if kind == .log { system.shared.isLogUnsynced = true }
         return system.attempt(SQLiteExtendedCode.ioErrorWrite) { () throws(DiskError) in
             try file.write(bytes, at: offset)
+            if kind == .log { system.shared.noteLog(offset..<offset + bytes.count) }
         }
     }
 
@@ -69,6 +70,7 @@ final class VirtualFile {
         }
         return system.attempt(SQLiteExtendedCode.ioErrorTruncate) { () throws(DiskError) in
             try file.truncate(to: size)
+            if kind == .log { system.shared.noteLogTruncated(to: size) }
         }
     }
 
@@ -81,6 +83,12 @@ final class VirtualFile {
     }
 
     var id: ObjectIdentifier { ObjectIdentifier(self) }
+
+    /// The sync of its bytes for a thread; nil if there is more to do, or the loop has to do it.
+    func syncForWorker() -> FileSync? {
+        guard !isNameUnsynced, kind != .log || !system.shared.isLogNameUnsynced else { return nil }
+        return file?.syncForWorker()
+    }
 
     /// The bytes, and once the name that leads to them.
     func syncOnDisk() throws(DiskError) {

@@ -73,7 +73,7 @@ final class VirtualFileSystem {
     // MARK: The log
 
     var isLogUnsynced: Bool { shared.isLogUnsynced }
-    var logByteCount: Int { shared.log.map { $0.size } ?? 0 }
+    var logByteCount: Int { shared.log == nil ? 0 : shared.logByteCount }
 
     func syncLog() throws(DiskError) {
         guard !isAbandoned else { return }
@@ -81,6 +81,20 @@ final class VirtualFileSystem {
         guard shared.isLogUnsynced, let log = shared.log else { return }
         try sync { () throws(DiskError) in try log.syncOnDisk() }
         shared.isLogUnsynced = false
+    }
+
+    /// The log's sync for a thread, which `finishLogSync` has to hear of; nil if there is none, or `syncLog` has to do it.
+    func takeLogSync() -> FileSync? {
+        guard !isAbandoned, failedSync == nil, shared.isLogUnsynced else { return nil }
+        guard let sync = shared.log?.syncForWorker() else { return nil }
+        // What is written from now on needs another one.
+        shared.isLogUnsynced = false
+        return sync
+    }
+
+    func finishLogSync(_ failure: DiskError?) throws(DiskError) {
+        guard !isAbandoned else { return }
+        try sync { () throws(DiskError) in if let failure { throw failure } }
     }
 
     /// Every sync of a file and of a directory goes this way: after the first one that fails there is no other. A

@@ -50,6 +50,9 @@ public protocol DiskFile: AnyObject {
     func truncate(to size: Int) throws(DiskError)
     /// Makes every byte written so far durable.
     func sync() throws(DiskError)
+    /// The next sync as something that another thread can do: it covers every byte written before it runs. nil where
+    /// the loop has to do it: the disk is not the host's own, or one of its faults is to act.
+    func syncForWorker() -> FileSync?
     func close()
     /// Says that the file will grow to so many bytes by many small writes: a disk may keep room for them, and make each
     /// cost less. Until it is truncated or closed its owner alone knows where it ends: to others, and to whoever opens
@@ -59,6 +62,7 @@ public protocol DiskFile: AnyObject {
 
 extension DiskFile {
     public func reserve(_ byteCount: Int) {}
+    public func syncForWorker() -> FileSync? { nil }
 }
 
 /// Who wrote something: a node's number, or `lab` for the terminals, whose writes count as synced at once.

@@ -230,6 +230,8 @@ public final class FileDisk: Disk {
             guard fdatasync(descriptor) == 0 else { throw FileDisk.error(errno, path, "sync") }
         }
 
+        func syncForWorker() -> FileSync? { descriptor < 0 ? nil : FileSync(descriptor, path: path) }
+
         func reserve(_ byteCount: Int) {
             guard descriptor >= 0, isWritable, room == nil else { return }
             room = ReservedRoom(descriptor, byteCount: byteCount)

@@ -191,6 +191,8 @@ private final class NodeFile: DiskFile {
         try base.sync()
     }
 
+    func syncForWorker() -> FileSync? { disk.faults.isQuiet ? base.syncForWorker() : nil }
+
     func reserve(_ byteCount: Int) { base.reserve(byteCount) }
 
     func close() { base.close() }

@@ -34,6 +34,16 @@ public struct ShopStatement: Sendable {
         self.parameters = parameters
         self.expected = expected
     }
+
+    /// What is wrong with its answer; nil if nothing is.
+    func failure(_ result: Result<[PostgresResult], PostgresFailure>) -> ShopStoreFailure? {
+        switch result {
+        case .failure(let failure): return ShopStoreFailure(failure)
+        case .success(let results):
+            guard let expected, results.last?.affectedCount != expected else { return nil }
+            return .conflict
+        }
+    }
 }
 
 /// Why something was not stored.

@@ -8,12 +8,18 @@ import KernelWorld
 /// A server that loses its power says goodbye to nobody: the connection to it stands, and whoever waits for an answer
 /// waits for ever, with all who wait behind. So while something is asked, an answer to anything has to come within a
 /// few seconds; otherwise the connection is closed, everybody hears that, and the next question makes another.
+///
+/// Single questions go out in their order on one connection. Transactions have others to themselves, each whichever is
+/// free: while one waits for its commit to be durable the next is under way, and the server makes several of them
+/// durable in one sync.
 public final class ShopDatabase {
     public typealias Completion = PostgresConnection.Completion
 
     public let url: PostgresURL
     private let node: Node
     private var client: PostgresClient
+    /// Each makes its connection when it gets its first transaction.
+    private var clientsOfTransactions: [PostgresClient] = []
     private var openCount = 0
     private var lastAnswerAt: LabTime
     private var timer: TimerID?
@@ -21,6 +27,8 @@ public final class ShopDatabase {
 
     /// Without any answer.
     public static let patience = LabDuration.seconds(5)
+    /// Transactions under way at the same time; more wait.
+    public static let transactionLimit = 8
 
     public init(_ node: Node, _ url: PostgresURL) {
         self.node = node
@@ -61,7 +69,7 @@ public final class ShopDatabase {
         failed: @escaping (PostgresFailure) -> Void, _ body: @escaping (ShopTransaction) -> Void
     ) {
         let done = begin()
-        client.transaction { failure in
+        clientForTransaction.transaction { failure in
             done()
             failed(failure)
         } _: { [self] transaction in
@@ -77,9 +85,19 @@ public final class ShopDatabase {
         }
     }
 
+    /// One that is free, a new one, or the one with the fewest that wait.
+    private var clientForTransaction: PostgresClient {
+        if let free = clientsOfTransactions.first(where: { !$0.isInTransaction }) { return free }
+        if clientsOfTransactions.count < Self.transactionLimit {
+            clientsOfTransactions.append(PostgresClient(node, url))
+            return clientsOfTransactions[clientsOfTransactions.count - 1]
+        }
+        return clientsOfTransactions.min { $0.waitingCount < $1.waitingCount } ?? client
+    }
+
     public func close() {
         node.cancel(timer)
-        client.close()
+        for client in [client] + clientsOfTransactions { client.close() }
     }
 
     // MARK: Patience
@@ -104,11 +122,12 @@ public final class ShopDatabase {
             let rest = Self.patience - (node.world.now - lastAnswerAt)
             if rest > .zero { return watch(rest) }
             giveUpCount += 1
-            let silent = client
+            let silent = [client] + clientsOfTransactions
             client = PostgresClient(node, url)
+            clientsOfTransactions = []
             lastAnswerAt = node.world.now
             watch(Self.patience)
-            silent.close()
+            for client in silent { client.close() }
         }
     }
 }
@@ -141,26 +160,29 @@ public final class ShopTransaction {
         }
     }
 
-    /// Carries out statements and commits: all or nothing.
+    /// Carries out statements and commits: all or nothing. They go out together; whether each has found what it should
+    /// is seen before the commit.
     public func finish(
         _ statements: ArraySlice<ShopStatement>, _ completion: @escaping (ShopStoreFailure?) -> Void
     ) {
-        guard let next = statements.first else {
-            let done = begin()
-            return transaction.commit { failure in
-                done()
-                completion(failure.map { ShopStoreFailure($0) })
+        if statements.isEmpty { return commit(completion) }
+        var left = statements.count
+        var firstFailure: ShopStoreFailure?
+        for statement in statements {
+            execute(statement.sql, statement.parameters) { [self] result in
+                left -= 1
+                if firstFailure == nil { firstFailure = statement.failure(result) }
+                guard left == 0 else { return }
+                if let firstFailure { rollback { completion(firstFailure) } } else { commit(completion) }
             }
         }
-        execute(next.sql, next.parameters) { [self] result in
-            switch result {
-            case .failure(let failure): rollback { completion(ShopStoreFailure(failure)) }
-            case .success(let results):
-                if let expected = next.expected, results.last?.affectedCount != expected {
-                    return rollback { completion(.conflict) }
-                }
-                finish(statements.dropFirst(), completion)
-            }
+    }
+
+    private func commit(_ completion: @escaping (ShopStoreFailure?) -> Void) {
+        let done = begin()
+        transaction.commit { failure in
+            done()
+            completion(failure.map { ShopStoreFailure($0) })
         }
     }
 }

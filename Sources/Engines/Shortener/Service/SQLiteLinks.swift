@@ -85,12 +85,10 @@ final class SQLiteLinks: LinkDatabase {
     /// What a failed sync leaves in doubt is neither promised nor denied: nobody is answered, and the node ends.
     private func commit(_ done: @escaping (String?) -> Void) {
         do throws(SQLiteError) { try database.syncLog() } catch { return }
-        if database.logByteCount > Self.checkpointByteCount { try? database.checkpoint(connection) }
+        try? database.checkpointIfLong(connection)
         let cost = node.disk.collectCost()
         if cost <= .zero { done(nil) } else { node.after(cost) { done(nil) } }
     }
-
-    private static let checkpointByteCount = 4 << 20
 
     private static func failure(_ error: SQLiteError) -> LinkDatabaseFailure {
         LinkDatabaseFailure(

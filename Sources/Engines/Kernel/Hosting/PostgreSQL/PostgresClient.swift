@@ -34,6 +34,10 @@ public final class PostgresClient {
 
     /// Questions and transactions that may wait for the present transaction's end.
     public static let waitingLimit = 10_000
+    /// Whether a transaction has the connection to itself.
+    public var isInTransaction: Bool { transaction != nil }
+    /// Questions and transactions that wait for its end.
+    public var waitingCount: Int { waiting.count }
 
     public init(_ node: Node, _ url: PostgresURL, security: (any StreamSecurity)? = nil) {
         self.node = node
@@ -58,7 +62,10 @@ public final class PostgresClient {
 
     /// Begins a transaction and hands it over. It has to be committed or rolled back; everybody else waits for that.
     ///
-    /// - Parameter failed: it could not begin.
+    /// Its first question goes out behind the `BEGIN`, and does not wait for its answer: a server that is there only
+    /// refuses to begin when it ends the connection.
+    ///
+    /// - Parameter failed: there is no connection to begin it on. What fails later, its questions are told.
     public func transaction(
         begin: String = "BEGIN", failed: @escaping (PostgresFailure) -> Void,
         _ body: @escaping (PostgresTransaction) -> Void
@@ -70,12 +77,9 @@ public final class PostgresClient {
                 let transaction = PostgresTransaction(connection) { [weak self] in self?.transactionEnded() }
                 self.transaction = transaction
                 connection.query(begin) { result in
-                    if case .failure(let failure) = result {
-                        transaction.end()
-                        return failed(failure)
-                    }
-                    body(transaction)
+                    if case .failure = result { transaction.fail() }
                 }
+                body(transaction)
             }
         }
     }
@@ -177,6 +181,12 @@ public final class PostgresTransaction {
             end()
             completion(result)
         }
+    }
+
+    /// It never began: what was asked in it was asked outside of any transaction, and nothing more may be.
+    func fail() {
+        if !connection.isClosed { connection.close() }
+        end()
     }
 
     /// Lets the next one have the connection.
