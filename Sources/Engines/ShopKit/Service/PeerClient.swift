@@ -78,6 +78,7 @@ public final class PeerClient {
     private var turn = 0
     private var follower: ServiceFollower?
     private var calls: ResilientCalls
+    private let connections: KeptConnections
     private var pending: [ResilientCalls.CallID: Pending] = [:]
 
     /// Questions under way at a time.
@@ -89,6 +90,7 @@ public final class PeerClient {
         self.node = node
         self.name = name
         self.fixed = fixed
+        connections = KeptConnections(node)
         var configuration = ResilientCalls.Configuration()
         configuration.breaker = CircuitBreakerConfiguration(
             failureThreshold: 5, successThreshold: 2, timeout: .seconds(5), windowSize: 10)
@@ -127,6 +129,7 @@ public final class PeerClient {
     func stop() {
         follower?.stop()
         for (_, one) in pending.sorted(by: { $0.key.number < $1.key.number }) { one.call?.cancel() }
+        connections.close()
         letGo()
     }
 
@@ -179,8 +182,9 @@ public final class PeerClient {
         request.body = one.question.body
         // The engine keeps the time.
         request.deadline = nil
+        request.isRepeatable = true
         request.answer = .collected(limitBytes: Self.bodyLimitBytes)
-        let call = HTTPCall(node, request) { [weak self] result in self?.ended(id, result) }
+        let call = HTTPCall(node, request, keeping: connections) { [weak self] result in self?.ended(id, result) }
         one.call = call
         call.start()
     }

@@ -4,26 +4,45 @@ import KernelWorld
 
 /// One request over one connection, and its answer.
 ///
+/// A kept connection may have been closed by its server while the request was on its way. That is nobody's failure, so
+/// what may be repeated is sent once more, over a connection of its own (RFC 9112 §9.3.1).
+///
 /// It lives until it is over, or its connection's node is: the connection holds it, and lets go when its stream is
 /// lost.
 final class HTTPAttempt: HTTPClientDelegate {
     private let request: HTTPCall.Request
     /// What it carries of its trace.
     private let traceFields: [(name: String, value: String)]
-    private let connection = HTTPClientConnection()
+    private var connection = HTTPClientConnection()
+    /// Where the connection comes from, and goes to.
+    private let kept: UpstreamServer?
+    private var isReused = false
+    private weak var node: Node?
+    private var security: (any StreamSecurity)?
     private var completion: ((Result<(HTTPHead, [UInt8]), HTTPCall.Failure>) -> Void)?
     private var body: [UInt8] = []
 
     init(
-        _ request: HTTPCall.Request, _ traceFields: [(name: String, value: String)],
+        _ request: HTTPCall.Request, _ traceFields: [(name: String, value: String)], kept: UpstreamServer? = nil,
         completion: @escaping (Result<(HTTPHead, [UInt8]), HTTPCall.Failure>) -> Void
     ) {
         self.request = request
         self.traceFields = traceFields
+        self.kept = kept
         self.completion = completion
     }
 
     func start(_ node: Node, _ security: (any StreamSecurity)?) {
+        (self.node, self.security) = (node, security)
+        guard let idle = kept?.takeIdle() else { return connect(node) }
+        connection = idle
+        isReused = true
+        connection.context = self
+        connection.delegate = self
+        clientOpened(connection)
+    }
+
+    private func connect(_ node: Node) {
         connection.context = self
         connection.delegate = self
         do throws(HTTPCall.Failure) {
@@ -49,9 +68,14 @@ final class HTTPAttempt: HTTPClientDelegate {
         guard let completion else { return }
         self.completion = nil
         // A server that has not answered may still hold the connection: reset it, there is nothing to be polite about.
-        if case .success = result { connection.close() } else { connection.abort() }
+        if case .success = result {
+            connection.context = nil
+            if let kept { kept.keep(connection) } else { connection.close() }
+        } else {
+            connection.abort()
+            connection.context = nil
+        }
         completion(result)
-        connection.context = nil
     }
 
     private func succeed() { finish(.success((connection.head, body))) }
@@ -75,7 +99,7 @@ final class HTTPAttempt: HTTPClientDelegate {
         } else if ["POST", "PUT", "PATCH"].contains(request.method) {
             HTTPWriter.field("Content-Length", 0, into: &bytes)
         }
-        HTTPWriter.field("Connection", "close", into: &bytes)
+        if kept == nil { HTTPWriter.field("Connection", "close", into: &bytes) }
         HTTPWriter.endHead(&bytes)
         client.begin(HTTPMethod(known: request.method))
         client.write(bytes)
@@ -109,6 +133,12 @@ final class HTTPAttempt: HTTPClientDelegate {
     }
 
     func client(_ client: HTTPClientConnection, failed failure: HTTPClientFailure) {
+        if case .closed = failure, isReused, client.bytesOfResponse == 0, request.mayBeRepeated, let node {
+            isReused = false
+            client.context = nil
+            connection = HTTPClientConnection()
+            return connect(node)
+        }
         finish(.failure(HTTPCall.Failure(failure, on: client)))
     }
 }

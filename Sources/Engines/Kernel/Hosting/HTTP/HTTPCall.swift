@@ -28,7 +28,7 @@ import KernelWorld
 ///
 /// ## Where it is wrong
 ///
-/// A connection for each attempt costs a round trip; whoever asks one server again and again keeps a pool.
+/// A connection for each attempt costs a round trip; whoever asks one server again and again keeps them (`keeping`).
 public final class HTTPCall {
     public struct Request: Sendable {
         public var method = "GET"
@@ -47,6 +47,12 @@ public final class HTTPCall {
         public var preamble: [UInt8] = []
         /// Where to connect to, where that is not what the URL says: a unix socket.
         public var destination: HostPort?
+        /// It does the same once or twice, whatever its method: it carries a key, say.
+        public var isRepeatable = false
+        /// Whether it may be sent again when nobody knows whether it has arrived (RFC 9110 §9.2.2).
+        var mayBeRepeated: Bool {
+            isRepeatable || ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"].contains(method)
+        }
 
         public init(_ method: String = "GET", url: HTTPURL) {
             self.method = method
@@ -138,6 +144,7 @@ public final class HTTPCall {
     let node: Node
     private(set) var request: Request
     private let security: (any StreamSecurity)?
+    private let connections: KeptConnections?
     private var completion: ((Result<Response, Failure>) -> Void)?
     /// Its connection holds it while it lasts, and it holds this call.
     private weak var attempt: HTTPAttempt?
@@ -152,14 +159,18 @@ public final class HTTPCall {
     private var deadlineTimer: TimerID?
     private var pauseTimer: TimerID?
 
-    /// - Parameter security: TLS for `https`, which nobody is asked over without it.
+    /// - Parameters:
+    ///   - security: TLS for `https`, which nobody is asked over without it.
+    ///   - connections: where connections of plain HTTP come from and go to; without, each is closed after its answer.
     public init(
         _ node: Node, _ request: Request, security: (any StreamSecurity)? = nil,
+        keeping connections: KeptConnections? = nil,
         completion: @escaping (Result<Response, Failure>) -> Void
     ) {
         self.node = node
         self.request = request
         self.security = security
+        self.connections = connections
         self.completion = completion
     }
 
@@ -192,7 +203,9 @@ public final class HTTPCall {
             span = .calling(
                 request.method, String(path), to: request.url.destination, on: node, attempt: attempts, within: parent)
         }
-        let attempt = HTTPAttempt(request, span?.fields ?? []) { [self] result in ended(result) }
+        let isPlain = request.url.scheme == .http && request.preamble.isEmpty
+        let kept = isPlain ? connections?.server(request.destination ?? request.url.destination) : nil
+        let attempt = HTTPAttempt(request, span?.fields ?? [], kept: kept) { [self] result in ended(result) }
         self.attempt = attempt
         attempt.start(node, security)
     }
@@ -212,12 +225,12 @@ public final class HTTPCall {
     private func conclude(_ result: Result<(HTTPHead, [UInt8]), Failure>) {
         switch result {
         case .failure(let failure):
-            let isSafe = failure.isBeforeRequest || (failure.mayPass && isIdempotent)
+            let isSafe = failure.isBeforeRequest || (failure.mayPass && request.mayBeRepeated)
             if isSafe, retry(after: nil) { return }
             finish(.failure(failure))
         case .success((let head, let body)):
             if redirect(head) { return }
-            if isIdempotent, request.retry.statuses.contains(head.status) {
+            if request.mayBeRepeated, request.retry.statuses.contains(head.status) {
                 let field = head.value(of: "Retry-After")
                 let wish = field.flatMap { LabDuration(parsingRetryAfter: $0, now: node.wallClock) }
                 if retry(after: wish) { return }
@@ -227,8 +240,6 @@ public final class HTTPCall {
                     Response(head: head, body: body, url: request.url, attempts: attempts, redirects: redirects)))
         }
     }
-
-    private var isIdempotent: Bool { ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"].contains(request.method) }
 
     // MARK: Again
 
