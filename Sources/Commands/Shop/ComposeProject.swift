@@ -124,7 +124,7 @@ final class ComposeProject: Program {
                 one.state = .healthy
                 return proceed()
             }
-            let soon = LabDuration.milliseconds(20 << min(one.lookCount, 10))
+            let soon = LabDuration.milliseconds(20 << min(one.lookCount / 4, 10))
             one.lookCount += 1
             if soon < check.interval {
                 process.node.after(soon) { [self] in probe(one) }
