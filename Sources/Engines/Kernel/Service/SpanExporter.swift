@@ -55,7 +55,7 @@ public final class SpanExport {
         guard let collector = world.nodes[collectorName], collector.isAlive, collector !== node,
             collector.listeners.contains(where: { $0.port == collectorPort })
         else { return nil }
-        return try? HTTPURL("http://\(collectorName):\(collectorPort)")
+        return HTTPURL(host: collectorName, port: collectorPort, target: "/")
     }
 }
 
