@@ -200,8 +200,14 @@ class Terminal:
         self.typed += data
         view = memoryview(data)
         while view:
-            if not select.select([], [self.master], [], 10)[1]:
-                raise Finding("hang", "it reads no more", self.typed, self.seen)
+            # A terminal shows what it is sent while somebody types: one that does not would stop the program.
+            readable, writable, _ = select.select([self.master], [self.master], [], 10)
+            if readable and not self.read(0):
+                return False
+            if not writable:
+                if not readable:
+                    raise Finding("hang", "it reads no more", self.typed, self.seen)
+                continue
             try:
                 view = view[os.write(self.master, view[:4096]):]
             except OSError:
