@@ -67,8 +67,13 @@ import Testing
         for _ in 0..<60 { try connection.execute("INSERT INTO t VALUES (randomblob(2000))") }
         try writer.syncLog()
         writer.abandon()
-        let bench = try Bench.found(NodeDisk(base: disk, owner: DiskOwner(1)))
-        #expect(bench.needsCheckpoint)
+        var options = SQLiteDatabase.Options()
+        options.checkpointByteCount = 1 << 16
+        let database = try SQLiteDatabase(
+            disk: NodeDisk(base: disk, owner: DiskOwner(1)), path: "/db", options: options)
+        let reader = try database.open()
+        #expect(try reader.rows("SELECT count(*) FROM t") == [[.integer(60)]])
+        #expect(database.needsCheckpoint)
     }
 
     @Test("a thread's sync covers what was committed before it was taken, and what comes later needs another")
@@ -109,15 +114,5 @@ import Testing
         try database.syncLog()
         try connection.execute("INSERT INTO t VALUES (1)")
         #expect(database.takeLogSync() == nil && database.isLogUnsynced)
-    }
-}
-
-extension SQLiteCheckpointTests.Bench {
-    fileprivate static func found(_ disk: NodeDisk) throws -> SQLiteDatabase {
-        var options = SQLiteDatabase.Options()
-        options.checkpointByteCount = 1 << 16
-        let database = try SQLiteDatabase(disk: disk, path: "/db", options: options)
-        _ = try database.open().rows("SELECT count(*) FROM t")
-        return database
     }
 }
