@@ -51,7 +51,8 @@ struct ScriptRun {
             !submission.isRunning || session.exitStatus != nil
         }
         session.settle()
-        if let status = session.exitStatus ?? submission.firstFailure ?? submission.status { return status }
+        let firstFailure = keepsGoing ? submission.firstFailure : nil
+        if let status = session.exitStatus ?? firstFailure ?? submission.status { return status }
         if failure == .endless { output.write("sdlab: stopped: work goes on for ever at this moment\n", isError: true) }
         if failure == .nothingLeft {
             output.write("sdlab: stopped: a command waits for something that will never happen\n", isError: true)

@@ -53,7 +53,7 @@ extension Execution {
             case .failure(let failure):
                 complain(failure.description)
                 status = failureStatus ?? failure.status
-                if scope.isFull { cancelStatus = status }
+                if scope.isFull { cancelStatus = status } else { noteFailureToBegin() }
             case .fatal(let failure):
                 complain(failure.description)
                 cancelStatus = failure.status

@@ -39,7 +39,7 @@ extension Execution {
         if branch.ending != .leaves {
             push(.selecting(subject, rest, isTaken: branch.ending == .fallsThrough, outputs: []))
         }
-        push(.script(branch.body, next: 0, isTop: false))
+        push(.script(branch.body, next: 0))
     }
 
     // MARK: for ((
@@ -65,7 +65,7 @@ extension Execution {
         case .condition where value == 0: break
         case .condition, .body:
             push(.countedLoop(loop, .step, outputs: []))
-            push(.script(loop.body, next: 0, isTop: false))
+            push(.script(loop.body, next: 0))
         }
     }
 
@@ -101,6 +101,7 @@ extension Execution {
         parts = [part]
         part.job = job
         part.isCondition = isInCondition
+        part.stopsAtFailure = stopsAtFailure
         part.nesting = nesting + 1
         session.makeRunnable(part)
     }
@@ -164,13 +165,29 @@ extension Execution {
         guard last == statement.rest.count, !isInCondition else { return false }
         let pipeline = last == 0 ? statement.first : statement.rest[last - 1].pipeline
         guard !pipeline.isNegated, let command = pipeline.commands.last else { return false }
+        return pipeline.commands.count > 1 || Self.failsByItself(command)
+    }
+
+    /// Whether a command's failure is its own: what failed inside of a loop or a group has been looked at there.
+    private static func failsByItself(_ command: CommandSyntax) -> Bool {
         switch command {
-        // What failed inside them has been looked at there.
-        case .forLoop, .countedLoop, .whileLoop, .choice, .selection, .group, .redirected:
-            return pipeline.commands.count > 1
-        case .simple, .subshell, .definition, .conditional, .arithmetic, .host: return true
+        case .forLoop, .countedLoop, .whileLoop, .choice, .selection, .group: false
+        case .redirected(let inner, _): failsByItself(inner)
+        case .simple, .subshell, .definition, .conditional, .arithmetic, .host: true
         }
     }
+
+    /// A compound command could not begin: its words, or a file of its redirections. Nothing inside of it has failed.
+    func noteFailureToBegin() { if endsAtFailure || isMain, !isInCondition { noteFailure() } }
+
+    /// A command has failed that is no condition: the whole ends, if that is wanted.
+    func noteFailure() {
+        if isMain { submission.noteFailure(status) }
+        if endsAtFailure { drop(from: 0) }
+    }
+
+    /// Whether a command that fails, and is no condition, ends the whole.
+    var endsAtFailure: Bool { scope.options.endsAtFailure ?? stopsAtFailure }
 }
 
 /// Decides what stands between `[[` and `]]`.

@@ -42,6 +42,7 @@ extension Execution {
         for part in parts {
             part.job = job
             part.isCondition = isInCondition
+            part.stopsAtFailure = stopsAtFailure
             part.nesting = nesting + 1
             session.makeRunnable(part)
         }

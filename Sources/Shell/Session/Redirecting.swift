@@ -22,7 +22,8 @@ extension Execution {
                 for word in words { targets.append(try expansion.single(word)) }
                 return targets
             }, again: { .redirected(command, redirections, outputs: $0) })
-        guard let targets, let opened = redirected(zip(redirections, targets).map { ($0, $1) }) else { return }
+        guard let targets else { return }
+        guard let opened = redirected(zip(redirections, targets).map { ($0, $1) }) else { return noteFailureToBegin() }
         use(opened, redirections.map(\.kind))
         start(command)
     }

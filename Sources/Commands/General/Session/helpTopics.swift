@@ -41,8 +41,8 @@ enum HelpTopic {
                 worse than one that stops. ${x:-} says that none is fine.
               - & is an operator only as a word of its own: http://h/?a=1&b=2 needs no
                 quotes.
-              - A script stops at its first command that fails, as with set -e;
-                --keep-going has it go on. The prompt does.
+              - A script stops at its first command that fails, as with set -e, in loops
+                and functions, too; set +e or --keep-going has it go on. The prompt does.
               - -> and <-> inside a word are text, and so is the | of {A,B}|{C}: they draw
                 links and partitions.
               - $! is the newest job, as %3. There is no environment: export only sets.
