@@ -17,7 +17,7 @@ extension Execution {
         let part = Execution(
             script, session: session, submission: submission,
             streams: Streams(
-                input: StoredSource(session: session, bytes: []), output: capture,
+                input: streams.input.map(BorrowedSource.init), output: capture,
                 error: streams.error.map(Unclosable.init)),
             scope: inner, status: status
         ) { [weak self] part in

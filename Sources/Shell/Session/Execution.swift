@@ -104,6 +104,7 @@ public final class Execution {
         self.stopsAtFailure = stopsAtFailure
         self.status = status
         self.onFinish = onFinish
+        session.executionCount += 1
         frames = [.script(script, next: 0)]
     }
 
@@ -167,6 +168,7 @@ public final class Execution {
 
     func finish() {
         isFinished = true
+        session.executionCount -= 1
         drop(from: 0)
         streams.input?.close()
         streams.output?.close()
