@@ -136,7 +136,7 @@ public struct Parser {
         try checkDepth()
         var statements: [Statement] = []
         while true {
-            try skipSeparators()
+            try skipSeparators(afterStatement: !statements.isEmpty)
             guard current != nil else { break }
             if let keyword = keywordHere(), !Self.openingKeywords.contains(keyword) {
                 if terminators.contains(keyword) { break }
@@ -157,17 +157,21 @@ public struct Parser {
         if depth > Self.depthLimit { throw SyntaxError(position, "nested more than \(Self.depthLimit) deep") }
     }
 
-    mutating func skipSeparators() throws(SyntaxError) {
+    /// Skips newlines, and what ends a statement on its own line: one `;`.
+    mutating func skipSeparators(afterStatement: Bool) throws(SyntaxError) {
+        var mayEnd = afterStatement
         while true {
             try skipBlank()
             guard let character = current else { return }
             if character.isLineEnd {
                 try takeNewline()
             } else if character == ";", !endsSelection {
+                guard mayEnd else { throw SyntaxError(position, "nothing stands before the ';'") }
                 advance()
             } else {
                 return
             }
+            mayEnd = false
         }
     }
 
