@@ -18,4 +18,36 @@ struct BashDetailComparison {
             "echo 3 | echo $(( $(cat) + 1 ))", "echo a | cat <<E\n$(cat)\nE", "echo '$(cat)'; x=$(cat); echo \"<$x>\"",
         ])
     }
+
+    @Test func whatAVariableHoldsIsASum() throws {
+        try compare([
+            "x=' 3 '; echo $((x+1))", "k='1+2'; echo $((k*2))", "x=y; y=5; echo $((x))", "x=; echo $((x))",
+            "x='  '; echo $((x+1))", "x=-5; echo $((x)) $((-x))", "x=0x1F; echo $((x))", "x=010; echo $((x))",
+            "x='y=3'; echo $((x)) $y", "x='(1+2)*y'; y=4; echo $((x))", "x=y++; y=1; echo $((x)) $y",
+            "x=5; ((x+=1)); echo $x", "x=' 5'; ((x++)); echo $x", "x=y; y=z; z=7; echo $((x*2))",
+            "echo $((10#08)) $((16#ff)) $((16#FF)) $((2#101)) $((36#z)) $((64#_)) $((64#@)) $((37#A)) $((8#17))",
+            "x=08; echo $((10#$x)) $((10#${x}+1))", "echo $((0xffffffffffffffff)) $((0x7fffffffffffffff))",
+            "x=5; [[ x -eq 5 ]]; echo $?", "x=2+3; [[ x -eq 5 ]]; echo $?", "x=1; for ((i=x; i<3; i++)); do echo $i; done",
+            "x='1 ? 2 : 3'; echo $((x))", "x=--5; echo $((x))", "s=hello; n=1+1; echo ${s:n}",
+        ])
+    }
+
+    /// bash ends the whole shell there; here the command fails.
+    @Test(arguments: [
+        "x=08; echo $((x))", "x='a b'; a=1; b=1; echo $((x))", "x='1 2'; echo $((x))", "x=1.5; echo $((x))",
+        "x=x+1; echo $((x))", "a=b; b=a; echo $((a))", "echo $((2#2))", "echo $((65#0))", "echo $((1#0))",
+        "echo $((08))", "x=3$; echo $((x))", "[[ a -eq 0 ]] && echo y",
+    ])
+    func whatIsNoSumIsAnError(_ script: String) {
+        let outcome = LabShell().run(script)
+        #expect(outcome.status == 2 && outcome.output == "")
+        #expect(!outcome.errorOutput.isEmpty && outcome.failure == nil)
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func sumsWithinSumsEnd() {
+        let doubling = (1...40).map { "x\($0)='x\($0 + 1)+x\($0 + 1)'; " }.joined()
+        let outcome = LabShell().run(doubling + "x41=1; echo $((x1))")
+        #expect(outcome.status == 2 && outcome.errorOutput.contains("hold too many others"))
+    }
 }

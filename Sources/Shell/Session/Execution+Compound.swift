@@ -228,8 +228,8 @@ struct ConditionalEvaluation {
             case ">": return a > b
             default: break
             }
-            let x = try number(a, expansion.changes)
-            return FileTest.compare(x, sign, try number(b, expansion.changes)) ?? false
+            let x = try number(a, expansion)
+            return FileTest.compare(x, sign, try number(b, expansion)) ?? false
         }
     }
 
@@ -257,9 +257,16 @@ struct ConditionalEvaluation {
         return true
     }
 
-    /// As in bash, a sum is allowed where a number is meant.
-    private func number(_ text: String, _ variables: Expansion.Changes) throws(Expansion.Stop) -> Int {
-        do throws(Arithmetic.Failure) { return try Arithmetic(text).value(in: variables) } catch {
+    /// As in bash, a sum is allowed where a number is meant. A word alone is more likely a mistake than a variable that
+    /// nobody has given a value.
+    private func number(_ text: String, _ expansion: Expansion) throws(Expansion.Stop) -> Int {
+        let isName = text.first.map { $0 == "_" || $0.isLetter } ?? false
+        if isName, text.allSatisfy({ $0 == "_" || $0.isLetter || $0.isNumber }), text != "RANDOM",
+            expansion.scope.value(of: text) == nil, expansion.scope.options.refusesUnset
+        {
+            throw Expansion.failure("[[: '\(Arithmetic.quoted(text))' is not a number, and no variable that has one")
+        }
+        do throws(Arithmetic.Failure) { return try Arithmetic(text).value(in: expansion.changes) } catch {
             throw Expansion.failure("[[: '\(Arithmetic.quoted(text))' is not a number: \(error.text)")
         }
     }
