@@ -27,7 +27,8 @@ struct BashDetailComparison {
             "x=5; ((x+=1)); echo $x", "x=' 5'; ((x++)); echo $x", "x=y; y=z; z=7; echo $((x*2))",
             "echo $((10#08)) $((16#ff)) $((16#FF)) $((2#101)) $((36#z)) $((64#_)) $((64#@)) $((37#A)) $((8#17))",
             "x=08; echo $((10#$x)) $((10#${x}+1))", "echo $((0xffffffffffffffff)) $((0x7fffffffffffffff))",
-            "x=5; [[ x -eq 5 ]]; echo $?", "x=2+3; [[ x -eq 5 ]]; echo $?", "x=1; for ((i=x; i<3; i++)); do echo $i; done",
+            "x=5; [[ x -eq 5 ]]; echo $?", "x=2+3; [[ x -eq 5 ]]; echo $?",
+            "x=1; for ((i=x; i<3; i++)); do echo $i; done",
             "x='1 ? 2 : 3'; echo $((x))", "x=--5; echo $((x))", "s=hello; n=1+1; echo ${s:n}",
         ])
     }
@@ -49,5 +50,26 @@ struct BashDetailComparison {
         let doubling = (1...40).map { "x\($0)='x\($0 + 1)+x\($0 + 1)'; " }.joined()
         let outcome = LabShell().run(doubling + "x41=1; echo $((x1))")
         #expect(outcome.status == 2 && outcome.errorOutput.contains("hold too many others"))
+    }
+
+    @Test func printfFormatsNumbersAndWordsAsInBash() throws {
+        try compare([
+            #"printf -- '-x\n'"#, #"printf -v x '%03d' 5; echo "<$x>""#, #"printf -vx a; echo $x"#,
+            #"printf -v x '%s,' a b; echo $x"#, #"printf -v x -- '-%s' a; echo $x"#, #"printf -"#,
+            #"printf '%.1f %.0f %.0f %.0f %.2f\n' 2.25 0.5 1.5 2.5 2.675"#, #"printf '%.0f %.1f\n' -0.5 -2.25"#,
+            #"printf '%e %g %E %G\n' 1234.5 0.0001 12345 1e-10"#, #"printf '%g %g %g\n' 100000 1000000 123456789"#,
+            #"printf '%.3g %#g %.10g %+e % g\n' 3.14159 1 0.5 1 2"#,
+            #"printf '%012.3f|%-12.2e|%10g|\n' 3.14159 2 1"#,
+            #"printf '%f %f %.2f\n' 1e20 0x10 -1"#, #"printf '%f|%e|%g\n' "" "" """#,
+            #"printf '%5.1f|%-8.3f|\n' 2.25 1"#,
+            #"printf '%*d|%-*d|%0*d|%.*f|%*.*f\n' 5 1 5 2 5 3 2 1.239 8 1 2.25"#,
+            #"printf '%*s|%.*f|\n' -5 ab -1 2.5"#,
+            #"printf '%d %d %d %x\n' "'a" '"A' "'" "'a""#, #"printf '%ld %lld %hd %lu\n' 1 2 3 4"#,
+            #"printf '%q %q %q %q\n' '' 'a b' "it's" '$x'"#,
+            #"printf '%q\n' $'a\nb' $'\t\e\x01' '~' 'a~' '#a' 'a#' 'x=~'"#,
+            #"printf '%q' '!"$&()*,;<>?[]^`{|}\%+-./:=@_'"#, #"printf '%8q|%-8q|\n' 'a b' 'c d'"#,
+            #"x='a  b'"'"'c'; printf -v y %q "$x"; echo "$y""#, #"f() { local v; printf -v v %s in; echo $v; }; f"#,
+            #"printf -v x a | cat; echo ${x-none}"#,
+        ])
     }
 }

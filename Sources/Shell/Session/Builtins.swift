@@ -25,7 +25,7 @@ public enum Builtins {
         return execution
     }
 
-    private static func name(_ text: some StringProtocol, of command: String) throws -> String {
+    static func name(_ text: some StringProtocol, of command: String) throws -> String {
         let isName =
             text.first.map { $0 == "_" || $0.isASCII && $0.isLetter } ?? false
             && text.allSatisfy { $0 == "_" || $0.isASCII && ($0.isLetter || $0.isNumber) }
