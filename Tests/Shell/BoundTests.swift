@@ -35,4 +35,11 @@ import Testing
         let outcome = LabShell().run("f() { f | f; }; f & wait; echo a")
         #expect(outcome.output == "a\n" && outcome.errorOutput.hasPrefix("nested too deep: "))
     }
+
+    @Test(.timeLimit(.minutes(1)))
+    func sortKeepsNoMoreThanItMay() {
+        let outcome = LabShell().run("seq 10000000000 | sort | head -n 1; echo ${?}")
+        #expect(outcome.errorOutput.hasPrefix("sort: more than "))
+        #expect(outcome.output == "0\n" && outcome.failure == nil)
+    }
 }

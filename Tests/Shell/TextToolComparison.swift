@@ -86,8 +86,14 @@ struct TextToolComparison {
             [
                 "sort f", "sort -r f", "sort -n f", "sort -rn f", "sort -u f", "sort -nu f", "sort -ru f",
                 "sort -rnu f", "sort f g", "sort < f", "sort -n f g", "cat f g | sort -u", "sort empty",
-                "sort --numeric --reverse f",
-            ].filter { !$0.contains("--numeric ") }, seed: 4, texts: 12)
+                "sort -f f", "sort -fu f", "sort -b f", "sort -s f", "sort -k 1 f", "sort -k 2 f", "sort -k 1,1 f",
+                "sort -k 2,2 -k 1,1 f", "sort -k1,1n f", "sort -k 1,1nr f", "sort -t . -k 2 f", "sort -t. -k 2,2n f",
+                "sort -t - -k 2,2n -k 1,1r f", "sort -k 1.2 f", "sort -k 1.2,1.3 f", "sort -k 1.2b,1.2b f",
+                "sort -u -k 1,1 f", "sort -s -k 1,1n f", "sort -rs -k 1,1n f", "sort -r -k 1,1 f", "sort -n -k 2 f",
+                "sort -k 2b,2f f", "sort -t ' ' -k 1,2 f", "sort -t - -k 1.1,1.2 f", "sort -nb -k 3 f",
+                "sort -t . -k 1,1 -u f g",
+                "sort -k 0 f", "sort -k x f", "sort -k 1,0 f",
+            ], seed: 4, texts: 12)
     }
 
     @Test func uniqIsAsOnTheHost() throws {

@@ -191,64 +191,6 @@ extension GeneralCommands {
         override func end() { if hasSeveralFiles { report(totals, "total") } }
     }
 
-    static var sort: Command {
-        let description = CommandDescription(
-            "sort", "sorts lines", usage: "[-n] [-r] [-u] [FILE…]",
-            flags: [
-                .init("numeric", "n", "by the number they begin with"), .init("reverse", "r", "backwards"),
-                .init("unique", "u", "equal lines once"),
-            ],
-            arguments: .init([.file], 0...1000), examples: ["sort -n numbers.txt"], group: .files)
-        return Command(description) { invocation in
-            .running(Sort(invocation.process, invocation.arguments))
-        }
-    }
-
-    private final class Sort: LineTool {
-        private let isNumeric: Bool
-        private let isReverse: Bool
-        private let isUnique: Bool
-        private var lines: [[UInt8]] = []
-        init(_ process: Process, _ arguments: ParsedArguments) {
-            isNumeric = arguments.has("numeric")
-            isReverse = arguments.has("reverse")
-            isUnique = arguments.has("unique")
-            super.init(process, files: arguments.arguments)
-        }
-        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) { lines.append(Array(line)) }
-
-        /// A sign, digits and a fraction at the beginning; 0 without them, as in `2023-12-20` everything after 2023.
-        private func number(_ line: [UInt8]) -> Double {
-            var rest = line.drop { $0 == 32 || $0 == 9 }
-            let isNegative = rest.first == UInt8(ascii: "-")
-            if isNegative { rest = rest.dropFirst() }
-            let whole = rest.prefix { (48...57).contains($0) }
-            rest = rest.dropFirst(whole.count)
-            let fraction = rest.first == UInt8(ascii: ".") ? rest.dropFirst().prefix { (48...57).contains($0) } : []
-            let text =
-                "0" + String(decoding: whole, as: UTF8.self) + "." + String(decoding: fraction, as: UTF8.self) + "0"
-            let value = Double(text) ?? 0
-            return isNegative ? -value : value
-        }
-
-        override func end() {
-            let keyed = lines.enumerated().map { (line: $1, key: isNumeric ? number($1) : 0, place: $0) }
-            lines = []
-            let sorted = keyed.sorted { a, b in
-                if a.key != b.key { return isReverse ? a.key > b.key : a.key < b.key }
-                // Of lines that count as equal, -u keeps the first that came.
-                if isUnique, isNumeric || a.line == b.line { return a.place < b.place }
-                return isReverse ? b.line.lexicographicallyPrecedes(a.line) : a.line.lexicographicallyPrecedes(b.line)
-            }
-            var previous: (line: [UInt8], key: Double)?
-            for one in sorted {
-                if isUnique, let previous, isNumeric ? previous.key == one.key : previous.line == one.line { continue }
-                write(one.line)
-                previous = (one.line, one.key)
-            }
-        }
-    }
-
     static var uniq: Command {
         let description = CommandDescription(
             "uniq", "leaves out lines that equal the one before", usage: "[-c] [-d] [-u] [FILE]",
