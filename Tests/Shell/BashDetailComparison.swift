@@ -72,4 +72,23 @@ struct BashDetailComparison {
             #"printf -v x a | cat; echo ${x-none}"#,
         ])
     }
+
+    @Test func replacementsKnowTheMatch() throws {
+        try compare([
+            #"x=abc; echo ${x/b/&} ${x/b/[&]} ${x/b/\&} "${x/b/&}" "${x/b/\&}" "${x/b/<&&>}""#,
+            #"x=abc; r='<&>'; echo ${x/b/$r} ${x/b/"$r"} "${x/b/$r}""#, #"x=abc; echo ${x/b/"&"} ${x/b/'&'}"#,
+            #"x=abc; echo ${x//[ac]/<&>} ${x//?/&&} ${x/#a/&&} ${x/%c/&-}"#, #"x=abc; r='\&'; echo ${x/b/$r}"#,
+            #"x=abc; echo "${x/b/\\&}" ${x/b/\\}"#, #"x=abc; echo ${x/b*/&!} ${x/z/&}"#, #"set -- ab cb; echo ${@/b/<&>}"#,
+            #"x=a/b/c; echo ${x////.} ${x////} ${x///.} ${x///} ${x/\//.} ${x//\//-}"#,
+            #"x=abc; echo ${x//} ${x///}"#,
+            #"x=abc; echo ${x/#/-} ${x/%/-} ${x/#//}"#,
+        ])
+    }
+
+    @Test func quotesInParametersInQuotes() throws {
+        try compare([
+            #"echo "${x:-$'t'}""#, #"echo "${x:-$'a\tb'c}""#, #"echo "${y:-a'b'}""#, #"x=at; echo "${x#$'a'}""#,
+            "cat <<E\n${y:-$'t'}\nE", "cat <<E\n$(echo \"${y:-$'t'}\")\nE", #"x=1; echo "${x:+$'\x41'}""#,
+        ])
+    }
 }

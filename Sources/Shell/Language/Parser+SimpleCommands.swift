@@ -195,6 +195,7 @@ extension Parser {
             finishedDocuments[document.number] = Word(parts: [.text(body, isQuoted: true)], position: start)
         } else {
             var parser = Parser(Array(body), start, depth: depth)
+            parser.isDocument = true
             do throws(SyntaxError) {
                 finishedDocuments[document.number] = try parser.quotedText(until: nil)
             } catch {

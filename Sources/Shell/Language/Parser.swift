@@ -18,6 +18,8 @@ public struct Parser {
     var depth = 0
     /// Open `$(…)` and `(…)` around the place: a `)` ends what stands there.
     var parenthesisDepth = 0
+    /// The text of a here-document is being read: no quotes mean anything.
+    var isDocument = false
     /// What the word that is being read is part of.
     var wordKind = WordKind.command
     /// Tests so far between the `[[` and `]]` that are being read.
