@@ -145,3 +145,11 @@ final class VariableScope: ArithmeticVariables {
         calls[calls.count - 1].shadowed.append((name, values[name]))
     }
 }
+
+extension Session {
+    /// Sets what a script finds in `$0`, and in `$1`, `$2` and so on.
+    public func setParameters(scriptName: String, _ words: [String]) {
+        scope.scriptName = scriptName
+        scope.positional = words
+    }
+}
