@@ -119,7 +119,7 @@ import Testing
         #expect(alone.output == "./s.sdl 2 a b --c\nin\n" && alone.status == 0, "\(alone.errors)")
         let run = try ProgramProcess.run("run", "s.sdl", "s.sdl", "--", "x", directory: directory.path)
         #expect(run.output == "s.sdl 1 x none\nin\ns.sdl 1 x none\nin\n", "\(run.errors)")
-        let input = try ProgramProcess.run("run", "-", "--", "y", directory: directory.path, input: "echo $0 $1")
+        let input = try ProgramProcess.run("run", "-", "--", "y", input: "echo $0 $1")
         #expect(input.output == "sdlab y\n", "\(input.errors)")
         #expect(try ProgramProcess.run("t.sdl", directory: directory.path).status == 0)
         let refused = try ProgramProcess.run("t.sdl", "a", directory: directory.path)
