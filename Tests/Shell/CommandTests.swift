@@ -183,7 +183,7 @@ import Testing
         ),
         (
             "head -n x",
-            "head: --lines: 'x' is not a whole number of 0 or more"
+            "head: --lines: 'x' is not a whole number"
         ), ("grep", "grep: "), ("grep '[' f", "grep: "),
         ("grep -E '(' f", "grep: "),
         ("curl", "curl: (2) no URL specified; try: curl http://localhost:8081/"),

@@ -58,6 +58,7 @@ struct TextToolComparison {
 
     @Test func headAndTailAreAsOnTheHost() throws {
         let flags = ["", "-n 1", "-n 3", "-n3", "-2", "-n 0", "-n 100", "--lines=2"]
+        let allBut = ["-n -1 f", "-n -2 f", "-n -0 f", "-n -100 f", "-n -1 f g", "-n -2 f nosuch", "-n-1 < f"]
         let commands = ["head", "tail"].flatMap { tool in
             flags.flatMap {
                 [
@@ -70,7 +71,7 @@ struct TextToolComparison {
             !(command.hasPrefix("tail -2") || command.hasPrefix("tail -n 0"))
                 || !command.contains(" f g") && !command.contains("empty f") && !command.contains("nosuch")
         }
-        try compare(commands, seed: 2, texts: 3)
+        try compare(commands + allBut.map { "head " + $0 }, seed: 2, texts: 3)
     }
 
     @Test func wcIsAsOnTheHost() throws {
@@ -78,6 +79,7 @@ struct TextToolComparison {
             [
                 "wc f", "wc -l f", "wc -w f", "wc -c f", "wc -lw f", "wc -l -c f", "wc f g", "wc -l f g empty",
                 "wc < f", "wc -l < f", "wc -c < empty", "cat f | wc", "wc -l f nosuch",
+                "wc -m f", "wc -lm f g", "wc -mc < f",
             ], seed: 3)
     }
 

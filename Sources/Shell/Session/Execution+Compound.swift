@@ -206,6 +206,7 @@ struct ConditionalEvaluation {
             return try holds(b, &expansion)
         case .unary(let name, let word):
             let value = try expansion.single(word)
+            if name == "-v" { return expansion.value(value) != nil }
             return FileTest.unary(name, value, files) ?? false
         case .pattern(let word, let isNegated, let pattern):
             let value = try expansion.single(word)
