@@ -128,6 +128,25 @@ struct TextToolComparison {
         try compare(commands, seed: 6, texts: 2)
     }
 
+    @Test func grepShowsWhatIsAroundAsOnTheHost() throws {
+        let patterns = ["a", "b", "'^a'", "-E 'a|1'", "-F a.b", "0", "nosuchtext", "-e a -e 9", "'[a-z]'", "-F '*'"]
+        let flags = [
+            "-w", "-x", "-l", "-ow", "-wn", "-wi", "-vw", "-vx", "-cw", "-xo", "-A 1", "-B 1", "-C 1", "-2", "-nA 2",
+            "-nC1", "-vB 2", "-m 1", "-m 2 -A 1", "-cm 1", "-om 1", "-qm 1", "-lv", "-H", "-nH", "-lc", "-A 0",
+            "-A 1 -B 2",
+        ]
+        var commands: [String] = []
+        for pattern in patterns {
+            for flag in flags {
+                commands += [
+                    "grep \(flag) \(pattern) f", "grep \(flag) \(pattern) f g", "cat f | grep \(flag) \(pattern)",
+                ]
+            }
+        }
+        commands += ["grep -h a f g", "grep -hn a f g", "grep -l a f g nosuch", "grep -l a - f < g"]
+        try compare(commands, seed: 9, texts: 2)
+    }
+
     @Test func seqIsAsOnTheHost() throws {
         var dice = Dice(7)
         var commands = [
