@@ -110,6 +110,22 @@ import Testing
         }
     }
 
+    @Test("a script is given words, by itself and behind --")
+    func words() throws {
+        let directory = try ProgramDirectory()
+        try directory.place("s.sdl", "#!/usr/bin/env sdlab\necho $0 $# \"$1\" ${2:-none}\nf() { echo $1; }; f in\n")
+        try directory.place("t.sdl", "$ echo a\na\n")
+        let alone = try ProgramProcess.run("./s.sdl", "a b", "--c", directory: directory.path)
+        #expect(alone.output == "./s.sdl 2 a b --c\nin\n" && alone.status == 0, "\(alone.errors)")
+        let run = try ProgramProcess.run("run", "s.sdl", "s.sdl", "--", "x", directory: directory.path)
+        #expect(run.output == "s.sdl 1 x none\nin\ns.sdl 1 x none\nin\n", "\(run.errors)")
+        let input = try ProgramProcess.run("run", "-", "--", "y", input: "echo $0 $1")
+        #expect(input.output == "sdlab y\n", "\(input.errors)")
+        #expect(try ProgramProcess.run("t.sdl", directory: directory.path).status == 0)
+        let refused = try ProgramProcess.run("t.sdl", "a", directory: directory.path)
+        #expect(refused.status == 2 && refused.errors.contains("t.sdl is a transcript"))
+    }
+
     @Test("a script stops at its first failing command, unless it is told to keep going")
     func stopping() throws {
         let script = "echo one\ncat /nonexistent\necho two\n"

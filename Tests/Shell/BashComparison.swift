@@ -4,8 +4,7 @@ import Testing
 /// and end with the same status.
 ///
 /// Not compared, because SDL differs on purpose: variables without a value (an error here), `&` inside words, `->`,
-/// `{A,B}|{C}`, assignments inside pipelines (one scope here), `ls`, which marks directories, and `printf %.0f` of
-/// halves, which go away from zero.
+/// `{A,B}|{C}`, assignments inside pipelines (one scope here), and `ls`, which marks directories.
 @Suite(.enabled(if: HostTools.hasBash))
 struct BashComparison {
     static func compare(_ scripts: [String], locale: String = "C") throws {

@@ -303,6 +303,10 @@ struct BashPasteComparison {
             "printf 'a\\nb' | sed s/a/c/", "seq 10 | sed -n '2,+2p'", "echo aaa | sed 's/a*/x/'",
             "echo baaac | sed 's/a*/x/g'", "echo abc | sed 's/x/y/'", "seq 3 | sed '2,1d'",
             "seq 6 | sed '2,4{p' 2> /dev/null; [ $? -ne 0 ] && echo refused",
+            "sed 's/\\(.\\)/\\U\\1/' <<< hi", "sed -E 's/(.)(.*)/\\u\\1\\2!/' <<< hi", "sed 's/.*/\\U&\\E-&/' <<< hi",
+            "sed -E 's/([a-z]+)/\\u\\1/g' <<< 'ab cd'", "sed 's/.*/\\L\\u&/' <<< 'ABC'",
+            "sed 's/.*/\\u\\L&/' <<< 'ABC'",
+            "sed 's/.*/\\l&x/' <<< 'ABC'", "sed -E 's/(x?)(.)/\\u\\1\\2/' <<< 'abc'", "sed 's/b/\\Ux/g' <<< 'abab'",
         ])
     }
 

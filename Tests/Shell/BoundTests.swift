@@ -18,4 +18,28 @@ import Testing
         #expect(outcome.status == 0 && outcome.output == "Response from web-1000\n")
         #expect(shell.run("nodes | grep -c running").output == "1000\n")
     }
+
+    /// Twice as many parts with each step: the depth alone would be no bound.
+    @Test(.timeLimit(.minutes(1)), arguments: ["f | f", "f | f | f", "(f) | (f)", "x=$(f | f)"])
+    func pipelinesThatCallThemselvesEnd(_ body: String) {
+        let shell = LabShell()
+        let outcome = shell.run("f() { \(body); }; f; echo never")
+        #expect(outcome.status == 2 && outcome.output == "" && outcome.failure == nil)
+        #expect(outcome.errorOutput.hasPrefix("nested too deep: "))
+        #expect(outcome.errorOutput.utf8.filter { $0 == 10 }.count == 1)
+        #expect(shell.output("echo a | cat") == "a\n")
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func aJobsPipelinesThatCallThemselvesEndTheJob() {
+        let outcome = LabShell().run("f() { f | f; }; f & wait; echo a")
+        #expect(outcome.output == "a\n" && outcome.errorOutput.hasPrefix("nested too deep: "))
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func sortKeepsNoMoreThanItMay() {
+        let outcome = LabShell().run("seq 10000000000 | sort | head -n 1; echo ${?}")
+        #expect(outcome.errorOutput.hasPrefix("sort: more than "))
+        #expect(outcome.output == "0\n" && outcome.failure == nil)
+    }
 }

@@ -183,7 +183,7 @@ import Testing
         ),
         (
             "head -n x",
-            "head: --lines: 'x' is not a whole number of 0 or more"
+            "head: --lines: 'x' is not a whole number"
         ), ("grep", "grep: "), ("grep '[' f", "grep: "),
         ("grep -E '(' f", "grep: "),
         ("curl", "curl: (2) no URL specified; try: curl http://localhost:8081/"),
@@ -200,8 +200,10 @@ import Testing
             "curl: -H: 'foo' is no field; write 'Name: value'"
         ),
         ("seq x", "seq: 'x' is not a whole number"), ("seq 1 0 5", "seq: a step of 0 leads nowhere"),
-        ("printf '%q' a", "printf: unknown conversion %q"), ("printf '%d' x", "printf: 'x' is not a whole number"),
+        ("printf '%y' a", "printf: unknown conversion %y"), ("printf '%d' x", "printf: 'x' is not a whole number"),
         ("printf '%99999d' 1", "printf: '%99999d' is too wide"), ("printf %", "printf: '%' ends within a %"),
+        ("printf -x a", "printf: unknown flag -x; a format that begins with - stands behind --"),
+        ("printf -v a-b c", "printf: 'a-b' is not the name of a variable"),
         ("[ a", "[: the closing ] is missing"),
         (
             "rm d",

@@ -253,4 +253,15 @@ import Testing
         #expect(shell.run(line).errorOutput.contains(part))
         #expect(shell.output("faults | wc -l") == "2\n")
     }
+
+    /// Timers beyond the last moment that there is would never come, or all at once.
+    @Test func nobodyMovesTheClockBeyondTheCalendar() {
+        let shell = LabShell()
+        let outcome = shell.run("for i in {1..237}; do advance 365d; done; clock | grep -c 2260; advance 365d")
+        #expect(outcome.output == "1\n" && outcome.status == 2)
+        let end = "2261-04-10T23:47:16.854775807Z"
+        #expect(outcome.errorOutput == "advance: '365d' goes beyond \(end), where the lab's calendar ends\n")
+        #expect(shell.run("sleep 366d").errorOutput.hasPrefix("sleep: '366d' goes beyond 2261"))
+        #expect(shell.run("backend --port 80; curl -s localhost; advance 1d").status == 0)
+    }
 }

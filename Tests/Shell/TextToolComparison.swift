@@ -58,6 +58,7 @@ struct TextToolComparison {
 
     @Test func headAndTailAreAsOnTheHost() throws {
         let flags = ["", "-n 1", "-n 3", "-n3", "-2", "-n 0", "-n 100", "--lines=2"]
+        let allBut = ["-n -1 f", "-n -2 f", "-n -0 f", "-n -100 f", "-n -1 f g", "-n -2 f nosuch", "-n-1 < f"]
         let commands = ["head", "tail"].flatMap { tool in
             flags.flatMap {
                 [
@@ -70,7 +71,7 @@ struct TextToolComparison {
             !(command.hasPrefix("tail -2") || command.hasPrefix("tail -n 0"))
                 || !command.contains(" f g") && !command.contains("empty f") && !command.contains("nosuch")
         }
-        try compare(commands, seed: 2, texts: 3)
+        try compare(commands + allBut.map { "head " + $0 }, seed: 2, texts: 3)
     }
 
     @Test func wcIsAsOnTheHost() throws {
@@ -78,6 +79,7 @@ struct TextToolComparison {
             [
                 "wc f", "wc -l f", "wc -w f", "wc -c f", "wc -lw f", "wc -l -c f", "wc f g", "wc -l f g empty",
                 "wc < f", "wc -l < f", "wc -c < empty", "cat f | wc", "wc -l f nosuch",
+                "wc -m f", "wc -lm f g", "wc -mc < f",
             ], seed: 3)
     }
 
@@ -86,8 +88,14 @@ struct TextToolComparison {
             [
                 "sort f", "sort -r f", "sort -n f", "sort -rn f", "sort -u f", "sort -nu f", "sort -ru f",
                 "sort -rnu f", "sort f g", "sort < f", "sort -n f g", "cat f g | sort -u", "sort empty",
-                "sort --numeric --reverse f",
-            ].filter { !$0.contains("--numeric ") }, seed: 4, texts: 12)
+                "sort -f f", "sort -fu f", "sort -b f", "sort -s f", "sort -k 1 f", "sort -k 2 f", "sort -k 1,1 f",
+                "sort -k 2,2 -k 1,1 f", "sort -k1,1n f", "sort -k 1,1nr f", "sort -t . -k 2 f", "sort -t. -k 2,2n f",
+                "sort -t - -k 2,2n -k 1,1r f", "sort -k 1.2 f", "sort -k 1.2,1.3 f", "sort -k 1.2b,1.2b f",
+                "sort -u -k 1,1 f", "sort -s -k 1,1n f", "sort -rs -k 1,1n f", "sort -r -k 1,1 f", "sort -n -k 2 f",
+                "sort -k 2b,2f f", "sort -t ' ' -k 1,2 f", "sort -t - -k 1.1,1.2 f", "sort -nb -k 3 f",
+                "sort -t . -k 1,1 -u f g",
+                "sort -k 0 f", "sort -k x f", "sort -k 1,0 f",
+            ], seed: 4, texts: 12)
     }
 
     @Test func uniqIsAsOnTheHost() throws {
@@ -118,6 +126,25 @@ struct TextToolComparison {
             "grep -c a empty", "grep a - < f", "grep a -", "grep -q '' f",
         ]
         try compare(commands, seed: 6, texts: 2)
+    }
+
+    @Test func grepShowsWhatIsAroundAsOnTheHost() throws {
+        let patterns = ["a", "b", "'^a'", "-E 'a|1'", "-F a.b", "0", "nosuchtext", "-e a -e 9", "'[a-z]'", "-F '*'"]
+        let flags = [
+            "-w", "-x", "-l", "-ow", "-wn", "-wi", "-vw", "-vx", "-cw", "-xo", "-A 1", "-B 1", "-C 1", "-2", "-nA 2",
+            "-nC1", "-vB 2", "-m 1", "-m 2 -A 1", "-cm 1", "-om 1", "-qm 1", "-lv", "-H", "-nH", "-lc", "-A 0",
+            "-A 1 -B 2",
+        ]
+        var commands: [String] = []
+        for pattern in patterns {
+            for flag in flags {
+                commands += [
+                    "grep \(flag) \(pattern) f", "grep \(flag) \(pattern) f g", "cat f | grep \(flag) \(pattern)",
+                ]
+            }
+        }
+        commands += ["grep -h a f g", "grep -hn a f g", "grep -l a f g nosuch", "grep -l a - f < g"]
+        try compare(commands, seed: 9, texts: 2)
     }
 
     @Test func seqIsAsOnTheHost() throws {

@@ -10,6 +10,12 @@ import Testing
         return result.text
     }
 
+    @Test("A NUL is written so that the transcript can be read again")
+    func zeros() throws {
+        let updated = try Self.updated("$ printf 'a\\x00b\\n'\n$ printf '\\0\\n' | cat\n")
+        #expect(updated == "$ printf 'a\\x00b\\n'\na\u{2400}b\n$ printf '\\0\\n' | cat\n\u{2400}\n")
+    }
+
     @Test("A bare list of commands gets its output, its statuses and its escapes")
     func bareList() throws {
         let text = """

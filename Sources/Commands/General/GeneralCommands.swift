@@ -13,7 +13,7 @@ package enum GeneralCommands {
     private static var files: [Command] {
         [
             cat, echo, printf, grep, jq, head, tail, wc, sort, uniq, seq, tr, sed, cut, tee, test, bracket, ls, cd, pwd,
-            mkdir, cp, rm, put, get,
+            mkdir, cp, mv, rm, put, get,
         ]
     }
     private static var session: [Command] {

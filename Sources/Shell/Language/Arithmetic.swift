@@ -1,5 +1,6 @@
 /// `$((…))` and `((…))`: whole numbers of 64 bits that wrap, with C's operators and precedences, as POSIX 2.6.4 and
-/// bash have them: assignments, `++`, `? :`, `&&`, bits, shifts and `**` included. Arrays and `base#digits` are not.
+/// bash have them: assignments, `++`, `? :`, `&&`, bits, shifts, `**` and `base#digits` included. Arrays are not. What a
+/// variable holds is a sum itself.
 public struct Arithmetic: Equatable, Sendable {
     indirect enum Expression: Equatable, Sendable {
         case number(Int)
@@ -32,19 +33,48 @@ public struct Arithmetic: Equatable, Sendable {
         root = try parser.parse()
     }
 
-    /// The value, with 0 for variables that are unset or no numbers.
+    /// The value, with 0 for variables that are unset or empty.
     ///
-    /// - Throws: a division by zero, and what assigning throws.
+    /// - Throws: a division by zero, a variable that holds no sum, and what assigning throws.
     public func value(in variables: any ArithmeticVariables) throws(Failure) -> Int {
         try Evaluation(variables: variables).value(root)
     }
 
-    /// Decimal, `0x` hexadecimal, or octal behind a 0.
+    /// Decimal, `0x` hexadecimal, or octal behind a 0; what needs all 64 bits is negative, as in bash.
     static func number(_ text: some StringProtocol) -> Int? {
         guard let first = text.first, first.isASCII, first.isNumber else { return nil }
-        if text.hasPrefix("0x") || text.hasPrefix("0X") { return Int(text.dropFirst(2), radix: 16) }
-        if first == "0", text.count > 1 { return Int(text.dropFirst(), radix: 8) }
+        if text.hasPrefix("0x") || text.hasPrefix("0X") {
+            return UInt(text.dropFirst(2), radix: 16).map { Int(bitPattern: $0) }
+        }
+        if first == "0", text.count > 1 { return UInt(text.dropFirst(), radix: 8).map { Int(bitPattern: $0) } }
         return Int(text)
+    }
+
+    /// A number as a sum gives it: decimal, without zeros before it. Anything else has to be read as a sum.
+    static func plainNumber(_ text: String) -> Int? {
+        let digits = text.utf8.drop { $0 == UInt8(ascii: "-") }
+        if digits.first == UInt8(ascii: "0"), digits.count > 1 { return nil }
+        return Int(text)
+    }
+
+    /// The digits of `base#digits`: 0 to 9, a to z, A to Z, @ and _; up to base 36 capitals are the same as small ones.
+    static func number(_ digits: some StringProtocol, base: Int) throws(Failure) -> Int {
+        guard (2...64).contains(base) else { throw Failure(text: "\(base)# is not a base of 2 to 64") }
+        if digits.isEmpty { throw Failure(text: "\(base)# needs digits behind it") }
+        var value = 0
+        for digit in digits.utf8 {
+            let worth =
+                switch digit {
+                case UInt8(ascii: "0")...UInt8(ascii: "9"): Int(digit) - 48
+                case UInt8(ascii: "a")...UInt8(ascii: "z"): Int(digit) - 97 + 10
+                case UInt8(ascii: "A")...UInt8(ascii: "Z"): Int(digit) - 65 + (base > 36 ? 36 : 10)
+                case UInt8(ascii: "@"): 62
+                default: 63
+                }
+            guard worth < base else { throw Failure(text: "'\(digits)' is not a number of base \(base)") }
+            value = value &* base &+ worth
+        }
+        return value
     }
 }
 
@@ -55,13 +85,27 @@ public protocol ArithmeticVariables: AnyObject {
     func assign(_ name: String, _ value: String) throws(Arithmetic.Failure)
 }
 
-private struct Evaluation {
+private final class Evaluation {
     let variables: any ArithmeticVariables
+    /// How deep the place is in the sum, and in what its variables hold.
+    private var level = 0
+    private var readCount = 0
+
+    /// The tree is walked recursively: a sum of as many operators as there may be, and a little.
+    private static let levelLimit = 1200
+    private static let levelsOfAVariable = 20
+    /// Values of variables that are read as sums within one sum: each may hold the next one twice.
+    private static let readLimit = 10_000
+
+    init(variables: any ArithmeticVariables) { self.variables = variables }
 
     func value(_ expression: Arithmetic.Expression) throws(Arithmetic.Failure) -> Int {
+        level += 1
+        defer { level -= 1 }
+        guard level <= Self.levelLimit else { throw .init(text: "nested too deep, or a variable that holds itself") }
         switch expression {
         case .number(let number): return number
-        case .variable(let name): return present(name)
+        case .variable(let name): return try present(name)
         case .unary("-", let inner): return 0 &- (try value(inner))
         case .unary("!", let inner): return try value(inner) == 0 ? 1 : 0
         case .unary(_, let inner): return ~(try value(inner))
@@ -76,22 +120,29 @@ private struct Evaluation {
             _ = try value(a)
             return try value(b)
         case .assignment(let name, let sign, let right):
-            let new = sign.isEmpty ? try value(right) : try Self.apply(sign, present(name), try value(right))
+            let new = sign.isEmpty ? try value(right) : try Self.apply(sign, try present(name), try value(right))
             try variables.assign(name, String(new))
             return new
         case .step(let name, let amount, let givesOld):
-            let old = present(name)
+            let old = try present(name)
             try variables.assign(name, String(old &+ amount))
             return givesOld ? old : old &+ amount
         case .binary(let sign, let a, let b): return try Self.apply(sign, try value(a), try value(b))
         }
     }
 
-    private func present(_ name: String) -> Int {
+    private func present(_ name: String) throws(Arithmetic.Failure) -> Int {
         guard let text = variables.value(of: name) else { return 0 }
-        // The lowest number has no positive twin.
-        if text.hasPrefix("-") { return Int(text) ?? Arithmetic.number(text.dropFirst()).map { 0 &- $0 } ?? 0 }
-        return Arithmetic.number(text) ?? 0
+        if let number = Arithmetic.plainNumber(text) { return number }
+        readCount += 1
+        guard readCount <= Self.readLimit else { throw .init(text: "the variables of one sum hold too many others") }
+        let sum: Arithmetic
+        do throws(Arithmetic.Failure) { sum = try Arithmetic(text) } catch {
+            throw .init(text: "\(name) is '\(Arithmetic.quoted(text))': \(error.text)")
+        }
+        level += Self.levelsOfAVariable
+        defer { level -= Self.levelsOfAVariable }
+        return try value(sum.root)
     }
 
     private static func apply(_ sign: String, _ a: Int, _ b: Int) throws(Arithmetic.Failure) -> Int {
@@ -288,6 +339,12 @@ private struct ArithmeticParser {
         let word = word()
         rest = rest.dropFirst(word.count)
         if let letter = word.first, letter.isNumber {
+            if rest.first == "#", let base = Int(word) {
+                rest = rest.dropFirst()
+                let digits = rest.prefix { "_@".contains($0) || $0.isASCII && ($0.isLetter || $0.isNumber) }
+                rest = rest.dropFirst(digits.count)
+                return .number(try Arithmetic.number(digits, base: base))
+            }
             guard let number = Arithmetic.number(word) else { throw Failure(text: "'\(word)' is not a number") }
             return .number(number)
         }

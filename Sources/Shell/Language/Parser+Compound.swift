@@ -16,7 +16,7 @@ extension Parser {
         }
         try skipNewlines()
         guard keywordHere() == "in" else {
-            try skipSeparators()
+            try skipSeparators(afterStatement: true)
             if current == nil || keywordHere() != "do" { try take("in", after: "for", at: place) }
             return .forLoop(variable: variable, words: nil, body: try loopBody("for", place))
         }
@@ -27,7 +27,7 @@ extension Parser {
             guard let character = current, !character.isLineEnd, character != ";" else { break }
             words += try expandingBraces(try word())
         }
-        try skipSeparators()
+        try skipSeparators(afterStatement: true)
         return .forLoop(variable: variable, words: words, body: try loopBody("for", place))
     }
 
@@ -42,7 +42,7 @@ extension Parser {
         for piece in pieces {
             sums.append(piece.allSatisfy(\.isWhitespace) ? nil : try arithmeticText(String(piece), at: start))
         }
-        try skipSeparators()
+        try skipSeparators(afterStatement: true)
         let body = try loopBody("for", place)
         return .countedLoop(.init(first: sums[0], condition: sums[1], step: sums[2], body: body))
     }

@@ -84,7 +84,7 @@ extension Parser {
         let first = try conditionalWord()
         try skipBlank()
         if let name = first.keyword, Self.unaryTests.contains(name), !endsTest, binarySign() == nil {
-            if name == "-v" || name == "-a" { throw SyntaxError(first.position, "[[ \(name) is not known here") }
+            if name == "-a" { throw SyntaxError(first.position, "[[ \(name) is not known here") }
             return .unary(name, try conditionalWord())
         }
         if Self.refusedComparisons.contains(wordHere()) {

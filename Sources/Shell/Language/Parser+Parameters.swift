@@ -114,7 +114,9 @@ extension Parser {
         default: break
         }
         if kind != .first { advance() }
-        let pattern = try parameterWord(isQuoted: false, until: "/}")
+        // As in bash, a pattern may begin with a slash where all matches are meant: `${x////-}`.
+        let takesSlash = kind == .all && current == "/"
+        let pattern = try parameterWord(isQuoted: false, until: "/}", beginsWithEnd: takesSlash)
         var new = Word(parts: [], position: position)
         if current == "/" {
             advance()
@@ -143,17 +145,29 @@ extension Parser {
 
     /// A word inside `${…}`: blanks belong to it, and `end` does not.
     ///
-    /// - Parameter isQuoted: whether the whole stands in double quotes: then single quotes mean nothing.
-    private mutating func parameterWord(isQuoted: Bool, until end: String) throws(SyntaxError) -> Word {
+    /// - Parameters:
+    ///   - isQuoted: whether the whole stands in double quotes: then single quotes mean nothing.
+    ///   - beginsWithEnd: whether the first character belongs to the word, whatever it is.
+    private mutating func parameterWord(
+        isQuoted: Bool, until end: String, beginsWithEnd: Bool = false
+    ) throws(SyntaxError) -> Word {
         let start = position
         var parts: [Word.Part] = []
         var plain = ""
+        if beginsWithEnd, let character = current {
+            plain.append(character)
+            advance()
+        }
         func flush() { if !plain.isEmpty { parts.append(.text(plain, isQuoted: isQuoted)); plain = "" } }
         while let character = current, !end.contains(character) {
             let isSpecial = "\"\\`$".contains(character) || character == "'" && !isQuoted
             // In double quotes a backslash only quotes what is special there, and the closing brace.
             let isPlainBackslash = character == "\\" && isQuoted && !(peek(1).map { "$`\"\\}\n".contains($0) } ?? true)
-            if isSpecial, !isPlainBackslash {
+            if character == "$", isQuoted, !isDocument, peek(1) == "'" {
+                flush()
+                advance()
+                parts.append(try escapedQuoted())
+            } else if isSpecial, !isPlainBackslash {
                 if let found = try quotedOrExpanded(isQuoted: isQuoted) {
                     flush()
                     parts += found

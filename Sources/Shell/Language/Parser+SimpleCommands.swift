@@ -108,6 +108,12 @@ extension Parser {
             advance(current == "1" ? 4 : 3)
             return nil
         }
+        if follows("&>") || follows(">&") {
+            let sign = follows("&>>") ? "&>>" : follows("&>") ? "&>" : ">&"
+            advance(sign.count)
+            let file = try target(place, sign)
+            return Redirection(kind: .writeBoth(appends: sign == "&>>"), target: file, position: place)
+        }
         let fromError = follows("2>")
         if fromError || follows("1>") || follows("0<") { advance() }
         if follows("<<<") {
@@ -122,21 +128,24 @@ extension Parser {
         guard current == ">" else { return nil }
         advance()
         let appends = current == ">"
-        if appends { advance() }
+        // Nothing forbids `>` to write over a file, so `>|` is the same.
+        if appends || current == "|" { advance() }
         return Redirection(
             kind: .write(fromError: fromError, appends: appends), target: try target(place, appends ? ">>" : ">"),
             position: place)
     }
 
     private func refuseUnknownRedirection(_ place: Position) throws(SyntaxError) {
-        if follows("&>") { throw SyntaxError(place, "'&>' is not known here; write > FILE 2>&1") }
         if follows("<(") || follows(">(") {
             throw SyntaxError(place, "'\(current!)(' is not known here; write to a file, or use a pipe")
         }
         if follows("<>") { throw SyntaxError(place, "'<>' is not known here") }
         guard let digit = current, digit.isASCII, digit.isNumber, let sign = peek(1), sign == ">" || sign == "<" else {
             if follows(">&"), !follows(">&1"), !follows(">&2") {
-                throw SyntaxError(place, "'>&' leads to 1 or 2; for both in one file write > FILE 2>&1")
+                let next = text[(index + 2)...].first { $0 != " " && $0 != "\t" }
+                if let next, next.isNumber || next == "-" {
+                    throw SyntaxError(place, "'>&' leads to 1, 2 or a file")
+                }
             }
             return
         }
@@ -195,6 +204,7 @@ extension Parser {
             finishedDocuments[document.number] = Word(parts: [.text(body, isQuoted: true)], position: start)
         } else {
             var parser = Parser(Array(body), start, depth: depth)
+            parser.isDocument = true
             do throws(SyntaxError) {
                 finishedDocuments[document.number] = try parser.quotedText(until: nil)
             } catch {

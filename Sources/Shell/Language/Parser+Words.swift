@@ -166,12 +166,12 @@ extension Parser {
 
     mutating func substitution(_ start: Position) throws(SyntaxError) -> Script {
         advance(2)
-        let kind = wordKind
-        wordKind = .command
+        let around = (wordKind, isDocument)
+        (wordKind, isDocument) = (.command, false)
         parenthesisDepth += 1
         let script = try script(until: [")"])
         parenthesisDepth -= 1
-        wordKind = kind
+        (wordKind, isDocument) = around
         guard current == ")" else { throw SyntaxError(start, "an open $(", isIncomplete: true) }
         advance()
         return script.resolvingDocuments(finishedDocuments)

@@ -18,6 +18,8 @@ public struct Parser {
     var depth = 0
     /// Open `$(…)` and `(…)` around the place: a `)` ends what stands there.
     var parenthesisDepth = 0
+    /// The text of a here-document is being read: no quotes mean anything.
+    var isDocument = false
     /// What the word that is being read is part of.
     var wordKind = WordKind.command
     /// Tests so far between the `[[` and `]]` that are being read.
@@ -136,7 +138,7 @@ public struct Parser {
         try checkDepth()
         var statements: [Statement] = []
         while true {
-            try skipSeparators()
+            try skipSeparators(afterStatement: !statements.isEmpty)
             guard current != nil else { break }
             if let keyword = keywordHere(), !Self.openingKeywords.contains(keyword) {
                 if terminators.contains(keyword) { break }
@@ -157,17 +159,21 @@ public struct Parser {
         if depth > Self.depthLimit { throw SyntaxError(position, "nested more than \(Self.depthLimit) deep") }
     }
 
-    mutating func skipSeparators() throws(SyntaxError) {
+    /// Skips newlines, and what ends a statement on its own line: one `;`.
+    mutating func skipSeparators(afterStatement: Bool) throws(SyntaxError) {
+        var mayEnd = afterStatement
         while true {
             try skipBlank()
             guard let character = current else { return }
             if character.isLineEnd {
                 try takeNewline()
             } else if character == ";", !endsSelection {
+                guard mayEnd else { throw SyntaxError(position, "nothing stands before the ';'") }
                 advance()
             } else {
                 return
             }
+            mayEnd = false
         }
     }
 

@@ -170,6 +170,8 @@ public struct Redirection: Equatable, Sendable {
     public enum Kind: Equatable, Sendable {
         /// `>` and `>>`, or `2>` and `2>>`.
         case write(fromError: Bool, appends: Bool)
+        /// `&>`, `&>>` and `>&` before a file: both go there.
+        case writeBoth(appends: Bool)
         case read
         /// `2>&1`
         case errorToOutput

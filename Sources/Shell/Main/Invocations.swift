@@ -21,7 +21,7 @@ enum Invocations {
     /// No verb: the prompt, a line, or standard input.
     static let shell = CommandDescription(
         "sdlab", "a system design lab: distributed systems and their failures in one shell",
-        usage: "[FLAGS] [-c LINE | run FILE… | test PATH… | help [COMMAND] | TOOL ARG…]",
+        usage: "[FLAGS] [-c LINE | run FILE… | FILE WORD… | test PATH… | help | TOOL ARG…]",
         flags: lab + [
             root, keepGoing, allowHost,
             .init("command", "c", .text("LINE"), "runs one line and ends"),
@@ -37,6 +37,7 @@ enum Invocations {
             Without a verb: the prompt, on a terminal; otherwise standard input is a script.
             run    executes scripts and transcripts and prints what they print, in virtual time.
             test   executes transcripts and checks what they say.
+            FILE   is run as a script whose $1 is the first WORD; #!/usr/bin/env sdlab does that.
             TOOL   a component or client as a process of its own: real clock, sockets and files.
             Status: 0 all well; of run, -c and TOOL that of the command that failed (with
             --keep-going the first one's), such as 28 of curl or 127 of a name that nobody
@@ -44,10 +45,11 @@ enum Invocations {
             """)
 
     static let run = CommandDescription(
-        "run", "executes scripts and transcripts and prints what they print", usage: "[FLAGS] FILE…",
+        "run", "executes scripts and transcripts and prints what they print",
+        usage: "[FLAGS] FILE… [-- WORD…]",
         flags: lab + [root, keepGoing, allowHost, .init("case", nil, .text("NAME"), "only this case of a transcript")],
         arguments: .init([.hostFile], 1...1000), examples: ["sdlab run scripts/sessions/01-load-balancer.sdl"],
-        group: .session)
+        group: .session, details: "What follows -- is $1, $2 and so on to each script.")
 
     static let test = CommandDescription(
         "test", "executes transcripts and checks each line they expect", usage: "[FLAGS] PATH…",

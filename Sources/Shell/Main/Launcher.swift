@@ -43,17 +43,22 @@ struct Launcher {
         let (leading, verb, rest) = split()
         switch verb {
         case nil: return try shell(ParsedArguments(leading, for: Invocations.shell))
-        case "run"? where asksForHelp(rest): return showPage(Invocations.run)
+        case "run"? where asksForHelp(RunCommand.split(rest).own): return showPage(Invocations.run)
         case "test"? where asksForHelp(rest): return showPage(Invocations.test)
-        case "run"?: return try RunCommand(ParsedArguments(leading + rest, for: Invocations.run), output).run()
+        case "run"?:
+            let (own, forScripts) = RunCommand.split(rest)
+            let arguments = try ParsedArguments(leading + own, for: Invocations.run)
+            return try RunCommand(arguments, output, words: forScripts).run()
         case "test"?: return try TestCommand(ParsedArguments(leading + rest, for: Invocations.test), output).run()
         case "help"?:
             let line = (["help"] + rest).map(quoted).joined(separator: " ")
             return try ScriptRun(LabOptions(), StyleChoice(nil).usesColor, output).run(line, name: nil)
         case let tool?:
             guard Catalog.table[tool] != nil else {
+                // A script by itself, as the first line of an executable one has it: `#!/usr/bin/env sdlab`.
                 if HostFile.exists(tool), !HostFile.isDirectory(tool) {
-                    throw UsageError("'\(tool)' is a file; to run it: sdlab run \(tool)")
+                    let arguments = try ParsedArguments(leading, for: Invocations.shell)
+                    return try RunCommand(arguments, output, words: rest).run(file: tool)
                 }
                 let names = ["run", "test", "help"] + Catalog.table.names
                 throw UsageError(

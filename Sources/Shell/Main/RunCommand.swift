@@ -11,10 +11,21 @@ import ShellTranscripts
 struct RunCommand {
     private let arguments: ParsedArguments
     private let output: HostOutput
+    /// What a script finds in `$1`, `$2` and so on.
+    private let words: [String]
 
-    init(_ arguments: ParsedArguments, _ output: HostOutput) {
+    init(_ arguments: ParsedArguments, _ output: HostOutput, words: [String] = []) {
         self.arguments = arguments
         self.output = output
+        self.words = words
+    }
+
+    /// Separates what is meant for the scripts, behind a `--` that follows a file, from the rest.
+    static func split(_ words: [String]) -> (own: [String], forScripts: [String]) {
+        guard let index = words.firstIndex(of: "--"), words[..<index].contains(where: { !$0.hasPrefix("-") }) else {
+            return (words, [])
+        }
+        return (Array(words[..<index]), Array(words[(index + 1)...]))
     }
 
     private var allowsHost: Bool { arguments.has("allow-host") }
@@ -23,17 +34,29 @@ struct RunCommand {
     func run() throws -> Int {
         var first = 0
         for file in arguments.arguments {
-            let status = try run(Self.text(of: file), name: file)
+            let status = try run(file: file)
             if first == 0 { first = status }
         }
         return first
     }
 
+    /// Runs one file; `-` is standard input.
+    func run(file: String) throws -> Int {
+        try run(Self.text(of: file), name: file, scriptName: file == "-" ? nil : file)
+    }
+
     /// Runs one text: a transcript if any line begins with `$ `, otherwise a script of commands.
-    func run(_ text: String, name: String) throws -> Int {
+    ///
+    /// - Parameter scriptName: what `$0` is; nil if it has no file.
+    func run(_ text: String, name: String, scriptName: String? = nil) throws -> Int {
         let style = StyleChoice(arguments.text("color"))
-        if Transcript.isTranscript(text) { return try play(text, name, style) }
+        if Transcript.isTranscript(text) {
+            guard words.isEmpty else { throw UsageError("\(name) is a transcript: only scripts take words such as $1") }
+            return try play(text, name, style)
+        }
         var run = ScriptRun(try LabOptions(arguments), style.usesColor, output)
+        if let scriptName { run.scriptName = scriptName }
+        run.words = words
         run.keepsGoing = arguments.has("keep-going")
         run.allowsHost = allowsHost
         return try run.run(text, name: name)

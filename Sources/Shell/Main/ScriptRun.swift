@@ -14,6 +14,10 @@ struct ScriptRun {
     var keepsGoing = false
     /// It may use the machine: `!command`, put and get.
     var allowsHost = false
+    /// What `$0` is.
+    var scriptName = "sdlab"
+    /// What `$1`, `$2` and so on are.
+    var words: [String] = []
 
     init(_ options: LabOptions, _ usesColor: Bool, _ output: HostOutput) {
         self.options = options
@@ -38,6 +42,7 @@ struct ScriptRun {
         let lab = try Lab(options)
         let session = lab.session
         session.scriptName = name == "-c" ? nil : name
+        session.setParameters(scriptName: scriptName, words)
         session.hasNoKeyboard = true
         session.renderer.usesColor = usesColor
         if allowsHost, let poller = lab.poller { HostBridge(poller).connect(session) }
@@ -51,7 +56,8 @@ struct ScriptRun {
             !submission.isRunning || session.exitStatus != nil
         }
         session.settle()
-        if let status = session.exitStatus ?? submission.firstFailure ?? submission.status { return status }
+        let firstFailure = keepsGoing ? submission.firstFailure : nil
+        if let status = session.exitStatus ?? firstFailure ?? submission.status { return status }
         if failure == .endless { output.write("sdlab: stopped: work goes on for ever at this moment\n", isError: true) }
         if failure == .nothingLeft {
             output.write("sdlab: stopped: a command waits for something that will never happen\n", isError: true)

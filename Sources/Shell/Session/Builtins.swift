@@ -25,7 +25,7 @@ public enum Builtins {
         return execution
     }
 
-    private static func name(_ text: some StringProtocol, of command: String) throws -> String {
+    static func name(_ text: some StringProtocol, of command: String) throws -> String {
         let isName =
             text.first.map { $0 == "_" || $0.isASCII && $0.isLetter } ?? false
             && text.allSatisfy { $0 == "_" || $0.isASCII && ($0.isLetter || $0.isNumber) }
@@ -192,10 +192,13 @@ public enum Builtins {
 
     private static var read: Command {
         let description = CommandDescription(
-            "read", "takes a line of what it is given into variables", usage: "[-r] [-p TEXT] [NAME…]",
+            "read", "takes a line of what it is given into variables",
+            usage: "[-r] [-p TEXT] [-n COUNT] [-d CHAR] [NAME…]",
             flags: [
                 .init("raw", "r", "a backslash is a character like any other"),
                 .init("prompt", "p", .text("TEXT"), "what is shown before it waits, at a terminal"),
+                .init("count", "n", .integer(1...1_000_000), "no more than so many characters"),
+                .init("delimiter", "d", .text("CHAR"), "what ends it, instead of the line's end"),
             ],
             arguments: .init([.text], 0...1000),
             examples: ["while read -r name port; do echo $name at $port; done < nodes.txt", "read -p 'port: ' port"],
@@ -206,10 +209,13 @@ public enum Builtins {
                 """)
         return Command(description) { invocation in
             let names = try invocation.arguments.arguments.map { try name($0, of: "read") }
-            return .running(
-                LineRead(
-                    invocation.process, try shell(invocation), names: names, isRaw: invocation.arguments.has("raw"),
-                    prompt: invocation.arguments.text("prompt")))
+            let program = LineRead(
+                invocation.process, try shell(invocation), names: names, isRaw: invocation.arguments.has("raw"),
+                prompt: invocation.arguments.text("prompt"))
+            program.limit = invocation.arguments.integer("count")
+            // As in bash, an empty one is the NUL.
+            if let text = invocation.arguments.text("delimiter") { program.delimiter = text.utf8.first ?? 0 }
+            return .running(program)
         }
     }
 }
@@ -223,6 +229,12 @@ private final class LineRead: Program {
     private let prompt: String?
     private var line: [UInt8] = []
     private var isDone = false
+    /// Characters after which it ends; nil: none.
+    var limit: Int?
+    var delimiter = UInt8(ascii: "\n")
+    private var count = 0
+    /// Bytes that the last character still needs.
+    private var missing = 0
 
     /// Bytes of a line.
     private static let limitBytes = VariableScope.valueLimitBytes
@@ -243,12 +255,14 @@ private final class LineRead: Program {
     private func take(_ bytes: [UInt8]) {
         if isDone { return }
         for (index, byte) in bytes.enumerated() {
-            guard byte == 10 else {
+            guard byte == delimiter else {
                 line.append(byte)
-                continue
+                guard isFull(with: byte) else { continue }
+                process.unread(Array(bytes[(index + 1)...]))
+                return finish(0)
             }
             // A backslash at its end joins it with the next line.
-            if !isRaw, line.reversed().prefix(while: { $0 == 92 }).count % 2 == 1 {
+            if !isRaw, byte == 10, line.reversed().prefix(while: { $0 == 92 }).count % 2 == 1 {
                 line.removeLast()
                 continue
             }
@@ -259,6 +273,15 @@ private final class LineRead: Program {
             process.complain("a line of more than \(byteCountText(Self.limitBytes))")
             finish(2)
         }
+    }
+
+    /// Whether a byte completes the last character that is wanted.
+    private func isFull(with byte: UInt8) -> Bool {
+        guard let limit else { return false }
+        // A character's first byte says how many follow it.
+        missing = byte < 0x80 ? 0 : byte < 0xC0 ? max(0, missing - 1) : byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3
+        if missing == 0 { count += 1 }
+        return count >= limit
     }
 
     private func finish(_ status: Int) {

@@ -17,7 +17,7 @@ extension Execution {
         let part = Execution(
             script, session: session, submission: submission,
             streams: Streams(
-                input: StoredSource(session: session, bytes: []), output: capture,
+                input: streams.input.map(BorrowedSource.init), output: capture,
                 error: streams.error.map(Unclosable.init)),
             scope: inner, status: status
         ) { [weak self] part in
@@ -53,7 +53,7 @@ extension Execution {
             case .failure(let failure):
                 complain(failure.description)
                 status = failureStatus ?? failure.status
-                if scope.isFull { cancelStatus = status }
+                if scope.isFull { cancelStatus = status } else { noteFailureToBegin() }
             case .fatal(let failure):
                 complain(failure.description)
                 cancelStatus = failure.status

@@ -39,7 +39,7 @@ extension Execution {
         if branch.ending != .leaves {
             push(.selecting(subject, rest, isTaken: branch.ending == .fallsThrough, outputs: []))
         }
-        push(.script(branch.body, next: 0, isTop: false))
+        push(.script(branch.body, next: 0))
     }
 
     // MARK: for ((
@@ -65,7 +65,7 @@ extension Execution {
         case .condition where value == 0: break
         case .condition, .body:
             push(.countedLoop(loop, .step, outputs: []))
-            push(.script(loop.body, next: 0, isTop: false))
+            push(.script(loop.body, next: 0))
         }
     }
 
@@ -101,6 +101,7 @@ extension Execution {
         parts = [part]
         part.job = job
         part.isCondition = isInCondition
+        part.stopsAtFailure = stopsAtFailure
         part.nesting = nesting + 1
         session.makeRunnable(part)
     }
@@ -164,13 +165,29 @@ extension Execution {
         guard last == statement.rest.count, !isInCondition else { return false }
         let pipeline = last == 0 ? statement.first : statement.rest[last - 1].pipeline
         guard !pipeline.isNegated, let command = pipeline.commands.last else { return false }
+        return pipeline.commands.count > 1 || Self.failsByItself(command)
+    }
+
+    /// Whether a command's failure is its own: what failed inside of a loop or a group has been looked at there.
+    private static func failsByItself(_ command: CommandSyntax) -> Bool {
         switch command {
-        // What failed inside them has been looked at there.
-        case .forLoop, .countedLoop, .whileLoop, .choice, .selection, .group, .redirected:
-            return pipeline.commands.count > 1
-        case .simple, .subshell, .definition, .conditional, .arithmetic, .host: return true
+        case .forLoop, .countedLoop, .whileLoop, .choice, .selection, .group: false
+        case .redirected(let inner, _): failsByItself(inner)
+        case .simple, .subshell, .definition, .conditional, .arithmetic, .host: true
         }
     }
+
+    /// A compound command could not begin: its words, or a file of its redirections. Nothing inside of it has failed.
+    func noteFailureToBegin() { if endsAtFailure || isMain, !isInCondition { noteFailure() } }
+
+    /// A command has failed that is no condition: the whole ends, if that is wanted.
+    func noteFailure() {
+        if isMain { submission.noteFailure(status) }
+        if endsAtFailure { drop(from: 0) }
+    }
+
+    /// Whether a command that fails, and is no condition, ends the whole.
+    var endsAtFailure: Bool { scope.options.endsAtFailure ?? stopsAtFailure }
 }
 
 /// Decides what stands between `[[` and `]]`.
@@ -189,6 +206,7 @@ struct ConditionalEvaluation {
             return try holds(b, &expansion)
         case .unary(let name, let word):
             let value = try expansion.single(word)
+            if name == "-v" { return expansion.value(value) != nil }
             return FileTest.unary(name, value, files) ?? false
         case .pattern(let word, let isNegated, let pattern):
             let value = try expansion.single(word)
@@ -211,8 +229,8 @@ struct ConditionalEvaluation {
             case ">": return a > b
             default: break
             }
-            let x = try number(a, expansion.changes)
-            return FileTest.compare(x, sign, try number(b, expansion.changes)) ?? false
+            let x = try number(a, expansion)
+            return FileTest.compare(x, sign, try number(b, expansion)) ?? false
         }
     }
 
@@ -240,9 +258,16 @@ struct ConditionalEvaluation {
         return true
     }
 
-    /// As in bash, a sum is allowed where a number is meant.
-    private func number(_ text: String, _ variables: Expansion.Changes) throws(Expansion.Stop) -> Int {
-        do throws(Arithmetic.Failure) { return try Arithmetic(text).value(in: variables) } catch {
+    /// As in bash, a sum is allowed where a number is meant. A word alone is more likely a mistake than a variable that
+    /// nobody has given a value.
+    private func number(_ text: String, _ expansion: Expansion) throws(Expansion.Stop) -> Int {
+        let isName = text.first.map { $0 == "_" || $0.isLetter } ?? false
+        if isName, text.allSatisfy({ $0 == "_" || $0.isLetter || $0.isNumber }), text != "RANDOM",
+            expansion.scope.value(of: text) == nil, expansion.scope.options.refusesUnset
+        {
+            throw Expansion.failure("[[: '\(Arithmetic.quoted(text))' is not a number, and no variable that has one")
+        }
+        do throws(Arithmetic.Failure) { return try Arithmetic(text).value(in: expansion.changes) } catch {
             throw Expansion.failure("[[: '\(Arithmetic.quoted(text))' is not a number: \(error.text)")
         }
     }

@@ -3,19 +3,36 @@ import ShellLanguage
 
 /// Commands side by side, each with an execution of its own.
 extension Execution {
-    /// Makes room for an execution within this one; false, which has been said, where there are too many already.
-    func mayNest() -> Bool {
-        guard nesting >= Self.nestingLimit else { return true }
+    /// Executions of a session at a time: four for each job there may be.
+    static let countLimit = 4 * JobTable.limit
+
+    /// Makes room for executions within this one; false, which has been said, where there are too many already.
+    ///
+    /// What calls itself in a row ends with its innermost part. But `f() { f | f; }` has twice as many parts with each
+    /// step: there all of it ends, or the next of them would go on.
+    func mayNest(_ count: Int = 1) -> Bool {
+        let isCrowded = session.executionCount + count > Self.countLimit
+        guard isCrowded || nesting >= Self.nestingLimit else { return true }
         complain(Self.nestingComplaint)
+        if isCrowded { cancelAll(2) }
         cancelStatus = 2
         return false
+    }
+
+    /// Ends the job, or the command that was typed, whose part this is, and what runs in it.
+    private func cancelAll(_ status: Int) {
+        let root = job?.execution ?? terminal.foreground
+        guard let root, root.submission === submission else { return }
+        let processes = root.processes
+        root.cancel(status)
+        for process in processes { process.receive(.kill) }
     }
 
     func start(_ pipeline: Pipeline) {
         if pipeline.isNegated { push(.negate) }
         if pipeline.commands.count == 1 { return start(pipeline.commands[0]) }
-        guard mayNest() else { return }
         let count = pipeline.commands.count
+        guard mayNest(count) else { return }
         var statuses = Array(repeating: 0, count: count)
         var remaining = count
         let pipes = (1..<count).map { _ in Pipe(session: session) }
@@ -42,6 +59,7 @@ extension Execution {
         for part in parts {
             part.job = job
             part.isCondition = isInCondition
+            part.stopsAtFailure = stopsAtFailure
             part.nesting = nesting + 1
             session.makeRunnable(part)
         }

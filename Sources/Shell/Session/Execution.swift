@@ -19,7 +19,7 @@ public final class Execution {
     }
 
     indirect enum Frame {
-        case script(Script, next: Int, isTop: Bool)
+        case script(Script, next: Int)
         case statement(Statement, next: Int)
         case forLoop(variable: String, values: ArraySlice<String>, body: Script)
         case forWords(variable: String, words: [Word], body: Script, outputs: [String])
@@ -60,8 +60,8 @@ public final class Execution {
     let scope: VariableScope
     var frames: [Frame] = []
     public internal(set) var status = 0
-    /// A failed statement at the top ends the whole.
-    let stopsAtFailure: Bool
+    /// A script's habit: as `set -e`, until the script itself says something else.
+    var stopsAtFailure: Bool
     /// What was typed itself, not a stage of a pipeline, a `$(…)` or a job of it.
     var isMain = false
     /// Failures in it are conditions of somebody around it: `set -e` does not look at them.
@@ -104,7 +104,8 @@ public final class Execution {
         self.stopsAtFailure = stopsAtFailure
         self.status = status
         self.onFinish = onFinish
-        frames = [.script(script, next: 0, isTop: true)]
+        session.executionCount += 1
+        frames = [.script(script, next: 0)]
     }
 
     // MARK: Running
@@ -167,6 +168,7 @@ public final class Execution {
 
     func finish() {
         isFinished = true
+        session.executionCount -= 1
         drop(from: 0)
         streams.input?.close()
         streams.output?.close()
@@ -216,13 +218,9 @@ public final class Execution {
 
     func step(_ frame: Frame) {
         switch frame {
-        case .script(let script, let next, let isTop):
-            if isTop, next > 0, status != 0 {
-                if isMain { submission.noteFailure(status) }
-                if stopsAtFailure { return drop(from: 0) }
-            }
+        case .script(let script, let next):
             guard next < script.statements.count else { return }
-            push(.script(script, next: next + 1, isTop: isTop))
+            push(.script(script, next: next + 1))
             push(.statement(script.statements[next], next: 0))
         case .statement(let statement, let next): step(statement, next)
         case .forWords(let variable, let words, let body, let outputs):
@@ -235,18 +233,18 @@ public final class Execution {
         case .forLoop(let variable, var values, let body):
             guard let value = values.popFirst(), set(variable, value) else { return }
             push(.forLoop(variable: variable, values: values, body: body))
-            push(.script(body, next: 0, isTop: false))
+            push(.script(body, next: 0))
         case .whileLoop(let condition, let isUntil, let body, .ranCondition(let last)):
             guard (status == 0) != isUntil else {
                 status = last
                 return
             }
             push(.whileLoop(condition: condition, isUntil: isUntil, body: body, .ranBody))
-            push(.script(body, next: 0, isTop: false))
+            push(.script(body, next: 0))
         case .whileLoop(let condition, let isUntil, let body, let stage):
             let last = if case .ranBody = stage { status } else { 0 }
             push(.whileLoop(condition: condition, isUntil: isUntil, body: body, .ranCondition(last: last)))
-            push(.script(condition, next: 0, isTop: false))
+            push(.script(condition, next: 0))
         case .choice(let branches, let otherwise, let ranCondition): step(branches, otherwise, ranCondition)
         case .countedLoop(let loop, let stage, let outputs): step(loop, stage, outputs)
         case .selection(let word, let branches, let outputs): select(word, branches, outputs)
@@ -273,9 +271,9 @@ public final class Execution {
 
     func step(_ statement: Statement, _ next: Int) {
         if statement.isBackground { return startInBackground(statement) }
-        if next > 0, status != 0, scope.options.endsAtFailure, failureCounts(statement, last: next - 1) {
-            if isMain { submission.noteFailure(status) }
-            return drop(from: 0)
+        if next > 0, status != 0, endsAtFailure || isMain, failureCounts(statement, last: next - 1) {
+            noteFailure()
+            if endsAtFailure { return }
         }
         if next == 0 {
             push(.statement(statement, next: 1))
@@ -292,14 +290,14 @@ public final class Execution {
     func step(_ branches: ArraySlice<CommandSyntax.Branch>, _ otherwise: Script?, _ ranCondition: Bool) {
         guard let branch = branches.first else {
             // What comes behind `else` sees in `$?` how the condition failed; without one, nothing has.
-            if let otherwise { push(.script(otherwise, next: 0, isTop: false)) } else { status = 0 }
+            if let otherwise { push(.script(otherwise, next: 0)) } else { status = 0 }
             return
         }
         if !ranCondition {
             push(.choice(branches: branches, otherwise: otherwise, ranCondition: true))
-            push(.script(branch.condition, next: 0, isTop: false))
+            push(.script(branch.condition, next: 0))
         } else if status == 0 {
-            push(.script(branch.body, next: 0, isTop: false))
+            push(.script(branch.body, next: 0))
         } else {
             push(.choice(branches: branches.dropFirst(), otherwise: otherwise, ranCondition: false))
         }
@@ -328,7 +326,7 @@ public final class Execution {
             if !scope.aliases.isEmpty, let name = simple.aliasName,
                 let script = scope.aliases[name]?.applied(to: simple)
             {
-                return push(.script(script, next: 0, isTop: false))
+                return push(.script(script, next: 0))
             }
             push(.simple(simple, outputs: []))
         case .forLoop(let variable, let words, let body):
@@ -341,7 +339,7 @@ public final class Execution {
             status = 0
             push(.countedLoop(loop, .first, outputs: []))
         case .selection(let word, let branches): push(.selection(word, branches[...], outputs: []))
-        case .group(let body): push(.script(body, next: 0, isTop: false))
+        case .group(let body): push(.script(body, next: 0))
         case .subshell(let body): push(.subshell(body))
         case .definition(let name, let body): define(name, body)
         case .conditional(let condition, let position): push(.conditional(condition, position, outputs: []))
@@ -360,6 +358,7 @@ public final class Execution {
         let foreground = Statement.foreground(statement)
         let job = session.startJob(
             foreground, submission: submission, streams: Streams(output: streams.output?.another()), scope: scope)
+        job?.execution?.stopsAtFailure = stopsAtFailure
         status = job == nil ? 1 : 0
         giveWay()
     }

@@ -19,10 +19,12 @@ extension Expansion {
             }
         case .replacement(let word, let new, let kind):
             let pieces = try pattern(word)
-            let text = try single(new)
+            let parts = try replacement(new)
             let pattern = GlobPattern(pieces)
             return try each(name, isQuoted: isQuoted) { value throws(Stop) in
-                pieces.isEmpty ? value : try Self.replacing(pattern, in: value, with: text, kind)
+                // Nothing stands at each end of a value, and is found nowhere else.
+                if pieces.isEmpty, kind == .first || kind == .all { return value }
+                return try Self.replacing(pattern, in: value, with: parts, kind)
             }
         case .slice(let offset, let length):
             let start = try number(offset)
@@ -118,8 +120,39 @@ extension Expansion {
         return value
     }
 
-    static func replacing(
-        _ pattern: GlobPattern, in value: String, with new: String, _ kind: Parameter.Replacement
+    /// What a match is replaced with; nil stands for the match itself, which an `&` without quotes means.
+    private mutating func replacement(_ word: Word) throws(Stop) -> [String?] {
+        var parts: [String?] = []
+        for piece in try pieces(word) {
+            guard case .text(let text, let isQuoted, _) = piece else {
+                parts.append(" ")
+                continue
+            }
+            if isQuoted || !text.contains("&") {
+                parts.append(text)
+                continue
+            }
+            var plain = ""
+            var isEscaped = false
+            for character in text {
+                if character == "&", isEscaped {
+                    plain.removeLast()
+                    plain.append(character)
+                } else if character == "&" {
+                    parts += [plain, nil]
+                    plain = ""
+                } else {
+                    plain.append(character)
+                }
+                isEscaped = character == "\\" && !isEscaped
+            }
+            parts.append(plain)
+        }
+        return parts
+    }
+
+    private static func replacing(
+        _ pattern: GlobPattern, in value: String, with new: [String?], _ kind: Parameter.Replacement
     ) throws(Stop) -> String {
         let characters = Array(value)
         var work = 0
@@ -132,7 +165,10 @@ extension Expansion {
                 let end = longestMatch(pattern, characters, from: position, toEnd: kind == .atEnd, work: &work),
                 end > position || kind == .atStart || kind == .atEnd
             {
-                result += new
+                for part in new { result += part ?? String(characters[position..<end]) }
+                guard result.utf8.count <= sizeLimitBytes else {
+                    throw failure("what stands in for the pattern grows beyond \(byteCountText(sizeLimitBytes))")
+                }
                 position = end
                 if kind != .all { return result + String(characters[position...]) }
                 continue

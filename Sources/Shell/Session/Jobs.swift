@@ -114,13 +114,17 @@ public struct JobTable {
 extension Execution {
     /// Moves what runs here into the background, as a job.
     func becomeJob(_ job: Job) {
-        self.job = job
         job.execution = self
         for process in processes {
             process.job = job
             job.processes.append(process)
         }
-        for part in parts { part.job = job }
+        belong(to: job)
+    }
+
+    private func belong(to job: Job) {
+        self.job = job
+        for part in parts { part.belong(to: job) }
     }
 }
 

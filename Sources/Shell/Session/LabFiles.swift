@@ -13,6 +13,8 @@ public struct LabFileError: Error, Equatable, Sendable, CustomStringConvertible 
 public final class LabFiles {
     private let disk: any Disk
     public private(set) var directory = "/"
+    /// The one before it; nil until somebody has changed it.
+    public private(set) var previousDirectory: String?
 
     /// Bytes that a command reads from one file at once.
     public static let readLimit = 256 << 20
@@ -40,7 +42,7 @@ public final class LabFiles {
         do throws(DiskError) {
             guard try disk.attributes(target).isDirectory else { throw .notDirectory(target) }
         } catch { throw failure(error, path) }
-        directory = target
+        (previousDirectory, directory) = (directory, target)
     }
 
     /// Back to where a subshell began, even if that is gone by now.
@@ -113,6 +115,13 @@ public final class LabFiles {
         }
         if full == "/" { return }
         do throws(DiskError) { try disk.remove(full, owner: .lab) } catch { throw failure(error, path) }
+    }
+
+    /// Gives a file or directory another name.
+    public func move(_ path: String, to target: String) throws(LabFileError) {
+        do throws(DiskError) { try disk.rename(absolute(path), to: absolute(target), owner: .lab) } catch {
+            throw failure(error, path)
+        }
     }
 
     // MARK: Patterns

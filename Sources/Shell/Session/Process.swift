@@ -216,6 +216,14 @@ public final class Process {
         if let execution { execution.exitShell(status) } else { session.exit(status) }
     }
 
+    /// Gives a variable of the shell that it runs in a value, as `printf -v` does.
+    ///
+    /// - Throws: where the name is none of a variable, or the value does not fit.
+    public func setVariable(_ variable: String, _ value: String) throws {
+        guard let execution else { throw CommandFailure("only within a script, or at the prompt") }
+        try execution.scope.set(try Builtins.name(variable, of: name), value)
+    }
+
     /// Leaves what is still to be read where it is, until `read` is called again.
     ///
     /// - Returns: whether that could be done. Typing goes on being heard.

@@ -22,7 +22,8 @@ extension Execution {
                 for word in words { targets.append(try expansion.single(word)) }
                 return targets
             }, again: { .redirected(command, redirections, outputs: $0) })
-        guard let targets, let opened = redirected(zip(redirections, targets).map { ($0, $1) }) else { return }
+        guard let targets else { return }
+        guard let opened = redirected(zip(redirections, targets).map { ($0, $1) }) else { return noteFailureToBegin() }
         use(opened, redirections.map(\.kind))
         start(command)
     }
@@ -87,6 +88,11 @@ extension Execution {
             let sink = try FileSink(session: session, path: target, appends: appends) { terminalError.write($0 + "\n") }
             result.opened.append(sink)
             if fromError { result.error = sink } else { result.output = sink }
+        case .writeBoth(let appends):
+            let terminalError = errorSink
+            let sink = try FileSink(session: session, path: target, appends: appends) { terminalError.write($0 + "\n") }
+            result.opened.append(sink)
+            (result.output, result.error) = (sink, sink)
         }
     }
 }
@@ -96,8 +102,10 @@ extension Redirection.Kind {
     fileprivate var isOfOutput: Bool { self == .outputToError || isWrite(fromError: false) }
     fileprivate var isOfError: Bool { self == .errorToOutput || isWrite(fromError: true) }
     private func isWrite(fromError: Bool) -> Bool {
-        if case .write(fromError, _) = self { return true }
-        return false
+        switch self {
+        case .write(fromError, _), .writeBoth: true
+        default: false
+        }
     }
 }
 

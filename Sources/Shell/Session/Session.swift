@@ -86,6 +86,8 @@ public final class Session {
     public var scriptName: String?
 
     private var runnable = RingQueue<Execution>()
+    /// Executions that have not come to their end, at most `Execution.countLimit`.
+    var executionCount = 0
     private var processCount = 0
     private var submissionCount = 0
     private var hostCommands = 0

@@ -21,8 +21,9 @@ final class VariableScope: ArithmeticVariables {
 
     /// What `set` turns on and off.
     struct Options {
-        /// `-e`: a command that fails, and is no condition, ends the shell.
-        var endsAtFailure = false
+        /// `-e`: a command that fails, and is no condition, ends the shell. nil while nobody has said so, or not so:
+        /// then it depends on whether it is a script.
+        var endsAtFailure: Bool?
         /// `-u`: a variable without a value is an error. Here from the beginning.
         var refusesUnset = true
         /// `-o pipefail`: a pipeline fails with the last of its commands that does.
@@ -142,5 +143,13 @@ final class VariableScope: ArithmeticVariables {
     func shadow(_ name: String) {
         guard !calls.isEmpty else { return }
         calls[calls.count - 1].shadowed.append((name, values[name]))
+    }
+}
+
+extension Session {
+    /// Sets what a script finds in `$0`, and in `$1`, `$2` and so on.
+    public func setParameters(scriptName: String, _ words: [String]) {
+        scope.scriptName = scriptName
+        scope.positional = words
     }
 }

@@ -103,8 +103,7 @@ extension CaseRunner {
                 var captures = captures
                 let isInOrder = !isStrict || entries[index].number > lastNumber
                 if isInOrder,
-                    pattern.matches(
-                        entries[index].line.message.description, collapsingBlanks: collapsesBlanks, &captures)
+                    pattern.matches(entries[index].message, collapsingBlanks: collapsesBlanks, &captures)
                 {
                     found = (index, captures)
                     return true
@@ -140,7 +139,7 @@ extension CaseRunner {
     ) -> CaseFailure {
         let cursor = logCursors[tag] ?? 0
         let entries = tape.logs[tag] ?? []
-        let all = entries.map(\.line.message.description)
+        let all = entries.map(\.message)
         let nearest = nearest(to: pattern.text, among: all)
         let isEarlier = nearest.map { $0 < cursor } ?? false
         var failure = CaseFailure(
@@ -284,7 +283,7 @@ extension CaseRunner {
                 let seen: String?
                 if let tag = never.tag {
                     let entries = (tape.logs[tag] ?? []).dropFirst(never.logStart)
-                    seen = entries.map(\.line).first { fits(never.pattern, $0.message.description) }?.text
+                    seen = entries.first { fits(never.pattern, $0.message) }?.line.text
                 } else {
                     seen = lines(of: step).first { fits(never.pattern, $0) }
                 }

@@ -196,5 +196,5 @@ extension CaseRunner {
 }
 
 extension Tape.Entry {
-    var message: String { line.message.description }
+    var message: String { TranscriptText.withoutZeros(line.message.description) }
 }

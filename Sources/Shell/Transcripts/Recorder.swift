@@ -152,7 +152,7 @@ public final class Recorder {
     }
 
     private func writeOutput(_ bytes: [UInt8], of submission: Submission) {
-        let text = withoutStyles(String(decoding: bytes, as: UTF8.self))
+        let text = TranscriptText.line(of: bytes)
         write(TranscriptText.output(text, tags: Set(session.commands.tags)), on: submission.terminal.number)
     }
 
@@ -240,7 +240,7 @@ public final class Recorder {
                 if attributes.isDirectory {
                     visit(path)
                 } else if let bytes = try? session.files.read(path), bytes.count <= room,
-                    let text = String(validating: bytes, as: UTF8.self)
+                    !bytes.contains(0), let text = String(validating: bytes, as: UTF8.self)
                 {
                     room -= bytes.count
                     files.append(ArchivedFile(path: path, text: text))

@@ -57,9 +57,7 @@ struct Tape {
             if output.partial.last == UInt8(ascii: "\r") { output.partial.removeLast() }
             output.lines.append(
                 Line(
-                    // A view on a terminal has bold titles and colours; what it says is the same.
-                    text: withoutStyles(String(decoding: output.partial, as: UTF8.self)).trimmingTrailingBlanks,
-                    number: count,
+                    text: TranscriptText.line(of: output.partial).trimmingTrailingBlanks, number: count,
                     stepCount: stepCount))
         }
         output.partial = []

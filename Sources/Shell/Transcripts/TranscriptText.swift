@@ -33,5 +33,16 @@ package enum TranscriptText {
     }
 
     /// A log line, with holes for what may differ in another run.
-    package static func log(_ line: LogLine) -> String { "[\(line.tag)] \(line.message.template)" }
+    package static func log(_ line: LogLine) -> String { "[\(line.tag)] \(withoutZeros(line.message.template))" }
+
+    /// What was written as a line that a transcript can hold. A view on a terminal has bold titles and colours; what it
+    /// says is the same.
+    static func line(of bytes: [UInt8]) -> String {
+        withoutZeros(withoutStyles(String(decoding: bytes, as: UTF8.self)))
+    }
+
+    /// With a picture of NUL for each: a file with a zero in it is no text, and would not be read again.
+    static func withoutZeros(_ text: String) -> String {
+        text.utf8.contains(0) ? text.replacing("\0", with: "\u{2400}") : text
+    }
 }

@@ -77,12 +77,20 @@ extension GeneralCommands {
         }
     }
 
-    /// The first argument as a time that may pass: beyond a year the lab's calendar would end before it does.
+    /// The longest time that may pass at once.
+    private static let longestTime = LabDuration.seconds(366 * 86_400)
+    /// Nobody moves the clock beyond it. What happens then still sets its timers, for which there must be a time.
+    private static let calendarEnd = LabTime.distantFuture - longestTime
+
+    /// The first argument as a time that may pass.
     private static func timeToPass(_ invocation: Invocation) throws(UsageError) -> LabDuration {
         let word = invocation.arguments.arguments[0]
-        guard let duration = LabDuration(parsing: word, bareUnit: .seconds(1)), duration <= .seconds(366 * 86_400)
+        guard let duration = LabDuration(parsing: word, bareUnit: .seconds(1)), duration <= longestTime
         else {
             throw UsageError("\(invocation.name): '\(word)' is not a time such as 5s, 200ms or 5m, at most a year")
+        }
+        guard invocation.session.world.now + duration <= calendarEnd else {
+            throw UsageError("\(invocation.name): '\(word)' goes beyond \(calendarEnd), where the lab's calendar ends")
         }
         return duration
     }

@@ -34,10 +34,20 @@ extension GeneralCommands {
 
     static var cd: Command {
         let description = CommandDescription(
-            "cd", "changes the lab's working directory", usage: "[DIRECTORY]", arguments: .init([.file], 0...1),
-            examples: ["cd /var/log"], group: .files)
+            "cd", "changes the lab's working directory", usage: "[DIRECTORY|-]", arguments: .init([.file], 0...1),
+            examples: ["cd /var/log"], group: .files, details: "With - to the one before, whose name it writes.")
         return Command(description) { invocation in
-            try invocation.session.files.reading { try $0.changeDirectory(invocation.arguments.arguments.first ?? "/") }
+            let files = invocation.session.files
+            var directory = invocation.arguments.arguments.first ?? "/"
+            let goesBack = directory == "-"
+            if goesBack {
+                guard let previous = files.previousDirectory else {
+                    throw CommandFailure("there is no directory before this one")
+                }
+                directory = previous
+            }
+            try files.reading { try $0.changeDirectory(directory) }
+            if goesBack { invocation.process.print(files.directory) }
             return .success
         }
     }
@@ -79,6 +89,31 @@ extension GeneralCommands {
                     throw CommandFailure("\(path): Is a directory; rm -r removes it with all that is in it")
                 }
                 try files.reading { try $0.remove(path, recursively: invocation.arguments.has("recursive")) }
+            }
+            return .success
+        }
+    }
+
+    static var mv: Command {
+        let description = CommandDescription(
+            "mv", "gives files of the lab other names", usage: "[-f] SOURCE… TARGET",
+            flags: [.init("force", "f", "over a file that is there (always)")], arguments: .init([.file], 2...1000),
+            examples: ["mv lb.yaml lb.old.yaml"], group: .files)
+        return Command(description) { invocation in
+            let files = invocation.session.files
+            let words = invocation.arguments.arguments
+            let target = words[words.count - 1]
+            let intoDirectory = files.isDirectory(target)
+            guard words.count == 2 || intoDirectory else {
+                throw CommandFailure("\(target): not a directory, and there are several files to move")
+            }
+            for source in words.dropLast() {
+                let name = source.split(separator: "/").last.map(String.init) ?? source
+                let place = intoDirectory ? target + "/" + name : target
+                if files.exists(source), files.absolute(source) == files.absolute(place) {
+                    throw CommandFailure("\(source) and \(place) are the same file")
+                }
+                try files.reading { try $0.move(source, to: place) }
             }
             return .success
         }

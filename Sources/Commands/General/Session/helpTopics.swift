@@ -28,7 +28,7 @@ enum HelpTopic {
               compounds     if while until for case { …; } ( … )
                             [[ $x == a* && -f f ]]   ((i++))   for ((i=0; i<3; i++))
               functions     f() { local x=$1; return 1; }
-              redirections  > >> < 2> 2>> 2>&1 >&2 <<END <<-END <<< word,
+              redirections  > >> < 2> 2>> 2>&1 >&2 &> &>> <<END <<-END <<< word,
                             also behind done and }
               options       set -e, set -u (always on until set +u), set -o pipefail
               builtins      read -r a b, export, unset, local, shift, return, break, :,
@@ -41,8 +41,8 @@ enum HelpTopic {
                 worse than one that stops. ${x:-} says that none is fine.
               - & is an operator only as a word of its own: http://h/?a=1&b=2 needs no
                 quotes.
-              - A script stops at its first command that fails, as with set -e;
-                --keep-going has it go on. The prompt does.
+              - A script stops at its first command that fails, as with set -e, in loops
+                and functions, too; set +e or --keep-going has it go on. The prompt does.
               - -> and <-> inside a word are text, and so is the | of {A,B}|{C}: they draw
                 links and partitions.
               - $! is the newest job, as %3. There is no environment: export only sets.
@@ -53,8 +53,8 @@ enum HelpTopic {
               - Variables hold at most 4 MiB, a command's words 16 MiB.
 
             Refused before anything of a script has run: other arrays, eval, exec, trap,
-            source, declare, getopts, select, let, <( ), |&, &>, ${!x}, $$, and
-            descriptors above 2.
+            source, declare, getopts, select, let, <( ), |&, ${!x}, $$, and descriptors
+            above 2.
             """)
 
     private static let transcripts = Topic(

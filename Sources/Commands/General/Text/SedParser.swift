@@ -208,6 +208,9 @@ struct SedParser {
                     pieces.append(.group(number))
                 } else if "nt".contains(next) {
                     plain.append(next == "n" ? 10 : 9)
+                } else if let letterCase = SedSubstitution.LetterCase(rawValue: next) {
+                    flush()
+                    pieces.append(.letterCase(letterCase))
                 } else {
                     plain += Array(String(next).utf8)
                 }

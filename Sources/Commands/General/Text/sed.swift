@@ -19,7 +19,7 @@ extension GeneralCommands {
             details: """
                 s/PATTERN/TEXT/ with g, p, I and a number; y/abc/xyz/; d p q =; a, i and c TEXT.
                 Before a command: a line's number, $, /PATTERN/, two of them with a comma, !.
-                TEXT: & is the match, \\1 a group, \\n a newline.
+                TEXT: & is the match, \\1 a group, \\n a newline; \\U \\L \\u \\l \\E its letters.
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments
@@ -179,6 +179,41 @@ struct SedSubstitution {
         case text([UInt8])
         /// `\1`; 0 is `&`.
         case group(Int)
+        case letterCase(LetterCase)
+    }
+
+    /// GNU's: what follows in large or small letters, up to `\E`, or only the next letter.
+    enum LetterCase: Character {
+        case upper = "U", lower = "L", nextUpper = "u", nextLower = "l", end = "E"
+    }
+
+    /// In which letters the text of one match is written, as far as it has been read.
+    private struct Lettering {
+        private var isUpper: Bool?
+        private var isNextUpper: Bool?
+
+        mutating func take(_ letterCase: LetterCase) {
+            switch letterCase {
+            case .upper: isUpper = true
+            case .lower: isUpper = false
+            case .nextUpper: isNextUpper = true
+            case .nextLower: isNextUpper = false
+            case .end: (isUpper, isNextUpper) = (nil, nil)
+            }
+        }
+
+        mutating func apply(to bytes: some Collection<UInt8>) -> [UInt8] {
+            guard isUpper != nil || isNextUpper != nil, !bytes.isEmpty else { return Array(bytes) }
+            var result = ""
+            for character in String(decoding: bytes, as: UTF8.self) {
+                let wanted = isNextUpper ?? isUpper
+                isNextUpper = nil
+                let changed = wanted.map { $0 ? character.uppercased() : character.lowercased() } ?? String(character)
+                // As elsewhere, a letter whose other case is no single letter, ß, stays what it is.
+                result += changed.count == 1 ? changed : String(character)
+            }
+            return Array(result.utf8)
+        }
     }
 
     let expression: RegularExpression
@@ -204,10 +239,13 @@ struct SedSubstitution {
             var position = 0
             for match in matches {
                 result += bytes[position..<match.range.lowerBound]
+                var lettering = Lettering()
                 for piece in pieces {
                     switch piece {
-                    case .text(let text): result += text
-                    case .group(let number): if let range = match[number] { result += bytes[range] }
+                    case .text(let text): result += lettering.apply(to: text)
+                    case .group(let number):
+                        if let range = match[number] { result += lettering.apply(to: bytes[range]) }
+                    case .letterCase(let letterCase): lettering.take(letterCase)
                     }
                     if result.count > limitBytes { return .tooLong }
                 }

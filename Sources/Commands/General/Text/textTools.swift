@@ -33,9 +33,9 @@ extension GeneralCommands {
 
     static var head: Command {
         let description = CommandDescription(
-            "head", "the first lines", usage: "[-n N|-c N] [FILE…]",
+            "head", "the first lines", usage: "[-n N|-n -N|-c N] [FILE…]",
             flags: [
-                .init("lines", "n", .integer(0...Int.max), "how many (10)"),
+                .init("lines", "n", .text("N|-N"), "how many (10); with a minus: all but so many"),
                 .init("bytes", "c", .integer(0...Int.max), "so many bytes, not lines"),
             ],
             arguments: .init([.file], 0...1000, numberFlag: "lines"),
@@ -43,17 +43,37 @@ extension GeneralCommands {
             group: .files)
         return Command(description) { invocation in
             if let limit = invocation.arguments.integer("bytes") {
-                guard invocation.arguments.integer("lines") == nil else {
+                guard invocation.arguments.text("lines") == nil else {
                     throw UsageError("head: -n counts lines and -c bytes; one of them")
                 }
                 return .running(
                     HeadOfBytes(invocation.process, files: invocation.arguments.arguments, limit: limit))
             }
-            return .running(
-                Head(
-                    invocation.process, files: invocation.arguments.arguments,
-                    limit: invocation.arguments.integer("lines") ?? 10))
+            let word = invocation.arguments.text("lines") ?? "10"
+            guard let number = Int(word), number != .min else {
+                throw UsageError("head: --lines: '\(word)' is not a whole number")
+            }
+            let files = invocation.arguments.arguments
+            guard word.hasPrefix("-") else { return .running(Head(invocation.process, files: files, limit: number)) }
+            guard -number <= 10_000_000 else {
+                throw UsageError("head: --lines: all but 10000000 at most, not \(-number)")
+            }
+            return .running(AllButLast(invocation.process, files: files, count: -number))
         }
+    }
+
+    private final class AllButLast: TitledLineTool {
+        private let count: Int
+        private var kept = RingQueue<(bytes: [UInt8], isWhole: Bool)>()
+        init(_ process: Process, files: [String], count: Int) {
+            self.count = count
+            super.init(process, files: files)
+        }
+        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
+            kept.append((Array(line), isWhole))
+            if kept.count > count, let line = kept.popFirst() { write(line.bytes, newline: line.isWhole) }
+        }
+        override func endFile() { while kept.popFirst() != nil {} }
     }
 
     private final class Head: TitledLineTool {
@@ -154,22 +174,25 @@ extension GeneralCommands {
 
     static var wc: Command {
         let description = CommandDescription(
-            "wc", "counts lines, words and bytes", usage: "[-l] [-w] [-c] [FILE…]",
-            flags: [.init("lines", "l", "lines"), .init("words", "w", "words"), .init("bytes", "c", "bytes")],
+            "wc", "counts lines, words and bytes", usage: "[-l] [-w] [-m] [-c] [FILE…]",
+            flags: [
+                .init("lines", "l", "lines"), .init("words", "w", "words"), .init("chars", "m", "characters"),
+                .init("bytes", "c", "bytes"),
+            ],
             arguments: .init([.file], 0...1000), examples: ["curl -s http://localhost:8081/ | wc -c"], group: .files)
         return Command(description) { invocation in
-            let chosen = ["lines", "words", "bytes"].map { invocation.arguments.has($0) }
+            let chosen = ["lines", "words", "chars", "bytes"].map { invocation.arguments.has($0) }
             return .running(
                 Count(
                     invocation.process, files: invocation.arguments.arguments,
-                    shows: chosen.contains(true) ? chosen : [true, true, true]))
+                    shows: chosen.contains(true) ? chosen : [true, true, false, true]))
         }
     }
 
     private final class Count: LineTool {
         private let shows: [Bool]
-        private var counts = [0, 0, 0]
-        private var totals = [0, 0, 0]
+        private var counts = [0, 0, 0, 0]
+        private var totals = [0, 0, 0, 0]
         init(_ process: Process, files: [String], shows: [Bool]) {
             self.shows = shows
             super.init(process, files: files)
@@ -177,7 +200,9 @@ extension GeneralCommands {
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             counts[0] += isWhole ? 1 : 0
             counts[1] += line.split { $0 == 32 || (9...13).contains($0) }.count
-            counts[2] += line.count + (isWhole ? 1 : 0)
+            // All bytes but those that go on with a character.
+            if shows[2] { counts[2] += line.reduce(isWhole ? 1 : 0) { $0 + ($1 & 0xC0 == 0x80 ? 0 : 1) } }
+            counts[3] += line.count + (isWhole ? 1 : 0)
         }
         private func report(_ counts: [Int], _ name: String?) {
             let numbers = zip(counts, shows).filter(\.1).map { String($0.0) }
@@ -186,67 +211,9 @@ extension GeneralCommands {
         override func endFile() {
             report(counts, currentFile)
             for index in counts.indices { totals[index] += counts[index] }
-            counts = [0, 0, 0]
+            counts = [0, 0, 0, 0]
         }
         override func end() { if hasSeveralFiles { report(totals, "total") } }
-    }
-
-    static var sort: Command {
-        let description = CommandDescription(
-            "sort", "sorts lines", usage: "[-n] [-r] [-u] [FILE…]",
-            flags: [
-                .init("numeric", "n", "by the number they begin with"), .init("reverse", "r", "backwards"),
-                .init("unique", "u", "equal lines once"),
-            ],
-            arguments: .init([.file], 0...1000), examples: ["sort -n numbers.txt"], group: .files)
-        return Command(description) { invocation in
-            .running(Sort(invocation.process, invocation.arguments))
-        }
-    }
-
-    private final class Sort: LineTool {
-        private let isNumeric: Bool
-        private let isReverse: Bool
-        private let isUnique: Bool
-        private var lines: [[UInt8]] = []
-        init(_ process: Process, _ arguments: ParsedArguments) {
-            isNumeric = arguments.has("numeric")
-            isReverse = arguments.has("reverse")
-            isUnique = arguments.has("unique")
-            super.init(process, files: arguments.arguments)
-        }
-        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) { lines.append(Array(line)) }
-
-        /// A sign, digits and a fraction at the beginning; 0 without them, as in `2023-12-20` everything after 2023.
-        private func number(_ line: [UInt8]) -> Double {
-            var rest = line.drop { $0 == 32 || $0 == 9 }
-            let isNegative = rest.first == UInt8(ascii: "-")
-            if isNegative { rest = rest.dropFirst() }
-            let whole = rest.prefix { (48...57).contains($0) }
-            rest = rest.dropFirst(whole.count)
-            let fraction = rest.first == UInt8(ascii: ".") ? rest.dropFirst().prefix { (48...57).contains($0) } : []
-            let text =
-                "0" + String(decoding: whole, as: UTF8.self) + "." + String(decoding: fraction, as: UTF8.self) + "0"
-            let value = Double(text) ?? 0
-            return isNegative ? -value : value
-        }
-
-        override func end() {
-            let keyed = lines.enumerated().map { (line: $1, key: isNumeric ? number($1) : 0, place: $0) }
-            lines = []
-            let sorted = keyed.sorted { a, b in
-                if a.key != b.key { return isReverse ? a.key > b.key : a.key < b.key }
-                // Of lines that count as equal, -u keeps the first that came.
-                if isUnique, isNumeric || a.line == b.line { return a.place < b.place }
-                return isReverse ? b.line.lexicographicallyPrecedes(a.line) : a.line.lexicographicallyPrecedes(b.line)
-            }
-            var previous: (line: [UInt8], key: Double)?
-            for one in sorted {
-                if isUnique, let previous, isNumeric ? previous.key == one.key : previous.line == one.line { continue }
-                write(one.line)
-                previous = (one.line, one.key)
-            }
-        }
     }
 
     static var uniq: Command {
