@@ -1,3 +1,4 @@
+import KernelStorage
 import KernelStructures
 import ShellSession
 import Testing
@@ -17,5 +18,17 @@ import Testing
         let outcome = shell.run("spawn 1000 backend --port 10000 --name web; curl -s web-1000:10999/")
         #expect(outcome.status == 0 && outcome.output == "Response from web-1000\n")
         #expect(shell.run("nodes | grep -c running").output == "1000\n")
+    }
+
+    @Test("the lab's disk fills up, and says so", arguments: ["seq 1 10000000000 > f", "seq 1 10000000000 | tee f > g"])
+    func theDiskFillsUp(_ line: String) throws {
+        let shell = LabShell()
+        let disk = try #require(shell.world.disk as? SimulatedDisk)
+        #expect(disk.capacityBytes == SimulatedDisk.defaultCapacityBytes && disk.capacityBytes <= 1 << 30)
+        disk.capacityBytes = disk.usedBytes + 300_000
+        let outcome = shell.run(line)
+        #expect(outcome.errorOutput.contains("No space left on device"), "\(outcome.errorOutput)")
+        #expect(disk.usedBytes <= disk.capacityBytes)
+        #expect(shell.run("rm -f f g; echo a > h; cat h").output == "a\n")
     }
 }
