@@ -20,7 +20,9 @@ import Testing
         #expect(shell.run("nodes | grep -c running").output == "1000\n")
     }
 
-    @Test("the lab's disk fills up, and says so", arguments: ["seq 1 10000000000 > f", "seq 1 10000000000 | tee f > g"])
+    @Test(
+        "the lab's disk fills up, and says so",
+        arguments: ["seq 1 10000000000 > f", "seq 1 10000000000 | tee f > g"])
     func theDiskFillsUp(_ line: String) throws {
         let shell = LabShell()
         let disk = try #require(shell.world.disk as? SimulatedDisk)

@@ -49,11 +49,12 @@ struct CurlComparison {
         private func answer(_ connection: Int32) {
             var request: [UInt8] = []
             var buffer = [UInt8](repeating: 0, count: 4096)
-            while !String(decoding: request, as: UTF8.self).contains("\r\n\r\n") {
+            func readMore() -> Bool {
                 let count = read(connection, &buffer, buffer.count)
-                if count <= 0 { return }
-                request += buffer[..<count]
+                if count > 0 { request += buffer[..<count] }
+                return count > 0
             }
+            while !String(decoding: request, as: UTF8.self).contains("\r\n\r\n") { if !readMore() { return } }
             let path =
                 String(
                     decoding: request,
@@ -67,8 +68,28 @@ struct CurlComparison {
                 setsockopt(connection, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout.size(ofValue: linger)))
                 return
             }
-            let bytes = Array(text.utf8)
-            _ = send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+            if text == "echo" {
+                if String(decoding: request, as: UTF8.self).contains("Expect: 100") {
+                    send(Array("HTTP/1.1 100 Continue\r\n\r\n".utf8), to: connection)
+                }
+                while !Self.isWhole(String(decoding: request, as: UTF8.self)) { if !readMore() { return } }
+                send(Array("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".utf8) + request, to: connection)
+            } else {
+                send(Array(text.utf8), to: connection)
+            }
+        }
+
+        private func send(_ bytes: [UInt8], to connection: Int32) {
+            _ = Glibc.send(connection, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        }
+
+        /// Whether all of a request is there, by what its own head says. Chunks go before a length.
+        private static func isWhole(_ request: String) -> Bool {
+            guard let end = request.firstRange(of: "\r\n\r\n")?.upperBound else { return false }
+            let head = request[..<end].lowercased()
+            if head.contains("chunked"), !head.hasPrefix("get") { return request.hasSuffix("0\r\n\r\n") }
+            let length = head.firstMatch(of: /content-length: *([0-9]+)/).flatMap { Int($0.output.1) } ?? 0
+            return request[end...].utf8.count >= length
         }
 
         func stop() {
@@ -113,7 +134,7 @@ struct CurlComparison {
         ).replacing(/Date: [^\r\n]*/, with: "Date: D")
     }
 
-    private func compare(_ commands: [[String]], input: String = "") throws {
+    func compare(_ commands: [[String]], input: String = "") throws {
         let directory = try HostTools.temporaryDirectory()
         defer { try? FileManager.default.removeItem(at: directory) }
         try Data("line1\nline2\n".utf8).write(to: directory.appendingPathComponent("f"))

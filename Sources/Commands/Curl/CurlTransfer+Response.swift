@@ -67,7 +67,7 @@ extension CurlTransfer {
     }
 
     func clientReceivedEnd(_ client: HTTPClientConnection) {
-        if client.isReusable, sentBody == body?.count ?? 0, hasEndedBody || !options.isChunked {
+        if client.isReusable, sentBody == body?.count ?? 0, hasEndedBody || body == nil || !isChunked {
             verbose("* Connection #0 to host \(url.host) left intact")
             program.keep(client, for: url)
         } else {

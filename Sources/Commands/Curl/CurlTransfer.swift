@@ -180,8 +180,12 @@ final class CurlTransfer: HTTPClientDelegate {
         }
     }
 
+    /// Whether the body is cut into chunks: where `-H` says so, in every version, and where its length was not known.
     /// HTTP/1.0 knows no chunks; what is to be sent is all there by now, so its length can be said.
-    private var isChunked: Bool { options.isChunked && !options.usesHTTP10 }
+    var isChunked: Bool {
+        let coding = options.fields.last { $0.name.lowercased() == "transfer-encoding" }?.value ?? ""
+        return coding.lowercased().contains("chunked") || options.isChunked && !options.usesHTTP10
+    }
 
     /// Whom cookies are for: what `-H Host:` says, or else the URL.
     var cookieHost: String {
