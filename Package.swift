@@ -356,8 +356,8 @@ let session = [
     Room(
         name: "CurlCommands", path: "Commands/Curl",
         uses: [
-            "KernelStructures", "KernelCryptography", "KernelWire", "KernelWorld", "KernelTLS", "KernelHosting",
-            "CommandKit", "ShellSession",
+            "KernelStructures", "KernelCryptography", "KernelJSON", "KernelWire", "KernelWorld", "KernelTLS",
+            "KernelHosting", "CommandKit", "ShellSession",
         ]),
     Room(
         name: "SQLCommands", path: "Commands/SQL",

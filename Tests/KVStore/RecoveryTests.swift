@@ -40,6 +40,20 @@ import Testing
         #expect(merged.last == "Deleted 2 old SSTables")
     }
 
+    @Test("entries that delete a key are not counted as keys that were loaded")
+    func deletions() throws {
+        let bench = Bench(KVStoreOptions())
+        var store = try bench.open()
+        for key in ["a", "b", "c"] { try store.put(key, "1") }
+        try store.requestFlush()
+        bench.workAll()
+        for key in ["a", "b"] { try store.delete(key.utf8) }
+        try store.requestFlush()
+        bench.workAll()
+        store = try bench.open()
+        #expect(messages(store)[1] == "Loaded 2 SSTables, 5 entries, 2 of them deletions")
+    }
+
     @Test("where a value was found, and where a read looked")
     func places() throws {
         let bench = Bench(KVStoreOptions())

@@ -228,11 +228,11 @@ struct HTTPSmugglingTests {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5 x\r\nhello\r\n0\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n 5\r\nhello\r\n0\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n z\r\n\r\n",
-            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2x0 OK\r\n\r\n",
             "HTTP/2 200 OK\r\n\r\n", "ICY 200 OK\r\n\r\n",
             "HTTP/1.1 200OK\r\n\r\n", "HTTP/1.1 099 X\r\n\r\n", "HTTP/1.1 200 O\u{0}K\r\n\r\n",
-            "HTTP/1.1 200 OK\nX: y\r\n\r\n", "hello world, no HTTP here\r\n\r\n",
+            "hello world, no HTTP here\r\n\r\n", "\n\n", "\nHTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 O\u{0}K\n\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n",
             "HTTP/1.1 200 OK\r\nX : y\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
             "\r\n\r\n", "HTTP/1.1 200 OK\r\r\n\r\n",
         ])
@@ -250,6 +250,13 @@ struct HTTPSmugglingTests {
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5 ;a=b\r\nhello\r\n0\r\n\r\n", "chunked keep=true"),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\tchunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", "chunked keep=true"),
             ("HTTP/1.1 200 OK\r\nContent-Length:\r\n 5\r\nConnection: close\r\n\r\nhello", "length(5) keep=false"),
+            ("HTTP/1.1 200 OK\nContent-Length: 5\nX: y\n\nhello", "length(5) keep=true"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\nX: y\r\n\nhello", "length(5) keep=true"),
+            ("HTTP/1.1 200 OK\nContent-Length:\n 5\n\r\nhello", "length(5) keep=true"),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+                "chunked keep=false"
+            ),
         ])
     func lenience(_ text: String, _ framing: String) {
         let result = transcript(text, kind: .responses)
@@ -267,6 +274,39 @@ struct HTTPSmugglingTests {
             ])
         let many = "HTTP/1.1 200 OK\r\nA: b" + String(repeating: "\r\n c", count: 7000) + "\r\n\r\n"
         #expect(transcript(many, kind: .responses).first == "200 OK", "in time that does not grow with the square")
+    }
+
+    @Test("a head with bare line ends is as if they had been whole, wherever it is cut")
+    func bareLines() {
+        let text = "HTTP/1.1 200 OK\nA: b\r\nC: d\n\nrest"
+        let whole = transcript(text.replacing("\r\n", with: "\n").replacing("\n", with: "\r\n"), kind: .responses)
+        for place in 0...text.utf8.count {
+            #expect(transcript(.responses, Array(text.utf8), pieces: [place]) == whole, "\(place)")
+        }
+        var reader = HTTPReader(.responses)
+        var position = 0
+        #expect(Array(text.utf8).withUnsafeBytes { reader.next($0, &position) } == .head)
+        #expect(reader.head.bytes == Array("HTTP/1.1 200 OK\r\nA: b\r\nC: d\r\n\r\n".utf8))
+    }
+
+    @Test(
+        "who only looks may read answers as curl does, and nobody else",
+        arguments: [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\nContent-Length: 5\r\n\r\nhello", "length(5) keep=true"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5x\r\n\r\nhello", "length(5) keep=true"),
+            ("HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nhello", "length(5) keep=true"),
+            ("HTTP/1.1 200 OK\r\nX Y: z\r\nA: \u{1}\r\nContent-Length: 5\r\n\r\nhello", "length(5) keep=true"),
+            ("HTTP/2 200 OK\r\nContent-Length: 5\r\n\r\nhello", "length(5) keep=true"),
+            ("HTTP/2.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", "length(5) keep=true"),
+        ])
+    func asCurl(_ text: String, _ framing: String) {
+        var limits = HTTPLimits()
+        limits.readsAsCurl = true
+        let result = transcript(text, kind: .responses, limits: limits)
+        #expect(result.contains(framing) && result.last == "body=hello", "\(result)")
+        #expect(transcript(text, kind: .responses).last?.hasPrefix("failed 502") == true)
+        let request = text.replacing("HTTP/1.1 200 OK", with: "POST / HTTP/1.1\r\nHost: h")
+        #expect(transcript(request, limits: limits).last?.hasPrefix("failed 4") == true)
     }
 
     @Test("trailers are kept as they came, and no longer than their message")

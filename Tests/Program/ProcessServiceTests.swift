@@ -23,7 +23,7 @@ import Testing
 
     @Test(
         "SIGTERM and SIGINT stop it in order: what is under way is answered, status 0",
-        arguments: [SIGTERM, SIGINT, SIGHUP])
+        arguments: [SIGTERM, SIGINT])
     func stopsInOrder(signal: Int32) throws {
         let port = try ProgramPort.free()
         let backend = try ProgramProcess.service("backend", "--name", "A", port: port)
@@ -40,6 +40,23 @@ import Testing
         #expect(try backend.waitForExit() == 0)
         #expect(backend.errors == "")
         #expect((try? ProgramConnection(port: port)) == nil)
+    }
+
+    @Test(
+        "SIGHUP ends no service: one that has nothing to read again says so, and goes on",
+        arguments: ["backend", "cache-node", "lsm-kv", "messageq", "web-app"])
+    func hangUp(_ kind: String) throws {
+        let port = try ProgramPort.free()
+        let directory = try ProgramDirectory()
+        let service = try ProgramProcess.service(kind, port: port, directory: directory.path)
+        for _ in 0..<2 {
+            service.send(SIGHUP)
+            try service.waitFor("ot reloaded: it has no configuration that could be read again")
+            #expect(service.isRunning)
+            _ = try ProgramConnection(port: port)
+        }
+        service.send(SIGTERM)
+        #expect(try service.waitForExit() == 0)
     }
 
     @Test("told to stop, it still sends all of a long answer to a slow reader")

@@ -1,3 +1,4 @@
+import KernelStorage
 import KernelStructures
 import ShellSession
 import Testing
@@ -41,5 +42,19 @@ import Testing
         let outcome = LabShell().run("seq 10000000000 | sort | head -n 1; echo ${?}")
         #expect(outcome.errorOutput.hasPrefix("sort: more than "))
         #expect(outcome.output == "0\n" && outcome.failure == nil)
+    }
+
+    @Test(
+        "the lab's disk fills up, and says so",
+        arguments: ["seq 1 10000000000 > f", "seq 1 10000000000 | tee f > g"])
+    func theDiskFillsUp(_ line: String) throws {
+        let shell = LabShell()
+        let disk = try #require(shell.world.disk as? SimulatedDisk)
+        #expect(disk.capacityBytes == SimulatedDisk.defaultCapacityBytes && disk.capacityBytes <= 1 << 30)
+        disk.capacityBytes = disk.usedBytes + 300_000
+        let outcome = shell.run(line)
+        #expect(outcome.errorOutput.contains("No space left on device"), "\(outcome.errorOutput)")
+        #expect(disk.usedBytes <= disk.capacityBytes)
+        #expect(shell.run("rm -f f g; echo a > h; cat h").output == "a\n")
     }
 }

@@ -156,16 +156,11 @@ final class RawService {
         ("127.0.0.1:2", 7, "Failed to connect to 127.0.0.1 port 2 after 0 ms: Couldn't connect to server"),
         ("https://A:8081/", 35, "OpenSSL/"),
         ("ftp://A/", 1, "Protocol \"ftp\" not supported"),
-        ("http://", 3, "URL rejected: No host part in the URL"),
-        (
-            "http://A:99999/", 3,
-            "URL rejected: Port number was not a decimal number between 1 and 65535"
-        ),
-        (
-            "http://A:x/", 3,
-            "URL rejected: Port number"
-        ), ("'http://A B/'", 3, "URL rejected: Malformed input to a URL function"),
-        ("http://A:0/", 3, "URL rejected: Port"),
+        ("http://", 3, "URL using bad/illegal format or missing URL"),
+        ("http://A:99999/", 3, "URL using bad/illegal format or missing URL"),
+        ("http://A:x/", 3, "URL using bad/illegal format or missing URL"),
+        ("'http://A B/'", 3, "URL using bad/illegal format or missing URL"),
+        ("http://A:0/", 3, "URL using bad/illegal format or missing URL"),
         ("-m 1 A:8081/delay/5s", 28, "Operation timed out after 1000 milliseconds with 0 bytes received"),
         ("-f A:8081/status/404", 22, "The requested URL returned error: 404"),
         (
@@ -312,9 +307,9 @@ final class RawService {
         #expect(shell.output("cat jar").contains("c\tFALSE\t/\tFALSE\t0\tsession\tabc\n"))
         #expect(
             shell.output("curl -s -b jar --url http://c/ -v 2>&1 | grep '> Cookie'") == "> Cookie: session"
-                + "=abc; old=1\n")
+                + "=abc; old=1\r\n")
         shell.run("sleep 61")
-        #expect(shell.output("curl -s -b jar http://c/ -v 2>&1 | grep '> Cookie'") == "> Cookie: session=abc\n")
+        #expect(shell.output("curl -s -b jar http://c/ -v 2>&1 | grep '> Cookie'") == "> Cookie: session=abc\r\n")
         #expect(shell.output("curl -s -b jar A:8081/echo | grep -c Cookie") == "0\n")
         #expect(shell.run("curl -s -b nosuchjar A:8081/").status == 0)
     }

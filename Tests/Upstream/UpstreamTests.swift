@@ -154,6 +154,9 @@ struct UpstreamTests {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4 \r\nbody\r\n0  \r\n\r\n",
             "HTTP/1.1 200 OK\r\nX-Long: a\r\n\tb\r\nContent-Length: 4\r\n\r\nbody",
             "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
+            "HTTP/1.1 200 OK\nX-Bare: a\nContent-Length: 4\n\nbody",
+            "HTTP/1.1 200 OK\r\nX-Bare: a\nContent-Length: 4\r\n\nbody",
+            "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n",
         ])
     func lenience(_ front: Front, _ answer: String) throws {
         let bench = try ProxyBench(front)
@@ -163,6 +166,11 @@ struct UpstreamTests {
         let head = try #require(client.answers.first).head
         let lengths = head.values(of: "Content-Length")
         #expect(lengths == (answer.contains("chunked") ? [] : ["4"]) && !client.text.contains("\r\n\t"))
+        let bytes = client.bytes
+        #expect(bytes.indices.allSatisfy { bytes[$0] != 10 || bytes[$0 - 1] == 13 }, "every line is whole")
+        if answer.contains("Content-Length: 9") {
+            #expect(bench.origin.connections[0].hasEnded, "its framing is nothing to rely on for a second answer")
+        }
         if answer.hasPrefix("HTTP/1.0") {
             #expect(head.minorVersion == 1 && head.value(of: .transferEncoding) == "chunked")
             #expect(bench.origin.connections[0].hasEnded, "whoever passed that on may have understood another framing")
@@ -175,6 +183,14 @@ struct UpstreamTests {
         bench.origin.answer("HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\nContent-Length: 4\r\n\r\n")
         let client = try bench.send("HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n")
         #expect(client.text.components("Content-Length: 4\r\n") == 2 && client.text.hasSuffix("\r\n\r\n"))
+    }
+
+    @Test("an answer to HEAD with both framings has neither", arguments: Front.allCases)
+    func headFramings(_ front: Front) throws {
+        let bench = try ProxyBench(front)
+        bench.origin.answer("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n")
+        let client = try bench.send("HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n")
+        #expect(client.statuses == [200] && !client.text.contains("Content-Length"))
     }
 
     @Test(

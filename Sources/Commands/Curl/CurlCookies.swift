@@ -55,7 +55,10 @@ struct CurlCookies {
             // Two that are true or false: a file of old, without paths.
             if columns.count > 2, ["TRUE", "FALSE"].contains(columns[2]) { columns.insert("/", at: 2) }
             if columns.count == 6 { columns.append("") }
-            guard columns.count == 7, let expires = Self.number(columns[4]) else { continue }
+            // A number that 64 bits cannot hold is none.
+            guard columns.count == 7, let expires = Self.number(columns[4]), Self.isWithinLimits(columns[4]) else {
+                continue
+            }
             cookie.domain = columns[0].hasPrefix(".") ? String(columns[0].dropFirst()) : columns[0]
             cookie.includesSubdomains = columns[1].lowercased() == "true"
             cookie.path = columns[2]
@@ -65,11 +68,11 @@ struct CurlCookies {
         }
     }
 
-    /// The jar as a Netscape cookie file, the oldest first.
+    /// The jar as a Netscape cookie file, the youngest first.
     mutating func file(now: LabTime) -> String {
         removeExpired(now)
         var text = "# Netscape HTTP Cookie File\n\n"
-        for cookie in cookies.sorted(by: { $0.age < $1.age }) where !cookie.domain.isEmpty {
+        for cookie in cookies.sorted(by: { $0.age > $1.age }) where !cookie.domain.isEmpty {
             let columns = [
                 (cookie.isHTTPOnly ? "#HttpOnly_" : "") + (cookie.includesSubdomains ? "." : "") + cookie.domain,
                 cookie.includesSubdomains ? "TRUE" : "FALSE", cookie.path ?? "/", cookie.isSecure ? "TRUE" : "FALSE",
@@ -226,6 +229,11 @@ struct CurlCookies {
 
     private static func isWithin(path: String, _ directory: String) -> Bool {
         directory.utf8.count == 1 || path == directory || path.hasPrefix(directory + "/")
+    }
+
+    private static func isWithinLimits(_ text: String) -> Bool {
+        let digits = text.drop { " \t+-".contains($0) }.prefix { $0.isASCII && $0.isNumber }
+        return Int(digits) != nil
     }
 
     /// The number that a text begins with; nil without one. What 64 bits cannot hold is the nearest they can.

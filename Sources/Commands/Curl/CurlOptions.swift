@@ -9,12 +9,14 @@ struct CurlOptions {
     var method: String?
     var body: [UInt8]?
     /// What the body is made of, until its input has been read.
-    private var pieces: [Piece] = []
+    var pieces: [Piece] = []
     var bodyIsJSON = false
     /// The body's length is not known before its input ends, so it is sent in chunks.
-    private(set) var isChunked = false
+    var isChunked = false
     /// `-T`: the body is a file, and no form.
     var isUpload = false
+    /// The last part of that file's name, which a URL that ends in a slash gets; nil where it is the input.
+    var uploadName: String?
     /// `-G`: the data go into the URL.
     var dataInURL = false
     var fields: [(name: String, value: String?)] = []
@@ -29,7 +31,10 @@ struct CurlOptions {
     var failsOnStatus = false
     var failsWithBody = false
     var followsRedirects = false
-    var redirectLimit = 50
+    /// nil: any number.
+    var redirectLimit: Int? = 50
+    /// Whether URLs are patterns: see `CurlGlob`.
+    var expandsURLs = true
     var outputs: [String] = []
     var remoteName = false
     var writeOut: String?
@@ -53,7 +58,7 @@ struct CurlOptions {
             .init("data", "d", .text("DATA"), repeatable: true, "a body, POSTed; from a file: @FILE, @-"),
             .init("data-raw", nil, .text("DATA"), repeatable: true, "the same, @ is nothing special"),
             .init("data-binary", nil, .text("DATA"), repeatable: true, "the same, newlines of a file are kept"),
-            .init("data-urlencode", nil, .text("DATA"), repeatable: true, "the same, encoded: name=value"),
+            .init("data-urlencode", nil, .text("DATA"), repeatable: true, "the same, encoded: name=value, name@FILE"),
             .init("json", nil, .text("DATA"), repeatable: true, "a JSON body, POSTed"),
             .init("get", "G", "the data go into the URL, as a query"),
             .init("upload-file", "T", .file, "PUTs a file; - PUTs the input"),
@@ -66,25 +71,25 @@ struct CurlOptions {
             .init("include", "i", "shows the response's head, too"),
             .init("head", "I", "asks for the head only"),
             .init("location", "L", "follows redirects"),
-            .init("max-redirs", nil, .integer(0...1000), "how many redirects at most (50)"),
+            .init("max-redirs", nil, .integer(-1...1000), "how many redirects at most (50); -1: any number"),
             .init("output", "o", .file, repeatable: true, "writes the body to a file"),
             .init("remote-name", "O", "writes the body to a file called as in the URL"),
-            .init("write-out", "w", .text("FORMAT"), "what to say at the end: %{http_code} %{time_total} …"),
+            .init("write-out", "w", .text("FORMAT"), "what to say at the end: %{http_code} …; from a file: @FILE"),
             .init("fail", "f", "no output and status 22 for a status of 400 and more"),
             .init("fail-with-body", nil, "the same, with the body"),
             .init("silent", "s", "no error messages"), .init("show-error", "S", "error messages in spite of -s"),
             .init("verbose", "v", "shows what goes over the wire"),
-            .init("max-time", "m", .duration(), "how long it may take"),
-            .init("connect-timeout", nil, .duration(), "how long connecting may take"),
+            .init("max-time", "m", .duration(allowsZero: true), "how long it may take; 0: for ever"),
+            .init("connect-timeout", nil, .duration(allowsZero: true), "how long connecting may take"),
             .init("retry", nil, .integer(0...1000), "tries again after passing troubles"),
-            .init("retry-delay", nil, .duration(), "waits that long before each"),
+            .init("retry-delay", nil, .duration(allowsZero: true), "waits that long before each; 0: longer each time"),
             .init("retry-connrefused", nil, "a refused connection is a passing trouble, too"),
             .init("url", nil, .text("URL"), repeatable: true, "a URL"),
             .init("http1.0", "0", "speaks HTTP/1.0"), .init("http1.1", nil, "speaks HTTP/1.1 (always)"),
             .init("no-progress-meter", nil, "no progress meter (there never is one)"),
             .init("no-buffer", "N", "output as it comes (always)"),
             .init("compressed", nil, "asks for nothing compressed"),
-            .init("globoff", "g", "URLs have no patterns (never)"),
+            .init("globoff", "g", "[1-3] and {a,b} in a URL are no patterns"),
         ] + CurlTLSOptions.flags
 
     init(_ invocation: Invocation) throws {
@@ -104,14 +109,16 @@ struct CurlOptions {
         failsOnStatus = arguments.has("fail") || arguments.has("fail-with-body")
         failsWithBody = arguments.has("fail-with-body")
         followsRedirects = arguments.has("location")
-        redirectLimit = arguments.integer("max-redirs") ?? 50
+        let limit = arguments.integer("max-redirs") ?? 50
+        redirectLimit = limit < 0 ? nil : limit
+        expandsURLs = !arguments.has("globoff")
         outputs = arguments.texts("output")
         remoteName = arguments.has("remote-name")
-        writeOut = arguments.text("write-out")
-        maxTime = arguments.duration("max-time")
-        connectTimeout = arguments.duration("connect-timeout")
+        writeOut = try arguments.text("write-out").map { try Self.format($0, invocation) }
+        maxTime = Self.positive(arguments.duration("max-time"))
+        connectTimeout = Self.positive(arguments.duration("connect-timeout"))
         retries = arguments.integer("retry") ?? 0
-        retryDelay = arguments.duration("retry-delay")
+        retryDelay = Self.positive(arguments.duration("retry-delay"))
         retriesRefused = arguments.has("retry-connrefused")
         cookieJar = arguments.text("cookie-jar")
         usesHTTP10 = arguments.has("http1.0")
@@ -126,6 +133,18 @@ struct CurlOptions {
         }
     }
 
+    /// curl takes a time of 0 for one that was not given.
+    private static func positive(_ duration: LabDuration?) -> LabDuration? {
+        duration.flatMap { $0 > .zero ? $0 : nil }
+    }
+
+    /// The text of `-w`, which may lie in a file; the ends of its lines do not count there.
+    private static func format(_ text: String, _ invocation: Invocation) throws -> String {
+        guard text.hasPrefix("@") else { return text }
+        if text == "@-" { throw UsageError("curl: -w: the input is for bodies; put the format into a file: -w @FILE") }
+        return String(decoding: withoutNewlines(try file(String(text.dropFirst()), invocation)), as: UTF8.self)
+    }
+
     private mutating func readFields(_ lines: [String]) throws {
         for line in lines {
             let name: String
@@ -138,7 +157,8 @@ struct CurlOptions {
                 name = String(line.dropLast())
                 value = ""
             } else {
-                throw UsageError("curl: -H: '\(line)' is no field; write 'Name: value'")
+                // curl passes over what is no field.
+                continue
             }
             guard HTTPWriter.isSafeField(name: name, value: value ?? "") else {
                 throw UsageError("curl: -H: '\(line)' has characters that a field cannot have")
@@ -147,88 +167,11 @@ struct CurlOptions {
         }
     }
 
-    private enum Piece {
-        case bytes([UInt8])
-        /// Standard input, all that is left of it.
-        case input(keepsNewlines: Bool)
-    }
-
-    private mutating func readBody(_ invocation: Invocation) throws {
-        let arguments = invocation.arguments
-        for (flag, keepsNewlines, readsFiles) in [
-            ("data", false, true), ("data-binary", true, true), ("data-raw", true, false),
-        ] {
-            for text in arguments.texts(flag) {
-                pieces.append(try Self.data(text, invocation, keepsNewlines: keepsNewlines, readsFiles: readsFiles))
-            }
-        }
-        for text in arguments.texts("data-urlencode") { pieces.append(.bytes(Array(Self.encoded(text).utf8))) }
-        let json = arguments.texts("json")
-        if !json.isEmpty {
-            pieces = try json.map { try Self.data($0, invocation, keepsNewlines: true, readsFiles: true) }
-            bodyIsJSON = true
-        }
-        if let file = arguments.text("upload-file") {
-            pieces = [file == "-" ? .input(keepsNewlines: true) : .bytes(try Self.file(file, invocation))]
-            isUpload = true
-            isChunked = file == "-"
-            if method == nil { method = "PUT" }
-        }
-        if !pieces.isEmpty { body = [] }
-        if !readsInput { fillBody(input: []) }
-    }
-
-    /// Whether standard input is a part of the body: `fillBody` has to come before the first request.
-    var readsInput: Bool {
-        pieces.contains { if case .input = $0 { true } else { false } }
-    }
-
-    /// Puts the body together. Of several that ask for the input the first gets it.
-    mutating func fillBody(input: [UInt8]) {
-        if pieces.isEmpty { return }
-        var rest = input
-        let filled = pieces.map { piece -> [UInt8] in
-            switch piece {
-            case .bytes(let bytes): return bytes
-            case .input(let keepsNewlines):
-                defer { rest = [] }
-                return keepsNewlines ? rest : Self.withoutNewlines(rest)
-            }
-        }
-        body = Array(filled.joined(separator: bodyIsJSON ? [] : [UInt8(ascii: "&")]))
-        pieces = []
-    }
-
-    private static func withoutNewlines(_ bytes: [UInt8]) -> [UInt8] { bytes.filter { $0 != 10 && $0 != 13 } }
-
-    private static func file(_ path: String, _ invocation: Invocation) throws -> [UInt8] {
-        do throws(LabFileError) {
-            return try invocation.session.files.read(path)
-        } catch {
-            throw CommandFailure("(26) Failed to open \(error)", status: 26)
-        }
-    }
-
-    private static func data(_ text: String, _ invocation: Invocation, keepsNewlines: Bool, readsFiles: Bool) throws
-        -> Piece
-    {
-        guard readsFiles, text.hasPrefix("@") else { return .bytes(Array(text.utf8)) }
-        if text == "@-" { return .input(keepsNewlines: keepsNewlines) }
-        let bytes = try file(String(text.dropFirst()), invocation)
-        return .bytes(keepsNewlines ? bytes : withoutNewlines(bytes))
-    }
-
-    /// `name=value` with the value encoded; `=value` and `value` without a name.
-    private static func encoded(_ text: String) -> String {
-        guard let equals = text.firstIndex(of: "=") else { return PercentCoding.encodeForm(text) }
-        let name = text[..<equals]
-        return (name.isEmpty ? "" : name + "=") + PercentCoding.encodeForm(text[text.index(after: equals)...])
-    }
-
     /// The method of the first request.
     var firstMethod: String {
         if let method { return method }
         if isHeadRequest { return "HEAD" }
+        if isUpload { return "PUT" }
         return body != nil && !dataInURL ? "POST" : "GET"
     }
 }

@@ -12,7 +12,9 @@ final class CurlProgram: Program {
     private(set) var options: CurlOptions
     var cookies = CurlCookies()
     private var nextURL = 0
-    private var nextOutput = 0
+    /// What the present URL stands for, and which of that comes next.
+    private var pattern: CurlGlob?
+    private var nextOfPattern = 0
     private var current: CurlTransfer?
     private var lastStatus = 0
     private var tries = 0
@@ -62,22 +64,49 @@ final class CurlProgram: Program {
     }
 
     private func begin() {
+        let written = options.urls[nextURL]
         do throws(CurlMalformedURL) {
-            let url = try HTTPURL.ofCurl(options.urls[nextURL])
-            let transfer = CurlTransfer(self, url, text: options.urls[nextURL], output: try output(for: url))
+            let pattern: CurlGlob
+            if let known = self.pattern {
+                pattern = known
+            } else if options.expandsURLs {
+                pattern = try CurlGlob(written)
+            } else {
+                pattern = CurlGlob(literal: written)
+            }
+            self.pattern = pattern
+            let (text, values) = pattern.url(nextOfPattern)
+            let url = try HTTPURL.ofCurl(text).carrying(options)
+            let transfer = CurlTransfer(self, url, text: text, output: try output(for: url, values))
+            transfer.report.urlNumber = nextURL
             current = transfer
             transfer.start()
         } catch {
             report(error.text, error.status)
-            nextURL += 1
             lastStatus = error.status
-            next()
+            advance()
+            // One after the other, and not one within the other: a pattern may stand for many.
+            process.node.enqueue { [self] in next() }
         }
     }
 
+    /// Goes on to the next URL that the pattern stands for, or to the next pattern.
+    private func advance() {
+        nextOfPattern += 1
+        if nextOfPattern < pattern?.count ?? 0 { return }
+        nextURL += 1
+        nextOfPattern = 0
+        pattern = nil
+    }
+
     /// Where the body of the present URL goes: the n-th `-o` is for the n-th URL.
-    private func output(for url: HTTPURL) throws(CurlMalformedURL) -> CurlOutput {
-        if nextURL < options.outputs.count { return CurlOutput(process, path: options.outputs[nextURL]) }
+    ///
+    /// - Parameter values: what the URL's patterns stand for, for `#1` in the name.
+    private func output(for url: HTTPURL, _ values: [String]) throws(CurlMalformedURL) -> CurlOutput {
+        if nextURL < options.outputs.count {
+            let name = options.outputs[nextURL]
+            return CurlOutput(process, path: options.expandsURLs ? CurlGlob.name(name, values) : name)
+        }
         guard options.remoteName else { return CurlOutput(process, path: nil) }
         let name = url.path.split(separator: "/").last.map(String.init) ?? ""
         guard !name.isEmpty else { throw CurlMalformedURL(text: "Remote file name has no length!", status: 23) }
@@ -109,7 +138,7 @@ final class CurlProgram: Program {
         if let error { report(error, status) }
         writeOut(transfer)
         lastStatus = status
-        nextURL += 1
+        advance()
         // Not from within the transfer's own callback.
         process.node.enqueue { [self] in next() }
     }

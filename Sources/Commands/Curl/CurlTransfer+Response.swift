@@ -33,22 +33,36 @@ extension CurlTransfer {
                     value, host: cookieHost, target: url.target, isSecure: url.scheme == .https, now: node.wallClock)
             }
         }
-        if isRedirect(head), let location = head.value(of: .location) {
-            report.redirectURL = (try? url.resolving(location))?.text ?? location
-        } else {
-            report.redirectURL = ""
+        noteRedirect(head)
+    }
+
+    /// Any status of 300 to 399 with a `Location` that says something leads on.
+    private func noteRedirect(_ head: HTTPHead) {
+        report.redirectURL = ""
+        redirectTarget = nil
+        guard (300...399).contains(head.status), let location = head.value(of: .location), !location.isEmpty else {
+            return
+        }
+        do throws(HTTPURL.Malformed) {
+            let next = try url.resolving(HTTPURL.locationOfCurl(location))
+            report.redirectURL = next.text
+            redirectTarget = .success(next)
+        } catch {
+            report.redirectURL = location
+            redirectTarget = .failure(CurlMalformedURL(ofRedirect: error))
         }
     }
 
     func showHead(_ head: HTTPHead) {
         let text = String(decoding: head.bytes, as: UTF8.self)
         report.headBytes += head.bytes.count
-        for line in text.split(separator: "\r\n", omittingEmptySubsequences: false).dropLast() { verbose("< \(line)") }
+        for line in text.split(separator: "\r\n", omittingEmptySubsequences: false).dropLast() {
+            verbose("< \(line)\r")
+        }
         if options.includesHead || options.isHeadRequest { output.write(head.bytes) }
     }
 
-    func isRedirect(_ head: HTTPHead) -> Bool { HTTPRedirect.method(after: head.status, of: method) != nil }
-    var willRedirect: Bool { options.followsRedirects && !report.redirectURL.isEmpty }
+    var willRedirect: Bool { options.followsRedirects && redirectTarget != nil }
     var hidesBody: Bool {
         willRedirect || (options.failsOnStatus && !options.failsWithBody && report.status >= 400)
     }
@@ -67,7 +81,9 @@ extension CurlTransfer {
     }
 
     func clientReceivedEnd(_ client: HTTPClientConnection) {
-        if client.isReusable, sentBody == body?.count ?? 0, hasEndedBody || !options.isChunked {
+        // They are fields of the response, and `-i` shows those.
+        if options.includesHead, !client.trailers.isEmpty { output.write(client.trailers) }
+        if client.isReusable, sentBody == body?.count ?? 0, hasEndedBody || body == nil || !isChunked {
             verbose("* Connection #0 to host \(url.host) left intact")
             program.keep(client, for: url)
         } else {
@@ -102,22 +118,26 @@ extension CurlTransfer {
     }
 
     func redirect() {
-        guard report.redirects < options.redirectLimit else {
-            return end(47, "Maximum (\(options.redirectLimit)) redirects followed")
+        if let limit = options.redirectLimit, report.redirects >= limit {
+            return end(47, "Maximum (\(limit)) redirects followed")
         }
         report.redirects += 1
         report.redirect = elapsed
-        do throws(CurlMalformedURL) {
-            url = try HTTPURL.ofCurl(report.redirectURL)
-        } catch {
-            return end(error.status, error.text)
+        switch redirectTarget {
+        case .success(let next)?: url = next
+        case .failure(let error)?: return end(error.status, error.text)
+        case nil: return complete()
         }
         verbose("* Issue another request to this URL: '\(url.text)'")
-        // `-X` insists on its method.
-        if options.method == nil, let next = HTTPRedirect.method(after: report.status, of: method), next != method {
-            method = next
-            body = nil
-        }
+        let dropsBody =
+            switch report.status {
+            case 301, 302: !options.isUpload
+            case 303: true
+            default: false
+            }
+        if dropsBody { body = nil }
+        // `-X` insists on its method, though not on the body that went with it.
+        if options.method == nil, let next = HTTPRedirect.method(after: report.status, of: method) { method = next }
         node.enqueue { [self] in hop() }
     }
 }

@@ -23,6 +23,8 @@ final class CurlTransfer: HTTPClientDelegate {
     var isReused = false
     var originalHost: String
     var sawHead = false
+    /// Where the last response leads to, or why it leads nowhere; nil if it is no redirect.
+    var redirectTarget: Result<HTTPURL, CurlMalformedURL>?
     var sentBody = 0
     var hasEndedBody = false
     var isWaitingForContinue = false
@@ -46,9 +48,7 @@ final class CurlTransfer: HTTPClientDelegate {
         originalHost = url.host
         report.url = text
         report.fileName = output.path ?? ""
-        if options.dataInURL, let data = options.body {
-            self.url.target += (url.target.contains("?") ? "&" : "?") + String(decoding: data, as: UTF8.self)
-        }
+        report.referer = options.referer
     }
 
     var node: Node { program.process.node }
@@ -113,6 +113,7 @@ final class CurlTransfer: HTTPClientDelegate {
         limits.headBytes = 300 * 1024
         limits.startLineBytes = 100 * 1024
         limits.fieldCount = 5000
+        limits.readsAsCurl = true
         return limits
     }
 
@@ -145,9 +146,10 @@ final class CurlTransfer: HTTPClientDelegate {
         for line in String(decoding: head, as: UTF8.self).split(separator: "\r\n", omittingEmptySubsequences: false)
             .dropLast()
         {
-            verbose("> \(line)")
+            verbose("> \(line)\r")
         }
-        connection.begin(HTTPMethod(known: method))
+        // Whatever `-X` calls it, to `-I` there comes no body.
+        connection.begin(options.isHeadRequest ? .head : HTTPMethod(known: method))
         connection.write(head)
         sentBody = 0
         hasEndedBody = false
@@ -180,8 +182,12 @@ final class CurlTransfer: HTTPClientDelegate {
         }
     }
 
+    /// Whether the body is cut into chunks: where `-H` says so, in every version, and where its length was not known.
     /// HTTP/1.0 knows no chunks; what is to be sent is all there by now, so its length can be said.
-    private var isChunked: Bool { options.isChunked && !options.usesHTTP10 }
+    var isChunked: Bool {
+        let coding = options.fields.last { $0.name.lowercased() == "transfer-encoding" }?.value ?? ""
+        return coding.lowercased().contains("chunked") || options.isChunked && !options.usesHTTP10
+    }
 
     /// Whom cookies are for: what `-H Host:` says, or else the URL.
     var cookieHost: String {
@@ -212,7 +218,7 @@ final class CurlTransfer: HTTPClientDelegate {
         let isNamed = { (name: String) in custom.contains { $0.name.lowercased() == name } }
         fields += bodyFields().filter { !isNamed($0.0.lowercased()) }
         var head: [UInt8] = []
-        head.append(utf8: "\(method) \(url.target) HTTP/1.\(options.usesHTTP10 ? 0 : 1)\r\n")
+        head.append(utf8: "\(method) \(url.sentTarget) HTTP/1.\(options.usesHTTP10 ? 0 : 1)\r\n")
         for (name, value) in fields {
             if value.isEmpty { head.append(utf8: "\(name):\r\n") } else { HTTPWriter.field(name, value, into: &head) }
         }
@@ -225,8 +231,10 @@ final class CurlTransfer: HTTPClientDelegate {
 
     func ownFields() -> [(String, String)] {
         var fields: [(String, String)] = []
-        if let user = options.user ?? url.user, isOriginalHost {
-            fields.append(("Authorization", "Basic " + Base64.standard.encode(user.utf8)))
+        // Who gives no password has an empty one.
+        let user = options.user.map { Array(($0.contains(":") ? $0 : $0 + ":").utf8) }
+        if let user = user ?? url.credentials, isOriginalHost {
+            fields.append(("Authorization", "Basic " + Base64.standard.encode(user)))
         }
         let userAgent = options.userAgent ?? "curl/7.88.1"
         if !userAgent.isEmpty { fields.append(("User-Agent", userAgent)) }
@@ -250,51 +258,7 @@ final class CurlTransfer: HTTPClientDelegate {
         return fields
     }
 
-    // MARK: Failures
-
-    func client(_ client: HTTPClientConnection, failed failure: HTTPClientFailure) {
-        guard client === connection else { return }
-        if let (text, status) = securityFailure(client, failure) { return fail(text, status) }
-        switch failure {
-        case .notConnected(let reason):
-            let waited = milliseconds(node.world.now - hopStartedAt)
-            let cause = reason == .timedOut ? "Connection timed out" : "Couldn't connect to server"
-            let code = reason == .timedOut ? 28 : 7
-            fail(
-                "Failed to connect to \(url.host) port \(url.port) after \(waited) ms: \(cause)", code,
-                isTransient: code == 28 || options.retriesRefused)
-        case .closed where isReused && client.bytesOfResponse == 0:
-            // The server closed a connection that was kept for it: ask again on a fresh one.
-            connection = nil
-            verbose("* Connection died, retrying a fresh connect")
-            node.enqueue { [self] in hop() }
-        case .closed(.reset): fail("Recv failure: Connection reset by peer", 56)
-        case .closed where client.bytesOfResponse == 0: fail("Empty reply from server", 52)
-        case .closed(.securityFailed) where sawHead && client.head.body == .untilClose:
-            connection = nil
-            complete()
-        case .closed:
-            if let expectedLength, sawHead {
-                fail("transfer closed with \(expectedLength - receivedLength) bytes remaining to read", 18)
-            } else {
-                fail("transfer closed with outstanding read data remaining", 18)
-            }
-        case .malformed(let error):
-            let isHTTP = error.text != "the answer does not begin with an HTTP/1 status line"
-            fail(isHTTP ? "Weird server reply: \(error.text)" : "Received HTTP/0.9 when not allowed", isHTTP ? 8 : 1)
-        }
-    }
-
-    func timedOut() {
-        let waited = milliseconds(elapsed)
-        if connection?.isOpen != true {
-            fail("Connection timed out after \(waited) milliseconds", 28, isTransient: true)
-        } else {
-            let amount = expectedLength.map { "\(receivedLength) out of \($0)" } ?? "\(receivedLength)"
-            fail(
-                "Operation timed out after \(waited) milliseconds with \(amount) bytes received", 28, isTransient: true)
-        }
-    }
+    // MARK: The end
 
     func fail(_ text: String, _ status: Int, isTransient: Bool = false) {
         if isOver { return }

@@ -10,7 +10,7 @@ package protocol ServiceHolder: AnyObject {
 }
 
 /// A service as a program: starts its node and itself, is ready when it listens, reads its configuration again on
-/// SIGHUP, and stops in order on SIGTERM and SIGINT; a second one ends it at once.
+/// SIGHUP if it has one, and stops in order on SIGTERM and SIGINT; a second one ends it at once.
 package final class ServiceProgram<S: Service>: Program, Component, ServiceHolder {
     package let process: Process
     private let settings: ServiceSettings
@@ -64,11 +64,15 @@ package final class ServiceProgram<S: Service>: Program, Component, ServiceHolde
     package func handle(_ signal: Signal) -> Bool {
         guard let service else { return false }
         switch signal {
-        case .hangUp where service.runtime.reloading != nil:
-            // What went wrong is in the log; the old configuration stays.
-            try? service.reload()
+        case .hangUp:
+            // It asks a service to read its configuration again. One that cannot, or need not, goes on as it was and
+            // says why: a daemon that a hang-up ends is lost to whoever thinks that it has a file.
+            do { try service.reload() } catch {
+                // All others have said it in their log.
+                if service.runtime.tag == nil { process.complain("not reloaded: \("\(error)")") }
+            }
             return true
-        case .terminate, .interrupt, .hangUp:
+        case .terminate, .interrupt:
             if isStopping { return false }
             isStopping = true
             service.drain { [self] in process.exit(0) }

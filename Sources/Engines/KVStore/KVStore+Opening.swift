@@ -35,10 +35,11 @@ extension KVStore {
             edit.logNumber = 0
             try versions.apply(edit)
         }
-        try checkTables()
+        let deletions = try checkTables()
         if options.isReadOnly { readOnlyReason = .asked }
         report(.walOpened(path: directory.path + "/wal.log"))
-        report(.loaded(tables: versions.current.tableCount, keys: approximateKeyCount))
+        report(
+            .loaded(tables: versions.current.tableCount, entries: approximateKeyCount, deletions: deletions))
         let logs = files.compactMap { file -> UInt64? in
             if case .log(let number) = file, number >= versions.logNumber { number } else { nil }
         }
@@ -100,12 +101,16 @@ extension KVStore {
         if options.isReadOnly || !options.createIfMissing { throw .missing(directory.path) }
     }
 
-    /// Every table of the manifest must be there and open. They also tell how many keys they hold.
-    private func checkTables() throws(KVStoreError) {
+    /// Every table of the manifest must be there and open. They also tell how many entries they hold.
+    ///
+    /// - Returns: how many of the entries delete a key.
+    private func checkTables() throws(KVStoreError) -> Int {
+        var deletions = 0
         for file in versions.current.levels.joined() {
             do throws(KVStoreError) {
                 let table = try tables.table(file)
                 file.entryCount = try table.entryCount(counters)
+                deletions += max(0, min(table.properties.deletions, file.entryCount))
             } catch {
                 guard case .disk(.notFound(let path)) = error else { throw error }
                 throw .corruption(
@@ -113,6 +118,7 @@ extension KVStore {
             }
         }
         counters.value = KVStoreStatistics()
+        return deletions
     }
 
     // MARK: Replay

@@ -3,7 +3,8 @@ import KernelStructures
 /// What happened inside the store: for the log, and for whoever wants to know.
 public enum KVStoreEvent: Equatable, Sendable {
     case walOpened(path: String)
-    case loaded(tables: Int, keys: Int)
+    /// Entries in tables; deletions are among them, and keys that were written several times count as often.
+    case loaded(tables: Int, entries: Int, deletions: Int)
     case memtable(entries: Int, limitByteCount: Int)
     case replaying(operations: Int)
     /// Bytes at the end of a log that a crash left unfinished. They were never acknowledged as synced.
@@ -34,7 +35,10 @@ public enum KVStoreEvent: Equatable, Sendable {
     public var message: LogMessage {
         switch self {
         case .walOpened(let path): "WAL opened: \(path)"
-        case .loaded(let tables, let keys): "Loaded \(tables) SSTables, \(keys) keys"
+        case .loaded(let tables, let entries, let deletions) where deletions == 0:
+            "Loaded \(tables) SSTables, \(entries) keys"
+        case .loaded(let tables, let entries, let deletions):
+            "Loaded \(tables) SSTables, \(entries) entries, \(deletions) of them deletions"
         case .memtable(let entries, let limit): "Memtable: \(entries) entries (limit: \(megabytes(limit, places: 0)))"
         case .replaying(let operations): "Replaying WAL: \(operations) operations..."
         case .logTailDropped(let file, let offset, let byteCount, let reason):

@@ -92,7 +92,10 @@ extension Session {
         let terminal = currentTerminal!
         guard terminal.number != 1 else { return }
         inputs.note(.terminalClosed, in: world)
-        for process in terminal.foreground?.processes ?? [] { _ = process.receive(.hangUp) }
+        let occupants = terminal.foreground?.processes ?? []
+        for process in occupants { _ = process.receive(.hangUp) }
+        // A service takes that for the wish that it read its configuration again.
+        for process in occupants where process.isReady { _ = process.receive(.terminate) }
         terminal.foreground?.end(128 + Signal.hangUp.number)
         terminals[terminal.number] = nil
         switchTerminal(to: terminals.keys.min() ?? 1)

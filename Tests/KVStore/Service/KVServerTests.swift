@@ -297,6 +297,26 @@ struct KVTransactionTests {
         #expect(fixture.ask("EXEC") == "nil")
     }
 
+    @Test("a flush changes the keys that are there, and no others", arguments: ["FLUSHALL", "FLUSHDB"])
+    func flushedWatches(_ flush: String) throws {
+        for isInTransaction in [false, true] {
+            let fixture = try KVServerFixture()
+            let other = try fixture.connection("client-2")
+            func flushAll() {
+                if isInTransaction { #expect(fixture.ask("MULTI", on: other) == "OK") }
+                #expect(fixture.ask(flush, on: other) == (isInTransaction ? "QUEUED" : "OK"))
+                if isInTransaction { #expect(fixture.ask("EXEC", on: other) == "[OK]") }
+            }
+            fixture.expect([("SET other 1", "OK"), ("SET gone 1 PX 5", "OK")])
+            fixture.world.pass(.milliseconds(10))
+            for (key, answer) in [("gone", "[nil]"), ("missing", "[nil]"), ("other", "nil")] {
+                fixture.expect([("SET other 1", "OK"), ("WATCH \(key)", "OK")])
+                flushAll()
+                fixture.expect([("MULTI", "OK"), ("GET missing", "QUEUED"), ("EXEC", answer)])
+            }
+        }
+    }
+
     @Test("a power failure leaves all of a transaction or none", arguments: 1...30 as ClosedRange<UInt64>)
     func atomicity(_ seed: UInt64) throws {
         let fixture = try KVServerFixture(seed: seed) { $0.synchronization = .no }

@@ -70,6 +70,10 @@ extension KeySpace {
         let iterator = try store.makeIterator()
         try iterator.seekToFirst()
         if overlay != nil {
+            // Keys that have ended are among them; who watches which is for the caller to say.
+            let touch = onTouch
+            onTouch = nil
+            defer { onTouch = touch }
             let own = (overlay?.values ?? [:]).keys.sorted { $0.lexicographicallyPrecedes($1) }
             for key in own { try key.withUnsafeBytesThrowing { bytes throws(KVStoreError) in try delete(bytes) } }
             while iterator.isValid {

@@ -50,7 +50,7 @@ public final class HTTPClientConnection: StreamHandler {
     /// Bytes of responses since `begin`.
     public private(set) var bytesOfResponse = 0
     public private(set) var requestCount = 0
-    /// The beginning of the bytes in which a response turned out not to be one.
+    /// The beginning of the bytes in which a response turned out not to be one, or of a head that was never finished.
     public private(set) var rejectedBytes: [UInt8] = []
     /// For an owner that keeps unused connections: since when this one is unused.
     public var idleSince = LabTime(nanoseconds: 0)
@@ -177,7 +177,11 @@ public final class HTTPClientConnection: StreamHandler {
             last?.client(self, failed: .closed(.finished))
             return
         }
-        guard reader.inputEnded() == .end else { return fail(.closed(.finished)) }
+        let unfinished = reader.partialHead.prefix(HTTPServerConnection.rejectedLimitBytes)
+        guard reader.inputEnded() == .end else {
+            rejectedBytes = Array(unfinished)
+            return fail(.closed(.finished))
+        }
         isAwaitingResponse = false
         let last = delegate
         last?.clientWillProcess(self)

@@ -34,7 +34,11 @@ public final class SimulatedDisk: Disk {
     var locks = LockTable()
     private var lastNumber: UInt64 = 0
 
-    public init(capacityBytes: Int = 4 << 30) { self.capacityBytes = capacityBytes }
+    /// Without being told otherwise. Its files live in the program's own memory, and an array that grows takes up to
+    /// three times what is in it: a disk that promised more would end the program before it was full.
+    public static let defaultCapacityBytes = 1 << 30
+
+    public init(capacityBytes: Int = SimulatedDisk.defaultCapacityBytes) { self.capacityBytes = capacityBytes }
 
     /// A file or a directory.
     final class Inode {

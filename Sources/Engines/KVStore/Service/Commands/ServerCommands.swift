@@ -13,7 +13,7 @@ extension KVServer {
                 guard arguments.count == 1 || (arguments.count == 2 && ServerCommands.isFlushMode(arguments)) else {
                     return connection.reply.error(Complaint.syntax)
                 }
-                for list in server.watchers.values.flatMap({ $0 }) { list.isBroken = true }
+                server.breakWatchesOfKeysThatAreThere()
                 try server.keys.removeAll()
                 if server.keys.overlay == nil { server.counter.emptied() }
                 connection.reply.ok()

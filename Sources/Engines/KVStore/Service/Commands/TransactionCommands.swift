@@ -103,6 +103,16 @@ extension KVServer {
         connection.reply.ok()
     }
 
+    /// All keys are about to go. That is a write of those that are there, and of no other: as in Redis, whoever watches
+    /// a key that was missing already has seen nothing change.
+    func breakWatchesOfKeysThatAreThere() {
+        for (key, lists) in watchers {
+            // What cannot be read may have been there.
+            let isThere = (try? exists(key)) ?? true
+            if isThere { for list in lists { list.isBroken = true } }
+        }
+    }
+
     func unwatch(_ connection: RESPServerConnection) {
         guard let list = connection.context as? WatchList else { return }
         connection.context = nil

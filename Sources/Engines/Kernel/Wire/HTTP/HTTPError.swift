@@ -25,6 +25,10 @@ public struct HTTPLimits: Sendable {
     public var bodyBytes = Int.max
     /// Bytes of a chunk's size line, extensions included.
     public var chunkLineBytes = 256
+    /// Whether answers are read as curl 7.88 reads them, which bears with nearly everything: of two lengths the last
+    /// counts, a length is the digits that it begins with, names and values of fields may have any form, and
+    /// `HTTP/2 200` is a status line. For one who only looks: a proxy that read so would pass on what it had guessed.
+    public var readsAsCurl = false
 
     public init() {}
 }

@@ -17,7 +17,7 @@ extension HTTPHead {
         var expectation: Field?
     }
 
-    private func collect(fault: Int) throws(HTTPError) -> Findings {
+    private func collect(fault: Int, asCurl: Bool = false) throws(HTTPError) -> Findings {
         var findings = Findings()
         for field in fields {
             switch field.name {
@@ -27,6 +27,7 @@ extension HTTPHead {
                 if !isResponse, hostLength(field.valueRange.range) == nil {
                     throw HTTPError(fault, "Host is neither a name nor an address")
                 }
+            case .contentLength where asCurl: findings.length = try looseLength(of: field)
             case .contentLength:
                 let length = try length(of: field, fault: fault)
                 // RFC 9112 §6.3: a server that says the same twice is believed. Of a client nothing is forgiven.
@@ -79,6 +80,14 @@ extension HTTPHead {
         return found ?? 0
     }
 
+    /// The number that a length begins with, as curl has it; nil, which is as if there were none, for one that is
+    /// beyond `Int`.
+    private func looseLength(of field: Field) throws(HTTPError) -> Int? {
+        let digits = valueBytes(of: field).prefix { $0 >= 48 && $0 <= 57 }
+        guard !digits.isEmpty else { throw HTTPError(502, "Content-Length is not a number") }
+        return try? length(digits, fault: 502)
+    }
+
     private func length(_ digits: ArraySlice<UInt8>, fault: Int) throws(HTTPError) -> Int {
         var value = 0
         guard !digits.isEmpty else { throw HTTPError(fault, "an empty Content-Length") }
@@ -127,17 +136,18 @@ extension HTTPHead {
         namesFields = findings.namesFields
     }
 
-    mutating func judgeResponse(to method: HTTPMethod) throws(HTTPError) {
-        let findings = try collect(fault: 502)
+    mutating func judgeResponse(to method: HTTPMethod, asCurl: Bool = false) throws(HTTPError) {
+        let findings = try collect(fault: 502, asCurl: asCurl)
         keepsAlive = minorVersion == 1 ? !findings.closes : findings.keepsAlive && !findings.closes
         asksForUpgrade = findings.upgrades && findings.hasUpgradeField
         namesFields = findings.namesFields
         statedLength = findings.length
         if !findings.codings.isEmpty {
-            if findings.length != nil { throw HTTPError(502, "both Content-Length and Transfer-Encoding") }
             try checkCodings(findings.codings, fault: 502)
-            // RFC 9112 §6.1: HTTP/1.0 knows no codings, so whoever passed this on may have understood another framing.
-            if minorVersion == 0 { keepsAlive = false }
+            // RFC 9112 §6.3: the coding goes before a length, which is not passed on either. And §6.1: HTTP/1.0 knows no
+            // codings. In both cases whoever passed this on may have understood another framing.
+            statedLength = nil
+            if findings.length != nil || minorVersion == 0 { keepsAlive = false }
         }
         if method == .head || status < 200 || status == 204 || status == 304
             || (method == .connect && (200..<300).contains(status))

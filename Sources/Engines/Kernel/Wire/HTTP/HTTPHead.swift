@@ -5,7 +5,7 @@ import KernelStructures
 /// Everything is a range into `bytes`; nothing becomes a `String` until somebody asks. A reader reuses one head for
 /// all messages of a connection, so the hot path allocates nothing; whoever keeps a copy owns it (arrays are values).
 public struct HTTPHead: Sendable {
-    /// Start line, field lines and the empty line, each with its CRLF.
+    /// Start line, field lines and the empty line, each with its CRLF, also where a server had left the CR out.
     public internal(set) var bytes: [UInt8] = []
     public internal(set) var fields: [Field] = []
     /// What the request asks for; `.other` for methods without a case of their own (see `methodText`).

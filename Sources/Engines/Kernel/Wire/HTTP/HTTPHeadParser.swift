@@ -4,8 +4,11 @@ import KernelStructures
 //   1. It works on a complete head whose lines all end in CRLF; `HTTPReader` sees to that.
 //   2. It is strict towards clients. Where RFC 9112 lets a recipient be lenient (bare LF, folded lines, blanks before
 //      the colon, many lengths), two recipients that are lenient in different ways are the raw material of request
-//      smuggling. Of a server, folded lines and equal lengths are borne with: what is sent on is written anew.
-//   3. One pass, no allocation beyond the field table.
+//      smuggling. Of a server, folded lines, equal lengths, a length beside chunks and (in the reader) bare LF are
+//      borne with, as HAProxy does: what is sent on is written anew.
+//   3. Where the reader is its own last recipient, and wants to see what others see, it may read answers as curl
+//      reads them: `HTTPLimits.readsAsCurl`.
+//   4. One pass, no allocation beyond the field table.
 
 /// RFC 9110 §5.6.2 token characters as two bit sets over ASCII.
 private let tokenBitsLow: UInt64 = 0x03FF_6CFA_0000_0000
@@ -32,9 +35,9 @@ extension HTTPHead {
 
     /// Parses `bytes` as the response to a request of the given method.
     mutating func parseResponse(to method: HTTPMethod, _ limits: HTTPLimits) throws(HTTPError) {
-        var position = try parseStatusLine()
+        var position = try parseStatusLine(asCurl: limits.readsAsCurl)
         try parseFields(&position, limits)
-        try judgeResponse(to: method)
+        try judgeResponse(to: method, asCurl: limits.readsAsCurl)
     }
 
     // MARK: Start lines
@@ -85,30 +88,45 @@ extension HTTPHead {
         return rest.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
     }
 
-    private mutating func parseStatusLine() throws(HTTPError) -> Int {
+    private mutating func parseStatusLine(asCurl: Bool) throws(HTTPError) -> Int {
         let bytes = self.bytes
         let span = bytes.span
-        guard span.count >= 14, Self.isHTTP(span, 0), span[5] == 49, span[8] == 32 else {
+        // Where the status stands.
+        let start: Int
+        if span.count >= 14, Self.isHTTP(span, 0), span[5] == 49, span[8] == 32 {
+            minorVersion = span[7] == 48 ? 0 : 1
+            start = 9
+        } else if asCurl, let place = Self.statusOfHTTP2(span) {
+            start = place
+        } else {
             throw HTTPError(502, "the answer does not begin with an HTTP/1 status line")
         }
-        minorVersion = span[7] == 48 ? 0 : 1
         var code = 0
-        for index in 9..<12 {
+        for index in start..<start + 3 {
             guard span[index] >= 48, span[index] <= 57 else { throw HTTPError(502, "the status is not a number") }
             code = code * 10 + Int(span[index] - 48)
         }
-        guard (100...999).contains(code), span[12] == 32 || span[12] == 13 else {
+        let codeEnd = start + 3
+        guard (100...999).contains(code), span[codeEnd] == 32 || span[codeEnd] == 13 else {
             throw HTTPError(502, "malformed status line")
         }
         status = code
-        var position = 12
+        var position = codeEnd
         while span[position] != 13 {
             guard Self.isFieldByte(span[position]) else { throw HTTPError(502, "malformed reason phrase") }
             position += 1
         }
         guard span[position + 1] == 10 else { throw HTTPError(502, "stray CR in the status line") }
-        reasonRange = ByteRange(start: Int32(min(13, position)), end: Int32(position))
+        reasonRange = ByteRange(start: Int32(min(codeEnd + 1, position)), end: Int32(position))
         return position + 2
+    }
+
+    /// Some servers say `HTTP/2 200` in the old protocol's form, and some `HTTP/2.0 200`: where the status begins.
+    private static func statusOfHTTP2(_ span: Span<UInt8>) -> Int? {
+        guard span.count >= 14, span[0] == 72, span[1] == 84, span[2] == 84, span[3] == 80, span[4] == 47, span[5] == 50
+        else { return nil }
+        if span[6] == 32 { return 7 }
+        return span[6] == 46 && span[7] == 48 && span[8] == 32 ? 9 : nil
     }
 
     /// `HTTP/d.d` at `start`.
@@ -150,7 +168,9 @@ extension HTTPHead {
                 throw HTTPError(isResponse ? 502 : 431, "more than \(limits.fieldCount) fields")
             }
             if isResponse, !fields.isEmpty, Self.isBlank(bytes.span[position]) {
-                try unfold(&position)
+                try unfold(&position, asCurl: limits.readsAsCurl)
+            } else if isResponse, limits.readsAsCurl {
+                fields.append(try Self.parseLooseField(bytes.span, &position))
             } else {
                 fields.append(try Self.parseField(bytes.span, &position, fault))
             }
@@ -165,7 +185,7 @@ extension HTTPHead {
 
     /// RFC 9112 §5.2: lines of a *response* that begin with a blank go on with the field before them, and become one
     /// line with it, blanks in place of the line ends. A request with such lines is refused.
-    private mutating func unfold(_ cursor: inout Int) throws(HTTPError) {
+    private mutating func unfold(_ cursor: inout Int, asCurl: Bool) throws(HTTPError) {
         var position = cursor
         while Self.isBlank(bytes[position]) {
             bytes[position - 2] = 32
@@ -175,7 +195,38 @@ extension HTTPHead {
             position += 2
         }
         cursor = Int(fields.removeLast().nameRange.start)
-        fields.append(try Self.parseField(bytes.span, &cursor, 502))
+        if asCurl {
+            fields.append(try Self.parseLooseField(bytes.span, &cursor))
+        } else {
+            fields.append(try Self.parseField(bytes.span, &cursor, 502))
+        }
+    }
+
+    /// A field of an answer as curl reads it: whatever stands before the first colon is its name, blanks behind the
+    /// name do not count, and a value may have any byte but NUL.
+    private static func parseLooseField(_ span: Span<UInt8>, _ cursor: inout Int) throws(HTTPError) -> Field {
+        let start = cursor
+        var position = start
+        while span[position] != UInt8(ascii: ":") {
+            guard span[position] != 13 else { throw HTTPError(502, "a field line without a colon") }
+            guard span[position] != 0 else { throw HTTPError(502, "a NUL in a field") }
+            position += 1
+        }
+        var nameEnd = position
+        while nameEnd > start, isBlank(span[nameEnd - 1]) { nameEnd -= 1 }
+        position += 1
+        while isBlank(span[position]) { position += 1 }
+        let valueStart = position
+        while span[position] != 13, span[position] != 0 { position += 1 }
+        guard span[position] == 13 else { throw HTTPError(502, "a NUL in a field") }
+        guard span[position + 1] == 10 else { throw HTTPError(502, "a stray CR in a field") }
+        var valueEnd = position
+        while valueEnd > valueStart, isBlank(span[valueEnd - 1]) { valueEnd -= 1 }
+        cursor = position + 2
+        return Field(
+            nameRange: ByteRange(start: Int32(start), end: Int32(nameEnd)),
+            valueRange: ByteRange(start: Int32(valueStart), end: Int32(valueEnd)), lineEnd: Int32(cursor),
+            name: known(span, start, nameEnd - start))
     }
 
     private static func parseField(_ span: Span<UInt8>, _ cursor: inout Int, _ fault: Int) throws(HTTPError) -> Field {

@@ -47,6 +47,8 @@ public struct HTTPReader: Sendable {
     private var partial: [UInt8] = []
     private var lineStart = 0
     private var searched = 0
+    /// A line of the head that is being looked at ends in LF alone.
+    private var hasBareLines = false
     private var bodyBytes = 0
     /// Heads that were complete enough to be parsed.
     private var headCount = 0
@@ -82,6 +84,9 @@ public struct HTTPReader: Sendable {
     public var trailers: [UInt8] { chunk.trailers }
 
     private mutating func forgetTrailers() { if !chunk.trailers.isEmpty { chunk = ChunkReader() } }
+
+    /// What has arrived of a head that is not whole yet.
+    public var partialHead: [UInt8] { partial }
 
     /// Whether a message has begun and not ended.
     public var isInsideMessage: Bool { state != .head || !partial.isEmpty }
@@ -200,16 +205,22 @@ public struct HTTPReader: Sendable {
 
     /// The length of the head at the start of `bytes`, its empty line included; nil while it is incomplete.
     /// Goes on where the last call stopped.
+    ///
+    /// RFC 9112 §2.2 lets a recipient take a single LF for a line's end. Of a client that would be a second way of
+    /// reading its request; of a server it is borne with, as what goes on from here is written anew.
     private mutating func findEnd(_ bytes: UnsafeRawBufferPointer) throws(HTTPError) -> Int? {
-        let fault = kind == .requests ? 400 : 502
         while searched < bytes.count, let found = memchr(bytes.baseAddress! + searched, 10, bytes.count - searched) {
             let newline = UnsafeRawPointer(found) - bytes.baseAddress!
             // The limits first: had the line come in pieces, they would have been hit before its end was seen.
             if lineStart == 0, newline + 1 > limits.startLineBytes { throw tooLong(isStartLine: true) }
             if newline + 1 > limits.headBytes { throw tooLong(isStartLine: false) }
-            guard newline > 0, bytes[newline - 1] == 13 else { throw HTTPError(fault, "a line ends without CR") }
+            let isBare = newline == lineStart || bytes[newline - 1] != 13
+            if isBare {
+                guard kind == .responses else { throw HTTPError(400, "a line ends without CR") }
+                hasBareLines = true
+            }
             searched = newline + 1
-            if newline == lineStart + 1, lineStart > 0 {
+            if newline == (isBare ? lineStart : lineStart + 1), lineStart > 0 {
                 searched = 0
                 lineStart = 0
                 return newline + 1
@@ -232,7 +243,7 @@ public struct HTTPReader: Sendable {
     private mutating func takeHead(_ bytes: UnsafeRawBufferPointer) throws(HTTPError) {
         headCount &+= 1
         head.reset()
-        head.bytes.append(contentsOf: bytes)
+        if hasBareLines { append(completing: bytes) } else { head.bytes.append(contentsOf: bytes) }
         switch kind {
         case .requests: try head.parseRequest(limits)
         case .responses: try head.parseResponse(to: requestMethod, limits)
@@ -246,6 +257,17 @@ public struct HTTPReader: Sendable {
         case .chunked:
             state = .chunked
             chunk = ChunkReader(isLenient: kind == .responses)
+        }
+    }
+
+    /// Takes a head with the CRs that its lines lack, so that nobody behind this place meets such a line.
+    private mutating func append(completing bytes: UnsafeRawBufferPointer) {
+        hasBareLines = false
+        var last: UInt8 = 0
+        for byte in bytes {
+            if byte == 10, last != 13 { head.bytes.append(13) }
+            head.bytes.append(byte)
+            last = byte
         }
     }
 

@@ -30,6 +30,9 @@ public enum PercentCoding {
     /// The same for the names and values of a form: a blank is a plus.
     public static func encodeForm(_ text: some StringProtocol) -> String { encode(text.utf8, blank: "+") }
 
+    /// The same for bytes that need not be text.
+    public static func encodeForm(bytes: some Sequence<UInt8>) -> String { encode(bytes, blank: "+") }
+
     private static func encode(_ bytes: some Sequence<UInt8>, blank: String) -> String {
         var out: [UInt8] = []
         for byte in bytes {

@@ -20,6 +20,8 @@ final class BalancedExchange: PooledExchange {
     private(set) var times = RequestLog()
     /// What the last failure is called there.
     private var failureCode = "SC"
+    /// What a server did that was reached, with its name in the log: nobody may say that none was.
+    private var reached: (failure: UpstreamFailure, code: String)?
     /// An operator has cut it.
     var isKilled = false
     /// The request's line, to be written once its answer is.
@@ -34,6 +36,7 @@ final class BalancedExchange: PooledExchange {
         self.proxy = proxy
         prepareFields(for: client)
         isKilled = false
+        reached = nil
         beginChoosing(Arrival(request: host.engine.requestArrived(), source: arrival.source))
         times = RequestLog(now: now, bytesBefore: client.stream.bytesSent)
         if client.method != .connect { proxy.readMarks(of: client, into: &arrival) }
@@ -137,6 +140,10 @@ final class BalancedExchange: PooledExchange {
             case .malformed: hasBegun ? "PD" : "PH"
             case .timedOut: hasBegun ? "sD" : "sH"
             }
+        switch failure {
+        case .unresolved, .notConnected: break
+        case .closed, .status, .malformed, .timedOut: reached = (failure, failureCode)
+        }
     }
 
     override func recover(from failure: UpstreamFailure, mayRepeat: Bool) -> UpstreamRecovery {
@@ -176,6 +183,10 @@ final class BalancedExchange: PooledExchange {
     /// Every server that could be asked has failed, or there is none.
     private func giveUp(_ reason: DecisionLog.Reason) {
         host.engine.unserved()
+        if reason != .lineIsFull, let reached {
+            // As HAProxy has it: 503 is for those who could not be asked, 502 and 504 for those who did not answer.
+            return answer(reached.failure.gatewayStatus, reached.code, reached.failure.text(pool.noun))
+        }
         let text =
             switch reason {
             case .lineIsFull: "every backend is full, and so is the queue"
