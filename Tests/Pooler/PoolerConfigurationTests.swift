@@ -121,6 +121,6 @@ import Testing
         var server = ServerStatements(limit: 2)
         let uses = [server.use(1), server.use(2), server.use(1), server.use(3)]
         #expect(uses.map(\.isNew) == [true, true, false, true])
-        #expect(uses.map(\.evicted) == [nil, nil, nil, 2], "the one unused for longest goes")
+        #expect(uses.map(\.closes) == [[], [], [], [2]], "the one unused for longest goes")
     }
 }

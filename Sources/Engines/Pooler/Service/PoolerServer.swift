@@ -163,24 +163,28 @@ final class PoolerServer: NodeConnection {
 
     /// Makes sure that the server has a statement of the catalogue.
     func prepare(_ number: Int) {
-        let (isNew, evicted) = statements.use(number)
-        if let evicted { injectClose(evicted) }
-        guard isNew, let statement = pool.host.catalogue[number] else { return }
+        // It would be passed over.
+        if conversation.isSkipping { return }
+        guard isNew(number), let statement = pool.host.catalogue[number] else { return }
         conversation.injected(UInt8(ascii: "P"), statement: number)
         session.stream.write(StatementNames.makeParse(statement))
     }
 
-    /// The client prepares a statement that has this number.
-    func parse(_ number: Int) {
-        let (isNew, evicted) = statements.use(number)
-        if let evicted { injectClose(evicted) }
-        guard isNew, let statement = pool.host.catalogue[number] else { return withhold(UInt8(ascii: "P")) }
-        StatementNames.makeParse(statement).withUnsafeBytes { send(UInt8(ascii: "P"), $0, statement: number) }
+    /// Notes a use of a statement, and makes room for it.
+    private func isNew(_ number: Int) -> Bool {
+        let (isNew, closes) = statements.use(number)
+        for close in closes {
+            conversation.injected(UInt8(ascii: "C"), statement: close)
+            session.stream.write(StatementNames.makeClose(close))
+        }
+        return isNew
     }
 
-    private func injectClose(_ number: Int) {
-        conversation.injected(UInt8(ascii: "C"))
-        session.stream.write(StatementNames.makeClose(number))
+    /// The client prepares a statement that has this number.
+    func parse(_ number: Int) {
+        if conversation.isSkipping { return }
+        guard isNew(number), let statement = pool.host.catalogue[number] else { return withhold(UInt8(ascii: "P")) }
+        StatementNames.makeParse(statement).withUnsafeBytes { send(UInt8(ascii: "P"), $0, statement: number) }
     }
 
     /// Answers in the server's place, in turn.
@@ -229,7 +233,7 @@ final class PoolerServer: NodeConnection {
         isPassing = conversation.received(letter) == .pass
         if isPassing { pass(message) } else if letter == UInt8(ascii: "E") { hasQuestionFailed = true }
         giveFakes()
-        for number in conversation.takeUnprepared() { statements.forget(number) }
+        statements.settle(&conversation)
         switch letter {
         case UInt8(ascii: "Z"): ready(message)
         case UInt8(ascii: "S"): noteSetting(message)
