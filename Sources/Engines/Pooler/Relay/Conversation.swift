@@ -51,8 +51,10 @@ public struct Conversation: Sendable {
 
     public init() {}
 
-    /// Entries that may wait: whoever sends more without reading is out of order.
+    /// Entries that may wait, but for a few: whoever asks faster than the server answers is held back then.
     public static let limit = 1 << 16
+    /// With so many entries, there is room again for whoever was held back.
+    public static let roomyCount = limit / 2
 
     public var owedCount: Int { owed.count }
     /// Whether the server owes nothing, and nothing of the client's waits for a Sync.
@@ -78,6 +80,10 @@ public struct Conversation: Sendable {
     }
 
     // MARK: Requests
+
+    /// Whether a message means something to a server that was asked nothing. Data that comes late, after its COPY has
+    /// failed, does not, and there is nothing to flush: neither has an answer with which a server would be free again.
+    public static func asks(_ letter: UInt8) -> Bool { !"dcfH".utf8.contains(letter) }
 
     /// The client has sent this to the server.
     public mutating func sent(_ letter: UInt8, statement: Int = -1) { request(letter, .pass, statement) }

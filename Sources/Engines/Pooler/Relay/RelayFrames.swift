@@ -36,7 +36,9 @@ public final class RelayFrames {
     }
 
     /// Whether a message has begun and not ended.
-    public var isInsideMessage: Bool { passing > 0 || held.count > 0 && !isHeldSpent }
+    public var isInsideMessage: Bool { isPassing || held.count > 0 && !isHeldSpent }
+    /// Whether the beginning of a message has gone by, and the rest of it has not.
+    public var isPassing: Bool { passing > 0 }
     public var heldByteCount: Int { isHeldSpent ? 0 : held.count }
 
     /// Begins anew: what was held is forgotten.

@@ -19,14 +19,21 @@ extension PoolerClient {
             switch frames.next(bytes, &position) {
             case .needMore: return holdBackIfCongested()
             case .failed: return fail(.protocolViolation, "invalid message length")
-            case .part(let part): server?.sendMore(part)
+            case .part(let part):
+                server?.sendMore(part)
+                if !frames.isPassing {
+                    corked?.uncork()
+                    corked = nil
+                    releaseIfReady()
+                }
             case .message(let letter, let message, _):
                 if letter == UInt8(ascii: "X") {
                     host.log("log_disconnections", "\(place) left")
                     return end()
                 }
-                guard let server = server ?? borrow() else {
-                    // All of this is said again once there is a server.
+                if server == nil, !Conversation.asks(letter) { continue }
+                guard let server = server ?? borrow(), !hasToWait(for: server) else {
+                    // All of this is said again once there is a server that takes it.
                     pending.append(contentsOf: message)
                     pending.append(contentsOf: bytes[position...])
                     pool?.state.meter.totals.bytesReceived -= pending.count
@@ -43,13 +50,27 @@ extension PoolerClient {
         }
     }
 
+    /// Whether the server cannot take more yet: it has too much to answer, or does not have the client's settings.
+    private func hasToWait(for server: PoolerServer) -> Bool {
+        if !isHeldBack, server.conversation.owedCount > Conversation.limit {
+            isHeldBack = true
+            server.flush()
+        }
+        return isHeldBack
+    }
+
     private func holdBackIfCongested() {
         guard let server, server.session.stream.isCongested else { return }
         stream.pauseReading()
         // The session's handler is told when there is room; looking again is simpler than sharing it.
         host.node.after(.milliseconds(1)) { [weak self] in
-            guard let self, phase == .ready, !isWaiting else { return }
-            if server.session.stream.isCongested { holdBackIfCongested() } else { stream.resumeReading() }
+            guard let self, phase == .ready, !isWaiting, !isHeldBack else { return }
+            let isStillItsServer = self.server === server
+            if isStillItsServer, server.session.stream.isCongested {
+                holdBackIfCongested()
+            } else {
+                stream.resumeReading()
+            }
         }
     }
 
@@ -78,9 +99,6 @@ extension PoolerClient {
         if !isQueryUnderWay {
             isQueryUnderWay = true
             requestedAt = host.node.world.now
-        }
-        if server.conversation.owedCount > Conversation.limit {
-            return fail(.protocolViolation, "too many requests wait for their answers")
         }
         switch letter {
         case UInt8(ascii: "Q"):

@@ -27,6 +27,8 @@ final class PoolerClient: StreamHandler {
     let reader: FrontendMessageReader
     let frames = RelayFrames(gathering: "PBDCX")
     var ticket: ConnectionPool.Ticket?
+    /// Its server does not take more for now: see `PoolerServer.letClientGoOn`.
+    var isHeldBack = false
     /// What it has said and nobody has taken yet.
     var pending: [UInt8] = []
     /// The beginning of what it asked last.
@@ -98,6 +100,7 @@ final class PoolerClient: StreamHandler {
         guard let loan else { return }
         self.loan = nil
         loan.connection.client = nil
+        loan.connection.isCutOff = frames.isPassing
         if loan.connection.session.stream?.isClosed == false { loan.connection.session.stream.resumeReading() }
         if loan.connection.cancellations > 0 {
             // What is on its way to cancel must not meet the next client.
@@ -127,7 +130,14 @@ final class PoolerClient: StreamHandler {
             pool?.state.meter.totals.transactionMicroseconds += Int((now - began).nanoseconds / 1000)
             transactionBeganAt = server.pool.mode == .session ? now : nil
         }
-        if server.pool.mode != .session { release() }
+        releaseIfReady()
+    }
+
+    /// Lets others have the server, if its mode says so and nothing of this client's is under way. The rest of a
+    /// message that has begun would be the beginning of the next client's.
+    func releaseIfReady() {
+        guard let server, server.isReady, server.pool.mode != .session, !frames.isPassing, !isHeldBack else { return }
+        release()
     }
 
     func serverLost(_ reason: String) {
@@ -205,7 +215,7 @@ final class PoolerClient: StreamHandler {
 
     func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {
         switch phase {
-        case .ready where !isWaiting: relay(bytes)
+        case .ready where !isWaiting && !isHeldBack: relay(bytes)
         case .ready, .awaitingWelcome: hold(bytes)
         case .startup, .authenticating, .admin: listen(bytes)
         case .ended: break
@@ -221,6 +231,13 @@ final class PoolerClient: StreamHandler {
         if pending.count > Self.pendingLimit {
             fail(.programLimitExceeded, "too much was sent before it could be taken")
         }
+    }
+
+    /// Its server takes more again.
+    func heldBackEnded() {
+        isHeldBack = false
+        goOn()
+        releaseIfReady()
     }
 
     /// Goes on with what was kept.

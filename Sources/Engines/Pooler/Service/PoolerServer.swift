@@ -20,6 +20,8 @@ final class PoolerServer: NodeConnection {
     var onLost: ((String) -> Void)?
     /// Requests to cancel what it does, that have not reached the database yet: it is not lent before they have.
     var cancellations = 0
+    /// Its last client has left in the middle of a message.
+    var isCutOff = false
     private(set) var openedAt = LabTime(nanoseconds: 0)
     private(set) var requestedAt = LabTime(nanoseconds: 0)
     private let frames = RelayFrames(gathering: "ZSC")
@@ -120,7 +122,7 @@ final class PoolerServer: NodeConnection {
     func wasGivenBack() -> ConnectionPool.ReturnCondition {
         client = nil
         if let fault { return .broken(fault) }
-        guard isReady else { return .broken("client left while server was not ready") }
+        guard isReady, !isCutOff else { return .broken("client left while server was not ready") }
         let configuration = pool.host.configuration
         let needsReset = pool.mode == .session || configuration.boolean("server_reset_query_always")
         return wasUsed && needsReset && !configuration.text("server_reset_query").isEmpty ? .dirty : .clean
@@ -160,6 +162,9 @@ final class PoolerServer: NodeConnection {
 
     /// More of a message that has begun.
     func sendMore(_ part: UnsafeRawBufferPointer) { session.stream.write(part) }
+
+    /// Asks for the answers that the server may keep until a Sync.
+    func flush() { session.send(.flush) }
 
     /// Makes sure that the server has a statement of the catalogue.
     func prepare(_ number: Int) {
@@ -207,6 +212,13 @@ final class PoolerServer: NodeConnection {
         target.uncork()
         // A client that does not read holds its server back, and nobody else.
         if target.isCongested, client?.stream === target { session.stream.pauseReading() }
+        letClientGoOn()
+    }
+
+    /// Ends what holds the client back, if the server has answered enough.
+    private func letClientGoOn() {
+        guard let client, client.isHeldBack, conversation.owedCount <= Conversation.roomyCount else { return }
+        client.heldBackEnded()
     }
 
     private func read(_ bytes: UnsafeRawBufferPointer) {
