@@ -26,7 +26,7 @@ extension PoolerClient {
                     corked = nil
                     releaseIfReady()
                 }
-            case .message(let letter, let message, _):
+            case .message(let letter, let message, let isWhole):
                 if letter == UInt8(ascii: "X") {
                     host.log("log_disconnections", "\(place) left")
                     return end()
@@ -45,7 +45,7 @@ extension PoolerClient {
                     corked = server.session.stream
                     corked?.cork()
                 }
-                take(letter, message, server)
+                take(letter, message, isWhole: isWhole, server)
             }
         }
     }
@@ -95,7 +95,7 @@ extension PoolerClient {
         return server
     }
 
-    private func take(_ letter: UInt8, _ message: UnsafeRawBufferPointer, _ server: PoolerServer) {
+    private func take(_ letter: UInt8, _ message: UnsafeRawBufferPointer, isWhole: Bool, _ server: PoolerServer) {
         if !isQueryUnderWay {
             isQueryUnderWay = true
             requestedAt = host.node.world.now
@@ -106,7 +106,7 @@ extension PoolerClient {
             server.send(letter, message)
         case UInt8(ascii: "P"), UInt8(ascii: "B"), UInt8(ascii: "D"), UInt8(ascii: "C"):
             if host.renamesStatements, server.pool.mode != .session {
-                rename(letter, message, server)
+                rename(letter, message, isWhole: isWhole, server)
             } else {
                 if letter == UInt8(ascii: "P"), let content = StatementNames.parse(message)?.content {
                     note(content[...])
@@ -124,12 +124,16 @@ extension PoolerClient {
 
     // MARK: Prepared statements
 
-    private func rename(_ letter: UInt8, _ message: UnsafeRawBufferPointer, _ server: PoolerServer) {
+    private func rename(_ letter: UInt8, _ message: UnsafeRawBufferPointer, isWhole: Bool, _ server: PoolerServer) {
         switch letter {
         case UInt8(ascii: "P"):
             guard let (name, content) = StatementNames.parse(message) else { break }
             note(content[...])
             if name.isEmpty { break }
+            guard isWhole else {
+                let size = byteCountText(message.count)
+                return fail(.programLimitExceeded, "a prepared statement of \(size) or more is too long")
+            }
             return prepare(name, content, message, server)
         case UInt8(ascii: "B"):
             guard let range = StatementNames.bindName(message), let number = number(message[range]) else { break }

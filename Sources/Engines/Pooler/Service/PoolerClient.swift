@@ -34,6 +34,8 @@ final class PoolerClient: StreamHandler {
     /// The beginning of what it asked last.
     var statement: [UInt8] = []
     var requestedAt = LabTime(nanoseconds: 0)
+    /// Since when it has nothing more to wait for: since it was let in, or had its last answer.
+    private(set) var answeredAt = LabTime(nanoseconds: 0)
     private var transactionBeganAt: LabTime?
     var isQueryUnderWay = false
     private var loginTimer: TimerID?
@@ -81,6 +83,7 @@ final class PoolerClient: StreamHandler {
     func loggedIn() {
         host.node.cancel(loginTimer)
         loginTimer = nil
+        answeredAt = host.node.world.now
     }
 
     // MARK: The server
@@ -114,6 +117,7 @@ final class PoolerClient: StreamHandler {
     /// The server has said that it is ready.
     func serverReady(_ server: PoolerServer) {
         let now = host.node.world.now
+        answeredAt = now
         if isQueryUnderWay, server.conversation.isIdle {
             isQueryUnderWay = false
             pool?.state.meter.totals.queries += 1
