@@ -104,6 +104,9 @@ import Testing
         server.set("client_encoding", "UTF8")
         #expect(client.difference(from: server) == "SET application_name='it''s me'")
         #expect(client.difference(from: client) == nil)
+        // With standard_conforming_strings off, a backslash in a plain literal would mean something.
+        client.set("application_name", "C:\\new\\x'y'\u{301}")
+        #expect(client.difference(from: server) == "SET application_name=E'C:\\\\new\\\\x''y''\u{301}'")
         let travels = client.set("search_path", "x")
         #expect(!travels)
     }
