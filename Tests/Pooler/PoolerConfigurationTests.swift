@@ -83,6 +83,8 @@ import Testing
     @Test("the console's commands, in any case")
     func console() throws {
         #expect(try AdminCommand(parsing: "show pools;") == .show(.pools))
+        #expect(try AdminCommand(parsing: "SHOW TOTALS") == .show(.sums))
+        #expect(try AdminCommand(parsing: "show dns_hosts") == .show(.hosts))
         #expect(try AdminCommand(parsing: "PAUSE urls") == .pause("urls"))
         #expect(try AdminCommand(parsing: "Resume") == .resume(nil))
         #expect(

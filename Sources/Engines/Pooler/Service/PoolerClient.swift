@@ -17,6 +17,8 @@ final class PoolerClient: StreamHandler {
     private(set) var user = ""
     private(set) var databaseName = ""
     var settings = TrackedSettings()
+    /// A server has taken them, so that they are no mistake.
+    var hasTriedSettings = false
     private(set) var statements = ClientStatements()
     private(set) var pool: PoolerPool?
     /// Its present server.

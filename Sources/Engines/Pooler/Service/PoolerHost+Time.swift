@@ -13,6 +13,7 @@ extension PoolerHost {
         node.after(.seconds(period)) { [weak self] in
             guard let self else { return }
             for state in states { state.meter.endPeriod(seconds: Double(period)) }
+            consoleMeter.endPeriod(seconds: Double(period))
             measure()
         }
     }

@@ -22,9 +22,11 @@ final class PoolerServer: NodeConnection {
     var cancellations = 0
     /// Its last client has left in the middle of a message.
     var isCutOff = false
+    /// Its client's settings are on their way to it, or being answered.
+    private var isSettling = false
     private(set) var openedAt = LabTime(nanoseconds: 0)
     private(set) var requestedAt = LabTime(nanoseconds: 0)
-    private let frames = RelayFrames(gathering: "ZSC")
+    private let frames = RelayFrames(gathering: "ZSCE")
     /// What the pooler itself waits for, and whether an error came meanwhile.
     private var question: ((_ isGood: Bool) -> Void)?
     private var hasQuestionFailed = false
@@ -124,6 +126,10 @@ final class PoolerServer: NodeConnection {
         if let fault { return .broken(fault) }
         guard isReady, !isCutOff else { return .broken("client left while server was not ready") }
         let configuration = pool.host.configuration
+        if wasUsed, configuration.duration("server_lifetime") == .zero {
+            // It may be used once.
+            pool.nodePool.operate { engine, now in _ = engine.evict(number: id.number, now: now) }
+        }
         let needsReset = pool.mode == .session || configuration.boolean("server_reset_query_always")
         return wasUsed && needsReset && !configuration.text("server_reset_query").isEmpty ? .dirty : .clean
     }
@@ -151,7 +157,24 @@ final class PoolerServer: NodeConnection {
         self.client = client
         requestedAt = node.world.now
         guard let difference = client.settings.difference(from: settings) else { return }
+        isSettling = true
+        // What a client says of itself when it comes may be refused: until it is known, nothing is done for it.
+        if !client.hasTriedSettings { client.isHeldBack = true }
         inject(difference)
+    }
+
+    /// What was asked for the pooler was refused.
+    private func refused(_ message: UnsafeRawBufferPointer) {
+        hasQuestionFailed = true
+        guard isSettling, let client else { return }
+        var detail: String?
+        if let frame = try? BackendMessage(PostgresFrame(letter: UInt8(ascii: "E"), bytes: message)),
+            case .errorResponse(let error) = frame
+        {
+            detail = error.message
+        }
+        // This server is closed with it: what it has of the settings is not known.
+        client.fail(PostgresError(.protocolViolation, "invalid server parameter", severity: .fatal, detail: detail))
     }
 
     func send(_ letter: UInt8, _ message: UnsafeRawBufferPointer, statement: Int = -1) {
@@ -217,7 +240,9 @@ final class PoolerServer: NodeConnection {
 
     /// Ends what holds the client back, if the server has answered enough.
     private func letClientGoOn() {
-        guard let client, client.isHeldBack, conversation.owedCount <= Conversation.roomyCount else { return }
+        guard let client, client.isHeldBack, !isSettling, conversation.owedCount <= Conversation.roomyCount else {
+            return
+        }
         client.heldBackEnded()
     }
 
@@ -243,7 +268,7 @@ final class PoolerServer: NodeConnection {
 
     private func take(_ letter: UInt8, _ message: UnsafeRawBufferPointer) {
         isPassing = conversation.received(letter) == .pass
-        if isPassing { pass(message) } else if letter == UInt8(ascii: "E") { hasQuestionFailed = true }
+        if isPassing { pass(message) } else if letter == UInt8(ascii: "E") { refused(message) }
         giveFakes()
         statements.settle(&conversation)
         switch letter {
@@ -277,6 +302,10 @@ final class PoolerServer: NodeConnection {
         if let question, conversation.isIdle {
             self.question = nil
             return question(!hasQuestionFailed)
+        }
+        if !isPassing, isSettling {
+            isSettling = false
+            client?.hasTriedSettings = true
         }
         if isPassing { client?.serverReady(self) }
     }
