@@ -59,15 +59,6 @@ import Testing
         #expect(throws: PoolerConfiguration.Malformed(message)) { try read(text) }
     }
 
-    @Test("lines may end in CR LF, and count as lines")
-    func carriageReturns() throws {
-        let configuration = try read("[databases]\r\nurls = host=db\r\n\r\n[pgbouncer]\r\nlisten_port = 6543\r\n")
-        #expect(configuration.integer("listen_port") == 6543)
-        #expect(configuration.database("urls")?.server == HostPort(host: "db", port: 5432))
-        let message = "pgbouncer.ini:2: unknown setting 'pool_mod'; did you mean pool_mode?"
-        #expect(throws: PoolerConfiguration.Malformed(message)) { try read("[pgbouncer]\r\npool_mod = x\r\n") }
-    }
-
     @Test("random texts are refused or read, and what is read holds only values that can be")
     func fuzz() {
         let words = [
@@ -89,6 +80,15 @@ import Testing
         let others = try UserList.read(Array("; c\r\n\"a\" \"b\"\r\n\r\n\"d\" \"\"\r\n".utf8), file: "u")
         #expect(others == ["a": "b", "d": ""])
         #expect(throws: PoolerConfiguration.Malformed.self) { try UserList.read(Array("a b".utf8), file: "u") }
+    }
+
+    @Test("lines may end in CR LF, and count as lines")
+    func carriageReturns() throws {
+        let configuration = try read("[databases]\r\nurls = host=db\r\n\r\n[pgbouncer]\r\nlisten_port = 6543\r\n")
+        #expect(configuration.integer("listen_port") == 6543)
+        #expect(configuration.database("urls")?.server == HostPort(host: "db", port: 5432))
+        let message = "pgbouncer.ini:2: unknown setting 'pool_mod'; did you mean pool_mode?"
+        #expect(throws: PoolerConfiguration.Malformed(message)) { try read("[pgbouncer]\r\npool_mod = x\r\n") }
     }
 
     @Test("the console's commands, in any case")

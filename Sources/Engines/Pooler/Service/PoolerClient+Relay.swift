@@ -31,7 +31,7 @@ extension PoolerClient {
                     host.log("log_disconnections", "\(place) left")
                     return end()
                 }
-                if server == nil, !Conversation.asks(letter) { continue }
+                if self.server == nil, !Conversation.asks(letter) { continue }
                 guard let server = server ?? borrow(), !hasToWait(for: server) else {
                     // All of this is said again once there is a server that takes it.
                     pending.append(contentsOf: message)
