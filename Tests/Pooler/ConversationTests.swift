@@ -184,6 +184,53 @@ import Testing
         }
     }
 
+    @Test("what is longer than is gathered comes with so much of its beginning, and the rest in parts")
+    func longOnes() {
+        var random = SeededRandom(seed: 4)
+        for _ in 0..<300 {
+            let sizes = (0..<1 + random.below(6)).map { _ in random.below(60) }
+            let stream = sizes.flatMap { size in
+                [UInt8(ascii: "B"), 0, 0, 0, UInt8(size + 4)] + (0..<size).map { _ in UInt8(random.below(256)) }
+            }
+            let frames = RelayFrames(gathering: "B", limitBytes: 16)
+            var passed: [UInt8] = []
+            var beginnings: [Int] = []
+            var start = 0
+            while start < stream.count {
+                let end = min(stream.count, start + 1 + random.below(20))
+                Array(stream[start..<end]).withUnsafeBytes { raw in
+                    var position = 0
+                    reading: while true {
+                        switch frames.next(raw, &position) {
+                        case .needMore: break reading
+                        case .failed: Issue.record("failed")
+                        case .part(let part): passed += part
+                        case .message(_, let bytes, let isWhole):
+                            beginnings.append(bytes.count)
+                            passed += bytes
+                            #expect(isWhole == (bytes.count == Int(bytes[4]) + 1) && isWhole != frames.isPassing)
+                        }
+                    }
+                }
+                start = end
+            }
+            #expect(passed == stream)
+            #expect(beginnings.count == sizes.count)
+            #expect(zip(beginnings, sizes).allSatisfy { $0 >= min($1 + 5, 16) })
+        }
+    }
+
+    @Test("a new name changes the length that a message gives, however much of it is there")
+    func replacing() {
+        let bind = Array("B".utf8) + [0, 1, 0, 0] + Array("\0name\0rest".utf8)
+        bind.withUnsafeBytes { raw in
+            let range = StatementNames.bindName(raw)!
+            #expect(range == 6..<10)
+            let renamed = StatementNames.replacing(range, in: raw, by: StatementCatalogue.name(12))
+            #expect(renamed == Array("B".utf8) + [0, 1, 0, 4] + Array("\0sdlab_12\0rest".utf8))
+        }
+    }
+
     @Test("a length that cannot be is refused")
     func lengths() {
         for bytes in [[UInt8(ascii: "B"), 0, 0, 0, 3], [UInt8(ascii: "B"), 0x7f, 0, 0, 0]] {

@@ -77,12 +77,25 @@ import Testing
     func userList() throws {
         let users = try UserList.read(Array("; c\n\"a\" \"b\"\"c\"\n\n\"d\" \"\"\n".utf8), file: "u")
         #expect(users == ["a": "b\"c", "d": ""])
+        let others = try UserList.read(Array("; c\r\n\"a\" \"b\"\r\n\r\n\"d\" \"\"\r\n".utf8), file: "u")
+        #expect(others == ["a": "b", "d": ""])
         #expect(throws: PoolerConfiguration.Malformed.self) { try UserList.read(Array("a b".utf8), file: "u") }
+    }
+
+    @Test("lines may end in CR LF, and count as lines")
+    func carriageReturns() throws {
+        let configuration = try read("[databases]\r\nurls = host=db\r\n\r\n[pgbouncer]\r\nlisten_port = 6543\r\n")
+        #expect(configuration.integer("listen_port") == 6543)
+        #expect(configuration.database("urls")?.server == HostPort(host: "db", port: 5432))
+        let message = "pgbouncer.ini:2: unknown setting 'pool_mod'; did you mean pool_mode?"
+        #expect(throws: PoolerConfiguration.Malformed(message)) { try read("[pgbouncer]\r\npool_mod = x\r\n") }
     }
 
     @Test("the console's commands, in any case")
     func console() throws {
         #expect(try AdminCommand(parsing: "show pools;") == .show(.pools))
+        #expect(try AdminCommand(parsing: "SHOW TOTALS") == .show(.sums))
+        #expect(try AdminCommand(parsing: "show dns_hosts") == .show(.hosts))
         #expect(try AdminCommand(parsing: "PAUSE urls") == .pause("urls"))
         #expect(try AdminCommand(parsing: "Resume") == .resume(nil))
         #expect(
@@ -104,6 +117,9 @@ import Testing
         server.set("client_encoding", "UTF8")
         #expect(client.difference(from: server) == "SET application_name='it''s me'")
         #expect(client.difference(from: client) == nil)
+        // With standard_conforming_strings off, a backslash in a plain literal would mean something.
+        client.set("application_name", "C:\\new\\x'y'\u{301}")
+        #expect(client.difference(from: server) == "SET application_name=E'C:\\\\new\\\\x''y''\u{301}'")
         let travels = client.set("search_path", "x")
         #expect(!travels)
     }
@@ -121,6 +137,6 @@ import Testing
         var server = ServerStatements(limit: 2)
         let uses = [server.use(1), server.use(2), server.use(1), server.use(3)]
         #expect(uses.map(\.isNew) == [true, true, false, true])
-        #expect(uses.map(\.evicted) == [nil, nil, nil, 2], "the one unused for longest goes")
+        #expect(uses.map(\.closes) == [[], [], [], [2]], "the one unused for longest goes")
     }
 }

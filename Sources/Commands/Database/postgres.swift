@@ -80,7 +80,9 @@ extension DatabaseCommands {
     /// `"name" "secret"` a line; `;` begins a comment.
     private static func users(_ text: String, _ file: String) throws -> [String: PostgresAuthenticator.Secret] {
         var secrets: [String: PostgresAuthenticator.Secret] = [:]
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        // CR LF is one character to Swift.
+        let lines = text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+        for (index, line) in lines.enumerated() {
             let parts = line.split(separator: "\"", omittingEmptySubsequences: false)
             if line.allSatisfy(\.isWhitespace) || line.first == ";" { continue }
             guard parts.count == 5, !parts[1].isEmpty else {

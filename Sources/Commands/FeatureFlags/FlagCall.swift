@@ -229,7 +229,7 @@ private struct FlagWords {
     private func lines(of file: String) throws -> [String] {
         let bytes: [UInt8]
         do { bytes = try session.files.read(file) } catch { throw CommandFailure("\(error)") }
-        return bytes.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
+        return bytes.split { $0 == 10 || $0 == 13 }.map { String(decoding: $0, as: UTF8.self) }
     }
 
     private func track() throws -> FlagCall {

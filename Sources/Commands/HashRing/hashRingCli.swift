@@ -190,7 +190,7 @@ private struct RingWords {
         if let file = arguments.text("file") {
             let bytes: [UInt8]
             do { bytes = try session.files.read(file) } catch { throw CommandFailure("\(error)") }
-            keys += bytes.split(separator: UInt8(ascii: "\n")).map { String(decoding: $0, as: UTF8.self) }
+            keys += bytes.split { $0 == 10 || $0 == 13 }.map { String(decoding: $0, as: UTF8.self) }
         }
         if keys.isEmpty { throw fail("which key? hash-ring-cli lookup user:123") }
         return keys

@@ -131,8 +131,12 @@ enum SQLText {
     /// - Parameter position: in characters from 1.
     static func pointer(to position: Int, in statement: String) -> [String] {
         var rest = position
-        for (index, line) in statement.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            let count = line.unicodeScalars.count
+        // CR LF ends a line, and counts as two.
+        for (index, scalars) in statement.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false)
+            .enumerated()
+        {
+            let count = scalars.count
+            let line = String(scalars.last == "\r" ? scalars.dropLast() : scalars)
             if rest <= count + 1, rest >= 1 {
                 let head = "LINE \(index + 1): "
                 let blanks = String(repeating: " ", count: head.count + rest - 1)

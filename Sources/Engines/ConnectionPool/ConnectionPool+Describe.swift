@@ -83,6 +83,16 @@ extension ConnectionPool {
         }
     }
 
+    /// Connections that will be closed as soon as they are back, or their check is over.
+    public var doomedCount: Int {
+        entries.count { entry in
+            switch entry.state {
+            case .inUse, .checking: entry.eviction != nil
+            case .vacant, .connecting, .idle: false
+            }
+        }
+    }
+
     /// The documented line: what was opened so far, what is idle, what is out, and what was closed if anything was.
     public var summary: String {
         "Created: \(counters.created), Idle: \(idleCount), In-use: \(inUseCount)"

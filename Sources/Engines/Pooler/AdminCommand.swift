@@ -17,8 +17,13 @@ public enum AdminCommand: Equatable, Sendable {
     public enum Subject: String, CaseIterable, Sendable {
         case clients, config, databases, help, lists, mem, pools, servers, sockets, stats
         case activeSockets = "active_sockets"
+        case descriptors = "fds"
+        case hosts = "dns_hosts"
+        case zones = "dns_zones"
         case averages = "stats_averages"
         case totals = "stats_totals"
+        /// Of all databases together.
+        case sums = "totals"
         case users, version, state
         case prepared = "prepared_statements"
     }

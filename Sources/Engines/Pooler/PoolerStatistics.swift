@@ -12,16 +12,19 @@ public struct PoolerStatistics: Equatable, Sendable {
 
     public init() {}
 
-    static func - (a: Self, b: Self) -> Self {
-        var difference = Self()
-        difference.transactions = a.transactions - b.transactions
-        difference.queries = a.queries - b.queries
-        difference.bytesReceived = a.bytesReceived - b.bytesReceived
-        difference.bytesSent = a.bytesSent - b.bytesSent
-        difference.transactionMicroseconds = a.transactionMicroseconds - b.transactionMicroseconds
-        difference.queryMicroseconds = a.queryMicroseconds - b.queryMicroseconds
-        difference.waitMicroseconds = a.waitMicroseconds - b.waitMicroseconds
-        return difference
+    static func + (a: Self, b: Self) -> Self { a.merged(with: b) { $0 + $1 } }
+    static func - (a: Self, b: Self) -> Self { a.merged(with: b) { $0 - $1 } }
+
+    private func merged(with other: Self, _ merge: (Int, Int) -> Int) -> Self {
+        var result = Self()
+        result.transactions = merge(transactions, other.transactions)
+        result.queries = merge(queries, other.queries)
+        result.bytesReceived = merge(bytesReceived, other.bytesReceived)
+        result.bytesSent = merge(bytesSent, other.bytesSent)
+        result.transactionMicroseconds = merge(transactionMicroseconds, other.transactionMicroseconds)
+        result.queryMicroseconds = merge(queryMicroseconds, other.queryMicroseconds)
+        result.waitMicroseconds = merge(waitMicroseconds, other.waitMicroseconds)
+        return result
     }
 
     /// As SHOW STATS_TOTALS lists them.
@@ -46,6 +49,16 @@ public struct PoolerMeter: Sendable {
         previous = last
         last = totals
         self.seconds = seconds
+    }
+
+    /// What several have measured together.
+    public static func + (a: Self, b: Self) -> Self {
+        var sum = a
+        sum.totals = a.totals + b.totals
+        sum.previous = a.previous + b.previous
+        sum.last = a.last + b.last
+        sum.seconds = max(a.seconds, b.seconds)
+        return sum
     }
 
     /// As SHOW STATS lists them: a second, the first four; a transaction, query and query, the others.

@@ -207,7 +207,7 @@ struct ProviderReader {
             } else if character == "'" || character == "\"" {
                 quote = character
                 word = word ?? ""
-            } else if character == " " || character == "\t" || character == "\n" {
+            } else if character == " " || character == "\t" || character.isNewline {
                 if let done = word { words.append(done) }
                 word = nil
             } else {

@@ -14,7 +14,7 @@ extension PoolerConfiguration {
             throw Malformed("\(file): it is no text of at most 1 MiB in UTF-8")
         }
         var section = ""
-        for (index, raw) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        for (index, raw) in ConfigurationLines.split(text).enumerated() {
             let line = Self.trimmed(raw)
             if line.isEmpty || line.hasPrefix(";") || line.hasPrefix("#") { continue }
             do throws(Malformed) {
@@ -115,6 +115,13 @@ extension PoolerUser {
     }
 }
 
+/// A file's lines, empty ones among them. CR LF, one character to Swift, ends a line as LF does.
+enum ConfigurationLines {
+    static func split(_ text: String) -> [Substring] {
+        text.split(omittingEmptySubsequences: false) { $0 == "\n" || $0 == "\r\n" }
+    }
+}
+
 /// `key=value key='a value'`, as libpq's connection strings are.
 enum KeyValues {
     static func read(_ text: String) throws(PoolerConfiguration.Malformed) -> [(String, String)] {
@@ -178,7 +185,7 @@ public enum UserList {
     public static func read(_ bytes: [UInt8], file: String) throws(PoolerConfiguration.Malformed) -> [String: String] {
         var users: [String: String] = [:]
         let text = String(decoding: bytes.prefix(16 << 20), as: UTF8.self)
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        for (index, line) in ConfigurationLines.split(text).enumerated() {
             if line.isEmpty || line.hasPrefix(";") || line.allSatisfy(\.isWhitespace) { continue }
             var rest = Substring(line)
             guard let name = quoted(&rest), let secret = quoted(&rest) else {

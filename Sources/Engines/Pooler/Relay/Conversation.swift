@@ -25,12 +25,19 @@ public struct Conversation: Sendable {
         let statement: Int
     }
 
+    /// What has become of a statement that the pooler closed at the server.
+    public struct Closing: Equatable, Sendable {
+        public let statement: Int
+        /// False: the server has passed over it, and may have the statement still.
+        public let isDone: Bool
+    }
+
     /// What is to be done about an answer.
     public enum Verdict: Equatable, Sendable { case pass, swallow }
 
     private var owed = RingQueue<Entry>()
     /// After an error the server passes over everything up to a Sync that has not been sent yet.
-    private var isSkipping = false
+    public private(set) var isSkipping = false
     /// Something of an extended query has been sent, and no Sync after it.
     private var isBatchOpen = false
     /// The server takes data within an extended query: a Sync means nothing to it now.
@@ -39,11 +46,15 @@ public struct Conversation: Sendable {
     public private(set) var fakes: [UInt8] = []
     /// Statements that the server turned out not to have.
     public private(set) var unprepared: [Int] = []
+    /// What has become of statements that were to be closed.
+    public private(set) var closings: [Closing] = []
 
     public init() {}
 
-    /// Entries that may wait: whoever sends more without reading is out of order.
+    /// Entries that may wait, but for a few: whoever asks faster than the server answers is held back then.
     public static let limit = 1 << 16
+    /// With so many entries, there is room again for whoever was held back.
+    public static let roomyCount = limit / 2
 
     public var owedCount: Int { owed.count }
     /// Whether the server owes nothing, and nothing of the client's waits for a Sync.
@@ -62,7 +73,17 @@ public struct Conversation: Sendable {
         return unprepared
     }
 
+    public mutating func takeClosings() -> [Closing] {
+        if closings.isEmpty { return [] }
+        defer { closings = [] }
+        return closings
+    }
+
     // MARK: Requests
+
+    /// Whether a message means something to a server that was asked nothing. Data that comes late, after its COPY has
+    /// failed, does not, and there is nothing to flush: neither has an answer with which a server would be free again.
+    public static func asks(_ letter: UInt8) -> Bool { !"dcfH".utf8.contains(letter) }
 
     /// The client has sent this to the server.
     public mutating func sent(_ letter: UInt8, statement: Int = -1) { request(letter, .pass, statement) }
@@ -98,7 +119,7 @@ public struct Conversation: Sendable {
         } else if kind != .query {
             if action != .swallow { isBatchOpen = true }
             if isSkipping {
-                if statement >= 0, kind == .parse { unprepared.append(statement) }
+                passOver(kind, statement)
                 return
             }
         }
@@ -124,8 +145,9 @@ public struct Conversation: Sendable {
             skipToSync()
             // An error of something that the pooler did on its own is the client's all the same: its batch is over.
             return head.kind == .sync && head.action == .swallow ? .swallow : .pass
-        case UInt8(ascii: "1") where head.kind == .parse, UInt8(ascii: "2") where head.kind == .bind,
-            UInt8(ascii: "3") where head.kind == .close:
+        case UInt8(ascii: "1") where head.kind == .parse, UInt8(ascii: "2") where head.kind == .bind: pop()
+        case UInt8(ascii: "3") where head.kind == .close:
+            if head.statement >= 0 { closings.append(Closing(statement: head.statement, isDone: true)) }
             pop()
         case UInt8(ascii: "T"), UInt8(ascii: "n"): if head.kind == .describe { pop() }
         case UInt8(ascii: "C"), UInt8(ascii: "s"), UInt8(ascii: "I"): if head.kind == .execute { pop() }
@@ -143,8 +165,15 @@ public struct Conversation: Sendable {
     }
 
     private mutating func drop(_ entry: Entry) {
-        if entry.kind == .parse, entry.statement >= 0 { unprepared.append(entry.statement) }
+        passOver(entry.kind, entry.statement)
         _ = owed.popFirst()
+    }
+
+    /// The server does not do what was asked for a statement of the pooler's.
+    private mutating func passOver(_ kind: Kind, _ statement: Int) {
+        guard statement >= 0 else { return }
+        if kind == .parse { unprepared.append(statement) }
+        if kind == .close { closings.append(Closing(statement: statement, isDone: false)) }
     }
 
     private mutating func skipToSync() {

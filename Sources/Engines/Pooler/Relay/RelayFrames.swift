@@ -1,7 +1,7 @@
 import KernelWire
 
 /// Cuts a stream into messages for passing them on: a long one is not gathered, but goes by in pieces, and only those
-/// whose inside matters are laid together.
+/// whose inside matters are laid together, as far as it can matter.
 ///
 /// Call `next` with the same buffer until it answers `.needMore`, then with the next buffer and position 0.
 public final class RelayFrames {
@@ -19,6 +19,8 @@ public final class RelayFrames {
     /// Letters of messages that are gathered.
     private let gathers: SIMD4<UInt64>
     private let limitBytes: Int
+    /// Of a message; PostgreSQL takes no longer one.
+    private static let longestBytes = 1 << 30
     private var held = RawBytes()
     private var isHeldSpent = false
     /// Bytes of the present message that are still to go by.
@@ -27,7 +29,7 @@ public final class RelayFrames {
 
     /// - Parameters:
     ///   - letters: of the messages that are to come whole.
-    ///   - limitBytes: of one of these.
+    ///   - limitBytes: so much is gathered of one of these at most; the rest of a longer one goes by in parts.
     public init(gathering letters: String, limitBytes: Int = 64 << 20) {
         var set = SIMD4<UInt64>()
         for letter in letters.utf8 { set[Int(letter >> 6)] |= 1 << UInt64(letter & 63) }
@@ -36,7 +38,9 @@ public final class RelayFrames {
     }
 
     /// Whether a message has begun and not ended.
-    public var isInsideMessage: Bool { passing > 0 || held.count > 0 && !isHeldSpent }
+    public var isInsideMessage: Bool { isPassing || held.count > 0 && !isHeldSpent }
+    /// Whether the beginning of a message has gone by, and the rest of it has not.
+    public var isPassing: Bool { passing > 0 }
     public var heldByteCount: Int { isHeldSpent ? 0 : held.count }
 
     /// Begins anew: what was held is forgotten.
@@ -72,7 +76,7 @@ public final class RelayFrames {
             position += whole
             return .message(letter: rest[0], UnsafeRawBufferPointer(rebasing: rest[..<whole]), isWhole: true)
         }
-        if isGathered(rest[0]) { return hold(rest, &position) }
+        if rest.count < gatheredCount(rest[0], whole) { return hold(rest, &position) }
         position = input.count
         passing = whole - rest.count
         return .message(letter: rest[0], rest, isWhole: false)
@@ -89,16 +93,17 @@ public final class RelayFrames {
         guard held.count >= 5 else { return .needMore }
         guard let whole = length(held.all) else { return .failed }
         let letter = held.all[0]
-        if !isGathered(letter), held.count < whole, held.count == 5 {
-            // Only its head came in pieces.
-            passing = whole - 5
-            isHeldSpent = true
-            return .message(letter: letter, held.all, isWhole: passing == 0)
-        }
-        take(whole, input, &position)
-        guard held.count == whole else { return .needMore }
+        let count = gatheredCount(letter, whole)
+        take(count, input, &position)
+        guard held.count >= count else { return .needMore }
+        passing = whole - held.count
         isHeldSpent = true
-        return .message(letter: letter, held.all, isWhole: true)
+        return .message(letter: letter, held.all, isWhole: passing == 0)
+    }
+
+    /// So many bytes of a message have to be there before any of it is handed out; of most, only the head.
+    private func gatheredCount(_ letter: UInt8, _ whole: Int) -> Int {
+        isGathered(letter) ? min(whole, max(5, limitBytes)) : 5
     }
 
     private func take(_ count: Int, _ input: UnsafeRawBufferPointer, _ position: inout Int) {
@@ -111,8 +116,7 @@ public final class RelayFrames {
     /// Bytes of the message that begins here, its letter included.
     private func length(_ bytes: UnsafeRawBufferPointer) -> Int? {
         let count = Int(UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: 1, as: UInt32.self)))
-        let limit = isGathered(bytes[0]) ? limitBytes : 1 << 30
-        guard count >= 4, count <= limit else {
+        guard count >= 4, count <= Self.longestBytes else {
             hasFailed = true
             return nil
         }

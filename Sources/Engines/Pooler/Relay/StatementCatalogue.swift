@@ -87,9 +87,17 @@ public struct ClientStatements {
 }
 
 /// The statements that one server has prepared; the one unused for longest goes when there are too many.
+///
+/// A server passes over a Close as over all else between an error and the next Sync, and a Parse of a name that is
+/// taken is an error. So a statement counts as gone once the server has said so: until then it is closed first when it
+/// is prepared again, and what the server has passed over is closed with the next ones.
 public struct ServerStatements {
     private var usedAt: [Int: Int] = [:]
     private var uses = 0
+    /// Closes that the server has not answered yet, by statement.
+    private var closing: [Int: Int] = [:]
+    /// Those that the server may have although they do not count as prepared, the oldest first; each once.
+    private var doubtful: [Int] = []
     private let limit: Int
 
     /// - Parameter limit: `max_prepared_statements`.
@@ -97,16 +105,53 @@ public struct ServerStatements {
 
     public var count: Int { usedAt.count }
 
-    /// Notes a use. Returns whether it has to be prepared, and which one has to go for it.
-    public mutating func use(_ number: Int) -> (isNew: Bool, evicted: Int?) {
+    /// Of the doubtful ones, so many are closed with each that is prepared.
+    private static let doubtfulCloses = 8
+
+    /// Notes a use. Returns whether it has to be prepared, and which ones have to be closed before that, in this order.
+    public mutating func use(_ number: Int) -> (isNew: Bool, closes: [Int]) {
         uses += 1
-        if usedAt.updateValue(uses, forKey: number) != nil { return (false, nil) }
-        guard usedAt.count > limit else { return (true, nil) }
-        let oldest = usedAt.filter { $0.key != number }.min { ($0.value, $0.key) < ($1.value, $1.key) }
-        if let oldest { usedAt[oldest.key] = nil }
-        return (true, oldest?.key)
+        if usedAt.updateValue(uses, forKey: number) != nil { return (false, []) }
+        var closes: [Int] = []
+        if !doubtful.isEmpty {
+            if closing[number] != nil || doubtful.contains(number) { closes.append(number) }
+            doubtful.removeAll { $0 == number }
+            closes += doubtful.prefix(Self.doubtfulCloses)
+            doubtful.removeFirst(min(doubtful.count, Self.doubtfulCloses))
+        } else if closing[number] != nil {
+            closes.append(number)
+        }
+        if usedAt.count > limit {
+            let oldest = usedAt.filter { $0.key != number }.min { ($0.value, $0.key) < ($1.value, $1.key) }
+            if let oldest {
+                usedAt[oldest.key] = nil
+                closes.append(oldest.key)
+            }
+        }
+        for number in closes { closing[number, default: 0] += 1 }
+        return (true, closes)
     }
 
-    public mutating func forget(_ number: Int) { usedAt[number] = nil }
-    public mutating func removeAll() { usedAt = [:] }
+    /// Takes note of what the server has done of that, and what not.
+    public mutating func settle(_ conversation: inout Conversation) {
+        for number in conversation.takeUnprepared() {
+            // A later Parse of the same statement may be on its way.
+            usedAt[number] = nil
+            doubt(number)
+        }
+        for outcome in conversation.takeClosings() {
+            let number = outcome.statement
+            if let count = closing[number] { closing[number] = count > 1 ? count - 1 : nil }
+            // One that is prepared again by now was closed for that.
+            if !outcome.isDone, usedAt[number] == nil { doubt(number) }
+        }
+    }
+
+    private mutating func doubt(_ number: Int) { if !doubtful.contains(number) { doubtful.append(number) } }
+
+    /// The server has none any more.
+    public mutating func removeAll() {
+        usedAt = [:]
+        doubtful = []
+    }
 }

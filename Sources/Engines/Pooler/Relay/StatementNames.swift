@@ -21,7 +21,7 @@ public enum StatementNames {
         return 6..<end
     }
 
-    /// The message with another name.
+    /// The message with another name. It may be the beginning of a longer one, of which the rest follows.
     public static func replacing(_ range: Range<Int>, in message: UnsafeRawBufferPointer, by name: [UInt8])
         -> [UInt8]
     {
@@ -30,7 +30,8 @@ public enum StatementNames {
         bytes.append(contentsOf: message[..<range.lowerBound])
         bytes.append(contentsOf: name)
         bytes.append(contentsOf: message[range.upperBound...])
-        setLength(&bytes)
+        let length = UInt32(bigEndian: message.loadUnaligned(fromByteOffset: 1, as: UInt32.self))
+        setLength(&bytes, Int(length) + name.count - range.count)
         return bytes
     }
 
@@ -40,7 +41,7 @@ public enum StatementNames {
         bytes.append(contentsOf: StatementCatalogue.name(statement.number))
         bytes.append(0)
         bytes.append(contentsOf: statement.content)
-        setLength(&bytes)
+        setLength(&bytes, bytes.count - 1)
         return bytes
     }
 
@@ -49,12 +50,12 @@ public enum StatementNames {
         var bytes: [UInt8] = [UInt8(ascii: "C"), 0, 0, 0, 0, UInt8(ascii: "S")]
         bytes.append(contentsOf: StatementCatalogue.name(number))
         bytes.append(0)
-        setLength(&bytes)
+        setLength(&bytes, bytes.count - 1)
         return bytes
     }
 
-    private static func setLength(_ bytes: inout [UInt8]) {
-        let count = UInt32(clamping: bytes.count - 1)
+    private static func setLength(_ bytes: inout [UInt8], _ length: Int) {
+        let count = UInt32(clamping: length)
         for index in 0..<4 { bytes[1 + index] = UInt8(truncatingIfNeeded: count >> (24 - 8 * UInt32(index))) }
     }
 

@@ -41,9 +41,22 @@ public struct TrackedSettings: Equatable, Sendable {
             guard let wanted = values[index], wanted != other.values[index] else { continue }
             // Servers spell encodings their own way.
             if index == 0, let present = other.values[0], Self.plain(present) == Self.plain(wanted) { continue }
-            statements.append("SET \(name)='\(wanted.replacing("'", with: "''"))'")
+            statements.append("SET \(name)=\(Self.quoted(wanted))")
         }
         return statements.isEmpty ? nil : statements.joined(separator: ";")
+    }
+
+    /// The text as a literal that means the same whatever `standard_conforming_strings` is: the server reads all of
+    /// this before it sets any of it.
+    private static func quoted(_ text: String) -> String {
+        var literal = "'"
+        // Scalar by scalar: to what follows it, an accent perhaps, a quote is one all the same.
+        for scalar in text.unicodeScalars {
+            if scalar == "'" || scalar == "\\" { literal.unicodeScalars.append(scalar) }
+            literal.unicodeScalars.append(scalar)
+        }
+        literal += "'"
+        return text.unicodeScalars.contains { $0 == "\\" } ? "E" + literal : literal
     }
 
     private static func plain(_ encoding: String) -> String { encoding.lowercased().filter { $0 != "-" && $0 != "_" } }

@@ -17,6 +17,7 @@ extension AdminConsole {
         case .stats: statistics(Self.totalNames + Self.averageNames) { $0.totals.totals + $0.averages }
         case .totals: statistics(Self.totalNames.map { $0.replacing("total_", with: "") }) { $0.totals.totals }
         case .averages: statistics(Self.averageNames.map { $0.replacing("avg_", with: "") }) { $0.averages }
+        case .sums: sums()
         case .lists: lists()
         case .config: configuration()
         case .databases: databases()
@@ -24,6 +25,15 @@ extension AdminConsole {
         case .version: table(["version"], [[.text("PgBouncer 1.18.0 (sdlab)")]])
         case .state: table(["key", "value"], [[.text("paused"), .text(host.isPaused ? "yes" : "no")]])
         case .mem: table(["name", "size", "used", "free", "memtotal"], [])
+        // Neither descriptors nor names that are looked up by themselves are here.
+        case .descriptors:
+            table(
+                [
+                    "fd", "task", "user", "database", "addr", "port", "cancel", "link", "client_encoding",
+                    "std_strings", "datestyle", "timezone", "password", "scram_client_key", "scram_server_key",
+                ], [])
+        case .hosts: table(["hostname", "ttl", "addrs"], [])
+        case .zones: table(["zonename", "serial", "count"], [])
         case .prepared: prepared()
         case .help: help()
         }
@@ -58,7 +68,12 @@ extension AdminConsole {
                 .text(pool.mode.rawValue),
             ]
         }
-        table(columns, rows)
+        var own = [Cell](repeating: .number(0), count: columns.count)
+        own[0] = .text(PoolerConfiguration.adminDatabase)
+        own[1] = .text(PoolerConfiguration.adminDatabase)
+        own[2] = .number(host.allClients.count { $0.phase == .admin })
+        own[columns.count - 1] = .text(PoolingMode.statement.rawValue)
+        table(columns, [own] + rows)
     }
 
     private static let socketColumns = [
@@ -118,7 +133,19 @@ extension AdminConsole {
     ]
 
     private func statistics(_ names: [String], _ values: (PoolerMeter) -> [Int]) {
-        table(["database"] + names, host.states.map { [.text($0.name)] + values($0.meter).map(Cell.number) })
+        var meters = [(PoolerConfiguration.adminDatabase, host.consoleMeter)]
+        for state in host.states { meters.append((state.name, state.meter)) }
+        let rows = meters.map { name, meter -> [Cell] in [Cell.text(name)] + values(meter).map(Cell.number) }
+        table(["database"] + names, rows)
+    }
+
+    private func sums() {
+        let sum = host.states.reduce(host.consoleMeter) { $0 + $1.meter }
+        let totals = Self.totalNames.map { $0 == "total_received" ? "total_client_bytes" : $0 }
+        let averages = Self.averageNames.map { $0 == "avg_recv" ? "avg_client_bytes" : $0 }
+        let names = (totals + averages).map { $0.replacing("_sent", with: "_server_bytes") }
+        let values = zip(names, sum.totals.totals + sum.averages)
+        table(["name", "value"], values.map { name, value -> [Cell] in [.text(name), .number(value)] })
     }
 
     private func lists() {
@@ -151,6 +178,11 @@ extension AdminConsole {
             "pool_mode", "max_connections", "current_connections", "paused", "disabled",
         ]
         let configuration = host.configuration
+        let own: [Cell] = [
+            .text(PoolerConfiguration.adminDatabase), .null, .number(configuration.integer("listen_port")),
+            .text(PoolerConfiguration.adminDatabase), .text(PoolerConfiguration.adminDatabase), .number(2), .number(0),
+            .number(0), .text(PoolingMode.statement.rawValue), .number(0), .number(0), .number(0), .number(0),
+        ]
         let rows = configuration.databases.map { database -> [Cell] in
             let state = host.states.first { $0.name == database.name }
             return [
@@ -165,7 +197,7 @@ extension AdminConsole {
                 .number(host.isPaused || state?.isPaused == true ? 1 : 0), .number(state?.isDisabled == true ? 1 : 0),
             ]
         }
-        table(columns, rows)
+        table(columns, [own] + rows)
     }
 
     private func users() {

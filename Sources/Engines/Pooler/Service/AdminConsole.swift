@@ -54,6 +54,8 @@ final class AdminConsole {
     }
 
     private func query(_ text: String) {
+        host.consoleMeter.totals.transactions += 1
+        host.consoleMeter.totals.queries += 1
         if text.allSatisfy({ $0.isWhitespace || $0 == ";" }) {
             writer.emptyQueryResponse()
             return ready()
@@ -86,15 +88,19 @@ final class AdminConsole {
                 state.isDisabled = false; done("ENABLE")
             }
         case .reconnect(let name):
-            for pool in pools(name) { pool.reconnect() }
-            done("RECONNECT")
+            known(name) {
+                for pool in pools(name) { pool.reconnect() }
+                done("RECONNECT")
+            }
         case .kill(let name):
             with(name) { state in
                 host.kill(state); done("KILL")
             }
         case .waitClose(let name):
-            let pools = pools(name)
-            wait("WAIT_CLOSE") { pools.allSatisfy { $0.engine.totalCount == 0 } }
+            known(name) {
+                let pools = pools(name)
+                wait("WAIT_CLOSE") { pools.allSatisfy(\.hasClosedDoomed) }
+            }
         case .reload: reload()
         case .shutdown: shutDown()
         case .suspend: refused("SUSPEND is for a restart that keeps sockets; use PAUSE")
@@ -126,11 +132,23 @@ final class AdminConsole {
     }
 
     private func with(_ name: String, _ action: (PoolerDatabaseState) -> Void) {
-        guard host.configuration.database(name) != nil else {
-            refuse(.invalidCatalogName, "no such database: \(name)")
-            return ready()
-        }
+        guard host.configuration.database(name) != nil else { return refuseUnknown(name) }
         action(host.state(name))
+    }
+
+    /// Where servers of one database or of all are meant: one that `*` stands for has to have been asked for.
+    private func known(_ name: String?, _ action: () -> Void) {
+        if let name, !host.configuration.databases.contains(where: { $0.name == name }),
+            !host.states.contains(where: { $0.name == name })
+        {
+            return refuseUnknown(name)
+        }
+        action()
+    }
+
+    private func refuseUnknown(_ name: String) {
+        refuse(.invalidCatalogName, "no such database: \(name)")
+        ready()
     }
 
     private func set(_ name: String, _ value: String) {

@@ -19,14 +19,21 @@ extension PoolerClient {
             switch frames.next(bytes, &position) {
             case .needMore: return holdBackIfCongested()
             case .failed: return fail(.protocolViolation, "invalid message length")
-            case .part(let part): server?.sendMore(part)
-            case .message(let letter, let message, _):
+            case .part(let part):
+                server?.sendMore(part)
+                if !frames.isPassing {
+                    corked?.uncork()
+                    corked = nil
+                    releaseIfReady()
+                }
+            case .message(let letter, let message, let isWhole):
                 if letter == UInt8(ascii: "X") {
                     host.log("log_disconnections", "\(place) left")
                     return end()
                 }
-                guard let server = server ?? borrow() else {
-                    // All of this is said again once there is a server.
+                if self.server == nil, !Conversation.asks(letter) { continue }
+                guard let server = server ?? borrow(), !hasToWait(for: server) else {
+                    // All of this is said again once there is a server that takes it.
                     pending.append(contentsOf: message)
                     pending.append(contentsOf: bytes[position...])
                     pool?.state.meter.totals.bytesReceived -= pending.count
@@ -38,9 +45,18 @@ extension PoolerClient {
                     corked = server.session.stream
                     corked?.cork()
                 }
-                take(letter, message, server)
+                take(letter, message, isWhole: isWhole, server)
             }
         }
+    }
+
+    /// Whether the server cannot take more yet: it has too much to answer, or does not have the client's settings.
+    private func hasToWait(for server: PoolerServer) -> Bool {
+        if !isHeldBack, server.conversation.owedCount > Conversation.limit {
+            isHeldBack = true
+            server.flush()
+        }
+        return isHeldBack
     }
 
     private func holdBackIfCongested() {
@@ -48,8 +64,13 @@ extension PoolerClient {
         stream.pauseReading()
         // The session's handler is told when there is room; looking again is simpler than sharing it.
         host.node.after(.milliseconds(1)) { [weak self] in
-            guard let self, phase == .ready, !isWaiting else { return }
-            if server.session.stream.isCongested { holdBackIfCongested() } else { stream.resumeReading() }
+            guard let self, phase == .ready, !isWaiting, !isHeldBack else { return }
+            let isStillItsServer = self.server === server
+            if isStillItsServer, server.session.stream.isCongested {
+                holdBackIfCongested()
+            } else {
+                stream.resumeReading()
+            }
         }
     }
 
@@ -74,13 +95,10 @@ extension PoolerClient {
         return server
     }
 
-    private func take(_ letter: UInt8, _ message: UnsafeRawBufferPointer, _ server: PoolerServer) {
+    private func take(_ letter: UInt8, _ message: UnsafeRawBufferPointer, isWhole: Bool, _ server: PoolerServer) {
         if !isQueryUnderWay {
             isQueryUnderWay = true
             requestedAt = host.node.world.now
-        }
-        if server.conversation.owedCount > Conversation.limit {
-            return fail(.protocolViolation, "too many requests wait for their answers")
         }
         switch letter {
         case UInt8(ascii: "Q"):
@@ -88,7 +106,7 @@ extension PoolerClient {
             server.send(letter, message)
         case UInt8(ascii: "P"), UInt8(ascii: "B"), UInt8(ascii: "D"), UInt8(ascii: "C"):
             if host.renamesStatements, server.pool.mode != .session {
-                rename(letter, message, server)
+                rename(letter, message, isWhole: isWhole, server)
             } else {
                 if letter == UInt8(ascii: "P"), let content = StatementNames.parse(message)?.content {
                     note(content[...])
@@ -106,12 +124,16 @@ extension PoolerClient {
 
     // MARK: Prepared statements
 
-    private func rename(_ letter: UInt8, _ message: UnsafeRawBufferPointer, _ server: PoolerServer) {
+    private func rename(_ letter: UInt8, _ message: UnsafeRawBufferPointer, isWhole: Bool, _ server: PoolerServer) {
         switch letter {
         case UInt8(ascii: "P"):
             guard let (name, content) = StatementNames.parse(message) else { break }
             note(content[...])
             if name.isEmpty { break }
+            guard isWhole else {
+                let size = byteCountText(message.count)
+                return fail(.programLimitExceeded, "a prepared statement of \(size) or more is too long")
+            }
             return prepare(name, content, message, server)
         case UInt8(ascii: "B"):
             guard let range = StatementNames.bindName(message), let number = number(message[range]) else { break }

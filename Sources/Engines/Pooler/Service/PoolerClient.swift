@@ -17,6 +17,8 @@ final class PoolerClient: StreamHandler {
     private(set) var user = ""
     private(set) var databaseName = ""
     var settings = TrackedSettings()
+    /// A server has taken them, so that they are no mistake.
+    var hasTriedSettings = false
     private(set) var statements = ClientStatements()
     private(set) var pool: PoolerPool?
     /// Its present server.
@@ -27,11 +29,15 @@ final class PoolerClient: StreamHandler {
     let reader: FrontendMessageReader
     let frames = RelayFrames(gathering: "PBDCX")
     var ticket: ConnectionPool.Ticket?
+    /// Its server does not take more for now: see `PoolerServer.letClientGoOn`.
+    var isHeldBack = false
     /// What it has said and nobody has taken yet.
     var pending: [UInt8] = []
     /// The beginning of what it asked last.
     var statement: [UInt8] = []
     var requestedAt = LabTime(nanoseconds: 0)
+    /// Since when it has nothing more to wait for: since it was let in, or had its last answer.
+    private(set) var answeredAt = LabTime(nanoseconds: 0)
     private var transactionBeganAt: LabTime?
     var isQueryUnderWay = false
     private var loginTimer: TimerID?
@@ -79,6 +85,7 @@ final class PoolerClient: StreamHandler {
     func loggedIn() {
         host.node.cancel(loginTimer)
         loginTimer = nil
+        answeredAt = host.node.world.now
     }
 
     // MARK: The server
@@ -98,6 +105,7 @@ final class PoolerClient: StreamHandler {
         guard let loan else { return }
         self.loan = nil
         loan.connection.client = nil
+        loan.connection.isCutOff = frames.isPassing
         if loan.connection.session.stream?.isClosed == false { loan.connection.session.stream.resumeReading() }
         if loan.connection.cancellations > 0 {
             // What is on its way to cancel must not meet the next client.
@@ -111,6 +119,7 @@ final class PoolerClient: StreamHandler {
     /// The server has said that it is ready.
     func serverReady(_ server: PoolerServer) {
         let now = host.node.world.now
+        answeredAt = now
         if isQueryUnderWay, server.conversation.isIdle {
             isQueryUnderWay = false
             pool?.state.meter.totals.queries += 1
@@ -127,7 +136,14 @@ final class PoolerClient: StreamHandler {
             pool?.state.meter.totals.transactionMicroseconds += Int((now - began).nanoseconds / 1000)
             transactionBeganAt = server.pool.mode == .session ? now : nil
         }
-        if server.pool.mode != .session { release() }
+        releaseIfReady()
+    }
+
+    /// Lets others have the server, if its mode says so and nothing of this client's is under way. The rest of a
+    /// message that has begun would be the beginning of the next client's.
+    func releaseIfReady() {
+        guard let server, server.isReady, server.pool.mode != .session, !frames.isPassing, !isHeldBack else { return }
+        release()
     }
 
     func serverLost(_ reason: String) {
@@ -205,7 +221,7 @@ final class PoolerClient: StreamHandler {
 
     func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {
         switch phase {
-        case .ready where !isWaiting: relay(bytes)
+        case .ready where !isWaiting && !isHeldBack: relay(bytes)
         case .ready, .awaitingWelcome: hold(bytes)
         case .startup, .authenticating, .admin: listen(bytes)
         case .ended: break
@@ -221,6 +237,13 @@ final class PoolerClient: StreamHandler {
         if pending.count > Self.pendingLimit {
             fail(.programLimitExceeded, "too much was sent before it could be taken")
         }
+    }
+
+    /// Its server takes more again.
+    func heldBackEnded() {
+        isHeldBack = false
+        goOn()
+        releaseIfReady()
     }
 
     /// Goes on with what was kept.

@@ -13,6 +13,7 @@ extension PoolerHost {
         node.after(.seconds(period)) { [weak self] in
             guard let self else { return }
             for state in states { state.meter.endPeriod(seconds: Double(period)) }
+            consoleMeter.endPeriod(seconds: Double(period))
             measure()
         }
     }
@@ -34,14 +35,14 @@ extension PoolerHost {
         guard idle > .zero || transaction > .zero || query > .zero else { return }
         let now = node.world.now
         for client in allClients where client.phase == .ready {
-            let since = now - client.requestedAt
+            let silence = now - client.answeredAt
             if let server = client.server {
-                if query > .zero, client.isQueryUnderWay, since > query {
+                if query > .zero, client.isQueryUnderWay, now - client.requestedAt > query {
                     client.fail(.queryCanceled, "query_timeout")
-                } else if transaction > .zero, !client.isQueryUnderWay, server.status != .idle, since > transaction {
+                } else if transaction > .zero, !client.isQueryUnderWay, server.status != .idle, silence > transaction {
                     client.fail(.idleInTransactionSessionTimeout, "idle_transaction_timeout")
                 }
-            } else if idle > .zero, !client.isWaiting, since > idle {
+            } else if idle > .zero, !client.isWaiting, silence > idle {
                 client.fail(.protocolViolation, "client_idle_timeout")
             }
         }

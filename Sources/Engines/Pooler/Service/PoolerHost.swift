@@ -22,6 +22,8 @@ public final class PoolerHost: Service {
     private(set) var clients: [Int: PoolerClient] = [:]
     private var byKey: [PostgresCancelKey: Int] = [:]
     private var lastNumber = 0
+    /// What is asked of the pooler itself.
+    var consoleMeter = PoolerMeter()
     /// Servers that wait for a request to cancel before they go back.
     var cancelling: [Int: NodePool<PoolerServer>.Loan] = [:]
     /// Administrators that wait until something is drained.

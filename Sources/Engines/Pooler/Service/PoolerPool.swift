@@ -149,4 +149,6 @@ final class PoolerPool {
 
     /// Whether nobody has a server, and none is there.
     var isDrained: Bool { engine.inUseCount == 0 && engine.totalCount == 0 }
+    /// Whether all servers that were to be closed have been.
+    var hasClosedDoomed: Bool { isReplaced ? engine.totalCount == 0 : engine.doomedCount == 0 }
 }

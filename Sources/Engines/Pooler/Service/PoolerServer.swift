@@ -20,9 +20,13 @@ final class PoolerServer: NodeConnection {
     var onLost: ((String) -> Void)?
     /// Requests to cancel what it does, that have not reached the database yet: it is not lent before they have.
     var cancellations = 0
+    /// Its last client has left in the middle of a message.
+    var isCutOff = false
+    /// Its client's settings are on their way to it, or being answered.
+    private var isSettling = false
     private(set) var openedAt = LabTime(nanoseconds: 0)
     private(set) var requestedAt = LabTime(nanoseconds: 0)
-    private let frames = RelayFrames(gathering: "ZSC")
+    private let frames = RelayFrames(gathering: "ZSCE")
     /// What the pooler itself waits for, and whether an error came meanwhile.
     private var question: ((_ isGood: Bool) -> Void)?
     private var hasQuestionFailed = false
@@ -120,8 +124,12 @@ final class PoolerServer: NodeConnection {
     func wasGivenBack() -> ConnectionPool.ReturnCondition {
         client = nil
         if let fault { return .broken(fault) }
-        guard isReady else { return .broken("client left while server was not ready") }
+        guard isReady, !isCutOff else { return .broken("client left while server was not ready") }
         let configuration = pool.host.configuration
+        if wasUsed, configuration.duration("server_lifetime") == .zero {
+            // It may be used once.
+            pool.nodePool.operate { engine, now in _ = engine.evict(number: id.number, now: now) }
+        }
         let needsReset = pool.mode == .session || configuration.boolean("server_reset_query_always")
         return wasUsed && needsReset && !configuration.text("server_reset_query").isEmpty ? .dirty : .clean
     }
@@ -149,7 +157,24 @@ final class PoolerServer: NodeConnection {
         self.client = client
         requestedAt = node.world.now
         guard let difference = client.settings.difference(from: settings) else { return }
+        isSettling = true
+        // What a client says of itself when it comes may be refused: until it is known, nothing is done for it.
+        if !client.hasTriedSettings { client.isHeldBack = true }
         inject(difference)
+    }
+
+    /// What was asked for the pooler was refused.
+    private func refused(_ message: UnsafeRawBufferPointer) {
+        hasQuestionFailed = true
+        guard isSettling, let client else { return }
+        var detail: String?
+        if let frame = try? BackendMessage(PostgresFrame(letter: UInt8(ascii: "E"), bytes: message)),
+            case .errorResponse(let error) = frame
+        {
+            detail = error.message
+        }
+        // This server is closed with it: what it has of the settings is not known.
+        client.fail(PostgresError(.protocolViolation, "invalid server parameter", severity: .fatal, detail: detail))
     }
 
     func send(_ letter: UInt8, _ message: UnsafeRawBufferPointer, statement: Int = -1) {
@@ -161,26 +186,33 @@ final class PoolerServer: NodeConnection {
     /// More of a message that has begun.
     func sendMore(_ part: UnsafeRawBufferPointer) { session.stream.write(part) }
 
+    /// Asks for the answers that the server may keep until a Sync.
+    func flush() { session.send(.flush) }
+
     /// Makes sure that the server has a statement of the catalogue.
     func prepare(_ number: Int) {
-        let (isNew, evicted) = statements.use(number)
-        if let evicted { injectClose(evicted) }
-        guard isNew, let statement = pool.host.catalogue[number] else { return }
+        // It would be passed over.
+        if conversation.isSkipping { return }
+        guard isNew(number), let statement = pool.host.catalogue[number] else { return }
         conversation.injected(UInt8(ascii: "P"), statement: number)
         session.stream.write(StatementNames.makeParse(statement))
     }
 
-    /// The client prepares a statement that has this number.
-    func parse(_ number: Int) {
-        let (isNew, evicted) = statements.use(number)
-        if let evicted { injectClose(evicted) }
-        guard isNew, let statement = pool.host.catalogue[number] else { return withhold(UInt8(ascii: "P")) }
-        StatementNames.makeParse(statement).withUnsafeBytes { send(UInt8(ascii: "P"), $0, statement: number) }
+    /// Notes a use of a statement, and makes room for it.
+    private func isNew(_ number: Int) -> Bool {
+        let (isNew, closes) = statements.use(number)
+        for close in closes {
+            conversation.injected(UInt8(ascii: "C"), statement: close)
+            session.stream.write(StatementNames.makeClose(close))
+        }
+        return isNew
     }
 
-    private func injectClose(_ number: Int) {
-        conversation.injected(UInt8(ascii: "C"))
-        session.stream.write(StatementNames.makeClose(number))
+    /// The client prepares a statement that has this number.
+    func parse(_ number: Int) {
+        if conversation.isSkipping { return }
+        guard isNew(number), let statement = pool.host.catalogue[number] else { return withhold(UInt8(ascii: "P")) }
+        StatementNames.makeParse(statement).withUnsafeBytes { send(UInt8(ascii: "P"), $0, statement: number) }
     }
 
     /// Answers in the server's place, in turn.
@@ -203,6 +235,15 @@ final class PoolerServer: NodeConnection {
         target.uncork()
         // A client that does not read holds its server back, and nobody else.
         if target.isCongested, client?.stream === target { session.stream.pauseReading() }
+        letClientGoOn()
+    }
+
+    /// Ends what holds the client back, if the server has answered enough.
+    private func letClientGoOn() {
+        guard let client, client.isHeldBack, !isSettling, conversation.owedCount <= Conversation.roomyCount else {
+            return
+        }
+        client.heldBackEnded()
     }
 
     private func read(_ bytes: UnsafeRawBufferPointer) {
@@ -227,9 +268,9 @@ final class PoolerServer: NodeConnection {
 
     private func take(_ letter: UInt8, _ message: UnsafeRawBufferPointer) {
         isPassing = conversation.received(letter) == .pass
-        if isPassing { pass(message) } else if letter == UInt8(ascii: "E") { hasQuestionFailed = true }
+        if isPassing { pass(message) } else if letter == UInt8(ascii: "E") { refused(message) }
         giveFakes()
-        for number in conversation.takeUnprepared() { statements.forget(number) }
+        statements.settle(&conversation)
         switch letter {
         case UInt8(ascii: "Z"): ready(message)
         case UInt8(ascii: "S"): noteSetting(message)
@@ -261,6 +302,10 @@ final class PoolerServer: NodeConnection {
         if let question, conversation.isIdle {
             self.question = nil
             return question(!hasQuestionFailed)
+        }
+        if !isPassing, isSettling {
+            isSettling = false
+            client?.hasTriedSettings = true
         }
         if isPassing { client?.serverReady(self) }
     }
