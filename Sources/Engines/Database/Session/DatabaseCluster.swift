@@ -129,6 +129,13 @@ public final class DatabaseCluster {
         guard databases.count < Self.databaseLimit else {
             throw PostgresError(.configurationLimitExceeded, "there are \(Self.databaseLimit) databases already")
         }
+        do throws(DiskError) {
+            // What a DROP DATABASE has left when the power went in its midst.
+            let path = "\(base)/\(Self.fileName(of: name))"
+            if (try? disk.attributes(path)) == nil { try removeIfThere(path + "-wal") }
+        } catch {
+            throw PostgresError(.ioError, "could not remove what was left of database \"\(name)\": \(error)")
+        }
         try openDatabase(name)
         do throws(DiskError) { try disk.syncDirectory(base) } catch {
             throw ErrorMapping.panic(SQLiteError(disk: error))
@@ -151,14 +158,18 @@ public final class DatabaseCluster {
         databases[name] = nil
         database.file.abandon()
         do throws(DiskError) {
+            // A file without its log might be half of a checkpoint; a log without its file is nothing.
             for suffix in ["", "-wal"] {
-                let path = database.file.path + suffix
-                if (try? disk.attributes(path)) != nil { try disk.remove(path) }
+                try removeIfThere(database.file.path + suffix)
+                try disk.syncDirectory(base)
             }
-            try disk.syncDirectory(base)
         } catch {
             throw ErrorMapping.panic(SQLiteError(disk: error))
         }
+    }
+
+    private func removeIfThere(_ path: String) throws(DiskError) {
+        if (try? disk.attributes(path)) != nil { try disk.remove(path) }
     }
 
     public var databaseNames: [String] { databases.keys.sorted() }

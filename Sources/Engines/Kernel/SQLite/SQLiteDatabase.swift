@@ -80,14 +80,32 @@ public final class SQLiteDatabase {
 
     deinit { abandon() }
 
-    /// Another connection to it.
+    /// Another connection to it. The first one makes durable what it finds in the log: a process that was killed, or
+    /// whose sync has failed, may have left commits there that the next power cut would take back, and whoever reads
+    /// them would have read what never was.
     ///
     /// - Throws: `SQLiteError`: the file is no database, is damaged, or the disk refused.
     public func open() throws(SQLiteError) -> SQLiteConnection {
         guard !files.isAbandoned else { throw SQLiteError(code: SQLITE_MISUSE, message: "the database is closed") }
+        let isFirst = connections.isEmpty
+        if isFirst { try refuseLogWithoutFile() }
         let connection = try SQLiteConnection(database: self)
+        if isFirst {
+            do throws(DiskError) { try files.syncFoundLog() } catch { throw SQLiteError(disk: error) }
+        }
         connections[ObjectIdentifier(connection)] = WeakConnection(connection: connection)
         return connection
+    }
+
+    /// A log is written only when its file has long been durable. Without it SQLite would begin a new, empty database.
+    private func refuseLogWithoutFile() throws(SQLiteError) {
+        guard files.byteCount(path) == 0 else { return }
+        let count = files.byteCount(path + "-wal")
+        guard count > 0 else { return }
+        throw SQLiteError(
+            code: SQLITE_CANTOPEN,
+            message: "\(path) is missing or empty, but its log \(path)-wal has \(count) bytes: "
+                + "put the file back, or remove the log to begin anew without what is in it")
     }
 
     func forget(_ connection: SQLiteConnection) { connections[ObjectIdentifier(connection)] = nil }
