@@ -191,10 +191,22 @@ public final class Database {
     }
 
     /// Copies the log into the file, as far as nobody reads what it replaces.
+    ///
+    /// - Throws: `PostgresError` of severity PANIC after a sync that has failed; any other leaves all as it was.
     func checkpoint() throws(PostgresError) {
         let connection = try takeConnection()
         defer { giveBack(connection) }
-        do throws(SQLiteError) { try file.checkpoint(connection.sqlite) } catch { throw ErrorMapping.panic(error) }
+        do throws(SQLiteError) { try file.checkpoint(connection.sqlite) } catch {
+            throw checkpointError(error)
+        }
+    }
+
+    private func checkpointError(_ error: SQLiteError) -> PostgresError {
+        if file.hasFailedSync { return ErrorMapping.panic(error) }
+        return PostgresError(
+            error.isFull ? .diskFull : .ioError,
+            "could not copy the log of database \"\(name)\" into its file: \(error)",
+            hint: "Nothing is lost, but the log grows. Make room on the disk: CHECKPOINT tries it again.")
     }
 
     /// The process is over: not one more operation of the disk.
@@ -214,7 +226,7 @@ public final class Database {
             try file.close()
             _ = last
         } catch {
-            throw ErrorMapping.panic(error)
+            throw checkpointError(error)
         }
     }
 }

@@ -89,7 +89,12 @@ public final class DatabaseCluster {
         database.file.onFailedSync = { [weak self] why in
             self?.failure = PostgresError(.ioError, why, severity: .panic)
         }
-        try database.open()
+        do throws(PostgresError) { try database.open() } catch {
+            var error = error
+            error.message = "could not open \(path): \(error.message)"
+            if error.message.hasSuffix("not a database") { error.message += "; only databases belong into \(base)" }
+            throw error
+        }
         databases[name] = database
         return database
     }
@@ -244,12 +249,22 @@ public final class DatabaseCluster {
     /// Whether a log has grown so much that it should be copied into its file.
     public var needsCheckpoint: Bool { databases.values.contains { $0.file.needsCheckpoint } }
 
-    /// Copies the logs into the files, those that have grown much or all of them.
+    /// Copies the logs into the files, those that have grown much or all of them. One that cannot be copied keeps no
+    /// other from it, and is tried again when it has grown as much once more.
+    ///
+    /// - Throws: `PostgresError`, the first one. Only one of severity PANIC is a reason to stop.
     public func checkpoint(all: Bool = false) throws(PostgresError) {
+        var first: PostgresError?
         for database in inOrder where all || database.file.needsCheckpoint {
-            checkpointCount += 1
-            try database.checkpoint()
+            do throws(PostgresError) {
+                try database.checkpoint()
+                checkpointCount += 1
+            } catch {
+                if error.severity == .panic { throw failure ?? error }
+                first = first ?? error
+            }
         }
+        if let first { throw first }
     }
 
     /// Ends all sessions and closes the files.

@@ -176,6 +176,8 @@ public final class SQLiteDatabase {
 
     /// Copies the log into the database file, as far as no reader needs it, and never waits for anybody.
     ///
+    /// - Throws: `SQLiteError`: the file could not grow, or a sync has failed (`hasFailedSync`). Otherwise the log has
+    ///   everything still, and reading and writing go on.
     /// - Returns: pages in the log, and how many of them the file has.
     @discardableResult
     public func checkpoint(_ connection: SQLiteConnection) throws(SQLiteError) -> (pages: Int, copied: Int) {
@@ -183,8 +185,9 @@ public final class SQLiteDatabase {
         var copied: CInt = 0
         let code = sqlite3_wal_checkpoint_v2(
             connection.handle, "main", SQLITE_CHECKPOINT_PASSIVE, &pages, &copied)
-        guard code == SQLITE_OK || code == SQLITE_BUSY else { throw connection.error(code) }
+        // One that has failed is tried again when the log has grown by so much more.
         files.shared.noteCheckpoint()
+        guard code == SQLITE_OK || code == SQLITE_BUSY else { throw connection.error(code) }
         return (Int(pages), Int(copied))
     }
 
@@ -195,8 +198,12 @@ public final class SQLiteDatabase {
         defer { abandon() }
         guard !files.isAbandoned else { return }
         for connection in openConnections { connection.rollBackAll() }
-        if let first = openConnections.first { try checkpoint(first) }
+        var refusal: SQLiteError?
+        if let first = openConnections.first {
+            do throws(SQLiteError) { try checkpoint(first) } catch { refusal = error }
+        }
         try syncLog()
+        if let refusal { throw refusal }
     }
 
     /// Frees everything without one more operation of the disk, as the end of a process does.
