@@ -109,7 +109,7 @@ final class DatabaseClientConnection: StreamHandler, TurnConnection {
             switch reader.next(bytes, &position) {
             case .needMore: break reading
             case .message(let message): take(message, rest: bytes.count - position)
-            case .invalid(_, let error): session?.receive(invalid: error, now: now)
+            case .invalid(let letter, let error): session?.receive(invalid: error, letter: letter, now: now)
             case .failed(let error): refuse(error)
             }
             if session?.phase == .ended { isClosing = true }

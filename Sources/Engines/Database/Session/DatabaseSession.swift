@@ -120,11 +120,29 @@ public final class DatabaseSession {
         }
     }
 
-    /// A message that could not be read, though the next one can.
-    public func receive(invalid error: PostgresError, now: LabTime) {
+    /// A message of a kind that could not be read, though the next one can. It is answered as if its statement had
+    /// failed: up to the next Sync where one must come, or else with ReadyForQuery.
+    public func receive(invalid error: PostgresError, letter: UInt8, now: LabTime) {
         self.now = now
         guard phase == .ready else { return end(with: error.asFatal) }
-        if !isSkipping { fail(error, isExtended: true) }
+        idleDeadline = nil
+        switch letter {
+        case UInt8(ascii: "X"): return end()
+        case UInt8(ascii: "S"): isSkipping = false
+        default: if isSkipping { return }
+        }
+        if copy != nil {
+            wait = nil
+            return fail(error, isExtended: simple == nil)
+        }
+        switch letter {
+        // What a COPY that has failed was still being sent.
+        case UInt8(ascii: "d"), UInt8(ascii: "c"), UInt8(ascii: "f"): break
+        case UInt8(ascii: "Q"), UInt8(ascii: "S"), UInt8(ascii: "F"):
+            fail(error)
+            ready()
+        default: fail(error, isExtended: true)
+        }
     }
 
     private func dispatch(_ message: FrontendMessage) {
