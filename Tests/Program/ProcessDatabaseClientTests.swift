@@ -39,7 +39,7 @@ import Testing
 
     @Test("sql gives up with its timeout, whatever the server does")
     func timeouts() throws {
-        let url = "postgres://postgres@127.0.0.1:\(port)/postgres?sslmode=disable"
+        let url = "postgres://postgres@127.0.0.1:\(port)/postgres"
         let client = try ProgramProcess(["sql", url, "select 1; select pg_sleep(30)", "--timeout", "1s"])
         try client.waitFor("(1 row)")
         server.send(SIGSTOP)

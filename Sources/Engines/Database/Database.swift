@@ -161,6 +161,24 @@ public final class Database {
         if listeners[channel]?.isEmpty == true { listeners[channel] = nil }
     }
 
+    /// Whether all listeners have room for these. One that stays within a transaction, or does not read, is told
+    /// nothing meanwhile.
+    func hasRoom(for notifications: [Notification]) -> Bool {
+        var byteCounts: [ObjectIdentifier: Int] = [:]
+        for notification in notifications {
+            for session in listeners[notification.channel] ?? [] {
+                let id = ObjectIdentifier(session)
+                let sum = (byteCounts[id] ?? session.inboxByteCount) + notification.byteCount
+                guard sum <= Self.inboxByteLimit else { return false }
+                byteCounts[id] = sum
+            }
+        }
+        return true
+    }
+
+    /// Bytes of notifications that wait for one session.
+    private static let inboxByteLimit = 32 << 20
+
     func notify(_ notification: Notification) {
         for session in listeners[notification.channel] ?? [] { session.notified(notification) }
     }
@@ -296,4 +314,7 @@ struct Notification: Hashable, Sendable {
     let process: Int32
     let channel: String
     let payload: String
+
+    /// Bytes that it takes, about.
+    var byteCount: Int { 128 + channel.utf8.count + payload.utf8.count }
 }

@@ -48,7 +48,7 @@ public final class SessionContext {
     var touchedRows = TouchedRows()
 
     /// `pg_notify`: at the end of the transaction, if it is committed.
-    public var notify: (_ channel: String, _ payload: String) -> Void = { _, _ in }
+    public var notify: (_ channel: String, _ payload: String) throws -> Void = { _, _ in }
 
     public init(
         user: String, database: String, backendPID: Int32, random: SeededRandom,

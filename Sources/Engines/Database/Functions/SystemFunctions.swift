@@ -90,7 +90,7 @@ extension DatabaseFunctions {
                 (
                     "pg_notify",
                     { call in
-                        call.context.notify(call.text(0), call.text(1))
+                        try call.context.notify(call.text(0), call.text(1))
                         return .text("")
                     }
                 ),

@@ -40,6 +40,7 @@ final class DatabaseClientConnection: StreamHandler, TurnConnection {
     func streamOpened(_ stream: Stream) {
         let session = server.cluster.makeSession { [weak self] in self?.wake() }
         self.session = session
+        session.isClientBehind = { [weak stream] in stream?.isCongested == true }
         timer = node.after(Self.openingTimeout) { [weak self] in
             guard let self, self.session?.phase != .ready else { return }
             timer = nil

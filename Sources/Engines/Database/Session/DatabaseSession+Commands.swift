@@ -194,25 +194,21 @@ extension DatabaseSession {
         transaction.listening.append((channel, isOn))
     }
 
-    private func notify(_ channel: String, _ payload: String) throws(PostgresError) {
+    /// NOTIFY and `pg_notify`.
+    func notify(_ channel: String, _ payload: String) throws(PostgresError) {
         guard !channel.isEmpty else {
             throw PostgresError(.invalidParameterValue, "channel name cannot be empty")
+        }
+        guard channel.utf8.count < 64 else {
+            throw PostgresError(.invalidParameterValue, "channel name too long")
         }
         guard payload.utf8.count < 8000 else {
             throw PostgresError(.invalidParameterValue, "payload string too long")
         }
-        guard notify(of: Notification(process: key.process, channel: channel, payload: payload)) else {
+        let notification = Notification(process: key.process, channel: channel, payload: payload)
+        guard currentTransaction().add(notification) else {
             throw PostgresError(.programLimitExceeded, "too many notifications in a transaction")
         }
-    }
-
-    /// - Returns: false if there are too many of this transaction already.
-    @discardableResult
-    func notify(of notification: Notification) -> Bool {
-        let transaction = currentTransaction()
-        guard transaction.notifications.count < Transaction.notificationLimit else { return false }
-        transaction.add(notification)
-        return true
     }
 
     /// What LISTEN and UNLISTEN said in a transaction that is committed.
@@ -231,29 +227,24 @@ extension DatabaseSession {
         }
     }
 
-    /// Notifications that wait for a session that does not come to an end of its transaction.
-    private static let inboxLimit = 100_000
-
     func notified(_ notification: Notification) {
         guard phase == .ready else { return }
-        guard inbox.count < Self.inboxLimit else {
-            return end(
-                with: PostgresError(.programLimitExceeded, "too many notifications in the queue", severity: .fatal))
-        }
         inbox.append(notification)
+        inboxByteCount += notification.byteCount
         guard isIdle else { return }
         deliverNotifications()
         onWake()
     }
 
-    /// Between transactions only.
+    /// Between transactions only, and not before the client has taken what it was told.
     func deliverNotifications() {
-        guard transaction == nil, !inbox.isEmpty else { return }
+        guard transaction == nil, !inbox.isEmpty, !isClientBehind() else { return }
         for notification in inbox {
             output.write(
                 .notification(
                     process: notification.process, channel: notification.channel, payload: notification.payload))
         }
         inbox = []
+        inboxByteCount = 0
     }
 }

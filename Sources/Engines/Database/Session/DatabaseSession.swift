@@ -54,7 +54,11 @@ public final class DatabaseSession {
     /// What else than the catalogue plans depend on.
     var planKey = ""
     var channels: Set<String> = []
+    /// What others have told it, and it could not be told yet.
     var inbox: [Notification] = []
+    var inboxByteCount = 0
+    /// Whether the client has not taken what was sent to it, so that nothing is told unasked.
+    public var isClientBehind: () -> Bool = { false }
 
     /// The lab's time of the present call.
     var now = LabTime(nanoseconds: 0)
@@ -187,6 +191,7 @@ public final class DatabaseSession {
         self.now = now
         if wait == .output || wait == .turn { wait = nil }
         advance()
+        if phase == .ready, isIdle { deliverNotifications() }
     }
 
     /// Time has passed: a wait may be over, or too long.
