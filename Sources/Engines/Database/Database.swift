@@ -115,6 +115,11 @@ public final class Database {
 
     // MARK: Writers
 
+    /// Whether a session would not have to wait for the pen.
+    func mayWrite(_ session: DatabaseSession) -> Bool {
+        writer === session || writer == nil && waitingWriters.isEmpty
+    }
+
     /// - Returns: false if the session has to wait, and will be woken.
     func acquireWriter(_ session: DatabaseSession) -> Bool {
         if writer === session { return true }

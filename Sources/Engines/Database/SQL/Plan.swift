@@ -64,6 +64,10 @@ public struct Plan: Sendable {
     var touchedTable: String?
     /// The transaction must not be a block (VACUUM, CREATE DATABASE): 25001.
     public var refusesTransactionBlock: Bool
+    /// The transaction must be a block (LOCK TABLE): 25P01.
+    var needsTransactionBlock = false
+    /// What happens instead of waiting while somebody else writes.
+    var lockWait: LockWait?
 
     init(
         _ kind: Kind, tag: CommandTag, sql: String = "", parameterTypes: [PostgresOID] = [],
@@ -80,6 +84,14 @@ public struct Plan: Sendable {
         notices = []
         refusesTransactionBlock = false
     }
+}
+
+/// NOWAIT and SKIP LOCKED. There is one writer at a time, so while somebody else writes, all rows count as locked.
+enum LockWait: Equatable, Sendable {
+    /// 55P03, with this message.
+    case refused(String)
+    /// No rows. Statements that change something wait all the same.
+    case skipped
 }
 
 /// What CommandComplete says.

@@ -19,9 +19,19 @@ extension Translation {
         }
         query.with = with
         query.limit = try limit(node, scope)
-        for lock in node.list("lockingClause") where lock.has("strength") { readsOnly = false }
+        for clause in node.list("lockingClause") where clause.has("strength") { lock(clause) }
         if node.has("intoClause") { throw unsupported("SELECT INTO", at: node.location) }
         return query
+    }
+
+    /// FOR UPDATE and its like.
+    private func lock(_ clause: SyntaxNode) {
+        readsOnly = false
+        switch clause.text("waitPolicy") {
+        case "LockWaitError": lockWait = .refused("could not obtain lock on rows: another transaction writes")
+        case "LockWaitSkip": lockWait = lockWait ?? .skipped
+        default: break
+        }
     }
 
     // MARK: WITH

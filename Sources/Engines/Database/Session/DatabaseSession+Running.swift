@@ -32,6 +32,10 @@ extension DatabaseSession {
             throw PostgresError(
                 .activeTransaction, "\(entry.plan.tag.text(rows: 0)) cannot run inside a transaction block")
         }
+        if entry.plan.needsTransactionBlock, !isInBlock {
+            throw PostgresError(
+                .noActiveTransaction, "\(entry.plan.tag.text(rows: 0)) can only be used in transaction blocks")
+        }
         let latency = cluster.options.latency
         guard latency > .zero, !portal.isLatencyPaid else { return true }
         portal.isLatencyPaid = true
@@ -46,6 +50,7 @@ extension DatabaseSession {
     /// - Returns: nil if rows are to come; otherwise how far it has got.
     private func start(_ portal: Portal) throws(PostgresError) -> Progress? {
         guard let entry = portal.entry else { return .done }
+        if try isDoneWithoutWaiting(portal, entry.plan) { return .done }
         switch entry.plan.kind {
         case .query, .insert, .update, .delete, .statements, .definition, .copy, .declareCursor, .explain:
             guard try prepareConnection(portal) else { return .waiting }
