@@ -67,3 +67,12 @@ insert into ku values (8, 'x'), (8, 'y') on conflict (a) do update set b = exclu
 insert into ku values (1, 'z') on conflict (a) do update set b = excluded.b returning b;
 insert into ku values (1, 'z') on conflict (a) do update set b = excluded.b where ku.b = 'no' returning b;
 drop table ku;
+
+-- Names of encodings
+set client_encoding = 'utf-8';
+show client_encoding;
+set client_encoding = '''utf-8''';
+show client_encoding;
+set client_encoding = 'Unicode';
+show client_encoding;
+set client_encoding = 'foo';
