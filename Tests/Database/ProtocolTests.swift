@@ -58,6 +58,50 @@ import Testing
         #expect(client.ask("select pg_notify(null, 'x')") == ["22023", "I"])
     }
 
+    @Test func executeTakesValuesAndConvertsThem() throws {
+        let client = try SessionBench().client()
+        #expect(client.ask("prepare p(int, text) as select $1 + 1, $2") == ["PREPARE", "I"])
+        #expect(client.ask("execute p(1, 'a')") == ["2|a", "SELECT 1", "I"])
+        #expect(client.ask("execute p('41', null)") == ["42|NULL", "SELECT 1", "I"])
+        #expect(client.ask("execute p(1.5, current_date)").first?.hasPrefix("3|20") == true, "as an assignment rounds")
+        #expect(client.ask("execute p(1)") == ["42601", "I"])
+        #expect(client.ask("execute p(1, 'a', 2)") == ["42601", "I"])
+        #expect(client.ask("execute p('x', 'a')") == ["22P02", "I"])
+        client.ask("create table t(a int); prepare q(int) as insert into t values ($1)")
+        #expect(client.ask("execute q(7); select a from t") == ["INSERT 0 1", "7", "SELECT 1", "I"])
+    }
+
+    @Test func anExecuteHasTheColumnsOfItsStatement() throws {
+        let client = try SessionBench().client()
+        client.ask("prepare p(int) as select $1 + 1 as sum")
+        client.send(.parse(statement: "", query: "execute p(1)", parameterTypes: []))
+        client.send(.bind(PostgresBind(portal: "", statement: "")))
+        client.send(.describe(.portal("")))
+        client.send(.execute(portal: "", rowLimit: 0))
+        client.send(.sync)
+        var (names, rows): ([[String]], [[String?]]) = ([], [])
+        for message in client.hear() {
+            if case .rowDescription(let columns) = message { names.append(columns.map(\.name)) }
+            if case .dataRow(let row) = message { rows.append(row.texts) }
+        }
+        #expect(names == [["sum"]])
+        #expect(rows == [["2"]])
+    }
+
+    @Test func rowsMayBeCopiedByTheExtendedProtocol() throws {
+        let client = try SessionBench().client()
+        client.ask("create table t(a int, b text)")
+        client.send(.parse(statement: "", query: "copy t from stdin", parameterTypes: []))
+        client.send(.bind(PostgresBind(portal: "", statement: "")))
+        client.send(.execute(portal: "", rowLimit: 0))
+        client.send(.sync)
+        client.send(.copyData(Array("1\tx\n2\t\\N\n".utf8)))
+        client.send(.copyDone)
+        client.send(.sync)
+        #expect(client.answers() == ["COPY 2", "I"])
+        #expect(client.ask("select * from t") == ["1|x", "2|NULL", "SELECT 2", "I"])
+    }
+
     @Test func aTerminateIsTheEndWhateverItHolds() throws {
         let bench = try SessionBench()
         let client = bench.client()

@@ -76,3 +76,18 @@ show client_encoding;
 set client_encoding = 'Unicode';
 show client_encoding;
 set client_encoding = 'foo';
+
+-- EXECUTE with values
+prepare pe(int, text) as select $1 + 1, $2;
+execute pe(1, 'a');
+execute pe('41', null);
+execute pe(1.5, 2);
+execute pe(1, 1.50);
+execute pe(1);
+execute pe(1, 'a', 'b');
+execute pe('x', 'a');
+deallocate pe;
+prepare pe(date, numeric) as select $1 + 1, $2 * 2;
+execute pe('2024-02-28', 1.25);
+execute pe(timestamp '2024-02-28 12:00', 3);
+deallocate pe;

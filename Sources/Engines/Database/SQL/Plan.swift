@@ -31,7 +31,7 @@ public struct Plan: Sendable {
         /// `PREPARE name AS …`
         case prepare(name: String, parameterTypes: [PostgresOID], statement: ParsedStatement)
         /// `EXECUTE name (…)`: the parameters' values are the columns of the one row that `sql` returns.
-        case execute(name: String, argumentCount: Int)
+        case execute(name: String, argumentTypes: [PostgresOID])
         case deallocate(name: String?)
         /// Nothing is to be done, but say so: VACUUM, ANALYZE, LOCK TABLE and their like.
         case nothing
@@ -109,5 +109,19 @@ public enum CommandTag: Equatable, Sendable {
         case .counted(let words): "\(words) \(rows)"
         case .inserted: "INSERT 0 \(rows)"
         }
+    }
+}
+
+extension Plan {
+    /// Of the parameters that a client gives values for: a COPY's own stand for the columns of its rows.
+    var clientTypes: [PostgresOID] {
+        if case .copy(let copy) = kind, copy.direction == .fromClient { return [] }
+        return parameterTypes
+    }
+
+    /// Of the values of an EXECUTE.
+    var argumentTypes: [PostgresOID] {
+        if case .execute(_, let types) = kind { return types }
+        return []
     }
 }

@@ -128,7 +128,7 @@ extension Translation {
                 values.append(expression.isUnknown ? try coerce(expression, to: .text, .implicit) : expression)
             }
             var plan = Plan(
-                .execute(name: name, argumentCount: values.count), tag: .words("EXECUTE"), readsOnly: false,
+                .execute(name: name, argumentTypes: values.map(\.oid)), tag: .words("EXECUTE"), readsOnly: false,
                 isReusable: false)
             if !values.isEmpty { plan.sql = "SELECT " + values.map(textOf).joined(separator: ", ") }
             return plan

@@ -95,11 +95,11 @@ extension DatabaseSession {
         if let entry = prepared.entry {
             prepared.entry = try renewed(entry, prepared.givenTypes, key: nil)
         }
-        let types = prepared.entry?.plan.parameterTypes ?? []
-        guard plan.columns.count == types.count else {
+        let types = prepared.entry?.plan.clientTypes ?? []
+        guard case .execute(_, let given) = plan.kind, given.count == types.count else {
             throw PostgresError(
                 .syntaxError, "wrong number of parameters for prepared statement \"\(name)\"",
-                detail: "Expected \(types.count) parameters but got \(plan.columns.count).")
+                detail: "Expected \(types.count) parameters but got \(plan.argumentTypes.count).")
         }
         let values = try argumentValues(plan, portal.parameters, types)
         portalCount += 1
@@ -130,9 +130,11 @@ extension DatabaseSession {
         var values: [SQLiteValue] = []
         for (index, type) in types.enumerated() {
             let value = statement.value(index)
-            let given = plan.columns[index].type
+            let given = plan.argumentTypes[index]
             if given == type || value == .null {
                 values.append(value)
+            } else if given != .text {
+                values.append(try cast(value, from: given, to: type, connection))
             } else {
                 let text = DatumCoding.text(value, type: given, context, connection.catalogue)
                 values.append(
@@ -141,6 +143,21 @@ extension DatabaseSession {
             }
         }
         return values
+    }
+
+    /// A value as an assignment would convert it.
+    private func cast(
+        _ value: SQLiteValue, from given: PostgresOID, to type: PostgresOID, _ connection: DatabaseConnection
+    ) throws(PostgresError) -> SQLiteValue {
+        guard let cast = try ParsedStatement.parse("SELECT $1::\(type.typeName)").first else { return value }
+        let plan = try Translator.translate(
+            cast, catalogue: connection.catalogue, parameterTypes: [given], context: context)
+        let statement = try prepare(plan, [value], connection)
+        do throws(SQLiteError) {
+            return try statement.step() ? statement.value(0) : .null
+        } catch {
+            throw ErrorMapping.postgresError(for: error, on: connection)
+        }
     }
 
     private func deallocate(_ name: String?) throws(PostgresError) {
