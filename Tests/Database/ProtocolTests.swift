@@ -102,6 +102,22 @@ import Testing
         #expect(client.ask("select * from t") == ["1|x", "2|NULL", "SELECT 2", "I"])
     }
 
+    @Test func aQueryOfManyStatementsLetsOthersHaveTheirTurn() throws {
+        let bench = try SessionBench()
+        let (client, other) = (bench.client(), bench.client())
+        let begun = client.ask(String(repeating: "select 1;", count: 1000))
+        #expect(begun.count < 1000 && client.session.wait == .turn && !client.session.acceptsMessages)
+        #expect(other.ask("select 2") == ["2", "SELECT 1", "I"])
+        for _ in 0..<10 { client.goOn() }
+        let rest = client.answers()
+        #expect(begun.count + rest.count == 2001 && rest.last == "I")
+        // Between two of its statements it can be canceled.
+        _ = client.ask(String(repeating: "select 1;", count: 1000))
+        bench.cluster.cancel(client.session.key)
+        client.goOn()
+        #expect(client.answers() == ["57014", "I"])
+    }
+
     @Test func aTerminateIsTheEndWhateverItHolds() throws {
         let bench = try SessionBench()
         let client = bench.client()

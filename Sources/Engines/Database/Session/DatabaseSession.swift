@@ -94,6 +94,8 @@ public final class DatabaseSession {
     static let outputByteCount = 256 << 10
     /// Rows between two of which others have their turn.
     static let rowsPerTurn = 1000
+    /// Statements of a Query message between two of which others have their turn.
+    static let statementsPerTurn = 200
 
     init(cluster: DatabaseCluster, key: PostgresCancelKey, onWake: @escaping () -> Void) {
         self.cluster = cluster
@@ -222,10 +224,17 @@ public final class DatabaseSession {
     }
 
     func advance() {
+        var statementCount = 0
         while wait == nil, phase == .ready {
             if running != nil {
                 step()
             } else if simple != nil {
+                // Between two of many statements others have their turn, too.
+                guard statementCount < Self.statementsPerTurn else {
+                    wait = .turn
+                    return
+                }
+                statementCount += 1
                 nextStatement()
             } else {
                 break
@@ -250,7 +259,7 @@ public final class DatabaseSession {
 
     /// A CancelRequest, or `pg_cancel_backend`.
     func cancel() {
-        guard phase == .ready, wait != nil, running != nil || copy != nil else { return }
+        guard phase == .ready, wait != nil, running != nil || copy != nil || simple != nil else { return }
         cancelWait(PostgresError(.queryCanceled, "canceling statement due to user request"))
         onWake()
     }
