@@ -118,6 +118,17 @@ import Testing
         #expect(client.answers() == ["57014", "I"])
     }
 
+    @Test func statementsMayBeLong() throws {
+        let client = try SessionBench().client()
+        client.ask("create table t(a int, b int, c int, d text, e text)")
+        let rows = (0..<60_000).map { "(\($0), \($0 + 100_000), \($0 + 200_000), 'x\($0)', 'y')" }
+        #expect(client.ask("insert into t values \(rows.joined(separator: ","))") == ["INSERT 0 60000", "I"])
+        let sums = "select count(*), sum(a), sum(c), count(distinct d) from t"
+        #expect(client.ask(sums) == ["60000|1799970000|13799970000|60000", "SELECT 1", "I"])
+        let numbers = (0..<200_000).map { String($0) }.joined(separator: ",")
+        #expect(client.ask("select count(*) from t where b in (\(numbers))") == ["60000", "SELECT 1", "I"])
+    }
+
     @Test func aTerminateIsTheEndWhateverItHolds() throws {
         let bench = try SessionBench()
         let client = bench.client()

@@ -59,6 +59,8 @@ public final class Database {
         files.temporaryByteCount = options.temporaryByteCount
         files.checkpointByteCount = options.checkpointByteCount
         files.seed = options.seed
+        // PostgreSQL's own limit is a gigabyte; what a text becomes for SQLite is longer than it was.
+        files.statementByteCount = 256 << 20
         file = try SQLiteDatabase(disk: disk, path: path, options: files)
         connectionLimit = options.connectionLimit
     }

@@ -79,6 +79,10 @@ struct ConstantPool: Sendable {
         return "\u{1}\(values.count - 1)\u{1}"
     }
 
+    /// Constants of a statement that are bound: SQLite, as distributions build it, has 250,000 parameters at most. What
+    /// is beyond stands in the text.
+    private static let boundLimit = 200_000
+
     /// Puts numbers in the place of marks, and says which literals are used at all, in the order of their numbers.
     func resolved(_ sql: String, parameterCount: Int) -> (sql: String, used: [SQLiteValue]) {
         guard sql.utf8.contains(Self.mark) else { return (sql, []) }
@@ -90,11 +94,12 @@ struct ConstantPool: Sendable {
         for byte in sql.utf8 {
             if byte == Self.mark {
                 if let number = index {
-                    if numbers[number] == nil {
+                    if numbers[number] == nil, parameterCount + used.count < Self.boundLimit {
                         used.append(values[number])
                         numbers[number] = parameterCount + used.count
                     }
-                    result.append(contentsOf: "?\(numbers[number] ?? 0)".utf8)
+                    let text = numbers[number].map { "?\($0)" } ?? Self.literal(values[number])
+                    result.append(contentsOf: text.utf8)
                     index = nil
                 } else {
                     index = 0
