@@ -18,6 +18,20 @@ struct Expression {
     var isNameWeak = true
     /// The columns of a row value, `(a, b)` or a whole row.
     var fields: [Expression] = []
+    /// What it was put together from, if it is a long sum or concatenation.
+    var chain: Chain?
+
+    /// `a + b + c …`: one call with all of them, because SQLite's parser knows few levels.
+    struct Chain: Equatable {
+        /// What stands before, between and behind the parts.
+        let words: [String]
+        var parts: [String]
+
+        /// SQLite's functions take 127 arguments at most.
+        static let partLimit = 100
+
+        var sql: String { words[0] + parts.joined(separator: words[1]) + words[2] }
+    }
 
     enum Open: Equatable {
         case null
@@ -39,6 +53,21 @@ struct Expression {
     var oid: PostgresOID { type.oid }
     var isUnknown: Bool { type.oid == .unknown }
     var isNullLiteral: Bool { open == .null }
+
+    /// This and another one, as a link of a chain.
+    static func chained(_ left: String, of origin: Chain?, _ right: String, _ words: [String], _ type: DataType)
+        -> Expression
+    {
+        var chain = Chain(words: words, parts: [left])
+        // A conversion has made something else of it.
+        if let origin, origin.words == words, origin.parts.count < Chain.partLimit, origin.sql == left {
+            chain = origin
+        }
+        chain.parts.append(right)
+        var result = Expression(chain.sql, type)
+        result.chain = chain
+        return result
+    }
 
     /// With the collation that its type is compared by.
     var ordered: String { Self.ordered(sql, type) }
