@@ -46,6 +46,8 @@ public final class SessionContext {
 
     /// Rows that the present ON CONFLICT DO UPDATE has come to.
     var touchedRows = TouchedRows()
+    /// References to be looked at when the present statement has ended.
+    var lateReferences: [LateReference] = []
 
     /// `pg_notify`: at the end of the transaction, if it is committed.
     public var notify: (_ channel: String, _ payload: String) throws -> Void = { _, _ in }

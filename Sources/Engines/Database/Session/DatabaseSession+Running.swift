@@ -234,6 +234,11 @@ extension DatabaseSession {
 
     /// The portal is through: what it held is free, and its client is told.
     func complete(_ portal: Portal, _ tag: String) {
+        if let connection = portal.connection {
+            do throws(PostgresError) { try checkLateReferences(connection) } catch {
+                return fail(error, isExtended: simple == nil)
+            }
+        }
         portal.isFinished = true
         portal.close(self)
         complete(tag)
