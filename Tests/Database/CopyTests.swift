@@ -97,6 +97,30 @@ import Testing
         }
     }
 
+    @Test(
+        "a long row that comes in small pieces is looked through once",
+        arguments: [CopyFormat.Kind.text, .csv, .binary])
+    func longRows(kind: CopyFormat.Kind) throws {
+        var format = kind == .csv ? csv : CopyFormat()
+        format.kind = kind
+        let long = [UInt8](repeating: UInt8(ascii: "x"), count: 8 << 20)
+        var writer = CopyWriter(format)
+        writer.begin(2)
+        for _ in 0..<2 { writer.field(long) }
+        let bytes = CopyWriter(format).opening(["a", "b"]) + writer.end()
+        var reader = CopyReader(format, columnNames: ["a", "b"])
+        var rows: [[[UInt8]?]] = []
+        let time = try ContinuousClock().measure {
+            for start in stride(from: 0, to: bytes.count, by: 1 << 10) {
+                reader.append(Array(bytes[start..<min(bytes.count, start + 1 << 10)]))
+                while let row = try reader.next() { rows.append(row) }
+            }
+        }
+        #expect(rows == [[long, long]])
+        // Again from the row's start with each piece it would be minutes.
+        #expect(time < .seconds(10))
+    }
+
     @Test func anythingIsRowsOrATypedError() {
         var random = SeededRandom(seed: 3)
         for _ in 0..<2000 {

@@ -117,6 +117,33 @@ import Testing
             bench.client().ask("select pg_try_advisory_lock(1)") == ["t", "SELECT 1", "I"], "nobody stands in line")
     }
 
+    @Test func whoDoesNotWantToWaitForTheWriterIsTold() throws {
+        let bench = try SessionBench()
+        let (first, second) = (bench.client(), bench.client())
+        first.ask("create table t(a int); insert into t values (1)")
+        first.ask("begin; update t set a = 2")
+        #expect(second.ask("select a from t for update nowait") == ["55P03", "I"])
+        #expect(second.ask("select a from t for update skip locked") == ["SELECT 0", "I"])
+        #expect(second.ask("begin; lock table t nowait") == ["BEGIN", "55P03", "E"])
+        #expect(second.ask("rollback; begin; lock table t in access share mode").suffix(2) == ["LOCK TABLE", "T"])
+        second.ask("rollback")
+        first.ask("commit")
+        #expect(second.ask("select a from t for update nowait") == ["2", "SELECT 1", "I"])
+        #expect(second.ask("select a from t for update skip locked") == ["2", "SELECT 1", "I"])
+    }
+
+    @Test func aLockedTableIsNotWrittenToByOthers() throws {
+        let bench = try SessionBench()
+        let (first, second) = (bench.client(), bench.client())
+        first.ask("create table t(a int)")
+        #expect(first.ask("lock table t") == ["25P01", "I"])
+        #expect(first.ask("begin; lock table t") == ["BEGIN", "LOCK TABLE", "T"])
+        #expect(second.ask("insert into t values (3)") == [])
+        #expect(first.ask("commit") == ["COMMIT", "I"])
+        second.goOn()
+        #expect(second.answers() == ["INSERT 0 1", "I"])
+    }
+
     @Test func sequencesKeepWhatTransactionsGiveBack() throws {
         let client = try SessionBench().client()
         client.ask("create sequence s")

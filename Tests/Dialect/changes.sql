@@ -159,3 +159,19 @@ select 1 / 0;
 select * from tx;
 rollback;
 select * from tx;
+
+-- Foreign keys within a table count at the statement's end
+create table self2(id int primary key, p int references self2(id));
+insert into self2 values (5, 6), (6, null);
+insert into self2 values (7, 8), (9, null);
+insert into self2 values (10, 10);
+update self2 set p = 99 where id = 6;
+delete from self2 where id = 6;
+update self2 set id = id + 1;
+update self2 set id = 16 where id = 10;
+update self2 set id = id + 1, p = p + 1;
+select * from self2 order by id;
+delete from self2 where id in (6, 7);
+delete from self2;
+select count(*) from self2;
+drop table self2;

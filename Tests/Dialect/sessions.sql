@@ -67,3 +67,27 @@ insert into ku values (8, 'x'), (8, 'y') on conflict (a) do update set b = exclu
 insert into ku values (1, 'z') on conflict (a) do update set b = excluded.b returning b;
 insert into ku values (1, 'z') on conflict (a) do update set b = excluded.b where ku.b = 'no' returning b;
 drop table ku;
+
+-- Names of encodings
+set client_encoding = 'utf-8';
+show client_encoding;
+set client_encoding = '''utf-8''';
+show client_encoding;
+set client_encoding = 'Unicode';
+show client_encoding;
+set client_encoding = 'foo';
+
+-- EXECUTE with values
+prepare pe(int, text) as select $1 + 1, $2;
+execute pe(1, 'a');
+execute pe('41', null);
+execute pe(1.5, 2);
+execute pe(1, 1.50);
+execute pe(1);
+execute pe(1, 'a', 'b');
+execute pe('x', 'a');
+deallocate pe;
+prepare pe(date, numeric) as select $1 + 1, $2 * 2;
+execute pe('2024-02-28', 1.25);
+execute pe(timestamp '2024-02-28 12:00', 3);
+deallocate pe;

@@ -37,6 +37,17 @@ import Testing
                 .output == "1\nBEGIN\nDELETE 1\nROLLBACK\n1\n")
     }
 
+    @Test("sql gives up with its timeout, whatever the server does")
+    func timeouts() throws {
+        let url = "postgres://postgres@127.0.0.1:\(port)/postgres"
+        let client = try ProgramProcess(["sql", url, "select 1; select pg_sleep(30)", "--timeout", "1s"])
+        try client.waitFor("(1 row)")
+        server.send(SIGSTOP)
+        defer { server.send(SIGCONT) }
+        #expect(try client.waitForExit(within: 15) == 2)
+        #expect(client.errors.contains("no answer within 1s, and none to the request to cancel it"))
+    }
+
     @Test("pgbench", .enabled(if: ProgramTool.canRun("pgbench")))
     func pgbenchRuns() throws {
         for arguments in [

@@ -77,6 +77,8 @@ final class SQLProgram: Program {
     private let url: PostgresURL
     private let connection: PostgresConnection
     private let wantsJSON: Bool
+    /// How long a server has to answer that it has canceled what is under way.
+    private static let cancelPatience = LabDuration.seconds(2)
     var timeout: LabDuration?
     /// Nil: what the input says.
     var statements: [String]?
@@ -117,7 +119,12 @@ final class SQLProgram: Program {
         if let timeout {
             process.node.after(timeout) { [self] in
                 hasTimedOut = true
-                if connection.isOpen { connection.cancel() } else { fail("no answer within \(timeout)", 2) }
+                guard connection.isOpen else { return fail("no answer within \(timeout)", 2) }
+                connection.cancel()
+                // Whoever does not answer may not answer this either.
+                process.node.after(Self.cancelPatience) { [self] in
+                    fail("no answer within \(timeout), and none to the request to cancel it", 2)
+                }
             }
         }
         next()

@@ -59,6 +59,8 @@ public final class Database {
         files.temporaryByteCount = options.temporaryByteCount
         files.checkpointByteCount = options.checkpointByteCount
         files.seed = options.seed
+        // PostgreSQL's own limit is a gigabyte; what a text becomes for SQLite is longer than it was.
+        files.statementByteCount = 256 << 20
         file = try SQLiteDatabase(disk: disk, path: path, options: files)
         connectionLimit = options.connectionLimit
     }
@@ -115,6 +117,11 @@ public final class Database {
 
     // MARK: Writers
 
+    /// Whether a session would not have to wait for the pen.
+    func mayWrite(_ session: DatabaseSession) -> Bool {
+        writer === session || writer == nil && waitingWriters.isEmpty
+    }
+
     /// - Returns: false if the session has to wait, and will be woken.
     func acquireWriter(_ session: DatabaseSession) -> Bool {
         if writer === session { return true }
@@ -161,6 +168,24 @@ public final class Database {
         if listeners[channel]?.isEmpty == true { listeners[channel] = nil }
     }
 
+    /// Whether all listeners have room for these. One that stays within a transaction, or does not read, is told
+    /// nothing meanwhile.
+    func hasRoom(for notifications: [Notification]) -> Bool {
+        var byteCounts: [ObjectIdentifier: Int] = [:]
+        for notification in notifications {
+            for session in listeners[notification.channel] ?? [] {
+                let id = ObjectIdentifier(session)
+                let sum = (byteCounts[id] ?? session.inboxByteCount) + notification.byteCount
+                guard sum <= Self.inboxByteLimit else { return false }
+                byteCounts[id] = sum
+            }
+        }
+        return true
+    }
+
+    /// Bytes of notifications that wait for one session.
+    private static let inboxByteLimit = 32 << 20
+
     func notify(_ notification: Notification) {
         for session in listeners[notification.channel] ?? [] { session.notified(notification) }
     }
@@ -191,10 +216,22 @@ public final class Database {
     }
 
     /// Copies the log into the file, as far as nobody reads what it replaces.
+    ///
+    /// - Throws: `PostgresError` of severity PANIC after a sync that has failed; any other leaves all as it was.
     func checkpoint() throws(PostgresError) {
         let connection = try takeConnection()
         defer { giveBack(connection) }
-        do throws(SQLiteError) { try file.checkpoint(connection.sqlite) } catch { throw ErrorMapping.panic(error) }
+        do throws(SQLiteError) { try file.checkpoint(connection.sqlite) } catch {
+            throw checkpointError(error)
+        }
+    }
+
+    private func checkpointError(_ error: SQLiteError) -> PostgresError {
+        if file.hasFailedSync { return ErrorMapping.panic(error) }
+        return PostgresError(
+            error.isFull ? .diskFull : .ioError,
+            "could not copy the log of database \"\(name)\" into its file: \(error)",
+            hint: "Nothing is lost, but the log grows. Make room on the disk: CHECKPOINT tries it again.")
     }
 
     /// The process is over: not one more operation of the disk.
@@ -214,7 +251,7 @@ public final class Database {
             try file.close()
             _ = last
         } catch {
-            throw ErrorMapping.panic(error)
+            throw checkpointError(error)
         }
     }
 }
@@ -284,4 +321,7 @@ struct Notification: Hashable, Sendable {
     let process: Int32
     let channel: String
     let payload: String
+
+    /// Bytes that it takes, about.
+    var byteCount: Int { 128 + channel.utf8.count + payload.utf8.count }
 }

@@ -57,11 +57,13 @@ extension DefinitionRun {
         let missing =
             "\(present) AND NOT EXISTS (SELECT 1 FROM \(identifier(other.storage)) WHERE \(same.joined(separator: " AND ")))"
         let columns = keys.map { identifier($0.storage) }.joined(separator: ", ")
+        // Within one table the other row may be yet to come: that is seen when the statement has ended.
+        let function = other.oid == table.oid ? "pg_late_reference(0, " : "pg_missing_reference("
         for event in ["INSERT", "UPDATE OF \(columns)"] {
             try catalogue.execute(
                 "CREATE TRIGGER \(identifier("reference_\(event.prefix(6).lowercased())_\(constraint.oid)")) AFTER \(event) "
                     + "ON \(identifier(table.storage)) WHEN \(missing) BEGIN "
-                    + "SELECT pg_missing_reference(\(constraint.oid), \(values)); END")
+                    + "SELECT \(function)\(constraint.oid), \(values)); END")
         }
     }
 
@@ -80,7 +82,8 @@ extension DefinitionRun {
         let childTable = identifier(child.storage)
         var actions: String
         var condition: String?
-        switch isDelete ? constraint.onDelete : constraint.onUpdate {
+        let verb = isDelete ? constraint.onDelete : constraint.onUpdate
+        switch verb {
         case "c" where isDelete: actions = "DELETE FROM \(childTable) WHERE \(rows);"
         case "c":
             let sets = zip(keys, otherKeys).map { "\(identifier($0.storage)) = NEW.\(identifier($1.storage))" }
@@ -102,7 +105,10 @@ extension DefinitionRun {
         default:
             condition = "EXISTS (SELECT 1 FROM \(childTable) WHERE \(rows))"
             let values = otherKeys.map { "OLD.\(identifier($0.storage))" }.joined(separator: ", ")
-            actions = "SELECT pg_still_referenced(\(constraint.oid), \(values));"
+            // NO ACTION, but not RESTRICT, looks when the statement has ended.
+            let isLate = child.oid == table.oid && verb != "r"
+            let function = isLate ? "pg_late_reference(1, " : "pg_still_referenced("
+            actions = "SELECT \(function)\(constraint.oid), \(values));"
         }
         var tests = condition.map { [$0] } ?? []
         if !isDelete {

@@ -6,7 +6,7 @@ extension SessionSettings {
         Entry(name: "backslash_quote", kind: .choice(["safe_encoding", "on", "off"]), initial: "safe_encoding"),
         Entry(name: "bytea_output", kind: .choice(["hex"]), initial: "hex"),
         Entry(name: "check_function_bodies", kind: .boolean, initial: "on"),
-        Entry(name: "client_encoding", kind: .choice(["utf8", "utf-8", "unicode"]), initial: "UTF8", isReported: true),
+        Entry(name: "client_encoding", kind: .choice(["UTF8"]), initial: "UTF8", isReported: true),
         Entry(
             name: "client_min_messages",
             kind: .choice(["debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"]),

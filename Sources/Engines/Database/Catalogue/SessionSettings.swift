@@ -123,6 +123,7 @@ public struct SessionSettings: Sendable {
         case .choice(let choices):
             let wanted = value.lowercased()
             if entry.name == "datestyle" { return try dateStyle(wanted, invalid()) }
+            if entry.name == "client_encoding", isUTF8(wanted) { return choices[0] }
             guard let choice = choices.first(where: { $0 == wanted }) else {
                 throw invalid("Available values: \(choices.joined(separator: ", ")).")
             }
@@ -139,6 +140,12 @@ public struct SessionSettings: Sendable {
             }
             return SettingUnits.text(number, unit: unit)
         }
+    }
+
+    /// In names of encodings only letters and digits count (PostgreSQL 15, section 24.3.4): `'utf-8'` with its quotes,
+    /// as asyncpg sends it, is one.
+    private static func isUTF8(_ name: String) -> Bool {
+        ["utf8", "unicode"].contains(name.filter { $0.isASCII && ($0.isLetter || $0.isNumber) })
     }
 
     private static func dateStyle(_ value: String, _ invalid: PostgresError) throws(PostgresError) -> String {

@@ -5,7 +5,18 @@ extension DatabaseFunctions {
     /// Arithmetic that knows how many bytes an integer has: the last argument.
     static var integers: Table {
         Table(strict: [
-            ("pg_int_add", { try fitted($0.integer(0).addingReportingOverflow($0.integer(1)), $0.integer(2)) }),
+            (
+                "pg_int_add",
+                { call in
+                    let byteCount = call.integer(call.count - 1)
+                    var sum = SQLiteValue.integer(call.integer(0))
+                    for index in 1..<max(1, call.count - 1) {
+                        guard case .integer(let before) = sum else { break }
+                        sum = try fitted(before.addingReportingOverflow(call.integer(index)), byteCount)
+                    }
+                    return sum
+                }
+            ),
             (
                 "pg_int_subtract",
                 { try fitted($0.integer(0).subtractingReportingOverflow($0.integer(1)), $0.integer(2)) }

@@ -46,9 +46,11 @@ public final class SessionContext {
 
     /// Rows that the present ON CONFLICT DO UPDATE has come to.
     var touchedRows = TouchedRows()
+    /// References to be looked at when the present statement has ended.
+    var lateReferences: [LateReference] = []
 
     /// `pg_notify`: at the end of the transaction, if it is committed.
-    public var notify: (_ channel: String, _ payload: String) -> Void = { _, _ in }
+    public var notify: (_ channel: String, _ payload: String) throws -> Void = { _, _ in }
 
     public init(
         user: String, database: String, backendPID: Int32, random: SeededRandom,

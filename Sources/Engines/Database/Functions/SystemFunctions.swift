@@ -33,6 +33,16 @@ extension DatabaseFunctions {
                 ("pg_num_nonnulls", { call in .integer(Int64((0..<call.count).count { !call.isNull($0) })) }),
             ],
             changing: session + [
+                (
+                    "pg_late_reference",
+                    { call in
+                        try call.context.note(
+                            LateReference(
+                                isStill: call.flag(0), constraint: UInt32(truncatingIfNeeded: call.integer(1)),
+                                values: (2..<max(2, call.count)).map { call[$0] }))
+                        return .integer(1)
+                    }
+                ),
                 ("pg_nextval", { try next($0) }),
                 (
                     "pg_currval",
@@ -90,7 +100,7 @@ extension DatabaseFunctions {
                 (
                     "pg_notify",
                     { call in
-                        call.context.notify(call.text(0), call.text(1))
+                        try call.context.notify(call.text(0), call.text(1))
                         return .text("")
                     }
                 ),

@@ -12,6 +12,7 @@ extension DatabaseFunctions {
                 ("pg_initcap", { .text(initcap($0.text(0))) }),
                 ("pg_reverse", { .text(String(String.UnicodeScalarView($0.text(0).unicodeScalars.reversed()))) }),
                 ("pg_substring", { try substring($0) }),
+                ("pg_position", { .integer(TextPlaces.position(of: bytes($0, 1), in: bytes($0, 0))) }),
                 (
                     "pg_left",
                     { call in
@@ -55,11 +56,13 @@ extension DatabaseFunctions {
                 (
                     "pg_translate",
                     { call in
-                        let from = Array(call.text(1).unicodeScalars)
                         let to = Array(call.text(2).unicodeScalars)
+                        // Of a character that stands there twice, the first place counts.
+                        let places = Dictionary(
+                            call.text(1).unicodeScalars.enumerated().map { ($1, $0) }, uniquingKeysWith: min)
                         var result = String.UnicodeScalarView()
                         for scalar in call.text(0).unicodeScalars {
-                            guard let place = from.firstIndex(of: scalar) else {
+                            guard let place = places[scalar] else {
                                 result.append(scalar)
                                 continue
                             }
@@ -192,7 +195,7 @@ extension DatabaseFunctions {
         }
         let count = end == .max ? Int.max : end - from
         if isBlob(call) { return .blob(Array(bytes(call, 0).dropFirst(from - 1).prefix(count))) }
-        return .text(String(call.text(0).unicodeScalars.dropFirst(from - 1).prefix(count)))
+        return .text(call.arguments.withBytes(0) { TextPlaces.part(of: $0, from: from - 1, count: count) })
     }
 
     private static func isBlob(_ call: FunctionCall) -> Bool {

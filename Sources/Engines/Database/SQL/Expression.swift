@@ -18,6 +18,20 @@ struct Expression {
     var isNameWeak = true
     /// The columns of a row value, `(a, b)` or a whole row.
     var fields: [Expression] = []
+    /// What it was put together from, if it is a long sum or concatenation.
+    var chain: Chain?
+
+    /// `a + b + c …`: one call with all of them, because SQLite's parser knows few levels.
+    struct Chain: Equatable {
+        /// What stands before, between and behind the parts.
+        let words: [String]
+        var parts: [String]
+
+        /// SQLite's functions take 127 arguments at most.
+        static let partLimit = 100
+
+        var sql: String { words[0] + parts.joined(separator: words[1]) + words[2] }
+    }
 
     enum Open: Equatable {
         case null
@@ -39,6 +53,21 @@ struct Expression {
     var oid: PostgresOID { type.oid }
     var isUnknown: Bool { type.oid == .unknown }
     var isNullLiteral: Bool { open == .null }
+
+    /// This and another one, as a link of a chain.
+    static func chained(_ left: String, of origin: Chain?, _ right: String, _ words: [String], _ type: DataType)
+        -> Expression
+    {
+        var chain = Chain(words: words, parts: [left])
+        // A conversion has made something else of it.
+        if let origin, origin.words == words, origin.parts.count < Chain.partLimit, origin.sql == left {
+            chain = origin
+        }
+        chain.parts.append(right)
+        var result = Expression(chain.sql, type)
+        result.chain = chain
+        return result
+    }
 
     /// With the collation that its type is compared by.
     var ordered: String { Self.ordered(sql, type) }
@@ -79,6 +108,10 @@ struct ConstantPool: Sendable {
         return "\u{1}\(values.count - 1)\u{1}"
     }
 
+    /// Constants of a statement that are bound: SQLite, as distributions build it, has 250,000 parameters at most. What
+    /// is beyond stands in the text.
+    private static let boundLimit = 200_000
+
     /// Puts numbers in the place of marks, and says which literals are used at all, in the order of their numbers.
     func resolved(_ sql: String, parameterCount: Int) -> (sql: String, used: [SQLiteValue]) {
         guard sql.utf8.contains(Self.mark) else { return (sql, []) }
@@ -90,11 +123,12 @@ struct ConstantPool: Sendable {
         for byte in sql.utf8 {
             if byte == Self.mark {
                 if let number = index {
-                    if numbers[number] == nil {
+                    if numbers[number] == nil, parameterCount + used.count < Self.boundLimit {
                         used.append(values[number])
                         numbers[number] = parameterCount + used.count
                     }
-                    result.append(contentsOf: "?\(numbers[number] ?? 0)".utf8)
+                    let text = numbers[number].map { "?\($0)" } ?? Self.literal(values[number])
+                    result.append(contentsOf: text.utf8)
                     index = nil
                 } else {
                     index = 0

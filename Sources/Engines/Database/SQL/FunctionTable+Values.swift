@@ -78,8 +78,8 @@ extension FunctionTable {
         substr(text, int4, int4) text = pg_substring
         left(text, int4) text = pg_left
         right(text, int4) text = pg_right
-        position(text, text) int4 = instr($1, $2)
-        strpos(text, text) int4 = instr($1, $2)
+        position(text, text) int4
+        strpos(text, text) int4 = pg_position
         overlay(text, text, int4) text
         overlay(text, text, int4, int4) text
         btrim(text) text = trim($1, ' ')

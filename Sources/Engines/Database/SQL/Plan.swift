@@ -31,7 +31,7 @@ public struct Plan: Sendable {
         /// `PREPARE name AS …`
         case prepare(name: String, parameterTypes: [PostgresOID], statement: ParsedStatement)
         /// `EXECUTE name (…)`: the parameters' values are the columns of the one row that `sql` returns.
-        case execute(name: String, argumentCount: Int)
+        case execute(name: String, argumentTypes: [PostgresOID])
         case deallocate(name: String?)
         /// Nothing is to be done, but say so: VACUUM, ANALYZE, LOCK TABLE and their like.
         case nothing
@@ -64,6 +64,10 @@ public struct Plan: Sendable {
     var touchedTable: String?
     /// The transaction must not be a block (VACUUM, CREATE DATABASE): 25001.
     public var refusesTransactionBlock: Bool
+    /// The transaction must be a block (LOCK TABLE): 25P01.
+    var needsTransactionBlock = false
+    /// What happens instead of waiting while somebody else writes.
+    var lockWait: LockWait?
 
     init(
         _ kind: Kind, tag: CommandTag, sql: String = "", parameterTypes: [PostgresOID] = [],
@@ -82,6 +86,14 @@ public struct Plan: Sendable {
     }
 }
 
+/// NOWAIT and SKIP LOCKED. There is one writer at a time, so while somebody else writes, all rows count as locked.
+enum LockWait: Equatable, Sendable {
+    /// 55P03, with this message.
+    case refused(String)
+    /// No rows. Statements that change something wait all the same.
+    case skipped
+}
+
 /// What CommandComplete says.
 public enum CommandTag: Equatable, Sendable {
     /// `CREATE TABLE`
@@ -97,5 +109,19 @@ public enum CommandTag: Equatable, Sendable {
         case .counted(let words): "\(words) \(rows)"
         case .inserted: "INSERT 0 \(rows)"
         }
+    }
+}
+
+extension Plan {
+    /// Of the parameters that a client gives values for: a COPY's own stand for the columns of its rows.
+    var clientTypes: [PostgresOID] {
+        if case .copy(let copy) = kind, copy.direction == .fromClient { return [] }
+        return parameterTypes
+    }
+
+    /// Of the values of an EXECUTE.
+    var argumentTypes: [PostgresOID] {
+        if case .execute(_, let types) = kind { return types }
+        return []
     }
 }

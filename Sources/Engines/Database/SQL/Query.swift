@@ -38,8 +38,21 @@ final class Query {
             let names = targets.indices.map { "column\($0 + 1) AS c\($0 + 1)" }
             return "SELECT \(names.joined(separator: ", ")) FROM (VALUES \(lines.joined(separator: ", ")))"
         case .compound(let operation, let left, let right):
-            return "\(left.member) \(operation) \(right.member)"
+            // All operations are of one rank to SQLite, and go from left to right.
+            let first = left.isPlain && left.termCount < Self.termLimit ? left.sql : left.member
+            return "\(first) \(operation) \(right.member)"
         }
+    }
+
+    /// Queries that SQLite puts together at a time.
+    private static let termLimit = 400
+
+    private var isPlain: Bool { with.isEmpty && orderBy.isEmpty && limit.isEmpty }
+
+    private var termCount: Int {
+        guard case .compound(_, let left, _) = body else { return 1 }
+        let count = left.isPlain ? left.termCount : Self.termLimit
+        return 1 + (count < Self.termLimit ? count : 1)
     }
 
     /// As one side of a UNION: SQLite knows no parentheses there.

@@ -31,7 +31,10 @@ extension Translation {
             default: "power"
             }
         var result: Expression
-        if type == .numeric {
+        if name == "+", type.isInteger {
+            let words = ["pg_int_add(", ", ", ", \(type.byteCount))"]
+            result = Expression.chained(first, of: a.chain, second, words, DataType(type))
+        } else if type == .numeric {
             result = Expression("pg_numeric_\(verb)(\(first), \(second))", .numeric)
         } else if type.isFloat {
             result = Expression("pg_float_\(verb)(\(first), \(second), \(type.byteCount))", type)

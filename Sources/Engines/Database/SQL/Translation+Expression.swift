@@ -98,12 +98,30 @@ extension Translation {
             case "OR_EXPR": "OR"
             default: "NOT"
             }
+        var arguments = node.list("args")
+        if word == "NOT" {
+            // NOT NOT is nothing.
+            var isNegated = true
+            while let inner = arguments.first, inner.kind == "BoolExpr", inner.text("boolop") == "NOT_EXPR" {
+                isNegated.toggle()
+                arguments = inner.list("args")
+            }
+            guard let argument = arguments.first else { throw unsupported("NOT of nothing", at: node.location) }
+            let value = try boolean(try expression(argument, scope), word).sql
+            return Expression(isNegated ? "(NOT \(value))" : "(\(value))", .bool)
+        }
         var parts: [String] = []
-        for argument in node.list("args") {
+        for argument in arguments {
             parts.append(try boolean(try expression(argument, scope), word).sql)
         }
-        return Expression(
-            word == "NOT" ? "(NOT \(parts.first ?? "NULL"))" : "(" + parts.joined(separator: " \(word) ") + ")", .bool)
+        return Expression(Self.balanced(parts[...], " \(word) "), .bool)
+    }
+
+    /// Many parts as a tree that is as flat as it can be: SQLite makes one of a thousand levels at most.
+    private static func balanced(_ parts: ArraySlice<String>, _ word: String) -> String {
+        guard parts.count > 100 else { return "(" + parts.joined(separator: word) + ")" }
+        let middle = parts.startIndex + parts.count / 2
+        return "(" + balanced(parts[..<middle], word) + word + balanced(parts[middle...], word) + ")"
     }
 
     private func nullTest(_ node: SyntaxNode, _ scope: Scope) throws(PostgresError) -> Expression {

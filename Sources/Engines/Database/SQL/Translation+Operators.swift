@@ -285,6 +285,6 @@ extension Translation {
         guard left.isUnknown || right.isUnknown || left.oid.isString || right.oid.isString else { return nil }
         let a = try coerce(left, to: .text, left.oid.isString ? .implicit : .explicit)
         let b = try coerce(right, to: .text, right.oid.isString ? .implicit : .explicit)
-        return Expression("(\(a.sql) || \(b.sql))", .text)
+        return Expression.chained(a.sql, of: a.chain, b.sql, ["(", " || ", ")"], DataType.text)
     }
 }

@@ -19,9 +19,19 @@ extension Translation {
         }
         query.with = with
         query.limit = try limit(node, scope)
-        for lock in node.list("lockingClause") where lock.has("strength") { readsOnly = false }
+        for clause in node.list("lockingClause") where clause.has("strength") { lock(clause) }
         if node.has("intoClause") { throw unsupported("SELECT INTO", at: node.location) }
         return query
+    }
+
+    /// FOR UPDATE and its like.
+    private func lock(_ clause: SyntaxNode) {
+        readsOnly = false
+        switch clause.text("waitPolicy") {
+        case "LockWaitError": lockWait = .refused("could not obtain lock on rows: another transaction writes")
+        case "LockWaitSkip": lockWait = lockWait ?? .skipped
+        default: break
+        }
     }
 
     // MARK: WITH
@@ -94,19 +104,32 @@ extension Translation {
     // MARK: UNION and its like
 
     private func compound(_ node: SyntaxNode, _ scope: Scope) throws(PostgresError) -> Query {
-        guard let leftNode = node["larg"], let rightNode = node["rarg"] else { throw unsupported("half a UNION") }
-        let left = try query(leftNode, Scope(parent: scope))
-        let right = try query(rightNode, Scope(parent: scope))
-        let word: String
-        switch (node.text("op"), node.flag("all")) {
-        case ("SETOP_UNION", let isAll): word = isAll ? "UNION ALL" : "UNION"
-        case ("SETOP_INTERSECT", false): word = "INTERSECT"
-        case ("SETOP_EXCEPT", false): word = "EXCEPT"
-        default: throw unsupported("INTERSECT ALL and EXCEPT ALL")
+        // `a UNION b UNION c …` is a tree as deep as it is long.
+        var parts = [node]
+        while let left = parts[parts.count - 1]["larg"], isPlainCompound(left) { parts.append(left) }
+        guard let first = parts[parts.count - 1]["larg"] else { throw unsupported("half a UNION") }
+        var result = try query(first, Scope(parent: scope))
+        for part in parts.reversed() {
+            guard let rightNode = part["rarg"] else { throw unsupported("half a UNION") }
+            let right = try query(rightNode, Scope(parent: scope))
+            result = try combined(result, right, try setOperation(part), part)
         }
-        let result = try combined(left, right, word, node)
         try order(result, node, scope)
         return result
+    }
+
+    private func isPlainCompound(_ node: SyntaxNode) -> Bool {
+        node.text("op") != "SETOP_NONE" && node.has("larg")
+            && !["withClause", "sortClause", "limitCount", "limitOffset", "lockingClause"].contains(where: node.has)
+    }
+
+    private func setOperation(_ node: SyntaxNode) throws(PostgresError) -> String {
+        switch (node.text("op"), node.flag("all")) {
+        case ("SETOP_UNION", let isAll): return isAll ? "UNION ALL" : "UNION"
+        case ("SETOP_INTERSECT", false): return "INTERSECT"
+        case ("SETOP_EXCEPT", false): return "EXCEPT"
+        default: throw unsupported("INTERSECT ALL and EXCEPT ALL")
+        }
     }
 
     private func combined(

@@ -128,7 +128,7 @@ extension Translation {
                 values.append(expression.isUnknown ? try coerce(expression, to: .text, .implicit) : expression)
             }
             var plan = Plan(
-                .execute(name: name, argumentCount: values.count), tag: .words("EXECUTE"), readsOnly: false,
+                .execute(name: name, argumentTypes: values.map(\.oid)), tag: .words("EXECUTE"), readsOnly: false,
                 isReusable: false)
             if !values.isEmpty { plan.sql = "SELECT " + values.map(textOf).joined(separator: ", ") }
             return plan
@@ -199,8 +199,7 @@ extension Translation {
             plan.refusesTransactionBlock = node.flag("is_vacuumcmd")
             return plan
         case "LockStmt":
-            for table in node.list("relations") { _ = try relation(table) }
-            return Plan(.nothing, tag: .words("LOCK TABLE"), readsOnly: false)
+            return try lockTable(node)
         case "CheckPointStmt": return Plan(.checkpoint, tag: .words("CHECKPOINT"))
         case "DiscardStmt":
             switch node.text("target") {
@@ -229,6 +228,19 @@ extension Translation {
         case "ConstraintsSetStmt": return Plan(.nothing, tag: .words("SET CONSTRAINTS"))
         default: return nil
         }
+    }
+
+    /// A lock that keeps others from writing makes its owner the one who writes.
+    private func lockTable(_ node: SyntaxNode) throws(PostgresError) -> Plan {
+        for table in node.list("relations") { _ = try relation(table) }
+        // ROW EXCLUSIVE of PostgreSQL's lockdefs.h; those below it go along with writing.
+        let keepsWriters = node.integer("mode") >= 3
+        var plan = Plan(keepsWriters ? .statements([]) : .nothing, tag: .words("LOCK TABLE"), readsOnly: !keepsWriters)
+        plan.needsTransactionBlock = true
+        if keepsWriters, node.flag("nowait"), let name = node.list("relations").first?.text("relname") {
+            plan.lockWait = .refused("could not obtain lock on relation \"\(name)\": another transaction writes")
+        }
+        return plan
     }
 
     private func truncate(_ node: SyntaxNode) throws(PostgresError) -> Plan {

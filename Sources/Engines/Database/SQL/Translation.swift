@@ -13,6 +13,8 @@ final class Translation {
     var parameterTypes: [PostgresOID]
     var constants = ConstantPool()
     var readsOnly = true
+    /// What the locking clauses say about waiting.
+    var lockWait: LockWait?
     /// Whether the plan holds longer than this moment: literals such as 'now' do not.
     var isReusable = true
     /// What was named, for whoever keeps a definition.
@@ -76,6 +78,7 @@ final class Translation {
         plan.parameterTypes = parameterTypes
         (plan.sql, plan.constants) = constants.resolved(plan.sql, parameterCount: parameterTypes.count)
         plan.readsOnly = plan.readsOnly && readsOnly
+        plan.lockWait = plan.lockWait ?? lockWait
         plan.isReusable = plan.isReusable && isReusable
     }
 }

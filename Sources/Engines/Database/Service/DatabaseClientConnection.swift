@@ -40,6 +40,7 @@ final class DatabaseClientConnection: StreamHandler, TurnConnection {
     func streamOpened(_ stream: Stream) {
         let session = server.cluster.makeSession { [weak self] in self?.wake() }
         self.session = session
+        session.isClientBehind = { [weak stream] in stream?.isCongested == true }
         timer = node.after(Self.openingTimeout) { [weak self] in
             guard let self, self.session?.phase != .ready else { return }
             timer = nil
@@ -109,7 +110,7 @@ final class DatabaseClientConnection: StreamHandler, TurnConnection {
             switch reader.next(bytes, &position) {
             case .needMore: break reading
             case .message(let message): take(message, rest: bytes.count - position)
-            case .invalid(_, let error): session?.receive(invalid: error, now: now)
+            case .invalid(let letter, let error): session?.receive(invalid: error, letter: letter, now: now)
             case .failed(let error): refuse(error)
             }
             if session?.phase == .ended { isClosing = true }

@@ -19,6 +19,8 @@ public final class DatabaseHost: Service {
     public let port: UInt16
     public private(set) var cluster: DatabaseCluster
     private var server: DatabaseServer!
+    /// Whether it was said that logs cannot be copied.
+    private var hasToldOfCheckpoint = false
 
     public struct Settings: Sendable {
         /// As it was typed, for log lines.
@@ -102,12 +104,18 @@ public final class DatabaseHost: Service {
         if cost <= .zero { done(nil) } else { node.after(cost) { done(nil) } }
     }
 
+    /// A log that cannot be copied, because the disk is full, is no reason to stop: everything is in it. It is told
+    /// once, until it has succeeded again.
     private func checkpoint() {
         guard cluster.needsCheckpoint else { return }
         do throws(PostgresError) {
             try cluster.checkpoint()
+            hasToldOfCheckpoint = false
         } catch {
-            runtime.fail("PANIC: \(error.message)")
+            if error.severity == .panic { return runtime.fail("PANIC: \(error.message)") }
+            guard !hasToldOfCheckpoint else { return }
+            hasToldOfCheckpoint = true
+            runtime.log("\(error.message); \(error.hint ?? "")", level: .error)
         }
     }
 

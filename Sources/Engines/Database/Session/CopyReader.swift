@@ -7,12 +7,22 @@ struct CopyReader {
     /// What has come and was not read.
     private var bytes: [UInt8] = []
     private var position = 0
+    /// How far the line at `position` was looked through for its end.
+    private var scan = Scan()
+    /// Bytes that the binary row at `position` has at least.
+    private var neededByteCount = 0
     private var hasEnded = false
     private var isPastHeader: Bool
     /// `\.`, or the trailer of the binary format, was read: nothing more counts.
     private var isComplete = false
     /// Of the row that was read last.
     private(set) var lineNumber = 0
+
+    private struct Scan {
+        var index = 0
+        var isQuoted = false
+        var isEscaped = false
+    }
 
     /// Bytes of one row.
     static let rowByteCount = 256 << 20
@@ -26,6 +36,7 @@ struct CopyReader {
     mutating func append(_ more: [UInt8]) {
         if position > 0 {
             bytes.removeFirst(position)
+            scan.index = max(0, scan.index - position)
             position = 0
         }
         bytes += more
@@ -71,10 +82,8 @@ struct CopyReader {
 
     /// The next line without its end; a quoted field may have ends of lines in it.
     private mutating func nextLine() throws(PostgresError) -> Range<Int>? {
-        var index = position
-        var isQuoted = false
-        var isEscaped = false
-        while index < bytes.count {
+        var (index, isQuoted, isEscaped) = (max(scan.index, position), scan.isQuoted, scan.isEscaped)
+        scanning: while index < bytes.count {
             let byte = bytes[index]
             if format.kind == .text {
                 if isEscaped {
@@ -85,7 +94,9 @@ struct CopyReader {
                     return line(endsAt: index)
                 }
             } else if isQuoted {
-                if format.escape != format.quote, byte == format.escape, index + 1 < bytes.count {
+                if format.escape != format.quote, byte == format.escape {
+                    // What is escaped may be yet to come.
+                    if index + 1 == bytes.count, !hasEnded { break scanning }
                     index += 1
                 } else if byte == format.quote {
                     isQuoted = false
@@ -97,6 +108,7 @@ struct CopyReader {
             }
             index += 1
         }
+        scan = Scan(index: index, isQuoted: isQuoted, isEscaped: isEscaped)
         guard bytes.count - position <= Self.rowByteCount else {
             throw PostgresError(.programLimitExceeded, "a row of COPY is larger than \(Self.rowByteCount) bytes")
         }
@@ -110,6 +122,7 @@ struct CopyReader {
     private mutating func line(endsAt end: Int) -> Range<Int> {
         let start = position
         position = end + 1
+        scan = Scan(index: position)
         return start..<(end > start && bytes[end - 1] == 13 ? end - 1 : end)
     }
 
@@ -244,6 +257,7 @@ struct CopyReader {
             position += 19 + extensionCount
             isPastHeader = true
         }
+        guard hasEnded || bytes.count - position >= neededByteCount else { return nil }
         var place = position
         guard let count = integer(Int16.self, &place) else { return try endOfBinary() }
         if count == -1 {
@@ -259,11 +273,15 @@ struct CopyReader {
                 continue
             }
             guard length >= 0, Int(length) <= Self.rowByteCount else { throw Self.damaged }
-            guard bytes.count - place >= Int(length) else { return try endOfBinary() }
+            guard bytes.count - place >= Int(length) else {
+                neededByteCount = place - position + Int(length)
+                return try endOfBinary()
+            }
             fields.append(Array(bytes[place..<place + Int(length)]))
             place += Int(length)
         }
         position = place
+        neededByteCount = 0
         lineNumber += 1
         return fields
     }

@@ -89,7 +89,12 @@ public final class DatabaseCluster {
         database.file.onFailedSync = { [weak self] why in
             self?.failure = PostgresError(.ioError, why, severity: .panic)
         }
-        try database.open()
+        do throws(PostgresError) { try database.open() } catch {
+            var error = error
+            error.message = "could not open \(path): \(error.message)"
+            if error.message.hasSuffix("not a database") { error.message += "; only databases belong into \(base)" }
+            throw error
+        }
         databases[name] = database
         return database
     }
@@ -129,6 +134,13 @@ public final class DatabaseCluster {
         guard databases.count < Self.databaseLimit else {
             throw PostgresError(.configurationLimitExceeded, "there are \(Self.databaseLimit) databases already")
         }
+        do throws(DiskError) {
+            // What a DROP DATABASE has left when the power went in its midst.
+            let path = "\(base)/\(Self.fileName(of: name))"
+            if (try? disk.attributes(path)) == nil { try removeIfThere(path + "-wal") }
+        } catch {
+            throw PostgresError(.ioError, "could not remove what was left of database \"\(name)\": \(error)")
+        }
         try openDatabase(name)
         do throws(DiskError) { try disk.syncDirectory(base) } catch {
             throw ErrorMapping.panic(SQLiteError(disk: error))
@@ -151,14 +163,18 @@ public final class DatabaseCluster {
         databases[name] = nil
         database.file.abandon()
         do throws(DiskError) {
+            // A file without its log might be half of a checkpoint; a log without its file is nothing.
             for suffix in ["", "-wal"] {
-                let path = database.file.path + suffix
-                if (try? disk.attributes(path)) != nil { try disk.remove(path) }
+                try removeIfThere(database.file.path + suffix)
+                try disk.syncDirectory(base)
             }
-            try disk.syncDirectory(base)
         } catch {
             throw ErrorMapping.panic(SQLiteError(disk: error))
         }
+    }
+
+    private func removeIfThere(_ path: String) throws(DiskError) {
+        if (try? disk.attributes(path)) != nil { try disk.remove(path) }
     }
 
     public var databaseNames: [String] { databases.keys.sorted() }
@@ -233,12 +249,22 @@ public final class DatabaseCluster {
     /// Whether a log has grown so much that it should be copied into its file.
     public var needsCheckpoint: Bool { databases.values.contains { $0.file.needsCheckpoint } }
 
-    /// Copies the logs into the files, those that have grown much or all of them.
+    /// Copies the logs into the files, those that have grown much or all of them. One that cannot be copied keeps no
+    /// other from it, and is tried again when it has grown as much once more.
+    ///
+    /// - Throws: `PostgresError`, the first one. Only one of severity PANIC is a reason to stop.
     public func checkpoint(all: Bool = false) throws(PostgresError) {
+        var first: PostgresError?
         for database in inOrder where all || database.file.needsCheckpoint {
-            checkpointCount += 1
-            try database.checkpoint()
+            do throws(PostgresError) {
+                try database.checkpoint()
+                checkpointCount += 1
+            } catch {
+                if error.severity == .panic { throw failure ?? error }
+                first = first ?? error
+            }
         }
+        if let first { throw first }
     }
 
     /// Ends all sessions and closes the files.

@@ -95,11 +95,11 @@ extension DatabaseSession {
         if let entry = prepared.entry {
             prepared.entry = try renewed(entry, prepared.givenTypes, key: nil)
         }
-        let types = prepared.entry?.plan.parameterTypes ?? []
-        guard plan.columns.count == types.count else {
+        let types = prepared.entry?.plan.clientTypes ?? []
+        guard case .execute(_, let given) = plan.kind, given.count == types.count else {
             throw PostgresError(
                 .syntaxError, "wrong number of parameters for prepared statement \"\(name)\"",
-                detail: "Expected \(types.count) parameters but got \(plan.columns.count).")
+                detail: "Expected \(types.count) parameters but got \(plan.argumentTypes.count).")
         }
         let values = try argumentValues(plan, portal.parameters, types)
         portalCount += 1
@@ -130,9 +130,11 @@ extension DatabaseSession {
         var values: [SQLiteValue] = []
         for (index, type) in types.enumerated() {
             let value = statement.value(index)
-            let given = plan.columns[index].type
+            let given = plan.argumentTypes[index]
             if given == type || value == .null {
                 values.append(value)
+            } else if given != .text {
+                values.append(try cast(value, from: given, to: type, connection))
             } else {
                 let text = DatumCoding.text(value, type: given, context, connection.catalogue)
                 values.append(
@@ -141,6 +143,21 @@ extension DatabaseSession {
             }
         }
         return values
+    }
+
+    /// A value as an assignment would convert it.
+    private func cast(
+        _ value: SQLiteValue, from given: PostgresOID, to type: PostgresOID, _ connection: DatabaseConnection
+    ) throws(PostgresError) -> SQLiteValue {
+        guard let cast = try ParsedStatement.parse("SELECT $1::\(type.typeName)").first else { return value }
+        let plan = try Translator.translate(
+            cast, catalogue: connection.catalogue, parameterTypes: [given], context: context)
+        let statement = try prepare(plan, [value], connection)
+        do throws(SQLiteError) {
+            return try statement.step() ? statement.value(0) : .null
+        } catch {
+            throw ErrorMapping.postgresError(for: error, on: connection)
+        }
     }
 
     private func deallocate(_ name: String?) throws(PostgresError) {
@@ -194,25 +211,21 @@ extension DatabaseSession {
         transaction.listening.append((channel, isOn))
     }
 
-    private func notify(_ channel: String, _ payload: String) throws(PostgresError) {
+    /// NOTIFY and `pg_notify`.
+    func notify(_ channel: String, _ payload: String) throws(PostgresError) {
         guard !channel.isEmpty else {
             throw PostgresError(.invalidParameterValue, "channel name cannot be empty")
+        }
+        guard channel.utf8.count < 64 else {
+            throw PostgresError(.invalidParameterValue, "channel name too long")
         }
         guard payload.utf8.count < 8000 else {
             throw PostgresError(.invalidParameterValue, "payload string too long")
         }
-        guard notify(of: Notification(process: key.process, channel: channel, payload: payload)) else {
+        let notification = Notification(process: key.process, channel: channel, payload: payload)
+        guard currentTransaction().add(notification) else {
             throw PostgresError(.programLimitExceeded, "too many notifications in a transaction")
         }
-    }
-
-    /// - Returns: false if there are too many of this transaction already.
-    @discardableResult
-    func notify(of notification: Notification) -> Bool {
-        let transaction = currentTransaction()
-        guard transaction.notifications.count < Transaction.notificationLimit else { return false }
-        transaction.add(notification)
-        return true
     }
 
     /// What LISTEN and UNLISTEN said in a transaction that is committed.
@@ -231,29 +244,24 @@ extension DatabaseSession {
         }
     }
 
-    /// Notifications that wait for a session that does not come to an end of its transaction.
-    private static let inboxLimit = 100_000
-
     func notified(_ notification: Notification) {
         guard phase == .ready else { return }
-        guard inbox.count < Self.inboxLimit else {
-            return end(
-                with: PostgresError(.programLimitExceeded, "too many notifications in the queue", severity: .fatal))
-        }
         inbox.append(notification)
+        inboxByteCount += notification.byteCount
         guard isIdle else { return }
         deliverNotifications()
         onWake()
     }
 
-    /// Between transactions only.
+    /// Between transactions only, and not before the client has taken what it was told.
     func deliverNotifications() {
-        guard transaction == nil, !inbox.isEmpty else { return }
+        guard transaction == nil, !inbox.isEmpty, !isClientBehind() else { return }
         for notification in inbox {
             output.write(
                 .notification(
                     process: notification.process, channel: notification.channel, payload: notification.payload))
         }
         inbox = []
+        inboxByteCount = 0
     }
 }

@@ -75,8 +75,13 @@ extension DatabaseSession {
 
     // MARK: FETCH
 
-    /// A FETCH has the columns of its cursor.
+    /// A FETCH has the columns of its cursor, and an EXECUTE those of its statement.
     func resolveFetch(_ portal: Portal) throws(PostgresError) {
+        if case .execute(let name, _)? = portal.entry?.plan.kind {
+            let plan = preparedStatements[name]?.entry?.plan
+            portal.cursorColumns = plan?.returnsRows == true ? plan?.columns : nil
+            return
+        }
         guard case .fetch(let fetch)? = portal.entry?.plan.kind, !fetch.isMove else { return }
         guard let cursor = portals[fetch.name] else { throw Self.noCursor(fetch.name) }
         portal.cursorColumns = cursor.entry?.plan.columns

@@ -80,7 +80,7 @@ extension DatabaseSession {
             throw Self.failedTransaction
         }
         try revalidate(statement)
-        let types = statement.entry?.plan.parameterTypes ?? []
+        let types = statement.entry?.plan.clientTypes ?? []
         guard bind.parameters.count == types.count else {
             throw PostgresError(
                 .protocolViolation,
@@ -137,7 +137,7 @@ extension DatabaseSession {
         case .statement(let name):
             let statement = try find(statement: name)
             try revalidate(statement)
-            output.write(.parameterDescription(statement.entry?.plan.parameterTypes ?? []))
+            output.write(.parameterDescription(statement.entry?.plan.clientTypes ?? []))
             describe(statement.entry?.plan, statement.entry?.plan.columns ?? [])
         case .portal(let name):
             let portal = try find(portal: name)

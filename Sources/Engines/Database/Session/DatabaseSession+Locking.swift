@@ -31,6 +31,19 @@ extension DatabaseSession {
         try beginWait(.advisoryLock)
     }
 
+    /// NOWAIT and SKIP LOCKED while somebody else writes.
+    ///
+    /// - Returns: whether the statement has come to its end, without a row.
+    func isDoneWithoutWaiting(_ portal: Portal, _ plan: Plan) throws(PostgresError) -> Bool {
+        guard let lockWait = plan.lockWait, database?.mayWrite(self) == false else { return false }
+        if case .refused(let message) = lockWait { throw PostgresError(.lockNotAvailable, message) }
+        guard case .query = plan.kind else { return false }
+        _ = currentTransaction()
+        if portal.describesRows { output.rowDescription(portal.columns) }
+        complete(portal, plan.tag.text(rows: 0))
+        return true
+    }
+
     /// The session stands in a line. Whoever would wait for himself is told so at once: nobody else could end it.
     func beginWait(_ wait: Wait) throws(PostgresError) {
         guard let database else { return }

@@ -109,9 +109,7 @@ extension DatabaseSession {
     private func connectContext() {
         context.outerRows = { [unowned self] table in cluster.rows(of: table, for: self) }
         context.advisory = { [unowned self] verb, key in try advisory(verb, key) }
-        context.notify = { [unowned self] channel, payload in
-            notify(of: Notification(process: key.process, channel: channel, payload: payload))
-        }
+        context.notify = { [unowned self] channel, payload in try notify(channel, payload) }
         context.signal = { [unowned cluster] process, terminates in cluster.signal(process, terminates: terminates) }
     }
 }

@@ -32,6 +32,10 @@ extension DatabaseSession {
             throw PostgresError(
                 .activeTransaction, "\(entry.plan.tag.text(rows: 0)) cannot run inside a transaction block")
         }
+        if entry.plan.needsTransactionBlock, !isInBlock {
+            throw PostgresError(
+                .noActiveTransaction, "\(entry.plan.tag.text(rows: 0)) can only be used in transaction blocks")
+        }
         let latency = cluster.options.latency
         guard latency > .zero, !portal.isLatencyPaid else { return true }
         portal.isLatencyPaid = true
@@ -46,6 +50,7 @@ extension DatabaseSession {
     /// - Returns: nil if rows are to come; otherwise how far it has got.
     private func start(_ portal: Portal) throws(PostgresError) -> Progress? {
         guard let entry = portal.entry else { return .done }
+        if try isDoneWithoutWaiting(portal, entry.plan) { return .done }
         switch entry.plan.kind {
         case .query, .insert, .update, .delete, .statements, .definition, .copy, .declareCursor, .explain:
             guard try prepareConnection(portal) else { return .waiting }
@@ -229,6 +234,11 @@ extension DatabaseSession {
 
     /// The portal is through: what it held is free, and its client is told.
     func complete(_ portal: Portal, _ tag: String) {
+        if let connection = portal.connection {
+            do throws(PostgresError) { try checkLateReferences(connection) } catch {
+                return fail(error, isExtended: simple == nil)
+            }
+        }
         portal.isFinished = true
         portal.close(self)
         complete(tag)

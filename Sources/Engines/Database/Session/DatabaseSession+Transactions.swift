@@ -96,6 +96,12 @@ extension DatabaseSession {
 
     func commit() throws(PostgresError) {
         guard let transaction, let database else { return }
+        guard database.hasRoom(for: transaction.notifications) else {
+            rollBack()
+            throw PostgresError(
+                .programLimitExceeded, "too many notifications in the NOTIFY queue",
+                hint: "A session that listens is in a transaction, or does not read what it is sent.")
+        }
         closePortals { $0.cursor?.isHoldable != true }
         try keepHoldableCursors()
         if let connection = transaction.connection, transaction.isWriting || transaction.hasSnapshot {

@@ -54,7 +54,11 @@ public final class DatabaseSession {
     /// What else than the catalogue plans depend on.
     var planKey = ""
     var channels: Set<String> = []
+    /// What others have told it, and it could not be told yet.
     var inbox: [Notification] = []
+    var inboxByteCount = 0
+    /// Whether the client has not taken what was sent to it, so that nothing is told unasked.
+    public var isClientBehind: () -> Bool = { false }
 
     /// The lab's time of the present call.
     var now = LabTime(nanoseconds: 0)
@@ -90,6 +94,8 @@ public final class DatabaseSession {
     static let outputByteCount = 256 << 10
     /// Rows between two of which others have their turn.
     static let rowsPerTurn = 1000
+    /// Statements of a Query message between two of which others have their turn.
+    static let statementsPerTurn = 200
 
     init(cluster: DatabaseCluster, key: PostgresCancelKey, onWake: @escaping () -> Void) {
         self.cluster = cluster
@@ -120,11 +126,29 @@ public final class DatabaseSession {
         }
     }
 
-    /// A message that could not be read, though the next one can.
-    public func receive(invalid error: PostgresError, now: LabTime) {
+    /// A message of a kind that could not be read, though the next one can. It is answered as if its statement had
+    /// failed: up to the next Sync where one must come, or else with ReadyForQuery.
+    public func receive(invalid error: PostgresError, letter: UInt8, now: LabTime) {
         self.now = now
         guard phase == .ready else { return end(with: error.asFatal) }
-        if !isSkipping { fail(error, isExtended: true) }
+        idleDeadline = nil
+        switch letter {
+        case UInt8(ascii: "X"): return end()
+        case UInt8(ascii: "S"): isSkipping = false
+        default: if isSkipping { return }
+        }
+        if copy != nil {
+            wait = nil
+            return fail(error, isExtended: simple == nil)
+        }
+        switch letter {
+        // What a COPY that has failed was still being sent.
+        case UInt8(ascii: "d"), UInt8(ascii: "c"), UInt8(ascii: "f"): break
+        case UInt8(ascii: "Q"), UInt8(ascii: "S"), UInt8(ascii: "F"):
+            fail(error)
+            ready()
+        default: fail(error, isExtended: true)
+        }
     }
 
     private func dispatch(_ message: FrontendMessage) {
@@ -169,6 +193,7 @@ public final class DatabaseSession {
         self.now = now
         if wait == .output || wait == .turn { wait = nil }
         advance()
+        if phase == .ready, isIdle { deliverNotifications() }
     }
 
     /// Time has passed: a wait may be over, or too long.
@@ -199,10 +224,17 @@ public final class DatabaseSession {
     }
 
     func advance() {
+        var statementCount = 0
         while wait == nil, phase == .ready {
             if running != nil {
                 step()
             } else if simple != nil {
+                // Between two of many statements others have their turn, too.
+                guard statementCount < Self.statementsPerTurn else {
+                    wait = .turn
+                    return
+                }
+                statementCount += 1
                 nextStatement()
             } else {
                 break
@@ -227,7 +259,7 @@ public final class DatabaseSession {
 
     /// A CancelRequest, or `pg_cancel_backend`.
     func cancel() {
-        guard phase == .ready, wait != nil, running != nil || copy != nil else { return }
+        guard phase == .ready, wait != nil, running != nil || copy != nil || simple != nil else { return }
         cancelWait(PostgresError(.queryCanceled, "canceling statement due to user request"))
         onWake()
     }
@@ -254,6 +286,7 @@ public final class DatabaseSession {
     /// An error: the statement has failed, and with it the transaction.
     func fail(_ error: PostgresError, isExtended: Bool = false) {
         if error.severity == .panic { return panic(error) }
+        context?.lateReferences = []
         running?.portal.isFailed = true
         running?.portal.close(self)
         running = nil

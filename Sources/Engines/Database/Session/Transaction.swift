@@ -21,6 +21,7 @@ final class Transaction {
     /// What it will tell at its end, each once.
     var notifications: [Notification] = []
     private var knownNotifications: Set<Notification> = []
+    private var notificationByteCount = 0
     /// LISTEN and UNLISTEN count from the commit on; nil stands for UNLISTEN *.
     var listening: [(channel: String?, isOn: Bool)] = []
     /// What the session's settings were before it, and outside of SET LOCAL.
@@ -58,16 +59,25 @@ final class Transaction {
         return savepoint
     }
 
-    func add(_ notification: Notification) {
-        if knownNotifications.insert(notification).inserted { notifications.append(notification) }
+    /// - Returns: false if there are too many already.
+    func add(_ notification: Notification) -> Bool {
+        guard !knownNotifications.contains(notification) else { return true }
+        guard notificationByteCount + notification.byteCount <= Self.notificationByteLimit else { return false }
+        knownNotifications.insert(notification)
+        notifications.append(notification)
+        notificationByteCount += notification.byteCount
+        return true
     }
 
     func forgetNotifications(after count: Int) {
-        for notification in notifications[count...] { knownNotifications.remove(notification) }
+        for notification in notifications[count...] {
+            knownNotifications.remove(notification)
+            notificationByteCount -= notification.byteCount
+        }
         notifications.removeLast(notifications.count - count)
     }
 
     /// Limits of one transaction; more is refused with 54000.
     static let savepointLimit = 10_000
-    static let notificationLimit = 100_000
+    static let notificationByteLimit = 16 << 20
 }

@@ -22,6 +22,9 @@ public final class SQLiteConnection {
         let lastUse: Int
     }
 
+    /// Bytes of the longest text that is kept prepared: longer ones are not likely to come again.
+    private static let keptByteCount = 64 << 10
+
     static let closedError = SQLiteError(code: SQLITE_MISUSE, message: "the connection is closed")
 
     init(database: SQLiteDatabase) throws(SQLiteError) {
@@ -63,6 +66,7 @@ public final class SQLiteConnection {
     /// - Parameter isKept: false for a text that will not come again.
     /// - Throws: `SQLiteError`; its `offset` says where in the text.
     public func prepare(_ sql: String, isKept: Bool = true) throws(SQLiteError) -> SQLiteStatement {
+        let isKept = isKept && sql.utf8.count <= Self.keptByteCount
         if isKept, let statement = idle.removeValue(forKey: sql) {
             return SQLiteStatement(connection: self, sql: sql, handle: statement.handle, isKept: true)
         }

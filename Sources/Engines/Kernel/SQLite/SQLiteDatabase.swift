@@ -80,14 +80,32 @@ public final class SQLiteDatabase {
 
     deinit { abandon() }
 
-    /// Another connection to it.
+    /// Another connection to it. The first one makes durable what it finds in the log: a process that was killed, or
+    /// whose sync has failed, may have left commits there that the next power cut would take back, and whoever reads
+    /// them would have read what never was.
     ///
     /// - Throws: `SQLiteError`: the file is no database, is damaged, or the disk refused.
     public func open() throws(SQLiteError) -> SQLiteConnection {
         guard !files.isAbandoned else { throw SQLiteError(code: SQLITE_MISUSE, message: "the database is closed") }
+        let isFirst = connections.isEmpty
+        if isFirst { try refuseLogWithoutFile() }
         let connection = try SQLiteConnection(database: self)
+        if isFirst {
+            do throws(DiskError) { try files.syncFoundLog() } catch { throw SQLiteError(disk: error) }
+        }
         connections[ObjectIdentifier(connection)] = WeakConnection(connection: connection)
         return connection
+    }
+
+    /// A log is written only when its file has long been durable. Without it SQLite would begin a new, empty database.
+    private func refuseLogWithoutFile() throws(SQLiteError) {
+        guard files.byteCount(path) == 0 else { return }
+        let count = files.byteCount(path + "-wal")
+        guard count > 0 else { return }
+        throw SQLiteError(
+            code: SQLITE_CANTOPEN,
+            message: "\(path) is missing or empty, but its log \(path)-wal has \(count) bytes: "
+                + "put the file back, or remove the log to begin anew without what is in it")
     }
 
     func forget(_ connection: SQLiteConnection) { connections[ObjectIdentifier(connection)] = nil }
@@ -158,6 +176,8 @@ public final class SQLiteDatabase {
 
     /// Copies the log into the database file, as far as no reader needs it, and never waits for anybody.
     ///
+    /// - Throws: `SQLiteError`: the file could not grow, or a sync has failed (`hasFailedSync`). Otherwise the log has
+    ///   everything still, and reading and writing go on.
     /// - Returns: pages in the log, and how many of them the file has.
     @discardableResult
     public func checkpoint(_ connection: SQLiteConnection) throws(SQLiteError) -> (pages: Int, copied: Int) {
@@ -165,8 +185,9 @@ public final class SQLiteDatabase {
         var copied: CInt = 0
         let code = sqlite3_wal_checkpoint_v2(
             connection.handle, "main", SQLITE_CHECKPOINT_PASSIVE, &pages, &copied)
-        guard code == SQLITE_OK || code == SQLITE_BUSY else { throw connection.error(code) }
+        // One that has failed is tried again when the log has grown by so much more.
         files.shared.noteCheckpoint()
+        guard code == SQLITE_OK || code == SQLITE_BUSY else { throw connection.error(code) }
         return (Int(pages), Int(copied))
     }
 
@@ -177,8 +198,12 @@ public final class SQLiteDatabase {
         defer { abandon() }
         guard !files.isAbandoned else { return }
         for connection in openConnections { connection.rollBackAll() }
-        if let first = openConnections.first { try checkpoint(first) }
+        var refusal: SQLiteError?
+        if let first = openConnections.first {
+            do throws(SQLiteError) { try checkpoint(first) } catch { refusal = error }
+        }
         try syncLog()
+        if let refusal { throw refusal }
     }
 
     /// Frees everything without one more operation of the disk, as the end of a process does.

@@ -30,7 +30,12 @@ final class SharedState {
     var log: VirtualFile? { logs.first }
 
     func opened(log: VirtualFile, isNew: Bool) {
-        if logs.isEmpty { (logByteCount, checkpointedByteCount) = (log.size, 0) }
+        if logs.isEmpty {
+            (logByteCount, checkpointedByteCount) = (log.size, 0)
+            // What an earlier process has left may have reached the system, and not the disk.
+            isLogNameUnsynced = true
+            if log.size > 0 { isLogUnsynced = true }
+        }
         logs.append(log)
         if isNew { isLogNameUnsynced = true }
     }

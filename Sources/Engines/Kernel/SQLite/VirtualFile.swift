@@ -90,6 +90,18 @@ final class VirtualFile {
         return file?.syncForWorker()
     }
 
+    /// Writes all of it over itself, so that the next sync has it all to store: after a sync that has failed the system
+    /// takes for stored what is not. Whatever part of it is done when the power goes, the bytes are the same.
+    func writeAgain() throws(DiskError) {
+        guard let file else { return }
+        let end = file.size
+        for start in stride(from: 0, to: end, by: Self.pieceByteCount) {
+            try file.write(try file.read(at: start, count: min(Self.pieceByteCount, end - start)), at: start)
+        }
+    }
+
+    private static let pieceByteCount = 256 << 10
+
     /// The bytes, and once the name that leads to them.
     func syncOnDisk() throws(DiskError) {
         guard let file else { return }

@@ -83,6 +83,13 @@ final class VirtualFileSystem {
         shared.isLogUnsynced = false
     }
 
+    /// Makes durable what an earlier process has left in the log, whatever became of its syncs.
+    func syncFoundLog() throws(DiskError) {
+        guard !isAbandoned, shared.isLogUnsynced, let log = shared.log else { return }
+        try log.writeAgain()
+        try syncLog()
+    }
+
     /// The log's sync for a thread, which `finishLogSync` has to hear of; nil if there is none, or `syncLog` has to do it.
     func takeLogSync() -> FileSync? {
         guard !isAbandoned, failedSync == nil, shared.isLogUnsynced else { return nil }
@@ -150,6 +157,11 @@ final class VirtualFileSystem {
         } catch {
             return false
         }
+    }
+
+    /// Bytes of a file; 0 if there is none.
+    func byteCount(_ path: String) -> Int {
+        do throws(DiskError) { return try disk.attributes(path).size } catch { return 0 }
     }
 
     fileprivate func delete(_ path: String, syncsDirectory: Bool) -> CInt {
