@@ -26,6 +26,8 @@ final class PoolerPool {
     let mode: PoolingMode
     let state: PoolerDatabaseState
     let size: Int
+    /// `server_lifetime` is 0: a server is closed after its first client.
+    let usesServersOnce: Bool
     let url: PostgresURL
     let startup: PostgresStartup
     private(set) var nodePool: NodePool<PoolerServer>!
@@ -49,6 +51,7 @@ final class PoolerPool {
         let configuration = host.configuration
         mode = configuration.poolMode(of: database, user: user)
         size = database.poolSize ?? configuration.integer("default_pool_size")
+        usesServersOnce = configuration.duration("server_lifetime") == .zero
         let serverUser = database.user ?? user
         let password = database.password ?? Self.plain(configuration.userList[serverUser])
         var url = PostgresURL(

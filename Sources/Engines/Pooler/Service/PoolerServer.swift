@@ -126,8 +126,7 @@ final class PoolerServer: NodeConnection {
         if let fault { return .broken(fault) }
         guard isReady, !isCutOff else { return .broken("client left while server was not ready") }
         let configuration = pool.host.configuration
-        if wasUsed, configuration.duration("server_lifetime") == .zero {
-            // It may be used once.
+        if wasUsed, pool.usesServersOnce {
             pool.nodePool.operate { engine, now in _ = engine.evict(number: id.number, now: now) }
         }
         let needsReset = pool.mode == .session || configuration.boolean("server_reset_query_always")
