@@ -44,7 +44,7 @@ let tracingBenchmarks: [Benchmark] = [
 private let spansABody = 100
 
 private func emptyStore() -> TraceStore {
-    let disk = NodeDisk(base: SimulatedDisk(), owner: DiskOwner(1))
+    let disk = NodeDisk(base: SimulatedDisk(capacityBytes: 4 << 30), owner: DiskOwner(1))
     guard let store = try? TraceStore(disk, directory: "/traces", now: .documentedEpoch) else {
         fatalError("an empty disk takes a store")
     }
