@@ -99,6 +99,7 @@ struct BashDetailComparison {
             "echo a >f; cat f nosuch >&g; grep -c . g", "echo a > f; { echo b; echo c >&2; } &>> f; cat f",
             "echo a > f; echo b >| f; cat f", "echo a &> f; echo $?; cat f", "cat nosuch 2>| f; wc -l < f",
             "f() { echo a; echo b >&2; }; f &> o; cat o", "echo a >&2 2> f; cat f", "echo a &> nodir/f; echo $?",
+            "{ echo a > /dev/stderr; } 2> f; cat f", "echo a > /dev/stdout", "{ cat nosuch 2> /dev/stdout; } | wc -l",
             "for i in 1 2; do echo $i; echo e$i >&2; done &> f; cat f", "echo 'a &> f'; echo \"a >& f\"",
         ])
     }

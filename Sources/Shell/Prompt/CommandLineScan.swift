@@ -60,6 +60,10 @@ struct CommandLineScan {
                 return index + 2
             }
         case ";": endCommand()
+        // `>|`, `>&` and `&>` lead to a file.
+        case "|" where isRedirection && !isInWord: break
+        case "&" where isRedirection && !isInWord: break
+        case "&" where !isInWord && next == ">": redirect()
         case "|" where !partial.hasPrefix("{"): endCommand()
         case "&" where !isInWord: endCommand()
         case ")" where !outer.isEmpty:

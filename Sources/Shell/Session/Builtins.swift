@@ -139,7 +139,8 @@ public enum Builtins {
             usage: "[-e|+e] [-u|+u] [-o|+o NAME] [--] [WORD…]",
             examples: ["set -euo pipefail", "set -- a b; echo $1"],
             details: """
-                -e  a command that fails, and is no condition, ends the script
+                -e  a command that fails, and is no condition, ends the script: so it is in
+                scripts, until +e
                 -u  a variable without a value is an error: so it is here, until +u
                 -o pipefail  a pipeline fails with the last of its commands that does
                 What follows the options, or --, is $1, $2 and so on.

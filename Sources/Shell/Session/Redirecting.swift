@@ -83,6 +83,9 @@ extension Execution {
         case .hereString: result.input = StoredSource(session: session, bytes: Array((target + "\n").utf8))
         case .errorToOutput: result.error = result.output
         case .outputToError: result.output = result.error
+        case .write(let fromError, _) where target == "/dev/stdout" || target == "/dev/stderr":
+            let stream = target == "/dev/stdout" ? result.output : result.error
+            if fromError { result.error = stream } else { result.output = stream }
         case .write(let fromError, let appends):
             let terminalError = errorSink
             let sink = try FileSink(session: session, path: target, appends: appends) { terminalError.write($0 + "\n") }

@@ -53,6 +53,7 @@ extension GeneralCommands {
         private let namesFiles: Bool
         private let showsMatches: Bool
         private let maximum: Int
+        private let hasContext: Bool
         private let linesBefore: Int
         private let linesAfter: Int
         private var lineNumber = 0
@@ -79,6 +80,7 @@ extension GeneralCommands {
             maximum = arguments.integer("max-count") ?? .max
             let around = arguments.integer("context") ?? 0
             let showsLines = !showsMatches && !arguments.has("count") && !namesFiles
+            hasContext = showsLines && ["context", "before-context", "after-context"].contains { arguments.has($0) }
             linesBefore = showsLines ? arguments.integer("before-context") ?? around : 0
             linesAfter = showsLines ? arguments.integer("after-context") ?? around : 0
             super.init(process, files: files)
@@ -131,7 +133,7 @@ extension GeneralCommands {
 
         /// A line that matches, with those before it.
         private func show(_ line: [UInt8]) {
-            if linesBefore > 0 || linesAfter > 0 {
+            if hasContext {
                 let first = before.isEmpty ? lineNumber : before[0].number
                 // What was left out in between is told by two dashes.
                 if hasShown, lastShown.map({ $0 + 1 < first }) ?? true { write("--".utf8) }

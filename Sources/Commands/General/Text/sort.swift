@@ -185,12 +185,14 @@ struct SortKey {
     // MARK: Values
 
     func value(of line: [UInt8], _ separator: UInt8?) -> Value {
-        let start = first.field == 0 && first.offset == 0 && !first.skipsBlanks ? 0 : start(in: line, separator)
-        let end = last.map { end($0, in: line, separator) } ?? line.count
-        let part = line[start..<max(start, end)]
+        let isWhole = first.field == 0 && first.offset == 0 && !first.skipsBlanks
+        let from = isWhole ? 0 : start(in: line, separator)
+        let to = last.map { end($0, in: line, separator) } ?? line.count
+        let part = line[from..<max(from, to)]
         if isNumeric { return .number(Self.number(part)) }
         guard ignoresCase else { return .text(part) }
-        return .text(part.map { (97...122).contains($0) ? $0 - 32 : $0 }[...])
+        let capitals = part.map { (97...122).contains($0) ? $0 - 32 : $0 }
+        return .text(capitals[...])
     }
 
     private static func isBlank(_ byte: UInt8) -> Bool { byte == 32 || byte == 9 }
