@@ -13,3 +13,29 @@ select 1 where 1 <> 5 and 1 <> 6 and 1 <> 7 and 1 <> 8 and 1 <> 9 and 1 <> 10 an
 select length('a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a' || 'a');
 select 2147483647 + 1 + -1;
 select 1 + 1::int8 + 2::int2 + 1.5 + 1, 1 + null + 2, 'a' || 'b' || null, 1 || 'x' || 2.50 || true;
+
+-- Arrays and documents are compared by what they hold
+select array[9] > array[10], array[1, 2] < array[1, 10], array[1] < array[1, 0], array[1, null] > array[1, 2], array[null]::int[] = array[null]::int[], '{}'::int[] < array[1];
+select array['b'] > array['a', 'c'], array['a b'] < array['aa'], array[1.0] = array[1.00], array[true] > array[false], array['2024-01-02'::date] > array['2023-12-31'::date];
+create table ar(id int, a int[], n numeric[], j jsonb);
+insert into ar values (1, '{1,10}', '{1.0}', '{"a": 1}'), (2, '{1,2}', '{1.00}', '{"a": 1.0}'), (3, '{2}', '{10}', '[1, 2]'), (4, '{1,3}', '{9}', '[]'), (5, null, null, 'null'), (6, '{1}', '{}', '"x"'), (7, '{-1}', '{NaN}', '10'), (8, '{}', '{-1}', '9.5'), (9, '{1,2,3}', '{1,2}', 'true'), (10, '{1,2}', '{2}', '{}');
+select id from ar order by a, id;
+select id from ar order by a desc nulls last, id;
+select id from ar where a > '{1,3}' order by id;
+select id from ar where a between '{1,2}' and '{1,10}' order by id;
+select a, count(*) from ar group by a order by a;
+select count(*) from ar x join ar y on x.n = y.n;
+select id from ar order by j, id;
+select id from ar order by n, id;
+select j, count(*) from (select '{"a": 1}'::jsonb union all select '{"a": 1}') t(j) group by j;
+select count(distinct j), count(distinct a), count(distinct n) from ar;
+select '{"a":1}'::jsonb = '{"a":1.0}', '{"a":1}'::jsonb in ('{"a": 1.00}', '2'), '[1]'::jsonb < '[1,2]', '[2]'::jsonb < '[1,2]', '{"b":1}'::jsonb > '{"aa":1}', '[]'::jsonb < 'null', '[[]]'::jsonb > '[1]', '2'::jsonb < '10', '"10"'::jsonb < '2', 'true'::jsonb > 'false', '{}'::jsonb > '[1, 2]';
+create unique index on ar(n) where id < 0;
+create unique index ara on ar(id, a);
+drop table ar;
+create table ar(a int[] primary key);
+insert into ar values ('{2}'), ('{10}'), ('{1}');
+insert into ar values ('{ 10 }');
+select * from ar where a > '{2}';
+select max(a), min(a) from ar;
+drop table ar;
