@@ -39,3 +39,25 @@ insert into ar values ('{ 10 }');
 select * from ar where a > '{2}';
 select max(a), min(a) from ar;
 drop table ar;
+
+-- What is not finite
+select abs('NaN'::float8), @ 'NaN'::float8, abs('NaN'::float4), abs('-0'::float8), abs(-2.5::float8), abs('-inf'::float8);
+select stddev_pop(x), var_pop(x), stddev(x), variance(x), avg(x), sum(x) from (values ('NaN'::float8), (1)) t(x);
+select stddev_pop(x), var_pop(x), var_samp(x), avg(x) from (values ('inf'::float8), (1)) t(x);
+select stddev_pop(x) from (values ('NaN'::numeric), (1)) t(x);
+select var_pop(x), stddev(x) from (values (1.5::numeric), (2)) t(x);
+select extract(year from 'infinity'::timestamp), extract(epoch from '-infinity'::timestamptz), extract(century from 'infinity'::date);
+select extract(month from 'infinity'::timestamp), extract(day from '-infinity'::date), extract(hour from 'infinity'::timestamp), extract(dow from 'infinity'::timestamp), extract(julian from 'infinity'::timestamp), extract(isoyear from '-infinity'::timestamptz);
+select date_part('year', 'infinity'::timestamp), date_part('month', 'infinity'::timestamp), date_part('epoch', '-infinity'::timestamp), date_part('millennium', 'infinity'::date), date_part('decade', 'infinity'::date);
+select extract(bogus from 'infinity'::timestamp);
+select cos('inf'::float8);
+select sin('-inf'::float8);
+select tan('inf'::float8);
+select cos('nan'::float8), sin('nan'::float8), atan('inf'::float8);
+select degrees(1e308::float8);
+select degrees('inf'::float8), radians(1e-320::float8), degrees('nan'::float8);
+select acos('nan'::float8), asin('inf'::float8);
+select atan2('inf'::float8, 1);
+select cbrt('nan'::float8), sqrt('nan'::float8), exp('nan'::float8), exp('inf'::float8), exp('-inf'::float8), ln('nan'::float8);
+select exp(1000::float8);
+select age('-infinity'::timestamptz);

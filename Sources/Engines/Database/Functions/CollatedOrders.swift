@@ -8,7 +8,7 @@ enum CollatedOrders {
     /// Collations by their names.
     static var all: [(name: String, order: Order)] {
         var result: [(name: String, order: Order)] = []
-        for element in Set(PostgresOID.named.values.compactMap(\.element)).sorted(by: { $0.rawValue < $1.rawValue }) {
+        for element in PostgresOID.known.compactMap(\.element) {
             let order: Order = { a, b in compare(a, b) { compareArrays($0, $1, element) } }
             result.append((name: arrayName(element), order: order))
         }

@@ -4,8 +4,8 @@ extension FunctionTable {
         abs(int4) int4 = pg_int_abs($1, 4)
         abs(int8) int8 = pg_int_abs($1, 8)
         abs(numeric) numeric = pg_numeric_abs
-        abs(float4) float4 = abs($1)
-        abs(float8) float8 = abs($1)
+        abs(float4) float4 = pg_float_abs
+        abs(float8) float8 = pg_float_abs
         ceil(numeric) numeric = pg_numeric_ceil
         ceil(float8) float8 = pg_float_ceil
         ceiling(numeric) numeric = pg_numeric_ceil
