@@ -61,3 +61,15 @@ select atan2('inf'::float8, 1);
 select cbrt('nan'::float8), sqrt('nan'::float8), exp('nan'::float8), exp('inf'::float8), exp('-inf'::float8), ln('nan'::float8);
 select exp(1000::float8);
 select age('-infinity'::timestamptz);
+
+-- Blanks at the end of char(n)
+create table ch(c char(5), v varchar(5));
+insert into ch values ('a', 'a'), ('abc', 'b '), ('a b', 'x');
+select c, v, length(c), octet_length(c), bit_length(c), c || '|' from ch;
+select c like 'a', c like 'a    ', c like 'a%', c like 'a____', c ilike 'A', c not like 'a', c ~ 'a$', c ~ '^a *$', c similar to 'a', c ~~ 'a' from ch;
+select octet_length('abc'::char(5)), octet_length('abc'::bpchar), octet_length('abc  '::bpchar), length('abc  '::bpchar), octet_length('abc  '::text), octet_length('abc'::varchar(5)), length('ab'::char(4));
+select c = 'a', c = 'a  ', c = 'a'::text, c = 'a    '::text, c in ('a'), c < 'aa' from ch;
+select upper(c) || '|', c::text || '|', c::varchar || '|', concat(c, '|'), md5(c), substr(c, 1, 5) || '|', left(c, 5) || '|', reverse(c) || '|', lpad(c, 7, '*'), replace(c, ' ', '_'), position(' ' in c), strpos(c, ' '), starts_with(c, 'a '), to_json(c), quote_literal(c), format('%s|', c) from ch;
+select v like 'b', v like 'b ' from ch;
+select case when true then c end like 'a', coalesce(c, 'x') like 'a' from ch;
+drop table ch;

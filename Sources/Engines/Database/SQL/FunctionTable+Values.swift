@@ -64,6 +64,7 @@ extension FunctionTable {
         char_length(text) int4 = length($1)
         character_length(text) int4 = length($1)
         octet_length(text) int4 = length(CAST($1 AS BLOB))
+        octet_length(bpchar) int4 = length(CAST($1 AS BLOB))
         octet_length(bytea) int4 = length($1)
         bit_length(text) int4 = (8 * length(CAST($1 AS BLOB)))
         lower(text) text
