@@ -24,7 +24,8 @@ extension SessionSettings {
         Entry(name: "default_transaction_read_only", kind: .boolean, initial: "off", isReported: true),
         Entry(name: "enable_seqscan", kind: .boolean, initial: "on"),
         Entry(name: "enable_indexscan", kind: .boolean, initial: "on"),
-        Entry(name: "extra_float_digits", kind: .integer(unit: nil, in: -15...3), initial: "1"),
+        // Numbers are always written so that they can be read again as they were; 0 and less would round them.
+        Entry(name: "extra_float_digits", kind: .integer(unit: nil, in: 1...3), initial: "1"),
         Entry(name: "fsync", kind: .boolean, initial: "on", isFixed: true),
         Entry(name: "idle_in_transaction_session_timeout", kind: milliseconds, initial: "0"),
         Entry(name: "idle_session_timeout", kind: milliseconds, initial: "0"),

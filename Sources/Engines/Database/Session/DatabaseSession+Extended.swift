@@ -24,6 +24,9 @@ extension DatabaseSession {
     }
 
     private func makePrepared(_ query: String, _ types: [PostgresOID]) throws(PostgresError) -> PreparedStatement {
+        for type in types where type != .unspecified && !PostgresOID.known.contains(type) {
+            throw PostgresError(.undefinedObject, "type with OID \(type.rawValue) does not exist")
+        }
         if let entry = try cached(query, types) {
             return PreparedStatement(sql: query, entry: entry, givenTypes: types)
         }
