@@ -73,3 +73,24 @@ select upper(c) || '|', c::text || '|', c::varchar || '|', concat(c, '|'), md5(c
 select v like 'b', v like 'b ' from ch;
 select case when true then c end like 'a', coalesce(c, 'x') like 'a' from ch;
 drop table ch;
+
+-- Functions at their edges
+select * from regexp_split_to_table('abc', '');
+select * from regexp_split_to_table('a,b,,c,', ',');
+select regexp_split_to_array('abc', ''), regexp_split_to_array('', ''), regexp_split_to_array('abc', 'x'), regexp_split_to_array('the quick', '\s*'), regexp_split_to_array('aXbX', 'X');
+select text(true), text(false), text('x'::name), text('a  '::char(5)) || '|', text(null::bool);
+select to_char(timestamp '2024-01-29 13:04:05', 'W WW IW "W"'), to_char(timestamp '2024-01-07', 'W'), to_char(timestamp '2024-01-08', 'W');
+select to_char(485, 'RN'), to_char(485, 'FMRN'), to_char(5.2, 'FMRN'), to_char(4000, 'RN'), to_char(0, 'RN'), to_char(1994, 'rn'), to_char(-3, 'RN'), to_char(3999, 'FMrn');
+select max(true);
+select min(b) from (values (true)) t(b);
+select int2('null'::jsonb);
+select ('null'::jsonb)::int;
+select ('null'::jsonb)::bool;
+select ('"x"'::jsonb)::int;
+select ('5'::jsonb)::int, ('true'::jsonb)::bool, ('1.5'::jsonb)::numeric;
+select timezone('1', timestamptz '2024-01-01 12:34:00+00'), timestamptz '2024-01-01 12:34:00+00' at time zone '-2', timestamptz '2024-01-01 12:34:00+00' at time zone '+3', timestamptz '2024-01-01 12:34:00+00' at time zone 'UTC';
+select timestamptz '2024-01-01 12:34:00+00' at time zone '+01:30', timestamptz '2024-01-01 12:34:00+00' at time zone '-01:00', timestamptz '2024-01-01 12:34:00+00' at time zone 'UTC+2';
+select timestamp '2024-01-01 12:34:00' at time zone '2';
+select div('inf', -1.5), div('inf', 2), div(7, 2), div(-7.5, 2), div('nan', 2), div(1, 'inf'), div('-inf'::numeric, 3);
+select div('inf', 'inf');
+select upper('ß'), lower('İ'), upper('éŉ'), lower('ÀΣ'), initcap('ßa éa'), upper('ǆ'), upper('ﬁ'), lower('ΑΣ');

@@ -131,7 +131,7 @@ extension FunctionTable {
         similar_to_escape(text, text) text
         to_number(text, text) numeric
         parse_ident(text) _text
-        text(anyelement) text = pg_text_of
+        text(anyelement) text = pg_text_of($t)
         """
 
     static let times = """
