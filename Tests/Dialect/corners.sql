@@ -94,3 +94,16 @@ select timestamp '2024-01-01 12:34:00' at time zone '2';
 select div('inf', -1.5), div('inf', 2), div(7, 2), div(-7.5, 2), div('nan', 2), div(1, 'inf'), div('-inf'::numeric, 3);
 select div('inf', 'inf');
 select upper('ß'), lower('İ'), upper('éŉ'), lower('ÀΣ'), initcap('ßa éa'), upper('ǆ'), upper('ﬁ'), lower('ΑΣ');
+
+-- What psql and pg_dump ask
+set synchronize_seqscans to off;
+create table ti(a int);
+select tableoid::regclass, a from ti;
+insert into ti values (1);
+select tableoid = 'ti'::regclass, t.tableoid::regclass::text, a from ti t;
+select tableoid from ti, ti u;
+select l.tableoid from pg_language l where l.lanplcallfoid <> 0;
+drop table ti;
+select count(*) from pg_catalog.pg_conversion c where not pg_catalog.pg_conversion_is_visible(c.oid);
+select oid, lomowner from pg_catalog.pg_largeobject_metadata order by oid;
+select pg_catalog.pg_char_to_encoding(pg_catalog.getdatabaseencoding()), pg_char_to_encoding('nope');

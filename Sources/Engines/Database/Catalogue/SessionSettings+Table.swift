@@ -47,6 +47,7 @@ extension SessionSettings {
         Entry(name: "max_connections", kind: .integer(unit: nil, in: 1...262_143), initial: "100", isFixed: true),
         Entry(name: "max_identifier_length", kind: .integer(unit: nil, in: 63...63), initial: "63", isFixed: true),
         Entry(name: "max_index_keys", kind: .integer(unit: nil, in: 32...32), initial: "32", isFixed: true),
+        Entry(name: "password_encryption", kind: .choice(["scram-sha-256", "md5"]), initial: "scram-sha-256"),
         Entry(name: "port", kind: .integer(unit: nil, in: 0...65_535), initial: "5432", isFixed: true),
         Entry(name: "quote_all_identifiers", kind: .boolean, initial: "off"),
         Entry(name: "role", kind: .text, initial: "none"),
@@ -64,6 +65,7 @@ extension SessionSettings {
         Entry(
             name: "synchronous_commit",
             kind: .choice(["local", "remote_write", "remote_apply", "on", "off", "true", "false"]), initial: "on"),
+        Entry(name: "synchronize_seqscans", kind: .boolean, initial: "on"),
         Entry(name: "temp_buffers", kind: .integer(unit: "8kB", in: 100...1_073_741_823), initial: "8MB"),
         Entry(name: "timezone", kind: .text, initial: "UTC", isReported: true),
         Entry(
