@@ -144,6 +144,7 @@ import Testing
 
     @Test func eachExecuteCountsItsOwnRows() throws {
         let client = try SessionBench().client()
+        _ = client.hear()
         client.send(.parse(statement: "", query: "select g from generate_series(1, 3) g", parameterTypes: []))
         client.send(.bind(PostgresBind(portal: "", statement: "")))
         client.send(.execute(portal: "", rowLimit: 2))
@@ -151,6 +152,19 @@ import Testing
         client.send(.execute(portal: "", rowLimit: 2))
         client.send(.sync)
         #expect(client.answers() == ["1", "2", "3", "SELECT 1", "SELECT 0", "I"])
+    }
+
+    @Test func aRowIsText() throws {
+        let client = try SessionBench().client()
+        _ = client.hear()
+        let cases: [(PostgresFormat, [String])] = [(.binary, ["0A000", "I"]), (.text, ["(1,a)", "SELECT 1", "I"])]
+        for (format, answers) in cases {
+            client.send(.parse(statement: "", query: "select row(1, 'a')", parameterTypes: []))
+            client.send(.bind(PostgresBind(portal: "", statement: "", resultFormats: [format])))
+            client.send(.execute(portal: "", rowLimit: 0))
+            client.send(.sync)
+            #expect(client.answers() == answers)
+        }
     }
 
     @Test func aTerminateIsTheEndWhateverItHolds() throws {

@@ -101,8 +101,6 @@ create table ti(a int);
 select tableoid::regclass, a from ti;
 insert into ti values (1);
 select tableoid = 'ti'::regclass, t.tableoid::regclass::text, a from ti t;
-select tableoid from ti, ti u;
-select l.tableoid from pg_language l where l.lanplcallfoid <> 0;
 drop table ti;
 select count(*) from pg_catalog.pg_conversion c where not pg_catalog.pg_conversion_is_visible(c.oid);
 select oid, lomowner from pg_catalog.pg_largeobject_metadata order by oid;

@@ -90,11 +90,20 @@ extension DatabaseSession {
                 "bind message supplies \(bind.parameters.count) parameters, but prepared statement "
                     + "\"\(bind.statement)\" requires \(types.count)")
         }
-        let columnCount = statement.entry?.plan.columns.count ?? 0
+        let columns = statement.entry?.plan.columns ?? []
+        let columnCount = columns.count
         guard bind.resultFormats.count <= 1 || bind.resultFormats.count == columnCount else {
             throw PostgresError(
                 .protocolViolation,
                 "bind message has \(bind.resultFormats.count) result formats but query has \(columnCount) columns")
+        }
+        // A row is its text here, and the types of its columns are not known any more.
+        for (index, column) in columns.enumerated() where column.type == .record {
+            let formats = bind.resultFormats
+            let format = formats.count == 1 ? formats.first : formats.dropFirst(index).first
+            guard format != .binary else {
+                throw PostgresError(.featureNotSupported, "binary results of type record are not supported")
+            }
         }
         let values = try decode(bind, types)
         drop(portal: bind.portal)
