@@ -129,6 +129,44 @@ import Testing
         #expect(client.ask("select count(*) from t where b in (\(numbers))") == ["60000", "SELECT 1", "I"])
     }
 
+    @Test func aQueryMessageHasNoParameters() throws {
+        let client = try SessionBench().client()
+        #expect(client.ask("select $1") == ["42P02", "I"])
+        client.send(.parse(statement: "", query: "select $1::int", parameterTypes: []))
+        client.send(.sync)
+        #expect(client.ask("select $1::int") == ["42P02", "I"], "nor has one with a plan that is known")
+        client.send(.parse(statement: "", query: "select $1", parameterTypes: [99_999]))
+        client.send(.sync)
+        #expect(client.answers() == ["42704", "I"])
+        #expect(client.ask("set extra_float_digits = 0") == ["22023", "I"])
+        #expect(client.ask("set extra_float_digits = 3") == ["SET", "I"])
+    }
+
+    @Test func eachExecuteCountsItsOwnRows() throws {
+        let client = try SessionBench().client()
+        _ = client.hear()
+        client.send(.parse(statement: "", query: "select g from generate_series(1, 3) g", parameterTypes: []))
+        client.send(.bind(PostgresBind(portal: "", statement: "")))
+        client.send(.execute(portal: "", rowLimit: 2))
+        client.send(.execute(portal: "", rowLimit: 2))
+        client.send(.execute(portal: "", rowLimit: 2))
+        client.send(.sync)
+        #expect(client.answers() == ["1", "2", "3", "SELECT 1", "SELECT 0", "I"])
+    }
+
+    @Test func aRowIsText() throws {
+        let client = try SessionBench().client()
+        _ = client.hear()
+        let cases: [(PostgresFormat, [String])] = [(.binary, ["0A000", "I"]), (.text, ["(1,a)", "SELECT 1", "I"])]
+        for (format, answers) in cases {
+            client.send(.parse(statement: "", query: "select row(1, 'a')", parameterTypes: []))
+            client.send(.bind(PostgresBind(portal: "", statement: "", resultFormats: [format])))
+            client.send(.execute(portal: "", rowLimit: 0))
+            client.send(.sync)
+            #expect(client.answers() == answers)
+        }
+    }
+
     @Test func aTerminateIsTheEndWhateverItHolds() throws {
         let bench = try SessionBench()
         let client = bench.client()

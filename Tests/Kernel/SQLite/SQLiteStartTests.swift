@@ -36,7 +36,7 @@ import Testing
 
     @Test("what a failed sync has dropped is written again before anybody reads it")
     func foundLogsOfFailedSyncs() throws {
-        let node = node
+        let node = self.node
         let database = try SQLiteDatabase(disk: node, path: "/db")
         let connection = try database.open()
         try connection.execute("CREATE TABLE t(a)")
@@ -54,7 +54,7 @@ import Testing
     @Test("what an earlier process did not sync is not read when it cannot be synced now")
     func failingSyncs() throws {
         try write()
-        let node = node
+        let node = self.node
         node.faults.failingSyncs = 1
         let database = try SQLiteDatabase(disk: node, path: "/db")
         #expect(throws: SQLiteError.self) { try database.open() }

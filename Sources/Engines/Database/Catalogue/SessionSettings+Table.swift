@@ -24,7 +24,8 @@ extension SessionSettings {
         Entry(name: "default_transaction_read_only", kind: .boolean, initial: "off", isReported: true),
         Entry(name: "enable_seqscan", kind: .boolean, initial: "on"),
         Entry(name: "enable_indexscan", kind: .boolean, initial: "on"),
-        Entry(name: "extra_float_digits", kind: .integer(unit: nil, in: -15...3), initial: "1"),
+        // Numbers are always written so that they can be read again as they were; 0 and less would round them.
+        Entry(name: "extra_float_digits", kind: .integer(unit: nil, in: 1...3), initial: "1"),
         Entry(name: "fsync", kind: .boolean, initial: "on", isFixed: true),
         Entry(name: "idle_in_transaction_session_timeout", kind: milliseconds, initial: "0"),
         Entry(name: "idle_session_timeout", kind: milliseconds, initial: "0"),
@@ -46,6 +47,7 @@ extension SessionSettings {
         Entry(name: "max_connections", kind: .integer(unit: nil, in: 1...262_143), initial: "100", isFixed: true),
         Entry(name: "max_identifier_length", kind: .integer(unit: nil, in: 63...63), initial: "63", isFixed: true),
         Entry(name: "max_index_keys", kind: .integer(unit: nil, in: 32...32), initial: "32", isFixed: true),
+        Entry(name: "password_encryption", kind: .choice(["scram-sha-256", "md5"]), initial: "scram-sha-256"),
         Entry(name: "port", kind: .integer(unit: nil, in: 0...65_535), initial: "5432", isFixed: true),
         Entry(name: "quote_all_identifiers", kind: .boolean, initial: "off"),
         Entry(name: "role", kind: .text, initial: "none"),
@@ -63,6 +65,7 @@ extension SessionSettings {
         Entry(
             name: "synchronous_commit",
             kind: .choice(["local", "remote_write", "remote_apply", "on", "off", "true", "false"]), initial: "on"),
+        Entry(name: "synchronize_seqscans", kind: .boolean, initial: "on"),
         Entry(name: "temp_buffers", kind: .integer(unit: "8kB", in: 100...1_073_741_823), initial: "8MB"),
         Entry(name: "timezone", kind: .text, initial: "UTC", isReported: true),
         Entry(

@@ -99,7 +99,7 @@ private final class FloatVariance: SQLiteAggregate {
         guard !arguments.isNull(0) else { return }
         mode = arguments.integer(1)
         count += 1
-        let value = arguments.real(0)
+        let value = arguments.text(0) == "NaN" ? .nan : arguments.real(0)
         let delta = value - mean
         mean += delta / count
         squares += delta * (value - mean)

@@ -8,7 +8,18 @@ extension DatabaseFunctions {
             strict: [
                 ("pg_parse", { try DatumCoding.parse($0.text(0), type: $0.type(1), $0.context, $0.catalogue) }),
                 ("pg_text", { .text($0.shown(0, $0.type(1))) }),
-                ("pg_text_of", { .text($0.text(0)) }),
+                (
+                    "pg_text_of",
+                    { call in
+                        switch call.type(1) {
+                        case .bool: return .text(call.flag(0) ? "true" : "false")
+                        case .bpchar:
+                            let blanks = call.text(0).utf8.reversed().prefix { $0 == 32 }.count
+                            return .text(String(decoding: call.text(0).utf8.dropLast(blanks), as: UTF8.self))
+                        default: return .text(call.shown(0, call.type(1)))
+                        }
+                    }
+                ),
                 ("pg_name", { .text(clipped($0.text(0), 63)) }),
                 ("pg_varchar", { .text(try fit($0, type: "character varying")) }),
                 (

@@ -72,6 +72,7 @@ public enum DatabaseFunctions {
             DecimalNumber(stored: String(decoding: a, as: UTF8.self))
                 .compare(DecimalNumber(stored: String(decoding: b, as: UTF8.self)))
         }
+        for (name, order) in CollatedOrders.all { try connection.addCollation(name, order) }
         try connection.addCollation("pg_interval") { a, b in
             let first = IntervalValue(stored: String(decoding: a, as: UTF8.self))?.comparisonKey ?? 0
             let second = IntervalValue(stored: String(decoding: b, as: UTF8.self))?.comparisonKey ?? 0

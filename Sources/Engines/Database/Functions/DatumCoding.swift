@@ -9,7 +9,8 @@ import KernelWire
 /// | integers, oid and its relatives | integer |
 /// | floats | real; NaN, which SQLite takes for NULL, is the text `NaN` |
 /// | numeric | its text, ordered by the collation `pg_numeric` |
-/// | texts, json, uuid, arrays | their texts |
+/// | texts, json, uuid | their texts |
+/// | arrays, jsonb | their texts, ordered by collations of their own (`CollatedOrders`) |
 /// | bytea | blob |
 /// | date | days since 2000-01-01 |
 /// | time, timestamp, timestamptz | microseconds, since 2000-01-01 where there is a day |

@@ -173,7 +173,6 @@ extension DatabaseFunctions {
         let value = try JSONText.parse(call.text(0))
         let type = call.type(1)
         switch value {
-        case .null: return .null
         case .bool(let isTrue) where type == .bool: return .integer(isTrue ? 1 : 0)
         case .integer, .unsigned, .number, .decimal:
             guard type != .bool else { break }

@@ -33,6 +33,7 @@ extension DatabaseFunctions {
                     }
                 ),
                 ("pg_float_negate", { DatumCoding.real(-$0.real(0)) }),
+                ("pg_float_abs", { DatumCoding.real(abs($0.real(0))) }),
                 ("pg_float4", { try checked($0.real(0), $0, 4) }),
                 ("pg_float_ceil", { DatumCoding.real($0.real(0).rounded(.up)) }),
                 ("pg_float_floor", { DatumCoding.real($0.real(0).rounded(.down)) }),
@@ -53,14 +54,14 @@ extension DatabaseFunctions {
                 ("pg_ln", { try checked(log(try positive($0)), $0, 8) }),
                 ("pg_log10", { try checked(log10(try positive($0)), $0, 8) }),
                 ("pg_cbrt", { DatumCoding.real(cbrt($0.real(0))) }),
-                ("pg_sin", { DatumCoding.real(sin($0.real(0))) }),
-                ("pg_cos", { DatumCoding.real(cos($0.real(0))) }),
-                ("pg_tan", { DatumCoding.real(tan($0.real(0))) }),
+                ("pg_sin", { DatumCoding.real(sin(try angle($0))) }),
+                ("pg_cos", { DatumCoding.real(cos(try angle($0))) }),
+                ("pg_tan", { DatumCoding.real(tan(try angle($0))) }),
                 ("pg_asin", { DatumCoding.real(asin(try unit($0))) }),
                 ("pg_acos", { DatumCoding.real(acos(try unit($0))) }),
                 ("pg_atan", { DatumCoding.real(atan($0.real(0))) }),
                 ("pg_atan2", { DatumCoding.real(atan2($0.real(0), $0.real(1))) }),
-                ("pg_degrees", { DatumCoding.real($0.real(0) * 180 / .pi) }),
+                ("pg_degrees", { try checked($0.real(0) / (.pi / 180), $0, 8) }),
                 ("pg_radians", { DatumCoding.real($0.real(0) * .pi / 180) }),
                 ("pg_width_bucket", { try bucket($0) }),
             ],
@@ -109,6 +110,11 @@ extension DatabaseFunctions {
         if value == 0 { throw PostgresError("2201E", "cannot take logarithm of zero") }
         if value < 0 { throw PostgresError("2201E", "cannot take logarithm of a negative number") }
         return value
+    }
+
+    private static func angle(_ call: FunctionCall) throws(PostgresError) -> Double {
+        guard !call.real(0).isInfinite else { throw PostgresError(.numericValueOutOfRange, "input is out of range") }
+        return call.real(0)
     }
 
     private static func unit(_ call: FunctionCall) throws(PostgresError) -> Double {

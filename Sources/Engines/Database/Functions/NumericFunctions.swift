@@ -38,6 +38,7 @@ extension DatabaseFunctions {
                 { call in
                     let (a, b) = (call.decimal(0), call.decimal(1))
                     guard !b.isZero else { throw DecimalNumber.divisionByZero }
+                    guard a.kind == .finite, b.kind == .finite else { return numeric(try a.divided(by: b)) }
                     let rest = try a.modulo(b)
                     return numeric(try (a - rest).divided(by: b, scale: 0))
                 }

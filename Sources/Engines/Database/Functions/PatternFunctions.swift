@@ -70,7 +70,7 @@ extension DatabaseFunctions {
         var parts: [String] = []
         var start = 0
         for match in try cache.expression(call.text(1)).allMatches(in: text)
-        where !match.range.isEmpty || match.range.lowerBound > start {
+        where !match.range.isEmpty || match.range.lowerBound > start && match.range.lowerBound < text.utf8.count {
             parts.append(part(text, start..<match.range.lowerBound))
             start = match.range.upperBound
         }

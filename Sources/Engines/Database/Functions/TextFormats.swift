@@ -14,7 +14,7 @@ enum TimeFormat {
         "DDD",
         "MM", "DD", "HH", "MI", "SS", "MS", "US", "YY", "TZ", "tz", "OF", "AM", "PM", "am", "pm", "Dy", "DY", "dy",
         "ID", "IW",
-        "WW", "D", "Q", "Y",
+        "WW", "W", "D", "Q", "Y",
     ]
 
     static func text(_ time: Int64, _ format: String, _ zone: TimeZoneOffset?) -> String {
@@ -92,6 +92,7 @@ enum TimeFormat {
         case "IW": return padded(Int(TimePart.isoWeek(date).week), 2)
         case "WW":
             return padded((Int(date) - (PostgresDate.dayNumber(year: civil.year, month: 1, day: 1) ?? 0)) / 7 + 1, 2)
+        case "W": return String((civil.day - 1) / 7 + 1)
         case "Q": return String((civil.month - 1) / 3 + 1)
         case "HH24": return padded(hour, 2)
         case "HH", "HH12": return padded(hour % 12 == 0 ? 12 : hour % 12, 2)
@@ -111,9 +112,30 @@ enum TimeFormat {
 
 /// `to_char` of a number with `9`, `0`, `.`, `,`, `D`, `G`, `S`, `MI`, `FM`.
 enum NumberFormat {
+    /// From I to MMMCMXCIX; the longest has 15 letters, and as many marks stand for what has none.
+    private static func roman(_ number: Int) -> String {
+        guard (1...3999).contains(number) else { return String(repeating: "#", count: 15) }
+        let letters = [
+            (1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"),
+            (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"),
+        ]
+        var rest = number
+        var text = ""
+        for (value, letter) in letters {
+            text += String(repeating: letter, count: rest / value)
+            rest %= value
+        }
+        return text
+    }
+
     static func text(_ value: DecimalNumber, _ format: String) -> String {
         var pattern = format.uppercased()
         let isFilled = !pattern.contains("FM")
+        if pattern.contains("RN") {
+            let numeral = roman(value.roundedInt ?? 0)
+            let shown = format.contains("rn") ? numeral.lowercased() : numeral
+            return isFilled ? String(repeating: " ", count: 15 - shown.count) + shown : shown
+        }
         pattern = pattern.replacing("FM", with: "").replacing("D", with: ".").replacing("G", with: ",")
         let hasSign = pattern.contains("S")
         pattern = pattern.replacing("S", with: "").replacing("MI", with: "")

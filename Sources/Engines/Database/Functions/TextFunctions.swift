@@ -7,9 +7,9 @@ extension DatabaseFunctions {
     static var texts: Table {
         Table(
             strict: [
-                ("pg_lower", { .text($0.text(0).lowercased()) }),
-                ("pg_upper", { .text($0.text(0).uppercased()) }),
-                ("pg_initcap", { .text(initcap($0.text(0))) }),
+                ("pg_lower", { .text(TextCase.lower($0.text(0))) }),
+                ("pg_upper", { .text(TextCase.upper($0.text(0))) }),
+                ("pg_initcap", { .text(TextCase.initial($0.text(0))) }),
                 ("pg_reverse", { .text(String(String.UnicodeScalarView($0.text(0).unicodeScalars.reversed()))) }),
                 ("pg_substring", { try substring($0) }),
                 ("pg_position", { .integer(TextPlaces.position(of: bytes($0, 1), in: bytes($0, 0))) }),
@@ -166,17 +166,6 @@ extension DatabaseFunctions {
 
     private static func concatenable(_ call: FunctionCall, _ index: Int) -> String {
         call.shown(index, call.type(index + 1))
-    }
-
-    private static func initcap(_ text: String) -> String {
-        var result = ""
-        var isInside = false
-        for character in text {
-            let isOfWord = character.isLetter || character.isNumber
-            result += isOfWord && !isInside ? character.uppercased() : character.lowercased()
-            isInside = isOfWord
-        }
-        return result
     }
 
     /// From a place, for a length: both may lie outside.

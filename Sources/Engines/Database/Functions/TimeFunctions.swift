@@ -34,8 +34,8 @@ extension DatabaseFunctions {
                 ("pg_timestamp_to_time", { isInfinite($0.integer(0)) ? .null : .integer(split($0.integer(0)).time) }),
                 ("pg_local_to_moment", { .integer($0.context.timeZone.moment($0.integer(0))) }),
                 ("pg_moment_to_local", { .integer($0.context.timeZone.local($0.integer(0))) }),
-                ("pg_zone_to_moment", { .integer(try TimeZoneOffset($0.text(0)).moment($0.integer(1))) }),
-                ("pg_zone_to_local", { .integer(try TimeZoneOffset($0.text(0)).local($0.integer(1))) }),
+                ("pg_zone_to_moment", { .integer(try TimeZoneOffset(posix: $0.text(0)).moment($0.integer(1))) }),
+                ("pg_zone_to_local", { .integer(try TimeZoneOffset(posix: $0.text(0)).local($0.integer(1))) }),
                 ("pg_timestamp_add", { .integer(try add($0.integer(0), interval($0, 1))) }),
                 ("pg_timestamp_subtract", { .integer(try add($0.integer(0), interval($0, 1).negated())) }),
                 ("pg_timestamptz_add", { try addLocally($0, try interval($0, 1)) }),
@@ -68,7 +68,7 @@ extension DatabaseFunctions {
                 ),
                 ("pg_interval_seconds", { .real(Double(try interval($0, 0).comparisonKey) / 1e6) }),
                 ("pg_interval_justify", { .text(justified(try interval($0, 0), $0.integer(1)).stored) }),
-                ("pg_age", { .text(age($0.integer(0), $0.integer(1)).stored) }),
+                ("pg_age", { .text(try age($0.integer(0), $0.integer(1)).stored) }),
                 ("pg_is_finite", { .integer(isInfinite($0.integer(0)) || !isFinite($0.integer(0)) ? 0 : 1) }),
                 ("pg_round_time", { roundedTime($0) }),
                 ("pg_make_date", { .integer(try made($0.integer(0), $0.integer(1), $0.integer(2))) }),
@@ -262,9 +262,13 @@ extension DatabaseFunctions {
     }
 
     /// The distance in years, months and days, as people count it.
-    private static func age(_ later: Int64, _ earlier: Int64) -> IntervalValue {
-        guard !isInfinite(later), !isInfinite(earlier) else { return IntervalValue() }
-        if later < earlier { return (try? age(earlier, later).negated()) ?? IntervalValue() }
+    /// - Throws: 22008 for what is infinitely far away: PostgreSQL 15 has no interval for it, and calculates with the
+    ///   largest number.
+    private static func age(_ later: Int64, _ earlier: Int64) throws(PostgresError) -> IntervalValue {
+        guard !isInfinite(later), !isInfinite(earlier) else {
+            throw PostgresError(.datetimeFieldOverflow, "interval out of range")
+        }
+        if later < earlier { return try age(earlier, later).negated() }
         let (a, b) = (split(later), split(earlier))
         let (from, to) = (PostgresDate.civil(Int(b.day)), PostgresDate.civil(Int(a.day)))
         var months = (to.year - from.year) * 12 + to.month - from.month

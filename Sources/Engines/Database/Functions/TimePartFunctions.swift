@@ -46,11 +46,14 @@ extension DatabaseFunctions {
     }
 
     private static func decimal(_ part: TimePart?) -> SQLiteValue {
-        part.map { .text(DecimalNumber(BigInteger(Int($0.value)), scale: $0.scale).text) } ?? .null
+        guard let part else { return .null }
+        if let isPositive = part.isEndlesslyPositive { return .text(isPositive ? "Infinity" : "-Infinity") }
+        return .text(DecimalNumber(BigInteger(Int(part.value)), scale: part.scale).text)
     }
 
     private static func float(_ part: TimePart?) -> SQLiteValue {
         guard let part else { return .null }
+        if let isPositive = part.isEndlesslyPositive { return .real(isPositive ? .infinity : -.infinity) }
         var value = Double(part.value)
         for _ in 0..<part.scale { value /= 10 }
         return .real(value)
@@ -61,6 +64,18 @@ extension DatabaseFunctions {
 struct TimePart {
     var value: Int64
     var scale = 0
+    /// Of a part of `infinity` or `-infinity` that is as endless as the whole; nil for all others.
+    var isEndlesslyPositive: Bool?
+
+    /// The parts that grow with the time, and do not begin anew.
+    private static let growing: Set<String> = [
+        "epoch", "julian", "year", "years", "isoyear", "decade", "decades", "century", "centuries", "millennium",
+        "millennia",
+    ]
+
+    private static func endless(_ field: String, isPositive: Bool) -> TimePart? {
+        growing.contains(field.lowercased()) ? TimePart(value: 0, isEndlesslyPositive: isPositive) : nil
+    }
 
     private static let day = PostgresTimestamp.dayMicroseconds
 
@@ -75,7 +90,11 @@ struct TimePart {
     /// - Parameter zone: where the local time is one; nil for a timestamp without.
     static func of(_ time: Int64, _ field: String, zone: TimeZoneOffset?) throws(PostgresError) -> TimePart? {
         let name = field.lowercased()
-        if DatabaseFunctions.isInfinite(time) { return nil }
+        if DatabaseFunctions.isInfinite(time) {
+            // Which parts there are does not depend on the time.
+            _ = try of(0, field, zone: zone)
+            return endless(field, isPositive: time > 0)
+        }
         let (date, clock) = DatabaseFunctions.split(time)
         if let part = ofClock(clock, name) { return part }
         if let part = ofDay(date, name) { return part }
@@ -98,7 +117,10 @@ struct TimePart {
 
     static func ofDate(_ date: Int64, _ field: String) throws(PostgresError) -> TimePart? {
         let name = field.lowercased()
-        if date == Int64(Int32.max) || date == Int64(Int32.min) { return nil }
+        if date == Int64(Int32.max) || date == Int64(Int32.min) {
+            _ = try ofDate(0, field)
+            return endless(field, isPositive: date > 0)
+        }
         if let part = ofDay(date, name) { return part }
         switch name {
         case "epoch": return TimePart(value: (date + 10_957) * 86_400)

@@ -46,6 +46,22 @@ struct TimeZoneOffset: Hashable, Sendable {
         self.init(name: parameter == nil ? text : "<\(Self.text(seconds))>\(Self.posix(seconds))", seconds: seconds)
     }
 
+    /// What AT TIME ZONE is given: numbers count west of Greenwich there, as POSIX has them, with a name before them
+    /// or without.
+    init(posix text: String) throws(PostgresError) {
+        let number = PostgresText.trimmed(text).drop { $0.isASCII && $0.isLetter }
+        guard number.first.map({ "+-".contains($0) || $0.isNumber }) == true else {
+            try self.init(text)
+            return
+        }
+        do throws(PostgresError) {
+            self.init(name: text, seconds: -(try TimeZoneOffset(String(number))).seconds)
+        } catch {
+            throw PostgresError(
+                .invalidParameterValue, "time zone \"\(text)\" not recognized", hint: error.hint)
+        }
+    }
+
     /// From what SHOW prints.
     init(setting: String) {
         guard setting.first == "<", let end = setting.firstIndex(of: ">"),

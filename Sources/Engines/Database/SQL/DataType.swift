@@ -97,8 +97,8 @@ extension PostgresOID {
         case .numeric: "pg_numeric"
         case .interval: "pg_interval"
         case .bpchar: "rtrim"
-        case .float4, .float8: nil
-        default: nil
+        case .jsonb: "pg_jsonb"
+        default: element.map(CollatedOrders.arrayName)
         }
     }
 }

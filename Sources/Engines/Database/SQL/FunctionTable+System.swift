@@ -66,6 +66,14 @@ extension FunctionTable {
         pg_function_is_visible(oid) bool = ($1 IS NOT NULL)
         pg_operator_is_visible(oid) bool = ($1 IS NOT NULL)
         pg_collation_is_visible(oid) bool = ($1 IS NOT NULL)
+        pg_conversion_is_visible(oid) bool = ($1 IS NOT NULL)
+        pg_statistics_obj_is_visible(oid) bool = ($1 IS NOT NULL)
+        pg_ts_config_is_visible(oid) bool = ($1 IS NOT NULL)
+        pg_ts_dict_is_visible(oid) bool = ($1 IS NOT NULL)
+        pg_ts_parser_is_visible(oid) bool = ($1 IS NOT NULL)
+        pg_ts_template_is_visible(oid) bool = ($1 IS NOT NULL)
+        pg_get_statisticsobjdef_columns(oid) text = NULL
+        pg_char_to_encoding(name) int4 = (CASE lower($1) WHEN 'utf8' THEN 6 WHEN 'sql_ascii' THEN 0 ELSE -1 END)
         pg_get_expr(text, oid) text = $1
         pg_get_expr(text, oid, bool) text = $1
         pg_get_indexdef(oid) text = pg_get_indexdef($1, 0)

@@ -4,8 +4,8 @@ extension FunctionTable {
         abs(int4) int4 = pg_int_abs($1, 4)
         abs(int8) int8 = pg_int_abs($1, 8)
         abs(numeric) numeric = pg_numeric_abs
-        abs(float4) float4 = abs($1)
-        abs(float8) float8 = abs($1)
+        abs(float4) float4 = pg_float_abs
+        abs(float8) float8 = pg_float_abs
         ceil(numeric) numeric = pg_numeric_ceil
         ceil(float8) float8 = pg_float_ceil
         ceiling(numeric) numeric = pg_numeric_ceil
@@ -64,6 +64,7 @@ extension FunctionTable {
         char_length(text) int4 = length($1)
         character_length(text) int4 = length($1)
         octet_length(text) int4 = length(CAST($1 AS BLOB))
+        octet_length(bpchar) int4 = length(CAST($1 AS BLOB))
         octet_length(bytea) int4 = length($1)
         bit_length(text) int4 = (8 * length(CAST($1 AS BLOB)))
         lower(text) text
@@ -130,7 +131,7 @@ extension FunctionTable {
         similar_to_escape(text, text) text
         to_number(text, text) numeric
         parse_ident(text) _text
-        text(anyelement) text = pg_text_of
+        text(anyelement) text = pg_text_of($t)
         """
 
     static let times = """

@@ -182,6 +182,9 @@ extension Translation {
 
     // MARK: Aggregates
 
+    /// Types that can be compared, and have neither `min` nor `max`.
+    private static let extremeless: Set<PostgresOID> = [.bool, .bytea, .uuid, .json, .jsonb]
+
     private func aggregate(_ node: SyntaxNode, _ name: String, _ scope: Scope) throws(PostgresError) -> Expression {
         let isWindow = node.has("over")
         if !isWindow {
@@ -203,6 +206,9 @@ extension Translation {
             result.isNameWeak = false
         } else {
             let arguments = try expressions(node.list("args"), scope)
+            if name == "min" || name == "max", let type = arguments.first?.oid, Self.extremeless.contains(type) {
+                throw noFunction(name, arguments, node.location)
+            }
             let signature = try choose(name, arguments, at: node.location)
             result = try apply(signature, name == "count" ? arguments.map(countable) : arguments, at: node.location)
             if node.flag("agg_distinct") { result.sql = distinct(result.sql, signature, node) }

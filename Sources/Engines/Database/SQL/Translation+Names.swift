@@ -57,6 +57,9 @@ extension Translation {
         case 1:
             if let found = try unqualified(words[0], scope, node.location) { return found }
             if let whole = try wholeRow(words[0], scope, node.location) { return whole }
+            if words[0] == "tableoid", scope.items.count == 1, let number = number(of: scope.items[0], node.location) {
+                return number
+            }
             throw fail(.undefinedColumn, "column \"\(words[0])\" does not exist", at: node.location)
         case 2: return try qualified(words[0], words[1], schema: nil, scope, node.location)
         case 3: return try qualified(words[1], words[2], schema: words[0], scope, node.location)
@@ -92,6 +95,7 @@ extension Translation {
             if let item = items.first {
                 let found = item.columns.filter { $0.name == name }
                 guard let column = found.first else {
+                    if name == "tableoid", let number = number(of: item, location) { return number }
                     throw fail(.undefinedColumn, "column \(table).\(name) does not exist", at: location)
                 }
                 guard found.count == 1 else {
@@ -103,6 +107,14 @@ extension Translation {
         }
         let shown = (schema.map { $0 + "." } ?? "") + table
         throw fail(.undefinedTable, "missing FROM-clause entry for table \"\(shown)\"", at: location)
+    }
+
+    /// `tableoid`, which every row of a table has.
+    private func number(of item: RangeItem, _ location: Int?) -> Expression? {
+        guard let relation = item.relation, relation.kind == .table || relation.isSystem else { return nil }
+        var result = Expression("\(relation.oid)", .oid, location: location)
+        (result.name, result.isNameWeak) = ("tableoid", false)
+        return result
     }
 
     /// A column, noted down if it stands outside of aggregates.

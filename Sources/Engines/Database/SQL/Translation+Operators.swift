@@ -242,7 +242,11 @@ extension Translation {
         let values = [left, right]
         guard values.allSatisfy({ $0.isUnknown || $0.oid.isString || $0.oid == .char }) else { return nil }
         var parts: [String] = []
-        for value in values { parts.append(try coerce(value, to: .text, .implicit).sql) }
+        for (index, value) in values.enumerated() {
+            // What stands on the left keeps its blanks: `~~` and its kin are there for char(n) as well.
+            let keepsBlanks = index == 0 && value.oid == .bpchar && name != "^@"
+            parts.append(keepsBlanks ? value.sql : try coerce(value, to: .text, .implicit).sql)
+        }
         let arguments = parts.joined(separator: ", ")
         let isNegated = name.hasPrefix("!")
         let function =

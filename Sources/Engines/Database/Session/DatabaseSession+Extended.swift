@@ -24,6 +24,9 @@ extension DatabaseSession {
     }
 
     private func makePrepared(_ query: String, _ types: [PostgresOID]) throws(PostgresError) -> PreparedStatement {
+        for type in types where type != .unspecified && !PostgresOID.known.contains(type) {
+            throw PostgresError(.undefinedObject, "type with OID \(type.rawValue) does not exist")
+        }
         if let entry = try cached(query, types) {
             return PreparedStatement(sql: query, entry: entry, givenTypes: types)
         }
@@ -87,11 +90,20 @@ extension DatabaseSession {
                 "bind message supplies \(bind.parameters.count) parameters, but prepared statement "
                     + "\"\(bind.statement)\" requires \(types.count)")
         }
-        let columnCount = statement.entry?.plan.columns.count ?? 0
+        let columns = statement.entry?.plan.columns ?? []
+        let columnCount = columns.count
         guard bind.resultFormats.count <= 1 || bind.resultFormats.count == columnCount else {
             throw PostgresError(
                 .protocolViolation,
                 "bind message has \(bind.resultFormats.count) result formats but query has \(columnCount) columns")
+        }
+        // A row is its text here, and the types of its columns are not known any more.
+        for (index, column) in columns.enumerated() where column.type == .record {
+            let formats = bind.resultFormats
+            let format = formats.count == 1 ? formats.first : formats.dropFirst(index).first
+            guard format != .binary else {
+                throw PostgresError(.featureNotSupported, "binary results of type record are not supported")
+            }
         }
         let values = try decode(bind, types)
         drop(portal: bind.portal)

@@ -55,6 +55,9 @@ extension DatabaseSession {
                 try refuseIfFailed(statement)
                 entry = try plan(statement, [], key: query.key)
             }
+            guard entry.plan.clientTypes.isEmpty else {
+                throw PostgresError(.undefinedParameter, "there is no parameter $1")
+            }
             portalCount += 1
             let portal = Portal(number: portalCount, name: "", entry: entry)
             portal.describesRows = true

@@ -184,7 +184,7 @@ extension DatabaseSession {
             throw withKey(ErrorMapping.postgresError(for: error, on: connection), portal, connection)
         }
         sendNotices()
-        let count = plan.countsChanges ? connection.sqlite.changes : portal.rowCount
+        let count = plan.countsChanges ? connection.sqlite.changes : plan.rowCount(portal, running)
         if case .copy(let copy) = plan.kind { endSending(copy.format) }
         complete(portal, plan.tag.text(rows: count))
         return .done
@@ -277,6 +277,12 @@ extension Portal {
 }
 
 extension Plan {
+    /// Rows for its tag: a query counts those of the present Execute, all others what they have done in all.
+    fileprivate func rowCount(_ portal: Portal, _ run: DatabaseSession.Run?) -> Int {
+        if case .query = kind, let run { return run.rowCount }
+        return portal.rowCount
+    }
+
     /// Whether its rows are those that it changes, and not those that it returns.
     var countsChanges: Bool {
         switch kind {

@@ -286,13 +286,13 @@ public final class DatabaseSession {
     /// An error: the statement has failed, and with it the transaction.
     func fail(_ error: PostgresError, isExtended: Bool = false) {
         if error.severity == .panic { return panic(error) }
-        context?.lateReferences = []
         running?.portal.isFailed = true
         running?.portal.close(self)
         running = nil
         copy = nil
         statementDeadline = nil
         lockDeadline = nil
+        context?.lateReferences = []
         sendNotices()
         output.error(error)
         abortTransaction()

@@ -39,8 +39,8 @@ extension DatabaseSession {
             if queries[reference.constraint] == nil {
                 queries[reference.constraint] = try query(reference.constraint, connection.catalogue)
             }
-            guard let query = queries[reference.constraint] else { continue }
-            if try connection.catalogue.rows(query, reference.values).isEmpty { continue }
+            guard let sql = queries[reference.constraint] else { continue }
+            if try connection.catalogue.rows(sql, reference.values).isEmpty { continue }
             let marks = reference.values.indices.map { ", ?\($0 + 2)" }.joined()
             let function = reference.isStill ? "pg_still_referenced" : "pg_missing_reference"
             try connection.catalogue.run(
