@@ -36,7 +36,9 @@ final class DatabaseClientConnection: StreamHandler, TurnConnection {
 
     // MARK: StreamHandler
 
+    /// Again when TLS is agreed upon, in the midst of the opening.
     func streamOpened(_ stream: Stream) {
+        guard session == nil else { return }
         let session = server.cluster.makeSession { [weak self] in self?.wake() }
         self.session = session
         timer = node.after(Self.openingTimeout) { [weak self] in
@@ -151,7 +153,7 @@ final class DatabaseClientConnection: StreamHandler, TurnConnection {
     /// Carries on with what had to wait: the session's work first, then messages.
     private func goOn() {
         guard !isClosed, !isProcessing else { return }
-        if !stream.isCongested { session?.resume(now: now) }
+        if !stream.isCongested, !isTurnQueued { session?.resume(now: now) }
         while !isClosed, mayRead, !ahead.isEmpty {
             var waiting = ByteQueue()
             swap(&waiting, &ahead)
@@ -172,11 +174,11 @@ final class DatabaseClientConnection: StreamHandler, TurnConnection {
         noteIfNeeded()
     }
 
-    /// A long result: everybody else first.
+    /// A long result, or a statement in slices: everybody else first.
     private func queueTurn() {
-        guard !isTurnQueued else { return }
+        guard !isTurnQueued, let session else { return }
         isTurnQueued = true
-        node.enqueue { [weak self] in
+        node.afterTurn(cost: session.turnCost) { [weak self] in
             self?.isTurnQueued = false
             self?.goOn()
         }
