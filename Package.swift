@@ -28,6 +28,7 @@ struct Room {
 let kernel = [
     Room(name: "KernelStructures", path: "Engines/Kernel/Structures", uses: []),
     Room(name: "KernelClock", path: "Engines/Kernel/Clock", uses: ["KernelStructures"]),
+    Room(name: "KernelCoroutines", path: "Engines/Kernel/Coroutines", isHot: true, uses: []),
     Room(
         name: "KernelTelemetry", path: "Engines/Kernel/Telemetry", library: "Metrics", uses: ["KernelStructures"]),
     Room(name: "KernelJSON", path: "Engines/Kernel/JSON", uses: ["KernelStructures", "CRapidJSON"]),
@@ -54,7 +55,7 @@ let kernel = [
         uses: ["KernelStructures", "KernelStorage", "CSQLite"]),
     Room(
         name: "KernelWorld", path: "Engines/Kernel/World", isHot: true,
-        uses: ["KernelStructures", "KernelTelemetry", "KernelStorage"]),
+        uses: ["KernelStructures", "KernelTelemetry", "KernelStorage", "KernelCoroutines"]),
     Room(
         name: "KernelLoopback", path: "Engines/Kernel/Loopback", isHot: true,
         uses: ["KernelStructures", "KernelClock", "KernelStorage", "KernelWorld", "CSystem"]),
@@ -200,13 +201,13 @@ let components = [
         ]),
     Component(
         "Pooler", isHot: true, engine: ["KernelWire"],
-        service: ["KernelCryptography", "ConnectionPoolEngine", "ConnectionPoolService"],
+        service: ["KernelCryptography", "KernelTLS", "ConnectionPoolEngine", "ConnectionPoolService"],
         commands: ["KernelWire", "KernelWorld", "KernelHosting", "ConnectionPoolEngine", "ConnectionPoolService"]),
     Component(
         "Database", isHot: true, isTestable: true,
         engine: [
             "KernelStorage", "KernelWire", "KernelCryptography", "KernelJSON", "KernelRegularExpressions",
-            "KernelSQLite", "CPgQuery", "CBigNumber",
+            "KernelSQLite", "KernelCoroutines", "CPgQuery", "CBigNumber",
         ], service: ["KernelStorage"],
         commands: ["KernelWire", "KernelWorld"]),
     Component(

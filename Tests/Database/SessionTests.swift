@@ -145,20 +145,6 @@ import Testing
         #expect(first.ask("commit") == ["COMMIT", "I"])
     }
 
-    @Test func whoWaitsNoLongerEndsAStatementThatRuns() throws {
-        let bench = try SessionBench()
-        var asked = 0
-        bench.cluster.isAskedToStop = {
-            asked += 1
-            return asked > 3
-        }
-        let client = bench.client()
-        let endless = "with recursive r(n) as (select 1 union all select n+1 from r) select count(*) from r"
-        #expect(client.ask(endless) == ["57014", "I"])
-        bench.cluster.isAskedToStop = { false }
-        #expect(bench.client().ask("select 1") == ["1", "SELECT 1", "I"])
-    }
-
     @Test func theEndsOfTheCalendarAndOfNumbersAreCalculatedWithOrRefused() throws {
         let client = try SessionBench().client()
         for (query, result) in [

@@ -53,10 +53,38 @@ import Testing
             ("[databases]\nx = host=db port=0", "pgbouncer.ini:2: port=0: it must be a number from 1 to 65535"),
             ("[databases]\nx = host='db", "pgbouncer.ini:2: a quote is not closed"),
             ("[databases]\npgbouncer = host=db", "pgbouncer.ini:2: database name 'pgbouncer' is reserved"),
+            (
+                "[pgbouncer]\nclient_tls_sslmode = on",
+                "pgbouncer.ini:2: client_tls_sslmode = on: it must be one of disable, allow, prefer, require, "
+                    + "verify-ca, verify-full"
+            ),
+            (
+                "[pgbouncer]\nserver_tls_protocols = sslv3",
+                "pgbouncer.ini:2: server_tls_protocols = sslv3: it must be secure, all, or of tlsv1.2 and tlsv1.3"
+            ),
             ("[nix]", "pgbouncer.ini:1: '[nix]' is no section: [databases], [users] or [pgbouncer]"),
         ])
     func mistakes(text: String, message: String) {
         #expect(throws: PoolerConfiguration.Malformed(message)) { try read(text) }
+    }
+
+    @Test("TLS: what has to go together, what files hold, and what the modes ask for")
+    func security() throws {
+        var read = try read("[pgbouncer]\nclient_tls_sslmode = prefer\nclient_tls_key_file = k.pem")
+        let incomplete =
+            "to allow TLS connections from clients, client_tls_key_file and client_tls_cert_file must be set"
+        #expect(throws: PoolerConfiguration.Malformed(incomplete)) { try read.readFiles { Array($0.utf8) } }
+        try read.set("client_tls_cert_file", "c.pem")
+        try read.set("client_tls_protocols", "tlsv1.3")
+        try read.readFiles { Array("content of \($0)".utf8) }
+        #expect(read.clientTLS.mode == .prefer && read.clientTLS.versions == ["1.3"] && read.clientTLS.ciphers == nil)
+        #expect(read.clientTLS.key == .init(path: "k.pem", bytes: Array("content of k.pem".utf8)))
+        #expect(read.clientTLS.authority == nil && read.serverTLS.mode == .disable)
+        try read.set("server_tls_cert_file", "c.pem")
+        let half = "server_tls_key_file and server_tls_cert_file belong together: set both or none"
+        #expect(throws: PoolerConfiguration.Malformed(half)) { try read.check() }
+        #expect(PoolerTLSMode.allow < .require && PoolerTLSMode.verifyAuthority > .require)
+        #expect(PoolerTLSMode(rawValue: "verify-full") == .verifyFull)
     }
 
     @Test("random texts are refused or read, and what is read holds only values that can be")

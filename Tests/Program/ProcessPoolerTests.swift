@@ -154,4 +154,66 @@ import Testing
         try process.waitFor("Connected again after")
         #expect(process.isRunning)
     }
+
+    @Test("TLS to a real server and from psql, with pgbouncer's settings", .enabled(if: ProgramTool.canRun("openssl")))
+    func security() throws {
+        let postgres = try ProgramPostgres(speaksTLS: true)
+        let directory = try ProgramDirectory()
+        let authority = try #require(postgres.authority)
+        for name in ["127.0.0.1", "client"] {
+            let made = try ProgramProcess.run(
+                "ca", "issue", name, "--tls-dir", directory.path + "/ca", directory: directory.path)
+            #expect(made.status == 0, "\(made.errors)")
+        }
+        let certificates = """
+            client_tls_key_file = \(directory.path)/127.0.0.1-key.pem
+            client_tls_cert_file = \(directory.path)/127.0.0.1.pem
+            client_tls_ca_file = \(directory.path)/ca/ca.pem
+            """
+        func start(_ settings: String) throws -> (ProgramProcess, UInt16) {
+            let port = try ProgramPort.free()
+            let file = try directory.place(
+                "pgbouncer-\(port).ini",
+                """
+                [databases]
+                * = host=127.0.0.1 port=\(postgres.port)
+                [pgbouncer]
+                auth_type = any
+                pool_mode = transaction
+                \(certificates)
+                \(settings)
+                """)
+            return (try ProgramProcess.service("pgbouncer", "--config", file, port: port), port)
+        }
+        func ask(_ port: UInt16, _ mode: String, _ sql: String, _ database: String = "postgres", _ more: String...)
+            throws
+            -> String
+        {
+            try ProgramPostgres.client(
+                "psql", port, ["-XAtc", sql, database],
+                environment: ["PGSSLMODE=\(mode)", "PGSSLROOTCERT=\(directory.path)/ca/ca.pem"] + more)
+        }
+        let isSecret = "select ssl from pg_stat_ssl where pid = pg_backend_pid()"
+        let (first, required) = try start(
+            "client_tls_sslmode = require\nserver_tls_sslmode = verify-full\nserver_tls_ca_file = \(authority)")
+        #expect(try ask(required, "require", isSecret) == "t\n")
+        #expect(try ask(required, "verify-full", isSecret) == "t\n")
+        #expect(try ask(required, "disable", isSecret).contains("FATAL:  SSL required"))
+        #expect(try ask(required, "require", "show servers", "pgbouncer").contains("|TLSv1.3/TLS_"))
+        #expect(try ask(required, "require", "show clients", "pgbouncer").contains("|TLSv1.3/TLS_"))
+        let (second, preferred) = try start("client_tls_sslmode = prefer\nserver_tls_sslmode = disable")
+        #expect(try ask(preferred, "require", isSecret) == "f\n")
+        #expect(try ask(preferred, "disable", "show clients", "pgbouncer").contains("||"))
+        // Nobody whom the pooler trusts vouches for the server.
+        let (third, distrusting) = try start("client_tls_sslmode = disable\nserver_tls_sslmode = verify-ca")
+        #expect(try ask(distrusting, "disable", isSecret).contains("cannot connect to server"))
+        #expect(try ask(distrusting, "require", isSecret).contains("server does not support SSL"))
+        let (fourth, strict) = try start("client_tls_sslmode = verify-full\nserver_tls_sslmode = require")
+        let (key, certificate) = ("\(directory.path)/client-key.pem", "\(directory.path)/client.pem")
+        chmod(key, 0o600)
+        #expect(try ask(strict, "require", isSecret).contains("t\n") == false)
+        let shown = try ask(strict, "require", isSecret, "postgres", "PGSSLKEY=\(key)", "PGSSLCERT=\(certificate)")
+        #expect(shown == "t\n")
+        #expect([first, second, third, fourth].allSatisfy(\.isRunning))
+    }
 }

@@ -35,6 +35,8 @@ extension PoolerCommands {
                 in, and may ask the console. Prepared statements work in all modes:
                 max_prepared_statements. Who is let in by a digest needs a password for the
                 server in its database's line.
+                TLS: client_tls_sslmode with client_tls_key_file and client_tls_cert_file,
+                server_tls_sslmode; what pgbouncer knows of them is known here.
                 """)
         return .service(kind, description) { invocation in
             let source = try source(invocation)
@@ -59,6 +61,7 @@ extension PoolerCommands {
             } catch {
                 throw UsageError("pgbouncer: \(error)")
             }
+            try readFiles(&configuration, invocation)
             guard !configuration.databases.isEmpty else {
                 throw UsageError("pgbouncer: for which database? add --db 'urls=host=db port=5432', or --config FILE")
             }
@@ -75,10 +78,22 @@ extension PoolerCommands {
                     configuration.userList = try UserList.read(try files.read(path), file: users)
                 }
                 try apply(arguments, to: &configuration)
+                try readFiles(&configuration, invocation)
                 return configuration
             }
         }
         return ConfigurationSource(try read(), read: read, bytes: file.bytes)
+    }
+
+    /// The files of TLS.
+    private static func readFiles(_ configuration: inout PoolerConfiguration, _ invocation: Invocation) throws {
+        let files = invocation.session.files
+        let directory = files.absolute(".")
+        do {
+            try configuration.readFiles { path in try files.read(path.hasPrefix("/") ? path : directory + "/" + path) }
+        } catch let error as PoolerConfiguration.Malformed {
+            throw UsageError("pgbouncer: \(error)")
+        }
     }
 
     /// Flags hold against the file.

@@ -35,6 +35,8 @@ public final class Database {
     /// Of the committed catalogue.
     var catalogueVersion: Int64 = 0
     let plans = PlanCache()
+    /// Whether SQLite's texts may take long, by the text and the catalogue's version: an index decides it.
+    private var loops = GenerationCache<LoopKey, Bool>(generationCount: 1024)
     private var idle: [DatabaseConnection] = []
     private var connectionCount = 0
     /// Schemas of temporary tables whose sessions are gone, to be dropped when nobody writes.
@@ -114,6 +116,24 @@ public final class Database {
     }
 
     public var openConnectionCount: Int { connectionCount }
+
+    private struct LoopKey: Hashable {
+        let sql: String
+        let version: Int64
+    }
+
+    /// Whether a statement goes through rows of which nobody knows the number, so that it may take long.
+    func hasLoop(_ sql: String, _ connection: DatabaseConnection) throws(PostgresError) -> Bool {
+        let key = LoopKey(sql: sql, version: connection.catalogue.version)
+        if let known = loops.find(key) { return known }
+        do throws(SQLiteError) {
+            let answer = try connection.sqlite.hasLoop(sql)
+            loops.insert(answer, for: key)
+            return answer
+        } catch {
+            throw ErrorMapping.postgresError(for: error, on: connection)
+        }
+    }
 
     // MARK: Writers
 
@@ -253,66 +273,6 @@ public final class Database {
         } catch {
             throw checkpointError(error)
         }
-    }
-}
-
-/// A connection to SQLite, with what PostgreSQL has beyond it.
-final class DatabaseConnection {
-    let sqlite: SQLiteConnection
-    let catalogue: Catalogue
-    private let watch = Watch()
-
-    private final class Watch {
-        var instructionsLeft = Int.max
-        var isAskedToStop: () -> Bool = { false }
-        var isStopped = false
-    }
-    private static let watchInterval = 100_000
-
-    init(_ database: Database) throws(PostgresError) {
-        do throws(SQLiteError) {
-            sqlite = try database.file.open()
-            catalogue = Catalogue(sqlite, shared: database.shared)
-            try DatabaseFunctions.register(on: sqlite, catalogue: catalogue)
-        } catch {
-            throw ErrorMapping.postgresError(for: error, catalogue: nil)
-        }
-        sqlite.watch(every: Self.watchInterval) { [watch] in
-            watch.instructionsLeft -= Self.watchInterval
-            watch.isStopped = watch.isAskedToStop()
-            return watch.instructionsLeft > 0 && !watch.isStopped
-        }
-    }
-
-    /// A session's statement is about to run.
-    func begin(_ context: SessionContext, instructions: Int) {
-        sqlite.context = context
-        watch.instructionsLeft = instructions
-        watch.isAskedToStop = context.isAskedToStop
-        watch.isStopped = false
-    }
-
-    func end() { sqlite.context = nil }
-
-    /// Whether the statement was stopped because nobody waits for it any more.
-    var isStopped: Bool { watch.isStopped }
-
-    /// Whether the statement was stopped because it took too long.
-    var isExhausted: Bool { watch.instructionsLeft <= 0 }
-
-    /// A statement without parameters and rows.
-    func run(_ sql: String) throws(PostgresError) {
-        do throws(SQLiteError) {
-            try sqlite.prepare(sql).run()
-        } catch {
-            throw ErrorMapping.postgresError(for: error, catalogue: catalogue)
-        }
-    }
-
-    /// Whatever the transaction has come to: afterwards there is none.
-    func rollBack() {
-        if sqlite.isInTransaction { try? run("ROLLBACK") }
-        catalogue.forget()
     }
 }
 

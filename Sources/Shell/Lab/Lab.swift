@@ -72,7 +72,6 @@ public final class Lab {
         if let directory = options.authorityDirectory {
             LabAuthority.of(world).place = .init(disk: try FileDisk(root: nil), directory: directory)
         }
-        world.isAskedToStop = { SignalWatch.isStopPending }
         session = Session(world: world, commands: Catalog.table)
         _ = world.only(FreshLabs.self) { FreshLabs { seed in try Lab.fresh(like: options, seed: seed) } }
         session.hostFilter = { HostFilterProcess.run($0) }

@@ -16,8 +16,6 @@ public final class SessionContext {
     public var statementTime = LabTime(nanoseconds: 0)
     /// For `clock_timestamp()`.
     public var clock: () -> LabTime
-    /// Whether whoever waits for the present statement has given up.
-    public var isAskedToStop: () -> Bool = { false }
     public var random: SeededRandom
     /// `inet_client_addr()` and its port; nil within the process.
     public var clientAddress: String?

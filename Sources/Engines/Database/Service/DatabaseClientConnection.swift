@@ -37,7 +37,9 @@ final class DatabaseClientConnection: StreamHandler, TurnConnection {
 
     // MARK: StreamHandler
 
+    /// Again when TLS is agreed upon, in the midst of the opening.
     func streamOpened(_ stream: Stream) {
+        guard session == nil else { return }
         let session = server.cluster.makeSession { [weak self] in self?.wake() }
         self.session = session
         session.isClientBehind = { [weak stream] in stream?.isCongested == true }
@@ -153,7 +155,7 @@ final class DatabaseClientConnection: StreamHandler, TurnConnection {
     /// Carries on with what had to wait: the session's work first, then messages.
     private func goOn() {
         guard !isClosed, !isProcessing else { return }
-        if !stream.isCongested { session?.resume(now: now) }
+        if !stream.isCongested, !isTurnQueued { session?.resume(now: now) }
         while !isClosed, mayRead, !ahead.isEmpty {
             var waiting = ByteQueue()
             swap(&waiting, &ahead)
@@ -174,11 +176,11 @@ final class DatabaseClientConnection: StreamHandler, TurnConnection {
         noteIfNeeded()
     }
 
-    /// A long result: everybody else first.
+    /// A long result, or a statement in slices: everybody else first.
     private func queueTurn() {
-        guard !isTurnQueued else { return }
+        guard !isTurnQueued, let session else { return }
         isTurnQueued = true
-        node.enqueue { [weak self] in
+        node.afterTurn(cost: session.turnCost) { [weak self] in
             self?.isTurnQueued = false
             self?.goOn()
         }

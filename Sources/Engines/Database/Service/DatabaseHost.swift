@@ -42,7 +42,6 @@ public final class DatabaseHost: Service {
         cluster = DatabaseCluster(
             disk: node.disk, directory: settings.directory, options: settings.options,
             wallClock: { [unowned node] in node.wallClock })
-        cluster.isAskedToStop = { [unowned node] in node.world.isAskedToStop() }
         server = DatabaseServer(node: node, cluster: cluster) { [unowned self] done in commit(done) }
         node.whenEnded { [weak cluster] in cluster?.abandon() }
     }

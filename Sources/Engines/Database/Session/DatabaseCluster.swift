@@ -21,8 +21,6 @@ public final class DatabaseCluster {
     var signals: [(session: DatabaseSession, terminates: Bool)] = []
     /// The calendar, which functions and log lines are told: nanoseconds since 1970.
     public var wallClock: () -> LabTime
-    /// Whether somebody waits for the end of what runs; asked every few milliseconds of a long statement.
-    public var isAskedToStop: () -> Bool = { false }
     public private(set) var statementCount = 0
     public private(set) var syncCount = 0
     public private(set) var checkpointCount = 0
@@ -276,6 +274,8 @@ public final class DatabaseCluster {
 
     /// The process is over: nothing more is written.
     public func abandon() {
+        // Statements that run in slices come to their end now, which must not reach the disk.
+        for database in inOrder { database.file.cutOff() }
         for session in openSessions { session.abandon() }
         sessions = [:]
         for database in inOrder { database.abandon() }

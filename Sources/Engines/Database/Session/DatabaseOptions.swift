@@ -21,8 +21,6 @@ public struct DatabaseOptions: Sendable {
     public var settings: [(name: String, value: String)] = []
     /// Clients at a time; more are refused with 53300 (`max_connections`).
     public var sessionLimit = 10_000
-    /// Instructions of SQLite's machine that a statement may take in all; about 50 million take a second.
-    public var instructionLimit = 20_000_000_000
     public var seed: UInt64 = 0
 
     public init() {}

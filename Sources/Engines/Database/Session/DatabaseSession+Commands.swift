@@ -17,7 +17,7 @@ extension DatabaseSession {
             return .done
         case .set(let change): try set(change)
         case .show(let name): return try show(name, portal, plan)
-        case .fetch(let fetch): return try carryOut(fetch, portal)
+        case .fetch(let fetch): return try start(fetch, portal)
         case .execute(let name, _): return try execute(name, portal, plan)
         case .prepare(let name, let types, let statement): try prepare(name, types, statement)
         case .deallocate(let name): try deallocate(name)
@@ -120,7 +120,7 @@ extension DatabaseSession {
         guard !types.isEmpty else { return [] }
         let (connection, isOwned) = try connectionForReading()
         defer { if isOwned { database?.giveBack(connection) } }
-        connection.begin(context, instructions: instructionLimit)
+        connection.begin(context)
         let statement = try prepare(plan, parameters, connection)
         do throws(SQLiteError) {
             guard try statement.step() else { return [] }

@@ -25,8 +25,9 @@ extension DatabaseSession {
         opened.ownsConnection = portal.ownsConnection
         portal.ownsConnection = false
         portals[cursor.name] = opened
-        // Going back needs the rows; and who writes must not see its own changes in them.
-        if cursor.isScrollable || transaction.isWriting { try storeRows(of: opened) }
+        // Going back needs the rows; who writes must not see its own changes in them; and what is to outlive its
+        // transaction must not hold up its end.
+        if cursor.isScrollable || cursor.isHoldable || transaction.isWriting { try storeRows(of: opened) }
         complete(portal, entry.plan.tag.text(rows: 0))
         return .done
     }
@@ -34,7 +35,7 @@ extension DatabaseSession {
     /// Takes the rows that are left into memory, so that the statement and its connection are free.
     func storeRows(of portal: Portal) throws(PostgresError) {
         guard portal.stored == nil, let statement = portal.statement, let connection = portal.connection else { return }
-        connection.begin(context, instructions: instructionLimit)
+        connection.begin(context)
         var stored = StoredRows()
         var byteCount = 0
         do throws(SQLiteError) {
@@ -87,7 +88,13 @@ extension DatabaseSession {
         portal.cursorColumns = cursor.entry?.plan.columns
     }
 
-    func carryOut(_ fetch: FetchPlan, _ portal: Portal) throws(PostgresError) -> Progress {
+    /// A cursor that still runs may take long to come to its next row.
+    func start(_ fetch: FetchPlan, _ portal: Portal) throws(PostgresError) -> Progress {
+        guard let connection = portals[fetch.name]?.connection else { return try carryOut(fetch, portal) }
+        return try inSlices(on: connection) { () throws(PostgresError) in try self.carryOut(fetch, portal) }
+    }
+
+    private func carryOut(_ fetch: FetchPlan, _ portal: Portal) throws(PostgresError) -> Progress {
         guard let cursor = portals[fetch.name], cursor !== portal else { throw Self.noCursor(fetch.name) }
         guard !cursor.isFailed else {
             throw PostgresError(.objectNotInPrerequisiteState, "portal \"\(fetch.name)\" cannot be run")
@@ -117,13 +124,13 @@ extension DatabaseSession {
         guard let statement = cursor.statement, let connection = cursor.connection, let plan = cursor.entry?.plan else {
             return 0
         }
-        connection.begin(context, instructions: instructionLimit)
+        connection.begin(context)
         var skipped = 0
         var wanted = fetch.count ?? .max
         if fetch.direction == .relative { (skipped, wanted) = (wanted - 1, 1) }
         if fetch.direction == .absolute { (skipped, wanted) = (wanted - cursor.rowCount - 1, 1) }
         var count = 0
-        do throws(SQLiteError) {
+        do {
             while count < wanted {
                 guard try statement.step() else {
                     cursor.close(self)
@@ -136,10 +143,12 @@ extension DatabaseSession {
                 }
                 count += 1
                 if !fetch.isMove { send(statement, plan, portal, connection) }
+                if output.count >= Self.outputByteCount { try giveWay(for: .output, on: connection) }
             }
         } catch {
             cursor.isFailed = true
-            throw ErrorMapping.postgresError(for: error, on: connection)
+            if let error = error as? SQLiteError { throw ErrorMapping.postgresError(for: error, on: connection) }
+            throw error as? PostgresError ?? Self.stopped
         }
         if cursor.connection != nil { connection.end() }
         return count

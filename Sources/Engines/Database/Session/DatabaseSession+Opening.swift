@@ -36,7 +36,6 @@ extension DatabaseSession {
         let name = databaseName(startup, user)
         context = SessionContext(
             user: user, database: name, backendPID: key.process, random: random, clock: cluster.wallClock)
-        context.isAskedToStop = cluster.isAskedToStop
         do throws(PostgresError) {
             for (name, value) in cluster.options.settings { try context.settings.setDefault(name, value) }
             for parameter in startup.parameters {

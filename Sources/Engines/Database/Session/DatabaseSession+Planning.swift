@@ -109,12 +109,12 @@ extension DatabaseSession {
     func withCatalogue<Result>(_ body: (Catalogue) throws(PostgresError) -> Result) throws(PostgresError) -> Result {
         guard let database else { throw PostgresError(.internalError, "no database") }
         if let connection = transaction?.connection {
-            connection.begin(context, instructions: cluster.options.instructionLimit)
+            connection.begin(context)
             return try body(connection.catalogue)
         }
         let connection = try database.takeConnection()
         defer { database.giveBack(connection) }
-        connection.begin(context, instructions: cluster.options.instructionLimit)
+        connection.begin(context)
         try refresh(connection, database)
         return try body(connection.catalogue)
     }

@@ -52,9 +52,12 @@ extension DatabaseSession {
         guard let entry = portal.entry else { return .done }
         if try isDoneWithoutWaiting(portal, entry.plan) { return .done }
         switch entry.plan.kind {
-        case .query, .insert, .update, .delete, .statements, .definition, .copy, .declareCursor, .explain:
+        case .query, .insert, .update, .delete, .copy:
             guard try prepareConnection(portal) else { return .waiting }
             return try startOnConnection(portal)
+        case .statements, .definition, .declareCursor, .explain:
+            guard try prepareConnection(portal), let connection = portal.connection else { return .waiting }
+            return try inSlices(on: connection) { () throws(PostgresError) in try self.startInSlices(portal) }
         default: return try carryOutCommand(portal, entry.plan)
         }
     }
@@ -79,7 +82,7 @@ extension DatabaseSession {
         }
         transaction.hasBegun = true
         guard let connection = portal.connection else { return false }
-        connection.begin(context, instructions: instructionLimit)
+        connection.begin(context)
         if entry.version != connection.catalogue.version || !entry.plan.isReusable && !portal.describesRows {
             try replan(portal, entry, connection)
         }
@@ -101,15 +104,9 @@ extension DatabaseSession {
             statement: entry.statement, plan: plan, version: connection.catalogue.version)
     }
 
-    /// Instructions of SQLite's machine for this statement: its time limit, in so far as it runs without waiting.
-    var instructionLimit: Int {
-        let milliseconds = context.settings.statementTimeoutMilliseconds
-        guard milliseconds > 0 else { return cluster.options.instructionLimit }
-        return min(
-            cluster.options.instructionLimit, milliseconds.multipliedClamping(by: Self.instructionsPerMillisecond))
+    private func startInSlices(_ portal: Portal) throws(PostgresError) -> Progress {
+        try startOnConnection(portal) ?? .done
     }
-
-    static let instructionsPerMillisecond = 50_000
 
     private func startOnConnection(_ portal: Portal) throws(PostgresError) -> Progress? {
         guard let connection = portal.connection, let plan = portal.entry?.plan else { return .done }
@@ -117,11 +114,13 @@ extension DatabaseSession {
         switch plan.kind {
         case .definition(let definition):
             let rowCount = try definition.apply(to: connection.catalogue, context: context)
+            if connection.isStopped { throw Self.stopped }
             noteSettings()
             complete(portal, plan.tag.text(rows: rowCount))
             return .done
         case .statements(let statements):
             for sql in statements { try connection.run(sql) }
+            if connection.isStopped { throw Self.stopped }
             complete(portal, plan.tag.text(rows: 0))
             return .done
         case .explain(let explain): return try start(explain, portal, connection)
@@ -161,16 +160,25 @@ extension DatabaseSession {
     private func sendRows(_ portal: Portal) throws(PostgresError) -> Progress {
         guard let connection = portal.connection, let plan = portal.entry?.plan, let statement = portal.statement
         else { return .done }
+        if !isInSlice, try isLong(portal, plan, connection) {
+            return try inSlices(on: connection) { () throws(PostgresError) in try self.sendRows(portal) }
+        }
         connection.sqlite.context = context
         context.waits = WaitingCalls(portal.waitAnswers)
+        let start = RowMark(byteCount: output.count, notices: context.notices.count, rows: running?.rowCount ?? 0)
+        connection.beginTurn(mayBeginAgain: plan.readsOnly && portal.rowCount == 0)
         var rowsOfTurn = 0
-        do throws(SQLiteError) {
+        do {
             while true {
                 if let limit = running?.rowLimit, limit > 0, let sent = running?.rowCount, sent >= limit {
                     return suspend(portal)
                 }
-                if output.count >= Self.outputByteCount { return pause(.output) }
-                if rowsOfTurn >= Self.rowsPerTurn { return pause(.turn) }
+                if output.count >= Self.outputByteCount { return pause(.output, portal) }
+                if rowsOfTurn >= Self.rowsPerTurn || connection.hasHadTurn {
+                    guard isInSlice else { return pause(.turn, portal) }
+                    rowsOfTurn = 0
+                    try giveWay(on: connection)
+                }
                 guard try statement.step() else { break }
                 rowsOfTurn += 1
                 portal.rowCount += 1
@@ -178,7 +186,10 @@ extension DatabaseSession {
                 running?.rowCount += 1
                 send(statement, plan, portal, connection)
             }
+            if connection.isStopped { throw Self.stopped }
         } catch {
+            guard let error = error as? SQLiteError else { throw error as? PostgresError ?? Self.stopped }
+            if connection.isGivenUp { return try beginAgain(portal, statement, at: start) }
             if let request = error.underlying as? WaitRequest { return try wait(for: request, portal) }
             statement.reset()
             throw withKey(ErrorMapping.postgresError(for: error, on: connection), portal, connection)
@@ -190,8 +201,40 @@ extension DatabaseSession {
         return .done
     }
 
-    private func pause(_ wait: Wait) -> Progress {
+    /// Whether a statement runs in slices from its next step on.
+    private func isLong(_ portal: Portal, _ plan: Plan, _ connection: DatabaseConnection) throws(PostgresError) -> Bool
+    {
+        if !portal.isLong, !plan.readsOnly, let database {
+            portal.isLong = try database.hasLoop(plan.sql, connection)
+        }
+        return portal.isLong
+    }
+
+    /// What there was before a statement's first row.
+    private struct RowMark {
+        let byteCount: Int
+        let notices: Int
+        let rows: Int
+    }
+
+    /// A statement that only reads takes longer than a turn: as if it had not begun, it does so in slices.
+    private func beginAgain(_ portal: Portal, _ statement: SQLiteStatement, at mark: RowMark) throws(PostgresError)
+        -> Progress
+    {
+        statement.reset()
+        output.truncate(to: mark.byteCount)
+        context.notices.removeLast(context.notices.count - mark.notices)
+        running?.rowCount = mark.rows
+        portal.rowCount = 0
+        portal.waitAnswers = context.waits.answers
+        portal.isLong = true
+        return try sendRows(portal)
+    }
+
+    /// What comes behind this row has its time in slices.
+    private func pause(_ wait: Wait, _ portal: Portal) -> Progress {
         self.wait = wait
+        portal.isLong = true
         return .waiting
     }
 
@@ -211,6 +254,7 @@ extension DatabaseSession {
     /// A portal stops at its limit of rows. What it reads must not change while its transaction writes.
     private func suspend(_ portal: Portal) -> Progress {
         portal.connection?.end()
+        portal.isLong = true
         return .suspended
     }
 
@@ -299,12 +343,5 @@ extension CommandTag {
         case .words(let words), .counted(let words): words
         case .inserted: "INSERT"
         }
-    }
-}
-
-extension Int {
-    func multipliedClamping(by factor: Int) -> Int {
-        let (product, isTooLarge) = multipliedReportingOverflow(by: factor)
-        return isTooLarge ? .max : product
     }
 }

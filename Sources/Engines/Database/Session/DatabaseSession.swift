@@ -1,3 +1,4 @@
+import KernelCoroutines
 import KernelStructures
 import KernelWire
 
@@ -29,7 +30,7 @@ import KernelWire
 ///
 /// ## Where it is wrong
 ///
-/// Between two rows others have their turn, but a single step of SQLite (a large sort) stops everybody.
+/// What SQLite does in one instruction, such as sorting what fits into memory, stops everybody: see `inSlices`.
 public final class DatabaseSession {
     public let cluster: DatabaseCluster
     public let key: PostgresCancelKey
@@ -49,6 +50,14 @@ public final class DatabaseSession {
     var simple: SimpleQuery?
     var running: Run?
     var copy: CopyReception?
+    /// The present statement, while it runs in slices.
+    var slices: Coroutine<Result<Progress, PostgresError>>?
+    /// Slices that the session's statements have taken so far.
+    public internal(set) var sliceCount = 0
+    /// This very code runs in one.
+    var isInSlice = false
+    /// What the present slice waits for when it gives way.
+    var sliceWait = Wait.turn
     /// After an error everything up to the next Sync is passed over.
     var isSkipping = false
     /// What else than the catalogue plans depend on.
@@ -245,7 +254,7 @@ public final class DatabaseSession {
     private func step() {
         guard let run = running else { return }
         do throws(PostgresError) {
-            switch try carryOut(run.portal) {
+            switch try slices == nil ? carryOut(run.portal) : goOnInSlices() {
             case .done: running = nil
             case .suspended:
                 output.portalSuspended()
@@ -274,6 +283,7 @@ public final class DatabaseSession {
     }
 
     private func cancelWait(_ error: PostgresError) {
+        stopSlices()
         if waitsForOthers { database?.forgetWaiting(self) }
         wait = nil
         lockDeadline = nil
@@ -286,6 +296,7 @@ public final class DatabaseSession {
     /// An error: the statement has failed, and with it the transaction.
     func fail(_ error: PostgresError, isExtended: Bool = false) {
         if error.severity == .panic { return panic(error) }
+        stopSlices()
         running?.portal.isFailed = true
         running?.portal.close(self)
         running = nil
@@ -340,6 +351,7 @@ public final class DatabaseSession {
     public func end() {
         guard phase != .ended else { return }
         phase = .ended
+        stopSlices()
         if waitsForOthers { database?.forgetWaiting(self) }
         wait = nil
         copy = nil
@@ -363,6 +375,7 @@ public final class DatabaseSession {
     /// The process is over: lets go of everything without a word.
     func abandon() {
         phase = .ended
+        stopSlices()
         wait = nil
         copy = nil
         simple = nil

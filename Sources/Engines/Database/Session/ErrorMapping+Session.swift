@@ -9,12 +9,6 @@ extension ErrorMapping {
 
     /// An error while a session's statement ran on a connection.
     static func postgresError(for error: SQLiteError, on connection: DatabaseConnection) -> PostgresError {
-        if error.isInterrupted, connection.isExhausted {
-            return PostgresError(.queryCanceled, "canceling statement due to statement timeout")
-        }
-        if error.isInterrupted, connection.isStopped {
-            return PostgresError(.queryCanceled, "canceling statement due to user request")
-        }
-        return postgresError(for: error, catalogue: connection.catalogue)
+        postgresError(for: error, catalogue: connection.catalogue)
     }
 }

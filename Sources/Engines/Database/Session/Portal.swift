@@ -53,6 +53,8 @@ final class Portal {
     /// What functions that wait have answered so far.
     var waitAnswers: [SQLiteValue] = []
     var isLatencyPaid = false
+    /// It has turned out, or may be, long: it runs in slices.
+    var isLong = false
 
     init(
         number: Int, name: String, entry: PlanCache.Entry?, givenTypes: [PostgresOID] = [],

@@ -92,7 +92,7 @@ extension Database {
         defer { giveBack(connection) }
         let context = SessionContext(
             user: "postgres", database: name, backendPID: 0, random: SeededRandom(seed: 1), clock: { .documentedEpoch })
-        connection.begin(context, instructions: .max)
+        connection.begin(context)
         let schemas = abandonedSchemas
         abandonedSchemas = []
         do throws(PostgresError) {

@@ -47,13 +47,6 @@ public final class SignalWatch {
         watch = nil
         close(descriptor)
     }
-
-    /// Whether a signal waits that asks this process to stop what it does: while the loop is busy nobody hears of it.
-    public static var isStopPending: Bool {
-        var pending = sigset_t()
-        guard sigpending(&pending) == 0 else { return false }
-        return [SIGINT, SIGTERM, SIGQUIT].contains { sigismember(&pending, $0) == 1 }
-    }
 }
 
 /// The terminal that the process belongs to.

@@ -81,6 +81,7 @@ private class Registered {
     init(_ connection: SQLiteConnection) { self.connection = connection }
 
     func finish(_ context: OpaquePointer?, _ body: () throws -> SQLiteValue) {
+        connection.functionCallCount &+= 1
         do { try body().give(to: context) } catch { fail(context, error) }
     }
 

@@ -13,6 +13,8 @@ public final class SQLiteConnection {
     var thrown: (any Error)?
     /// For whoever registers functions: on whose behalf the connection works at present.
     public var context: AnyObject?
+    /// Calls of functions in Swift so far: SQLite counts each as one instruction, whatever it takes.
+    public internal(set) var functionCallCount = 0
     private var progress: Progress?
     private var authorizer: Authorizer?
 

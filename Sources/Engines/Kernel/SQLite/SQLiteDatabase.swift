@@ -206,6 +206,10 @@ public final class SQLiteDatabase {
         if let refusal { throw refusal }
     }
 
+    /// From now on no operation reaches the disk. For what is in the midst of a statement when the process is over, and
+    /// is to be brought to its end before `abandon` frees what it uses.
+    public func cutOff() { files.isAbandoned = true }
+
     /// Frees everything without one more operation of the disk, as the end of a process does.
     public func abandon() {
         files.isAbandoned = true

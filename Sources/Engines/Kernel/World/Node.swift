@@ -263,6 +263,16 @@ public final class NodeLife {
     /// Jobs that were offloaded and are not back.
     private var jobs: [UInt64: CancelFlag] = [:]
     private var lastJob: UInt64 = 0
+    /// How runs in slices that are under way are brought to their end.
+    private var runs: [UInt64: () -> Void] = [:]
+
+    func register(_ stop: @escaping () -> Void) -> UInt64 {
+        lastJob += 1
+        runs[lastJob] = stop
+        return lastJob
+    }
+
+    func unregisterRun(_ run: UInt64) { runs[run] = nil }
 
     func register(_ job: CancelFlag) -> UInt64 {
         lastJob += 1
@@ -275,6 +285,9 @@ public final class NodeLife {
     fileprivate func letGo() {
         for job in jobs.values { job.set() }
         jobs = [:]
+        let stops = runs.sorted { $0.key < $1.key }
+        runs = [:]
+        for stop in stops { stop.value() }
         let actions = atEnd
         atEnd = []
         for action in actions { action() }

@@ -44,8 +44,6 @@ public final class World {
     private let workers: (any WorkerPool)?
     /// Hears what the user should know about the clock.
     public var onNotice: ((String) -> Void)?
-    /// Asked by work that goes on for long without giving way, such as a query: does somebody wait for its end?
-    public var isAskedToStop: () -> Bool = { false }
 
     private var scheduler = Scheduler()
     /// Lab and host time at the moment the speed was last set.
@@ -106,7 +104,9 @@ public final class World {
     }
 
     /// The threads for offloaded jobs; nil while jobs have to cost lab time, and are done by the loop.
-    var activeWorkers: (any WorkerPool)? { speed.factor > 0 && speed.factor <= 1 ? workers : nil }
+    var activeWorkers: (any WorkerPool)? { followsHost ? workers : nil }
+    /// Whether lab time passes as the host's does, or slower, so that work takes time by itself.
+    var followsHost: Bool { speed.factor > 0 && speed.factor <= 1 }
     /// What the process has used of the host's processors; nothing where the clock is not the host's.
     public var processorTime: ProcessorTime {
         speed.factor == 1 ? eventSource?.processorTime ?? ProcessorTime() : ProcessorTime()

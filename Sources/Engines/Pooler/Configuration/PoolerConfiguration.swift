@@ -7,6 +7,8 @@ public struct PoolerConfiguration: Equatable, Sendable {
     public private(set) var users: [PoolerUser] = []
     /// What `auth_file` says, once it was read.
     public var userList: [String: String] = [:]
+    /// What the files of TLS hold, by the setting that names each, once they were read.
+    public var files: [String: [UInt8]] = [:]
     /// Names that were set and mean nothing here.
     public private(set) var withoutMeaning: [String] = []
     private var values: [String: String] = [:]

@@ -10,6 +10,10 @@ public struct PoolerSetting: Sendable {
         case seconds
         case boolean
         case choice([String])
+        /// A file, whose content is read with the configuration.
+        case file
+        /// Versions of TLS.
+        case tlsVersions
         /// It is accepted, and means nothing here.
         case ignored
     }
@@ -35,6 +39,12 @@ public struct PoolerSetting: Sendable {
         .init("auth_type", "md5", .choice(["any", "trust", "plain", "md5", "scram-sha-256"])),
         .init("client_idle_timeout", "0", .seconds),
         .init("client_login_timeout", "60", .seconds),
+        .init("client_tls_ca_file", "", .file),
+        .init("client_tls_cert_file", "", .file),
+        .init("client_tls_ciphers", "fast", .text),
+        .init("client_tls_key_file", "", .file),
+        .init("client_tls_protocols", "secure", .tlsVersions),
+        .init("client_tls_sslmode", "disable", .choice(PoolerTLSMode.allCases.map(\.rawValue))),
         .init("default_pool_size", "20", .integer(1...10_000)),
         .init("idle_transaction_timeout", "0", .seconds),
         .init("ignore_startup_parameters", "", .text),
@@ -61,30 +71,38 @@ public struct PoolerSetting: Sendable {
         .init("server_lifetime", "3600", .seconds),
         .init("server_reset_query", "DISCARD ALL", .text),
         .init("server_reset_query_always", "0", .boolean),
+        .init("server_tls_ca_file", "", .file),
+        .init("server_tls_cert_file", "", .file),
+        .init("server_tls_ciphers", "fast", .text),
+        .init("server_tls_key_file", "", .file),
+        .init("server_tls_protocols", "secure", .tlsVersions),
+        .init("server_tls_sslmode", "disable", .choice(PoolerTLSMode.allCases.map(\.rawValue))),
         .init("stats_period", "60", .integer(1...86_400)),
         .init("stats_users", "", .text),
     ]
 
     /// Of pgbouncer 1.18; here they mean nothing: what they are about is the lab's own affair, or is not there.
     static let ignored: Set<String> = [
-        "application_name_add_host", "autodb_idle_timeout", "client_tls_ca_file", "client_tls_cert_file",
-        "client_tls_ciphers", "client_tls_dheparams", "client_tls_ecdhcurve", "client_tls_key_file",
-        "client_tls_protocols", "client_tls_sslmode", "conffile", "disable_pqexec", "dns_max_ttl", "dns_nxdomain_ttl",
+        "application_name_add_host", "autodb_idle_timeout", "client_tls_dheparams", "client_tls_ecdhcurve",
+        "conffile", "disable_pqexec", "dns_max_ttl", "dns_nxdomain_ttl",
         "dns_zone_check_period", "job_name", "listen_backlog", "logfile", "max_packet_size", "pidfile", "pkt_buf",
         "resolv_conf", "sbuf_loopcnt", "server_fast_close", "server_login_retry", "server_round_robin",
-        "server_tls_ca_file", "server_tls_cert_file", "server_tls_ciphers", "server_tls_key_file",
-        "server_tls_protocols", "server_tls_sslmode", "service_name", "so_reuseport", "suspend_timeout", "syslog",
+        "service_name", "so_reuseport", "suspend_timeout", "syslog",
         "syslog_facility", "syslog_ident", "tcp_defer_accept", "tcp_keepalive", "tcp_keepcnt", "tcp_keepidle",
         "tcp_keepintvl", "tcp_socket_buffer", "tcp_user_timeout", "track_extra_parameters", "unix_socket_dir",
         "unix_socket_group", "unix_socket_mode", "user", "verbose", "cancel_wait_timeout",
     ]
+
+    /// Settings that name a file.
+    public static let files = all.filter { if case .file = $0.kind { true } else { false } }.map(\.name)
 
     static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
 
     /// Why a value cannot be; nil if it can.
     func objection(to value: String) -> String? {
         switch kind {
-        case .text, .ignored: return nil
+        case .text, .ignored, .file: return nil
+        case .tlsVersions: return PoolerTLS.versions(value) == nil ? "secure, all, or of tlsv1.2 and tlsv1.3" : nil
         case .integer(let range):
             if let number = Int(value), range.contains(number) { return nil }
             return "a number from \(range.lowerBound) to \(range.upperBound)"

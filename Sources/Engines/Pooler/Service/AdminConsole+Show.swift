@@ -98,7 +98,8 @@ extension AdminConsole {
             .number(Int(client.stream.local.port)), .text(Self.time(client.connectedAt)),
             .text(Self.time(client.requestedAt)), .number(Int(wait / 1_000_000)), .number(Int(wait % 1_000_000)),
             .number(0), .text("c\(client.number)"), .text(client.server.map { "s\($0.id.number)" } ?? ""),
-            .number(0), .text(""), .text(client.settings["application_name"] ?? ""),
+            .number(0), .text(client.stream.security?.summary ?? ""),
+            .text(client.settings["application_name"] ?? ""),
         ]
     }
 
@@ -111,7 +112,7 @@ extension AdminConsole {
             .text(stream.map { "\($0.local.address)" } ?? ""), .number(stream.map { Int($0.local.port) } ?? 0),
             .text(Self.time(server.openedAt)), .text(Self.time(server.requestedAt)), .number(0), .number(0),
             .number(0), .text("s\(server.id.number)"), .text(server.client.map { "c\($0.number)" } ?? ""),
-            .number(Int(server.session?.cancelKey?.process ?? 0)), .text(""),
+            .number(Int(server.session?.cancelKey?.process ?? 0)), .text(stream?.security?.summary ?? ""),
             .text(server.settings["application_name"] ?? ""),
         ]
     }

@@ -19,14 +19,15 @@ extension PoolerClient {
             switch reader.next(bytes, &position) {
             case .needMore: return
             case .failed(let error), .invalid(_, let error): return fail(error)
-            case .message(let message): take(message)
+            case .message(let message): take(message, rest: bytes.count - position)
             }
         }
     }
 
-    private func take(_ message: FrontendMessage) {
+    private func take(_ message: FrontendMessage, rest: Int) {
         switch message {
-        case .sslRequest, .gssEncryptionRequest: stream.write([UInt8(ascii: "N")])
+        case .sslRequest: negotiate(rest: rest)
+        case .gssEncryptionRequest: stream.write([UInt8(ascii: "N")])
         case .cancelRequest(let key): host.cancel(key, for: self)
         case .startup(let startup): begin(startup)
         case .password(let body):
@@ -39,8 +40,21 @@ extension PoolerClient {
         }
     }
 
+    /// What a client sent behind its request before it had an answer was not encrypted, whatever it thinks
+    /// (CVE-2021-23214).
+    private func negotiate(rest: Int) {
+        if stream.security != nil { return fail(.protocolViolation, "SSL req inside SSL") }
+        guard let security = host.security.forClients else { return stream.write([UInt8(ascii: "N")]) }
+        guard rest == 0 else { return fail(.protocolViolation, "received unencrypted data after SSL request") }
+        stream.write([UInt8(ascii: "S")])
+        stream.secure(with: security)
+    }
+
     private func begin(_ startup: PostgresStartup) {
         let configuration = host.configuration
+        if host.security.settings.client.mode >= .require, stream.security == nil {
+            return fail(.protocolViolation, "SSL required")
+        }
         let ignored = configuration.list("ignore_startup_parameters")
         var name = ""
         var database: String?

@@ -2,6 +2,7 @@ import ConnectionPoolService
 import KernelHosting
 import KernelService
 import KernelStructures
+import KernelTLS
 import KernelTelemetry
 import KernelWire
 import KernelWorld
@@ -15,6 +16,7 @@ public final class PoolerHost: Service {
     /// All prepared statements of the clients.
     let catalogue = StatementCatalogue()
     private(set) var room: PoolerRoom!
+    private(set) var security: PoolerSecurity!
     /// In the order in which they were first needed.
     private(set) var pools: [PoolerPool] = []
     private(set) var states: [PoolerDatabaseState] = []
@@ -44,7 +46,7 @@ public final class PoolerHost: Service {
         renamesStatements = configuration.integer("max_prepared_statements") > 0
         server = StreamServer(node: node) { [unowned self] stream, _, _ in accept(stream) }
         runtime.reloading = Reloading(source) { [unowned self] new in
-            take(new)
+            try take(new)
             return "Reloaded"
         }
         node.whenEnded { [weak self] in self?.letGo() }
@@ -59,6 +61,7 @@ public final class PoolerHost: Service {
     }
 
     public func prepare() throws {
+        security = try PoolerSecurity(.init(configuration), node: node)
         let port = UInt16(clamping: configuration.integer("listen_port"))
         runtime.add(server, on: port, announcement: "Listening on :\(port: port)")
     }
@@ -131,7 +134,14 @@ public final class PoolerHost: Service {
 
     /// Takes over new settings. Pools that they concern begin anew: their servers go as they come back, and those that
     /// are not back after the pool's patience are taken from their clients.
-    private func take(_ new: PoolerConfiguration) {
+    private func take(_ new: PoolerConfiguration) throws(PoolerConfiguration.Malformed) {
+        try new.check()
+        let settings = PoolerSecurity.Settings(new)
+        if settings != security.settings {
+            do throws(TLSConfigurationError) { security = try PoolerSecurity(settings, node: node) } catch {
+                throw PoolerConfiguration.Malformed(error.description)
+            }
+        }
         configuration = new
         renamesStatements = new.integer("max_prepared_statements") > 0
         for pool in pools where !pool.isReplaced && !pool.isUpToDate { replace(pool) }
@@ -172,8 +182,11 @@ public final class PoolerHost: Service {
 
     func set(_ name: String, _ value: String) throws(PoolerConfiguration.Malformed) {
         var new = configuration
+        guard !PoolerSetting.files.contains(name) else {
+            throw PoolerConfiguration.Malformed("\(name): change it in the file, then RELOAD")
+        }
         try new.set(name, value)
-        take(new)
+        try take(new)
     }
 
     func pauseAll() {

@@ -30,6 +30,7 @@ final class PoolerPool {
     let usesServersOnce: Bool
     let url: PostgresURL
     let startup: PostgresStartup
+    let security: PoolerSecurity
     private(set) var nodePool: NodePool<PoolerServer>!
     /// What a server says of itself when it is new: what clients are told when they come.
     private(set) var welcome: [PostgresStartup.Parameter]?
@@ -58,6 +59,8 @@ final class PoolerPool {
             database.server, user: serverUser, password: password, database: database.nameAtServer)
         let patience = configuration.duration("server_connect_timeout")
         url.connectTimeout = patience == .zero ? .infinite : patience
+        security = host.security
+        url.tls = Self.demand(security.settings.server.mode)
         self.url = url
         startup = PostgresStartup(
             parameters: [.init("user", serverUser), .init("database", url.database)] + database.settings)
@@ -70,6 +73,16 @@ final class PoolerPool {
         nodePool.start()
     }
 
+    private static func demand(_ mode: PoolerTLSMode) -> PostgresURL.TLS {
+        switch mode {
+        case .disable: .disable
+        case .allow, .prefer: .prefer
+        case .require: .require
+        case .verifyAuthority: .verifyAuthority
+        case .verifyFull: .verifyFull
+        }
+    }
+
     /// Whether a pool made now would be the same.
     var isUpToDate: Bool {
         let configuration = host.configuration
@@ -77,7 +90,7 @@ final class PoolerPool {
         let password = current.password ?? Self.plain(configuration.userList[url.user])
         return configuration.poolMode(of: current, user: user) == mode && password == url.password
             && (current.poolSize ?? configuration.integer("default_pool_size")) == size
-            && settings == engine.configuration
+            && settings == engine.configuration && security.settings.server == host.security.settings.server
     }
 
     /// A digest is of no use for logging in: only a password is.

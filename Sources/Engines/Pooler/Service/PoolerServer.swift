@@ -54,7 +54,8 @@ final class PoolerServer: NodeConnection {
     /// There is room for one more: connects.
     func connect() {
         guard opening != nil else { return }
-        let session = PostgresSession(node, pool.url, startup: pool.startup, keys: pool.keys)
+        let session = PostgresSession(
+            node, pool.url, security: pool.security.forServers, startup: pool.startup, keys: pool.keys)
         self.session = session
         session.onOpen = { [unowned self] in opened() }
         session.onEnd = { [unowned self] in ended($0) }
