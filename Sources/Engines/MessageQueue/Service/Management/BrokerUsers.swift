@@ -19,7 +19,7 @@ public final class BrokerUsers: BrokerAccess {
     /// By virtual host, then by user.
     private var permissions: [String: [String: Permission]] = [:]
     /// The broker is one of a group: what is changed is told to all of them, and what others have changed comes by
-    /// `follow`. It holds here at once.
+    /// `follow`. It holds here at once, and on the others once they have heard of it.
     public var group: BrokerGroup?
 
     public struct User: Sendable, Equatable {
