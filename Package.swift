@@ -240,8 +240,11 @@ let components = [
         engine: ["KernelAMQP", "KernelRegularExpressions"],
         service: [
             "KernelStorage", "KernelAMQP", "KernelCryptography", "KernelJSON", "KernelLog", "KernelRegularExpressions",
-            "MessageLogEngine",
-        ], commands: ["KernelAMQP", "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld"]),
+            "MessageLogEngine", "ConsensusService",
+        ],
+        commands: [
+            "KernelAMQP", "KernelCryptography", "KernelHosting", "KernelWire", "KernelWorld", "ConsensusService",
+        ]),
     Component(
         "Shortener", isHot: true, isTestable: true, isServiceTestable: true,
         engine: ["KernelStorage", "KernelLog", "CQREncode", "CUnicodeNames", "CZlib"],
@@ -493,7 +496,7 @@ let tests = [
     ],
     "MessageQueue": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelAMQP",
-        "KernelWorld", "KernelHosting", "KernelService", "MessageLogEngine", "MessageQueueEngine",
+        "KernelWorld", "KernelHosting", "KernelService", "ConsensusService", "MessageLogEngine", "MessageQueueEngine",
         "MessageQueueService",
     ],
     "JWT": ["KernelStructures", "KernelJSON", "KernelCryptography", "KernelJWT"],

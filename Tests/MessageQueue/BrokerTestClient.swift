@@ -52,6 +52,9 @@ final class TestStore: MessageStore {
     var definitions: [String: [UInt8]] = [:]
     var queues: [UInt64: [UInt64: StoredEntry]] = [:]
     var loadCount = 0
+    /// The disk gives nothing that is asked for.
+    var isBroken = false
+    struct Broken: Error {}
 
     func put(_ key: String, _ value: [UInt8]) {
         position += 1
@@ -73,6 +76,7 @@ final class TestStore: MessageStore {
     func delete(queue: UInt64) { queues[queue] = nil }
     func load(queue: UInt64, after sequence: UInt64, count: Int, bytes: Int) throws -> [StoredEntry] {
         loadCount += 1
+        if isBroken { throw Broken() }
         return (queues[queue] ?? [:]).values.filter { $0.sequence > sequence }.sorted { $0.sequence < $1.sequence }
             .prefix(count).map { $0 }
     }

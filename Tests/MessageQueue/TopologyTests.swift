@@ -174,13 +174,13 @@ import Testing
         let host = try #require(bench.broker.virtualHosts["/"])
         client.declare("orders.eu", ["x-max-length": .int32(10)])
         for number in 0..<8 { client.publish("\(number)", to: "orders.eu") }
-        bench.broker.set(
+        try bench.broker.set(
             try BrokerPolicy(
                 name: "short", pattern: "^orders\\.", target: .queues,
                 definition: ["max-length": .int32(3), "message-ttl": .int32(50)]), in: host, now: bench.now)
         #expect(bench.queue("orders.eu")?.readyCount == 3)
         #expect(bench.queue("orders.eu")?.policyName == "short")
-        bench.broker.set(
+        try bench.broker.set(
             try BrokerPolicy(name: "long", pattern: ".", priority: 5, definition: ["max-length": .int32(50)]),
             in: host, now: bench.now)
         #expect(bench.queue("orders.eu")?.settings.maxLength == 10)
@@ -190,7 +190,7 @@ import Testing
         #expect(throws: BrokerPolicy.Wrong.self) {
             try BrokerPolicy(name: "bad", pattern: "x", definition: ["max-length": "many"])
         }
-        #expect(bench.broker.clearPolicy("long", in: host, now: bench.now))
+        #expect(try bench.broker.clearPolicy("long", in: host, now: bench.now))
         #expect(bench.queue("orders.eu")?.settings.maxLength == 3)
     }
 }

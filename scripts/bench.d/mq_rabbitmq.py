@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 
+import mq_waiting
 from servers import DEADLINE_SECONDS, Failure, Server, free_port, pair_line, publish, version
 
 BATCH = 100
@@ -41,7 +42,7 @@ def short(text):
 class Client:
     """A connection with a channel that publishes and one that consumes."""
 
-    def __init__(self, port, queue, persistent, size):
+    def __init__(self, port, queue, persistent, size, consumes=True):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_SECONDS)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
@@ -57,16 +58,36 @@ class Client:
             self.until(channel, 20, 11)
         flags = 2 if persistent else 0
         self.say(method(1, 50, 10, struct.pack(">H", 0) + short(queue) + bytes([flags]) + b"\0\0\0\0"))
-        self.until(1, 50, 11)
+        declared = self.until(1, 50, 11)
+        self.waiting_count = struct.unpack_from(">I", declared, 5 + declared[4])[0]
         self.say(method(1, 85, 10, b"\0"))
         self.until(1, 85, 11)
-        self.say(method(2, 60, 20, struct.pack(">H", 0) + short(queue) + short("c") + b"\0" + b"\0\0\0\0"))
-        self.until(2, 60, 21)
+        if consumes:
+            self.consume(queue)
         head = struct.pack(">HHQHB", 60, 0, size, 0x1000, 2 if persistent else 1)
         one = (method(1, 60, 40, struct.pack(">H", 0) + short("") + short(queue) + b"\0") + frame(2, 1, head)
                + frame(3, 1, b"x" * size))
         self.batch = one * BATCH
         self.published = self.confirmed = self.delivered = self.tag = 0
+
+    def consume(self, queue):
+        self.say(method(2, 60, 20, struct.pack(">H", 0) + short(queue) + short("c") + b"\0" + b"\0\0\0\0"))
+        self.until(2, 60, 21)
+
+    @staticmethod
+    def acknowledge(tag):
+        return method(2, 60, 80, struct.pack(">QB", tag, 1))
+
+    def publish_only(self, count):
+        """So many messages, all of them confirmed."""
+        for _ in range(count // BATCH):
+            self.say(self.batch)
+        self.published += count
+        while self.confirmed < self.published:
+            for kind, _, payload, _ in self.frames():
+                if kind == 1:
+                    tag, multiple = struct.unpack_from(">QB", payload, 4)
+                    self.confirmed = tag if multiple & 1 else self.confirmed + 1
 
     def say(self, data):
         self.socket.sendall(data)
@@ -93,7 +114,7 @@ class Client:
                 if kind == 1 and struct.unpack_from(">HH", payload) in ((10, 50), (20, 40)):
                     raise Failure(f"refused: {payload!r}")
                 if kind == 1 and number == channel and struct.unpack_from(">HH", payload) == (class_id, method_id):
-                    return
+                    return payload
 
     def cycle(self):
         """A hundred messages there and back."""
@@ -110,10 +131,11 @@ class Client:
                 else:
                     tag, multiple = struct.unpack_from(">QB", payload, 4)
                     self.confirmed = tag if multiple & 1 else self.confirmed + 1
-        self.say(method(2, 60, 80, struct.pack(">QB", self.tag, 1)))
+        self.say(self.acknowledge(self.tag))
 
 
-def start_sides(program, directory):
+def commands(program, directory):
+    """How to start each side, any number of times: name, what it is started with, port, and its own directory."""
     ports = [free_port() for _ in range(4)]
     configuration = directory / "rabbitmq.conf"
     configuration.write_text(f"listeners.tcp.1 = 127.0.0.1:{ports[1]}\nlog.console = false\n")
@@ -126,11 +148,15 @@ def start_sides(program, directory):
     }
     peer = ["env", *(f"{name}={value}" for name, value in environment.items()),
             "/usr/lib/rabbitmq/bin/rabbitmq-server"]
-    return [
-        Server("sdlab", [program, "messageq", "--data-dir", str(directory / "mq"), "--port", str(ports[0])], ports[0],
-               directory / "sdlab.log"),
-        Server("rabbitmq", peer, ports[1], directory / "rabbitmq.log"),
-    ]
+    own = [program, "messageq", "--data-dir", str(directory / "mq"), "--port", str(ports[0])]
+    return [("sdlab", own, ports[0], "mq"), ("rabbitmq", peer, ports[1], "mnesia")]
+
+
+def start(side, directory):
+    name, command, port, place = side
+    server = Server(name, command, port, directory / f"{name}.log")
+    server.place = place
+    return server
 
 
 def wait(side):
@@ -174,6 +200,11 @@ def main():
     parser.add_argument("program", help=argparse.SUPPRESS)
     parser.add_argument("--pairs", type=int, default=5, help="rounds (5)")
     parser.add_argument("--seconds", type=int, default=3, help="of each measurement (3)")
+    parser.add_argument("--only", choices=["cycle", "waiting"], help="one of both halves")
+    parser.add_argument("--alone", action="store_true", help="what waits, without RabbitMQ, which needs 2 KB for each")
+    parser.add_argument("--rate", type=int, default=1000, help="messages a second, for latency (1000)")
+    parser.add_argument("--waiting", type=int, default=10_000_000 if os.environ.get("SDLAB_LONG") else 1_000_000,
+                        help="messages of the backlog (1000000; with SDLAB_LONG 10000000)")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
@@ -187,14 +218,20 @@ def main():
     with tempfile.TemporaryDirectory(prefix="sdlab-bench-") as name:
         sides = []
         try:
-            sides = start_sides(arguments.program, pathlib.Path(name))
+            directory = pathlib.Path(name)
+            ways = commands(arguments.program, directory)[:1 if arguments.alone else 2]
+            for way in ways:
+                sides.append(start(way, directory))
             for side in sides:
                 wait(side)
-            for mode, size, connections in ROWS:
+            for mode, size, connections in [] if arguments.only == "waiting" or arguments.alone else ROWS:
                 rounds = [[measure(side, mode, size, connections, arguments.seconds) for side in sides]
                           for _ in range(arguments.pairs)]
                 lines.append(pair_line(f"{mode}, {size} B, {connections} connections", rounds, 34))
                 print(lines[-1], file=sys.stderr, flush=True)
+            if arguments.only != "cycle":
+                again = [lambda way=way: start(way, directory) for way in ways]
+                lines += mq_waiting.report(Client, sides, again, arguments, directory)
         except Failure as failure:
             sys.exit(f"scripts/bench: {failure}")
         finally:

@@ -56,29 +56,16 @@ extension LockCommands {
 private struct LockServerWords {
     private let arguments: ParsedArguments
     private let session: Session
-    private let peers: [HostPort]
+    private let list: PeerList
     let lockDelay: LabDuration
 
     init(_ invocation: Invocation) throws {
         arguments = invocation.arguments
         session = invocation.session
         lockDelay = arguments.duration("lock-delay") ?? .zero
-        peers = try (arguments.text("peers") ?? "").split(separator: ",").map { word in
-            do { return try HostPort(reading: word.trimmingPrefix { $0 == " " }) } catch {
-                throw UsageError("lockserver: --peers: \(error)")
-            }
-        }
-        if peers.isEmpty, arguments.has("peers") {
-            throw UsageError("lockserver: --peers names nobody; without it this one is a group alone")
-        }
-        if peers.isEmpty, arguments.has("join") {
+        list = try PeerList(arguments, of: "lockserver")
+        if list.isEmpty, arguments.has("join") {
             throw UsageError("lockserver: --join: whom? add --peers with all members, this one too")
-        }
-        if Set(peers).count != peers.count { throw UsageError("lockserver: --peers names a member twice") }
-        if peers.count > 9 { throw UsageError("lockserver: --peers names \(peers.count) members; nine at most") }
-        if let id = arguments.integer("id"), !peers.isEmpty, id > peers.count, !arguments.has("join") {
-            throw UsageError(
-                "lockserver: --id \(id): --peers names \(peers.count) members; number them from 1 in that order")
         }
         // They are looked at before anything begins.
         var probe = ConsensusMember.Settings(id: 1, peers: [:], directory: "/")
@@ -86,10 +73,10 @@ private struct LockServerWords {
     }
 
     func consensus(port: UInt16) throws -> ConsensusMember.Settings {
-        let id = arguments.integer("id") ?? peers.firstIndex { $0.port == port }.map { $0 + 1 } ?? 1
-        let all = peers.isEmpty ? [HostPort(host: "localhost", port: port)] : peers
+        let id = arguments.integer("id") ?? list.id(atPort: port) ?? 1
+        let all = list.isEmpty ? [HostPort(host: "localhost", port: port)] : list.peers
         var members: [Int: HostPort] = [:]
-        for (index, peer) in all.enumerated() { members[peers.isEmpty ? id : index + 1] = peer }
+        for (index, peer) in all.enumerated() { members[list.isEmpty ? id : index + 1] = peer }
         let directory = session.files.absolute(arguments.text("data-dir") ?? "lockserver-\(id)")
         var settings = ConsensusMember.Settings(id: id, peers: members, directory: directory)
         try setTimes(&settings)

@@ -1,7 +1,11 @@
 import CommandKit
 import CommandServices
 import KernelAMQP
+import KernelCryptography
+import KernelHosting
+import KernelJSON
 import KernelStructures
+import KernelWire
 import KernelWorld
 import MessageQueueService
 import ShellSession
@@ -21,6 +25,7 @@ final class MQClient {
     /// A message that was given back so often goes to the dead letters.
     static let retryLimit = 3
     private static let deadLetterSuffix = ".dlq"
+    private static let policySuffix = "-retry"
     private static let patience = LabDuration.seconds(10)
 
     /// - Throws: if the flags name no server, or a file that cannot be used.
@@ -55,29 +60,72 @@ final class MQClient {
 
     /// Makes sure that there is such a queue. One that is there is taken as it is; one that is made keeps what it is
     /// given, and has dead letters.
-    func ensure(_ queue: String, _ then: @escaping () -> Void) {
+    ///
+    /// - Parameter type: what sort of queue is made; nil: a classic one.
+    func ensure(_ queue: String, type: String? = nil, _ then: @escaping () -> Void) {
         amqp.openChannel(Self.probe)
         amqp.ask(Self.declaration(queue, isPassive: true, [:]), on: Self.probe) { [self] result in
             switch result {
             case .success: if process.isRunning { then() }
-            case .failure(.refused(code: AMQPReplyCode.notFound.rawValue, _)): make(queue, then)
+            case .failure(.refused(code: AMQPReplyCode.notFound.rawValue, _)): make(queue, type, then)
             case .failure(let failure): fail(failure)
             }
         }
     }
 
-    private func make(_ queue: String, _ then: @escaping () -> Void) {
-        // Dead letters are where it ends.
-        if queue.hasSuffix(Self.deadLetterSuffix) || queue.utf8.count > 250 {
-            return ask(Self.declaration(queue, [:])) { _ in then() }
+    private func make(_ queue: String, _ type: String?, _ then: @escaping () -> Void) {
+        var own = AMQPTable()
+        if let type { own["x-queue-type"] = .string(type) }
+        // Dead letters are where it ends; and nothing ever leaves a stream.
+        if queue.hasSuffix(Self.deadLetterSuffix) || queue.utf8.count > 250 || type == "stream" {
+            return ask(Self.declaration(queue, own)) { _ in then() }
         }
         let deadLetters = queue + Self.deadLetterSuffix
-        ask(Self.declaration(deadLetters, [:])) { [self] _ in
-            let arguments: AMQPTable = [
-                "x-dead-letter-exchange": "", "x-dead-letter-routing-key": .string(deadLetters),
-                "x-delivery-limit": .int32(Int32(Self.retryLimit)),
-            ]
-            ask(Self.declaration(queue, arguments)) { _ in then() }
+        ask(Self.declaration(deadLetters, own)) { [self] _ in
+            setPolicy(queue, deadLetters) { [self] isSet in
+                if !isSet {
+                    own["x-dead-letter-exchange"] = ""
+                    own["x-dead-letter-routing-key"] = .string(deadLetters)
+                    own["x-delivery-limit"] = .int32(Int32(Self.retryLimit))
+                }
+                ask(Self.declaration(queue, own)) { _ in then() }
+            }
+        }
+    }
+
+    /// The retry limit is a policy, which an operator sees and can change, and not a property of the queue. Where no
+    /// management is beside the broker, or this user may set none, the queue has to have it as arguments.
+    private func setPolicy(_ queue: String, _ deadLetters: String, _ then: @escaping (_ isSet: Bool) -> Void) {
+        guard url.port == AMQPURL.defaultPort, !url.isSecure else { return then(false) }
+        let path = ["policies", url.virtualHost, queue + Self.policySuffix].map(PercentCoding.encode)
+        var request = HTTPCall.Request(
+            "PUT",
+            url: HTTPURL(
+                host: url.host, port: MessageQueueHost.defaultManagementPort,
+                target: "/api/" + path.joined(separator: "/")))
+        let credentials = Base64.standard.encode(Array("\(url.user):\(url.password)".utf8))
+        request.fields = [("Content-Type", "application/json"), ("Authorization", "Basic " + credentials)]
+        let definition: JSONValue = [
+            "delivery-limit": .integer(Self.retryLimit), "dead-letter-exchange": "",
+            "dead-letter-routing-key": .string(deadLetters),
+        ]
+        let policy: JSONValue = [
+            "pattern": .string("^" + Self.quoted(queue) + "$"), "apply-to": "queues", "priority": 0,
+            "definition": definition,
+        ]
+        request.body = policy.bytes()
+        request.deadline = Self.patience
+        HTTPCall(process.node, request) { [self] result in
+            guard process.isRunning else { return }
+            if case .success(let response) = result, response.isSuccess { then(true) } else { then(false) }
+        }.start()
+    }
+
+    /// As a pattern that fits nothing else.
+    private static func quoted(_ name: String) -> String {
+        name.reduce(into: "") { text, letter in
+            if #"\^$.|?*+()[]{}"#.contains(letter) { text.append("\\") }
+            text.append(letter)
         }
     }
 

@@ -22,6 +22,8 @@ final class MQPublisher: Program {
         var properties = AMQPProperties()
         var repetitions = 1
         var isQuiet = false
+        /// What sort of queue is made, if one is.
+        var type: String?
 
         init(_ arguments: ParsedArguments) throws {
             queue = arguments.arguments[0]
@@ -30,6 +32,7 @@ final class MQPublisher: Program {
             id = arguments.text("id")
             repetitions = arguments.integer("count") ?? 1
             isQuiet = arguments.has("quiet")
+            type = arguments.text("type")
             guard (1...255).contains(queue.utf8.count) else {
                 throw UsageError("mq-cli publish: a queue's name has 1 to 255 bytes")
             }
@@ -74,7 +77,7 @@ final class MQPublisher: Program {
         }
         client.start {
             let begin = { [self] in client.ask(.confirmSelect(noWait: false)) { [self] _ in fill() } }
-            if wish.exchange == nil { client.ensure(wish.queue, begin) } else { begin() }
+            if wish.exchange == nil { client.ensure(wish.queue, type: wish.type, begin) } else { begin() }
         }
     }
 

@@ -37,11 +37,13 @@ enum MQViews {
     }
 
     private static func queues(_ json: JSONValue) -> View {
+        // Of a broker alone there is nothing to be said about members.
+        let isGroup = elements(json).contains { $0["members"] != nil }
         let rows = elements(json).map { queue in
             [
                 text(queue["name"]), text(queue["type"]), text(queue["messages_ready"]),
                 text(queue["messages_unacknowledged"]), text(queue["consumers"]), text(queue["policy"]),
-            ]
+            ] + (isGroup ? group(queue) : [])
         }
         return View(
             .table(
@@ -50,7 +52,18 @@ enum MQViews {
                         .init("QUEUE", key: "queue", flexible: true), .init("TYPE", key: "type"),
                         .init("READY", key: "ready", right: true), .init("UNACKED", key: "unacknowledged", right: true),
                         .init("CONSUMERS", key: "consumers", right: true), .init("POLICY", key: "policy"),
-                    ], rows: rows, whenEmpty: "no queues")))
+                    ] + (isGroup ? [.init("LEADER", key: "leader"), .init("UP", key: "up")] : []), rows: rows,
+                    whenEmpty: "no queues")))
+    }
+
+    /// Who leads, and how many of the members are there: `localhost:5672`, `2/3`.
+    private static func group(_ queue: JSONValue) -> [View.Cell] {
+        guard queue["members"] != nil else { return [.none, .none] }
+        let leader: View.Cell =
+            if case .string(let name)? = queue["leader"] { .text(String(name.trimmingPrefix("rabbit@"))) } else {
+                .none
+            }
+        return [leader, .text("\(elements(queue["online"]).count)/\(elements(queue["members"]).count)")]
     }
 
     private static func peek(_ queue: String, _ json: JSONValue) -> View {

@@ -1,5 +1,6 @@
 import CommandKit
 import CommandServices
+import ConsensusService
 import KernelStructures
 import MessageQueueEngine
 import MessageQueueService
@@ -15,7 +16,7 @@ extension MessageQueueCommands {
             flags: kind.flags(
                 listens: "where clients come",
                 [
-                    .init("data-dir", "d", .file, "where its log is (nowhere: nothing is kept)"),
+                    .init("data-dir", "d", .file, "where its log is (nowhere; of a group's member ./messageq-ID)"),
                     .init(
                         "management", nil, .port,
                         "where operators come by HTTP (15672 beside the usual port, else nowhere)"),
@@ -27,9 +28,13 @@ extension MessageQueueCommands {
                     .init(
                         "consumer-timeout", nil, .duration(),
                         "unacknowledged for so long, a message goes to another consumer (never)"),
+                    .init("peers", nil, .text("LIST"), "all members of a group, this one too: HOST:PORT,HOST:PORT"),
+                    .init("id", nil, .integer(1...9), "this member's number (its port's place among the peers)"),
+                    .init("election-timeout", nil, .duration(), "silence of the leader before an election (1s)"),
                 ]),
             examples: [
-                "messageq --port 5672", "mq-cli publish orders '{\"id\": 1}'", "mq-cli consume orders", "stats",
+                "messageq --port 5672", "messageq --port 5672 --peers localhost:5672,localhost:5673,localhost:5674",
+                "mq-cli publish orders '{\"id\": 1}'", "mq-cli consume orders", "stats",
             ],
             group: .components, role: .service, tags: ["MQ"],
             details: """
@@ -41,9 +46,17 @@ extension MessageQueueCommands {
                 Persistent messages in durable queues are in the log of --data-dir, synced,
                 before they are confirmed. If a sync fails, nothing is confirmed any more and
                 the node ends.
+                With --peers queues of x-queue-type quorum are replicated: a message is
+                confirmed once a majority has it, any member takes clients, and when the leader
+                dies another goes on. Exchanges (durable ones), policies, users and virtual
+                hosts are the same on all members; classic queues and streams belong to the
+                member that declared them. Replicated queues share one log, are in memory as
+                a whole, and take messages of up to 7 MiB. Members meet 20,000 ports above
+                their clients, and trust one another there.
                 """)
         return .service(kind, description) { invocation in
             var settings = settings(invocation.arguments)
+            let group = try GroupWords(invocation)
             if let directory = invocation.arguments.text("data-dir") {
                 settings.directoryText = directory
                 settings.directory = invocation.session.files.absolute(directory)
@@ -51,6 +64,7 @@ extension MessageQueueCommands {
             let given = settings
             return ServicePlan(picture: { (host: MessageQueueHost) in host.queuesView }) { node, service in
                 var chosen = given
+                try group.add(to: &chosen, port: service.port)
                 if chosen.managementPort == nil, service.port == MessageQueueHost.defaultPort {
                     chosen.managementPort = MessageQueueHost.defaultManagementPort
                 }
@@ -69,5 +83,49 @@ extension MessageQueueCommands {
         settings.managementPort = arguments.port("management")
         settings.broker.consumerTimeout = arguments.duration("consumer-timeout")
         return settings
+    }
+}
+
+/// What `messageq` is told of its group.
+private struct GroupWords {
+    private let arguments: ParsedArguments
+    private let session: Session
+    private let list: PeerList
+    private let electionMilliseconds: Int?
+
+    init(_ invocation: Invocation) throws {
+        arguments = invocation.arguments
+        session = invocation.session
+        list = try PeerList(arguments, of: "messageq")
+        electionMilliseconds = arguments.duration("election-timeout").map {
+            max(2, Int(clamping: $0.nanoseconds / 1_000_000))
+        }
+        if list.isEmpty, arguments.has("id") || electionMilliseconds != nil {
+            throw UsageError("messageq: --id and --election-timeout are a group's: add --peers with all members")
+        }
+        if let milliseconds = electionMilliseconds, milliseconds < 50 {
+            throw UsageError("messageq: --election-timeout: at least 50ms, or no leader lasts")
+        }
+        for peer in list.peers where Int(peer.port) + GroupPlace.portOffset > UInt16.max {
+            throw UsageError(
+                "messageq: --peers: \(peer): members meet \(GroupPlace.portOffset) ports above, so a port is at most "
+                    + "\(Int(UInt16.max) - GroupPlace.portOffset)")
+        }
+    }
+
+    func add(to settings: inout MessageQueueHost.Settings, port: UInt16) throws {
+        if list.isEmpty { return }
+        guard let id = arguments.integer("id") ?? list.id(atPort: port) else {
+            throw UsageError("--peers: none of them has port \(port), and there is no --id: which is this one?")
+        }
+        if settings.directory == nil {
+            settings.directoryText = "./messageq-\(id)"
+            settings.directory = session.files.absolute("messageq-\(id)")
+        }
+        if id <= list.peers.count { settings.broker.nodeName = "rabbit@\(list.peers[id - 1])" }
+        let members = list.peers.enumerated().map { ($0 + 1, GroupPlace.meeting($1)) }
+        settings.consensus = GroupPlace.settings(
+            id: id, members: Dictionary(uniqueKeysWithValues: members), directory: settings.directory ?? "/",
+            electionMilliseconds: electionMilliseconds)
     }
 }

@@ -13,8 +13,10 @@ extension MessageQueueCommands {
             subcommands: subcommands, group: .clients,
             details: """
                 Its server may be a RabbitMQ as well: --server amqp://user:password@host/vhost.
-                A queue that it creates is durable and has a retry limit: a message that was
-                given back three times goes to the queue's dead letters, QUEUE.dlq.
+                A queue that it creates is durable and has a retry limit, by the policy
+                QUEUE-retry: a message that was given back three times goes to the queue's dead
+                letters, QUEUE.dlq. With retry-delay in the policy each of the three waits in
+                QUEUE.retry for so many milliseconds before it comes again.
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments
@@ -111,6 +113,9 @@ extension MessageQueueCommands {
                     .init("transient", nil, "need not survive a restart of the broker"),
                     .init("count", "c", .integer(1...10_000_000), "each so many times (1)"),
                     .init("quiet", "q", "says only how many"),
+                    .init(
+                        "type", "t", .choice(["classic", "quorum", "stream"]),
+                        "what the queue is if it has to be made (classic)"),
                 ] + connecting, arguments: .init([.text], 2...10_000),
                 examples: [
                     "mq-cli publish orders '{\"order_id\": 123}'", "mq-cli publish orders.eu hello --exchange events",

@@ -46,7 +46,7 @@ extension MessageQueueHost {
         let rows = broker.sortedVirtualHosts.flatMap(\.sortedQueues).map { queue -> [View.Cell] in
             [
                 .text(queue.virtualHostName == "/" ? queue.name : "\(queue.virtualHostName)/\(queue.name)"),
-                .integer(queue.readyCount), .integer(queue.unackedCount), .integer(queue.consumers.count),
+                .integer(queue.readyCount), .integer(queue.heldCount), .integer(queue.consumerCount),
                 .integer(queue.arrivals.rate(now)), .integer(queue.departures.rate(now)),
                 queue.settings.deliveryLimit.map { .integer($0) } ?? .none,
                 queue.settings.deadLetterExchange.map { exchange in

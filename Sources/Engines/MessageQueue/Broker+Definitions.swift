@@ -35,12 +35,7 @@ extension Binding {
     func definitionKey(in host: VirtualHost) -> String { "binding/\(escaped(host.name))/\(storeNumber)" }
 
     func definition(in host: VirtualHost) -> [UInt8] {
-        let table: AMQPTable = [
-            "vhost": .string(host.name), "number": .int64(Int64(clamping: storeNumber)), "source": .string(source),
-            "destination": .string(destination.name), "to_queue": .boolean(destination.isQueue),
-            "routing_key": .string(routingKey), "arguments": .table(arguments),
-        ]
-        return table.encoded
+        table(in: host).encoded
     }
 }
 
@@ -59,7 +54,7 @@ extension Broker {
         numbers = BrokerNumbers(generation: UInt64(clamping: generation) &+ 1)
         store.put("generation", (["number": .int64(Int64(clamping: generation) &+ 1)] as AMQPTable).encoded)
         for (kind, table) in tables where kind == "vhost" {
-            if let name = table["name"]?.text { virtualHosts[name] = VirtualHost(name) }
+            if let name = table["name"]?.text, virtualHosts[name] == nil { virtualHosts[name] = VirtualHost(name) }
         }
         var streams = StreamDefinitions()
         for (kind, table) in tables where kind == "chunk" || kind == "offset" { streams.add(kind, table) }
@@ -76,19 +71,15 @@ extension Broker {
     }
 
     private func restorePolicy(_ table: AMQPTable) {
-        guard let host = table["vhost"]?.text.flatMap({ virtualHosts[$0] }), let name = table["name"]?.text,
-            let pattern = table["pattern"]?.text, let definition = table["definition"]?.table,
-            let policy = try? BrokerPolicy(
-                name: name, pattern: pattern,
-                target: table["apply_to"]?.text.flatMap(BrokerPolicy.Target.init) ?? .all,
-                priority: table["priority"]?.integer ?? 0, definition: definition)
-        else { return }
-        host.policies[name] = policy
+        guard let host = table["vhost"]?.text.flatMap({ virtualHosts[$0] }), let policy = BrokerPolicy(table) else {
+            return
+        }
+        host.policies[policy.name] = policy
     }
 
     private func restoreExchange(_ table: AMQPTable) {
         guard let host = table["vhost"]?.text.flatMap({ virtualHosts[$0] }), let name = table["name"]?.text,
-            let kind = table["type"]?.text.flatMap(Exchange.Kind.init)
+            let kind = table["type"]?.text.flatMap(Exchange.Kind.init), host.exchanges[name]?.isReplicated != true
         else { return }
         let exchange = Exchange(
             name, kind, isDurable: true, isAutoDelete: table["auto_delete"]?.boolean ?? false,
@@ -101,7 +92,7 @@ extension Broker {
         -> UInt64?
     {
         guard let host = table["vhost"]?.text.flatMap({ virtualHosts[$0] }), let name = table["name"]?.text,
-            let number = table["number"]?.integer, number > 0
+            let number = table["number"]?.integer, number > 0, host.queues[name] == nil
         else { return nil }
         let arguments = table["arguments"]?.table ?? [:]
         let queue = BrokerQueue(
@@ -125,36 +116,44 @@ extension Broker {
         queue.noteEmptiness()
         queue.loadPage()
         // All levels have to be there to know which comes first.
-        if queue.ready.hasPriorities { while queue.ready.pagedCount > 0 { queue.loadPage() } }
+        if queue.ready.hasPriorities { while queue.ready.pagedCount > 0, !queue.isUnreadable { queue.loadPage() } }
         queue.expireHeads()
         return queue.number
     }
 
     private func restoreBinding(_ table: AMQPTable) {
         guard let host = table["vhost"]?.text.flatMap({ virtualHosts[$0] }),
-            let exchange = table["source"]?.text.flatMap({ host.exchanges[$0] }),
-            let name = table["destination"]?.text, let key = table["routing_key"]?.text
+            var binding = Binding(table), let exchange = host.exchanges[binding.source]
         else { return }
-        let isQueue = table["to_queue"]?.boolean ?? true
+        let isQueue = binding.destination.isQueue
+        let name = binding.destination.name
         guard isQueue ? host.queues[name] != nil : host.exchanges[name] != nil else { return }
-        var binding = Binding(
-            source: exchange.name, destination: isQueue ? .queue(name) : .exchange(name), routingKey: key,
-            arguments: table["arguments"]?.table ?? [:])
         binding.storeNumber = UInt64(clamping: table["number"]?.integer ?? 0)
         if exchange.add(binding), !isQueue { host.exchanges[name]?.incomingCount += 1 }
     }
 
     // MARK: Virtual hosts
 
-    public func addVirtualHost(_ name: String) {
+    ///
+    /// - Throws: while the group does not agree.
+    public func addVirtualHost(_ name: String) throws(AMQPFailure) {
         guard virtualHosts[name] == nil, virtualHosts.count < settings.objectLimit else { return }
+        if group != nil { return try agree("vhost/\(escaped(name))", ["name": .string(name)]) }
         virtualHosts[name] = VirtualHost(name)
         store.put("vhost/\(escaped(name))", (["name": .string(name)] as AMQPTable).encoded)
     }
 
     /// With all that is in it; connections to it are closed.
-    public func removeVirtualHost(_ name: String, now: LabTime) {
+    ///
+    /// - Throws: while the group does not agree.
+    public func removeVirtualHost(_ name: String, now: LabTime) throws(AMQPFailure) {
         self.now = now
+        guard virtualHosts[name] != nil else { return }
+        try agreeGone("vhost/\(escaped(name))")
+        forgetVirtualHost(name)
+    }
+
+    func forgetVirtualHost(_ name: String) {
         guard let host = virtualHosts[name] else { return }
         for connection in sortedConnections where connection.virtualHost === host {
             connection.close(AMQPFailure(.connectionForced, "vhost '\(name)' is deleted"))
@@ -162,7 +161,7 @@ extension Broker {
         // What those have given back may be dead, and dies here.
         routeDeadLetters()
         for queue in host.sortedQueues { delete(queue) }
-        for exchange in host.sortedExchanges where exchange.isDurable {
+        for exchange in host.sortedExchanges where exchange.isDurable && !exchange.isReplicated {
             for binding in exchange.bindings { forgetStored(binding, in: host) }
             store.remove(exchange.definitionKey(in: host))
         }
@@ -175,28 +174,30 @@ extension Broker {
     // MARK: Policies
 
     /// Sets a policy, in the place of the one of its name, and applies it.
-    public func set(_ policy: BrokerPolicy, in host: VirtualHost, now: LabTime) {
+    ///
+    /// - Throws: while the group does not agree.
+    public func set(_ policy: BrokerPolicy, in host: VirtualHost, now: LabTime) throws(AMQPFailure) {
         self.now = now
+        let key = "policy/\(escaped(host.name))/\(escaped(policy.name))"
+        if group != nil { return try agree(key, policy.table(in: host)) }
         host.policies[policy.name] = policy
-        let table: AMQPTable = [
-            "vhost": .string(host.name), "name": .string(policy.name), "pattern": .string(policy.pattern),
-            "apply_to": .string(policy.target.rawValue), "priority": .int64(Int64(policy.priority)),
-            "definition": .table(policy.definition),
-        ]
-        store.put("policy/\(escaped(host.name))/\(escaped(policy.name))", table.encoded)
+        store.put(key, policy.table(in: host).encoded)
         applyPolicies(host)
     }
 
     /// - Returns: whether there was one.
-    public func clearPolicy(_ name: String, in host: VirtualHost, now: LabTime) -> Bool {
+    /// - Throws: while the group does not agree.
+    public func clearPolicy(_ name: String, in host: VirtualHost, now: LabTime) throws(AMQPFailure) -> Bool {
         self.now = now
+        if group?.takeAgreement() != nil { return true }
+        if host.policies[name] != nil { try agreeGone("policy/\(escaped(host.name))/\(escaped(name))") }
         guard host.policies.removeValue(forKey: name) != nil else { return false }
         store.remove("policy/\(escaped(host.name))/\(escaped(name))")
         applyPolicies(host)
         return true
     }
 
-    private func applyPolicies(_ host: VirtualHost) {
+    func applyPolicies(_ host: VirtualHost) {
         for queue in host.sortedQueues { queue.apply(host.policy(for: queue.name, isQueue: true)) }
         for exchange in host.sortedExchanges {
             exchange.apply(policy: host.policy(for: exchange.name, isQueue: false)?.definition ?? [:])

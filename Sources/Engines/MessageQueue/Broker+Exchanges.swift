@@ -34,6 +34,16 @@ extension Broker {
                 .preconditionFailed,
                 "invalid arg 'alternate-exchange' for \(resource): {unacceptable_type,\(value.typeName)}")
         }
+        if group != nil, wish.isDurable, !wish.isAutoDelete {
+            try agree(
+                "exchange/\(escapedForKey(host.name))/\(escapedForKey(wish.name))",
+                [
+                    "vhost": .string(host.name), "name": .string(wish.name), "type": .string(kind.rawValue),
+                    "internal": .boolean(wish.isInternal), "arguments": .table(wish.arguments),
+                ])
+            if host.exchanges[wish.name] == nil { throw BrokerGroup.noMajority }
+            return
+        }
         let exchange = Exchange(
             wish.name, kind, isDurable: wish.isDurable, isAutoDelete: wish.isAutoDelete,
             isInternal: wish.isInternal, arguments: wish.arguments)
@@ -59,6 +69,14 @@ extension Broker {
             exchange.arguments["alternate-exchange"])
     }
 
+    /// What a client or an operator asks for.
+    ///
+    /// - Throws: while the group does not agree.
+    func askToDelete(_ exchange: Exchange, in host: VirtualHost) throws(AMQPFailure) {
+        if exchange.isReplicated { try agreeGone(exchange.definitionKey(in: host)) }
+        delete(exchange, in: host)
+    }
+
     /// Deletes an exchange and all bindings from and to it; and exchanges that go because of that.
     func delete(_ exchange: Exchange, in host: VirtualHost) {
         // A list and not a recursion: exchanges may stand in a long row.
@@ -66,7 +84,7 @@ extension Broker {
         while let exchange = waiting.popLast() {
             guard host.exchanges[exchange.name] === exchange else { continue }
             host.exchanges[exchange.name] = nil
-            if exchange.isDurable { store.remove(exchange.definitionKey(in: host)) }
+            if exchange.isDurable, !exchange.isReplicated { store.remove(exchange.definitionKey(in: host)) }
             for binding in exchange.bindings {
                 forgetStored(binding, in: host)
                 if case .exchange(let name) = binding.destination { host.exchanges[name]?.incomingCount -= 1 }
@@ -112,8 +130,12 @@ extension Broker {
         guard exchange.bindings.count < settings.objectLimit else {
             throw AMQPFailure(.preconditionFailed, "too many bindings of \(host.resource("exchange", exchange.name))")
         }
+        if isShared(binding, in: host), !exchange.bindings.contains(where: { $0.isSame(as: binding) }) {
+            return try agree(binding.groupKey(in: host), binding.table(in: host))
+        }
         var binding = binding
-        let isDurable = exchange.isDurable && isStored(binding.destination, in: host)
+        let isDurable =
+            exchange.isDurable && isStored(binding.destination, in: host) && !isShared(binding, in: host)
         if isDurable { binding.storeNumber = numbers.nextBinding() }
         guard exchange.add(binding) else { return }
         if case .exchange(let name) = binding.destination { host.exchanges[name]?.incomingCount += 1 }
@@ -128,7 +150,10 @@ extension Broker {
     }
 
     /// One that there is not is removed already.
-    func unbind(_ binding: Binding, in host: VirtualHost) {
+    ///
+    /// - Throws: while the group does not agree.
+    func unbind(_ binding: Binding, in host: VirtualHost) throws(AMQPFailure) {
+        if isShared(binding, in: host) { return try agreeGone(binding.groupKey(in: host)) }
         guard let exchange = host.exchanges[binding.source], let removed = exchange.remove(binding) else { return }
         forgetStored(removed, in: host)
         if case .exchange(let name) = binding.destination { host.exchanges[name]?.incomingCount -= 1 }

@@ -43,7 +43,9 @@ extension Broker {
             found.append("\(queue.name): longer than it may be")
         }
         // Whatever waits has nobody who could take it.
-        if queue.readyCount > 0, !queue.settings.isSingleActiveConsumer, queue.consumers.contains(where: \.canTake) {
+        if queue.readyCount > 0, !queue.isReplicated, !queue.settings.isSingleActiveConsumer,
+            queue.consumers.contains(where: \.canTake)
+        {
             found.append("\(queue.name): messages wait although somebody could take them")
         }
         return found

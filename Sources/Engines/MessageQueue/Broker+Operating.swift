@@ -13,7 +13,7 @@ extension Broker {
     ) throws(AMQPFailure) -> Bool {
         self.now = now
         try Self.checkName(name)
-        let isNew = host.exchanges[name] == nil
+        let isNew = host.exchanges[name] == nil || group?.isRepeating == true
         if isNew, name.hasPrefix("amq.") {
             throw AMQPFailure(.accessRefused, "exchange name '\(name)' contains reserved prefix 'amq.*'")
         }
@@ -35,7 +35,7 @@ extension Broker {
         if ifUnused, !exchange.bindings.isEmpty {
             throw AMQPFailure(.preconditionFailed, "\(host.resource("exchange", exchange.name)) in use")
         }
-        delete(exchange, in: host)
+        try askToDelete(exchange, in: host)
         settle()
     }
 
@@ -46,7 +46,7 @@ extension Broker {
     ) throws(AMQPFailure) -> Bool {
         self.now = now
         try Self.checkName(name)
-        let isNew = host.queues[name] == nil
+        let isNew = host.queues[name] == nil || group?.isRepeating == true
         if isNew, name.hasPrefix("amq.") {
             throw AMQPFailure(.accessRefused, "queue name '\(name)' contains reserved prefix 'amq.*'")
         }
@@ -60,9 +60,9 @@ extension Broker {
     public func operateDelete(_ queue: BrokerQueue, ifUnused: Bool, ifEmpty: Bool, now: LabTime) throws(AMQPFailure) {
         self.now = now
         let resource = queue.virtualHost.resource("queue", queue.name)
-        if ifUnused, !queue.consumers.isEmpty { throw AMQPFailure(.preconditionFailed, "\(resource) in use") }
+        if ifUnused, queue.consumerCount > 0 { throw AMQPFailure(.preconditionFailed, "\(resource) in use") }
         if ifEmpty, queue.readyCount > 0 { throw AMQPFailure(.preconditionFailed, "\(resource) not empty") }
-        delete(queue)
+        _ = try askToDelete(queue)
         settle()
     }
 
@@ -91,7 +91,7 @@ extension Broker {
             let resource = queue.virtualHost.resource("queue", queue.name)
             throw AMQPFailure(.notImplemented, "queue.purge not supported by stream queues \(resource)")
         }
-        return queue.purge()
+        return try askToPurge(queue)
     }
 
     /// Sends a message on its way.
@@ -145,9 +145,9 @@ extension Broker {
             let resource = queue.virtualHost.resource("queue", queue.name)
             throw AMQPFailure(.notImplemented, "basic.get not supported by stream queues \(resource)")
         }
-        var taken: [(entry: QueueEntry, left: Int)] = []
+        var taken = try takeReplicated(queue, count)
         var bytes = 0
-        while taken.count < count, bytes < Self.takeLimitBytes, let entry = queue.get() {
+        while queue.replica == nil, taken.count < count, bytes < Self.takeLimitBytes, let entry = queue.get() {
             taken.append((entry, queue.readyCount))
             bytes += entry.message.byteCount
         }
@@ -156,6 +156,10 @@ extension Broker {
             case .acknowledge: queue.settle(entry)
             case .reject: queue.die(entry, .rejected)
             case .putBack, .rejectBack:
+                if queue.replica != nil {
+                    queue.giveBack(entry)
+                    continue
+                }
                 if entry.isStored {
                     store.delivered(queue: queue.number, sequence: entry.sequence, count: entry.returnCount + 1)
                 }
@@ -166,6 +170,16 @@ extension Broker {
         queue.counters.got += taken.count
         settle()
         return taken
+    }
+
+    /// Of a replicated queue: what the group hands out.
+    private func takeReplicated(_ queue: BrokerQueue, _ count: Int) throws(AMQPFailure) -> [(
+        entry: QueueEntry, left: Int
+    )] {
+        guard let group, let replica = queue.replica else { return [] }
+        let taker = try group.agreed(.take(queue: queue.number, consumer: group.nextTaker(), count: count))
+        let entries = taker > 0 ? group.taken(UInt64(taker), from: queue) : []
+        return entries.enumerated().map { ($1, replica.readyCount + entries.count - 1 - $0) }
     }
 
     private static func checkName(_ name: String) throws(AMQPFailure) {

@@ -32,6 +32,13 @@ extension Broker {
         var name = wish.name
         if name.isEmpty { name = "amq.gen-\(randomName())" }
         let checked = try checkArguments(wish, host.resource("queue", name))
+        if group != nil, checked.kind == .quorum {
+            try agree(
+                "queue/\(escapedForKey(host.name))/\(escapedForKey(name))",
+                ["vhost": .string(host.name), "name": .string(name), "arguments": .table(wish.arguments)])
+            guard let queue = host.queues[name] else { throw BrokerGroup.noMajority }
+            return queue
+        }
         return create(name, wish, checked, in: host, by: connection)
     }
 
@@ -137,6 +144,26 @@ extension Broker {
 
     // MARK: The end of a queue
 
+    /// What a client or an operator asks for.
+    ///
+    /// - Returns: how many messages waited in it.
+    /// - Throws: while the group does not agree.
+    func askToDelete(_ queue: BrokerQueue) throws(AMQPFailure) -> Int {
+        if let group, queue.isReplicated { return try group.agreed(.remove(key: queue.definitionKey)) }
+        let count = queue.readyCount
+        delete(queue)
+        return count
+    }
+
+    /// - Returns: how many messages waited.
+    /// - Throws: while the group does not agree.
+    func askToPurge(_ queue: BrokerQueue) throws(AMQPFailure) -> Int {
+        guard let group, queue.isReplicated else { return queue.purge() }
+        let count = try group.agreed(.purge(queue: queue.number))
+        queue.counters.purged += count
+        return count
+    }
+
     /// Deletes a queue, its bindings and what is in it, and tells its consumers.
     public func delete(_ queue: BrokerQueue) {
         guard !queue.isDeleted else { return }
@@ -145,13 +172,16 @@ extension Broker {
         if host.queues[queue.name] === queue { host.queues[queue.name] = nil }
         queue.ready.removeAll()
         if let stream = queue.stream { queue.forget(stream) }
-        store.delete(queue: queue.number)
+        if !queue.isReplicated { store.delete(queue: queue.number) }
         if queue.isStored { store.remove(queue.definitionKey) }
         let consumers = queue.consumers
         queue.consumers = []
         queue.line = []
         queue.aside = []
-        for consumer in consumers { consumer.channel.queueGone(consumer) }
+        for consumer in consumers {
+            group?.remove(consumer)
+            consumer.channel.queueGone(consumer)
+        }
         removeBindings(to: .queue(queue.name), in: host)
         counters.queuesDeleted += 1
     }
@@ -182,6 +212,7 @@ extension Broker {
         if let stream = queue.stream {
             return Array(queue.read(stream, from: stream.log.firstOffset).prefix(max(0, limit)))
         }
+        if let replica = queue.replica { return replica.ready.peek(max(0, limit)) }
         if queue.ready.countInMemory == 0 { queue.loadPage() }
         return queue.ready.peek(max(0, limit))
     }

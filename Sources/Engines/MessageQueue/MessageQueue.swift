@@ -32,6 +32,10 @@ import KernelStructures
 /// `tick` at `nextDeadline`, and `synced` when the store has synced. Deliveries do not wait for that, but confirms and
 /// the answers that promise something do.
 ///
+/// Several brokers may be a group (`BrokerGroup`): queues of the type `quorum` are the same on all of them then, and a
+/// publisher hears of a message once a majority has it. What a group has in common is changed only by what its log has
+/// agreed on (`GroupState`); this broker's exchanges, queues and policies follow it.
+///
 /// ## Where it is wrong
 ///
 /// A message that was delivered and not acknowledged when a connection broke is delivered again, although its consumer
@@ -55,6 +59,10 @@ public final class Broker {
     var confirming: [BrokerChannel] = []
     /// Connections with answers that wait for the store.
     var barred: [BrokerConnection] = []
+    /// Connections with answers that wait for the group.
+    var groupBarred: [BrokerConnection] = []
+    /// nil: a broker alone.
+    public internal(set) var group: BrokerGroup?
     var pendingDeadLetters = RingQueue<DeadLetter>()
     private var logLines: [LogMessage] = []
     private var timers = BinaryHeap<BrokerTimer>()
@@ -65,6 +73,7 @@ public final class Broker {
     public private(set) var isAlarmed = false
     public let trace: MessageTrace
     public internal(set) var counters = BrokerCounters()
+    public internal(set) var rates: CounterWindow<BrokerCounters>
     var numbers = BrokerNumbers(generation: 1)
 
     /// - Parameters:
@@ -80,6 +89,7 @@ public final class Broker {
         self.random = random
         self.now = now
         trace = MessageTrace(limit: settings.traceLimit)
+        rates = CounterWindow(BrokerCounters(), now: now)
         virtualHosts["/"] = VirtualHost("/")
     }
 
@@ -176,7 +186,10 @@ public final class Broker {
         self.now = now
         let waiting = confirming
         confirming.removeAll(keepingCapacity: true)
-        for channel in waiting { channel.releaseConfirms() }
+        for channel in waiting {
+            channel.isConfirmNoted = false
+            channel.releaseConfirms()
+        }
         let held = barred
         barred.removeAll(keepingCapacity: true)
         for connection in held {
@@ -229,6 +242,8 @@ public struct BrokerCounters: Sendable {
     public var acknowledged = 0
     public var redelivered = 0
     public var deadLettered = 0
+    /// However they were given out.
+    public var deliveredOrGot: Int { delivered + deliveredWithoutAck + got + gotWithoutAck }
     public init() {}
 }
 

@@ -9,6 +9,7 @@ extension ConsensusMember {
         for entry in entries { apply(entry) }
         raft.noteApplied(entries)
         appliedSinceSnapshot += entries.count
+        appliedBytesSinceSnapshot += entries.reduce(0) { $0 + $1.data.count }
     }
 
     private func apply(_ entry: RaftEntry) {
@@ -53,7 +54,10 @@ extension ConsensusMember {
     // MARK: Snapshots
 
     func makeSnapshotIfDue() {
-        guard isSnapshotWanted || appliedSinceSnapshot >= settings.snapshotEntries, let disk else { return }
+        // A snapshot that is large is made the more seldom.
+        let bytes = max(settings.snapshotBytes, raft.snapshot?.data.count ?? 0)
+        let isDue = appliedSinceSnapshot >= settings.snapshotEntries || appliedBytesSinceSnapshot >= bytes
+        guard isSnapshotWanted || isDue, let disk else { return }
         isSnapshotWanted = false
         let index = raft.log.applied
         guard index > (raft.snapshot?.index ?? 0), let term = raft.log.term(at: index) else { return }
@@ -73,6 +77,7 @@ extension ConsensusMember {
             return fail("\(error)")
         }
         appliedSinceSnapshot = 0
+        appliedBytesSinceSnapshot = 0
     }
 }
 

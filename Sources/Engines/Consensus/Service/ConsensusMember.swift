@@ -51,7 +51,7 @@ public final class ConsensusMember {
     var disk: RaftDisk?
     var sessions = ProposalSessions()
     /// How often this member's disk was opened: its proposals are told apart by it.
-    var life = 0
+    public internal(set) var life = 0
     public internal(set) var addresses: [Int: HostPort] = [:]
     /// The identity of this member's disk, and those of all members' as far as they have told it to the group.
     public private(set) var diskIdentity = 0
@@ -74,6 +74,8 @@ public final class ConsensusMember {
     private var isPumping = false
     private var isPumpDue = false
     var appliedSinceSnapshot = 0
+    /// Bytes of the commands among them.
+    var appliedBytesSinceSnapshot = 0
     var isSnapshotWanted = false
     private var knownLeader: (leader: Int, term: Int) = (0, 0)
     private var whenLed: (() -> Void)?
@@ -136,6 +138,7 @@ public final class ConsensusMember {
             settings.raft(seed: node.draw { $0.next() }), snapshot: recovered.snapshot, base: recovered.base,
             entries: recovered.entries, hardState: recovered.hardState)
         appliedSinceSnapshot = 0
+        appliedBytesSinceSnapshot = 0
     }
 
     private func restore(_ snapshot: RaftSnapshot) throws {

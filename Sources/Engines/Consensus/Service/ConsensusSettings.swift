@@ -17,6 +17,8 @@ extension ConsensusMember {
         public var electionMilliseconds = 1000
         /// Applied entries after which the log is replaced by a snapshot.
         public var snapshotEntries = 10_000
+        /// Bytes of applied commands after which it is, too; where the last snapshot was larger, as many as that had.
+        public var snapshotBytes = 64 << 20
         /// Entries before a snapshot that are kept for members that are a little behind.
         public var trailingEntries = 2_000
         /// Bytes of a snapshot that another member sends.

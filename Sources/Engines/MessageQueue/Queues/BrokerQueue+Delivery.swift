@@ -23,6 +23,10 @@ public final class BrokerConsumer {
     var reader: StreamReader?
     /// With whom it shares its bookmark in a stream.
     public internal(set) var group: String?
+    /// Under which the broker's group knows it; 0: of a queue that is not replicated.
+    var groupNumber: UInt64 = 0
+    /// What the group has given it, and what could not be sent yet.
+    var inbox = RingQueue<QueueEntry>()
 
     init(
         tag: String, queue: BrokerQueue, channel: BrokerChannel, isAutomatic: Bool, isExclusive: Bool, priority: Int,
@@ -128,6 +132,10 @@ extension BrokerQueue {
     /// Hands on what waits, as long as somebody can take it.
     func pump() {
         if let stream { return pump(stream) }
+        if isReplicated {
+            for consumer in consumers { broker.group?.flush(consumer) }
+            return
+        }
         guard !isStarved, !consumers.isEmpty, !isDeleted else { return }
         while true {
             if ready.countInMemory == 0 {
@@ -156,7 +164,7 @@ extension BrokerQueue {
         isStarved = false
         rejoin()
         if isOverfull { dropSurplus() }
-        if !ready.isEmpty || stream != nil { pump() }
+        if !ready.isEmpty || stream != nil || isReplicated { pump() }
     }
 
     /// The next one for somebody who asks.
@@ -182,20 +190,29 @@ extension BrokerQueue {
         entry.isRedelivered = true
         counters.returned += 1
         broker.trace.note(.givenBack, entry.message, at: name, "time \(entry.returnCount)", now: now)
+        if isReplicated {
+            broker.group?.giveBack(entry, self)
+            return
+        }
         if let limit = settings.deliveryLimit, entry.returnCount > limit {
-            let place = settings.deadLetterExchange.map { exchange in
-                exchange.isEmpty ? settings.deadLetterRoutingKey ?? entry.message.routingKey : exchange
-            }
-            if let place {
-                broker.log(
-                    "Message \(id: entry.message.displayName) exceeded retry limit (\(limit)), moved to \(place)")
-            } else {
-                broker.log("Message \(id: entry.message.displayName) exceeded retry limit (\(limit)), dropped")
-            }
+            noteRetryLimit(entry)
             return die(entry, .deliveryLimit)
         }
+        if settings.retryDelay != nil, broker.delay(entry, of: self) { return }
         ready.giveBack(entry)
         if entry.expiresAt != .distantFuture { broker.schedule(self, at: entry.expiresAt) }
+    }
+
+    func noteRetryLimit(_ entry: QueueEntry) {
+        let limit = settings.deliveryLimit ?? 0
+        let place = settings.deadLetterExchange.map { exchange in
+            exchange.isEmpty ? settings.deadLetterRoutingKey ?? entry.message.routingKey : exchange
+        }
+        if let place {
+            broker.log("Message \(id: entry.message.displayName) exceeded retry limit (\(limit)), moved to \(place)")
+        } else {
+            broker.log("Message \(id: entry.message.displayName) exceeded retry limit (\(limit)), dropped")
+        }
     }
 
     // MARK: Consumers
@@ -209,6 +226,7 @@ extension BrokerQueue {
         consumers.insert(consumer, at: place)
         join(consumer)
         if let stream { join(consumer, stream) }
+        if isReplicated { broker.group?.add(consumer) }
         wake()
     }
 
@@ -219,6 +237,7 @@ extension BrokerQueue {
         line.removeAll { $0 === consumer }
         aside.removeAll { $0 === consumer }
         if let stream { leave(consumer, stream) }
+        if isReplicated { broker.group?.remove(consumer) }
         if consumers.isEmpty, isAutoDelete { return broker.delete(self) }
         if consumers.isEmpty { noteUse() }
         wake()

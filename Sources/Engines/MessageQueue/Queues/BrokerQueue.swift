@@ -14,6 +14,8 @@ public final class BrokerQueue: BrokerTimed {
     /// What arguments and policy say together.
     public internal(set) var settings: QueueSettings
     public internal(set) var policyName: String?
+    /// Whether its messages are the group's, and this is only this member's side of it.
+    public let isReplicated: Bool
     unowned let broker: Broker
     unowned let virtualHost: VirtualHost
 
@@ -37,15 +39,19 @@ public final class BrokerQueue: BrokerTimed {
     /// Since when messages have waited without a break; nil: none waits.
     public internal(set) var backlogSince: LabTime?
     public internal(set) var counters = QueueCounters()
+    public internal(set) var rates: CounterWindow<QueueCounters>
     /// How many come, and how many go for good.
     public internal(set) var arrivals = RateMeter()
     public internal(set) var departures = RateMeter()
     var deadline = LabTime.distantFuture
+    private var unreadable: Unreadable?
 
     init(
         _ name: String, number: UInt64, in virtualHost: VirtualHost, of broker: Broker, isDurable: Bool,
-        isAutoDelete: Bool, exclusiveOwner: UInt64?, arguments: AMQPTable, settings: QueueSettings
+        isAutoDelete: Bool, exclusiveOwner: UInt64?, arguments: AMQPTable, settings: QueueSettings,
+        isReplicated: Bool = false
     ) {
+        self.isReplicated = isReplicated
         self.name = name
         self.number = number
         self.virtualHost = virtualHost
@@ -56,18 +62,26 @@ public final class BrokerQueue: BrokerTimed {
         self.arguments = arguments
         self.settings = settings
         createdAt = broker.now
+        rates = CounterWindow(QueueCounters(), now: broker.now)
         lastUsedAt = broker.now
         ready = ReadyMessages(maxPriority: settings.maxPriority)
         stream = settings.kind == .stream ? BrokerStream(settings.streamLimits) : nil
     }
 
     public var virtualHostName: String { virtualHost.name }
-    public var readyCount: Int { stream?.log.count ?? ready.count }
-    public var readyBytes: Int { stream?.log.bytes ?? ready.bytes }
+    public var readyCount: Int { stream?.log.count ?? replica?.readyCount ?? ready.count }
+    public var readyBytes: Int { stream?.log.bytes ?? replica?.readyBytes ?? ready.bytes }
+    /// This member's copy of what the group has in it; nil for a queue that is not replicated.
+    public var replica: ReplicatedQueue? { isReplicated ? broker.group?.state.queues[number] : nil }
+    /// What somebody holds, wherever that somebody is connected.
+    public var heldCount: Int { replica?.heldCount ?? unackedCount }
+    public var heldBytes: Int { replica?.heldBytes ?? unackedBytes }
+    /// Of the whole group.
+    public var consumerCount: Int { replica?.consumerCount ?? consumers.count }
     /// Those of `readyCount` that only the store has.
     public var pagedCount: Int { ready.pagedCount }
     /// Whether its messages outlive the broker, if they are persistent.
-    var isStored: Bool { isDurable && exclusiveOwner == nil }
+    var isStored: Bool { isDurable && exclusiveOwner == nil && !isReplicated }
     var now: LabTime { broker.now }
     /// The consumer that alone is served; nil where all are.
     public var singleActiveConsumer: BrokerConsumer? { settings.isSingleActiveConsumer ? consumers.first : nil }
@@ -79,6 +93,10 @@ public final class BrokerQueue: BrokerTimed {
     /// Takes a message, and hands it on if somebody is waiting.
     func publish(_ message: BrokerMessage) -> Outcome {
         if let stream { return publish(message, to: stream) }
+        if isReplicated {
+            broker.group?.enqueue(message, [number])
+            return .accepted
+        }
         if isFull, settings.overflow != .dropHead {
             if settings.overflow == .rejectPublishDLX, settings.deadLetterExchange != nil {
                 broker.pendingDeadLetters.append(DeadLetter(message: message, reason: .maxLength, queue: self))
@@ -90,6 +108,8 @@ public final class BrokerQueue: BrokerTimed {
         var entry = QueueEntry(
             sequence: nextSequence, message: message, expiresAt: expiry(of: message), isStored: false)
         nextSequence += 1
+        if settings.retryDelay != nil { entry.returnCount = broker.delayCount(of: message, in: self) }
+        if entry.returnCount > 0 { entry.isRedelivered = true }
         if ready.isEmpty, !isStarved {
             if let consumer = nextConsumer() {
                 // Whoever does not acknowledge takes it as it is.
@@ -178,17 +198,25 @@ public final class BrokerQueue: BrokerTimed {
             || ready.bytesInMemory >= broker.settings.windowBytes
     }
 
-    /// Reads the next ones from the store.
+    /// Since when the store does not give what this queue has there; nil: it does.
+    public var isUnreadable: Bool { unreadable != nil }
+
+    /// Reads the next ones from the store. Where that fails they stay where they are, and it is tried again, after a
+    /// pause that grows.
     func loadPage() {
         guard ready.pagedCount > 0 else { return }
+        if let unreadable, unreadable.nextTry > now { return }
         let found: [StoredEntry]
         do {
             found = try broker.store.load(
                 queue: number, after: ready.lastInMemory, count: max(1, broker.settings.windowCount / 2),
                 bytes: max(1, broker.settings.windowBytes / 2))
         } catch {
-            broker.log("Queue '\(name)' cannot read its messages: \("\(error)")")
-            return ready.forgetPaged()
+            return noteUnreadable("\(error)")
+        }
+        if unreadable != nil {
+            unreadable = nil
+            broker.log("Queue '\(name)' can read its messages again")
         }
         if found.isEmpty { return ready.forgetPaged() }
         ready.pagedIn(
@@ -200,16 +228,46 @@ public final class BrokerQueue: BrokerTimed {
             })
     }
 
+    private func noteUnreadable(_ reason: String) {
+        let pause = min(unreadable?.pause ?? Self.shortestPause, Self.longestPause)
+        if unreadable == nil {
+            broker.log(
+                """
+                Queue '\(name)' cannot read its messages: \(reason); \(ready.pagedCount) of them wait until it can, \
+                which is tried again and again
+                """)
+        }
+        unreadable = Unreadable(nextTry: now + pause, pause: pause + pause)
+        broker.schedule(self, at: now + pause)
+    }
+
+    struct Unreadable {
+        let nextTry: LabTime
+        /// Until the time after that.
+        let pause: LabDuration
+    }
+
+    private static let shortestPause = LabDuration.milliseconds(500)
+    private static let longestPause = LabDuration.seconds(30)
+
     // MARK: The end of a message
 
     /// It is done with: the store may forget it.
     func settle(_ entry: QueueEntry) {
+        if isReplicated {
+            broker.group?.settle(entry, self)
+            return
+        }
         departures.count(now)
         if entry.isStored { broker.store.settle(queue: number, sequence: entry.sequence) }
     }
 
     /// It cannot be delivered here any more: to the dead letters, or away.
     func die(_ entry: QueueEntry, _ reason: DeadLetter.Reason) {
+        if isReplicated {
+            broker.group?.discard(entry, self)
+            return
+        }
         if settings.deadLetterExchange == nil || isDeleted {
             broker.trace.note(reason.withoutExchange, entry.message, at: name, reason.rawValue, now: now)
             return settle(entry)
@@ -250,8 +308,14 @@ public final class BrokerQueue: BrokerTimed {
     // MARK: Time
 
     func ring() {
-        guard !isDeleted else { return }
+        guard !isDeleted, !isReplicated else { return }
+        let wasUnreadable = isUnreadable
         if let stream { expire(stream) } else { expireHeads() }
+        // The store may give again what it could not.
+        if wasUnreadable {
+            wake()
+            if let unreadable { broker.schedule(self, at: max(unreadable.nextTry, now + .milliseconds(1))) }
+        }
         if let expires = settings.expires, consumers.isEmpty {
             if lastUsedAt + expires <= now { return broker.delete(self) }
             broker.schedule(self, at: lastUsedAt + expires)
@@ -261,6 +325,11 @@ public final class BrokerQueue: BrokerTimed {
     /// Somebody declared it, or got something from it.
     func noteUse() {
         lastUsedAt = now
+        if isReplicated {
+            // The group's leader counts its time.
+            if settings.expires != nil, !isDeleted { broker.group?.desk.add(.use(queue: number)) }
+            return
+        }
         if let expires = settings.expires { broker.schedule(self, at: now + expires) }
     }
 
@@ -275,7 +344,14 @@ public final class BrokerQueue: BrokerTimed {
         } else if isOverfull {
             dropSurplus()
         }
-        if settings.expires != nil { noteUse() }
+        if settings.expires != nil, !isReplicated { noteUse() }
+    }
+
+    /// The group has put a message into it.
+    func noteArrival(_ message: BrokerMessage) {
+        counters.published += 1
+        arrivals.count(now)
+        broker.trace.note(.queued, message, at: name, now: now)
     }
 }
 
@@ -292,5 +368,7 @@ public struct QueueCounters: Sendable {
     public var dropped = 0
     public var purged = 0
     public var deadLettered = 0
+    /// However they were given out.
+    public var deliveredOrGot: Int { delivered + deliveredWithoutAck + got }
     public init() {}
 }

@@ -27,10 +27,17 @@ extension Broker {
     }
 
     private func route(_ letter: DeadLetter) {
+        defer { if let entry = letter.entry { letter.queue.settle(entry) } }
+        let (copy, targets) = destinations(of: letter)
+        if let copy { for target in targets { _ = target.publish(copy) } }
+    }
+
+    /// What becomes of a dead letter, and where that goes; nil: nothing, nowhere.
+    func destinations(of letter: DeadLetter) -> (copy: BrokerMessage?, targets: [BrokerQueue]) {
         let queue = letter.queue
-        defer { if let entry = letter.entry { queue.settle(entry) } }
         guard let name = queue.settings.deadLetterExchange, let exchange = queue.virtualHost.exchanges[name] else {
-            return trace.note(letter.reason.withoutExchange, letter.message, at: queue.name, now: now)
+            trace.note(letter.reason.withoutExchange, letter.message, at: queue.name, now: now)
+            return (nil, [])
         }
         counters.deadLettered += 1
         queue.counters.deadLettered += 1
@@ -50,11 +57,11 @@ extension Broker {
             read: properties, body: message.body, isPersistent: message.isPersistent, publishedAt: now,
             publisher: message.publisher, memory: memory)
         trace.note(.deadLettered, message, at: queue.name, letter.reason.rawValue, now: now)
-        for target in queue.virtualHost.route(exchange, keys, headers: { headers }) {
+        let targets = queue.virtualHost.route(exchange, keys, headers: { headers }).filter { target in
             // What went round by itself, without anybody rejecting it, would go round for ever.
-            if letter.reason != .rejected, Self.isCycle(target.name, Self.deaths(headers)) { continue }
-            _ = target.publish(copy)
+            letter.reason == .rejected || !Self.isCycle(target.name, Self.deaths(headers))
         }
+        return (copy, targets)
     }
 
     private static func deaths(_ headers: AMQPTable) -> [AMQPValue] { headers["x-death"]?.array ?? [] }

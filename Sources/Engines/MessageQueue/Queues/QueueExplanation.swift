@@ -93,7 +93,11 @@ extension Broker {
         if queue.counters.deadLettered > 0 {
             findings.append("\(queue.counters.deadLettered) went to the dead letters.")
         }
-        if queue.pagedCount > 0 { findings.append("\(queue.pagedCount) of those that wait are on the disk only.") }
+        if queue.isUnreadable {
+            findings.append("\(queue.pagedCount) cannot be read from the disk at present; it is tried again.")
+        } else if queue.pagedCount > 0 {
+            findings.append("\(queue.pagedCount) of those that wait are on the disk only.")
+        }
         return findings
     }
 }

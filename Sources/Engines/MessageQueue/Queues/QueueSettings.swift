@@ -16,6 +16,8 @@ public struct QueueSettings: Equatable, Sendable {
     public var deadLetterRoutingKey: String?
     /// How many times a message may be given back before it is dead; nil: any number.
     public var deliveryLimit: Int?
+    /// A message that was given back waits so long, elsewhere, before it comes again; nil: not at all.
+    public var retryDelay: LabDuration?
     /// Levels above 0; 0: none.
     public var maxPriority = 0
     /// Only one consumer is served at a time.
@@ -51,6 +53,7 @@ public struct QueueSettings: Equatable, Sendable {
         messageTTL = try Self.duration(arguments, "x-message-ttl", minimum: 0)
         expires = try Self.duration(arguments, "x-expires", minimum: 1)
         consumerTimeout = try Self.duration(arguments, "x-consumer-timeout", minimum: 1)
+        retryDelay = try Self.duration(arguments, "x-retry-delay", minimum: 1)
         maxLength = try Self.integer(arguments, "x-max-length", minimum: 0)
         maxLengthBytes = try Self.integer(arguments, "x-max-length-bytes", minimum: 0)
         deliveryLimit = try Self.integer(arguments, "x-delivery-limit", minimum: 0)
@@ -86,6 +89,16 @@ public struct QueueSettings: Equatable, Sendable {
             maxAge = age
         }
         if kind == .stream { try refuseForStreams(arguments) }
+        if kind == .quorum { try refuseForQuorum(arguments) }
+    }
+
+    /// What quorum queues do not have; RabbitMQ names the module that would have to.
+    private func refuseForQuorum(_ arguments: AMQPTable) throws(Wrong) {
+        for name in ["x-max-priority", "x-queue-mode", "x-max-age", "x-stream-max-segment-size-bytes"]
+        where arguments[name] != nil {
+            throw Wrong(name, "", queueModule: "rabbit_quorum_queue")
+        }
+        if overflow == .rejectPublishDLX { throw Wrong("x-overflow", "{invalid_overflow,reject-publish-dlx}") }
     }
 
     /// What only queues have that forget what was taken.
@@ -93,6 +106,7 @@ public struct QueueSettings: Equatable, Sendable {
         let names = [
             "x-message-ttl", "x-expires", "x-max-length", "x-max-priority", "x-overflow", "x-delivery-limit",
             "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-single-active-consumer", "x-queue-mode",
+            "x-retry-delay",
         ]
         for name in names where arguments[name] != nil {
             throw Wrong(name, "a stream has no such thing")
@@ -105,15 +119,21 @@ public struct QueueSettings: Equatable, Sendable {
         public let reason: String
         /// The type that it has and cannot have, where that is all that is said.
         public let type: String?
-        init(_ argument: String, _ reason: String, type: String? = nil) {
+        /// The sort of queue that has no such argument, where that is all that is said.
+        public let queueModule: String?
+        init(_ argument: String, _ reason: String, type: String? = nil, queueModule: String? = nil) {
             self.argument = argument
             self.reason = reason
             self.type = type
+            self.queueModule = queueModule
         }
 
         /// In RabbitMQ's words.
         func text(_ resource: String) -> String {
             if let type { return "invalid type '\(type)' for arg '\(argument)' in \(resource)" }
+            if let queueModule {
+                return "invalid arg '\(argument)' for \(resource) of queue type \(queueModule)"
+            }
             return "invalid arg '\(argument)' for \(resource): \(reason)"
         }
     }
@@ -159,6 +179,7 @@ public struct QueueSettings: Equatable, Sendable {
         result.maxLengthBytes = least(maxLengthBytes, other.maxLengthBytes)
         result.maxAge = least(maxAge, other.maxAge)
         result.deliveryLimit = least(deliveryLimit, other.deliveryLimit)
+        result.retryDelay = least(retryDelay, other.retryDelay)
         result.consumerTimeout = least(consumerTimeout, other.consumerTimeout)
         if overflow == .dropHead { result.overflow = other.overflow }
         if deadLetterExchange == nil { result.deadLetterExchange = other.deadLetterExchange }
@@ -171,5 +192,6 @@ public struct QueueSettings: Equatable, Sendable {
         "x-expires", "x-message-ttl", "x-dead-letter-exchange", "x-dead-letter-routing-key", "x-max-length",
         "x-max-length-bytes", "x-max-priority", "x-overflow", "x-queue-mode", "x-single-active-consumer",
         "x-queue-type", "x-max-age", "x-stream-max-segment-size-bytes", "x-delivery-limit", "x-consumer-timeout",
+        "x-retry-delay",
     ]
 }

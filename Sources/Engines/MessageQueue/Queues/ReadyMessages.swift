@@ -12,6 +12,8 @@ public struct QueueEntry {
     public let expiresAt: LabTime
     /// Whether the store has it.
     var isStored: Bool
+    /// In a replicated queue: who has it, as its member numbers its consumers; 0: nobody.
+    var holder: UInt64 = 0
 }
 
 /// The messages of a queue that wait, in the order in which they are to be delivered.

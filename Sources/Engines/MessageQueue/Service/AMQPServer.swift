@@ -65,13 +65,13 @@ final class AMQPServerConnection: StreamHandler {
     // MARK: StreamHandler
 
     func stream(_ stream: Stream, received bytes: UnsafeRawBufferPointer) {
-        if !ahead.isEmpty || session.isBlocked {
+        if !ahead.isEmpty || session.isPaused {
             ahead.append(bytes)
         } else {
             let taken = session.receive(bytes, now: now)
             if taken < bytes.count { ahead.append(UnsafeRawBufferPointer(rebasing: bytes[taken...])) }
         }
-        if session.isBlocked { stream.pauseReading() }
+        if session.isPaused { stream.pauseReading() }
         host.settle()
     }
 
@@ -120,8 +120,8 @@ final class AMQPServerConnection: StreamHandler {
     }
 
     private func goOnReading() {
-        if session.isBlocked { return stream.pauseReading() }
-        while !ahead.isEmpty, !session.isBlocked, !isOver {
+        if session.isPaused { return stream.pauseReading() }
+        while !ahead.isEmpty, !session.isPaused, !isOver {
             let taken = ahead.withUnsafeBytes { session.receive($0, now: now) }
             if taken == 0 { break }
             ahead.consume(taken)

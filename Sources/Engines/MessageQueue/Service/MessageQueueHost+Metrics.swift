@@ -8,9 +8,9 @@ extension MessageQueueHost {
         let queues = broker.virtualHosts.values.flatMap { $0.queues.values }
         func sum(_ value: (BrokerQueue) -> Int) -> Int { queues.reduce(0) { $0 + value($1) } }
         let ready = sum(\.readyCount)
-        let unacked = sum(\.unackedCount)
+        let unacked = sum(\.heldCount)
         let connections = broker.connections.values
-        return [
+        return groupStatistics + [
             .init("connections", connections.count, .gauge("rabbitmq_connections", "Connections currently open")),
             .init(
                 "channels", connections.reduce(0) { $0 + $1.channels.count },
@@ -26,7 +26,7 @@ extension MessageQueueHost {
                 "messages", ready + unacked,
                 .gauge("rabbitmq_queue_messages", "Sum of ready and unacknowledged messages")),
             .init(
-                "message_bytes", sum(\.readyBytes) + sum(\.unackedBytes),
+                "message_bytes", sum(\.readyBytes) + sum(\.heldBytes),
                 .gauge("rabbitmq_queue_messages_bytes", "Size in bytes of ready and unacknowledged messages")),
             .init(
                 "memory_bytes", broker.memoryBytes,
@@ -49,6 +49,20 @@ extension MessageQueueHost {
             .init(
                 "redelivered", broker.counters.redelivered,
                 .counter("rabbitmq_global_messages_redelivered_total", "Messages redelivered to consumers")),
+        ]
+    }
+
+    private var groupStatistics: [Statistic] {
+        guard let member else { return [] }
+        return [
+            .init("leader", member.group.view.leader ?? "none"),
+            .init("term", member.member.term, .gauge("rabbitmq_raft_term_total", "Term of the group")),
+            .init(
+                "applied_index", member.member.appliedIndex,
+                .gauge("rabbitmq_raft_log_last_applied_index", "Commands that this member has carried out")),
+            .init(
+                "open_operations", member.group.desk.openCount,
+                .gauge("rabbitmq_group_open_operations", "What this member waits for the group to agree on")),
         ]
     }
 

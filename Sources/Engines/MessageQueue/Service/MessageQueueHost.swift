@@ -1,3 +1,4 @@
+import ConsensusService
 import KernelAMQP
 import KernelHosting
 import KernelService
@@ -22,6 +23,8 @@ public final class MessageQueueHost: Service {
     public private(set) var store: DurableStore?
     private var users: BrokerUsers!
     private var management: HTTPRouter?
+    /// nil: a broker alone.
+    private(set) var member: GroupMember?
     /// When this life of it began.
     let startedAt: LabTime
     private var turns: CommitTurns<CommitWaiter>!
@@ -29,6 +32,7 @@ public final class MessageQueueHost: Service {
     private var timer: TimerID?
     private var timerDeadline: LabTime?
     private var isFlushDue = false
+    private var isSettleDue = false
 
     public struct Settings: Sendable {
         public var broker = BrokerSettings()
@@ -38,6 +42,8 @@ public final class MessageQueueHost: Service {
         public var directory: String?
         /// Where operators come (HTTP); nil: nowhere.
         public var managementPort: UInt16?
+        /// The group of brokers that replicate quorum queues; nil: a broker alone.
+        public var consensus: ConsensusMember.Settings?
 
         public init() {}
     }
@@ -72,6 +78,7 @@ public final class MessageQueueHost: Service {
         }
         users = BrokerUsers(store: broker.store) { [node] in node.draw { $0.next() } }
         broker.access = users
+        if let consensus = settings.consensus { try prepareGroup(consensus) }
         runtime.add(server, on: port, announcement: "Listening on :\(port: port)")
         if let port = settings.managementPort {
             let router = HTTPRouter()
@@ -82,9 +89,25 @@ public final class MessageQueueHost: Service {
         }
     }
 
-    public func abandonStart() { try? store?.close() }
+    private func prepareGroup(_ consensus: ConsensusMember.Settings) throws {
+        let member = GroupMember(self, consensus)
+        self.member = member
+        users.group = member.group
+        member.group.onDefinition = { [unowned self] in users.follow($0, $1) }
+        try member.open()
+        guard let port = consensus.peers[consensus.id]?.port else { return }
+        runtime.add(HTTPServer(node: node, service: member.router), on: port)
+    }
+
+    public func abandonStart() {
+        member?.stop {}
+        try? store?.close()
+    }
+
+    public var complaints: [String] { member?.complaints ?? [] }
 
     public func opened() {
+        member?.start()
         users.restore(store?.definitions ?? [])
         guard let store, let directory = settings.directoryText else { return }
         runtime.log("WAL initialized at \(directory)")
@@ -113,7 +136,8 @@ public final class MessageQueueHost: Service {
         } catch {
             runtime.log("Closing failed: \("\(error)")", level: .error)
         }
-        node.afterDisk(done)
+        let finish = { [node] in node.afterDisk(done) }
+        if let member { member.stop(finish) } else { finish() }
     }
 
     private func fail(_ reason: String) {
@@ -126,6 +150,8 @@ public final class MessageQueueHost: Service {
     func settle() {
         for line in broker.takeLogLines() { runtime.log(line) }
         updateTimer()
+        broker.rollRates(now: node.world.now)
+        member?.settle()
         if broker.hasChangedConnections, !isFlushDue {
             isFlushDue = true
             node.enqueue { [self] in
@@ -137,6 +163,16 @@ public final class MessageQueueHost: Service {
         if broker.needsSync, !waiter.isNoted {
             waiter.isNoted = true
             turns.note(waiter)
+        }
+    }
+
+    /// At the end of what is being done.
+    func settleSoon() {
+        guard !isSettleDue else { return }
+        isSettleDue = true
+        node.enqueue { [self] in
+            isSettleDue = false
+            settle()
         }
     }
 

@@ -50,6 +50,10 @@ extension BrokerChannel {
             tag: tag, queue: queue, channel: self, isAutomatic: isAutomatic, isExclusive: isExclusive,
             priority: try Self.integer(arguments, "x-priority", queue) ?? 0, prefetchCount: prefetchCount,
             arguments: arguments, timeout: try timeout(arguments, queue))
+        if queue.settings.kind == .quorum, sharedPrefetchCount > 0 {
+            throw AMQPFailure(
+                .notImplemented, "\(queue.virtualHost.resource("queue", queue.name)) does not support global qos")
+        }
         if let stream = queue.stream { try queue.prepare(consumer, for: stream) }
         consumers[tag] = consumer
         if !noWait { send(.basicConsumeOk(consumerTag: tag)) }
@@ -97,7 +101,7 @@ extension BrokerChannel {
                 .notImplemented,
                 "basic.get not supported by stream queues \(queue.virtualHost.resource("queue", queue.name))")
         }
-        guard let entry = queue.get() else {
+        guard let entry = try next(of: queue) else {
             broker.counters.gotEmpty += 1
             return send(.basicGetEmpty)
         }
@@ -121,6 +125,13 @@ extension BrokerChannel {
         let isCounted = queue.settings.deliveryLimit != nil && entry.returnCount > 0
         appendContent(
             entry.message, header: isCounted ? "x-delivery-count" : nil, Int64(entry.returnCount))
+    }
+
+    /// The first one that waits; of a replicated queue once the group has agreed that it is for this channel.
+    private func next(of queue: BrokerQueue) throws(AMQPFailure) -> QueueEntry? {
+        guard let group = broker.group, queue.isReplicated else { return queue.get() }
+        let taker = try group.agreed(.take(queue: queue.number, consumer: group.nextTaker(), count: 1))
+        return taker > 0 ? group.taken(UInt64(taker), from: queue).first : nil
     }
 
     // MARK: Acknowledgements

@@ -16,6 +16,7 @@ extension BrokerChannel {
         do throws(AMQPFailure) {
             try receive(method)
         } catch {
+            if let agreement = broker.group?.takeAwaited() { return putOff(agreement, method) }
             var failure = error
             if failure.method == nil { failure.method = method.id }
             throw failure
@@ -32,7 +33,7 @@ extension BrokerChannel {
         }
     }
 
-    private func receive(_ method: AMQPMethod) throws(AMQPFailure) {
+    func receive(_ method: AMQPMethod) throws(AMQPFailure) {
         switch method {
         case .basicPublish(let exchange, let key, let mandatory, let immediate):
             try beginPublish(exchange, key, isMandatory: mandatory, isImmediate: immediate)
@@ -113,7 +114,7 @@ extension BrokerChannel {
         if ifUnused, !exchange.bindings.isEmpty {
             throw AMQPFailure(.preconditionFailed, "\(host.resource("exchange", name)) in use")
         }
-        broker.delete(exchange, in: host)
+        try broker.askToDelete(exchange, in: host)
     }
 
     private func bind(_ binding: Binding) throws(AMQPFailure) {
@@ -123,7 +124,7 @@ extension BrokerChannel {
 
     private func unbind(_ binding: Binding) throws(AMQPFailure) {
         try checkEnds(of: binding)
-        broker.unbind(binding, in: try virtualHost())
+        try broker.unbind(binding, in: virtualHost())
     }
 
     private func checkEnds(of binding: Binding) throws(AMQPFailure) {
@@ -164,7 +165,7 @@ extension BrokerChannel {
                 let resource = queue.virtualHost.resource("queue", queue.name)
                 throw AMQPFailure(.notImplemented, "queue.purge not supported by stream queues \(resource)")
             }
-            let count = queue.purge()
+            let count = try broker.askToPurge(queue)
             if !noWait { sendWhenStored(.queuePurgeOk(messageCount: UInt32(clamping: count))) }
         case .queueDelete(let name, let ifUnused, let ifEmpty, let noWait):
             let count = try deleteQueue(name, ifUnused: ifUnused, ifEmpty: ifEmpty)
@@ -194,24 +195,23 @@ extension BrokerChannel {
         sendWhenStored(
             .queueDeclareOk(
                 queue: queue.name, messageCount: UInt32(clamping: queue.readyCount),
-                consumerCount: UInt32(clamping: queue.consumers.count)))
+                consumerCount: UInt32(clamping: queue.consumerCount)))
     }
 
     private func deleteQueue(_ name: String, ifUnused: Bool, ifEmpty: Bool) throws(AMQPFailure) -> Int {
         let host = try virtualHost()
         let name = try queueName(name)
         try check(.configure, "queue", name)
+        if let count = broker.group?.takeAgreement() { return count }
         guard let queue = host.queues[name] else { return 0 }
         try broker.checkOwner(of: queue, connection)
-        if ifUnused, !queue.consumers.isEmpty {
+        if ifUnused, queue.consumerCount > 0 {
             throw AMQPFailure(.preconditionFailed, "\(host.resource("queue", name)) in use")
         }
         if ifEmpty, queue.readyCount > 0 {
             throw AMQPFailure(.preconditionFailed, "\(host.resource("queue", name)) not empty")
         }
-        let count = queue.readyCount
-        broker.delete(queue)
-        return count
+        return try broker.askToDelete(queue)
     }
 
     /// - Throws: 404 if none is named, and none was declared before.

@@ -21,6 +21,8 @@ struct PendingConfirm {
     let position: UInt64
     /// It was refused.
     let isNack: Bool
+    /// How much the group has to have carried out.
+    var groupPosition: UInt64 = 0
 }
 
 extension BrokerChannel {
@@ -106,14 +108,15 @@ extension BrokerChannel {
         if mode == .transaction {
             try transaction.add(message, limit: broker.settings)
         } else {
+            if mode == .confirm { publishedCount += 1 }
             let route = publish(message, to: exchange, in: host)
             if mode == .confirm {
-                publishedCount += 1
                 note(
                     PendingConfirm(
                         tag: publishedCount, position: route.isStored ? broker.store.position : 0,
-                        isNack: route.isRefused))
+                        isNack: route.isRefused, groupPosition: route.groupPosition))
             }
+            if let group = broker.group, group.desk.isFull { connection.crowd() }
         }
     }
 
@@ -157,6 +160,8 @@ extension BrokerChannel {
         var isStored = false
         /// Whether a queue had no room.
         var isRefused = false
+        /// How much the group has to carry out until all of its queues have it; 0: nothing.
+        var groupPosition: UInt64 = 0
     }
 
     /// Sends a message on its way.
@@ -190,9 +195,36 @@ extension BrokerChannel {
         }
         var route = Route()
         let before = broker.store.position
-        for queue in queues where queue.publish(message) == .rejected { route.isRefused = true }
+        if let group = broker.group {
+            for queue in queues where !queue.isReplicated && queue.publish(message) == .rejected {
+                route.isRefused = true
+            }
+            publish(message, queues.filter(\.isReplicated), group, &route)
+        } else {
+            for queue in queues where queue.publish(message) == .rejected { route.isRefused = true }
+        }
         route.isStored = broker.store.position > before
         return route
+    }
+
+    private func publish(_ message: BrokerMessage, _ queues: [BrokerQueue], _ group: BrokerGroup, _ route: inout Route)
+    {
+        if queues.isEmpty { return }
+        guard message.body.count + message.properties.count <= GroupDesk.messageLimitBytes else {
+            broker.log(
+                """
+                A message of \(message.body.count) bytes to queue '\(queues[0].name)' is refused: replicated queues \
+                take \(GroupDesk.messageLimitBytes) at most
+                """)
+            route.isRefused = true
+            return
+        }
+        let tag = publishedCount
+        let isConfirmed = mode == .confirm
+        group.enqueue(message, queues.map(\.number)) { [weak self] refused in
+            if isConfirmed, refused > 0 { self?.refusedTags.insert(tag) }
+        }
+        route.groupPosition = group.desk.position
     }
 
     /// Nobody wants it, and its publisher wants to know.
@@ -208,8 +240,19 @@ extension BrokerChannel {
     // MARK: Confirms
 
     private func note(_ confirm: PendingConfirm) {
+        if confirm.groupPosition > 0 {
+            groupConfirms.append(confirm)
+            return noteGroupConfirms()
+        }
         confirms.append(confirm)
         noteConfirms()
+    }
+
+    /// The broker is to look at them once the group has agreed on more.
+    private func noteGroupConfirms() {
+        guard !isGroupNoted, let group = broker.group else { return }
+        isGroupNoted = true
+        group.confirming.append(self)
     }
 
     /// The broker is to look at them once the store has synced.
@@ -222,26 +265,56 @@ extension BrokerChannel {
 
     /// Says what has become true: in order, and as few words as possible.
     func releaseConfirms() {
-        isConfirmNoted = false
         let synced = broker.store.syncedPosition
+        var due: [PendingConfirm] = []
+        while let next = confirms.first, next.position <= synced {
+            _ = confirms.popFirst()
+            due.append(next)
+        }
+        releaseGroupConfirms(synced, &due)
+        say(due)
+        if !confirms.isEmpty { noteConfirms() }
+    }
+
+    private func releaseGroupConfirms(_ synced: UInt64, _ due: inout [PendingConfirm]) {
+        guard !groupConfirms.isEmpty, let group = broker.group else { return }
+        let localCount = due.count
+        while let next = groupConfirms.first, next.groupPosition <= group.desk.appliedPosition {
+            // Another of its queues is on this member's disk only.
+            if next.position > synced {
+                noteConfirms()
+                break
+            }
+            _ = groupConfirms.popFirst()
+            let isNack = next.isNack || refusedTags.remove(next.tag) != nil
+            due.append(PendingConfirm(tag: next.tag, position: next.position, isNack: isNack))
+        }
+        if localCount > 0, due.count > localCount { due.sort { $0.tag < $1.tag } }
+        if !groupConfirms.isEmpty { noteGroupConfirms() }
+    }
+
+    /// - Parameter due: by tag.
+    private func say(_ due: [PendingConfirm]) {
+        // Several at once only where nothing before them is still open.
+        let open = min(confirms.first?.tag ?? .max, groupConfirms.first?.tag ?? .max)
         var run: (last: UInt64, count: Int)?
         func say() {
             guard let (last, count) = run else { return }
             send(.basicAck(deliveryTag: last, multiple: count > 1))
-            broker.counters.confirmed += count
             run = nil
         }
-        while let next = confirms.first, next.position <= synced {
-            _ = confirms.popFirst()
+        for next in due {
             if next.isNack {
                 say()
                 send(.basicNack(deliveryTag: next.tag, multiple: false, requeue: false))
-            } else {
-                run = (next.tag, (run?.count ?? 0) + 1)
+                continue
             }
+            broker.counters.confirmed += 1
+            if next.tag > open { say() }
+            run = (next.tag, (run?.count ?? 0) + 1)
+            if next.tag > open { say() }
         }
         say()
-        if !confirms.isEmpty { noteConfirms() }
     }
 
     // MARK: Direct replies

@@ -30,6 +30,11 @@ public final class BrokerChannel: BrokerTimed {
     var incoming: IncomingMessage?
     var publishedCount: UInt64 = 0
     var confirms = RingQueue<PendingConfirm>()
+    /// Of messages on which the group has not agreed.
+    var groupConfirms = RingQueue<PendingConfirm>()
+    /// Those of them that a queue had no room for.
+    var refusedTags: Set<UInt64> = []
+    var isGroupNoted = false
     var isConfirmNoted = false
     var transaction = Transaction()
     /// The exchange that the user may write to, as far as was asked last.
@@ -50,7 +55,7 @@ public final class BrokerChannel: BrokerTimed {
     public var virtualHostName: String { connection.virtualHost?.name ?? "" }
     /// By tag.
     public var sortedConsumers: [BrokerConsumer] { consumers.values.sorted { $0.tag < $1.tag } }
-    public var unconfirmedCount: Int { confirms.count }
+    public var unconfirmedCount: Int { confirms.count + groupConfirms.count }
     var now: LabTime { broker.now }
     /// - Throws: 530 while the connection is in no virtual host, which cannot be.
     func virtualHost() throws(AMQPFailure) -> VirtualHost {
@@ -157,6 +162,7 @@ public final class BrokerChannel: BrokerTimed {
         let uncommitted = transaction.settlements.flatMap(\.deliveries)
         transaction = Transaction()
         confirms.removeAll()
+        groupConfirms.removeAll()
         giveBack(unacked.removeAll() + uncommitted)
     }
 

@@ -31,6 +31,15 @@ public final class BrokerConnection: BrokerTimed {
     public private(set) var isCongested = false
     /// It publishes while memory is short: nothing of it is read.
     public private(set) var isBlocked = false
+    /// A method of it waits for the group: nothing of it is read. Counts the times.
+    var holdCount: UInt64 = 0
+    var isHeld = false
+    /// It publishes faster than the group agrees: nothing of it is read.
+    var isCrowded = false
+    /// Whether nothing of it is read at present.
+    public var isPaused: Bool { isBlocked || isHeld || isCrowded || broker.group?.isCurrent == false }
+    /// Places in `output` that have to wait until the group has agreed on so much.
+    var groupBarriers: [Barrier] = []
     private var header: [UInt8] = []
     private let reader = AMQPFrameReader()
     var lastReceivedAt: LabTime
@@ -40,7 +49,7 @@ public final class BrokerConnection: BrokerTimed {
 
     public enum Phase: String, Sendable { case header, start, secure, tune, open, running, closing, closed }
 
-    private struct Barrier {
+    struct Barrier {
         var offset: Int
         let position: UInt64
     }
@@ -78,8 +87,8 @@ public final class BrokerConnection: BrokerTimed {
         broker.now = now
         lastReceivedAt = now
         var position = 0
-        if phase == .header { readHeader(bytes, &position) }
-        while phase != .closed, phase != .header, !isBlocked {
+        if phase == .header, !isPaused { readHeader(bytes, &position) }
+        while phase != .closed, phase != .header, !isPaused {
             let step = reader.next(bytes, &position)
             guard case .frame(let kind, let channel, let payload) = step else {
                 if case .failed(let failure) = step {
@@ -136,7 +145,7 @@ public final class BrokerConnection: BrokerTimed {
     }
 
     /// Closes what the failure is worth.
-    private func fail(_ failure: AMQPFailure, on number: UInt16) {
+    func fail(_ failure: AMQPFailure, on number: UInt16) {
         if failure.closesOnlyChannel, let channel = channels[number] { return channel.fail(failure) }
         close(failure)
     }
@@ -208,7 +217,10 @@ public final class BrokerConnection: BrokerTimed {
     /// Bytes of `output` that may leave now.
     public var writableByteCount: Int {
         let synced = broker.store.syncedPosition
-        return barriers.first { $0.position > synced }?.offset ?? output.count
+        let count = barriers.first { $0.position > synced }?.offset ?? output.count
+        if groupBarriers.isEmpty { return count }
+        let agreed = broker.group?.desk.appliedPosition ?? .max
+        return min(count, groupBarriers.first { $0.position > agreed }?.offset ?? count)
     }
 
     /// Hands out what may leave.
@@ -221,6 +233,11 @@ public final class BrokerConnection: BrokerTimed {
         output.bytes.withUnsafeBytes { write(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
         output.consume(count)
         for index in barriers.indices { barriers[index].offset -= count }
+        if !groupBarriers.isEmpty {
+            let agreed = broker.group?.desk.appliedPosition ?? .max
+            groupBarriers.removeAll { $0.position <= agreed }
+            for index in groupBarriers.indices { groupBarriers[index].offset -= count }
+        }
     }
 
     public var hasOutput: Bool { output.count > 0 }
@@ -319,6 +336,7 @@ public final class BrokerConnection: BrokerTimed {
 
     func ring() {
         switch phase {
+        case .header where isPaused: broker.schedule(self, at: now + Self.patience)
         case .header, .start, .secure, .tune, .open:
             if now >= connectedAt + Self.patience { return end() }
             broker.schedule(self, at: connectedAt + Self.patience)
@@ -335,7 +353,7 @@ public final class BrokerConnection: BrokerTimed {
     func beat() {
         guard heartbeatSeconds > 0 else { return }
         let interval = LabDuration.seconds(Int(heartbeatSeconds))
-        if !isBlocked, lastReceivedAt + interval + interval <= now {
+        if !isPaused, lastReceivedAt + interval + interval <= now {
             broker.log("Missed heartbeats from client \(id: peer), timeout: \(Int(heartbeatSeconds))s")
             return end()
         }
@@ -345,7 +363,7 @@ public final class BrokerConnection: BrokerTimed {
             output.appendHeartbeat()
             broker.note(self)
         }
-        let silence = isBlocked ? now + interval : lastReceivedAt + interval + interval
+        let silence = isPaused ? now + interval : lastReceivedAt + interval + interval
         let next = min(max(lastSentAt, now - half) + half, silence)
         broker.schedule(self, at: max(next, now + .milliseconds(1)))
     }

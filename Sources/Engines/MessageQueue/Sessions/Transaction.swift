@@ -75,6 +75,7 @@ extension BrokerChannel {
             case .requeue: reject(deliveries, true)
             }
         }
+        connection.addGroupBarrier()
         sendWhenStored(.txCommitOk)
     }
 }

@@ -21,7 +21,8 @@ public struct BrokerPolicy {
 
     static let names = [
         "message-ttl", "expires", "max-length", "max-length-bytes", "overflow", "dead-letter-exchange",
-        "dead-letter-routing-key", "delivery-limit", "consumer-timeout", "alternate-exchange", "queue-mode", "max-age",
+        "dead-letter-routing-key", "delivery-limit", "retry-delay", "consumer-timeout", "alternate-exchange",
+        "queue-mode", "max-age",
         "max-in-memory-length", "max-in-memory-bytes", "queue-version", "ha-mode", "ha-params", "ha-sync-mode",
     ]
 
@@ -48,6 +49,26 @@ public struct BrokerPolicy {
         self.target = target
         self.priority = priority
         self.definition = definition
+    }
+
+    /// One that was kept; nil where the table is none of `table`.
+    init?(_ table: AMQPTable) {
+        guard let name = table["name"]?.text, let pattern = table["pattern"]?.text,
+            let definition = table["definition"]?.table,
+            let policy = try? BrokerPolicy(
+                name: name, pattern: pattern, target: table["apply_to"]?.text.flatMap(Target.init) ?? .all,
+                priority: table["priority"]?.integer ?? 0, definition: definition)
+        else { return nil }
+        self = policy
+    }
+
+    /// As it is kept.
+    func table(in host: VirtualHost) -> AMQPTable {
+        [
+            "vhost": .string(host.name), "name": .string(name), "pattern": .string(pattern),
+            "apply_to": .string(target.rawValue), "priority": .int64(Int64(priority)),
+            "definition": .table(definition),
+        ]
     }
 
     func applies(to name: String, isQueue: Bool) -> Bool {

@@ -1,4 +1,5 @@
 import KernelAMQP
+import KernelStructures
 
 /// Where publishers send messages, and what decides which queues get them.
 public final class Exchange {
@@ -19,7 +20,11 @@ public final class Exchange {
     /// Bindings to here.
     var incomingCount = 0
     var wasBound = false
+    /// Whether the whole group has it.
+    public internal(set) var isReplicated = false
     public internal(set) var publishedCount = 0
+    /// Nought until it has been looked at twice.
+    public internal(set) var rates = CounterWindow(0, now: LabTime(nanoseconds: 0))
 
     public enum Kind: String, Sendable, CaseIterable { case direct, fanout, topic, headers }
 

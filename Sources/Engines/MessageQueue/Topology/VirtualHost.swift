@@ -74,6 +74,10 @@ public final class VirtualHost {
 
     /// The policy that applies to something of that name: the one of the highest priority whose pattern fits.
     func policy(for name: String, isQueue: Bool) -> BrokerPolicy? {
+        Self.policy(of: policies, for: name, isQueue: isQueue)
+    }
+
+    static func policy(of policies: [String: BrokerPolicy], for name: String, isQueue: Bool) -> BrokerPolicy? {
         policies.values.filter { $0.applies(to: name, isQueue: isQueue) }
             .max { ($0.priority, $1.name) < ($1.priority, $0.name) }
     }

@@ -14,9 +14,13 @@ import MessageQueueEngine
 public final class BrokerUsers: BrokerAccess {
     private let store: any MessageStore
     private let draw: () -> UInt64
+    private var isShared = false
     private var users: [String: User] = [:]
     /// By virtual host, then by user.
     private var permissions: [String: [String: Permission]] = [:]
+    /// The broker is one of a group: what is changed is told to all of them, and what others have changed comes by
+    /// `follow`. It holds here at once, and on the others once they have heard of it.
+    public var group: BrokerGroup?
 
     public struct User: Sendable, Equatable {
         public let name: String
@@ -73,11 +77,67 @@ public final class BrokerUsers: BrokerAccess {
             if key.hasPrefix("user/") { restoreUser(table) }
             if key.hasPrefix("permission/") { restorePermission(table) }
         }
-        if users.isEmpty, !definitions.contains(where: { $0.key == "users" }) {
-            store.put("users", ([:] as AMQPTable).encoded)
+        if users.isEmpty, !definitions.contains(where: { $0.key == "users" }), group?.knows("users") != true {
+            let group = group
+            // Each member of a group begins so, and need not tell.
+            self.group = nil
+            defer { self.group = group }
+            if group == nil { store.put("users", ([:] as AMQPTable).encoded) }
             set("guest", password: "guest", tags: ["administrator"])
             if let all = try? Permission(configure: ".*", write: ".*", read: ".*") { set(all, for: "guest", in: "/") }
         }
+    }
+
+    /// The group has something, or (nil) has it no more.
+    func follow(_ key: String, _ table: AMQPTable?) {
+        let parts = key.split(separator: "/", omittingEmptySubsequences: false).map {
+            String($0).replacing("%2F", with: "/").replacing("%25", with: "%")
+        }
+        switch (parts[0], table) {
+        case ("user", let table?): restoreUser(table)
+        case ("permission", let table?): restorePermission(table)
+        case ("user", nil): if parts.count == 2 { users[parts[1]] = nil }
+        case ("permission", nil): if parts.count == 3 { permissions[parts[1]]?[parts[2]] = nil }
+        default: break
+        }
+    }
+
+    private func keep(_ key: String, _ table: AMQPTable) {
+        guard let group else { return store.put(key, table.encoded) }
+        shareAll(group)
+        group.share(key, table)
+    }
+
+    private func forget(_ key: String) {
+        guard let group else { return store.remove(key) }
+        shareAll(group)
+        group.unshare(key)
+    }
+
+    /// The first change tells the group of everybody whom this member knows.
+    private func shareAll(_ group: BrokerGroup) {
+        guard !group.knows("users"), !isShared else { return }
+        isShared = true
+        group.share("users", [:])
+        for user in sortedUsers { group.share(key("user", user.name), Self.table(user)) }
+        for entry in sortedPermissions {
+            group.share(
+                key("permission", entry.host, entry.user), Self.table(entry.permission, entry.user, entry.host))
+        }
+    }
+
+    private static func table(_ user: User) -> AMQPTable {
+        [
+            "name": .string(user.name), "hash": .string(user.passwordHash),
+            "algorithm": .string(user.algorithm.rawValue), "tags": .array(user.tags.map { .string($0) }),
+        ]
+    }
+
+    private static func table(_ permission: Permission, _ user: String, _ host: String) -> AMQPTable {
+        [
+            "user": .string(user), "vhost": .string(host), "configure": .string(permission.configure),
+            "write": .string(permission.write), "read": .string(permission.read),
+        ]
     }
 
     private func restoreUser(_ table: AMQPTable) {
@@ -152,40 +212,32 @@ public final class BrokerUsers: BrokerAccess {
     public func set(_ user: User) {
         guard users[user.name] != nil || users.count < Self.limit else { return }
         users[user.name] = user
-        let table: AMQPTable = [
-            "name": .string(user.name), "hash": .string(user.passwordHash),
-            "algorithm": .string(user.algorithm.rawValue), "tags": .array(user.tags.map { .string($0) }),
-        ]
-        store.put(key("user", user.name), table.encoded)
+        keep(key("user", user.name), Self.table(user))
     }
 
     /// - Returns: whether there was one.
     public func removeUser(_ name: String) -> Bool {
         guard users.removeValue(forKey: name) != nil else { return false }
-        store.remove(key("user", name))
+        forget(key("user", name))
         for host in permissions.keys.sorted() { _ = removePermission(of: name, in: host) }
         return true
     }
 
     public func set(_ permission: Permission, for user: String, in host: String) {
         permissions[host, default: [:]][user] = permission
-        let table: AMQPTable = [
-            "user": .string(user), "vhost": .string(host), "configure": .string(permission.configure),
-            "write": .string(permission.write), "read": .string(permission.read),
-        ]
-        store.put(key("permission", host, user), table.encoded)
+        keep(key("permission", host, user), Self.table(permission, user, host))
     }
 
     /// - Returns: whether there was one.
     public func removePermission(of user: String, in host: String) -> Bool {
         guard permissions[host]?.removeValue(forKey: user) != nil else { return false }
-        store.remove(key("permission", host, user))
+        forget(key("permission", host, user))
         return true
     }
 
     /// A virtual host is gone.
     public func forget(virtualHost host: String) {
-        for user in (permissions[host] ?? [:]).keys.sorted() { store.remove(key("permission", host, user)) }
+        for user in (permissions[host] ?? [:]).keys.sorted() { forget(key("permission", host, user)) }
         permissions[host] = nil
     }
 

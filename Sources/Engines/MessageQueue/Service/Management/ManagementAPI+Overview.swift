@@ -9,7 +9,7 @@ import MessageQueueEngine
 extension ManagementAPI {
     func mountOverview(on router: HTTPRouter) {
         route(router, "GET", "/api/overview") { [self] call in call.exchange.answer(json: overview(call)) }
-        list(router, "/api/nodes", needs: .monitoring) { [self] _ in [node] }
+        list(router, "/api/nodes", needs: .monitoring) { [self] _ in [node] + otherNodes }
         route(router, "GET", "/api/nodes/{name}", needs: .monitoring) { [self] call in
             guard call.parameter("name") == broker.settings.nodeName else { throw Self.notFound }
             call.exchange.answer(json: node)
@@ -24,23 +24,24 @@ extension ManagementAPI {
         let hosts = virtualHosts(call)
         let queues = hosts.flatMap(\.sortedQueues)
         let ready = queues.reduce(0) { $0 + $1.readyCount }
-        let unacked = queues.reduce(0) { $0 + $1.unackedCount }
+        let unacked = queues.reduce(0) { $0 + $1.heldCount }
         let connections = broker.sortedConnections
         let counters = broker.counters
         return [
-            "management_version": "3.10.8", "rates_mode": "none", "product_version": "3.10.8",
+            "management_version": "3.10.8", "rates_mode": "basic", "product_version": "3.10.8",
             "product_name": "RabbitMQ", "rabbitmq_version": "3.10.8",
             "cluster_name": .string(broker.settings.nodeName), "node": .string(broker.settings.nodeName),
             "exchange_types": .array(
                 Exchange.Kind.allCases.map { ["name": .string($0.rawValue), "enabled": true] }),
-            "message_stats": [
-                "publish": .integer(counters.published), "confirm": .integer(counters.confirmed),
-                "return_unroutable": .integer(counters.returned), "drop_unroutable": .integer(counters.unroutable),
-                "deliver": .integer(counters.delivered), "deliver_no_ack": .integer(counters.deliveredWithoutAck),
-                "get": .integer(counters.got), "get_no_ack": .integer(counters.gotWithoutAck),
-                "get_empty": .integer(counters.gotEmpty), "ack": .integer(counters.acknowledged),
-                "redeliver": .integer(counters.redelivered),
-            ],
+            "message_stats": Self.json(
+                counters, broker.rates, now: now,
+                [
+                    ("publish", \.published), ("confirm", \.confirmed), ("return_unroutable", \.returned),
+                    ("drop_unroutable", \.unroutable), ("deliver", \.delivered),
+                    ("deliver_no_ack", \.deliveredWithoutAck), ("get", \.got), ("get_no_ack", \.gotWithoutAck),
+                    ("deliver_get", \.deliveredOrGot), ("get_empty", \.gotEmpty), ("ack", \.acknowledged),
+                    ("redeliver", \.redelivered),
+                ]),
             "churn_rates": [
                 "connection_created": .integer(counters.connectionsOpened),
                 "connection_closed": .integer(counters.connectionsClosed),
@@ -73,13 +74,21 @@ extension ManagementAPI {
         return [listener("amqp", host.port)] + (host.settings.managementPort.map { [listener("http", $0)] } ?? [])
     }
 
+    /// The other members of its group, of which only that much is known here.
+    private var otherNodes: [JSONValue] {
+        guard let view = broker.group?.view else { return [] }
+        return view.members.filter { $0 != broker.settings.nodeName }.map {
+            ["name": .string($0), "type": "disc", "running": .bool(view.online.contains($0))]
+        }
+    }
+
     private var node: JSONValue {
         let log = host.store?.log
         return [
             "name": .string(broker.settings.nodeName), "type": "disc", "running": true,
             "uptime": .milliseconds(now - host.startedAt), "mem_used": .integer(broker.memoryBytes),
             "mem_limit": .integer(broker.settings.memoryLimitBytes), "mem_alarm": .bool(broker.isAlarmed),
-            "disk_free_alarm": false, "processors": 1, "run_queue": 0, "partitions": [], "rates_mode": "none",
+            "disk_free_alarm": false, "processors": 1, "run_queue": 0, "partitions": [], "rates_mode": "basic",
             "log_bytes": .integer(log?.sizeBytes ?? 0), "log_live_bytes": .integer(log?.liveBytes ?? 0),
             "log_segments": .integer(log?.segmentNumbers.count ?? 0), "log_syncs": .integer(log?.counters.syncs ?? 0),
             "log_batches": .integer(log?.counters.batches ?? 0),
@@ -94,7 +103,12 @@ extension ManagementAPI {
         }
         check(router, "virtual-hosts") { _ in nil }
         check(router, "node-is-mirror-sync-critical") { _ in nil }
-        check(router, "node-is-quorum-critical") { _ in nil }
+        check(router, "node-is-quorum-critical") { [self] _ in
+            guard let view = broker.group?.view else { return nil }
+            // Without this one there would be no majority.
+            return view.online.count - 1 > view.members.count / 2
+                ? nil : "\(view.online.count) of \(view.members.count) members are online"
+        }
         check(router, "port-listener/{port}") { [self] call in
             let port = UInt16(call.parameter("port"))
             return port == host.port || (port != nil && port == host.settings.managementPort)

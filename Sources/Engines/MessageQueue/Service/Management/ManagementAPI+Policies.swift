@@ -22,7 +22,7 @@ extension ManagementAPI {
         }
         route(router, "DELETE", "/api/policies/{vhost}/{name}", needs: .policymaker) { [self] call in
             let host = try virtualHost(call)
-            guard broker.clearPolicy(call.parameter("name"), in: host, now: now) else { throw Self.notFound }
+            guard try broker.clearPolicy(call.parameter("name"), in: host, now: now) else { throw Self.notFound }
             call.exchange.answer(204)
         }
         for path in ["operator-policies", "vhost-limits", "parameters"] {
@@ -57,7 +57,7 @@ extension ManagementAPI {
         }
         let policy = try BrokerPolicy(
             name: name, pattern: pattern, target: target, priority: priority, definition: definition)
-        broker.set(policy, in: host, now: now)
+        try broker.set(policy, in: host, now: now)
     }
 
     static func json(_ policy: BrokerPolicy, in host: VirtualHost) -> JSONValue {

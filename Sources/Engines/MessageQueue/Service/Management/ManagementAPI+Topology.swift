@@ -68,7 +68,9 @@ extension ManagementAPI {
             ("user_who_performed_action", "guest"),
         ]
         if exchange.publishedCount > 0 {
-            members.append(("message_stats", ["publish_in": .integer(exchange.publishedCount)]))
+            let stats = Self.json(
+                exchange.publishedCount, exchange.rates, now: now, [("publish_in", \.self)])
+            members.append(("message_stats", stats))
         }
         return .object(members)
     }
@@ -118,28 +120,48 @@ extension ManagementAPI {
     }
 
     func json(_ queue: BrokerQueue) -> JSONValue {
-        let stats = queue.counters
         let waiting: JSONValue = queue.backlogSince.map { .milliseconds(now - $0) } ?? .null
-        return [
+        let json: JSONValue = [
             "name": .string(queue.name), "vhost": .string(queue.virtualHostName), "durable": .bool(queue.isDurable),
             "auto_delete": .bool(queue.isAutoDelete), "exclusive": .bool(queue.exclusiveOwner != nil),
             "arguments": queue.arguments.json, "type": .string(queue.settings.kind.rawValue),
-            "node": .string(broker.settings.nodeName), "state": "running",
-            "policy": queue.policyName.map { .string($0) } ?? .null, "consumers": .integer(queue.consumers.count),
+            "node": .string(broker.settings.nodeName), "state": queue.isUnreadable ? "down" : "running",
+            "policy": queue.policyName.map { .string($0) } ?? .null, "consumers": .integer(queue.consumerCount),
             "single_active_consumer_tag": queue.singleActiveConsumer.map { .string($0.tag) } ?? .null,
-            "messages": .integer(queue.readyCount + queue.unackedCount), "messages_ready": .integer(queue.readyCount),
-            "messages_unacknowledged": .integer(queue.unackedCount),
+            "messages": .integer(queue.readyCount + queue.heldCount), "messages_ready": .integer(queue.readyCount),
+            "messages_unacknowledged": .integer(queue.heldCount),
             "messages_paged_out": .integer(queue.pagedCount),
-            "message_bytes": .integer(queue.readyBytes + queue.unackedBytes),
+            "message_bytes": .integer(queue.readyBytes + queue.heldBytes),
             "message_bytes_ready": .integer(queue.readyBytes),
-            "message_bytes_unacknowledged": .integer(queue.unackedBytes), "backlog_milliseconds": waiting,
-            "message_stats": [
-                "publish": .integer(stats.published), "deliver": .integer(stats.delivered),
-                "deliver_no_ack": .integer(stats.deliveredWithoutAck), "get": .integer(stats.got),
-                "deliver_get": .integer(stats.delivered + stats.deliveredWithoutAck + stats.got),
-                "ack": .integer(stats.acknowledged), "redeliver": .integer(stats.redelivered),
-            ],
+            "message_bytes_unacknowledged": .integer(queue.heldBytes), "backlog_milliseconds": waiting,
+            "message_stats": Self.json(
+                queue.counters, queue.rates, now: now,
+                [
+                    ("publish", \.published), ("deliver", \.delivered), ("deliver_no_ack", \.deliveredWithoutAck),
+                    ("get", \.got), ("deliver_get", \.deliveredOrGot), ("ack", \.acknowledged),
+                    ("redeliver", \.redelivered),
+                ]),
         ]
+        guard let group = broker.group, queue.isReplicated, case .object(var members) = json else { return json }
+        members.append(("leader", group.view.leader.map { .string($0) } ?? .null))
+        members.append(("members", .array(group.view.members.map { .string($0) })))
+        members.append(("online", .array(group.view.online.map { .string($0) })))
+        return .object(members)
+    }
+
+    /// Counters as RabbitMQ shows them: each with how many there are a second.
+    static func json<Counters>(
+        _ counters: Counters, _ rates: CounterWindow<Counters>, now: LabTime,
+        _ names: [(name: String, counter: KeyPath<Counters, Int>)]
+    ) -> JSONValue {
+        .object(
+            names.flatMap { name, counter -> [(key: String, value: JSONValue)] in
+                // Tenths, as people read them.
+                let rate = (rates.rate(counter, counters, now: now) * 10).rounded() / 10
+                return [
+                    (name, .integer(counters[keyPath: counter])), (name + "_details", ["rate": .number(rate)]),
+                ]
+            })
     }
 
     // MARK: Bindings

@@ -145,7 +145,7 @@ extension ManagementAPI {
         route(router, "DELETE", "/api/vhosts/{vhost}", needs: .administrator) { [self] call in
             let name = call.parameter("vhost")
             guard broker.virtualHosts[name] != nil else { throw Self.notFound }
-            broker.removeVirtualHost(name, now: now)
+            try broker.removeVirtualHost(name, now: now)
             users.forget(virtualHost: name)
             call.exchange.answer(204)
         }
@@ -155,14 +155,14 @@ extension ManagementAPI {
         guard !name.isEmpty, name.utf8.count <= 255 else {
             throw Self.problem(400, "bad_request", "a virtual host's name has 1 to 255 bytes")
         }
-        broker.addVirtualHost(name)
+        try broker.addVirtualHost(name)
         guard broker.virtualHosts[name] != nil else { throw Self.problem(400, "bad_request", "too many virtual hosts") }
     }
 
     func json(_ host: VirtualHost) -> JSONValue {
         let queues = host.queues.values
         let ready = queues.reduce(0) { $0 + $1.readyCount }
-        let unacked = queues.reduce(0) { $0 + $1.unackedCount }
+        let unacked = queues.reduce(0) { $0 + $1.heldCount }
         return [
             "name": .string(host.name), "description": "", "tags": [], "tracing": false,
             "cluster_state": .object([(broker.settings.nodeName, .string("running"))]),

@@ -79,11 +79,43 @@ final class ManagementAPI {
             let call = Call(
                 exchange: exchange, user: user, query: try exchange.query().items.map { ($0.name, $0.value) })
             try check(call, needs)
-            try handler(call)
+            broker.rollRates(now: now)
+            try carryOut(call, method, handler)
             // What was done may have to be sent, and synced.
             host.settle()
         }
     }
+
+    /// What a group has to agree on is waited for; then what is asked is carried out again, with the answer at hand.
+    /// What is deleted is not there any more then, so there is nothing to be looked at again.
+    private func carryOut(_ call: Call, _ method: String, _ handler: @escaping (Call) throws -> Void) throws {
+        do {
+            try handler(call)
+        } catch let failure as AMQPFailure {
+            guard let group = broker.group, let agreement = group.takeAwaited() else { throw failure }
+            var isAnswered = false
+            let timer = host.node.after(Self.patience) {
+                if isAnswered { return }
+                isAnswered = true
+                call.exchange.refuse(Self.problem(503, "no_majority", Self.plain(failure)))
+            }
+            group.ask(agreement) { [self] result in
+                if isAnswered { return group.abandon(agreement, result) }
+                isAnswered = true
+                host.node.cancel(timer)
+                if method == "DELETE" { return call.exchange.answer(204) }
+                do {
+                    try group.repeating(result) { () throws(any Error) in try carryOut(call, method, handler) }
+                } catch {
+                    call.exchange.refuse(
+                        error as? HTTPProblem ?? Self.explain(error) ?? HTTPProblem(500, "\(error)"))
+                }
+            }
+        }
+    }
+
+    /// How long whoever asks waits for a group's majority.
+    private static let patience = LabDuration.seconds(10)
 
     /// A list, with what clients can ask of every list: `columns`, `sort`, `name`, `page`.
     func list(
