@@ -491,8 +491,9 @@ let tests = [
         "FeatureFlagsEngine", "FeatureFlagsService", "CAllocationCount",
     ],
     "MetricsCollector": [
-        "KernelStructures", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire", "KernelWorld",
-        "KernelHosting", "KernelService", "TimeSeriesEngine", "MetricsCollectorEngine", "MetricsCollectorService",
+        "KernelStructures", "KernelConfiguration", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire",
+        "KernelWorld", "KernelHosting", "KernelService", "TimeSeriesEngine", "PromQLEngine", "MetricsCollectorEngine",
+        "MetricsCollectorService",
     ],
     "MessageQueue": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelAMQP",

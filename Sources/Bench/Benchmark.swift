@@ -48,4 +48,5 @@ let allBenchmarks: [Benchmark] = [
     cacheLayerBenchmarks,
     featureFlagsBenchmarks,
     tracingBenchmarks,
+    metricsBenchmarks,
 ].flatMap { $0 }

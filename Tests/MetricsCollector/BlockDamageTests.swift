@@ -19,7 +19,7 @@ import TimeSeriesEngine
         for name in ["a", "b", "c"] {
             var column = SampleColumn()
             for step in 0..<300 { column.append(Int64(step) * 100, Double(step)) }
-            try writer.add(["__name__": name, "x": "1"], MemorySeries.packed(column))
+            try writer.add(["__name__": name, "x": "1"], ChunkPacker.chunks(of: column))
         }
         return "/data/" + (try #require(try writer.finish())).ulid
     }

@@ -140,19 +140,4 @@ import TimeSeriesEngine
         #expect(scraper.metadata["jobs_total"]?.type == .counter)
         #expect(scraper.take(Array(page.dropLast()), .protobuf, at: 2000, duration: .zero).error != nil)
     }
-
-    @Test func nativeHistogramsSurviveAStart() throws {
-        var histogram = NativeHistogram()
-        histogram.schema = 3
-        histogram.count = 4
-        histogram.sum = -2.5
-        histogram.zeroThreshold = 0.01
-        histogram.positiveSpans = [.init(offset: -7, length: 2), .init(offset: 3, length: 1)]
-        histogram.positiveBuckets = [1, 2.5, 0]
-        histogram.negativeSpans = [.init(offset: 1, length: 1)]
-        histogram.negativeBuckets = [0.5]
-        let record = WALRecord.histogramRecord([(9, 1000, histogram), (4, 900, NativeHistogram())])
-        guard case .histograms(let read) = try WALRecord(record) else { return #expect(Bool(false)) }
-        #expect(read.count == 2 && read[0] == (9, 1000, histogram) && read[1] == (4, 900, NativeHistogram()))
-    }
 }

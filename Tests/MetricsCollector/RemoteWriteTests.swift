@@ -10,7 +10,7 @@ import TimeSeriesEngine
 @Suite struct RemoteWriteTests {
     private func queue(_ count: Int, externalLabels: Labels = Labels()) -> RemoteWriteQueue {
         var queue = RemoteWriteQueue(externalLabels: externalLabels)
-        for index in 0..<count { queue.add(["__name__": "m\(index % 3)"], Int64(index), Double(index)) }
+        for index in 0..<count { queue.add(["__name__": "m\(index % 3)"], Int64(index), .float(Double(index))) }
         return queue
     }
 
@@ -34,7 +34,7 @@ import TimeSeriesEngine
         var pauses: [LabDuration] = []
         for status in [500, nil, 503, 429, 500, 500, 500, 500, 500, 500] {
             pauses.append(queue.answered(status))
-            queue.add(["__name__": "late"], 100, 1)
+            queue.add(["__name__": "late"], 100, .float(1))
             let sameRequest = queue.next()
             let again = try #require(sameRequest)
             #expect(again.series.prefix(3) == first.series[...], "what was on its way comes first")

@@ -115,6 +115,25 @@ import TimeSeriesEngine
         #expect(try bench.values("a") == ["{}": 3])
     }
 
+    /// Series are expected in the order of the page before, and found in any other.
+    @Test func theOrderOfAPageDoesNotMatter() throws {
+        let bench = try Bench()
+        var random = SeededRandom(seed: 3)
+        var known: Set<Int> = []
+        for round in 0..<200 {
+            var names = (0..<12).filter { _ in random.chance(0.8) }
+            if random.chance(0.5) { names = names.map { ($0, random.next()) }.sorted { $0.1 < $1.1 }.map(\.0) }
+            let outcome = bench.page(names.map { "a{n=\"\($0)\"} \(round * 100 + $0)\n" }.joined())
+            #expect(outcome.addedSeries == Set(names).subtracting(known).count && outcome.keptSamples == names.count)
+            known = Set(names)
+            let values = try bench.values("a")
+            for name in 0..<12 where values["{n=\"\(name)\"}"] != nil {
+                let wanted = known.contains(name) ? Double(round * 100 + name) : nil
+                #expect(values["{n=\"\(name)\"}"] == .some(wanted))
+            }
+        }
+    }
+
     @Test func aCardinalityBombIsBounded() throws {
         var settings = StoreSettings()
         settings.seriesLimit = 100

@@ -59,6 +59,7 @@ private final class StoreLife {
         settings.longestBlockMilliseconds = 90_000
         settings.retentionMilliseconds = 0
         settings.segmentBytes = 1
+        settings.snapshotSamples = 0
         return settings
     }
 

@@ -19,6 +19,7 @@ import TimeSeriesEngine
         settings.retentionMilliseconds = 0
         settings.outOfOrderMilliseconds = seed % 2 == 0 ? 0 : 15_000
         settings.segmentBytes = 64 * 1024
+        settings.snapshotSamples = seed % 4 < 2 ? 0 : 1_000_000
         let disk = SimulatedDisk()
         func open() throws -> TimeSeriesStore {
             try TimeSeriesStore(

@@ -105,17 +105,17 @@ import TimeSeriesEngine
             if random.chance(0.2) {
                 bytes = WALRecord.exemplars([.init(reference: 1, time: 2, value: 3, labels: ["a": "b"])][...])
             }
-            if random.chance(0.2) { bytes[0] = [3, 4, 8, 99][random.below(4)] }
+            if random.chance(0.2) { bytes[0] = [3, 4, 7, 8, 99][random.below(5)] }
             for _ in 0..<random.below(4) { bytes[random.below(bytes.count)] = UInt8(random.below(256)) }
             bytes.removeLast(random.below(min(bytes.count, 5)))
             guard let record = try? WALRecord(bytes) else { continue }
             switch record {
             case .series(let all): #expect(all.count * 9 <= bytes.count)
             case .samples(let all): #expect(all.count * 10 <= bytes.count)
-            case .histograms(let all): #expect(all.count * 36 <= bytes.count)
+            case .histograms(let all): #expect(all.count * 26 <= bytes.count)
             case .exemplars(let all): #expect(all.count * 11 <= bytes.count)
             case .tombstones(let all): #expect(all.allSatisfy { $0.range.lowerBound <= $0.range.upperBound })
-            case .other(let type): #expect(![1, 2, 3, 4, 8].contains(type))
+            case .other(let type): #expect(![1, 2, 3, 4, 7, 8].contains(type))
             }
         }
     }

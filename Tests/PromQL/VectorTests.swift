@@ -24,3 +24,18 @@ struct VectorTests {
             "\(file.problems.count) of \(file.evaluations):\n\(file.problems.joined(separator: "\n"))")
     }
 }
+
+/// Answers of Prometheus 2.42 that were written down.
+@Suite struct RecordedTests {
+    @Test(
+        "what Prometheus 2.42 has answered is what we answer",
+        arguments: [RecordedCases.histogramsAndTimes, RecordedCases.namesAndOperators])
+    func recorded(_ cases: String) throws {
+        var file = PromQLTestFile()
+        try file.run(RecordedCases.series + cases)
+        #expect(file.evaluations > 60)
+        #expect(
+            file.problems.isEmpty,
+            "\(file.problems.count) of \(file.evaluations):\n\(file.problems.joined(separator: "\n"))")
+    }
+}

@@ -96,7 +96,7 @@ class Mix:
 
 
 def make_requests(series, count, end):
-    mix, requests = Mix(series, random.Random(7)), []
+    mix = Mix(series, random.Random(7))
     times = [end - (count - 1 - index) * STEP_MILLISECONDS for index in range(count)]
     together = max(1, SAMPLES_A_REQUEST // SAMPLES_TOGETHER)
     for first in range(0, count, SAMPLES_TOGETHER):
@@ -104,8 +104,7 @@ def make_requests(series, count, end):
         for start in range(0, series, together):
             body = b"".join(field(1, mix.labels[index] + mix.samples(index, some))
                             for index in range(start, min(series, start + together)))
-            requests.append(snappy(body))
-    return requests
+            yield snappy(body)
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -268,7 +267,7 @@ def compare_scrapes(sides, seconds):
 
 def measure(sides, arguments):
     end = time.time_ns() // 10**6 // STEP_MILLISECONDS * STEP_MILLISECONDS
-    requests = make_requests(arguments.series, arguments.samples, end)
+    requests = list(make_requests(arguments.series, arguments.samples, end))
     total = arguments.series * arguments.samples
     lines, used, memory = [], {}, {}
     for side in sides:
@@ -300,11 +299,33 @@ def measure(sides, arguments):
     return lines + compare_scrapes(sides, arguments.seconds)
 
 
+def measure_starts(side, arguments):
+    """So many series that memory and starts are what counts, without the other side."""
+    end = time.time_ns() // 10**6 // STEP_MILLISECONDS * STEP_MILLISECONDS
+    total = arguments.series * arguments.samples
+    side.start()
+    empty = side.server.memory_bytes()
+    used = side.write(make_requests(arguments.series, arguments.samples, end))
+    memory = side.server.memory_bytes() - empty
+    before = canonical(side.query("instant", "count by (job) ({__name__=~\".+\"})", end // 1000, 1)[0])
+    lines = [f"ingest: {total / used / 1e3:.0f} k samples a second of processor time",
+             f"memory: {memory / 2**20:.0f} MiB, {memory / arguments.series:.0f} bytes a series"]
+    for name, stop, goal in (("a kill", side.kill, 10), ("a clean stop", side.stop, 2)):
+        stop()
+        took = side.start()
+        if canonical(side.query("instant", "count by (job) ({__name__=~\".+\"})", end // 1000, 1)[0]) != before:
+            raise Failure(f"series are missing after {name}")
+        lines.append(f"start after {name}: {took:.2f} s, {side.cpu():.2f} of them processor time (goal {goal} s)")
+    lines.append(f"log and blocks: {side.stored_bytes() / 2**20:.0f} MiB")
+    return lines
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench metrics")
     parser.add_argument("program", help=argparse.SUPPRESS)
     parser.add_argument("--series", type=int, default=20_000, help="how many (20,000)")
     parser.add_argument("--samples", type=int, default=240, help="of each, 15 s apart (240: an hour)")
+    parser.add_argument("--starts", action="store_true", help="only ours, its memory and its starts")
     parser.add_argument("--rounds", type=int, default=10, help="askings of each query (10)")
     parser.add_argument("--seconds", type=int, default=10, help="of scraping (10)")
     arguments = parser.parse_args()
@@ -316,7 +337,10 @@ def main():
         directory = pathlib.Path(name)
         farm = Farm(arguments.program, None, directory)
         try:
-            lines += measure([Side(farm, "sdlab", directory), Side(farm, "prometheus", directory)], arguments)
+            if arguments.starts:
+                lines += measure_starts(Side(farm, "sdlab", directory), arguments)
+            else:
+                lines += measure([Side(farm, "sdlab", directory), Side(farm, "prometheus", directory)], arguments)
         except Failure as failure:
             sys.exit(f"scripts/bench: {failure}")
         finally:

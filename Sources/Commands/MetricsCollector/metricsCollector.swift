@@ -37,6 +37,12 @@ extension MetricsCollectorCommands {
                 consul discovery, relabelling, limits, credentials), rule_files, alerting. Its
                 API is Prometheus's, /api/v1, so that Grafana, promtool and other clients can
                 ask it; metrics says the same in words.
+
+                Besides samples it can keep thinned copies, which answer about months:
+                  storage: {downsampling: [{resolution: 5m, retention: 90d},
+                                           {resolution: 1h, retention: 2y}]}
+                A copy has each window's minimum, maximum, sum, count, last value and a
+                counter without resets; stats=all names those that have answered.
                 """)
         return .service(kind, description) { invocation in
             let source = try source(invocation)

@@ -67,6 +67,8 @@ public struct QueryStatistics: Equatable, Sendable {
     public var samplesRead = 0
     public var chunksRead = 0
     public var bytesRead = 0
+    /// The widths of the windows of thinned copies that have answered, in milliseconds.
+    public var tierMilliseconds: Set<Int64> = []
     /// Places of intermediate results.
     public var cells = 0
 

@@ -42,6 +42,8 @@ public struct Selection: Sendable {
     /// The innermost function around the selector (`rate`), empty for none; and its range in milliseconds, 0 for none.
     public var function = ""
     public var rangeMilliseconds: Int64 = 0
+    /// How much earlier than the first evaluation `from` is, where the last sample before each is wanted.
+    public var lookbackMilliseconds: Int64 = 0
     /// Series; a selection of more is refused.
     public var seriesLimit = Int.max
 

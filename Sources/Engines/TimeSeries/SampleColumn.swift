@@ -12,6 +12,10 @@ public struct SampleColumn: Sendable {
     /// For whoever explains a query: chunks that were decoded, and their bytes.
     public var chunksRead = 0
     public var bytesRead = 0
+    /// How many samples each value is the sum of, where a store has thinned them; empty where each is one.
+    public var weights: [Double] = []
+    /// The widths of the windows of thinned copies that were read.
+    public var tierMilliseconds: [Int64] = []
 
     public init() {}
 
@@ -24,6 +28,8 @@ public struct SampleColumn: Sendable {
         histograms.removeAll(keepingCapacity: true)
         chunksRead = 0
         bytesRead = 0
+        weights.removeAll(keepingCapacity: true)
+        tierMilliseconds.removeAll(keepingCapacity: true)
     }
 
     @inlinable

@@ -81,10 +81,37 @@ extension CollectorConfiguration {
     }
 
     private mutating func readStorage(_ value: ConfigurationValue) throws(ConfigurationError) {
-        let storage = try ConfigurationMapping(value, what: "storage", keys: ["tsdb"])
+        let storage = try ConfigurationMapping(value, what: "storage", keys: ["tsdb", "downsampling"])
+        if let list = storage["downsampling"] { try readTiers(list) }
         guard let value = storage["tsdb"] else { return }
         let tsdb = try ConfigurationMapping(value, what: "tsdb", keys: ["out_of_order_time_window"])
         outOfOrderWindow = try tsdb.span("out_of_order_time_window", allowsZero: true) ?? .zero
+    }
+}
+
+extension CollectorConfiguration {
+    private static let dayMilliseconds = 86_400_000
+    private static let tierLimit = 8
+
+    /// `downsampling: [{resolution: 5m, retention: 90d}]`, which Prometheus has not.
+    private mutating func readTiers(_ value: ConfigurationValue) throws(ConfigurationError) {
+        for item in try value.list(for: "downsampling") {
+            let mapping = try ConfigurationMapping(item, what: "downsampling", keys: ["resolution", "retention"])
+            guard let resolution = try mapping.span("resolution") else {
+                throw ConfigurationError(item.place, "resolution is missing; 5m is one")
+            }
+            let width = Int(resolution.nanoseconds / 1_000_000)
+            guard width > 0, Self.dayMilliseconds % width == 0, width < Self.dayMilliseconds else {
+                throw ConfigurationError(item.place, "resolution \(resolution) does not divide a day; 5m and 1h do")
+            }
+            if tiers.contains(where: { $0.widthMilliseconds == Int64(width) }) || tiers.count == Self.tierLimit {
+                throw ConfigurationError(item.place, "resolution \(resolution) is there twice, or there are too many")
+            }
+            let retention = try mapping.span("retention", allowsZero: true) ?? .zero
+            tiers.append(
+                TierSettings(
+                    widthMilliseconds: Int64(width), retentionMilliseconds: retention.nanoseconds / 1_000_000))
+        }
     }
 }
 

@@ -15,6 +15,8 @@ public struct CollectorConfiguration: Sendable {
     public var alertmanagers: [HostPort] = []
     public var remoteWrites: [RemoteWrite] = []
     public var outOfOrderWindow = LabDuration.zero
+    /// Thinned copies that the store keeps.
+    public var tiers: [TierSettings] = []
     /// The file as it was read, for `/api/v1/status/config`.
     public var text = ""
 

@@ -6,15 +6,10 @@ import TimeSeriesEngine
 struct MetricFamilyMessage {
     typealias Malformed = ProtobufReader.Malformed
 
-    enum Value {
-        case float(Double)
-        case histogram(NativeHistogram)
-    }
-
     struct Sample {
         /// With `__name__`.
         let labels: [(String, String)]
-        let value: Value
+        let value: SampleValue
         let timestamp: Int64?
     }
 
@@ -83,7 +78,7 @@ struct MetricFamilyMessage {
         }
     }
 
-    private mutating func add(_ suffix: String, _ labels: [(String, String)], _ value: Value, _ time: Int64?) {
+    private mutating func add(_ suffix: String, _ labels: [(String, String)], _ value: SampleValue, _ time: Int64?) {
         guard samples.count < Self.sampleLimit else { return }
         samples.append(
             Sample(labels: [(Labels.metricNameLabel, name + suffix)] + labels, value: value, timestamp: time))

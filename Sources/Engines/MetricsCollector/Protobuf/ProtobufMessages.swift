@@ -75,6 +75,44 @@ enum ProtobufMessages {
         return (histogram, time)
     }
 
+    /// As `remoteHistogram` reads it. Counts that are whole travel as whole numbers.
+    static func write(_ histogram: NativeHistogram, _ time: Int64, to message: inout ProtobufWriter) {
+        let areWhole = histogram.hasWholeCounts
+        if areWhole {
+            message.append(1, UInt64(histogram.count))
+            message.append(6, UInt64(histogram.zeroCount))
+        } else {
+            message.append(2, histogram.count)
+            message.append(7, histogram.zeroCount)
+        }
+        message.append(3, histogram.sum)
+        message.append(4, zigzag: Int64(histogram.schema))
+        message.append(5, histogram.zeroThreshold)
+        write(8, histogram.negativeSpans, histogram.negativeBuckets, areWhole, to: &message)
+        write(11, histogram.positiveSpans, histogram.positiveBuckets, areWhole, to: &message)
+        message.append(14, UInt64(histogram.counterReset.rawValue))
+        message.append(15, time)
+    }
+
+    /// Spans in the field `number`, and buckets in one of the two behind it.
+    private static func write(
+        _ number: Int, _ spans: [NativeHistogram.Span], _ buckets: [Double], _ areWhole: Bool,
+        to message: inout ProtobufWriter
+    ) {
+        for span in spans {
+            message.append(number) {
+                $0.append(1, zigzag: Int64(span.offset))
+                $0.append(2, UInt64(span.length))
+            }
+        }
+        if buckets.isEmpty { return }
+        if areWhole {
+            message.append(number + 1) { for one in NativeHistogram.differences(buckets) { $0.append(folded: one) } }
+        } else {
+            message.append(number + 2) { for one in buckets { $0.append(fixed: one) } }
+        }
+    }
+
     static func add(_ value: ProtobufReader.Value, to spans: inout [NativeHistogram.Span]) throws(Malformed) {
         guard spans.count < bucketLimit else { throw Malformed(position: 0) }
         var message = try value.message()

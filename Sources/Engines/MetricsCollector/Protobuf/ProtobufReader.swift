@@ -152,11 +152,19 @@ struct ProtobufWriter {
     mutating func append(_ number: Int, _ value: Int64) { append(number, UInt64(bitPattern: value)) }
 
     mutating func append(_ number: Int, zigzag value: Int64) {
-        append(number, UInt64(bitPattern: (value << 1) ^ (value >> 63)))
+        key(number, 0)
+        append(folded: value)
     }
+
+    /// A number without a field's, as packed fields have them.
+    mutating func append(folded value: Int64) { append(varint: UInt64(bitPattern: (value << 1) ^ (value >> 63))) }
 
     mutating func append(_ number: Int, _ value: Double) {
         key(number, 1)
+        append(fixed: value)
+    }
+
+    mutating func append(fixed value: Double) {
         Swift.withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes.append(contentsOf: $0) }
     }
 

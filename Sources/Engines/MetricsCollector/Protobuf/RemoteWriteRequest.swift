@@ -156,6 +156,9 @@ public struct RemoteWriteRequest: Equatable, Sendable {
                         $0.append(2, sample.time)
                     }
                 }
+                for sample in one.histograms {
+                    message.append(4) { ProtobufMessages.write(sample.value, sample.time, to: &$0) }
+                }
             }
         }
         return writer.bytes

@@ -46,14 +46,10 @@ extension TargetScraper {
     {
         let raw = Labels(sample.labels)
         // No page of text begins so.
-        let key = SeriesKey(bytes: [0] + raw.bytes)
+        let key = [0] + raw.bytes
         let isTracked = !(configuration.honorsTimestamps && sample.timestamp != nil)
-        if var entry = cache[key], entry.handle?.isValid != false {
-            entry.page = page
-            entry.isTracked = isTracked
-            cache[key] = entry
-            return entry.handle
-        }
+        let place = key.withUnsafeBytes { cache.find($0) }
+        if let place, cache.isValid(place) { return cache.use(place, page: page, isTracked: isTracked) }
         for (name, _) in sample.labels where name != Labels.metricNameLabel {
             guard RelabelRule.isLabelName(name) else { throw ScrapeFailure("'\(name.prefix(64))' is no label's name") }
         }
@@ -62,8 +58,8 @@ extension TargetScraper {
             try check(labels)
             do throws(AppendError) { handle = try store.handle(labels) } catch { throw ScrapeFailure("\(error)") }
         }
-        if handle != nil, cache[key] == nil { outcome.addedSeries += 1 }
-        cache[key] = Entry(handle: handle, page: page, isTracked: isTracked)
+        if handle != nil, place == nil { outcome.addedSeries += 1 }
+        key.withUnsafeBytes { cache.add($0, handle, at: place, page: page, isTracked: isTracked) }
         return handle
     }
 }

@@ -26,7 +26,7 @@ public final class TargetScraper {
     public let target: Target
     public let configuration: ScrapeConfiguration
     let store: TimeSeriesStore
-    var cache: [SeriesKey: Entry] = [:]
+    var cache = SeriesCache()
     /// Counts pages; an entry that the last page had bears its number.
     var page: UInt32 = 0
     private var reports: [String: TimeSeriesStore.SeriesHandle] = [:]
@@ -52,19 +52,6 @@ public final class TargetScraper {
         public var outOfBounds = 0
         public var exemplars: [Exemplar] = []
         public init() {}
-    }
-
-    struct Entry {
-        /// Nil for one that relabelling drops.
-        var handle: TimeSeriesStore.SeriesHandle?
-        var page: UInt32
-        /// Samples with times of their own do not become stale.
-        var isTracked: Bool
-    }
-
-    /// Bytes of a series' text.
-    struct SeriesKey: Hashable {
-        let bytes: [UInt8]
     }
 
     /// Metrics whose description is kept.
@@ -110,6 +97,7 @@ public final class TargetScraper {
         var batch = TimeSeriesStore.Batch()
         batch.reserve(cache.count)
         page &+= 1
+        cache.begin()
         let failure: String? = bytes.withUnsafeBytes { raw in
             do {
                 if format == .protobuf {
@@ -230,16 +218,12 @@ public final class TargetScraper {
         _ reader: ExpositionReader, _ sample: ExpositionReader.Sample, _ isOpenMetrics: Bool, _ outcome: inout Outcome
     ) throws -> TimeSeriesStore.SeriesHandle? {
         let isTracked = !(configuration.honorsTimestamps && sample.timestamp != nil)
-        let key = SeriesKey(bytes: Array(reader.slice(sample.series)))
-        if var entry = cache[key], entry.handle?.isValid != false {
-            entry.page = page
-            entry.isTracked = isTracked
-            cache[key] = entry
-            return entry.handle
-        }
+        let text = reader.slice(sample.series)
+        let place = cache.find(text)
+        if let place, cache.isValid(place) { return cache.use(place, page: page, isTracked: isTracked) }
         let handle = try makeHandle(reader, sample, isOpenMetrics)
-        if handle != nil, cache[key] == nil { outcome.addedSeries += 1 }
-        cache[key] = Entry(handle: handle, page: page, isTracked: isTracked)
+        if handle != nil, place == nil { outcome.addedSeries += 1 }
+        cache.add(text, handle, at: place, page: page, isTracked: isTracked)
         return handle
     }
 
@@ -342,14 +326,11 @@ public final class TargetScraper {
 
     /// In no order that anybody could see: each goes to a series of its own, with the same time.
     private func markStale(_ time: Int64, _ batch: inout TimeSeriesStore.Batch) {
-        guard cache.contains(where: { $0.value.page != page }) else { return }
-        var gone: [(UInt64, TimeSeriesStore.SeriesHandle)] = []
-        for entry in cache.values where entry.page != page && entry.isTracked {
-            if let handle = entry.handle, handle.isValid { gone.append((handle.series.reference, handle)) }
-        }
-        cache = cache.filter { $0.value.page == page }
+        let gone = cache.removeOthers(than: page).filter(\.isTracked).compactMap(\.handle).filter(\.isValid)
         // The log's bytes are the same in every process.
-        for (_, handle) in gone.sorted(by: { $0.0 < $1.0 }) { add(time, Staleness.marker, handle, &batch) }
+        for handle in gone.sorted(by: { $0.series.reference < $1.series.reference }) {
+            add(time, Staleness.marker, handle, &batch)
+        }
     }
 
     static let reportNames = [

@@ -52,6 +52,7 @@ public final class CollectorHost: Service {
         configuration = source.initial
         var own = settings.store
         own.outOfOrderMilliseconds = source.initial.outOfOrderWindow.nanoseconds / 1_000_000
+        own.tiers = source.initial.tiers
         storeSettings = own
         store = TimeSeriesStore(settings: own)
         router.options.defaultsToJSON = true
@@ -95,6 +96,8 @@ public final class CollectorHost: Service {
         runtime.log("Scrape interval: \(configuration.scrapeInterval)")
         let replayed = store.statistics.replayedSamples
         if replayed > 0 { runtime.log("Recovered \(replayed) samples from the log") }
+        let kept = store.statistics.snapshotSeries
+        if kept > 0 { runtime.log("Found \(kept) series as they were left") }
         tellProblems()
         manager.apply(configuration, labInterval: configuration.scrapeInterval)
         rules.apply(configuration, firstRules)
@@ -133,8 +136,17 @@ public final class CollectorHost: Service {
         maintenanceTimer = node.after(Self.maintenanceInterval) { [unowned self] in maintain() }
     }
 
+    /// Somebody has sent so much that waiting would only let the head grow.
+    func maintainIfDue() {
+        guard maintenanceTimer != nil, store.needsCut else { return }
+        node.cancel(maintenanceTimer)
+        maintenanceTimer = nil
+        node.enqueue { [weak self] in self?.maintain() }
+    }
+
     /// One piece of work a turn, so that others are served between.
     private func maintain() {
+        maintenanceTimer = nil
         let hasMore = store.maintain(now: node.milliseconds)
         tellProblems()
         if hasMore { node.enqueue { [weak self] in self?.maintain() } } else { waitToMaintain() }

@@ -40,7 +40,7 @@ final class RemoteWriter {
         call = nil
     }
 
-    func add(_ labels: Labels, _ time: Int64, _ value: Double) {
+    func add(_ labels: Labels, _ time: Int64, _ value: SampleValue) {
         guard !isOver else { return }
         queue.add(labels, time, value)
         guard call == nil else { return }

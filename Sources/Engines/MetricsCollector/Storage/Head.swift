@@ -11,7 +11,7 @@ final class Head {
     /// By number.
     private(set) var series: [MemorySeries] = []
     private var byLabels: [[UInt32]: MemorySeries] = [:]
-    private var lastReference: UInt64 = 0
+    private(set) var lastReference: UInt64 = 0
     let settings: StoreSettings
     /// Of all samples that were taken; nil before the first.
     private(set) var firstTime: Int64?
@@ -53,6 +53,20 @@ final class Head {
         let new = MemorySeries(reference: reference, labels: numbers)
         insert(new)
         return new
+    }
+
+    /// All that a snapshot has; there is nothing yet.
+    func adopt(_ content: HeadSnapshot.Content) {
+        precondition(series.isEmpty, "a snapshot is read before anything else")
+        symbols = content.symbols
+        lastReference = content.lastReference
+        minimumValidTime = max(minimumValidTime, content.minimumValidTime)
+        firstTime = content.firstTime
+        lastTime = content.lastTime
+        byLabels.reserveCapacity(content.series.count)
+        postings = content.postings
+        series = content.series
+        for one in series { byLabels[one.labels] = one }
     }
 
     private func insert(_ new: MemorySeries) {
@@ -163,22 +177,26 @@ final class Head {
             return .refused(.invalid("a native histogram whose spans do not fit its buckets"))
         }
         guard let last = series.lastTime, time <= last else { return .inOrder }
-        let isSame = series.histograms.last.map { $0.time == time && $0.value == histogram } ?? false
+        let isSame = time == last && series.histograms?.lastTime == time && series.histograms?.last == histogram
         return isSame ? .present : .refused(time == last ? .duplicate : .outOfOrder)
     }
 
     func append(_ series: MemorySeries, _ time: Int64, _ histogram: NativeHistogram) -> MemorySeries.Verdict {
         let verdict = verdict(series, time, histogram)
         guard verdict == .inOrder else { return verdict }
-        series.append(time, histogram)
+        if Staleness.isMarker(histogram.sum) { return append(series, time, Staleness.marker) }
+        series.append(time, histogram, chunkRange: settings.blockMilliseconds)
         note(time)
         return verdict
     }
 
     /// A native histogram as a log has it.
     func replay(_ series: MemorySeries, _ time: Int64, _ histogram: NativeHistogram) {
-        guard SampleTime.range.contains(time), histogram.isValid, series.lastTime ?? .min < time else { return }
-        series.append(time, histogram)
+        if Staleness.isMarker(histogram.sum) { return replay(series, time, Staleness.marker) }
+        guard SampleTime.range.contains(time), time >= minimumValidTime, histogram.isValid,
+            series.lastTime ?? .min < time
+        else { return }
+        series.append(time, histogram, chunkRange: settings.blockMilliseconds)
         note(time)
     }
 
@@ -211,7 +229,7 @@ final class Head {
     func truncate(before time: Int64) {
         minimumValidTime = max(minimumValidTime, time)
         for one in series { one.dropSamples(before: time) }
-        firstTime = series.compactMap(\.firstFloatTime).min()
+        firstTime = series.compactMap(\.firstTime).min()
         let kept = series.filter { !$0.isEmpty }
         guard kept.count < series.count else { return }
         for one in series where one.isEmpty { one.isDropped = true }

@@ -15,8 +15,8 @@ final class MemorySeries {
     private(set) var late: [(time: Int64, value: Double)] = []
     /// What has been deleted.
     private(set) var deleted: [ClosedRange<Int64>] = []
-    /// Native histograms, in rising order; a series has them or floats, rarely both.
-    private(set) var histograms: [(time: Int64, value: NativeHistogram)] = []
+    /// A series has them or floats, rarely both; nil for none.
+    private(set) var histograms: HistogramSeries?
     /// It is in no table any more: whoever holds it looks it up again.
     var isDropped = false
 
@@ -36,29 +36,107 @@ final class MemorySeries {
         self.labels = labels
     }
 
+    /// As a snapshot has it; nil where that is none.
+    init?(_ reader: inout SnapshotReader, symbolCount: Int) {
+        reference = reader.number()
+        let count = reader.count(UInt32.self)
+        var numbers: [UInt32] = []
+        numbers.reserveCapacity(count)
+        for _ in 0..<count { numbers.append(reader.number()) }
+        labels = numbers
+        guard count % 2 == 0, numbers.allSatisfy({ $0 < symbolCount }) else { return nil }
+        for chunk in Self.chunks(&reader) {
+            sealed.append(SealedChunk(firstTime: chunk.firstTime, lastTime: chunk.lastTime, bytes: chunk.bytes))
+        }
+        for _ in 0..<reader.count(UInt32.self) {
+            late.append((reader.number(), Double(bitPattern: reader.number())))
+        }
+        for _ in 0..<reader.count(UInt32.self) {
+            let (from, through) = (reader.number(Int64.self), reader.number(Int64.self))
+            guard from <= through else { return nil }
+            deleted.append(from...through)
+        }
+        let chunks = Self.chunks(&reader)
+        if !chunks.isEmpty { histograms = HistogramSeries(chunks) }
+        if reader.isBroken { return nil }
+    }
+
+    private static func chunks(_ reader: inout SnapshotReader) -> [HistogramSeries.Chunk] {
+        let count = reader.count(UInt32.self)
+        var chunks: [HistogramSeries.Chunk] = []
+        chunks.reserveCapacity(count)
+        for _ in 0..<count {
+            chunks.append(
+                .init(
+                    firstTime: reader.number(), lastTime: reader.number(), encoding: reader.number(),
+                    bytes: reader.bytes()))
+        }
+        return chunks
+    }
+
+    /// For a snapshot.
+    func write(to out: inout SnapshotWriter) {
+        out.append(reference)
+        out.append(UInt32(labels.count))
+        for number in labels { out.append(number) }
+        out.append(UInt32(sealed.count + (open.count > 0 ? 1 : 0)))
+        for chunk in sealed { Self.write(chunk.firstTime, chunk.lastTime, XORChunk.encoding, chunk.bytes, to: &out) }
+        if open.count > 0 { Self.write(open.firstTime, open.lastTime, XORChunk.encoding, open.bytes, to: &out) }
+        out.append(UInt32(late.count))
+        for sample in late {
+            out.append(sample.time)
+            out.append(sample.value.bitPattern)
+        }
+        out.append(UInt32(deleted.count))
+        for range in deleted {
+            out.append(range.lowerBound)
+            out.append(range.upperBound)
+        }
+        let chunks = histograms?.chunks ?? []
+        out.append(UInt32(chunks.count))
+        for chunk in chunks { Self.write(chunk.firstTime, chunk.lastTime, chunk.encoding, chunk.bytes, to: &out) }
+    }
+
+    private static func write(
+        _ first: Int64, _ last: Int64, _ encoding: UInt8, _ bytes: [UInt8], to out: inout SnapshotWriter
+    ) {
+        out.append(first)
+        out.append(last)
+        out.append(encoding)
+        out.append(bytes)
+    }
+
     /// The same labels by another symbol table.
     func renumber(_ labels: [UInt32]) { self.labels = labels }
 
     // MARK: Times
 
-    var firstTime: Int64? { [firstFloatTime, histograms.first?.time].compactMap { $0 }.min() }
-
-    /// Of what becomes a block; native histograms stay in memory and in the log.
-    var firstFloatTime: Int64? {
-        let times = [sealed.first?.firstTime, open.count > 0 ? open.firstTime : nil, late.first?.time]
+    var firstTime: Int64? {
+        let times = [
+            sealed.first?.firstTime, open.count > 0 ? open.firstTime : nil, late.first?.time, histograms?.firstTime,
+        ]
         return times.compactMap { $0 }.min()
     }
 
     /// Of those in order.
     var lastTime: Int64? {
-        let float = open.count > 0 ? open.lastTime : sealed.last?.lastTime
-        guard let histogram = histograms.last?.time else { return float }
-        return max(histogram, float ?? histogram)
+        guard let histogram = histograms?.lastTime else { return lastFloatTime }
+        return max(histogram, lastFloatTime ?? histogram)
     }
 
-    var sampleCount: Int { sealed.reduce(open.count + late.count + histograms.count) { $0 + $1.count } }
-    var chunkCount: Int { sealed.count + (open.count > 0 ? 1 : 0) }
-    var byteCount: Int { sealed.reduce(open.byteCount) { $0 + $1.bytes.count } }
+    /// Whether the last sample is a histogram, or the end of some.
+    var endsInHistogram: Bool {
+        guard let last = histograms?.lastTime else { return false }
+        return last > lastFloatTime ?? .min
+    }
+
+    private var lastFloatTime: Int64? { open.count > 0 ? open.lastTime : sealed.last?.lastTime }
+
+    var sampleCount: Int {
+        sealed.reduce(open.count + late.count + (histograms?.sampleCount ?? 0)) { $0 + $1.count }
+    }
+    var chunkCount: Int { sealed.count + (open.count > 0 ? 1 : 0) + (histograms?.chunkCount ?? 0) }
+    var byteCount: Int { sealed.reduce(open.byteCount + (histograms?.byteCount ?? 0)) { $0 + $1.bytes.count } }
 
     // MARK: Adding
 
@@ -75,9 +153,8 @@ final class MemorySeries {
     /// - Parameter lateLimit: the earliest time of a late sample; nil if none is taken.
     func verdict(_ time: Int64, _ value: Double, lateFrom lateLimit: Int64?) -> Verdict {
         guard let last = lastTime, time <= last else { return .inOrder }
-        if time == last, histograms.last?.time != time {
-            return open.count > 0 && open.lastTime == time && open.lastValue.bitPattern == value.bitPattern
-                ? .present : .refused(.duplicate)
+        if time == last, histograms?.lastTime != time {
+            return lastValue?.bitPattern == value.bitPattern ? .present : .refused(.duplicate)
         }
         guard let lateLimit else { return .refused(.outOfOrder) }
         if time < lateLimit { return .refused(.tooOld) }
@@ -86,6 +163,16 @@ final class MemorySeries {
         var known = SampleColumn()
         guard (try? read(time...time, into: &known)) != nil, let present = known.values.first else { return .late }
         return present.bitPattern == value.bitPattern ? .present : .refused(.duplicate)
+    }
+
+    /// Of the last sample in order, which is a number.
+    private var lastValue: Double? {
+        if open.count > 0 { return open.lastValue }
+        guard let chunk = sealed.last else { return nil }
+        var column = SampleColumn()
+        let range = chunk.lastTime...chunk.lastTime
+        _ = chunk.bytes.withUnsafeBytes { XORChunk.decode($0, in: range, into: &column) }
+        return column.values.last
     }
 
     private func lateIndex(_ time: Int64) -> Int? {
@@ -102,22 +189,22 @@ final class MemorySeries {
     ///
     /// - Parameter range: chunks do not cross its multiples, so that blocks of that length take whole ones.
     func append(_ time: Int64, _ value: Double, chunkRange range: Int64) {
+        if Staleness.isMarker(value), endsInHistogram, histograms?.appendEnd(time) == true { return }
         if open.count == 0 {
             openEnd = SampleTime.floor(time, to: range) + range
         } else if time >= openEnd || open.count >= 2 * Self.samplesPerChunk {
             seal()
             openEnd = SampleTime.floor(time, to: range) + range
         } else if open.count == Self.samplesPerChunk / 4 {
-            openEnd = evenEnd(now: time)
+            openEnd = Self.evenEnd(from: open.firstTime, through: openEnd, now: time)
         }
         open.append(time, value)
     }
 
     /// Where the chunk should end so that the chunks of the range are about even (Prometheus, `computeChunkEndTime`).
-    private func evenEnd(now time: Int64) -> Int64 {
-        let start = open.firstTime
-        let pieces = (openEnd - start) / ((time - start + 1) * 4)
-        return pieces <= 1 ? openEnd : start + (openEnd - start) / pieces
+    static func evenEnd(from start: Int64, through end: Int64, now time: Int64) -> Int64 {
+        let pieces = (end - start) / ((time - start + 1) * 4)
+        return pieces <= 1 ? end : start + (end - start) / pieces
     }
 
     func appendLate(_ time: Int64, _ value: Double) {
@@ -125,14 +212,12 @@ final class MemorySeries {
         late.insert((time, value), at: index)
     }
 
-    func append(_ time: Int64, _ histogram: NativeHistogram) {
-        histograms.append((time, histogram))
-        if histograms.count > Self.histogramLimit { histograms.removeFirst(histograms.count - Self.histogramLimit / 2) }
+    /// Adds a valid histogram that is later than all samples.
+    func append(_ time: Int64, _ histogram: NativeHistogram, chunkRange range: Int64) {
+        let histograms = histograms ?? HistogramSeries()
+        histograms.append(time, histogram, chunkRange: range)
+        self.histograms = histograms
     }
-
-    private static let histogramMilliseconds: Int64 = 2 * 86_400_000
-    /// Native histograms of one series that are kept, the newest: two days of one every 15 seconds.
-    static let histogramLimit = 11_520
 
     private func seal() {
         sealed.append(SealedChunk(firstTime: open.firstTime, lastTime: open.lastTime, bytes: open.bytes))
@@ -152,11 +237,12 @@ final class MemorySeries {
             openEnd = .min
         }
         late.removeAll { $0.time < time }
-        histograms.removeAll { $0.time < time - Self.histogramMilliseconds }
+        histograms?.drop(before: time)
+        if histograms?.isEmpty == true { histograms = nil }
         deleted.removeAll { $0.upperBound < time }
     }
 
-    var isEmpty: Bool { sealed.isEmpty && open.count == 0 && late.isEmpty && histograms.isEmpty }
+    var isEmpty: Bool { sealed.isEmpty && open.count == 0 && late.isEmpty && histograms == nil }
 
     // MARK: Reading
 
@@ -170,8 +256,8 @@ final class MemorySeries {
             try Self.decode(open.bytes, range, into: &column)
         }
         for sample in late where range.contains(sample.time) { column.append(sample.time, sample.value) }
-        for sample in histograms where range.contains(sample.time) { column.append(sample.time, sample.value) }
-        if !late.isEmpty || !histograms.isEmpty { column.sort(from: first) }
+        try histograms?.read(range, into: &column)
+        if !late.isEmpty || histograms != nil { column.sort(from: first) }
         for range in deleted { column.remove(range, from: first) }
     }
 

@@ -11,19 +11,69 @@ struct Postings {
 
     private static func key(_ name: UInt32, _ value: UInt32) -> UInt64 { UInt64(name) << 32 | UInt64(value) }
 
+    init() {}
+
     /// Adds a series with a greater number than all that are there.
     mutating func add(_ number: UInt32, labels: [UInt32]) {
         for index in stride(from: 0, to: labels.count - 1, by: 2) {
             let name = labels[index]
             let value = labels[index + 1]
-            lists[Self.key(name, value), default: []].append(number)
-            if lists[Self.key(name, value)]?.count == 1 { values[name, default: []].append(value) }
+            if Self.append(number, to: &lists[Self.key(name, value), default: []]) {
+                values[name, default: []].append(value)
+            }
         }
+    }
+
+    /// Whether it is the first one.
+    private static func append(_ number: UInt32, to list: inout [UInt32]) -> Bool {
+        list.append(number)
+        return list.count == 1
     }
 
     subscript(name: UInt32, value: UInt32) -> [UInt32] { lists[Self.key(name, value)] ?? [] }
 
     var pairCount: Int { lists.count }
+
+    func write(to out: inout SnapshotWriter) {
+        out.append(UInt32(lists.count))
+        out.append(UInt32(values.count))
+        for (name, own) in values.sorted(by: { $0.key < $1.key }) {
+            out.append(name)
+            out.append(UInt32(own.count))
+            for value in own {
+                let list = self[name, value]
+                out.append(value)
+                out.append(UInt32(list.count))
+                for number in list { out.append(number) }
+            }
+        }
+    }
+
+    /// Nil where what is read is none: of `seriesCount` series.
+    init?(_ reader: inout SnapshotReader, seriesCount: Int) {
+        lists.reserveCapacity(reader.count(UInt32.self))
+        for _ in 0..<reader.count(UInt32.self) {
+            let name = reader.number(UInt32.self)
+            var own: [UInt32] = []
+            for _ in 0..<reader.count(UInt32.self) {
+                let value = reader.number(UInt32.self)
+                let count = reader.count(UInt32.self)
+                var list: [UInt32] = []
+                list.reserveCapacity(count)
+                var next: UInt32 = 0
+                for _ in 0..<count {
+                    let number = reader.number(UInt32.self)
+                    guard number >= next, number < seriesCount else { return nil }
+                    next = number + 1
+                    list.append(number)
+                }
+                own.append(value)
+                lists[Self.key(name, value)] = list
+            }
+            values[name] = own
+        }
+        if reader.isBroken { return nil }
+    }
 
     // MARK: Lists
 

@@ -8,16 +8,19 @@ final class StoreFiles {
     var random: SeededRandom
     /// Nil until recovery is through.
     var wal: WAL?
+    private let hasLog: Bool
     private let lock: DiskLock
 
     var walDirectory: String { "\(directory)/wal" }
 
+    /// - Parameter hasLog: whether there is one; an archive has none.
     /// - Throws: `DiskError.busy` where another process has it.
-    init(_ disk: NodeDisk, _ directory: String, random: SeededRandom) throws(DiskError) {
+    init(_ disk: NodeDisk, _ directory: String, hasLog: Bool = true, random: SeededRandom) throws(DiskError) {
         self.disk = disk
         self.directory = directory
+        self.hasLog = hasLog
         self.random = random
-        try Self.make(disk, "\(directory)/wal")
+        try Self.make(disk, hasLog ? "\(directory)/wal" : directory)
         lock = try disk.lock("\(directory)/lock")
     }
 
@@ -36,7 +39,7 @@ final class StoreFiles {
         for name in try disk.list(directory) where name.contains(".tmp-for-") {
             BlockWriter.remove(disk, "\(directory)/\(name)")
         }
-        for name in try disk.list(walDirectory) where name.hasSuffix(".tmp") {
+        for name in hasLog ? try disk.list(walDirectory) : [] where name.hasSuffix(".tmp") {
             BlockWriter.remove(disk, "\(walDirectory)/\(name)")
         }
     }

@@ -19,6 +19,12 @@ public struct StoreSettings: Sendable {
     public var labelValueLimitBytes = 64 * 1024
     /// Bytes of one segment of the log.
     public var segmentBytes = 128 << 20
+    /// Thinned copies that are kept besides; none unless somebody wants them.
+    public var tiers: [TierSettings] = []
+    /// What is thinned at once: a day, which the widths of all tiers divide.
+    public var tierBlockMilliseconds: Int64 = 86_400_000
+    /// A clean stop leaves a snapshot of the head if it has so many samples; the log of fewer is read in a moment.
+    public var snapshotSamples = 200_000
     /// Exemplars that are kept, the newest.
     public var exemplarLimit = 10_000
 

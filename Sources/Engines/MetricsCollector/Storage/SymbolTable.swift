@@ -78,6 +78,29 @@ struct SymbolTable {
         return new
     }
 
+    func write(to out: inout SnapshotWriter) {
+        out.append(UInt64(bytes.count))
+        out.append(raw: bytes)
+        out.append(UInt32(ends.count))
+        for end in ends { out.append(end) }
+    }
+
+    /// Nil where what is read is none.
+    init?(_ reader: inout SnapshotReader) {
+        self.init()
+        let texts = reader.raw(reader.count(UInt64.self))
+        let count = reader.count(UInt32.self)
+        var start = 0
+        for number in 0..<count {
+            let end = Int(reader.number(UInt32.self))
+            guard start <= end, end <= texts.count else { return nil }
+            let added = texts.withUnsafeBytes { add(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
+            guard added == UInt32(number) else { return nil }
+            start = end
+        }
+        if reader.isBroken { return nil }
+    }
+
     private mutating func grow() {
         slots = Array(repeating: 0, count: slots.count * 2)
         let mask = slots.count - 1

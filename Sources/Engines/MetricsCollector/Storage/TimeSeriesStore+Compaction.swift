@@ -25,10 +25,11 @@ extension TimeSeriesStore {
                 try cutBlock(now: now)
                 return true
             }
-            if let group = compactionPlan() {
+            if tierJob == nil, let group = compactionPlan() {
                 try compact(group, now: now)
                 return true
             }
+            if try maintainTiers(now: now) { return true }
             return try dropOld()
         } catch {
             failed("a block", error)
@@ -106,17 +107,35 @@ extension TimeSeriesStore {
                 throw .failed("\(error)", operation: "checkpoint")
             }
             // Deleted samples are not in the column, and need no tombstones.
-            let floats = column.timestamps.indices.filter { column.histograms.isEmpty || column.histograms[$0] == nil }
-            let samples = floats.map { index in
-                (reference: series.reference, time: column.timestamps[index], value: column.values[index])
-            }
-            if !samples.isEmpty { try copy.append(WALRecord.samples(samples[...])) }
-            let histograms = series.histograms.map { (reference: series.reference, time: $0.time, value: $0.value) }
-            if !histograms.isEmpty { try copy.append(WALRecord.histogramRecord(histograms)) }
+            try log(column, of: series, to: copy)
             try copy.flush()
         }
         try log(exemplars.inOrder, to: copy)
         try copy.flush()
+    }
+
+    /// Numbers and histograms in the order of their times: what is read in another one would be refused.
+    private func log(_ column: SampleColumn, of series: MemorySeries, to copy: WAL) throws(DiskError) {
+        var floats: [(reference: UInt64, time: Int64, value: Double)] = []
+        var histograms: [WALRecord.LoggedHistogram] = []
+        func write() throws(DiskError) {
+            if !floats.isEmpty { try copy.append(WALRecord.samples(floats[...])) }
+            for record in WALRecord.histogramRecords(histograms) { try copy.append(record) }
+            floats = []
+            histograms = []
+        }
+        for (index, time) in column.timestamps.enumerated() {
+            var histogram = column.histograms.isEmpty ? nil : column.histograms[index]
+            if Staleness.isMarker(column.values[index]), !histograms.isEmpty { histogram = .seriesEnd }
+            if let histogram {
+                if !floats.isEmpty { try write() }
+                histograms.append((series.reference, time, histogram))
+            } else {
+                if !histograms.isEmpty { try write() }
+                floats.append((series.reference, time, column.values[index]))
+            }
+        }
+        try write()
     }
 
     // MARK: Compaction
@@ -159,7 +178,8 @@ extension TimeSeriesStore {
         meta.parents = group.map { .init(ulid: $0.meta.ulid, minTime: $0.meta.minTime, maxTime: $0.meta.maxTime) }
         var writer = try BlockWriter(files.disk, files.directory, meta)
         do {
-            try BlockMerge(group).write(to: &writer)
+            var merge = try BlockMerge(group)
+            try merge.write(to: &writer)
             let isWritten = try writer.finish() != nil
             for block in group { block.isGone = true }
             if isWritten { try openBlocks() } else { try remove(group) }
@@ -170,7 +190,7 @@ extension TimeSeriesStore {
         statistics.compactions += 1
     }
 
-    private func remove(_ group: [Block]) throws(DiskError) {
+    func remove(_ group: [Block]) throws(DiskError) {
         guard let files else { return }
         for block in group {
             block.isGone = true
@@ -186,7 +206,8 @@ extension TimeSeriesStore {
         var doomed: [Block] = []
         if settings.retentionMilliseconds > 0, let newest = blocks.last?.meta.maxTime {
             let limit = newest - settings.retentionMilliseconds
-            doomed = blocks.filter { $0.meta.maxTime < limit }
+            // But for what is still to be thinned.
+            doomed = blocks.filter { $0.meta.maxTime < limit && $0.meta.maxTime <= thinnedThrough }
         }
         if settings.retentionBytes > 0 {
             var total = 0

@@ -18,7 +18,7 @@ extension TimeSeriesStore {
                 try wal.append(WALRecord.samples(samples[start..<min(samples.count, start + Self.recordSamples)]))
             }
             let histograms = batch.histograms.map { (reference: $0.series.reference, time: $0.time, value: $0.value) }
-            if !histograms.isEmpty { try wal.append(WALRecord.histogramRecord(histograms)) }
+            for record in WALRecord.histogramRecords(histograms) { try wal.append(record) }
             try wal.flush()
         } catch {
             failed("the log", error)
@@ -78,7 +78,18 @@ extension TimeSeriesStore {
     public func sync() throws(DiskError) { try files?.wal?.sync() }
 
     /// Makes everything durable; the store must not be used any more.
-    public func close() throws(DiskError) { try files?.wal?.close() }
+    public func close() throws(DiskError) {
+        tierJob?.abandon()
+        tierJob = nil
+        for tier in tiers { try tier.close() }
+        guard let files, let wal = files.wal else { return }
+        // Whoever reads the snapshot has to know the series of what the log says later.
+        try log(head.takeUnlogged(), to: wal)
+        try wal.close()
+        if head.series.reduce(0, { $0 + $1.sampleCount }) >= settings.snapshotSamples {
+            try HeadSnapshot.write(head, exemplars.inOrder, log: wal.end, to: files)
+        }
+    }
 
     // MARK: Recovery
 
@@ -87,22 +98,38 @@ extension TimeSeriesStore {
         try files.removeLeftovers()
         try openBlocks()
         if let last = blocks.map(\.meta.maxTime).max() { head.beginsAt(last) }
+        let first = try files.checkpoint().map { $0.number + 1 } ?? 0
+        let segments = try WAL.segments(files.disk, files.walDirectory)
+        if try !readSnapshot(segments.last) { try replay(segments.filter { $0 >= first }) }
+        files.wal = try WAL(
+            files.disk, files.walDirectory, segment: max(first, (segments.last ?? -1) + 1),
+            segmentBytes: settings.segmentBytes)
+    }
+
+    /// Whether a clean stop has left what the log says.
+    private func readSnapshot(_ segment: Int?) throws(DiskError) -> Bool {
+        guard let files, let segment else { return false }
+        let bytes = try files.disk.attributes("\(files.walDirectory)/\(WAL.name(segment))").size
+        guard let content = HeadSnapshot.read(files, log: (segment, bytes)) else { return false }
+        head.adopt(content)
+        for exemplar in content.exemplars { exemplars.add(exemplar) }
+        statistics.snapshotSeries = content.series.count
+        return true
+    }
+
+    /// Reads the checkpoint and the segments behind it.
+    private func replay(_ segments: [Int]) throws(DiskError) {
+        guard let files else { return }
         var replay = Replay(store: self)
-        var first = 0
         if let checkpoint = try files.checkpoint() {
-            first = checkpoint.number + 1
             for number in try WAL.segments(files.disk, checkpoint.path) {
                 try replay.read("\(checkpoint.path)/\(WAL.name(number))", isLast: false)
             }
         }
-        let segments = try WAL.segments(files.disk, files.walDirectory)
-        for number in segments where number >= first {
+        for number in segments {
             try replay.read("\(files.walDirectory)/\(WAL.name(number))", isLast: number == segments.last)
         }
         statistics.replayedSamples = replay.sampleCount
-        files.wal = try WAL(
-            files.disk, files.walDirectory, segment: max(first, (segments.last ?? -1) + 1),
-            segmentBytes: settings.segmentBytes)
     }
 
     private struct Replay {

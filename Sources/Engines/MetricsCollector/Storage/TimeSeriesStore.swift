@@ -29,8 +29,8 @@ import TimeSeriesEngine
 ///
 /// ## Where it is wrong
 ///
-/// What came since the last sync of the log is lost with the power: a second's worth. Floats are all there is: a
-/// counter beyond 2^53 moves in steps.
+/// What came since the last sync of the log is lost with the power: a second's worth. Numbers are floats: a counter
+/// beyond 2^53 moves in steps.
 public final class TimeSeriesStore {
     public let settings: StoreSettings
     let head: Head
@@ -43,6 +43,9 @@ public final class TimeSeriesStore {
     public internal(set) var problems: [String] = []
     /// The newest exemplars of all series. They stand in the log as samples do, and in no block.
     public internal(set) var exemplars: ExemplarRing
+    /// Thinned copies, by their widths, rising.
+    var tiers: [Tier] = []
+    var tierJob: TierJob?
 
     /// A store in memory, which a restart empties.
     public init(settings: StoreSettings = StoreSettings()) {
@@ -63,10 +66,25 @@ public final class TimeSeriesStore {
         exemplars = ExemplarRing(limit: settings.exemplarLimit)
         files = try StoreFiles(disk, directory, random: random)
         try recover()
+        try openTiers()
     }
 
-    /// Told of every number that is committed, before it counts; nil where nobody wants to know.
-    public var onSample: ((Labels, _ time: Int64, _ value: Double) -> Void)?
+    /// A store of blocks that others write, without a log.
+    ///
+    /// - Throws: as the other one.
+    init(
+        archive settings: StoreSettings, disk: NodeDisk, directory: String, random: SeededRandom
+    ) throws(DiskError) {
+        self.settings = settings
+        head = Head(settings)
+        exemplars = ExemplarRing(limit: settings.exemplarLimit)
+        files = try StoreFiles(disk, directory, hasLog: false, random: random)
+        try files?.removeLeftovers()
+        try openBlocks()
+    }
+
+    /// Told of every sample that is committed, before it counts; nil where nobody wants to know.
+    public var onSample: ((Labels, _ time: Int64, _ value: SampleValue) -> Void)?
 
     // MARK: Writing
 
@@ -97,6 +115,10 @@ public final class TimeSeriesStore {
     ///
     /// - Throws: `AppendError` if it would be refused as things stand; the rest of the batch is not touched by that.
     public func add(_ time: Int64, _ value: Double, to handle: SeriesHandle, _ batch: inout Batch) throws(AppendError) {
+        // The end of a series of histograms is one of them, in the log too: those who read it keep the two apart.
+        if Staleness.isMarker(value), handle.series.endsInHistogram {
+            return try add(time, .seriesEnd, to: handle, &batch)
+        }
         switch head.verdict(handle.series, time, value) {
         case .inOrder, .late, .present: batch.samples.append((handle.series, time, value))
         case .refused(let error):
@@ -105,7 +127,7 @@ public final class TimeSeriesStore {
         }
     }
 
-    /// Adds a native histogram to a batch.
+    /// Adds a native histogram to a batch. One whose sum is the marker of staleness says that the series has ended.
     ///
     /// - Throws: as with a number.
     public func add(
@@ -124,7 +146,8 @@ public final class TimeSeriesStore {
     public func commit(_ batch: Batch) {
         log(batch)
         if let onSample {
-            for (series, time, value) in batch.samples { onSample(head.labels(of: series), time, value) }
+            for (series, time, value) in batch.samples { onSample(head.labels(of: series), time, .float(value)) }
+            for (series, time, value) in batch.histograms { onSample(head.labels(of: series), time, .histogram(value)) }
         }
         for (series, time, value) in batch.samples {
             switch head.append(series, time, value) {
@@ -150,6 +173,19 @@ public final class TimeSeriesStore {
 
 extension TimeSeriesStore: Queryable {
     public func select(_ matchers: [LabelMatcher], _ selection: Selection) throws(QueryableError) -> [SelectedSeries] {
+        if !tiers.isEmpty {
+            let rawStart = [head.firstTime, blocks.map(\.meta.minTime).min()].compactMap { $0 }.min()
+            if let plan = TierPlan(selection, tiers, rawStart: rawStart) {
+                return try select(matchers, selection, plan)
+            }
+        }
+        return try selectSamples(matchers, selection)
+    }
+
+    /// As `select`, of the samples themselves.
+    func selectSamples(
+        _ matchers: [LabelMatcher], _ selection: Selection
+    ) throws(QueryableError) -> [SelectedSeries] {
         var sources: [[SelectedSeries]] = []
         for block in blocks {
             let found = try block.select(matchers, selection)
@@ -202,8 +238,12 @@ public struct StoreStatistics: Sendable {
     public var cutBlocks = 0
     public var compactions = 0
     public var deletedBlocks = 0
+    /// Days of which a thinned copy was made.
+    public var thinnedDays = 0
     /// Samples that the log gave back at the start.
     public var replayedSamples = 0
+    /// Series that a clean stop has left, so that the log was not read.
+    public var snapshotSeries = 0
     public var damagedSegments = 0
     public var failedWrites = 0
     public init() {}

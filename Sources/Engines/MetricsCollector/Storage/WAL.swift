@@ -108,6 +108,9 @@ final class WAL {
         isDirty = true
     }
 
+    /// The segment that is written to, and its bytes.
+    var end: (segment: Int, bytes: Int) { (segment, writtenBytes + pending.count) }
+
     /// Makes all of it durable.
     func sync() throws(DiskError) {
         try flush()

@@ -8,16 +8,19 @@ import TimeSeriesEngine
 /// samples    = 2 reference(8) time(8) { Δreference(varint) Δtime(varint) value(8) }  ; Δ to the first
 /// tombstones = 3 { reference(8) from(varint) through(varint) }
 /// exemplars  = 4 reference(8) time(8) { Δreference(varint) Δtime(varint) value(8) count(uvarint) { name value } }
-/// histograms = 8 reference(8) time(8) { Δreference(varint) Δtime(varint) histogram }
-/// histogram  = reset(1) schema(varint) threshold(8) zeros(8) count(8) sum(8) spans spans buckets buckets
+/// histograms = 7 reference(8) time(8) { Δreference(varint) Δtime(varint) histogram }       ; with whole counts
+///            | 8 reference(8) time(8) { Δreference(varint) Δtime(varint) histogram }       ; with others
+/// histogram  = reset(1) schema(varint) threshold(8) zeros count sum(8) spans spans buckets buckets
 /// ```
+///
+/// Whole counts are `uvarint`s, and buckets the `varint` of their difference to the one before; others take 8 bytes.
 enum WALRecord {
     case series([(reference: UInt64, labels: Labels)])
     case samples([(reference: UInt64, time: Int64, value: Double)])
     case tombstones([(reference: UInt64, range: ClosedRange<Int64>)])
     case exemplars([LoggedExemplar])
     case histograms([(reference: UInt64, time: Int64, value: NativeHistogram)])
-    /// Metadata, histograms of whole numbers: of Prometheus's, and read over.
+    /// Metadata: of Prometheus's, and read over.
     case other(UInt8)
 
     /// An exemplar of a series, by its number in this log.
@@ -91,7 +94,8 @@ enum WALRecord {
         case 2: self = .samples(try Self.readSamples(&reader))
         case 3: self = .tombstones(try Self.readTombstones(&reader))
         case 4: self = .exemplars(try Self.readExemplars(&reader))
-        case 8: self = .histograms(try Self.readHistograms(&reader))
+        case 7: self = .histograms(try Self.readHistograms(&reader, areWhole: true))
+        case 8: self = .histograms(try Self.readHistograms(&reader, areWhole: false))
         case let type: self = .other(type)
         }
     }

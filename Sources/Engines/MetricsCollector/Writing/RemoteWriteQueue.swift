@@ -18,7 +18,7 @@ public struct RemoteWriteQueue {
     struct Sample: Sendable {
         let labels: Labels
         let time: Int64
-        let value: Double
+        let value: SampleValue
     }
 
     /// Samples that wait at most, those of one request, and how long a request waits for more of them.
@@ -48,7 +48,7 @@ public struct RemoteWriteQueue {
     /// Whether there is enough for a request.
     public var isFull: Bool { waiting.count >= Self.batchLimit }
 
-    public mutating func add(_ labels: Labels, _ time: Int64, _ value: Double) {
+    public mutating func add(_ labels: Labels, _ time: Int64, _ value: SampleValue) {
         if waiting.count >= Self.limit {
             _ = waiting.popFirst()
             droppedCount += 1
@@ -82,7 +82,10 @@ public struct RemoteWriteQueue {
                 }
                 request.series.append(RemoteWriteRequest.Series(labels: labels))
             }
-            request.series[place].samples.append((sample.time, sample.value))
+            switch sample.value {
+            case .float(let value): request.series[place].samples.append((sample.time, value))
+            case .histogram(let value): request.series[place].histograms.append((sample.time, value))
+            }
         }
         return request
     }

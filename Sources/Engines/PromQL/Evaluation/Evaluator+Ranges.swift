@@ -64,7 +64,9 @@ extension Evaluator {
                         timestamps: UnsafeBufferPointer(rebasing: timestamps[cursor.first..<cursor.last]),
                         values: UnsafeBufferPointer(rebasing: values[cursor.first..<cursor.last]),
                         first: cursor.first, from: through - source.rangeMilliseconds, through: through, time: time,
-                        rangeMilliseconds: source.rangeMilliseconds)
+                        rangeMilliseconds: source.rangeMilliseconds,
+                        weight: column.weights.isEmpty
+                            ? nil : column.weights[cursor.first..<cursor.last].reduce(0, +))
                     let first = numbers.isEmpty ? 0 : numbers[0][step]
                     let second = numbers.count < 2 ? 0 : numbers[1][step]
                     if let value = window.evaluate(function, first, second, &resets) {

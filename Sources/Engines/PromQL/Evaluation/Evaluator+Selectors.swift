@@ -23,6 +23,7 @@ extension Evaluator {
         selection.stepMilliseconds = grid.step
         selection.function = function
         selection.rangeMilliseconds = range
+        selection.lookbackMilliseconds = range == 0 ? before : 0
         selection.seriesLimit = limits.series
         do throws(QueryableError) {
             let series = try queryable.select(selector.matchers, selection)

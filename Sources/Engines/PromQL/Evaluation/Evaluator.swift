@@ -46,6 +46,7 @@ final class Evaluator {
         statistics.samplesRead += column.count
         statistics.chunksRead += column.chunksRead
         statistics.bytesRead += column.bytesRead
+        statistics.tierMilliseconds.formUnion(column.tierMilliseconds)
         if statistics.samplesRead > limits.samples - statistics.cells { throw PromQLError.tooManySamples }
         try checkTime(column.count)
     }

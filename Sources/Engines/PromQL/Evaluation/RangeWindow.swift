@@ -12,6 +12,8 @@ struct RangeWindow {
     /// When the query is evaluated.
     let time: Int64
     let rangeMilliseconds: Int64
+    /// How many samples the values are sums of; nil where each is one.
+    var weight: Double?
 
     var count: Int { values.count }
 
@@ -28,9 +30,9 @@ struct RangeWindow {
         case .deriv: count < 2 ? nil : regression(at: timestamps[0]).slope
         case .predictLinear: predicted(number)
         case .holtWinters: smoothed(number, second)
-        case .avgOverTime: mean()
+        case .avgOverTime: weight.map { sum() / $0 } ?? mean()
         case .sumOverTime: sum()
-        case .countOverTime: Double(count)
+        case .countOverTime: weight ?? Double(count)
         case .presentOverTime: 1
         case .lastOverTime: values[count - 1]
         case .minOverTime: extreme { $0 > $1 }

@@ -38,6 +38,7 @@ extension CollectorHost {
                 // What is answered is durable.
                 try store.sync()
                 if let refused { exchange.answer(400, text: "\(refused)\n") } else { exchange.answer(204) }
+                maintainIfDue()
             } catch let error as RemoteWriteRequest.Malformed {
                 apiFailureCount += 1
                 exchange.answer(400, text: "\(error)\n")

@@ -173,6 +173,11 @@ extension APIWriter {
     mutating func append(_ statistics: QueryStatistics) {
         append(",\"stats\":{\"timings\":{},\"samples\":{\"totalQueryableSamples\":\(statistics.samplesRead),")
         append("\"peakSamples\":\(statistics.cells)},\"storage\":{\"series\":\(statistics.seriesSelected),")
-        append("\"chunks\":\(statistics.chunksRead),\"bytes\":\(statistics.bytesRead)}}")
+        append("\"chunks\":\(statistics.chunksRead),\"bytes\":\(statistics.bytesRead)")
+        if !statistics.tierMilliseconds.isEmpty {
+            let names = statistics.tierMilliseconds.sorted().map { "\"\(PrometheusDuration.text($0))\"" }
+            append(",\"tiers\":[\(names.joined(separator: ","))]")
+        }
+        append("}}")
     }
 }

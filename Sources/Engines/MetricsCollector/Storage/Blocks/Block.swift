@@ -111,10 +111,15 @@ final class Block {
             let (encoding, bytes) = try self.chunk(chunk.reference)
             column.chunksRead += 1
             column.bytesRead += bytes.count
-            // Native histograms of Prometheus's are read over.
-            guard encoding == XORChunk.encoding else { continue }
-            let isWhole = bytes.withUnsafeBytes { XORChunk.decode($0, in: range, into: &column) }
-            if !isWhole { throw .damaged("\(path): chunk \(chunk.reference)") }
+            let isWhole = bytes.withUnsafeBytes {
+                switch encoding {
+                case XORChunk.encoding: XORChunk.decode($0, in: range, into: &column)
+                case HistogramChunk.wholeEncoding, HistogramChunk.floatEncoding:
+                    HistogramChunk.decode($0, encoding: encoding, in: range, into: &column)
+                default: false
+                }
+            }
+            if !isWhole { throw .damaged("\(path): chunk \(chunk.reference) of the kind \(encoding)") }
         }
         // Chunks of late samples may overlap.
         column.sort(from: first)

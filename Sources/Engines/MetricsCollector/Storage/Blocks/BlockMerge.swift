@@ -3,18 +3,19 @@ import TimeSeriesEngine
 /// Several blocks read as one, series by series in the order of their labels.
 struct BlockMerge {
     private let blocks: [Block]
-
-    init(_ blocks: [Block]) { self.blocks = blocks }
+    private var places: [Place] = []
+    private var start = 0
 
     /// Where a series stands in one of the blocks.
-    private struct Place {
+    struct Place {
         let labels: Labels
-        let block: Int
-        let number: UInt32
+        fileprivate let block: Int
+        fileprivate let number: UInt32
     }
 
-    func write(to writer: inout BlockWriter) throws {
-        var places: [Place] = []
+    /// - Throws: `QueryableError`.
+    init(_ blocks: [Block]) throws(QueryableError) {
+        self.blocks = blocks
         for (index, block) in blocks.enumerated() {
             // A condition that everything satisfies: all series.
             for number in try block.numbers([]) {
@@ -22,13 +23,30 @@ struct BlockMerge {
             }
         }
         places.sort { $0.labels != $1.labels ? $0.labels < $1.labels : $0.block < $1.block }
-        var start = 0
-        while start < places.count {
-            var end = start + 1
-            while end < places.count, places[end].labels == places[start].labels { end += 1 }
-            try writer.add(places[start].labels, try chunks(places[start..<end]))
-            start = end
+    }
+
+    /// The next series, and where it stands.
+    mutating func next() -> (labels: Labels, places: ArraySlice<Place>)? {
+        guard start < places.count else { return nil }
+        var end = start + 1
+        while end < places.count, places[end].labels == places[start].labels { end += 1 }
+        defer { start = end }
+        return (places[start].labels, places[start..<end])
+    }
+
+    mutating func write(to writer: inout BlockWriter) throws {
+        while let (labels, places) = next() { try writer.add(labels, try chunks(places)) }
+    }
+
+    /// The samples of one series in a time, in rising order.
+    func read(
+        _ places: ArraySlice<Place>, _ range: ClosedRange<Int64>, into column: inout SampleColumn
+    ) throws(QueryableError) {
+        for place in places {
+            let block = blocks[place.block]
+            try block.read(try block.series(place.number), block.deleted(place.number), range, into: &column)
         }
+        column.sort(from: 0)
     }
 
     /// The chunks as they are, where they follow one another and nothing was deleted; otherwise packed anew.
@@ -50,27 +68,24 @@ struct BlockMerge {
         }
         if isPlain { return chunks }
         var column = SampleColumn()
-        for place in places {
-            let block = blocks[place.block]
-            try block.read(
-                try block.series(place.number), block.deleted(place.number), SampleTime.range, into: &column)
-        }
-        column.sort(from: 0)
-        return MemorySeries.packed(column)
+        try read(places, SampleTime.range, into: &column)
+        return ChunkPacker.chunks(of: column)
     }
 }
 
 extension MemorySeries {
     /// What the series has of a time, as chunks of a block. `range` is a whole number of what chunks do not cross.
     func chunks(_ range: ClosedRange<Int64>) throws(QueryableError) -> [BlockWriter.Chunk] {
+        let hasFloats = !sealed.isEmpty || open.count > 0 || !late.isEmpty
+        if deleted.isEmpty, !hasFloats, let chunks = histograms?.chunks(range) { return chunks }
         let isPlain =
-            deleted.isEmpty && !late.contains { range.contains($0.time) }
+            deleted.isEmpty && histograms == nil && !late.contains { range.contains($0.time) }
             && sealed.allSatisfy { range.contains($0.firstTime) == range.contains($0.lastTime) }
             && (open.count == 0 || range.contains(open.firstTime) == range.contains(open.lastTime))
         guard isPlain else {
             var column = SampleColumn()
             try read(range, into: &column)
-            return Self.packed(column)
+            return ChunkPacker.chunks(of: column)
         }
         var chunks = sealed.filter { range.contains($0.firstTime) }.map {
             BlockWriter.Chunk(
@@ -83,26 +98,6 @@ extension MemorySeries {
                     minTime: open.firstTime, maxTime: open.lastTime, encoding: XORChunk.encoding,
                     sampleCount: open.count, bytes: open.bytes))
         }
-        return chunks
-    }
-
-    /// Samples as chunks of 120.
-    static func packed(_ column: SampleColumn) -> [BlockWriter.Chunk] {
-        var chunks: [BlockWriter.Chunk] = []
-        var chunk = XORChunk()
-        func end() {
-            guard chunk.count > 0 else { return }
-            chunks.append(
-                .init(
-                    minTime: chunk.firstTime, maxTime: chunk.lastTime, encoding: XORChunk.encoding,
-                    sampleCount: chunk.count, bytes: chunk.bytes))
-            chunk = XORChunk()
-        }
-        for index in column.timestamps.indices where column.histograms.isEmpty || column.histograms[index] == nil {
-            if chunk.count == samplesPerChunk { end() }
-            chunk.append(column.timestamps[index], column.values[index])
-        }
-        end()
         return chunks
     }
 }

@@ -11,10 +11,9 @@ import TimeSeriesEngine
 /// ```
 /// chunk   = count(2 bytes) time(varint) value(64 bits) delta(uvarint) xor { dod xor }
 /// dod     = 0 | 10 + 14 bits | 110 + 17 bits | 1110 + 20 bits | 1111 + 64 bits     ; change of the time's change
-/// xor     = 0                                       ; the same value
-///         | 10 meaningful bits                      ; within the window of the one before
-///         | 11 leading(5) length(6) meaningful bits ; 64 bits have the length 0
 /// ```
+///
+/// `xor` is an `XORWindow`'s.
 ///
 /// Where it is wrong: a value that jumps in all its bits takes 77 of them, more than without packing.
 struct XORChunk {
@@ -29,9 +28,7 @@ struct XORChunk {
     private(set) var lastTime: Int64 = 0
     private(set) var lastValue: Double = 0
     private var delta: Int64 = 0
-    /// 0xFF before there is a window.
-    private var leading: UInt8 = 0xFF
-    private var trailing: UInt8 = 0
+    private var window = XORWindow()
 
     init() {}
 
@@ -56,12 +53,12 @@ struct XORChunk {
         case 1:
             delta = time - lastTime
             writer.append(varint: UInt64(bitPattern: delta))
-            append(value)
+            window.append(value, after: lastValue, to: &writer)
         default:
             let newDelta = time - lastTime
             append(change: newDelta - delta)
             delta = newDelta
-            append(value)
+            window.append(value, after: lastValue, to: &writer)
         }
         lastTime = time
         lastValue = value
@@ -80,22 +77,6 @@ struct XORChunk {
             writer.append(bits, count: 64)
         }
     }
-
-    private mutating func append(_ value: Double) {
-        let difference = value.bitPattern ^ lastValue.bitPattern
-        if difference == 0 { return writer.append(0, count: 1) }
-        let newLeading = min(31, UInt8(difference.leadingZeroBitCount))
-        let newTrailing = UInt8(difference.trailingZeroBitCount)
-        if leading != 0xFF, newLeading >= leading, newTrailing >= trailing {
-            writer.append(0b10, count: 2)
-            return writer.append(difference >> UInt64(trailing), count: 64 - Int(leading) - Int(trailing))
-        }
-        leading = newLeading
-        trailing = newTrailing
-        let length = 64 - Int(leading) - Int(trailing)
-        writer.append(0b11 << 11 | UInt64(leading) << 6 | UInt64(length & 63), count: 13)
-        writer.append(difference >> UInt64(trailing), count: length)
-    }
 }
 
 extension XORChunk {
@@ -111,8 +92,7 @@ extension XORChunk {
         var time: Int64 = 0
         var delta: Int64 = 0
         var value: UInt64 = 0
-        var leading = 0
-        var trailing = 0
+        var window = XORWindow()
         for index in 0..<count {
             switch index {
             case 0:
@@ -125,15 +105,7 @@ extension XORChunk {
                 delta = delta &+ change(&reader)
                 time = time &+ delta
             }
-            if index > 0, reader.bit() {
-                if reader.bit() {
-                    leading = Int(reader.bits(5))
-                    let length = Int(reader.bits(6))
-                    trailing = 64 - leading - (length == 0 ? 64 : length)
-                    if trailing < 0 { return false }
-                }
-                value ^= reader.bits(64 - leading - trailing) << UInt64(trailing)
-            }
+            if index > 0, !window.read(&value, &reader) { return false }
             if reader.isBeyondEnd { return false }
             if time > range.upperBound { return true }
             if time >= range.lowerBound { column.append(time, Double(bitPattern: value)) }
