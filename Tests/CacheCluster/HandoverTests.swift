@@ -20,6 +20,56 @@ import Testing
         #expect(try cluster.engine(0).lostWrites.count == 0)
     }
 
+    @Test func aFailoverByForceNeedsVotesAndNotTheMaster() throws {
+        let cluster = try SimulatedCluster.placed(masters: 3, replicasOf: [0, 0])
+        #expect(cluster.write("k", "v", slot: 0, at: 0) != nil)
+        cluster.run(milliseconds: 300)
+        let replica = try cluster.engine(3)
+        try replica.failOver(.force)
+        cluster.perform(cluster.nodes[3])
+        #expect(cluster.run(upToMilliseconds: 1000) { cluster.owner(of: 0) == 3 })
+        #expect(cluster.nodes[3].store.slots[0]?["k"] == "v" && !replica.isReplica)
+        cluster.run(milliseconds: 2000)
+        #expect(try cluster.engine(0).own.replicaOf == cluster.identity(3), "the former master follows")
+        // Cut off from the masters it gets no votes, whatever it wants.
+        let other = try cluster.engine(4)
+        cluster.sides = [0, 0, 0, 0, 1]
+        try other.failOver(.force)
+        cluster.perform(cluster.nodes[4])
+        cluster.run(milliseconds: 3000)
+        #expect(cluster.owner(of: 0) == 3 && other.isReplica)
+    }
+
+    @Test func nobodyIsVotedForByForceWhoIsNoReplicaOfTheOwner() throws {
+        let cluster = try SimulatedCluster.placed(masters: 3, replicasOf: [0, 1])
+        let known = try cluster.engine(2).map.version(of: 0)
+        let claim = Ballot.Claim(slots: 0...0, version: known, copyReign: known.reign, copyOffset: 99)
+        try cluster.tell(2, from: 4, epoch: 9, .ballot(Ballot(epoch: 9, isForced: true, claims: [claim])))
+        let votes = try cluster.engine(2).takeEffects().compactMap { effect -> Vote? in
+            if case .send(let message, _) = effect, case .vote(let vote) = message.content { return vote }
+            return nil
+        }
+        #expect(votes.count == 1 && votes[0].granted.isEmpty)
+    }
+
+    @Test func aTakeoverAsksNobody() throws {
+        let cluster = try SimulatedCluster.placed(masters: 3, replicasOf: [0])
+        #expect(cluster.write("k", "v", slot: 0, at: 0) != nil)
+        cluster.run(milliseconds: 300)
+        // The other masters are out of reach: no majority, and the slots are taken all the same.
+        cluster.sides = [0, 1, 1, 0]
+        cluster.kill(0)
+        let replica = try cluster.engine(3)
+        let epoch = replica.epoch
+        try replica.failOver(.takeover)
+        cluster.perform(cluster.nodes[3])
+        #expect(cluster.owner(of: 0) == 3 && replica.epoch == epoch + 1 && !replica.isReplica)
+        #expect(cluster.nodes[3].store.slots[0]?["k"] == "v")
+        cluster.sides = [0, 0, 0, 0]
+        cluster.run(milliseconds: 3000)
+        for number in 1...2 { #expect(try cluster.engine(number).map.owner(of: 0) == cluster.identity(3)) }
+    }
+
     @Test func aHandoverThatTakesTooLongIsOff() throws {
         let cluster = try SimulatedCluster.placed(masters: 3, replicasOf: [0])
         cluster.sides = [0, 0, 0, 1]

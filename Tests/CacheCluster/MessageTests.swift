@@ -24,7 +24,9 @@ import Testing
         let heartbeat = Heartbeat(
             kind: .pong, node: node(&random), ring: RingSettings(), digest: random.next(), hollow: SlotSet(3...9),
             streamOffset: 12, keyCount: 3, copies: [Heartbeat.Copy(master: id, keyCount: 2, offset: 9)],
-            gossip: [Heartbeat.Gossip(node: node(&random, replica: true), isSuspected: true, isFailed: false)])
+            gossip: [Heartbeat.Gossip(node: node(&random, replica: true), isSuspected: true, isFailed: false)],
+            hotSlots: [HotSlot(slot: 7, readers: [id], readsPerSecond: 900)],
+            reads: [SlotReads(slot: 8, perSecond: 12)])
         let command: [[UInt8]] = [Array("SET".utf8), [0, 255], []]
         let claims = [
             Ballot.Claim(
@@ -38,6 +40,9 @@ import Testing
             parts: [
                 .init(slots: 0...9, reign: SlotVersion(epoch: 1), commands: []),
                 .init(slots: 11...11, reign: SlotVersion(epoch: 2), commands: [command]),
+                .init(
+                    slots: 12...12, reign: SlotVersion(epoch: 2), base: .init(reign: SlotVersion(epoch: 1), offset: 3),
+                    commands: [command]),
             ])
         let contents: [ClusterMessage.Content] = [
             .heartbeat(heartbeat), .failed(id), .slots(runs, ticket: 8), .noted(ticket: 3),
@@ -46,7 +51,8 @@ import Testing
             .follow(
                 Follow(
                     stream: 1, offset: 2, sequence: 3, held: [.init(slots: 0...4, reign: SlotVersion(epoch: 1))],
-                    missing: SlotSet([8]), refused: SlotSet([9]))),
+                    missing: SlotSet([8]), refused: SlotSet([9]),
+                    stale: [.init(slots: 8...8, reign: SlotVersion(epoch: 1), offset: 4)])),
             .stream(part), .load(load), .restart(stream: .max, offset: 3),
             .acknowledge(stream: 1, sequence: 2, offset: 3), .requestHandover,
             .publish(channel: [1], message: [], isSharded: true),

@@ -49,6 +49,8 @@ final class SimulatedCluster {
     var lossPercent = 0
     /// For each node, which side it is on.
     var sides: [Int] = []
+    /// Pairs that do not hear one another.
+    var cutLinks: [(Int, Int)] = []
     private var letters: [Letter] = []
     private var letterNumber = 0
     var messageCount = 0
@@ -156,6 +158,8 @@ final class SimulatedCluster {
                 case .log(let message, let level): if level >= .info { node.log.append(message.description) }
                 case .pauseWrites: node.isWritingPaused = true
                 case .resumeWrites: node.isWritingPaused = false
+                case .heated(let hot): node.log.append("heated \(hot.slot)")
+                case .cooled(let hot): node.log.append("cooled \(hot.slot)")
                 case .lostSlots, .deliver: break
                 }
             }
@@ -165,6 +169,7 @@ final class SimulatedCluster {
     private func post(_ message: ClusterMessage, from: Int, to: Int) {
         messageCount += 1
         guard nodes.indices.contains(to), sides[from] == sides[to] else { return }
+        if cutLinks.contains(where: { $0 == (from, to) || $0 == (to, from) }) { return }
         if lossPercent > 0, random.below(100) < lossPercent { return }
         letterNumber += 1
         let delay = 1 + random.below(lossPercent > 0 ? 40 : 3)
@@ -200,6 +205,22 @@ final class SimulatedCluster {
         return (number, engine.streamOffset)
     }
 
+    /// Complete copies that are not what their owner has.
+    var differingCopies: [String] {
+        var found: [String] = []
+        for (node, engine) in living {
+            engine.copiedSlots.forEach { slot in
+                guard let owner = owner(of: slot) else { return }
+                let (there, here) = (nodes[owner].store.slots[slot] ?? [:], node.store.slots[slot] ?? [:])
+                if there == here { return }
+                let (lacks, has) = (Set(there.keys).subtracting(here.keys), Set(here.keys).subtracting(there.keys))
+                found.append(
+                    "\(slot) of \(owner) at \(node.number) lacks \(lacks.sorted()), has \(has.sorted()) more")
+            }
+        }
+        return found
+    }
+
     func owner(of slot: Int) -> Int? { nodes.firstIndex { $0.engine?.served.contains(slot) == true } }
 
     func read(_ key: String, slot: Int) -> String? { owner(of: slot).flatMap { nodes[$0].store.slots[slot]?[key] } }
@@ -222,6 +243,7 @@ final class SimulatedCluster {
             engine.served.forEach { slot in
                 let copies = engine.map.copies(of: slot)
                 if copies.count < replicas { isComplete = false }
+                if !copies.allSatisfy({ engine.follower($0)?.held.contains(slot) == true }) { isComplete = false }
             }
             return isComplete
         }

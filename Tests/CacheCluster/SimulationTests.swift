@@ -35,6 +35,11 @@ import Testing
         nemesis.stop()
         let isHealed = cluster.run(upToMilliseconds: 60_000) { cluster.isHealthy(replicas: replicas) }
         #expect(isHealed, "seed \(seed): it does not recover: \(nemesis.story)")
+        cluster.run(milliseconds: 1000)
+        if Self.isLong {
+            #expect(cluster.differingCopies.isEmpty, "seed \(seed): \(cluster.differingCopies): \(nemesis.story)")
+        }
+        for (_, engine) in cluster.living { #expect(engine.checkInvariants() == nil, "seed \(seed)") }
         #expect(judge.promisedCount > 100, "seed \(seed): too little was promised")
         judge.assess("seed \(seed): \(nemesis.story)")
     }

@@ -246,4 +246,62 @@ import Testing
         }
         #expect(source.writes.withLock { $0 } == ["8=new"])
     }
+
+    /// A server that tells who has read a key that it has changed; no order of replies and news beyond that.
+    private final class TellingServer: CacheBackend {
+        let entries = Mutex<[[UInt8]: [UInt8]]>([:])
+        let words = Mutex<[String]>([])
+
+        private func reply(_ command: [[UInt8]]) -> RESPReply {
+            words.withLock { $0.append(String(decoding: command[0], as: UTF8.self)) }
+            return entries.withLock { entries in
+                switch String(decoding: command[0], as: UTF8.self) {
+                case "GET": return entries[command[1]].map { .bytes($0) } ?? .null
+                case "SET":
+                    if command.contains(Array("NX".utf8)), entries[command[1]] != nil { return .null }
+                    entries[command[1]] = command[2]
+                case "DEL": entries[command[1]] = nil
+                case "EXEC": return .array([])
+                default: break
+                }
+                return .bytes(Array("OK".utf8))
+            }
+        }
+
+        func send(_ commands: RESPDialect.Commands) async throws -> [RESPReply] { commands.map(reply) }
+        func send(_ commands: RESPDialect.Commands, then: @Sendable ([RESPReply]) -> RESPDialect.Commands)
+            async throws -> [RESPReply]
+        { then(commands.map(reply)).map(reply) }
+    }
+
+    @Test("what the shared cache says has changed is loaded anew; while nothing is heard, nothing is believed for long")
+    func tracked() async throws {
+        let source = Source()
+        let server = TellingServer()
+        let clock = ManualClock()
+        var configuration = CacheConfiguration(strategy: [.readThrough, .writeThrough], ttl: .seconds(600))
+        configuration.keyPrefix = "user:"
+        let cached = try Cached.wrap(
+            source, configuration, backend: server, tracksReads: true, clock: CacheClock(clock))
+        #expect(try await cached.value(7) == "value 7" && cached.cached(7) != nil)
+        #expect(server.words.withLock { $0.contains("EXISTS") && !$0.contains("PUBLISH") })
+        cached.heard(changed: ["order:7", "user:8"])
+        #expect(cached.cached(7) != nil)
+        cached.heard(changed: ["user:7"])
+        #expect(cached.cached(7) == nil)
+        #expect(try await cached.value(7) == "value 7")
+        #expect(source.loads.load(ordering: .relaxed) == 1, "the server has it still")
+        cached.heard(changed: nil)
+        #expect(cached.cached(7) == nil)
+        cached.hears(false)
+        _ = try await cached.value(7)
+        #expect(cached.cached(7) != nil)
+        clock.advance(by: .seconds(1))
+        #expect(cached.cached(7) == nil, "deaf: for a second only")
+    }
+}
+
+extension String: CacheCodable {
+    public init(cacheBytes: [UInt8]) throws { self.init(decoding: cacheBytes, as: UTF8.self) }
+    public var cacheBytes: [UInt8] { Array(utf8) }
 }

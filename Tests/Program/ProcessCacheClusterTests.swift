@@ -51,7 +51,7 @@ struct ProcessCacheClusterTests {
         }
 
         private static let beginning = """
-            import os, signal, subprocess, time
+            import os, redis, signal, subprocess, threading, time
             from redis.cluster import RedisCluster, ClusterNode
             from redis.exceptions import RedisError
 
@@ -68,6 +68,149 @@ struct ProcessCacheClusterTests {
         #expect(try lab.python(Self.changesRoles) == "ok\n")
         #expect(try lab.python(Self.survives) == "ok\n")
     }
+
+    /// What redis-py writes while redis-cli moves slots, without an acknowledged write that is gone.
+    @Test("redis-cli reshards, rebalances and mends a cluster under load, and no acknowledged write is lost")
+    func managedUnderLoad() throws {
+        // @covers DC-C1 DC-C2
+        let lab = try Lab()
+        _ = try lab.manage(["create"] + lab.ports.prefix(3).map { "127.0.0.1:\($0)" } + ["--cluster-yes"])
+        #expect(try lab.python(Self.movesUnderLoad) == "ok\n")
+        let bench = try ProgramProcess(
+            ["-p", "\(lab.ports[0])", "--cluster", "-t", "set,get", "-n", "20000", "-c", "20", "-r", "10000", "-q"],
+            program: try ProgramTool.needed("redis-benchmark"))
+        #expect(try bench.waitForExit() == 0, "\(bench.output)\(bench.errors)")
+        #expect(bench.output.contains("GET:") && !bench.output.contains("rror"), "\(bench.output)")
+    }
+
+    private static let movesUnderLoad = """
+        PORTS = PORTS[:3]
+        r = RedisCluster(startup_nodes=[ClusterNode('127.0.0.1', PORTS[0])], decode_responses=True)
+        counts, errors, over = {}, [], threading.Event()
+        def write(worker):
+            mine = RedisCluster(startup_nodes=[ClusterNode('127.0.0.1', PORTS[0])], decode_responses=True)
+            number = 0
+            while not over.is_set():
+                number += 1
+                key = f'w{worker}:{number % 400}'
+                try:
+                    counts[key] = max(counts.get(key, 0), mine.incr(key))
+                except RedisError as error:
+                    errors.append(repr(error))
+                    time.sleep(0.01)
+        workers = [threading.Thread(target=write, args=(n,), daemon=True) for n in range(3)]
+        for worker in workers: worker.start()
+        def manage(*words):
+            # For slots without an owner it asks, whatever is said before.
+            ran = subprocess.run(
+                ['redis-cli', '--cluster', *words], input='yes\\n' * 9, capture_output=True, text=True)
+            assert ran.returncode == 0, (words, ran.stdout[-3000:], ran.stderr, errors[:5])
+            return ran.stdout
+        def identity(node): return r.execute_command('CLUSTER MYID', target_nodes=node)
+        place = f'127.0.0.1:{PORTS[0]}'
+        until = time.time() + 20
+        while len(counts) < 1200 and time.time() < until: time.sleep(0.02)
+        nodes = sorted(r.get_primaries(), key=lambda node: node.port)
+        moved = manage('reshard', place, '--cluster-from', identity(nodes[0]), '--cluster-to', identity(nodes[1]),
+                       '--cluster-slots', '400', '--cluster-yes')
+        assert moved.count('Moving slot') >= 400
+        assert 'All nodes agree' in manage('check', place)
+        # Uneven by 400 slots now; evened out again.
+        manage('rebalance', place, '--cluster-threshold', '1')
+        assert '[OK] All 16384 slots covered' in manage('check', place)
+        ranges = [(one[0], one[1], one[2][1]) for one in redis.Redis(port=PORTS[0]).execute_command('CLUSTER SLOTS')]
+        sizes = [sum(end - begin + 1 for begin, end, port in ranges if port == node.port) for node in nodes]
+        assert max(sizes) - min(sizes) <= 150, sizes
+        # Somebody has begun to move a slot by hand, and has left it half done.
+        slot = r.keyslot('w0:1')
+        source = [node for node in nodes if any(b <= slot <= e and p == node.port for b, e, p in ranges)][0]
+        target = [node for node in nodes if node.port != source.port][0]
+        direct = {node.port: redis.Redis(port=node.port, decode_responses=True) for node in nodes}
+        direct[target.port].execute_command('CLUSTER', 'SETSLOT', slot, 'IMPORTING', identity(source))
+        direct[source.port].execute_command('CLUSTER', 'SETSLOT', slot, 'MIGRATING', identity(target))
+        broken = subprocess.run(['redis-cli', '--cluster', 'check', place], capture_output=True, text=True)
+        assert 'slots are open' in broken.stdout, broken.stdout
+        manage('fix', place, '--cluster-yes')
+        checked = manage('check', place)
+        assert 'slots are open' not in checked and '[OK] All 16384 slots covered' in checked, checked
+        # And a slot that nobody has.
+        for node in nodes:
+            try: direct[node.port].execute_command('CLUSTER', 'DELSLOTS', 100)
+            except RedisError: pass
+        manage('fix', place, '--cluster-yes')
+        assert '[OK] All 16384 slots covered' in manage('check', place)
+        over.set()
+        for worker in workers: worker.join()
+        r.nodes_manager.initialize()
+        lost = [key for key, count in counts.items() if r.keyslot(key) != 100 and int(r.get(key) or 0) < count]
+        assert not lost, (len(lost), lost[:5], errors[:5])
+        assert len(counts) == 1200 and sum(counts.values()) > 5000, (len(counts), sum(counts.values()), errors[:5])
+        print('ok')
+        """
+
+    @Test("MIGRATE moves keys with their ends, keeps them here until they are there, and says what stands in the way")
+    func migrates() throws {
+        let lab = try Lab()
+        _ = try lab.manage(["create"] + lab.ports.prefix(3).map { "127.0.0.1:\($0)" } + ["--cluster-yes"])
+        #expect(try lab.python(Self.migration) == "ok\n")
+    }
+
+    private static let migration = """
+        nodes = [redis.Redis(port=port, decode_responses=True) for port in PORTS[:3]]
+        slot = nodes[0].execute_command('CLUSTER', 'KEYSLOT', '{t}')
+        def owns(node):
+            try:
+                node.set('{t}a', 'va')
+                return True
+            except RedisError: return False
+        source = [node for node in nodes if owns(node)][0]
+        target = [node for node in nodes if node is not source][0]
+        port = target.connection_pool.connection_kwargs['port']
+        def migrate(*words): return source.execute_command('MIGRATE', '127.0.0.1', port, *words)
+        def there(key):
+            # ASKING holds for the next command on the same connection.
+            one = target.client()
+            one.execute_command('ASKING')
+            return one.get(key)
+        def refused(*words):
+            try: return 'not refused: ' + repr(migrate(*words))
+            except RedisError as error: return str(error)
+        source.set('{t}b', 'vb', ex=1000)
+        source.rpush('{t}c', 1, 2, 3)
+        # The other has nothing to do with the slot yet.
+        assert 'Target instance replied with error' in refused('{t}a', 0, 2000), refused('{t}a', 0, 2000)
+        assert source.get('{t}a') == 'va'
+        identities = [node.execute_command('CLUSTER', 'MYID') for node in (source, target)]
+        target.execute_command('CLUSTER', 'SETSLOT', slot, 'IMPORTING', identities[0])
+        source.execute_command('CLUSTER', 'SETSLOT', slot, 'MIGRATING', identities[1])
+        assert migrate('{t}none', 0, 2000) == 'NOKEY'
+        assert migrate('{t}a', 0, 2000, 'COPY') == 'OK'
+        assert source.get('{t}a') == 'va' and there('{t}a') == 'va'
+        source.set('{t}a', 'newer')
+        assert 'BUSYKEY' in refused('{t}a', 0, 2000) and source.get('{t}a') == 'newer'
+        assert migrate('{t}a', 0, 2000, 'REPLACE') == 'OK' and there('{t}a') == 'newer'
+        def asked(command, *words):
+            try: return 'not sent on: ' + repr(source.execute_command(command, *words))
+            except RedisError as error: return str(error)
+        assert asked('GET', '{t}a').startswith('ASK '), asked('GET', '{t}a')
+        # Nobody listens there: the keys stay.
+        try:
+            source.execute_command('MIGRATE', '127.0.0.1', 1, '{t}b', 0, 500)
+            raise SystemExit('migrated to nowhere')
+        except RedisError as error: assert 'IOERR' in str(error), error
+        assert source.get('{t}b') == 'vb'
+        assert migrate('', 0, 2000, 'KEYS', '{t}b', '{t}none', '{t}c') == 'OK'
+        one = target.client()
+        one.execute_command('ASKING')
+        assert 900 < one.ttl('{t}b') <= 1000
+        one.execute_command('ASKING')
+        assert one.lrange('{t}c', 0, -1) == ['1', '2', '3']
+        assert source.execute_command('CLUSTER', 'COUNTKEYSINSLOT', slot) == 0
+        for node in (target, source): node.execute_command('CLUSTER', 'SETSLOT', slot, 'NODE', identities[1])
+        assert target.get('{t}a') == 'newer'
+        assert 'syntax' in refused('{t}a', 0, 2000, 'NONSENSE'), refused('{t}a', 0, 2000, 'NONSENSE')
+        print('ok')
+        """
 
     private static let uses = """
         r = RedisCluster(startup_nodes=[ClusterNode('127.0.0.1', PORTS[0])], decode_responses=True)
@@ -93,6 +236,18 @@ struct ProcessCacheClusterTests {
             ['redis-cli', '--cluster', 'check', f'127.0.0.1:{PORTS[0]}'], capture_output=True, text=True)
         assert checked.returncode == 0 and 'All nodes agree' in checked.stdout, checked.stdout
         assert [r.get(key) for key in keys] == [key + '!' for key in keys]
+        # A transaction whose keys are in two slots of one node.
+        one = [key for key in keys if r.get_node_from_key(key) == source][0]
+        two = [key for key in keys if r.get_node_from_key(key) == source and r.keyslot(key) != r.keyslot(one)][0]
+        pipeline = redis.Redis(port=source.port).pipeline(transaction=True)
+        pipeline.set(one, 1)
+        pipeline.set(two, 2)
+        try:
+            pipeline.execute()
+            raise SystemExit('two slots in one transaction')
+        except RedisError as error:
+            assert 'CROSSSLOT' in str(error), error
+        assert r.get(one) == one + '!'
         print('ok')
         """
 

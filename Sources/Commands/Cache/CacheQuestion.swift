@@ -1,3 +1,4 @@
+import CacheEngine
 import CommandKit
 import CommandRedis
 import KernelHosting
@@ -9,7 +10,8 @@ import ShellSession
 /// One command of cache-cli: whom it asks, who answers in the end, and how the answer is shown.
 ///
 /// A node of a cluster that has not got the key says who has (`MOVED`), or who is just getting it (`ASK`); the question
-/// is then asked there.
+/// is then asked there. Of a key in a hot slot there are copies for readers, and a read goes to any of them, or to the
+/// owner, by chance.
 final class CacheQuestion: Program {
     private let process: Process
     private let address: RedisAddress
@@ -19,6 +21,8 @@ final class CacheQuestion: Program {
     private var destination: HostPort
     private var redirections = 0
     private var tries = 0
+    /// The node of a copy for readers that is asked.
+    private var reader: String?
 
     /// Two nodes that send one to one another would do so for ever.
     private static let redirectionLimit = 5
@@ -33,9 +37,43 @@ final class CacheQuestion: Program {
         destination = address.destination
     }
 
-    func start() { ask(isAsking: false) }
+    func start() {
+        guard Self.isRead(words) else { return ask(isAsking: false) }
+        guard connect() else { return }
+        connection.send(["CLUSTER", "LOCATE", words[1]]) { [self] result in
+            guard process.isRunning, case .success(let value) = result else { return }
+            let readers = Self.readers(value)
+            let chosen = readers.isEmpty ? 0 : process.node.draw { $0.below(readers.count + 1) }
+            guard chosen > 0 else { return ask(isAsking: false, isConnected: true) }
+            connection.close()
+            (reader, destination) = readers[chosen - 1]
+            ask(isAsking: false)
+        }
+    }
 
-    private func ask(isAsking: Bool) {
+    /// Whether it reads one key, which stands behind the command's name.
+    private static func isRead(_ words: [String]) -> Bool {
+        guard words.count > 1, let command = CacheCommand.named(words[0].lowercased()),
+            command.flags.contains(.readOnly), case .places(1, 1, _) = command.keys
+        else { return false }
+        return true
+    }
+
+    /// From the reply to CLUSTER LOCATE: who may be asked besides the owner.
+    private static func readers(_ reply: RESPValue) -> [(node: String?, target: HostPort)] {
+        guard let fields = reply.elements, let place = fields.firstIndex(where: { $0.text == "readers" }),
+            place % 2 == 0, place + 1 < fields.count, let pairs = fields[place + 1].elements
+        else { return [] }
+        return stride(from: 0, to: pairs.count - 1, by: 2).compactMap { index in
+            guard let node = pairs[index].text, let address = pairs[index + 1].text,
+                let target = HostPort(parsing: address)
+            else { return nil }
+            return (node, target)
+        }
+    }
+
+    /// - Returns: whether it is on its way; if not, it has failed.
+    private func connect() -> Bool {
         let connection = RESPClientConnection()
         self.connection = connection
         connection.onEnd = { [self] failure in
@@ -44,8 +82,15 @@ final class CacheQuestion: Program {
         do throws(NetworkError) {
             try connection.connect(from: process.node, to: destination, security: address.security)
         } catch {
-            return fail("\(error)")
+            fail("\(error)")
+            return false
         }
+        return true
+    }
+
+    private func ask(isAsking: Bool, isConnected: Bool = false) {
+        guard isConnected || connect() else { return }
+        if reader != nil { connection.send(["READONLY"]) { _ in } }
         if isAsking { connection.send(["ASKING"]) { _ in } }
         connection.send(words) { [self] result in
             guard process.isRunning, case .success(let value) = result else { return }
@@ -56,6 +101,7 @@ final class CacheQuestion: Program {
     private func refused(_ text: String) {
         if let (isAsking, target) = Self.redirection(text), redirections < Self.redirectionLimit {
             redirections += 1
+            reader = nil
             connection.close()
             destination = target
             return ask(isAsking: isAsking)
@@ -92,6 +138,7 @@ final class CacheQuestion: Program {
             }
         } else if name == "GET", let text = value.text {
             return locate { [self] place in
+                if let reader { return process.print("\(text) (from hot copy on \(reader))") }
                 let isFromReplica = place?.isTakenOver == true
                 process.print(isFromReplica ? "\(text) (from replica on \(place?.node ?? ""))" : text)
             }

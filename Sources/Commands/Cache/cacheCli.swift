@@ -30,6 +30,8 @@ extension CacheCommands {
                 Any other command goes to the node as it stands, and its reply is shown as
                 redis-cli shows it. Words that begin with - stand behind a -- of their own.
                 Any node of a cluster will do: it says who has the key, and that one is asked.
+                Reads of a hot slot go to its owner or to one of its copies for readers, by
+                chance (cache-node --hot-slot-reads); what a copy says may be a moment old.
                 """)
         return Command(description) { invocation in
             var words = invocation.arguments.arguments

@@ -23,6 +23,10 @@ extension CacheCommands {
                 .init("replicas", nil, .integer(0...8), "copies of each key on other nodes (1)"),
                 .init("placement", nil, .choice(placements), "how slots are given to nodes (ring)"),
                 .init("node-timeout", nil, .duration(), "a node that is silent for so long is suspected (2s)"),
+                .init(
+                    "hot-slot-reads", nil, .integer(1...1_000_000_000),
+                    "reads a second that make a slot hot: more nodes get a copy (never)"),
+                .init("hot-slot-copies", nil, .integer(CacheCluster.hotCopyRange), "how many more (2)"),
                 .init("announce-host", nil, .text("HOST"), "where others reach it, if not at its address"),
                 .init("cluster-state", nil, .text("FILE"), "where it keeps its identity (nodes-PORT.conf)"),
                 .init("memcached-port", nil, .port, "another port, for clients of memcached (none)"),
@@ -45,6 +49,10 @@ extension CacheCommands {
                 With --cluster-port it is a node of a Redis Cluster: redis-cli --cluster manages
                 it, or --join has a ring place the slots. The first joiner, or the first key,
                 begins the ring; CLUSTER ADDSLOTS begins a cluster that hands place.
+                With --hot-slot-reads N, said to every node, a slot with N reads in each of two
+                seconds is copied to more nodes, and until it has had less than half of that for
+                10 seconds. Clients that say READONLY may read there (cache-cli does); what they
+                get is at most one --node-timeout old. CLUSTER HOTSLOTS and cluster show them.
                 --memcached-port: the same strings for memcached's clients, gat, cas and the
                 meta commands (mg, ms, md, ma), whose W, X and Z flags stop stampedes.
                 """)
@@ -69,6 +77,9 @@ extension CacheCommands {
             if arguments.has("join") {
                 throw UsageError("cache-node: --join needs a port for the others; add --cluster-port 17001")
             }
+            if arguments.has("hot-slot-reads") {
+                throw UsageError("cache-node: --hot-slot-reads is for a node of a cluster; add --cluster-port 17001")
+            }
             return nil
         }
         var settings = CacheClusterHost.Settings(clusterPort: port)
@@ -79,6 +90,8 @@ extension CacheCommands {
                 throw UsageError("cache-node: --join: \(error); a cluster port is said as localhost:17001")
             }
         }
+        settings.engine.hotReadsPerSecond = arguments.integer("hot-slot-reads") ?? 0
+        settings.engine.hotCopies = arguments.integer("hot-slot-copies") ?? settings.engine.hotCopies
         settings.announcedHost = arguments.text("announce-host")
         settings.stateFile = arguments.text("cluster-state")
         if let count = arguments.integer("replicas") { settings.engine.ring.replicas = count }

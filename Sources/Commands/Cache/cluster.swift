@@ -60,7 +60,26 @@ extension CacheClusterHost {
                 .init("COPIED", key: "copied_slots", right: true), .init("EPOCH", key: "epoch", right: true),
                 .init("OFFSET", key: "offset", right: true), .init("LAG", key: "lag", right: true),
             ], rows: rows, whenEmpty: "no nodes")
-        return View(.record(fields), .table(table))
+        var view = View(.record(fields), .table(table))
+        if !cluster.hotSlots.isEmpty { view.parts.append(.table(hotTable)) }
+        return view
+    }
+
+    private var hotTable: View.Table {
+        let rows = cluster.hotSlots.map { owner, hot -> [View.Cell] in
+            let readers = cluster.readers(of: hot.slot).compactMap { cluster.describe($0)?.name }
+            return [
+                .integer(hot.slot), hotKeys.names[hot.slot].map { .text($0) } ?? .none,
+                .text(cluster.describe(owner)?.name ?? owner.short), .integer(hot.readsPerSecond),
+                .text(readers.isEmpty ? "nobody" : readers.joined(separator: ", ")),
+            ]
+        }
+        return View.Table(
+            [
+                .init("HOT SLOT", key: "hot_slot", right: true), .init("KEY", key: "key", flexible: true),
+                .init("OWNER", key: "owner"), .init("READS/S", key: "reads_per_second", right: true),
+                .init("ALSO READ FROM", key: "readers"),
+            ], rows: rows, whenEmpty: "no hot slots")
     }
 
     private func role(of view: CacheCluster.NodeView) -> String {

@@ -16,6 +16,7 @@ extension CacheLayerCommands {
             examples: [
                 "users-api --db postgres://db:5432/postgres --redis localhost:6379 &",
                 "users-api --strategy read-through,write-behind --data-dir ./api &",
+                "users-api --redis localhost:6379 --invalidation tracking &",
                 "curl http://localhost:8080/users/123",
                 "curl -X PUT localhost:8080/users/123 -d '{\"name\": \"Ann\", \"email\": \"a@b.org\"}'",
             ],
@@ -25,6 +26,10 @@ extension CacheLayerCommands {
                 GET /cache/explain/ID; GET /events is what cache-monitor follows. Where there
                 is no table of users yet, it makes one with --users people in it. --redis takes
                 any server that speaks RESP; with --redis none it keeps entries by itself only.
+                --invalidation channel: the applications tell one another (PUBLISH).
+                tracking: the cache tells who has read a key, also of changes made by hand
+                (CLIENT TRACKING). broadcast: it tells of all users. All applications around
+                one cache use the same of them.
                 A TTL is spread by --jitter, so that entries made together do not end together.
                 See also: cache-monitor, load-test, cache-layer.
                 """)
@@ -42,6 +47,9 @@ extension CacheLayerCommands {
             .init("db", "d", .text("URL"), "the database (postgres://localhost:5432/postgres)"),
             .init("redis", nil, .text("HOST:PORT"), "the shared cache, or none (localhost:6379)"),
             .init("redis-timeout", nil, .duration(), "how long it has for an answer (500ms)"),
+            .init(
+                "invalidation", nil, .choice(CacheInvalidation.allCases.map(\.rawValue)),
+                "how it hears of others' changes (channel)"),
             .init("users", nil, .integer(0...100_000), "people in a table that it makes (1000)"),
             .init("data-dir", nil, .file, "where writes are kept that the database has not got (./users-api)"),
             .init("audit", nil, .integer(0...100), "of 100 hits, how many are compared with the database (0)"),
@@ -94,6 +102,8 @@ private struct UsersAPIWords {
         var settings = UsersAPI.Settings(database: url)
         settings.cache = try cache()
         settings.cacheTimeout = arguments.duration("redis-timeout") ?? settings.cacheTimeout
+        settings.invalidation =
+            arguments.text("invalidation").flatMap { CacheInvalidation(rawValue: $0) } ?? settings.invalidation
         settings.seedCount = arguments.integer("users") ?? settings.seedCount
         settings.auditPercent = arguments.integer("audit") ?? 0
         settings.directory = session.files.absolute(arguments.text("data-dir") ?? "users-api")

@@ -164,7 +164,7 @@ extension CacheCluster {
                 throw ClusterRefusal("Master is down or failed, please use CLUSTER FAILOVER FORCE")
             }
             send(.requestHandover, to: master)
-        case .force: stand(for: slots)
+        case .force: stand(for: slots, isForced: true)
         case .takeover: takeOver(slots)
         }
     }
@@ -179,6 +179,7 @@ extension CacheCluster {
             let old = map[slot]
             materialize(slot)
             let isSameStream = copyReigns[slot] == old.version.reign.bits
+            succeed(slot, old, end: copyOffsets[slot])
             runs.append(
                 SlotMap.Run(
                     slots: slot...slot,
@@ -239,6 +240,11 @@ extension CacheCluster {
         committed = SlotSet()
         copyReigns = [UInt64](repeating: 0, count: SlotSet.slotCount)
         copyOffsets = [Int](repeating: 0, count: SlotSet.slotCount)
+        copySince = [Int](repeating: 0, count: SlotSet.slotCount)
+        followed.removeAll()
+        successions = [:]
+        formerStream = nil
+        heat = HotSlots(threshold: settings.hotReadsPerSecond)
         refreshOwnSlots()
         own.replicaOf = nil
         redistributing = []

@@ -69,7 +69,8 @@ extension CacheCluster {
         }.count
     }
 
-    func stand(for slots: SlotSet) {
+    /// - Parameter isForced: by hand, although the owner may be there.
+    func stand(for slots: SlotSet, isForced: Bool = false) {
         guard epoch + 1 < SlotVersion.epochLimit else { return }
         epoch += 1
         statistics.elections += 1
@@ -88,7 +89,7 @@ extension CacheCluster {
                 claims.append(claim)
             }
         }
-        let ballot = Ballot(epoch: epoch, claims: claims)
+        let ballot = Ballot(epoch: epoch, isForced: isForced, claims: claims)
         election = Election(epoch: epoch, slots: slots, offsets: offsets, since: now)
         let vote = assess(ballot, from: own.id)
         hasPromised = true
@@ -121,7 +122,8 @@ extension CacheCluster {
                 let record = map[slot]
                 // Somebody who knows less than this node cannot have a majority's consent.
                 guard record.version <= claim.version, ballot.epoch > record.version.epoch,
-                    ballot.epoch > Int(votedEpochs[slot]), isOwnerGone(record, slot, candidate)
+                    ballot.epoch > Int(votedEpochs[slot]),
+                    isOwnerGone(record, slot, candidate) || ballot.isForced && isReplica(candidate, of: record.owner)
                 else { continue }
                 if votes {
                     votedEpochs[slot] = UInt32(ballot.epoch)
@@ -157,6 +159,10 @@ extension CacheCluster {
         if owner == own.id { return candidate == own.id || !served.contains(slot) }
         guard let peer = peer(owner) else { return true }
         return peer.isFailed || peer.hollow.contains(slot) || owner == candidate
+    }
+
+    private func isReplica(_ id: ClusterNodeID, of owner: ClusterNodeID?) -> Bool {
+        owner != nil && describe(id)?.replicaOf == owner
     }
 
     // MARK: Counting
@@ -209,7 +215,12 @@ extension CacheCluster {
 
     private func take(_ runs: [SlotMap.Run]) {
         let slots = SlotSet(runs.lazy.flatMap { $0.slots })
-        for slot in slots.slots { materialize(slot) }
+        for run in runs {
+            for slot in run.slots {
+                materialize(slot)
+                succeed(slot, map[slot], end: run.record.takenAt ?? 0)
+            }
+        }
         adopt(runs)
         let mine = slots.intersection(ownSlots)
         mine.subtracting(served).forEach { if copyReigns[$0] == 0 { store.clear(slot: $0) } }

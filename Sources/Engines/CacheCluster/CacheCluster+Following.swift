@@ -14,6 +14,9 @@ struct FollowerLink {
     /// Those whose copy has a gap behind where it ends, and has to be made anew.
     var broken = SlotSet()
     var askedAt: LabTime?
+    /// A place in the stream that the master was at, and when it said so; and when it named the last one that is here.
+    var target: (offset: Int, at: LabTime)?
+    var freshAt: LabTime?
 }
 
 // The follower's half of replication.
@@ -39,7 +42,7 @@ extension CacheCluster {
         if copyReigns[slot] != 0 { copyOffsets[slot] = position(of: slot) }
     }
 
-    /// Whether a slot's copy is complete, for READONLY.
+    /// Whether a slot's copy is complete.
     public func holdsCopy(of slot: Int) -> Bool { links.contains { $0.held.contains(slot) } }
     /// Slots that are here as copies, whatever they are worth.
     public func isCopy(_ slot: Int) -> Bool { !served.contains(slot) && importing[slot] == nil }
@@ -75,6 +78,7 @@ extension CacheCluster {
                 add(slot, owner)
             }
         }
+        for peer in peers { for slot in hotSlotsToCopy(of: peer) { add(slot, peer.id) } }
         for index in links.indices where !wanted.contains(where: { $0.master == links[index].master }) {
             release(index)
         }
@@ -143,11 +147,12 @@ extension CacheCluster {
         }
         let refused = link.wanted.filter(isFenced)
         let missing = link.wanted.subtracting(link.held).subtracting(refused)
+        let asked = link.stream == 0 ? SlotSet() : missing
         send(
             .follow(
                 Follow(
                     stream: link.stream, offset: link.offset, sequence: link.sequence, held: held,
-                    missing: link.stream == 0 ? SlotSet() : missing, refused: refused)), to: link.master)
+                    missing: asked, refused: refused, stale: staleCopies(asked))), to: link.master)
     }
 
     /// Says again what it has and wants, and hears so whether the master is still the same.
@@ -169,6 +174,8 @@ extension CacheCluster {
         links[index].broken = links[index].wanted.filter { copyReigns[$0] == map.version(of: $0).reign.bits }
         links[index].stream = stream
         links[index].offset = offset
+        links[index].target = nil
+        links[index].freshAt = nil
         links[index].sequence += 1
         ask(index)
     }
@@ -182,10 +189,15 @@ extension CacheCluster {
                 guard links[index].wanted.contains(slot), !links[index].held.contains(slot), !isFenced(slot),
                     map.version(of: slot).reign == part.reign, map.owner(of: slot) == peer.id
                 else { continue }
-                store.clear(slot: slot)
+                if let base = part.base {
+                    guard copy(of: slot) == (base.reign, base.offset) else { continue }
+                } else {
+                    store.clear(slot: slot)
+                }
                 for command in part.commands { store.apply(command) }
                 copyReigns[slot] = part.reign.bits
                 copyOffsets[slot] = load.offset
+                beginHistory(of: slot, at: load.offset)
                 links[index].broken.remove(slot)
             }
         }
@@ -201,13 +213,18 @@ extension CacheCluster {
         guard part.from <= offset, part.to > offset else { return acknowledge(index) }
         for entry in part.entries where entry.offset > offset {
             guard let slot = entry.slot else {
-                for slot in links[index].held.slots where copyOffsets[slot] < entry.offset { store.clear(slot: slot) }
+                for slot in links[index].held.slots where copyOffsets[slot] < entry.offset {
+                    store.clear(slot: slot)
+                    beginHistory(of: slot, at: entry.offset)
+                }
                 continue
             }
             guard links[index].held.contains(slot), copyOffsets[slot] < entry.offset else { continue }
             for command in entry.commands { store.apply(command) }
+            remember(slot, entry.offset, entry.commands)
         }
         links[index].offset = part.to
+        links[index].noteProgress()
         acknowledge(index)
     }
 

@@ -15,6 +15,7 @@ extension CacheCluster {
         introduceAgain()
         judge()
         watchMajority()
+        tickHotSlots()
         tickFollowers()
         tickLinks()
         if needsReview { review() }
@@ -51,7 +52,7 @@ extension CacheCluster {
     func heartbeat(_ kind: Heartbeat.Kind, _ gossip: [Heartbeat.Gossip] = []) -> Heartbeat {
         Heartbeat(
             kind: kind, node: own, ring: ring, digest: map.digest, hollow: hollow, streamOffset: log.end,
-            keyCount: counted.keys, copies: counted.copies, gossip: gossip)
+            keyCount: counted.keys, copies: counted.copies, gossip: gossip, hotSlots: heat.hot, reads: toldReads)
     }
 
     /// All that are suspected, and a few of the others; everybody in a small cluster.
@@ -165,6 +166,14 @@ extension CacheCluster {
         peer.streamOffset = heartbeat.streamOffset
         peer.copies = heartbeat.copies
         peer.digest = heartbeat.digest
+        if peer.hotSlots.map(\.slot) != heartbeat.hotSlots.map(\.slot)
+            || peer.hotSlots.map(\.readers) != heartbeat.hotSlots.map(\.readers)
+        {
+            needsReview = true
+        }
+        peer.hotSlots = heartbeat.hotSlots
+        peer.reads = heartbeat.reads
+        heardStreamOffset(heartbeat.streamOffset, of: peer.id)
         if heartbeat.ring.isNewer(than: ring) { adopt(heartbeat.ring) }
         for gossip in heartbeat.gossip { heard(gossip, from: peer) }
         if heartbeat.kind == .join { welcome() }

@@ -37,6 +37,7 @@ extension CacheCluster {
     ///   - commands: its effect; several if they belong together.
     public func wrote(slot: Int?, _ commands: [[[UInt8]]]) {
         log.append(ReplicationLog.Entry(slot: slot, commands: commands, at: now))
+        if slot == nil { successions = [:] }
     }
 
     /// Sends what was written since to whoever follows.
@@ -82,11 +83,18 @@ extension CacheCluster {
             followers.removeAll { $0.id == peer.id }
             return send(.restart(stream: stream, offset: log.end), to: peer.id)
         }
-        var held = SlotSet()
+        var (held, unknown) = (SlotSet(), SlotSet())
         for part in follow.held {
-            for slot in part.slots where served.contains(slot) && map.version(of: slot).reign == part.reign {
-                held.insert(slot)
+            for slot in part.slots {
+                let isMine = served.contains(slot) && map.version(of: slot).reign == part.reign
+                if isMine { held.insert(slot) } else { unknown.insert(slot) }
             }
+        }
+        guard unknown.isEmpty else {
+            // It has not heard yet that they are somebody else's, or of another reign. What it is sent now would take
+            // it past writes to them that it lacks, and it would take its copies for newer than they are.
+            if let known = followers.firstIndex(where: { $0.id == peer.id }) { followers[known].heardAt = now }
+            return send(.slots(map.runs(unknown), ticket: 0), to: peer.id)
         }
         let index: Int
         if let known = followers.firstIndex(where: { $0.id == peer.id }) {
@@ -107,14 +115,16 @@ extension CacheCluster {
         }
         followers[index].sequence = follow.sequence
         followers[index].held = held
-        followers[index].streamed = held
+        // What is on its way to it to be loaded it will have, though it does not say so yet.
+        followers[index].streamed.formIntersection(follow.missing)
+        followers[index].streamed.formUnion(held)
         followers[index].sent = follow.offset
         followers[index].inFlight = 0
         followers[index].heardAt = now
         contested.formUnion(follow.refused.intersection(served))
         if isNews { needsReview = true }
         let wanted = follow.missing.intersection(served)
-        if !wanted.isEmpty { sendLoad(wanted, to: index) }
+        if !wanted.isEmpty { sendLoad(wanted, follow.stale, to: index) }
         pump(index)
         if handoff != nil { proceedHandoff() }
     }
@@ -143,24 +153,30 @@ extension CacheCluster {
         }
     }
 
-    /// What some slots hold at this moment. As many of them as go into one message; the follower asks again for others.
-    private func sendLoad(_ slots: SlotSet, to index: Int) {
+    /// What some slots hold at this moment, or what the follower's copy lacks where that is known. As many of them as
+    /// go into one message; the follower asks again for others.
+    private func sendLoad(_ slots: SlotSet, _ stale: [Follow.Stale], to index: Int) {
+        let known = continuations(slots, stale)
         var load = SlotLoad(stream: stream, offset: log.end, parts: [])
         var bytes = 0
         for slot in slots.slots where bytes < Self.partLimitBytes {
-            let commands = store.contents(ofSlot: slot)
-            let reign = map.version(of: slot).reign
+            let commands = known[slot]?.commands ?? store.contents(ofSlot: slot)
+            let part = SlotLoad.Part(
+                slots: slot...slot, reign: map.version(of: slot).reign, base: known[slot]?.base, commands: commands)
             followers[index].streamed.insert(slot)
             if commands.isEmpty, let last = load.parts.last, last.commands.isEmpty,
-                last.slots.upperBound == slot - 1, last.reign == reign
+                last.slots.upperBound == slot - 1, last.reign == part.reign, last.base == part.base
             {
                 load.parts[load.parts.count - 1].slots = last.slots.lowerBound...slot
                 continue
             }
             for command in commands { bytes += command.reduce(16) { $0 + $1.count } }
-            load.parts.append(SlotLoad.Part(slots: slot...slot, reign: reign, commands: commands))
+            load.parts.append(part)
         }
-        statistics.loadedSlots += load.parts.reduce(0) { $0 + $1.slots.count }
+        let continued = load.parts.reduce(0) { $1.base == nil ? $0 : $0 + $1.slots.count }
+        statistics.continuedSlots += continued
+        statistics.loadedSlots += load.parts.reduce(-continued) { $0 + $1.slots.count }
+        if continued > 0 { statistics.partialResyncs += 1 }
         send(.load(load), to: followers[index].id)
     }
 

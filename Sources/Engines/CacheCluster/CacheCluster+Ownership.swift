@@ -72,11 +72,13 @@ extension CacheCluster {
 
     private func lose(_ slot: Int, _ old: SlotMap.Record) {
         migrating[slot] = nil
+        successions[slot] = nil
         guard served.contains(slot) else { return }
         served.remove(slot)
         // What it has is a copy now, as good as the former reign was.
         copyReigns[slot] = old.version.reign.bits
         copyOffsets[slot] = log.end
+        beginHistory(of: slot, at: log.end)
     }
 
     private func gain(_ slot: Int, _ old: SlotMap.Record, _ new: SlotMap.Record) {
@@ -86,6 +88,7 @@ extension CacheCluster {
             new.version.epoch == old.version.epoch, new.version.handoff == old.version.handoff + 1
         else { return }
         materialize(slot)
+        succeed(slot, old, end: copyOffsets[slot])
         served.insert(slot)
         own.replicaOf = nil
     }

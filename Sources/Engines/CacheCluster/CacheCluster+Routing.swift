@@ -37,7 +37,7 @@ extension CacheCluster {
             return startRingForFirstKey() ? nil : "CLUSTERDOWN Hash slot not served"
         }
         if owner == own.id { return "CLUSTERDOWN The slot's data was lost with this node's memory; looking for a copy" }
-        if client.readsCopies, !isWrite, holdsCopy(of: slot), isInMajority { return nil }
+        if client.readsCopies, !isWrite, mayAnswer(fromCopyOf: slot), isInMajority { return nil }
         guard let node = describe(owner) else { return "CLUSTERDOWN Hash slot not served" }
         return "MOVED \(slot) \(node.address)"
     }

@@ -99,9 +99,16 @@ public final class CacheCluster {
     var copyReigns = [UInt64](repeating: 0, count: SlotSet.slotCount)
     /// For each slot, how far the copy goes, if its link does not say more.
     var copyOffsets = [Int](repeating: 0, count: SlotSet.slotCount)
+    /// For each slot, behind which offset of that stream `followed` has everything, if it is not gone from there.
+    var copySince = [Int](repeating: 0, count: SlotSet.slotCount)
+    var followed: FollowedLog
+    /// For slots that it took over: from where others can go on.
+    var successions: [Int: Succession] = [:]
+    var formerStream: FormerStream?
     /// For each slot, the epoch below which nothing is taken any more.
     var fences = [UInt32](repeating: 0, count: SlotSet.slotCount)
 
+    var heat: HotSlots
     public internal(set) var lostWrites = LostWrites()
     /// Where slots should be, as far as this node knows; nil without a ring.
     public internal(set) var placement: SlotPlacement?
@@ -140,6 +147,10 @@ public final class CacheCluster {
         /// Writes that are kept for followers that were away.
         public var backlogBytes = 1 << 20
         public var seed: UInt64 = 1
+        /// Reads in a second that make a slot hot, so that more nodes are asked to have a copy for readers; 0: never.
+        public var hotReadsPerSecond = 0
+        /// How many more.
+        public var hotCopies = 2
         /// The ring that this node would start.
         public var ring = RingSettings()
 
@@ -155,6 +166,9 @@ public final class CacheCluster {
         public var takenOverSlots = 0
         public var handedOverSlots = 0
         public var loadedSlots = 0
+        /// Slots of which a follower was sent only what its copy of the reign before lacked.
+        public var continuedSlots = 0
+        /// How often a follower began anew, or went on from where it was.
         public var fullResyncs = 0
         public var partialResyncs = 0
     }
@@ -183,6 +197,8 @@ public final class CacheCluster {
         self.store = store
         ring = settings.ring
         log = ReplicationLog(limitBytes: settings.backlogBytes)
+        followed = FollowedLog(limitBytes: settings.backlogBytes)
+        heat = HotSlots(threshold: settings.hotReadsPerSecond)
         random = SeededRandom(seed: settings.seed).fork("cluster \(own.id)")
         var streamRandom = random.fork("stream")
         stream = streamRandom.next() | 1
@@ -306,6 +322,9 @@ public enum ClusterEffect: Sendable {
     case resumeWrites
     /// These are somebody else's now, or nobody's.
     case lostSlots(SlotSet)
+    /// A slot is read so much that others were asked to have a copy; or not any more.
+    case heated(HotSlot)
+    case cooled(HotSlot)
     /// Subscribers are to hear of this.
     case deliver(channel: [UInt8], message: [UInt8], isSharded: Bool)
 }

@@ -77,6 +77,8 @@ public struct CacheLayer: Sendable {
     public internal(set) var isClosed = false
     /// Whether other processes' changes are heard of.
     public internal(set) var isHearing = true
+    /// Whether the shared cache tells only of keys that this process has read there (`CLIENT TRACKING` without BCAST).
+    public var isToldOfReadsOnly = false
 
     /// What the owner is to do.
     public enum Effect: Sendable {

@@ -17,6 +17,9 @@
 ///
 /// A hir that is used while it is in S has a gap shorter than the LIR at the bottom: they change places. Items are
 /// named by their hash, so that one which is gone (a ghost) is recognized when it comes back.
+///
+/// While there is room everybody gets a seat in front. If there is less of it later, those go first who have never
+/// spoken again since: the tables of a policy grow, and it is no reason to send away who has proved himself.
 struct LIRSStack {
     /// Not of the cache's items but of this structure's own nodes.
     private typealias NodeID = ItemID
@@ -28,6 +31,8 @@ struct LIRSStack {
         var isInStack = false
         var isOnBench = false
         var isGhost = false
+        /// LIR because there was room, and not used since: it is in `unproven`.
+        var isUnproven = false
         /// Another key with the same hash is known under it.
         var isHidden = false
     }
@@ -39,6 +44,8 @@ struct LIRSStack {
     private var stackLinks = LinkTable()
     private var bench = ItemList()
     private var benchLinks = LinkTable()
+    /// Linked by `benchLinks`, too: nobody is on both.
+    private var unproven = ItemList()
     private var ghosts = ItemList()
     private var ghostLinks = LinkTable()
     private var lirCount = 0
@@ -71,6 +78,7 @@ struct LIRSStack {
     mutating func access(_ node: ItemID) {
         let state = nodes[Int(node)]
         if state.isLIR {
+            prove(node)
             let wasBottom = stack.last == node
             stack.moveToFront(node, &stackLinks)
             if wasBottom { prune() }
@@ -97,10 +105,17 @@ struct LIRSStack {
         while lirCount > lirLimit { demote() }
     }
 
-    /// The LIR at the bottom goes to the end of the bench.
-    private mutating func demote() {
-        let node = stack.last
+    private mutating func prove(_ node: ItemID) {
+        guard nodes[Int(node)].isUnproven else { return }
+        nodes[Int(node)].isUnproven = false
+        unproven.remove(node, &benchLinks)
+    }
+
+    /// The LIR at the bottom goes to the end of the bench, or another one.
+    private mutating func demote(_ other: ItemID = 0) {
+        let node = other != 0 ? other : stack.last
         guard node != 0 else { return }
+        prove(node)
         stack.remove(node, &stackLinks)
         nodes[Int(node)].isInStack = false
         nodes[Int(node)].isLIR = false
@@ -136,6 +151,8 @@ struct LIRSStack {
         push(node)
         if lirCount < lirLimit {
             nodes[Int(node)].isLIR = true
+            nodes[Int(node)].isUnproven = true
+            unproven.append(node, &benchLinks)
             lirCount += 1
         } else {
             bench.append(node, &benchLinks)
@@ -155,7 +172,7 @@ struct LIRSStack {
 
     /// Whom to evict next: the node, and its item. nil if there is nobody.
     mutating func victim() -> (node: ItemID, item: ItemID)? {
-        while lirCount > lirLimit { demote() }
+        while lirCount > lirLimit { demote(unproven.first) }
         let node = bench.first != 0 ? bench.first : stack.last
         return node == 0 ? nil : (node, nodes[Int(node)].item)
     }
@@ -168,6 +185,7 @@ struct LIRSStack {
             bench.remove(node, &benchLinks)
             nodes[Int(node)].isOnBench = false
         } else if nodes[Int(node)].isLIR {
+            prove(node)
             nodes[Int(node)].isLIR = false
             lirCount -= 1
         }

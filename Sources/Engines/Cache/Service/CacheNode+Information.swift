@@ -26,7 +26,8 @@ extension CacheNode {
         for name in names where isWanted(name, wanted) {
             if !text.isEmpty { text += "\r\n" }
             text += "# \(name == "cpu" ? "CPU" : name.prefix(1).uppercased() + name.dropFirst())\r\n"
-            let lines = others.first { $0.section == name }?.lines ?? section(name)
+            let more = others.first { $0.section == name }?.lines ?? []
+            let lines = section(name).filter { line in !more.contains { $0.0 == line.0 } } + more
             for (key, value) in lines { text += "\(key):\(value)\r\n" }
         }
         return text

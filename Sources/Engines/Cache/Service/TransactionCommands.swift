@@ -65,9 +65,15 @@ extension CacheNode {
     /// What the companion has against it: slots may have moved since the commands were queued.
     private func refusal(_ connection: RESPServerConnection, _ transaction: RESPTransaction) -> String? {
         guard let companion else { return nil }
+        // Of one transaction all keys are in one slot: its effects stay together on their way to the copies.
+        var slot: Int?
         for (command, request) in transaction.requests {
             let keys = request.withArguments { words in command.keyPlaces(words).map { words.bytes($0) } }
-            if !keys.isEmpty, let refusal = companion.route(self.request(connection, command, keys)) { return refusal }
+            if keys.isEmpty { continue }
+            let asked = self.request(connection, command, keys)
+            if let refusal = companion.route(asked) { return refusal }
+            if let slot, slot != asked.slot { return "CROSSSLOT Keys in request don't hash to the same slot" }
+            slot = asked.slot
         }
         return nil
     }

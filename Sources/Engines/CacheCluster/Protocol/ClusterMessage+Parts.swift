@@ -20,6 +20,15 @@ extension Heartbeat {
             gossip.node.put(into: &writer)
             writer.append(byte: (gossip.isSuspected ? 1 : 0) | (gossip.isFailed ? 2 : 0))
         }
+        writer.append(hotSlots) { writer, hot in
+            writer.append(UInt64(hot.slot))
+            writer.append(UInt64(hot.readsPerSecond))
+            writer.append(hot.readers) { $0.append($1) }
+        }
+        writer.append(reads) { writer, reads in
+            writer.append(UInt64(reads.slot))
+            writer.append(UInt64(reads.perSecond))
+        }
     }
 
     init(_ reader: inout RecordReader) throws(RecordReader.Malformed) {
@@ -44,7 +53,20 @@ extension Heartbeat {
             if flags > 3 { throw RecordReader.Malformed(position: reader.position) }
             return Gossip(node: node, isSuspected: flags & 1 != 0, isFailed: flags & 2 != 0)
         }
-        guard copies.count <= CacheCluster.nodeLimit, gossip.count <= CacheCluster.nodeLimit else {
+        hotSlots = try reader.elements { reader throws(RecordReader.Malformed) in
+            let slot = try reader.number(below: SlotSet.slotCount)
+            let perSecond = try reader.offset()
+            let readers = try reader.elements { reader throws(RecordReader.Malformed) in try reader.nodeID() }
+            return HotSlot(slot: slot, readers: readers, readsPerSecond: perSecond)
+        }
+        reads = try reader.elements { reader throws(RecordReader.Malformed) in
+            let slot = try reader.number(below: SlotSet.slotCount)
+            return SlotReads(slot: slot, perSecond: try reader.offset())
+        }
+        guard copies.count <= CacheCluster.nodeLimit, gossip.count <= CacheCluster.nodeLimit,
+            hotSlots.count <= HotSlots.limit, reads.count <= CacheCluster.toldReadsLimit,
+            hotSlots.allSatisfy({ $0.readers.count <= CacheCluster.hotCopyRange.upperBound })
+        else {
             throw RecordReader.Malformed(position: reader.position)
         }
     }
@@ -53,6 +75,7 @@ extension Heartbeat {
 extension Ballot {
     func put(into writer: inout RecordWriter) {
         writer.append(UInt64(epoch))
+        writer.append(isForced)
         writer.append(claims) { writer, claim in
             writer.append(claim.slots)
             writer.append(claim.version)
@@ -63,6 +86,7 @@ extension Ballot {
 
     init(_ reader: inout RecordReader) throws(RecordReader.Malformed) {
         epoch = try reader.number(below: SlotVersion.epochLimit)
+        isForced = try reader.flag()
         claims = try reader.elements { reader throws(RecordReader.Malformed) in
             let slots = try reader.slotRange()
             let version = try reader.version()
@@ -104,6 +128,11 @@ extension Follow {
         }
         writer.append(missing)
         writer.append(refused)
+        writer.append(stale) { writer, stale in
+            writer.append(stale.slots)
+            writer.append(stale.reign)
+            writer.append(UInt64(stale.offset))
+        }
     }
 
     init(_ reader: inout RecordReader) throws(RecordReader.Malformed) {
@@ -116,7 +145,14 @@ extension Follow {
         }
         missing = try reader.slots()
         refused = try reader.slots()
-        guard zip(held, held.dropFirst()).allSatisfy({ $0.slots.upperBound < $1.slots.lowerBound }) else {
+        stale = try reader.elements { reader throws(RecordReader.Malformed) in
+            let slots = try reader.slotRange()
+            let reign = try reader.version()
+            return Stale(slots: slots, reign: reign, offset: try reader.offset())
+        }
+        guard zip(held, held.dropFirst()).allSatisfy({ $0.slots.upperBound < $1.slots.lowerBound }),
+            zip(stale, stale.dropFirst()).allSatisfy({ $0.slots.upperBound < $1.slots.lowerBound })
+        else {
             throw RecordReader.Malformed(position: reader.position)
         }
     }
@@ -157,6 +193,11 @@ extension SlotLoad {
         writer.append(parts) { writer, part in
             writer.append(part.slots)
             writer.append(part.reign)
+            writer.append(part.base != nil)
+            if let base = part.base {
+                writer.append(base.reign)
+                writer.append(UInt64(base.offset))
+            }
             writer.append(commands: part.commands)
         }
     }
@@ -167,11 +208,16 @@ extension SlotLoad {
         parts = try reader.elements { reader throws(RecordReader.Malformed) in
             let slots = try reader.slotRange()
             let reign = try reader.version()
+            var base: Base?
+            if try reader.flag() {
+                let reign = try reader.version()
+                base = Base(reign: reign, offset: try reader.offset())
+            }
             let commands = try reader.commands()
             guard slots.count == 1 || commands.isEmpty else {
                 throw RecordReader.Malformed(position: reader.position)
             }
-            return Part(slots: slots, reign: reign, commands: commands)
+            return Part(slots: slots, reign: reign, base: base, commands: commands)
         }
     }
 }

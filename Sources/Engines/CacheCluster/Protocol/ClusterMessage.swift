@@ -63,6 +63,9 @@ public struct Heartbeat: Equatable, Sendable {
     /// For each master, the keys that the sender would take over from it, and the place in its stream.
     public var copies: [Copy]
     public var gossip: [Gossip]
+    /// The sender's slots that are hot, and what it counted of others'.
+    public var hotSlots: [HotSlot] = []
+    public var reads: [SlotReads] = []
 
     public struct Copy: Equatable, Sendable {
         public var master: ClusterNodeID
@@ -80,6 +83,9 @@ public struct Heartbeat: Equatable, Sendable {
 /// Somebody wants to own slots whose owner is gone.
 public struct Ballot: Equatable, Sendable {
     public var epoch: Int
+    /// Asked for by hand (CLUSTER FAILOVER FORCE): votes are given although the owner is there. It hears of it, and its
+    /// copies take nothing from it any more, so that no write of which a majority of them was told gets lost.
+    public var isForced = false
     /// For each run: whose reign the candidate's copy is from, and how far it goes; `.none` for no copy at all.
     public var claims: [Claim]
 
@@ -115,6 +121,14 @@ public struct Follow: Equatable, Sendable {
     public var missing: SlotSet
     /// Slots for which it takes nothing from this reign any more: it was asked in an election.
     public var refused: SlotSet
+    /// Of those that are missing, what it has of a reign before.
+    public var stale: [Stale] = []
+
+    public struct Stale: Equatable, Sendable {
+        public var slots: ClosedRange<Int>
+        public var reign: SlotVersion
+        public var offset: Int
+    }
 
     public struct Held: Equatable, Sendable {
         public var slots: ClosedRange<Int>
@@ -147,6 +161,13 @@ public struct SlotLoad: Equatable, Sendable {
         /// Several only if they are empty.
         public var slots: ClosedRange<Int>
         public var reign: SlotVersion
+        /// Where the follower's copy has to be for these commands to continue it; nil: they make it anew.
+        public var base: Base?
         public var commands: [[[UInt8]]]
+    }
+
+    public struct Base: Equatable, Sendable {
+        public var reign: SlotVersion
+        public var offset: Int
     }
 }

@@ -24,6 +24,9 @@ public final class Peer {
     public internal(set) var keyCount = 0
     public internal(set) var streamOffset = 0
     public internal(set) var copies: [Heartbeat.Copy] = []
+    /// Its own that are hot, and how often it has read those of others.
+    public internal(set) var hotSlots: [HotSlot] = []
+    var reads: [SlotReads] = []
     /// Where it is reached if it is at another place than it says; for the host's use.
     public var link: AnyObject?
 

@@ -34,6 +34,15 @@ struct ReplicationLog {
         }
     }
 
+    /// Whether nothing was ever written.
+    var isUntouched: Bool { end == 0 }
+
+    /// - Precondition: `isUntouched`.
+    mutating func begin(at offset: Int) {
+        precondition(isUntouched, "a log begins once")
+        start = offset
+    }
+
     /// Whether everything after an offset is still here.
     func reaches(_ offset: Int) -> Bool { offset >= start && offset <= end }
 

@@ -24,7 +24,15 @@ extension CacheClusterHost {
     }
 
     public var information: [(section: String, lines: [(String, String)])] {
-        [("replication", replicationLines), ("cluster", [("cluster_enabled", "1")])]
+        let counts = cluster.statistics
+        let resyncs: [(String, String)] = [
+            ("sync_full", "\(counts.fullResyncs)"), ("sync_partial_ok", "\(counts.partialResyncs)"),
+            ("sync_partial_err", "0"), ("sync_loaded_slots", "\(counts.loadedSlots)"),
+            ("sync_continued_slots", "\(counts.continuedSlots)"),
+        ]
+        return [
+            ("stats", resyncs), ("replication", replicationLines), ("cluster", [("cluster_enabled", "1")]),
+        ]
     }
 
     private var replicationLines: [(String, String)] {
@@ -49,8 +57,13 @@ extension CacheClusterHost {
                 ))
         }
         let backlog = cluster.backlog
+        let former = cluster.formerReplication
+        let offset = cluster.own.replicaOf.map { cluster.followedOffset(of: $0) ?? 0 } ?? cluster.streamOffset
         return lines + [
-            ("master_repl_offset", "\(cluster.streamOffset)"), ("repl_backlog_active", "1"),
+            ("master_failover_state", cluster.handoff == nil ? "no-failover" : "waiting-for-sync"),
+            ("master_replid", cluster.replicationID),
+            ("master_replid2", former?.id ?? String(repeating: "0", count: 40)), ("master_repl_offset", "\(offset)"),
+            ("second_repl_offset", "\(former?.nextOffset ?? -1)"), ("repl_backlog_active", "1"),
             ("repl_backlog_size", "\(backlog.limitBytes)"),
             ("repl_backlog_first_byte_offset", "\(backlog.start + 1)"), ("repl_backlog_histlen", "\(backlog.bytes)"),
         ]
@@ -63,6 +76,9 @@ extension CacheClusterHost {
             .init("epoch", cluster.epoch, .gauge("cache_cluster_epoch", "The greatest epoch it has heard of")),
             .init("elections", cluster.statistics.elections, .counter("cache_cluster_elections_total", "It stood in")),
             .init("lost_writes", cluster.lostWrites.count),
+            .init(
+                "hot_slots", cluster.hotSlots.count,
+                .gauge("cache_cluster_hot_slots", "Slots read so much that more nodes have a copy")),
         ]
     }
 

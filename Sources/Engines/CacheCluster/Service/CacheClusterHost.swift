@@ -41,6 +41,8 @@ public final class CacheClusterHost: CacheCompanion {
     private var pausedByHandoff = false
     let waits = ReplicaWaits()
     var migrations = MigrationDesk()
+    /// Which keys they are that make slots hot.
+    public internal(set) var hotKeys = HotSlotKeys()
     /// Whose command is being carried out.
     var writer: ClusterClientState?
 
@@ -140,6 +142,15 @@ public final class CacheClusterHost: CacheCompanion {
             node.unblock(
                 where: { $0.contains { slots.contains(SlotNumber.of($0)) } },
                 with: "UNBLOCKED The slot of the key is somebody else's now; ask again")
+        case .heated(let hot):
+            hotKeys.keep(hot.slot)
+            let readers = cluster.readers(of: hot.slot).compactMap { cluster.describe($0)?.name }
+            let whom =
+                readers.isEmpty ? "and nobody else is there" : "also read from \(readers.joined(separator: ", "))"
+            node.node.log("CLUSTER", "\(hotName(hot.slot)) is hot (\(hot.readsPerSecond) reads/s), \(whom)")
+        case .cooled(let hot):
+            node.node.log("CLUSTER", "\(hotName(hot.slot)) has cooled (\(hot.readsPerSecond) reads/s), read here only")
+            hotKeys.forget(hot.slot)
         case .deliver(let channel, let message, let isSharded):
             node.hear(channel, message, toShard: isSharded)
         }
@@ -231,9 +242,14 @@ public final class CacheClusterHost: CacheCompanion {
                 node!.keepTime()
                 return request.keys.reduce(0) { node!.cache.exists($1) ? $0 + 1 : $0 }
             })
-        if obstacle == nil, request.isWrite, let slot = request.slot {
-            state.slots.insert(slot)
-            writer = state
+        if obstacle == nil, let slot = request.slot {
+            if request.isWrite {
+                state.slots.insert(slot)
+                writer = state
+            } else if cluster.settings.hotReadsPerSecond > 0 {
+                cluster.countRead(slot)
+                hotKeys.note(request.keys[0], slot, now: node.node.world.now)
+            }
         }
         if cluster.hasEffects { node.node.enqueue { [self] in perform() } }
         return obstacle

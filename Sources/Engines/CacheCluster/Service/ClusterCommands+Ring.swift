@@ -12,6 +12,7 @@ extension CacheClusterHost {
             sub("locate", 3, "Return a key's slot, its owner, and where its copies are") {
                 [unowned self] connection, words in locate(connection, words)
             },
+            hotSlotsSubcommand,
             sub("ring", -2, "Return how the ring places slots, or change it") { [unowned self] in ring($0, $1) },
             sub("lost-writes", 2, "Return acknowledged writes that a failover has lost") {
                 [unowned self] connection, _ in
@@ -33,12 +34,18 @@ extension CacheClusterHost {
         let slot = SlotNumber.of(words[2])
         let view = cluster.view(ofSlot: slot)
         let copies = view.copies.map { RESPValue.text($0.name) }
-        connection.reply.map([
+        let readers = cluster.readers(of: slot).compactMap(cluster.describe)
+        var fields: [(String, RESPValue)] = [
             ("slot", .integer(slot)), ("node", view.owner.map { .text($0.name) } ?? .null),
             ("address", view.owner.map { .text($0.address) } ?? .null),
             ("source", .text(view.wasTakenOver ? "replica" : "owner")), ("copies", .array(copies)),
             ("version", .text("\(view.version)")), ("pinned", .integer(view.isPinned ? 1 : 0)),
-        ])
+        ]
+        // Only where it is hot: whom else a reader may ask.
+        if !readers.isEmpty {
+            fields.append(("readers", .array(readers.flatMap { [RESPValue.text($0.name), .text($0.address)] })))
+        }
+        connection.reply.map(fields)
     }
 
     /// `CLUSTER RING [USE algorithm] [REPLICAS count]`

@@ -126,21 +126,17 @@ extension CacheClusterHost {
     // MARK: Slots and shards
 
     private func writeSlots(_ connection: RESPServerConnection, _ words: RESPArguments) {
-        let views = cluster.nodeViews
-        var ranges: [(slots: ClosedRange<Int>, view: CacheCluster.NodeView)] = []
-        for view in views where view.node.replicaOf == nil { ranges += view.slots.ranges.map { ($0, view) } }
-        ranges.sort { $0.slots.lowerBound < $1.slots.lowerBound }
+        let ranges = servedRanges
         connection.reply.array(ranges.count)
-        for (slots, view) in ranges {
-            let replicas = views.filter { $0.node.replicaOf == view.node.id && !$0.isFailed }
-            connection.reply.array(3 + replicas.count)
+        for (slots, nodes) in ranges {
+            connection.reply.array(2 + nodes.count)
             connection.reply.integer(slots.lowerBound)
             connection.reply.integer(slots.upperBound)
-            for one in [view] + replicas {
+            for one in nodes {
                 connection.reply.array(4)
-                connection.reply.bulk(one.node.host)
-                connection.reply.integer(one.node.port)
-                connection.reply.bulk("\(one.node.id)")
+                connection.reply.bulk(one.host)
+                connection.reply.integer(one.port)
+                connection.reply.bulk("\(one.id)")
                 connection.reply.array(0)
             }
         }

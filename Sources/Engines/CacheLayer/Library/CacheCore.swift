@@ -191,7 +191,7 @@ import Synchronization
         guard let backend else { return .failed("there is no shared cache") }
         let commands = dialect.commands(for: request)
         do {
-            guard RESPDialect.needsOwnConnection(request) else {
+            guard dialect.needsOwnConnection(request) else {
                 if case .reply(let reply) = dialect.next(request, try await backend.send(commands)) { return reply }
                 return .failed("an answer out of turn")
             }

@@ -55,24 +55,28 @@ public final class Cached<Repository: CacheableRepository>: Sendable {
     ///
     /// - Parameters:
     ///   - channel: where processes tell one another of changes, by PUBLISH; what comes there goes to `heard`.
+    ///   - tracksReads: the backend's one connection has begun with CLIENT TRACKING ON NOLOOP, and what it is told on
+    ///     it goes to `heard(changed:)`; when it ends, and once the next one has begun, `hears` is told.
     ///   - clock: the machine's calendar unless given, because entries say until when they are fresh.
     public static func wrap(
         _ repository: Repository, _ configuration: CacheConfiguration = .init(), backend: any CacheBackend,
-        channel: String? = nil, weigh: (@Sendable (Value) -> Int)? = nil, tags: (@Sendable (Key) -> [String])? = nil,
-        journal: (any CacheJournal)? = nil, clock: CacheClock = .calendar, seed: UInt64? = nil
+        channel: String? = nil, tracksReads: Bool = false, weigh: (@Sendable (Value) -> Int)? = nil,
+        tags: (@Sendable (Key) -> [String])? = nil, journal: (any CacheJournal)? = nil, clock: CacheClock = .calendar,
+        seed: UInt64? = nil
     ) throws(CacheConfiguration.Invalid) -> Cached where Value: CacheCodable {
         let codec = CacheCodec(
             encode: { unsafeDowncast($0, to: Box.self).value.cacheBytes },
             decode: { Box(try Value(cacheBytes: $0)) })
         return try Cached(
-            repository, configuration, codec: codec, backend: backend, channel: channel, weigh: weigh, tags: tags,
-            journal: journal, clock: clock, seed: seed)
+            repository, configuration, codec: codec, backend: backend, channel: channel, tracksReads: tracksReads,
+            weigh: weigh, tags: tags, journal: journal, clock: clock, seed: seed)
     }
 
     init(
         _ repository: Repository, _ configuration: CacheConfiguration, codec: CacheCodec?,
-        backend: (any CacheBackend)?, channel: String? = nil, weigh: (@Sendable (Value) -> Int)?,
-        tags: (@Sendable (Key) -> [String])?, journal: (any CacheJournal)?, clock: CacheClock, seed: UInt64?
+        backend: (any CacheBackend)?, channel: String? = nil, tracksReads: Bool = false,
+        weigh: (@Sendable (Value) -> Int)?, tags: (@Sendable (Key) -> [String])?, journal: (any CacheJournal)?,
+        clock: CacheClock, seed: UInt64?
     ) throws(CacheConfiguration.Invalid) {
         try configuration.validate()
         if journal != nil, codec == nil {
@@ -80,12 +84,13 @@ public final class Cached<Repository: CacheableRepository>: Sendable {
         }
         self.repository = repository
         var random = SeededRandom(seed: seed ?? SeededRandom.processSeed ^ UInt64(bitPattern: clock.now().nanoseconds))
-        let dialect = RESPDialect(channel: channel, origin: hexadecimal(random.next(), 16))
+        let dialect = RESPDialect(channel: channel, origin: hexadecimal(random.next(), 16), readsBack: tracksReads)
         var weighBox: (@Sendable (any CacheObject) -> Int)?
         if let weigh { weighBox = { weigh(unsafeDowncast($0, to: Box.self).value) } }
         var tagsOfName: (@Sendable (String) -> [String])?
         if let tags { tagsOfName = { name in Key(name).map { tags($0) } ?? [] } }
-        let engine = CacheLayer(configuration, codec: codec, random: random, weigh: weighBox, tags: tagsOfName)
+        var engine = CacheLayer(configuration, codec: codec, random: random, weigh: weighBox, tags: tagsOfName)
+        engine.isToldOfReadsOnly = tracksReads
         core = CacheCore(
             engine, backend: backend, dialect: dialect, journal: journal, now: clock.now, roughNow: clock.roughNow,
             pause: clock.pause)
@@ -217,6 +222,24 @@ public final class Cached<Repository: CacheableRepository>: Sendable {
         case nil: break
         }
     }
+
+    /// The shared cache itself has said that keys, as it calls them, have changed; nil: all of them. On the connection
+    /// on which it answers, so that what it answers later has seen the change (RESP3's push `invalidate`).
+    public func heard(changed keys: [String]?) {
+        core.perform { engine, now in
+            guard let keys else { return engine.invalidateAll(now: now) }
+            for key in keys {
+                switch core.dialect.notice(ofKey: key) {
+                case .key(let key): engine.heard(ofKey: key, now: now, isInOrder: true)
+                case .tag(let tag): engine.heard(ofTag: tag, now: now)
+                }
+            }
+        }
+    }
+
+    /// Whether changes are heard of from now on. Who has been deaf forgets everything, and while it lasts uses entries
+    /// of his own for a second only.
+    public func hears(_ hears: Bool) { core.perform { $0.hears(hears, now: $1) } }
 
     // MARK: Looking
 

@@ -274,7 +274,7 @@ extension CacheLayer {
         _ flight: inout Flight, _ entry: CacheEntry, _ freshness: CacheAnswer.Freshness, now: LabTime
     ) -> FlightStep {
         if flight.isOwned, hasCurrentTags(flight.tags), configuration.keepsLocally {
-            store(entry, for: flight.key, now: now)
+            store(entry, for: flight.key, now: now, wasRead: flight.usesRemote)
             if !flight.usesRemote {
                 event(filled(flight.key, entry, isNew: false))
             }

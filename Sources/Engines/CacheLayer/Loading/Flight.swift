@@ -78,6 +78,14 @@ struct Flight: Sendable {
 
     enum Stage: String, Sendable {
         case suspect, remote, tags, claim, lease, source, store, release
+
+        /// Whether nothing was read yet that could be older than a change that is heard of now.
+        var isBeforeSource: Bool {
+            switch self {
+            case .suspect, .remote, .tags, .claim, .lease: true
+            case .source, .store, .release: false
+            }
+        }
     }
 }
 

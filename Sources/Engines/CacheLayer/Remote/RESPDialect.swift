@@ -15,6 +15,9 @@ public enum RESPReply: Equatable, Sendable {
 ///
 /// A `replace` takes two trips on a connection that nobody else uses in between: WATCH and GET, then, if it is what was
 /// expected, MULTI, SET and EXEC, which does nothing if anybody has touched the key since.
+///
+/// Other processes hear of changes by PUBLISH (`channel`), or the server tells whoever has read a key (`CLIENT
+/// TRACKING`): then nothing is published, and `readsBack` says whether what is written has to be read as well.
 public struct RESPDialect: Sendable {
     /// In front of the keys of tags.
     public var tagPrefix = "tag:"
@@ -24,9 +27,14 @@ public struct RESPDialect: Sendable {
     /// Who says it there: one's own words are no news.
     public var origin: String
 
-    public init(channel: String? = nil, origin: String = "") {
+    /// Whether a key is read in the same transaction in which it is written (`CLIENT TRACKING ON NOLOOP`): the server
+    /// forgets all readers of a key that is written, the writer among them, and would not tell him of the next change.
+    public var readsBack = false
+
+    public init(channel: String? = nil, origin: String = "", readsBack: Bool = false) {
         self.channel = channel
         self.origin = origin
+        self.readsBack = readsBack
     }
 
     /// Commands that are sent together.
@@ -44,7 +52,9 @@ public struct RESPDialect: Sendable {
         case .replace(let key, _, _, _, _), .release(let key, _):
             return [["UNWATCH"].words, ["WATCH", key].words, ["GET", key].words]
         case .set(let key, let bytes, let ttl):
-            return [["SET", key].words + [bytes] + ["PX", Self.milliseconds(ttl)].words] + told([key])
+            let set = ["SET", key].words + [bytes] + ["PX", Self.milliseconds(ttl)].words
+            if readsBack { return [["UNWATCH"].words] + atOnce([set] + told([key]) + readBack(key)) }
+            return [set] + told([key])
         case .delete(let keys): return [(["DEL"] + keys).words] + told(keys)
         case .setTag(let tag, let word):
             return [["SET", tagKey(tag)].words + [word]] + told([tag], "tag")
@@ -52,9 +62,11 @@ public struct RESPDialect: Sendable {
     }
 
     /// Whether it takes two trips on a connection that nobody else uses in between.
-    public static func needsOwnConnection(_ request: RemoteRequest) -> Bool {
+    public func needsOwnConnection(_ request: RemoteRequest) -> Bool {
         switch request {
         case .replace, .release: true
+        // A transaction, which must not be taken for the one that somebody else's WATCH belongs to.
+        case .set: readsBack
         default: false
         }
     }
@@ -78,10 +90,11 @@ public struct RESPDialect: Sendable {
         case .replace(let key, let bytes, let expected, let ttl, let tells):
             guard replies.count == 3, replies[2].content == expected else { return .reply(.refused) }
             let set = ["SET", key].words + [bytes] + ["PX", Self.milliseconds(ttl)].words
-            return .send([["MULTI"].words, set] + (tells ? told([key]) : []) + [["EXEC"].words])
+            return .send(atOnce([set] + (tells ? told([key]) : []) + readBack(key)))
         case .release(let key, let expected):
             guard replies.count == 3, replies[2].content == expected else { return .reply(.refused) }
-            return .send([["MULTI"].words, ["DEL", key].words, ["EXEC"].words])
+            return .send(atOnce([["DEL", key].words]))
+        case .set where replies.last == .null: return .reply(.failed("the server has not carried out a transaction"))
         case .introduce, .set, .delete, .setTag: return .reply(.done)
         }
     }
@@ -101,6 +114,33 @@ public struct RESPDialect: Sendable {
     private func told(_ names: [String], _ kind: String = "key") -> Commands {
         guard let channel else { return [] }
         return names.map { ["PUBLISH", channel, "\(kind) \(origin) \($0)"].words }
+    }
+
+    private func atOnce(_ commands: Commands) -> Commands { [["MULTI"].words] + commands + [["EXEC"].words] }
+
+    /// The cheapest command that counts as reading.
+    private func readBack(_ key: String) -> Commands { readsBack ? [["EXISTS", key].words] : [] }
+
+    /// What a connection begins with so that the server tells on it, in RESP3, which keys have changed.
+    ///
+    /// - Parameters:
+    ///   - keyPrefix: of the layer's keys.
+    ///   - isBroadcasting: of all keys with that prefix, read or not: the server remembers nothing, and says more.
+    public func tracking(keyPrefix: String, isBroadcasting: Bool) -> Commands {
+        var words = ["CLIENT", "TRACKING", "ON"]
+        if isBroadcasting {
+            words.append("BCAST")
+            let tags = tagPrefix + keyPrefix
+            // No prefix means all keys; and none may begin with another.
+            let prefixes = keyPrefix.isEmpty ? [] : tags.hasPrefix(keyPrefix) ? [keyPrefix] : [keyPrefix, tags]
+            for prefix in prefixes { words += ["PREFIX", prefix] }
+        }
+        return [["HELLO", "3"].words, (words + ["NOLOOP"]).words]
+    }
+
+    /// What the server says by naming a key that is no longer what it was.
+    public func notice(ofKey key: String) -> Notice {
+        key.hasPrefix(tagPrefix) ? .tag(String(key.dropFirst(tagPrefix.count))) : .key(key)
     }
 
     /// What another process has said on the channel.

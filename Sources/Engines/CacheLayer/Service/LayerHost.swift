@@ -191,9 +191,10 @@ public final class LayerHost {
         settle()
     }
 
-    public func heard(_ notice: RESPDialect.Notice) {
+    /// - Parameter isInOrder: it came on the connection on which the shared cache answers.
+    public func heard(_ notice: RESPDialect.Notice, isInOrder: Bool = false) {
         switch notice {
-        case .key(let key): layer.heard(ofKey: key, now: now)
+        case .key(let key): layer.heard(ofKey: key, now: now, isInOrder: isInOrder)
         case .tag(let tag): layer.heard(ofTag: tag, now: now)
         }
         settle()

@@ -8,7 +8,9 @@ import KernelWorld
 /// MULTI.
 ///
 /// Two connections: what is one trip goes over the first, as it comes. What must happen at once or not at all goes over
-/// the second, one after the other, because WATCH and MULTI belong to their connection.
+/// the second, one after the other, because WATCH and MULTI belong to their connection. One connection does for both
+/// where the server is to tell on it what others change (`TrackingListener`): a transaction leaves in one piece, and
+/// only one at a time has a WATCH; what comes between a WATCH and its transaction may make that fail, as it should.
 public final class RESPRemote {
     public let destination: HostPort
     public var dialect: RESPDialect
@@ -17,20 +19,34 @@ public final class RESPRemote {
     private var lonely = RingQueue<(request: RemoteRequest, completion: (RemoteReply) -> Void)>()
     private var isLonelyBusy = false
     private var isClosed = false
+    /// Sends what the first connection begins with, whenever it is made.
+    public var onConnect: ((RESPClientConnection) -> Void)? {
+        get { link.onConnect }
+        set { link.onConnect = newValue }
+    }
+    /// Something was not answered.
+    public var onFailure: (() -> Void)?
 
     /// Requests that may wait for the second connection.
     static let waitingLimit = 10_000
 
-    public init(node: Node, destination: HostPort, timeout: LabDuration, dialect: RESPDialect) {
+    /// - Parameters:
+    ///   - timeout: how long an answer may take.
+    ///   - isOneConnection: whether all goes over one.
+    public init(
+        node: Node, destination: HostPort, timeout: LabDuration, dialect: RESPDialect, isOneConnection: Bool = false
+    ) {
         self.destination = destination
         self.dialect = dialect
-        link = RESPStoreLink(node: node, destination: destination, timeout: timeout)
-        lonelyLink = RESPStoreLink(node: node, destination: destination, timeout: timeout)
+        let link = RESPStoreLink(node: node, destination: destination, timeout: timeout)
+        self.link = link
+        lonelyLink =
+            isOneConnection ? link : RESPStoreLink(node: node, destination: destination, timeout: timeout)
     }
 
     /// Asks, and calls back once, perhaps before this returns.
     public func ask(_ request: RemoteRequest, _ completion: @escaping (RemoteReply) -> Void) {
-        guard RESPDialect.needsOwnConnection(request) else {
+        guard dialect.needsOwnConnection(request) else {
             return send(dialect.commands(for: request), link) { [dialect] result in
                 completion(Self.reply(dialect, request, result))
             }
@@ -44,8 +60,12 @@ public final class RESPRemote {
 
     /// Plain commands, for what is not the layer's: announcements.
     public func send(_ words: [String], _ completion: @escaping (RESPValue?) -> Void = { _ in }) {
-        link.ask(words.map { Array($0.utf8) }) { result in
-            if case .success(let value) = result { completion(value) } else { completion(nil) }
+        link.ask(words.map { Array($0.utf8) }) { [weak self] result in
+            guard case .success(let value) = result else {
+                self?.onFailure?()
+                return completion(nil)
+            }
+            completion(value)
         }
     }
 
@@ -93,10 +113,12 @@ public final class RESPRemote {
         var left = commands.count
         var failure: RESPStoreLink.StoreFailure?
         for words in commands {
-            link.ask(words) { result in
+            link.ask(words) { [weak self] result in
                 switch result {
                 case .success(let value): replies.append(RESPReply(value))
-                case .failure(let error): failure = failure ?? error
+                case .failure(let error):
+                    failure = failure ?? error
+                    self?.onFailure?()
                 }
                 left -= 1
                 if left == 0 { completion(failure.map { .failure($0) } ?? .success(replies)) }
@@ -112,6 +134,8 @@ public final class RESPRemote {
 
     func letGo() {
         isClosed = true
+        onFailure = nil
+        link.onConnect = nil
         lonely.removeAll()
         link.letGo()
         lonelyLink.letGo()

@@ -16,6 +16,8 @@ public final class UsersAPI: Service {
         public var cache: HostPort?
         /// How long the shared cache has for an answer.
         public var cacheTimeout = LabDuration.milliseconds(500)
+        /// How it hears of what others change.
+        public var invalidation = CacheInvalidation.channel
         /// Users that are made where there is no table yet.
         public var seedCount = 1_000
         public var auditPercent = 0
@@ -38,6 +40,7 @@ public final class UsersAPI: Service {
     private var server: HTTPServer!
     private var remote: RESPRemote?
     private var listener: NoticeListener?
+    private var trackingListener: TrackingListener?
     private var feed: CacheEventFeed?
     private var log: WriteBehindLog?
     public private(set) var requestCount = 0
@@ -65,13 +68,15 @@ public final class UsersAPI: Service {
         configuration.tellsEvents = settings.cache != nil
         let random = node.draw { $0.fork("cache layer") }
         // All users have one tag, so that all can be forgotten at once.
-        let layer = CacheLayer(
+        var layer = CacheLayer(
             configuration, codec: User.codec, hasRemote: settings.cache != nil, random: random, queue: settings.queue,
             tags: { _ in ["users"] })
         if let cache = settings.cache {
-            let dialect = RESPDialect(origin: node.name)
+            layer.isToldOfReadsOnly = settings.invalidation == .tracking
+            let dialect = RESPDialect(origin: node.name, readsBack: settings.invalidation == .tracking)
             remote = RESPRemote(
-                node: node, destination: cache, timeout: settings.cacheTimeout, dialect: dialect)
+                node: node, destination: cache, timeout: settings.cacheTimeout, dialect: dialect,
+                isOneConnection: settings.invalidation != .channel)
         }
         if configuration.strategy.contains(.writeBehind) {
             log = WriteBehindLog(node: node, directory: settings.directory)
@@ -116,13 +121,13 @@ public final class UsersAPI: Service {
             prefix: settings.configuration.keyPrefix)
         self.feed = feed
         host.onEvent = { [weak feed] in feed?.send($0) }
+        host.hears(false)
+        if settings.invalidation == .channel { listen(remote) } else { track(remote) }
         feed.announce()
-        listen(remote)
     }
 
     /// Follows what other processes change. Until that is so, entries of this process are used for a second only.
     private func listen(_ remote: RESPRemote) {
-        host.hears(false)
         let listener = NoticeListener(node: node, destination: remote.destination, channel: Self.channel)
         listener.onHearing = { [unowned self] isHearing in
             self.remote?.dialect.channel = self.listener?.isUnsupported == true ? nil : Self.channel
@@ -135,6 +140,26 @@ public final class UsersAPI: Service {
         listener.start()
     }
 
+    /// The same, where the cache itself says what has changed.
+    private func track(_ remote: RESPRemote) {
+        let listener = TrackingListener(
+            node: node, remote: remote, keyPrefix: settings.configuration.keyPrefix,
+            isBroadcasting: settings.invalidation == .broadcast)
+        listener.onHearing = { [unowned self] isHearing in
+            if trackingListener?.isUnsupported == true {
+                let place = remote.destination.description
+                runtime.log(
+                    "\(place) knows no CLIENT TRACKING in RESP3: entries are used for a second only", level: .warning)
+            }
+            host.hears(isHearing)
+        }
+        listener.onNotice = { [unowned self] notice in
+            if let notice { host.heard(notice, isInOrder: true) } else { host.invalidateAll() }
+        }
+        trackingListener = listener
+        listener.start()
+    }
+
     /// Whoever watches would never go by himself.
     public func willDrain() { router.drain() }
 
@@ -142,6 +167,7 @@ public final class UsersAPI: Service {
         host.drain { [self] in
             users.close()
             listener?.close()
+            trackingListener?.close()
             remote?.close()
             log?.close()
             node.whenFlushed(done)

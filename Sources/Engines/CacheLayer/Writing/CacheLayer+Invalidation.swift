@@ -67,12 +67,15 @@ extension CacheLayer {
         if hasRemote { invalidateAll(now: now) }
     }
 
-    /// Another process says that a key, as the shared cache calls it, has changed.
-    public mutating func heard(ofKey remote: String, now: LabTime) {
+    /// A key, as the shared cache calls it, has changed.
+    ///
+    /// - Parameter isInOrder: it was said on the connection on which the shared cache answers, so that all answers that
+    ///   are still to come have seen the change. What has not asked the source yet then goes on: what it brings is new.
+    public mutating func heard(ofKey remote: String, now: LabTime, isInOrder: Bool = false) {
         guard remote.hasPrefix(configuration.keyPrefix) else { return }
         let key = String(remote.dropFirst(configuration.keyPrefix.count))
         counters.notices &+= 1
-        disown(key)
+        disown(key, keepsUnloaded: isInOrder)
         drop(key, .notified, now: now)
     }
 
@@ -84,16 +87,16 @@ extension CacheLayer {
     }
 
     /// What is under way for a key may not be stored, and nobody else may join it: it may have seen what was before.
-    mutating func disown(_ key: String) {
-        guard let id = joinable.removeValue(forKey: key) else {
-            if configuration.singleFlight { return }
-            for flight in flights.values where flight.key == key { flights[flight.id]?.isOwned = false }
-            return
+    ///
+    /// - Parameter keepsUnloaded: not what has still to ask the source.
+    mutating func disown(_ key: String, keepsUnloaded: Bool = false) {
+        func isLeftAlone(_ id: FlightID) -> Bool { keepsUnloaded && flights[id]?.stage.isBeforeSource == true }
+        if let id = joinable[key], !isLeftAlone(id) {
+            joinable[key] = nil
+            flights[id]?.isOwned = false
         }
-        flights[id]?.isOwned = false
-        if !configuration.singleFlight {
-            for flight in flights.values where flight.key == key { flights[flight.id]?.isOwned = false }
-        }
+        if configuration.singleFlight { return }
+        for id in flights.keys where flights[id]?.key == key && !isLeftAlone(id) { flights[id]?.isOwned = false }
     }
 
     mutating func drop(_ key: String, _ reason: RemovalReason, now: LabTime) {
@@ -108,7 +111,7 @@ extension CacheLayer {
         disown(key)
         let entry = makeEntry(
             value, .put, loadedAt: now, duration: .zero, version: version, stamps(of: key), by: "")
-        store(entry, for: key, now: now)
+        store(entry, for: key, now: now, wasRead: false)
         event(filled(key, entry, isNew: true))
     }
 
@@ -184,9 +187,11 @@ extension CacheLayer {
     /// How long an entry is used without asking the shared cache, where nobody tells of changes.
     static let deafTTL = LabDuration.seconds(1)
 
-    mutating func store(_ entry: CacheEntry, for key: String, now: LabTime) {
+    /// - Parameter wasRead: whether the key was read in the shared cache, so that this knows whom to tell of a change.
+    mutating func store(_ entry: CacheEntry, for key: String, now: LabTime, wasRead: Bool = true) {
         var entry = entry
-        if let limit = configuration.localTTL ?? (!hasRemote || isHearing ? nil : Self.deafTTL) {
+        let isTold = isHearing && (wasRead || !isToldOfReadsOnly)
+        if let limit = configuration.localTTL ?? (!hasRemote || isTold ? nil : Self.deafTTL) {
             entry.freshUntil = min(entry.freshUntil, now + limit)
             entry.staleUntil = min(entry.staleUntil, entry.freshUntil + configuration.staleWhileRevalidate)
             entry.errorUntil = min(entry.errorUntil, entry.freshUntil + configuration.staleIfError)

@@ -186,7 +186,8 @@ extension CacheLayer {
         if let entry = write.entry, case .success = outcome, configuration.keepsLocally {
             let known = table[write.key]
             if known.map({ $0.version <= entry.version || entry.version == 0 }) ?? true {
-                store(entry, for: write.key, now: now)
+                // What had to be removed there was not read again.
+                store(entry, for: write.key, now: now, wasRead: write.stage != .delete)
             }
             if !hasRemote { event(.filled(key: write.key, configuration.ttl, isNew: true, isNegative: false)) }
         } else if !isUnchanged {
