@@ -13,7 +13,7 @@ struct QuorumTests {
         "whatever fails, what was confirmed is delivered, in order, and members agree",
         arguments: 1...UInt64(isLong ? 300 : 12))
     func worlds(seed: UInt64) {
-        let world = QuorumWorld(seed: seed, memberCount: seed % 4 == 0 ? 5 : 3)
+        let world = QuorumWorld(seed: seed, memberCount: isLong && seed % 4 == 0 ? 5 : 3)
         #expect(world.play() == [])
     }
 
@@ -116,29 +116,6 @@ struct QuorumTests {
         here.ack(4)
         #expect(here.texts == ["two", "one", "three", "four"])
         #expect(world.replica("q", at: others[1])?.heldCount == 0)
-    }
-
-    @Test("all lose power: what was acknowledged stays gone, and the rest comes in order")
-    func powerLoss() throws {
-        let world = QuorumWorld(seed: 8)
-        let desk = try Desk(world, "a", at: 1)
-        desk.ask(QuorumWorld.declaration("q"))
-        for number in 1...20 { desk.publish("\(number)", to: "q") }
-        #expect(desk.confirms.count == 20)
-        let taker = try Desk(world, "b", at: 2)
-        taker.consume("q", prefetch: 12)
-        #expect(taker.texts == (1...12).map(String.init))
-        taker.client.send(.basicAck(deliveryTag: 10, multiple: true), on: 1)
-        // What comes behind it on the same connection is confirmed: so is it.
-        taker.publish("21", to: "q")
-        #expect(taker.confirms == [true])
-        for id in 1...3 { world.end(id, powerLoss: .dropAll, for: .milliseconds(100 * id)) }
-        world.world.pass(.seconds(4))
-        let later = try Desk(world, "c", at: 3)
-        later.consume("q", prefetch: 50)
-        #expect(later.texts == (11...21).map(String.init))
-        // All of them were out when the power went.
-        #expect(later.deliveries.map(\.isRedelivered) == Array(repeating: true, count: 11))
     }
 
     @Test("without a majority nothing is confirmed, and classic queues go on")
