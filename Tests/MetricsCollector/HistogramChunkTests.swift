@@ -163,6 +163,8 @@ import TimeSeriesEngine
                 #expect(Staleness.isMarker(column.values[index]) && column.histograms[index] == nil)
             }
         }
+        // Once counts were fractions no chunk has whole ones.
+        #expect(series.sealed.map(\.encoding) == series.sealed.map(\.encoding).sorted())
         // Within a chunk of counters none falls.
         for chunk in series.sealed where !program.isGauge {
             let lines = try #require(decoded(chunk.bytes, chunk.encoding)).histograms.compactMap { $0 }
@@ -289,7 +291,9 @@ import TimeSeriesEngine
         var other = whole
         other.negativeSpans = [.init(offset: 1, length: 1)]
         other.negativeBuckets = [0.5]
-        let all: [WALRecord.LoggedHistogram] = [(9, 1000, whole), (4, 900, NativeHistogram()), (9, 1010, other)]
+        let all: [WALRecord.LoggedHistogram] = [
+            (9, 1000, whole, true), (4, 900, NativeHistogram(), true), (9, 1010, other, false), (9, 1020, whole, false),
+        ]
         let records = WALRecord.histogramRecords(all)
         #expect(records.map(\.first) == [7, 8])
         var read: [WALRecord.LoggedHistogram] = []
@@ -297,7 +301,7 @@ import TimeSeriesEngine
             guard case .histograms(let some) = try WALRecord(record) else { return #expect(Bool(false)) }
             read += some
         }
-        #expect(read.count == 3 && zip(read, all).allSatisfy { $0 == $1 })
+        #expect(read.count == 4 && zip(read, all).allSatisfy { $0 == $1 })
     }
 
     @Test func theyTravelByRemoteWrite() throws {

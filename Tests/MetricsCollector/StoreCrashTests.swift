@@ -85,10 +85,11 @@ private final class StoreLife {
                 synced = written
             }
             if random.chance(0.3) {
+                let (cutBefore, compactedBefore) = (store.statistics.cutBlocks, store.statistics.compactions)
                 while store.maintain(now: time) {}
                 if store.statistics.failedWrites > 0 { return }
-                cuts = max(cuts, store.statistics.cutBlocks)
-                compactions = max(compactions, store.statistics.compactions)
+                cuts += store.statistics.cutBlocks - cutBefore
+                compactions += store.statistics.compactions - compactedBefore
             }
             if random.chance(0.02) {
                 try store.close()

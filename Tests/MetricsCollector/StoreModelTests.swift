@@ -10,6 +10,18 @@ import TimeSeriesEngine
 @Suite struct StoreModelTests {
     private typealias Model = [String: [Int64: Double]]
 
+    /// What one has and the other has not, the first three of it.
+    private static func difference(_ before: Model, _ after: Model) -> String {
+        var lines: [String] = []
+        for name in Set(before.keys).union(after.keys).sorted() {
+            let (old, new) = (before[name] ?? [:], after[name] ?? [:])
+            for time in Set(old.keys).union(new.keys).sorted() where old[time] != new[time] {
+                lines.append("\(name) at \(time): \(old[time] ?? .nan), then \(new[time] ?? .nan)")
+            }
+        }
+        return lines.prefix(3).joined(separator: "; ")
+    }
+
     @Test(arguments: 0..<(isLong ? 60 : 8))
     func asADictionary(seed: Int) throws {
         var random = SeededRandom(seed: UInt64(seed))
@@ -49,7 +61,7 @@ import TimeSeriesEngine
                 try store.close()
                 store = try open()
                 let after = try contents(store)
-                #expect((before == after) == true, "seed \(seed), step \(step)")
+                #expect((before == after) == true, "seed \(seed), step \(step): \(Self.difference(before, after))")
                 #expect(store.problems == [])
             }
         }

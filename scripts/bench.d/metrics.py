@@ -313,9 +313,10 @@ def measure_starts(side, arguments):
     for name, stop, goal in (("a kill", side.kill, 10), ("a clean stop", side.stop, 2)):
         stop()
         took = side.start()
+        used = side.cpu()
         if canonical(side.query("instant", "count by (job) ({__name__=~\".+\"})", end // 1000, 1)[0]) != before:
             raise Failure(f"series are missing after {name}")
-        lines.append(f"start after {name}: {took:.2f} s, {side.cpu():.2f} of them processor time (goal {goal} s)")
+        lines.append(f"start after {name}: {took:.2f} s, {used:.2f} of processor time (goal {goal} s)")
     lines.append(f"log and blocks: {side.stored_bytes() / 2**20:.0f} MiB")
     return lines
 

@@ -7,6 +7,9 @@ final class HistogramSeries {
     private(set) var open: HistogramChunk?
     /// A histogram from here on begins a new chunk.
     private var openEnd = Int64.min
+    /// Whether counts have been others than whole ones: then no chunk says any more that they are, so that a series is of
+    /// one kind but for its beginning, to others who read it as well.
+    var holdsFractions = false
 
     struct Chunk {
         let firstTime: Int64
@@ -31,7 +34,10 @@ final class HistogramSeries {
         var count: Int { Int(bytes[0]) << 8 | Int(bytes[1]) }
     }
 
-    init(_ sealed: [Chunk] = []) { self.sealed = sealed }
+    init(_ sealed: [Chunk] = []) {
+        self.sealed = sealed
+        holdsFractions = sealed.last?.encoding == HistogramChunk.floatEncoding
+    }
 
     var isEmpty: Bool { sealed.isEmpty && open == nil }
     var firstTime: Int64? { sealed.first?.firstTime ?? open?.firstTime }
@@ -48,13 +54,17 @@ final class HistogramSeries {
     ///
     /// - Parameter range: chunks do not cross its multiples.
     func append(_ time: Int64, _ histogram: NativeHistogram, chunkRange range: Int64) {
-        if let open, time < openEnd, open.count < 2 * MemorySeries.samplesPerChunk, open.append(time, histogram) {
+        let fits = open.map { !holdsFractions || $0.encoding == HistogramChunk.floatEncoding } ?? false
+        if let open, fits, time < openEnd, open.count < 2 * MemorySeries.samplesPerChunk,
+            open.append(time, histogram)
+        {
             if open.count == MemorySeries.samplesPerChunk / 4 {
                 openEnd = MemorySeries.evenEnd(from: open.firstTime, through: openEnd, now: time)
             }
             return
         }
-        let new = HistogramChunk(for: histogram, after: open)
+        if !histogram.hasWholeCounts { holdsFractions = true }
+        let new = HistogramChunk(for: histogram, after: open, isWhole: !holdsFractions)
         if let open { sealed.append(Chunk(open)) }
         _ = new.append(time, histogram)
         open = new

@@ -212,6 +212,19 @@ final class MemorySeries {
         late.insert((time, value), at: index)
     }
 
+    /// Whether a histogram that comes now is kept with whole counts; if not, all that follow are not.
+    func takesWholeCounts(_ histogram: NativeHistogram) -> Bool {
+        if !histogram.hasWholeCounts { holdFractions() }
+        return histograms?.holdsFractions != true
+    }
+
+    /// From now on counts may be fractions.
+    func holdFractions() {
+        let histograms = histograms ?? HistogramSeries()
+        histograms.holdsFractions = true
+        self.histograms = histograms
+    }
+
     /// Adds a valid histogram that is later than all samples.
     func append(_ time: Int64, _ histogram: NativeHistogram, chunkRange range: Int64) {
         let histograms = histograms ?? HistogramSeries()
@@ -242,7 +255,7 @@ final class MemorySeries {
         deleted.removeAll { $0.upperBound < time }
     }
 
-    var isEmpty: Bool { sealed.isEmpty && open.count == 0 && late.isEmpty && histograms == nil }
+    var isEmpty: Bool { sealed.isEmpty && open.count == 0 && late.isEmpty && histograms?.isEmpty != false }
 
     // MARK: Reading
 

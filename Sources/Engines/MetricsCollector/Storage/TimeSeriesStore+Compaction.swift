@@ -129,7 +129,7 @@ extension TimeSeriesStore {
             if Staleness.isMarker(column.values[index]), !histograms.isEmpty { histogram = .seriesEnd }
             if let histogram {
                 if !floats.isEmpty { try write() }
-                histograms.append((series.reference, time, histogram))
+                histograms.append((series.reference, time, histogram, series.takesWholeCounts(histogram)))
             } else {
                 if !histograms.isEmpty { try write() }
                 floats.append((series.reference, time, column.values[index]))

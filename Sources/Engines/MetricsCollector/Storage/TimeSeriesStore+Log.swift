@@ -17,7 +17,10 @@ extension TimeSeriesStore {
             for start in stride(from: 0, to: samples.count, by: Self.recordSamples) {
                 try wal.append(WALRecord.samples(samples[start..<min(samples.count, start + Self.recordSamples)]))
             }
-            let histograms = batch.histograms.map { (reference: $0.series.reference, time: $0.time, value: $0.value) }
+            let histograms = batch.histograms.map { one -> WALRecord.LoggedHistogram in
+                let isWhole = one.series.takesWholeCounts(one.value)
+                return (one.series.reference, one.time, one.value, isWhole)
+            }
             for record in WALRecord.histogramRecords(histograms) { try wal.append(record) }
             try wal.flush()
         } catch {
@@ -174,8 +177,9 @@ extension TimeSeriesStore {
                         sampleCount += 1
                     }
                 case .histograms(let all):
-                    for (reference, time, value) in all {
+                    for (reference, time, value, isWhole) in all {
                         guard let one = series[reference] else { continue }
+                        if !isWhole { one.holdFractions() }
                         store.head.replay(one, time, value)
                         sampleCount += 1
                     }

@@ -3,7 +3,8 @@ import TimeSeriesEngine
 
 // Native histograms in the log: those with whole counts in one kind of record, others in another.
 extension WALRecord {
-    typealias LoggedHistogram = (reference: UInt64, time: Int64, value: NativeHistogram)
+    /// `isWhole`: whether the series has whole counts; one that ever had others stays with those.
+    typealias LoggedHistogram = (reference: UInt64, time: Int64, value: NativeHistogram, isWhole: Bool)
 
     /// Histograms of one record.
     private static let recordHistograms = 500
@@ -14,9 +15,9 @@ extension WALRecord {
         var records: [[UInt8]] = []
         var start = 0
         while start < all.count {
-            let areWhole = all[start].value.hasWholeCounts
+            let areWhole = all[start].isWhole
             var end = start + 1
-            while end < all.count, end - start < recordHistograms, all[end].value.hasWholeCounts == areWhole {
+            while end < all.count, end - start < recordHistograms, all[end].isWhole == areWhole {
                 end += 1
             }
             records.append(record(all[start..<end], areWhole: areWhole))
@@ -72,7 +73,7 @@ extension WALRecord {
         while !reader.isAtEnd {
             let own = reference &+ UInt64(bitPattern: try reader.signed())
             let moment = time &+ (try reader.signed())
-            all.append((own, moment, try histogram(&reader, areWhole: areWhole)))
+            all.append((own, moment, try histogram(&reader, areWhole: areWhole), areWhole))
         }
         return all
     }

@@ -19,7 +19,7 @@ enum WALRecord {
     case samples([(reference: UInt64, time: Int64, value: Double)])
     case tombstones([(reference: UInt64, range: ClosedRange<Int64>)])
     case exemplars([LoggedExemplar])
-    case histograms([(reference: UInt64, time: Int64, value: NativeHistogram)])
+    case histograms([LoggedHistogram])
     /// Metadata: of Prometheus's, and read over.
     case other(UInt8)
 

@@ -5,6 +5,7 @@ struct ChunkPacker {
     private var chunks: [BlockWriter.Chunk] = []
     private var floats = XORChunk()
     private var histograms: HistogramChunk?
+    private var holdsFractions = false
 
     static func chunks(of column: SampleColumn) -> [BlockWriter.Chunk] {
         var packer = ChunkPacker()
@@ -33,7 +34,8 @@ struct ChunkPacker {
         if let histograms, histograms.count < MemorySeries.samplesPerChunk, histograms.append(time, histogram) {
             return
         }
-        let new = HistogramChunk(for: histogram, after: histograms)
+        if !histogram.hasWholeCounts { holdsFractions = true }
+        let new = HistogramChunk(for: histogram, after: histograms, isWhole: !holdsFractions)
         endHistograms()
         _ = new.append(time, histogram)
         histograms = new

@@ -52,8 +52,10 @@ final class HistogramChunk {
     private var negative: [Double] = []
 
     /// For a histogram that `previous`, the chunk before, could not take.
-    init(for histogram: NativeHistogram, after previous: HistogramChunk?) {
-        encoding = histogram.hasWholeCounts ? Self.wholeEncoding : Self.floatEncoding
+    ///
+    /// - Parameter isWhole: whether it will have whole counts alone.
+    init(for histogram: NativeHistogram, after previous: HistogramChunk?, isWhole: Bool = true) {
+        encoding = isWhole && histogram.hasWholeCounts ? Self.wholeEncoding : Self.floatEncoding
         if histogram.counterReset == .gauge {
             reset = .gauge
         } else if histogram.counterReset == .reset {
