@@ -24,6 +24,26 @@ import Testing
         try pty.wait(for: "still three jobs") { $0.screen.lastLine.contains("3j]>") }
     }
 
+    @Test("a job that would read what is typed leaves the prompt alone, and hears it once it is brought back")
+    func backgroundReader() throws {
+        let pty = try Pty(["--net", "memory"])
+        try pty.waitForPrompt()
+        pty.enter("cat &")
+        try pty.wait(for: "the notice") { $0.screen.text.contains("%1 waits for something to be typed: fg %1") }
+        pty.enter("cat & echo at the prompt")
+        try pty.wait(forLine: "at the prompt")
+        pty.enter("read x; echo \"x is $x\"")
+        try pty.wait(for: "the foreground") { $0.isCanonical && $0.screen.lastLine.hasSuffix("$x\"") }
+        pty.enter("mine")
+        try pty.wait(forLine: "x is mine")
+        pty.enter("fg %1")
+        try pty.wait(for: "the first cat") { $0.isCanonical && $0.screen.lastLine.hasSuffix("fg %1") }
+        pty.enter("heard")
+        try pty.wait(for: "the line again") { $0.screen.lines.filter { $0 == "heard" }.count == 2 }
+        pty.type("\u{4}")
+        try pty.wait(for: "the prompt, and one job") { $0.screen.lastLine.contains("1j]>") }
+    }
+
     @Test("Ctrl-\\ ends what runs as Ctrl-C does, and never the lab")
     func quit() throws {
         let pty = try Pty(["--net", "memory"])

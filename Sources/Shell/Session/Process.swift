@@ -138,7 +138,7 @@ public final class Process {
         self.status = status
         serviceNode?.onEnd = nil
         input?.close()
-        if terminal.reader === self { terminal.reader = nil }
+        terminal.forget(self)
         clientNode?.end(.exited)
         if let clientNode { session.world.nodes.forget(clientNode) }
         for companion in companions { companion.end(status == 137 ? .killed : .exited) }
@@ -208,7 +208,7 @@ public final class Process {
 
     /// Stops reading, and puts back what was taken too much: whoever reads next finds it.
     public func unread(_ bytes: [UInt8]) {
-        if let input { input.unread(bytes) } else { terminal.unread(bytes) }
+        if let input { input.unread(bytes) } else { terminal.unread(bytes, by: self) }
     }
 
     /// Ends the shell that it runs in, as `exit` does: a subshell, or the lab.

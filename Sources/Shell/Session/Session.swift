@@ -344,7 +344,6 @@ public final class Session {
             text: execution.processes.first?.words.joined(separator: " ") ?? "", submission: execution.submission)
         execution.becomeJob(job)
         terminal.foreground = nil
-        terminal.reader = nil
         emit(.jobStarted(job))
         return job
     }

@@ -6,10 +6,14 @@ public final class Terminal {
     private unowned let session: Session
     /// What occupies it now.
     public internal(set) var foreground: Execution?
-    /// The process that reads what is typed.
-    var reader: Process?
-    private var onBytes: (([UInt8]) -> Void)?
-    private var onEnd: (() -> Void)?
+    /// Who reads what is typed, or would: of those in the background each waits until `fg` brings it back.
+    private var readers: [Reader] = []
+
+    private struct Reader {
+        let process: Process
+        var onBytes: (([UInt8]) -> Void)?
+        var onEnd: (() -> Void)?
+    }
     /// The status of the last command, `$?`.
     public internal(set) var lastStatus = 0
     /// Lines typed ahead of a reader.
@@ -30,13 +34,17 @@ public final class Terminal {
     /// Whether what occupies it is only looked at, and ends with `q`.
     public var isLookedAt: Bool { foreground?.processes.contains { $0.isLookedAt } ?? false }
     /// Whether a program waits for a line to be typed.
-    public var isReading: Bool { reader?.isRunning == true }
+    public var isReading: Bool { place != nil }
+
+    /// Of the reader in the foreground.
+    private var place: Int? { readers.lastIndex { $0.process.isRunning && $0.process.isInForeground } }
 
     func read(for process: Process, onBytes: @escaping ([UInt8]) -> Void, onEnd: @escaping () -> Void) {
-        reader = process
-        self.onBytes = onBytes
-        self.onEnd = onEnd
-        if !typedAhead.isEmpty {
+        readers.removeAll { !$0.process.isRunning || $0.process === process }
+        readers.append(Reader(process: process, onBytes: onBytes, onEnd: onEnd))
+        if !process.isInForeground, let job = process.job, session.repaints {
+            session.notice("%\(job.number) waits for something to be typed: fg %\(job.number)")
+        } else if !typedAhead.isEmpty {
             let bytes = typedAhead
             typedAhead = []
             session.world.enqueue { onBytes(bytes) }
@@ -48,10 +56,8 @@ public final class Terminal {
     }
 
     /// Whoever read is done, and gives back what it did not want.
-    func unread(_ bytes: [UInt8]) {
-        reader = nil
-        onBytes = nil
-        onEnd = nil
+    func unread(_ bytes: [UInt8], by process: Process) {
+        forget(process)
         typedAhead = bytes + typedAhead
     }
 
@@ -60,7 +66,7 @@ public final class Terminal {
         let bytes = Array((line + "\n").utf8)
         session.inputs.note(.typed(line, terminal: number), in: session.world)
         session.emit(.typed(self, line))
-        if isReading, let onBytes { return onBytes(bytes) }
+        if let place, let onBytes = readers[place].onBytes { return onBytes(bytes) }
         guard typedAhead.count + bytes.count <= Self.typedAheadLimit else {
             return session.notice("more than \(byteCountText(Self.typedAheadLimit)) typed ahead: a line is lost")
         }
@@ -70,17 +76,18 @@ public final class Terminal {
     /// Lets go of what occupied it.
     func clear() {
         foreground = nil
-        reader = nil
-        onBytes = nil
-        onEnd = nil
+        readers = []
     }
+
+    /// It reads no more.
+    func forget(_ process: Process) { readers.removeAll { $0.process === process } }
 
     /// Ctrl-D: the end of what is typed.
     public func endInput() {
-        guard isReading, let onEnd else { return }
+        guard let place, let onEnd = readers[place].onEnd else { return }
         session.inputs.note(.inputEnded(terminal: number), in: session.world)
-        self.onEnd = nil
-        onBytes = nil
+        readers[place].onEnd = nil
+        readers[place].onBytes = nil
         onEnd()
     }
 }
