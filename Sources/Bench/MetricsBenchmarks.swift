@@ -44,7 +44,7 @@ let metricsBenchmarks: [Benchmark] = [
         let configuration = ScrapeConfiguration(job: "page")
         guard let target = Target("page:9100", group: [:], configuration) else { return { _, _ in } }
         let scraper = TargetScraper(target, configuration, store)
-        var text = "# TYPE page_total counter\n"
+        var text = ""
         for item in 0..<10_000 {
             text += "page_total{instance_of=\"\(item / 100)\",item=\"\(item)\",method=\"GET\"} \(item)\n"
         }

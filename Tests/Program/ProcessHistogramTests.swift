@@ -47,95 +47,97 @@ import Testing
                     last = index
                 for offset, length in run: out += field(spans, whole(1, folded(offset)) + whole(2, length))
                 values = [side[index] for index in sorted(side)]
-                if self.fractions: return out + (field(counts, struct.pack('<%dd' % len(values), *values)) if values else b'')
-                packed = b''.join(number(folded(a - b)) for a, b in zip(values, [0] + values))
-                return out + (field(deltas, packed) if values else b'')
+                if not values: return out
+                if self.fractions: return out + field(counts, struct.pack('<%dd' % len(values), *values))
+                return out + field(deltas, b''.join(number(folded(a - b)) for a, b in zip(values, [0] + values)))
             def message(self, time):
                 total = self.zeros + sum(self.counts[0].values()) + sum(self.counts[1].values())
-                head = double(2, total) + double(7, self.zeros) if self.fractions else whole(1, total) + whole(6, self.zeros)
+                if self.fractions: head = double(2, total) + double(7, self.zeros)
+                else: head = whole(1, total) + whole(6, self.zeros)
                 return (head + double(3, self.sum) + whole(4, folded(self.schema)) + double(5, 2.0 ** -128)
                     + self.side(self.counts[1], 8, 9, 10) + self.side(self.counts[0], 11, 12, 13) + whole(15, time))
         def labels(**pairs):
             return b''.join(field(1, field(1, k.encode()) + field(2, v.encode())) for k, v in sorted(pairs.items()))
         """#
 
+    private static let session = #"""
+        ours, theirs = free(), free()
+        rules = 'global: {scrape_interval: 1h}\n'
+        feature = '--enable-feature=native-histograms'
+        one, other = collector(ours, rules), prometheus(theirs, rules, feature)
+        def ready():
+            try: return get(ours, '/-/ready') and get(theirs, '/-/ready')
+            except OSError: return None
+        wait(ready)
+        # Five hours in steps of half a minute.
+        end = int(time.time()) // 30 * 30
+        programs = [Program(seed, seed == 2) for seed in range(3)]
+        for batch in range(end - 18000, end, 600):
+            series = b''
+            for index, program in enumerate(programs):
+                body = labels(__name__='work', program=str(index))
+                for moment in range(batch, batch + 600, 30):
+                    program.work()
+                    if index == 0 and moment == end - 7200:
+                        body += field(4, whole(1, 0) + double(3, STALE) + whole(15, moment * 1000))
+                    else:
+                        body += field(4, program.message(moment * 1000))
+                series += field(1, body)
+            for port in (ours, theirs):
+                get(port, '/api/v1/write', {'Content-Encoding': 'snappy', 'Content-Type': 'application/x-protobuf',
+                    'X-Prometheus-Remote-Write-Version': '0.1.0'}, snappy(series))
+        queries = ['histogram_count(work)', 'histogram_sum(work)', 'histogram_quantile(0.9, work)',
+            'histogram_quantile(0.5, rate(work[10m]))', 'histogram_count(increase(work[1h]))',
+            'histogram_fraction(0, 1, work)', 'histogram_count(sum(rate(work{program!="0"}[5m])))',
+            'count_over_time(work[1h])', 'histogram_sum(rate(work[20m]))']
+        # The newest histograms with fractions 2.42 does not find in its own memory.
+        def answers(port):
+            found = {}
+            for query in queries:
+                rows = data(port, '/api/v1/query_range', query=query, start=end - 17000, end=end - 1200, step=97)
+                for row in rows['result']:
+                    found[(query, key(row['metric']))] = [(at, float(text)) for at, text in row['values']]
+            return found
+        # One moment of a series with fractions may differ: 2.42 mixes up two of its lines where a chunk begins.
+        def alike(a, b, what, slips=0):
+            assert len(a) > 20 and a.keys() == b.keys(), (what, len(a), a.keys() ^ b.keys())
+            for one in a:
+                assert [at for at, _ in a[one]] == [at for at, _ in b[one]], (what, one, len(a[one]), len(b[one]))
+                other = [(at, x, y) for (at, x), (_, y) in zip(a[one], b[one])
+                    if not (x == y or x != x and y != y or abs(x - y) <= 1e-9 * max(abs(x), abs(y)))]
+                allowed = 0 if ('program', '0') in one[1] or ('program', '1') in one[1] else slips
+                assert len(other) <= allowed, (what, one, other[:3])
+        def blocks(place):
+            found = []
+            for name in os.listdir(os.path.join(DIR, place)):
+                if len(name) == 26:
+                    with open(os.path.join(DIR, place, name, 'meta.json')) as file: found.append(json.load(file))
+            return sum(meta['stats']['numSamples'] for meta in found)
+        own, their = 'ours%d/collector' % ours, 'theirs%d' % theirs
+        wait(lambda: blocks(own) > 300 and blocks(their) > 300)
+        first = answers(theirs)
+        alike(first, answers(ours), 'both as they were written to')
+        stop(one)
+        stop(other)
+        said = subprocess.run([shutil.which('promtool'), 'tsdb', 'list', own], cwd=DIR, capture_output=True, text=True)
+        assert said.returncode == 0 and len(said.stdout.splitlines()) > 1, said
+        # Each goes on with what the other one has kept.
+        os.mkdir(os.path.join(DIR, 'swap'))
+        os.rename(os.path.join(DIR, their), os.path.join(DIR, 'swap/collector'))
+        os.rename(os.path.join(DIR, own), os.path.join(DIR, their))
+        os.rename(os.path.join(DIR, 'swap'), os.path.join(DIR, 'ours%d' % theirs))
+        with open(os.path.join(DIR, 'c.yaml'), 'w') as file: file.write(rules)
+        start(SDLAB, 'metrics-collector', '--config', 'c.yaml', '--port', str(ours), '--data-dir', 'ours%d' % theirs)
+        prometheus(theirs, rules, feature)
+        wait(ready)
+        alike(first, answers(theirs), 'Prometheus on our directory', slips=2)
+        alike(first, answers(ours), 'we on its directory')
+        log = open(os.path.join(DIR, 'log2')).read()
+        assert 'damaged' not in log and 'left out' not in log, log
+        """#
+
     @Test("what was sent to both is answered alike, and each answers alike from the directory of the other")
     func prometheus() throws {
-        try MonitoringBench.run(
-            Self.senders + #"""
-
-                ours, theirs = free(), free()
-                rules = 'global: {scrape_interval: 1h}\n'
-                feature = '--enable-feature=native-histograms'
-                one, other = collector(ours, rules), prometheus(theirs, rules, feature)
-                def ready():
-                    try: return get(ours, '/-/ready') and get(theirs, '/-/ready')
-                    except OSError: return None
-                wait(ready)
-                # Five hours in steps of half a minute.
-                end = int(time.time()) // 30 * 30
-                programs = [Program(seed, seed == 2) for seed in range(3)]
-                for batch in range(end - 18000, end, 600):
-                    series = b''
-                    for index, program in enumerate(programs):
-                        body = labels(__name__='work', program=str(index))
-                        for moment in range(batch, batch + 600, 30):
-                            program.work()
-                            if index == 0 and moment == end - 7200:
-                                body += field(4, whole(1, 0) + whole(6, 0) + double(3, STALE) + whole(15, moment * 1000))
-                            else:
-                                body += field(4, program.message(moment * 1000))
-                        series += field(1, body)
-                    for port in (ours, theirs):
-                        get(port, '/api/v1/write', {'Content-Encoding': 'snappy', 'Content-Type': 'application/x-protobuf',
-                            'X-Prometheus-Remote-Write-Version': '0.1.0'}, snappy(series))
-                queries = ['histogram_count(work)', 'histogram_sum(work)', 'histogram_quantile(0.9, work)',
-                    'histogram_quantile(0.5, rate(work[10m]))', 'histogram_count(increase(work[1h]))',
-                    'histogram_fraction(0, 1, work)', 'histogram_count(sum(rate(work{program!="0"}[5m])))',
-                    'count_over_time(work[1h])', 'histogram_sum(rate(work[20m]))']
-                # The newest histograms with fractions 2.42 does not find in its own memory.
-                def answers(port):
-                    found = {}
-                    for query in queries:
-                        for row in data(port, '/api/v1/query_range', query=query, start=end - 17000, end=end - 1200, step=97)['result']:
-                            found[(query, key(row['metric']))] = [(at, float(text)) for at, text in row['values']]
-                    return found
-                # One moment of a series with fractions may differ: 2.42 mixes up two of its lines where a chunk begins.
-                def alike(a, b, what, slips=0):
-                    assert len(a) > 20 and a.keys() == b.keys(), (what, len(a), a.keys() ^ b.keys())
-                    for one in a:
-                        assert [at for at, _ in a[one]] == [at for at, _ in b[one]], (what, one, len(a[one]), len(b[one]))
-                        other = [(at, x, y) for (at, x), (_, y) in zip(a[one], b[one])
-                            if not (x == y or x != x and y != y or abs(x - y) <= 1e-9 * max(abs(x), abs(y)))]
-                        allowed = 0 if ('program', '0') in one[1] or ('program', '1') in one[1] else slips
-                        assert len(other) <= allowed, (what, one, other[:3])
-                def blocks(place):
-                    found = []
-                    for name in os.listdir(os.path.join(DIR, place)):
-                        if len(name) == 26:
-                            with open(os.path.join(DIR, place, name, 'meta.json')) as file: found.append(json.load(file))
-                    return sum(meta['stats']['numSamples'] for meta in found)
-                own, their = 'ours%d/collector' % ours, 'theirs%d' % theirs
-                wait(lambda: blocks(own) > 300 and blocks(their) > 300)
-                first = answers(theirs)
-                alike(first, answers(ours), 'both as they were written to')
-                stop(one)
-                stop(other)
-                said = subprocess.run([shutil.which('promtool'), 'tsdb', 'list', own], cwd=DIR, capture_output=True, text=True)
-                assert said.returncode == 0 and len(said.stdout.splitlines()) > 1, said
-                # Each goes on with what the other one has kept.
-                os.mkdir(os.path.join(DIR, 'swap'))
-                os.rename(os.path.join(DIR, their), os.path.join(DIR, 'swap/collector'))
-                os.rename(os.path.join(DIR, own), os.path.join(DIR, their))
-                os.rename(os.path.join(DIR, 'swap'), os.path.join(DIR, 'ours%d' % theirs))
-                with open(os.path.join(DIR, 'c.yaml'), 'w') as file: file.write(rules)
-                start(SDLAB, 'metrics-collector', '--config', 'c.yaml', '--port', str(ours), '--data-dir', 'ours%d' % theirs)
-                prometheus(theirs, rules, feature)
-                wait(ready)
-                alike(first, answers(theirs), 'Prometheus on our directory', slips=2)
-                alike(first, answers(ours), 'we on its directory')
-                log = open(os.path.join(DIR, 'log2')).read()
-                assert 'damaged' not in log and 'left out' not in log, log
-                """#)
+        try MonitoringBench.run(Self.senders + "\n" + Self.session)
     }
 }

@@ -7,8 +7,8 @@ final class HistogramSeries {
     private(set) var open: HistogramChunk?
     /// A histogram from here on begins a new chunk.
     private var openEnd = Int64.min
-    /// Whether counts have been others than whole ones: then no chunk says any more that they are, so that a series is of
-    /// one kind but for its beginning, to others who read it as well.
+    /// Whether counts have been others than whole ones: then no chunk says any more that they are, so that a series is
+    /// of one kind but for its beginning, to others who read it as well.
     var holdsFractions = false
 
     struct Chunk {

@@ -9,8 +9,8 @@ extension WALRecord {
     /// Histograms of one record.
     private static let recordHistograms = 500
 
-    /// As records, in an order in which those of a series stay in that of their times: a series changes from one kind to
-    /// the other between two records, never within one.
+    /// As records, in an order in which those of a series stay in that of their times: a series changes from one kind
+    /// to the other between two records, never within one.
     static func histogramRecords(_ all: [LoggedHistogram]) -> [[UInt8]] {
         var records: [[UInt8]] = []
         var start = 0

@@ -63,7 +63,7 @@ struct HistogramLayout: Equatable {
     ///
     /// - Parameters:
     ///   - last: the counts of the chunk's last histogram, in its spans.
-    /// - Returns: the spans that cover both, and whether a count is less than before, or a bucket that had some is gone.
+    /// - Returns: the spans that cover both, and whether a count is less than before, or a bucket with counts is gone.
     static func union(
         _ spans: [NativeHistogram.Span], _ last: [Double], with own: [NativeHistogram.Span], _ buckets: [Double]
     ) -> (spans: [NativeHistogram.Span], hasShrunk: Bool) {

@@ -29,8 +29,8 @@ import TimeSeriesEngine
 /// ## Where it is wrong
 ///
 /// The ends of a range are rounded: of `min`, `max`, `sum`, `avg` and `count` by half a window at most, of an increase
-/// by a window; a value is one window older at most. What comes late, after its day was thinned, is missing here, and so
-/// are native histograms. Deletions are deletions of samples: a thinned copy does not know of later ones.
+/// by a window; a value is one window older at most. What comes late, after its day was thinned, is missing here, and
+/// so are native histograms. Deletions are deletions of samples: a thinned copy does not know of later ones.
 final class Tier {
     /// Of its windows.
     let widthMilliseconds: Int64
