@@ -15,7 +15,7 @@ import Testing
         writer.ask("create table t(a int)")
         try bench.cluster.commit()
         let all = [writer, reader, elsewhere].map(\.session!)
-        #expect(all.allSatisfy(\.needsNoCommit))
+        #expect(all.allSatisfy { $0.needsNoCommit })
         writer.ask("insert into t values (1)")
         #expect(all.map(\.needsNoCommit) == [false, false, true])
         let syncs = try bench.cluster.beginCommit(beside: true)

@@ -214,6 +214,7 @@ import Testing
         #expect(try ask(strict, "require", isSecret).contains("t\n") == false)
         let shown = try ask(strict, "require", isSecret, "postgres", "PGSSLKEY=\(key)", "PGSSLCERT=\(certificate)")
         #expect(shown == "t\n")
-        #expect([first, second, third, fourth].allSatisfy(\.isRunning))
+        let poolers = [first, second, third, fourth]
+        #expect(poolers.allSatisfy { $0.isRunning })
     }
 }
