@@ -17,16 +17,27 @@ extension GeneralCommands {
                 LINE is any part of a line that a service has logged, or of what journal and
                 timeline show; the newest one that has it is meant. Where none has it whole,
                 it is the newest of those that have most of its words, and that is said.
-                NUMBER is an event's. Each event knows the one that caused it; work that
-                waits carries it along. What a check has found comes of what it met: of the
-                server that was killed, and not of the timer that had it look. That stands
-                below, as what set it going.
+                NUMBER is an event's; one from 400 to 599 is a status, where a line tells of
+                an answer that had it (#429 is the event). Each event knows the one that
+                caused it; work that waits carries it along. What a check has found comes of
+                what it met: of the server that was killed, and not of the timer that had it
+                look. That stands below, as what set it going.
                 """)
         return Command(description) { invocation in
             let session = invocation.session
             let journal = session.world.journal!
             let text = invocation.arguments.arguments.joined(separator: " ")
-            let exact = find(text, journal)
+            let status = answer(ofStatus: text, journal)
+            if let status {
+                session.notice(
+                    "\(text) is taken for the status of an answer, told in #\(status.number); "
+                        + "of the event with that number tells: why '#\(text)'")
+            } else if let number = Int(text), (400...599).contains(number), journal.event(UInt64(number)) != nil {
+                session.notice(
+                    "\(text) is taken for the number of an event: no line tells of an answer with that status; "
+                        + "explain, limiter why KEY and trace last say why a request was answered so")
+            }
+            let exact = status ?? find(text, journal)
             guard let event = exact ?? nearest(text, journal) else {
                 throw CommandFailure(
                     "nothing in the journal has '\(text)', or any word of it; journal shows what there is, with numbers"
@@ -53,6 +64,20 @@ extension GeneralCommands {
             ])
             return .view(view)
         }
+    }
+
+    /// For a number that may be the status of a failed answer: the newest line that tells of one; nil if there is none.
+    private static func answer(ofStatus text: String, _ journal: Journal) -> JournalEvent? {
+        guard let number = Int(text), (400...599).contains(number), text.utf8.count == 3 else { return nil }
+        var index = journal.events.count - 1
+        while index >= 0 {
+            let event = journal.events[index]
+            index -= 1
+            guard case .log(let line) = event.body else { continue }
+            let words = line.text.split { !$0.isLetter && !$0.isNumber && $0 != "." && $0 != ":" }
+            if words.contains(where: { $0 == text }) { return event }
+        }
+        return nil
     }
 
     /// The newest event that has the text, or the one of that number. What the user typed to ask is none of them.
