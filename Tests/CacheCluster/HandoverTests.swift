@@ -113,6 +113,27 @@ import Testing
         #expect(cluster.nodes[0].store.slots[0] == ["kept": "v"], "it has what its master has")
     }
 
+    @Test func whatDiedWithItsMasterIsListedByItsSuccessor() throws {
+        let cluster = try SimulatedCluster.placed(masters: 3, replicasOf: [0])
+        #expect(cluster.write("kept", "v", slot: 0, at: 0) != nil)
+        cluster.run(milliseconds: 300)
+        cluster.sides = [1, 0, 0, 0]
+        for slot in [0, 7] { #expect(cluster.write("gone", "v", slot: slot, at: 0) != nil) }
+        var remains = try #require(cluster.engine(0).remains)
+        cluster.kill(0)
+        let successor = try cluster.engine(3)
+        let early = successor.settle(&remains)
+        #expect(early == 0 && !remains.isSettled, "nobody has its slots yet")
+        #expect(cluster.run(upToMilliseconds: 10_000) { successor.served.contains(0) && successor.served.contains(7) })
+        let elsewhere = try cluster.engine(1).settle(&remains)
+        #expect(elsewhere == 0, "it took over nothing")
+        let found = successor.settle(&remains)
+        let again = successor.settle(&remains)
+        #expect(found == 2 && remains.isSettled && again == 0, "each write once")
+        let lost = successor.lostWrites.writes
+        #expect(lost.map(\.command) == ["SET 0", "SET 7"] && lost.allSatisfy { $0.reason == .died })
+    }
+
     @Test func onlyWhatItsSuccessorLacksIsLost() {
         var log = ReplicationLog(limitBytes: 1 << 20)
         for slot in [0, 7, 0, 7] {

@@ -90,6 +90,21 @@ struct TreeTests {
         #expect(SkewAdjustment.shifted(5, by: -10) == 0 && SkewAdjustment.shifted(5, by: 10) == 15)
     }
 
+    @Test("a call that a dead server did not answer is one to it, where its port is known")
+    func namedLeaves() {
+        let port: [(String, OTLPValue)] = [("server.address", .text("localhost")), ("server.port", .integer(8083))]
+        let traces = [
+            trace([sample(1, "lb", from: 0, to: 90, kind: 3, port), sample(2, in: 1, "backend-3", from: 10, to: 80)]),
+            trace([sample(3, "lb", from: 0, to: 9, kind: 3, isError: true, port)]),
+        ]
+        let graph = ServiceGraph(traces) { address, port in
+            address == "localhost" && port == 8083 ? "backend-3" : nil
+        }
+        #expect(graph.edges.map(\.to) == ["backend-3"])
+        #expect(graph.edges[0].calls == 2 && graph.edges[0].errors == 1 && !graph.edges[0].isLeaf)
+        #expect(ServiceGraph(traces).edges.map(\.to) == ["backend-3", "localhost"])
+    }
+
     @Test("who talks to whom, through queues and to those that make no spans")
     func graph() {
         let graph = ServiceGraph([

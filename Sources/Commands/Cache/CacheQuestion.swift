@@ -16,7 +16,11 @@ final class CacheQuestion: Program {
     private let process: Process
     private let address: RedisAddress
     private let words: [String]
-    private let wantsJSON: Bool
+    private let arguments: ParsedArguments
+    private var wantsJSON: Bool { arguments.wantsJSON }
+    /// With `cluster lost-writes`: what was said so far, and who is still to be asked.
+    private var lost = LostWritesAnswer()
+    private var others: [HostPort] = []
     private var connection = RESPClientConnection()
     private var destination: HostPort
     private var redirections = 0
@@ -29,11 +33,11 @@ final class CacheQuestion: Program {
     /// While a slot is between two nodes the answer is to try again.
     private static let tryLimit = 20
 
-    init(_ process: Process, _ address: RedisAddress, _ words: [String], wantsJSON: Bool) {
+    init(_ process: Process, _ address: RedisAddress, _ words: [String], _ arguments: ParsedArguments) {
         self.process = process
         self.address = address
         self.words = words
-        self.wantsJSON = wantsJSON
+        self.arguments = arguments
         destination = address.destination
     }
 
@@ -130,8 +134,13 @@ final class CacheQuestion: Program {
 
     private func show(_ value: RESPValue) {
         let name = words[0].uppercased()
-        if wantsJSON {
+        let detail = words.count > 1 && name == "CLUSTER" && !arguments.has("raw") ? words[1].lowercased() : ""
+        if detail == "lost-writes" {
+            return gather(value)
+        } else if wantsJSON {
             process.print(RedisReply.json(value).text)
+        } else if detail == "locate", words.count == 3, let text = Self.sentence(value, about: words[2]) {
+            process.print(text)
         } else if name == "SET", value == .simple("OK") {
             return locate { [self] place in
                 process.print("OK (stored on node \(place?.node ?? "\(destination.port)"))")
@@ -176,6 +185,71 @@ final class CacheQuestion: Program {
             if let key = fields[index].text, let value = fields[index + 1].text { values[key] = value }
         }
         return values["node"].map { Place(node: $0, isTakenOver: values["source"] == "replica") }
+    }
+
+    /// `key:1 (slot 6657) is on node 7003 (127.0.0.3:7003); copies: 7001`; nil for what is no answer to LOCATE.
+    private static func sentence(_ reply: RESPValue, about key: String) -> String? {
+        guard let fields = reply.elements, fields.count % 2 == 0 else { return nil }
+        var values: [String: RESPValue] = [:]
+        for index in stride(from: 0, to: fields.count, by: 2) {
+            if let name = fields[index].text { values[name] = fields[index + 1] }
+        }
+        guard case .integer(let slot)? = values["slot"] else { return nil }
+        guard let node = values["node"]?.text, let address = values["address"]?.text else {
+            return "\(key) (slot \(slot)) is nobody's: the slot has no owner"
+        }
+        let copies = (values["copies"]?.elements ?? []).compactMap(\.text)
+        let from = values["source"]?.text == "replica" ? ", which took over from a copy" : ""
+        let whose = copies.isEmpty ? "no copies" : "copies: \(copies.joined(separator: ", "))"
+        let read = readers(reply).compactMap(\.node)
+        let hot = read.isEmpty ? "" : "; hot, also read from \(read.joined(separator: ", "))"
+        return "\(key) (slot \(slot)) is on node \(node) (\(address))\(from); \(whose)\(hot)"
+    }
+
+    // MARK: Lost writes
+
+    /// The ledger of the node that was asked, and then those of the others that it knows.
+    private func gather(_ reply: RESPValue) {
+        lost.add(reply)
+        connection.send(["CLUSTER", "NODES"]) { [self] result in
+            guard process.isRunning else { return }
+            others = LostWritesAnswer.others((try? result.get())?.text ?? "")
+            askNext()
+        }
+    }
+
+    private func askNext() {
+        connection.onEnd = nil
+        connection.close()
+        guard !others.isEmpty else {
+            process.output.write(process.text(of: lost.view, asJSON: wantsJSON))
+            return finish(0)
+        }
+        let target = others.removeFirst()
+        let next = RESPClientConnection()
+        connection = next
+        next.onEnd = { [self] _ in
+            guard process.isRunning else { return }
+            lost.silent.append("\(target)")
+            askNext()
+        }
+        do throws(NetworkError) {
+            try next.connect(from: process.node, to: target, security: address.security)
+        } catch {
+            lost.silent.append("\(target)")
+            return askNext()
+        }
+        // One that is frozen keeps its connections open, and says nothing.
+        process.node.after(.seconds(2)) { [self] in
+            guard process.isRunning, next === connection else { return }
+            lost.silent.append("\(target)")
+            askNext()
+        }
+        next.send(["CLUSTER", "LOST-WRITES"]) { [self] result in
+            guard process.isRunning, next === connection, case .success(let value) = result else { return }
+            lost.add(value)
+            askNext()
+        }
     }
 
     private func finish(_ status: Int) {

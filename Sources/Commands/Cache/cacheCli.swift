@@ -8,7 +8,7 @@ extension CacheCommands {
     /// `cache-cli SET user:123 '{"name":"Alice"}' --ttl 3600`
     static var cacheCLI: Command {
         let placements = PlacementAlgorithm.allCases.map(\.rawValue)
-        let words = ["SET", "GET", "DEL", "EXPIRE", "TTL", "INFO"]
+        let words = ["SET", "GET", "DEL", "EXPIRE", "TTL", "INFO", "where"]
         let description = CommandDescription(
             "cache-cli", "asks a cache node, and says which one answered",
             usage: "[--host HOST] [--port PORT] COMMAND [ARGUMENT…]",
@@ -16,13 +16,14 @@ extension CacheCommands {
                 .init("ttl", nil, .integer(1...Int(Int32.max)), "for SET: seconds until the key ends"),
                 .init("ring", nil, "for cluster rebalance: has the ring place all slots"),
                 .init("use", nil, .choice(placements), "with --ring: another placement"),
+                .init("raw", nil, "for cluster locate and cluster lost-writes: the reply as redis-cli shows it"),
                 CommonFlags.json,
             ],
             arguments: .init([.word(words), .key], 1...10_000),
             examples: [
                 "cache-cli SET user:123 '{\"name\":\"Alice\"}' --ttl 3600", "cache-cli GET user:123",
                 "cache-cli DEL user:123", "cache-cli --port 7002 INFO memory", "cache-cli cluster nodes",
-                "cache-cli cluster rebalance --ring",
+                "cache-cli where user:123", "cache-cli cluster lost-writes", "cache-cli cluster rebalance --ring",
             ],
             group: .clients,
             details: """
@@ -30,6 +31,8 @@ extension CacheCommands {
                 Any other command goes to the node as it stands, and its reply is shown as
                 redis-cli shows it. Words that begin with - stand behind a -- of their own.
                 Any node of a cluster will do: it says who has the key, and that one is asked.
+                where KEY (CLUSTER LOCATE) says which node has a key, and cluster lost-writes asks
+                all nodes that answer for acknowledged writes that are gone, and why.
                 Reads of a hot slot go to its owner or to one of its copies for readers, by
                 chance (cache-node --hot-slot-reads); what a copy says may be a moment old.
                 """)
@@ -51,11 +54,12 @@ extension CacheCommands {
                 throw UsageError(
                     "cache-cli: cluster rebalance needs --ring; redis-cli --cluster rebalance evens out by hand")
             }
+            if words.count == 2, words[0].lowercased() == "where" { words = ["CLUSTER", "LOCATE", words[1]] }
             return .running(
                 CacheQuestion(
                     invocation.process,
                     try RedisAddress(invocation, port: defaultPort, server: "cache-node"), words,
-                    wantsJSON: invocation.arguments.wantsJSON))
+                    invocation.arguments))
         }
     }
 }

@@ -21,6 +21,7 @@ extension LoadBalancerCommands {
             examples: [
                 "explain", "explain 17", "explain 8082", "explain lb Server-A", "explain --last 10",
                 "explain lb --request 8081 --json", "explain 'curl https://gateway/api/users/1'", "explain order o1",
+                "explain user:1",
             ],
             group: .views,
             details: """
@@ -29,7 +30,9 @@ extension LoadBalancerCommands {
                 how many requests each of the first eight of them had. What stands in quotes
                 and begins with curl is not asked: an API gateway says where it would go,
                 and of every route the first condition that does not hold. order o1 is an
-                order of the shop: its pieces, money and letters in one line of time.
+                order of the shop: its pieces, money and letters in one line of time. A word
+                that is none of these is a key, where a cache cluster runs: its slot, who has
+                that, and where its copies are.
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments
@@ -39,6 +42,12 @@ extension LoadBalancerCommands {
             if !words.isEmpty, let view = try session.explanation(of: Array(words)) { return .view(view) }
             if let word = words.last, word.hasPrefix("curl ") {
                 throw CommandFailure("no gateway runs that '\(word)' could go through; start one: api-gateway")
+            }
+            if words.count == 1, let word = words.first, !isServer(word, session) {
+                if Int(word) == nil, session.node(meantBy: word) == nil, let view = session.explanation(ofKey: word) {
+                    return .view(view)
+                }
+                try refuseOtherKind(word, session)
             }
             // The first of two words is the node's name; a single one may be.
             var name: String?
@@ -64,6 +73,27 @@ extension LoadBalancerCommands {
     private static func isBalancer(_ word: String, _ session: Session) -> Bool {
         let name = Int(word) == nil ? session.nodeName(meantBy: word) : word
         return session.balancers.contains { $0.name == name }
+    }
+
+    /// Whether a balancer that runs has a server of that name, or one whose port the node listens on.
+    private static func isServer(_ word: String, _ session: Session) -> Bool {
+        session.balancers.contains { _, host in
+            let name = serverName(meantBy: word, host, session).lowercased()
+            return host.engine.knownServers.contains { $0.lowercased() == name }
+        }
+    }
+
+    /// - Throws: if the word is a node that explain knows nothing of, what it knows, and of whom. A number is a request
+    ///   first, where a balancer runs that could have it.
+    private static func refuseOtherKind(_ word: String, _ session: Session) throws(CommandFailure) {
+        guard Int(word) == nil || session.balancers.isEmpty, !isBalancer(word, session),
+            let node = session.node(meantBy: word)
+        else { return }
+        let kind = session.jobs.running.flatMap(\.running).first { $0.nodeName == node.name }?.component?.kind
+        throw CommandFailure(
+            "\(node.name) is \(kind.map { "a \($0)" } ?? "not running"); explain knows load balancers (explain lb, "
+                + "explain 17, explain 8082), API gateways (explain 'curl …'), keys of a cache cluster (explain user:1) "
+                + "and orders of the shop (explain order o1); of other nodes tell show, timeline and why")
     }
 
     /// `explain order o1`: a shop's ledger knows.

@@ -87,16 +87,39 @@ enum ExplanationViews {
 
     // MARK: Alerts
 
+    /// `AppIsDown instance=app:8080, job=app`: what tells alerts from one another comes first, and has the room.
+    private static func names(_ labels: JSONCursor) throws(JSONTypeError) -> String {
+        var alert = ""
+        var instance: [String] = []
+        var rest: [String] = []
+        for (name, value) in try labels.members() {
+            switch name {
+            case "alertname": alert = try value.string()
+            case "instance": instance = ["instance=\(try value.string())"]
+            default: rest.append("\(name)=\(try value.string())")
+            }
+        }
+        let pairs = (instance + rest).joined(separator: ", ")
+        return [alert, pairs].filter { !$0.isEmpty }.joined(separator: " ")
+    }
+
+    /// `2023-12-20T15:00:40Z` as `12-20 15:00:40`; programs get all of it.
+    private static func clock(_ text: String) -> String {
+        let parts = text.split(separator: "T", maxSplits: 1)
+        guard parts.count == 2, parts[0].utf8.count == 10 else { return text }
+        return "\(parts[0].dropFirst(5)) \(parts[1].prefix(8))"
+    }
+
     static func backtest(_ data: JSONCursor) throws(JSONTypeError) -> View {
         var rows: [[View.Cell]] = []
         for episode in try data["episodes"].array() {
             func cell(_ name: String) throws(JSONTypeError) -> View.Cell {
                 guard let text = try episode[name].ifPresent?.string() else { return .none }
-                return .text(text)
+                return View.Cell(clock(text), json: .string(text))
             }
             rows.append([
-                .text(try title(episode["labels"])), try cell("pendingAt"), try cell("firingAt"), try cell("endedAt"),
-                .text(try episode["peak"].string()),
+                .text(try names(episode["labels"])), try cell("pendingAt"), try cell("firingAt"), try cell("endedAt"),
+                .text(MetricsViews.short(try episode["peak"].string())),
             ])
         }
         let evaluations = try data["evaluations"].integer()
@@ -118,8 +141,8 @@ enum ExplanationViews {
         for alert in try data["alerts"].array() {
             let state = try alert["state"].string()
             rows.append([
-                .text(state, style: state == "firing" ? .bad : .warning), .text(try title(alert["labels"])),
-                .text(try alert["activeAt"].string()), .text(try alert["value"].string()),
+                .text(state, style: state == "firing" ? .bad : .warning), .text(try names(alert["labels"])),
+                .text(clock(try alert["activeAt"].string())), .text(MetricsViews.short(try alert["value"].string())),
             ])
         }
         var view = View(

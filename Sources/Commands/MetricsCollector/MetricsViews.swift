@@ -66,13 +66,20 @@ enum MetricsViews {
             whenEmpty: "no series")
     }
 
-    /// At most six digits behind the point: more tells nobody anything.
-    private static func short(_ text: String) -> String {
-        guard let value = Double(text), value.isFinite, abs(value) >= 0.001, abs(value) < 1e15, text.utf8.count > 12
+    /// Six significant digits, all of those before the point, and at most six behind it: more tells nobody anything.
+    static func short(_ text: String) -> String {
+        guard let value = Double(text), value.isFinite, abs(value) >= 0.001, abs(value) < 1e15, text.utf8.count > 7,
+            value != value.rounded()
         else {
             return text
         }
-        return trimmedDecimal(value, places: 6)
+        var places = 6
+        var magnitude = abs(value)
+        while magnitude >= 1, places > 0 {
+            magnitude /= 10
+            places -= 1
+        }
+        return trimmedDecimal(value, places: places)
     }
 
     // MARK: Exemplars

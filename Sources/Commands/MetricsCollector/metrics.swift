@@ -48,7 +48,9 @@ extension MetricsCollectorCommands {
             return .range(words[0], from: (end ?? now) - range, through: end ?? now, step: step)
         case "explain": return .explain(words[0], at: try moment(arguments, now))
         case "backtest":
-            return .backtest(words[0], from: now - (arguments.duration("from") ?? .seconds(3600)), through: now)
+            return .backtest(
+                words[0], hold: arguments.duration("for"), from: now - (arguments.duration("from") ?? .seconds(3600)),
+                through: now)
         case "alerts": return .alerts
         case "targets": return .targets
         case "labels": return words.isEmpty ? .labels : .labelValues(words[0])
@@ -98,9 +100,13 @@ extension MetricsCollectorCommands {
                 flags: [.init("time", nil, .text("TIME"), "when: -5m, RFC 3339 or seconds since 1970 (now)")] + common,
                 arguments: one, examples: ["metrics explain 'rate(http_requests_total[1m])'"]),
             .init(
-                "backtest", "when an alert would have fired, by what is stored", usage: "ALERT [--from TIME]",
-                flags: [.init("from", nil, .duration(), "how far back (1h)")] + common, arguments: one,
-                examples: ["metrics backtest AppIsDown --from 6h"]),
+                "backtest", "when an alert would have fired, by what is stored",
+                usage: "ALERT|EXPRESSION [--for TIME] [--from TIME]",
+                flags: [
+                    .init("for", nil, .duration(allowsZero: true), "of an expression: how long it has to hold (0s)"),
+                    .init("from", nil, .duration(), "how far back (1h)"),
+                ] + common, arguments: one,
+                examples: ["metrics backtest AppIsDown --from 6h", "metrics backtest 'up == 0' --for 5s"]),
             .init("alerts", "what is pending or firing", flags: common, examples: ["metrics alerts"]),
             .init("targets", "what it scrapes, and how that goes", flags: common, examples: ["metrics targets"]),
             .init(
@@ -123,7 +129,7 @@ enum MetricsQuestion {
     case range(String, from: LabTime, through: LabTime, step: LabDuration)
     case exemplars(String, from: LabTime, through: LabTime)
     case explain(String, at: LabTime?)
-    case backtest(String, from: LabTime, through: LabTime)
+    case backtest(String, hold: LabDuration?, from: LabTime, through: LabTime)
     case alerts
     case targets
     case labels
@@ -149,9 +155,12 @@ enum MetricsQuestion {
                 ])
         case .explain(let expression, let time):
             "/api/v1/explain" + HTTPQuery.text([("query", expression), ("time", time.map(Self.seconds))])
-        case .backtest(let alert, let from, let through):
+        case .backtest(let alert, let hold, let from, let through):
             "/api/v1/backtest"
-                + HTTPQuery.text([("alert", alert), ("start", Self.seconds(from)), ("end", Self.seconds(through))])
+                + HTTPQuery.text([
+                    ("alert", alert), ("for", hold.map { "\($0.seconds)" }), ("start", Self.seconds(from)),
+                    ("end", Self.seconds(through)),
+                ])
         case .alerts: "/api/v1/alerts"
         case .targets: "/api/v1/targets?state=active"
         case .labels: "/api/v1/labels"

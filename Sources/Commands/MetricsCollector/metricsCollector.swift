@@ -36,7 +36,9 @@ extension MetricsCollectorCommands {
                 The file is prometheus.yml's: global, scrape_configs (static, file, dns and
                 consul discovery, relabelling, limits, credentials), rule_files, alerting. Its
                 API is Prometheus's, /api/v1, so that Grafana, promtool and other clients can
-                ask it; metrics says the same in words.
+                ask it; metrics says the same in words. With --lab a node that is killed stays
+                a target, with up 0, until it comes back, or for 5 minutes; --config goes with
+                --lab, and brings rules.
 
                 Besides samples it can keep thinned copies, which answer about months:
                   storage: {downsampling: [{resolution: 5m, retention: 90d},
@@ -62,7 +64,10 @@ extension MetricsCollectorCommands {
                 settings.store = storeSettings
                 settings.port = service.port
                 settings.files = files(session)
-                if wantsLab { settings.labTargets = { [weak session] in session.map { labTargets($0) } ?? [] } }
+                if wantsLab {
+                    let memory = LabTargets()
+                    settings.labTargets = { [weak session] in session.map { memory.look(at: $0) } ?? [] }
+                }
                 return CollectorHost(node: node, source: source, settings: settings, options: service.options)
             }
         }
@@ -103,9 +108,41 @@ extension MetricsCollectorCommands {
                 }.map { (folder.isEmpty ? "" : folder + "/") + $0 }
             })
     }
+}
 
-    /// Every running service, with its page of metrics on a port of its node that is opened for that.
-    private static func labTargets(_ session: Session) -> [TargetGroup] {
+/// What `--lab` scrapes: every running service, and for a while those that were killed, so that `up == 0` can be seen.
+private final class LabTargets {
+    private var known: [TargetGroup] = []
+    /// Nodes that were killed, and since when that is known.
+    private var dead: [(node: String, since: LabTime)] = []
+
+    /// How long a node that was killed stays a target.
+    static let patience = LabDuration.seconds(300)
+    /// As Prometheus's node exporter has it; each node has its own.
+    private static let managementPort: UInt16 = 9100
+
+    /// The targets now, those that run first. A node that was stopped in order is none any more.
+    func look(at session: Session) -> [TargetGroup] {
+        let running = Self.running(session)
+        let present = Set(running.compactMap(Self.node))
+        let now = session.world.now
+        dead.removeAll { present.contains($0.node) }
+        let kept = known.filter { group in
+            guard let name = Self.node(group), !present.contains(name), let node = session.world.nodes[name],
+                node.state == .killed || node.state == .poweredOff
+            else { return false }
+            if let death = dead.first(where: { $0.node == name }) { return now - death.since < Self.patience }
+            dead.append((name, now))
+            return true
+        }
+        known = running + kept
+        return known
+    }
+
+    private static func node(_ group: TargetGroup) -> String? { group.labels["instance"] }
+
+    /// Each has its page of metrics on a port of its node that is opened for that.
+    private static func running(_ session: Session) -> [TargetGroup] {
         session.jobs.running.flatMap(\.running).compactMap { process -> TargetGroup? in
             guard let component = process.component, let service = (component as? any ServiceHolder)?.anyService,
                 let port = try? service.runtime.openManagement(on: managementPort)
@@ -115,7 +152,4 @@ extension MetricsCollectorCommands {
                 labels: ["job": component.kind, "instance": service.node.name], source: "lab")
         }
     }
-
-    /// As Prometheus's node exporter has it; each node has its own.
-    private static let managementPort: UInt16 = 9100
 }

@@ -23,11 +23,17 @@ extension TracingCommands {
             details: """
                 It is made from the spans that the lab remembers. Times are those of the one who
                 asks. ~ stands before whoever makes no spans: that it was asked is all that is
-                known. A queue lies between two that do not wait for one another.
+                known. A database makes none, and neither does a pooler before one: a pair of
+                which only connections are known stands last, by connection, and CALLS are
+                how many were opened. A queue lies between two that do not wait for one another.
                 """)
         return Command(description) { invocation in
             let world = invocation.session.world
-            let graph = ServiceGraph(LabTraces(world).all)
+            let session = invocation.session
+            // A dead server listens no more: the session still knows who was started at its port.
+            let graph = ServiceGraph(LabTraces(world).all) { address, port in
+                session.node(meantBy: "\(address):\(port)")?.serviceName
+            }
             let json = invocation.arguments.wantsJSON ? ["json"] : []
             let forms = ["mermaid", "svg"].filter { invocation.arguments.has($0) } + json
             if forms.count > 1 { throw UsageError("topo: --\(forms[0]) and --\(forms[1])? one of them") }
@@ -45,7 +51,7 @@ extension TracingCommands {
 /// A graph of services, as people and as other programs see it.
 enum Topology {
     static func view(_ graph: ServiceGraph, _ world: World) -> View {
-        let rows = graph.edges.map { edge -> [View.Cell] in
+        var rows = graph.edges.map { edge -> [View.Cell] in
             let faults = faults(on: edge, world)
             return [
                 .text(edge.from), .text((edge.isLeaf ? "~" : "") + edge.to),
@@ -53,6 +59,13 @@ enum Topology {
                 edge.errors == 0 ? .none : .text(percent(edge), style: .bad), took(edge.quantile(0.5)),
                 took(edge.quantile(0.99)),
                 faults.isEmpty ? .none : .text(faults.joined(separator: ", "), style: .warning),
+            ]
+        }
+        rows += connections(graph, world).map { link -> [View.Cell] in
+            let share = trimmedDecimal(100 * Double(link.failed) / Double(max(1, link.opened + link.failed)), places: 1)
+            return [
+                .text(link.from), .text("~" + link.to), .text("connection"), .integer(link.opened + link.failed),
+                link.failed == 0 ? .none : .text(share + "%", style: .bad), .none, .none, .none,
             ]
         }
         var view = View(
@@ -66,6 +79,41 @@ enum Topology {
                     ], rows: rows, whenEmpty: "nobody has asked anybody yet")))
         view.json = json(graph, world)
         return view
+    }
+
+    struct Link {
+        let from: String
+        let to: String
+        var opened = 0
+        var failed = 0
+    }
+
+    /// Who has opened connections to a database without a span of its own: what the journal still has of that, by
+    /// name. Databases' protocols carry no trace, so that a pooler's server connections are all that can be seen.
+    static func connections(_ graph: ServiceGraph, _ world: World) -> [Link] {
+        var links: [Link] = []
+        let events = world.journal.events
+        for index in 0..<events.count {
+            guard case .connection(let number, let from, let to, let change) = events[index].body,
+                JournalEvent.isInitiator(number), change == .opened || change == .refused || change == .timedOut,
+                let source = world.nodes[from], !source.isTransient, let target = world.nodes[to],
+                source !== target, databases.contains(target.serviceName) || isDatabase(target)
+            else { continue }
+            let (caller, called) = (source.serviceName, target.serviceName)
+            if graph.edges.contains(where: { $0.from == caller && $0.to == called }) { continue }
+            let place = links.firstIndex { $0.from == caller && $0.to == called } ?? links.count
+            if place == links.count { links.append(Link(from: caller, to: called)) }
+            if change == .opened { links[place].opened += 1 } else { links[place].failed += 1 }
+        }
+        return links.sorted { ($0.from, $0.to) < ($1.from, $1.to) }
+    }
+
+    /// What databases and poolers are called unless somebody names them.
+    private static let databases: Set<String> = ["db", "pgbouncer"]
+
+    /// PostgreSQL's port, and pgbouncer's.
+    private static func isDatabase(_ node: Node) -> Bool {
+        node.listeners.contains { $0.port == 5432 || $0.port == 6432 }
     }
 
     private static func took(_ nanoseconds: UInt64) -> View.Cell {
@@ -93,7 +141,7 @@ enum Topology {
 
     static func json(_ graph: ServiceGraph, _ world: World) -> JSONValue {
         .array(
-            graph.edges.map { edge in
+            graph.edges.map { edge -> JSONValue in
                 .object([
                     ("from", .string(edge.from)), ("to", .string(edge.to)), ("traced", .bool(!edge.isLeaf)),
                     ("queue", .bool(edge.isAsynchronous)), ("calls", .integer(edge.calls)),
@@ -101,7 +149,14 @@ enum Topology {
                     ("p99_ms", Waterfall.milliseconds(edge.quantile(0.99))),
                     ("faults", .array(faults(on: edge, world).map { .string($0) })),
                 ])
-            })
+            }
+                + connections(graph, world).map { link -> JSONValue in
+                    .object([
+                        ("from", .string(link.from)), ("to", .string(link.to)), ("traced", .bool(false)),
+                        ("queue", .bool(false)), ("connections", .integer(link.opened)),
+                        ("refused", .integer(link.failed)),
+                    ])
+                })
     }
 
     /// Names stand in quotes, and nodes have numbers: what a name has in it changes nothing.

@@ -57,7 +57,7 @@ extension CacheCluster {
         committed.subtract(changed)
         for index in tickets.indices { tickets[index].slots.subtract(changed) }
         refreshOwnSlots()
-        if !takenOver.isEmpty { lostWrites.add(from: log, takenOver) }
+        if !takenOver.isEmpty { lostWrites.add(from: log, of: own.id, takenOver) }
         if !lost.isEmpty { effects.append(.lostSlots(lost)) }
         if let former, let successor, former != successor { followSuccessor(of: former, successor, hasLost: lost) }
         return changed

@@ -42,7 +42,8 @@ import KernelStructures
 /// ## Where it is wrong
 ///
 /// Replication is asynchronous: what was acknowledged without WAIT is lost with its master, up to a second's worth.
-/// `LostWrites` tells which writes those were, where anybody can know. A former master that is cut off answers reads
+/// `LostWrites` tells which writes those were, where anybody can know; of a node that died only the lab does
+/// (`Remains`). A former master that is cut off answers reads
 /// from what it knows until it notices, one node timeout later. With fewer than half of the masters, or of a slot's
 /// copies, it stands still rather than guess; `CLUSTER FAILOVER TAKEOVER` guesses.
 public final class CacheCluster {

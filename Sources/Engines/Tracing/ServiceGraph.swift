@@ -37,10 +37,13 @@ public struct ServiceGraph: Sendable {
     /// All that make spans, sorted.
     public private(set) var services: [String] = []
 
-    public init(_ traces: [Trace]) {
+    /// - Parameter naming: who is meant by the address and port of a call that nobody has answered, where that is
+    ///   known: `localhost` with the port of a server that is dead. Without it, and where it gives nil, the address
+    ///   stands for it.
+    public init(_ traces: [Trace], naming: (_ address: String, _ port: Int) -> String? = { _, _ in nil }) {
         var found: [Key: Edge] = [:]
         var services: Set<String> = []
-        for trace in traces { Self.add(trace, &found, &services) }
+        for trace in traces { Self.add(trace, naming, &found, &services) }
         edges = found.sorted { ($0.key.from, $0.key.to) < ($1.key.from, $1.key.to) }.map { entry in
             var edge = entry.value
             edge.durations.sort()
@@ -54,7 +57,9 @@ public struct ServiceGraph: Sendable {
         let to: String
     }
 
-    private static func add(_ trace: Trace, _ found: inout [Key: Edge], _ services: inout Set<String>) {
+    private static func add(
+        _ trace: Trace, _ naming: (String, Int) -> String?, _ found: inout [Key: Edge], _ services: inout Set<String>
+    ) {
         let tree = TraceTree(trace)
         for place in tree.nodes.indices {
             let span = tree.span(place)
@@ -70,8 +75,10 @@ public struct ServiceGraph: Sendable {
             if span.span.kind == 3, let peer = span.span["server.address"]?.text, peer != span.service,
                 !tree.nodes[place].children.contains(where: { tree.span($0).service != span.service })
             {
+                let known = span.span["server.port"].flatMap { Int($0.text) }.flatMap { naming(peer, $0) }
                 add(
-                    span.service, peer, isLeaf: true, isAsynchronous: false, isError: span.isError, span.span.duration,
+                    span.service, known ?? peer, isLeaf: true, isAsynchronous: false, isError: span.isError,
+                    span.span.duration,
                     &found)
             }
         }

@@ -1,3 +1,4 @@
+import KernelStructures
 import KernelWorld
 
 /// What led to an event, in two ways: what decided it, and what merely had it looked at.
@@ -11,6 +12,8 @@ struct CauseChain {
 
     init(_ journal: Journal) { self.journal = journal }
 
+    /// How long after a node's end somebody may find that it does not answer.
+    private static let silence = LabDuration.seconds(30)
     /// Events of one chain; a journal that goes in circles ends there.
     private static let lengthLimit = 1000
     /// Events before a line among which the failure that it is about is looked for.
@@ -37,7 +40,7 @@ struct CauseChain {
     private func decider(of event: JournalEvent) -> JournalEvent? {
         switch event.body {
         case .connection(_, _, let to, let change) where Self.isFailure(change): end(of: to, before: event)
-        case .log, .state: failure(before: event)
+        case .log, .state: failure(before: event) ?? whoIsUnreachable(by: event)
         default: nil
         }
     }
@@ -58,6 +61,32 @@ struct CauseChain {
             }
         }
         return nil
+    }
+
+    /// What a line says that calls somebody unreachable, some silence after the fact: the end of the one node that has
+    /// ended, or was frozen, in the time before; the last connection to it that failed, where one did. Where several
+    /// have ended, nobody can tell from here which is meant.
+    private func whoIsUnreachable(by event: JournalEvent) -> JournalEvent? {
+        guard event.body.description.contains("unreachable") else { return nil }
+        var failures: [String: JournalEvent] = [:]
+        var seen: Set<String> = []
+        var ends: [JournalEvent] = []
+        for earlier in earlier(than: event, limit: Self.searchLimit) {
+            if event.time - earlier.time > Self.silence { break }
+            if case .connection(_, let from, let to, let change) = earlier.body, from == event.node,
+                Self.isFailure(change), failures[to] == nil
+            {
+                failures[to] = earlier
+            }
+            guard case .node(let change) = earlier.body, let node = earlier.node, node != event.node,
+                seen.insert(node).inserted, change != .started, change != .thawed
+            else { continue }
+            ends.append(earlier)
+        }
+        let refused = ends.filter { $0.node.map { failures[$0] != nil } == true }
+        let meant = refused.isEmpty ? ends : refused
+        guard meant.count == 1, let node = meant[0].node else { return nil }
+        return failures[node] ?? meant[0]
     }
 
     /// What stopped a node from answering, if the last that is known of it is that: its end, or that it was frozen.

@@ -2,6 +2,7 @@ import CommandKit
 import CommandServices
 import KernelJSON
 import KernelStructures
+import KernelTelemetry
 import KernelWorld
 import ShellSession
 
@@ -17,16 +18,27 @@ extension GeneralCommands {
                 LINE is any part of a line that a service has logged, or of what journal and
                 timeline show; the newest one that has it is meant. Where none has it whole,
                 it is the newest of those that have most of its words, and that is said.
-                NUMBER is an event's. Each event knows the one that caused it; work that
-                waits carries it along. What a check has found comes of what it met: of the
-                server that was killed, and not of the timer that had it look. That stands
-                below, as what set it going.
+                NUMBER is an event's; one from 400 to 599 is a status, if an answer that the
+                lab remembers had it (#429 is the event). Each event knows the one that
+                caused it; work that waits carries it along. What a check has found comes of
+                what it met: of the server that was killed, and not of the timer that had it
+                look. That stands below, as what set it going.
                 """)
         return Command(description) { invocation in
             let session = invocation.session
             let journal = session.world.journal!
             let text = invocation.arguments.arguments.joined(separator: " ")
-            let exact = find(text, journal)
+            let status = answer(ofStatus: text, session.world)
+            if let span = status?.span {
+                session.notice(
+                    "\(text) is taken for a status: \(span.node) answered \(span.name) with it (trace "
+                        + "\(span.traceID)); of the event with that number tells why '#\(text)'")
+            } else if let number = UInt64(text), statuses.contains(Int64(clamping: number)),
+                journal.event(number) != nil
+            {
+                session.notice("\(text) is taken for an event's number: no answer that is remembered had that status")
+            }
+            let exact = status?.event ?? find(text, journal)
             guard let event = exact ?? nearest(text, journal) else {
                 throw CommandFailure(
                     "nothing in the journal has '\(text)', or any word of it; journal shows what there is, with numbers"
@@ -53,6 +65,27 @@ extension GeneralCommands {
             ])
             return .view(view)
         }
+    }
+
+    /// Statuses of answers that somebody may ask about: those of failures.
+    private static let statuses: ClosedRange<Int64> = 400...599
+
+    /// The newest request that was answered with that status, and the event before which its answer was ready; nil for
+    /// what is no such status, and where no request that the lab remembers had it.
+    private static func answer(ofStatus text: String, _ world: World) -> (span: Span, event: JournalEvent)? {
+        guard let status = Int64(text), statuses.contains(status) else { return nil }
+        let spans = world.spans.finished
+        for index in (0..<spans.count).reversed() where spans[index].kind == .server {
+            let span = spans[index]
+            let hasIt = span.attributes.contains {
+                $0.key == "http.response.status_code" && $0.value == .integer(status)
+            }
+            guard hasIt, let event = world.journal.event(span.endCause) ?? world.journal.event(span.cause) else {
+                continue
+            }
+            return (span, event)
+        }
+        return nil
     }
 
     /// The newest event that has the text, or the one of that number. What the user typed to ask is none of them.

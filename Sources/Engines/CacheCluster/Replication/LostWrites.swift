@@ -3,8 +3,8 @@ import KernelStructures
 /// Writes that were acknowledged and are gone: the ledger of what asynchronous replication has cost.
 ///
 /// A master that was cut off, and comes back to find its slots with somebody else, still has the writes which its
-/// successor never saw. It lists them here before it forgets them. Of a master that died nobody can know which writes
-/// those were; Redis does not list either.
+/// successor never saw. It lists them here before it forgets them. A master that died took them along: no node can say
+/// which they were, and Redis lists neither kind. Within one lab the World can: see `Remains`.
 public struct LostWrites: Sendable {
     public struct Write: Equatable, Sendable {
         /// When it was carried out, and acknowledged.
@@ -17,6 +17,17 @@ public struct LostWrites: Sendable {
         public let command: String
         public let successor: ClusterNodeID?
         public let epoch: Int
+        /// Whose write it was.
+        public let master: ClusterNodeID?
+        public let reason: Reason
+    }
+
+    /// What became of the master that had acknowledged a write.
+    public enum Reason: String, Sendable {
+        /// It was cut off, came back, and listed the write itself.
+        case cutOff = "cut-off"
+        /// It died before the write was copied. No node knows that: the lab has kept what the dead one's memory held.
+        case died
     }
 
     /// The latest ones, oldest first.
@@ -31,26 +42,31 @@ public struct LostWrites: Sendable {
     public init() {}
 
     /// What its log has of those slots behind the place where each successor's copy ended.
-    mutating func add(from log: ReplicationLog, _ takenOver: [Int: SlotMap.Record]) {
+    mutating func add(
+        from log: ReplicationLog, of master: ClusterNodeID? = nil, _ takenOver: [Int: SlotMap.Record],
+        because reason: Reason = .cutOff
+    ) {
         guard let first = takenOver.values.compactMap(\.takenAt).min(), first < log.end else { return }
         if first < log.start { isIncomplete = true }
         for offset in max(first, log.start) + 1...log.end {
             let entry = log[offset]
             guard let slot = entry.slot, let record = takenOver[slot], let takenAt = record.takenAt, offset > takenAt
             else { continue }
-            for command in entry.commands { add(command, entry, offset, slot, record) }
+            for command in entry.commands { add(command, entry, offset, slot, record, master, reason) }
         }
     }
 
     private mutating func add(
-        _ command: [[UInt8]], _ entry: ReplicationLog.Entry, _ offset: Int, _ slot: Int, _ record: SlotMap.Record
+        _ command: [[UInt8]], _ entry: ReplicationLog.Entry, _ offset: Int, _ slot: Int, _ record: SlotMap.Record,
+        _ master: ClusterNodeID?, _ reason: Reason
     ) {
         count += 1
         let text = command.prefix(2).map { String(decoding: $0.prefix(Self.commandLimitBytes), as: UTF8.self) }
         writes.append(
             Write(
                 at: entry.at, slot: slot, offset: offset, successorOffset: record.takenAt ?? 0,
-                command: text.joined(separator: " "), successor: record.owner, epoch: record.version.epoch))
+                command: text.joined(separator: " "), successor: record.owner, epoch: record.version.epoch,
+                master: master, reason: reason))
         if writes.count > Self.limit { writes.removeFirst(writes.count - Self.limit) }
     }
 }

@@ -39,6 +39,8 @@ public final class CacheClusterHost: CacheCompanion {
     /// Effects of a transaction that is not over.
     private var gathered: [[[UInt8]]]?
     private var pausedByHandoff = false
+    /// The epoch, and how many takeovers and deaths there were, when it last looked: see `listLostWrites`.
+    private var looked = (0, 0, 0)
     let waits = ReplicaWaits()
     var migrations = MigrationDesk()
     /// Which keys they are that make slots hot.
@@ -70,6 +72,10 @@ public final class CacheClusterHost: CacheCompanion {
         } catch {
             throw CommandlessFailure(
                 "\(path) is damaged (\(error)); move it away to start this node as a new one")
+        }
+        world.whenEnded { [weak self] in
+            guard let self, let remains = cluster?.remains else { return }
+            FallenNodes.of(world.world).add(remains)
         }
         bus.onMessage = { [unowned self] message in
             node.keepTime()
@@ -116,8 +122,22 @@ public final class CacheClusterHost: CacheCompanion {
         isPerforming = true
         while cluster.hasEffects { for effect in cluster.takeEffects() { perform(effect) } }
         isPerforming = false
+        listLostWrites()
         waits.review(cluster)
         node.noteChanges()
+    }
+
+    /// What the lab knows of dead nodes goes into the ledger of who has their slots now.
+    private func listLostWrites() {
+        let fallen = FallenNodes.of(node.node.world)
+        let present = (cluster.epoch, cluster.statistics.takenOverSlots, fallen.deaths)
+        guard present != looked else { return }
+        looked = present
+        let count = fallen.settle(with: cluster)
+        guard count > 0 else { return }
+        node.node.log(
+            "CLUSTER", "\(counted(count, "acknowledged write")) died with a node before being copied (the lab saw it)",
+            level: .debug)
     }
 
     private func perform(_ effect: ClusterEffect) {

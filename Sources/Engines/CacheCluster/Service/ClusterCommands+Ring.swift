@@ -14,7 +14,7 @@ extension CacheClusterHost {
             },
             hotSlotsSubcommand,
             sub("ring", -2, "Return how the ring places slots, or change it") { [unowned self] in ring($0, $1) },
-            sub("lost-writes", 2, "Return acknowledged writes that a failover has lost") {
+            sub("lost-writes", 2, "Return acknowledged writes that a failover or a death has lost") {
                 [unowned self] connection, _ in
                 let writes = cluster.lostWrites.writes
                 connection.reply.array(writes.count)
@@ -24,6 +24,10 @@ extension CacheClusterHost {
                         ("at", .text("\(write.at)")), ("offset", .integer(write.offset)),
                         ("successor-offset", .integer(write.successorOffset)),
                         ("successor", .text(write.successor.map { "\($0)" } ?? "")), ("epoch", .integer(write.epoch)),
+                        ("successor-name", .text(write.successor.flatMap(cluster.describe)?.name ?? "")),
+                        ("master", .text(write.master.map { "\($0)" } ?? "")),
+                        ("master-name", .text(write.master.flatMap(cluster.describe)?.name ?? "")),
+                        ("reason", .text(write.reason.rawValue)),
                     ])
                 }
             },

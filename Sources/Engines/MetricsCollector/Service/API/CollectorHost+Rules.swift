@@ -66,8 +66,35 @@ extension CollectorHost {
                 return Self.answer(exchange, APIWriter.success(Self.json(test)))
             }
         }
+        if let definition = try adHoc(name, hold: try request.duration("for")) {
+            let interval = max(1, configuration.evaluationInterval.nanoseconds / 1_000_000)
+            let test = try evaluated { () throws(PromQLError) in
+                try AlertBacktest(
+                    definition, over: store, from: start, through: end, intervalMilliseconds: interval, limits: limits)
+            }
+            return Self.answer(exchange, APIWriter.success(Self.json(test)))
+        }
         let names = rules.groups.flatMap { $0.rules.filter { $0.book != nil }.map(\.definition.name) }
-        throw APIError.notFound("there is no alert '\(name)'\(didYouMean(name, among: names))")
+        throw APIError.notFound(
+            "there is no alert '\(name)'\(didYouMean(name, among: names)); alerts come from rule_files in the file of "
+                + "--config, which goes with --lab; an expression is tried with --for 5s")
+    }
+
+    /// An expression that is tried as an alert would be, without a file; nil for what can only be meant as a name.
+    ///
+    /// - Parameter hold: how long it has to hold, in milliseconds; nil: nobody said, and a bare word is a name then.
+    private func adHoc(_ text: String, hold: Int64?) throws(APIError) -> RuleDefinition? {
+        let isWord = text.utf8.allSatisfy { $0 == 0x5F || $0 == 0x3A || $0 == 0x2D || isLetterOrDigit($0) }
+        guard hold != nil || !isWord else { return nil }
+        do throws(PromQLError) {
+            return RuleDefinition(alert: text, try PromQLExpression(parsing: text), forMilliseconds: hold ?? 0)
+        } catch {
+            throw .badData("'\(text)' is neither an alert nor an expression: \(error)")
+        }
+    }
+
+    private func isLetterOrDigit(_ byte: UInt8) -> Bool {
+        (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
     }
 
     private static func json(_ test: AlertBacktest) -> JSONValue {
