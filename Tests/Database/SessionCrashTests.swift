@@ -28,6 +28,38 @@ import Testing
         }
     }
 
+    @Test("what a start finds in the log and not in the file is counted; after a clean end there is nothing")
+    func recovered() throws {
+        let disk = SimulatedDisk()
+        func start() throws -> SessionBench { try SessionBench(disk) }
+        var bench = try start()
+        #expect(bench.cluster.recovered == RecoveredLog())
+        let client = bench.client()
+        client.ask("create table t(n int)")
+        client.ask("insert into t values (1)")
+        try bench.cluster.commit()
+        bench.cluster.abandon()
+        bench = try start()
+        // The catalogue of the new database is nobody's commit.
+        #expect(bench.cluster.recovered.commitCount == 2)
+        #expect(bench.cluster.recovered.byteCount > 4096)
+        bench.client().ask("insert into t values (3)")
+        try bench.cluster.commit()
+        bench.cluster.abandon()
+        bench = try start()
+        #expect(bench.cluster.recovered.commitCount == 3)
+        #expect(bench.client().ask("select count(*) from t") == ["2", "SELECT 1", "I"])
+        try bench.cluster.close()
+        bench = try start()
+        #expect(bench.cluster.recovered == RecoveredLog())
+        // What was copied may still be in the log, and does not count.
+        bench.client().ask("insert into t values (4)")
+        try bench.cluster.commit()
+        bench.cluster.abandon()
+        bench = try start()
+        #expect(bench.cluster.recovered.commitCount == 1)
+    }
+
     private struct History {
         let disk: SimulatedDisk
         var begin = 0

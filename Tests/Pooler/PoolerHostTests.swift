@@ -106,6 +106,33 @@ import Testing
         #expect(lab.answer(client, "select 1") == ["select 1", "SELECT 1", "Z"])
     }
 
+    @Test("of somebody who waits it is told what they wait to ask, and not what they asked last")
+    func waitingStatement() throws {
+        let lab = try PoolerLab(["max_prepared_statements": "1"])
+        let first = try lab.visitor()
+        let second = try lab.visitor()
+        let third = try lab.visitor()
+        second.say(parse("one", "select 1"), bind("one"), execute, .sync)
+        lab.pass()
+        #expect(lab.answer(second, "COMMIT") == ["select 1", "SELECT 1", "Z", "COMMIT", "SELECT 1", "Z"])
+        var waiting: [String] { lab.host.holders.filter { $0.state == "waiting" }.map(\.statement) }
+        #expect(lab.answer(first, "BEGIN") == ["BEGIN", "SELECT 1", "Z"])
+        second.query("BEGIN")
+        lab.pass()
+        #expect(waiting == ["BEGIN"])
+        #expect(lab.answer(first, "COMMIT") == ["COMMIT", "SELECT 1", "Z"])
+        #expect(lab.answer(second, "COMMIT") == ["BEGIN", "SELECT 1", "Z", "COMMIT", "SELECT 1", "Z"])
+        #expect(lab.answer(first, "BEGIN") == ["BEGIN", "SELECT 1", "Z"])
+        second.say(bind("one"), execute, .sync)
+        lab.pass()
+        #expect(waiting == ["select 1"])
+        second.raw.stream.close()
+        lab.pass()
+        third.say(parse("", "select 3"), bind(""), execute, .sync)
+        lab.pass()
+        #expect(waiting == ["select 3"])
+    }
+
     // MARK: Settings
 
     @Test("settings that the server refuses end their client before anything is done for it")

@@ -10,6 +10,8 @@ final class MQConsumer: Program {
     private let wish: Wish
     /// The one that somebody is asked about.
     private var asked: AMQPDelivery?
+    /// What was typed about one is on its way to the broker: the next is shown when that has been said.
+    private var isDeciding = false
     private var waiting: [AMQPDelivery] = []
     private var count = 0
     private var rejections: (name: String, count: Int)?
@@ -86,7 +88,7 @@ final class MQConsumer: Program {
         if count >= wish.limit { return }
         guard wish.isManual else { return settle(delivery) }
         waiting.append(delivery)
-        if asked == nil { askNext() }
+        if asked == nil, !isDeciding { askNext() }
     }
 
     private func askNext() {
@@ -94,10 +96,14 @@ final class MQConsumer: Program {
         let delivery = waiting.removeFirst()
         asked = delivery
         show(delivery)
-        client.process.print("[Press 'a' to ack, 'n' to nack, 'q' to quit]")
+        client.process.print("[Press 'a' to ack, 'n' to nack, 'q' to quit\(wish.follows ? ", then Enter" : "")]")
     }
 
-    private func show(_ delivery: AMQPDelivery) { client.process.print("Received: \(MQClient.text(delivery.body))") }
+    /// Whoever follows sees several, and which of them is meant later.
+    private func show(_ delivery: AMQPDelivery) {
+        let name = wish.follows ? " " + printable(MQClient.name(delivery)) : ""
+        client.process.print("Received\(name): \(MQClient.text(delivery.body))")
+    }
 
     private func typed(_ bytes: [UInt8]) {
         for byte in bytes where client.process.isRunning {
@@ -115,9 +121,11 @@ final class MQConsumer: Program {
     /// Acknowledgements are not answered. So that what is said here is true, something else is asked behind them, whose
     /// answer comes later; at the end that is the end of the channel, which is answered when all of it is on the disk.
     private func decide(_ delivery: AMQPDelivery, isGood: Bool) {
-        let text = "Message \(MQClient.name(delivery)) \(isGood ? "acknowledged" : "given back")"
         count += 1
         let isLast = count >= wish.limit
+        var text = "Message \(MQClient.name(delivery)) \(isGood ? "acknowledged" : "given back")"
+        if isLast, !isGood, !wish.follows { text += "; that was all (--follow asks for one after the other)" }
+        isDeciding = true
         // No more is wanted, so that nothing is sent here in vain.
         if isLast, let tag = delivery.consumerTag {
             client.amqp.send(.basicCancel(consumerTag: tag, noWait: true), on: MQClient.channel)
@@ -132,6 +140,7 @@ final class MQConsumer: Program {
             ? .channelClose(replyCode: 200, replyText: "Goodbye", classID: 0, methodID: 0)
             : .basicQos(prefetchSize: 0, prefetchCount: UInt16(clamping: wish.prefetch), global: false)
         client.ask(question) { [self] _ in
+            isDeciding = false
             client.process.print(text)
             if isLast { client.finish() } else { askNext() }
         }

@@ -14,8 +14,9 @@ extension MessageQueueCommands {
             details: """
                 Its server may be a RabbitMQ as well: --server amqp://user:password@host/vhost.
                 A queue that it creates is durable and has a retry limit, by the policy
-                QUEUE-retry: a message that was given back three times goes to the queue's dead
-                letters, QUEUE.dlq. With retry-delay in the policy each of the three waits in
+                QUEUE-retry: a message comes again three times at most, as RabbitMQ counts its
+                delivery-limit. Given back a fourth time it goes to the queue's dead letters,
+                QUEUE.dlq. With retry-delay in the policy each of the three waits in
                 QUEUE.retry for so many milliseconds before it comes again.
                 """)
         return Command(description) { invocation in
@@ -131,9 +132,10 @@ extension MessageQueueCommands {
                 ] + connecting, arguments: one,
                 examples: ["mq-cli consume orders --ack-mode manual", "mq-cli consume orders --follow"],
                 details: """
-                    With --ack-mode manual it asks for one message and waits: a acknowledges it,
-                    n gives it back, q quits (which gives it back, too). --follow then asks for
-                    the next.
+                    With --ack-mode manual it shows one message and waits for a letter and Enter:
+                    a acknowledges it, n gives it back, q quits. Who quits gives it back, too, and
+                    that counts as one of the times that it may come. Then it ends; with --follow
+                    it shows the next.
                     """),
             .init(
                 "get", "takes messages out of a queue", usage: "QUEUE [--count N] [--requeue]",

@@ -3,7 +3,8 @@ import ShellSession
 
 /// What has to be known of SQL to send one statement after the other: where each ends.
 enum SQLText {
-    /// The statements of a text: what semicolons divide, outside of quotes, comments and `$$`.
+    /// The statements of a text: what semicolons divide, outside of quotes, comments and `$$`. A line that begins with
+    /// a backslash where a statement could begin is one of psql's words, and one by itself.
     static func statements(_ text: String) -> [String] {
         var scanner = Scanner(bytes: Array(text.utf8))
         return scanner.statements()
@@ -27,6 +28,11 @@ enum SQLText {
                     position += 1
                     start = position
                     isEmpty = true
+                case UInt8(ascii: "\\") where isEmpty:
+                    start = position
+                    skip(to: "\n")
+                    found.append(String(decoding: bytes[start..<position], as: UTF8.self))
+                    start = position
                 case UInt8(ascii: "-") where follows("--"): skip(to: "\n")
                 case UInt8(ascii: "/") where follows("/*"): skipComment()
                 case UInt8(ascii: "'"):
@@ -119,6 +125,14 @@ enum SQLText {
         }
     }
 
+    /// The same, if the last one is complete: ended, and not in the midst of a quote or a comment. Nil if there is more
+    /// to come.
+    static func completeStatements(_ text: String) -> [String]? {
+        let found = statements(text)
+        // Another word is another statement then.
+        return !found.isEmpty && statements(text + "\nx").count > found.count ? found : nil
+    }
+
     static func trimmed(_ text: String) -> String {
         var slice = Substring(text)
         while let first = slice.first, first.isWhitespace { slice.removeFirst() }
@@ -148,11 +162,31 @@ enum SQLText {
     }
 }
 
-/// psql's words that begin with a backslash: questions to the catalogue.
+/// psql's words that begin with a backslash: questions to the catalogue, and how results are shown.
 enum SQLShortcut {
+    /// `\x`, `\x on`, `\x off`, `\x auto`.
+    ///
+    /// - Returns: what is to be from now on; nil if it is another word.
+    static func expansion(_ text: String, now: SQLView.Expansion) throws(CommandFailure) -> SQLView.Expansion? {
+        let words = words(text)
+        guard words.first == "\\x" else { return nil }
+        if words.count == 1 { return now == .on ? .off : .on }
+        guard words.count == 2, let wanted = SQLView.Expansion(rawValue: words[1]) else {
+            throw CommandFailure("\(text): it must be \\x on, \\x off or \\x auto")
+        }
+        return wanted
+    }
+
+    /// `\q`
+    static func isQuit(_ text: String) -> Bool { words(text) == ["\\q"] }
+
+    private static func words(_ text: String) -> [String] {
+        text.split { $0.isWhitespace || $0 == ";" }.map(String.init)
+    }
+
     static func expand(_ text: String) throws(CommandFailure) -> String {
         guard text.hasPrefix("\\") else { return text }
-        let words = text.split { $0.isWhitespace || $0 == ";" }.map(String.init)
+        let words = words(text)
         switch (words[0], words.count) {
         case ("\\l", 1):
             return "select datname as \"Name\", pg_catalog.pg_encoding_to_char(encoding) as \"Encoding\" "
@@ -161,7 +195,8 @@ enum SQLShortcut {
         case ("\\di", 1): return relations("'i'")
         case ("\\d", 2): return columns(words[1])
         default:
-            throw CommandFailure("\\\(words[0].dropFirst()) is not known here: \\l, \\d, \\dt, \\di, \\d NAME")
+            throw CommandFailure(
+                "\\\(words[0].dropFirst()) is not known here: \\l, \\d, \\dt, \\di, \\d NAME, \\x, \\q")
         }
     }
 

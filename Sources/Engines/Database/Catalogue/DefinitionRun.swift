@@ -207,13 +207,25 @@ extension Translation {
     /// Statements that change the catalogue.
     func definition(_ node: SyntaxNode, _ statement: ParsedStatement) throws(PostgresError) -> Plan {
         if node.kind == "CreateExtensionStmt" {
-            return Plan(.nothing, tag: .words("CREATE EXTENSION"), readsOnly: false)
+            return try createExtension(node)
         }
         guard let tag = Self.tags[node.kind] ?? objectTag(node) else { throw unsupported(Self.words(node.kind)) }
         return Plan(
             .definition(StatementDefinition(node: node, source: statement.source)),
             tag: node.kind == "CreateTableAsStmt" ? .counted(tag) : .words(tag), readsOnly: false,
             isReusable: false)
+    }
+
+    /// There is one, as in every new database of PostgreSQL. Whoever asks for another needs its functions.
+    private func createExtension(_ node: SyntaxNode) throws(PostgresError) -> Plan {
+        let name = node.text("extname")
+        guard name == "plpgsql" else {
+            throw fail(
+                .featureNotSupported, "extension \"\(name)\" is not available",
+                hint: "This server has no extensions but plpgsql; gen_random_uuid() is there without one.",
+                detail: "Could not open extension control file \"\(name).control\": No such file or directory.")
+        }
+        return Plan(.nothing, tag: .words("CREATE EXTENSION"), readsOnly: false)
     }
 
     private static let tags = [

@@ -44,6 +44,7 @@ extension SessionSettings {
         Entry(name: "lock_timeout", kind: milliseconds, initial: "0"),
         Entry(name: "log_statement", kind: .choice(["none", "ddl", "mod", "all"]), initial: "none"),
         Entry(name: "maintenance_work_mem", kind: kilobytes, initial: "64MB"),
+        // The server's own is set for each session: `DatabaseOptions.sessionLimit`.
         Entry(name: "max_connections", kind: .integer(unit: nil, in: 1...262_143), initial: "100", isFixed: true),
         Entry(name: "max_identifier_length", kind: .integer(unit: nil, in: 63...63), initial: "63", isFixed: true),
         Entry(name: "max_index_keys", kind: .integer(unit: nil, in: 32...32), initial: "32", isFixed: true),

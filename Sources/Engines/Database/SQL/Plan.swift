@@ -60,6 +60,8 @@ public struct Plan: Sendable {
     public var isReusable: Bool
     /// The rows that an INSERT puts, to find the one that another is in the way of.
     var insertedRows: InsertedRows?
+    /// What the aliases in `sql` stand for, for EXPLAIN.
+    var tableNames: [String: String] = [:]
     /// The table of ON CONFLICT DO UPDATE, no row of which may be inserted or changed twice.
     var touchedTable: String?
     /// The transaction must not be a block (VACUUM, CREATE DATABASE): 25001.

@@ -52,15 +52,23 @@ extension Translation {
             let columns = table.columns.enumerated().map { index, column in
                 RangeColumn(name: column.name, expression: Expression("\(alias).c\(index + 1)", column.type))
             }
-            let item = RangeItem(name: name, schema: nil, alias: alias, columns: columns, relation: nil)
-            return ("\(table.alias) AS \(alias)", try renamed(item, node["alias"]))
+            let item = try renamed(
+                RangeItem(name: name, schema: nil, alias: alias, columns: columns, relation: nil), node["alias"])
+            tableNames[alias] = Self.label(name, item)
+            return ("\(table.alias) AS \(alias)", item)
         }
         let relation = try relation(node)
         let alias = freshAlias("a")
         let sql = try relationSource(relation, node.location)
         var item = rangeItem(relation, alias: alias)
         item = try renamed(item, node["alias"])
+        tableNames[alias] = Self.label(relation.name, item)
         return ("\(sql) AS \(alias)", item)
+    }
+
+    /// As EXPLAIN calls it: with the name that the statement gave it, if that is another.
+    static func label(_ name: String, _ item: RangeItem) -> String {
+        item.name == name ? name : "\(name) \(item.name)"
     }
 
     func rangeItem(_ relation: Relation, alias: String) -> RangeItem {
@@ -182,6 +190,7 @@ extension Translation {
                 expression.isNullable = target.expression.isNullable
                 return RangeColumn(name: target.name, expression: expression)
             }, relation: nil)
+        tableNames[name] = alias.text("aliasname")
         return ("(\(query.sql)) AS \(name)", try renamed(item, alias))
     }
 

@@ -45,6 +45,7 @@ extension Translation {
                 throw unsupported("INSERT, UPDATE or DELETE within WITH", at: table.location)
             }
             let alias = freshAlias("w")
+            tableNames[alias] = name
             let names = table.words("aliascolnames")
             let query =
                 clause.flag("recursive")

@@ -12,6 +12,7 @@ extension Translation {
         let inner = Scope(parent: scope)
         inner.aggregateFreeClause = "functions in FROM"
         let name = function.words("funcname").last ?? function.kind
+        tableNames[alias] = name
         var source: String
         var columns: [RangeColumn]
         if function.kind == "FuncCall", FunctionTable.all[name]?.first?.kind == .rows {

@@ -60,6 +60,7 @@ extension Translation {
             item.schema = nil
         }
         item.isTarget = true
+        tableNames[item.alias] = Self.label(table.name, item)
         scope.items.append(item)
         scope.columns += item.columns
         return (table, item)

@@ -1,3 +1,4 @@
+import KernelSQLite
 import KernelWire
 
 /// Statements that neither read nor change tables.
@@ -224,10 +225,36 @@ extension Translation {
         case "TruncateStmt": return try truncate(node)
         case "ReindexStmt": return Plan(.nothing, tag: .words("REINDEX"))
         case "ClusterStmt": return Plan(.nothing, tag: .words("CLUSTER"))
-        case "GrantStmt": return Plan(.nothing, tag: .words(node.flag("is_grant") ? "GRANT" : "REVOKE"))
+        case "GrantStmt": return try grant(node)
         case "ConstraintsSetStmt": return Plan(.nothing, tag: .words("SET CONSTRAINTS"))
         default: return nil
         }
+    }
+
+    /// Everybody may do everything, so nothing comes of it; but what it names must be there.
+    private func grant(_ node: SyntaxNode) throws(PostgresError) -> Plan {
+        switch (node.text("targtype"), node.text("objtype")) {
+        case ("ACL_TARGET_OBJECT", "OBJECT_TABLE"), ("ACL_TARGET_OBJECT", "OBJECT_SEQUENCE"):
+            for object in node.list("objects") { _ = try relation(object) }
+        case ("ACL_TARGET_OBJECT", "OBJECT_SCHEMA"), ("ACL_TARGET_ALL_IN_SCHEMA", _):
+            for name in node.words("objects") {
+                guard try catalogue.schema(name) != nil else {
+                    throw fail(.invalidSchemaName, "schema \"\(name)\" does not exist")
+                }
+            }
+        default: break
+        }
+        for grantee in node.list("grantees") where grantee.text("roletype") == "ROLESPEC_CSTRING" {
+            let name = grantee.text("rolename")
+            guard isRole(name) else { throw fail(.undefinedObject, "role \"\(name)\" does not exist") }
+        }
+        return Plan(.nothing, tag: .words(node.flag("is_grant") ? "GRANT" : "REVOKE"))
+    }
+
+    /// PostgreSQL's own roles have names that begin with `pg_`.
+    private func isRole(_ name: String) -> Bool {
+        name == context.user || name == "postgres" || name.hasPrefix("pg_")
+            || context.outerRows("pg_roles").contains { $0["rolname"] == .text(name) }
     }
 
     /// A lock that keeps others from writing makes its owner the one who writes.

@@ -22,6 +22,8 @@ final class Translation {
     /// Views within views, and queries within queries.
     var depth = 0
     private var aliasCount = 0
+    /// What aliases stand for, in the words of EXPLAIN: `t`, or `t x` where the statement calls it x.
+    var tableNames: [String: String] = [:]
     /// The schemas to look through for names.
     var searchPath: [String]
     /// Stands for the row in a trigger, an index or a check: `NEW`.
@@ -76,6 +78,7 @@ final class Translation {
             throw PostgresError(.indeterminateDatatype, "could not determine data type of parameter $\(index + 1)")
         }
         plan.parameterTypes = parameterTypes
+        plan.tableNames = tableNames
         (plan.sql, plan.constants) = constants.resolved(plan.sql, parameterCount: parameterTypes.count)
         plan.readsOnly = plan.readsOnly && readsOnly
         plan.lockWait = plan.lockWait ?? lockWait

@@ -58,6 +58,10 @@ public final class DatabaseHost: Service {
     public func opened() {
         let names = cluster.databaseNames.joined(separator: ", ")
         runtime.log("Databases in \(settings.directoryText): \(names)")
+        let recovered = cluster.recovered
+        guard recovered.commitCount > 0 else { return }
+        runtime.log(
+            "Recovered \(counted(recovered.commitCount, "commit")) from \(byteCountText(recovered.byteCount)) of log")
     }
 
     public func stop(_ done: @escaping () -> Void) {

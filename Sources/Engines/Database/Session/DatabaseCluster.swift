@@ -24,6 +24,8 @@ public final class DatabaseCluster {
     public private(set) var statementCount = 0
     public private(set) var syncCount = 0
     public private(set) var checkpointCount = 0
+    /// What `open` has found in the logs and the files did not have, of all databases together.
+    public private(set) var recovered = RecoveredLog()
 
     /// The databases that every cluster begins with. The first is where clients go that name none and no user.
     static let initialDatabases = ["postgres", "template1"]
@@ -83,6 +85,11 @@ public final class DatabaseCluster {
                     .objectInUse, "the data directory \"\(directory)\" is in use by another process", severity: .fatal)
             }
             throw ErrorMapping.postgresError(for: error, catalogue: nil)
+        }
+        // It has the directory now, and has not touched the log.
+        if let found = try? RecoveredLog.find(path, on: disk) {
+            recovered.commitCount += found.commitCount
+            recovered.byteCount += found.byteCount
         }
         database.file.onFailedSync = { [weak self] why in
             self?.failure = PostgresError(.ioError, why, severity: .panic)

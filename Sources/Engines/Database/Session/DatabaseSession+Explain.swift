@@ -37,28 +37,63 @@ extension DatabaseSession {
     private func lines(_ plan: Plan, _ parameters: [SQLiteValue], _ connection: DatabaseConnection)
         throws(PostgresError) -> [String]
     {
+        var found: [(depth: Int, text: String)] = []
         do throws(SQLiteError) {
             let statement = try connection.sqlite.prepare("EXPLAIN QUERY PLAN " + plan.sql, isKept: false)
             var depths: [Int64: Int] = [0: -1]
-            var lines: [String] = []
             while try statement.step() {
                 let depth = (depths[statement.integer(1)] ?? -1) + 1
                 depths[statement.integer(0)] = depth
-                let arrow = depth == 0 ? "" : String(repeating: " ", count: depth * 6 - 4) + "->  "
-                lines.append(arrow + Self.renamed(statement.text(3)))
+                found.append((depth, statement.text(3)))
             }
-            return lines.isEmpty ? ["Result"] : lines
         } catch {
             throw ErrorMapping.postgresError(for: error, on: connection)
         }
+        var lines: [String] = []
+        for (depth, text) in found {
+            let arrow = depth == 0 ? "" : String(repeating: " ", count: depth * 6 - 4) + "->  "
+            let line = try renamed(text, plan, connection.catalogue)
+            lines.append(arrow + line)
+        }
+        return lines.isEmpty ? ["Result"] : lines
     }
 
-    /// `SCAN t_16384` as `Seq Scan on t`, `SEARCH t_16384 USING INDEX …` as `Index Scan on t …`.
-    private static func renamed(_ line: String) -> String {
-        var words = line.split(separator: " ").map(String.init)
-        guard words.count >= 2, words[0] == "SCAN" || words[0] == "SEARCH" else { return line }
-        let table = words[1].split(separator: "_").dropLast().joined(separator: "_")
-        words[1] = table.isEmpty ? words[1] : table
-        return (words[0] == "SCAN" ? "Seq Scan on " : "Index Scan on ") + words[1...].joined(separator: " ")
+    /// `SCAN a1` as `Seq Scan on t`, `SEARCH a1 USING INDEX t_pkey_16385 (a_1=?)` as
+    /// `Index Scan on t USING INDEX t_pkey (a=?)`.
+    private func renamed(_ line: String, _ plan: Plan, _ catalogue: Catalogue) throws(PostgresError) -> String {
+        var text = ""
+        var word = ""
+        // Columns stand in parentheses.
+        var depth = 0
+        for character in line + " " {
+            if character == "_" || character.isLetter || character.isNumber {
+                word.append(character)
+                continue
+            }
+            text += try depth > 0 ? Self.column(word) : relation(word, plan, catalogue)
+            word = ""
+            if character == "(" { depth += 1 }
+            if character == ")" { depth -= 1 }
+            text.append(character)
+        }
+        text.removeLast()
+        for (old, new) in [("SCAN ", "Seq Scan on "), ("SEARCH ", "Index Scan on ")] where text.hasPrefix(old) {
+            return new + String(text.dropFirst(old.count))
+        }
+        return text
+    }
+
+    /// What an alias, or a name in SQLite with a number behind it (`StorageName`), stands for.
+    private func relation(_ word: String, _ plan: Plan, _ catalogue: Catalogue) throws(PostgresError) -> String {
+        if let name = plan.tableNames[word] { return name }
+        guard let number = StorageName.number(of: word), number >= 16_384,
+            let row = try catalogue.rows("SELECT relname FROM pg_class WHERE oid = ?1", [.integer(number)]).first
+        else { return word }
+        return CatalogueRow(row).text(0)
+    }
+
+    private static func column(_ word: String) -> String {
+        guard StorageName.number(of: word) != nil, let end = word.lastIndex(of: "_") else { return word }
+        return String(word[..<end])
     }
 }

@@ -37,6 +37,7 @@ extension DatabaseSession {
         context = SessionContext(
             user: user, database: name, backendPID: key.process, random: random, clock: cluster.wallClock)
         do throws(PostgresError) {
+            try context.settings.setDefault("max_connections", String(cluster.options.sessionLimit))
             for (name, value) in cluster.options.settings { try context.settings.setDefault(name, value) }
             for parameter in startup.parameters {
                 switch parameter.name {

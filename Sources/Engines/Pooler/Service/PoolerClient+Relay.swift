@@ -33,6 +33,7 @@ extension PoolerClient {
                 }
                 if self.server == nil, !Conversation.asks(letter) { continue }
                 guard let server = server ?? borrow(), !hasToWait(for: server) else {
+                    if isWaiting { noteWish(letter, message) }
                     // All of this is said again once there is a server that takes it.
                     pending.append(contentsOf: message)
                     pending.append(contentsOf: bytes[position...])
@@ -120,6 +121,20 @@ extension PoolerClient {
     private func note(_ text: Slice<UnsafeRawBufferPointer>) {
         statement.removeAll(keepingCapacity: true)
         statement.append(contentsOf: text.prefix(Self.shownBytes).prefix { $0 != 0 })
+    }
+
+    /// What it waits to ask: without that, its last statement would be taken for it.
+    private func noteWish(_ letter: UInt8, _ message: UnsafeRawBufferPointer) {
+        statement.removeAll(keepingCapacity: true)
+        switch letter {
+        case UInt8(ascii: "Q"): note(message[5...])
+        case UInt8(ascii: "P"):
+            if let content = StatementNames.parse(message)?.content { note(content[...]) }
+        case UInt8(ascii: "B"):
+            guard let range = StatementNames.bindName(message), let number = number(message[range]) else { return }
+            if let query = host.catalogue[number]?.content { note(query.prefix(Self.shownBytes)) }
+        default: break
+        }
     }
 
     // MARK: Prepared statements

@@ -93,7 +93,7 @@ extension PoolerHost {
         public let duration: LabDuration
         /// `active`, `idle in transaction`, `idle`, `waiting`
         public let state: String
-        /// The beginning of what it asked last.
+        /// The beginning of what it asked last; of what it waits to ask, for somebody who waits.
         public let statement: String
     }
 
