@@ -14,18 +14,18 @@ import Testing
         let elsewhere = bench.client(database: "template1")
         writer.ask("create table t(a int)")
         try bench.cluster.commit()
-        let all = [writer, reader, elsewhere].map(\.session!)
+        let all: [DatabaseSession] = [writer.session, reader.session, elsewhere.session]
         #expect(all.allSatisfy { $0.needsNoCommit })
         writer.ask("insert into t values (1)")
-        #expect(all.map(\.needsNoCommit) == [false, false, true])
+        #expect(all.map { $0.needsNoCommit } == [false, false, true])
         let syncs = try bench.cluster.beginCommit(beside: true)
-        #expect(syncs.map(\.database.name) == ["postgres"])
-        #expect(all.map(\.needsNoCommit) == [false, false, true], "it is not durable yet")
+        #expect(syncs.map { $0.database.name } == ["postgres"])
+        #expect(all.map { $0.needsNoCommit } == [false, false, true], "it is not durable yet")
         writer.ask("insert into t values (2)")
         try bench.cluster.finishCommit(syncs, syncs.map { $0.sync.run() })
-        #expect(all.map(\.needsNoCommit) == [false, false, true], "the second is not durable yet")
+        #expect(all.map { $0.needsNoCommit } == [false, false, true], "the second is not durable yet")
         #expect(try bench.cluster.beginCommit(beside: false).isEmpty)
-        #expect(all.allSatisfy(\.needsNoCommit) && bench.cluster.syncCount == 3)
+        #expect(all.allSatisfy { $0.needsNoCommit } && bench.cluster.syncCount == 3)
         #expect(reader.ask("select count(*) from t") == ["2", "SELECT 1", "I"])
     }
 
@@ -52,7 +52,7 @@ import Testing
         let syncs = try bench.cluster.beginCommit(beside: true)
         #expect(syncs.count == 1)
         #expect {
-            try bench.cluster.finishCommit(syncs, [.failed("/pg/base/postgres.db-wal", operation: "sync")])
+            try bench.cluster.finishCommit(syncs, [DiskError.failed("/pg/base/postgres.db-wal", operation: "sync")])
         } throws: { ($0 as? PostgresError)?.severity == .panic }
         #expect(!writer.session.needsNoCommit)
         #expect { try bench.cluster.commit() } throws: { ($0 as? PostgresError)?.severity == .panic }
