@@ -1,6 +1,7 @@
 import Glibc
 import KernelStorage
 import KernelStructures
+import TestSupport
 import Testing
 
 /// Who may have a directory to himself, on either disk.
