@@ -78,10 +78,10 @@ import Testing
         var dice = Dice(UInt64(seed) + 200)
         let shell = LabShell()
         for name in ["a", "b", "ab", "d/a", "é"] { shell.place("", at: name) }
-        shell.run("x='a *'")
+        shell.run("x='a *'; n=7")
         let parts = [
             "{", "}", ",", "..", "1", "9", "a", "z", "-", "[", "]", "!", "^", "*", "?", "/", "${x}",
-            "\"$x\"", "''", "'*'", "\\*", "$?", "$((x))", "$(echo 'a b')", "é", ".", "~",
+            "\"$x\"", "''", "'*'", "\\*", "$?", "$((n))", "$(echo 'a b')", "é", ".", "~",
         ]
         for _ in 0..<1500 {
             let word = (0..<1 + dice.roll(14)).map { _ in dice.pick(parts) }.joined()

@@ -150,7 +150,7 @@ import Testing
         (
             "for i in a; do echo; fi",
             "1:22: 'fi' without its beginning", false
-        ), ("while; do echo; done", "1:1: 'while' needs a condition", false),
+        ), ("while; do echo; done", "1:6: nothing stands before the ';'", false),
         ("cat <<E\na", "1:5: the here-document never comes to its end, a line 'E'", true),
         (
             "cat <<",

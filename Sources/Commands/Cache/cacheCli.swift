@@ -31,8 +31,8 @@ extension CacheCommands {
                 Any other command goes to the node as it stands, and its reply is shown as
                 redis-cli shows it. Words that begin with - stand behind a -- of their own.
                 Any node of a cluster will do: it says who has the key, and that one is asked.
-                where KEY (CLUSTER LOCATE) says which node has a key, and cluster lost-writes asks
-                all nodes that answer for acknowledged writes that are gone, and why.
+                where KEY (CLUSTER LOCATE) says which node has a key; cluster lost-writes
+                asks all nodes for acknowledged writes that are gone, and why.
                 Reads of a hot slot go to its owner or to one of its copies for readers, by
                 chance (cache-node --hot-slot-reads); what a copy says may be a moment old.
                 """)

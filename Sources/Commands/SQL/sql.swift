@@ -74,8 +74,8 @@ extension SQLCommands {
     }
 }
 
-/// One run of `sql`: statement after statement, on one connection. What is typed is carried out as it comes, and goes on
-/// after an error; everything else is read to its end first, and stops at the first error.
+/// One run of `sql`: statement after statement, on one connection. What is typed is carried out as it comes, and goes
+/// on after an error; everything else is read to its end first, and stops at the first error.
 final class SQLProgram: Program {
     let process: Process
     private let url: PostgresURL

@@ -1,6 +1,6 @@
 /// `$((…))` and `((…))`: whole numbers of 64 bits that wrap, with C's operators and precedences, as POSIX 2.6.4 and
-/// bash have them: assignments, `++`, `? :`, `&&`, bits, shifts, `**` and `base#digits` included. Arrays are not. What a
-/// variable holds is a sum itself.
+/// bash have them: assignments, `++`, `? :`, `&&`, bits, shifts, `**` and `base#digits` included. Arrays are not. What
+/// a variable holds is a sum itself.
 public struct Arithmetic: Equatable, Sendable {
     indirect enum Expression: Equatable, Sendable {
         case number(Int)

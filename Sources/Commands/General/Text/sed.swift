@@ -194,8 +194,8 @@ struct SedSubstitution {
 
         mutating func take(_ letterCase: LetterCase) {
             switch letterCase {
-            case .upper: isUpper = true
-            case .lower: isUpper = false
+            case .upper: (isUpper, isNextUpper) = (true, nil)
+            case .lower: (isUpper, isNextUpper) = (false, nil)
             case .nextUpper: isNextUpper = true
             case .nextLower: isNextUpper = false
             case .end: (isUpper, isNextUpper) = (nil, nil)

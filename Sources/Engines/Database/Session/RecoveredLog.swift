@@ -26,10 +26,10 @@ public struct RecoveredLog: Equatable, Sendable {
     }
 }
 
-/// SQLite's write-ahead log as it is on the disk (sqlite.org/fileformat2.html, section 4): a head, then frames of a page
-/// each. The last frame of a transaction has the size of the database; a frame counts if it has the head's salts, and
-/// its checksum, which goes on from frame to frame, is right. What a failure tore, and what an earlier round of the log
-/// has left behind, ends it.
+/// SQLite's write-ahead log as it is on the disk (sqlite.org/fileformat2.html, section 4): a head, then frames of a
+/// page each. The last frame of a transaction has the size of the database; a frame counts if it has the head's salts,
+/// and its checksum, which goes on from frame to frame, is right. What a failure tore, and what an earlier round of the
+/// log has left behind, ends it.
 ///
 /// The file lacks a commit if it has an older page than one of the commit's: that tells what was committed since the
 /// last checkpoint from what the log only has still.

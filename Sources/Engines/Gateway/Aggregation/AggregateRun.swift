@@ -152,8 +152,8 @@ public struct AggregateRun: Sendable {
 
     private static let targetLimitBytes = 8000
 
-    /// Whether a value stays one word of a path, whoever reads it: nothing that some read as two words, and not nothing,
-    /// which would ask for all instead of one.
+    /// Whether a value stays one word of a path, whoever reads it: nothing that some read as two words, and not
+    /// nothing, which would ask for all instead of one.
     private static func isSegment(_ value: String) -> Bool {
         !value.isEmpty && !value.utf8.contains { $0 == 47 || $0 == 92 || $0 == 0 }
     }

@@ -90,7 +90,8 @@ final class VirtualFileSystem {
         try syncLog()
     }
 
-    /// The log's sync for a thread, which `finishLogSync` has to hear of; nil if there is none, or `syncLog` has to do it.
+    /// The log's sync for a thread, which `finishLogSync` has to hear of; nil if there is none, or `syncLog` has to do
+    /// it.
     func takeLogSync() -> FileSync? {
         guard !isAbandoned, failedSync == nil, shared.isLogUnsynced else { return nil }
         guard let sync = shared.log?.syncForWorker() else { return nil }

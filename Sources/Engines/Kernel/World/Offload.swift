@@ -75,8 +75,8 @@ public final class OffloadedJob {
 }
 
 extension Node {
-    /// Whether threads do jobs now. A job that syncs what was written may use files even in a lab: it does no harm to the
-    /// next life of a node that was killed meanwhile.
+    /// Whether threads do jobs now. A job that syncs what was written may use files even in a lab: it does no harm to
+    /// the next life of a node that was killed meanwhile.
     public var offloadsSyncs: Bool { world.activeWorkers != nil }
 
     /// Whether threads do jobs now, and jobs may use this node's files: in a process of its own. In a lab the next life

@@ -144,8 +144,8 @@ extension HTTPHead {
         statedLength = findings.length
         if !findings.codings.isEmpty {
             try checkCodings(findings.codings, fault: 502)
-            // RFC 9112 §6.3: the coding goes before a length, which is not passed on either. And §6.1: HTTP/1.0 knows no
-            // codings. In both cases whoever passed this on may have understood another framing.
+            // RFC 9112 §6.3: the coding goes before a length, which is not passed on either. And §6.1: HTTP/1.0 knows
+            // no codings. In both cases whoever passed this on may have understood another framing.
             statedLength = nil
             if findings.length != nil || minorVersion == 0 { keepsAlive = false }
         }

@@ -202,8 +202,8 @@ extension HTTPHead {
         }
     }
 
-    /// A field of an answer as curl reads it: whatever stands before the first colon is its name, blanks behind the
-    /// name do not count, and a value may have any byte but NUL.
+    /// A field of an answer as curl reads it: whatever stands before the first colon is its name, a blank behind it
+    /// included, which makes it another name; and a value may have any byte but NUL.
     private static func parseLooseField(_ span: Span<UInt8>, _ cursor: inout Int) throws(HTTPError) -> Field {
         let start = cursor
         var position = start
@@ -212,8 +212,7 @@ extension HTTPHead {
             guard span[position] != 0 else { throw HTTPError(502, "a NUL in a field") }
             position += 1
         }
-        var nameEnd = position
-        while nameEnd > start, isBlank(span[nameEnd - 1]) { nameEnd -= 1 }
+        let nameEnd = position
         position += 1
         while isBlank(span[position]) { position += 1 }
         let valueStart = position
