@@ -27,7 +27,9 @@ import Testing
     @Test func notificationsOfASessionThatDoesNotListenOnAreBounded() throws {
         let bench = try SessionBench()
         let (listener, writer) = (bench.client(), bench.client())
-        listener.ask("listen a; begin")
+        // Not in one message: there LISTEN would belong to what BEGIN begins, and count from COMMIT on.
+        listener.ask("listen a")
+        listener.ask("begin")
         var answers: [String] = []
         for number in 0..<5000 where answers.last != "54000" {
             answers = writer.ask("notify a, '\(number)\(String(repeating: "x", count: 7900))'").dropLast()
@@ -121,12 +123,13 @@ import Testing
     @Test func statementsMayBeLong() throws {
         let client = try SessionBench().client()
         client.ask("create table t(a int, b int, c int, d text, e text)")
-        let rows = (0..<60_000).map { "(\($0), \($0 + 100_000), \($0 + 200_000), 'x\($0)', 'y')" }
-        #expect(client.ask("insert into t values \(rows.joined(separator: ","))") == ["INSERT 0 60000", "I"])
+        let padding = String(repeating: "y", count: 40)
+        let rows = (0..<20_000).map { "(\($0), \($0 + 100_000), \($0 + 200_000), 'x\($0)', '\(padding)')" }
+        #expect(client.askAtLength("insert into t values \(rows.joined(separator: ","))") == ["INSERT 0 20000", "I"])
         let sums = "select count(*), sum(a), sum(c), count(distinct d) from t"
-        #expect(client.ask(sums) == ["60000|1799970000|13799970000|60000", "SELECT 1", "I"])
+        #expect(client.askAtLength(sums) == ["20000|199990000|4199990000|20000", "SELECT 1", "I"])
         let numbers = (0..<200_000).map { String($0) }.joined(separator: ",")
-        #expect(client.ask("select count(*) from t where b in (\(numbers))") == ["60000", "SELECT 1", "I"])
+        #expect(client.askAtLength("select count(*) from t where b in (\(numbers))") == ["20000", "SELECT 1", "I"])
     }
 
     @Test func aQueryMessageHasNoParameters() throws {

@@ -78,6 +78,22 @@ final class SessionClient {
         return answers()
     }
 
+    /// What a Query message is answered by in the end, if others have their turn meanwhile.
+    func askAtLength(_ sql: String) -> [String] { ask(sql) + finish().answers }
+
+    /// Goes on for as long as others have to have their turn, which a statement of a few million rows has done after
+    /// some dozens of turns.
+    func finish(turns limit: Int = 100_000) -> (answers: [String], turns: Int) {
+        var (told, turns) = (answers(), 0)
+        while session.wait == .turn || session.wait == .output {
+            guard turns < limit else { return (told + ["no end"], limit) }
+            goOn()
+            told += answers()
+            turns += 1
+        }
+        return (told, turns)
+    }
+
     func answers() -> [String] {
         hear().compactMap { message in
             switch message {

@@ -24,7 +24,7 @@ extension ProgramHeavyTests {
             let subject = pooler ?? server
             let output = try TestPython.run(
                 "port, count, process = \(port), \(count), \(subject.pid)\n" + Self.experiment)
-            let words = output.split(separator: " ").compactMap { Int($0) }
+            let words = output.split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
             guard words.count == 2 else {
                 Issue.record("\(output)")
                 return

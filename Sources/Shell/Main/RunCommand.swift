@@ -22,7 +22,9 @@ struct RunCommand {
 
     /// Separates what is meant for the scripts, behind a `--` that follows a file, from the rest.
     static func split(_ words: [String]) -> (own: [String], forScripts: [String]) {
-        guard let index = words.firstIndex(of: "--"), words[..<index].contains(where: { !$0.hasPrefix("-") || $0 == "-" }) else {
+        guard let index = words.firstIndex(of: "--"),
+            words[..<index].contains(where: { !$0.hasPrefix("-") || $0 == "-" })
+        else {
             return (words, [])
         }
         return (Array(words[..<index]), Array(words[(index + 1)...]))

@@ -131,7 +131,9 @@ extension Translation {
             var plan = Plan(
                 .execute(name: name, argumentTypes: values.map(\.oid)), tag: .words("EXECUTE"), readsOnly: false,
                 isReusable: false)
-            if !values.isEmpty { plan.sql = "SELECT " + values.map(textOf).joined(separator: ", ") }
+            // As they are stored, and not as they are written: `argumentTypes` says what they are.
+            let stored = values.map { $0.oid == .record ? textOf($0) : $0.sql }
+            if !stored.isEmpty { plan.sql = "SELECT " + stored.joined(separator: ", ") }
             return plan
         default:
             return Plan(

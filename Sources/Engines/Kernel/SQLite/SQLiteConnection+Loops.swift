@@ -8,19 +8,23 @@ extension SQLiteConnection {
     /// are no more of them than another loop has put there. TRUNCATE-like deletion of all rows is one instruction.
     public func hasLoop(_ sql: String) throws(SQLiteError) -> Bool {
         let listing = try prepare("EXPLAIN " + sql, isKept: false)
-        var ownRows: Set<Int64> = []
+        // A program opens what it puts aside in its last instructions, behind the loops over it.
+        var (ownRows, walked): (Set<Int64>, Set<Int64>) = ([], [])
         while try listing.step() {
             let address = listing.integer(0)
             // The program, or the next trigger's, begins.
-            if address == 0 { ownRows = [] }
+            if address == 0 {
+                if !walked.isSubset(of: ownRows) { return true }
+                (ownRows, walked) = ([], [])
+            }
             switch listing.text(1) {
             case "OpenEphemeral", "OpenPseudo", "OpenDup", "SorterOpen": ownRows.insert(listing.integer(2))
-            case "Next", "Prev", "VNext": if !ownRows.contains(listing.integer(2)) { return true }
+            case "Next", "Prev", "VNext": walked.insert(listing.integer(2))
             // Instruction 1 is where each program begins its work, after a jump to its end.
             case "Goto": if (2..<max(2, address)).contains(listing.integer(3)) { return true }
             default: break
             }
         }
-        return false
+        return !walked.isSubset(of: ownRows)
     }
 }

@@ -60,7 +60,7 @@ extension PoolerClient {
         return isHeldBack
     }
 
-    private func holdBackIfCongested() {
+    func holdBackIfCongested() {
         guard let server, server.session.stream.isCongested else { return }
         stream.pauseReading()
         // The session's handler is told when there is room; looking again is simpler than sharing it.

@@ -250,7 +250,9 @@ final class PoolerClient: StreamHandler {
     func goOn() {
         let bytes = pending
         pending = []
-        stream.resumeReading()
         if !bytes.isEmpty { bytes.withUnsafeBytes { relay($0) } }
+        // Not before: a stream may hand over at once what comes behind this.
+        guard phase == .ready, !isWaiting, !isHeldBack, pending.isEmpty else { return }
+        if let server, server.session.stream.isCongested { holdBackIfCongested() } else { stream.resumeReading() }
     }
 }
