@@ -8,8 +8,8 @@ import Testing
     private func write(_ cluster: SimulatedCluster, _ keys: ClosedRange<Int>, at node: Int) {
         for number in keys {
             #expect(cluster.write("k\(number)", "v", slot: number % 50, at: node) != nil)
-            // Not so quickly that nobody can follow.
-            if number % 5 == 0 { cluster.run(milliseconds: 10) }
+            // One letter at a time, so that none overtakes another.
+            cluster.run(milliseconds: 5)
         }
     }
 
@@ -20,8 +20,7 @@ import Testing
         cluster.run(milliseconds: 300)
         cluster.sides = [0, 0, 0, 0, 1]
         write(cluster, 101...200, at: 0)
-        // What overtook something else on the way comes again after 300 ms.
-        cluster.run(milliseconds: 1000)
+        cluster.run(milliseconds: 300)
         cluster.sides = [0, 0, 0, 0, 0]
         cluster.kill(0)
         return cluster
@@ -101,7 +100,7 @@ import Testing
         for slot in 0..<50 { cluster.nodes[0].store.clear(slot: slot) }
         master.wrote(slot: nil, [[Array("FLUSHALL".utf8)]])
         write(cluster, 51...60, at: 0)
-        cluster.run(milliseconds: 1000)
+        cluster.run(milliseconds: 300)
         cluster.sides = [0, 0, 0, 0, 0]
         cluster.kill(0)
         let successor = try cluster.engine(3)
