@@ -94,6 +94,23 @@ extension GeneralCommands {
         }
     }
 
+    /// Where each of several files goes: to the last word, or under its own name into the directory that this names.
+    ///
+    /// - Parameter verb: what is to be done with them.
+    static func places(
+        _ words: [String], in files: LabFiles, to verb: String
+    ) throws -> [(source: String, place: String)] {
+        let target = words[words.count - 1]
+        let intoDirectory = files.isDirectory(target)
+        guard words.count == 2 || intoDirectory else {
+            throw CommandFailure("\(target): not a directory, and there are several files to \(verb)")
+        }
+        return words.dropLast().map { source in
+            let name = source.split(separator: "/").last.map(String.init) ?? source
+            return (source, intoDirectory ? target + "/" + name : target)
+        }
+    }
+
     static var mv: Command {
         let description = CommandDescription(
             "mv", "gives files of the lab other names", usage: "[-f] SOURCE… TARGET",
@@ -101,15 +118,7 @@ extension GeneralCommands {
             examples: ["mv lb.yaml lb.old.yaml"], group: .files)
         return Command(description) { invocation in
             let files = invocation.session.files
-            let words = invocation.arguments.arguments
-            let target = words[words.count - 1]
-            let intoDirectory = files.isDirectory(target)
-            guard words.count == 2 || intoDirectory else {
-                throw CommandFailure("\(target): not a directory, and there are several files to move")
-            }
-            for source in words.dropLast() {
-                let name = source.split(separator: "/").last.map(String.init) ?? source
-                let place = intoDirectory ? target + "/" + name : target
+            for (source, place) in try places(invocation.arguments.arguments, in: files, to: "move") {
                 if files.exists(source), files.absolute(source) == files.absolute(place) {
                     throw CommandFailure("\(source) and \(place) are the same file")
                 }

@@ -80,17 +80,9 @@ extension GeneralCommands {
             examples: ["cp lb.yaml lb.old.yaml"], group: .files)
         return Command(description) { invocation in
             let files = invocation.session.files
-            let words = invocation.arguments.arguments
-            let target = words[words.count - 1]
-            let intoDirectory = files.isDirectory(target)
-            guard words.count == 2 || intoDirectory else {
-                throw CommandFailure("\(target): not a directory, and there are several files to copy")
-            }
-            for source in words.dropLast() {
-                let name = source.split(separator: "/").last.map(String.init) ?? source
+            for (source, place) in try places(invocation.arguments.arguments, in: files, to: "copy") {
                 try copy(
-                    source, to: intoDirectory ? target + "/" + name : target, in: files,
-                    recursively: invocation.arguments.has("recursive"), depth: 0)
+                    source, to: place, in: files, recursively: invocation.arguments.has("recursive"), depth: 0)
             }
             return .success
         }
