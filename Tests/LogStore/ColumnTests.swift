@@ -101,6 +101,24 @@ struct ColumnTests {
         }
     }
 
+    /// A text in a JSON line is cut as a line of its own is, whatever the line around it had for members.
+    @Test("texts in JSON lines have more values than their lines have members, and come out as they were")
+    func innerShapes() throws {
+        let packer = try ChunkPacker(level: 3)
+        for members in 0..<3 {
+            for shapes in [1, 5] {
+                var block = LogBlock(labels: ["service": "web"])
+                for row in 0..<24 {
+                    let own = (0..<members).map { "\"m\($0)\":\(row)," }.joined()
+                    let text = (0..<(4 + row % shapes)).map { "v\(row * 7 + $0)" }.joined(separator: " + ")
+                    block.append(StoreBench.start + Int64(row), Array("{\(own)\"text\":\"\(text)\"}".utf8))
+                }
+                let found = try unpacked(try packer.pack(block))
+                #expect((0..<block.count).allSatisfy { found.bytes($0) == block.bytes($0) })
+            }
+        }
+    }
+
     @Test("what is not there is mostly not looked for")
     func absent() throws {
         let packer = try ChunkPacker(level: 3)

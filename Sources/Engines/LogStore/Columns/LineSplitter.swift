@@ -24,9 +24,7 @@ struct LineSplitter {
     ///
     /// - Returns: false where it has too many values, or escapes: it is kept as it is.
     mutating func split(_ line: UnsafeRawBufferPointer) -> Bool {
-        values.removeAll(keepingCapacity: true)
-        kinds.removeAll(keepingCapacity: true)
-        isJSON = false
+        forget()
         guard let base = line.baseAddress else { return true }
         var start = 0
         Self.skipBlanks(line, &start)
@@ -39,9 +37,16 @@ struct LineSplitter {
         return true
     }
 
+    /// What was said of the line before is not true of the next one, however it is cut.
+    private mutating func forget() {
+        values.removeAll(keepingCapacity: true)
+        kinds.removeAll(keepingCapacity: true)
+        isJSON = false
+    }
+
     /// Cuts a line that is no JSON: words with a digit are values.
     mutating func splitText(_ line: UnsafeRawBufferPointer) -> Bool {
-        values.removeAll(keepingCapacity: true)
+        forget()
         var place = 0
         let count = line.count
         while place < count {
