@@ -38,13 +38,15 @@ extension BrowserTests {
             page.press('Enter')
             page.wait_for_text('0% → 100%', '#status')
             sees('new-checkout-flow', True)
-            # The list is made anew, and the focus stays where the hands are.
+            # The list is made anew (after it was said), and the focus stays where the hands are.
+            page.wait('document.querySelector("#flags button[aria-pressed=true]")')
             assert page.js('document.activeElement.getAttribute("aria-label")') == 'Percent of new-checkout-flow'
             page.focus('#flags button[aria-label^="new-checkout-flow is"]')
             page.press('Space')
             page.wait('document.querySelector("#flags button[aria-pressed=false]")')
             sees('new-checkout-flow', False)
             page.press('Space')
+            page.wait('document.querySelector("#flags button[aria-pressed=true]")')
             sees('new-checkout-flow', True)
             check_page(page)
             # Whom, and why.
