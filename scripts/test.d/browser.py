@@ -268,6 +268,17 @@ class Page:
 
     def check_keyboard(self):
         """Tab comes to everything that can be used, and each time one sees where one is."""
+        for _ in range(20):
+            missing = self.unreachable()
+            if not missing:
+                return
+            # What the page has drawn anew meanwhile nobody can reach: another walk.
+            if not self.js('keyboardTargets.some(one => !one.isConnected)'):
+                break
+        raise Trouble('the keyboard does not reach: ' + ', '.join(missing))
+
+    def unreachable(self):
+        """What a walk by Tab has not come to, of all that was there when it began."""
         wanted = self.js(KEYBOARD + '; keyboardBegin()')
         seen = set()
         for _ in range(len(wanted) * 2 + 20):
@@ -282,9 +293,7 @@ class Page:
             seen.add(number)
             if len(seen) >= len(wanted):
                 break
-        missing = [name for number, name in enumerate(wanted) if number not in seen]
-        if missing:
-            raise Trouble('the keyboard does not reach: ' + ', '.join(missing))
+        return [name for number, name in enumerate(wanted) if number not in seen]
 
     def check_width(self):
         """A window of 320 points scrolls one way only (WCAG 2.1, 1.4.10)."""
