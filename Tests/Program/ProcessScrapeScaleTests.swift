@@ -59,7 +59,9 @@ extension ProgramHeavyTests {
             steady = [arrivals[slot] for slot in range(last - 20 * SECONDS, last)]
             mean = sum(steady) / len(steady)
             assert abs(mean * 10 - COUNT / SECONDS) < 0.2 * COUNT / SECONDS, mean
-            assert max(steady) < 4 * mean + 10, (max(steady), mean)
+            # Spread: most tenths of a second have their share (a machine that stood still has one that has more).
+            busy = sum(1 for count in steady if count > mean / 4)
+            assert busy > 0.6 * len(steady), (busy, len(steady), mean, max(steady))
             with open('/proc/%d/status' % process.pid) as status:
                 memory = next(int(line.split()[1]) for line in status if line.startswith('VmRSS'))
             assert memory < 100_000 + 30 * COUNT, memory
