@@ -451,7 +451,8 @@ let tests = [
     ],
     "LockCheck": ["LockEngine", "LockCheckEngine", "LockCheckService"],
     "Database": [
-        "KernelStructures", "KernelStorage", "KernelWire", "KernelSQLite", "KernelWorld", "DatabaseEngine",
+        "KernelStructures", "KernelClock", "KernelStorage", "KernelWire", "KernelSQLite", "KernelWorld",
+        "DatabaseEngine",
         "DatabaseService",
     ],
     "MessageLog": ["KernelStructures", "KernelStorage", "KernelLog", "MessageLogEngine"],
@@ -491,7 +492,8 @@ let tests = [
         "FeatureFlagsEngine", "FeatureFlagsService", "CAllocationCount",
     ],
     "MetricsCollector": [
-        "KernelStructures", "KernelConfiguration", "KernelJSON", "KernelStorage", "KernelTelemetry", "KernelWire",
+        "KernelStructures", "KernelClock", "KernelConfiguration", "KernelJSON", "KernelStorage", "KernelTelemetry",
+        "KernelWire",
         "KernelWorld", "KernelHosting", "KernelService", "TimeSeriesEngine", "PromQLEngine", "MetricsCollectorEngine",
         "MetricsCollectorService",
     ],

@@ -1,3 +1,4 @@
+import KernelClock
 import KernelStructures
 import KernelWire
 import Testing
@@ -110,15 +111,14 @@ import Testing
         let bytes = CopyWriter(format).opening(["a", "b"]) + writer.end()
         var reader = CopyReader(format, columnNames: ["a", "b"])
         var rows: [[[UInt8]?]] = []
-        let time = try ContinuousClock().measure {
-            for start in stride(from: 0, to: bytes.count, by: 1 << 10) {
-                reader.append(Array(bytes[start..<min(bytes.count, start + 1 << 10)]))
-                while let row = try reader.next() { rows.append(row) }
-            }
+        let began = HostClock.threadProcessorTime
+        for start in stride(from: 0, to: bytes.count, by: 1 << 10) {
+            reader.append(Array(bytes[start..<min(bytes.count, start + 1 << 10)]))
+            while let row = try reader.next() { rows.append(row) }
         }
         #expect(rows == [[long, long]])
         // Again from the row's start with each piece it would be minutes.
-        #expect(time < .seconds(10))
+        #expect(HostClock.threadProcessorTime - began < .seconds(30))
     }
 
     @Test func anythingIsRowsOrATypedError() {

@@ -99,3 +99,39 @@ select exists (select 1 from people where age > 100), array(select id from peopl
 select max(placed) - min(placed), date_trunc('month', placed), count(*) from orders group by 2 order by 2;
 select sum(amount) from orders group by () ;
 drop table orders, people;
+-- LATERAL over tables
+create table la (i int primary key, name text);
+create table lb (id int primary key, i int, n numeric(8,2), f float8, at timestamp, note text);
+insert into la values (1, 'one'), (2, 'two'), (3, 'three');
+insert into lb values (1, 1, 1.50, 0.1, '2026-01-02 03:04:05', 'x'), (2, 1, 2.25, 1e300, null, null), (3, 2, 10.00, 1.0 / 3, '2026-02-03', '"q"');
+select la.i, l.* from la, lateral (select id, n, f, at, note from lb where lb.i = la.i order by id desc limit 1) l order by 1;
+select la.i, l.id, l.n + 1 from la left join lateral (select * from lb where lb.i = la.i order by n desc limit 1) l on true order by 1;
+select la.name, l.total, l.number from la cross join lateral (select sum(n) as total, count(*) as number from lb where lb.i = la.i) l order by 1;
+select la.i, l.x from la, lateral (select la.i * 10 as x union all select la.i * 100) l order by 1, 2;
+select la.i, m.note from la join lateral (select id from lb where lb.i = la.i) l on true join lateral (select note from lb where lb.id = l.id) m on true order by 1, 2;
+select l.f from la, lateral (select f from lb where lb.i = la.i) l order by 1;
+select * from la, lateral (select nosuch from lb where lb.i = la.i) l;
+select * from (select name from la) a, lateral (select length(a.name) as n from lb limit 1) l order by 1;
+-- aggregates over an order
+select percentile_cont(0.5) within group (order by n), percentile_disc(0.5) within group (order by n) from lb;
+select percentile_cont(0.25) within group (order by id desc), percentile_cont(0.9) within group (order by f) from lb;
+select i, percentile_disc(1) within group (order by note), mode() within group (order by i desc) from lb group by i order by i;
+select mode() within group (order by x) from (values (3), (1), (3), (1), (2)) v(x);
+select percentile_cont(0.5) within group (order by id) filter (where id > 100) from lb;
+select percentile_cont(1.5) within group (order by id) from lb;
+select percentile_cont(null) within group (order by id) from lb;
+select percentile_cont(0.5) from lb;
+select percentile_cont(0.5) within group (order by name) from la;
+-- regexp_matches
+select regexp_matches('foobarbequebaz', '(bar)(beque)');
+select regexp_matches('foobarbequebazilbarfbonk', '(b[^b]+)(b[^b]+)', 'g');
+select regexp_matches('abc', 'x');
+select m[1] from regexp_matches('a1b2', '[a-z]([0-9])', 'g') m;
+select name, regexp_matches(name, '[aeiou]', 'gi') from la order by 1, 2;
+-- series of decimals
+select * from generate_series(1, 2.5, 0.5);
+select count(*), sum(n) from generate_series(1, 1e4) n;
+select * from generate_series(1.0, 0, -0.25);
+select * from generate_series(1, 2, 0.0);
+drop table la;
+drop table lb;

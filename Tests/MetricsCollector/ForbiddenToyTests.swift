@@ -1,3 +1,4 @@
+import KernelClock
 import KernelStorage
 import KernelStructures
 import PromQLEngine
@@ -96,12 +97,11 @@ import TimeSeriesEngine
     @Test func anExpressionTakesForEver() throws {
         let long = String(repeating: "a", count: 50_000)
         try add(["__name__": "m", "x": long], [1])
-        let clock = ContinuousClock()
-        let began = clock.now
+        let began = HostClock.threadProcessorTime
         // For those that try one way after the other this doubles with each letter.
         #expect(try ask("m{x=~\"(a|aa)+b\"}", at: 1_000_000).isEmpty)
         #expect(try ask("m{x=~\"(a*)*(a*)*c?\"}", at: 1_000_000).count == 1)
-        #expect(clock.now - began < .seconds(5))
+        #expect(HostClock.threadProcessorTime - began < .seconds(5))
     }
 
     @Test func seriesAreMadeWithoutEnd() throws {

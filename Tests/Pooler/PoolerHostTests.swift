@@ -131,6 +131,31 @@ import Testing
         #expect(waiting == ["select 1", "select 3"], "the one that has waited longest comes first")
     }
 
+    @Test("whoever leaves while it waits gives up its place; what it still sends while it waits is kept, in order")
+    func leftWaiting() throws {
+        let lab = try PoolerLab()
+        let first = try lab.visitor()
+        let second = try lab.visitor()
+        let third = try lab.visitor()
+        #expect(lab.answer(first, "BEGIN") == ["BEGIN", "SELECT 1", "Z"])
+        second.query("insert")
+        lab.pass()
+        third.query("select 3")
+        lab.pass()
+        let long = String(repeating: "x", count: 20_000)
+        for text in ["select 4", long, "select 5"] {
+            third.query(text)
+            lab.pass()
+        }
+        second.raw.stream.close()
+        lab.pass()
+        #expect(lab.host.holders.count { $0.state == "waiting" } == 1)
+        #expect(lab.answer(first, "COMMIT") == ["COMMIT", "SELECT 1", "Z"])
+        #expect(
+            third.news() == ["select 3", "select 4", long, "select 5"].flatMap { [$0, "SELECT 1", "Z"] })
+        #expect(!lab.database.queries.contains("insert"))
+    }
+
     // MARK: Settings
 
     @Test("settings that the server refuses end their client before anything is done for it")

@@ -16,6 +16,9 @@ extension DatabaseFunctions {
         try add("pg_interval_sum") { IntervalSum() }
         try add("pg_bit_and") { BitwiseResult(isAnd: true) }
         try add("pg_bit_or") { BitwiseResult(isAnd: false) }
+        for kind in OrderedSetAggregate.Kind.allCases {
+            try connection.addAggregate("pg_" + kind.rawValue, argumentCount: 4) { OrderedSetAggregate(kind) }
+        }
         try registerLists(on: connection, catalogue: catalogue)
         try connection.addAggregate("pg_single", argumentCount: 1) { SingleRow() }
     }

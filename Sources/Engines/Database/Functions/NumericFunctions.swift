@@ -7,6 +7,20 @@ extension DatabaseFunctions {
         func numeric(_ value: DecimalNumber) -> SQLiteValue { .text(value.text) }
         return Table(strict: [
             ("pg_numeric_add", { numeric(try $0.decimal(0) + $0.decimal(1)) }),
+            (
+                "pg_numeric_series_goes",
+                { call in
+                    let (value, stop, step) = (call.decimal(0), call.decimal(1), call.decimal(2))
+                    guard [value, stop, step].allSatisfy({ $0.kind != .notANumber }) else {
+                        throw PostgresError(.invalidParameterValue, "start, stop and step cannot be NaN")
+                    }
+                    guard !step.isZero else {
+                        throw PostgresError(.invalidParameterValue, "step size cannot equal zero")
+                    }
+                    let order = value.compare(stop)
+                    return .integer((step.isNegative ? order >= 0 : order <= 0) ? 1 : 0)
+                }
+            ),
             ("pg_numeric_subtract", { numeric(try $0.decimal(0) - $0.decimal(1)) }),
             ("pg_numeric_multiply", { numeric(try $0.decimal(0) * $0.decimal(1)) }),
             ("pg_numeric_divide", { numeric(try $0.decimal(0).divided(by: $0.decimal(1))) }),

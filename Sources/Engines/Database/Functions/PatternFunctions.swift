@@ -44,9 +44,16 @@ extension DatabaseFunctions {
                 { call in
                     let expression = try cache.expression(call.text(1), call.count > 2 ? call.text(2) : "")
                     guard let match = expression.firstMatch(in: call.text(0)) else { return .null }
-                    let groups = expression.groupCount > 0 ? match.groups : [match.range]
-                    let values = groups.map { range in range.map { PostgresValue.text(part(call.text(0), $0)) } }
-                    return .text(PostgresValue.array(values, element: .text).text)
+                    return .text(groups(call.text(0), match, expression))
+                }
+            ),
+            (
+                "pg_regexp_matches",
+                { call in
+                    let flags = call.count > 2 ? call.text(2) : ""
+                    let expression = try cache.expression(call.text(1), flags.filter { $0 != "g" })
+                    let found = expression.allMatches(in: call.text(0), limit: flags.contains("g") ? .max : 1)
+                    return JSONItems.list(found.map { .text(groups(call.text(0), $0, expression)) })
                 }
             ),
             ("pg_regexp_count", { .integer(Int64(try cache.expression($0.text(1)).allMatches(in: $0.text(0)).count)) }),
@@ -59,6 +66,15 @@ extension DatabaseFunctions {
             ),
             ("pg_regexp_split_to_table", { JSONItems.list(try split($0, cache).map { .text($0) }) }),
         ])
+    }
+
+    /// An array of what the groups have matched; of the whole match, if there are none.
+    private static func groups(
+        _ text: String, _ match: RegularExpression.Match, _ expression: RegularExpression
+    ) -> String {
+        let ranges = expression.groupCount > 0 ? match.groups : [match.range]
+        let values = ranges.map { range in range.map { PostgresValue.text(part(text, $0)) } }
+        return PostgresValue.array(values, element: .text).text
     }
 
     private static func part(_ text: String, _ range: Range<Int>) -> String {

@@ -148,6 +148,9 @@ extension FunctionTable {
         jsonb_agg(anyelement) jsonb = pg_json_agg(1, $t)
         json_object_agg(any, any) json = pg_json_object_agg(0, $t)
         jsonb_object_agg(any, any) jsonb = pg_json_object_agg(1, $t)
+        percentile_cont(float8) float8
+        percentile_disc(float8) anyelement
+        mode() anyelement
         bit_and(int4) int4 = pg_bit_and
         bit_or(int4) int4 = pg_bit_or
         bit_and(int8) int8 = pg_bit_and
@@ -195,6 +198,8 @@ extension FunctionTable {
         generate_series(int4, int4, int4) int4
         generate_series(int8, int8) int8
         generate_series(int8, int8, int8) int8
+        generate_series(numeric, numeric) numeric
+        generate_series(numeric, numeric, numeric) numeric
         generate_series(timestamp, timestamp, interval) timestamp
         generate_series(timestamptz, timestamptz, interval) timestamptz
         unnest(anyarray) anyelement
@@ -206,6 +211,8 @@ extension FunctionTable {
         jsonb_array_elements_text(jsonb) text
         json_object_keys(json) text
         jsonb_object_keys(jsonb) text
+        regexp_matches(text, text) _text
+        regexp_matches(text, text, text) _text
         regexp_split_to_table(text, text) text
         string_to_table(text, text) text
         pg_partition_ancestors(regclass) regclass

@@ -168,18 +168,14 @@ extension Translation {
                 hint: "For example, FROM (SELECT ...) [AS] foo.")
         }
         guard let statement = node["subquery"] else { throw unsupported("a subquery without a query") }
-        // Its neighbours in FROM cannot be seen from within, unless it is LATERAL, which SQLite does not have.
-        let isLateral = node.flag("lateral")
-        if isLateral, let simple = try lateralRow(statement, alias, scope) { return simple }
+        // Its neighbours in FROM cannot be seen from within, unless it is LATERAL.
+        if node.flag("lateral") {
+            if let simple = try lateralRow(statement, alias, scope) { return simple }
+            return try lateralRows(statement, alias, scope, node.location)
+        }
         let outer = Scope(parent: scope.parent)
         outer.commonTables = scope.commonTables
-        let query: Query
-        do throws(PostgresError) {
-            query = try self.query(statement, outer)
-        } catch {
-            guard isLateral, [.undefinedTable, .undefinedColumn].contains(error.sqlState) else { throw error }
-            throw unsupported("LATERAL that names what stands before it", at: node.location)
-        }
+        let query = try self.query(statement, outer)
         try resolveUnknown(query)
         let name = freshAlias("a")
         let item = RangeItem(
@@ -218,6 +214,40 @@ extension Translation {
         let name = freshAlias("a")
         let item = RangeItem(name: "", schema: nil, alias: name, columns: columns, relation: nil)
         return ("(SELECT 1) AS \(name)", try renamed(item, alias))
+    }
+
+    /// Any other LATERAL: SQLite has none, but `json_each` may name what stands before it. So the rows are made into
+    /// one document for each row before them, and taken out of it again.
+    private func lateralRows(
+        _ statement: SyntaxNode, _ alias: SyntaxNode, _ scope: Scope, _ location: Int?
+    ) throws(PostgresError) -> (String, RangeItem) {
+        let inner = Scope(parent: scope)
+        inner.commonTables = scope.commonTables
+        let query = try self.query(statement, inner)
+        try resolveUnknown(query)
+        let name = freshAlias("a")
+        var packed: [String] = []
+        var columns: [RangeColumn] = []
+        for (index, target) in query.targets.enumerated() {
+            var value = "\(name).value ->> '$[\(index)]'"
+            switch target.expression.oid {
+            // JSON would round it.
+            case .float4, .float8:
+                packed.append("iif(typeof(c\(index + 1)) = 'real', printf('%!.17g', c\(index + 1)), c\(index + 1))")
+                value =
+                    "CASE \(value) WHEN 'NaN' THEN 'NaN' WHEN 'Inf' THEN 9e999 WHEN '-Inf' THEN -9e999 "
+                    + "ELSE CAST(\(value) AS REAL) END"
+            case .bytea: throw unsupported("bytea out of LATERAL", at: location)
+            default: packed.append("c\(index + 1)")
+            }
+            var expression = Expression("(\(value))", target.expression.type)
+            expression.isNullable = true
+            columns.append(RangeColumn(name: target.name, expression: expression))
+        }
+        let item = RangeItem(name: "", schema: nil, alias: name, columns: columns, relation: nil)
+        let document =
+            "SELECT json_group_array(json_array(\(packed.joined(separator: ", ")))) FROM (\(query.sql))"
+        return ("json_each((\(document))) AS \(name)", try renamed(item, alias))
     }
 
     // MARK: Joins

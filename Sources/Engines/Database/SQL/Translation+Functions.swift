@@ -199,7 +199,9 @@ extension Translation {
         }
         defer { if !isWindow { scope.aggregateDepth -= 1 } }
         var result: Expression
-        if node.flag("agg_star") {
+        if Self.orderedSets.contains(name) {
+            result = try orderedSet(node, name, scope)
+        } else if node.flag("agg_star") {
             guard name == "count" else { throw noFunction(name, [], node.location) }
             result = Expression("count(*)", .int8)
             result.name = "count"

@@ -80,6 +80,14 @@ extension Translation {
         if name == "generate_series", result.oid.isInteger, values.allSatisfy(isConstant) {
             return (series(alias, values), [column])
         }
+        if name == "generate_series", result.oid == .numeric {
+            guard node.list("args").allSatisfy({ ["A_Const", "ParamRef", "TypeCast"].contains($0.kind) }) else {
+                throw unsupported("generate_series of numeric values that are not constants", at: node.location)
+            }
+            return (numericSeries(alias, try arguments.map { value throws(PostgresError) in
+                try coerce(value, to: DataType(.numeric), .implicit).sql
+            }), [column])
+        }
         switch name {
         case "unnest":
             let element = result.oid
@@ -90,6 +98,17 @@ extension Translation {
             return ("json_each(\(result.sql.replacing("pg_generate_series(", with: kind))) AS \(alias)", [column])
         default: return ("json_each(\(result.sql)) AS \(alias)", [column])
         }
+    }
+
+    private func numericSeries(_ alias: String, _ values: [String]) -> String {
+        let step = values.count > 2 ? values[2] : "'1'"
+        let table = freshAlias("g")
+        let next = "pg_numeric_add(value, \(step))"
+        return
+            "(WITH RECURSIVE \(table)(value, key) AS (SELECT \(values[0]), 0 "
+            + "WHERE pg_numeric_series_goes(\(values[0]), \(values[1]), \(step)) UNION ALL SELECT \(next), key + 1 "
+            + "FROM \(table) WHERE pg_numeric_series_goes(\(next), \(values[1]), \(step))) "
+            + "SELECT value, key FROM \(table)) AS \(alias)"
     }
 
     private func isConstant(_ sql: String) -> Bool {

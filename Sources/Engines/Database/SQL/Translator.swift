@@ -29,8 +29,8 @@ import KernelWire
 ///
 /// ## Where it is wrong
 ///
-/// What SQLite cannot do is refused with 0A000: LATERAL queries, statements that change something within WITH,
-/// GROUPING SETS, procedures. Texts are ordered by their bytes, as in the locale C. Time zones are fixed offsets.
+/// What SQLite cannot do is refused with 0A000: statements that change something within WITH, GROUPING SETS,
+/// procedures. Texts are ordered by their bytes, as in the locale C. Time zones are fixed offsets.
 public struct Translator {
     /// - Parameter parameterTypes: of `$1`, `$2` …; `.unspecified`, or fewer than there are, where the statement is to
     ///   say.

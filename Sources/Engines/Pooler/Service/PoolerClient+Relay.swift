@@ -35,11 +35,10 @@ extension PoolerClient {
                 guard let server = server ?? borrow(), !hasToWait(for: server) else {
                     if isWaiting { noteWish(letter, message) }
                     // All of this is said again once there is a server that takes it.
-                    pending.append(contentsOf: message)
-                    pending.append(contentsOf: bytes[position...])
-                    pool?.state.meter.totals.bytesReceived -= pending.count
                     frames.reset()
-                    if phase == .ready { stream.pauseReading() }
+                    hold(message)
+                    hold(UnsafeRawBufferPointer(rebasing: bytes[position...]))
+                    pool?.state.meter.totals.bytesReceived -= pending.count
                     return
                 }
                 if corked == nil {

@@ -229,11 +229,15 @@ final class PoolerClient: StreamHandler {
     }
 
     static let pendingLimit = 1 << 20
+    /// Bytes that are read ahead of somebody who waits: who is not read from cannot be seen to leave, and keeps his
+    /// place in the line.
+    static let readAheadBytes = 4096
 
-    /// Keeps what cannot be taken yet; the stream is paused, so little more can come.
+    /// Keeps what cannot be taken yet; a stream that has said much is paused, so little more can come.
     func hold(_ bytes: UnsafeRawBufferPointer) {
+        guard phase != .ended else { return }
         pending.append(contentsOf: bytes)
-        stream.pauseReading()
+        if pending.count > Self.readAheadBytes || !isWaiting { stream.pauseReading() }
         if pending.count > Self.pendingLimit {
             fail(.programLimitExceeded, "too much was sent before it could be taken")
         }
