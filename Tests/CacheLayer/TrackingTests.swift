@@ -298,6 +298,9 @@ import Testing
         _ = layer.proceed(other, .reply(.entry(nil, tagWords: [])), now: .at(1))
         _ = layer.proceed(other, .reply(.done), now: .at(1))
         layer.heard(ofKey: "l", now: .at(1), isInOrder: true)
+        // So nobody joins it who comes after that.
+        guard case .lead(let later) = layer.read("l", now: .at(1)) else { return #expect(Bool(false)) }
+        #expect(later != other)
         _ = layer.proceed(other, .loaded(.value(Number(1))), now: .at(1))
         #expect(layer.fresh("l", now: .at(1)) == nil)
     }
