@@ -52,6 +52,7 @@ final class TestStore: MessageStore {
     var definitions: [String: [UInt8]] = [:]
     var queues: [UInt64: [UInt64: StoredEntry]] = [:]
     var loadCount = 0
+    var purgeCount = 0
     /// The disk gives nothing that is asked for.
     var isBroken = false
     struct Broken: Error {}
@@ -71,6 +72,7 @@ final class TestStore: MessageStore {
     func delivered(queue: UInt64, sequence: UInt64, count: Int) { queues[queue]?[sequence]?.deliveryCount = count }
     func settle(queue: UInt64, sequence: UInt64) { queues[queue]?[sequence] = nil }
     func purge(queue: UInt64, through sequence: UInt64, except: [UInt64]) {
+        purgeCount += 1
         queues[queue] = queues[queue]?.filter { $0.key > sequence || except.contains($0.key) }
     }
     func delete(queue: UInt64) { queues[queue] = nil }

@@ -118,6 +118,32 @@ struct QuorumTests {
         #expect(world.replica("q", at: others[1])?.heldCount == 0)
     }
 
+    @Test("the largest message goes to the others in one piece, and the next one behind it")
+    func largest() throws {
+        let world = QuorumWorld(seed: 4)
+        let desk = try Desk(world, "a", at: 1)
+        desk.ask(QuorumWorld.declaration("q"))
+        for count in [3, 5, 7] { desk.publish(String(repeating: "z", count: count << 20), to: "q") }
+        desk.publish("after", to: "q")
+        world.world.pass(.seconds(3))
+        #expect(desk.confirms == [true, true, true, true])
+        #expect((1...3).allSatisfy { world.replica("q", at: $0)?.readyCount == 4 })
+    }
+
+    @Test("a consumer holds as many as it has asked for")
+    func manyHeld() throws {
+        let world = QuorumWorld(seed: 5)
+        let desk = try Desk(world, "a", at: 1)
+        desk.ask(QuorumWorld.declaration("q"))
+        for number in 0..<2500 {
+            desk.client.publish(Array("\(number)".utf8), AMQPProperties(), routingKey: "q", on: 1) { _ in }
+        }
+        world.world.pass(.seconds(2))
+        desk.consume("q", prefetch: 2300)
+        world.world.pass(.seconds(2))
+        #expect(desk.deliveries.count == 2300)
+    }
+
     @Test("without a majority nothing is confirmed, and classic queues go on")
     func minority() throws {
         let world = QuorumWorld(seed: 3)

@@ -51,6 +51,7 @@ extension Broker {
             isAutoDelete: wish.isAutoDelete, exclusiveOwner: wish.isExclusive ? connection?.number ?? 0 : nil,
             arguments: wish.arguments, settings: checked)
         host.queues[name] = queue
+        if wish.isExclusive { connection?.exclusiveQueues[queue.number] = queue }
         queue.apply(host.policy(for: name, isQueue: true))
         queue.noteUse()
         counters.queuesCreated += 1
@@ -170,6 +171,7 @@ extension Broker {
         queue.isDeleted = true
         let host = queue.virtualHost
         if host.queues[queue.name] === queue { host.queues[queue.name] = nil }
+        if let owner = queue.exclusiveOwner { connections[owner]?.exclusiveQueues[queue.number] = nil }
         queue.ready.removeAll()
         if let stream = queue.stream { queue.forget(stream) }
         if !queue.isReplicated { store.delete(queue: queue.number) }

@@ -39,7 +39,11 @@ struct OpenProposals {
         let completion: Completion
         /// When it was handed to the engine the last time; nil: it is to be.
         var sentAt: LabTime?
-        var wasSent = false
+        /// How many times it was.
+        var sendCount = 0
+        var wasSent: Bool { sendCount > 0 }
+        /// The term in which this member put it into its own log, the last time.
+        var ownTerm: Int?
     }
 
     /// By number, which grows.
@@ -72,14 +76,25 @@ struct OpenProposals {
         numbers.compactMap { number in open[number].flatMap { $0.sentAt == nil ? (number, $0) : nil } }
     }
 
-    mutating func sent(_ number: Int, at time: LabTime) {
+    /// - Parameter ownTerm: in which this member leads; nil: another one does.
+    mutating func sent(_ number: Int, at time: LabTime, ownTerm: Int?) {
         open[number]?.sentAt = time
-        open[number]?.wasSent = true
+        open[number]?.sendCount += 1
+        open[number]?.ownTerm = ownTerm
     }
 
     /// What was sent may be lost.
-    mutating func sendAgain(before time: LabTime = .distantFuture) {
-        for number in numbers { if let sent = open[number]?.sentAt, sent < time { open[number]?.sentAt = nil } }
+    mutating func sendAgain() { for number in numbers { open[number]?.sentAt = nil } }
+
+    /// The same for what has had no answer for long: after `patience`, twice that, four times that …, for whoever is
+    /// slow gets slower with each copy of it. What this member has in its own log, and leads still, is not lost.
+    mutating func sendAgain(after patience: LabDuration, now: LabTime, ownTerm: Int?) {
+        for number in numbers {
+            guard let proposal = open[number], let sent = proposal.sentAt else { continue }
+            if ownTerm != nil, proposal.ownTerm == ownTerm { continue }
+            let pause = LabDuration(nanoseconds: patience.nanoseconds << Int64(min(6, max(0, proposal.sendCount - 1))))
+            if sent + pause < now { open[number]?.sentAt = nil }
+        }
     }
 
     /// Those of another term than this.
@@ -223,7 +238,7 @@ extension ConsensusMember {
         var numbers: [Int] = []
         func submit() {
             guard !batch.isEmpty, (try? raft.propose(batch)) != nil else { return }
-            for number in numbers { proposals.sent(number, at: node.world.now) }
+            for number in numbers { proposals.sent(number, at: node.world.now, ownTerm: isLeader ? term : nil) }
         }
         for (number, proposal) in unsent {
             let header = ProposalSessions.Header(
@@ -260,7 +275,8 @@ extension ConsensusMember {
                         : .notAccepted("there was no leader for \(time)")))
         }
         // A message may be lost without anybody's noticing.
-        proposals.sendAgain(before: node.world.now - .milliseconds(settings.electionMilliseconds))
+        proposals.sendAgain(
+            after: .milliseconds(settings.electionMilliseconds), now: node.world.now, ownTerm: isLeader ? term : nil)
     }
 
     func failEverything(_ failure: ConsensusFailure) {

@@ -220,9 +220,10 @@ extension BrokerQueue {
     func add(_ consumer: BrokerConsumer) {
         hadConsumers = true
         // Behind all of its own priority.
-        let place =
-            settings.isSingleActiveConsumer
-            ? consumers.count : consumers.firstIndex { $0.priority < consumer.priority } ?? consumers.count
+        var place = consumers.count
+        if !settings.isSingleActiveConsumer {
+            while place > 0, consumers[place - 1].priority < consumer.priority { place -= 1 }
+        }
         consumers.insert(consumer, at: place)
         join(consumer)
         if let stream { join(consumer, stream) }
@@ -231,13 +232,20 @@ extension BrokerQueue {
     }
 
     /// The last one of an auto-delete queue takes it along.
-    func remove(_ consumer: BrokerConsumer) {
-        guard let place = consumers.firstIndex(where: { $0 === consumer }) else { return }
-        consumers.remove(at: place)
-        line.removeAll { $0 === consumer }
-        aside.removeAll { $0 === consumer }
-        if let stream { leave(consumer, stream) }
-        if isReplicated { broker.group?.remove(consumer) }
+    func remove(_ consumer: BrokerConsumer) { remove([consumer]) }
+
+    /// The same for several at once: one walk over all that the queue has, however many go.
+    func remove(_ leaving: [BrokerConsumer]) {
+        let ids = Set(leaving.map(ObjectIdentifier.init))
+        let gone = consumers.filter { ids.contains(ObjectIdentifier($0)) }
+        if gone.isEmpty { return }
+        consumers.removeAll { ids.contains(ObjectIdentifier($0)) }
+        line.removeAll { ids.contains(ObjectIdentifier($0)) }
+        aside.removeAll { ids.contains(ObjectIdentifier($0)) }
+        for consumer in gone {
+            if let stream { leave(consumer, stream) }
+            if isReplicated { broker.group?.remove(consumer) }
+        }
         if consumers.isEmpty, isAutoDelete { return broker.delete(self) }
         if consumers.isEmpty { noteUse() }
         wake()

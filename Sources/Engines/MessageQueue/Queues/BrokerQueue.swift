@@ -296,13 +296,25 @@ public final class BrokerQueue: BrokerTimed {
     /// - Returns: how many waited.
     func purge(notingUse: Bool = true) -> Int {
         let count = ready.count
-        broker.store.purge(
-            queue: number, through: nextSequence - 1,
-            except: broker.unacked(of: self).map(\.entry.sequence).sorted())
+        if count == 0 { return 0 }
+        if isStored { forgetReady() }
         ready.removeAll()
         counters.purged += count
         noteEmptiness()
         return count
+    }
+
+    /// The store forgets those that wait: one by one where they are few, else all but those that are unacknowledged.
+    private func forgetReady() {
+        if ready.pagedCount == 0, ready.count <= unackedCount {
+            while let entry = ready.popFirst() {
+                if entry.isStored { broker.store.settle(queue: number, sequence: entry.sequence) }
+            }
+            return
+        }
+        broker.store.purge(
+            queue: number, through: nextSequence - 1,
+            except: broker.unacked(of: self).map(\.entry.sequence).sorted())
     }
 
     // MARK: Time

@@ -106,7 +106,9 @@ final class AMQPServerConnection: StreamHandler {
     func flush() {
         guard !isOver else { return }
         let wasFull = session.isOutputFull
-        session.writeOutput { stream.write($0) }
+        // The stream would keep any amount; what waits is to be seen by the session, which then asks for no more. The
+        // last words of one that is over the stream keeps as long as it thinks right.
+        if !stream.isCongested || session.isOver { session.writeOutput { stream.write($0) } }
         if session.isOver, !session.hasOutput {
             stream.close()
             return lost()

@@ -12,6 +12,8 @@ struct IncomingMessage {
     var read: AMQPProperties?
     var isPersistent = false
     var body: [UInt8] = []
+    /// nil: it has come in one piece, so far.
+    var underWay: BodyUnderWay?
 }
 
 /// A publisher's message that is not confirmed yet.
@@ -88,7 +90,11 @@ extension BrokerChannel {
         }
         if count == 0 { incoming?.body.reserveCapacity(min(size, Self.reserveLimitBytes)) }
         incoming?.body.append(contentsOf: payload)
-        if count + payload.count == size { try completePublish() }
+        if count + payload.count == size { return try completePublish() }
+        if incoming?.underWay == nil { incoming?.underWay = BodyUnderWay(broker.memory) }
+        incoming?.underWay?.add(payload.count)
+        // As much as the largest message has may always come: else one that is larger than what is left never would.
+        if broker.isAlarmed, broker.memory.bodyBytes > broker.settings.messageSizeLimit { connection.block() }
     }
 
     // MARK: Whole messages

@@ -153,7 +153,14 @@ public final class BrokerChannel: BrokerTimed {
         let all = sortedConsumers
         consumers = [:]
         replyConsumer = nil
-        for consumer in all { consumer.queue.remove(consumer) }
+        // Each queue once, in the order in which the first of its consumers stands.
+        var groups: [UInt64: [BrokerConsumer]] = [:]
+        var queues: [BrokerQueue] = []
+        for consumer in all {
+            if groups[consumer.queue.number] == nil { queues.append(consumer.queue) }
+            groups[consumer.queue.number, default: []].append(consumer)
+        }
+        for queue in queues { queue.remove(groups[queue.number] ?? []) }
     }
 
     func giveEverythingBack() {

@@ -19,6 +19,8 @@ public final class BrokerConnection: BrokerTimed {
     public private(set) var channels: [UInt16: BrokerChannel] = [:]
     /// The one that was spoken to last.
     private var recent: BrokerChannel?
+    /// Queues that end with it, by number.
+    var exclusiveQueues: [UInt64: BrokerQueue] = [:]
 
     /// What is to be sent. The host takes it away with `writeOutput`.
     var output = AMQPWriter()
@@ -37,7 +39,9 @@ public final class BrokerConnection: BrokerTimed {
     /// It publishes faster than the group agrees: nothing of it is read.
     var isCrowded = false
     /// Whether nothing of it is read at present.
-    public var isPaused: Bool { isBlocked || isHeld || isCrowded || broker.group?.isCurrent == false }
+    public var isPaused: Bool { isBlocked || isHeld || isCrowded || isBacklogged || broker.group?.isCurrent == false }
+    /// It asks for more than it takes: what it was answered piles up, and nothing of it is read until that has left.
+    private var isBacklogged: Bool { output.count >= Self.backlogLimitBytes }
     /// Places in `output` that have to wait until the group has agreed on so much.
     var groupBarriers: [Barrier] = []
     private var header: [UInt8] = []
@@ -56,6 +60,9 @@ public final class BrokerConnection: BrokerTimed {
 
     /// Output that waits, from which on no more messages are delivered to this connection (bytes).
     static let outputLimitBytes = 256 << 10
+    /// Output that waits, from which on nothing more is read of this connection: one answer to a `basic.get` may be as
+    /// large as a message, and asking for it takes twenty bytes.
+    static let backlogLimitBytes = 1 << 20
     /// How long a peer has to answer `connection.close`, or to say who it is.
     static let patience = LabDuration.seconds(10)
 
@@ -230,6 +237,8 @@ public final class BrokerConnection: BrokerTimed {
         let count = writableByteCount
         guard count > 0 else { return }
         lastSentAt = broker.now
+        // While nothing of it was read it could not be heard.
+        if isBacklogged { lastReceivedAt = broker.now }
         output.bytes.withUnsafeBytes { write(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
         output.consume(count)
         for index in barriers.indices { barriers[index].offset -= count }
@@ -328,8 +337,7 @@ public final class BrokerConnection: BrokerTimed {
         for channel in open { channel.removeConsumers() }
         for channel in open { channel.giveEverythingBack() }
         broker.counters.channelsClosed += open.count
-        guard let host = virtualHost else { return }
-        for queue in host.sortedQueues where queue.exclusiveOwner == number { broker.delete(queue) }
+        for queue in exclusiveQueues.values.sorted(by: { $0.name < $1.name }) { broker.delete(queue) }
     }
 
     // MARK: Heartbeats
