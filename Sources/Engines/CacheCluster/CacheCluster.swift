@@ -92,6 +92,8 @@ public final class CacheCluster {
     // As a master of others' copies.
     let stream: UInt64
     var log: ReplicationLog
+    /// For each slot, up to where somebody was told that a majority of its copies has everything.
+    var promised = [Int](repeating: 0, count: SlotSet.slotCount)
     var followers: [Follower] = []
 
     // As a holder of copies.
@@ -183,6 +185,8 @@ public final class CacheCluster {
         var lastTry: LabTime
     }
 
+    /// How long a node that was told to be forgotten stays so (Redis: the same minute).
+    static let banTime = LabDuration.seconds(60)
     /// Nodes of one cluster.
     public static let nodeLimit = 1000
 
