@@ -135,7 +135,7 @@ final class SimulatedCluster {
         return isDone()
     }
 
-    private func deliver() {
+    func deliver() {
         while let letter = letters.first, letter.at <= now {
             letters.removeFirst()
             guard sides[letter.from] == sides[letter.to], let engine = nodes[letter.to].engine,

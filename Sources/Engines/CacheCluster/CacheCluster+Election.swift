@@ -227,9 +227,9 @@ extension CacheCluster {
     /// before those who stay are known to have everything (`reviewCopies`). A slot of three with one of them away would
     /// else be one of two of which one is behind, and the next election would need only that one's word.
     func heirs(_ old: SlotMap.Record) -> [ClusterNodeID] {
-        var heirs = old.copies.filter { $0 != own.id }
-        if let owner = old.owner, owner != own.id, !isForgotten(owner), !heirs.contains(owner) { heirs.append(owner) }
-        return Array(heirs.prefix(SlotMap.copyLimit))
+        var heirs = old.copies
+        if let owner = old.owner, !heirs.contains(owner) { heirs.append(owner) }
+        return Array(heirs.filter { $0 != own.id && !isForgotten($0) }.prefix(SlotMap.copyLimit))
     }
 
     private func take(_ runs: [SlotMap.Run]) {

@@ -86,6 +86,9 @@ struct Item {
 /// What a piece of memory costs. The C library gives out multiples of 16 bytes with 8 of its own before each, and large
 /// pieces in pages; so this is what is taken, not what was asked for.
 public enum MemoryCost {
+    /// What the C library keeps before each block.
+    static let header = 8
+
     /// Of a block of so many bytes.
     @inline(__always) public static func block(_ byteCount: Int) -> Int {
         if byteCount >= 128 << 10 { return (byteCount + 16 + 4095) & ~4095 }

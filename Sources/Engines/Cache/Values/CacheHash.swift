@@ -21,7 +21,7 @@ final class CacheHash: CacheValue {
     override var kind: ValueKind { .hash }
     override var encoding: String { table == nil ? "listpack" : "hashtable" }
     override var byteCount: Int {
-        Self.overhead + contentByteCount + (table?.byteCount ?? MemoryCost.array(small.capacity, stride: 16))
+        overhead + contentByteCount + (table?.byteCount ?? MemoryCost.array(small.capacity, stride: 16))
     }
 
     override func copy() -> CacheValue {

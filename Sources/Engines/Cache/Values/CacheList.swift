@@ -12,7 +12,7 @@ final class CacheList: CacheValue {
     override var kind: ValueKind { .list }
     override var encoding: String { "quicklist" }
     override var byteCount: Int {
-        Self.overhead + contentByteCount + MemoryCost.array(slots.count, stride: MemoryLayout<[UInt8]>.stride)
+        overhead + contentByteCount + MemoryCost.array(slots.count, stride: MemoryLayout<[UInt8]>.stride)
     }
 
     override func copy() -> CacheValue {

@@ -20,7 +20,7 @@ final class CacheSet: CacheValue {
     override var kind: ValueKind { .set }
     override var encoding: String { table == nil ? "intset" : "hashtable" }
     override var byteCount: Int {
-        Self.overhead + (table?.byteCount ?? MemoryCost.array(integers.capacity, stride: 8))
+        overhead + (table?.byteCount ?? MemoryCost.array(integers.capacity, stride: 8))
     }
 
     override func copy() -> CacheValue {

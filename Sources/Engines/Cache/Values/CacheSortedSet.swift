@@ -23,7 +23,7 @@ final class CacheSortedSet: CacheValue {
     override var encoding: String { table == nil ? "listpack" : "skiplist" }
     /// The members of the large form are shared by the table and the order.
     override var byteCount: Int {
-        Self.overhead + contentByteCount
+        overhead + contentByteCount
             + (table.map { $0.byteCount + order.byteCount }
                 ?? MemoryCost.array(small.capacity, stride: MemoryLayout<Element>.stride))
     }

@@ -1,3 +1,4 @@
+import Glibc
 import KernelStructures
 
 /// What a key has that is not a string.
@@ -14,8 +15,8 @@ class CacheValue {
     var encoding: String { "" }
     func copy() -> CacheValue { self }
 
-    /// What the object itself takes beside its elements, roughly.
-    static let overhead = 96
+    /// What the object itself takes beside its elements: what the C library has given it, and that one's own header.
+    final var overhead: Int { malloc_usable_size(Unmanaged.passUnretained(self).toOpaque()) + MemoryCost.header }
 }
 
 /// Up to which sizes values are kept in their compact forms, by the names of Redis's settings.
