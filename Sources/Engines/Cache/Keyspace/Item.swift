@@ -86,9 +86,6 @@ struct Item {
 /// What a piece of memory costs. The C library gives out multiples of 16 bytes with 8 of its own before each, and large
 /// pieces in pages; so this is what is taken, not what was asked for.
 public enum MemoryCost {
-    /// What the C library keeps before each block.
-    static let header = 8
-
     /// Of a block of so many bytes.
     @inline(__always) public static func block(_ byteCount: Int) -> Int {
         if byteCount >= 128 << 10 { return (byteCount + 16 + 4095) & ~4095 }
@@ -99,6 +96,9 @@ public enum MemoryCost {
     @inline(__always) public static func bytes(_ bytes: [UInt8]) -> Int {
         bytes.isEmpty ? 0 : block(32 + bytes.count)
     }
+
+    /// Of a value's object whose class has fields of so many bytes: behind Swift's header of 16 and `countedByteCount`.
+    static func object<Fields>(_ fields: Fields.Type) -> Int { block(16 + 8 + MemoryLayout<Fields>.size) }
 
     /// Of an array's storage for so many elements of such a size.
     static func array(_ capacity: Int, stride: Int) -> Int { capacity == 0 ? 0 : block(32 + capacity * stride) }

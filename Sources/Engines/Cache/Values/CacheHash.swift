@@ -12,6 +12,10 @@ final class CacheHash: CacheValue {
     /// Of fields and values in the small form, of values in the large one.
     private var contentByteCount = 0
 
+    /// Of the object itself: its fields, in their order.
+    private static let overhead = MemoryCost.object(
+        ([(field: [UInt8], value: [UInt8])], ByteTable<[UInt8]>?, SipHash, EncodingLimits, Int).self)
+
     init(hasher: SipHash, limits: EncodingLimits) {
         self.hasher = hasher
         self.limits = limits
@@ -21,7 +25,7 @@ final class CacheHash: CacheValue {
     override var kind: ValueKind { .hash }
     override var encoding: String { table == nil ? "listpack" : "hashtable" }
     override var byteCount: Int {
-        overhead + contentByteCount + (table?.byteCount ?? MemoryCost.array(small.capacity, stride: 16))
+        Self.overhead + contentByteCount + (table?.byteCount ?? MemoryCost.array(small.capacity, stride: 16))
     }
 
     override func copy() -> CacheValue {

@@ -11,6 +11,10 @@ final class CacheSet: CacheValue {
     private let hasher: SipHash
     private let limits: EncodingLimits
 
+    /// Of the object itself: its fields, in their order.
+    private static let overhead = MemoryCost.object(
+        ([Int], ByteTable<Void>?, SipHash, EncodingLimits).self)
+
     init(hasher: SipHash, limits: EncodingLimits) {
         self.hasher = hasher
         self.limits = limits
@@ -20,7 +24,7 @@ final class CacheSet: CacheValue {
     override var kind: ValueKind { .set }
     override var encoding: String { table == nil ? "intset" : "hashtable" }
     override var byteCount: Int {
-        overhead + (table?.byteCount ?? MemoryCost.array(integers.capacity, stride: 8))
+        Self.overhead + (table?.byteCount ?? MemoryCost.array(integers.capacity, stride: 8))
     }
 
     override func copy() -> CacheValue {

@@ -13,6 +13,10 @@ final class CacheSortedSet: CacheValue {
     private let limits: EncodingLimits
     private var contentByteCount = 0
 
+    /// Of the object itself: its fields, in their order.
+    private static let overhead = MemoryCost.object(
+        ([Element], ByteTable<Double>?, RankedLeaves, SipHash, EncodingLimits, Int).self)
+
     init(hasher: SipHash, limits: EncodingLimits) {
         self.hasher = hasher
         self.limits = limits
@@ -23,7 +27,7 @@ final class CacheSortedSet: CacheValue {
     override var encoding: String { table == nil ? "listpack" : "skiplist" }
     /// The members of the large form are shared by the table and the order.
     override var byteCount: Int {
-        overhead + contentByteCount
+        Self.overhead + contentByteCount
             + (table.map { $0.byteCount + order.byteCount }
                 ?? MemoryCost.array(small.capacity, stride: MemoryLayout<Element>.stride))
     }

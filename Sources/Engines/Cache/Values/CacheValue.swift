@@ -1,4 +1,3 @@
-import Glibc
 import KernelStructures
 
 /// What a key has that is not a string.
@@ -14,9 +13,6 @@ class CacheValue {
     /// As `OBJECT ENCODING` names it.
     var encoding: String { "" }
     func copy() -> CacheValue { self }
-
-    /// What the object itself takes beside its elements: what the C library has given it, and that one's own header.
-    final var overhead: Int { malloc_usable_size(Unmanaged.passUnretained(self).toOpaque()) + MemoryCost.header }
 }
 
 /// Up to which sizes values are kept in their compact forms, by the names of Redis's settings.
