@@ -73,7 +73,7 @@ enum Bits {
             let first = try words.number(2)
             let last = try words.number(3)
             let isReversed = first < 0 && last < 0 && first > last
-            bits = isReversed ? 0..<0 : try part(words, 4, first, last, value.count) ?? 0..<0
+            bits = try isReversed ? 0..<0 : part(words, 4, first, last, value.count) ?? 0..<0
         }
         var total = 0
         var place = bits.lowerBound
