@@ -199,8 +199,8 @@ import Testing
         let cluster = try ring(of: 5)
         let slot = 7
         let owner = try #require(cluster.owner(of: slot))
-        let copy = try #require(
-            cluster.nodes.firstIndex { $0.identity == cluster.engine(owner).map.copies(of: slot)[0] })
+        let first = try cluster.engine(owner).map.copies(of: slot)[0]
+        let copy = try #require(cluster.nodes.firstIndex { $0.identity == first })
         for number in [owner, copy] { cluster.kill(number) }
         cluster.run(milliseconds: 8000)
         #expect(cluster.owner(of: slot) == nil, "one of them may come back with everything")

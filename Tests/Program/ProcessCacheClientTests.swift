@@ -46,7 +46,7 @@ import Testing
         let port = try ProgramPort.free()
         let node = try ProgramProcess.service("cache-node", port: port)
         let before = try node.memoryBytes("VmRSS")
-        let count = ProgramSize.full(1_000_000, else: kind == "string" ? 200_000 : 50_000)
+        let count = ProgramSize.full(1_000_000, else: kind == "string" ? 200_000 : 100_000)
         let used = try TestPython.run("PORT, COUNT, KIND = \(port), \(count), '\(kind)'\n" + Self.filling)
         let grown = Double(try node.memoryBytes("VmRSS") - before)
         let counted = try #require(Double(used.split(separator: "\n").first ?? ""))
