@@ -38,6 +38,7 @@ import Testing
             ("GETBIT b 4294967296", "-ERR bit offset is not an integer or out of range"), ("SET s foobar", "OK"),
             ("BITCOUNT s", "26"), ("BITCOUNT s 1 1", "6"), ("BITCOUNT s 5 30 BIT", "17"), ("BITPOS b 1", "7"),
             ("BITPOS b 0", "0"), ("BITOP NOT d b", "1"), ("BITPOS d 0", "7"), ("BITOP AND d s b", "6"),
+            ("SET r 3.5", "OK"), ("BITPOS r 1 -3 -100", "2"), ("BITCOUNT r -3 -100", "0"), ("BITPOS r 1 -2 -3", "-1"),
             ("BITFIELD f SET u8 0 255 INCRBY u8 0 10 GET u8 0", "[0 9 9]"),
             ("BITFIELD f OVERFLOW SAT INCRBY u8 0 1000", "[255]"), ("BITFIELD f OVERFLOW FAIL INCRBY u8 0 1", "[nil]"),
             ("BITFIELD f SET u63 #1 9223372036854775807 GET u63 #1", "[0 9223372036854775807]"),

@@ -93,12 +93,16 @@ import Testing
         #expect(session.ask("mg b v R30|") == "VA 1 Z|x|")
     }
 
-    @Test("a thousand clients that miss at the same moment load it once")
+    @Test("a thousand clients that miss at the same moment load it once, and one that fails spoils nothing")
     func thousand() {
         let session = Session()
         let answers = (0..<1000).map { _ in session.ask("mg page v N30|") }
         #expect(answers.filter { $0.contains(" W") }.count == 1)
         #expect(answers.filter { $0.contains(" Z") }.count == 999)
+        // The one who was told to fails, and says nothing: when the time is over, the next is told.
+        session.cache.now += 30_001
+        let later = (0..<1000).map { _ in session.ask("mg page v N30|") }
+        #expect(later.filter { $0.contains(" W") }.count == 1)
     }
 
     @Test("flags of the meta commands")

@@ -104,6 +104,8 @@ final class SimulatedCluster {
 
     // MARK: Time
 
+    var milliseconds: Int { Int((now - LabTime(nanoseconds: 0)).milliseconds) }
+
     func run(milliseconds: Int, _ body: () -> Void = {}) {
         let end = now + .milliseconds(milliseconds)
         while now < end {
@@ -133,7 +135,7 @@ final class SimulatedCluster {
         return isDone()
     }
 
-    private func deliver() {
+    func deliver() {
         while let letter = letters.first, letter.at <= now {
             letters.removeFirst()
             guard sides[letter.from] == sides[letter.to], let engine = nodes[letter.to].engine,
@@ -232,6 +234,28 @@ final class SimulatedCluster {
         return engines.allSatisfy { $0.map.digest == first.map.digest && $0.isWhole && $0.handoff == nil }
             && engines.allSatisfy { engine in engine.peers.allSatisfy { !$0.isFailed && !$0.isSuspected } }
             && engines.reduce(0) { $0 + $1.served.count } == SlotSet.slotCount
+    }
+
+    /// Why it is not healthy.
+    func complaints(_ replicas: Int) -> String {
+        living.map { node, engine in
+            let open = engine.served.subtracting(engine.committed)
+            let bad = engine.peers.filter { $0.isFailed || $0.isSuspected }.map(\.node.name)
+            var incomplete = SlotSet()
+            engine.served.forEach { slot in
+                let copies = engine.map.copies(of: slot)
+                let areHeld = copies.allSatisfy { engine.follower($0)?.held.contains(slot) == true }
+                if copies.count < replicas || !areHeld { incomplete.insert(slot) }
+            }
+            let examples = incomplete.slots.prefix(3).map { slot in
+                let copies = engine.map.copies(of: slot).map { id in nodes.firstIndex { $0.identity == id } ?? -1 }
+                return "\(slot) \(engine.map.version(of: slot)) \(copies)"
+            }
+            return "\(node.number): epoch \(engine.epoch), map \(engine.map.digest % 1000), serves "
+                + "\(engine.served.count), hollow \(engine.hollow.count) \(engine.hollow.slots.prefix(3)), unknown "
+                + "\(open.count) \(open.slots.prefix(3)), handoff \(engine.handoff != nil), away \(bad), "
+                + "incomplete \(incomplete.count) \(examples)"
+        }.joined(separator: "\n")
     }
 
     /// And every copy that counts is complete.

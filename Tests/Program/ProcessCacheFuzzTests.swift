@@ -11,6 +11,10 @@ import Testing
         ("OBJECT ENCODING of what ZUNIONSTORE and its like make", "Redis keeps some of them in the large form"),
         ("negative zeros as scores", "Redis keeps or drops the sign by how the set is kept"),
         ("ranges by name over members of different scores", "Redis calls the result unspecified"),
+        (
+            "LPOS with a RANK of −2^63",
+            "Redis 7.0 overflows, and gives more than COUNT asked for; later ones refuse it, as the cache does"
+        ),
         ("DBSIZE", "keys that have ended count until they are met, which is a matter of time"),
         ("streams, HyperLogLogs, geo, scripts, several databases", "the cache has none"),
     ]
@@ -22,6 +26,7 @@ import Testing
 
     private static func areSame(_ words: CacheFuzz.Words, _ a: [UInt8], _ b: [UInt8]) -> Bool {
         if a == b { return true }
+        if words.contains(Array("\(Int.min)".utf8)), words[0] == Array("LPOS".utf8) { return true }
         guard let name = words.first.map({ String(decoding: $0, as: UTF8.self).uppercased() }), unordered.contains(name)
         else { return false }
         func lines(_ bytes: [UInt8]) -> [[UInt8]] {
@@ -40,7 +45,7 @@ import Testing
         let sides = pair.sides[0]
         var fuzz = CacheFuzz(seed: seed * 100 + UInt64(version))
         var before: [CacheFuzz.Words] = []
-        var count = 0
+        var (count, differences) = (0, 0)
         while count < ProgramSize.full(50_000, else: 2500) {
             let requests = (0..<16).map { _ in fuzz.next() }
             count += requests.count
@@ -51,7 +56,8 @@ import Testing
                     Issue.record(
                         "seed \(seed), after \(last): \(Self.shown(words)) → \(Self.shown([replies[0][index]])), Redis: \(Self.shown([replies[1][index]]))"
                     )
-                    return
+                    differences += 1
+                    if differences == 5 { return }
                 }
                 before.append(words)
             }

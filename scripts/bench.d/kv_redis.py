@@ -1,8 +1,8 @@
-"""What a command over RESP costs: `sdlab lsm-kv`, or with --cache `sdlab cache-node`, beside Debian's redis-server, asked
-by redis-benchmark.
+"""What a command over RESP costs: `sdlab lsm-kv` beside Debian's redis-server, asked by redis-benchmark. cache.py uses
+its parts.
 
-Beside lsm-kv Redis runs twice: with its append-only file synced every second, which is what lsm-kv promises, too; and
-without any persistence. Beside cache-node it runs once, without. All sides run at the same time and take turns (A B C A B C ...). Processor time is user and kernel time of
+Redis runs twice: with its append-only file synced every second, which is what lsm-kv promises, too; and without any
+persistence. All sides run at the same time and take turns (A B C A B C ...). Processor time is user and kernel time of
 the server's process and its threads, from /proc; the result is the median of the rounds' ratios.
 """
 
@@ -63,12 +63,12 @@ class RESPServer(Server):
                 time.sleep(0.02)
 
 
-def measure(server, row, scale):
+def measure(server, row, scale, flags=()):
     """CPU microseconds a request, all and in user mode; requests a second."""
     _, command, pipeline, keys, size, count = row
     count = max(1000, int(count * scale))
     words = [executable("redis-benchmark"), "-p", str(server.port), "-t", command, "-c", "50", "-P", str(pipeline),
-             "-n", str(count), "-d", str(size), "-q"] + (["-r", str(keys)] if keys else [])
+             "-n", str(count), "-d", str(size), "-q", *flags] + (["-r", str(keys)] if keys else [])
     before = server.cpu_seconds()
     client = subprocess.run(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
@@ -92,7 +92,7 @@ def memory(server):
     return info("memory", "used_memory"), resident, info("keyspace", "db0:keys")
 
 
-def start_sides(program, directory, is_cache):
+def start_sides(program, directory):
     def start(name, command, port):
         return RESPServer(name, command, port, directory / f"{name.replace(' ', '-')}.log")
 
@@ -100,11 +100,6 @@ def start_sides(program, directory, is_cache):
     for name in ("aof", "none"):
         (directory / name).mkdir()
     redis = [executable("redis-server"), "--save", "", "--auto-aof-rewrite-percentage", "0"]
-    if is_cache:
-        return [
-            start("sdlab", [program, "cache-node", "--port", str(ports[0])], ports[0]),
-            start("redis no log", [*redis, "--port", str(ports[2]), "--dir", str(directory / "none")], ports[2]),
-        ]
     return [
         start("sdlab", [program, "lsm-kv", "--data-dir", str(directory / "kv"), "--port", str(ports[0])], ports[0]),
         start("redis everysec", [*redis, "--port", str(ports[1]), "--dir", str(directory / "aof"),
@@ -117,44 +112,35 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/bench kv-redis")
     parser.add_argument("program", help=argparse.SUPPRESS)
     parser.add_argument("--pairs", type=int, default=5, help="rounds (5)")
-    parser.add_argument("--cache", action="store_true", help="cache-node in place of lsm-kv")
     parser.add_argument("--scale", type=float, default=1, help="of the numbers of requests (1)")
     arguments = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
+    peers = ["everysec", "no log"]
     lines = [
-        f"{'cache' if arguments.cache else 'kv-redis'}: commands over RESP; {arguments.pairs} rounds, 50 connections"
-        + ("" if arguments.cache else ", appendfsync everysec"),
+        f"kv-redis: commands over RESP; {arguments.pairs} rounds, 50 connections, appendfsync everysec",
         f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors",
         version([executable("redis-server"), "--version"]), "",
         "CPU us a request (of that, user; thousand requests/s), medians; ratio of CPU to each redis (smallest, largest)",
-    ]
-    peers = ["no log"] if arguments.cache else ["everysec", "no log"]
-    lines.append(
         f"{'':<24} {'sdlab':>21} " + " ".join(f"{'redis ' + peer:>21}" for peer in peers) + " "
-        + " ".join(f"{'/ ' + peer:>22}" for peer in peers))
+        + " ".join(f"{'/ ' + peer:>22}" for peer in peers),
+    ]
     with tempfile.TemporaryDirectory(prefix="sdlab-bench-") as directory:
         sides = []
         try:
-            sides = start_sides(arguments.program, pathlib.Path(directory), arguments.cache)
+            sides = start_sides(arguments.program, pathlib.Path(directory))
             for side in sides:
                 side.wait()
-            for row in CACHE_ROWS if arguments.cache else ROWS:
+            for row in ROWS:
                 rounds = [[measure(side, row, arguments.scale) for side in sides] for _ in range(arguments.pairs)]
                 lines.append(line(row[0], rounds))
                 print(lines[-1], file=sys.stderr, flush=True)
-            if arguments.cache:
-                for side in sides:
-                    used, resident, keys = memory(side)
-                    lines.append(
-                        f"{side.name}: {keys} keys, used_memory {used >> 20} MiB, resident {resident >> 20} MiB "
-                        f"({used / resident:.2f}), {used / max(1, keys):.0f} bytes a key")
         except Failure as failure:
             sys.exit(f"scripts/bench: {failure}")
         finally:
             for side in sides:
                 side.stop()
-    publish(lines, "cache" if arguments.cache else "kv-redis")
+    publish(lines, "kv-redis")
 
 
 def line(name, rounds):
@@ -169,4 +155,5 @@ def line(name, rounds):
     return f"{name:<24} " + " ".join(f"{cell:>21}" for cell in cells) + " " + " ".join(f"{r:>22}" for r in ratios)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -124,7 +124,7 @@ extension CacheCluster {
         if own.replicaOf == id { throw ClusterRefusal("Can't forget my master!") }
         peers.remove(at: peerIndex(id))
         followers.removeAll { $0.id == id }
-        banned.append((id, now + .seconds(60)))
+        banned.append((id, now + Self.banTime))
         if banned.count > Self.nodeLimit { banned.removeFirst() }
         redistributing.removeAll { $0 == id }
         needsReview = true
@@ -184,8 +184,8 @@ extension CacheCluster {
                 SlotMap.Run(
                     slots: slot...slot,
                     record: SlotMap.Record(
-                        owner: own.id, version: SlotVersion(epoch: epoch), copies: old.copies.filter { $0 != own.id },
-                        isPinned: old.isPinned, takenAt: isSameStream ? copyOffsets[slot] : 0)))
+                        owner: own.id, version: SlotVersion(epoch: epoch), copies: heirs(old), isPinned: old.isPinned,
+                        takenAt: isSameStream ? copyOffsets[slot] : 0)))
         }
         adopt(runs)
         served.formUnion(slots.intersection(ownSlots))
@@ -241,6 +241,7 @@ extension CacheCluster {
         copyReigns = [UInt64](repeating: 0, count: SlotSet.slotCount)
         copyOffsets = [Int](repeating: 0, count: SlotSet.slotCount)
         copySince = [Int](repeating: 0, count: SlotSet.slotCount)
+        promised = [Int](repeating: 0, count: SlotSet.slotCount)
         followed.removeAll()
         successions = [:]
         formerStream = nil

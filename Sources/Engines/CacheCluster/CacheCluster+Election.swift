@@ -3,13 +3,12 @@ import KernelStructures
 /// An election in which this node stands.
 struct Election {
     let epoch: Int
-    let slots: SlotSet
+    /// Those that are still open: neither won, nor changed by anybody since it stood.
+    var slots: SlotSet
     /// For each slot, how far the candidate's copy goes; those without a copy are missing.
     let offsets: [Int: Int]
     let since: LabTime
     var votes: [(from: ClusterNodeID, vote: Vote)] = []
-    /// Those that are won already.
-    var won = SlotSet()
 }
 
 // Who takes over from whoever is gone.
@@ -32,8 +31,12 @@ extension CacheCluster {
             let gone = peer.isFailed ? theirs : theirs.intersection(peer.hollow)
             gone.forEach { if isTurn(for: $0, since: since) { slots.insert($0) } }
         }
+        for one in banned where one.until > now && peer(one.id) == nil && slotCount(of: one.id) > 0 {
+            map.slots(of: one.id).forEach { if isTurn(for: $0, since: one.until - Self.banTime) { slots.insert($0) } }
+        }
         if let hollowSince { hollow.forEach { if isTurn(for: $0, since: hollowSince) { slots.insert($0) } } }
-        // A follower was fenced off for an election that nobody won.
+        // A follower was fenced off, or a voter has promised not to note anything older, for an election that nobody won.
+        for ticket in tickets where now - ticket.since > settings.nodeTimeout { contested.formUnion(ticket.slots) }
         slots.formUnion(contested.intersection(served))
         contested = SlotSet()
         if !slots.isEmpty { stand(for: slots) }
@@ -125,10 +128,8 @@ extension CacheCluster {
                     ballot.epoch > Int(votedEpochs[slot]),
                     isOwnerGone(record, slot, candidate) || ballot.isForced && isReplica(candidate, of: record.owner)
                 else { continue }
-                if votes {
-                    votedEpochs[slot] = UInt32(ballot.epoch)
-                    vote.granted.insert(slot)
-                }
+                votedEpochs[slot] = UInt32(ballot.epoch)
+                if votes { vote.granted.insert(slot) }
                 examine(slot, record, claim, ballot.epoch, candidate, &vote)
             }
         }
@@ -141,17 +142,13 @@ extension CacheCluster {
         _ vote: inout Vote
     ) {
         let (reign, offset) = copy(of: slot)
-        let counts = record.copies.contains(own.id)
-        if reign == .none {
-            if counts || record.owner == own.id { vote.empty.insert(slot) }
-            return
-        }
-        guard counts || candidate == own.id else { return }
+        let counts = record.copies.contains(own.id) || record.owner == own.id
+        guard counts || candidate == own.id && reign != .none else { return }
         let isOlder = (reign, offset) <= (claim.copyReign, claim.copyOffset)
         guard isOlder else { return }
         materialize(slot)
         fences[slot] = max(fences[slot], UInt32(epoch))
-        vote.examined.insert(slot)
+        if reign == .none { vote.empty.insert(slot) } else { vote.examined.insert(slot) }
     }
 
     private func isOwnerGone(_ record: SlotMap.Record, _ slot: Int, _ candidate: ClusterNodeID) -> Bool {
@@ -180,43 +177,69 @@ extension CacheCluster {
         let voters = election.votes.filter { vote in describe(vote.from).map(isVoter) == true }
         let majority = voterMajority
         var won: [SlotMap.Run] = []
-        election.slots.subtracting(election.won).forEach { slot in
+        election.slots.forEach { slot in
             let granted = voters.reduce(0) { $1.vote.granted.contains(slot) ? $0 + 1 : $0 }
             guard granted >= majority, hasBestCopy(slot, election) else { return }
             let old = map[slot]
             guard old.version.epoch < election.epoch else { return }
             let isSameStream = copyReigns[slot] == old.version.reign.bits
             let record = SlotMap.Record(
-                owner: own.id, version: SlotVersion(epoch: election.epoch),
-                copies: old.copies.filter { $0 != own.id }, isPinned: old.isPinned,
+                owner: own.id, version: SlotVersion(epoch: election.epoch), copies: heirs(old),
+                isPinned: old.isPinned,
                 takenAt: old.owner == own.id ? old.takenAt : isSameStream ? election.offsets[slot] ?? 0 : 0)
             won.append(SlotMap.Run(slots: slot...slot, record: record))
         }
         if !won.isEmpty { take(won) }
-        if self.election?.won == election.slots { self.election = nil }
     }
 
-    /// Whether so many holders of copies said that theirs are not newer that none can have what this one lacks.
+    /// Whether so many holders of copies said that theirs are not newer that none can have what this one lacks; or all
+    /// have said so, be it because they have nothing. A candidate with nothing needs the latter.
     private func hasBestCopy(_ slot: Int, _ election: Election) -> Bool {
+        // Its own: nothing can be newer, and the votes say that nobody else has it.
+        if served.contains(slot) { return true }
         let record = map[slot]
-        let needed = record.examinedForElection
-        if needed == 0 { return true }
-        if election.offsets[slot] != nil {
-            let examined = election.votes.reduce(0) { count, vote in
-                vote.vote.examined.contains(slot) && record.copies.contains(vote.from) ? count + 1 : count
+        if wasNeverCopied(record) { return true }
+        var (examined, isUnanimous) = (0, true)
+        for id in record.copies + (record.owner.map { [$0] } ?? []) where !isForgotten(id) {
+            let vote = election.votes.first { $0.from == id }?.vote
+            if vote?.examined.contains(slot) == true {
+                if id != record.owner { examined += 1 }
+            } else if vote?.empty.contains(slot) != true {
+                isUnanimous = false
             }
-            return examined >= needed
         }
-        // With nothing at all: only if nobody has anything.
-        return record.copies.allSatisfy { id in
-            election.votes.contains { $0.from == id && $0.vote.empty.contains(slot) }
-        }
+        if isUnanimous { return true }
+        return election.offsets[slot] != nil && !record.copies.isEmpty && examined >= record.examinedForElection
+    }
+
+    /// No majority of copies can have been promised anything: there were none yet, or there are to be none.
+    private func wasNeverCopied(_ record: SlotMap.Record) -> Bool {
+        guard record.copies.isEmpty else { return false }
+        return ring.isActive && ring.replicas == 0 || record.version.handoff == 0 && record.takenAt == nil
+    }
+
+    /// Hands say that it will not come back, nor anything that it had: CLUSTER FORGET.
+    private func isForgotten(_ id: ClusterNodeID) -> Bool {
+        banned.contains { $0.id == id && $0.until > now } && peer(id) == nil
+    }
+
+    /// Which copies count when this node takes a slot over: those that did, and the former owner's. Nobody is left out
+    /// before those who stay are known to have everything (`reviewCopies`). A slot of three with one of them away would
+    /// else be one of two of which one is behind, and the next election would need only that one's word.
+    func heirs(_ old: SlotMap.Record) -> [ClusterNodeID] {
+        var heirs = old.copies
+        if let owner = old.owner, !heirs.contains(owner) { heirs.append(owner) }
+        return Array(heirs.filter { $0 != own.id && !isForgotten($0) }.prefix(SlotMap.copyLimit))
     }
 
     private func take(_ runs: [SlotMap.Run]) {
+        let epoch = election?.epoch ?? epoch
         let slots = SlotSet(runs.lazy.flatMap { $0.slots })
+        var known = SlotSet()
         for run in runs {
             for slot in run.slots {
+                let old = map[slot]
+                if old.owner == own.id || old.copies.contains(own.id) { known.insert(slot) }
                 materialize(slot)
                 succeed(slot, map[slot], end: run.record.takenAt ?? 0)
             }
@@ -225,14 +248,14 @@ extension CacheCluster {
         let mine = slots.intersection(ownSlots)
         mine.subtracting(served).forEach { if copyReigns[$0] == 0 { store.clear(slot: $0) } }
         served.formUnion(mine)
-        // The votes made it known to a majority.
-        committed.formUnion(mine)
-        election?.won.formUnion(slots)
+        // Whoever goes by the record before needs the word of as many of the same nodes, one of which knows better by
+        // then. Where there is one more of them now, a majority has to note it first.
+        committed.formUnion(mine.intersection(known))
         statistics.takenOverSlots += mine.count
         if !mine.isEmpty { own.replicaOf = nil }
         broadcast(.slots(map.runs(mine), ticket: 0))
         linksChanged()
-        note("Took over \(mine.count) slots in epoch \(election?.epoch ?? epoch)", level: .debug)
+        note("Took over \(mine.count) slots in epoch \(epoch)", level: .debug)
         noteRedistribution()
     }
 }

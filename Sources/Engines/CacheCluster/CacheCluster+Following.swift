@@ -13,6 +13,9 @@ struct FollowerLink {
     var held = SlotSet()
     /// Those whose copy has a gap behind where it ends, and has to be made anew.
     var broken = SlotSet()
+    /// What it last asked for, and refused.
+    var asked = SlotSet()
+    var refused = SlotSet()
     var askedAt: LabTime?
     /// A place in the stream that the master was at, and when it said so; and when it named the last one that is here.
     var target: (offset: Int, at: LabTime)?
@@ -134,8 +137,16 @@ extension CacheCluster {
     private func isFenced(_ slot: Int) -> Bool { Int(fences[slot]) > map.version(of: slot).epoch }
 
     private func ask(_ index: Int) {
-        let link = links[index]
         links[index].askedAt = now
+        let refused = links[index].wanted.filter(isFenced)
+        let missing = links[index].wanted.subtracting(links[index].held).subtracting(refused)
+        let asked = links[index].stream == 0 ? SlotSet() : missing
+        // Of two accounts the later one holds. An older one that comes after it would have the master leave slots out of
+        // the stream that are held here by then.
+        if asked != links[index].asked || refused != links[index].refused { links[index].sequence += 1 }
+        links[index].asked = asked
+        links[index].refused = refused
+        let link = links[index]
         var held: [Follow.Held] = []
         link.held.forEach { slot in
             let reign = map.version(of: slot).reign
@@ -145,9 +156,6 @@ extension CacheCluster {
                 held.append(Follow.Held(slots: slot...slot, reign: reign))
             }
         }
-        let refused = link.wanted.filter(isFenced)
-        let missing = link.wanted.subtracting(link.held).subtracting(refused)
-        let asked = link.stream == 0 ? SlotSet() : missing
         send(
             .follow(
                 Follow(

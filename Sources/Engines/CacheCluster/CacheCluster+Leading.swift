@@ -192,11 +192,15 @@ extension CacheCluster {
 
     private func copyCount(of slot: Int, upTo offset: Int) -> Int {
         guard served.contains(slot), committed.contains(slot) else { return 0 }
-        return map.copies(of: slot).reduce(0) { count, id in
+        let copies = map.copies(of: slot)
+        let count = copies.reduce(0) { count, id in
             guard let follower = follower(id), follower.held.contains(slot), follower.acknowledged >= offset else {
                 return count
             }
             return count + 1
         }
+        // With this node that is a majority. It counts upon it from here on, whatever becomes of those followers.
+        if !copies.isEmpty, count >= (copies.count + 1) / 2 { promised[slot] = max(promised[slot], offset) }
+        return count
     }
 }

@@ -7,7 +7,15 @@ struct Ticket {
     let number: Int
     var slots: SlotSet
     var notedBy: [ClusterNodeID] = []
+    let since: LabTime
     var sentAt: LabTime
+
+    init(number: Int, slots: SlotSet, now: LabTime) {
+        self.number = number
+        self.slots = slots
+        since = now
+        sentAt = now
+    }
 }
 
 /// Slots on their way to their next owner: nothing is written to them until it has everything.
@@ -56,6 +64,7 @@ extension CacheCluster {
         needsReview = true
         committed.subtract(changed)
         for index in tickets.indices { tickets[index].slots.subtract(changed) }
+        noteChange(of: changed)
         refreshOwnSlots()
         if !takenOver.isEmpty { lostWrites.add(from: log, of: own.id, takenOver) }
         if !lost.isEmpty { effects.append(.lostSlots(lost)) }
@@ -93,6 +102,13 @@ extension CacheCluster {
         own.replicaOf = nil
     }
 
+    /// An election is about one record: who was examined, and whose word counts, goes by that.
+    private func noteChange(of slots: SlotSet) {
+        guard election != nil else { return }
+        election?.slots.subtract(slots)
+        if election?.slots.isEmpty == true { election = nil }
+    }
+
     func refreshOwnSlots() {
         ownSlots = map.slots(of: own.id)
         served.formIntersection(ownSlots)
@@ -107,10 +123,12 @@ extension CacheCluster {
         needsSave = true
         needsReview = true
         for index in tickets.indices { tickets[index].slots.subtract(slots) }
+        noteChange(of: slots)
         committed.subtract(slots)
         refreshOwnSlots()
         ticketNumber += 1
-        tickets.append(Ticket(number: ticketNumber, slots: slots, sentAt: now))
+        tickets.append(Ticket(number: ticketNumber, slots: slots, now: now))
+        hasPromised = true
         broadcast(.slots(map.runs(slots), ticket: ticketNumber))
         countTickets()
     }
@@ -141,7 +159,10 @@ extension CacheCluster {
                 map.version(of: $0) >= run.record.version && Int(votedEpochs[$0]) <= run.record.version.epoch
             }
         }
-        if holds { send(.noted(ticket: ticket), to: peer.id) }
+        guard holds else { return }
+        // It is counted upon that this one knows it, after a restart, too.
+        if savedMap.changeCount != map.changeCount { hasPromised = true }
+        send(.noted(ticket: ticket), to: peer.id)
     }
 
     func noted(_ number: Int, by peer: Peer) {
@@ -204,21 +225,28 @@ extension CacheCluster {
             var record = map[slot]
             let desired = desiredCopies(of: slot)
             if record.copies == desired { return }
-            let floor = agreedOffset(slot, record)
+            let floor = max(promised[slot], agreedOffset(slot, record))
             var set = desired.filter { isCurrent($0, slot, floor) }
             for old in record.copies where set.count < desired.count && !set.contains(old) {
                 if peer(old)?.isFailed == false, isCurrent(old, slot, floor) { set.append(old) }
             }
             if set == record.copies { return }
-            // Members that are only slow stay until there is somebody in their place.
+            // Members that are only slow stay until there is somebody in their place; and the last ones even when they
+            // are gone. They may have what nobody else has when this node is gone, too.
             let areGone = record.copies.allSatisfy { set.contains($0) || peer($0)?.isFailed != false }
-            guard areGone || set.count >= record.copies.count else { return }
+            guard set == desired || areGone || set.count >= record.copies.count, !set.isEmpty || !isToBeCopied else {
+                return
+            }
             guard let version = record.version.afterChangeOfCopies else { return }
             record.version = version
             record.copies = set
             changes.append((slot, record))
         }
         if !changes.isEmpty { publish(changes) }
+    }
+
+    private var isToBeCopied: Bool {
+        ring.isActive && ring.replicas > 0 || peers.contains { $0.node.replicaOf == own.id }
     }
 
     /// Up to where the owner and a majority of a slot's copies may have had everything.
@@ -239,7 +267,8 @@ extension CacheCluster {
         for ticket in tickets { unknown.subtract(ticket.slots) }
         guard !unknown.isEmpty else { return }
         ticketNumber += 1
-        tickets.append(Ticket(number: ticketNumber, slots: unknown, sentAt: now))
+        tickets.append(Ticket(number: ticketNumber, slots: unknown, now: now))
+        hasPromised = true
         broadcast(.slots(map.runs(unknown), ticket: ticketNumber))
         countTickets()
     }

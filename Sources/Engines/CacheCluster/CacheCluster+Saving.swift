@@ -62,7 +62,15 @@ extension CacheCluster {
         own.id = saved.id
         own.replicaOf = saved.replicaOf
         own.life = saved.life + 1
-        for (slots, epoch) in votes { for slot in slots { votedEpochs[slot] = epoch } }
+        for (slots, epoch) in votes {
+            for slot in slots {
+                votedEpochs[slot] = epoch
+                // Whoever was told that this copy is not newer counts upon its taking nothing more.
+                fences[slot] = epoch
+            }
+        }
+        // What others noted in its life before is not about the tickets of this one.
+        ticketNumber = (own.life & 0xFF_FFFF) << 24
         for run in runs { for slot in run.slots { map.merge(run.record, into: slot) } }
         for node in nodes { add(node)?.isKnown = true }
         refreshOwnSlots()

@@ -72,7 +72,8 @@ enum Bits {
             guard words.count == 4 || words.count == 5 else { throw .syntax }
             let first = try words.number(2)
             let last = try words.number(3)
-            bits = try part(words, 4, first, last, value.count) ?? 0..<0
+            let isReversed = first < 0 && last < 0 && first > last
+            bits = try isReversed ? 0..<0 : part(words, 4, first, last, value.count) ?? 0..<0
         }
         var total = 0
         var place = bits.lowerBound
@@ -92,7 +93,6 @@ enum Bits {
     private static func part(
         _ words: RESPArguments, _ index: Int, _ first: Int, _ last: Int, _ byteCount: Int
     ) throws(CacheError) -> Range<Int>? {
-        if first < 0, last < 0, first > last { return nil }
         let isBits = try isInBits(words, index)
         let count = isBits ? byteCount * 8 : byteCount
         // As Redis has it: an end before the first is the first.

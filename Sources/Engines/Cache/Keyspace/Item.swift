@@ -97,6 +97,9 @@ public enum MemoryCost {
         bytes.isEmpty ? 0 : block(32 + bytes.count)
     }
 
+    /// Of a value's object whose class has fields of so many bytes: behind Swift's header of 16 and `countedByteCount`.
+    static func object<Fields>(_ fields: Fields.Type) -> Int { block(16 + 8 + MemoryLayout<Fields>.size) }
+
     /// Of an array's storage for so many elements of such a size.
     static func array(_ capacity: Int, stride: Int) -> Int { capacity == 0 ? 0 : block(32 + capacity * stride) }
 }

@@ -12,6 +12,10 @@ final class CacheHash: CacheValue {
     /// Of fields and values in the small form, of values in the large one.
     private var contentByteCount = 0
 
+    /// Of the object itself: its fields, in their order.
+    private static let overhead = MemoryCost.object(
+        ([(field: [UInt8], value: [UInt8])], ByteTable<[UInt8]>?, SipHash, EncodingLimits, Int).self)
+
     init(hasher: SipHash, limits: EncodingLimits) {
         self.hasher = hasher
         self.limits = limits

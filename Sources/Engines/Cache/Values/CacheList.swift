@@ -8,6 +8,10 @@ final class CacheList: CacheValue {
     private var length = 0
     private var contentByteCount = 0
 
+    /// Of the object itself: its fields, in their order.
+    private static let overhead = MemoryCost.object(
+        (ContiguousArray<[UInt8]>, Int, Int, Int).self)
+
     override var count: Int { length }
     override var kind: ValueKind { .list }
     override var encoding: String { "quicklist" }

@@ -11,6 +11,10 @@ final class CacheSet: CacheValue {
     private let hasher: SipHash
     private let limits: EncodingLimits
 
+    /// Of the object itself: its fields, in their order.
+    private static let overhead = MemoryCost.object(
+        ([Int], ByteTable<Void>?, SipHash, EncodingLimits).self)
+
     init(hasher: SipHash, limits: EncodingLimits) {
         self.hasher = hasher
         self.limits = limits

@@ -13,6 +13,10 @@ final class CacheSortedSet: CacheValue {
     private let limits: EncodingLimits
     private var contentByteCount = 0
 
+    /// Of the object itself: its fields, in their order.
+    private static let overhead = MemoryCost.object(
+        ([Element], ByteTable<Double>?, RankedLeaves, SipHash, EncodingLimits, Int).self)
+
     init(hasher: SipHash, limits: EncodingLimits) {
         self.hasher = hasher
         self.limits = limits

@@ -13,9 +13,6 @@ class CacheValue {
     /// As `OBJECT ENCODING` names it.
     var encoding: String { "" }
     func copy() -> CacheValue { self }
-
-    /// What the object itself takes beside its elements, roughly.
-    static let overhead = 96
 }
 
 /// Up to which sizes values are kept in their compact forms, by the names of Redis's settings.
