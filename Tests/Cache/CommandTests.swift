@@ -82,6 +82,7 @@ import Testing
             ("LREM l 0 x", "1"), ("LTRIM l 1 -1", "OK"), ("LRANGE l 0 -1", "[B c]"), ("LMOVE l m LEFT RIGHT", "B"),
             ("RPOPLPUSH l m", "c"), ("EXISTS l", "0"), ("LRANGE m 0 -1", "[c B]"), ("LPOP m 5", "[c B]"),
             ("LPOP m", "nil"), ("LPOP m 1", "nil"), ("LPUSHX m x", "0"), ("RPUSH r 1 2 3", "3"),
+            ("LMPOP 1 r LEFT COUNT 0 1", "-ERR count should be greater than 0"),
             ("LMPOP 2 m r RIGHT COUNT 2", "[r [3 2]]"), ("BLPOP r 0", "[r 1]"), ("BLPOP r 0", "nil"),
             ("BLPOP r -1", "-ERR timeout is negative"), ("BLPOP r 1e300", "-ERR timeout is out of range"),
         ])
@@ -119,6 +120,8 @@ import Testing
             ("ZINTERSTORE d 2 z n AGGREGATE MAX", "1"), ("ZDIFF 2 z n", "[b c]"),
             ("ZPOPMAX z", "[c 5.0999999999999996]"),
             ("ZPOPMIN z 9", "[b 2 a 3]"), ("EXISTS z", "0"), ("ZADD i inf a", "1"),
+            ("ZMPOP 1 d MIN COUNT 0 1", "-ERR count should be greater than 0"),
+            ("ZMPOP 1 d MIN COUNT 2 1", "-ERR syntax error"),
             ("ZINCRBY i -inf a", "-ERR resulting score is not a number (NaN)"), ("ZMPOP 1 d MIN", "[d [[a 3]]]"),
             ("BZPOPMIN d 0", "nil"), ("ZRANGESTORE e i 0 -1", "1"),
         ])

@@ -80,6 +80,25 @@ import Testing
         #expect(try cluster.engine(0).map.copies(of: 0) == [cluster.identity(3)])
     }
 
+    // What was handed to a node by hand has no copies yet, and what it holds may have been promised elsewhere.
+    @Test func whoWasHandedASlotWithoutCopiesIsWaitedFor() throws {
+        let cluster = try ring(of: 4)
+        let slot = 7
+        let owner = try #require(cluster.owner(of: slot))
+        let engine = try cluster.engine(owner)
+        let version = try #require(engine.map.version(of: slot).afterHandoff)
+        engine.publish([(slot, SlotMap.Record(owner: engine.id, version: version))])
+        cluster.perform(cluster.nodes[owner])
+        cluster.run(milliseconds: 10)
+        cluster.sides[owner] = 1
+        cluster.run(milliseconds: 8000)
+        for (node, other) in cluster.living where node.number != owner {
+            #expect(other.map[slot].owner == engine.id && other.map.copies(of: slot).isEmpty)
+        }
+        cluster.sides[owner] = 0
+        #expect(cluster.run(upToMilliseconds: 20_000) { cluster.isHealthy(replicas: 1) })
+    }
+
     // Whoever told WAIT of a copy remembers that when the copy is gone: another one counts only if it has as much.
     @Test func whatWasPromisedOfACopyThatIsGoneIsAskedOfTheNext() throws {
         let cluster = try SimulatedCluster.placed(masters: 3, replicasOf: [0, 0])
@@ -199,7 +218,7 @@ import Testing
         let cluster = try ring(of: 5)
         let slot = 7
         let owner = try #require(cluster.owner(of: slot))
-        let first = try cluster.engine(owner).map.copies(of: slot)[0]
+        let first = try #require(try cluster.engine(owner).map.copies(of: slot).first)
         let copy = try #require(cluster.nodes.firstIndex { $0.identity == first })
         for number in [owner, copy] { cluster.kill(number) }
         cluster.run(milliseconds: 8000)

@@ -229,11 +229,12 @@ enum Lists {
             isLeft = try Lists.end(words, keys.upperBound)
             var count = 1
             if words.count > keys.upperBound + 1 {
-                guard words.count == keys.upperBound + 3, words.isWord(keys.upperBound + 1, "COUNT") else {
+                guard words.count >= keys.upperBound + 3, words.isWord(keys.upperBound + 1, "COUNT") else {
                     throw .syntax
                 }
-                count = try words.number(
-                    keys.upperBound + 2, atLeast: 1, "ERR count should be greater than 0")
+                count = try words.number(keys.upperBound + 2, atLeast: 1, "ERR count should be greater than 0")
+                // Redis looks at the number first.
+                guard words.count == keys.upperBound + 3 else { throw .syntax }
             }
             self.count = count
         }

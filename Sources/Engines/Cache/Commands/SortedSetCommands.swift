@@ -172,10 +172,12 @@ enum SortedSets {
             guard isLowest || words.isWord(keys.upperBound, "MAX") else { throw .syntax }
             var count = 1
             if words.count > keys.upperBound + 1 {
-                guard words.count == keys.upperBound + 3, words.isWord(keys.upperBound + 1, "COUNT") else {
+                guard words.count >= keys.upperBound + 3, words.isWord(keys.upperBound + 1, "COUNT") else {
                     throw .syntax
                 }
                 count = try words.number(keys.upperBound + 2, atLeast: 1, "ERR count should be greater than 0")
+                // Redis looks at the number first.
+                guard words.count == keys.upperBound + 3 else { throw .syntax }
             }
             self.count = count
         }
