@@ -29,8 +29,11 @@ let kernel = [
     Room(name: "KernelStructures", path: "Engines/Kernel/Structures", uses: []),
     Room(name: "KernelClock", path: "Engines/Kernel/Clock", uses: ["KernelStructures"]),
     Room(name: "KernelCoroutines", path: "Engines/Kernel/Coroutines", isHot: true, uses: []),
+    // Protocol Buffers' wire format. A library needs it, so nothing of the other protocols is with it.
+    Room(name: "KernelProtobuf", path: "Engines/Kernel/Protobuf", uses: []),
     Room(
-        name: "KernelTelemetry", path: "Engines/Kernel/Telemetry", library: "Metrics", uses: ["KernelStructures"]),
+        name: "KernelTelemetry", path: "Engines/Kernel/Telemetry", library: "Metrics",
+        uses: ["KernelStructures", "KernelProtobuf"]),
     Room(name: "KernelJSON", path: "Engines/Kernel/JSON", uses: ["KernelStructures", "CRapidJSON"]),
     Room(
         name: "KernelRegularExpressions", path: "Engines/Kernel/RegularExpressions", uses: ["CRE2"]),
@@ -49,7 +52,7 @@ let kernel = [
     Room(name: "KernelAMQP", path: "Engines/Kernel/AMQP", isHot: true, uses: ["KernelStructures", "KernelWire"]),
     Room(
         name: "KernelOTLP", path: "Engines/Kernel/OTLP",
-        uses: ["KernelStructures", "KernelTelemetry", "KernelJSON", "KernelCryptography"]),
+        uses: ["KernelStructures", "KernelProtobuf", "KernelTelemetry", "KernelJSON", "KernelCryptography"]),
     Room(
         name: "KernelSQLite", path: "Engines/Kernel/SQLite", isHot: true,
         uses: ["KernelStructures", "KernelStorage", "CSQLite"]),
@@ -225,12 +228,12 @@ let components = [
     Component(
         "MetricsCollector", isTestable: true,
         engine: [
-            "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelRegularExpressions", "KernelStorage",
-            "KernelCompression", "KernelWire", "TimeSeriesEngine",
+            "KernelConfiguration", "KernelCryptography", "KernelJSON", "KernelProtobuf", "KernelRegularExpressions",
+            "KernelStorage", "KernelCompression", "KernelWire", "TimeSeriesEngine",
         ],
         service: [
-            "KernelCompression", "KernelConfiguration", "KernelJSON", "KernelStorage", "PromQLEngine",
-            "TimeSeriesEngine",
+            "KernelCompression", "KernelConfiguration", "KernelCoroutines", "KernelJSON", "KernelStorage",
+            "PromQLEngine", "TimeSeriesEngine",
         ],
         commands: [
             "KernelHosting", "KernelTLS", "KernelWire", "KernelWorld", "TimeSeriesEngine",
@@ -315,7 +318,7 @@ let components = [
     Component(
         "LogStore", isHot: true, isTestable: true, isServiceTestable: true,
         engine: [
-            "KernelStorage", "KernelLog", "KernelCompression", "KernelJSON", "KernelOTLP",
+            "KernelStorage", "KernelLog", "KernelCompression", "KernelJSON", "KernelOTLP", "KernelProtobuf",
             "KernelRegularExpressions", "TimeSeriesEngine", "LogModelEngine",
         ],
         service: [
@@ -492,9 +495,10 @@ let tests = [
         "FeatureFlagsEngine", "FeatureFlagsService", "CAllocationCount",
     ],
     "MetricsCollector": [
-        "KernelStructures", "KernelClock", "KernelConfiguration", "KernelJSON", "KernelStorage", "KernelTelemetry",
-        "KernelWire",
-        "KernelWorld", "KernelHosting", "KernelService", "TimeSeriesEngine", "PromQLEngine", "MetricsCollectorEngine",
+        "KernelStructures", "KernelClock", "KernelConfiguration", "KernelCoroutines", "KernelJSON", "KernelProtobuf",
+        "KernelStorage",
+        "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting", "KernelService", "TimeSeriesEngine",
+        "PromQLEngine", "MetricsCollectorEngine",
         "MetricsCollectorService",
     ],
     "MessageQueue": [
@@ -506,7 +510,7 @@ let tests = [
     "ShopAccounts": ["KernelStructures", "KernelJSON", "ShopAccountsEngine"],
     "Tracing": [
         "KernelStructures", "KernelStorage", "KernelTelemetry", "KernelCompression", "KernelJSON", "KernelOTLP",
-        "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService", "BackendService",
+        "KernelProtobuf", "KernelWire", "KernelAMQP", "KernelWorld", "KernelHosting", "KernelService", "BackendService",
         "LoadBalancerEngine", "LoadBalancerService", "MessageQueueEngine", "MessageQueueService", "TracingEngine",
         "TracingService",
     ],
@@ -516,7 +520,8 @@ let tests = [
     ],
     "LogStore": [
         "KernelStructures", "KernelStorage", "KernelCompression", "KernelJSON", "KernelWire", "KernelWorld",
-        "KernelHosting", "KernelOTLP", "KernelService", "CSnappy", "TimeSeriesEngine", "LogModelEngine", "LogQLEngine",
+        "KernelHosting", "KernelOTLP", "KernelProtobuf", "KernelService", "CSnappy", "TimeSeriesEngine",
+        "LogModelEngine", "LogQLEngine",
         "LogStoreEngine", "LogStoreService",
     ],
     "LogQL": [

@@ -1,6 +1,7 @@
 import CSnappy
 import KernelCompression
 import KernelOTLP
+import KernelProtobuf
 import KernelStorage
 import KernelStructures
 import KernelWire

@@ -1,4 +1,5 @@
 import KernelClock
+import KernelProtobuf
 import KernelStorage
 import KernelStructures
 import PromQLEngine
@@ -7,8 +8,10 @@ import TimeSeriesEngine
 
 @testable import MetricsCollectorEngine
 
-/// What collectors that were written for an afternoon get wrong, one test for each of it. (That scrapes are neither one
-/// after the other nor all at once is `ProcessScrapeScaleTests`.)
+/// What collectors that were written for an afternoon get wrong, one test for each of it. (Elsewhere: that scrapes are
+/// neither one after the other nor all at once is `ProcessScrapeScaleTests`, that one long query does not keep everybody
+/// waiting `ProcessCollectorLongTests`, and that a clock that goes back loses nothing else
+/// `ScraperTests.aClockThatGoesBackLosesSamplesAndNothingElse`.)
 @Suite struct ForbiddenToyTests {
     private let store = TimeSeriesStore()
 
@@ -85,6 +88,44 @@ import TimeSeriesEngine
         try add(["__name__": "a", "b": "2", "x1": "1"], [1])
         try add(["__name__": "a", "bx": "2", "x": "1"], [1])
         #expect(store.cardinality(limit: 1).seriesCount == 4)
+    }
+
+    /// Whoever keeps labels in a dictionary takes one of the two, and which one is chance.
+    @Test func aLabelThatStandsThereTwiceIsOne() throws {
+        let configuration = ScrapeConfiguration(job: "j")
+        let target = try #require(Target("h:1", group: [:], configuration))
+        let scraper = TargetScraper(target, configuration, store)
+        var metric = ProtobufWriter()
+        metric.text(1, "a")
+        metric.message(4) { metric in
+            for value in ["1", "2"] {
+                metric.message(1) {
+                    $0.text(1, "x")
+                    $0.text(2, value)
+                }
+            }
+            metric.message(2) { $0.double(1, 7) }
+        }
+        var page = ProtobufWriter()
+        page.delimited(metric.bytes)
+        for (bytes, format) in [
+            (Array("a{x=\"1\",x=\"2\"} 7\n".utf8), TargetScraper.PageFormat.text),
+            (Array("a{x=\"1\",x=\"2\"} 7\n# EOF\n".utf8), .openMetrics), (page.bytes, .protobuf),
+        ] {
+            let outcome = scraper.take(bytes, format, at: 1000, duration: .zero)
+            #expect(!outcome.isUp && outcome.error?.contains("twice") == true)
+        }
+        // A series of a remote write: { labels }.
+        var write = ProtobufWriter()
+        write.message(1) { series in
+            for value in ["1", "2"] {
+                series.message(1) {
+                    $0.text(1, "x")
+                    $0.text(2, value)
+                }
+            }
+        }
+        #expect(try RemoteWriteRequest(plain: write.bytes).series.map(\.hasLabelTwice) == [true])
     }
 
     /// Labels of which Prometheus's own hash is the same.

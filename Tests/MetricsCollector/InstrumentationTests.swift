@@ -64,7 +64,7 @@ import TimeSeriesEngine
             lines.contains("http_request_duration_seconds_sum \(Double(total / 2) * 0.28125 == 11250 ? "11250" : "?")"))
     }
 
-    @Test(arguments: [ExpositionFormat.text, .openMetrics])
+    @Test(arguments: [ExpositionFormat.text, .openMetrics, .protobuf])
     func theCollectorReadsWhatTheLibraryWrites(format: ExpositionFormat) throws {
         let app = try App()
         for index in 0..<100 { app.handler(took: Double(index) / 100) }
@@ -73,7 +73,7 @@ import TimeSeriesEngine
         let target = try #require(Target("h:1", group: [:], configuration))
         let scraper = TargetScraper(target, configuration, store)
         let outcome = scraper.take(
-            app.registry.page(format), isOpenMetrics: format == .openMetrics, at: 1000, duration: .zero)
+            app.registry.page(format), .init(contentType: format.contentType), at: 1000, duration: .zero)
         #expect(outcome.error == nil && outcome.keptSamples == 9)
         #expect(scraper.metadata["http_request_duration_seconds"]?.type == .histogram)
         var column = SampleColumn()

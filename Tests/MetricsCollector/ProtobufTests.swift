@@ -1,25 +1,12 @@
+import KernelProtobuf
 import KernelStructures
 import Testing
 import TimeSeriesEngine
 
 @testable import MetricsCollectorEngine
 
-/// The wire format, remote writes, and pages in protobuf.
+/// Remote writes and pages in protobuf.
 @Suite struct ProtobufTests {
-    @Test func theBytesOfTheDocumentation() throws {
-        var writer = ProtobufWriter()
-        writer.append(1, UInt64(150))
-        writer.append(2, "testing")
-        writer.append(3) { $0.append(1, UInt64(150)) }
-        #expect(
-            writer.bytes == [0x08, 0x96, 0x01, 0x12, 0x07] + Array("testing".utf8) + [0x1A, 0x03, 0x08, 0x96, 0x01])
-        var folded = ProtobufWriter()
-        for number: Int64 in [0, -1, 1, -2, 2_147_483_647, -2_147_483_648] { folded.append(1, zigzag: number) }
-        #expect(
-            folded.bytes
-                == [8, 0, 8, 1, 8, 2, 8, 3, 8, 0xFE, 0xFF, 0xFF, 0xFF, 0x0F, 8, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F])
-    }
-
     private func request(_ random: inout SeededRandom) -> RemoteWriteRequest {
         var request = RemoteWriteRequest()
         for index in 0..<random.below(5) {
@@ -55,8 +42,7 @@ import TimeSeriesEngine
             if let read = try? RemoteWriteRequest(plain: bytes) {
                 #expect(read.series.reduce(0) { $0 + $1.samples.count + $1.histograms.count } <= bytes.count)
             }
-            bytes.withUnsafeBytes { raw in
-                guard let families = try? MetricFamilyMessage.read(raw) else { return }
+            if let families = try? MetricFamilyMessage.read(bytes) {
                 #expect(families.reduce(0) { $0 + $1.samples.count } <= 4 * bytes.count)
             }
             #expect(throws: RemoteWriteRequest.Malformed.self) {
@@ -68,51 +54,50 @@ import TimeSeriesEngine
     /// A page of two families, as a client library writes it.
     private var page: [UInt8] {
         var counter = ProtobufWriter()
-        counter.append(1, "jobs_total")
-        counter.append(2, "Jobs")
-        counter.append(3, UInt64(0))
-        counter.append(4) { metric in
-            metric.append(1) {
-                $0.append(1, "queue")
-                $0.append(2, "a")
+        counter.text(1, "jobs_total")
+        counter.text(2, "Jobs")
+        counter.varint(3, 0, always: true)
+        counter.message(4) { metric in
+            metric.message(1) {
+                $0.text(1, "queue")
+                $0.text(2, "a")
             }
-            metric.append(3) { $0.append(1, 7.5) }
+            metric.message(3) { $0.double(1, 7.5) }
         }
         var histogram = ProtobufWriter()
-        histogram.append(1, "latency")
-        histogram.append(3, UInt64(4))
-        histogram.append(4) { metric in
-            metric.append(7) { body in
-                body.append(1, UInt64(6))
-                body.append(2, 12.5)
-                body.append(5, zigzag: 1)
-                body.append(6, 0.001)
-                body.append(7, UInt64(1))
-                body.append(12) {
-                    $0.append(1, zigzag: -1)
-                    $0.append(2, UInt64(3))
+        histogram.text(1, "latency")
+        histogram.varint(3, 4)
+        histogram.message(4) { metric in
+            metric.message(7) { body in
+                body.varint(1, 6)
+                body.double(2, 12.5)
+                body.zigzag(5, 1)
+                body.double(6, 0.001)
+                body.varint(7, 1)
+                body.message(12) {
+                    $0.zigzag(1, -1)
+                    $0.varint(2, 3)
                 }
-                for delta: Int64 in [1, 1, -1] { body.append(13, zigzag: delta) }
+                // One by one instead of packed.
+                for delta: Int64 in [1, 1, -1] { body.zigzag(13, delta) }
             }
         }
-        var summary = ProtobufWriter()
-        summary.append(1, "old")
-        summary.append(3, UInt64(4))
-        summary.append(4) { metric in
-            metric.append(7) { body in
-                body.append(1, UInt64(3))
-                body.append(2, 4.0)
-                body.append(3) {
-                    $0.append(1, UInt64(2))
-                    $0.append(2, 1.0)
+        var old = ProtobufWriter()
+        old.text(1, "old")
+        old.varint(3, 4)
+        old.message(4) { metric in
+            metric.message(7) { body in
+                body.varint(1, 3)
+                body.double(2, 4.0)
+                body.message(3) {
+                    $0.varint(1, 2)
+                    $0.double(2, 1.0)
                 }
             }
         }
-        return [counter, histogram, summary].flatMap { family -> [UInt8] in
-            var length = ProtobufWriter()
-            length.append(varint: UInt64(family.bytes.count))
-            return length.bytes + family.bytes
-        }
+        var page = ProtobufWriter()
+        for family in [counter, histogram, old] { page.delimited(family.bytes) }
+        return page.bytes
     }
 
     @Test func aPageInProtobuf() throws {

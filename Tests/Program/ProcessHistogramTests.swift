@@ -138,4 +138,45 @@ import Testing
     func prometheus() throws {
         try MonitoringBench.run(Self.senders + "\n" + Self.session)
     }
+
+    // Our application counts in native buckets, and shows them to whoever asks in protobuf: Prometheus sees what we see,
+    // and both see as many observations as there were. Whoever asks for text sees classic ones.
+    @Test("Prometheus scrapes native histograms, summaries and all else from us in protobuf, as our collector does")
+    func scrapedInProtobuf() throws {
+        try MonitoringBench.run(
+            #"""
+            app, ours, theirs = free(), free(), free()
+            start(SDLAB, 'web-app', '--port', str(app), '--served', 'GET=1000,POST=100')
+            job = '{job_name: app, %sstatic_configs: [{targets: ["127.0.0.1:%d"]}]}'
+            head = 'global: {scrape_interval: 1s}\nscrape_configs: ['
+            collector(ours, head + job % ('native_histograms: true, ', app) + ']')
+            prometheus(theirs, head + job % ('', app) + ']', '--enable-feature=native-histograms')
+            wait(lambda: value(ours, 'up{job="app"}') == value(theirs, 'up{job="app"}') == 1)
+            for _ in range(20): get(app, '/api/users')
+            count = 'histogram_count(http_request_duration_seconds)'
+            wait(lambda: value(ours, count) == value(theirs, count) == 1120)
+            for query in ('http_request_duration_seconds', 'histogram_quantile(0.5, http_request_duration_seconds)',
+                    'histogram_sum(http_request_duration_seconds)', 'http_requests_total', 'service_up',
+                    'histogram_fraction(0, 0.2, http_request_duration_seconds)'):
+                def rows(port): return {key(row['metric']): row.get('histogram', row.get('value'))[1]
+                    for row in ask(port, query)}
+                def same():
+                    one, other = rows(ours), rows(theirs)
+                    assert one and one.keys() == other.keys(), (query, one, other)
+                    return one == other or all(isinstance(one[k], str)
+                        and abs(float(one[k]) - float(other[k])) <= 1e-12 * abs(float(one[k])) for k in one)
+                assert same(), (query, rows(ours), rows(theirs))
+            found = ask(theirs, 'http_request_duration_seconds')[0]['histogram'][1]
+            assert found['count'] == '1120' and len(found['buckets']) >= 4, found
+            # The buckets with bounds are not taken beside the native ones; in text there is nothing else.
+            assert ask(theirs, 'http_request_duration_seconds_bucket') == []
+            page = get(app, '/metrics')
+            assert 'http_request_duration_seconds_bucket{le="0.5"} ' in page, page
+            accept = 'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited'
+            request = urllib.request.Request('http://127.0.0.1:%d/metrics' % app, None, {'Accept': accept + ',*/*;q=0.1'})
+            answer = urllib.request.urlopen(request, timeout=10)
+            assert answer.headers['Content-Type'].replace(' ', '') == accept, answer.headers['Content-Type']
+            assert b'http_request_duration_seconds' in answer.read()
+            """#)
+    }
 }

@@ -41,7 +41,7 @@ struct LimitTests {
         #expect(
             error("x", { $0.steps = 10 }, steps: 10)?.message.hasPrefix("exceeded maximum resolution of 10") == true)
         #expect(error("x", { $0.steps = 11 }, steps: 10) == nil)
-        #expect(error("rate(x[50s])", { $0.isExpired = { true } }, steps: 10_000) == .timedOut)
+        #expect(error("rate(x[50s])", { $0.isExpired = { _ in true } }, steps: 10_000) == .timedOut)
         #expect(error("x[5m]", { _ in }, steps: 5)?.kind == .badData)
     }
 

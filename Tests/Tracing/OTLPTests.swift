@@ -1,5 +1,6 @@
 import KernelJSON
 import KernelOTLP
+import KernelProtobuf
 import KernelStructures
 import KernelTelemetry
 import TestSupport

@@ -283,6 +283,7 @@ def measure(sides, arguments):
         f"{memory['prometheus']:.0f}: {memory['sdlab'] / memory['prometheus']:.2f} of it (goal 0.6)")
     lines += compare_queries(sides, end // 1000, arguments.rounds)
     starts = {}
+    running = {side.name: side.stored_bytes() / total for side in sides}
     for side in sides:
         side.kill()
         killed = side.start()
@@ -295,7 +296,9 @@ def measure(sides, arguments):
         f"start with {total / 1e6:.1f} M samples: after a kill {ours[0]:.2f} s, Prometheus {theirs[0]:.2f}; after a clean "
         f"stop {ours[1]:.2f} s, Prometheus {theirs[1]:.2f}")
     lines.append(
-        f"disk: {ours[2]:.2f} bytes a sample, log included, Prometheus {theirs[2]:.2f}: {ours[2] / theirs[2]:.2f} of it")
+        f"disk: {running['sdlab']:.2f} bytes a sample, log included, Prometheus {running['prometheus']:.2f}: "
+        f"{running['sdlab'] / running['prometheus']:.2f} of it; after a clean stop {ours[2]:.2f} and {theirs[2]:.2f}: "
+        f"{ours[2] / theirs[2]:.2f}")
     return lines + compare_scrapes(sides, arguments.seconds)
 
 

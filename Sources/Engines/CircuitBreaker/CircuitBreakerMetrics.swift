@@ -79,8 +79,7 @@ public enum CircuitBreakerMetrics {
                     ("successful", counters.successes, counters.successDuration),
                 ] {
                     let labels = [("name", breaker.name), ("kind", kind)]
-                    samples.add(count, labels, suffix: "_count")
-                    samples.add(sum.seconds, labels, suffix: "_sum")
+                    samples.summary(count: UInt64(clamping: count), sum: sum.seconds, labels)
                 }
             }
         }

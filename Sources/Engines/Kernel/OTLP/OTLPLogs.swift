@@ -1,4 +1,5 @@
 import KernelJSON
+import KernelProtobuf
 import KernelTelemetry
 
 /// One line of a log: OpenTelemetry's `LogRecord` (logs/v1).

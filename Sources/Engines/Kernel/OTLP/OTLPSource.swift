@@ -1,4 +1,5 @@
 import KernelJSON
+import KernelProtobuf
 
 /// What the spans or records of a body came from: a service on a machine.
 public struct OTLPResource: Equatable, Sendable {

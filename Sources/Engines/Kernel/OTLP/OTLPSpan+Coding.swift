@@ -1,4 +1,5 @@
 import KernelJSON
+import KernelProtobuf
 import KernelTelemetry
 
 extension OTLPSpan {

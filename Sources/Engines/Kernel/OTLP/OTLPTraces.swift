@@ -1,4 +1,5 @@
 import KernelJSON
+import KernelProtobuf
 import KernelTelemetry
 
 /// A body of spans: OTLP's ExportTraceServiceRequest, in Protocol Buffers and in JSON.

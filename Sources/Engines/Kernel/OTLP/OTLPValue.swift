@@ -1,5 +1,6 @@
 import KernelCryptography
 import KernelJSON
+import KernelProtobuf
 import KernelTelemetry
 
 /// The value of an attribute, or the body of a log record: OTLP's AnyValue.

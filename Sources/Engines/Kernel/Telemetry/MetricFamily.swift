@@ -91,7 +91,7 @@ extension MetricFamily: CollectableFamily {
     }
 }
 
-/// What a family can be made of: `Counter`, `Gauge`, `Histogram`.
+/// What a family can be made of: `Counter`, `Gauge`, `Histogram`, `ExponentialHistogram`, `Summary`.
 public protocol Collectable: AnyObject, Sendable {
     static var kind: MetricKind { get }
     func write(to samples: inout SampleWriter, _ labels: [(String, String)])

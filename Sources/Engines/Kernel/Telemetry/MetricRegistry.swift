@@ -17,8 +17,9 @@ import Synchronization
 ///
 /// ## How
 ///
-/// A *counter* only rises, a *gauge* is a value of the moment, a *histogram* counts observations by size. Each is one
-/// or a few atomic words; incrementing takes no lock and allocates nothing. A *family* is one name with label names,
+/// A *counter* only rises, a *gauge* is a value of the moment, a *histogram* counts observations by size, in buckets
+/// with listed bounds or (`ExponentialHistogram`) in such that grow by a factor. Each is one or a few atomic words;
+/// incrementing takes no lock and allocates nothing. (A *summary* shows quantiles of the last minutes, and takes one.) A *family* is one name with label names,
 /// and a *series* one of its members, with values for the labels. The registry knows all families, and writes them into
 /// a `MetricWriter` when somebody scrapes. What is counted elsewhere already (an engine's own numbers) is not counted a
 /// second time: a *collector* is a function that adds samples while the page is being written.
@@ -94,6 +95,39 @@ public final class MetricRegistry: Sendable {
     ) throws(MetricError) -> MetricFamily<Histogram> {
         if labels.contains(where: { $0.text == "le" }) { throw .reservedLabel("le") }
         return try family(name, help, labels) { Histogram(buckets) }
+    }
+
+    /// The native histogram of that name, made if it is not there yet. Its buckets are seen by those who scrape in
+    /// protobuf.
+    ///
+    /// - Throws: as `counter`.
+    public func exponentialHistogram(
+        _ name: MetricName, _ help: String, settings: ExponentialSettings = ExponentialSettings()
+    ) throws(MetricError) -> ExponentialHistogram {
+        try exponentialHistograms(name, help, labels: [], settings: settings).unlabelled
+    }
+
+    /// - Throws: as `histograms`.
+    public func exponentialHistograms(
+        _ name: MetricName, _ help: String, labels: [LabelName], settings: ExponentialSettings = ExponentialSettings()
+    ) throws(MetricError) -> MetricFamily<ExponentialHistogram> {
+        if labels.contains(where: { $0.text == "le" }) { throw .reservedLabel("le") }
+        return try family(name, help, labels) { ExponentialHistogram(settings) }
+    }
+
+    /// The summary of that name, made if it is not there yet.
+    ///
+    /// - Throws: as `counter`.
+    public func summary(_ name: MetricName, _ help: String, settings: SummarySettings) throws(MetricError) -> Summary {
+        try summaries(name, help, labels: [], settings: settings).unlabelled
+    }
+
+    /// - Throws: as `counters`, and `MetricError.reservedLabel` for the label `quantile`.
+    public func summaries(
+        _ name: MetricName, _ help: String, labels: [LabelName], settings: SummarySettings
+    ) throws(MetricError) -> MetricFamily<Summary> {
+        if labels.contains(where: { $0.text == "quantile" }) { throw .reservedLabel("quantile") }
+        return try family(name, help, labels) { Summary(settings) }
     }
 
     private func family<Metric: Collectable>(

@@ -9,16 +9,19 @@ public enum ExpositionFormat: String, Sendable, CaseIterable {
     case text
     /// OpenMetrics 1.0: the same, stricter, with an end that tells a whole page from a part.
     case openMetrics
+    /// Messages of Protocol Buffers, each behind its length: the only form with native histograms.
+    case protobuf
 
     public var contentType: String {
         switch self {
         case .text: "text/plain; version=0.0.4; charset=utf-8"
         case .openMetrics: "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        case .protobuf: "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
         }
     }
 
-    /// What a request's `Accept` asks for: OpenMetrics where it is named and preferred to plain text, otherwise text.
-    /// Whoever cannot be understood gets text.
+    /// What a request's `Accept` asks for: OpenMetrics or protobuf where they are named and preferred to plain text,
+    /// otherwise text. Whoever cannot be understood gets text.
     public static func negotiated(accept: String?) -> ExpositionFormat {
         var best: [ExpositionFormat: Double] = [:]
         for range in (accept ?? "").split(separator: ",") {
@@ -27,7 +30,12 @@ public enum ExpositionFormat: String, Sendable, CaseIterable {
             let quality = parts.first { $0.hasPrefix("q=") }.map { Double($0.dropFirst(2)) ?? 0 } ?? 1
             best[format] = max(best[format] ?? 0, quality)
         }
-        return best[.openMetrics] ?? 0 > best[.text] ?? 0 ? .openMetrics : .text
+        // Of equals the first one here.
+        var chosen = ExpositionFormat.text
+        for format in [ExpositionFormat.openMetrics, .protobuf] where best[format] ?? 0 > best[chosen] ?? 0 {
+            chosen = format
+        }
+        return chosen
     }
 
     private static func format(ofRange parts: [String]) -> ExpositionFormat? {
@@ -35,6 +43,11 @@ public enum ExpositionFormat: String, Sendable, CaseIterable {
         case "application/openmetrics-text":
             let version = parts.first { $0.hasPrefix("version=") }?.dropFirst("version=".count)
             return version == nil || version == "1.0.0" || version == "0.0.1" ? .openMetrics : nil
+        case "application/vnd.google.protobuf":
+            // There are forms of it in which nobody can read ours.
+            let isOurs =
+                parts.contains("encoding=delimited") && parts.contains("proto=io.prometheus.client.metricfamily")
+            return isOurs ? .protobuf : nil
         case "text/plain", "text/*", "*/*": return .text
         default: return nil
         }
@@ -51,6 +64,8 @@ public enum ExpositionFormat: String, Sendable, CaseIterable {
 /// label    = name "=" '"' value '"'                         ; \ " and line ends of the value are escaped
 /// number   = whole | decimal | "+Inf" | "-Inf" | "NaN"
 /// ```
+///
+/// In protobuf a page is a stream of `io.prometheus.client.MetricFamily` (see `ProtobufSamples`).
 ///
 /// The samples of a family stand together however many collectors add to it. OpenMetrics calls a family of counters by
 /// its name without `_total`. Bounds of buckets and quantiles have a decimal point in both formats (`le="1.0"`), so
@@ -94,7 +109,7 @@ public struct MetricWriter {
         } else {
             writeHead(name, kind, help, into: &bytes)
         }
-        var samples = SampleWriter(name: name, format: format, bytes: bytes, sampleCount: count)
+        var samples = SampleWriter(name: name, kind: kind, format: format, bytes: bytes, sampleCount: count)
         bytes = []
         body(&samples)
         droppedCount += samples.droppedCount
@@ -108,6 +123,10 @@ public struct MetricWriter {
     }
 
     private func writeHead(_ name: String, _ kind: MetricKind, _ help: String, into bytes: inout [UInt8]) {
+        if format == .protobuf {
+            bytes = ProtobufSamples.head(name, kind, help)
+            return
+        }
         var family = name
         var word = kind.rawValue
         switch (format, kind) {
@@ -142,6 +161,7 @@ public struct MetricWriter {
         }
         var page: [UInt8] = []
         page.reserveCapacity(families.reduce(6) { $0 + $1.bytes.count })
+        if format == .protobuf { return ProtobufSamples.page(families.map(\.bytes)) }
         for family in families { page.append(contentsOf: family.bytes) }
         if format == .openMetrics { page.append(utf8: "# EOF\n") }
         return page

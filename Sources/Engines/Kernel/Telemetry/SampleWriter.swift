@@ -3,21 +3,29 @@ import KernelStructures
 /// Adds the samples of one family to a page.
 public struct SampleWriter {
     private let name: String
+    private let kind: MetricKind
     private let format: ExpositionFormat
     private(set) var bytes: [UInt8]
     private(set) var sampleCount: Int
     private(set) var droppedCount = 0
 
-    init(name: String, format: ExpositionFormat, bytes: [UInt8], sampleCount: Int) {
+    init(name: String, kind: MetricKind, format: ExpositionFormat, bytes: [UInt8], sampleCount: Int) {
         self.name = name
+        self.kind = kind
         self.format = format
         self.bytes = bytes
         self.sampleCount = sampleCount
     }
 
     /// - Parameter labels: names and values; the names are the program's own, the values may hold anything.
-    public mutating func add(_ value: Int, _ labels: [(String, String)] = [], suffix: String = "") {
-        add(value, labels, suffix: suffix, exemplar: nil)
+    public mutating func add(_ value: Int, _ labels: [(String, String)] = []) {
+        if format == .protobuf { return addMetric { [kind] in $0.append(Double(value), kind, labels) } }
+        add(value, labels, suffix: "", exemplar: nil)
+    }
+
+    public mutating func add(_ value: Double, _ labels: [(String, String)] = []) {
+        if format == .protobuf { return addMetric { [kind] in $0.append(value, kind, labels) } }
+        add(value, labels, suffix: "")
     }
 
     private mutating func add(
@@ -29,11 +37,21 @@ public struct SampleWriter {
         bytes.append(UInt8(ascii: "\n"))
     }
 
-    public mutating func add(_ value: Double, _ labels: [(String, String)] = [], suffix: String = "") {
+    private mutating func add(_ value: Double, _ labels: [(String, String)], suffix: String) {
         guard begin(suffix, labels) else { return }
         bytes.append(contentsOf: Self.text(of: value).utf8)
         bytes.append(UInt8(ascii: "\n"))
     }
+
+    /// A whole metric in protobuf, which counts as one sample.
+    private mutating func addMetric(_ body: (inout ProtobufSamples) -> Void) {
+        guard hasRoom() else { return }
+        var metric = ProtobufSamples()
+        body(&metric)
+        bytes.append(contentsOf: metric.bytes)
+    }
+
+    // MARK: Several samples
 
     /// A histogram: its buckets cumulated, the sum and the count.
     ///
@@ -45,6 +63,8 @@ public struct SampleWriter {
         bounds: [Double], counts: [UInt64], sum: Double, exemplars: [HistogramExemplar?] = [],
         _ labels: [(String, String)] = []
     ) {
+        let classic = ClassicBuckets(bounds: bounds, counts: counts, exemplars: exemplars)
+        if format == .protobuf { return addMetric { $0.append(classic, nil, sum: sum, labels) } }
         var total: UInt64 = 0
         for (index, count) in counts.enumerated() {
             total &+= count
@@ -53,15 +73,50 @@ public struct SampleWriter {
             add(Int(clamping: total), labels + [("le", bound)], suffix: "_bucket", exemplar: exemplar)
         }
         add(sum, labels, suffix: "_sum")
-        add(Int(clamping: total), labels, suffix: "_count")
+        add(Int(clamping: total), labels, suffix: "_count", exemplar: nil)
     }
 
-    private mutating func begin(_ suffix: String, _ labels: [(String, String)]) -> Bool {
+    /// A native histogram. In the text formats, which have no place for it, its classic buckets, or count and sum alone.
+    public mutating func histogram(
+        _ native: ExponentialBuckets, classic: Histogram? = nil, _ labels: [(String, String)] = []
+    ) {
+        let exemplars = classic?.exemplars ?? []
+        guard format == .protobuf else {
+            let bounds = classic?.buckets.bounds ?? []
+            let counts = classic?.bucketCounts ?? [native.count]
+            return histogram(
+                bounds: bounds, counts: counts, sum: classic?.sum ?? native.sum, exemplars: exemplars, labels)
+        }
+        let buckets = classic.map {
+            ClassicBuckets(bounds: $0.buckets.bounds, counts: $0.bucketCounts, exemplars: exemplars)
+        }
+        addMetric { $0.append(buckets, native, sum: native.sum, labels) }
+    }
+
+    /// A summary: its quantiles, if there are any, the sum and the count.
+    public mutating func summary(
+        quantiles: [(quantile: Double, value: Double)] = [], count: UInt64, sum: Double,
+        _ labels: [(String, String)] = []
+    ) {
+        if format == .protobuf { return addMetric { $0.append(quantiles, count: count, sum: sum, labels) } }
+        for (quantile, value) in quantiles {
+            add(value, labels + [("quantile", Self.boundText(of: quantile))], suffix: "")
+        }
+        add(sum, labels, suffix: "_sum")
+        add(Int(clamping: count), labels, suffix: "_count", exemplar: nil)
+    }
+
+    private mutating func hasRoom() -> Bool {
         guard sampleCount < MetricWriter.sampleLimit else {
             droppedCount += 1
             return false
         }
         sampleCount += 1
+        return true
+    }
+
+    private mutating func begin(_ suffix: String, _ labels: [(String, String)]) -> Bool {
+        guard hasRoom() else { return false }
         bytes.append(contentsOf: name.utf8)
         bytes.append(contentsOf: suffix.utf8)
         if !labels.isEmpty {

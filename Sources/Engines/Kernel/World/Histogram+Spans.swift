@@ -9,3 +9,11 @@ extension Histogram {
         observe(duration.seconds, in: span.context.traceID, at: span.node.wallClock)
     }
 }
+
+extension ExponentialHistogram {
+    /// As the other histogram's; the example stands beside a classic bucket, if there are such.
+    public func observe(_ duration: LabDuration, within span: ActiveSpan?) {
+        guard let span, span.context.isSampled else { return observe(duration) }
+        observe(duration.seconds, in: span.context.traceID, at: span.node.wallClock)
+    }
+}

@@ -1,4 +1,5 @@
 import KernelOTLP
+import KernelProtobuf
 import TimeSeriesEngine
 
 // The other form of a push, which Loki's own clients send (packed with snappy, `Content-Type: application/x-protobuf`).

@@ -1,11 +1,10 @@
+import KernelProtobuf
 import TimeSeriesEngine
 
 /// A family of metrics in the delimited protobuf exposition (`io.prometheus.client.MetricFamily`, each behind its
 /// length), made into the samples that the text formats would have, and native histograms, which travel in no other
 /// form.
 struct MetricFamilyMessage {
-    typealias Malformed = ProtobufReader.Malformed
-
     struct Sample {
         /// With `__name__`.
         let labels: [(String, String)]
@@ -17,30 +16,28 @@ struct MetricFamilyMessage {
     private(set) var help = ""
     private(set) var type = MetricType.unknown
     private(set) var samples: [Sample] = []
+    /// In one of its metrics.
+    private(set) var hasLabelTwice = false
 
     /// Samples of one family.
     private static let sampleLimit = 10_000_000
-    private static let labelLimit = 1024
 
     /// All families of a page.
-    static func read(_ bytes: UnsafeRawBufferPointer) throws(Malformed) -> [MetricFamilyMessage] {
-        var reader = ProtobufReader(bytes)
+    static func read(_ bytes: [UInt8]) throws(ProtobufError) -> [MetricFamilyMessage] {
+        var reader = ProtobufReader(bytes[...])
         var families: [MetricFamilyMessage] = []
-        while !reader.isAtEnd {
-            var message = ProtobufReader(try reader.lengthDelimited())
-            families.append(try MetricFamilyMessage(&message))
-        }
+        while var message = try reader.nextDelimited() { families.append(try MetricFamilyMessage(&message)) }
         return families
     }
 
-    private init(_ reader: inout ProtobufReader) throws(Malformed) {
+    private init(_ reader: inout ProtobufReader) throws(ProtobufError) {
         var metrics: [ProtobufReader] = []
-        while let (number, value) = try reader.next() {
-            switch number {
-            case 1: name = try value.text()
-            case 2: help = try value.text()
-            case 3: type = Self.type(try value.unsigned())
-            case 4: metrics.append(try value.message())
+        while let field = try reader.next() {
+            switch field.number {
+            case 1: name = try field.validText()
+            case 2: help = try field.validText()
+            case 3: type = Self.type(try field.integer())
+            case 4: metrics.append(try field.message())
             default: break
             }
         }
@@ -52,18 +49,16 @@ struct MetricFamilyMessage {
         return number < UInt64(types.count) ? types[Int(number)] : .unknown
     }
 
-    private mutating func readMetric(_ reader: inout ProtobufReader) throws(Malformed) {
+    private mutating func readMetric(_ reader: inout ProtobufReader) throws(ProtobufError) {
         var labels: [(String, String)] = []
         var body: (number: Int, reader: ProtobufReader)?
         var time: Int64?
-        while let (number, value) = try reader.next() {
-            switch number {
+        while let field = try reader.next() {
+            switch field.number {
             case 1:
-                guard labels.count < Self.labelLimit else { throw Malformed(position: 0) }
-                var message = try value.message()
-                labels.append(try ProtobufMessages.label(&message))
-            case 6: time = try value.signed()
-            case 2, 3, 4, 5, 7: body = (number, try value.message())
+                if try !ProtobufMessages.add(field, to: &labels) { hasLabelTwice = true }
+            case 6: time = try field.signed()
+            case 2, 3, 4, 5, 7: body = (field.number, try field.message())
             default: break
             }
         }
@@ -73,7 +68,7 @@ struct MetricFamilyMessage {
         case 7: try readHistogram(&body.reader, labels, time)
         default:
             var number = 0.0
-            while let (field, value) = try body.reader.next() { if field == 1 { number = try value.double() } }
+            while let field = try body.reader.next() { if field.number == 1 { number = try field.double() } }
             add("", labels, .float(number), time)
         }
     }
@@ -86,20 +81,20 @@ struct MetricFamilyMessage {
 
     private mutating func readSummary(
         _ reader: inout ProtobufReader, _ labels: [(String, String)], _ time: Int64?
-    ) throws(Malformed) {
+    ) throws(ProtobufError) {
         var count = 0.0
         var sum = 0.0
-        while let (number, value) = try reader.next() {
-            switch number {
-            case 1: count = Double(try value.unsigned())
-            case 2: sum = try value.double()
+        while let field = try reader.next() {
+            switch field.number {
+            case 1: count = Double(try field.integer())
+            case 2: sum = try field.double()
             case 3:
                 var quantile = 0.0
                 var amount = 0.0
-                var message = try value.message()
-                while let (field, value) = try message.next() {
-                    if field == 1 { quantile = try value.double() }
-                    if field == 2 { amount = try value.double() }
+                var message = try field.message()
+                while let field = try message.next() {
+                    if field.number == 1 { quantile = try field.double() }
+                    if field.number == 2 { amount = try field.double() }
                 }
                 add("", labels + [("quantile", Self.bound(quantile))], .float(amount), time)
             default: break
@@ -111,34 +106,35 @@ struct MetricFamilyMessage {
 
     private mutating func readHistogram(
         _ reader: inout ProtobufReader, _ labels: [(String, String)], _ time: Int64?
-    ) throws(Malformed) {
+    ) throws(ProtobufError) {
         var histogram = NativeHistogram()
         var positive = ProtobufMessages.Buckets()
         var negative = ProtobufMessages.Buckets()
         var classic: [(bound: Double, count: Double)] = []
         var isNative = false
-        while let (number, value) = try reader.next() {
-            switch number {
-            case 1: histogram.count = Double(try value.unsigned())
-            case 2: histogram.sum = try value.double()
+        while let field = try reader.next() {
+            switch field.number {
+            case 1: histogram.count = Double(try field.integer())
+            case 2: histogram.sum = try field.double()
             case 3:
-                guard classic.count < NativeHistogram.bucketLimit else { throw Malformed(position: 0) }
-                var message = try value.message()
+                let limit = NativeHistogram.bucketLimit
+                guard classic.count < limit else { throw .tooMany("buckets", limit: limit) }
+                var message = try field.message()
                 classic.append(try Self.bucket(&message))
-            case 4: histogram.count = try value.double()
-            case 5: histogram.schema = Int32(clamping: try value.zigzag())
-            case 6: histogram.zeroThreshold = try value.double()
-            case 7: histogram.zeroCount = Double(try value.unsigned())
-            case 8: histogram.zeroCount = try value.double()
-            case 9: try ProtobufMessages.add(value, to: &histogram.negativeSpans)
-            case 10: try value.zigzags { negative.add(delta: $0) }
-            case 11: try value.doubles { negative.add(count: $0) }
-            case 12: try ProtobufMessages.add(value, to: &histogram.positiveSpans)
-            case 13: try value.zigzags { positive.add(delta: $0) }
-            case 14: try value.doubles { positive.add(count: $0) }
+            case 4: histogram.count = try field.double()
+            case 5: histogram.schema = Int32(clamping: try field.zigzag())
+            case 6: histogram.zeroThreshold = try field.double()
+            case 7: histogram.zeroCount = Double(try field.integer())
+            case 8: histogram.zeroCount = try field.double()
+            case 9: try ProtobufMessages.add(field, to: &histogram.negativeSpans)
+            case 10: try field.forEachZigzag { negative.add(delta: $0) }
+            case 11: try field.forEachDouble { negative.add(count: $0) }
+            case 12: try ProtobufMessages.add(field, to: &histogram.positiveSpans)
+            case 13: try field.forEachZigzag { positive.add(delta: $0) }
+            case 14: try field.forEachDouble { positive.add(count: $0) }
             default: break
             }
-            if (9...14).contains(number) || number == 6 { isNative = true }
+            if (9...14).contains(field.number) || field.number == 6 { isNative = true }
         }
         if isNative {
             histogram.positiveBuckets = positive.values
@@ -156,13 +152,13 @@ struct MetricFamilyMessage {
         add("_count", labels, .float(histogram.count), time)
     }
 
-    private static func bucket(_ reader: inout ProtobufReader) throws(Malformed) -> (bound: Double, count: Double) {
+    private static func bucket(_ reader: inout ProtobufReader) throws(ProtobufError) -> (bound: Double, count: Double) {
         var bucket = (bound: 0.0, count: 0.0)
-        while let (number, value) = try reader.next() {
-            switch number {
-            case 1: bucket.count = Double(try value.unsigned())
-            case 2: bucket.bound = try value.double()
-            case 4: bucket.count = try value.double()
+        while let field = try reader.next() {
+            switch field.number {
+            case 1: bucket.count = Double(try field.integer())
+            case 2: bucket.bound = try field.double()
+            case 4: bucket.count = try field.double()
             default: break
             }
         }

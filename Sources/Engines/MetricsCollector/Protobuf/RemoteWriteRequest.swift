@@ -1,4 +1,5 @@
 import KernelCompression
+import KernelProtobuf
 import TimeSeriesEngine
 
 /// What a remote write carries (Prometheus, `prompb/remote.proto`): series with samples, packed by snappy.
@@ -8,6 +9,8 @@ public struct RemoteWriteRequest: Equatable, Sendable {
         public var samples: [(time: Int64, value: Double)] = []
         public var histograms: [(time: Int64, value: NativeHistogram)] = []
         public var exemplars: [(labels: Labels, time: Int64, value: Double)] = []
+        /// Nobody can say which of the two is meant.
+        public var hasLabelTwice = false
 
         public init(labels: Labels) { self.labels = labels }
 
@@ -59,46 +62,39 @@ public struct RemoteWriteRequest: Equatable, Sendable {
     }
 
     init(plain: [UInt8]) throws(Malformed) {
-        let read = plain.withUnsafeBytes { raw -> Result<[Series], ProtobufReader.Malformed> in
-            do throws(ProtobufReader.Malformed) {
-                return .success(try Self.read(raw))
-            } catch {
-                return .failure(error)
-            }
-        }
-        switch read {
-        case .success(let series): self.series = series
-        case .failure(let error): throw Malformed(description: "the message is malformed at byte \(error.position)")
+        do throws(ProtobufError) {
+            series = try Self.read(plain)
+        } catch {
+            throw Malformed(description: "the body is no message: \(error)")
         }
     }
 
-    private static func read(_ raw: UnsafeRawBufferPointer) throws(ProtobufReader.Malformed) -> [Series] {
-        var reader = ProtobufReader(raw)
+    private static func read(_ plain: [UInt8]) throws(ProtobufError) -> [Series] {
+        var reader = ProtobufReader(plain[...])
         var all: [Series] = []
-        while let (number, value) = try reader.next() {
-            guard number == 1, all.count < seriesLimit else { continue }
-            var message = try value.message()
+        while let field = try reader.next() {
+            guard field.number == 1, all.count < seriesLimit else { continue }
+            var message = try field.message()
             all.append(try series(&message))
         }
         return all
     }
 
-    private static func series(_ reader: inout ProtobufReader) throws(ProtobufReader.Malformed) -> Series {
+    private static func series(_ reader: inout ProtobufReader) throws(ProtobufError) -> Series {
         var pairs: [(String, String)] = []
         var series = Series(labels: Labels())
-        while let (number, value) = try reader.next() {
-            switch number {
+        while let field = try reader.next() {
+            switch field.number {
             case 1:
-                var message = try value.message()
-                pairs.append(try ProtobufMessages.label(&message))
+                if try !ProtobufMessages.add(field, to: &pairs) { series.hasLabelTwice = true }
             case 2:
-                var message = try value.message()
+                var message = try field.message()
                 series.samples.append(try sample(&message))
             case 3:
-                var message = try value.message()
+                var message = try field.message()
                 series.exemplars.append(try exemplar(&message))
             case 4:
-                var message = try value.message()
+                var message = try field.message()
                 let (histogram, time) = try ProtobufMessages.remoteHistogram(&message)
                 series.histograms.append((time, histogram))
             default: break
@@ -108,30 +104,30 @@ public struct RemoteWriteRequest: Equatable, Sendable {
         return series
     }
 
-    private static func sample(_ reader: inout ProtobufReader) throws(ProtobufReader.Malformed)
+    private static func sample(_ reader: inout ProtobufReader) throws(ProtobufError)
         -> (time: Int64, value: Double)
     {
         var sample: (time: Int64, value: Double) = (0, 0)
-        while let (number, value) = try reader.next() {
-            if number == 1 { sample.value = try value.double() }
-            if number == 2 { sample.time = try value.signed() }
+        while let field = try reader.next() {
+            if field.number == 1 { sample.value = try field.double() }
+            if field.number == 2 { sample.time = try field.signed() }
         }
         return sample
     }
 
-    private static func exemplar(_ reader: inout ProtobufReader) throws(ProtobufReader.Malformed)
+    private static func exemplar(_ reader: inout ProtobufReader) throws(ProtobufError)
         -> (labels: Labels, time: Int64, value: Double)
     {
         var pairs: [(String, String)] = []
         var time: Int64 = 0
         var number = 0.0
-        while let (field, value) = try reader.next() {
-            switch field {
+        while let field = try reader.next() {
+            switch field.number {
             case 1:
-                var message = try value.message()
+                var message = try field.message()
                 pairs.append(try ProtobufMessages.label(&message))
-            case 2: number = try value.double()
-            case 3: time = try value.signed()
+            case 2: number = try field.double()
+            case 3: time = try field.signed()
             default: break
             }
         }
@@ -143,21 +139,21 @@ public struct RemoteWriteRequest: Equatable, Sendable {
     var plainBytes: [UInt8] {
         var writer = ProtobufWriter()
         for one in series {
-            writer.append(1) { message in
+            writer.message(1) { message in
                 for (name, value) in one.labels.pairs {
-                    message.append(1) {
-                        $0.append(1, name)
-                        $0.append(2, value)
+                    message.message(1) {
+                        $0.text(1, name, always: true)
+                        $0.text(2, value, always: true)
                     }
                 }
                 for sample in one.samples {
-                    message.append(2) {
-                        $0.append(1, sample.value)
-                        $0.append(2, sample.time)
+                    message.message(2) {
+                        $0.double(1, sample.value)
+                        $0.varint(2, UInt64(bitPattern: sample.time))
                     }
                 }
                 for sample in one.histograms {
-                    message.append(4) { ProtobufMessages.write(sample.value, sample.time, to: &$0) }
+                    message.message(4) { ProtobufMessages.write(sample.value, sample.time, to: &$0) }
                 }
             }
         }

@@ -1,20 +1,22 @@
+import KernelProtobuf
 import TimeSeriesEngine
 
 // Pages in the delimited protobuf exposition.
 extension TargetScraper {
     func readProtobuf(
-        _ raw: UnsafeRawBufferPointer, _ time: Int64, _ batch: inout TimeSeriesStore.Batch, _ outcome: inout Outcome
+        _ bytes: [UInt8], _ time: Int64, _ batch: inout TimeSeriesStore.Batch, _ outcome: inout Outcome
     ) throws {
         let families: [MetricFamilyMessage]
-        do throws(ProtobufReader.Malformed) {
-            families = try MetricFamilyMessage.read(raw)
+        do throws(ProtobufError) {
+            families = try MetricFamilyMessage.read(bytes)
         } catch {
-            throw ScrapeFailure("the page is no delimited protobuf")
+            throw ScrapeFailure("the page is no delimited protobuf: \(error)")
         }
         for family in families {
             guard RemoteWriteRequest.isMetricName(family.name) else {
                 throw ScrapeFailure("'\(family.name.prefix(64))' is no metric's name")
             }
+            if family.hasLabelTwice { throw ScrapeFailure("a label of \(family.name) stands there twice") }
             describe(family.name) {
                 $0.type = family.type
                 $0.help = family.help

@@ -98,20 +98,14 @@ public final class TargetScraper {
         batch.reserve(cache.count)
         page &+= 1
         cache.begin()
-        let failure: String? = bytes.withUnsafeBytes { raw in
-            do {
-                if format == .protobuf {
-                    try readProtobuf(raw, time, &batch, &outcome)
-                } else {
-                    try read(raw, format == .openMetrics, time, &batch, &outcome)
-                }
-                return nil
-            } catch {
-                return "\(error)"
+        do {
+            if format == .protobuf {
+                try readProtobuf(bytes, time, &batch, &outcome)
+            } else {
+                try bytes.withUnsafeBytes { try read($0, format == .openMetrics, time, &batch, &outcome) }
             }
-        }
-        if let failure {
-            return fail(failure, at: time, duration: duration, outcome)
+        } catch {
+            return fail("\(error)", at: time, duration: duration, outcome)
         }
         outcome.isUp = true
         markStale(time, &batch)

@@ -1,3 +1,4 @@
+import KernelCoroutines
 import KernelHosting
 import KernelJSON
 import KernelService
@@ -33,12 +34,14 @@ public final class CollectorHost: Service {
     private(set) var manager: TargetManager!
     private(set) var rules: RuleKeeper!
     private(set) var writers: [RemoteWriter] = []
+    let longQueries: LongQueries
     let router = HTTPRouter()
     private var server: HTTPServer!
     /// What the files of rules said before the start.
     private var firstRules: [RuleGroupDefinition] = []
     private let storeSettings: StoreSettings
     private var maintenanceTimer: TimerID?
+    private var maintenance: Coroutine<Result<Void, any Error>>?
     private var toldProblems = 0
     var apiRequestCount = 0
     var apiFailureCount = 0
@@ -48,6 +51,7 @@ public final class CollectorHost: Service {
         options: ServiceOptions = ServiceOptions()
     ) {
         runtime = ServiceRuntime(node: node, tag: "PROM", options: options)
+        longQueries = LongQueries(node)
         self.settings = settings
         configuration = source.initial
         var own = settings.store
@@ -144,12 +148,62 @@ public final class CollectorHost: Service {
         node.enqueue { [weak self] in self?.maintain() }
     }
 
-    /// One piece of work a turn, so that others are served between.
+    /// One piece of work a turn, so that others are served between; blocks are written in slices.
     private func maintain() {
         maintenanceTimer = nil
-        let hasMore = store.maintain(now: node.milliseconds)
+        if let job = store.nextJob(now: node.milliseconds) { return write(job) }
+        // What is taken out of memory may be what a query between two of its slices is still to read.
+        longQueries.whenQuiet { [weak self] in
+            guard let self else { return }
+            goOn(hasMore: store.maintain(now: node.milliseconds))
+        }
+    }
+
+    private func goOn(hasMore: Bool) {
         tellProblems()
         if hasMore { node.enqueue { [weak self] in self?.maintain() } } else { waitToMaintain() }
+    }
+
+    private func write(_ job: BlockJob) {
+        inSlices({ giveWay in Result { try job.write(giveWay) } }) { [weak self] written in
+            self?.longQueries.whenQuiet { [weak self] in
+                guard let self else { return }
+                do { try store.take(job, written) } catch { return blockFailed(error) }
+                checkpoint()
+            }
+        }
+    }
+
+    private func checkpoint() {
+        let store = store
+        inSlices({ giveWay in Result { try store.checkpoint(giveWay) } }) { [weak self] done in
+            guard let self else { return }
+            do { try done.get() } catch { return blockFailed(error) }
+            goOn(hasMore: true)
+        }
+    }
+
+    private func blockFailed(_ error: any Error) {
+        store.failed("a block", error)
+        goOn(hasMore: false)
+    }
+
+    var isWritingBlock: Bool { maintenance != nil }
+
+    /// Runs a body between everything else; all at once where there is no thread for that.
+    private func inSlices(
+        _ body: @escaping (() -> Bool) -> Result<Void, any Error>, then: @escaping (Result<Void, any Error>) -> Void
+    ) {
+        do throws(CoroutineError) {
+            maintenance = try node.runInSlices(sliceCost: LongQueries.sliceCost) { slice in
+                body { slice.offer() }
+            } completion: { [weak self] result in
+                self?.maintenance = nil
+                then(result)
+            }
+        } catch {
+            then(body { true })
+        }
     }
 
     public func stop(_ done: @escaping () -> Void) {
@@ -158,6 +212,9 @@ public final class CollectorHost: Service {
     }
 
     private func closeStore() {
+        longQueries.stop()
+        maintenance?.stop()
+        maintenance = nil
         node.cancel(maintenanceTimer)
         node.cancel(syncTimer)
         do throws(DiskError) {
@@ -237,6 +294,9 @@ public final class CollectorHost: Service {
             Statistic(
                 "remote_lost", writers.reduce(0) { $0 + $1.queue.failedCount + $1.queue.droppedCount },
                 .counter("prometheus_remote_storage_samples_failed_total", "Samples that others never got")),
+            Statistic(
+                "long_queries", longQueries.count,
+                .gauge("prometheus_engine_queries", "Queries that are carried out in slices now, or wait to be")),
             Statistic(
                 "api_requests", apiRequestCount, .counter("prometheus_api_requests_total", "Requests to the API")),
         ]

@@ -32,7 +32,7 @@ public final class InstrumentedApp: Service {
     private let router = HTTPRouter()
     private var server: HTTPServer!
     private let requests: MetricFamily<Counter>
-    private let duration: Histogram
+    private let duration: ExponentialHistogram
 
     public init(node: Node, settings: Settings, options: ServiceOptions = ServiceOptions()) throws {
         runtime = ServiceRuntime(node: node, tag: nil, options: options)
@@ -40,9 +40,11 @@ public final class InstrumentedApp: Service {
         let metrics = runtime.metrics
         requests = try metrics.counters(
             "http_requests_total", "Total HTTP requests", labels: ["method", "path", "status"])
-        duration = try metrics.histogram(
-            "http_request_duration_seconds", "Request duration histogram",
-            buckets: HistogramBuckets([0.01, 0.05, 0.1, 0.5, 1.0]))
+        // Both kinds in one: whoever scrapes in protobuf sees native buckets, everybody else these five.
+        var buckets = ExponentialSettings()
+        buckets.classic = HistogramBuckets([0.01, 0.05, 0.1, 0.5, 1.0])
+        duration = try metrics.exponentialHistogram(
+            "http_request_duration_seconds", "Request duration histogram", settings: buckets)
         server = HTTPServer(node: node, service: router)
         for (method, status) in [("GET", 200), ("POST", 201)] {
             router.on(method, "/api/users") { [unowned self] exchange in serve(exchange, method, status) }

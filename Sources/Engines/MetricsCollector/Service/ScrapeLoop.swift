@@ -26,8 +26,10 @@ final class ScrapeLoop {
 
     /// Bytes of a page where the configuration says nothing.
     private static let pageLimitBytes = 256 << 20
-    private static let protobuf =
+    private static let acceptWithNative =
         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,"
+        + "application/openmetrics-text;version=1.0.0;q=0.8,application/openmetrics-text;version=0.0.1;q=0.75,"
+        + "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
     private static let accept =
         "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
         + "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -79,7 +81,7 @@ final class ScrapeLoop {
         }
         var request = HTTPCall.Request("GET", url: url)
         request.fields = [
-            ("Accept", (scraper.configuration.wantsNativeHistograms ? Self.protobuf : "") + Self.accept),
+            ("Accept", scraper.configuration.wantsNativeHistograms ? Self.acceptWithNative : Self.accept),
             ("Accept-Encoding", "gzip"), ("User-Agent", "sdlab"),
             ("X-Prometheus-Scrape-Timeout-Seconds", "\(target.timeout.seconds)"),
         ]

@@ -20,6 +20,10 @@ final class Head {
     private(set) var minimumValidTime = Int64.min
     /// Series that were made and are in no log yet.
     private(set) var unlogged: [MemorySeries] = []
+    /// What comes late while a block is being cut goes into memory and perhaps not into the block.
+    private var cut: (end: Int64, arrivals: [(labels: Labels, time: Int64, value: Double)])?
+    /// Of one cut; with more it is done again.
+    private static let arrivalLimit = 1_000_000
     /// Since the start.
     private(set) var createdCount = 0
     private(set) var removedCount = 0
@@ -168,6 +172,9 @@ final class Head {
         case .present, .refused: return verdict
         }
         note(time)
+        if let end = cut?.end, time < end, !isCutOverfull {
+            cut?.arrivals.append((labels(of: series), time, value))
+        }
         return verdict
     }
 
@@ -224,6 +231,27 @@ final class Head {
     }
 
     // MARK: Removing
+
+    var isCutOverfull: Bool { cut.map { $0.arrivals.count > Self.arrivalLimit } ?? false }
+
+    /// From now on, what is older than `end` is being written to a block.
+    func beginCut(end: Int64) { cut = (end, []) }
+
+    /// It was not: all of it stays.
+    func abandonCut() { cut = nil }
+
+    /// All that was older is in a block, but for what came meanwhile: that may not be, and stays. (Twice the same sample
+    /// is one.)
+    func endCut() {
+        guard let cut else { return }
+        self.cut = nil
+        truncate(before: cut.end)
+        for (labels, time, value) in cut.arrivals {
+            // Its series may have gone with the rest. One that has no room any more is as one that came too late.
+            guard let own = try? series(labels) else { continue }
+            replay(own, time, value)
+        }
+    }
 
     /// Drops everything before `time`, and the series that have nothing left. Numbers change.
     func truncate(before time: Int64) {

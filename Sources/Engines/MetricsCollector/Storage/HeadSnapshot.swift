@@ -60,6 +60,12 @@ enum HeadSnapshot {
         try files.disk.syncDirectory(files.directory)
     }
 
+    /// Removes it, if there is one: it takes half as much room as the log.
+    static func remove(_ files: StoreFiles) throws(DiskError) {
+        guard try files.disk.list(files.directory).contains(name) else { return }
+        try files.disk.remove("\(files.directory)/\(name)")
+    }
+
     // MARK: Reading
 
     struct Content {

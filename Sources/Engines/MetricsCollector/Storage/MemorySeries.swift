@@ -13,7 +13,8 @@ final class MemorySeries {
     private var openEnd = Int64.min
     /// Samples that came too late for the chunks, in rising order; no time is in the chunks, too.
     private(set) var late: [(time: Int64, value: Double)] = []
-    /// What has been deleted.
+    /// What has been deleted from the chunks. Late samples are taken out at once: what comes later into such a time is
+    /// there, and has to be after a checkpoint, which has neither the deleted samples nor the ranges.
     private(set) var deleted: [ClosedRange<Int64>] = []
     /// A series has them or floats, rarely both; nil for none.
     private(set) var histograms: HistogramSeries?
@@ -239,8 +240,11 @@ final class MemorySeries {
 
     // MARK: Removing
 
-    /// Marks what lies in `range` as deleted.
-    func delete(_ range: ClosedRange<Int64>) { deleted.append(range) }
+    /// Deletes what lies in `range`, and nothing that is still to come.
+    func delete(_ range: ClosedRange<Int64>) {
+        deleted.append(range)
+        late.removeAll { range.contains($0.time) }
+    }
 
     /// Drops chunks and samples that end before `time`.
     func dropSamples(before time: Int64) {
@@ -268,10 +272,10 @@ final class MemorySeries {
         if open.count > 0, open.lastTime >= range.lowerBound, open.firstTime <= range.upperBound {
             try Self.decode(open.bytes, range, into: &column)
         }
-        for sample in late where range.contains(sample.time) { column.append(sample.time, sample.value) }
         try histograms?.read(range, into: &column)
-        if !late.isEmpty || histograms != nil { column.sort(from: first) }
         for range in deleted { column.remove(range, from: first) }
+        for sample in late where range.contains(sample.time) { column.append(sample.time, sample.value) }
+        if !late.isEmpty || histograms != nil { column.sort(from: first) }
     }
 
     private static func decode(

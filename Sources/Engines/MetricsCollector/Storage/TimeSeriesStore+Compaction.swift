@@ -11,7 +11,8 @@ extension TimeSeriesStore {
         return last - start > settings.blockMilliseconds / 2 * 3
     }
 
-    /// Does what is due: cuts a block, compacts, drops what is too old. A bounded piece at a time.
+    /// Does what is due: cuts a block, compacts, drops what is too old. A piece at a time, of which a block is the
+    /// largest; `nextJob` is for those who cannot wait so long.
     ///
     /// - Parameter now: milliseconds since 1970, for the names of blocks.
     /// - Returns: whether something was done, and there may be more to do.
@@ -21,12 +22,8 @@ extension TimeSeriesStore {
             return false
         }
         do {
-            if needsCut {
-                try cutBlock(now: now)
-                return true
-            }
-            if tierJob == nil, let group = compactionPlan() {
-                try compact(group, now: now)
+            if let job = try nextBlock(now: now) {
+                try carryOut(job)
                 return true
             }
             if try maintainTiers(now: now) { return true }
@@ -37,6 +34,62 @@ extension TimeSeriesStore {
         }
     }
 
+    /// The block that is to be written next, if there is one; nil also where that fails, which `problems` tells.
+    ///
+    /// Whoever takes it calls its `write`, then `take`, then `checkpoint`; nothing else of the kind must go on meanwhile.
+    public func nextJob(now: Int64) -> BlockJob? {
+        do { return try nextBlock(now: now) } catch {
+            failed("a block", error)
+            return nil
+        }
+    }
+
+    private func nextBlock(now: Int64) throws -> BlockJob? {
+        guard files != nil, blockJob == nil else { return nil }
+        if needsCut { return try cutJob(now: now) }
+        guard tierJob == nil, let group = compactionPlan() else { return nil }
+        return try compactionJob(group, now: now)
+    }
+
+    private func carryOut(_ job: BlockJob) throws {
+        let written = Result { try job.write { true } }
+        try take(job, written)
+        try checkpoint { true }
+    }
+
+    /// Makes a written block part of the store, and takes what it has out of memory, or the blocks that it replaces.
+    /// Queries that have selected series of the head must be through.
+    ///
+    /// - Parameter written: how `write` has ended.
+    /// - Throws: `DiskError`, `QueryableError`.
+    public func take(_ job: BlockJob, _ written: Result<Void, any Error>) throws {
+        guard job === blockJob else { return }
+        blockJob = nil
+        do {
+            try written.get()
+            if job.isOutdated { throw BlockJob.Stop.outdated }
+        } catch BlockJob.Stop.interrupted {
+            return head.abandonCut()
+        } catch {
+            head.abandonCut()
+            if job.isWritten, let files { try files.removeBlock(job.meta.ulid) } else { job.abandon() }
+            // Done again, later.
+            if case BlockJob.Stop.outdated = error { return }
+            throw error
+        }
+        switch job.source {
+        case .head:
+            try openBlocks()
+            head.endCut()
+            statistics.cutBlocks += 1
+            needsCheckpoint = true
+        case .blocks(let group):
+            for block in group { block.isGone = true }
+            if job.isWritten { try openBlocks() } else { try remove(group) }
+            statistics.compactions += 1
+        }
+    }
+
     /// A store without files keeps its samples for as long as the retention, at most a day, in memory.
     private func trimMemory() {
         guard let last = head.lastTime, let first = head.firstTime else { return }
@@ -44,61 +97,74 @@ extension TimeSeriesStore {
         if first < last - kept - settings.blockMilliseconds { head.truncate(before: last - kept) }
     }
 
-    // MARK: Cutting
+    // MARK: Jobs
 
-    /// Writes the oldest piece of the head as a block, and shortens head and log.
-    func cutBlock(now: Int64) throws {
-        guard let files, let first = head.firstTime else { return }
+    /// Writes the oldest piece of the head as a block.
+    private func cutJob(now: Int64) throws(DiskError) -> BlockJob? {
+        guard let files, let first = head.firstTime else { return nil }
         let start = SampleTime.floor(first, to: settings.blockMilliseconds)
         let end = start + settings.blockMilliseconds
-        // Times of samples that the head has not: it cannot take them any more, whatever comes while this goes on.
         let meta = BlockMeta(ulid: files.makeName(milliseconds: now), minTime: start, maxTime: end)
-        try write(meta, start...(end - 1))
-        head.truncate(before: end)
-        statistics.cutBlocks += 1
-        try openBlocks()
-        try checkpoint()
+        let job = try BlockJob(.head(start...(end - 1)), meta, head, files)
+        head.beginCut(end: end)
+        blockJob = job
+        return job
     }
 
-    /// Writes what the head has of a time as a block; nothing if it has nothing.
-    private func write(_ meta: BlockMeta, _ range: ClosedRange<Int64>) throws {
-        guard let files else { return }
-        var writer = try BlockWriter(files.disk, files.directory, meta)
-        do {
-            let all = head.series.map { (labels: head.labels(of: $0), series: $0) }.sorted { $0.labels < $1.labels }
-            for (labels, series) in all { try writer.add(labels, try series.chunks(range)) }
-            _ = try writer.finish()
-        } catch {
-            writer.abandon()
-            throw error
-        }
+    /// Makes one block of several, without what was deleted.
+    private func compactionJob(_ group: [Block], now: Int64) throws(DiskError) -> BlockJob? {
+        guard let files, let first = group.first else { return nil }
+        var meta = BlockMeta(
+            ulid: files.makeName(milliseconds: now), minTime: group.map(\.meta.minTime).min() ?? first.meta.minTime,
+            maxTime: group.map(\.meta.maxTime).max() ?? first.meta.maxTime)
+        meta.level = (group.map(\.meta.level).max() ?? 0) + 1
+        meta.sources = Array(Set(group.flatMap(\.meta.sources))).sorted()
+        meta.parents = group.map { .init(ulid: $0.meta.ulid, minTime: $0.meta.minTime, maxTime: $0.meta.maxTime) }
+        let job = try BlockJob(.blocks(group), meta, head, files)
+        blockJob = job
+        return job
     }
 
     // MARK: Checkpoints
 
-    /// Writes the head to a log of its own, so that the segments before can go.
-    private func checkpoint() throws(DiskError) {
-        guard let files, let wal = files.wal else { return }
+    /// Writes the head to a log of its own, so that the segments before can go; nothing if no cut has shortened it.
+    ///
+    /// Samples that come meanwhile are in the log as well, and whoever reads both takes them once.
+    ///
+    /// - Parameter giveWay: as for `BlockJob.write`.
+    /// - Throws: `DiskError`; nothing where `giveWay` has ended it.
+    public func checkpoint(_ giveWay: () -> Bool) throws(DiskError) {
+        guard needsCheckpoint, let files, let wal = files.wal else { return }
+        needsCheckpoint = false
         try wal.cut()
-        let number = wal.segment - 1
+        let first = wal.segment
+        let number = first - 1
         let place = "\(files.walDirectory)/checkpoint.\(WAL.name(number))"
         let unfinished = place + ".tmp"
         BlockWriter.remove(files.disk, unfinished)
         try files.disk.makeDirectory(unfinished)
         let copy = try WAL(files.disk, unfinished, segment: 0, segmentBytes: settings.segmentBytes)
-        try writeHead(to: copy)
+        guard try writeHead(to: copy, giveWay) else { return }
         try copy.close()
         try files.disk.syncDirectory(unfinished)
         let old = try files.checkpoint()
         try files.disk.rename(unfinished, to: place)
         try files.disk.syncDirectory(files.walDirectory)
-        try wal.removeSegments(before: wal.segment)
+        try wal.removeSegments(before: first)
         if let old { BlockWriter.remove(files.disk, old.path) }
     }
 
-    private func writeHead(to copy: WAL) throws(DiskError) {
+    /// Series of one piece of work.
+    private static let seriesTogether = 64
+
+    /// - Returns: false if it was ended by `giveWay`.
+    private func writeHead(to copy: WAL, _ giveWay: () -> Bool) throws(DiskError) -> Bool {
         var column = SampleColumn()
-        for series in head.series {
+        var index = 0
+        while index < head.series.count {
+            let series = head.series[index]
+            index += 1
+            if index % Self.seriesTogether == 0, !giveWay() { return false }
             try copy.append(WALRecord.series([(series.reference, head.labels(of: series))]))
             column.removeAll()
             do throws(QueryableError) {
@@ -112,6 +178,7 @@ extension TimeSeriesStore {
         }
         try log(exemplars.inOrder, to: copy)
         try copy.flush()
+        return true
     }
 
     /// Numbers and histograms in the order of their times: what is read in another one would be refused.
@@ -167,29 +234,6 @@ extension TimeSeriesStore {
         return nil
     }
 
-    /// Makes one block of several, without what was deleted.
-    func compact(_ group: [Block], now: Int64) throws {
-        guard let files, let first = group.first else { return }
-        var meta = BlockMeta(
-            ulid: files.makeName(milliseconds: now), minTime: group.map(\.meta.minTime).min() ?? first.meta.minTime,
-            maxTime: group.map(\.meta.maxTime).max() ?? first.meta.maxTime)
-        meta.level = (group.map(\.meta.level).max() ?? 0) + 1
-        meta.sources = Array(Set(group.flatMap(\.meta.sources))).sorted()
-        meta.parents = group.map { .init(ulid: $0.meta.ulid, minTime: $0.meta.minTime, maxTime: $0.meta.maxTime) }
-        var writer = try BlockWriter(files.disk, files.directory, meta)
-        do {
-            var merge = try BlockMerge(group)
-            try merge.write(to: &writer)
-            let isWritten = try writer.finish() != nil
-            for block in group { block.isGone = true }
-            if isWritten { try openBlocks() } else { try remove(group) }
-        } catch {
-            writer.abandon()
-            throw error
-        }
-        statistics.compactions += 1
-    }
-
     func remove(_ group: [Block]) throws(DiskError) {
         guard let files else { return }
         for block in group {
@@ -228,6 +272,7 @@ extension TimeSeriesStore {
     ///
     /// - Throws: `DiskError`, `QueryableError`.
     public func delete(_ lists: [[LabelMatcher]], _ range: ClosedRange<Int64>) throws {
+        blockJob?.isOutdated = true
         for matchers in lists {
             var stones: [(UInt64, ClosedRange<Int64>)] = []
             for number in try head.select(matchers) {
@@ -252,7 +297,11 @@ extension TimeSeriesStore {
     }
 
     /// Rewrites the blocks of which something was deleted, so that it is gone from the disk.
+    ///
+    /// Nothing where another block is being written; once that is through it can be done.
     public func cleanTombstones(now: Int64) throws {
-        for block in blocks where block.tombstones.count > 0 { try compact([block], now: now) }
+        for block in blocks where block.tombstones.count > 0 && blockJob == nil {
+            if let job = try compactionJob([block], now: now) { try carryOut(job) }
+        }
     }
 }

@@ -61,7 +61,8 @@ extension TimeSeriesStore {
         }
     }
 
-    func failed(_ what: String, _ error: some Error) {
+    /// Counts and tells what could not be written.
+    public func failed(_ what: String, _ error: some Error) {
         statistics.failedWrites += 1
         note("\(what) could not be written: \(error)")
     }
@@ -84,6 +85,7 @@ extension TimeSeriesStore {
     public func close() throws(DiskError) {
         tierJob?.abandon()
         tierJob = nil
+        blockJob = nil
         for tier in tiers { try tier.close() }
         guard let files, let wal = files.wal else { return }
         // Whoever reads the snapshot has to know the series of what the log says later.
@@ -107,6 +109,8 @@ extension TimeSeriesStore {
         files.wal = try WAL(
             files.disk, files.walDirectory, segment: max(first, (segments.last ?? -1) + 1),
             segmentBytes: settings.segmentBytes)
+        // The log has a segment more now, and the snapshot fits it no longer.
+        try HeadSnapshot.remove(files)
     }
 
     /// Whether a clean stop has left what the log says.

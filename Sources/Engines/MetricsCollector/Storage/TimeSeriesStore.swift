@@ -46,6 +46,10 @@ public final class TimeSeriesStore {
     /// Thinned copies, by their widths, rising.
     var tiers: [Tier] = []
     var tierJob: TierJob?
+    /// The block that is being written.
+    var blockJob: BlockJob?
+    /// The head has been shortened since the last checkpoint.
+    var needsCheckpoint = false
 
     /// A store in memory, which a restart empties.
     public init(settings: StoreSettings = StoreSettings()) {

@@ -23,13 +23,12 @@ extension Evaluator {
             } else {
                 [Double]()
             }
-        try checkTime(source.values.count)
         switch aggregation.operation {
         case .topk, .bottomk: return try largest(source, groups, parameters, isTop: aggregation.operation == .topk)
         case .quantile: return try quantiles(source, groups, parameters)
         default:
             try charge(rows: groups.labels.count, steps: source.steps)
-            return folded(source, groups, aggregation.operation)
+            return try folded(source, groups, aggregation.operation)
         }
     }
 
@@ -40,9 +39,12 @@ extension Evaluator {
 
     private func folded(
         _ source: StepMatrix, _ groups: SeriesGroups, _ operation: AggregationOperator
-    ) -> StepMatrix {
+    ) throws(PromQLError) -> StepMatrix {
         var fold = AggregationFold(operation, groups.labels, steps: source.steps)
-        for row in 0..<source.rows { fold.add(source, row: row, to: groups.groupOfRow[row]) }
+        for row in 0..<source.rows {
+            fold.add(source, row: row, to: groups.groupOfRow[row])
+            try checkTime(source.steps)
+        }
         return fold.finished()
     }
 
@@ -50,6 +52,7 @@ extension Evaluator {
     private func withValuesAsLabels(_ source: StepMatrix, _ label: String) throws(PromQLError) -> StepMatrix {
         var matrix = StepMatrix(steps: source.steps)
         for row in 0..<source.rows {
+            try checkTime(source.steps)
             var places: [UInt64: Int] = [:]
             for step in 0..<source.steps {
                 let value = source.values[row * source.steps + step]
@@ -79,6 +82,7 @@ extension Evaluator {
         for (group, rows) in groups.rows.enumerated() {
             let place = result.appendRow(groups.labels[group])
             for step in 0..<source.steps {
+                try checkTime(rows.count)
                 values.removeAll(keepingCapacity: true)
                 for row in rows {
                     let place = row * source.steps + step
@@ -107,6 +111,7 @@ extension Evaluator {
             for step in 0..<source.steps {
                 let wanted = parameters[step]
                 guard wanted >= 1 else { continue }
+                try checkTime(rows.count)
                 var heap = BoundedHeap(limit: Int(min(wanted, Double(rows.count))), keepsLargest: isTop)
                 for row in rows {
                     let place = row * source.steps + step

@@ -42,6 +42,7 @@ extension Evaluator {
         }
         let isFilter = operation.isComparison && !binary.returnsBool
         for row in 0..<result.rows {
+            try checkTime(result.steps)
             let start = row * result.steps
             for step in 0..<result.steps {
                 let sample = result.values[start + step]
@@ -57,7 +58,6 @@ extension Evaluator {
                 }
             }
         }
-        try checkTime(result.values.count)
         return isCollision ? try joined(result) : result
     }
 
@@ -67,6 +67,7 @@ extension Evaluator {
         let dropsName = binary.operation.dropsMetricName || binary.returnsBool
         var collector = MatrixCollector(steps: vector.steps)
         for row in 0..<vector.rows {
+            try checkTime(vector.steps)
             let place = collector.row(dropsName ? vector.labels[row].withoutMetricName : vector.labels[row])
             for step in 0..<vector.steps where StepMatrix.isPresent(vector.values[row * vector.steps + step]) {
                 let sample = vector.sample(row * vector.steps + step)
@@ -93,6 +94,7 @@ extension Evaluator {
     func joined(_ matrix: StepMatrix) throws(PromQLError) -> StepMatrix {
         var collector = MatrixCollector(steps: matrix.steps)
         for row in 0..<matrix.rows {
+            try checkTime(matrix.steps)
             let place = collector.row(matrix.labels[row])
             for step in 0..<matrix.steps where StepMatrix.isPresent(matrix.values[row * matrix.steps + step]) {
                 try collector.copy(matrix, row * matrix.steps + step, to: place + step)
@@ -114,6 +116,7 @@ extension Evaluator {
         var groups: [Labels: Int] = [:]
         var presence: [Bool] = []
         for row in 0..<decider.rows {
+            try checkTime(steps)
             let key = signature.key(decider.labels[row])
             let start = groups[key] ?? presence.count
             if start == presence.count {
@@ -128,6 +131,7 @@ extension Evaluator {
         var collector = MatrixCollector(steps: steps)
         if isOr {
             for row in 0..<left.rows {
+                try checkTime(steps)
                 let place = collector.row(left.labels[row])
                 for step in 0..<steps where StepMatrix.isPresent(left.values[row * steps + step]) {
                     try collector.copy(left, row * steps + step, to: place + step)
@@ -136,6 +140,7 @@ extension Evaluator {
         }
         let filtered = isOr ? right : left
         for row in 0..<filtered.rows {
+            try checkTime(steps)
             let start = groups[signature.key(filtered.labels[row])]
             if start == nil, binary.operation == .and { continue }
             var place: Int?
@@ -147,7 +152,6 @@ extension Evaluator {
                 try collector.copy(filtered, row * steps + step, to: target + step)
             }
         }
-        try checkTime(collector.matrix.values.count)
         return collector.matrix
     }
 }

@@ -88,6 +88,7 @@ extension Evaluator {
         result.labels = source.labels.map(\.withoutMetricName)
         result.values = source.values
         for row in 0..<source.rows {
+            try checkTime(source.steps)
             for step in 0..<source.steps {
                 let place = row * source.steps + step
                 guard StepMatrix.isPresent(source.values[place]) else { continue }
@@ -95,7 +96,6 @@ extension Evaluator {
                 result.values[place] = isSkipped ? StepMatrix.absent : body(place, step) ?? StepMatrix.absent
             }
         }
-        try checkTime(result.values.count)
         return result.hasSameLabels ? try joined(result) : result
     }
 

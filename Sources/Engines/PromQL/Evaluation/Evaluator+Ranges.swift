@@ -16,9 +16,9 @@ extension Evaluator {
             if function == .holtWinters { try checkFactors(numbers, source, grid) }
             let place = result.appendRow(function == .lastOverTime ? labels : labels.withoutMetricName)
             if !column.histograms.isEmpty {
-                mixedRange(function, source, grid, into: &result, at: place)
+                try mixedRange(function, source, grid, into: &result, at: place)
             } else {
-                floatRange(function, numbers, source, grid, into: &result, at: place)
+                try floatRange(function, numbers, source, grid, into: &result, at: place)
             }
             if result.isRowEmpty(result.rows - 1) { result.removeLastRow() }
         }
@@ -45,21 +45,31 @@ extension Evaluator {
         }
     }
 
+    /// Samples of windows between two looks at the time.
+    private static let windowWork = 4096
+
     private func floatRange(
         _ function: RangeFunction, _ numbers: [[Double]], _ source: RangeSource, _ grid: TimeGrid,
         into result: inout StepMatrix, at place: Int
-    ) {
+    ) throws(PromQLError) {
         var cursor = WindowCursor()
         var resets = ResetList()
+        // Many steps times long windows are more than the samples that were read.
+        var work = 0
         let needsResets = function == .rate || function == .increase || function == .resets
-        column.timestamps.withUnsafeBufferPointer { timestamps in
-            column.values.withUnsafeBufferPointer { values in
+        try column.timestamps.withUnsafeBufferPointer { timestamps throws(PromQLError) in
+            try column.values.withUnsafeBufferPointer { values throws(PromQLError) in
                 if needsResets { resets.find(in: values) }
                 for step in 0..<grid.count {
                     let time = grid.time(step)
                     let through = reference(source.shift, time)
                     cursor.move(timestamps, from: through - source.rangeMilliseconds, through: through)
                     guard cursor.first < cursor.last else { continue }
+                    work += needsResets ? 1 : cursor.last - cursor.first
+                    if work > Self.windowWork {
+                        try checkTime(work)
+                        work = 0
+                    }
                     let window = RangeWindow(
                         timestamps: UnsafeBufferPointer(rebasing: timestamps[cursor.first..<cursor.last]),
                         values: UnsafeBufferPointer(rebasing: values[cursor.first..<cursor.last]),
@@ -80,12 +90,13 @@ extension Evaluator {
     /// Where histograms are among the samples.
     private func mixedRange(
         _ function: RangeFunction, _ source: RangeSource, _ grid: TimeGrid, into result: inout StepMatrix, at place: Int
-    ) {
+    ) throws(PromQLError) {
         var cursor = WindowCursor()
         for step in 0..<grid.count {
             let through = reference(source.shift, grid.time(step))
             cursor.move(column.timestamps, from: through - source.rangeMilliseconds, through: through)
             guard cursor.first < cursor.last else { continue }
+            try checkTime(cursor.last - cursor.first)
             let window = MixedWindow(
                 column: column, range: cursor.first..<cursor.last, from: through - source.rangeMilliseconds,
                 through: through, rangeMilliseconds: source.rangeMilliseconds)

@@ -55,8 +55,8 @@ final class Evaluator {
     func checkTime(_ work: Int) throws(PromQLError) {
         sinceCheck += 1 + work
         if sinceCheck < 20_000 { return }
-        sinceCheck = 0
-        if limits.isExpired?() == true { throw PromQLError.timedOut }
+        defer { sinceCheck = 0 }
+        if limits.isExpired?(sinceCheck) == true { throw PromQLError.timedOut }
     }
 
     // MARK: Expressions
@@ -183,6 +183,7 @@ final class Evaluator {
         }
         var series: [MatrixSeries] = []
         for row in matrix.labels.indices.sorted(by: { matrix.labels[$0] < matrix.labels[$1] }) {
+            try checkTime(matrix.steps)
             var samples: [MatrixSeries.Sample] = []
             for step in 0..<matrix.steps {
                 let place = row * matrix.steps + step

@@ -16,6 +16,10 @@ extension CollectorHost {
                 exchange.answer(204)
             }
             on(method, "/api/v1/admin/tsdb/clean_tombstones") { host, request, exchange in
+                // A block that is being written is through in a moment, or in a minute.
+                guard !host.isWritingBlock else {
+                    throw APIError.unavailable("a block is being written; try again in a moment")
+                }
                 try host.store.cleanTombstones(now: request.now)
                 exchange.answer(204)
             }
@@ -58,6 +62,7 @@ extension CollectorHost {
         for series in request.series {
             do throws(AppendError) {
                 guard RemoteWriteRequest.isValid(series.labels) else { throw .invalid("names that are none") }
+                if series.hasLabelTwice { throw .invalid("a label that stands there twice") }
                 let handle = try store.handle(series.labels)
                 for (time, value) in series.samples {
                     if time > limit { throw .outOfBounds }

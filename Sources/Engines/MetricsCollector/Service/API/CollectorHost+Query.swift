@@ -7,7 +7,6 @@ import TimeSeriesEngine
 
 // Queries: expressions evaluated at one time, or at many.
 extension CollectorHost {
-    /// Seconds of a query's time limit that a client may ask for are not counted: a query ends at its limit of samples.
     var limits: QueryLimits {
         var limits = QueryLimits()
         limits.subqueryStepMilliseconds = max(1, configuration.evaluationInterval.nanoseconds / 1_000_000)
@@ -33,10 +32,9 @@ extension CollectorHost {
     func query(_ request: APIRequest, _ exchange: HTTPExchange) throws {
         let expression = try expression(request)
         let time = try request.moment("time") ?? request.now
-        let result = try evaluated { () throws(PromQLError) in
+        try answer(exchange, request) { [store] limits throws(PromQLError) in
             try expression.evaluate(over: store, at: time, limits: limits)
         }
-        Self.answer(exchange, result, wantsStatistics: request["stats"]?.isEmpty == false)
     }
 
     func queryRange(_ request: APIRequest, _ exchange: HTTPExchange) throws {
@@ -58,10 +56,9 @@ extension CollectorHost {
                     + "positive integer")
         }
         let expression = try expression(request)
-        let result = try evaluated { () throws(PromQLError) in
+        try answer(exchange, request) { [store] limits throws(PromQLError) in
             try expression.evaluateRange(over: store, from: start, through: end, stepMilliseconds: step, limits: limits)
         }
-        Self.answer(exchange, result, wantsStatistics: request["stats"]?.isEmpty == false)
     }
 
     func formatQuery(_ request: APIRequest, _ exchange: HTTPExchange) throws {
@@ -69,36 +66,62 @@ extension CollectorHost {
     }
 
     func evaluated<Value>(_ body: () throws(PromQLError) -> Value) throws(APIError) -> Value {
+        do throws(PromQLError) { return try body() } catch { throw APIError(error) }
+    }
+
+    /// Evaluates a query and answers: at once if that takes a millisecond or so, otherwise in slices.
+    private func answer(
+        _ exchange: HTTPExchange, _ request: APIRequest, _ evaluate: @escaping LongQueries.Evaluation
+    ) throws {
+        let wantsStatistics = request["stats"]?.isEmpty == false
+        var timeout = LongQueries.longestTime
+        if let wanted = try request.duration("timeout"), wanted > 0 {
+            timeout = min(timeout, .milliseconds(Int(clamping: min(wanted, 1_000_000_000))))
+        }
+        let trial = ShortTrial()
+        var limits = limits
+        limits.isExpired = { trial.isOver($0) }
         do throws(PromQLError) {
-            return try body()
+            let result = try evaluate(limits)
+            return Self.answer(exchange, Self.page(of: result, wantsStatistics))
         } catch {
-            switch error.kind {
-            case .badData: throw .badData("\(error)")
-            case .execution: throw .execution("\(error)")
-            case .timeout: throw .timeout("\(error)")
-            case .canceled: throw .canceled("\(error)")
-            }
+            if error.kind != .timeout { throw APIError(error) }
+        }
+        try longQueries.add(exchange, timeout: timeout, limits: self.limits, evaluate) {
+            Self.page(of: $0, wantsStatistics, giveWay: $1)
         }
     }
 
     // MARK: Answers
 
-    private static func answer(_ exchange: HTTPExchange, _ result: QueryResult, wantsStatistics: Bool) {
-        answer(
-            exchange,
-            APIWriter.success(
-                { writer in
-                    writer.append(result.value)
-                    if wantsStatistics { writer.append(result.statistics) }
-                    writer.append("}")
-                }, warnings: result.warnings))
+    /// - Parameter giveWay: asked between rows; false ends it with a part that nobody will see.
+    private static func page(
+        of result: QueryResult, _ wantsStatistics: Bool, giveWay: () -> Bool = { true }
+    ) -> [UInt8] {
+        APIWriter.success(
+            { writer in
+                writer.append(result.value, giveWay: giveWay)
+                if wantsStatistics { writer.append(result.statistics) }
+                writer.append("}")
+            }, warnings: result.warnings)
+    }
+}
+
+extension APIError {
+    init(_ error: PromQLError) {
+        switch error.kind {
+        case .badData: self = .badData("\(error)")
+        case .execution: self = .execution("\(error)")
+        case .timeout: self = .timeout("\(error)")
+        case .canceled: self = .canceled("\(error)")
+        }
     }
 }
 
 extension APIWriter {
     /// `{"resultType":…,"result":…`, without the brace at the end. Rows stand on lines of their own, for those who read
     /// them in a terminal.
-    mutating func append(_ value: QueryValue) {
+    mutating func append(_ value: QueryValue, giveWay: () -> Bool) {
         switch value {
         case .scalar(let time, let number):
             append("{\"resultType\":\"scalar\",\"result\":")
@@ -111,11 +134,22 @@ extension APIWriter {
             append("]")
         case .vector(let elements):
             append("{\"resultType\":\"vector\",\"result\":[")
-            for (index, element) in elements.enumerated() { append(element, isFirst: index == 0) }
+            for (index, element) in elements.enumerated() {
+                append(element, isFirst: index == 0)
+                if index % 1024 == 1023, !giveWay() { return }
+            }
             append(elements.isEmpty ? "]" : "\n]")
         case .matrix(let series):
             append("{\"resultType\":\"matrix\",\"result\":[")
-            for (index, one) in series.enumerated() { append(one, isFirst: index == 0) }
+            var written = 0
+            for (index, one) in series.enumerated() {
+                append(one, isFirst: index == 0)
+                written += one.samples.count + 1
+                if written > 4096 {
+                    if !giveWay() { return }
+                    written = 0
+                }
+            }
             append(series.isEmpty ? "]" : "\n]")
         }
     }

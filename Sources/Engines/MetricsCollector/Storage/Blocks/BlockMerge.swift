@@ -13,16 +13,24 @@ struct BlockMerge {
         fileprivate let number: UInt32
     }
 
-    /// - Throws: `QueryableError`.
-    init(_ blocks: [Block]) throws(QueryableError) {
+    /// - Parameter pause: called after each piece of work.
+    /// - Throws: `QueryableError`, and what `pause` throws.
+    init(_ blocks: [Block], pause: () throws -> Void = {}) throws {
         self.blocks = blocks
+        var runs: [[Place]] = []
         for (index, block) in blocks.enumerated() {
+            var own: [Place] = []
             // A condition that everything satisfies: all series.
             for number in try block.numbers([]) {
-                places.append(Place(labels: try block.series(number).labels, block: index, number: number))
+                own.append(Place(labels: try block.series(number).labels, block: index, number: number))
+                if own.count % SortedRuns.pieceCount == 0 { try pause() }
             }
+            // They are in the order of labels, in files that are not damaged.
+            let isSorted = zip(own, own.dropFirst()).allSatisfy { !($1.labels < $0.labels) }
+            if !isSorted { own.sort { $0.labels < $1.labels } }
+            runs.append(own)
         }
-        places.sort { $0.labels != $1.labels ? $0.labels < $1.labels : $0.block < $1.block }
+        places = try SortedRuns.merged(runs, { $0.labels < $1.labels }, pause: pause)
     }
 
     /// The next series, and where it stands.
@@ -34,8 +42,10 @@ struct BlockMerge {
         return (places[start].labels, places[start..<end])
     }
 
-    mutating func write(to writer: inout BlockWriter) throws {
-        while let (labels, places) = next() { try writer.add(labels, try chunks(places)) }
+    /// The next series with all that the blocks have of it.
+    mutating func nextChunks() throws -> (labels: Labels, chunks: [BlockWriter.Chunk])? {
+        guard let (labels, places) = next() else { return nil }
+        return (labels, try chunks(places))
     }
 
     /// The samples of one series in a time, in rising order.

@@ -97,14 +97,17 @@ struct BlockWriter {
     }
 
     /// Makes the block durable and puts it into its place. Nil, and nothing stays, if it has no samples.
-    mutating func finish() throws(DiskError) -> BlockMeta? {
+    ///
+    /// - Parameter pause: called after each piece of work.
+    /// - Throws: `DiskError`, and what `pause` throws.
+    mutating func finish(pause: () throws -> Void = {}) throws -> BlockMeta? {
         try closeFile()
         guard meta.sampleCount > 0 else {
             abandon()
             return nil
         }
         if meta.sources.isEmpty { meta.sources = [meta.ulid] }
-        try store(IndexWriter.bytes(of: series), "index")
+        try store(try IndexWriter.bytes(of: series, pause: pause), "index")
         try store(Tombstones().fileBytes, "tombstones")
         try store(meta.json.bytes(.compact), "meta.json")
         try disk.syncDirectory("\(place)/chunks")

@@ -26,12 +26,19 @@ struct IndexWriter {
 
     static let magic: UInt32 = 0xBAAA_D700
 
-    /// - Parameter series: in the order of their labels, each with at least one chunk, in the order of their times.
-    static func bytes(of series: [(labels: Labels, chunks: [Chunk])]) -> [UInt8] {
+    /// - Parameters:
+    ///   - series: in the order of their labels, each with at least one chunk, in the order of their times.
+    ///   - pause: called after each piece of work.
+    static func bytes(
+        of series: [(labels: Labels, chunks: [Chunk])], pause: () throws -> Void = {}
+    ) rethrows -> [UInt8] {
         var writer = IndexWriter()
-        writer.write(series)
+        try writer.write(series, pause)
         return writer.out
     }
+
+    /// Series of one piece of work.
+    private static let seriesTogether = 1024
 
     private var out: [UInt8] = []
     private var symbols: [[UInt8]: UInt32] = [:]
@@ -40,21 +47,26 @@ struct IndexWriter {
     private var postings: [UInt64: [UInt32]] = [:]
     private var allSeries: [UInt32] = []
 
-    private mutating func write(_ series: [(labels: Labels, chunks: [Chunk])]) {
+    private mutating func write(
+        _ series: [(labels: Labels, chunks: [Chunk])], _ pause: () throws -> Void
+    ) rethrows {
         out.appendBigEndian(Self.magic)
         out.append(2)
-        collectSymbols(series)
+        try collectSymbols(series, pause)
         let symbolsAt = out.count
         writeSymbols()
         pad(to: 16)
         let seriesAt = out.count
-        for one in series { write(one) }
+        for (index, one) in series.enumerated() {
+            write(one)
+            if index % Self.seriesTogether == Self.seriesTogether - 1 { try pause() }
+        }
         let keys = postings.keys.sorted()
         pad(to: 4)
         let labelIndicesAt = out.count
         let labelIndices = writeLabelIndices(keys)
         let postingsAt = out.count
-        let offsets = writePostings(keys)
+        let offsets = try writePostings(keys, pause)
         let labelTableAt = out.count
         writeTable(labelIndices.map { ([sortedSymbols[Int($0.name)]], $0.offset) })
         let postingsTableAt = out.count
@@ -108,9 +120,12 @@ struct IndexWriter {
 
     // MARK: Sections
 
-    private mutating func collectSymbols(_ series: [(labels: Labels, chunks: [Chunk])]) {
+    private mutating func collectSymbols(
+        _ series: [(labels: Labels, chunks: [Chunk])], _ pause: () throws -> Void
+    ) rethrows {
         var all: Set<[UInt8]> = []
-        for one in series {
+        for (index, one) in series.enumerated() {
+            if index % Self.seriesTogether == Self.seriesTogether - 1 { try pause() }
             one.labels.forEachBytes { name, value in
                 all.insert(Array(name))
                 all.insert(Array(value))
@@ -181,9 +196,16 @@ struct IndexWriter {
         return offsets
     }
 
-    private mutating func writePostings(_ keys: [UInt64]) -> (all: Int, each: [Int]) {
+    private mutating func writePostings(
+        _ keys: [UInt64], _ pause: () throws -> Void
+    ) rethrows -> (all: Int, each: [Int]) {
         let all = writePostings(of: allSeries)
-        return (all, keys.map { writePostings(of: postings[$0] ?? []) })
+        var each: [Int] = []
+        for (index, key) in keys.enumerated() {
+            each.append(writePostings(of: postings[key] ?? []))
+            if index % Self.seriesTogether == Self.seriesTogether - 1 { try pause() }
+        }
+        return (all, each)
     }
 
     private mutating func writePostings(of numbers: [UInt32]) -> Int {

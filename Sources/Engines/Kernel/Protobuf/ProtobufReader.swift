@@ -5,21 +5,31 @@
 /// field   = key value                     ; key: varint of number << 3 | shape
 /// shape 0 = varint                        ; seven bits a byte, the lowest first, at most ten bytes
 /// shape 1 = 8 bytes    shape 5 = 4 bytes  ; the lowest first
-/// shape 2 = length bytes                  ; text, bytes, a message
+/// shape 2 = length bytes                  ; text, bytes, a message, numbers of one shape packed together
+/// stream  = { length message }            ; "delimited": messages one behind the other
 /// ```
 ///
 /// An everyday picture: a parcel of labelled bags. Whoever does not know a label puts the bag aside and goes on, which
 /// is why old readers understand new writers.
 ///
+/// A reader is a view of bytes that somebody else holds; the messages inside are read by readers of their own, so
+/// nothing is copied.
+///
 /// Where it is wrong: nothing in it says what the numbers mean, and an empty message is a right one of every kind.
 public struct ProtobufReader {
-    private var rest: ArraySlice<UInt8>
+    private let bytes: ArraySlice<UInt8>
+    private var position: Int
 
-    public init(_ bytes: ArraySlice<UInt8>) { rest = bytes }
+    public init(_ bytes: ArraySlice<UInt8>) {
+        self.bytes = bytes
+        position = bytes.startIndex
+    }
+
+    public var isAtEnd: Bool { position >= bytes.endIndex }
 
     /// The next field; nil at the end.
     public mutating func next() throws(ProtobufError) -> ProtobufField? {
-        if rest.isEmpty { return nil }
+        if isAtEnd { return nil }
         let key = try varint()
         guard let number = Int(exactly: key >> 3), number > 0, number <= ProtobufField.numberLimit else {
             throw .badNumber(key >> 3)
@@ -27,21 +37,23 @@ public struct ProtobufReader {
         switch key & 7 {
         case 0: return ProtobufField(number: number, value: .varint(try varint()))
         case 1: return ProtobufField(number: number, value: .fixed64(try fixed(8)))
-        case 2:
-            let length = try varint()
-            guard length <= UInt64(rest.count) else { throw .truncated }
-            let bytes = rest.prefix(Int(length))
-            rest = rest.dropFirst(Int(length))
-            return ProtobufField(number: number, value: .bytes(bytes))
+        case 2: return ProtobufField(number: number, value: .bytes(try lengthDelimited()))
         case 5: return ProtobufField(number: number, value: .fixed32(UInt32(truncatingIfNeeded: try fixed(4))))
         default: throw .badShape(Int(key & 7))
         }
     }
 
-    private mutating func varint() throws(ProtobufError) -> UInt64 {
+    /// The next message of a stream of delimited ones; nil at the end.
+    public mutating func nextDelimited() throws(ProtobufError) -> ProtobufReader? {
+        isAtEnd ? nil : ProtobufReader(try lengthDelimited())
+    }
+
+    mutating func varint() throws(ProtobufError) -> UInt64 {
         var value: UInt64 = 0
         var shift: UInt64 = 0
-        while let byte = rest.popFirst() {
+        while position < bytes.endIndex {
+            let byte = bytes[position]
+            position += 1
             // The tenth byte has room for one bit.
             if shift == 63, byte > 1 { throw .tooLong }
             value |= UInt64(byte & 0x7F) << shift
@@ -52,12 +64,19 @@ public struct ProtobufReader {
         throw .truncated
     }
 
-    private mutating func fixed(_ count: Int) throws(ProtobufError) -> UInt64 {
-        guard rest.count >= count else { throw .truncated }
+    mutating func fixed(_ count: Int) throws(ProtobufError) -> UInt64 {
+        guard bytes.endIndex - position >= count else { throw .truncated }
         var value: UInt64 = 0
-        for (index, byte) in rest.prefix(count).enumerated() { value |= UInt64(byte) << UInt64(8 * index) }
-        rest = rest.dropFirst(count)
+        for index in 0..<count { value |= UInt64(bytes[position + index]) << UInt64(8 * index) }
+        position += count
         return value
+    }
+
+    private mutating func lengthDelimited() throws(ProtobufError) -> ArraySlice<UInt8> {
+        let length = try varint()
+        guard length <= UInt64(bytes.endIndex - position) else { throw .truncated }
+        defer { position += Int(length) }
+        return bytes[position..<position + Int(length)]
     }
 }
 
@@ -79,6 +98,12 @@ public struct ProtobufField {
     /// A text; what is not UTF-8 becomes U+FFFD.
     public func text() throws(ProtobufError) -> String { String(decoding: try bytes(), as: UTF8.self) }
 
+    /// A text; what is not UTF-8 is refused.
+    public func validText() throws(ProtobufError) -> String {
+        guard let text = String(validating: try bytes(), as: UTF8.self) else { throw .notUTF8(number) }
+        return text
+    }
+
     public func message() throws(ProtobufError) -> ProtobufReader { ProtobufReader(try bytes()) }
 
     public func bytes() throws(ProtobufError) -> ArraySlice<UInt8> {
@@ -97,9 +122,30 @@ public struct ProtobufField {
 
     public func signed() throws(ProtobufError) -> Int64 { Int64(bitPattern: try integer()) }
 
+    /// Folded, so that small negative numbers stay short: sint32 and sint64.
+    public func zigzag() throws(ProtobufError) -> Int64 { Self.unfolded(try integer()) }
+
+    private static func unfolded(_ number: UInt64) -> Int64 {
+        Int64(bitPattern: number >> 1) ^ -Int64(bitPattern: number & 1)
+    }
+
     public func double() throws(ProtobufError) -> Double {
         guard case .fixed64(let bits) = value else { throw .unexpected(number) }
         return Double(bitPattern: bits)
+    }
+
+    /// Folded numbers, one or packed together.
+    public func forEachZigzag(_ body: (Int64) -> Void) throws(ProtobufError) {
+        guard case .bytes(let bytes) = value else { return body(try zigzag()) }
+        var reader = ProtobufReader(bytes)
+        while !reader.isAtEnd { body(Self.unfolded(try reader.varint())) }
+    }
+
+    /// Doubles, one or packed together.
+    public func forEachDouble(_ body: (Double) -> Void) throws(ProtobufError) {
+        guard case .bytes(let bytes) = value else { return body(try double()) }
+        var reader = ProtobufReader(bytes)
+        while !reader.isAtEnd { body(Double(bitPattern: try reader.fixed(8))) }
     }
 }
 
@@ -113,8 +159,11 @@ public enum ProtobufError: Error, Equatable, Sendable, CustomStringConvertible {
     case badShape(Int)
     /// The field has another shape than its message says.
     case unexpected(Int)
+    case notUTF8(Int)
     /// Messages within messages.
     case tooDeep
+    /// More of something than anybody has.
+    case tooMany(String, limit: Int)
 
     public var description: String {
         switch self {
@@ -123,68 +172,9 @@ public enum ProtobufError: Error, Equatable, Sendable, CustomStringConvertible {
         case .badNumber(let number): "no field has the number \(number)"
         case .badShape(let shape): "no field has the wire type \(shape)"
         case .unexpected(let number): "field \(number) has another wire type than it should"
+        case .notUTF8(let number): "field \(number) is no UTF-8"
         case .tooDeep: "messages lie too deep within one another"
+        case .tooMany(let what, let limit): "a message has more than \(limit) \(what)"
         }
-    }
-}
-
-/// Writes messages. A number that is zero and a text that is empty are left out, as proto3 has it.
-public struct ProtobufWriter {
-    public private(set) var bytes: [UInt8] = []
-
-    public init() {}
-
-    private mutating func append(varint value: UInt64) {
-        var rest = value
-        while rest >= 0x80 {
-            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
-        }
-        bytes.append(UInt8(rest))
-    }
-
-    private mutating func key(_ number: Int, _ shape: UInt64) { append(varint: UInt64(number) << 3 | shape) }
-
-    private mutating func append(_ value: UInt64, byteCount: Int) {
-        for index in 0..<byteCount { bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(8 * index))) }
-    }
-
-    public mutating func varint(_ number: Int, _ value: UInt64, always: Bool = false) {
-        if value == 0, !always { return }
-        key(number, 0)
-        append(varint: value)
-    }
-
-    public mutating func fixed64(_ number: Int, _ value: UInt64, always: Bool = false) {
-        if value == 0, !always { return }
-        key(number, 1)
-        append(value, byteCount: 8)
-    }
-
-    public mutating func fixed32(_ number: Int, _ value: UInt32) {
-        if value == 0 { return }
-        key(number, 5)
-        append(UInt64(value), byteCount: 4)
-    }
-
-    public mutating func text(_ number: Int, _ value: String, always: Bool = false) {
-        if value.isEmpty, !always { return }
-        key(number, 2)
-        append(varint: UInt64(value.utf8.count))
-        bytes.append(contentsOf: value.utf8)
-    }
-
-    public mutating func bytes(_ number: Int, _ value: [UInt8], always: Bool = false) {
-        if value.isEmpty, !always { return }
-        key(number, 2)
-        append(varint: UInt64(value.count))
-        bytes.append(contentsOf: value)
-    }
-
-    /// A message within this one; written even if it is empty.
-    public mutating func message(_ number: Int, _ body: (inout ProtobufWriter) -> Void) {
-        var inner = ProtobufWriter()
-        body(&inner)
-        bytes(number, inner.bytes, always: true)
     }
 }
