@@ -186,7 +186,8 @@ struct FindParser {
             throw UsageError("find: -size: '\(text)' is not such as 10k, +1M or -100c")
         }
         return FindTest { file, files in
-            let count = ((files.size(file.path) ?? 0) + unit - 1) / unit
+            // A directory has a size, too, as elsewhere that of one block.
+            let count = ((file.isDirectory ? 4096 : files.size(file.path) ?? 0) + unit - 1) / unit
             return sign == "+" ? count > number : sign == "-" ? count < number : count == number
         }
     }

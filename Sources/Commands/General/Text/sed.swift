@@ -109,6 +109,8 @@ extension GeneralCommands {
         private var isLast = false
         private var after: [[UInt8]] = []
         private var resume = Resume.cycle
+        /// `q`, or a failure: the lines that are left are nobody's.
+        private var hasQuit = false
         private var files: [String: LabFile] = [:]
 
         /// What the next line is for.
@@ -165,7 +167,7 @@ extension GeneralCommands {
         private func flush() {
             let last = held
             held = nil
-            if let last, !isDone { take(last.line, isWhole: last.isWhole, isLast: true) }
+            if let last, !hasQuit { take(last.line, isWhole: last.isWhole, isLast: true) }
         }
 
         /// Writes what came out of a file in its place.
@@ -215,6 +217,7 @@ extension GeneralCommands {
         private func fail(_ text: String) {
             complain("line \(lineNumber): \(text)")
             captured = nil
+            hasQuit = true
             stop()
         }
 
@@ -299,7 +302,11 @@ extension GeneralCommands {
             endCycle(prints: true)
         }
 
-        private func end(early: Bool) { if early { stop() } }
+        private func end(early: Bool) {
+            guard early else { return }
+            hasQuit = true
+            stop()
+        }
 
         private func write(to name: String) {
             let bytes = pattern + [10]
