@@ -357,8 +357,8 @@ let session = [
     Room(
         name: "GeneralCommands", path: "Commands/General",
         uses: [
-            "KernelStructures", "KernelTelemetry", "KernelJSON", "KernelRegularExpressions", "KernelWorld",
-            "KernelTLS", "KernelPages", "CTours", "CommandKit", "ShellLanguage", "ShellSession", "CommandServices",
+            "KernelStructures", "KernelTelemetry", "KernelJSON", "KernelRegularExpressions", "KernelCryptography",
+            "KernelWorld", "KernelTLS", "KernelPages", "CTours", "CommandKit", "ShellLanguage", "ShellSession", "CommandServices",
         ]),
     Room(
         name: "CurlCommands", path: "Commands/Curl",

@@ -31,7 +31,7 @@ struct BashNamesComparison {
         #expect(first.status == 0 && first.output.hasSuffix("again\n") && first.output == LabShell().run(script).output)
         let numbers = first.output.split(separator: " ")
         #expect(numbers[0] != numbers[1])
-        #expect(LabShell().run("echo ${x[1]}").status == 2 && LabShell().run("echo ${BASH_REMATCH[@]}").status == 2)
+        #expect(LabShell().run("echo ${x[1]}").status == 2 && LabShell().run("echo ${x[0]}").status == 2)
         #expect(LabShell().run("echo ~ $HOME").output == "/ /\n")
     }
 }

@@ -124,9 +124,9 @@ import Testing
         ),
         ("echo ${x", "1:6: an open ${x", true),
         (
-            "echo ${x@Q}",
-            "1:6: ${x@…} is not known here", false
-        ), ("echo ${x[0]}", "1:6: arrays are not known here: ${x[", false),
+            "echo ${x@Z}",
+            "1:6: ${x@…} is not known here; there are @Q @U @u @L @E @A @a", false
+        ), ("echo ${x[0", "1:6: x[ needs a subscript and a ]", true),
         ("for", "1:4: 'for' needs the name of a variable", true), ("for i", "1:1: 'for' needs a 'in'", true),
         ("for i in a", "1:1: 'for' needs a 'do'", true),
         ("for i in a; do echo", "1:1: 'for' needs a 'done'", true),

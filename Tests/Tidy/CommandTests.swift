@@ -63,7 +63,7 @@ enum SimpleCommands {
     private static func of(_ command: CommandSyntax) -> [[String]] {
         switch command {
         case .simple(let simple): simple.words.isEmpty ? [] : [simple.words.map { $0.literal ?? "1" }]
-        case .forLoop(_, _, let body): of(body)
+        case .forLoop(_, _, let body), .selectLoop(_, _, let body): of(body)
         case .whileLoop(let condition, _, let body): of(condition) + of(body)
         case .choice(let branches, let otherwise):
             branches.flatMap { of($0.condition) + of($0.body) } + (otherwise.map(of) ?? [])

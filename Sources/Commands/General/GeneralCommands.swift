@@ -13,8 +13,9 @@ package enum GeneralCommands {
     private static var files: [Command] {
         [
             cat, echo, printf, grep, jq, head, tail, wc, sort, uniq, seq, tr, sed, cut, tee, test, bracket, ls, cd, pwd,
-            mkdir, cp, mv, rm, put, get,
-        ]
+            mkdir, cp, mv, rm, touch, put, get, egrep, fgrep, paste, join, comm, cmp, rev, tac, nl, fold, expand,
+            unexpand, column, basename, dirname, date, od, xxd, hexdump, xargs, find, timeout, awk,
+        ] + checksums
     }
     private static var session: [Command] {
         [help, tour, history, clear, log, record, export, back, fork, reset, exit, yes, no, ca] + Builtins.commands

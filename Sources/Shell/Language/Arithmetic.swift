@@ -1,6 +1,6 @@
 /// `$((…))` and `((…))`: whole numbers of 64 bits that wrap, with C's operators and precedences, as POSIX 2.6.4 and
-/// bash have them: assignments, `++`, `? :`, `&&`, bits, shifts, `**` and `base#digits` included. Arrays are not. What
-/// a variable holds is a sum itself.
+/// bash have them: assignments, `++`, `? :`, `&&`, bits, shifts, `**` and `base#digits` included. What a
+/// variable holds is a sum itself. An element of an array is a variable whose name has its subscript: `a[i+1]`.
 public struct Arithmetic: Equatable, Sendable {
     indirect enum Expression: Equatable, Sendable {
         case number(Int)
@@ -83,6 +83,10 @@ public protocol ArithmeticVariables: AnyObject {
     /// nil if it is unset.
     func value(of name: String) -> String?
     func assign(_ name: String, _ value: String) throws(Arithmetic.Failure)
+    /// Whether an array's subscripts are texts.
+    func isAssociative(_ name: String) -> Bool
+    /// The subscript that a negative one stands for.
+    func index(_ index: Int, of name: String) throws(Arithmetic.Failure) -> Int
 }
 
 private final class Evaluation {
@@ -105,7 +109,7 @@ private final class Evaluation {
         guard level <= Self.levelLimit else { throw .init(text: "nested too deep, or a variable that holds itself") }
         switch expression {
         case .number(let number): return number
-        case .variable(let name): return try present(name)
+        case .variable(let name): return try present(try resolved(name))
         case .unary("-", let inner): return 0 &- (try value(inner))
         case .unary("!", let inner): return try value(inner) == 0 ? 1 : 0
         case .unary(_, let inner): return ~(try value(inner))
@@ -120,15 +124,33 @@ private final class Evaluation {
             _ = try value(a)
             return try value(b)
         case .assignment(let name, let sign, let right):
+            let name = try resolved(name)
             let new = sign.isEmpty ? try value(right) : try Self.apply(sign, try present(name), try value(right))
             try variables.assign(name, String(new))
             return new
         case .step(let name, let amount, let givesOld):
+            let name = try resolved(name)
             let old = try present(name)
             try variables.assign(name, String(old &+ amount))
             return givesOld ? old : old &+ amount
         case .binary(let sign, let a, let b): return try Self.apply(sign, try value(a), try value(b))
         }
+    }
+
+    /// A name with its subscript computed.
+    private func resolved(_ name: String) throws(Arithmetic.Failure) -> String {
+        guard name.hasSuffix("]"), let bracket = name.firstIndex(of: "[") else { return name }
+        let base = String(name[..<bracket])
+        let text = String(name[name.index(after: bracket)...].dropLast())
+        if variables.isAssociative(base) { return name }
+        readCount += 1
+        guard readCount <= Self.readLimit else {
+            throw .init(text: "the variables of one sum hold too many others")
+        }
+        level += Self.levelsOfAVariable
+        defer { level -= Self.levelsOfAVariable }
+        let index = try value(try Arithmetic(text).root)
+        return "\(base)[\(try variables.index(index, of: base))]"
     }
 
     private func present(_ name: String) throws(Arithmetic.Failure) -> Int {
@@ -181,176 +203,5 @@ private final class Evaluation {
             rest >>= 1
         }
         return result
-    }
-}
-
-/// Reads a sum by climbing its precedences.
-private struct ArithmeticParser {
-    private var rest: Substring
-    private var operators = 0
-
-    typealias Expression = Arithmetic.Expression
-    typealias Failure = Arithmetic.Failure
-
-    /// Operators of two operands that take their left one first, by how strongly they bind.
-    private static let levels: [[String]] = [
-        ["||"], ["&&"], ["|"], ["^"], ["&"], ["==", "!="], ["<=", ">=", "<", ">"], ["<<", ">>"], ["+", "-"],
-        ["*", "/", "%"],
-    ]
-    /// All operators, the longest first, so that `<<=` is not taken for `<`.
-    private static let signs = [
-        "<<=", ">>=", "**", "++", "--", "&&", "||", "<<", ">>", "<=", ">=", "==", "!=", "+=", "-=", "*=", "/=", "%=",
-        "&=", "|=", "^=", "+", "-", "*", "/", "%", "<", ">", "&", "|", "^", "=", "?", ":", ",", "!", "~", "(", ")",
-    ]
-    private static let assigning: Set<String> = ["=", "+=", "-=", "*=", "/=", "%=", "<<=", ">>=", "&=", "|=", "^="]
-    /// Operators in one expression: its tree is walked recursively.
-    private static let operatorLimit = 1000
-    private static let depthLimit = 100
-
-    init(_ text: String) { rest = Substring(text) }
-
-    mutating func parse() throws(Failure) -> Expression {
-        skipBlanks()
-        // As in bash, nothing at all is 0.
-        if rest.isEmpty { return .number(0) }
-        let expression = try sequence(0)
-        skipBlanks()
-        if let next = rest.first { throw Failure(text: "unexpected '\(next)'") }
-        return expression
-    }
-
-    private mutating func skipBlanks() { rest = rest.drop { $0.isWhitespace } }
-
-    /// The operator that comes next, which stays where it is.
-    private mutating func sign() -> String? {
-        skipBlanks()
-        return Self.signs.first { rest.hasPrefix($0) }
-    }
-
-    private mutating func take(_ sign: String) throws(Failure) {
-        rest = rest.dropFirst(sign.count)
-        operators += 1
-        if operators > Self.operatorLimit { throw Failure(text: "more than \(Self.operatorLimit) operators") }
-    }
-
-    private mutating func sequence(_ depth: Int) throws(Failure) -> Expression {
-        var left = try assignment(depth)
-        while sign() == "," {
-            try take(",")
-            left = .sequence(left, try assignment(depth))
-        }
-        return left
-    }
-
-    private mutating func assignment(_ depth: Int) throws(Failure) -> Expression {
-        if depth > Self.depthLimit { throw Failure(text: "nested more than \(Self.depthLimit) deep") }
-        let left = try choice(depth)
-        guard let sign = sign(), Self.assigning.contains(sign) else { return left }
-        guard case .variable(let name) = left else { throw Failure(text: "'\(sign)' needs a variable before it") }
-        try take(sign)
-        return .assignment(name, operator: String(sign.dropLast()), try assignment(depth + 1))
-    }
-
-    private mutating func choice(_ depth: Int) throws(Failure) -> Expression {
-        let condition = try binary(0, depth)
-        guard sign() == "?" else { return condition }
-        try take("?")
-        let first = try assignment(depth + 1)
-        guard sign() == ":" else { throw Failure(text: "a ? without its :") }
-        try take(":")
-        return .choice(condition, first, try assignment(depth + 1))
-    }
-
-    private mutating func binary(_ level: Int, _ depth: Int) throws(Failure) -> Expression {
-        if level == Self.levels.count { return try power(depth) }
-        var left = try binary(level + 1, depth)
-        while let sign = sign(), Self.levels[level].contains(sign) {
-            try take(sign)
-            let right = try binary(level + 1, depth)
-            switch sign {
-            case "&&": left = .and(left, right)
-            case "||": left = .or(left, right)
-            default: left = .binary(sign, left, right)
-            }
-        }
-        return left
-    }
-
-    /// Binds from the right: `2**3**2` is 512.
-    private mutating func power(_ depth: Int) throws(Failure) -> Expression {
-        if depth > Self.depthLimit { throw Failure(text: "nested more than \(Self.depthLimit) deep") }
-        let base = try operand(depth)
-        guard sign() == "**" else { return base }
-        try take("**")
-        return .binary("**", base, try power(depth + 1))
-    }
-
-    private mutating func operand(_ depth: Int) throws(Failure) -> Expression {
-        if depth > Self.depthLimit { throw Failure(text: "nested more than \(Self.depthLimit) deep") }
-        switch sign() {
-        case "++"?, "--"?: return try stepBefore(depth)
-        case "-"?:
-            try take("-")
-            skipBlanks()
-            // The lowest number has no positive twin that could be read first.
-            if word() == "\(Int.min.magnitude)" {
-                rest = rest.dropFirst(word().count)
-                return .number(.min)
-            }
-            return .unary("-", try operand(depth + 1))
-        case "+"?:
-            try take("+")
-            return try operand(depth + 1)
-        case "!"?, "!="?:
-            try take("!")
-            return .unary("!", try operand(depth + 1))
-        case "~"?:
-            try take("~")
-            return .unary("~", try operand(depth + 1))
-        case "("?:
-            try take("(")
-            let inner = try sequence(depth + 1)
-            guard sign() == ")" else { throw Failure(text: "an open (") }
-            try take(")")
-            return inner
-        default: return try atom()
-        }
-    }
-
-    /// `++x`; before a number they are two signs.
-    private mutating func stepBefore(_ depth: Int) throws(Failure) -> Expression {
-        let isUp = rest.first == "+"
-        try take("++")
-        skipBlanks()
-        let name = word()
-        if let first = name.first, !first.isNumber {
-            rest = rest.dropFirst(name.count)
-            return .step(String(name), by: isUp ? 1 : -1, givesOld: false)
-        }
-        return try operand(depth + 1)
-    }
-
-    private func word() -> Substring {
-        rest.prefix { $0 == "_" || ($0.isASCII && ($0.isLetter || $0.isNumber)) }
-    }
-
-    private mutating func atom() throws(Failure) -> Expression {
-        guard let first = rest.first else { throw Failure(text: "a number or a variable is missing") }
-        let word = word()
-        rest = rest.dropFirst(word.count)
-        if let letter = word.first, letter.isNumber {
-            if rest.first == "#", let base = Int(word) {
-                rest = rest.dropFirst()
-                let digits = rest.prefix { "_@".contains($0) || $0.isASCII && ($0.isLetter || $0.isNumber) }
-                rest = rest.dropFirst(digits.count)
-                return .number(try Arithmetic.number(digits, base: base))
-            }
-            guard let number = Arithmetic.number(word) else { throw Failure(text: "'\(word)' is not a number") }
-            return .number(number)
-        }
-        guard !word.isEmpty else { throw Failure(text: "unexpected '\(first)'") }
-        guard let sign = sign(), sign == "++" || sign == "--" else { return .variable(String(word)) }
-        try take(sign)
-        return .step(String(word), by: sign == "++" ? 1 : -1, givesOld: true)
     }
 }

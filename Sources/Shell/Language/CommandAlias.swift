@@ -44,6 +44,7 @@ public struct CommandAlias: Equatable, Sendable {
             simple.assignments = command.assignments + simple.assignments
             simple.words += command.words.dropFirst()
             simple.redirections += command.redirections
+            simple.arrays += command.arrays
             simple.position = command.position
             return .simple(simple)
         }

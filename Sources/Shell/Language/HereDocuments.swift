@@ -30,6 +30,8 @@ extension CommandSyntax {
             return .simple(simple)
         case .forLoop(let variable, let words, let body):
             return .forLoop(variable: variable, words: words, body: body.resolvingDocuments(documents))
+        case .selectLoop(let variable, let words, let body):
+            return .selectLoop(variable: variable, words: words, body: body.resolvingDocuments(documents))
         case .whileLoop(let condition, let isUntil, let body):
             return .whileLoop(
                 condition: condition.resolvingDocuments(documents), isUntil: isUntil,

@@ -47,7 +47,38 @@ extension Parser {
         return .countedLoop(.init(first: sums[0], condition: sums[1], step: sums[2], body: body))
     }
 
+    /// `select name in words; do …; done`
+    mutating func selectLoop() throws(SyntaxError) -> CommandSyntax {
+        let place = position
+        advance(6)
+        try skipBlank()
+        let variable = name()
+        guard !variable.isEmpty else {
+            throw SyntaxError(
+                place, "'select' needs the name of a variable", isIncomplete: current == nil)
+        }
+        try skipNewlines()
+        var words: [Word]?
+        if keywordHere() == "in" {
+            advance(2)
+            words = []
+            while true {
+                try skipBlank()
+                guard let character = current, !character.isLineEnd, character != ";" else { break }
+                words? += try expandingBraces(try word())
+            }
+        }
+        try skipSeparators(afterStatement: true)
+        return .selectLoop(variable: variable, words: words, body: try loopBody("select", place))
+    }
+
     private mutating func loopBody(_ opening: String, _ place: Position) throws(SyntaxError) -> Script {
+        // bash takes braces here, too.
+        if keywordHere() == "{", opening == "for" || opening == "select",
+            case .group(let body) = try group()
+        {
+            return body
+        }
         try take("do", after: opening, at: place)
         let body = try script(until: ["done"])
         try take("done", after: opening, at: place)

@@ -2,13 +2,14 @@
 /// `==`, `!=` and `=~` is a pattern as far as it is not quoted.
 extension Parser {
     private static let unaryTests: Set<String> = [
-        "-e", "-f", "-d", "-s", "-r", "-w", "-x", "-n", "-z", "-v", "-a",
+        "-e", "-f", "-d", "-s", "-r", "-w", "-x", "-n", "-z", "-v", "-a", "-t", "-o", "-h", "-L", "-p",
+        "-S", "-b", "-c", "-g", "-u", "-k", "-O", "-G", "-N",
     ]
     private static let comparisons: Set<String> = [
-        "-eq", "-ne", "-lt", "-le", "-gt", "-ge", "<", ">",
+        "-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-ef", "<", ">",
     ]
-    /// Of bash, and not here: the lab's files have no times and no links.
-    private static let refusedComparisons: Set<String> = ["-nt", "-ot", "-ef"]
+    /// Of bash, and not here: the lab's files have no times.
+    private static let refusedComparisons: Set<String> = ["-nt", "-ot"]
 
     mutating func conditional() throws(SyntaxError) -> CommandSyntax {
         let place = position
@@ -84,7 +85,6 @@ extension Parser {
         let first = try conditionalWord()
         try skipBlank()
         if let name = first.keyword, Self.unaryTests.contains(name), !endsTest, binarySign() == nil {
-            if name == "-a" { throw SyntaxError(first.position, "[[ \(name) is not known here") }
             return .unary(name, try conditionalWord())
         }
         if Self.refusedComparisons.contains(wordHere()) {

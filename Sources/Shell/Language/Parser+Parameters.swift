@@ -6,7 +6,11 @@ extension Parser {
         defer { depth -= 1 }
         try checkDepth()
         advance(2)
-        if current == "!" { throw SyntaxError(start, "${!…}, a variable named by another, is not known here") }
+        if current == "!", let next = peek(1),
+            next == "_" || next.isASCII && (next.isLetter || next.isNumber)
+        {
+            return .parameter(try indirection(start), isQuoted: isQuoted)
+        }
         if current == "#", peek(1) != "}", let length = try parameterLength(start) {
             return .parameter(length, isQuoted: isQuoted)
         }
@@ -14,9 +18,13 @@ extension Parser {
         guard !name.isEmpty else {
             throw SyntaxError(start, "${ needs the name of a variable and a }", isIncomplete: current == nil)
         }
-        if current == "[" { name = try matchName(name, start) }
+        var key: Word?
+        if current == "[" { (name, key) = try subscripted(name, start) }
         if current == "}" {
             advance()
+            if let key {
+                return .parameter(Parameter(name: name, key: key, operation: .value), isQuoted: isQuoted)
+            }
             return name == "?" ? .status : .variable(name, isQuoted: isQuoted)
         }
         let operation = try parameterOperation(name, start, isQuoted: isQuoted)
@@ -24,23 +32,101 @@ extension Parser {
             throw SyntaxError(start, "an open ${\(name)", isIncomplete: current == nil)
         }
         advance()
-        return .parameter(Parameter(name: name, operation: operation), isQuoted: isQuoted)
+        return .parameter(Parameter(name: name, key: key, operation: operation), isQuoted: isQuoted)
     }
 
-    /// `BASH_REMATCH[1]`, the one array that there is: what the last `=~` has matched.
-    private mutating func matchName(_ name: String, _ start: Position) throws(SyntaxError) -> String {
-        guard name == "BASH_REMATCH" else { throw SyntaxError(start, "arrays are not known here: ${\(name)[") }
+    /// `${!x}`, `${!a[@]}`, `${!x*}`
+    private mutating func indirection(_ start: Position) throws(SyntaxError) -> Parameter {
         advance()
-        var digits = ""
-        while let character = current, character.isASCII, character.isNumber {
-            digits.append(character)
+        var name = parameterName()
+        var operation = Parameter.Operation.indirect
+        var key: Word?
+        if current == "[" {
+            (name, key) = try subscripted(name, start)
+            if name.hasSuffix("[@]") || name.hasSuffix("[*]") { operation = .keys }
+        } else if let sign = current, sign == "*" || sign == "@", peek(1) == "}" {
+            advance()
+            operation = .names
+            name += String(sign)
+        }
+        guard current == "}" else {
+            throw SyntaxError(
+                start, "${!\(name)…} with something done to it is not known here",
+                isIncomplete: current == nil)
+        }
+        advance()
+        return Parameter(name: name, key: key, operation: operation)
+    }
+
+    /// `[…]` behind a name. One that is plain becomes a part of the name, `a[3]`, `a[@]`; others are expanded first.
+    mutating func subscripted(_ name: String, _ start: Position) throws(SyntaxError) -> (
+        String, Word?
+    ) {
+        let text = try subscriptSource(name, start)
+        if text == "@" || text == "*"
+            || !text.isEmpty && text.count < 16 && text.allSatisfy({ $0.isASCII && $0.isNumber })
+        {
+            return ("\(name)[\(Int(text).map(String.init) ?? text)]", nil)
+        }
+        depth += 1
+        defer { depth -= 1 }
+        try checkDepth()
+        var parser = Parser(Array(text), start, depth: depth)
+        let word = try parser.subscriptWord()
+        return (name, word)
+    }
+
+    /// A subscript's text with its quotes taken away and its variables seen.
+    private mutating func subscriptWord() throws(SyntaxError) -> Word {
+        let start = position
+        var parts: [Word.Part] = []
+        var plain = ""
+        func flush() {
+            if !plain.isEmpty {
+                parts.append(.text(plain, isQuoted: true))
+                plain = ""
+            }
+        }
+        while let character = current {
+            if "'\"\\`$".contains(character), let found = try quotedOrExpanded(isQuoted: false) {
+                flush()
+                parts += found
+            } else if character != "$" {
+                plain.append(character)
+                advance()
+            } else {
+                plain.append("$")
+            }
+        }
+        flush()
+        return Word(parts: parts, position: start)
+    }
+
+    /// What stands between the brackets; the parser stands at the first of them.
+    private mutating func subscriptSource(_ name: String, _ start: Position) throws(SyntaxError) -> String {
+        advance()
+        var text = ""
+        var open = 0
+        var quote: Character?
+        while let character = current, open > 0 || quote != nil || character != "]" {
+            if let end = quote {
+                if character == end { quote = nil }
+            } else if character == "'" || character == "\"" {
+                quote = character
+            } else if character == "[" {
+                open += 1
+            } else if character == "]" {
+                open -= 1
+            }
+            if character.isLineEnd { break }
+            text.append(character)
             advance()
         }
-        guard current == "]", !digits.isEmpty, digits.count <= 3 else {
-            throw SyntaxError(start, "${BASH_REMATCH[ needs a number and a ]", isIncomplete: current == nil)
+        guard current == "]", !text.isEmpty else {
+            throw SyntaxError(start, "\(name)[ needs a subscript and a ]", isIncomplete: current == nil)
         }
         advance()
-        return "BASH_REMATCH[\(Int(digits) ?? 0)]"
+        return text
     }
 
     /// `${#name}`; nil if the `#` is not about a length.
@@ -48,13 +134,14 @@ extension Parser {
         let before = (index, line, column)
         advance()
         var name = parameterName()
-        if current == "[", name == "BASH_REMATCH" { name = try matchName(name, start) }
+        var key: Word?
+        if current == "[", !name.isEmpty { (name, key) = try subscripted(name, start) }
         guard !name.isEmpty, current == "}" else {
             (index, line, column) = before
             return nil
         }
         advance()
-        return Parameter(name: name, operation: .length)
+        return Parameter(name: name, key: key, operation: .length)
     }
 
     private mutating func parameterName() -> String {
@@ -88,12 +175,18 @@ extension Parser {
             return .removal(pattern, fromEnd: sign == "%", isLongest: isLongest)
         case "/": return try replacement()
         case ":": return try slice(start)
-        case "^", ",":
+        case "^", ",", "~":
             let sign = current!
             let isAll = peek(1) == sign
             advance(isAll ? 2 : 1)
-            if current != "}" { throw SyntaxError(start, "${\(name)\(sign)…} with a pattern is not known here") }
-            return .letterCase(isUpper: sign == "^", isAll: isAll)
+            let pattern = current == "}" ? nil : try parameterWord(isQuoted: false, until: "}")
+            return .letterCase(Parameter.LetterCase(rawValue: sign) ?? .upper, isAll: isAll, pattern)
+        case "@":
+            guard let letter = peek(1), "QUuLEAaKk".contains(letter), peek(2) == "}" else {
+                throw SyntaxError(start, "${\(name)@…} is not known here; there are @Q @U @u @L @E @A @a")
+            }
+            advance(2)
+            return .transformation(letter)
         default:
             if let character = current { throw SyntaxError(start, "${\(name)\(character)…} is not known here") }
             throw SyntaxError(start, "an open ${\(name)", isIncomplete: true)
@@ -158,7 +251,12 @@ extension Parser {
             plain.append(character)
             advance()
         }
-        func flush() { if !plain.isEmpty { parts.append(.text(plain, isQuoted: isQuoted)); plain = "" } }
+        func flush() {
+            if !plain.isEmpty {
+                parts.append(.text(plain, isQuoted: isQuoted))
+                plain = ""
+            }
+        }
         while let character = current, !end.contains(character) {
             let isSpecial = "\"\\`$".contains(character) || character == "'" && !isQuoted
             // In double quotes a backslash only quotes what is special there, and the closing brace.

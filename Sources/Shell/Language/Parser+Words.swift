@@ -20,7 +20,7 @@ extension Parser {
         if character == "&" { return follows("&&") }
         if character == "|" { return !(plain.last == "}" && peek(1) == "{") }
         if character == ">" { return plain.last != "-" }
-        if character == "<" { return !follows("<->") }
+        if character == "<" { return !follows("<->") && !follows("<(") }
         return false
     }
 
@@ -29,7 +29,12 @@ extension Parser {
         var parts: [Word.Part] = []
         var plain = ""
         var open = 0
-        func flush() { if !plain.isEmpty { parts.append(.text(plain, isQuoted: false)); plain = "" } }
+        func flush() {
+            if !plain.isEmpty {
+                parts.append(.text(plain, isQuoted: false))
+                plain = ""
+            }
+        }
         while let character = current, !endsWord(character, after: plain, open: open) {
             switch character {
             case "'", "\"", "\\", "`", "$":
@@ -39,6 +44,9 @@ extension Parser {
                 } else if character == "$" {
                     plain.append("$")
                 }
+            case "<" where wordKind == .command && follows("<("):
+                flush()
+                parts.append(.file(try substitution(position)))
             case "<" where wordKind == .command:
                 plain += "<->"
                 advance(3)
@@ -95,7 +103,12 @@ extension Parser {
         var text = ""
         // A double quote is nothing special in a here-document, so neither is one behind a backslash.
         let escapable = end == nil ? "$\\`" : "$\"\\`"
-        func flush() { if !text.isEmpty { parts.append(.text(text, isQuoted: true)); text = "" } }
+        func flush() {
+            if !text.isEmpty {
+                parts.append(.text(text, isQuoted: true))
+                text = ""
+            }
+        }
         while let character = current, character != end {
             if character == "\\", let next = peek(1), escapable.contains(next) || next.isLineEnd {
                 advance(2)
@@ -131,6 +144,11 @@ extension Parser {
             return .arithmetic(try arithmeticText(try arithmeticSource(start, "$(("), at: start, sign: "$"))
         }
         if follows("$(") { return .output(try substitution(start), isQuoted: isQuoted) }
+        if follows("$["), let end = oldSum() {
+            let source = String(text[(index + 2)..<end])
+            while index <= end { advance() }
+            return .arithmetic(try arithmeticText(source, at: start, sign: "$"))
+        }
         if follows("${") { return try parameter(isQuoted: isQuoted) }
         guard let next = peek(1) else {
             advance()
@@ -143,7 +161,10 @@ extension Parser {
         case "#", "@", "*", "!":
             advance(2)
             return .variable(String(next), isQuoted: isQuoted)
-        case "$", "-":
+        case "$":
+            advance(2)
+            return .variable("$", isQuoted: isQuoted)
+        case "-":
             // Alone at the end of a word a `$-` is nothing special in a shell either; with a value it would be.
             throw SyntaxError(start, "'$\(next)' is not known here")
         case _ where next.isASCII && next.isNumber:
@@ -162,6 +183,21 @@ extension Parser {
             let name = name()
             return name.isEmpty ? nil : .variable(name, isQuoted: isQuoted)
         }
+    }
+
+    /// `$[1+2]`, bash's older form: the place of its `]` where it has one on the line.
+    private func oldSum() -> Int? {
+        var open = 0
+        var place = index + 1
+        while place < text.count, !text[place].isLineEnd {
+            if text[place] == "[" { open += 1 }
+            if text[place] == "]" {
+                open -= 1
+                if open == 0 { return place }
+            }
+            place += 1
+        }
+        return nil
     }
 
     mutating func substitution(_ start: Position) throws(SyntaxError) -> Script {

@@ -45,7 +45,12 @@ public struct Parser {
     static let depthLimit = 100
     static let keywords = openingKeywords + ["in", "do", "done", "then", "elif", "else", "fi", "esac", "}"]
     /// Those that a command can begin with.
-    static let openingKeywords = ["for", "while", "until", "if", "case", "function", "{", "[["]
+    static let openingKeywords = [
+        "for", "select", "while", "until", "if", "case", "function", "{", "[[",
+    ]
+
+    /// Whether a word means something to the language where a command begins.
+    public static func isKeyword(_ word: String) -> Bool { keywords.contains(word) || word == "]]" || word == "!" }
 
     /// Reads a whole script.
     ///
@@ -104,7 +109,10 @@ public struct Parser {
             } else if character == "\\", peek(1)?.isLineEnd == true {
                 advance(2)
             } else if character == "#" {
-                while let character = current, !character.isLineEnd { _ = character; advance() }
+                while let character = current, !character.isLineEnd {
+                    _ = character
+                    advance()
+                }
             } else {
                 return
             }
@@ -236,7 +244,13 @@ public struct Parser {
             try skipBlank()
             guard current == "|", peek(1) != "|" else { return Pipeline(commands: commands, isNegated: isNegated) }
             let place = position
-            if peek(1) == "&" { throw SyntaxError(place, "'|&' is not known here; write 2>&1 |") }
+            if peek(1) == "&" {
+                // `|&`: what it complains goes the same way.
+                advance()
+                let both = Redirection(
+                    kind: .errorToOutput, target: Word(parts: [], position: place), position: place)
+                commands.append(Self.adding(both, to: commands.removeLast()))
+            }
             advance()
             try skipNewlines()
             guard let character = current, character != ";" else {
@@ -261,11 +275,18 @@ public struct Parser {
         case "case": return try redirected(try selection())
         case "{": return try redirected(try group())
         case "[[": return try redirected(try conditional())
+        case "select": return try redirected(try selectLoop())
         case "function": return try definition(named: nil)
         default: break
         }
         if let name = definedName() { return try definition(named: name) }
         return .simple(try simpleCommand())
+    }
+
+    private static func adding(_ redirection: Redirection, to command: CommandSyntax) -> CommandSyntax {
+        guard case .simple(var simple) = command else { return .redirected(command, [redirection]) }
+        simple.redirections.append(redirection)
+        return .simple(simple)
     }
 
     /// A compound command with what may follow its end: `done > file`.

@@ -79,6 +79,8 @@ public indirect enum CommandSyntax: Equatable, Sendable {
     case forLoop(variable: String, words: [Word]?, body: Script)
     /// `for ((first; condition; step))`
     case countedLoop(CountedLoop)
+    /// `select`: a menu.
+    case selectLoop(variable: String, words: [Word]?, body: Script)
     /// `while`; with `until`, the condition is negated.
     case whileLoop(condition: Script, isUntil: Bool, body: Script)
     case choice(branches: [Branch], otherwise: Script?)
@@ -154,6 +156,8 @@ public struct SimpleCommand: Equatable, Sendable {
     public var assignments: [Assignment] = []
     public var words: [Word] = []
     public var redirections: [Redirection] = []
+    /// `declare a=(…)`: arrays among the words of a command that declares them.
+    public var arrays: [Assignment] = []
     public var position: Position
 
     public init(position: Position) { self.position = position }
@@ -163,6 +167,17 @@ public struct SimpleCommand: Equatable, Sendable {
         public let value: Word
         /// `name+=value`
         public var appends = false
+        /// `name[subscript]=value`
+        public var key: Word?
+        /// `name=(…)`
+        public var elements: [Element]?
+
+        /// One of an array's.
+        public struct Element: Equatable, Sendable {
+            /// `[subscript]=`
+            public let key: Word?
+            public let value: Word
+        }
     }
 }
 
@@ -200,6 +215,8 @@ public struct Word: Equatable, Sendable {
         case status
         /// `$(…)`
         case output(Script, isQuoted: Bool)
+        /// `<(…)`: the name of a file with what it writes.
+        case file(Script)
         /// `$((…))`
         case arithmetic(ArithmeticText)
         /// Several that stand where one may.
@@ -234,9 +251,21 @@ public struct Word: Equatable, Sendable {
 /// What `${…}` makes of a variable (POSIX 2.6.2, and bash's slices, replacements and changes of case).
 public struct Parameter: Equatable, Sendable {
     public let name: String
+    /// `${name[subscript]…}`, where it has to be expanded first.
+    public var key: Word?
     public let operation: Operation
 
     public indirect enum Operation: Equatable, Sendable {
+        /// Nothing: the value.
+        case value
+        /// `${!x}`: the value of the variable whose name it holds.
+        case indirect
+        /// `${!a[@]}`: an array's subscripts.
+        case keys
+        /// `${!a*}`: variables whose names begin so.
+        case names
+        /// `${x@Q}` and its kin.
+        case transformation(Character)
         /// `${#x}`
         case length
         /// `${x-…}` and its kin; with a colon an empty value counts as none.
@@ -247,8 +276,8 @@ public struct Parameter: Equatable, Sendable {
         case replacement(Word, with: Word, Replacement)
         /// `${x:offset:length}`
         case slice(ArithmeticText, ArithmeticText?)
-        /// `${x^}`, `${x^^}`, `${x,}`, `${x,,}`
-        case letterCase(isUpper: Bool, isAll: Bool)
+        /// `${x^}`, `${x^^}`, `${x,}`, `${x,,}`, `${x~}`, `${x~~}`; with a pattern only what fits it.
+        case letterCase(LetterCase, isAll: Bool, Word?)
     }
 
     public enum Fallback: Sendable {
@@ -260,6 +289,12 @@ public struct Parameter: Equatable, Sendable {
         case complain
         /// `+`: the word where there is a value.
         case alternative
+    }
+
+    public enum LetterCase: Character, Sendable {
+        case upper = "^"
+        case lower = ","
+        case other = "~"
     }
 
     public enum Replacement: Sendable { case first, all, atStart, atEnd }

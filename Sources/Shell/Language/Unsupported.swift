@@ -3,17 +3,33 @@
 enum Unsupported {
     /// By name, with what to write instead.
     private static let commands: [String: String] = [
-        ".": "put the lines here, or: sdlab run FILE",
-        "bind": "", "builtin": "leave it out",
-        "caller": "", "command": "leave it out", "compgen": "", "complete": "", "coproc": "end the command in &",
-        "declare": "write name=value", "dirs": "", "disown": "jobs go on anyway", "enable": "", "eval": "",
+        "bind": "",
+        "caller": "", "compgen": "", "complete": "", "coproc": "end the command in &", "dirs": "",
+        "disown": "jobs go on anyway", "enable": "",
         "exec": "redirect the commands themselves, or { …; } as a whole", "fc": "", "getopts": "use while and case",
-        "hash": "", "let": "write ((…))", "logout": "write exit", "mapfile": "use while read", "popd": "use cd",
-        "pushd": "use cd", "readarray": "use while read", "readonly": "write name=value",
-        "select": "use read and case", "shopt": "", "source": "put the lines here, or: sdlab run FILE",
-        "suspend": "press Ctrl-Z", "trap": "", "type": "use help NAME", "typeset": "write name=value", "ulimit": "",
+        "hash": "", "logout": "write exit", "popd": "use cd",
+        "pushd": "use cd", "shopt": "",
+        "suspend": "press Ctrl-Z", "ulimit": "",
         "umask": "",
     ]
+
+    /// What to say of a command with its words; nil if it is fine.
+    static func complaint(_ name: String, _ words: [Word]) -> String? {
+        let literals = words.dropFirst().map(\.literal)
+        if name == "trap",
+            let word = literals.compactMap({ $0 }).dropFirst().first(where: {
+                ["DEBUG", "RETURN"].contains($0)
+            })
+        {
+            return "trap … \(word) is not known here; there are EXIT, ERR, INT, TERM, HUP, USR1 and USR2"
+        }
+        if ["declare", "typeset", "local"].contains(name), let flags = literals.first ?? nil,
+            flags.hasPrefix("-"), flags.contains("n")
+        {
+            return "\(name) -n is not known here; ${!name} is the value of the variable that name holds"
+        }
+        return nil
+    }
 
     /// What to say of a command's name; nil if it is fine.
     static func complaint(_ name: String) -> String? {

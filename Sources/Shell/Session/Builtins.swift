@@ -6,10 +6,11 @@ import ShellLanguage
 /// commands, so that `help` and completion know them.
 public enum Builtins {
     public static var commands: [Command] {
-        [leave("break"), leave("continue"), leaveFunction, colon, read, local, unset, set, shift] + aliases
+        [leave("break"), leave("continue"), leaveFunction, colon, read, unset, set, shift] + aliases + scripts
+            + declarations
     }
 
-    private static func describe(
+    static func describe(
         _ name: String, _ summary: String, usage: String = "", examples: [String], details: String = ""
     ) -> CommandDescription {
         CommandDescription(
@@ -70,25 +71,6 @@ public enum Builtins {
 
     // MARK: Variables
 
-    private static var local: Command {
-        let description = describe(
-            "local", "makes variables the function's own", usage: "NAME[=VALUE]…",
-            examples: ["f() { local i=1; echo $i; }"])
-        return Command(description) { invocation in
-            let shell = try shell(invocation)
-            guard shell.scope.isInFunction else { throw CommandFailure("only within a function") }
-            for word in invocation.arguments.arguments {
-                let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-                let name = try name(parts[0], of: "local")
-                shell.scope.shadow(name)
-                shell.scope.unset(name)
-                // Without a value it is empty, which a function can rely on.
-                try shell.scope.set(name, parts.count == 2 ? String(parts[1]) : "")
-            }
-            return .success
-        }
-    }
-
     /// `export NAME=VALUE`: a part of the command of that name, which can do more.
     public static var export: Command {
         let description = describe(
@@ -96,7 +78,10 @@ public enum Builtins {
             details: "There is no environment: a variable that is set is known everywhere.")
         return Command(description) { invocation in
             let scope = try shell(invocation).scope
-            let words = invocation.arguments.arguments
+            var words = invocation.arguments.arguments
+            // Nothing is lost by it: there is no environment that it could be taken from.
+            if words.first == "-n" || words.first == "-p" { words.removeFirst() }
+            if words.first == "-f" { return .success }
             if words.isEmpty {
                 for (name, value) in scope.values.sorted(by: { $0.key < $1.key }) {
                     invocation.process.print("\(name)=\(value)")
@@ -123,7 +108,12 @@ public enum Builtins {
                 if isFunction {
                     scope.undefine(word)
                 } else {
-                    let name = try name(word, of: "unset")
+                    let base = VariableScope.element(word)?.base ?? word
+                    _ = try name(base, of: "unset")
+                    if scope.hasAttributes(base, .readOnly) {
+                        throw CommandFailure("\(base): readonly variable")
+                    }
+                    let name = try unsetName(word, base, scope)
                     // As in bash: without a flag, and with no such variable, a function is meant.
                     if scope.value(of: name) == nil { scope.undefine(name) }
                     scope.unset(name)
@@ -131,6 +121,20 @@ public enum Builtins {
             }
             return .success
         }
+    }
+
+    /// `a[i+1]` with its subscript computed.
+    private static func unsetName(_ word: String, _ base: String, _ scope: VariableScope) throws
+        -> String
+    {
+        guard let (_, key) = VariableScope.element(word), !scope.isAssociative(base), key != "@",
+            key != "*"
+        else {
+            return word.hasSuffix("[@]") || word.hasSuffix("[*]") ? base : word
+        }
+        do throws(Arithmetic.Failure) {
+            return "\(base)[\(try scope.index(try Arithmetic(key).value(in: scope), of: base))]"
+        } catch { throw CommandFailure("unset: \(word): \(error.text)") }
     }
 
     private static var set: Command {
@@ -142,6 +146,7 @@ public enum Builtins {
                 -e  a command that fails, and is no condition, ends the script: so it is in
                 scripts, until +e
                 -u  a variable without a value is an error: so it is here, until +u
+                -E  functions and subshells have the trap of ERR, too
                 -o pipefail  a pipeline fails with the last of its commands that does
                 What follows the options, or --, is $1, $2 and so on.
                 """)
@@ -169,7 +174,12 @@ public enum Builtins {
         case "e", "errexit": scope.options.endsAtFailure = isOn
         case "u", "nounset": scope.options.refusesUnset = isOn
         case "pipefail": scope.options.pipelinesFail = isOn
-        default: throw UsageError("set: the option '\(option)' is not known here; there are -e, -u and -o pipefail")
+        case "E", "errtrace": scope.options.handsErrorTrapOn = isOn
+        // What they mean is so in any case, or concerns a keyboard.
+        case "B", "braceexpand", "h", "hashall", "m", "monitor", "posix", "history", "emacs", "vi", "T",
+            "functrace":
+            break
+        default: throw UsageError("set: the option '\(option)' is not known here; there are -e, -u, -E and -o pipefail")
         }
     }
 
@@ -194,15 +204,24 @@ public enum Builtins {
     private static var read: Command {
         let description = CommandDescription(
             "read", "takes a line of what it is given into variables",
-            usage: "[-r] [-p TEXT] [-n COUNT] [-d CHAR] [NAME…]",
+            usage: "[-r] [-p TEXT] [-n COUNT] [-d CHAR] [-t TIME] [-a ARRAY|NAME…]",
             flags: [
                 .init("raw", "r", "a backslash is a character like any other"),
                 .init("prompt", "p", .text("TEXT"), "what is shown before it waits, at a terminal"),
                 .init("count", "n", .integer(1...1_000_000), "no more than so many characters"),
+                .init("", "N", .integer(1...1_000_000), "so many characters, whatever they are"),
                 .init("delimiter", "d", .text("CHAR"), "what ends it, instead of the line's end"),
+                .init(
+                    "timeout", "t", .duration(allowsZero: true), "how long it waits; then the status is 142"),
+                .init("array", "a", .text("ARRAY"), "all words into an array"),
+                .init("silent", "s", "what is typed is a secret (it is shown all the same)"),
+                .init("", "e", "with the line editor (always)"),
+                .init("", "u", .text("0"), "from there: only 0"),
             ],
             arguments: .init([.text], 0...1000),
-            examples: ["while read -r name port; do echo $name at $port; done < nodes.txt", "read -p 'port: ' port"],
+            examples: [
+                "while read -r name port; do echo $name at $port; done < nodes.txt", "read -p 'port: ' port",
+            ],
             group: .session,
             details: """
                 The line is split at the characters of IFS; the last variable gets all that is
@@ -214,152 +233,18 @@ public enum Builtins {
                 invocation.process, try shell(invocation), names: names, isRaw: invocation.arguments.has("raw"),
                 prompt: invocation.arguments.text("prompt"))
             program.limit = invocation.arguments.integer("count")
+            if let count = invocation.arguments.integer("N") {
+                program.limit = count
+                program.takesAll = true
+            }
+            program.time = invocation.arguments.duration("timeout")
+            program.array = try invocation.arguments.text("array").map { try name($0, of: "read") }
+            if let number = invocation.arguments.text("u"), number != "0" {
+                throw UsageError("read: -u \(number): there is only what it is given, 0, here")
+            }
             // As in bash, an empty one is the NUL.
             if let text = invocation.arguments.text("delimiter") { program.delimiter = text.utf8.first ?? 0 }
             return .running(program)
         }
-    }
-}
-
-/// `read`: one line, and not a byte more.
-private final class LineRead: Program {
-    private let process: Process
-    private unowned let shell: Execution
-    private let names: [String]
-    private let isRaw: Bool
-    private let prompt: String?
-    private var line: [UInt8] = []
-    private var isDone = false
-    /// Characters after which it ends; nil: none.
-    var limit: Int?
-    var delimiter = UInt8(ascii: "\n")
-    private var count = 0
-    /// Bytes that the last character still needs.
-    private var missing = 0
-
-    /// Bytes of a line.
-    private static let limitBytes = VariableScope.valueLimitBytes
-
-    init(_ process: Process, _ shell: Execution, names: [String], isRaw: Bool, prompt: String?) {
-        self.process = process
-        self.shell = shell
-        self.names = names
-        self.isRaw = isRaw
-        self.prompt = prompt
-    }
-
-    func start() {
-        if let prompt, !process.hasInput { process.errorOutput.write(prompt) }
-        process.read(onBytes: { [self] in take($0) }, onEnd: { [self] in finish(1) })
-    }
-
-    private func take(_ bytes: [UInt8]) {
-        if isDone { return }
-        for (index, byte) in bytes.enumerated() {
-            guard byte == delimiter else {
-                line.append(byte)
-                guard isFull(with: byte) else { continue }
-                process.unread(Array(bytes[(index + 1)...]))
-                return finish(0)
-            }
-            // A backslash at its end joins it with the next line.
-            if !isRaw, byte == 10, line.reversed().prefix(while: { $0 == 92 }).count % 2 == 1 {
-                line.removeLast()
-                continue
-            }
-            process.unread(Array(bytes[(index + 1)...]))
-            return finish(0)
-        }
-        if line.count > Self.limitBytes {
-            process.complain("a line of more than \(byteCountText(Self.limitBytes))")
-            finish(2)
-        }
-    }
-
-    /// Whether a byte completes the last character that is wanted.
-    private func isFull(with byte: UInt8) -> Bool {
-        guard let limit else { return false }
-        // A character's first byte says how many follow it.
-        missing = byte < 0x80 ? 0 : byte < 0xC0 ? max(0, missing - 1) : byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3
-        if missing == 0 { count += 1 }
-        return count >= limit
-    }
-
-    private func finish(_ status: Int) {
-        if isDone { return }
-        isDone = true
-        do throws(CommandFailure) {
-            let values = LineFields(separators: shell.scope.value(of: "IFS"), isRaw: isRaw)
-                .split(String(decoding: line, as: UTF8.self), into: max(1, names.count), keepsBlanks: names.isEmpty)
-            for (name, value) in zip(names.isEmpty ? ["REPLY"] : names, values) { try shell.scope.set(name, value) }
-            process.exit(status)
-        } catch {
-            process.complain(error.description)
-            process.exit(error.status)
-        }
-    }
-}
-
-/// How `read` splits a line (POSIX, the description of `read`): the last variable gets the rest as it stands, without
-/// the blanks around it.
-struct LineFields {
-    private let separators: String
-    private let isRaw: Bool
-
-    init(separators: String?, isRaw: Bool) {
-        self.separators = separators ?? " \t\n"
-        self.isRaw = isRaw
-    }
-
-    private func isBlank(_ piece: GlobPattern.Piece) -> Bool {
-        !piece.isQuoted && (piece.character == " " || piece.character == "\t") && separators.contains(piece.character)
-    }
-
-    private func isSeparator(_ piece: GlobPattern.Piece) -> Bool {
-        !piece.isQuoted && separators.contains(piece.character)
-    }
-
-    func split(_ line: String, into count: Int, keepsBlanks: Bool) -> [String] {
-        var rest = unescaped(line)[...]
-        if keepsBlanks { return [String(rest.map(\.character))] }
-        var values: [String] = []
-        rest = rest.drop(while: isBlank)
-        while values.count < count - 1 {
-            let field = rest.prefix { !isSeparator($0) }
-            values.append(String(field.map(\.character)))
-            rest = rest.dropFirst(field.count).drop(while: isBlank)
-            // One separator that is no blank belongs to the same edge, with the blanks behind it.
-            if let first = rest.first, isSeparator(first), !isBlank(first) {
-                rest = rest.dropFirst().drop(while: isBlank)
-            }
-        }
-        values.append(last(rest))
-        return values
-    }
-
-    private func last(_ rest: ArraySlice<GlobPattern.Piece>) -> String {
-        var rest = rest
-        while let end = rest.last, isBlank(end) { rest.removeLast() }
-        // If all that is left is one field and its separator, the separator goes, too.
-        if let end = rest.last, isSeparator(end), !rest.dropLast().contains(where: isSeparator) {
-            rest.removeLast()
-            while let end = rest.last, isBlank(end) { rest.removeLast() }
-        }
-        return String(rest.map(\.character))
-    }
-
-    private func unescaped(_ line: String) -> [GlobPattern.Piece] {
-        if isRaw { return line.map { ($0, false) } }
-        var result: [GlobPattern.Piece] = []
-        var isEscaped = false
-        for character in line {
-            if character == "\\", !isEscaped {
-                isEscaped = true
-            } else {
-                result.append((character, isEscaped))
-                isEscaped = false
-            }
-        }
-        return result
     }
 }

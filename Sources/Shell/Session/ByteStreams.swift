@@ -13,6 +13,8 @@ public protocol ByteSink: AnyObject {
     var isBroken: Bool { get }
     /// A sink to the same place for somebody who may go on after this one is closed: a job in the background.
     func another() -> any ByteSink
+    /// Whether it is one of the lab's terminals.
+    var isTerminal: Bool { get }
 }
 
 extension ByteSink {
@@ -23,6 +25,7 @@ extension ByteSink {
         set {}
     }
     public var isBroken: Bool { false }
+    public var isTerminal: Bool { false }
     public func close() {}
     public func another() -> any ByteSink { Unclosable(self) }
 }
@@ -171,6 +174,7 @@ final class PipeEntrance: ByteSink {
 final class StoredSource: ByteSource {
     private unowned let session: Session
     private var bytes: [UInt8]
+    var byteCount: Int { bytes.count }
     /// Counts readers, so that what was under way to one does not reach the next.
     private var reader = 0
 
@@ -272,6 +276,7 @@ final class TerminalSink: ByteSink {
     func write(_ bytes: [UInt8]) {
         session.emit(.output(submission, isError: isError, bytes: bytes))
     }
+    var isTerminal: Bool { true }
 }
 
 /// A sink that belongs to somebody else: the parts of a pipeline must not close their common output.
@@ -287,6 +292,7 @@ final class Unclosable: ByteSink {
     func another() -> any ByteSink { sink.another() }
     var isCongested: Bool { sink.isCongested }
     var isBroken: Bool { sink.isBroken }
+    var isTerminal: Bool { sink.isTerminal }
     var onDrained: (() -> Void)? {
         get { sink.onDrained }
         set { sink.onDrained = newValue }

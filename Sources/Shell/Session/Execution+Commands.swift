@@ -28,9 +28,7 @@ extension Execution {
                 complain("$(…) gave more than \(byteCountText(CaptureSink.limit))")
                 return resume(1)
             }
-            var text = String(decoding: capture.bytes, as: UTF8.self)
-            while text.hasSuffix("\n") || text.hasSuffix("\r\n") { text.removeLast() }
-            push(again(outputs + [text]))
+            push(again(outputs + [String(decoding: capture.bytes, as: UTF8.self)]))
             resume(part.status)
         }
         parts = [part]
@@ -46,6 +44,7 @@ extension Execution {
         again: @escaping ([String]) -> Frame, failureStatus: Int? = nil
     ) -> R? {
         var expansion = Expansion(session: session, scope: scope, status: status, outputs: outputs[...])
+        expansion.line = line
         do throws(Expansion.Stop) {
             return try body(&expansion)
         } catch {
@@ -79,41 +78,111 @@ extension Execution {
     }
 
     func step(_ command: SimpleCommand, _ outputs: [String]) {
+        line = command.position.line
         let expanded = expand(
             outputs,
             { (expansion) throws(Expansion.Stop) in
                 // Later values may use earlier ones: `x=1 y=$x`.
-                for assignment in command.assignments {
-                    let old = assignment.appends ? expansion.value(assignment.name) ?? "" : ""
-                    let value = old + (try expansion.single(assignment.value))
-                    do throws(Arithmetic.Failure) { try expansion.changes.assign(assignment.name, value) } catch {
-                        throw Expansion.failure(error.text)
-                    }
-                }
+                for assignment in command.assignments { try Self.assign(assignment, &expansion) }
                 let assigned = expansion.changes.all
+                let areTexts = expansion.changes.areTexts
                 // They are for the command that follows, not for its words.
                 if !command.words.isEmpty { expansion.changes.takeBack() }
+                guard command.words.isEmpty || areTexts else {
+                    throw Expansion.failure("an array only for one command is not known here; set it before")
+                }
                 let arguments = try expansion.arguments(command.words)
+                var arrays: [(name: String, elements: ArrayElements, appends: Bool)] = []
+                for array in command.arrays {
+                    arrays.append(
+                        (array.name, try Self.elements(array.elements ?? [], &expansion), array.appends))
+                }
                 var targets: [String] = []
                 for redirection in command.redirections { targets.append(try expansion.single(redirection.target)) }
-                return (assigned, arguments, targets)
+                return (assigned, arguments, arrays, targets)
             }, again: { .simple(command, outputs: $0) })
-        guard let (assigned, arguments, targets) = expanded else { return }
+        guard let (assigned, arguments, arrays, targets) = expanded else { return }
         if outputs.isEmpty { status = arguments.isEmpty ? 0 : status }
         if !arguments.isEmpty, !assigned.isEmpty {
-            push(.restoreVariables(assigned.map { ($0.name, scope.value(of: $0.name)) }))
+            push(.restoreVariables(assigned.map { ($0.name, scope.whole($0.name)) }))
             for (name, value) in assigned where !set(name, value) { return }
         }
+        if !arrays.isEmpty { push(.assign(arrays)) }
         launch(arguments, zip(command.redirections, targets).map { ($0, $1) }, at: command.position)
+    }
+
+    /// Gives a variable, an element or an array its value, within an expansion that may be taken back.
+    private static func assign(
+        _ assignment: SimpleCommand.Assignment, _ expansion: inout Expansion
+    ) throws(Expansion.Stop) {
+        if let elements = assignment.elements {
+            let values = try self.elements(elements, &expansion)
+            do throws(CommandFailure) {
+                try expansion.changes.assign(assignment.name, values, appends: assignment.appends)
+            } catch { throw .failure(error) }
+            return
+        }
+        var name = assignment.name
+        if let key = assignment.key { name = try expansion.element(name, key) }
+        let added = try expansion.single(assignment.value)
+        var value = added
+        if assignment.appends {
+            let old = expansion.value(name) ?? ""
+            let isSum = expansion.scope.hasAttributes(assignment.name, .integer)
+            value = isSum ? "\(old.isEmpty ? "0" : old)+(\(added))" : old + added
+        }
+        if expansion.scope.hasAttributes(assignment.name, .readOnly) {
+            throw .fatal(CommandFailure("\(assignment.name): readonly variable", status: 1))
+        }
+        do throws(Arithmetic.Failure) { try expansion.changes.assign(name, value) } catch {
+            throw Expansion.failure(error.text)
+        }
+    }
+
+    /// The elements of `(…)`: words are split and files found as those of a command, values behind a subscript not.
+    private static func elements(
+        _ elements: [SimpleCommand.Assignment.Element], _ expansion: inout Expansion
+    ) throws(Expansion.Stop) -> ArrayElements {
+        var result: ArrayElements = []
+        for element in elements {
+            if let key = element.key {
+                let text = try expansion.single(key)
+                result.append((text, try expansion.single(element.value)))
+            } else {
+                for value in try expansion.arguments([element.value]) { result.append((nil, value)) }
+            }
+        }
+        return result
+    }
+
+    func assign(_ arrays: [(name: String, elements: ArrayElements, appends: Bool)]) {
+        guard status == 0 else { return }
+        for (name, elements, appends) in arrays {
+            do throws(CommandFailure) {
+                try scope.setArray(name, elements, appends: appends, isForced: true)
+            } catch {
+                complain(error.description)
+                status = error.status
+                if scope.isFull { cancelStatus = status }
+            }
+        }
     }
 
     func launch(_ arguments: [String], _ redirections: [(Redirection, String)], at position: Position) {
         let number = session.nextProcessNumber()
         guard let streams = redirected(redirections) else { return }
-        guard let name = arguments.first else { return streams.closeOpened() }
-        if let body = scope.functions[name] {
-            return call(body, Array(arguments.dropFirst()), streams, redirections.map(\.0.kind))
+        var arguments = arguments
+        var mayBeFunction = true
+        while arguments.count > 1, arguments[0] == "command" || arguments[0] == "builtin", !arguments[1].hasPrefix("-")
+        {
+            arguments.removeFirst()
+            mayBeFunction = false
         }
+        guard let name = arguments.first else { return streams.closeOpened() }
+        if mayBeFunction, let body = scope.functions[name] {
+            return call(name, body, Array(arguments.dropFirst()), streams, redirections.map(\.0.kind))
+        }
+        if runText(arguments, streams, redirections.map(\.0.kind)) { return }
         guard let command = session.commands[name] else {
             streams.error.write("\(session.prefix(position))\(session.commands.unknown(name))\n")
             status = 127

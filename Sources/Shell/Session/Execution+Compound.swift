@@ -72,10 +72,13 @@ extension Execution {
     // MARK: [[
 
     func step(_ condition: Conditional, _ position: Position, _ outputs: [String]) {
+        let isTerminal = { [streams] (number: Int) in
+            self.isTerminal(number, output: streams.output, error: streams.error, input: streams.input)
+        }
         let holds = expand(
             outputs,
             { [session] (expansion) throws(Expansion.Stop) in
-                try ConditionalEvaluation(files: session.files).holds(condition, &expansion)
+                try ConditionalEvaluation(files: session.files, isTerminal: isTerminal).holds(condition, &expansion)
             }, again: { .conditional(condition, position, outputs: $0) })
         if let holds { status = holds ? 0 : 1 }
     }
@@ -108,7 +111,12 @@ extension Execution {
 
     /// `exit`: a subshell, a stage of a pipeline or a job ends by itself, anything else the lab.
     func exitShell(_ status: Int) {
-        if isMain { session.exit(status) } else { cancelStatus = status }
+        guard isMain, scope.traps["EXIT"] == nil || isTrapping && endsSession else {
+            endsSession = isMain
+            cancelStatus = status
+            return
+        }
+        session.exit(status)
     }
 
     // MARK: Functions
@@ -123,9 +131,12 @@ extension Execution {
         }
     }
 
-    func call(_ body: CommandSyntax, _ arguments: [String], _ opened: OpenStreams, _ kinds: [Redirection.Kind]) {
+    func call(
+        _ name: String, _ body: CommandSyntax, _ arguments: [String], _ opened: OpenStreams,
+        _ kinds: [Redirection.Kind]
+    ) {
         use(opened, kinds)
-        scope.beginCall(arguments)
+        scope.beginCall(arguments, name: name)
         push(.endCall)
         start(body)
     }
@@ -171,7 +182,7 @@ extension Execution {
     /// Whether a command's failure is its own: what failed inside of a loop or a group has been looked at there.
     private static func failsByItself(_ command: CommandSyntax) -> Bool {
         switch command {
-        case .forLoop, .countedLoop, .whileLoop, .choice, .selection, .group: false
+        case .forLoop, .countedLoop, .selectLoop, .whileLoop, .choice, .selection, .group: false
         case .redirected(let inner, _): failsByItself(inner)
         case .simple, .subshell, .definition, .conditional, .arithmetic, .host: true
         }
@@ -193,6 +204,7 @@ extension Execution {
 /// Decides what stands between `[[` and `]]`.
 struct ConditionalEvaluation {
     let files: LabFiles
+    let isTerminal: (Int) -> Bool
 
     func holds(_ condition: Conditional, _ expansion: inout Expansion) throws(Expansion.Stop) -> Bool {
         switch condition {
@@ -206,7 +218,9 @@ struct ConditionalEvaluation {
             return try holds(b, &expansion)
         case .unary(let name, let word):
             let value = try expansion.single(word)
-            if name == "-v" { return expansion.value(value) != nil }
+            if name == "-v" { return expansion.value(value) != nil || expansion.scope.holdsValue(value) }
+            if name == "-o" { return expansion.scope.options.holds(value, session: expansion.session) }
+            if name == "-t" { return isTerminal(Int(value) ?? -1) }
             return FileTest.unary(name, value, files) ?? false
         case .pattern(let word, let isNegated, let pattern):
             let value = try expansion.single(word)
@@ -227,6 +241,7 @@ struct ConditionalEvaluation {
             switch sign {
             case "<": return a < b
             case ">": return a > b
+            case "-ef": return files.exists(a) && files.absolute(a) == files.absolute(b)
             default: break
             }
             let x = try number(a, expansion)
@@ -281,9 +296,13 @@ public enum FileTest {
         case "-n": return !value.isEmpty
         case "-z": return value.isEmpty
         // Whoever is at a terminal of the lab may do everything with its files.
-        case "-e", "-r", "-w", "-x": return !value.isEmpty && files.exists(value)
+        case "-e", "-a", "-r", "-w", "-x": return !value.isEmpty && files.exists(value)
         case "-f": return !value.isEmpty && files.exists(value) && !files.isDirectory(value)
         case "-d": return !value.isEmpty && files.isDirectory(value)
+        // There are no links, pipes, sockets, devices or owners.
+        case "-h", "-L", "-p", "-S", "-b", "-u", "-g", "-k": return false
+        case "-c": return files.absolute(value) == "/dev/null"
+        case "-O", "-G", "-N": return !value.isEmpty && files.exists(value)
         case "-s": return !value.isEmpty && files.size(value).map { $0 > 0 } ?? false
         default: return nil
         }

@@ -39,7 +39,15 @@ public final class Execution {
         /// A function is over: its positional parameters and local variables go.
         case endCall
         /// A command is over before which variables were set only for it: `IFS=, read a b`.
-        case restoreVariables([(name: String, value: String?)])
+        case restoreVariables([(name: String, value: ShellValue?)])
+        /// `declare a=(…)`: the elements, once the command has said what the name is.
+        case assign([(name: String, elements: ArrayElements, appends: Bool)])
+        /// `select`: its words; the menu; what was chosen.
+        case selectWords(variable: String, words: [Word], body: Script, outputs: [String])
+        case selectRound(variable: String, values: [String], body: Script, showsMenu: Bool)
+        case selectChosen(variable: String, values: [String], body: Script)
+        /// A trap has run: the status is what it was before it. Of ERR, the failure counts now.
+        case endTrap(Int, countsFailure: Bool)
         case negate
         case host(String)
     }
@@ -74,6 +82,14 @@ public final class Execution {
     /// It waits for its turn already.
     var isQueued = false
     var cancelStatus: Int?
+    /// The line of the command that runs.
+    var line = 1
+    /// A trap runs: it does not set off another.
+    var isTrapping = false
+    /// `exit` was said where the trap of EXIT comes before the end of all.
+    var endsSession = false
+    /// It began with the variables of somebody else, who goes on with them.
+    var hasOwnTraps: Bool { !isMain || session.hasNoKeyboard || endsSession }
     /// Nothing more begins; what runs now may end in order.
     var isEnding = false
     var children: [Process] = []
@@ -124,11 +140,16 @@ public final class Execution {
         while !isFinished, !isWaiting, !gaveWay {
             if let status = session.exitStatus { cancelStatus = status }
             if let cancelStatus {
+                if runSignalTrap(cancelStatus) { continue }
                 status = cancelStatus
+                if runExitTrap() { continue }
                 return finish()
             }
             if waitsForRoom() { return }
-            guard let frame = frames.popLast() else { return finish() }
+            guard let frame = frames.popLast() else {
+                if runExitTrap() { continue }
+                return finish()
+            }
             steps += 1
             session.countStep()
             if steps > Self.stepsPerTurn {
@@ -170,6 +191,7 @@ public final class Execution {
         isFinished = true
         session.executionCount -= 1
         drop(from: 0)
+        if endsSession, session.exitStatus == nil { session.exit(status) }
         streams.input?.close()
         streams.output?.close()
         if let error = streams.error, error !== streams.output { error.close() }
@@ -259,6 +281,20 @@ public final class Execution {
         case .subshell(let script): startSubshell(script)
         case .endCall: scope.endCall()
         case .restoreVariables(let before): scope.restore(before)
+        case .assign(let arrays): assign(arrays)
+        case .endTrap(let before, let countsFailure): endTrap(before, countsFailure: countsFailure)
+        case .selectWords(let variable, let words, let body, let outputs):
+            let values = expand(
+                outputs, { (expansion) throws(Expansion.Stop) in try expansion.arguments(words) },
+                again: { .selectWords(variable: variable, words: words, body: body, outputs: $0) })
+            guard let values else { return }
+            status = 0
+            if !values.isEmpty {
+                push(.selectRound(variable: variable, values: values, body: body, showsMenu: true))
+            }
+        case .selectRound(let variable, let values, let body, let showsMenu):
+            askForChoice(variable, values, body, showsMenu: showsMenu)
+        case .selectChosen(let variable, let values, let body): choose(variable, values, body)
         case .simple(let command, let outputs): step(command, outputs)
         case .redirected(let command, let redirections, let outputs): step(command, redirections, outputs)
         case .restore(let previous, let opened): restore(previous, opened)
@@ -271,7 +307,10 @@ public final class Execution {
 
     func step(_ statement: Statement, _ next: Int) {
         if statement.isBackground { return startInBackground(statement) }
-        if next > 0, status != 0, endsAtFailure || isMain, failureCounts(statement, last: next - 1) {
+        if next > 0, status != 0, endsAtFailure || isMain || scope.traps["ERR"] != nil,
+            failureCounts(statement, last: next - 1)
+        {
+            if runErrorTrap() { return }
             noteFailure()
             if endsAtFailure { return }
         }
@@ -317,57 +356,12 @@ public final class Execution {
         drop(from: words[0] == "continue" ? index + 1 : index)
         status = 0
     }
-
-    // MARK: Pipelines and jobs
-
-    func start(_ command: CommandSyntax) {
-        switch command {
-        case .simple(let simple):
-            if !scope.aliases.isEmpty, let name = simple.aliasName,
-                let script = scope.aliases[name]?.applied(to: simple)
-            {
-                return push(.script(script, next: 0))
-            }
-            push(.simple(simple, outputs: []))
-        case .forLoop(let variable, let words, let body):
-            guard let words else {
-                status = scope.positional.isEmpty ? 0 : status
-                return push(.forLoop(variable: variable, values: scope.positional[...], body: body))
-            }
-            push(.forWords(variable: variable, words: words, body: body, outputs: []))
-        case .countedLoop(let loop):
-            status = 0
-            push(.countedLoop(loop, .first, outputs: []))
-        case .selection(let word, let branches): push(.selection(word, branches[...], outputs: []))
-        case .group(let body): push(.script(body, next: 0))
-        case .subshell(let body): push(.subshell(body))
-        case .definition(let name, let body): define(name, body)
-        case .conditional(let condition, let position): push(.conditional(condition, position, outputs: []))
-        case .arithmetic(let text, _): push(.arithmetic(text, outputs: []))
-        case .whileLoop(let condition, let isUntil, let body):
-            push(.whileLoop(condition: condition, isUntil: isUntil, body: body, .entered))
-        case .choice(let branches, let otherwise):
-            push(.choice(branches: branches[...], otherwise: otherwise, ranCondition: false))
-        case .redirected(let command, let redirections):
-            push(.redirected(command, redirections, outputs: []))
-        case .host(let line, _): push(.host(line))
-        }
-    }
-
-    func startInBackground(_ statement: Statement) {
-        let foreground = Statement.foreground(statement)
-        let job = session.startJob(
-            foreground, submission: submission, streams: Streams(output: streams.output?.another()), scope: scope)
-        job?.execution?.stopsAtFailure = stopsAtFailure
-        status = job == nil ? 1 : 0
-        giveWay()
-    }
 }
 
 extension Execution.Frame {
     var isLoop: Bool {
         switch self {
-        case .forLoop, .whileLoop, .countedLoop: true
+        case .forLoop, .whileLoop, .countedLoop, .selectRound: true
         default: false
         }
     }

@@ -5,10 +5,29 @@ import ShellLanguage
 /// `${…}`: fallbacks, lengths, slices, and what patterns take away or replace.
 extension Expansion {
     mutating func pieces(_ parameter: Parameter, isQuoted: Bool) throws(Stop) -> [Piece] {
-        let name = parameter.name
+        var name = parameter.name
+        if let key = parameter.key { name = try element(name, key) }
         switch parameter.operation {
+        case .value: return try pieces(.variable(name, isQuoted: isQuoted))
+        case .indirect:
+            let target = try operand(name)
+            guard Self.isName(target) else {
+                throw Self.failure("${!\(name)}: '\(target)' is not the name of a variable")
+            }
+            return try pieces(.variable(target, isQuoted: isQuoted))
+        case .keys:
+            return try several(scope.keys(of: String(name.dropLast(3))), name, isQuoted: isQuoted)
+        case .names:
+            let known = Set(scope.values.keys).union(scope.arrays.keys).filter {
+                $0.hasPrefix(name.dropLast())
+            }
+            return try several(known.sorted(), name, isQuoted: isQuoted)
+        case .transformation(let letter):
+            return try each(name, isQuoted: isQuoted) { value throws(Stop) in
+                try transformed(value, letter, name)
+            }
         case .length:
-            if name == "@" || name == "*" { return try expanded(String(scope.positional.count), isQuoted: true) }
+            if let list = list(name) { return try expanded(String(list.count), isQuoted: true) }
             return try expanded(String(try operand(name).count), isQuoted: true)
         case .fallback(let kind, let word, let countsEmpty):
             return try fallback(name, kind, word, countsEmpty: countsEmpty, isQuoted: isQuoted)
@@ -30,10 +49,16 @@ extension Expansion {
             let start = try number(offset)
             let count = try length.map { (text) throws(Stop) in try number(text) }
             return try slice(name, start, count, isQuoted: isQuoted)
-        case .letterCase(let isUpper, let isAll):
+        case .letterCase(let letterCase, let isAll, let word):
+            let glob = try word.map { (word) throws(Stop) in GlobPattern(try self.pattern(word)) }
             return try each(name, isQuoted: isQuoted) { value in
                 let changed = isAll ? value[...] : value.prefix(1)
-                return String(changed.map { Self.inCase($0, isUpper: isUpper) }) + value.dropFirst(changed.count)
+                let letters = changed.map { character -> Character in
+                    if let glob, !glob.matches(String(character)) { return character }
+                    let isUpper = letterCase == .upper || letterCase == .other && character.isLowercase
+                    return Self.inCase(character, isUpper: isUpper)
+                }
+                return String(letters) + value.dropFirst(changed.count)
             }
         }
     }
@@ -42,13 +67,50 @@ extension Expansion {
     private func each(
         _ name: String, isQuoted: Bool, _ change: (String) throws(Stop) -> String
     ) throws(Stop) -> [Piece] {
-        guard name == "@" || name == "*" else { return try expanded(try change(try operand(name)), isQuoted: isQuoted) }
+        guard let list = list(name) else { return try expanded(try change(try operand(name)), isQuoted: isQuoted) }
+        var changed: [String] = []
+        for value in list { changed.append(try change(value)) }
+        return try several(changed, name, isQuoted: isQuoted)
+    }
+
+    /// Several values, as `$@`; those of `"${a[*]}"` as one.
+    private func several(_ values: [String], _ name: String, isQuoted: Bool) throws(Stop) -> [Piece] {
+        if isQuoted, name.hasSuffix("*") || name.hasSuffix("[*]") {
+            return try expanded(joined(values), isQuoted: true)
+        }
         var result: [Piece] = []
-        for value in scope.positional {
+        for value in values {
             if !result.isEmpty { result.append(.edge) }
-            result += try expanded(change(value), isQuoted: isQuoted)
+            result += try expanded(value, isQuoted: isQuoted)
         }
         return result
+    }
+
+    static func isName(_ text: String) -> Bool {
+        let name = VariableScope.element(text)?.base ?? text
+        if name == "@" || name == "*" || !name.isEmpty && name.allSatisfy({ $0.isASCII && $0.isNumber }) {
+            return true
+        }
+        return (name.first.map { $0 == "_" || $0.isASCII && $0.isLetter } ?? false)
+            && name.allSatisfy { $0 == "_" || $0.isASCII && ($0.isLetter || $0.isNumber) }
+    }
+
+    /// `${x@Q}` and its kin.
+    private func transformed(_ value: String, _ letter: Character, _ name: String) throws(Stop)
+        -> String
+    {
+        switch letter {
+        case "Q": return ShellQuoting.quoted(value)
+        case "U": return value.uppercased()
+        case "L": return value.lowercased()
+        case "u": return value.prefix(1).uppercased() + value.dropFirst()
+        case "E": return String(decoding: EscapeSequences.resolve(value, .quoted), as: UTF8.self)
+        case "A":
+            let flags = ShellQuoting.flags(scope.attributes[name] ?? [], scope.arrays[name])
+            return (flags.isEmpty ? "" : "declare -\(flags) ") + "\(name)=\(ShellQuoting.quoted(value))"
+        case "a": return ShellQuoting.flags(scope.attributes[name] ?? [], scope.arrays[name])
+        default: return ShellQuoting.quoted(value)
+        }
     }
 
     /// As in bash, a letter whose other case is no single letter, ß, stays what it is.
@@ -62,7 +124,7 @@ extension Expansion {
     private mutating func fallback(
         _ name: String, _ kind: Parameter.Fallback, _ word: Word, countsEmpty: Bool, isQuoted: Bool
     ) throws(Stop) -> [Piece] {
-        let value = value(name)
+        let value = list(name).map { $0.isEmpty ? nil : joined($0) } ?? self.value(name)
         let hasValue = value != nil && !(countsEmpty && value == "")
         switch kind {
         case .alternative: return hasValue ? try unquotedPieces(word, isQuoted: isQuoted) : []
@@ -72,7 +134,7 @@ extension Expansion {
             let text = try single(word)
             throw .fatal(CommandFailure("\(name): " + (text.isEmpty ? "no value" : text), status: 1))
         case .assign:
-            guard name.first.map({ $0 == "_" || $0.isLetter }) ?? false else {
+            guard Self.isName(name), name.first.map({ $0 == "_" || $0.isLetter }) ?? false else {
                 throw Self.failure("${\(name)=…}: only a variable can be given a value")
             }
             let text = try single(word)
@@ -190,17 +252,12 @@ extension Expansion {
     // MARK: Slices
 
     private func slice(_ name: String, _ start: Int, _ length: Int?, isQuoted: Bool) throws(Stop) -> [Piece] {
-        if name == "@" || name == "*" {
+        if let list = list(name) {
             // `${@:1}` begins with `$1`; `$0` stands before it.
-            let all = [scope.scriptName] + scope.positional
+            let all = name == "@" || name == "*" ? [scope.scriptName] + list : list
             guard length ?? 0 >= 0 else { throw Self.failure("${\(name):…}: a length less than 0") }
             let range = Self.range(of: all.count, start, length)
-            var result: [Piece] = []
-            for value in range.map({ all[$0] }) ?? [] {
-                if !result.isEmpty { result.append(.edge) }
-                result += try expanded(value, isQuoted: isQuoted)
-            }
-            return result
+            return try several(range.map { Array(all[$0]) } ?? [], name, isQuoted: isQuoted)
         }
         let characters = Array(try operand(name))
         if let length, length < 0, Self.range(of: characters.count, start, length) == nil {

@@ -10,6 +10,8 @@ struct Expansion {
     let session: Session
     let scope: VariableScope
     let status: Int
+    /// The line of the script where the command stands.
+    var line = 1
     /// Outputs of `$(…)`, in the order in which they are met.
     var outputs: ArraySlice<String>
     /// What was assigned on the way, `$((x++))`, so that it can be taken back before everything is expanded again.
@@ -50,21 +52,39 @@ struct Expansion {
     final class Changes: ArithmeticVariables {
         private let scope: VariableScope
         private let session: Session
-        private var before: [(name: String, value: String?)] = []
+        private var before: [(name: String, value: ShellValue?)] = []
         init(_ scope: VariableScope, _ session: Session) {
             self.scope = scope
             self.session = session
         }
         func value(of name: String) -> String? {
-            name == "RANDOM" ? session.randomVariable.next(scope) : scope.value(of: name)
+            Expansion.dynamic(name, scope, session) ?? scope.value(of: name)
         }
         func assign(_ name: String, _ value: String) throws(Arithmetic.Failure) {
-            before.append((name, scope.value(of: name)))
+            // Of an element that makes a variable an array, the variable comes back.
+            let base = VariableScope.element(name)?.base ?? name
+            let isOwn = base == name || scope.arrays[base] != nil
+            before.append(
+                isOwn
+                    ? (name, base == name ? scope.whole(name) : scope.value(of: name).map { .text($0) })
+                    : (base, scope.whole(base)))
             try scope.assign(name, value)
+        }
+        func isAssociative(_ name: String) -> Bool { scope.isAssociative(name) }
+        func index(_ index: Int, of name: String) throws(Arithmetic.Failure) -> Int {
+            try scope.index(index, of: name)
+        }
+        func assign(_ name: String, _ elements: ArrayElements, appends: Bool) throws(CommandFailure) {
+            before.append((name, scope.whole(name)))
+            try scope.setArray(name, elements, appends: appends)
         }
         /// What was assigned, with the values that stand now, in the order in which it was.
         var all: [(name: String, value: String)] {
             before.map { ($0.name, scope.value(of: $0.name) ?? "") }
+        }
+        /// Whether only texts were assigned, and no arrays.
+        var areTexts: Bool {
+            before.allSatisfy { scope.arrays[$0.name] == nil }
         }
         func takeBack() {
             scope.restore(before)
@@ -164,13 +184,18 @@ struct Expansion {
         case .text(let text, let isQuoted):
             return [.text(session.replacingTokens(text), isQuoted: isQuoted, splits: false)]
         case .variable(let name, let isQuoted):
-            if name == "@" || name == "*" { return try positional(name, isQuoted: isQuoted) }
+            if let list = list(name) { return try pieces(list, name, isQuoted: isQuoted) }
             return try expanded(try requiredValue(name), isQuoted: isQuoted)
         case .parameter(let parameter, let isQuoted): return try pieces(parameter, isQuoted: isQuoted)
         case .status: return [.text(String(status), isQuoted: true, splits: false)]
         case .output(let script, let isQuoted):
             guard let output = outputs.popFirst() else { throw .output(script) }
-            return try expanded(output, isQuoted: isQuoted)
+            var text = output
+            while text.hasSuffix("\n") || text.hasSuffix("\r\n") { text.removeLast() }
+            return try expanded(text, isQuoted: isQuoted)
+        case .file(let script):
+            guard let output = outputs.popFirst() else { throw .output(script) }
+            return [.text(session.files.keep(Array(output.utf8)), isQuoted: true, splits: false)]
         case .arithmetic(let text): return [.text(String(try number(text)), isQuoted: true, splits: false)]
         case .group(let parts):
             var result: [Piece] = []
@@ -183,36 +208,84 @@ struct Expansion {
         [.text(value, isQuoted: isQuoted, splits: !isQuoted)]
     }
 
-    /// `$@` and `$*`; of them only `"$*"` is one word.
-    private func positional(_ name: String, isQuoted: Bool) throws(Stop) -> [Piece] {
-        if name == "*", isQuoted {
-            let separator = (scope.values["IFS"] ?? " ").prefix(1)
-            return try expanded(scope.positional.joined(separator: String(separator)), isQuoted: true)
+    /// What `$@`, `$*`, `${a[@]}` and `${a[*]}` stand for; nil for all other names.
+    func list(_ name: String) -> [String]? {
+        if name == "@" || name == "*" { return scope.positional }
+        guard name.hasSuffix("[@]") || name.hasSuffix("[*]") else { return nil }
+        let base = String(name.dropLast(3))
+        return base == "FUNCNAME" ? scope.callNames : scope.elements(of: base)
+    }
+
+    /// Several values; only `"$*"` and `"${a[*]}"` are one word.
+    private func pieces(_ list: [String], _ name: String, isQuoted: Bool) throws(Stop) -> [Piece] {
+        if name.hasSuffix("*") || name.hasSuffix("[*]"), isQuoted {
+            return try expanded(joined(list), isQuoted: true)
         }
         var result: [Piece] = []
-        for value in scope.positional {
+        for value in list {
             if !result.isEmpty { result.append(.edge) }
             result += try expanded(value, isQuoted: isQuoted)
         }
         return result
     }
 
+    func joined(_ list: [String]) -> String {
+        list.joined(separator: String((scope.value(of: "IFS") ?? " ").prefix(1)))
+    }
+
+    /// An element's name with its subscript computed: `a[i+1]` to `a[3]`.
+    mutating func element(_ name: String, _ key: Word) throws(Stop) -> String {
+        let text = try single(key)
+        if scope.isAssociative(name) || text == "@" || text == "*" { return "\(name)[\(text)]" }
+        do throws(Arithmetic.Failure) {
+            let number = try Arithmetic(text).value(in: changes)
+            return "\(name)[\(try scope.index(number, of: name))]"
+        } catch {
+            throw Self.failure("\(name)[\(Arithmetic.quoted(text))]: \(error.text)")
+        }
+    }
+
     // MARK: Values
 
     /// A variable's value, or that of a positional parameter; nil if it has none.
     func value(_ name: String) -> String? {
-        if name == "RANDOM" { return session.randomVariable.next(scope) }
-        if let value = scope.values[name] { return value }
+        if let value = Self.dynamic(name, scope, session) { return value }
+        if let value = scope.value(of: name) { return value }
         switch name {
         case "#": return String(scope.positional.count)
         case "0": return scope.scriptName
         case "!": return session.jobs.all.last.map { "%\($0.number)" }
         case "@", "*": return scope.positional.isEmpty ? nil : scope.positional.joined(separator: " ")
+        // A number as elsewhere, and always the same: runs can be repeated.
+        case "$", "BASHPID": return "1000"
+        case "PPID": return "1"
+        case "LINENO": return String(line)
+        case "BASH_VERSION": return "5.2.15(1)-sdlab"
+        case "EPOCHSECONDS": return String(session.world.now.unixSeconds)
+        case "OLDPWD": return session.files.previousDirectory
+        case "HOSTNAME": return "lab"
+        case "UID", "EUID": return "1000"
+        case "SHLVL": return "1"
         case "PWD": return session.files.directory
         case "HOME": return "/"
         default:
             guard let number = Int(name), number > 0, number <= scope.positional.count else { return nil }
             return scope.positional[number - 1]
+        }
+    }
+
+    /// Variables that have another value each time.
+    static func dynamic(_ name: String, _ scope: VariableScope, _ session: Session) -> String? {
+        switch name {
+        case "RANDOM": return session.randomVariable.next(scope)
+        case "SECONDS": return session.secondsVariable.text(scope, session.world.now)
+        case "FUNCNAME", "FUNCNAME[0]": return scope.callNames.first
+        default:
+            guard name.hasPrefix("FUNCNAME["), let index = Int(name.dropFirst(9).dropLast()) else {
+                return nil
+            }
+            let names = scope.callNames
+            return names.indices.contains(index) ? names[index] : nil
         }
     }
 
@@ -229,7 +302,7 @@ struct Expansion {
     // MARK: Splitting
 
     private mutating func arguments(_ word: Word) throws(Stop) -> [String] {
-        var splitter = FieldSplitter(separators: scope.values["IFS"])
+        var splitter = FieldSplitter(separators: scope.value(of: "IFS"))
         for piece in try pieces(word) {
             switch piece {
             case .text(let text, let isQuoted, let splits):

@@ -51,8 +51,25 @@ public final class LabFiles {
     /// The one device: it takes everything and has nothing. `sdlab TOOL` finds the host's own.
     private func isNullDevice(_ path: String) -> Bool { absolute(path) == "/dev/null" }
 
+    /// What `<(…)` wrote, by the names that stand for it; the oldest go.
+    private var kept: [(name: String, bytes: [UInt8])] = []
+    private var keptCount = 0
+    private static let keptLimit = 32
+
+    /// Keeps bytes for whoever reads a file of the name that this returns: `/dev/fd/63`.
+    func keep(_ bytes: [UInt8]) -> String {
+        let name = "/dev/fd/\(63 + keptCount)"
+        keptCount += 1
+        kept.append((name, bytes))
+        if kept.count > Self.keptLimit { kept.removeFirst() }
+        return name
+    }
+
     public func read(_ path: String) throws(LabFileError) -> [UInt8] {
         if isNullDevice(path) { return [] }
+        if path.hasPrefix("/dev/fd/"), let found = kept.last(where: { $0.name == path }) {
+            return found.bytes
+        }
         do throws(DiskError) {
             let file = try disk.open(absolute(path), [], owner: .lab)
             defer { file.close() }
@@ -97,7 +114,10 @@ public final class LabFiles {
         } catch { throw failure(error, path) }
     }
 
-    public func exists(_ path: String) -> Bool { (try? disk.attributes(absolute(path))) != nil }
+    public func exists(_ path: String) -> Bool {
+        path.hasPrefix("/dev/fd/") && kept.contains { $0.name == path } || isThere(path)
+    }
+    private func isThere(_ path: String) -> Bool { (try? disk.attributes(absolute(path))) != nil }
     /// Bytes; nil if there is no such file.
     public func size(_ path: String) -> Int? { (try? disk.attributes(absolute(path)))?.size }
     public func isDirectory(_ path: String) -> Bool { (try? disk.attributes(absolute(path)))?.isDirectory ?? false }

@@ -30,6 +30,10 @@ public final class Process {
     private var clientNode: Node?
     private var serviceNode: Node?
     private var companions: [Node] = []
+    /// Commands that it runs itself.
+    var runs: [CommandRun] = []
+    /// Bytes of the file that it reads, where that is all it is given; nil otherwise.
+    public var inputByteCount: Int? { (input as? StoredSource)?.byteCount }
     private let startedAt: LabTime
     /// Called once, at the end.
     var onExit: ((Int) -> Void)?
@@ -143,6 +147,8 @@ public final class Process {
         if let clientNode { session.world.nodes.forget(clientNode) }
         for companion in companions { companion.end(status == 137 ? .killed : .exited) }
         companions = []
+        for run in runs { run.abandon() }
+        runs = []
         program = nil
         onReady = nil
         session.ended(self, status)

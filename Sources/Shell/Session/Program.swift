@@ -163,15 +163,25 @@ public struct CommandTable {
             return "'\(word)' is a directive, which stands in transcripts and not at the prompt; see help transcripts"
         }
         let base = word.split(separator: "/").last.map(String.init) ?? word
-        if let ours = Self.otherShells[base] { return "'\(base)' is not known here: \(ours)" }
+        if let ours = Self.otherShells[base] {
+            return "'\(base)' is not known here" + (ours.isEmpty ? "" : ": \(ours)")
+        }
         return "unknown command '\(printable(word))'\(didYouMean(base, among: names))"
     }
 
     /// What hands that come from another shell may type, and what it is called here.
     private static let otherShells = [
-        "ps": "jobs lists what was started, nodes the nodes", "date": "clock tells the lab's time",
+        "ps": "jobs lists what was started, nodes the nodes",
         "time": "curl -w '%{time_total}\\n', trace last and top tell how long something took",
-        "which": "help NAME tells what a command is", "type": "help NAME tells what a command is",
+        "fmt": "fold -s -w N breaks lines at blanks", "dd": "head -c and tail -c cut bytes out",
+        "split": "head, tail and sed -n cut lines out", "tsort": "", "dos2unix": "tr -d '\\r' does that",
+        "perl": "awk and sed are here", "python3": "awk and jq are here", "python": "awk and jq are here",
+        "wget": "curl -O URL", "nc": "curl, redis-cli and the clients of the components", "ln": "cp copies a file",
+        "chmod": "files have no modes here", "chown": "files have no owners here", "stat": "ls -l and wc -c FILE",
+        "file": "xxd FILE | head", "diff": "cmp, comm and sort tell what differs", "zip": "", "gzip": "", "tar": "",
+        "shuf": "sort -R", "env": "export sets variables for all that follows", "sudo": "leave it out",
+        "hostname": "nodes lists the lab's names", "whoami": "", "id": "", "uname": "", "nohup": "end the command in &",
+        "watchexec": "watch 1s COMMAND", "bc": "$((…)) and awk compute", "expr": "$((…)) computes",
         "man": "help NAME shows a command's page", "less": "help has no pager: CHAPTER and NAME make it short",
         "more": "help has no pager: CHAPTER and NAME make it short",
         "systemctl": "start, kill, restart and nodes do that",

@@ -1,6 +1,24 @@
 import KernelStructures
 import KernelWorld
 
+/// `$SECONDS`: seconds of lab time since the session began, or since the script gave it a number, which counts on.
+final class SecondsVariable {
+    private var start: LabTime
+    private var base = 0
+
+    init(_ world: World) { start = world.now }
+
+    func text(_ scope: VariableScope, _ now: LabTime) -> String {
+        if let value = scope.values["SECONDS"] {
+            scope.unset("SECONDS")
+            base = Int(value) ?? 0
+            start = now
+        }
+        let passed = Int((now - start).nanoseconds / 1_000_000_000)
+        return String(base &+ passed)
+    }
+}
+
 /// `$RANDOM`: 0 to 32767, from the World's seed, or from the number that the script gave it.
 final class RandomVariable {
     private var random: SeededRandom

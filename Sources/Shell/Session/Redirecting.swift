@@ -48,6 +48,7 @@ extension Execution {
             case .restore(let previous, let opened): restore(previous, opened)
             case .endCall: scope.endCall()
             case .restoreVariables(let before): scope.restore(before)
+            case .endTrap: isTrapping = false
             default: break
             }
         }

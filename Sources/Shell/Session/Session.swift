@@ -93,6 +93,7 @@ public final class Session {
     private var hostCommands = 0
     private var commandLines: [String: [String]] = [:]
     let randomVariable: RandomVariable
+    let secondsVariable: SecondsVariable
     private var stepsAtThisTime = 0
     private var timeOfSteps: LabTime
     private(set) var isStuck = false
@@ -111,6 +112,7 @@ public final class Session {
         files = LabFiles(disk: world.disk, directory: directory)
         timeOfSteps = world.now
         randomVariable = RandomVariable(world)
+        secondsVariable = SecondsVariable(world)
         currentTerminal = terminal(1)
         world.journal.observer = { [unowned self] event in hear(event) }
         world.onNotice = { [unowned self] text in notice(text) }

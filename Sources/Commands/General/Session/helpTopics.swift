@@ -22,17 +22,21 @@ enum HelpTopic {
               words         'quoted' "with $x" $'tab\\t' {a,b} {1..9} *.txt [[:digit:]]?
               variables     x=1  $x  ${x:-else} ${x:=set} ${x:+given} ${x:?gone}  ${#x}
                             ${x#from} ${x%to} ${x/a/b} ${x//a/b} ${x:1:3} ${x^^}
+                            ${!x} ${x@Q}  $RANDOM $SECONDS $LINENO $FUNCNAME
+              arrays        a=(x y)  a+=(z)  a[5]=v  ${a[1]} "${a[@]}" ${#a[@]} ${!a[@]}
+                            declare -A m=([web]=8081)  ${m[$k]}  ((m[$k]++))
               parameters    $1 $2 … $# "$@" "$*" $0 $?   set -- a b, shift
-              output        $(command) `command`  $((1 + x * 2))
-              lists         a; b   a && b   a || b   ! a   a | b   a &
-              compounds     if while until for case { …; } ( … )
+              output        $(command) `command`  <(command)  $((1 + x * 2))
+              lists         a; b   a && b   a || b   ! a   a | b   a |& b   a &
+              compounds     if while until for case select { …; } ( … )
                             [[ $x == a* && -f f ]]   ((i++))   for ((i=0; i<3; i++))
               functions     f() { local x=$1; return 1; }
               redirections  > >> < 2> 2>> 2>&1 >&2 &> &>> <<END <<-END <<< word,
                             also behind done and }
-              options       set -e, set -u (always on until set +u), set -o pipefail
-              builtins      read -r a b, export, unset, local, shift, return, break, :,
-                            alias k='kill -9', unalias
+              options       set -e, set -u (always on until set +u), set -E, set -o pipefail
+              builtins      read -r a b, declare, local, readonly, export, unset, let,
+                            shift, return, break, :, mapfile, trap … EXIT ERR INT, eval, source,
+                            command, type, sh -c, alias k='kill -9', unalias
               host          !command runs in the machine's own shell: at the prompt, in
                             scripts with --allow-host, never under test
 
@@ -48,13 +52,12 @@ enum HelpTopic {
               - $! is the newest job, as %3. There is no environment: export only sets.
               - Files are the lab's, not the machine's. A service that was started without &
                 goes on as a job once it is ready.
-              - ~ is $HOME, / unless it is set; $RANDOM comes from the lab's seed; of arrays
-                there is one, ${BASH_REMATCH[1]}.
+              - ~ is $HOME, / unless it is set; $RANDOM comes from the lab's seed, $SECONDS
+                and date from its clock; $$ is always 1000. <( ) is run to its end first.
               - Variables hold at most 4 MiB, a command's words 16 MiB.
 
-            Refused before anything of a script has run: other arrays, eval, exec, trap,
-            source, declare, getopts, select, let, <( ), |&, ${!x}, $$, and descriptors
-            above 2.
+            Refused before anything of a script has run: exec, getopts, shopt, pushd,
+            declare -n, trap … DEBUG and RETURN, >( ), and descriptors above 2.
             """)
 
     private static let transcripts = Topic(

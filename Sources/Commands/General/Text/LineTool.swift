@@ -23,6 +23,10 @@ class LineTool: Program {
     private var complaints = 0
     /// The status where a file could not be read.
     var complaintStatus: Int { 1 }
+    /// What ends a line: a newline, or the NUL of the flag -z.
+    var separator: UInt8 = 10
+    /// Where what is written goes instead of the output: to a file that is edited in place. nil: to the output.
+    var captured: [UInt8]?
 
     /// Bytes of a line; longer ones are cut in pieces.
     static let lineLimitBytes = 16 << 20
@@ -51,8 +55,18 @@ class LineTool: Program {
 
     func write(_ line: some Sequence<UInt8>, newline: Bool = true) {
         var bytes = Array(line)
-        if newline { bytes.append(10) }
-        process.output.write(bytes)
+        if newline { bytes.append(separator) }
+        writeBytes(bytes)
+    }
+
+    /// Bytes as they stand.
+    func writeBytes(_ bytes: [UInt8]) {
+        if captured == nil { return process.output.write(bytes) }
+        guard captured!.count + bytes.count <= LabFiles.readLimit else {
+            complain("more than \(byteCountText(LabFiles.readLimit)) for one file")
+            return stop()
+        }
+        captured! += bytes
     }
 
     /// Nothing more is wanted.
@@ -60,8 +74,11 @@ class LineTool: Program {
 
     func complain(_ text: String) {
         process.complain(text)
-        complaints += 1
+        noteComplaint()
     }
+
+    /// Counts for the status, whether it was said or not.
+    func noteComplaint() { complaints += 1 }
 
     // MARK: Running
 
@@ -155,7 +172,7 @@ class LineTool: Program {
 
     private func takeLine() -> Bool {
         let newline = pending.withUnsafeBufferPointer { buffer -> Int? in
-            buffer[pendingStart...].firstIndex(of: 10)
+            buffer[pendingStart...].firstIndex(of: separator)
         }
         guard let newline else {
             guard pending.count - pendingStart > Self.lineLimitBytes else { return false }
@@ -192,10 +209,20 @@ class LineTool: Program {
 /// A tool that writes `==> FILE <==` before each of several files.
 class TitledLineTool: LineTool {
     private var isFirst = true
+    /// Whether the names are written; nil: where there are several.
+    private var writesTitles: Bool?
+
+    /// With the flags -q, -v and -z.
+    func titled(_ arguments: ParsedArguments) -> Self {
+        if arguments.has("verbose") { writesTitles = true }
+        if arguments.has("quiet") || arguments.has("silent") { writesTitles = false }
+        if arguments.has("zero-terminated") { separator = 0 }
+        return self
+    }
 
     override func beginFile() {
-        if hasSeveralFiles {
-            write(Array(((isFirst ? "" : "\n") + "==> \(currentFile ?? "standard input") <==").utf8))
+        if writesTitles ?? hasSeveralFiles {
+            writeBytes(Array(((isFirst ? "" : "\n") + "==> \(currentFile ?? "standard input") <==\n").utf8))
         }
         isFirst = false
     }

@@ -10,16 +10,34 @@ struct SedParser {
     /// The pattern that an empty one, `//`, repeats.
     private var lastExpression: RegularExpression?
 
-    private static let commandLimit = 1000
+    private var commands: [SedCommand] = []
+    /// Indices of the blocks that are open, the innermost last.
+    private var open: [Int] = []
+    private var labels: [String: Int] = [:]
+    /// Commands that lead to a label, which may follow.
+    private var branches: [(index: Int, label: String)] = []
+    private var outputs: [String] = []
 
-    static func parse(_ script: String, isExtended: Bool) throws -> [SedCommand] {
+    private static let commandLimit = 1000
+    private static let outputLimit = 32
+
+    static func parse(_ script: String, isExtended: Bool) throws -> SedProgram {
         var parser = SedParser(script: script, isExtended: isExtended, rest: script[...])
-        var commands: [SedCommand] = []
         while try parser.skipToCommand() {
-            commands.append(try parser.command())
-            if commands.count > commandLimit { throw parser.failure("more than \(commandLimit) commands") }
+            try parser.command()
+            if parser.commands.count > commandLimit { throw parser.failure("more than \(commandLimit) commands") }
         }
-        return commands
+        if !parser.open.isEmpty { throw parser.failure("a '{' without its '}'") }
+        for (index, label) in parser.branches {
+            guard let target = label.isEmpty ? parser.commands.count : parser.labels[label] else {
+                throw parser.failure("there is no label '\(label)'")
+            }
+            switch parser.commands[index].action {
+            case .branchIfReplaced(_, let wanted): parser.commands[index].action = .branchIfReplaced(target, wanted)
+            default: parser.commands[index].action = .branch(target)
+            }
+        }
+        return SedProgram(commands: parser.commands, outputs: parser.outputs)
     }
 
     private init(script: String, isExtended: Bool, rest: Substring) {
@@ -47,7 +65,7 @@ struct SedParser {
         return false
     }
 
-    private mutating func command() throws -> SedCommand {
+    private mutating func command() throws {
         let first = try address()
         var last: SedCommand.Address?
         skipBlanks()
@@ -57,6 +75,9 @@ struct SedParser {
             last = try address(isSecond: true)
             if last == nil { throw failure("nothing follows the comma of an address") }
         }
+        if case .line(0)? = first {
+            guard case .pattern? = last else { throw failure("line 0 is only for 0,/PATTERN/; lines count from 1") }
+        }
         skipBlanks()
         var isNegated = false
         while rest.first == "!" {
@@ -64,8 +85,18 @@ struct SedParser {
             isNegated = true
             skipBlanks()
         }
+        if rest.first == "}" {
+            rest.removeFirst()
+            guard first == nil, let begin = open.popLast() else { throw failure("a '}' without its '{'") }
+            commands[begin].action = .block(end: commands.count)
+            return try endCommand("}")
+        }
         let action = try action()
-        return SedCommand(first: first, last: last, isNegated: isNegated && first != nil, action: action)
+        if case .label = action {
+            guard first == nil else { throw failure("a label takes no address") }
+            return
+        }
+        commands.append(SedCommand(first: first, last: last, isNegated: isNegated, action: action))
     }
 
     private mutating func address(isSecond: Bool = false) throws -> SedCommand.Address? {
@@ -78,17 +109,29 @@ struct SedParser {
             rest.removeFirst()
             let delimiter = next == "/" ? "/" : rest.popFirst() ?? "/"
             let pattern = try text(until: delimiter, keepsEscapes: true)
-            let ignoresCase = rest.first == "I"
-            if ignoresCase { rest.removeFirst() }
-            return .pattern(try expression(pattern, ignoresCase: ignoresCase))
+            var options = RegularExpression.Options()
+            while let flag = rest.first, flag == "I" || flag == "M" {
+                rest.removeFirst()
+                if flag == "I" { options.ignoresCase = true } else { options.matchesLines = true }
+            }
+            return .pattern(try expression(pattern, options))
         }
-        let isRelative = isSecond && next == "+"
+        let isRelative = isSecond && (next == "+" || next == "~")
         if isRelative { rest.removeFirst() }
+        guard let number = try lineNumber() else { return nil }
+        if isRelative { return next == "+" ? .following(number) : .multiple(number) }
+        guard rest.first == "~" else { return .line(number) }
+        rest.removeFirst()
+        return .step(number, try lineNumber() ?? 0)
+    }
+
+    /// nil if no digit comes next.
+    private mutating func lineNumber() throws -> Int? {
         let digits = rest.prefix { $0.isASCII && $0.isNumber }
         if digits.isEmpty { return nil }
         rest = rest.dropFirst(digits.count)
         guard let number = Int(digits) else { throw failure("'\(digits)' is not the number of a line") }
-        return isRelative ? .following(number) : .line(number)
+        return number
     }
 
     /// Text up to a delimiter, which is taken.
@@ -109,14 +152,14 @@ struct SedParser {
         throw failure("a '\(delimiter)' is missing")
     }
 
-    private mutating func expression(_ pattern: String, ignoresCase: Bool) throws -> RegularExpression {
+    private mutating func expression(
+        _ pattern: String, _ options: RegularExpression.Options
+    ) throws -> RegularExpression {
         if pattern.isEmpty {
             guard let lastExpression else { throw failure("an empty pattern, and none before it to repeat") }
             return lastExpression
         }
         do {
-            var options = RegularExpression.Options()
-            options.ignoresCase = ignoresCase
             let pattern = pattern.replacing("\\n", with: "\n").replacing("\\t", with: "\t")
             let made = try RegularExpression(pattern, isExtended ? .extended : .basic, options)
             lastExpression = made
@@ -134,24 +177,75 @@ struct SedParser {
         case "s": return .substitute(try substitution())
         case "y": return .translate(try translation())
         case "a", "i", "c": return try lines(name)
-        case "d", "p", "=", "q":
+        case "r", "w": return try file(name)
+        case "{":
+            open.append(commands.count)
+            return .block(end: 0)
+        case ":":
             skipBlanks()
-            let digits = name == "q" ? rest.prefix { $0.isASCII && $0.isNumber } : ""
-            rest = rest.dropFirst(digits.count)
+            // As in GNU's, a semicolon ends it, and so does a blank.
+            let label = rest.prefix { !$0.isWhitespace && $0 != ";" }
+            rest = rest.dropFirst(label.count)
+            if label.isEmpty { throw failure("a label without a name") }
+            labels[String(label)] = commands.count
+            return .label
+        case "b", "t", "T":
+            skipBlanks()
+            let label = rest.prefix { !$0.isWhitespace && $0 != ";" && $0 != "}" }
+            rest = rest.dropFirst(label.count)
             try endCommand(name)
-            guard let code = digits.isEmpty ? 0 : Int32(digits), code <= 255 else {
-                throw failure("'\(digits)' is not a status of 0 to 255")
+            branches.append((commands.count, String(label)))
+            return name == "b" ? .branch(0) : .branchIfReplaced(0, name == "t")
+        case "q", "Q", "l":
+            skipBlanks()
+            let number = try lineNumber()
+            try endCommand(name)
+            if name == "l" { return .list(width: number ?? 70) }
+            guard let code = Int32(exactly: number ?? 0), code <= 255 else {
+                throw failure("'\(number ?? 0)' is not a status of 0 to 255")
             }
-            return name == "d" ? .delete : name == "p" ? .print : name == "=" ? .number : .quit(code)
-        case "{", "}", "b", "t", "T", ":", "n", "N", "D", "P", "h", "H", "g", "G", "x", "w", "r", "l":
-            throw failure("the command '\(name)' is not known here; there are s y d p q = a i c")
-        default: throw failure("'\(name)' is not a command; there are s y d p q = a i c")
+            return .quit(code, prints: name == "q")
+        case "e", "R", "W", "v":
+            throw failure("the command '\(name)' is not known here; help sed lists those that are")
+        default:
+            guard let plain = Self.plainActions[name] else {
+                throw failure("'\(name)' is not a command; help sed lists those that are")
+            }
+            try endCommand(name)
+            return plain
         }
+    }
+
+    private static let plainActions: [Character: SedCommand.Action] = [
+        "d": .delete, "D": .deleteFirst, "p": .print, "P": .printFirst, "=": .number, "F": .name, "n": .next,
+        "N": .appendNext, "h": .copyToHold, "H": .appendToHold, "g": .copyFromHold, "G": .appendFromHold,
+        "x": .exchange, "z": .empty,
+    ]
+
+    /// The name of a file is all that is left of the line.
+    private mutating func file(_ name: Character) throws -> SedCommand.Action {
+        let file = try fileName(name)
+        if name == "r" { return .read(file) }
+        try noteOutput(file)
+        return .write(file)
+    }
+
+    private mutating func fileName(_ name: Character) throws -> String {
+        skipBlanks()
+        let file = rest.prefix { !$0.isNewline }
+        rest = rest.dropFirst(file.count)
+        if file.isEmpty { throw failure("'\(name)' needs the name of a file") }
+        return String(file)
+    }
+
+    private mutating func noteOutput(_ file: String) throws {
+        if !outputs.contains(file) { outputs.append(file) }
+        if outputs.count > Self.outputLimit { throw failure("more than \(Self.outputLimit) files to write") }
     }
 
     private mutating func endCommand(_ name: Character) throws {
         skipBlanks()
-        guard let next = rest.first, next != ";", !next.isNewline, next != "#" else { return }
+        guard let next = rest.first, next != ";", !next.isNewline, next != "#", next != "}" else { return }
         throw failure("'\(next)' behind '\(name)'")
     }
 
@@ -168,15 +262,24 @@ struct SedParser {
         let replacement = try text(until: delimiter, keepsEscapes: false)
         var isGlobal = false
         var prints = false
-        var ignoresCase = false
+        var options = RegularExpression.Options()
+        var file: String?
         var digits = ""
-        while let flag = rest.first, flag.isASCII, flag.isLetter || flag.isNumber {
+        flags: while let flag = rest.first, flag.isASCII, flag.isLetter || flag.isNumber {
             switch flag {
             case "g": isGlobal = true
             case "p": prints = true
-            case "I", "i": ignoresCase = true
+            case "I", "i": options.ignoresCase = true
+            case "M", "m": options.matchesLines = true
             case "0"..."9": digits.append(flag)
-            default: throw failure("the flag '\(flag)' of 's' is not known here; there are g, p, I and a number")
+            case "w":
+                rest.removeFirst()
+                let name = try fileName("w")
+                try noteOutput(name)
+                file = name
+                break flags
+            default:
+                throw failure("the flag '\(flag)' of 's' is not known here; there are g, p, I, M, w and a number")
             }
             rest.removeFirst()
         }
@@ -184,10 +287,11 @@ struct SedParser {
         guard let occurrence = digits.isEmpty ? 1 : Int(digits), occurrence > 0 else {
             throw failure("'\(digits)' is not the number of a match")
         }
-        let expression = try expression(pattern, ignoresCase: ignoresCase)
+        let expression = try expression(pattern, options)
         let pieces = try pieces(replacement, expression)
         return SedSubstitution(
-            expression: expression, pieces: pieces, occurrence: occurrence, isGlobal: isGlobal, prints: prints)
+            expression: expression, pieces: pieces, occurrence: occurrence, isGlobal: isGlobal, prints: prints,
+            file: file)
     }
 
     private func pieces(_ text: String, _ expression: RegularExpression) throws -> [SedSubstitution.Piece] {
@@ -222,29 +326,39 @@ struct SedParser {
         return pieces
     }
 
-    private mutating func translation() throws -> [UInt8] {
+    private mutating func translation() throws -> SedTranslation {
         let delimiter = try delimiter("y")
         let sets = try [text(until: delimiter, keepsEscapes: false), text(until: delimiter, keepsEscapes: false)].map {
-            EscapeSequences.resolve($0, .format)
+            String(decoding: EscapeSequences.resolve($0, .format), as: UTF8.self)
         }
         try endCommand("y")
-        guard sets[0].count == sets[1].count else { throw failure("the two sides of 'y' are not of one length") }
-        var map = (0...255).map { UInt8($0) }
-        for (from, to) in zip(sets[0], sets[1]) { map[Int(from)] = to }
-        return map
+        guard let translation = SedTranslation(sets[0], sets[1]) else {
+            throw failure("the two sides of 'y' are not of one length")
+        }
+        return translation
     }
 
-    /// `a text`, or `a\` and the text on the next line.
+    /// `a text`, or `a\` and the text on the next line. A line that ends in a backslash goes on with the next one.
     private mutating func lines(_ name: Character) throws -> SedCommand.Action {
         skipBlanks()
         if rest.first == "\\" {
             rest.removeFirst()
-            if rest.first?.isNewline == true { rest.removeFirst() }
+            let blanks = rest.prefix { $0 == " " || $0 == "\t" }
+            if rest.dropFirst(blanks.count).first?.isNewline == true { rest = rest.dropFirst(blanks.count + 1) }
         }
-        let text = rest.prefix { !$0.isNewline }
-        rest = rest.dropFirst(text.count)
-        if text.isEmpty { throw failure("'\(name)' needs a text") }
-        let bytes = Array(text.utf8)
+        var text = ""
+        while let character = rest.first, !character.isNewline {
+            rest.removeFirst()
+            guard character == "\\", let next = rest.popFirst() else {
+                text.append(character)
+                continue
+            }
+            // The first character's backslash only keeps blanks; further in, the usual escapes mean what they do.
+            let escape = text.isEmpty ? nil : ["n": "\n", "t": "\t", "f": "\u{C}", "v": "\u{B}", "a": "\u{7}"][next]
+            text.append(escape ?? String(next))
+        }
+        if text.isEmpty, rest.isEmpty { throw failure("'\(name)' needs a text") }
+        let bytes = Array((text + "\n").utf8)
         return name == "a" ? .append(bytes) : name == "i" ? .insert(bytes) : .change(bytes)
     }
 }

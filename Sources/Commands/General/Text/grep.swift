@@ -15,28 +15,85 @@ extension GeneralCommands {
                 .init("fixed-strings", "F", "plain text"),
                 .init("word-regexp", "w", "only whole words"), .init("line-regexp", "x", "only whole lines"),
                 .init("only-matching", "o", "only what matched"), .init("quiet", "q", "nothing but the status"),
+                .init("perl-regexp", "P", "as Perl writes them, with \\d and \\K, without looking around"),
+                .init("basic-regexp", "G", "basic regular expressions (always, but for -E -F -P)"),
                 .init("files-with-matches", "l", "only the names of files that have one"),
+                .init("files-without-match", "L", "only the names of files that have none"),
+                .init("no-messages", "s", "no complaint about files that are not there"),
+                .init("byte-offset", "b", "with the byte at which each line, or match, begins"),
+                .init("null", "Z", "names of files end in NUL"), .init("null-data", "z", "lines end in NUL"),
+                .init("initial-tab", "T", "a tab before what has a name or number before it"),
+                .init("text", "a", "what is no text is searched, too (always)"),
+                .init("line-buffered", nil, "each line at once (always)"),
+                .init("recursive", "r", "all files in directories"), .init("", "R", "the same"),
+                .init("include", nil, .text("GLOB"), repeatable: true, "with -r only such names"),
+                .init("exclude", nil, .text("GLOB"), repeatable: true, "without such names"),
+                .init("exclude-dir", nil, .text("GLOB"), repeatable: true, "with -r without such directories"),
+                .init("label", nil, .text("NAME"), "the name of what it is given"),
+                .init("group-separator", nil, .text("TEXT"), "between groups of lines (--)"),
+                .init("no-group-separator", nil, "nothing between groups of lines"),
+                .init("color", nil, .choice(["never", "auto", "always"]), "colours (never)"),
+                .init("colour", nil, .choice(["never", "auto", "always"]), "the same"),
+                .init("file", "f", .file, repeatable: true, "patterns, from a file, one a line"),
                 .init("with-filename", "H", "with the file's name, even of one"),
                 .init("no-filename", "h", "without the files' names"),
-                .init("max-count", "m", .integer(1...Int.max), "no more lines than this of a file"),
+                .init("max-count", "m", .integer(0...Int.max), "no more lines than this of a file"),
                 .init("after-context", "A", .integer(0...contextLimit), "so many lines behind each, too"),
                 .init("before-context", "B", .integer(0...contextLimit), "so many lines before each, too"),
                 .init("context", "C", .integer(0...contextLimit), "so many lines around each, too"),
                 .init("regexp", "e", .text("PATTERN"), repeatable: true, "a pattern; with several, any of them"),
             ],
-            arguments: .init([.text, .file], 0...1000, numberFlag: "context"),
+            arguments: .init([.text, .file], 0...100_000, numberFlag: "context"),
             examples: ["journal --all | grep Removed", "grep -c ERROR app.log", "grep -w -A 2 500 app.log"],
             group: .files)
-        return Command(description) { invocation in
-            var rest = invocation.arguments.arguments[...]
-            var patterns = invocation.arguments.texts("regexp")
-            if patterns.isEmpty, let first = rest.popFirst() { patterns = [first] }
-            guard !patterns.isEmpty else { throw UsageError("grep: which pattern? grep PATTERN [FILE…]") }
-            do {
-                return .running(try Grep(invocation.process, patterns: patterns, files: rest, invocation.arguments))
-            } catch let error as RegularExpressionError {
-                throw UsageError("grep: \(error)")
+        return Command(description) { try search($0) }
+    }
+
+    static var egrep: Command { shorthand("egrep", "-E") }
+    static var fgrep: Command { shorthand("fgrep", "-F") }
+
+    private static func shorthand(_ name: String, _ flag: String) -> Command {
+        let page = grep.description
+        let description = CommandDescription(
+            name, "grep \(flag)", usage: page.usage, flags: page.flags, arguments: page.arguments,
+            examples: ["\(name) 'ERROR' app.log"], group: .files)
+        return Command(description) { try search($0, flag) }
+    }
+
+    private static func search(_ invocation: Invocation, _ flag: String? = nil) throws -> Outcome {
+        let arguments = invocation.arguments
+        let files = invocation.session.files
+        var rest = arguments.arguments[...]
+        var patterns = arguments.texts("regexp")
+        for name in arguments.texts("file") {
+            var lines = String(decoding: try files.reading { try $0.read(name) }, as: UTF8.self)
+            // An empty file has no pattern, and matches nothing.
+            if lines.isEmpty { continue }
+            if lines.hasSuffix("\n") { lines.removeLast() }
+            patterns.append(lines)
+        }
+        let hasPatterns = arguments.has("regexp") || arguments.has("file")
+        if !hasPatterns, let first = rest.popFirst() { patterns = [first] }
+        guard hasPatterns || !patterns.isEmpty else { throw UsageError("grep: which pattern? grep PATTERN [FILE…]") }
+        if ["color", "colour"].contains(where: { arguments.text($0) == "always" }) {
+            throw UsageError("grep: --color=always is not known here: what is written has no colours")
+        }
+        let isRecursive = arguments.has("recursive") || arguments.has("R")
+        do {
+            let finder = try GrepFinder(patterns, arguments, flag)
+            var names = Array(rest)
+            if isRecursive || arguments.has("include") || arguments.has("exclude") {
+                let filter = FileFilter(
+                    included: arguments.texts("include"), excluded: arguments.texts("exclude"),
+                    excludedDirectories: arguments.texts("exclude-dir"))
+                names = try filter.files(names, in: files, isRecursive: isRecursive)
+                if names.isEmpty, isRecursive || !rest.isEmpty { return .done(1) }
             }
+            let grep = Grep(invocation.process, finder, files: names[...], arguments)
+            if isRecursive { grep.showFile(!arguments.has("no-filename")) }
+            return .running(grep)
+        } catch let error as RegularExpressionError {
+            throw UsageError("grep: \(error)")
         }
     }
 
@@ -45,12 +102,21 @@ extension GeneralCommands {
 
     private final class Grep: LineTool {
         private let finder: GrepFinder
-        private let showsFile: Bool
+        private var showsFile: Bool
         private let showsNumber: Bool
         private let isInverted: Bool
         private let isQuiet: Bool
         private let counts: Bool
         private let namesFiles: Bool
+        private let namesOthers: Bool
+        private let showsOffset: Bool
+        private let isSilent: Bool
+        private let nameEnd: String
+        private let tab: String
+        private let label: String
+        private let groupSeparator: String?
+        /// Where the line begins in its file.
+        private var offset = 0
         private let showsMatches: Bool
         private let maximum: Int
         private let hasContext: Bool
@@ -68,29 +134,42 @@ extension GeneralCommands {
         private var lastShown: Int?
         private var hasShown = false
 
-        init(_ process: Process, patterns: [String], files: ArraySlice<String>, _ arguments: ParsedArguments) throws {
-            finder = try GrepFinder(patterns, arguments)
+        init(_ process: Process, _ finder: GrepFinder, files: ArraySlice<String>, _ arguments: ParsedArguments) {
+            self.finder = finder
             showsFile = !arguments.has("no-filename") && (files.count > 1 || arguments.has("with-filename"))
             showsNumber = arguments.has("line-number")
             isInverted = arguments.has("invert-match")
             isQuiet = arguments.has("quiet")
-            namesFiles = arguments.has("files-with-matches")
-            counts = arguments.has("count") && !namesFiles
+            namesOthers = arguments.has("files-without-match")
+            namesFiles = arguments.has("files-with-matches") && !namesOthers
+            counts = arguments.has("count") && !namesFiles && !namesOthers
+            showsOffset = arguments.has("byte-offset")
+            isSilent = arguments.has("no-messages")
+            nameEnd = arguments.has("null") ? "\0" : ""
+            tab = arguments.has("initial-tab") ? "\t" : ""
+            label = arguments.text("label") ?? "(standard input)"
+            groupSeparator = arguments.has("no-group-separator") ? nil : arguments.text("group-separator") ?? "--"
             showsMatches = arguments.has("only-matching")
             maximum = arguments.integer("max-count") ?? .max
             let around = arguments.integer("context") ?? 0
-            let showsLines = !showsMatches && !arguments.has("count") && !namesFiles
+            let showsLines = !showsMatches && !arguments.has("count") && !namesFiles && !namesOthers
             hasContext = showsLines && ["context", "before-context", "after-context"].contains { arguments.has($0) }
             linesBefore = showsLines ? arguments.integer("before-context") ?? around : 0
             linesAfter = showsLines ? arguments.integer("after-context") ?? around : 0
             super.init(process, files: files)
             status = 1
+            if arguments.has("null-data") { separator = 0 }
         }
+
+        func showFile(_ isShown: Bool) { showsFile = isShown }
+
+        override func complain(_ text: String) { if isSilent { noteComplaint() } else { super.complain(text) } }
 
         override var complaintStatus: Int { isQuiet && status == 0 ? 0 : 2 }
 
         override func beginFile() {
             lineNumber = 0
+            offset = 0
             count = 0
             isFileDone = false
             before = RingQueue()
@@ -101,15 +180,17 @@ extension GeneralCommands {
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             if isFileDone { return }
             lineNumber += 1
+            defer { offset += line.count + 1 }
             let text = Array(line)
             guard count < maximum else { return around(text) }
             let match = finder.firstMatch(in: text)
             guard (match != nil) != isInverted else { return around(text) }
-            status = 0
+            if !namesOthers { status = 0 }
             count += 1
             if isQuiet { return stop() }
+            if namesOthers { return endFileEarly() }
             if namesFiles {
-                write((currentFile ?? "(standard input)").utf8)
+                writeName()
                 return endFileEarly()
             }
             if showsMatches, !counts { showMatches(match, in: text) } else if !counts { show(text) }
@@ -119,13 +200,17 @@ extension GeneralCommands {
         /// Of several files the next one follows; and a count is written where a file ends.
         private func endFileEarly() {
             isFileDone = true
-            if !hasSeveralFiles, !counts { stop() }
+            if !hasSeveralFiles, !counts, !namesOthers { stop() }
+        }
+
+        private func writeName() {
+            writeBytes(Array(((currentFile ?? label) + (nameEnd.isEmpty ? "\n" : nameEnd)).utf8))
         }
 
         private func showMatches(_ first: Range<Int>?, in text: [UInt8]) {
             var next = first
             while let range = next {
-                if !range.isEmpty { report(text[range], lineNumber, ":") }
+                if !range.isEmpty { report(text[range], lineNumber, ":", range.lowerBound) }
                 let from = range.isEmpty ? range.upperBound + 1 : range.upperBound
                 next = from <= text.count ? finder.firstMatch(in: text, from: from) : nil
             }
@@ -136,7 +221,9 @@ extension GeneralCommands {
             if hasContext {
                 let first = before.isEmpty ? lineNumber : before[0].number
                 // What was left out in between is told by two dashes.
-                if hasShown, lastShown.map({ $0 + 1 < first }) ?? true { write("--".utf8) }
+                if hasShown, let groupSeparator, lastShown.map({ $0 + 1 < first }) ?? true {
+                    write(groupSeparator.utf8)
+                }
                 while let (number, line) = before.popFirst() { report(line[...], number, "-") }
             }
             report(line[...], lineNumber, ":")
@@ -157,66 +244,22 @@ extension GeneralCommands {
             }
         }
 
-        private func report(_ line: ArraySlice<UInt8>, _ number: Int, _ sign: String) {
-            let name = showsFile ? "\(currentFile ?? "(standard input)")\(sign)" : ""
-            write(Array((name + (showsNumber ? "\(number)\(sign)" : "")).utf8) + line)
+        private func report(_ line: ArraySlice<UInt8>, _ number: Int, _ sign: String, _ place: Int = 0) {
+            var prefix = showsFile ? (currentFile ?? label) + (nameEnd.isEmpty ? sign : nameEnd) : ""
+            if showsNumber { prefix += "\(number)\(sign)" }
+            if showsOffset { prefix += "\(offset + place)\(sign)" }
+            if !prefix.isEmpty { prefix += tab }
+            write(Array(prefix.utf8) + line)
         }
 
         override func endFile() {
-            if counts { write(((showsFile ? "\(currentFile ?? "(standard input)"):" : "") + "\(count)").utf8) }
+            if namesOthers, count == 0 {
+                status = 0
+                writeName()
+            }
+            guard counts else { return }
+            let name = showsFile ? (currentFile ?? label) + (nameEnd.isEmpty ? ":" : nameEnd) : ""
+            writeBytes(Array("\(name)\(count)\n".utf8))
         }
-    }
-}
-
-/// Finds what patterns of `grep` match in a line.
-private struct GrepFinder {
-    private let expressions: [RegularExpression]
-    private let isWord: Bool
-    private let isLine: Bool
-
-    init(_ patterns: [String], _ arguments: ParsedArguments) throws {
-        isLine = arguments.has("line-regexp")
-        let isWord = arguments.has("word-regexp") && !isLine
-        self.isWord = isWord
-        let isLiteral = arguments.has("fixed-strings")
-        let isExtended = arguments.has("extended-regexp")
-        let dialect: RegularExpression.Dialect = isLiteral ? .literal : isExtended ? .extended : .basic
-        let options = RegularExpression.Options(ignoresCase: arguments.has("ignore-case"))
-        // As grep has it, each line of a pattern is one.
-        let lines = patterns.flatMap { $0.split(separator: "\n", omittingEmptySubsequences: false) }
-        expressions = try lines.map { line in
-            guard isWord else { return try RegularExpression(String(line), dialect, options) }
-            let isBasic = !isLiteral && !isExtended
-            let word = Self.asWord(isLiteral ? Self.escaped(line) : String(line), isBasic: isBasic)
-            return try RegularExpression(word, isBasic ? .basic : .extended, options)
-        }
-    }
-
-    /// The pattern as the second group between what is not part of a word.
-    private static func asWord(_ pattern: String, isBasic: Bool) -> String {
-        isBasic
-            ? "\\(^\\|[^[:alnum:]_]\\)\\(\(pattern)\\)\\([^[:alnum:]_]\\|$\\)"
-            : "(^|[^[:alnum:]_])(\(pattern))([^[:alnum:]_]|$)"
-    }
-
-    private static func escaped(_ text: Substring) -> String {
-        text.reduce(into: "") { $0 += "\\.[]*^$+?(){}|".contains($1) ? "\\\($1)" : String($1) }
-    }
-
-    /// The match that begins first; of several there, the longest.
-    func firstMatch(in text: [UInt8], from offset: Int = 0) -> Range<Int>? {
-        text.withUnsafeBytes { bytes in
-            expressions.compactMap { range(of: $0, in: bytes, from: offset) }
-                .min { ($0.lowerBound, -$0.upperBound) < ($1.lowerBound, -$1.upperBound) }
-        }
-    }
-
-    private func range(
-        of expression: RegularExpression, in bytes: UnsafeRawBufferPointer, from offset: Int
-    ) -> Range<Int>? {
-        // The second time it would begin behind the whole line.
-        if isLine { return offset == 0 ? expression.firstRange(in: bytes, from: 0, .whole) : nil }
-        if isWord { return expression.firstMatch(in: bytes, from: offset)?[2] }
-        return expression.firstRange(in: bytes, from: offset)
     }
 }

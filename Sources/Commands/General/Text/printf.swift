@@ -11,6 +11,7 @@ extension GeneralCommands {
             arguments: .init([.text], 1...100_000, isRaw: true),
             examples: ["printf '%s has %d\\n' Alice 3", "printf -v name 'node-%02d' 7"], group: .files,
             details: """
+                %(%F %T)T is a time, of seconds since 1970, or -1 for now.
                 %s %b %q %c %d %i %u %x %X %o %f %e %g %%, with flags, width and precision,
                 which may be *; the format is used again while words are left. -v gives a
                 variable what would be written.
@@ -23,7 +24,7 @@ extension GeneralCommands {
             var isCut = false
             repeat {
                 let before = words.count
-                let piece = try Formatter.format(format, &words)
+                let piece = try Formatter.format(format, &words, now: invocation.session.world.now)
                 bytes += piece.bytes
                 isCut = piece.isCut
                 if words.count == before { break }
@@ -59,7 +60,7 @@ extension GeneralCommands {
 enum Formatter {
     /// - Returns: what the format makes of the next words, and whether `\c` in a `%b` has ended all output.
     static func format(
-        _ format: String, _ words: inout ArraySlice<String>
+        _ format: String, _ words: inout ArraySlice<String>, now: LabTime
     ) throws -> (bytes: [UInt8], isCut: Bool) {
         var result: [UInt8] = []
         var rest = format[...]
@@ -87,6 +88,13 @@ enum Formatter {
                 let precision = try size(&rest, &words) ?? 0
                 field.precision = precision < 0 ? nil : precision
             }
+            if rest.first == "(", let end = rest.firstIndex(of: ")"), rest[end...].dropFirst().first == "T" {
+                let style = String(rest[rest.index(after: rest.startIndex)..<end])
+                rest = rest[rest.index(end, offsetBy: 2)...]
+                let text = try time(words.popFirst(), style.isEmpty ? "%T" : style, now)
+                result += Array(field.padded(text).utf8)
+                continue
+            }
             // How long C's numbers are matters to nobody here.
             rest = rest.drop { "hlLjzt".contains($0) }
             guard let conversion = rest.popFirst() else { throw UsageError("printf: '\(format)' ends within a %") }
@@ -101,6 +109,14 @@ enum Formatter {
             }
             result += Array(try convert(conversion, words.popFirst(), field).utf8)
         }
+    }
+
+    /// `%(…)T`: seconds since 1970; -1, as nothing, is now.
+    private static func time(_ word: String?, _ format: String, _ now: LabTime) throws -> String {
+        let seconds = try word.map { try integer($0) } ?? -1
+        if seconds < 0 { return try DateFormat.text(now, format) }
+        guard seconds < 9_000_000_000 else { throw UsageError("printf: \(seconds) is no time") }
+        return try DateFormat.text(LabTime(nanoseconds: Int64(seconds) * 1_000_000_000), format)
     }
 
     /// A width or a precision: digits, or `*` for the next word; nil if there is none.

@@ -1,258 +1,373 @@
 import CommandKit
 import KernelRegularExpressions
 import KernelStructures
-import ShellLanguage
 import ShellSession
 
 extension GeneralCommands {
     static var sed: Command {
         let description = CommandDescription(
-            "sed", "edits lines as they pass", usage: "[-n] [-E] SCRIPT [FILE…]",
+            "sed", "edits lines as they pass, or files in place", usage: "[-n] [-E] [-i] SCRIPT [FILE…]",
             flags: [
-                .init("quiet", "n", "only what p prints"),
-                .init("regexp-extended", "E", "extended regular expressions"),
-                .init("", "r", "the same"),
+                .init("quiet", "n", "only what p prints"), .init("silent", nil, "the same"),
+                .init("regexp-extended", "E", "extended regular expressions"), .init("", "r", "the same"),
                 .init("expression", "e", .text("SCRIPT"), repeatable: true, "a part of the script"),
+                .init("file", "f", .file, repeatable: true, "a part of the script, from a file of the lab"),
+                .init("in-place", "i", "writes each file anew; -i.bak keeps what it was"),
+                .init("separate", "s", "lines count anew in each file"),
+                .init("null-data", "z", "lines end in NUL"),
+                .init("unbuffered", "u", "each line at once (always)"),
             ],
-            arguments: .init([.text, .file], 0...1000),
-            examples: ["sed 's/8081/8082/g' lb.yaml", "sed -n '2,4p' app.log", "sed '/^#/d' lb.yaml"], group: .files,
+            arguments: .init([.text, .file], 0...1000, isRaw: true),
+            examples: [
+                "sed 's/8081/8082/g' lb.yaml", "sed -i '/^#/d' lb.yaml", "sed -n '2,4p' app.log",
+                "sed ':a;N;$!ba;s/\\n/,/g' names.txt",
+            ], group: .files,
             details: """
-                s/PATTERN/TEXT/ with g, p, I and a number; y/abc/xyz/; d p q =; a, i and c TEXT.
-                Before a command: a line's number, $, /PATTERN/, two of them with a comma, !.
+                s/PATTERN/TEXT/ with g, p, I, M, a number and w FILE; y/abc/xyz/; d D p P n N g
+                G h H x = l q Q F z; a, i and c TEXT; r and w FILE; { … }; : b t T LABEL.
+                Before a command: a line's number, $, /PATTERN/, 0~3 (each third from 0), two of
+                them with a comma, a second one of +2 or ~4, and !.
                 TEXT: & is the match, \\1 a group, \\n a newline; \\U \\L \\u \\l \\E its letters.
+                Not there: e, R, W and v, and a group repeated in its own pattern, (a)\\1.
                 """)
         return Command(description) { invocation in
-            let arguments = invocation.arguments
+            let (words, suffix) = inPlace(invocation.arguments.arguments)
+            let sorted = CommandDescription(
+                "sed", description.summary, usage: description.usage, flags: description.flags,
+                arguments: .init([.text, .file], 0...1000), examples: description.examples, group: .files,
+                details: description.details)
+            let arguments = try ParsedArguments(words, for: sorted)
             var rest = arguments.arguments[...]
             var scripts = arguments.texts("expression")
+            for file in arguments.texts("file") {
+                var text = String(decoding: try invocation.session.files.reading { try $0.read(file) }, as: UTF8.self)
+                if text.hasSuffix("\n") { text.removeLast() }
+                scripts.append(text)
+            }
             if scripts.isEmpty, let first = rest.popFirst() { scripts = [first] }
             guard !scripts.isEmpty else { throw UsageError("sed: which script? sed 's/a/b/' [FILE…]") }
             let isExtended = arguments.has("regexp-extended") || arguments.has("r")
-            let commands = try scripts.flatMap { try SedParser.parse($0, isExtended: isExtended) }
-            return .running(Sed(invocation.process, rest, commands, isQuiet: arguments.has("quiet")))
+            let commands = try SedParser.parse(scripts.joined(separator: "\n"), isExtended: isExtended)
+            let editsInPlace = arguments.has("in-place")
+            if editsInPlace, rest.isEmpty || rest.contains("-") {
+                throw UsageError("sed: -i: which file? sed -i 's/a/b/' FILE…")
+            }
+            let sed = Sed(invocation.process, rest, commands)
+            sed.isQuiet = arguments.has("quiet") || arguments.has("silent")
+            sed.isSeparate = editsInPlace || arguments.has("separate")
+            sed.suffix = editsInPlace ? suffix : nil
+            if arguments.has("null-data") { sed.separator = 0 }
+            return .running(sed)
         }
     }
 
+    /// `-i.bak` and `--in-place=.bak` have their value in the same word, or none: they become switches, and what is
+    /// captured of a file gets the suffix. Other letters in one word with it, `-ni`, stand before it.
+    private static func inPlace(_ words: [String]) -> (words: [String], suffix: String) {
+        var suffix = ""
+        var result: [String] = []
+        var isValue = false
+        for (index, word) in words.enumerated() {
+            if word == "--" { return (result + words[index...], suffix) }
+            if isValue {
+                isValue = false
+                result.append(word)
+                continue
+            }
+            if word.hasPrefix("--in-place=") {
+                suffix = String(word.dropFirst("--in-place=".count))
+                result.append("--in-place")
+            } else if word.hasPrefix("-"), !word.hasPrefix("--"), let place = word.firstIndex(of: "i"),
+                !word[..<place].contains(where: { "ef".contains($0) })
+            {
+                suffix = String(word[word.index(after: place)...])
+                result.append(String(word[...place]))
+            } else {
+                isValue = ["-e", "-f", "-ne", "-nf", "-Ee", "-nEe", "-re"].contains(word)
+                result.append(word)
+            }
+        }
+        return (result, suffix)
+    }
+
+    /// `sed`: one cycle for each line, which may take further lines in the middle.
     private final class Sed: LineTool {
-        private let commands: [SedCommand]
-        private let isQuiet: Bool
+        private let program: SedProgram
+        var isQuiet = false
+        var isSeparate = false
+        /// What a file that is edited in place is captured under is its name and this; nil: nothing is edited in place.
+        var suffix: String?
         /// By command: within a range of lines.
         private var isInRange: [Bool]
-        private var rangeEnd: [Int?]
+        private var rangeEnd: [Int]
         private var lineNumber = 0
         /// The newest line waits here until it is known whether it is the last.
         private var held: (line: [UInt8], isWhole: Bool)?
+        private var pattern: [UInt8] = []
+        private var hold: [UInt8] = []
+        private var isWhole = true
+        private var isLast = false
+        private var after: [[UInt8]] = []
+        private var resume = Resume.cycle
+        /// `q`, or a failure: the lines that are left are nobody's.
+        private var hasQuit = false
+        private var files: [String: LabFile] = [:]
 
-        init(_ process: Process, _ files: ArraySlice<String>, _ commands: [SedCommand], isQuiet: Bool) {
-            self.commands = commands
-            self.isQuiet = isQuiet
-            isInRange = Array(repeating: false, count: commands.count)
-            rangeEnd = Array(repeating: nil, count: commands.count)
+        /// What the next line is for.
+        private enum Resume {
+            case cycle
+            /// `n`: the pattern space anew, and on from there.
+            case next(Int)
+            /// `N`: behind the pattern space.
+            case append(Int)
+        }
+
+        /// Commands for one line.
+        private static let stepLimit = 1_000_000
+
+        override var complaintStatus: Int { 2 }
+
+        init(_ process: Process, _ files: ArraySlice<String>, _ program: SedProgram) {
+            self.program = program
+            isInRange = Array(repeating: false, count: program.commands.count)
+            rangeEnd = Array(repeating: 0, count: program.commands.count)
             super.init(process, files: files)
         }
 
-        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
-            if let held { edit(held.line, isWhole: true, isLast: false) }
-            held = isDone ? nil : (Array(line), isWhole)
+        override func start() {
+            do {
+                for name in program.outputs where name != "/dev/stdout" && name != "/dev/stderr" {
+                    files[name] = try process.session.files.reading { try $0.openForWriting(name, appends: false) }
+                }
+                super.start()
+            } catch {
+                process.fail("\(error)", status: 4)
+            }
+        }
+
+        override func beginFile() {
+            guard isSeparate else { return }
+            lineNumber = 0
+            if suffix != nil { captured = [] }
+        }
+
+        override func endFile() {
+            guard isSeparate else { return }
+            flush()
+            keep()
         }
 
         override func end() {
-            if let held { edit(held.line, isWhole: held.isWhole, isLast: true) }
-            held = nil
+            flush()
+            keep()
+            for file in files.values { file.close() }
+            files = [:]
         }
 
-        private func edit(_ bytes: [UInt8], isWhole: Bool, isLast: Bool) {
+        private func flush() {
+            let last = held
+            held = nil
+            if let last, !hasQuit { take(last.line, isWhole: last.isWhole, isLast: true) }
+        }
+
+        /// Writes what came out of a file in its place.
+        private func keep() {
+            guard let suffix, let bytes = captured, let file = currentFile else { return }
+            captured = nil
+            do throws(LabFileError) {
+                if !suffix.isEmpty {
+                    let copy = suffix.contains("*") ? suffix.replacing("*", with: file) : file + suffix
+                    try process.session.files.write(try process.session.files.read(file), to: copy)
+                }
+                try process.session.files.write(bytes, to: file)
+            } catch {
+                complain(error.description)
+            }
+        }
+
+        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
+            if let held { take(held.line, isWhole: true, isLast: false) }
+            held = isDone ? nil : (Array(line), isWhole)
+        }
+
+        private func take(_ line: [UInt8], isWhole: Bool, isLast: Bool) {
             lineNumber += 1
-            var line = bytes
-            var after: [[UInt8]] = []
-            var isDeleted = false
-            var quits = false
-            scan: for (index, command) in commands.enumerated() where selects(index, command, line, isLast) {
+            self.isWhole = isWhole
+            self.isLast = isLast
+            switch resume {
+            case .cycle:
+                pattern = line
+                run(from: 0)
+            case .next(let place):
+                pattern = line
+                run(from: place)
+            case .append(let place):
+                pattern += [separator] + line
+                run(from: place)
+            }
+        }
+
+        /// The end of a cycle: what was put behind the line follows it.
+        private func endCycle(prints: Bool) {
+            if prints, !isQuiet { write(pattern, newline: isWhole || !after.isEmpty) }
+            for text in after { writeBytes(text) }
+            after = []
+        }
+
+        private func fail(_ text: String) {
+            complain("line \(lineNumber): \(text)")
+            captured = nil
+            hasQuit = true
+            stop()
+        }
+
+        private func run(from start: Int) {
+            resume = .cycle
+            var place = start
+            var steps = 0
+            var hasReplaced = false
+            while place < program.commands.count {
+                steps += 1
+                if steps > Self.stepLimit {
+                    return fail("more than \(Self.stepLimit) commands; a loop without an end?")
+                }
+                if pattern.count > Self.lineLimitBytes || hold.count > Self.lineLimitBytes {
+                    return fail("it would grow beyond \(byteCountText(Self.lineLimitBytes))")
+                }
+                let command = program.commands[place]
+                guard selects(place, command) else {
+                    if case .block(let end) = command.action { place = end } else { place += 1 }
+                    continue
+                }
+                place += 1
                 switch command.action {
                 case .substitute(let substitution):
-                    switch substitution.apply(to: line, limitBytes: Self.lineLimitBytes) {
+                    switch substitution.apply(to: pattern, limitBytes: Self.lineLimitBytes) {
                     case .unmatched: continue
-                    case .tooLong:
-                        complain("line \(lineNumber): it would grow beyond \(byteCountText(Self.lineLimitBytes))")
-                        return stop()
-                    case .changed(let changed): line = changed
+                    case .tooLong: return fail("it would grow beyond \(byteCountText(Self.lineLimitBytes))")
+                    case .changed(let changed): pattern = changed
                     }
-                    if substitution.prints { write(line, newline: isWhole) }
-                case .translate(let map): line = line.map { map[Int($0)] }
-                case .delete:
-                    isDeleted = true
-                    break scan
-                case .print: write(line)
-                case .number: write(Array(String(lineNumber).utf8))
-                case .insert(let text): write(text)
+                    hasReplaced = true
+                    if substitution.prints { write(pattern, newline: isWhole) }
+                    if let file = substitution.file { write(to: file) }
+                case .translate(let translation): pattern = translation.apply(to: pattern)
+                case .delete: return endCycle(prints: false)
+                case .deleteFirst:
+                    guard let newline = pattern.firstIndex(of: separator) else { return endCycle(prints: false) }
+                    pattern.removeFirst(newline + 1)
+                    endCycle(prints: false)
+                    place = 0
+                case .print: write(pattern, newline: true)
+                case .printFirst: write(pattern.prefix { $0 != separator })
+                case .number: writeBytes(Array("\(lineNumber)\n".utf8))
+                case .list(let width): writeBytes(SedProgram.listed(pattern, width: width))
+                case .name: write((currentFile ?? "-").utf8)
+                case .insert(let text): writeBytes(text)
                 case .append(let text): after.append(text)
+                case .read(let name):
+                    if let bytes = try? process.session.files.read(name) { after.append(bytes) }
+                case .write(let name): write(to: name)
                 case .change(let text):
                     // Of a range, the text stands once, at its end.
-                    if command.last == nil || !isInRange[index] || command.isNegated { write(text) }
-                    isDeleted = true
-                    break scan
-                case .quit(let code):
+                    if command.last == nil || !isInRange[place - 1] || command.isNegated { writeBytes(text) }
+                    return endCycle(prints: false)
+                case .next:
+                    endCycle(prints: true)
+                    if isLast { return end(early: false) }
+                    resume = .next(place)
+                    return
+                case .appendNext:
+                    if isLast { return endCycle(prints: true) }
+                    for text in after { writeBytes(text) }
+                    after = []
+                    resume = .append(place)
+                    return
+                case .copyToHold: hold = pattern
+                case .appendToHold: hold += [separator] + pattern
+                case .copyFromHold: pattern = hold
+                case .appendFromHold: pattern += [separator] + hold
+                case .exchange: swap(&pattern, &hold)
+                case .empty: pattern = []
+                case .block, .label: break
+                case .branch(let target): place = target
+                case .branchIfReplaced(let target, let wanted):
+                    if hasReplaced == wanted { place = target }
+                    hasReplaced = false
+                case .quit(let code, let prints):
+                    endCycle(prints: prints)
                     status = code
-                    quits = true
-                    break scan
+                    return end(early: true)
                 }
             }
-            if !isQuiet, !isDeleted { write(line, newline: isWhole || !after.isEmpty) }
-            for text in after { write(text) }
-            if quits { stop() }
+            endCycle(prints: true)
         }
 
-        private func selects(_ index: Int, _ command: SedCommand, _ line: [UInt8], _ isLast: Bool) -> Bool {
-            guard let first = command.first else { return true }
-            guard let last = command.last else {
-                return first.matches(line, lineNumber, isLast) != command.isNegated
+        private func end(early: Bool) {
+            guard early else { return }
+            hasQuit = true
+            stop()
+        }
+
+        private func write(to name: String) {
+            let bytes = pattern + [10]
+            if name == "/dev/stdout" { return writeBytes(bytes) }
+            if name == "/dev/stderr" { return process.errorOutput.write(String(decoding: bytes, as: UTF8.self)) }
+            do throws(LabFileError) { try files[name]?.append(bytes) } catch {
+                complain(error.description)
+                stop()
             }
-            return isWithin(index, first, last, line, isLast) != command.isNegated
+        }
+
+        // MARK: Addresses
+
+        private func matches(_ address: SedCommand.Address) -> Bool {
+            switch address {
+            case .line(let number): lineNumber == number
+            case .step(let first, let step):
+                step <= 0 ? lineNumber == first : lineNumber >= first && (lineNumber - first) % step == 0
+            case .end: isLast
+            case .pattern(let expression): pattern.withUnsafeBytes { expression.firstMatch(in: $0) != nil }
+            case .following, .multiple: false
+            }
+        }
+
+        private func selects(_ index: Int, _ command: SedCommand) -> Bool {
+            guard let first = command.first else { return !command.isNegated }
+            guard let last = command.last else { return matches(first) != command.isNegated }
+            return isWithin(index, first, last) != command.isNegated
         }
 
         /// POSIX: the end is looked for from the line behind the beginning; a number that has passed is one line.
-        private func isWithin(
-            _ index: Int, _ first: SedCommand.Address, _ last: SedCommand.Address, _ line: [UInt8], _ isLast: Bool
-        ) -> Bool {
+        /// GNU: with 0 as the beginning, from the first line on.
+        private func isWithin(_ index: Int, _ first: SedCommand.Address, _ last: SedCommand.Address) -> Bool {
+            if case .line(0) = first, lineNumber == 1, !isInRange[index] {
+                isInRange[index] = !matches(last)
+                return true
+            }
             if !isInRange[index] {
-                guard first.matches(line, lineNumber, isLast) else { return false }
+                guard matches(first) else { return false }
                 switch last {
-                case .line(let number): isInRange[index] = number > lineNumber
-                case .following(let count):
-                    rangeEnd[index] = lineNumber.addingReportingOverflow(count).partialValue
-                    isInRange[index] = count > 0
-                case .end: isInRange[index] = !isLast
-                case .pattern: isInRange[index] = true
+                case .line(let number): rangeEnd[index] = number
+                case .following(let count): rangeEnd[index] = lineNumber.addingReportingOverflow(count).partialValue
+                case .multiple(let step):
+                    let rest = step > 0 ? lineNumber % step : 0
+                    rangeEnd[index] =
+                        rest == 0 ? lineNumber : lineNumber.addingReportingOverflow(step - rest).partialValue
+                case .end: rangeEnd[index] = isLast ? lineNumber : .max
+                case .pattern, .step: rangeEnd[index] = .max
                 }
+                isInRange[index] = rangeEnd[index] > lineNumber
                 return true
             }
             switch last {
-            case .line(let number): if lineNumber >= number { isInRange[index] = false }
-            case .following: if lineNumber >= rangeEnd[index] ?? 0 { isInRange[index] = false }
+            case .line, .following, .multiple:
+                if lineNumber >= rangeEnd[index] { isInRange[index] = false }
+                // It was passed while the command was not reached: the line is no longer within.
+                return lineNumber <= rangeEnd[index] || { if case .line = last { matches(first) } else { false } }()
             case .end: if isLast { isInRange[index] = false }
-            case .pattern: if last.matches(line, lineNumber, isLast) { isInRange[index] = false }
+            case .pattern, .step: if matches(last) { isInRange[index] = false }
             }
             return true
-        }
-    }
-}
-
-/// One command of a script for `sed`.
-struct SedCommand {
-    enum Address {
-        case line(Int)
-        /// `$`
-        case end
-        case pattern(RegularExpression)
-        /// `+3`, only as the end of a range.
-        case following(Int)
-
-        func matches(_ line: [UInt8], _ number: Int, _ isLast: Bool) -> Bool {
-            switch self {
-            case .line(let wanted): number == wanted
-            case .end: isLast
-            case .pattern(let expression): line.withUnsafeBytes { expression.firstMatch(in: $0) != nil }
-            case .following: false
-            }
-        }
-    }
-
-    enum Action {
-        case substitute(SedSubstitution)
-        case translate([UInt8])
-        case delete, print, number
-        case quit(Int32)
-        case insert([UInt8])
-        case append([UInt8])
-        case change([UInt8])
-    }
-
-    var first: Address?
-    var last: Address?
-    var isNegated = false
-    let action: Action
-}
-
-/// `s/pattern/text/flags`
-struct SedSubstitution {
-    enum Piece {
-        case text([UInt8])
-        /// `\1`; 0 is `&`.
-        case group(Int)
-        case letterCase(LetterCase)
-    }
-
-    /// GNU's: what follows in large or small letters, up to `\E`, or only the next letter.
-    enum LetterCase: Character {
-        case upper = "U", lower = "L", nextUpper = "u", nextLower = "l", end = "E"
-    }
-
-    /// In which letters the text of one match is written, as far as it has been read.
-    private struct Lettering {
-        private var isUpper: Bool?
-        private var isNextUpper: Bool?
-
-        mutating func take(_ letterCase: LetterCase) {
-            switch letterCase {
-            case .upper: (isUpper, isNextUpper) = (true, nil)
-            case .lower: (isUpper, isNextUpper) = (false, nil)
-            case .nextUpper: isNextUpper = true
-            case .nextLower: isNextUpper = false
-            case .end: (isUpper, isNextUpper) = (nil, nil)
-            }
-        }
-
-        mutating func apply(to bytes: some Collection<UInt8>) -> [UInt8] {
-            guard isUpper != nil || isNextUpper != nil, !bytes.isEmpty else { return Array(bytes) }
-            var result = ""
-            for character in String(decoding: bytes, as: UTF8.self) {
-                let wanted = isNextUpper ?? isUpper
-                isNextUpper = nil
-                let changed = wanted.map { $0 ? character.uppercased() : character.lowercased() } ?? String(character)
-                // As elsewhere, a letter whose other case is no single letter, ß, stays what it is.
-                result += changed.count == 1 ? changed : String(character)
-            }
-            return Array(result.utf8)
-        }
-    }
-
-    let expression: RegularExpression
-    let pieces: [Piece]
-    /// Which match is the first to be replaced.
-    let occurrence: Int
-    let isGlobal: Bool
-    let prints: Bool
-
-    enum Outcome {
-        case unmatched
-        case changed([UInt8])
-        /// More than the limit would have come out.
-        case tooLong
-    }
-
-    func apply(to line: [UInt8], limitBytes: Int) -> Outcome {
-        line.withUnsafeBytes { bytes -> Outcome in
-            let all = expression.allMatches(in: bytes, limit: isGlobal ? .max : occurrence)
-            let matches = all.dropFirst(occurrence - 1)
-            if matches.isEmpty { return .unmatched }
-            var result: [UInt8] = []
-            var position = 0
-            for match in matches {
-                result += bytes[position..<match.range.lowerBound]
-                var lettering = Lettering()
-                for piece in pieces {
-                    switch piece {
-                    case .text(let text): result += lettering.apply(to: text)
-                    case .group(let number):
-                        if let range = match[number] { result += lettering.apply(to: bytes[range]) }
-                    case .letterCase(let letterCase): lettering.take(letterCase)
-                    }
-                    if result.count > limitBytes { return .tooLong }
-                }
-                position = match.range.upperBound
-            }
-            result += bytes[position...]
-            return result.count > limitBytes ? .tooLong : .changed(result)
         }
     }
 }

@@ -27,58 +27,6 @@ extension GeneralCommands {
         }
     }
 
-    static var seq: Command {
-        let description = CommandDescription(
-            "seq", "counts", usage: "[FIRST [STEP]] LAST", arguments: .init([.text], 1...3, isRaw: true),
-            examples: ["seq 3", "seq 10 -2 0"], group: .files)
-        return Command(description) { invocation in
-            let words = invocation.arguments.arguments
-            let numbers = try words.map { word -> Int in
-                guard let number = Int(word) else { throw UsageError("seq: '\(word)' is not a whole number") }
-                return number
-            }
-            let step = numbers.count == 3 ? numbers[1] : 1
-            if step == 0 { throw UsageError("seq: a step of 0 leads nowhere") }
-            return .running(
-                Counting(invocation.process, from: numbers.count > 1 ? numbers[0] : 1, to: numbers.last!, step: step))
-        }
-    }
-
-    private final class Counting: Program {
-        private let process: Process
-        private var next: Int?
-        private let last: Int
-        private let step: Int
-
-        init(_ process: Process, from first: Int, to last: Int, step: Int) {
-            self.process = process
-            next = first
-            self.last = last
-            self.step = step
-        }
-
-        func start() { produce() }
-
-        private func produce() {
-            guard process.isRunning else { return }
-            var bytes: [UInt8] = []
-            while let number = next, step > 0 ? number <= last : number >= last, bytes.count < 16 * 1024 {
-                bytes.append(decimal: number)
-                bytes.append(10)
-                let (sum, overflow) = number.addingReportingOverflow(step)
-                next = overflow ? nil : sum
-            }
-            if bytes.isEmpty { return process.exit(0) }
-            process.output.write(bytes)
-            if process.output.isBroken { return process.exit(141) }
-            if process.output.isCongested {
-                process.output.onDrained = { [weak self] in self?.produce() }
-            } else {
-                process.node.enqueue { [self] in produce() }
-            }
-        }
-    }
-
     static var test: Command { condition("test", "whether something holds, as a status") }
     static var bracket: Command { condition("[", "whether something holds, as a status: [ -f out.txt ]") }
 
@@ -89,7 +37,10 @@ extension GeneralCommands {
             examples: ["\(name) -f out.txt\(close) && cat out.txt", "\(name) $i -lt 5\(close)"], group: .files,
             details: """
                 -e -f -d -s FILE; -n -z TEXT; A = B, A != B; A -eq -ne -lt -le -gt -ge B;
-                ! CONDITION; CONDITION -a CONDITION, CONDITION -o CONDITION.
+                -r -w -x FILE as -e; -L -h -p -S -b -c -u -g -k FILE: never; A -ef B: one file.
+                -t 0, -t 1, -t 2: at a terminal; -v NAME: a variable with a value; -o OPTION.
+                ! CONDITION; CONDITION -a CONDITION, CONDITION -o CONDITION. Files have no times
+                here: there is no -nt and no -ot.
                 """)
         return Command(description) { invocation in
             var words = invocation.arguments.arguments[...]
@@ -101,7 +52,7 @@ extension GeneralCommands {
                 words.removeFirst()
                 negated.toggle()
             }
-            let holds = try evaluate(Array(words), invocation.session.files, name)
+            let holds = try evaluate(Array(words), invocation, name)
             return .done(holds != negated ? 0 : 1)
         }
     }
@@ -110,31 +61,38 @@ extension GeneralCommands {
         ["=", "==", "!=", "<", ">"].contains(word) || FileTest.compare(0, word, 0) != nil
     }
 
-    private static func evaluate(_ words: [String], _ files: LabFiles, _ name: String) throws -> Bool {
+    private static func evaluate(_ words: [String], _ invocation: Invocation, _ name: String) throws -> Bool {
         switch words.count {
         case 0: return false
         case 1: return !words[0].isEmpty
+        case 2 where ["-t", "-v", "-o"].contains(words[0]):
+            return try invocation.process.holds(words[0], words[1])
         case 2:
             if words[0] == "!" { return words[1].isEmpty }
-            guard let holds = FileTest.unary(words[0], words[1], files) else {
+            guard let holds = FileTest.unary(words[0], words[1], invocation.session.files) else {
                 throw UsageError("\(name): unknown condition '\(words[0])'; see help test")
             }
             return holds
         case 3 where isComparison(words[1]): return try compare(words, name)
+        case 3 where words[1] == "-ef":
+            let files = invocation.session.files
+            return files.exists(words[0]) && files.absolute(words[0]) == files.absolute(words[2])
+        case 3 where words[1] == "-nt" || words[1] == "-ot":
+            throw UsageError("\(name): \(words[1]): files have no times here; keep a time in a variable: $SECONDS")
         case 3 where words[0] == "(" && words[2] == ")": return !words[1].isEmpty
-        default: return try combined(words, files, name)
+        default: return try combined(words, invocation, name)
         }
     }
 
     /// `A -o B`, `A -a B`; -a binds stronger.
-    private static func combined(_ words: [String], _ files: LabFiles, _ name: String) throws -> Bool {
+    private static func combined(_ words: [String], _ invocation: Invocation, _ name: String) throws -> Bool {
         for sign in ["-o", "-a"] {
             guard let index = words.dropFirst().dropLast().firstIndex(of: sign) else { continue }
-            let first = try evaluate(Array(words[..<index]), files, name)
-            let second = try evaluate(Array(words[(index + 1)...]), files, name)
+            let first = try evaluate(Array(words[..<index]), invocation, name)
+            let second = try evaluate(Array(words[(index + 1)...]), invocation, name)
             return sign == "-o" ? first || second : first && second
         }
-        if words[0] == "!" { return try !evaluate(Array(words.dropFirst()), files, name) }
+        if words[0] == "!" { return try !evaluate(Array(words.dropFirst()), invocation, name) }
         if words.count == 3 {
             throw UsageError("\(name): unknown comparison '\(words[1])'; see help test")
         }

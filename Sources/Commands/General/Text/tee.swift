@@ -6,7 +6,10 @@ extension GeneralCommands {
     static var tee: Command {
         let description = CommandDescription(
             "tee", "passes on what it is given, and writes it to files", usage: "[-a] [FILE…]",
-            flags: [.init("append", "a", "behind what is there")], arguments: .init([.file], 0...100),
+            flags: [
+                .init("append", "a", "behind what is there"),
+                .init("ignore-interrupts", "i", "goes on when it is interrupted (it is the lab's affair)"),
+            ], arguments: .init([.file], 0...100),
             examples: ["curl -s http://localhost:8081/ | tee answer.txt | wc -c"], group: .files)
         return Command(description) { invocation in
             .running(

@@ -5,196 +5,108 @@ import ShellSession
 extension GeneralCommands {
     static var cat: Command {
         let description = CommandDescription(
-            "cat", "writes files, or what it is given, one after another", usage: "[-n] [FILE…]",
-            flags: [.init("number", "n", "with line numbers")], arguments: .init([.file], 0...1000),
-            examples: ["cat lb.yaml"], group: .files)
-        return Command(description) { invocation in
-            .running(
-                Cat(
-                    invocation.process, files: invocation.arguments.arguments,
-                    numbers: invocation.arguments.has("number")))
-        }
+            "cat", "writes files, or what it is given, one after another", usage: "[-n] [-A] [FILE…]",
+            flags: [
+                .init("number", "n", "with line numbers"),
+                .init("number-nonblank", "b", "with numbers of lines that are not empty"),
+                .init("squeeze-blank", "s", "of empty lines in a row one is left"),
+                .init("show-ends", "E", "a $ at each line's end"), .init("show-tabs", "T", "tabs as ^I"),
+                .init("show-nonprinting", "v", "what cannot be seen as ^X and M-X"),
+                .init("show-all", "A", "as -vET"), .init("", "e", "as -vE"), .init("", "t", "as -vT"),
+                .init("", "u", "at once (always)"),
+            ], arguments: .init([.file], 0...1000),
+            examples: ["cat lb.yaml", "cat -A out.txt"], group: .files)
+        return Command(description) { invocation in .running(Cat(invocation.process, invocation.arguments)) }
     }
 
     private final class Cat: LineTool {
         private let numbers: Bool
+        private let numbersFull: Bool
+        private let squeezes: Bool
+        private let showsEnds: Bool
+        private let showsTabs: Bool
+        private let showsOthers: Bool
         private var count = 0
-        init(_ process: Process, files: [String], numbers: Bool) {
-            self.numbers = numbers
-            super.init(process, files: files)
-        }
-        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
-            count += 1
-            let digits = String(count)
-            let prefix = numbers ? String(repeating: " ", count: max(0, 6 - digits.count)) + digits + "\t" : ""
-            write(Array(prefix.utf8) + line, newline: isWhole)
-        }
-    }
+        private var wasEmpty = false
+        /// The last piece had no end: the next one goes on with its line.
+        private var isWithinLine = false
 
-    static var head: Command {
-        let description = CommandDescription(
-            "head", "the first lines", usage: "[-n N|-n -N|-c N] [FILE…]",
-            flags: [
-                .init("lines", "n", .text("N|-N"), "how many (10); with a minus: all but so many"),
-                .init("bytes", "c", .integer(0...Int.max), "so many bytes, not lines"),
-            ],
-            arguments: .init([.file], 0...1000, numberFlag: "lines"),
-            examples: ["journal --all | head -n 3", "curl -s http://localhost:8081/ | head -c 20"],
-            group: .files)
-        return Command(description) { invocation in
-            if let limit = invocation.arguments.integer("bytes") {
-                guard invocation.arguments.text("lines") == nil else {
-                    throw UsageError("head: -n counts lines and -c bytes; one of them")
-                }
-                return .running(
-                    HeadOfBytes(invocation.process, files: invocation.arguments.arguments, limit: limit))
+        init(_ process: Process, _ arguments: ParsedArguments) {
+            numbersFull = arguments.has("number-nonblank")
+            numbers = arguments.has("number") && !numbersFull
+            squeezes = arguments.has("squeeze-blank")
+            let all = arguments.has("show-all")
+            showsEnds = all || arguments.has("show-ends") || arguments.has("e")
+            showsTabs = all || arguments.has("show-tabs") || arguments.has("t")
+            showsOthers = all || ["show-nonprinting", "e", "t"].contains { arguments.has($0) }
+            super.init(process, files: arguments.arguments)
+        }
+
+        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
+            if squeezes, line.isEmpty, isWhole, wasEmpty { return }
+            wasEmpty = line.isEmpty && isWhole
+            var bytes: [UInt8] = []
+            if numbers || numbersFull && !line.isEmpty, !isWithinLine {
+                count += 1
+                let digits = String(count)
+                bytes = Array((String(repeating: " ", count: max(0, 6 - digits.count)) + digits + "\t").utf8)
             }
-            let word = invocation.arguments.text("lines") ?? "10"
-            guard let number = Int(word), number != .min else {
-                throw UsageError("head: --lines: '\(word)' is not a whole number")
+            isWithinLine = !isWhole
+            if showsTabs || showsOthers { for byte in line { bytes += shown(byte) } } else { bytes += line }
+            // A carriage return before the end is shown even where nothing else is.
+            if showsEnds, isWhole {
+                if bytes.last == 13 { bytes.replaceSubrange(bytes.count - 1..<bytes.count, with: Array("^M".utf8)) }
+                bytes.append(UInt8(ascii: "$"))
             }
-            let files = invocation.arguments.arguments
-            guard word.hasPrefix("-") else { return .running(Head(invocation.process, files: files, limit: number)) }
-            guard -number <= 10_000_000 else {
-                throw UsageError("head: --lines: all but 10000000 at most, not \(-number)")
-            }
-            return .running(AllButLast(invocation.process, files: files, count: -number))
+            write(bytes, newline: isWhole)
         }
-    }
 
-    private final class AllButLast: TitledLineTool {
-        private let count: Int
-        private var kept = RingQueue<(bytes: [UInt8], isWhole: Bool)>()
-        init(_ process: Process, files: [String], count: Int) {
-            self.count = count
-            super.init(process, files: files)
+        private func shown(_ byte: UInt8) -> [UInt8] {
+            if byte == 9 { return showsTabs ? Array("^I".utf8) : [9] }
+            guard showsOthers else { return [byte] }
+            if byte >= 128 { return Array("M-".utf8) + control(byte - 128) }
+            return control(byte)
         }
-        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
-            kept.append((Array(line), isWhole))
-            if kept.count > count, let line = kept.popFirst() { write(line.bytes, newline: line.isWhole) }
-        }
-        override func endFile() { while kept.popFirst() != nil {} }
-    }
 
-    private final class Head: TitledLineTool {
-        private let limit: Int
-        private var count = 0
-        init(_ process: Process, files: [String], limit: Int) {
-            self.limit = limit
-            super.init(process, files: files)
-        }
-        override func start() {
-            if limit == 0, !hasSeveralFiles { process.exit(0) } else { super.start() }
-        }
-        override func beginFile() {
-            super.beginFile()
-            count = 0
-        }
-        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
-            count += 1
-            if count <= limit { write(line, newline: isWhole) }
-            // Of several files the rest is passed over: the next one begins behind it.
-            if count >= limit, !hasSeveralFiles { stop() }
-        }
-    }
-
-    private final class HeadOfBytes: TitledLineTool {
-        private let limit: Int
-        private var left = 0
-        init(_ process: Process, files: [String], limit: Int) {
-            self.limit = limit
-            super.init(process, files: files)
-        }
-        override func start() {
-            if limit == 0, !hasSeveralFiles { process.exit(0) } else { super.start() }
-        }
-        override func beginFile() {
-            super.beginFile()
-            left = limit
-        }
-        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
-            guard left > 0 else { return }
-            write(line.prefix(left), newline: isWhole && left > line.count)
-            left -= min(left, line.count + (isWhole ? 1 : 0))
-            if left == 0, !hasSeveralFiles { stop() }
-        }
-    }
-
-    static var tail: Command {
-        let description = CommandDescription(
-            "tail", "the last lines", usage: "[-n N|+N] [FILE…]",
-            flags: [.init("lines", "n", .text("N|+N"), "how many (10); with a plus: from which on")],
-            arguments: .init([.file], 0...1000, numberFlag: "lines"),
-            examples: ["tail -n 3 out.txt", "tail -n +2 out.txt"], group: .files)
-        return Command(description) { invocation in
-            let word = invocation.arguments.text("lines") ?? "10"
-            guard let number = Int(word.drop { $0 == "+" || $0 == "-" }), word.count <= 20, number >= 0 else {
-                throw UsageError("tail: -n: '\(word)' is not a number of lines")
-            }
-            if word.hasPrefix("+") {
-                return .running(LinesFrom(invocation.process, files: invocation.arguments.arguments, first: number))
-            }
-            guard number <= 10_000_000 else { throw UsageError("tail: -n: at most 10000000 lines, not \(word)") }
-            return .running(Tail(invocation.process, files: invocation.arguments.arguments, limit: number))
-        }
-    }
-
-    private final class LinesFrom: TitledLineTool {
-        private let first: Int
-        private var count = 0
-        init(_ process: Process, files: [String], first: Int) {
-            self.first = first
-            super.init(process, files: files)
-        }
-        override func beginFile() {
-            super.beginFile()
-            count = 0
-        }
-        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
-            count += 1
-            if count >= first { write(line, newline: isWhole) }
-        }
-    }
-
-    private final class Tail: TitledLineTool {
-        private let limit: Int
-        private var kept = RingQueue<(bytes: [UInt8], isWhole: Bool)>()
-        init(_ process: Process, files: [String], limit: Int) {
-            self.limit = limit
-            super.init(process, files: files)
-        }
-        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
-            kept.append((Array(line), isWhole))
-            if kept.count > limit { _ = kept.popFirst() }
-        }
-        override func endFile() {
-            while let line = kept.popFirst() { write(line.bytes, newline: line.isWhole) }
+        private func control(_ byte: UInt8) -> [UInt8] {
+            byte < 32 ? [94, byte + 64] : byte == 127 ? Array("^?".utf8) : [byte]
         }
     }
 
     static var wc: Command {
         let description = CommandDescription(
-            "wc", "counts lines, words and bytes", usage: "[-l] [-w] [-m] [-c] [FILE…]",
+            "wc", "counts lines, words and bytes", usage: "[-l] [-w] [-m] [-c] [-L] [FILE…]",
             flags: [
                 .init("lines", "l", "lines"), .init("words", "w", "words"), .init("chars", "m", "characters"),
-                .init("bytes", "c", "bytes"),
+                .init("bytes", "c", "bytes"), .init("max-line-length", "L", "columns of the longest line"),
             ],
             arguments: .init([.file], 0...1000), examples: ["curl -s http://localhost:8081/ | wc -c"], group: .files)
         return Command(description) { invocation in
-            let chosen = ["lines", "words", "chars", "bytes"].map { invocation.arguments.has($0) }
+            let names = ["lines", "words", "chars", "bytes", "max-line-length"]
+            let chosen = names.map { invocation.arguments.has($0) }
             return .running(
                 Count(
                     invocation.process, files: invocation.arguments.arguments,
-                    shows: chosen.contains(true) ? chosen : [true, true, false, true]))
+                    shows: chosen.contains(true) ? chosen : [true, true, false, true, false]))
         }
     }
 
     private final class Count: LineTool {
         private let shows: [Bool]
-        private var counts = [0, 0, 0, 0]
-        private var totals = [0, 0, 0, 0]
+        private var counts = [0, 0, 0, 0, 0]
+        private var totals = [0, 0, 0, 0, 0]
+        private let width: Int
         init(_ process: Process, files: [String], shows: [Bool]) {
             self.shows = shows
+            // As elsewhere: as wide as all bytes of all files need, seven where that is not known; one number alone
+            // as it is.
+            let isSingle = shows.filter { $0 }.count == 1 && files.count <= 1
+            let sizes = files.map { $0 == "-" ? nil : process.session.files.size($0) ?? 0 }
+            let known =
+                files.isEmpty
+                ? process.inputByteCount
+                : sizes.reduce(0 as Int?) { sum, size in sum.flatMap { a in size.map { a + $0 } } }
+            width = isSingle ? 1 : known.map { String($0).count } ?? 7
             super.init(process, files: files)
         }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
@@ -203,57 +115,29 @@ extension GeneralCommands {
             // All bytes but those that go on with a character.
             if shows[2] { counts[2] += line.reduce(isWhole ? 1 : 0) { $0 + ($1 & 0xC0 == 0x80 ? 0 : 1) } }
             counts[3] += line.count + (isWhole ? 1 : 0)
+            if shows[4] { counts[4] = max(counts[4], Self.columns(line)) }
+        }
+        private static func columns(_ line: ArraySlice<UInt8>) -> Int {
+            guard line.contains(9) else { return displayWidth(String(decoding: line, as: UTF8.self)) }
+            var column = 0
+            for character in String(decoding: line, as: UTF8.self) {
+                column += character == "\t" ? 8 - column % 8 : displayWidth(String(character))
+            }
+            return column
         }
         private func report(_ counts: [Int], _ name: String?) {
-            let numbers = zip(counts, shows).filter(\.1).map { String($0.0) }
+            let numbers = zip(counts, shows).filter(\.1).map { count, _ in
+                let digits = String(count)
+                return String(repeating: " ", count: max(0, width - digits.count)) + digits
+            }
             write((numbers + [name].compactMap { $0 }).joined(separator: " ").utf8)
         }
         override func endFile() {
             report(counts, currentFile)
-            for index in counts.indices { totals[index] += counts[index] }
-            counts = [0, 0, 0, 0]
+            for index in 0..<4 { totals[index] += counts[index] }
+            totals[4] = max(totals[4], counts[4])
+            counts = [0, 0, 0, 0, 0]
         }
         override func end() { if hasSeveralFiles { report(totals, "total") } }
-    }
-
-    static var uniq: Command {
-        let description = CommandDescription(
-            "uniq", "leaves out lines that equal the one before", usage: "[-c] [-d] [-u] [FILE]",
-            flags: [
-                .init("count", "c", "how often each stood there"), .init("repeated", "d", "only repeated ones"),
-                .init("unique", "u", "only single ones"),
-            ],
-            arguments: .init([.file], 0...1), examples: ["sort answers.txt | uniq -c"], group: .files)
-        return Command(description) { invocation in .running(Uniq(invocation.process, invocation.arguments)) }
-    }
-
-    private final class Uniq: LineTool {
-        private let counts: Bool
-        private let onlyRepeated: Bool
-        private let onlySingle: Bool
-        private var previous: [UInt8]?
-        private var count = 0
-        init(_ process: Process, _ arguments: ParsedArguments) {
-            counts = arguments.has("count")
-            onlyRepeated = arguments.has("repeated")
-            onlySingle = arguments.has("unique")
-            super.init(process, files: arguments.arguments)
-        }
-        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
-            if let previous, previous.elementsEqual(line) {
-                count += 1
-                return
-            }
-            flush()
-            previous = Array(line)
-            count = 1
-        }
-        private func flush() {
-            guard let previous, !(onlyRepeated && count == 1), !(onlySingle && count > 1) else { return }
-            let digits = String(count)
-            let prefix = counts ? String(repeating: " ", count: max(0, 7 - digits.count)) + digits + " " : ""
-            write(Array(prefix.utf8) + previous)
-        }
-        override func end() { flush() }
     }
 }

@@ -8,12 +8,14 @@ extension GeneralCommands {
         let description = CommandDescription(
             "tr", "replaces, drops or squeezes characters", usage: "[-c] [-d] [-s] SET [SET]",
             flags: [
-                .init("complement", "c", "what is not in the first set"), .init("delete", "d", "drops the first set"),
+                .init("complement", "c", "what is not in the first set"), .init("", "C", "the same"),
+                .init("truncate-set1", "t", "the first set is no longer than the second"),
+                .init("delete", "d", "drops the first set"),
                 .init("squeeze-repeats", "s", "of equal ones in a row one is left"),
             ],
             arguments: .init([.text], 1...2), examples: ["echo hello | tr a-z A-Z", "tr -d '\\r' < out.txt"],
             group: .files,
-            details: "A set: abc, a-z, [:upper:], \\n, \\101. Single bytes, as in other tr's.")
+            details: "A set: abc, a-z, [:upper:], [x*], [x*3], \\n, \\101. Single bytes, as in other tr's.")
         return Command(description) { invocation in
             .running(try Translation(invocation.process, invocation.arguments))
         }
@@ -31,7 +33,7 @@ extension GeneralCommands {
             self.process = process
             let words = arguments.arguments
             var first = try ByteSet.members(words[0])
-            if arguments.has("complement") {
+            if arguments.has("complement") || arguments.has("C") {
                 let present = Set(first)
                 first = (0...255).map { UInt8($0) }.filter { !present.contains($0) }
             }
@@ -42,7 +44,8 @@ extension GeneralCommands {
             if deletes {
                 for byte in first { isDropped[Int(byte)] = true }
             } else if words.count == 2 {
-                let second = try ByteSet.members(words[1])
+                let second = try ByteSet.members(words[1], length: first.count)
+                if arguments.has("truncate-set1") { first = Array(first.prefix(second.count)) }
                 guard let end = second.last else { throw UsageError("tr: the second set is empty") }
                 for (index, byte) in first.enumerated() {
                     map[Int(byte)] = index < second.count ? second[index] : end
@@ -77,10 +80,22 @@ extension GeneralCommands {
 
     /// The sets of `tr` (POSIX, the description of `tr`).
     private enum ByteSet {
-        static func members(_ text: String) throws -> [UInt8] {
+        ///
+        /// - Parameter length: to which `[x*]` fills the second set; nil for others.
+        static func members(_ text: String, length: Int? = nil) throws -> [UInt8] {
             var result: [UInt8] = []
             var rest = text[...]
+            var filled: (place: Int, byte: UInt8)?
             while !rest.isEmpty {
+                if length != nil, let (byte, count, behind) = repetition(rest) {
+                    rest = behind
+                    if count == 0 {
+                        filled = (result.count, byte)
+                    } else {
+                        result += Array(repeating: byte, count: count)
+                    }
+                    continue
+                }
                 if rest.hasPrefix("[:"), let end = rest.firstRange(of: ":]") {
                     let name = rest[rest.index(rest.startIndex, offsetBy: 2)..<end.lowerBound]
                     guard let known = CharacterClass(rawValue: String(name)) else {
@@ -102,7 +117,24 @@ extension GeneralCommands {
                 }
                 result += Array(low[0]...high[0])
             }
+            if let filled, let length, result.count < length {
+                let more = Array(repeating: filled.byte, count: length - result.count)
+                result.insert(contentsOf: more, at: filled.place)
+            }
             return result
+        }
+
+        /// `[x*]` and `[x*3]`; a count of 0 is as many as are needed.
+        private static func repetition(_ text: Substring) -> (UInt8, count: Int, behind: Substring)? {
+            guard text.first == "[" else { return nil }
+            var rest = text.dropFirst()
+            let byte = bytes(&rest)
+            guard byte.count == 1, rest.popFirst() == "*" else { return nil }
+            let digits = rest.prefix { $0.isASCII && $0.isNumber }
+            rest = rest.dropFirst(digits.count)
+            guard rest.popFirst() == "]" else { return nil }
+            let count = digits.isEmpty ? 0 : Int(digits, radix: digits.hasPrefix("0") ? 8 : 10) ?? 0
+            return (byte[0], min(count, 256), rest)
         }
 
         /// One character, or what an escape stands for.

@@ -1,0 +1,124 @@
+import CommandKit
+import KernelRegularExpressions
+import KernelStructures
+import ShellSession
+
+/// What `awk` was told on its line.
+struct AwkOptions {
+    var program = ""
+    var assignments: [(String, String)] = []
+    var operands: [String] = []
+
+    init(_ words: [String], _ files: LabFiles) throws {
+        var words = words[...]
+        var programs: [String] = []
+        while let word = words.first, word.hasPrefix("-"), word.count > 1 {
+            words.removeFirst()
+            if word == "--" { break }
+            func value() throws -> String {
+                if word.count > 2 { return String(word.dropFirst(2)) }
+                guard let next = words.popFirst() else { throw UsageError("awk: \(word) needs a value") }
+                return next
+            }
+            switch word.prefix(2) {
+            case "-F":
+                let text = try value()
+                // As POSIX has it, -Ft is a tab.
+                assignments.append(("FS", text == "t" ? "\t" : text))
+            case "-v":
+                let text = try value()
+                guard let assignment = Self.assignment(text) else {
+                    throw UsageError("awk: -v: '\(text)' is not NAME=VALUE")
+                }
+                assignments.append(assignment)
+            case "-f":
+                let file = try value()
+                programs.append(String(decoding: try files.reading { try $0.read(file) }, as: UTF8.self))
+            default: throw UsageError("awk: unknown flag \(word); there are -F, -v and -f")
+            }
+        }
+        if programs.isEmpty {
+            guard let first = words.popFirst() else { throw UsageError("awk: which program? awk '{print $1}' [FILE…]") }
+            programs = [first]
+        }
+        program = programs.joined(separator: "\n")
+        operands = Array(words)
+    }
+
+    /// `name=value`
+    static func assignment(_ word: String) -> (String, String)? {
+        guard let sign = word.firstIndex(of: "=") else { return nil }
+        let name = word[..<sign]
+        guard let first = name.first, first == "_" || first.isASCII && first.isLetter,
+            name.allSatisfy({ $0 == "_" || $0.isASCII && ($0.isLetter || $0.isNumber) })
+        else { return nil }
+        return (String(name), String(word[word.index(after: sign)...]))
+    }
+}
+
+/// Bytes that are cut into records as they come.
+struct AwkInput {
+    private var bytes: [UInt8]
+    private var start = 0
+    var isComplete = true
+
+    init(_ bytes: [UInt8] = []) { self.bytes = bytes }
+
+    var count: Int { bytes.count - start }
+
+    mutating func append(_ more: [UInt8]) {
+        if start > 0 {
+            bytes.removeFirst(start)
+            start = 0
+        }
+        bytes += more
+    }
+
+    /// The next record; nil where there is none, or not yet.
+    mutating func next(_ separator: String, _ machine: AwkMachine) throws -> String? {
+        if separator.isEmpty { return paragraph() }
+        if separator.utf8.count == 1 {
+            let byte = separator.utf8.first!
+            let end = bytes.withUnsafeBufferPointer { $0[start...].firstIndex(of: byte) }
+            if let end { return take(to: end, behind: end + 1) }
+            // The newline at the very end is nobody's record where another character separates.
+            return isComplete && count > 0 ? rest(dropsNewline: byte != 10) : nil
+        }
+        let expression = try machine.expression(separator)
+        let match = bytes.withUnsafeBytes { expression.firstMatch(in: $0, from: start) }
+        // One that ends where the bytes do may go on.
+        if let range = match?.range, !range.isEmpty, range.upperBound < bytes.count || isComplete {
+            return take(to: range.lowerBound, behind: range.upperBound)
+        }
+        return isComplete && count > 0 ? rest(dropsNewline: true) : nil
+    }
+
+    private mutating func take(to end: Int, behind: Int) -> String {
+        defer { start = behind }
+        return String(decoding: bytes[start..<end], as: UTF8.self)
+    }
+
+    private mutating func rest(dropsNewline: Bool) -> String? {
+        let end = dropsNewline && bytes.last == 10 ? bytes.count - 1 : bytes.count
+        if end <= start, dropsNewline {
+            start = bytes.count
+            return nil
+        }
+        return take(to: end, behind: bytes.count)
+    }
+
+    /// Lines up to an empty one.
+    private mutating func paragraph() -> String? {
+        while start < bytes.count, bytes[start] == 10 { start += 1 }
+        var place = start
+        while place + 1 < bytes.count {
+            if bytes[place] == 10, bytes[place + 1] == 10 {
+                var behind = place
+                while behind < bytes.count, bytes[behind] == 10 { behind += 1 }
+                return take(to: place, behind: behind)
+            }
+            place += 1
+        }
+        return isComplete && count > 0 ? rest(dropsNewline: true) : nil
+    }
+}

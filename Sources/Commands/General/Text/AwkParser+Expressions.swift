@@ -1,0 +1,292 @@
+/// Expressions, from what binds weakest to what binds strongest.
+extension AwkParser {
+    // MARK: Expressions
+
+    mutating func expression() throws -> AwkExpression {
+        try deeper()
+        defer { depth -= 1 }
+        let left = try choice()
+        guard case .sign(let sign) = token, ["=", "+=", "-=", "*=", "/=", "%=", "^="].contains(sign) else {
+            return left
+        }
+        switch left {
+        case .variable, .field, .element: break
+        default: throw failure("'\(sign)' needs a variable, a field or an element before it")
+        }
+        try advance()
+        try skipNewlines()
+        return .assignment(left, sign == "=" ? nil : sign.first, try expression())
+    }
+
+    mutating func choice() throws -> AwkExpression {
+        let condition = try either()
+        guard isSign("?") else { return condition }
+        try advance()
+        try skipNewlines()
+        let first = try expression()
+        try skipNewlines()
+        try take(":")
+        try skipNewlines()
+        return .choice(condition, first, try expression())
+    }
+
+    mutating func either() throws -> AwkExpression {
+        var left = try both()
+        while isSign("||") {
+            try advance()
+            try skipNewlines()
+            left = .or(left, try both())
+        }
+        return left
+    }
+
+    mutating func both() throws -> AwkExpression {
+        var left = try membership()
+        while isSign("&&") {
+            try advance()
+            try skipNewlines()
+            left = .and(left, try membership())
+        }
+        return left
+    }
+
+    mutating func membership() throws -> AwkExpression {
+        var left = try matching()
+        while isKeyword("in") {
+            try advance()
+            guard case .name(let name) = token else { throw failure("'in' needs an array behind it") }
+            try advance()
+            left = .contains([left], array(name))
+        }
+        return left
+    }
+
+    mutating func matching() throws -> AwkExpression {
+        var left = try comparison()
+        while isSign("~") || isSign("!~") {
+            let isNegated = isSign("!~")
+            try advance()
+            left = .match(left, try comparison(), isNegated: isNegated)
+        }
+        return left
+    }
+
+    mutating func comparison() throws -> AwkExpression {
+        let left = try concatenation()
+        guard case .sign(let sign) = token, ["<", "<=", "==", "!=", ">=", ">"].contains(sign),
+            sign != ">" || !isPrinting
+        else { return left }
+        try advance()
+        return .comparison(sign, left, try concatenation())
+    }
+
+    var beginsOperand: Bool {
+        switch token {
+        case .number, .string, .pattern, .functionName, .name: true
+        case .sign(let sign): ["$", "!", "(", "-", "+", "++", "--"].contains(sign)
+        default: false
+        }
+    }
+
+    mutating func concatenation() throws -> AwkExpression {
+        var left = try sum()
+        // A sign between two operands is a sum, which has been read already.
+        while beginsOperand, !isSign("!"), !isSign("+"), !isSign("-") {
+            left = .concatenation(left, try sum())
+        }
+        return left
+    }
+
+    mutating func sum() throws -> AwkExpression {
+        var left = try product()
+        while isSign("+") || isSign("-") {
+            let sign: Character = isSign("+") ? "+" : "-"
+            try advance()
+            left = .arithmetic(sign, left, try product())
+        }
+        return left
+    }
+
+    mutating func product() throws -> AwkExpression {
+        var left = try signed()
+        while case .sign(let sign) = token, sign == "*" || sign == "/" || sign == "%" {
+            try advance()
+            left = .arithmetic(sign.first!, left, try signed())
+        }
+        return left
+    }
+
+    mutating func signed() throws -> AwkExpression {
+        try deeper()
+        defer { depth -= 1 }
+        if isSign("!") {
+            try advance()
+            return .not(try signed())
+        }
+        if isSign("-") {
+            try advance()
+            return .negative(try signed())
+        }
+        if isSign("+") {
+            try advance()
+            return .positive(try signed())
+        }
+        return try power()
+    }
+
+    mutating func power() throws -> AwkExpression {
+        let base = try stepped()
+        guard isSign("^") else { return base }
+        try advance()
+        // It binds from the right, and takes a sign: 2^-1.
+        return .arithmetic("^", base, try signedPower())
+    }
+
+    mutating func signedPower() throws -> AwkExpression {
+        if isSign("-") {
+            try advance()
+            return .negative(try signedPower())
+        }
+        return try power()
+    }
+
+    mutating func stepped() throws -> AwkExpression {
+        if isSign("++") || isSign("--") {
+            let amount: Double = isSign("++") ? 1 : -1
+            try advance()
+            return .step(try place(try stepped()), amount, isBefore: true)
+        }
+        let operand = try operand()
+        switch operand {
+        case .variable, .field, .element:
+            guard isSign("++") || isSign("--") else { return operand }
+            let amount: Double = isSign("++") ? 1 : -1
+            try advance()
+            return .step(operand, amount, isBefore: false)
+        default: return operand
+        }
+    }
+
+    func place(_ expression: AwkExpression) throws -> AwkExpression {
+        switch expression {
+        case .variable, .field, .element: return expression
+        default: throw failure("++ and -- need a variable, a field or an element")
+        }
+    }
+
+    mutating func subscripts() throws -> [AwkExpression] {
+        try take("[")
+        let wasPrinting = isPrinting
+        isPrinting = false
+        let list = try list(until: "]")
+        isPrinting = wasPrinting
+        try take("]")
+        return list
+    }
+
+    mutating func operand() throws -> AwkExpression {
+        switch token {
+        case .number(let value):
+            try advance()
+            return .number(value)
+        case .string(let text):
+            try advance()
+            return .string(text)
+        case .pattern(let text):
+            try advance()
+            return .pattern(text)
+        case .functionName(let name): return try call(name)
+        case .name(let name):
+            try advance()
+            if AwkLexer.builtins.contains(name) { return try builtin(name) }
+            if isSign("[") { return .element(array(name), try subscripts()) }
+            return .variable(reference(name))
+        case .keyword("getline"): return try getline()
+        case .sign("$"):
+            try advance()
+            if isSign("++") || isSign("--") { return .field(try stepped()) }
+            if isSign("-") {
+                try advance()
+                return .field(.negative(try operand()))
+            }
+            return .field(try operand())
+        case .sign("("):
+            try advance()
+            let wasPrinting = isPrinting
+            isPrinting = false
+            let list = try list(until: ")")
+            isPrinting = wasPrinting
+            try take(")")
+            if isKeyword("in"), list.count > 1 {
+                try advance()
+                guard case .name(let name) = token else { throw failure("'in' needs an array behind it") }
+                try advance()
+                return .contains(list, array(name))
+            }
+            guard list.count == 1 else { throw failure("a list in parentheses makes sense only with 'in' and print") }
+            return .group(list[0])
+        default: throw failure("unexpected \(Self.text(token))")
+        }
+    }
+
+    mutating func call(_ name: String) throws -> AwkExpression {
+        try advance()
+        try take("(")
+        let wasPrinting = isPrinting
+        isPrinting = false
+        let arguments = try list(until: ")")
+        isPrinting = wasPrinting
+        try take(")")
+        let callee = functions[name] ?? AwkProgram.Function(name)
+        functions[name] = callee
+        for (index, argument) in arguments.enumerated() {
+            if case .variable(.local(let place)) = argument, let function {
+                handedOn.append((function, place, callee, index))
+            }
+        }
+        return .call(callee, arguments)
+    }
+
+    mutating func builtin(_ name: String) throws -> AwkExpression {
+        if name == "system" {
+            throw failure("system() is not known here: commands take lab time; xargs and while read run them")
+        }
+        guard isSign("(") else {
+            guard name == "length" else { throw failure("\(name) needs its parentheses") }
+            return .builtin(name, [])
+        }
+        try advance()
+        let wasPrinting = isPrinting
+        isPrinting = false
+        let arguments = try list(until: ")")
+        isPrinting = wasPrinting
+        try take(")")
+        let counts: [String: ClosedRange<Int>] = [
+            "length": 0...1, "substr": 2...3, "index": 2...2, "split": 2...3, "sub": 2...3, "gsub": 2...3,
+            "gensub": 3...4,
+            "match": 2...2, "sprintf": 1...1000, "atan2": 2...2, "rand": 0...0, "srand": 0...1, "fflush": 0...1,
+            "systime": 0...0, "strftime": 0...3,
+        ]
+        guard (counts[name] ?? 1...1).contains(arguments.count) else {
+            throw failure("\(name) does not take \(arguments.count) argument\(arguments.count == 1 ? "" : "s")")
+        }
+        if name == "split", case .variable(.local(let place)) = arguments[1] { function?.arrays.insert(place) }
+        return .builtin(name, arguments)
+    }
+
+    mutating func getline() throws -> AwkExpression {
+        try advance()
+        var target: AwkExpression?
+        if case .name(let name) = token, !AwkLexer.builtins.contains(name) {
+            target = try operand()
+        } else if isSign("$") {
+            target = try operand()
+        }
+        guard isSign("<") else {
+            program.takesRecords = true
+            return .getline(target, file: nil)
+        }
+        try advance()
+        return .getline(target, file: try stepped())
+    }
+}

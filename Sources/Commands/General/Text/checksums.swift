@@ -1,0 +1,135 @@
+import CommandKit
+import KernelCryptography
+import KernelStructures
+import ShellSession
+
+extension GeneralCommands {
+    static var checksums: [Command] {
+        [
+            checksum("md5sum", .md5), checksum("sha1sum", .sha1), checksum("sha256sum", .sha256),
+            checksum("sha384sum", .sha384), checksum("sha512sum", .sha512), base64,
+        ]
+    }
+
+    private static func checksum(_ name: String, _ digest: MessageDigest) -> Command {
+        let description = CommandDescription(
+            name, "\(digest.rawValue.uppercased()) of files, or of what it is given", usage: "[-c] [FILE…]",
+            flags: [
+                .init("check", "c", "compares files with what such a list says of them"),
+                .init("quiet", nil, "with -c nothing of those that fit"),
+                .init("status", nil, "with -c only the status"),
+                .init("binary", "b", "a * before names"), .init("text", "t", "a blank before names (always)"),
+                .init("zero", "z", "lines end in NUL"), .init("tag", nil, "as BSD writes it"),
+            ],
+            arguments: .init([.file], 0...1000),
+            examples: ["\(name) lb.yaml", "\(name) lb.yaml > sums; \(name) -c sums"], group: .files)
+        return Command(description) { invocation in
+            let arguments = invocation.arguments
+            return .running(
+                WholeInput(invocation.process, files: arguments.arguments) { tool, sources in
+                    if arguments.has("check") { return check(tool, sources, digest, arguments) }
+                    let end = arguments.has("zero") ? "\0" : "\n"
+                    for source in sources {
+                        let text = Hexadecimal.encode(digest.digest(of: source.bytes))
+                        let line =
+                            arguments.has("tag")
+                            ? "\(digest.rawValue.uppercased()) (\(source.name)) = \(text)"
+                            : "\(text) \(arguments.has("binary") ? "*" : " ")\(source.name)"
+                        tool.write(Array((line + end).utf8))
+                    }
+                    return 0
+                })
+        }
+    }
+
+    private static func check(
+        _ tool: WholeInput, _ sources: [WholeInput.Source], _ digest: MessageDigest, _ arguments: ParsedArguments
+    ) -> Int {
+        var mismatches = 0
+        var missing = 0
+        var malformed = 0
+        var count = 0
+        let isSilent = arguments.has("status")
+        for line in sources.flatMap(\.lines) {
+            let text = String(decoding: line, as: UTF8.self)
+            let sum = text.prefix { $0.isHexDigit }
+            let rest = text.dropFirst(sum.count)
+            guard sum.count == 2 * digest.byteCount, rest.count > 2, rest.hasPrefix("  ") || rest.hasPrefix(" *") else {
+                malformed += 1
+                continue
+            }
+            count += 1
+            let name = String(rest.dropFirst(2))
+            guard let bytes = try? tool.process.session.files.read(name) else {
+                missing += 1
+                tool.process.complain("\(name): No such file or directory")
+                if !isSilent { tool.process.print("\(name): FAILED open or read") }
+                continue
+            }
+            let fits = Hexadecimal.encode(digest.digest(of: bytes)) == sum.lowercased()
+            if !fits { mismatches += 1 }
+            if !isSilent, !fits || !arguments.has("quiet") { tool.process.print("\(name): \(fits ? "OK" : "FAILED")") }
+        }
+        if count == 0 {
+            tool.process.complain("no line of a checksum was found")
+            return 1
+        }
+        func warn(_ count: Int, _ text: String) {
+            if count > 0, !isSilent { tool.process.complain("WARNING: \(count) \(text)") }
+        }
+        warn(malformed, "line\(malformed == 1 ? " is" : "s are") improperly formatted")
+        warn(missing, "listed file\(missing == 1 ? "" : "s") could not be read")
+        warn(mismatches, "computed checksum\(mismatches == 1 ? "" : "s") did NOT match")
+        return mismatches + missing > 0 ? 1 : 0
+    }
+
+    private static var base64: Command {
+        let description = CommandDescription(
+            "base64", "bytes as letters, and back", usage: "[-d] [-w N] [FILE]",
+            flags: [
+                .init("decode", "d", "back to bytes"),
+                .init("ignore-garbage", "i", "with -d, passes over what is none"),
+                .init("wrap", "w", .integer(0...1_000_000), "letters of a line (76); 0: in one"),
+            ],
+            arguments: .init([.file], 0...1), examples: ["echo hello | base64", "echo aGVsbG8K | base64 -d"],
+            group: .files)
+        return Command(description) { invocation in
+            let arguments = invocation.arguments
+            let width = arguments.integer("wrap") ?? 76
+            return .running(
+                WholeInput(invocation.process, files: arguments.arguments) { tool, sources in
+                    guard let bytes = sources.first?.bytes else { return 1 }
+                    if arguments.has("decode") {
+                        return decode(tool, bytes, passesGarbage: arguments.has("ignore-garbage"))
+                    }
+                    let text = Array(Base64.standard.encode(bytes).utf8)
+                    guard width > 0 else {
+                        tool.write(text)
+                        return 0
+                    }
+                    var result: [UInt8] = []
+                    for start in stride(from: 0, to: text.count, by: width) {
+                        result += text[start..<min(start + width, text.count)] + [10]
+                    }
+                    tool.write(result)
+                    return 0
+                })
+        }
+    }
+
+    private static func decode(_ tool: WholeInput, _ bytes: [UInt8], passesGarbage: Bool) -> Int {
+        func isLetter(_ byte: UInt8) -> Bool {
+            (48...57).contains(byte) || (65...90).contains(byte & 0xDF) || byte == 43 || byte == 47 || byte == 61
+        }
+        let text = bytes.filter { $0 != 10 && $0 != 13 && (!passesGarbage || isLetter($0)) }
+        if let decoded = Base64.standard.decode(text) {
+            tool.write(decoded)
+            return 0
+        }
+        // As elsewhere, what could be read before the first mistake is written.
+        let good = text.prefix { isLetter($0) && $0 != 61 }
+        tool.write(Base64.standard.decode(good.prefix(good.count / 4 * 4)) ?? [])
+        tool.process.complain("invalid input")
+        return 1
+    }
+}

@@ -1,0 +1,45 @@
+import ShellLanguage
+
+/// Texts as words that the shell reads as these texts.
+enum ShellQuoting {
+    private static let escapes: [Unicode.Scalar: String] = [
+        "\n": "\\n", "\t": "\\t", "\r": "\\r", "\u{7}": "\\a", "\u{8}": "\\b", "\u{B}": "\\v",
+        "\u{C}": "\\f",
+        "\u{1B}": "\\E", "\\": "\\\\", "'": "\\'",
+    ]
+
+    /// `$'…'` where something cannot be seen; nil where all can.
+    private static func escaped(_ text: String) -> String? {
+        guard text.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 }) else {
+            return nil
+        }
+        let letters = text.unicodeScalars.map { scalar -> String in
+            if let known = escapes[scalar] { return known }
+            guard scalar.value < 32 || scalar.value == 127 else { return String(scalar) }
+            let digits = String(scalar.value, radix: 8)
+            return "\\" + String(repeating: "0", count: max(0, 3 - digits.count)) + digits
+        }
+        return "$'" + letters.joined() + "'"
+    }
+
+    /// In single quotes: `${x@Q}`.
+    static func quoted(_ text: String) -> String {
+        escaped(text) ?? "'" + text.replacing("'", with: "'\\''") + "'"
+    }
+
+    /// In double quotes: `declare -p`.
+    static func declared(_ text: String) -> String {
+        if let escaped = escaped(text) { return escaped }
+        return "\"" + text.map { "\"\\$`".contains($0) ? "\\\($0)" : String($0) }.joined() + "\""
+    }
+
+    /// The letters of a name's attributes, in bash's order.
+    static func flags(_ attributes: VariableAttributes, _ array: ShellArray?) -> String {
+        var flags = array.map { $0.isAssociative ? "A" : "a" } ?? ""
+        for (attribute, letter) in [
+            (VariableAttributes.integer, "i"), (.readOnly, "r"), (.exported, "x"), (.lower, "l"),
+            (.upper, "u"),
+        ] where attributes.contains(attribute) { flags += letter }
+        return flags
+    }
+}
