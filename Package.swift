@@ -496,10 +496,8 @@ let tests = [
     ],
     "MetricsCollector": [
         "KernelStructures", "KernelClock", "KernelConfiguration", "KernelCoroutines", "KernelJSON", "KernelProtobuf",
-        "KernelStorage",
-        "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting", "KernelService", "TimeSeriesEngine",
-        "PromQLEngine", "MetricsCollectorEngine",
-        "MetricsCollectorService",
+        "KernelStorage", "KernelTelemetry", "KernelWire", "KernelWorld", "KernelHosting", "KernelService",
+        "TimeSeriesEngine", "PromQLEngine", "MetricsCollectorEngine", "MetricsCollectorService",
     ],
     "MessageQueue": [
         "KernelStructures", "KernelStorage", "KernelJSON", "KernelCryptography", "KernelWire", "KernelAMQP",

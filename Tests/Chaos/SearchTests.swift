@@ -50,6 +50,95 @@ struct SearchTests {
         }
     }
 
+    private static let busy = FaultMoment.Link(from: "a", to: "db")
+    private static let rare = FaultMoment.Link(from: "mq", to: "b")
+    private static let unreachable = FaultMoment.Link(from: "db", to: "mq")
+    private var working: FaultSchedule.Space {
+        FaultSchedule.Space(
+            nodes: ["a", "b"], faults: FaultSchedule.menu, horizon: .seconds(2), most: 3,
+            traffic: [Self.busy: 900, Self.rare: 4, Self.unreachable: 50])
+    }
+
+    @Test("of a platform at work most faults begin between two messages, of any link, and hit one of its ends")
+    func moments() {
+        var numbers: [FaultMoment.Link: Set<Int>] = [:]
+        var count = 0
+        var killCount = 0
+        var timedCount = 0
+        for seed in 0..<1000 {
+            var random = SeededRandom(seed: UInt64(seed))
+            for event in FaultSchedule.draw(working, &random).events {
+                guard let moment = event.moment else {
+                    timedCount += 1
+                    continue
+                }
+                count += 1
+                numbers[moment.link, default: []].insert(moment.number)
+                #expect([moment.link.from, moment.link.to].contains(event.nodeName))
+                #expect(["a", "b"].contains(event.nodeName))
+                if case .kill = event.fault { killCount += 1 }
+                if case .inject(let words, _) = event.fault {
+                    #expect(["partition", "blackhole", "reset"].contains(words[0]), "\(words) only makes it late")
+                }
+            }
+        }
+        // Nobody who may be hit is at this one.
+        #expect(Set(numbers.keys) == [Self.busy, Self.rare])
+        #expect(numbers[Self.rare] == [1, 2, 3, 4])
+        #expect((numbers[Self.busy] ?? []).allSatisfy { (1...900).contains($0) })
+        #expect((numbers[Self.busy] ?? []).count > 300)
+        #expect(count > 3 * timedCount && timedCount > 100)
+        #expect(killCount > count / 2)
+    }
+
+    @Test("the n-th message of a link is its moment, once, whatever else is said")
+    func watching() {
+        let first = FaultMoment(Self.busy, number: 2)
+        let schedule = FaultSchedule([
+            .init(at: .seconds(2), .kill(node: "a"), lasts: .seconds(1), moment: first),
+            .init(at: .seconds(1), .kill(node: "b"), lasts: .seconds(1)),
+            .init(at: .seconds(2), .pause(node: "b"), lasts: .seconds(1), moment: FaultMoment(Self.rare, number: 1)),
+            .init(at: .seconds(2), .pause(node: "a"), lasts: .seconds(1), moment: first),
+        ])
+        var watch = MomentWatch(schedule)
+        #expect(watch.note(from: "a", to: "db") == [])
+        #expect(watch.note(from: "db", to: "a") == [])
+        #expect(watch.note(from: "a", to: "db") == [0, 3])
+        #expect(watch.note(from: "a", to: "db") == [])
+        #expect(watch.note(from: "mq", to: "b") == [2])
+        #expect(watch.counts[Self.busy] == 3 && watch.counts[Self.rare] == 1)
+        // What has come has a time; what has not come has done nothing.
+        let resolved = schedule.resolved([0: .milliseconds(1500), 2: .milliseconds(20)])
+        #expect(resolved.events.map(\.at) == [.milliseconds(20), .seconds(1), .milliseconds(1500)])
+        #expect(resolved.events.map { $0.moment == nil } == [false, true, false])
+        #expect(resolved.atTimes.events.allSatisfy { $0.moment == nil })
+        #expect(
+            resolved.commands(until: .milliseconds(1800)) == [
+                "advance 20ms", "pause b for 1s", "advance 980ms", "kill -9 b", "advance 500ms", "kill -9 a",
+                "advance 300ms",
+            ])
+    }
+
+    @Test("links beyond the limit are not counted")
+    func manyLinks() {
+        var watch = MomentWatch(FaultSchedule([]))
+        for number in 0..<MomentWatch.linkLimit + 10 { _ = watch.note(from: "a", to: "n\(number)") }
+        #expect(watch.counts.count == MomentWatch.linkLimit)
+        _ = watch.note(from: "a", to: "n0")
+        #expect(watch.counts[FaultMoment.Link(from: "a", to: "n0")] == 2)
+    }
+
+    @Test("a moment stays one while its schedule is shrunk")
+    func shrinkingMoments() {
+        let moment = FaultMoment(Self.rare, number: 3)
+        let schedule = FaultSchedule([
+            event("a", 1), .init(at: .seconds(2), .kill(node: "b"), lasts: .seconds(4), moment: moment), event("c", 2),
+        ])
+        let result = shrunk(schedule) { $0.events.contains { $0.moment == moment } }
+        #expect(result.best.events.map(\.moment) == [moment])
+        #expect(result.best.events[0].lasts == .milliseconds(100))
+    }
+
     @Test("a fault that has to last is made no shorter than it must be")
     func lengths() {
         let result = shrunk(FaultSchedule([event("a", 1), event("b", 2)])) { candidate in
@@ -76,7 +165,9 @@ struct SearchTests {
     func plans() throws {
         let good = "search:\n  setup: |\n    spawn 2 backend --port 8081\n  invariant: curl -sf a\n  faults: [kill]\n"
         let plan = try SearchPlan(parsing: Array(good.utf8), file: "f")
-        #expect(plan.faults == ["kill"] && plan.most == 4)
+        #expect(plan.faults == ["kill"] && plan.most == 4 && plan.always == nil)
+        let watched = try SearchPlan(parsing: Array((good + "  always: ledger check --live\n").utf8), file: "f")
+        #expect(watched.always == "ledger check --live")
         for bad in ["search: {}", "a: b", "search: {invariant: x, faults: [kil]}", "search: {invariant: x, most: 0}"] {
             #expect(throws: (any Error).self) { try SearchPlan(parsing: Array(bad.utf8), file: "f") }
         }

@@ -99,8 +99,7 @@ final class ShopChance {
 
     private func judge() throws -> [String] {
         let ledger = try shop.ledger()
-        var complaints = ledger.complaints
-        if ledger.pendingCount > 0 { complaints.append("\(ledger.pendingCount) orders are not over") }
+        var complaints = ledger.settledComplaints
         if ledger.orders.count > asked.count { complaints.append("\(ledger.orders.count) orders were made") }
         let known = Set(ledger.orders.map(\.id))
         for one in asked {

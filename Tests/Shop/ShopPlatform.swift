@@ -69,7 +69,12 @@ final class ShopPlatform {
         let service: any Service
         switch Self.service(name) {
         case "db": service = DatabaseHost(node: node, port: 5432, settings: .init(directory: "/pg"))
-        case "mq": service = MessageQueueHost(node: node, port: 5672, settings: .init())
+        case "mq":
+            var settings = MessageQueueHost.Settings()
+            // What it has confirmed outlives it: an event that it lost nobody would be told of.
+            settings.directory = "/mq"
+            settings.directoryText = "./mq"
+            service = MessageQueueHost(node: node, port: 5672, settings: settings)
         case "mailbox": service = Mailbox(node: node, directory: "/mail")
         case "products":
             let demo = [Product(id: "p1", name: "Laptop", category: "electronics", price: Money(minor: 99_900))]
@@ -133,10 +138,11 @@ final class ShopPlatform {
         ask("GET", setup.orders.first { isUp($0) } ?? "orders", "/ledger") { answers["orders"] = $1 }
         ask("GET", "inventory", "/stock") { answers["stock"] = $1 }
         ask("GET", "payments", "/ledger") { answers["payments"] = $1 }
+        if setup.hasMail { ask("GET", "notifications", "/ledger") { answers["events"] = $1 } }
         world.pass(.seconds(2))
         return try ShopLedger(
             orders: answers["orders"] ?? .null, stock: answers["stock"] ?? .null,
-            payments: answers["payments"] ?? .null)
+            payments: answers["payments"] ?? .null, events: answers["events"] ?? .null)
     }
 
     /// Lines that were logged with this in them.

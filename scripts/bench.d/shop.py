@@ -19,14 +19,16 @@ import urllib.request
 from servers import DEADLINE_SECONDS, Failure, die_with_parent, executable, publish
 
 SCALED = ["products", "inventory", "orders", "payments", "users", "notifications"]
-# A checkout, as often as it is wanted and at most so often; the token and the pause are put in.
+# A checkout, as often as it is wanted and at most so often; the token and the pause are put in. The pauses are of any
+# length up to twice the mean one: with equal ones all connections, which begin together, ask together ever after, and
+# what is measured is how long the last of so many waits for the others.
 LUA = """
 wrk.method = "POST"
 wrk.path = "/checkout"
 wrk.body = '{"items": [{"product_id": "p4"}], "payment_method": "card_xxx"}'
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer %s"
-function delay() return %d end
+function delay() return math.random(0, 2 * %d) end
 """
 
 

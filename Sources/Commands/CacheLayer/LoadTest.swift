@@ -7,12 +7,19 @@ import KernelWorld
 import ShellSession
 
 /// `load-test` at work: so many requests, so many of them at a time, and what came of them.
+///
+/// Without a rate it is a closed loop: a slow server is asked less, and whoever measures it so does not see those who
+/// would have come meanwhile (Tene's "coordinated omission"). With a rate it is an open one: each request is due at its
+/// time, whatever became of those before it, and its time runs from then, as in wrk2. One that has to wait because too
+/// many are under way has waited for the server all the same.
 final class LoadTest: Program {
     struct Settings {
         var base: HTTPURL
         var endpoint: String
         var concurrent = 1
         var requests = 1
+        /// How many are due a second; nil: the next one when one has ended.
+        var rate: Int?
         /// The word `{}` of the endpoint takes the numbers 1 to so many in turn.
         var distinct = 1
         var timeout = LabDuration.seconds(30)
@@ -27,6 +34,8 @@ final class LoadTest: Program {
     private var failures: [String: Int] = [:]
     private var times: [LabDuration] = []
     private var startedAt = LabTime(nanoseconds: 0)
+    private var timer: TimerID?
+    private var lateCount = 0
 
     init(_ process: Process, _ settings: Settings) {
         self.process = process
@@ -35,26 +44,50 @@ final class LoadTest: Program {
 
     func start() {
         startedAt = process.node.world.now
-        for _ in 0..<min(settings.concurrent, settings.requests) { next() }
+        goOn()
     }
 
-    private func next() {
-        guard begun < settings.requests else { return }
+    /// Begins what may begin now.
+    private func goOn() {
+        let now = process.node.world.now
+        while begun < settings.requests, begun - ended < settings.concurrent {
+            guard let rate = settings.rate else {
+                ask(since: now)
+                continue
+            }
+            let due = startedAt + LabDuration(nanoseconds: Int64(begun) * 1_000_000_000 / Int64(rate))
+            guard due <= now else { return wait(due - now) }
+            if due < now, isBlocked { lateCount += 1 }
+            ask(since: due)
+        }
+        isBlocked = begun < settings.requests
+    }
+
+    /// Whether those that are due wait for others to end.
+    private var isBlocked = false
+
+    private func wait(_ time: LabDuration) {
+        isBlocked = false
+        process.node.cancel(timer)
+        timer = process.node.after(time) { [weak self] in self?.goOn() }
+    }
+
+    /// - Parameter due: from when its time runs.
+    private func ask(since due: LabTime) {
         var url = settings.base
         url.target = settings.endpoint.replacing("{}", with: "\(begun % settings.distinct + 1)")
         begun += 1
         var request = HTTPCall.Request(url: url)
         request.deadline = settings.timeout
         request.fields = [("User-Agent", "load-test")]
-        let began = process.node.world.now
         HTTPCall(process.node, request) { [self] result in
-            times.append(process.node.world.now - began)
+            times.append(process.node.world.now - due)
             switch result {
             case .success(let response): statuses[response.status, default: 0] += 1
             case .failure(let failure): failures["\(failure)", default: 0] += 1
             }
             ended += 1
-            if ended == settings.requests { finish() } else { next() }
+            if ended == settings.requests { finish() } else { goOn() }
         }.start()
     }
 
@@ -78,6 +111,14 @@ final class LoadTest: Program {
             .init("requests", key: "requests", .integer(settings.requests)),
             .init("at a time", key: "concurrent", .integer(min(settings.concurrent, settings.requests))),
         ]
+        if let rate = settings.rate {
+            let reached = (Double(ended) / max(total.seconds, 1e-9)).rounded()
+            fields += [
+                .init("due a second", key: "rate", .integer(rate)),
+                .init("ended a second", key: "reached_rate", .integer(Int(min(reached, 1e15)))),
+                .init("begun late", key: "late", .integer(lateCount)),
+            ]
+        }
         for (status, count) in statuses.sorted(by: { $0.key < $1.key }) {
             fields.append(.init("status \(status)", key: "status_\(status)", .integer(count)))
         }

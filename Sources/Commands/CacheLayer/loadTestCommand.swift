@@ -12,19 +12,23 @@ extension CacheLayerCommands {
             flags: [
                 .init("endpoint", "e", .text("PATH"), "what is asked for; {} stands for 1, 2 … --distinct"),
                 .init("url", "u", .text("URL"), "the server (http://localhost:8080)"),
-                .init("concurrent", "c", .integer(1...5_000), "requests at a time (1)"),
-                .init("requests", "n", .integer(1...1_000_000), "requests in all (as many as at a time)"),
+                .init("concurrent", "c", .integer(1...5_000), "requests at a time (1; with a rate 1000)"),
+                .init("rate", "r", .integer(1...1_000_000), "due a second, whatever is answered (no rate)"),
+                .init("requests", "n", .integer(1...1_000_000), "requests in all (those at a time; a second's)"),
                 .init("distinct", nil, .integer(1...1_000_000), "how many different ones {} stands for (1)"),
                 .init("timeout", nil, .duration(), "how long one may take (30s)"), CommonFlags.json,
             ],
             examples: [
                 "load-test --endpoint /users/999 --concurrent 100",
                 "load-test --endpoint '/users/{}' --distinct 500 --requests 500 --concurrent 10",
+                "load-test --endpoint /users/7 --rate 200 --requests 2000",
             ],
             group: .clients,
             details: """
                 Each request has a connection of its own. The exit status is 1 if one failed,
-                or was answered 500 or more.
+                or was answered 500 or more. Without a rate a slow server is asked less often;
+                with one, each request is due at its time and its own time runs from then,
+                also while it waits because too many are under way (begun late).
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments
@@ -42,8 +46,9 @@ extension CacheLayerCommands {
             }
             guard base.scheme == .http else { throw UsageError("load-test: --url: it asks over http only") }
             var settings = LoadTest.Settings(base: base, endpoint: endpoint)
-            settings.concurrent = arguments.integer("concurrent") ?? 1
-            settings.requests = arguments.integer("requests") ?? settings.concurrent
+            settings.rate = arguments.integer("rate")
+            settings.concurrent = arguments.integer("concurrent") ?? (settings.rate == nil ? 1 : 1000)
+            settings.requests = arguments.integer("requests") ?? settings.rate ?? settings.concurrent
             settings.distinct = arguments.integer("distinct") ?? 1
             settings.timeout = arguments.duration("timeout") ?? settings.timeout
             settings.wantsJSON = arguments.wantsJSON

@@ -16,9 +16,6 @@ struct ChaosSearch {
     private let firstSeed: Int
     private let count: Int
 
-    /// Lab time that setting up and the invariant may take, each.
-    private static let patience = LabDuration.seconds(300)
-
     init(_ invocation: Invocation) throws {
         self.invocation = invocation
         let file = invocation.arguments.arguments[0]
@@ -32,28 +29,32 @@ struct ChaosSearch {
         count = invocation.arguments.integer("seeds") ?? 100
     }
 
-    /// What came of one world.
-    private struct Trial {
-        let schedule: FaultSchedule
-        let holds: Bool
-        let output: String
-    }
-
     private struct Finding {
         let seed: Int
         let first: FaultSchedule
+        /// With the times at which its moments have come.
         let shrunk: FaultSchedule
+        /// Whether these times alone do it.
+        let isAtTimes: Bool
         let trials: Int
+        let broken: String
+        /// When it was seen, if that was meanwhile and not at the end.
+        let brokenAt: LabDuration?
         let output: String
     }
 
     func run() throws -> Outcome {
+        let traffic = try quiet()
         for offset in 0..<count {
             if invocation.session.isInterrupted { return .done(130) }
             let (seed, isOver) = firstSeed.addingReportingOverflow(offset)
             if isOver { break }
-            let trial = try attempt(seed, nil)
-            if !trial.holds { return try report(try shrink(seed, trial)) }
+            var schedule = FaultSchedule([])
+            let trial = try attempt(seed) { session in
+                schedule = draw(session, traffic)
+                return schedule
+            }
+            if !trial.holds { return try report(try shrink(seed, schedule, trial)) }
         }
         if invocation.arguments.wantsJSON {
             invocation.process.print(JSONValue.object([("holds", true), ("schedules", .integer(count))]).text)
@@ -65,85 +66,60 @@ struct ChaosSearch {
 
     // MARK: One world
 
-    private func attempt(_ seed: Int, _ given: FaultSchedule?) throws -> Trial {
+    /// What is said between whom when nothing is done to anybody: between these messages faults are to begin. Where
+    /// there is no work there is nothing to be seen.
+    private func quiet() throws -> [FaultMoment.Link: Int] {
+        guard !plan.workload.isEmpty else { return [:] }
+        // Always the same world, so that a seed draws the same whatever the first one was.
+        let trial = try attempt(1) { _ in FaultSchedule([]) }
+        if invocation.session.isInterrupted { return [:] }
+        if let broken = trial.broken {
+            throw CommandFailure(
+                "without any fault it does not hold: \(broken)\(trial.output.isEmpty ? "" : ": \(trial.output)")")
+        }
+        return trial.traffic
+    }
+
+    private func attempt(_ seed: Int, _ choose: (Session) -> FaultSchedule) throws -> ChaosTrial.Result {
         guard let make = labs.make else { throw CommandFailure("no other labs can be made here; use sdlab, or a lab") }
         let lab: FreshLab
         do { lab = try make(UInt64(bitPattern: Int64(seed))) } catch { throw CommandFailure("\(error)") }
-        let session = lab.session
-        var output = ""
-        session.observer = { event in
-            if case .output(_, _, let bytes) = event, output.utf8.count < 10_000 {
-                output += String(decoding: bytes, as: UTF8.self)
-            }
-        }
-        guard try status(of: plan.setup, in: session, terminal: 1) == 0 else {
-            throw CommandFailure("the setup fails\(output.isEmpty ? "" : ": \(output.trimmedEnd)")")
-        }
-        let schedule = given ?? draw(session)
-        play(schedule, in: session)
-        let work = try script(plan.workload)
-        if !work.statements.isEmpty {
-            session.submit(work, on: session.terminal(2), text: plan.workload)
-        }
-        _ = session.advance(by: schedule.end + plan.settle, isInterrupted: { invocation.session.isInterrupted })
-        output = ""
-        let result = try status(of: plan.invariant, in: session, terminal: 3)
-        return Trial(schedule: schedule, holds: result == 0, output: output.trimmedEnd)
+        let session = invocation.session
+        return try ChaosTrial(plan, lab, isInterrupted: { session.isInterrupted }).run(choose)
     }
 
-    private func script(_ text: String) throws -> Script {
-        do throws(SyntaxError) { return try Parser.parse(text) } catch {
-            throw CommandFailure("'\(text)': \(error.text)")
-        }
-    }
-
-    /// What never ends has the status of `timeout`.
-    private func status(of text: String, in session: Session, terminal: Int) throws -> Int {
-        let submission = session.submit(
-            try script(text), on: session.terminal(terminal), text: text, stopsAtFailure: true)
-        _ = session.wait(.stepping, limit: Self.patience, until: { !submission.isRunning })
-        return submission.status ?? 124
-    }
-
-    private func draw(_ session: Session) -> FaultSchedule {
+    private func draw(_ session: Session, _ traffic: [FaultMoment.Link: Int]) -> FaultSchedule {
         let names = session.world.nodes.allServices.map(\.name)
         let wanted = plan.nodes.isEmpty ? ["*"] : plan.nodes
         let nodes = names.filter { name in wanted.contains { !BlastRadius.matches($0, among: [name]).isEmpty } }
         var random = session.world.random.fork("chaos search")
         return FaultSchedule.draw(
-            .init(nodes: nodes, faults: plan.faults, horizon: plan.horizon, most: plan.most), &random)
-    }
-
-    /// Sets a timer of the World for each fault.
-    private func play(_ schedule: FaultSchedule, in session: Session) {
-        // The setup's command is over; what a restarted node prints belongs to whoever set it up all the same.
-        guard let submission = session.jobs.all.last?.submission else { return }
-        let desk = FaultDesk(session.world, lease: nil, hooks: .ofSession(session, submission))
-        for event in schedule.events {
-            session.world.after(event.at) {
-                // A node that is down cannot be hit a second time.
-                _ = try? desk.perform(event.action)
-            }
-        }
+            .init(nodes: nodes, faults: plan.faults, horizon: plan.horizon, most: plan.most, traffic: traffic), &random)
     }
 
     // MARK: Shrinking
 
-    private func shrink(_ seed: Int, _ trial: Trial) throws -> Finding {
-        var shrinking = ScheduleShrinking(trial.schedule)
-        var output = trial.output
+    private func shrink(_ seed: Int, _ schedule: FaultSchedule, _ trial: ChaosTrial.Result) throws -> Finding {
+        var shrinking = ScheduleShrinking(schedule)
+        var smallest = trial
         while let candidate = shrinking.question(), !invocation.session.isInterrupted {
-            let again = try attempt(seed, candidate)
-            if !again.holds { output = again.output }
+            let again = try attempt(seed) { _ in candidate }
+            if !again.holds { smallest = again }
             shrinking.answer(fails: !again.holds)
         }
+        // An experiment knows times and no messages: whether they are enough is tried, too.
+        let timed = smallest.schedule.atTimes
+        let isAtTimes = try timed == smallest.schedule || !attempt(seed) { _ in timed }.holds
         return Finding(
-            seed: seed, first: trial.schedule, shrunk: shrinking.best, trials: shrinking.questionCount, output: output)
+            seed: seed, first: schedule, shrunk: smallest.schedule, isAtTimes: isAtTimes,
+            trials: shrinking.questionCount, broken: smallest.broken ?? plan.invariant,
+            brokenAt: smallest.brokenAt, output: smallest.output)
     }
 
     private func report(_ finding: Finding) throws -> Outcome {
         let experiment = finding.shrunk.experimentText(
-            title: "found by chaos search, seed \(finding.seed)", invariant: plan.invariant)
+            title: "found by chaos search, seed \(finding.seed)", invariant: finding.broken,
+            isMeanwhile: finding.brokenAt != nil)
         let transcript = transcript(finding)
         do {
             let files = invocation.session.files
@@ -159,16 +135,22 @@ struct ChaosSearch {
                     ("holds", false), ("seed", .integer(finding.seed)),
                     ("faults", .array(finding.shrunk.events.map { .string("\($0.at): \($0.description)") })),
                     ("faults_before", .integer(finding.first.events.count)), ("trials", .integer(finding.trials)),
+                    ("broken", .string(finding.broken)), ("at_times", .bool(finding.isAtTimes)),
                     ("experiment", .string(experiment)), ("transcript", .string(transcript)),
                 ]).text)
             return .done(1)
         }
-        process.print("seed \(finding.seed) breaks the invariant: \(plan.invariant)")
+        process.print("seed \(finding.seed) breaks the invariant: \(finding.broken)")
         if !finding.output.isEmpty { process.print("  it says: \(finding.output)") }
         process.print(
             "\(counted(finding.first.events.count, "fault")), shrunk to \(finding.shrunk.events.count) in "
                 + "\(counted(finding.trials, "trial")):")
         for event in finding.shrunk.events { process.print("  at \(event.at): \(event.description)") }
+        if !finding.isAtTimes {
+            process.print(
+                "  (At these times alone it holds: what follows is near it. The search finds it again: --seed "
+                    + "\(finding.seed) --seeds 1)")
+        }
         if !invocation.arguments.has("experiment") { process.output.write("\n" + experiment) }
         if !invocation.arguments.has("transcript") { process.output.write("\n" + transcript) }
         return .done(1)
@@ -176,34 +158,25 @@ struct ChaosSearch {
 
     /// The same as somebody would type it.
     private func transcript(_ finding: Finding) -> String {
-        func typed(_ text: String) -> [String] {
-            text.split(separator: "\n").map { "$ \($0)" }.flatMap { [$0, "..."] }
-        }
+        func typed(_ text: String) -> [String] { Self.commands(in: text).flatMap { ["$ \($0)", "..."] } }
         var lines = ["@case found by chaos search", "@seed \(finding.seed)", ""] + typed(plan.setup)
         if !plan.workload.isEmpty { lines += ["@terminal 2"] + typed(plan.workload) + ["@terminal 1"] }
-        let commands = finding.shrunk.commands
+        let commands = finding.shrunk.commands(until: finding.brokenAt)
         lines += commands.flatMap { ["$ \($0)", "..."] }
-        lines += ["$ advance \(finding.shrunk.end + plan.settle)", "...", "$ \(plan.invariant)", "...", "[exit 1]"]
+        if finding.brokenAt == nil { lines += ["$ advance \(finding.shrunk.end + plan.settle)", "..."] }
+        lines += ["$ \(finding.broken)", "...", "[exit 1]"]
         return lines.joined(separator: "\n") + "\n"
     }
-}
-
-extension FaultSchedule.Event {
-    /// What the desk of faults makes of it.
-    var action: LabAction {
-        switch fault {
-        case .inject(let words, let node):
-            .inject(words: words, target: node, lasts: lasts, radius: BlastRadius())
-        case .kill(let node): .signal("KILL", target: node, lasts: lasts, radius: BlastRadius())
-        case .pause(let node): .signal("STOP", target: node, lasts: lasts, radius: BlastRadius())
+    /// The commands of a text, each with all of its lines: what cannot be read yet goes on in the next one.
+    private static func commands(in text: String) -> [String] {
+        var commands: [String] = []
+        var command = ""
+        for line in text.split(separator: "\n") {
+            command += (command.isEmpty ? "" : "\n") + line
+            guard (try? Parser.parse(command)) != nil else { continue }
+            commands.append(command)
+            command = ""
         }
-    }
-}
-
-extension String {
-    fileprivate var trimmedEnd: String {
-        var text = self[...]
-        while let last = text.last, last.isWhitespace { text.removeLast() }
-        return String(text)
+        return command.isEmpty ? commands : commands + [command]
     }
 }

@@ -95,13 +95,16 @@ extension ChaosCommands {
                         workload: |             # typed in a second terminal, beside the faults
                           curl -s http://web-1:8081/
                         invariant: curl -sf http://web-1:8081/      # must succeed afterwards
+                        always: ledger check --live # asked meanwhile; status 1: broken
                         nodes: [web-*]          # whom faults may hit (every service)
                         faults: [kill, latency]
                         horizon: 30s
                         settle: 10s
                         most: 4
-                    Each seed is a world of its own in virtual time. Status 0 if the invariant held
-                    in all of them, 1 if one broke it.
+                    Each seed is a world of its own in virtual time. Where there is a workload, most
+                    faults begin between two effects: while the n-th message from one service to
+                    another is under way (what was done is not yet known, what is asked has not
+                    arrived). Status 0 if the invariant held in all of them, 1 if one broke it.
                     """),
         ]
     }

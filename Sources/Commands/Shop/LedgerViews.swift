@@ -4,11 +4,25 @@ import ShopEngine
 
 /// What the ledger shows.
 enum LedgerViews {
+    /// What is judged.
+    enum Rules { case standing, live, settled }
+
     static func books(
-        _ orders: JSONValue, _ stock: JSONValue, _ payments: JSONValue
+        _ orders: JSONValue, _ stock: JSONValue, _ payments: JSONValue, _ events: JSONValue, _ rules: Rules
     ) throws -> (view: View, isGood: Bool) {
-        let ledger = try ShopLedger(orders: orders, stock: stock, payments: payments)
-        let complaints = ledger.complaints
+        let ledger = try ShopLedger(orders: orders, stock: stock, payments: payments, events: events)
+        let complaints =
+            switch rules {
+            case .standing: ledger.complaints
+            case .live: ledger.liveComplaints
+            case .settled: ledger.settledComplaints
+            }
+        if rules == .live {
+            // In the middle of everything sums say nothing.
+            var view = View(text(complaints, whenNone: "Nothing contradicts anything."))
+            view.json = .object([("complaints", .array(complaints.map { .string($0) }))])
+            return (view, complaints.isEmpty)
+        }
         var view = View(
             .table(
                 .init(
@@ -37,12 +51,15 @@ enum LedgerViews {
                 .init("refunded", key: "refunded_minor", money(ledger.refundedMinor)),
                 .init("confirmed orders", key: "confirmed_minor", money(ledger.confirmedMinor)),
             ]),
-            .text(
-                complaints.isEmpty
-                    ? "The books are in order." : complaints.map { "≠ \($0)" }.joined(separator: "\n"),
-                json: .array(complaints.map { .string($0) })))
-        view.json = ledger.json(stock: stock)
+            text(complaints, whenNone: "The books are in order."))
+        view.json = ledger.json(stock: stock, complaints: complaints)
         return (view, complaints.isEmpty)
+    }
+
+    private static func text(_ complaints: [String], whenNone: String) -> View.Content {
+        .text(
+            complaints.isEmpty ? whenNone : complaints.map { "≠ \($0)" }.joined(separator: "\n"),
+            json: .array(complaints.map { .string($0) }))
     }
 
     static func money(_ minor: Int) -> View.Cell {

@@ -20,10 +20,9 @@ struct TopologyDrawing {
     }
 
     private var boxes: [Box]
-    private let edges: [(from: Int, to: Int, edge: ServiceGraph.Edge)]
+    private let edges: [(from: Int, to: Int, way: Topology.Way)]
     /// Edges that close a cycle, by the numbers of their ends.
     private var back: Set<[Int]> = []
-    private let world: World
     private var width = 0
     private var height = 0
 
@@ -37,12 +36,11 @@ struct TopologyDrawing {
     private static let nameLimit = 19
 
     init(_ graph: ServiceGraph, _ world: World) {
-        self.world = world
-        var names = graph.services
-        for edge in graph.edges where !names.contains(edge.to) { names.append(edge.to) }
+        let ways = Topology.ways(graph, world)
+        let names = Topology.names(graph, ways)
         let numbers = Dictionary(uniqueKeysWithValues: names.enumerated().map { ($1, $0) })
-        boxes = names.map { Box(name: $0, isLeaf: !graph.services.contains($0)) }
-        edges = graph.edges.map { (numbers[$0.from] ?? 0, numbers[$0.to] ?? 0, $0) }
+        boxes = names.map { Box(name: $0, isLeaf: Topology.isLeaf($0, graph, ways)) }
+        edges = ways.map { (numbers[$0.from] ?? 0, numbers[$0.to] ?? 0, $0) }
         setColumns()
         setRows()
         place()
@@ -62,7 +60,7 @@ struct TopologyDrawing {
 
     /// All boxes, callers before those whom they ask. An edge to somebody whose own callees are being looked at closes
     /// a cycle, and leads back: it is noted.
-    private mutating func order(_ outgoing: [Int: [(from: Int, to: Int, edge: ServiceGraph.Edge)]]) -> [Int] {
+    private mutating func order(_ outgoing: [Int: [(from: Int, to: Int, way: Topology.Way)]]) -> [Int] {
         var done: [Int] = []
         var state = [Int](repeating: 0, count: boxes.count)
         let asked = Set(edges.map(\.to))
@@ -129,7 +127,7 @@ struct TopologyDrawing {
             "<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"8\" markerHeight=\"8\" "
                 + "orient=\"auto\"><path d=\"M0 0 8 4 0 8z\"/></marker></defs>",
         ]
-        lines += edges.flatMap { draw($0.edge, from: boxes[$0.from], to: boxes[$0.to]) }
+        lines += edges.flatMap { draw($0.way, from: boxes[$0.from], to: boxes[$0.to]) }
         lines += boxes.flatMap(draw)
         return (lines + ["</svg>"]).joined(separator: "\n") + "\n"
     }
@@ -139,7 +137,8 @@ struct TopologyDrawing {
         text { font: 12px system-ui, sans-serif; fill: #1b1f24; text-anchor: middle; }
         rect { fill: #f5f7fa; stroke: #5b6470; } .leaf rect { stroke-dasharray: 4 3; }
         path { fill: none; stroke: #5b6470; } marker path { fill: #5b6470; stroke: none; }
-        .queue { stroke-dasharray: 6 4; } .bad { fill: #b3261e; } path.bad { fill: none; stroke: #b3261e; }
+        .queue { stroke-dasharray: 6 4; } .connection { stroke-dasharray: 2 3; }
+        .bad { fill: #b3261e; } path.bad { fill: none; stroke: #b3261e; }
         @media (prefers-color-scheme: dark) { text { fill: #e6e9ee; } rect { fill: #1e2329; stroke: #9aa4b1; }
         path { stroke: #9aa4b1; } marker path { fill: #9aa4b1; } .bad { fill: #ff8a80; }
         path.bad { stroke: #ff8a80; } }
@@ -157,21 +156,19 @@ struct TopologyDrawing {
         ]
     }
 
-    private func draw(_ edge: ServiceGraph.Edge, from: Box, to: Box) -> [String] {
-        let faults = Topology.faults(on: edge, world)
-        let isBad = edge.errors > 0 || !faults.isEmpty
-        let classes = [edge.isAsynchronous ? "queue" : nil, isBad ? "bad" : nil].compactMap(\.self)
+    private func draw(_ way: Topology.Way, from: Box, to: Box) -> [String] {
+        let isBad = way.hasErrors || !way.faults.isEmpty
+        let classes = [way.kind == .call ? nil : way.kind.rawValue, isBad ? "bad" : nil].compactMap(\.self)
         let kind = classes.isEmpty ? "" : " class=\"\(classes.joined(separator: " "))\""
         let (path, x, y) = route(from, to)
-        var text = "\(counted(edge.calls, "call")), p99 \(Waterfall.text(edge.quantile(0.99)))"
-        if edge.errors > 0 { text += ", \(Topology.percent(edge)) errors" }
         var lines = [
             "<path\(kind) d=\"\(path)\" marker-end=\"url(#tip)\"/>",
-            "<text x=\"\(x)\" y=\"\(y)\">\(Self.escaped(text))</text>",
+            "<text x=\"\(x)\" y=\"\(y)\">\(Self.escaped(way.text))</text>",
         ]
-        if !faults.isEmpty {
+        if !way.faults.isEmpty {
             lines.append(
-                "<text class=\"bad\" x=\"\(x)\" y=\"\(y + 14)\">\(Self.escaped(faults.joined(separator: ", ")))</text>")
+                "<text class=\"bad\" x=\"\(x)\" y=\"\(y + 14)\">\(Self.escaped(way.faults.joined(separator: ", ")))</text>"
+            )
         }
         return lines
     }

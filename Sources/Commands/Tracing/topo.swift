@@ -38,7 +38,7 @@ extension TracingCommands {
             let forms = ["mermaid", "svg"].filter { invocation.arguments.has($0) } + json
             if forms.count > 1 { throw UsageError("topo: --\(forms[0]) and --\(forms[1])? one of them") }
             if invocation.arguments.has("mermaid") {
-                return .view(View(.text(Topology.mermaid(graph), json: Topology.json(graph, world))))
+                return .view(View(.text(Topology.mermaid(graph, world), json: Topology.json(graph, world))))
             }
             if invocation.arguments.has("svg") {
                 return .view(View(.text(TopologyDrawing(graph, world).svg, json: Topology.json(graph, world))))
@@ -52,7 +52,7 @@ extension TracingCommands {
 enum Topology {
     static func view(_ graph: ServiceGraph, _ world: World) -> View {
         var rows = graph.edges.map { edge -> [View.Cell] in
-            let faults = faults(on: edge, world)
+            let faults = faults(from: edge.from, to: edge.to, world)
             return [
                 .text(edge.from), .text((edge.isLeaf ? "~" : "") + edge.to),
                 .text(edge.isAsynchronous ? "queue" : "call"), .integer(edge.calls),
@@ -125,11 +125,11 @@ enum Topology {
     }
 
     /// Those in force between any copy of the one and any of the other.
-    static func faults(on edge: ServiceGraph.Edge, _ world: World) -> [String] {
+    static func faults(from: String, to: String, _ world: World) -> [String] {
         func nodes(_ service: String) -> [Node] {
             world.nodes.allServices.filter { $0.serviceName == service || $0.name == service }
         }
-        let (sources, targets) = (nodes(edge.from), nodes(edge.to))
+        let (sources, targets) = (nodes(from), nodes(to))
         return world.faults.rules.filter { rule in
             sources.contains { source in
                 targets.contains { target in
@@ -147,7 +147,7 @@ enum Topology {
                     ("queue", .bool(edge.isAsynchronous)), ("calls", .integer(edge.calls)),
                     ("errors", .integer(edge.errors)), ("p50_ms", Waterfall.milliseconds(edge.quantile(0.5))),
                     ("p99_ms", Waterfall.milliseconds(edge.quantile(0.99))),
-                    ("faults", .array(faults(on: edge, world).map { .string($0) })),
+                    ("faults", .array(faults(from: edge.from, to: edge.to, world).map { .string($0) })),
                 ])
             }
                 + connections(graph, world).map { link -> JSONValue in
@@ -159,22 +159,65 @@ enum Topology {
                 })
     }
 
-    /// Names stand in quotes, and nodes have numbers: what a name has in it changes nothing.
-    static func mermaid(_ graph: ServiceGraph) -> String {
+    // MARK: As a picture
+
+    /// A line between two in a picture.
+    struct Way {
+        enum Kind: String { case call, queue, connection }
+
+        let from: String
+        let to: String
+        let kind: Kind
+        /// What stands at it.
+        let text: String
+        let hasErrors: Bool
+        let faults: [String]
+    }
+
+    /// Those of calls first, then those of which only connections are known.
+    static func ways(_ graph: ServiceGraph, _ world: World) -> [Way] {
+        let calls = graph.edges.map { edge -> Way in
+            let errors = edge.errors == 0 ? "" : ", \(percent(edge)) errors"
+            return Way(
+                from: edge.from, to: edge.to, kind: edge.isAsynchronous ? .queue : .call,
+                text: "\(counted(edge.calls, "call")), p99 \(Waterfall.text(edge.quantile(0.99)))\(errors)",
+                hasErrors: edge.errors > 0, faults: faults(from: edge.from, to: edge.to, world))
+        }
+        return calls
+            + connections(graph, world).map { link in
+                Way(
+                    from: link.from, to: link.to, kind: .connection,
+                    text: counted(link.opened, "connection") + (link.failed == 0 ? "" : ", \(link.failed) failed"),
+                    hasErrors: link.failed > 0, faults: faults(from: link.from, to: link.to, world))
+            }
+    }
+
+    /// All who have a place in a picture, those who make spans first.
+    static func names(_ graph: ServiceGraph, _ ways: [Way]) -> [String] {
         var names = graph.services
-        for edge in graph.edges where !names.contains(edge.to) { names.append(edge.to) }
+        var known = Set(names)
+        for name in ways.flatMap({ [$0.from, $0.to] }) where known.insert(name).inserted { names.append(name) }
+        return names
+    }
+
+    /// Of whom is known that he was asked, and nothing of what he does.
+    static func isLeaf(_ name: String, _ graph: ServiceGraph, _ ways: [Way]) -> Bool {
+        !graph.services.contains(name) && !ways.contains { $0.from == name }
+    }
+
+    /// Names stand in quotes, and nodes have numbers: what a name has in it changes nothing.
+    static func mermaid(_ graph: ServiceGraph, _ world: World) -> String {
+        let ways = ways(graph, world)
+        let names = names(graph, ways)
         func number(_ name: String) -> Int { names.firstIndex(of: name) ?? 0 }
         var lines = ["graph LR"]
         for (index, name) in names.enumerated() {
-            let isLeaf = !graph.services.contains(name)
             let quoted = "\"" + name.map { $0 == "\"" || $0.isNewline ? "'" : String($0) }.joined() + "\""
-            lines.append("  n\(index)" + (isLeaf ? "[(\(quoted))]" : "[\(quoted)]"))
+            lines.append("  n\(index)" + (isLeaf(name, graph, ways) ? "[(\(quoted))]" : "[\(quoted)]"))
         }
-        for edge in graph.edges {
-            let errors = edge.errors == 0 ? "" : ", \(percent(edge)) errors"
-            let text = "\(counted(edge.calls, "call")), p99 \(Waterfall.text(edge.quantile(0.99)))\(errors)"
-            let arrow = edge.isAsynchronous ? "-.->" : "-->"
-            lines.append("  n\(number(edge.from)) \(arrow)|\(text)| n\(number(edge.to))")
+        for way in ways {
+            lines.append(
+                "  n\(number(way.from)) \(way.kind == .call ? "-->" : "-.->")|\(way.text)| n\(number(way.to))")
         }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -2,8 +2,10 @@ import KernelJSON
 
 extension ShopLedger {
     /// Reads what the services say of themselves: the orders' `/ledger`, the inventory's `/stock`, the payments'
-    /// `/ledger`.
-    public init(orders: JSONValue, stock: JSONValue, payments: JSONValue) throws(JSONTypeError) {
+    /// `/ledger`, and the notifications', if there are any.
+    public init(
+        orders: JSONValue, stock: JSONValue, payments: JSONValue, events: JSONValue = .null
+    ) throws(JSONTypeError) {
         var levels: [StockLevel] = []
         let counts = -StockLevel.limit...StockLevel.limit
         for row in try JSONCursor(stock)["stock"].array() {
@@ -15,11 +17,13 @@ extension ShopLedger {
         }
         var entries: [OrderEntry] = []
         for row in try JSONCursor(orders)["orders"].array() {
+            let phase = try row["phase"].ifPresent?.string() ?? ""
             entries.append(
                 OrderEntry(
                     id: try row["order_id"].string(), status: try row["status"].string(),
                     totalMinor: try row["total_minor"].integer(in: 0...Money.largestMinor),
-                    lines: try OrderLine.read(row["items"])))
+                    lines: try OrderLine.read(row["items"]),
+                    phase: CheckoutSaga.Phase(rawValue: phase)))
         }
         var paid: [PaymentEntry] = []
         let amounts = 0...Money.largestMinor
@@ -30,21 +34,30 @@ extension ShopLedger {
                     chargedMinor: try row["charged_minor"].integer(in: amounts),
                     refundedMinor: try row["refunded_minor"].integer(in: amounts)))
         }
-        self.init(stock: levels, orders: entries, payments: paid)
+        var told: [EventEntry]?
+        if let rows = try JSONCursor(events)["events"].ifPresent?.array() {
+            told = []
+            for row in rows {
+                told?.append(EventEntry(orderID: try row["order_id"].string(), type: try row["type"].string()))
+            }
+        }
+        self.init(stock: levels, orders: entries, payments: paid, events: told)
     }
 }
 
 extension ShopLedger {
     /// What `ledger --json` and the shop's own page show.
     ///
-    /// - Parameter stock: the inventory's answer, which has more than is judged.
-    public func json(stock: JSONValue) -> JSONValue {
+    /// - Parameters:
+    ///   - stock: the inventory's answer, which has more than is judged.
+    ///   - complaints: by other rules than the usual ones.
+    public func json(stock: JSONValue, complaints: [String]? = nil) -> JSONValue {
         .object([
             ("orders", .integer(orders.count)), ("confirmed", .integer(count("confirmed"))),
             ("failed", .integer(count("failed"))), ("pending", .integer(pendingCount)),
             ("charged_minor", .integer(chargedMinor)), ("refunded_minor", .integer(refundedMinor)),
             ("confirmed_minor", .integer(confirmedMinor)), ("stock", stock["stock"] ?? .null),
-            ("complaints", .array(complaints.map { .string($0) })),
+            ("complaints", .array((complaints ?? self.complaints).map { .string($0) })),
         ])
     }
 }

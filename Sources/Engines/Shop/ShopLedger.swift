@@ -10,12 +10,17 @@ public struct ShopLedger: Sendable {
         public let status: String
         public let totalMinor: Int
         public let lines: [OrderLine]
+        /// How far its saga has come, as far as it is stored; nil: nobody says.
+        public let phase: CheckoutSaga.Phase?
 
-        public init(id: String, status: String, totalMinor: Int, lines: [OrderLine]) {
+        public init(
+            id: String, status: String, totalMinor: Int, lines: [OrderLine], phase: CheckoutSaga.Phase? = nil
+        ) {
             self.id = id
             self.status = status
             self.totalMinor = totalMinor
             self.lines = lines
+            self.phase = phase
         }
     }
 
@@ -31,14 +36,31 @@ public struct ShopLedger: Sendable {
         }
     }
 
+    /// An event that somebody was told of.
+    public struct EventEntry: Hashable, Sendable {
+        public let orderID: String
+        /// `order.created`
+        public let type: String
+
+        public init(orderID: String, type: String) {
+            self.orderID = orderID
+            self.type = type
+        }
+    }
+
     public var stock: [StockLevel] = []
     public var orders: [OrderEntry] = []
+    /// Nil: nobody is there who could have been told.
+    public var events: [EventEntry]?
     /// Only those of orders: what somebody charges by hand is none of the shop's business.
     public var payments: [PaymentEntry] = []
 
     public init() {}
 
-    public init(stock: [StockLevel], orders: [OrderEntry], payments: [PaymentEntry]) {
+    public init(
+        stock: [StockLevel], orders: [OrderEntry], payments: [PaymentEntry], events: [EventEntry]? = nil
+    ) {
+        self.events = events
         self.stock = stock.sorted { $0.productID < $1.productID }
         self.orders = orders.sorted { $0.id < $1.id }
         self.payments = payments
@@ -53,14 +75,17 @@ public struct ShopLedger: Sendable {
 
     /// What does not add up, in words; empty if all is well. Orders that are under way are left out: they have neither
     /// to be paid nor to be sold yet. `pendingCount` says whether there are any.
-    public var complaints: [String] {
-        var complaints: [String] = []
-        for level in stock where !level.isBalanced {
-            complaints.append(
-                "\(level.productID): available \(level.available) + reserved \(level.reserved) + sold \(level.sold) "
-                    + "is not the \(level.received) received")
+    public var complaints: [String] { balanceComplaints + soldComplaints + dueComplaints + liveMoneyComplaints }
+
+    var balanceComplaints: [String] {
+        stock.filter { !$0.isBalanced }.map { level in
+            "\(level.productID): available \(level.available) + reserved \(level.reserved) + sold \(level.sold) "
+                + "is not the \(level.received) received"
         }
-        complaints += soldComplaints
+    }
+
+    /// What was charged, given back, and how many charges that were, order by order.
+    var paidByOrder: [String: (charged: Int, refunded: Int, charges: Int)] {
         var paid: [String: (charged: Int, refunded: Int, charges: Int)] = [:]
         for payment in payments {
             guard let id = payment.orderID else { continue }
@@ -68,19 +93,18 @@ public struct ShopLedger: Sendable {
             paid[id, default: (0, 0, 0)].refunded += payment.refundedMinor
             if payment.chargedMinor > 0 { paid[id, default: (0, 0, 0)].charges += 1 }
         }
-        for order in orders {
-            let (charged, refunded, charges) = paid.removeValue(forKey: order.id) ?? (0, 0, 0)
-            if charges > 1 { complaints.append("\(order.id): charged \(charges) times") }
+        return paid
+    }
+
+    /// An order that is over has cost what it costs, or nothing.
+    private var dueComplaints: [String] {
+        let paid = paidByOrder
+        return orders.filter { $0.status != "pending" }.compactMap { order in
+            let (charged, refunded, _) = paid[order.id] ?? (0, 0, 0)
             let due = order.status == "confirmed" ? order.totalMinor : 0
-            if order.status != "pending", charged - refunded != due {
-                complaints.append(
-                    "\(order.id) is \(order.status): charged \(charged), refunded \(refunded), due \(due)")
-            }
+            guard charged - refunded != due else { return nil }
+            return "\(order.id) is \(order.status): charged \(charged), refunded \(refunded), due \(due)"
         }
-        for (id, payment) in paid.sorted(by: { $0.key < $1.key }) where payment.charged != payment.refunded {
-            complaints.append("\(id): charged \(payment.charged), and there is no such order")
-        }
-        return complaints
     }
 
     /// Sold is what confirmed orders have. Pending ones may be sold already, so with any of a product it is a range.

@@ -12,24 +12,34 @@ public struct FaultSchedule: Equatable, Sendable {
             case pause(node: String)
         }
 
+        /// When it begins. With a moment it begins at that, wherever it is, and this is when it is expected at the
+        /// latest.
         public let at: LabDuration
         public let fault: Fault
         /// How long it is in force; for a crash, when the node is started again.
         public let lasts: LabDuration
+        /// Between which two things that happen it begins; nil: at its time.
+        public let moment: FaultMoment?
 
-        public init(at: LabDuration, _ fault: Fault, lasts: LabDuration) {
+        public init(at: LabDuration, _ fault: Fault, lasts: LabDuration, moment: FaultMoment? = nil) {
             self.at = at
             self.fault = fault
             self.lasts = lasts
+            self.moment = moment
         }
 
         public var description: String {
-            switch fault {
-            case .inject(let words, let node): "\(words.joined(separator: " ")) on \(node) for \(lasts)"
-            case .kill(let node): "kill -9 \(node), started again after \(lasts)"
-            case .pause(let node): "pause \(node) for \(lasts)"
-            }
+            let text =
+                switch fault {
+                case .inject(let words, let node): "\(words.joined(separator: " ")) on \(node) for \(lasts)"
+                case .kill(let node): "kill -9 \(node), started again after \(lasts)"
+                case .pause(let node): "pause \(node) for \(lasts)"
+                }
+            return text + (moment.map { "; \($0) is under way" } ?? "")
         }
+
+        /// The same, made shorter.
+        func lasting(_ time: LabDuration) -> Event { Event(at: at, fault, lasts: time, moment: moment) }
     }
 
     /// In the order of their times.
@@ -45,12 +55,18 @@ public struct FaultSchedule: Equatable, Sendable {
         /// Within which all faults begin.
         public var horizon: LabDuration
         public var most: Int
+        /// Who sends how many messages to whom within the horizon when nothing is done to anybody. Without any there
+        /// are faults at times alone.
+        public var traffic: [FaultMoment.Link: Int]
 
-        public init(nodes: [String], faults: [String], horizon: LabDuration, most: Int) {
+        public init(
+            nodes: [String], faults: [String], horizon: LabDuration, most: Int, traffic: [FaultMoment.Link: Int] = [:]
+        ) {
             self.nodes = nodes
             self.faults = faults
             self.horizon = horizon
             self.most = most
+            self.traffic = traffic
         }
     }
 
@@ -61,14 +77,23 @@ public struct FaultSchedule: Equatable, Sendable {
     ]
 
     /// Draws a schedule: one fault to `most`, each somewhere in the first tenths of a second grid of the horizon, so
-    /// that two seeds can meet at a moment.
+    /// that two seeds can meet at a moment. Of a platform that is at work most of them are not at a time but between
+    /// two of its messages: see `FaultMoment`. Each link is as likely as any other, however much is said on it: what is
+    /// done seldom is as likely to be done wrong.
     public static func draw(_ space: Space, _ random: inout SeededRandom) -> FaultSchedule {
         guard !space.nodes.isEmpty, !space.faults.isEmpty, space.most > 0 else { return FaultSchedule([]) }
         let step = LabDuration.milliseconds(100)
         let slots = max(1, Int(space.horizon.nanoseconds / step.nanoseconds))
         let count = 1 + random.below(space.most)
+        let links = space.traffic.filter { space.nodes.contains($0.key.from) || space.nodes.contains($0.key.to) }
+            .sorted { $0.key < $1.key }
         var events: [Event] = []
         for _ in 0..<count {
+            if !links.isEmpty, random.chance(momentShare) {
+                let (link, messages) = links[random.below(links.count)]
+                events.append(draw(at: link, messages, space, step * (1 + random.below(slots)), &random))
+                continue
+            }
             let node = space.nodes[random.below(space.nodes.count)]
             let name = space.faults[random.below(space.faults.count)]
             let at = step * random.below(slots)
@@ -77,6 +102,28 @@ public struct FaultSchedule: Equatable, Sendable {
         }
         let order = events.indices.sorted { (events[$0].at, $0) < (events[$1].at, $1) }
         return FaultSchedule(order.map { events[$0] })
+    }
+
+    /// Of a platform at work, the faults that begin between two messages.
+    private static let momentShare = 0.8
+
+    /// Those that decide whether a message arrives. Where they are to be had others do not begin at a moment: they
+    /// would only be late.
+    private static let sharpFaults: Set<String> = ["kill", "pause", "partition", "blackhole", "reset"]
+
+    /// One of the two ends is hit while a message is between them.
+    private static func draw(
+        at link: FaultMoment.Link, _ messages: Int, _ space: Space, _ lasts: LabDuration, _ random: inout SeededRandom
+    ) -> Event {
+        let ends = [link.from, link.to].filter { space.nodes.contains($0) }
+        let node = ends[random.below(ends.count)]
+        let sharp = space.faults.filter { sharpFaults.contains($0) }
+        let faults = sharp.isEmpty ? space.faults : sharp
+        // Nothing parts two effects as a crash does.
+        let isKill = faults.contains("kill") && random.chance(0.5)
+        let name = isKill ? "kill" : faults[random.below(faults.count)]
+        let moment = FaultMoment(link, number: 1 + random.below(max(1, messages)))
+        return Event(at: space.horizon, fault(name, node, &random), lasts: lasts, moment: moment)
     }
 
     private static func fault(_ name: String, _ node: String, _ random: inout SeededRandom) -> Event.Fault {
@@ -95,9 +142,12 @@ public struct FaultSchedule: Equatable, Sendable {
     // MARK: As text
 
     /// The short form of an experiment that does the same: the faults run beside one another, in the background.
-    public func experimentText(title: String, invariant: String) -> String {
+    ///
+    /// - Parameter isMeanwhile: the invariant is broken while the faults are in force, and not afterwards.
+    public func experimentText(title: String, invariant: String, isMeanwhile: Bool = false) -> String {
         var lines = [
-            "experiment:", "  name: \(JSONValue.string(title).text)", "  strategy: default", "  steady_state:",
+            "experiment:", "  name: \(JSONValue.string(title).text)",
+            "  strategy: \(isMeanwhile ? "continuously" : "default")", "  steady_state:",
             "    - probe: process", "      name: invariant", "      command: \(JSONValue.string(invariant).text)",
             "  method:",
         ]
@@ -129,7 +179,9 @@ public struct FaultSchedule: Equatable, Sendable {
     }
 
     /// The commands that do it at the prompt, with the times between them.
-    public var commands: [String] {
+    ///
+    /// - Parameter last: no further than to this time, and up to it; nil: all of them.
+    public func commands(until last: LabDuration? = nil) -> [String] {
         var moments: [(at: LabDuration, order: Int, line: String)] = []
         for (index, event) in events.enumerated() {
             switch event.fault {
@@ -145,10 +197,12 @@ public struct FaultSchedule: Equatable, Sendable {
         var lines: [String] = []
         var now = LabDuration.zero
         for moment in moments.sorted(by: { ($0.at, $0.order) < ($1.at, $1.order) }) {
+            if let last, moment.at > last { continue }
             if moment.at > now { lines.append("advance \(moment.at - now)") }
             now = max(now, moment.at)
             lines.append(moment.line)
         }
+        if let last, last > now { lines.append("advance \(last - now)") }
         return lines
     }
 

@@ -88,7 +88,7 @@ public struct ScheduleShrinking: Sendable {
             nanoseconds: event.lasts.nanoseconds / 2 / Self.shortest.nanoseconds * Self.shortest.nanoseconds)
         guard half >= Self.shortest else { return best }
         var events = best.events
-        events[index] = FaultSchedule.Event(at: event.at, event.fault, lasts: half)
+        events[index] = event.lasting(half)
         return FaultSchedule(events)
     }
 }

@@ -10,6 +10,7 @@ import KernelStructures
 ///   workload: |                   # typed beside the faults; it may fail as it likes
 ///     curl -s http://web-1:8081/ &
 ///   invariant: curl -sf http://web-1:8081/      # must succeed once the faults are over
+///   always: ledger check --live   # asked again and again meanwhile; status 1 says that it is broken
 ///   nodes: [web-*]                # whom faults may hit (all services)
 ///   faults: [kill, latency, partition]          # which ones (all)
 ///   horizon: 30s                  # within which they begin
@@ -20,6 +21,8 @@ public struct SearchPlan: Sendable {
     public var setup: String
     public var workload: String
     public var invariant: String
+    /// What must hold at every moment. Only the status 1 says that it does not: whoever cannot be asked has another.
+    public var always: String?
     public var nodes: [String]
     public var faults: [String]
     public var horizon: LabDuration
@@ -34,13 +37,14 @@ public struct SearchPlan: Sendable {
         }
         let search = try ConfigurationMapping(
             value, what: "a search",
-            keys: ["setup", "workload", "invariant", "nodes", "faults", "horizon", "settle", "most"])
+            keys: ["setup", "workload", "invariant", "always", "nodes", "faults", "horizon", "settle", "most"])
         guard let invariant = try search.text("invariant") else {
             throw ConfigurationError(search.place, "a search requires an invariant: a command that must succeed")
         }
         self.invariant = invariant
         setup = try search.text("setup") ?? ""
         workload = try search.text("workload") ?? ""
+        always = try search.text("always")
         nodes = []
         for node in try search["nodes"]?.list(for: "nodes") ?? [] { nodes.append(try node.text(for: "a node")) }
         faults = []

@@ -13,6 +13,7 @@ extension NotificationService {
         host.on("GET", "/notifications") { [unowned self] in try list($0) }
         host.on("GET", "/notifications/{id: Int}") { [unowned self] in try find($0) }
         host.on("POST", "/notifications/{id: Int}/retry") { [unowned self] in try revive($0) }
+        host.on("GET", "/ledger") { [unowned self] in ledger($0) }
         host.on("GET", "/templates") { [unowned self] in
             host.answer($0, 200, Self.presets.bytes(.spaced), since: node.world.now)
         }
@@ -61,6 +62,19 @@ extension NotificationService {
             case .failure(let failure): exchange.refuse(HTTPProblem(failure))
             case .success(nil): exchange.refuse(HTTPProblem(404, word: "unknown", "there is no such notification"))
             case .success(let row?): self?.host.answer(exchange, 200, row.bytes(.spaced), since: began)
+            }
+        }
+    }
+
+    /// Which orders' events have come here, for the ledger.
+    private func ledger(_ exchange: HTTPExchange) {
+        let began = node.world.now
+        store?.inbox { [weak self] result in
+            switch result {
+            case .failure(let failure): exchange.refuse(HTTPProblem(failure))
+            case .success(let rows):
+                self?.host.answer(
+                    exchange, 200, JSONValue.object([("events", .array(rows))]).bytes(.spaced), since: began)
             }
         }
     }

@@ -83,6 +83,23 @@ final class NotificationStore {
         database.atomically(statements, completion)
     }
 
+    /// Events that have come, whatever became of them.
+    func inbox(_ completion: @escaping (Result<[JSONValue], ShopStoreFailure>) -> Void) {
+        database.rows(
+            "select event_id, order_id, type from notifications_inbox order by order_id, sequence limit 1000000"
+        ) { result in
+            completion(
+                result.map { rows in
+                    rows.map { row in
+                        [
+                            "event_id": .string(row.text(0)), "order_id": .string(row.text(1)),
+                            "type": .string(row.text(2)),
+                        ]
+                    }
+                })
+        }
+    }
+
     // MARK: Sending
 
     /// Those that are due and nobody has taken, oldest first.
