@@ -3,7 +3,11 @@ import KernelWire
 
 /// `percentile_cont`, `percentile_disc` and `mode`: one value out of a group's values in their order.
 final class OrderedSetAggregate: SQLiteAggregate {
-    enum Kind: String, CaseIterable { case percentile_cont, percentile_disc, mode }
+    enum Kind: String, CaseIterable {
+        case percentileCont = "percentile_cont"
+        case percentileDisc = "percentile_disc"
+        case mode
+    }
 
     private let kind: Kind
     private var values: [SQLiteValue] = []
@@ -40,10 +44,10 @@ final class OrderedSetAggregate: SQLiteAggregate {
         values.sort { DatumOrder.compare($0, $1, type) * sign < 0 }
         switch kind {
         case .mode: return mostFrequent
-        case .percentile_disc:
+        case .percentileDisc:
             guard let fraction else { return .null }
             return values[max(0, Int((fraction * Double(values.count)).rounded(.up)) - 1)]
-        case .percentile_cont:
+        case .percentileCont:
             guard let fraction else { return .null }
             let place = fraction * Double(values.count - 1)
             let (low, high) = (number(Int(place.rounded(.down))), number(Int(place.rounded(.up))))

@@ -84,9 +84,13 @@ extension Translation {
             guard node.list("args").allSatisfy({ ["A_Const", "ParamRef", "TypeCast"].contains($0.kind) }) else {
                 throw unsupported("generate_series of numeric values that are not constants", at: node.location)
             }
-            return (numericSeries(alias, try arguments.map { value throws(PostgresError) in
-                try coerce(value, to: DataType(.numeric), .implicit).sql
-            }), [column])
+            return (
+                numericSeries(
+                    alias,
+                    try arguments.map { value throws(PostgresError) in
+                        try coerce(value, to: DataType(.numeric), .implicit).sql
+                    }), [column]
+            )
         }
         switch name {
         case "unnest":
