@@ -18,7 +18,7 @@ import Testing
         wait(up)
         now = time.time()
         endless = urllib.parse.urlencode({
-            'query': 'sum_over_time(vector(1)[40d:1s])', 'start': now - 10990, 'end': now, 'step': 1})
+            'query': 'sum_over_time(vector(1)[8d:1s])', 'start': now - 10990, 'end': now, 'step': 1})
         def ask_endless(more=''):
             connection = http.client.HTTPConnection('127.0.0.1', ours, timeout=60)
             connection.request('GET', '/api/v1/query_range?' + endless + more)
@@ -50,7 +50,7 @@ import Testing
                 assert value(ours, 'count(up)') == 1 and get(ours, '/-/ready')
                 times.append(time.perf_counter() - began)
             # Three who take long have a millisecond or so each, and the machine may be a busy one.
-            assert sorted(times)[50] < 0.1, sorted(times)[50]
+            assert sorted(times)[50] < 0.25, sorted(times)[50]
             time.sleep(3)
             count = value(ours, 'count_over_time(up[3s])')
             assert count >= 2 and value(ours, 'min_over_time(up[3s])') == 1, count
