@@ -224,7 +224,7 @@ import Testing
     @Test func anUnknownCommandInAFileSaysWhere() {
         let shell = LabShell()
         shell.session.scriptName = "demo.sdl"
-        #expect(shell.run("echo a\n  nosuch b").errorOutput == "demo.sdl:2:3: unknown command 'nosuch'\n")
+        #expect(shell.run("echo a\n  xyzzy b").errorOutput == "demo.sdl:2:3: unknown command 'xyzzy'\n")
     }
 
     // MARK: Incomplete text

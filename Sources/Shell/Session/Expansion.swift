@@ -69,6 +69,7 @@ struct Expansion {
                     ? (name, base == name ? scope.whole(name) : scope.value(of: name).map { .text($0) })
                     : (base, scope.whole(base)))
             try scope.assign(name, value)
+            if name == "SECONDS" { session.secondsVariable.begin(value, session.world.now) }
         }
         func isAssociative(_ name: String) -> Bool { scope.isAssociative(name) }
         func index(_ index: Int, of name: String) throws(Arithmetic.Failure) -> Int {
@@ -278,7 +279,7 @@ struct Expansion {
     static func dynamic(_ name: String, _ scope: VariableScope, _ session: Session) -> String? {
         switch name {
         case "RANDOM": return session.randomVariable.next(scope)
-        case "SECONDS": return session.secondsVariable.text(scope, session.world.now)
+        case "SECONDS": return session.secondsVariable.text(session.world.now)
         case "FUNCNAME", "FUNCNAME[0]": return scope.callNames.first
         default:
             guard name.hasPrefix("FUNCNAME["), let index = Int(name.dropFirst(9).dropLast()) else {

@@ -8,12 +8,13 @@ final class SecondsVariable {
 
     init(_ world: World) { start = world.now }
 
-    func text(_ scope: VariableScope, _ now: LabTime) -> String {
-        if let value = scope.values["SECONDS"] {
-            scope.unset("SECONDS")
-            base = Int(value) ?? 0
-            start = now
-        }
+    /// A script gives it a number.
+    func begin(_ value: String, _ now: LabTime) {
+        base = Int(value) ?? 0
+        start = now
+    }
+
+    func text(_ now: LabTime) -> String {
         let passed = Int((now - start).nanoseconds / 1_000_000_000)
         return String(base &+ passed)
     }

@@ -35,8 +35,8 @@ enum HelpTopic {
                             also behind done and }
               options       set -e, set -u (always on until set +u), set -E, set -o pipefail
               builtins      read -r a b, declare, local, readonly, export, unset, let,
-                            shift, return, break, :, mapfile, trap … EXIT ERR INT, eval, source,
-                            command, type, sh -c, alias k='kill -9', unalias
+                            shift, return, break, :, mapfile, trap … EXIT ERR INT,
+                            eval, source, command, type, sh -c, alias k='kill -9', unalias
               host          !command runs in the machine's own shell: at the prompt, in
                             scripts with --allow-host, never under test
 

@@ -91,7 +91,7 @@ enum Formatter {
             if rest.first == "(", let end = rest.firstIndex(of: ")"), rest[end...].dropFirst().first == "T" {
                 let style = String(rest[rest.index(after: rest.startIndex)..<end])
                 rest = rest[rest.index(end, offsetBy: 2)...]
-                let text = try time(words.popFirst(), style.isEmpty ? "%T" : style, now)
+                let text = try moment(words.popFirst(), style.isEmpty ? "%T" : style, now)
                 result += Array(field.padded(text).utf8)
                 continue
             }
@@ -112,7 +112,7 @@ enum Formatter {
     }
 
     /// `%(…)T`: seconds since 1970; -1, as nothing, is now.
-    private static func time(_ word: String?, _ format: String, _ now: LabTime) throws -> String {
+    private static func moment(_ word: String?, _ format: String, _ now: LabTime) throws -> String {
         let seconds = try word.map { try integer($0) } ?? -1
         if seconds < 0 { return try DateFormat.text(now, format) }
         guard seconds < 9_000_000_000 else { throw UsageError("printf: \(seconds) is no time") }

@@ -19,7 +19,7 @@ extension GeneralCommands {
             var signal = Signal.terminate
             var killAfter: LabDuration?
             var preserves = false
-            func time(_ word: String) throws -> LabDuration {
+            func parsed(_ word: String) throws -> LabDuration {
                 guard let time = LabDuration(parsing: word, bareUnit: .seconds(1)), time <= .seconds(366 * 86_400)
                 else {
                     throw CommandFailure("'\(word)' is not a time such as 5s, 200ms or 1m, at most a year", status: 125)
@@ -42,7 +42,7 @@ extension GeneralCommands {
                     }
                     signal = known
                 } else if word.hasPrefix("-k") || word.hasPrefix("--kill-after") {
-                    killAfter = try time(value("--kill-after"))
+                    killAfter = try parsed(value("--kill-after"))
                 } else if word == "--preserve-status" {
                     preserves = true
                 } else if word != "--foreground", word != "-v", word != "--verbose" {
@@ -54,7 +54,7 @@ extension GeneralCommands {
             }
             return .running(
                 Limited(
-                    invocation.process, Array(words), try time(limit), signal, killAfter: killAfter,
+                    invocation.process, Array(words), try parsed(limit), signal, killAfter: killAfter,
                     preserves: preserves))
         }
     }

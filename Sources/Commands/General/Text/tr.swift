@@ -15,7 +15,7 @@ extension GeneralCommands {
             ],
             arguments: .init([.text], 1...2), examples: ["echo hello | tr a-z A-Z", "tr -d '\\r' < out.txt"],
             group: .files,
-            details: "A set: abc, a-z, [:upper:], [x*], [x*3], \\n, \\101. Single bytes, as in other tr's.")
+            details: "A set: abc, a-z, [:upper:], [x*], [x*3], \\n, \\101. Bytes, as in other tr's.")
         return Command(description) { invocation in
             .running(try Translation(invocation.process, invocation.arguments))
         }
