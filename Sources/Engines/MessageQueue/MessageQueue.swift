@@ -64,6 +64,8 @@ public final class Broker {
     /// nil: a broker alone.
     public internal(set) var group: BrokerGroup?
     var pendingDeadLetters = RingQueue<DeadLetter>()
+    /// Channels on which a part of a body has come, in the order in which that began.
+    var arriving: [BrokerChannel] = []
     private var logLines: [LogMessage] = []
     private var timers = BinaryHeap<BrokerTimer>()
     private var timerOrder: UInt64 = 0

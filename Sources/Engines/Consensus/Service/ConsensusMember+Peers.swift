@@ -24,7 +24,7 @@ extension ConsensusMember {
     }
 
     /// Bytes of a frame: a few of the largest commands.
-    private static let frameLimitBytes = 32 << 20
+    static let frameLimitBytes = 32 << 20
 
     /// Has a way to each member that belongs to the group, or may.
     func connectToPeers() {

@@ -171,8 +171,10 @@ extension BrokerQueue {
     func get() -> QueueEntry? {
         expireHeads()
         if ready.countInMemory == 0 { loadPage() }
-        defer { noteEmptiness() }
-        return ready.popFirst()
+        let entry = ready.popFirst()
+        // The time of what stood behind it may be over, or comes now.
+        expireHeads()
+        return entry
     }
 
     /// An unacknowledged one is not that any more.
@@ -220,9 +222,10 @@ extension BrokerQueue {
     func add(_ consumer: BrokerConsumer) {
         hadConsumers = true
         // Behind all of its own priority.
-        let place =
-            settings.isSingleActiveConsumer
-            ? consumers.count : consumers.firstIndex { $0.priority < consumer.priority } ?? consumers.count
+        var place = consumers.count
+        if !settings.isSingleActiveConsumer {
+            while place > 0, consumers[place - 1].priority < consumer.priority { place -= 1 }
+        }
         consumers.insert(consumer, at: place)
         join(consumer)
         if let stream { join(consumer, stream) }
@@ -231,13 +234,20 @@ extension BrokerQueue {
     }
 
     /// The last one of an auto-delete queue takes it along.
-    func remove(_ consumer: BrokerConsumer) {
-        guard let place = consumers.firstIndex(where: { $0 === consumer }) else { return }
-        consumers.remove(at: place)
-        line.removeAll { $0 === consumer }
-        aside.removeAll { $0 === consumer }
-        if let stream { leave(consumer, stream) }
-        if isReplicated { broker.group?.remove(consumer) }
+    func remove(_ consumer: BrokerConsumer) { remove([consumer]) }
+
+    /// Many at once, as where a channel ends.
+    func remove(_ leaving: [BrokerConsumer]) {
+        let names = Set(leaving.map(ObjectIdentifier.init))
+        let count = consumers.count
+        consumers.removeAll { names.contains(ObjectIdentifier($0)) }
+        if consumers.count == count { return }
+        line.removeAll { names.contains(ObjectIdentifier($0)) }
+        aside.removeAll { names.contains(ObjectIdentifier($0)) }
+        for consumer in leaving {
+            if let stream { leave(consumer, stream) }
+            if isReplicated { broker.group?.remove(consumer) }
+        }
         if consumers.isEmpty, isAutoDelete { return broker.delete(self) }
         if consumers.isEmpty { noteUse() }
         wake()

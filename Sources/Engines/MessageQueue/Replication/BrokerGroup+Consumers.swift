@@ -10,8 +10,7 @@ extension BrokerGroup {
         let limit = consumer.prefetchCount > 0 && !consumer.isAutomatic ? consumer.prefetchCount : Self.holdLimit
         desk.add(
             .checkOut(
-                queue: consumer.queue.number, consumer: lastConsumer, limit: min(limit, Self.holdLimit),
-                priority: consumer.priority))
+                queue: consumer.queue.number, consumer: lastConsumer, limit: limit, priority: consumer.priority))
     }
 
     func remove(_ consumer: BrokerConsumer) {

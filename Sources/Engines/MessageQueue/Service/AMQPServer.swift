@@ -106,7 +106,8 @@ final class AMQPServerConnection: StreamHandler {
     func flush() {
         guard !isOver else { return }
         let wasFull = session.isOutputFull
-        session.writeOutput { stream.write($0) }
+        // What the stream does not take yet stays with the session, which sees how much that is.
+        if !stream.isCongested || session.isOver { session.writeOutput { stream.write($0) } }
         if session.isOver, !session.hasOutput {
             stream.close()
             return lost()
