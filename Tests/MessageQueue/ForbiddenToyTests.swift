@@ -265,6 +265,7 @@ final class ToyLab {
     init() throws {
         var settings = MessageQueueHost.Settings()
         settings.directory = "/mq"
+        settings.directoryText = "/mq"
         host = MessageQueueHost(node: world.node("mq"), port: 5672, settings: settings)
         client = AMQPClient(world.node("client"), Self.url)
         try host.start()
@@ -306,6 +307,7 @@ final class ToyLab {
         if host.node.isAlive { host.node.end(.poweredOff, powerLoss: policy) }
         var settings = MessageQueueHost.Settings()
         settings.directory = "/mq"
+        settings.directoryText = "/mq"
         host = MessageQueueHost(node: try world.nodes.start("mq"), port: 5672, settings: settings)
         try host.start()
         world.pass(.milliseconds(5))
