@@ -37,7 +37,7 @@ import Testing
             answerCount += client.texts().count
         }
         #expect(answerCount == rounds)
-        #expect(largest < BrokerConnection.backlogLimitBytes + 110_000)
+        #expect(largest < BrokerConnection.answersLimitBytes + 110_000)
         #expect(bench.queue("q")?.readyCount == 1)
     }
 

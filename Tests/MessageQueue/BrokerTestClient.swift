@@ -18,9 +18,11 @@ final class BrokerBench {
     }
 
     /// A client with an open connection and channel 1.
-    func client(capabilities: [String] = ["consumer_cancel_notify", "connection.blocked"]) -> BrokerTestClient {
+    func client(
+        capabilities: [String] = ["consumer_cancel_notify", "connection.blocked"], heartbeatSeconds: UInt16 = 0
+    ) -> BrokerTestClient {
         let client = BrokerTestClient(self)
-        client.open(capabilities: capabilities)
+        client.open(capabilities: capabilities, heartbeatSeconds: heartbeatSeconds)
         return client
     }
 
@@ -114,7 +116,7 @@ final class BrokerTestClient {
         reader.frameMax = 131_072
     }
 
-    func open(capabilities: [String]) {
+    func open(capabilities: [String], heartbeatSeconds: UInt16) {
         send(raw: AMQPFrame.protocolHeader)
         var table = AMQPTable()
         for name in capabilities { table[name] = .boolean(true) }
@@ -122,7 +124,7 @@ final class BrokerTestClient {
             .connectionStartOk(
                 clientProperties: ["capabilities": .table(table)], mechanism: "PLAIN",
                 response: Array("\0guest\0guest".utf8), locale: "en_US"), on: 0)
-        send(.connectionTuneOk(channelMax: 100, frameMax: 4096, heartbeat: 0), on: 0)
+        send(.connectionTuneOk(channelMax: 100, frameMax: 4096, heartbeat: heartbeatSeconds), on: 0)
         send(.connectionOpen(virtualHost: "/"), on: 0)
         send(.channelOpen)
         _ = take()

@@ -107,7 +107,9 @@ struct ManagementTests {
         let lost = #"{"routing_key": "nowhere", "properties": {}, "payload": "x"}"#
         #expect(try lab.ask("POST", "/api/exchanges/%2F/amq.default/publish", lost).json == ["routed": false])
         let get = { (mode: String, count: Int) in
-            try lab.ask("POST", "/api/queues/%2F/q/get", #"{"count": \#(count), "ackmode": "\#(mode)"}"#).json
+            try lab.ask(
+                "POST", "/api/queues/%2F/q/get", #"{"count": \#(count), "ackmode": "\#(mode)", "encoding": "auto"}"#
+            ).json
         }
         let seen = try get("ack_requeue_true", 2)
         #expect(seen[1]?["payload"] == "x1" && seen[1]?["message_count"] == 1 && seen[1]?["redelivered"] == false)

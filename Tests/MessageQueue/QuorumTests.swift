@@ -170,6 +170,67 @@ struct QuorumTests {
         #expect(world.replica("q", at: 3)?.readyCount == 1)
     }
 
+    @Test("a message of several megabytes is confirmed as soon as any, and the group goes on", arguments: [5, 7])
+    func largeMessages(megabytes: Int) throws {
+        let world = QuorumWorld(seed: 11)
+        let leader: Int = try #require(world.leader)
+        let follower: Int = leader % 3 + 1
+        for id in [leader, follower] {
+            let desk = try Desk(world, "desk\(id)", at: id)
+            desk.ask(QuorumWorld.declaration("q\(id)"))
+            desk.publish(String(repeating: "z", count: megabytes << 20 - 1000), to: "q\(id)")
+            world.world.pass(.seconds(3))
+            #expect(desk.confirms == [true], "at member \(id), the leader was \(leader)")
+            desk.publish("small", to: "q\(id)")
+            desk.ask(QuorumWorld.declaration("next\(id)"))
+            #expect(desk.confirms == [true, true] && desk.answers.count == 2 && desk.failures.isEmpty)
+            #expect((1...3).allSatisfy { world.replica("q\(id)", at: $0)?.readyCount == 2 })
+        }
+    }
+
+    @Test("a consumer holds as many messages as it has asked for")
+    func largePrefetch() throws {
+        let world = QuorumWorld(seed: 12)
+        let desk = try Desk(world, "a", at: 2)
+        desk.ask(QuorumWorld.declaration("q"))
+        for _ in 0..<3000 {
+            desk.client.publish([1], AMQPProperties(), routingKey: "q", on: 1) { _ in }
+        }
+        world.world.pass(.seconds(2))
+        desk.consume("q", prefetch: 2500)
+        world.world.pass(.seconds(2))
+        #expect(desk.deliveries.count == 2500)
+        desk.client.send(.basicAck(deliveryTag: 2500, multiple: true), on: 1)
+        world.world.pass(.seconds(1))
+        #expect(desk.deliveries.count == 3000)
+    }
+
+    /// All of it is in memory: nothing else bounds it.
+    @Test("publishers wait at every member while what waits in the group fills the memory, and go on when it has gone")
+    func memory() throws {
+        let world = QuorumWorld(seed: 9, memoryLimitBytes: 200_000)
+        let desk = try Desk(world, "a", at: 1)
+        desk.ask(QuorumWorld.declaration("q"))
+        let publishers = try (1...3).map { try Desk(world, "p\($0)", at: $0) }
+        for _ in 0..<60 {
+            for publisher in publishers { publisher.publish(String(repeating: "x", count: 5000), to: "q") }
+        }
+        world.world.pass(.seconds(2))
+        let waiting = publishers.map(\.confirms.count)
+        #expect(waiting.allSatisfy { $0 < 40 } && waiting.reduce(0, +) > 20, "\(waiting)")
+        for host in world.hosts.values {
+            #expect(host.broker.memoryBytes < 500_000, "\(host.broker.memoryBytes)")
+        }
+        desk.client.ask(
+            .basicConsume(
+                queue: "q", consumerTag: "all", noLocal: false, noAck: true, exclusive: false, noWait: false,
+                arguments: [:]), on: 1
+        ) { _ in }
+        world.world.pass(.seconds(10))
+        #expect(publishers.map(\.confirms.count) == [60, 60, 60] && desk.deliveries.count == 180)
+        #expect(world.hosts.values.allSatisfy { $0.broker.memoryBytes == 0 && !$0.broker.isAlarmed })
+    }
+
     @Test("exchanges, bindings, policies and deletions are the whole group's")
     func topology() throws {
         let world = QuorumWorld(seed: 4)

@@ -31,7 +31,10 @@ final class QuorumWorld {
     static let graveyard = "jobs.dead"
     static let port: UInt16 = 5672
 
-    init(seed: UInt64, memberCount: Int = 3) {
+    private let memoryLimitBytes: Int?
+
+    init(seed: UInt64, memberCount: Int = 3, memoryLimitBytes: Int? = nil) {
+        self.memoryLimitBytes = memoryLimitBytes
         world = memoryWorld(seed: seed) {
             $0.recordsTraffic = false
             $0.journalCapacity = 1000
@@ -63,6 +66,7 @@ final class QuorumWorld {
             electionMilliseconds: 500)
         settings.consensus?.snapshotEntries = 40
         settings.consensus?.trailingEntries = 5
+        if let memoryLimitBytes { settings.broker.memoryLimitBytes = memoryLimitBytes }
         let host = MessageQueueHost(node: node, port: Self.port, settings: settings)
         do {
             try host.start()

@@ -33,17 +33,24 @@ extension ProgramHeavyTests {
                     return s.getsockname()[1]
             def connect(port):
                 return pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", port, heartbeat=0))
-            def start(port):
-                server = subprocess.Popen([program, "messageq", "--data-dir", directory + "/mq", "--port", str(port)],
-                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            def start():
+                port = free_port()
+                with open(directory + "/output", "w") as output:
+                    server = subprocess.Popen(
+                        [program, "messageq", "--data-dir", directory + "/mq", "--port", str(port)],
+                        stdout=output, stderr=subprocess.STDOUT)
                 for _ in range(3000):
                     try:
-                        return server, connect(port)
+                        return server, connect(port), port
                     except Exception:
-                        if server.poll() is not None: raise SystemExit(f"it did not start: {server.returncode}")
+                        if server.poll() is not None:
+                            said = open(directory + "/output").read()
+                            # Somebody else has taken the port meanwhile.
+                            if "in use" in said: return start()
+                            raise SystemExit(f"it did not start: {server.returncode}: {said}")
                         time.sleep(0.01)
                 server.kill()
-                raise SystemExit("it never answered")
+                raise SystemExit("it never answered: " + open(directory + "/output").read())
             trouble = (pika.exceptions.AMQPError, OSError, AssertionError)
             clients = 3
             tried, confirmed = [0] * clients, [0] * clients
@@ -83,11 +90,11 @@ extension ProgramHeavyTests {
                             settled[client] = max(settled[client], number)
                 except trouble:
                     pass
-            server, connection = start(port := free_port())
+            server, connection, port = start()
             for client in range(clients): connection.channel().queue_declare(f"q{client}", durable=True)
             server.kill(); server.wait()
             for round in range(rounds):
-                server, connection = start(port := free_port())
+                server, connection, port = start()
                 threads = [threading.Thread(target=work, args=(port, client))
                     for client in range(clients) for work in (publish, consume)]
                 for thread in threads: thread.start()
@@ -95,7 +102,7 @@ extension ProgramHeavyTests {
                 server.send_signal(signal.SIGKILL); server.wait()
                 for thread in threads: thread.join()
                 if wrong: raise SystemExit(f"round {round}: {wrong}")
-                server, connection = start(port := free_port())
+                server, connection, port = start()
                 channel = connection.channel()
                 for client in range(clients):
                     left = []

@@ -112,12 +112,12 @@ final class MQPublisher: Program {
             lostCount += 1
             client.process.complain("message \(name) was refused: \(target) is full")
         } else if !wish.isQuiet, returnedCount == 0 {
-            client.process.print("Published message \(name) to \(target)")
+            client.process.print(printable("Published message \(name) to \(target)"))
         }
         if doneCount < wish.count { return fill() }
         if wish.isQuiet {
             client.process.print(
-                "Published \(counted(doneCount - lostCount - returnedCount, "message")) to \(target)")
+                printable("Published \(counted(doneCount - lostCount - returnedCount, "message")) to \(target)"))
         }
         client.finish(lostCount + returnedCount > 0 ? 1 : 0)
     }

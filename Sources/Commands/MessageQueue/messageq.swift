@@ -51,8 +51,9 @@ extension MessageQueueCommands {
                 dies another goes on. Exchanges (durable ones), policies, users and virtual
                 hosts are the same on all members; classic queues and streams belong to the
                 member that declared them. Replicated queues share one log, are in memory as
-                a whole, and take messages of up to 7 MiB. Members meet 20,000 ports above
-                their clients, and trust one another there.
+                a whole (where that fills --memory-limit, publishers wait), and take messages
+                of up to 7 MiB. Members meet 20,000 ports above their clients, and trust one
+                another there.
                 """)
         return .service(kind, description) { invocation in
             var settings = settings(invocation.arguments)

@@ -22,9 +22,7 @@ extension Broker {
             if host.exchanges[wish.name] == nil { throw Self.notFound(resource) }
             return
         }
-        guard let kind = Exchange.Kind(rawValue: wish.type) else {
-            throw AMQPFailure(.commandInvalid, "invalid exchange type '\(wish.type)'")
-        }
+        let kind = try Self.checkType(wish.type)
         if let exchange = host.exchanges[wish.name] { return try checkEquivalence(exchange, kind, wish, resource) }
         guard host.exchanges.count < settings.objectLimit else {
             throw AMQPFailure(.preconditionFailed, "cannot declare \(resource): exchange limit")
@@ -32,7 +30,7 @@ extension Broker {
         if let value = wish.arguments["alternate-exchange"], value.text == nil {
             throw AMQPFailure(
                 .preconditionFailed,
-                "invalid arg 'alternate-exchange' for \(resource): {unacceptable_type,\(value.typeName)}")
+                "invalid type '\(value.typeName)' for arg 'alternate-exchange' in \(resource)")
         }
         if group != nil, wish.isDurable, !wish.isAutoDelete {
             try agree(
@@ -50,6 +48,13 @@ extension Broker {
         if let policy = host.policy(for: wish.name, isQueue: false) { exchange.apply(policy: policy.definition) }
         host.exchanges[wish.name] = exchange
         if exchange.isDurable { store.put(exchange.definitionKey(in: host), exchange.definition(in: host)) }
+    }
+
+    /// RabbitMQ says "invalid" or "unknown", as Erlang happens to know the word or not.
+    @discardableResult
+    static func checkType(_ type: String) throws(AMQPFailure) -> Exchange.Kind {
+        if let kind = Exchange.Kind(rawValue: type) { return kind }
+        throw AMQPFailure(.commandInvalid, "invalid exchange type '\(type)'")
     }
 
     private func checkEquivalence(

@@ -97,11 +97,16 @@ extension Broker {
     /// Sends a message on its way.
     ///
     /// - Returns: whether a queue has it.
+    /// - Throws: for a message that no client could publish.
     public func operatePublish(
         _ properties: AMQPProperties, body: [UInt8], routingKey: String, to exchange: Exchange, in host: VirtualHost,
         now: LabTime
-    ) -> Bool {
+    ) throws(AMQPFailure) -> Bool {
         self.now = now
+        try BrokerChannel.checkValues(properties)
+        if properties.replyTo == BrokerChannel.replyQueue {
+            throw AMQPFailure(.preconditionFailed, "fast reply consumer does not exist")
+        }
         exchange.publishedCount += 1
         counters.published += 1
         let headers = properties.headers ?? [:]

@@ -19,6 +19,9 @@ extension Broker {
         -> BrokerQueue
     {
         counters.queuesDeclared += 1
+        var wish = wish
+        // What goes with its connection outlives no broker.
+        if wish.isExclusive { wish.isDurable = false }
         if let queue = host.queues[wish.name] {
             try checkOwner(of: queue, connection)
             if !wish.isPassive { try checkEquivalence(queue, wish) }
@@ -51,7 +54,7 @@ extension Broker {
             isAutoDelete: wish.isAutoDelete, exclusiveOwner: wish.isExclusive ? connection?.number ?? 0 : nil,
             arguments: wish.arguments, settings: checked)
         host.queues[name] = queue
-        if wish.isExclusive { connection?.exclusiveQueues[queue.number] = queue }
+        if wish.isExclusive { connection?.ownQueues[queue.number] = queue }
         queue.apply(host.policy(for: name, isQueue: true))
         queue.noteUse()
         counters.queuesCreated += 1
@@ -86,9 +89,9 @@ extension Broker {
             func refuse(_ property: String) -> AMQPFailure {
                 AMQPFailure(.preconditionFailed, "invalid property '\(property)' for \(resource)")
             }
-            if !wish.isDurable { throw refuse("non-durable") }
-            if wish.isExclusive { throw refuse("exclusive-owner") }
             if wish.isAutoDelete { throw refuse("auto-delete") }
+            if wish.isExclusive { throw refuse("exclusive-owner") }
+            if !wish.isDurable { throw refuse("non-durable") }
         }
         return settings
     }
@@ -96,14 +99,14 @@ extension Broker {
     /// - Throws: 406 if the queue that there is is not what is wanted, or 405 for `exclusive`.
     private func checkEquivalence(_ queue: BrokerQueue, _ wish: QueueWish) throws(AMQPFailure) {
         let resource = queue.virtualHost.resource("queue", queue.name)
-        try Self.check("durable", resource, wish.isDurable, queue.isDurable)
-        try Self.check("auto_delete", resource, wish.isAutoDelete, queue.isAutoDelete)
         if wish.isExclusive != (queue.exclusiveOwner != nil) {
             throw AMQPFailure(
                 .resourceLocked,
                 "cannot obtain exclusive access to locked \(resource). It could be originally declared on another "
                     + "connection or the exclusive property value does not match that of the original declaration.")
         }
+        try Self.check("durable", resource, wish.isDurable, queue.isDurable)
+        try Self.check("auto_delete", resource, wish.isAutoDelete, queue.isAutoDelete)
         for name in QueueSettings.comparedArguments {
             // A queue that says nothing is a classic one.
             var (wanted, current) = (wish.arguments[name], queue.arguments[name])
@@ -130,7 +133,9 @@ extension Broker {
         case (let wanted?, let current?) where wanted.isEquivalent(to: current): return
         default: break
         }
-        func plain(_ value: AMQPValue) -> String { value.integer.map(String.init) ?? value.text ?? value.typeName }
+        func plain(_ value: AMQPValue) -> String {
+            value.integer.map(String.init) ?? value.boolean.map { "\($0)" } ?? value.text ?? value.typeName
+        }
         func full(_ value: AMQPValue?) -> String {
             value.map { "the value '\(plain($0))' of type '\($0.typeName)'" } ?? "none"
         }
@@ -169,9 +174,9 @@ extension Broker {
     public func delete(_ queue: BrokerQueue) {
         guard !queue.isDeleted else { return }
         queue.isDeleted = true
+        if let owner = queue.exclusiveOwner { connections[owner]?.ownQueues[queue.number] = nil }
         let host = queue.virtualHost
         if host.queues[queue.name] === queue { host.queues[queue.name] = nil }
-        if let owner = queue.exclusiveOwner { connections[owner]?.exclusiveQueues[queue.number] = nil }
         queue.ready.removeAll()
         if let stream = queue.stream { queue.forget(stream) }
         if !queue.isReplicated { store.delete(queue: queue.number) }
@@ -190,9 +195,9 @@ extension Broker {
 
     /// Removes all bindings that lead there; exchanges that were waiting for that go, too.
     func removeBindings(to destination: Destination, in host: VirtualHost) {
-        for exchange in host.sortedExchanges {
+        let sources = host.exchanges.values.filter { $0.leads(to: destination) }
+        for exchange in sources.sorted(by: { $0.name < $1.name }) {
             let gone = exchange.removeAll(to: destination)
-            if gone.isEmpty { continue }
             for binding in gone { forgetStored(binding, in: host) }
             if case .exchange(let name) = destination { host.exchanges[name]?.incomingCount -= gone.count }
             if exchange.isAbandoned { delete(exchange, in: host) }

@@ -64,6 +64,8 @@ public final class Broker {
     /// nil: a broker alone.
     public internal(set) var group: BrokerGroup?
     var pendingDeadLetters = RingQueue<DeadLetter>()
+    /// Channels on which a part of a body has come, in the order in which that began.
+    var arriving: [BrokerChannel] = []
     private var logLines: [LogMessage] = []
     private var timers = BinaryHeap<BrokerTimer>()
     private var timerOrder: UInt64 = 0
@@ -293,21 +295,4 @@ struct BrokerTimer: Comparable {
 /// Bytes of messages in memory: each message counts itself.
 final class MemoryMeter {
     var bytes = 0
-    /// Those of them that belong to bodies of which not all has come.
-    var bodyBytes = 0
-}
-
-/// A body of which not all has come, counted among the messages in memory for as long as it is there.
-final class BodyUnderWay {
-    private let memory: MemoryMeter
-    private var byteCount = 0
-
-    init(_ memory: MemoryMeter) { self.memory = memory }
-    deinit { add(-byteCount) }
-
-    func add(_ count: Int) {
-        byteCount += count
-        memory.bytes += count
-        memory.bodyBytes += count
-    }
 }

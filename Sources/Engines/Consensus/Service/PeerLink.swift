@@ -43,8 +43,8 @@ final class PeerLink {
         // A machine without power says no goodbye.
         var options = WebSocketConnection.Options()
         options.pingInterval = .milliseconds(member.settings.electionMilliseconds)
-        // One frame goes whole, or the other one never gets what is in it.
-        options.unsentLimitBytes = ConsensusMember.frameLimitBytes
+        // A whole frame, however large, and a few small ones before it: nothing is sent while the way is congested.
+        options.unsentLimitBytes = ConsensusMember.frameLimitBytes + (4 << 20)
         let call = WebSocketCall(
             member.node, url, fields: [("Sec-WebSocket-Protocol", ConsensusMember.protocolName)], options: options
         ) { [weak self] result in self?.connected(result) }

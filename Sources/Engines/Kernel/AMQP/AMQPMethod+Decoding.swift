@@ -1,13 +1,23 @@
 extension AMQPMethod {
     /// Reads the payload of a method frame.
     ///
-    /// - Throws: `AMQPFailure`: 503 for a method that there is not, 502 for arguments that are malformed, too few or
+    /// - Throws: `AMQPFailure`: 503 for a method that there is not, 501 for arguments that are malformed, too few or
     ///   too many.
     public init(payload: UnsafeRawBufferPointer) throws(AMQPFailure) {
         var reader = AMQPReader(payload)
         let id = AMQPMethodID(try reader.short(), try reader.short())
-        self = try Self.read(id, &reader)
-        try reader.expectEnd(of: id)
+        do throws(AMQPFailure) {
+            self = try Self.read(id, &reader)
+            try reader.expectEnd(of: id)
+        } catch {
+            throw error.code == .syntaxError ? Self.undecodable(payload, id) : error
+        }
+    }
+
+    /// RabbitMQ shows the arguments as Erlang writes bytes.
+    private static func undecodable(_ payload: UnsafeRawBufferPointer, _ id: AMQPMethodID) -> AMQPFailure {
+        let shown = payload.dropFirst(4).prefix(100).map { "\($0)" }.joined(separator: ",")
+        return AMQPFailure(.frameError, "cannot decode <<\(shown)>>", method: id)
     }
 
     private static func read(_ id: AMQPMethodID, _ reader: inout AMQPReader) throws(AMQPFailure) -> AMQPMethod {
@@ -259,23 +269,23 @@ extension AMQPMethod {
             return .basicCancelOk(consumerTag: consumerTag)
         case (60, 40):
             _ = try reader.short()
-            let exchange = try reader.shortString()
-            let routingKey = try reader.shortString()
+            let exchange = try reader.anyShortString()
+            let routingKey = try reader.anyShortString()
             let bits = try reader.octet()
             return .basicPublish(
                 exchange: exchange, routingKey: routingKey, mandatory: bits & 1 != 0, immediate: bits & 2 != 0)
         case (60, 50):
             let replyCode = try reader.short()
             let replyText = try reader.shortString()
-            let exchange = try reader.shortString()
-            let routingKey = try reader.shortString()
+            let exchange = try reader.anyShortString()
+            let routingKey = try reader.anyShortString()
             return .basicReturn(replyCode: replyCode, replyText: replyText, exchange: exchange, routingKey: routingKey)
         case (60, 60):
             let consumerTag = try reader.shortString()
             let deliveryTag = try reader.longLong()
             let bits = try reader.octet()
-            let exchange = try reader.shortString()
-            let routingKey = try reader.shortString()
+            let exchange = try reader.anyShortString()
+            let routingKey = try reader.anyShortString()
             return .basicDeliver(
                 consumerTag: consumerTag, deliveryTag: deliveryTag, redelivered: bits & 1 != 0, exchange: exchange,
                 routingKey: routingKey)
@@ -287,8 +297,8 @@ extension AMQPMethod {
         case (60, 71):
             let deliveryTag = try reader.longLong()
             let bits = try reader.octet()
-            let exchange = try reader.shortString()
-            let routingKey = try reader.shortString()
+            let exchange = try reader.anyShortString()
+            let routingKey = try reader.anyShortString()
             let messageCount = try reader.long()
             return .basicGetOk(
                 deliveryTag: deliveryTag, redelivered: bits & 1 != 0, exchange: exchange, routingKey: routingKey,

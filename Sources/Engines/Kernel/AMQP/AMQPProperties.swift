@@ -68,23 +68,23 @@ public struct AMQPProperties: Equatable, Sendable {
     public init(_ raw: UnsafeRawBufferPointer) throws(AMQPFailure) {
         var reader = AMQPReader(raw)
         let flags = try reader.short()
-        // The lowest bit would announce a second word; bit 1 belongs to no property.
-        guard flags & 3 == 0 else { throw AMQPFailure(.syntaxError, "flags of properties that there are not") }
+        // The lowest bit would announce a second word; bit 1 belongs to no property, and is left to those who set it.
+        guard flags & 1 == 0 else { throw AMQPFailure(.syntaxError, "flags of properties that there are not") }
         func has(_ index: Int) -> Bool { flags & (1 << UInt16(15 - index)) != 0 }
-        if has(0) { contentType = try reader.shortString() }
-        if has(1) { contentEncoding = try reader.shortString() }
+        if has(0) { contentType = try reader.anyShortString() }
+        if has(1) { contentEncoding = try reader.anyShortString() }
         if has(2) { headers = try reader.table() }
         if has(3) { deliveryMode = try reader.octet() }
         if has(4) { priority = try reader.octet() }
-        if has(5) { correlationID = try reader.shortString() }
-        if has(6) { replyTo = try reader.shortString() }
-        if has(7) { expiration = try reader.shortString() }
-        if has(8) { messageID = try reader.shortString() }
+        if has(5) { correlationID = try reader.anyShortString() }
+        if has(6) { replyTo = try reader.anyShortString() }
+        if has(7) { expiration = try reader.anyShortString() }
+        if has(8) { messageID = try reader.anyShortString() }
         if has(9) { timestamp = try reader.longLong() }
-        if has(10) { type = try reader.shortString() }
-        if has(11) { userID = try reader.shortString() }
-        if has(12) { appID = try reader.shortString() }
-        if has(13) { clusterID = try reader.shortString() }
+        if has(10) { type = try reader.anyShortString() }
+        if has(11) { userID = try reader.anyShortString() }
+        if has(12) { appID = try reader.anyShortString() }
+        if has(13) { clusterID = try reader.anyShortString() }
         if !reader.isAtEnd { throw AMQPFailure(.syntaxError, "\(reader.remaining) bytes behind the properties") }
     }
 

@@ -41,13 +41,18 @@ public struct AMQPReader {
         return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])
     }
 
-    /// A text of at most 255 bytes, which must be UTF-8.
+    /// A name of at most 255 bytes, which must be UTF-8.
     public mutating func shortString() throws(AMQPFailure) -> String {
         let raw = try take(Int(try octet()))
-        guard let text = String(validating: raw, as: UTF8.self) else {
-            throw AMQPFailure(.syntaxError, "a short string that is not UTF-8")
+        guard String(validating: raw, as: UTF8.self) != nil else {
+            throw AMQPFailure(.frameError, "Malformed UTF-8 in shortstr")
         }
-        return text
+        return AMQPText.decoded(raw)
+    }
+
+    /// A text of at most 255 bytes, whatever they are: they come out again as they came in.
+    public mutating func anyShortString() throws(AMQPFailure) -> String {
+        AMQPText.decoded(try take(Int(try octet())))
     }
 
     public mutating func longString() throws(AMQPFailure) -> [UInt8] {
@@ -62,7 +67,7 @@ public struct AMQPReader {
         let end = try end(ofLength: length)
         var table = AMQPTable()
         while position < end {
-            let name = try shortString()
+            let name = try anyShortString()
             table.fields.append(.init(name, try value(depth: depth)))
         }
         guard position == end else { throw AMQPFailure(.syntaxError, "a table that is longer than its length") }

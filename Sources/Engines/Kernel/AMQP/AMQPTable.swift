@@ -23,7 +23,7 @@ public enum AMQPValue: Equatable, Sendable {
     case array([AMQPValue])
     case void
 
-    public static func string(_ text: String) -> AMQPValue { .string(Array(text.utf8)) }
+    public static func string(_ text: String) -> AMQPValue { .string(AMQPText.encoded(text)) }
 
     /// The letter that announces it.
     var tag: UInt8 {

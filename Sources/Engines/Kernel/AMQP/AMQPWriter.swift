@@ -43,9 +43,14 @@ public struct AMQPWriter: Sendable {
     /// What is longer than 255 bytes is cut, between two characters.
     public mutating func append(shortString text: String) {
         let count = text.utf8.count
-        if count > 255 { return append(shortString: Self.clipped(text)) }
-        bytes.append(UInt8(count))
-        bytes.append(contentsOf: text.utf8)
+        if count <= 255, AMQPText.isPlain(text) {
+            bytes.append(UInt8(count))
+            return bytes.append(contentsOf: text.utf8)
+        }
+        var raw = AMQPText.encoded(text)
+        if raw.count > 255 { raw = AMQPText.encoded(Self.clipped(text)) }
+        bytes.append(UInt8(raw.count))
+        bytes.append(contentsOf: raw)
     }
 
     public mutating func append(longString: [UInt8]) {

@@ -171,8 +171,10 @@ extension BrokerQueue {
     func get() -> QueueEntry? {
         expireHeads()
         if ready.countInMemory == 0 { loadPage() }
-        defer { noteEmptiness() }
-        return ready.popFirst()
+        let entry = ready.popFirst()
+        // The time of what stood behind it may be over, or comes now.
+        expireHeads()
+        return entry
     }
 
     /// An unacknowledged one is not that any more.
@@ -234,15 +236,15 @@ extension BrokerQueue {
     /// The last one of an auto-delete queue takes it along.
     func remove(_ consumer: BrokerConsumer) { remove([consumer]) }
 
-    /// The same for several at once: one walk over all that the queue has, however many go.
+    /// Many at once, as where a channel ends.
     func remove(_ leaving: [BrokerConsumer]) {
-        let ids = Set(leaving.map(ObjectIdentifier.init))
-        let gone = consumers.filter { ids.contains(ObjectIdentifier($0)) }
-        if gone.isEmpty { return }
-        consumers.removeAll { ids.contains(ObjectIdentifier($0)) }
-        line.removeAll { ids.contains(ObjectIdentifier($0)) }
-        aside.removeAll { ids.contains(ObjectIdentifier($0)) }
-        for consumer in gone {
+        let names = Set(leaving.map(ObjectIdentifier.init))
+        let count = consumers.count
+        consumers.removeAll { names.contains(ObjectIdentifier($0)) }
+        if consumers.count == count { return }
+        line.removeAll { names.contains(ObjectIdentifier($0)) }
+        aside.removeAll { names.contains(ObjectIdentifier($0)) }
+        for consumer in leaving {
             if let stream { leave(consumer, stream) }
             if isReplicated { broker.group?.remove(consumer) }
         }

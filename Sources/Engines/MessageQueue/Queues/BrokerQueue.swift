@@ -186,7 +186,7 @@ public final class BrokerQueue: BrokerTimed {
             counters.dropped += 1
             die(entry, .maxLength)
         }
-        noteEmptiness()
+        expireHeads()
     }
 
     // MARK: What only the store has
@@ -296,6 +296,7 @@ public final class BrokerQueue: BrokerTimed {
     /// - Returns: how many waited.
     func purge(notingUse: Bool = true) -> Int {
         let count = ready.count
+        // What somebody holds stays, and is not looked for where there is nothing else.
         if count == 0 { return 0 }
         if isStored { forgetReady() }
         ready.removeAll()

@@ -106,8 +106,7 @@ final class AMQPServerConnection: StreamHandler {
     func flush() {
         guard !isOver else { return }
         let wasFull = session.isOutputFull
-        // The stream would keep any amount; what waits is to be seen by the session, which then asks for no more. The
-        // last words of one that is over the stream keeps as long as it thinks right.
+        // What the stream does not take yet stays with the session, which sees how much that is.
         if !stream.isCongested || session.isOver { session.writeOutput { stream.write($0) } }
         if session.isOver, !session.hasOutput {
             stream.close()

@@ -34,14 +34,17 @@ extension BrokerChannel {
     ) throws(AMQPFailure) {
         let tag = wantedTag.isEmpty ? "amq.ctag-\(broker.randomName())" : wantedTag
         if name == Self.replyQueue { return try consumeReplies(tag, isAutomatic: isAutomatic, noWait: noWait) }
-        let queue = try queue(name, .read)
         guard consumers[tag] == nil, replyConsumer?.tag != tag else {
             throw AMQPFailure(.notAllowed, "attempt to reuse consumer tag '\(tag)'")
         }
+        let queue = try queue(name, .read)
         guard consumers.count < broker.settings.objectLimit else {
             throw AMQPFailure(.preconditionFailed, "too many consumers of one channel")
         }
-        let isTaken = queue.consumers.contains { $0.isExclusive } || (isExclusive && !queue.consumers.isEmpty)
+        // An exclusive one is the only one; of those that are served one at a time none can be.
+        let isTaken =
+            queue.consumers.first?.isExclusive == true
+            || isExclusive && (!queue.consumers.isEmpty || queue.settings.isSingleActiveConsumer)
         if isTaken {
             throw AMQPFailure(
                 .accessRefused, "\(queue.virtualHost.resource("queue", queue.name)) in exclusive use")

@@ -11,7 +11,7 @@ extension BrokerChannel {
                 .unexpectedFrame,
                 incoming?.size == nil
                     ? "expected content header for class 60, got non content header frame instead"
-                    : "expected content body, got non content body frame instead", method: method.id)
+                    : "expected content body, got non content body frame instead", method: Self.publish)
         }
         do throws(AMQPFailure) {
             try receive(method)
@@ -26,9 +26,8 @@ extension BrokerChannel {
     private func closing(_ method: AMQPMethod) {
         switch method {
         case .channelCloseOk: connection.forget(self)
-        case .channelClose:
-            send(.channelCloseOk)
-            connection.forget(self)
+        // The client closed it at the same time: its answer to us is still to come.
+        case .channelClose: send(.channelCloseOk)
         default: break
         }
     }
@@ -62,7 +61,7 @@ extension BrokerChannel {
         case .channelFlow(let active):
             if !active { throw AMQPFailure(.notImplemented, "active=false") }
             send(.channelFlowOk(active: true))
-        case .channelFlowOk, .channelCloseOk: break
+        case .channelFlowOk: break
         case .accessRequest: send(.accessRequestOk(ticket: 1))
         default: throw AMQPFailure(.commandInvalid, "unimplemented method")
         }
@@ -76,7 +75,8 @@ extension BrokerChannel {
         case .exchangeDeclare(
             let name, let type, let passive, let durable, let autoDelete, let isInternal, let noWait,
             let arguments):
-            if name.isEmpty, !passive { throw Self.defaultExchangeRefusal }
+            if !passive { try Broker.checkType(type) }
+            if name.isEmpty { throw Self.defaultExchangeRefusal }
             if !passive {
                 try checkReserved(name, "exchange", isThere: host.exchanges[name] != nil)
                 try check(.configure, "exchange", name)
@@ -123,14 +123,17 @@ extension BrokerChannel {
     }
 
     private func unbind(_ binding: Binding) throws(AMQPFailure) {
-        try checkEnds(of: binding)
+        try checkEnds(of: binding, isKept: false)
         try broker.unbind(binding, in: virtualHost())
     }
 
-    private func checkEnds(of binding: Binding) throws(AMQPFailure) {
+    private func checkEnds(of binding: Binding, isKept: Bool = true) throws(AMQPFailure) {
         if binding.source.isEmpty || binding.destination == .exchange("") { throw Self.defaultExchangeRefusal }
         let host = try virtualHost()
-        if case .queue(let name) = binding.destination, let queue = host.queues[name] {
+        // What is not bound anyhow may be unbound by everybody.
+        if case .queue(let name) = binding.destination, let queue = host.queues[name],
+            isKept || host.exchanges[binding.source]?.bindings.contains(where: { $0.isSame(as: binding) }) == true
+        {
             try broker.checkOwner(of: queue, connection)
         }
         try check(.write, binding.destination.isQueue ? "queue" : "exchange", binding.destination.name)
@@ -176,8 +179,6 @@ extension BrokerChannel {
 
     private func declareQueue(_ wish: Broker.QueueWish, noWait: Bool) throws(AMQPFailure) {
         let host = try virtualHost()
-        var wish = wish
-        if wish.name.isEmpty, wish.isPassive { wish.name = try queueName("") }
         if wish.name == Self.replyQueue || wish.name.hasPrefix(Self.replyPrefix) {
             guard wish.name == Self.replyQueue || broker.replyChannel(wish.name) != nil else {
                 throw Broker.notFound(host.resource("queue", wish.name))

@@ -12,8 +12,6 @@ struct IncomingMessage {
     var read: AMQPProperties?
     var isPersistent = false
     var body: [UInt8] = []
-    /// nil: it has come in one piece, so far.
-    var underWay: BodyUnderWay?
 }
 
 /// A publisher's message that is not confirmed yet.
@@ -28,7 +26,7 @@ struct PendingConfirm {
 }
 
 extension BrokerChannel {
-    private static let publish = AMQPMethodID(60, 40)
+    static let publish = AMQPMethodID(60, 40)
     /// Reserved at once for a body, whatever its header says (bytes).
     private static let reserveLimitBytes = 1 << 20
 
@@ -47,8 +45,9 @@ extension BrokerChannel {
             throw AMQPFailure(
                 .unexpectedFrame,
                 incoming == nil
-                    ? "expected method frame, got content header frame instead"
-                    : "expected content body, got non content body frame instead", method: Self.publish)
+                    ? "expected method frame, got content_header frame instead"
+                    : "expected content body, got non content body frame instead",
+                method: incoming == nil ? nil : Self.publish)
         }
         let header = try AMQPContentHeader(payload: payload)
         guard header.classID == 60 else {
@@ -62,7 +61,7 @@ extension BrokerChannel {
                 "message size \(header.bodySize) is larger than configured max size \(broker.settings.messageSizeLimit)",
                 method: Self.publish)
         }
-        if let mode = AMQPProperties.plainDeliveryMode(header.properties) {
+        if let mode = AMQPProperties.plainDeliveryMode(header.properties), mode == 1 || mode == 2 {
             incoming?.isPersistent = mode == 2
         } else {
             let read = try AMQPProperties(header.properties)
@@ -80,9 +79,9 @@ extension BrokerChannel {
             throw AMQPFailure(
                 .unexpectedFrame,
                 incoming == nil
-                    ? "expected method frame, got content body frame instead"
+                    ? "expected method frame, got content_body frame instead"
                     : "expected content header for class 60, got non content header frame instead",
-                method: Self.publish)
+                method: incoming == nil ? nil : Self.publish)
         }
         let count = incoming?.body.count ?? 0
         guard count + payload.count <= size else {
@@ -91,17 +90,14 @@ extension BrokerChannel {
         if count == 0 { incoming?.body.reserveCapacity(min(size, Self.reserveLimitBytes)) }
         incoming?.body.append(contentsOf: payload)
         if count + payload.count == size { return try completePublish() }
-        if incoming?.underWay == nil { incoming?.underWay = BodyUnderWay(broker.memory) }
-        incoming?.underWay?.add(payload.count)
-        // As much as the largest message has may always come: else one that is larger than what is left never would.
-        if broker.isAlarmed, broker.memory.bodyBytes > broker.settings.messageSizeLimit { connection.block() }
+        noteArrival(bytes: payload.count)
     }
 
     // MARK: Whole messages
 
     private func completePublish() throws(AMQPFailure) {
         guard var message = incoming else { return }
-        incoming = nil
+        endArrival()
         // RabbitMQ blocks whoever publishes, and nobody else.
         if broker.isAlarmed { connection.block() }
         let host = try virtualHost()
@@ -112,7 +108,10 @@ extension BrokerChannel {
         try checkMayPublish(to: exchange, in: host)
         try check(&message)
         if mode == .transaction {
-            try transaction.add(message, limit: broker.settings)
+            let queues = targets(of: message, exchange, in: host)
+            let before = transaction.bytes
+            try transaction.add(message, to: exchange, queues.map(\.name), limit: broker.settings)
+            broker.memory.bytes += transaction.bytes - before
         } else {
             if mode == .confirm { publishedCount += 1 }
             let route = publish(message, to: exchange, in: host)
@@ -145,11 +144,6 @@ extension BrokerChannel {
                 "user_id property set to '\(user)' but authenticated user was '\(connection.user)'",
                 method: Self.publish)
         }
-        if let text = read.expiration, BrokerMessage.expiration(text) == nil {
-            throw AMQPFailure(
-                .preconditionFailed, "invalid expiration '\(text)': \(BrokerMessage.complaint(expiration: text))",
-                method: Self.publish)
-        }
         if read.replyTo == Self.replyQueue {
             guard let replyConsumer else {
                 throw AMQPFailure(
@@ -158,6 +152,26 @@ extension BrokerChannel {
             read.replyTo = replyConsumer.address
             message.read = read
             message.properties = read.encoded
+        }
+        try Self.checkValues(read)
+    }
+
+    /// Whether a message can have such properties, whoever publishes it.
+    static func checkValues(_ read: AMQPProperties) throws(AMQPFailure) {
+        if let text = read.expiration, BrokerMessage.expiration(text) == nil {
+            throw AMQPFailure(
+                .preconditionFailed, "invalid expiration '\(text)': \(BrokerMessage.complaint(expiration: text))",
+                method: Self.publish)
+        }
+        if let mode = read.deliveryMode, mode != 1, mode != 2 {
+            throw AMQPFailure(
+                .preconditionFailed, "invalid message: {delivery_mode_unknown,\(mode)}", method: Self.publish)
+        }
+        for name in ["CC", "BCC"] {
+            guard let value = read.headers?[name], value.array == nil else { continue }
+            throw AMQPFailure(
+                .preconditionFailed, "invalid message: {unacceptable_type_in_header,\"\(name)\",\(value.typeName)}",
+                method: Self.publish)
         }
     }
 
@@ -170,15 +184,29 @@ extension BrokerChannel {
         var groupPosition: UInt64 = 0
     }
 
+    private static func routingKeys(_ incoming: IncomingMessage) -> [String] {
+        guard let headers = incoming.read?.headers else { return [incoming.routingKey] }
+        return [incoming.routingKey] + Broker.carbonCopies(headers)
+            + (headers["BCC"]?.array ?? []).compactMap(\.text)
+    }
+
+    /// The queues that are to have it.
+    private func targets(of incoming: IncomingMessage, _ exchange: Exchange, in host: VirtualHost) -> [BrokerQueue] {
+        host.route(exchange, Self.routingKeys(incoming), headers: { incoming.read?.headers ?? [:] })
+    }
+
     /// Sends a message on its way.
+    ///
+    /// - Parameter chosen: where to, if that is known already.
     @discardableResult
-    func publish(_ incoming: IncomingMessage, to exchange: Exchange, in host: VirtualHost) -> Route {
+    func publish(
+        _ incoming: IncomingMessage, to exchange: Exchange, in host: VirtualHost, queues chosen: [BrokerQueue]? = nil
+    ) -> Route {
         var incoming = incoming
         exchange.publishedCount += 1
         broker.counters.published += 1
-        var keys = [incoming.routingKey]
-        if let headers = incoming.read?.headers, headers["CC"] != nil || headers["BCC"] != nil {
-            keys += Broker.carbonCopies(headers) + (headers["BCC"]?.array ?? []).compactMap(\.text)
+        let keys = Self.routingKeys(incoming)
+        if incoming.read?.headers?["BCC"] != nil {
             incoming.read?.headers?["BCC"] = nil
             incoming.properties = incoming.read?.encoded ?? incoming.properties
         }
@@ -192,8 +220,7 @@ extension BrokerChannel {
             if !broker.reply(message, to: keys[0]), incoming.isMandatory { giveBack(message) }
             return Route()
         }
-        let headers = { incoming.read?.headers ?? [:] }
-        let queues = host.route(exchange, keys, headers: headers)
+        let queues = chosen ?? host.route(exchange, keys, headers: { incoming.read?.headers ?? [:] })
         if queues.isEmpty {
             broker.counters.unroutable += 1
             broker.trace.note(.unroutable, message, at: exchange.name, now: now)

@@ -28,6 +28,8 @@ public final class BrokerChannel: BrokerTimed {
 
     // Publishing
     var incoming: IncomingMessage?
+    /// Bytes of a body that has not come whole: they count as the broker's memory.
+    private(set) var arrivedBytes = 0
     var publishedCount: UInt64 = 0
     var confirms = RingQueue<PendingConfirm>()
     /// Of messages on which the group has not agreed.
@@ -72,6 +74,34 @@ public final class BrokerChannel: BrokerTimed {
     func sendWhenStored(_ method: AMQPMethod) {
         connection.addBarrier()
         send(method)
+    }
+
+    // MARK: Arrivals
+
+    /// Some of a body has come, and not all of it. Where memory is short only the one that began first goes on: so
+    /// there is never more than one message too many, and one gets done after the other.
+    func noteArrival(bytes: Int) {
+        if arrivedBytes == 0 { broker.arriving.append(self) }
+        arrivedBytes += bytes
+        broker.memory.bytes += bytes
+        if broker.isAlarmed, broker.arriving.first !== self { connection.block() }
+    }
+
+    /// The message is whole, or nothing will become of it.
+    func endArrival() {
+        incoming = nil
+        if arrivedBytes == 0 { return }
+        broker.memory.bytes -= arrivedBytes
+        arrivedBytes = 0
+        broker.arriving.removeAll { $0 === self }
+        if broker.isAlarmed { broker.arriving.first?.connection.unblock() }
+    }
+
+    /// What was said since the last commit; from here on it begins anew.
+    func takeTransaction() -> Transaction {
+        defer { transaction = Transaction() }
+        broker.memory.bytes -= transaction.bytes
+        return transaction
     }
 
     // MARK: Deliveries
@@ -153,21 +183,28 @@ public final class BrokerChannel: BrokerTimed {
         let all = sortedConsumers
         consumers = [:]
         replyConsumer = nil
-        // Each queue once, in the order in which the first of its consumers stands.
-        var groups: [UInt64: [BrokerConsumer]] = [:]
-        var queues: [BrokerQueue] = []
-        for consumer in all {
-            if groups[consumer.queue.number] == nil { queues.append(consumer.queue) }
-            groups[consumer.queue.number, default: []].append(consumer)
+        for (queue, leaving) in Self.byQueue(all) { queue.remove(leaving) }
+    }
+
+    /// In the order in which the queues come first.
+    private static func byQueue(_ consumers: [BrokerConsumer]) -> [(BrokerQueue, [BrokerConsumer])] {
+        var groups: [(BrokerQueue, [BrokerConsumer])] = []
+        var places: [UInt64: Int] = [:]
+        for consumer in consumers {
+            let place = places[consumer.queue.number] ?? groups.count
+            if place == groups.count {
+                places[consumer.queue.number] = place
+                groups.append((consumer.queue, []))
+            }
+            groups[place].1.append(consumer)
         }
-        for queue in queues { queue.remove(groups[queue.number] ?? []) }
+        return groups
     }
 
     func giveEverythingBack() {
-        incoming = nil
+        endArrival()
         // What was acknowledged in a transaction that never was committed is not.
-        let uncommitted = transaction.settlements.flatMap(\.deliveries)
-        transaction = Transaction()
+        let uncommitted = takeTransaction().settlements.flatMap(\.deliveries)
         confirms.removeAll()
         groupConfirms.removeAll()
         giveBack(unacked.removeAll() + uncommitted)

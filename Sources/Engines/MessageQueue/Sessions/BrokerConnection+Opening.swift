@@ -5,12 +5,14 @@ import KernelStructures
 extension BrokerConnection {
     func handle(_ method: AMQPMethod) throws(AMQPFailure) {
         switch (phase, method) {
-        case (.closing, .connectionCloseOk), (_, .connectionCloseOk): end()
+        case (_, .connectionCloseOk): end()
+        // Both have said it, or the client says it again: each gets its answer.
+        case (.closing, .connectionClose): send(.connectionCloseOk)
         case (_, .connectionClose):
             endChannels()
             addBarrier()
             send(.connectionCloseOk)
-            end()
+            waitForEnd()
         case (.closing, _): break
         case (.start, .connectionStartOk(let properties, let mechanism, let response, _)):
             clientProperties = properties
@@ -20,7 +22,6 @@ extension BrokerConnection {
             try tune(channelMax, frameMax, heartbeat)
         case (.open, .connectionOpen(let name)): try enter(name)
         case (.running, .connectionUpdateSecret): send(.connectionUpdateSecretOk)
-        case (.running, .connectionBlocked), (.running, .connectionUnblocked): break
         default:
             throw AMQPFailure(
                 .channelError, "unexpected method in connection state \(phase.rawValue)", method: method.id,
@@ -59,17 +60,16 @@ extension BrokerConnection {
             send(
                 .connectionClose(
                     replyCode: failure.code.rawValue, replyText: failure.text, classID: 0, methodID: 0))
-            phase = .closing
-            closingSince = now
+            waitForEnd()
         } else {
             end()
         }
     }
 
-    /// RFC 4616: an identity to act as, a zero, the user, a zero, the password.
+    /// RFC 4616: an identity to act as, a zero, the user, a zero, the password. Nobody acts as somebody else here.
     private static func plain(_ response: [UInt8]) -> (user: String, password: String)? {
         let parts = response.split(separator: 0, omittingEmptySubsequences: false)
-        guard parts.count == 3, let user = String(validating: parts[1], as: UTF8.self),
+        guard parts.count == 3, parts[0].isEmpty, let user = String(validating: parts[1], as: UTF8.self),
             let password = String(validating: parts[2], as: UTF8.self)
         else { return nil }
         return (user, password)

@@ -17,10 +17,12 @@ public final class BrokerConnection: BrokerTimed {
     public internal(set) var heartbeatSeconds: UInt16 = 0
     public let connectedAt: LabTime
     public private(set) var channels: [UInt16: BrokerChannel] = [:]
+    /// Channels that there were, and are no more.
+    private var closedNumbers: Set<UInt16> = []
+    /// Queues that go with it, by number.
+    var ownQueues: [UInt64: BrokerQueue] = [:]
     /// The one that was spoken to last.
     private var recent: BrokerChannel?
-    /// Queues that end with it, by number.
-    var exclusiveQueues: [UInt64: BrokerQueue] = [:]
 
     /// What is to be sent. The host takes it away with `writeOutput`.
     var output = AMQPWriter()
@@ -39,9 +41,11 @@ public final class BrokerConnection: BrokerTimed {
     /// It publishes faster than the group agrees: nothing of it is read.
     var isCrowded = false
     /// Whether nothing of it is read at present.
-    public var isPaused: Bool { isBlocked || isHeld || isCrowded || isBacklogged || broker.group?.isCurrent == false }
-    /// It asks for more than it takes: what it was answered piles up, and nothing of it is read until that has left.
-    private var isBacklogged: Bool { output.count >= Self.backlogLimitBytes }
+    public var isPaused: Bool {
+        isBlocked || isHeld || isCrowded || isFlooded || broker.group?.isCurrent == false
+    }
+    /// It asks and does not read the answers.
+    private var isFlooded: Bool { output.count >= Self.answersLimitBytes }
     /// Places in `output` that have to wait until the group has agreed on so much.
     var groupBarriers: [Barrier] = []
     private var header: [UInt8] = []
@@ -60,9 +64,8 @@ public final class BrokerConnection: BrokerTimed {
 
     /// Output that waits, from which on no more messages are delivered to this connection (bytes).
     static let outputLimitBytes = 256 << 10
-    /// Output that waits, from which on nothing more is read of this connection: one answer to a `basic.get` may be as
-    /// large as a message, and asking for it takes twenty bytes.
-    static let backlogLimitBytes = 1 << 20
+    /// Output that waits, from which on nothing more of this connection is read (bytes). Larger answers are whole.
+    static let answersLimitBytes = 1 << 20
     /// How long a peer has to answer `connection.close`, or to say who it is.
     static let patience = LabDuration.seconds(10)
 
@@ -100,7 +103,7 @@ public final class BrokerConnection: BrokerTimed {
             guard case .frame(let kind, let channel, let payload) = step else {
                 if case .failed(let failure) = step {
                     // What comes behind cannot be read any more.
-                    if phase == .closing { phase = .closed } else { close(failure, isUnreadable: true) }
+                    if phase == .closing { end() } else { close(failure, isUnreadable: true) }
                     position = bytes.count
                 }
                 break
@@ -134,6 +137,7 @@ public final class BrokerConnection: BrokerTimed {
         do throws(AMQPFailure) {
             if kind == .heartbeat {
                 if number != 0 { throw AMQPFailure(.unexpectedFrame, "a heartbeat on channel \(number)") }
+                if !payload.isEmpty { throw AMQPFailure(.frameError, "type 8, a heartbeat with something in it") }
                 return
             }
             if number == 0 {
@@ -175,14 +179,20 @@ public final class BrokerConnection: BrokerTimed {
     private func openChannel(_ number: UInt16, _ kind: AMQPFrame.Kind, _ payload: UnsafeRawBufferPointer)
         throws(AMQPFailure)
     {
-        guard kind == .method, case .channelOpen = try AMQPMethod(payload: payload) else {
-            throw AMQPFailure(.channelError, "expected 'channel.open'")
+        guard kind == .method else { throw AMQPFailure(.channelError, "expected 'channel.open'") }
+        let method = try AMQPMethod(payload: payload)
+        switch method {
+        case .channelOpen: break
+        // It has been closed already, and the client says so once more.
+        case .channelClose where closedNumbers.contains(number): return send(.channelCloseOk, on: number)
+        default: throw AMQPFailure(.channelError, "expected 'channel.open'", method: method.id)
         }
         guard number <= channelMax, channels.count < Int(channelMax) else {
             throw AMQPFailure(
                 .notAllowed,
                 "number of channels opened (\(channels.count)) has reached the negotiated channel_max (\(channelMax))")
         }
+        closedNumbers.remove(number)
         channels[number] = BrokerChannel(number, of: self)
         broker.counters.channelsOpened += 1
         send(.channelOpenOk, on: number)
@@ -191,6 +201,7 @@ public final class BrokerConnection: BrokerTimed {
     func forget(_ channel: BrokerChannel) {
         guard channels[channel.number] === channel else { return }
         channels[channel.number] = nil
+        closedNumbers.insert(channel.number)
         if recent === channel { recent = nil }
         broker.counters.channelsClosed += 1
     }
@@ -237,8 +248,6 @@ public final class BrokerConnection: BrokerTimed {
         let count = writableByteCount
         guard count > 0 else { return }
         lastSentAt = broker.now
-        // While nothing of it was read it could not be heard.
-        if isBacklogged { lastReceivedAt = broker.now }
         output.bytes.withUnsafeBytes { write(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
         output.consume(count)
         for index in barriers.indices { barriers[index].offset -= count }
@@ -261,6 +270,8 @@ public final class BrokerConnection: BrokerTimed {
         broker.now = now
         self.isCongested = isCongested
         if isCongested { return }
+        // Whoever reads is alive, also one of whom nothing was read meanwhile.
+        lastReceivedAt = now
         for channel in sortedChannels { channel.wakeQueues() }
         broker.settle()
     }
@@ -300,6 +311,12 @@ public final class BrokerConnection: BrokerTimed {
                 replyCode: failure.code.rawValue, replyText: failure.text, classID: failure.method?.classID ?? 0,
                 methodID: failure.method?.methodID ?? 0))
         if isUnreadable { return end() }
+        waitForEnd()
+    }
+
+    /// All is said. Whoever hangs up first here may take words of the client's for lost that are still under way, so
+    /// the client does it, within a time.
+    func waitForEnd() {
         phase = .closing
         closingSince = now
         broker.schedule(self, at: now + Self.patience)
@@ -337,7 +354,9 @@ public final class BrokerConnection: BrokerTimed {
         for channel in open { channel.removeConsumers() }
         for channel in open { channel.giveEverythingBack() }
         broker.counters.channelsClosed += open.count
-        for queue in exclusiveQueues.values.sorted(by: { $0.name < $1.name }) { broker.delete(queue) }
+        let own = ownQueues.values.sorted { $0.name < $1.name }
+        ownQueues = [:]
+        for queue in own { broker.delete(queue) }
     }
 
     // MARK: Heartbeats

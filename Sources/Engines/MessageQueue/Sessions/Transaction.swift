@@ -3,21 +3,26 @@ import KernelStructures
 
 /// What a channel has done since its last commit: messages and acknowledgements that nobody has seen yet.
 struct Transaction {
-    private(set) var messages: [IncomingMessage] = []
+    /// Each with the queues that the exchange named when it came: bindings that change until the commit do not matter.
+    private(set) var messages: [(message: IncomingMessage, exchange: Exchange, queues: [String])] = []
     private(set) var settlements: [(deliveries: [UnackedDelivery], how: Settlement)] = []
-    private var bytes = 0
+    /// Of its messages: they count as the broker's memory.
+    private(set) var bytes = 0
 
     enum Settlement { case acknowledge, reject, requeue }
 
     /// Messages and acknowledgements that one may hold.
     private static let countLimit = 100_000
 
-    mutating func add(_ message: IncomingMessage, limit: BrokerSettings) throws(AMQPFailure) {
-        bytes += message.body.count + message.properties.count
-        guard messages.count < Self.countLimit, bytes <= limit.messageSizeLimit else {
+    mutating func add(
+        _ message: IncomingMessage, to exchange: Exchange, _ queues: [String], limit: BrokerSettings
+    ) throws(AMQPFailure) {
+        let count = message.body.count + message.properties.count
+        guard messages.count < Self.countLimit, bytes + count <= limit.messageSizeLimit else {
             throw AMQPFailure(.resourceError, "a transaction of more than \(messages.count) messages")
         }
-        messages.append(message)
+        bytes += count
+        messages.append((message, exchange, queues))
     }
 
     mutating func add(_ deliveries: [UnackedDelivery], _ how: Settlement) throws(AMQPFailure) {
@@ -44,8 +49,7 @@ extension BrokerChannel {
         case .txCommit: try commit()
         case .txRollback:
             try checkTransactional()
-            let dropped = transaction
-            transaction = Transaction()
+            let dropped = takeTransaction()
             unacked.restore(dropped.settlements.flatMap(\.deliveries))
             send(.txRollbackOk)
         default: throw AMQPFailure(.commandInvalid, "unimplemented method")
@@ -59,12 +63,10 @@ extension BrokerChannel {
     /// Carries everything out, and answers when it is safe.
     private func commit() throws(AMQPFailure) {
         try checkTransactional()
-        let work = transaction
-        transaction = Transaction()
+        let work = takeTransaction()
         let host = try virtualHost()
-        for message in work.messages {
-            // An exchange that has gone since then takes its messages along.
-            if let exchange = host.exchanges[message.exchange] { publish(message, to: exchange, in: host) }
+        for (message, exchange, queues) in work.messages {
+            publish(message, to: exchange, in: host, queues: queues.compactMap { host.queues[$0] })
         }
         for (deliveries, how) in work.settlements {
             switch how {

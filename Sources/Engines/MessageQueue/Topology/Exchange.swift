@@ -16,6 +16,8 @@ public final class Exchange {
     public private(set) var bindings: [Binding] = []
     /// The arguments of bindings with the same ends and key.
     private var known: [Binding.Key: [AMQPTable]] = [:]
+    /// How many bindings lead where.
+    private var counts: [Destination: Int] = [:]
     private var index: any BindingIndex
     /// Bindings to here.
     var incomingCount = 0
@@ -59,6 +61,7 @@ public final class Exchange {
         guard !alike.contains(binding.arguments) else { return false }
         known[binding.key] = alike + [binding.arguments]
         bindings.append(binding)
+        counts[binding.destination, default: 0] += 1
         index.add(binding)
         wasBound = true
         return true
@@ -72,8 +75,11 @@ public final class Exchange {
         return removed
     }
 
+    func leads(to destination: Destination) -> Bool { counts[destination] != nil }
+
     /// Removes all that lead to that destination.
     func removeAll(to destination: Destination) -> [Binding] {
+        if !leads(to: destination) { return [] }
         let gone = bindings.filter { $0.destination == destination }
         if gone.isEmpty { return [] }
         bindings.removeAll { $0.destination == destination }
@@ -82,6 +88,8 @@ public final class Exchange {
     }
 
     private func forget(_ binding: Binding) {
+        let count = counts[binding.destination] ?? 0
+        counts[binding.destination] = count > 1 ? count - 1 : nil
         index.remove(binding)
         let left = (known[binding.key] ?? []).filter { $0 != binding.arguments }
         known[binding.key] = left.isEmpty ? nil : left

@@ -36,6 +36,4 @@ public struct AMQPDelivery: Sendable {
     public internal(set) var remaining = 0
     /// It came back because nobody wanted it (`basic.return`).
     public internal(set) var isReturn = false
-    /// Which of a `BrokerLink`'s connections it came on.
-    var life = 0
 }

@@ -24,8 +24,6 @@ public final class BrokerLink {
     public let exchange: String
     private let declarations: [AMQPMethod]
     private var client: AMQPClient?
-    /// Connections so far. What an earlier one says late is of no concern to the present one.
-    private var life = 0
     private var pause = BrokerLink.firstPause
     private var failureCount = 0
     private var isOver = false
@@ -69,27 +67,22 @@ public final class BrokerLink {
 
     public func start() {
         guard !isOver else { return }
-        life += 1
         let client = AMQPClient(node, place.url, security: place.security)
         self.client = client
-        client.onEnd = { [weak self, life] failure in self?.ended(life, failure.description) }
-        client.onDelivery = { [weak self, life] delivery in
-            var delivery = delivery
-            delivery.life = life
-            self?.onMessage?(delivery)
-        }
-        do throws(NetworkError) { try client.connect() } catch { return ended(life, "\(error)") }
+        client.onEnd = { [weak self] failure in self?.ended(failure.description) }
+        client.onDelivery = { [weak self] delivery in self?.onMessage?(delivery) }
+        do throws(NetworkError) { try client.connect() } catch { return ended("\(error)") }
         client.openChannel(Self.channel)
         declare(client, declarations[...])
     }
 
     private func declare(_ client: AMQPClient, _ rest: ArraySlice<AMQPMethod>) {
         guard let method = rest.first else { return declared(client) }
-        client.ask(method, on: Self.channel) { [weak self, weak client, life] result in
+        client.ask(method, on: Self.channel) { [weak self, weak client] result in
             guard let self, let client else { return }
             if case .failure(let failure) = result {
                 client.close()
-                return ended(life, failure.description)
+                return ended(failure.description)
             }
             declare(client, rest.dropFirst())
         }
@@ -113,10 +106,7 @@ public final class BrokerLink {
         }
     }
 
-    /// Both the connection's end and the failure of what was asked on it say so: the second is no further end. (With
-    /// two connections begun, what came on the one would be acknowledged on the other, and stay for good.)
-    private func ended(_ life: Int, _ reason: String) {
-        guard life == self.life, client != nil else { return }
+    private func ended(_ reason: String) {
         client = nil
         isReady = false
         guard !isOver else { return }
@@ -144,10 +134,8 @@ public final class BrokerLink {
         }
     }
 
-    /// Of a message that came on an earlier connection the broker hears nothing: there its tag is another's, and the
-    /// message has gone back to its queue.
     public func settle(_ delivery: AMQPDelivery, _ verdict: Verdict) {
-        guard let client, isReady, delivery.life == life else { return }
+        guard let client, isReady else { return }
         let tag = delivery.deliveryTag
         switch verdict {
         case .done: client.send(.basicAck(deliveryTag: tag, multiple: false), on: Self.channel)

@@ -88,8 +88,16 @@ extension ManagementAPI {
     /// - Throws: `HTTPProblem` 400 for the first that cannot be; what came before it stays.
     private func take(_ document: JSONValue, into name: String?) throws {
         func each(_ key: String, _ body: (JSONValue) throws -> Void) throws {
-            guard case .array(let elements)? = document[key] else { return }
-            for element in elements { try body(element) }
+            guard let value = document[key] else { return }
+            guard case .array(let elements) = value else {
+                throw Self.problem(400, "bad_request", "\(key): a list")
+            }
+            for element in elements {
+                guard case .object = element else {
+                    throw Self.problem(400, "bad_request", "\(key): a list of objects")
+                }
+                try body(element)
+            }
         }
         func host(_ element: JSONValue) throws -> VirtualHost {
             let wanted = name ?? element["vhost"]?.word ?? "/"
@@ -107,14 +115,17 @@ extension ManagementAPI {
         try each("exchanges") { element in
             _ = try broker.operateDeclareExchange(
                 element["name"]?.word ?? "", type: element["type"]?.word ?? "direct",
-                isDurable: element["durable"]?.flag ?? true, isAutoDelete: element["auto_delete"]?.flag ?? false,
-                isInternal: element["internal"]?.flag ?? false, arguments: arguments(element), in: host(element),
+                isDurable: try Self.flag(element, "durable", else: true),
+                isAutoDelete: try Self.flag(element, "auto_delete", else: false),
+                isInternal: try Self.flag(element, "internal", else: false), arguments: arguments(element),
+                in: host(element),
                 now: now)
         }
         try each("queues") { element in
             _ = try broker.operateDeclareQueue(
-                element["name"]?.word ?? "", isDurable: element["durable"]?.flag ?? true,
-                isAutoDelete: element["auto_delete"]?.flag ?? false, arguments: arguments(element), in: host(element),
+                element["name"]?.word ?? "", isDurable: try Self.flag(element, "durable", else: true),
+                isAutoDelete: try Self.flag(element, "auto_delete", else: false), arguments: arguments(element),
+                in: host(element),
                 now: now)
         }
         try each("bindings") { element in

@@ -25,7 +25,13 @@ extension ManagementAPI {
             if let wrong = properties.read(body["properties"] ?? .object([])) {
                 throw Self.problem(400, "bad_request", "\(wrong): not a property, or none that a message can have")
             }
-            let isRouted = broker.operatePublish(
+            if let user = properties.userID, user != call.user.name {
+                throw Self.problem(
+                    400, "bad_request",
+                    "406 PRECONDITION_FAILED - user_id property set to '\(user)' but authenticated user was "
+                        + "'\(call.user.name)'")
+            }
+            let isRouted = try broker.operatePublish(
                 properties, body: try Self.payload(body), routingKey: key, to: exchange, in: host, now: now)
             call.exchange.answer(json: ["routed": .bool(isRouted)])
         }
@@ -33,16 +39,23 @@ extension ManagementAPI {
             let queue = try queue(call)
             try check(call, .read, on: queue.name, in: virtualHost(call))
             let body = try call.object()
-            let count = body["count"]?.whole ?? 1
-            let word = body["ackmode"]?.word ?? "ack_requeue_true"
+            guard let count = try Self.number(body, "count") else {
+                throw Self.problem(400, "bad_request", "key_missing: count")
+            }
+            let word = try Self.text(body, "ackmode")
             guard let mode = Broker.TakeMode(rawValue: word) else {
                 throw Self.problem(400, "bad_request", "ackmode: '\(word)' is none")
             }
-            guard (1...Self.countLimit).contains(count) else {
-                throw Self.problem(400, "bad_request", "count: 1 to \(Self.countLimit)")
+            guard (0...Self.countLimit).contains(count) else {
+                throw Self.problem(400, "bad_request", "count: 0 to \(Self.countLimit)")
             }
-            let isBase64 = body["encoding"]?.word == "base64"
-            let limit = body["truncate"]?.whole ?? .max
+            let encoding = try Self.text(body, "encoding")
+            guard ["auto", "base64"].contains(encoding) else {
+                throw Self.problem(400, "bad_request", "encoding: '\(encoding)' is neither auto nor base64")
+            }
+            let isBase64 = encoding == "base64"
+            let limit = try Self.number(body, "truncate") ?? .max
+            guard limit >= 0 else { throw Self.problem(400, "bad_request", "truncate: a number of bytes") }
             let taken = try broker.operateTake(queue, count: count, mode, now: now)
             call.exchange.answer(
                 json: .array(taken.map { json($0.entry, left: $0.left, isBase64: isBase64, limitBytes: limit) }))
@@ -50,7 +63,7 @@ extension ManagementAPI {
     }
 
     private static func payload(_ body: JSONValue) throws -> [UInt8] {
-        guard let text = body["payload"]?.word else { throw problem(400, "bad_request", "key_missing: payload") }
+        let text = try text(body, "payload")
         switch body["payload_encoding"]?.word ?? "string" {
         case "string": return Array(text.utf8)
         case "base64":

@@ -139,7 +139,7 @@ extension ManagementAPI {
         _ = try broker.operateDeclareQueue(
             name, isDurable: false, isAutoDelete: false, arguments: [:], in: host, now: now)
         guard let exchange = host.exchanges[""], let queue = host.queues[name] else { throw Self.notFound }
-        _ = broker.operatePublish(
+        _ = try broker.operatePublish(
             AMQPProperties(), body: Array("test_message".utf8), routingKey: name, to: exchange, in: host, now: now)
         let taken = try broker.operateTake(queue, count: 1, .acknowledge, now: now)
         if taken.isEmpty { throw Self.problem(500, "failed", "the message did not come back") }

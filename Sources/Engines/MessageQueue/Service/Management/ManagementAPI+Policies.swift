@@ -44,14 +44,16 @@ extension ManagementAPI {
         guard let pattern = body["pattern"]?.word else {
             throw Self.problem(400, "bad_request", "key_missing: pattern")
         }
-        guard let json = body["definition"], let definition = AMQPTable(json) else {
-            throw Self.problem(400, "bad_request", "key_missing: definition")
+        guard let json = body["definition"] else { throw Self.problem(400, "bad_request", "key_missing: definition") }
+        guard let definition = AMQPTable(json) else {
+            throw Self.problem(
+                400, "bad_request", "definition: an object of texts, flags and numbers that 64 bits hold")
         }
         let word = body["apply-to"]?.word ?? "all"
         guard let target = BrokerPolicy.Target(rawValue: word) else {
             throw Self.problem(400, "bad_request", "apply-to: '\(word)' is neither queues, exchanges nor all")
         }
-        let priority = body["priority"]?.whole ?? 0
+        let priority = try Self.number(body, "priority") ?? 0
         guard (-1_000_000...1_000_000).contains(priority) else {
             throw Self.problem(400, "bad_request", "priority: a number of at most a million")
         }

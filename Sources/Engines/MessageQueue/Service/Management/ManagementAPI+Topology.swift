@@ -34,8 +34,9 @@ extension ManagementAPI {
             try check(call, .configure, on: name, in: host)
             guard let type = body["type"]?.word else { throw Self.problem(400, "bad_request", "key_missing: type") }
             let isNew = try broker.operateDeclareExchange(
-                name, type: type, isDurable: body["durable"]?.flag ?? true,
-                isAutoDelete: body["auto_delete"]?.flag ?? false, isInternal: body["internal"]?.flag ?? false,
+                name, type: type, isDurable: try Self.flag(body, "durable", else: true),
+                isAutoDelete: try Self.flag(body, "auto_delete", else: false),
+                isInternal: try Self.flag(body, "internal", else: false),
                 arguments: try arguments(body), in: host, now: now)
             answer(call, isNew: isNew)
         }
@@ -94,7 +95,8 @@ extension ManagementAPI {
             let name = call.parameter("name")
             try check(call, .configure, on: name, in: host)
             let isNew = try broker.operateDeclareQueue(
-                name, isDurable: body["durable"]?.flag ?? true, isAutoDelete: body["auto_delete"]?.flag ?? false,
+                name, isDurable: try Self.flag(body, "durable", else: true),
+                isAutoDelete: try Self.flag(body, "auto_delete", else: false),
                 arguments: try arguments(body), in: host, now: now)
             answer(call, isNew: isNew)
         }

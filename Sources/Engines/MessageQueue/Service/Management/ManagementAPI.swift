@@ -231,6 +231,31 @@ final class ManagementAPI {
         }
     }
 
+    // MARK: What a body says
+
+    /// A flag of a body, as JSON or as the text of one.
+    ///
+    /// - Throws: 400 for anything else, null too.
+    static func flag(_ body: JSONValue, _ name: String, else preset: Bool) throws -> Bool {
+        guard let value = body[name] else { return preset }
+        guard let flag = value.flag else { throw problem(400, "bad_request", "not_boolean: \(name)") }
+        return flag
+    }
+
+    /// A whole number of a body; nil where there is none.
+    static func number(_ body: JSONValue, _ name: String) throws -> Int? {
+        guard let value = body[name] else { return nil }
+        guard let number = value.whole else { throw problem(400, "bad_request", "not_integer: \(name)") }
+        return number
+    }
+
+    /// A text that a body must have.
+    static func text(_ body: JSONValue, _ name: String) throws -> String {
+        guard let value = body[name] else { throw problem(400, "bad_request", "key_missing: \(name)") }
+        guard case .string(let text) = value else { throw problem(400, "bad_request", "\(name)_not_string") }
+        return text
+    }
+
     /// 201 for something new, 204 for something that was there.
     func answer(_ call: Call, isNew: Bool) { call.exchange.answer(isNew ? 201 : 204) }
 }
