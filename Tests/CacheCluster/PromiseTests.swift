@@ -114,7 +114,8 @@ import Testing
         #expect(owner.map.copies(of: 0).contains(cluster.identity(3)))
     }
 
-    // It is counted upon that a voter knows the present copies, and that a copy takes nothing more: after a restart, too.
+    // It is counted upon that a voter knows the present copies, and that a copy takes nothing more: after a restart,
+    // too.
     @Test func whatANodeHasNotedItKnowsAfterARestart() throws {
         let cluster = try SimulatedCluster.placed(masters: 3, replicasOf: [0])
         let voter = try cluster.engine(1)
@@ -147,8 +148,8 @@ import Testing
         #expect(fences[0] == 90 && fences[1] == 0)
     }
 
-    // Voters that voted in an election which nobody won note nothing older any more: the owner stands again, or it could
-    // not promise anything until it dies.
+    // Voters that voted in an election which nobody won note nothing older any more: the owner stands again, or it
+    // could not promise anything until it dies.
     @Test func anOwnerWhoseChangesNobodyNotesIsElectedAgain() throws {
         let cluster = try SimulatedCluster.placed(masters: 3, replicasOf: [0])
         let owner = try cluster.engine(0)
@@ -175,7 +176,8 @@ import Testing
         #expect(owner.served.contains(0) && owner.map.version(of: 0).epoch > 1)
     }
 
-    // Who was examined goes by one record: an election that is under way when it changes is not about the slot any more.
+    // Who was examined goes by one record: an election that is under way when it changes is not about the slot any
+    // more.
     @Test func anElectionIsAboutOneRecord() throws {
         let cluster = try SimulatedCluster.placed(masters: 3, replicasOf: [0, 0])
         let candidate = try cluster.engine(3)

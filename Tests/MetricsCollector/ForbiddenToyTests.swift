@@ -9,8 +9,8 @@ import TimeSeriesEngine
 @testable import MetricsCollectorEngine
 
 /// What collectors that were written for an afternoon get wrong, one test for each of it. (Elsewhere: that scrapes are
-/// neither one after the other nor all at once is `ProcessScrapeScaleTests`, that one long query does not keep everybody
-/// waiting `ProcessCollectorLongTests`, and that a clock that goes back loses nothing else
+/// neither one after the other nor all at once is `ProcessScrapeScaleTests`, that one long query does not keep
+/// everybody waiting `ProcessCollectorLongTests`, and that a clock that goes back loses nothing else
 /// `ScraperTests.aClockThatGoesBackLosesSamplesAndNothingElse`.)
 @Suite struct ForbiddenToyTests {
     private let store = TimeSeriesStore()

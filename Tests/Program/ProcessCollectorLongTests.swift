@@ -5,8 +5,8 @@ import Testing
 /// Queries that take minutes, asked of a collector: everybody else is answered as if they were not there, and targets
 /// are scraped in time.
 @Suite(.serialized, .enabled(if: TestPython.canRun)) struct ProcessCollectorLongTests {
-    /// A collector that scrapes itself, and a question that it would calculate at for minutes: many steps, each with many
-    /// windows.
+    /// A collector that scrapes itself, and a question that it would calculate at for minutes: many steps, each with
+    /// many windows.
     private static let start = #"""
         import http.client, signal, threading
         ours = free()

@@ -139,8 +139,8 @@ import Testing
         try MonitoringBench.run(Self.senders + "\n" + Self.session)
     }
 
-    // Our application counts in native buckets, and shows them to whoever asks in protobuf: Prometheus sees what we see,
-    // and both see as many observations as there were. Whoever asks for text sees classic ones.
+    // Our application counts in native buckets, and shows them to whoever asks in protobuf: Prometheus sees what we
+    // see, and both see as many observations as there were. Whoever asks for text sees classic ones.
     @Test("Prometheus scrapes native histograms, summaries and all else from us in protobuf, as our collector does")
     func scrapedInProtobuf() throws {
         try MonitoringBench.run(
@@ -179,7 +179,8 @@ import Testing
             page = get(app, '/metrics')
             assert 'http_request_duration_seconds_bucket{le="0.5"} ' in page, page
             accept = 'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited'
-            request = urllib.request.Request('http://127.0.0.1:%d/metrics' % app, None, {'Accept': accept + ',*/*;q=0.1'})
+            request = urllib.request.Request(
+                'http://127.0.0.1:%d/metrics' % app, None, {'Accept': accept + ',*/*;q=0.1'})
             answer = urllib.request.urlopen(request, timeout=10)
             assert answer.headers['Content-Type'].replace(' ', '') == accept, answer.headers['Content-Type']
             assert b'http_request_duration_seconds' in answer.read()

@@ -35,7 +35,8 @@ extension CacheCluster {
             map.slots(of: one.id).forEach { if isTurn(for: $0, since: one.until - Self.banTime) { slots.insert($0) } }
         }
         if let hollowSince { hollow.forEach { if isTurn(for: $0, since: hollowSince) { slots.insert($0) } } }
-        // A follower was fenced off, or a voter has promised not to note anything older, for an election that nobody won.
+        // A follower was fenced off, or a voter has promised not to note anything older, for an election that nobody
+        // won.
         for ticket in tickets where now - ticket.since > settings.nodeTimeout { contested.formUnion(ticket.slots) }
         slots.formUnion(contested.intersection(served))
         contested = SlotSet()

@@ -141,8 +141,8 @@ extension CacheCluster {
         let refused = links[index].wanted.filter(isFenced)
         let missing = links[index].wanted.subtracting(links[index].held).subtracting(refused)
         let asked = links[index].stream == 0 ? SlotSet() : missing
-        // Of two accounts the later one holds. An older one that comes after it would have the master leave slots out of
-        // the stream that are held here by then.
+        // Of two accounts the later one holds. An older one that comes after it would have the master leave slots out
+        // of the stream that are held here by then.
         if asked != links[index].asked || refused != links[index].refused { links[index].sequence += 1 }
         links[index].asked = asked
         links[index].refused = refused

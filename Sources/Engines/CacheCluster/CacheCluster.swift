@@ -28,7 +28,8 @@ import KernelStructures
 ///   unique. And so many holders of copies must say that theirs is not newer that the winner has every write which a
 ///   majority of the copies had: as in Raft (Ongaro and Ousterhout 2014, section 5.4.1). Whoever says so takes nothing
 ///   from the former owner any more. Whoever has held the slot, the former owner too, has a say in the next election
-///   until those who stay have everything: else two of them in a row would leave one that lacks a write to decide alone.
+///   until those who stay have everything: else two of them in a row would leave one that lacks a write to decide
+///   alone.
 /// - *The owner itself* (`CacheCluster+Ownership`): it hands slots to whom the ring wants to have them, once that node
 ///   has all of it; and it alone says which copies count, as the primary of PacificA does (Lin et al. 2008). What it
 ///   has decided counts once a majority of the masters knows it.
@@ -46,8 +47,8 @@ import KernelStructures
 /// `LostWrites` tells which writes those were, where anybody can know; of a node that died only the lab does
 /// (`Remains`). A former master that is cut off answers reads
 /// from what it knows until it notices, one node timeout later. With fewer than half of the masters, or of a slot's
-/// copies, it stands still rather than guess; `CLUSTER FAILOVER TAKEOVER` guesses, and `CLUSTER FORGET` says that a node
-/// will not come back.
+/// copies, it stands still rather than guess; `CLUSTER FAILOVER TAKEOVER` guesses, and `CLUSTER FORGET` says that a
+/// node will not come back.
 public final class CacheCluster {
     public let settings: Settings
     /// What this node says of itself.

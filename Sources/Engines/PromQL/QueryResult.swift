@@ -12,9 +12,9 @@ public struct QueryLimits: Sendable {
     public var lookbackMilliseconds: Int64 = 300_000
     /// Of subqueries that name no step.
     public var subqueryStepMilliseconds: Int64 = 60_000
-    /// Asked after every 20,000 pieces of work or so (samples, places of a result), with how many there were since it was
-    /// asked last; true ends the query with an error of the kind `timeout`. Whoever has to serve others meanwhile may do
-    /// so before it answers.
+    /// Asked after every 20,000 pieces of work or so (samples, places of a result), with how many there were since it
+    /// was asked last; true ends the query with an error of the kind `timeout`. Whoever has to serve others meanwhile
+    /// may do so before it answers.
     public var isExpired: (@Sendable (_ work: Int) -> Bool)?
 
     public init() {}

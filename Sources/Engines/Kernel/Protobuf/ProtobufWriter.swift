@@ -1,5 +1,5 @@
-/// Writes messages that a `ProtobufReader` reads. A number that is zero and a text that is empty are left out, as proto3
-/// has it, unless the message distinguishes them from what is absent (`always`).
+/// Writes messages that a `ProtobufReader` reads. A number that is zero and a text that is empty are left out, as
+/// proto3 has it, unless the message distinguishes them from what is absent (`always`).
 public struct ProtobufWriter {
     public private(set) var bytes: [UInt8] = []
 

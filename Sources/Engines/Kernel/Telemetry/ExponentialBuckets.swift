@@ -1,5 +1,5 @@
-/// Counts of observations by size, in buckets of a native histogram: what one has counted at one moment, and a sketch of
-/// which quantiles are asked.
+/// Counts of observations by size, in buckets of a native histogram: what one has counted at one moment, and a sketch
+/// of which quantiles are asked.
 ///
 /// A quantile is as exact as the bucket is narrow in which it lies, wherever that is: within a part of the value, not
 /// of the ranks. (Masson, Rim, Lee: "DDSketch", VLDB 2019; its buckets are any, these are powers of 2^(2^-schema), so

@@ -34,17 +34,17 @@ public struct ExponentialSettings: Sendable {
 ///
 /// ## An everyday picture
 ///
-/// Letters sorted by weight into pigeonholes that are put up as letters come: up to 10 g, 11 g, 12.1 g, and so on. There
-/// is room for so many pigeonholes. If they do not suffice, the lightest are thrown into one box; if that is not
+/// Letters sorted by weight into pigeonholes that are put up as letters come: up to 10 g, 11 g, 12.1 g, and so on.
+/// There is room for so many pigeonholes. If they do not suffice, the lightest are thrown into one box; if that is not
 /// enough, each two neighbours become one, and from then on letters are weighed half as exactly.
 ///
 /// ## How
 ///
-/// A table of atomic words (`ExponentialTable`), and a second one that is empty. One word says which of them counts, and
-/// how many observations have *begun*; each table says how many have *finished* in it. Whoever wants to read, or to make
-/// buckets wider, turns to the other table by one addition, waits until all that had begun in the first have finished,
-/// takes its counts, and adds them to the other one. So those who count never wait, and what is read is a whole: the
-/// count of all is that of the buckets. (client_golang, `prometheus/histogram.go`, counts in the same way.)
+/// A table of atomic words (`ExponentialTable`), and a second one that is empty. One word says which of them counts,
+/// and how many observations have *begun*; each table says how many have *finished* in it. Whoever wants to read, or to
+/// make buckets wider, turns to the other table by one addition, waits until all that had begun in the first have
+/// finished, takes its counts, and adds them to the other one. So those who count never wait, and what is read is a
+/// whole: the count of all is that of the buckets. (client_golang, `prometheus/histogram.go`, counts in the same way.)
 ///
 /// With too many buckets, the first of these that is allowed and helps: everything is forgotten; the zero bucket is
 /// widened by the bucket nearest to it; each two buckets become one.

@@ -92,7 +92,8 @@ final class ExponentialTable: @unchecked Sendable {
         return false
     }
 
-    /// Adds what another table had, whose buckets are as wide or narrower, and whose zero bucket is as wide or narrower.
+    /// Adds what another table had, whose buckets are as wide or narrower, and whose zero bucket is as wide or
+    /// narrower.
     ///
     /// - Returns: what has found no place.
     func add(_ other: ExponentialBuckets) -> ExponentialBuckets? {

@@ -19,10 +19,11 @@ import Synchronization
 ///
 /// A *counter* only rises, a *gauge* is a value of the moment, a *histogram* counts observations by size, in buckets
 /// with listed bounds or (`ExponentialHistogram`) in such that grow by a factor. Each is one or a few atomic words;
-/// incrementing takes no lock and allocates nothing. (A *summary* shows quantiles of the last minutes, and takes one.) A *family* is one name with label names,
-/// and a *series* one of its members, with values for the labels. The registry knows all families, and writes them into
-/// a `MetricWriter` when somebody scrapes. What is counted elsewhere already (an engine's own numbers) is not counted a
-/// second time: a *collector* is a function that adds samples while the page is being written.
+/// incrementing takes no lock and allocates nothing. (A *summary* shows quantiles of the last minutes, and takes one.)
+/// A *family* is one name with label names, and a *series* one of its members, with values for the labels. The registry
+/// knows all families, and writes them into a `MetricWriter` when somebody scrapes. What is counted elsewhere already
+/// (an engine's own numbers) is not counted a second time: a *collector* is a function that adds samples while the page
+/// is being written.
 ///
 /// A bucket of a histogram says how many were slow, and never which. Whoever observes within a trace gives its id
 /// along, and the newest of each bucket stands on the page as an *exemplar*: from the slow bucket to one slow request.

@@ -76,7 +76,8 @@ public struct SampleWriter {
         add(Int(clamping: total), labels, suffix: "_count", exemplar: nil)
     }
 
-    /// A native histogram. In the text formats, which have no place for it, its classic buckets, or count and sum alone.
+    /// A native histogram. In the text formats, which have no place for it, its classic buckets, or count and sum
+    /// alone.
     public mutating func histogram(
         _ native: ExponentialBuckets, classic: Histogram? = nil, _ labels: [(String, String)] = []
     ) {

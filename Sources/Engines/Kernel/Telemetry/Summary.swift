@@ -26,9 +26,9 @@ public struct SummarySettings: Sendable {
 
 /// Observations with the quantiles of the newest of them: how long the slowest hundredth took in the last ten minutes.
 ///
-/// The window is a ring of slices, each a sketch (`ExponentialBuckets`): an observation goes into the newest, the oldest
-/// is emptied when its time is over, and whoever asks has all of them added up. So memory is bounded by slices and
-/// buckets, whatever is observed.
+/// The window is a ring of slices, each a sketch (`ExponentialBuckets`): an observation goes into the newest, the
+/// oldest is emptied when its time is over, and whoever asks has all of them added up. So memory is bounded by slices
+/// and buckets, whatever is observed.
 ///
 /// Quantiles of several programs cannot be made into one of all (the mean of two 99th percentiles is no percentile):
 /// where there is more than one instance take a histogram. And unlike the other metrics a summary takes a lock, as a

@@ -240,8 +240,8 @@ final class Head {
     /// It was not: all of it stays.
     func abandonCut() { cut = nil }
 
-    /// All that was older is in a block, but for what came meanwhile: that may not be, and stays. (Twice the same sample
-    /// is one.)
+    /// All that was older is in a block, but for what came meanwhile: that may not be, and stays. (Twice the same
+    /// sample is one.)
     func endCut() {
         guard let cut else { return }
         self.cut = nil

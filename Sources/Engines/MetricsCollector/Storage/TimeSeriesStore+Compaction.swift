@@ -36,7 +36,8 @@ extension TimeSeriesStore {
 
     /// The block that is to be written next, if there is one; nil also where that fails, which `problems` tells.
     ///
-    /// Whoever takes it calls its `write`, then `take`, then `checkpoint`; nothing else of the kind must go on meanwhile.
+    /// Whoever takes it calls its `write`, then `take`, then `checkpoint`; nothing else of the kind must go on
+    /// meanwhile.
     public func nextJob(now: Int64) -> BlockJob? {
         do { return try nextBlock(now: now) } catch {
             failed("a block", error)

@@ -42,8 +42,8 @@ public final class BlockJob {
 
     /// Writes all of it.
     ///
-    /// - Parameter giveWay: called after each piece of work, about a millisecond; with false it ends at once and touches
-    ///   nothing any more.
+    /// - Parameter giveWay: called after each piece of work, about a millisecond; with false it ends at once and
+    ///   touches nothing any more.
     /// - Throws: `Stop`, `DiskError`, `QueryableError`.
     public func write(_ giveWay: () -> Bool) throws {
         func pause() throws {
