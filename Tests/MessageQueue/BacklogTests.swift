@@ -48,21 +48,24 @@ import Testing
         settings.messageSizeLimit = 10_000
         let bench = BrokerBench(settings)
         let client = bench.client()
-        func begin(_ channel: UInt16, _ count: Int, of size: Int) {
+        /// A message of which so many whole frames come.
+        func begin(_ channel: UInt16, frames: Int, of size: Int) {
             var writer = AMQPWriter()
             writer.append(
                 .basicPublish(exchange: "", routingKey: "q", mandatory: false, immediate: false), channel: channel)
             [UInt8](repeating: 1, count: size).withUnsafeBytes {
                 writer.appendContent(properties: AMQPProperties().encoded, body: $0, channel: channel, frameMax: 1000)
             }
-            client.send(raw: Array(writer.bytes.prefix(writer.count - (size - count))))
+            let (payload, overhead) = (1000 - 8, 8)
+            let before = writer.count - size - overhead * ((size + payload - 1) / payload)
+            client.send(raw: Array(writer.bytes.prefix(before + frames * 1000)))
         }
         client.declare("q")
         client.send(.channelOpen, on: 2)
         // One alone may need more than there is: it could never come otherwise.
-        begin(1, 9000, of: 9900)
+        begin(1, frames: 9, of: 9900)
         #expect(bench.broker.isAlarmed && !client.connection.isBlocked && bench.broker.memoryBytes > 8000)
-        begin(2, 4000, of: 9900)
+        begin(2, frames: 4, of: 9900)
         #expect(client.connection.isBlocked)
         client.connection.lost(now: bench.now)
         #expect(bench.broker.memoryBytes == 0 && !bench.broker.isAlarmed)
@@ -86,10 +89,12 @@ import Testing
         for number in 0..<20 { client.publish("\(number)", to: "q", persistent) }
         client.send(.basicQos(prefetchSize: 0, prefetchCount: 17, global: false))
         client.consume("q")
+        bench.sync()
         #expect(client.deliveries().count == 17)
         let number = bench.queue("q")?.number ?? 0
         for expected in [3, 0, 0] {
             client.send(.queuePurge(queue: "q", noWait: false))
+            bench.sync()
             #expect(client.answers() == [.queuePurgeOk(messageCount: UInt32(expected))])
         }
         #expect(bench.store.purgeCount == 0)
@@ -97,6 +102,7 @@ import Testing
         client.ack(17, multiple: true)
         for number in 0..<20 { client.publish("\(number)", to: "q", persistent) }
         client.send(.queuePurge(queue: "q", noWait: false))
+        bench.sync()
         // Those that the consumer has by now stay.
         #expect(client.answers().last == .queuePurgeOk(messageCount: 3))
         #expect(bench.store.queues[number]?.count == 17)

@@ -123,7 +123,9 @@ struct QuorumTests {
         let world = QuorumWorld(seed: 4)
         let desk = try Desk(world, "a", at: 1)
         desk.ask(QuorumWorld.declaration("q"))
-        for count in [3, 5, 7] { desk.publish(String(repeating: "z", count: count << 20), to: "q") }
+        for count in [3_000_000, 5_000_000, 7_000_000] {
+            desk.publish(String(repeating: "z", count: count), to: "q")
+        }
         desk.publish("after", to: "q")
         world.world.pass(.seconds(3))
         #expect(desk.confirms == [true, true, true, true])
