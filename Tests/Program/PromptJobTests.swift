@@ -57,6 +57,20 @@ import Testing
         try pty.wait(forLine: "Response from backend")
     }
 
+    @Test(
+        "Ctrl-C ends what works for ever within one turn",
+        arguments: ["awk 'BEGIN{while((getline x < \"/none\")) n++}'", "seq 1 | sed ':a;s/^/x/;ta' | wc -c"])
+    func endlessTurn(line: String) throws {
+        let pty = try Pty(["--net", "memory"])
+        try pty.waitForPrompt()
+        pty.enter(line)
+        try pty.wait(for: "the foreground") { $0.isCanonical && $0.screen.text.contains(line.suffix(8)) }
+        pty.type("\u{3}")
+        try pty.waitForPrompt()
+        pty.enter("echo still $((20 + 3))")
+        try pty.wait(forLine: "still 23")
+    }
+
     @Test("a service on a port that is taken says who has localhost there, and under which name it is found itself")
     func takenPort() throws {
         let pty = try Pty(["--net", "memory"])

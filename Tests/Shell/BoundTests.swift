@@ -57,4 +57,30 @@ import Testing
         #expect(disk.usedBytes <= disk.capacityBytes)
         #expect(shell.run("rm -f f g; echo a > h; cat h").output == "a\n")
     }
+
+    @Test(
+        "what grows within one turn is bounded, and says so", .timeLimit(.minutes(1)),
+        arguments: [
+            ("awk 'BEGIN{while(1)a[n++]=sprintf(\"%10000d\",1)}'", "awk: arrays of more than 256"),
+            (
+                "x=$(printf '%10000d' 1); x=$x$x$x$x$x$x$x$x; sed -n ':a;p;ba' <<< \"$x$x$x$x\" | wc -c",
+                "are written for it"
+            ),
+            ("a[9223372036854775807]=y", "a[9223372036854775807]: a subscript that is too large"),
+            ("a=([9223372036854775807]=x y)", "a subscript that is too large"),
+        ])
+    func oneTurn(line: String, complaint: String) {
+        let shell = LabShell()
+        let outcome = shell.run(line)
+        #expect(outcome.errorOutput.contains(complaint), "\(outcome.errorOutput)")
+        #expect(shell.output("a=(1 2); a[9223372036854775806]=x; echo ${a[-1]} ${#a[@]}") == "x 3\n")
+    }
+
+    @Test("awk's arrays within functions count while they are there")
+    func awkArraysGo() {
+        let program =
+            "function f(t,  a) { return split(t, a, \"\") } "
+            + "BEGIN { for (i = 0; i < 200000; i++) n += f(\"abcdef\"); print n }"
+        #expect(LabShell().output("awk '\(program)'") == "1200000\n")
+    }
 }

@@ -151,7 +151,9 @@ public final class Prompt: LineReaderHost {
         session.repaints = options.canEdit
         session.observer = { [unowned self] in hear($0) }
         session.typedLines = { [unowned self] in history.entries }
-        session.interruptCheck = { [unowned self] in isAskedToStop }
+        session.interruptCheck = { [unowned self] in
+            isAskedToStop || SignalWatch.isPending(.interrupt, .quit, .terminate, .hangUp)
+        }
         // Not at once: the session is still running the command that asks for it.
         session.resetter = { [unowned self] in wantsReset = true }
         onSession?(session)

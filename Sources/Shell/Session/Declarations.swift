@@ -300,7 +300,7 @@ extension Builtins {
                 let hasEnd = !strips && (index < total - 1 || isWhole)
                 let text =
                     String(decoding: line, as: UTF8.self) + (hasEnd ? String(UnicodeScalar(end)) : "")
-                defer { origin = origin.map { $0 + 1 } }
+                defer { origin = origin.map { $0.addingReportingOverflow(1).partialValue } }
                 return (origin.map(String.init), text)
             }
             do throws(CommandFailure) {

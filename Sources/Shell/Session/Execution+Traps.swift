@@ -26,7 +26,9 @@ extension Execution {
 
     /// What stands for the end of a shell, once.
     func runExitTrap() -> Bool {
-        guard hasOwnTraps, session.exitStatus == nil, let script = script("EXIT") else { return false }
+        guard hasOwnTraps, !hasRunExitTrap, session.exitStatus == nil, let script = script("EXIT") else { return false }
+        // One that is set while it runs is nobody's any more.
+        hasRunExitTrap = true
         scope.traps["EXIT"] = nil
         drop(from: 0)
         cancelStatus = nil

@@ -86,6 +86,8 @@ public final class Execution {
     var line = 1
     /// A trap runs: it does not set off another.
     var isTrapping = false
+    /// The trap of EXIT runs once, whatever it sets.
+    var hasRunExitTrap = false
     /// `exit` was said where the trap of EXIT comes before the end of all.
     var endsSession = false
     /// It began with the variables of somebody else, who goes on with them.

@@ -19,8 +19,9 @@ struct ShellArray: Equatable {
     var count: Int { elements.count }
     var keys: [String] { isAssociative ? texts : numbers.map(String.init) }
     var values: [String] { keys.compactMap { elements[$0] } }
-    /// The number behind the highest.
-    var end: Int { numbers.last.map { $0 + 1 } ?? 0 }
+    /// The number behind the highest. Nothing has `lastKey`, so there is one.
+    var end: Int { numbers.last.map { $0 &+ 1 } ?? 0 }
+    static let lastKey = String(Int.max)
 
     subscript(key: String) -> String? {
         get { elements[key] }

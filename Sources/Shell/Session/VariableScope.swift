@@ -177,6 +177,10 @@ final class VariableScope: ArithmeticVariables {
     }
 
     private func put(_ base: String, _ key: String, _ value: String) throws(CommandFailure) {
+        // There would be no number behind it.
+        if key == ShellArray.lastKey, !isAssociative(base) {
+            try refuse("\(base)[\(key)]: a subscript that is too large")
+        }
         // A variable becomes an array with its value as the first element.
         if arrays[base] == nil {
             var array = ShellArray()
@@ -237,7 +241,7 @@ final class VariableScope: ArithmeticVariables {
                         "\(name): '\(Arithmetic.quoted(value))' needs a subscript", status: 1)
                 }
                 resolved.append((String(next), value))
-                next += 1
+                next = next.addingReportingOverflow(1).partialValue
                 continue
             }
             if isText {

@@ -39,7 +39,7 @@ extension AwkMachine {
         case .concatenation(let a, let b):
             let left = text(try evaluate(a))
             let whole = left + text(try evaluate(b))
-            if whole.utf8.count > Self.textLimitBytes { throw Self.tooLong }
+            try count(whole.utf8.count)
             return .string(whole)
         case .comparison(let sign, let a, let b):
             let left = try evaluate(a)
@@ -117,7 +117,7 @@ extension AwkMachine {
             slots.append(.value(try evaluate(argument)))
         }
         while slots.count < function.parameterCount {
-            slots.append(function.arrays.contains(slots.count) ? .array(AwkArray()) : .value(.none))
+            slots.append(function.arrays.contains(slots.count) ? .array(AwkArray(memory)) : .value(.none))
         }
         callDepth += 1
         defer { callDepth -= 1 }
@@ -218,11 +218,8 @@ extension AwkMachine {
         case .delete(let reference, let subscripts):
             let array = try array(reference)
             if let subscripts {
-                let key = try key(subscripts)
-                if array[key] != nil { elementCount -= 1 }
-                array.remove(key)
+                array.remove(try key(subscripts))
             } else {
-                elementCount -= array.count
                 array.removeAll()
             }
             return .normal

@@ -30,7 +30,8 @@ final class AwkMachine {
     var random: SeededRandom
     var seed = 0.0
     var now = LabTime(nanoseconds: 0)
-    var elementCount = 0
+    let memory = AwkMemory()
+    private var stepsToLook = lookSteps
     /// Its surroundings.
     var write: ([UInt8], AwkTarget.Kind?, String) throws -> Void = { _, _, _ in }
     var nextRecord: () throws -> String? = { nil }
@@ -41,6 +42,12 @@ final class AwkMachine {
     static let textLimitBytes = 16 << 20
     static let tooLong = AwkFailure("a text of more than \(byteCountText(textLimitBytes))")
     static let elementLimit = 1_000_000
+    /// Of all arrays together.
+    static let arraysLimitBytes = 256 << 20
+    /// Steps between two looks whether somebody has had enough.
+    private static let lookSteps = 4096
+    /// Bytes of a text that are made in a step's time.
+    private static let stepBytes = 256
     static let stepLimit = 500_000_000
     static let callLimit = 200
     static let fieldLimit = 100_000
@@ -223,7 +230,7 @@ final class AwkMachine {
         switch slot(reference) {
         case .array(let array): return array
         case .value(.none):
-            let array = AwkArray()
+            let array = AwkArray(memory)
             setSlot(reference, .array(array))
             return array
         case .value: throw AwkFailure("a value where an array is meant")
@@ -238,13 +245,13 @@ final class AwkMachine {
     }
 
     func set(_ array: AwkArray, _ key: String, _ value: AwkValue) throws {
-        if array[key] == nil {
-            elementCount += 1
-            guard elementCount <= Self.elementLimit, key.utf8.count <= 1 << 20 else {
-                throw AwkFailure("more than \(Self.elementLimit) elements")
-            }
+        guard memory.elementCount < Self.elementLimit || array[key] != nil, key.utf8.count <= 1 << 20 else {
+            throw AwkFailure("more than \(Self.elementLimit) elements")
         }
         array.set(key, value)
+        guard memory.byteCount <= Self.arraysLimitBytes else {
+            throw AwkFailure("arrays of more than \(byteCountText(Self.arraysLimitBytes))")
+        }
     }
 
     func assign(_ target: AwkExpression, _ value: AwkValue) throws {
@@ -281,9 +288,14 @@ final class AwkMachine {
         return try self.expression(text(try evaluate(expression)))
     }
 
-    func count() throws {
-        steps += 1
-        guard steps & 0xFFFF == 0 else { return }
+    /// A step, which may have made a text.
+    func count(_ byteCount: Int = 0) throws {
+        guard byteCount <= Self.textLimitBytes else { throw Self.tooLong }
+        let work = 1 + byteCount / Self.stepBytes
+        steps += work
+        stepsToLook -= work
+        guard stepsToLook <= 0 else { return }
+        stepsToLook = Self.lookSteps
         if isInterrupted() { throw AwkFailure("interrupted") }
         if steps > Self.stepLimit { throw AwkFailure("more than \(Self.stepLimit) steps; a loop without an end?") }
     }

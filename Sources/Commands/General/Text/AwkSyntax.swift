@@ -99,10 +99,37 @@ enum AwkValue {
     case numeric(String, Double)
 }
 
+extension AwkValue {
+    /// About what it takes in memory.
+    var byteCount: Int {
+        switch self {
+        case .none, .number: 16
+        case .string(let text), .numeric(let text, _): 16 + text.utf8.count
+        }
+    }
+}
+
+/// What all arrays of a program hold together.
+final class AwkMemory {
+    var elementCount = 0
+    var byteCount = 0
+}
+
 final class AwkArray {
+    private let memory: AwkMemory
+    private var byteCount = 0
     private(set) var values: [String: AwkValue] = [:]
     /// In the order in which they came; some may be gone.
     private var order: [String] = []
+
+    init(_ memory: AwkMemory) { self.memory = memory }
+    deinit { note(elements: -values.count, bytes: -byteCount) }
+
+    private func note(elements: Int, bytes: Int) {
+        byteCount += bytes
+        memory.byteCount += bytes
+        memory.elementCount += elements
+    }
 
     subscript(key: String) -> AwkValue? { values[key] }
     var count: Int { values.count }
@@ -111,7 +138,11 @@ final class AwkArray {
         return order
     }
     func set(_ key: String, _ value: AwkValue) {
-        if values.updateValue(value, forKey: key) == nil {
+        let old = values.updateValue(value, forKey: key)
+        note(
+            elements: old == nil ? 1 : 0,
+            bytes: value.byteCount - (old?.byteCount ?? 0) + (old == nil ? key.utf8.count : 0))
+        if old == nil {
             // One that was there before and is gone is at its old place still.
             if order.count > values.count * 2 + 16 {
                 var seen: Set<String> = []
@@ -121,10 +152,12 @@ final class AwkArray {
         }
     }
     func remove(_ key: String) {
-        guard values.removeValue(forKey: key) != nil else { return }
+        guard let old = values.removeValue(forKey: key) else { return }
+        note(elements: -1, bytes: -key.utf8.count - old.byteCount)
         order.removeAll { $0 == key }
     }
     func removeAll() {
+        note(elements: -values.count, bytes: -byteCount)
         values = [:]
         order = []
     }

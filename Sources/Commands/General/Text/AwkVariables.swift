@@ -182,7 +182,7 @@ enum AwkFormat {
                 result += AwkNumber.formatted(machine.number(value), format.utf8.count < 40 ? format : "%\(conversion)")
             default: throw AwkFailure("printf: unknown conversion %\(conversion)")
             }
-            guard result.utf8.count <= AwkMachine.textLimitBytes else { throw AwkMachine.tooLong }
+            try machine.count(result.utf8.count)
         }
         return result
     }

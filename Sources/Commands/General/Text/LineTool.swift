@@ -28,6 +28,8 @@ class LineTool: Program {
     /// Where what is written goes instead of the output: to a file that is edited in place. nil: to the output.
     var captured: [UInt8]?
 
+    private(set) var writtenByteCount = 0
+
     /// Bytes of a line; longer ones are cut in pieces.
     static let lineLimitBytes = 16 << 20
     /// Lines handled before others have their turn.
@@ -61,6 +63,7 @@ class LineTool: Program {
 
     /// Bytes as they stand.
     func writeBytes(_ bytes: [UInt8]) {
+        writtenByteCount += bytes.count
         if captured == nil { return process.output.write(bytes) }
         guard captured!.count + bytes.count <= LabFiles.readLimit else {
             complain("more than \(byteCountText(LabFiles.readLimit)) for one file")

@@ -82,7 +82,7 @@ extension GeneralCommands {
         }
 
         private func setArguments() throws {
-            let array = AwkArray()
+            let array = AwkArray(machine.memory)
             for (index, word) in (["awk"] + options.operands).enumerated() {
                 array.set(String(index), AwkMachine.fromOutside(word))
             }

@@ -185,7 +185,7 @@ extension GeneralCommands {
             guard count < maximum else { return around(text) }
             let match = finder.firstMatch(in: text)
             guard (match != nil) != isInverted else { return around(text) }
-            if !namesOthers { status = 0 }
+            status = 0
             count += 1
             if isQuiet { return stop() }
             if namesOthers { return endFileEarly() }
@@ -253,10 +253,7 @@ extension GeneralCommands {
         }
 
         override func endFile() {
-            if namesOthers, count == 0 {
-                status = 0
-                writeName()
-            }
+            if namesOthers, count == 0 { writeName() }
             guard counts else { return }
             let name = showsFile ? (currentFile ?? label) + (nameEnd.isEmpty ? ":" : nameEnd) : ""
             writeBytes(Array("\(name)\(count)\n".utf8))

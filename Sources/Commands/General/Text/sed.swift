@@ -124,6 +124,8 @@ extension GeneralCommands {
 
         /// Commands for one line.
         private static let stepLimit = 1_000_000
+        /// Bytes that are written for one line.
+        private static let writeLimitBytes = 256 << 20
 
         override var complaintStatus: Int { 2 }
 
@@ -226,8 +228,13 @@ extension GeneralCommands {
             var place = start
             var steps = 0
             var hasReplaced = false
+            let before = writtenByteCount
             while place < program.commands.count {
                 steps += 1
+                if steps & 0xF == 0, process.session.isInterrupted { return fail("interrupted") }
+                if writtenByteCount - before > Self.writeLimitBytes {
+                    return fail("more than \(byteCountText(Self.writeLimitBytes)) are written for it")
+                }
                 if steps > Self.stepLimit {
                     return fail("more than \(Self.stepLimit) commands; a loop without an end?")
                 }

@@ -42,6 +42,13 @@ public final class SignalWatch {
         }
     }
 
+    /// Whether one of these waits to be heard of: whoever works for long within a turn of the loop looks now and then.
+    public static func isPending(_ signals: HostSignal...) -> Bool {
+        var set = sigset_t()
+        guard sigpending(&set) == 0 else { return false }
+        return signals.contains { sigismember(&set, $0.number) == 1 }
+    }
+
     public func cancel() {
         watch?.cancel()
         watch = nil
