@@ -175,6 +175,25 @@ import TimeSeriesEngine
         }
     }
 
+    /// The count of all may have grown beyond what it was before.
+    @Test func oneBucketThatFallsOrIsGoneIsABeginning() throws {
+        let both = [NativeHistogram.Span(offset: 2, length: 2)]
+        let second = [NativeHistogram.Span(offset: 3, length: 1)]
+        for (spans, buckets) in [(both, [1.0, 20]), (second, [20])] {
+            let series = HistogramSeries()
+            for (time, spans, buckets) in [(1, both, [5.0, 5]), (2, spans, buckets)] {
+                var histogram = NativeHistogram()
+                histogram.positiveSpans = spans
+                histogram.positiveBuckets = buckets
+                histogram.count = buckets.reduce(0, +)
+                series.append(Int64(time), histogram, chunkRange: 1000)
+            }
+            var column = SampleColumn()
+            try series.read(SampleTime.range, into: &column)
+            #expect(column.histograms.map { $0?.counterReset } == [.unknown, .reset])
+        }
+    }
+
     @Test func whereTheCountsBeginAnewIsSaid() throws {
         var histogram = NativeHistogram()
         histogram.positiveSpans = [.init(offset: 2, length: 1)]
