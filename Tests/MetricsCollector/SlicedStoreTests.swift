@@ -66,20 +66,7 @@ import TimeSeriesEngine
             if random.chance(0.02) { try delete() }
         }
 
-        func contents() throws -> Model {
-            var result = Model()
-            let selection = Selection(from: SampleTime.range.lowerBound, through: SampleTime.range.upperBound)
-            var column = SampleColumn()
-            for series in try store.select([try LabelMatcher("__name__", .matches, ".+")], selection) {
-                column.removeAll()
-                try series.read(into: &column)
-                if column.count == 0 { continue }
-                result[series.labels.metricName] = Dictionary(
-                    zip(column.timestamps, column.values)
-                ) { first, _ in first }
-            }
-            return result
-        }
+        func contents() throws -> Model { try store.contents() }
     }
 
     @Test(arguments: 0..<(isLong ? 40 : 8))

@@ -57,18 +57,18 @@ import TimeSeriesEngine
                 try store.delete([[.equal("__name__", name)]], from...from + 5000)
             }
             if step % 97 == 96 {
-                let before = try contents(store)
+                let before = try store.contents()
                 try store.close()
                 store = try open()
-                let after = try contents(store)
+                let after = try store.contents()
                 #expect((before == after) == true, "seed \(seed), step \(step): \(Self.difference(before, after))")
                 #expect(store.problems == [])
             }
         }
-        model = try contents(store)
+        model = try store.contents()
         while store.maintain(now: now) {}
         try store.cleanTombstones(now: now)
-        #expect((try contents(store) == model) == true)
+        #expect((try store.contents() == model) == true)
     }
 
     /// In order, the verdicts are exact: what is accepted is what can be read.
@@ -97,14 +97,17 @@ import TimeSeriesEngine
                 if settings.outOfOrderMilliseconds > 0, error == .outOfOrder { Issue.record("late samples are taken") }
             }
         }
-        #expect((try contents(store) == model) == true)
+        #expect((try store.contents() == model) == true)
     }
+}
 
-    private func contents(_ store: TimeSeriesStore) throws -> Model {
-        var result = Model()
+extension TimeSeriesStore {
+    /// All samples of all series, by the metric's name where it is all that a series has.
+    func contents() throws -> [String: [Int64: Double]] {
+        var result: [String: [Int64: Double]] = [:]
         let selection = Selection(from: SampleTime.range.lowerBound, through: SampleTime.range.upperBound)
         var column = SampleColumn()
-        for series in try store.select([try LabelMatcher("__name__", .matches, ".+")], selection) {
+        for series in try select([try LabelMatcher("__name__", .matches, ".+")], selection) {
             column.removeAll()
             try series.read(into: &column)
             if column.count == 0 { continue }

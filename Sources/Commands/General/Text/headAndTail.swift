@@ -30,12 +30,12 @@ extension GeneralCommands {
                     try checkKept(limit, "head: --bytes")
                     return .running(AllButLastBytes(invocation.process, files: files, count: limit).titled(arguments))
                 }
-                return .running(HeadOfBytes(invocation.process, files: files, limit: limit).titled(arguments))
+                return .running(HeadOfBytes(invocation.process, files: files, count: limit).titled(arguments))
             }
             let word = arguments.text("lines") ?? "10"
             let number = try amount(word, "head: --lines")
             guard word.hasPrefix("-") else {
-                return .running(Head(invocation.process, files: files, limit: number).titled(arguments))
+                return .running(Head(invocation.process, files: files, count: number).titled(arguments))
             }
             try checkKept(number, "head: --lines")
             return .running(AllButLast(invocation.process, files: files, count: number).titled(arguments))
@@ -62,13 +62,23 @@ extension GeneralCommands {
         return product
     }
 
-    private final class AllButLastBytes: TitledLineTool {
-        private let count: Int
-        private var kept: [UInt8] = []
+    /// So many lines or bytes of each file.
+    private class CountedLineTool: TitledLineTool {
+        let count: Int
+
         init(_ process: Process, files: [String], count: Int) {
             self.count = count
             super.init(process, files: files)
         }
+
+        /// Of one file nothing needs to be read for no lines.
+        func startUnlessNothingIsWanted() {
+            if count == 0, !hasSeveralFiles { process.exit(0) } else { super.start() }
+        }
+    }
+
+    private final class AllButLastBytes: CountedLineTool {
+        private var kept: [UInt8] = []
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             kept += line
             if isWhole { kept.append(separator) }
@@ -86,13 +96,8 @@ extension GeneralCommands {
         }
     }
 
-    private final class AllButLast: TitledLineTool {
-        private let count: Int
+    private final class AllButLast: CountedLineTool {
         private var kept = RingQueue<(bytes: [UInt8], isWhole: Bool)>()
-        init(_ process: Process, files: [String], count: Int) {
-            self.count = count
-            super.init(process, files: files)
-        }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             kept.append((Array(line), isWhole))
             if kept.count > count, let line = kept.popFirst() { write(line.bytes, newline: line.isWhole) }
@@ -100,41 +105,27 @@ extension GeneralCommands {
         override func endFile() { while kept.popFirst() != nil {} }
     }
 
-    private final class Head: TitledLineTool {
-        private let limit: Int
-        private var count = 0
-        init(_ process: Process, files: [String], limit: Int) {
-            self.limit = limit
-            super.init(process, files: files)
-        }
-        override func start() {
-            if limit == 0, !hasSeveralFiles { process.exit(0) } else { super.start() }
-        }
+    private final class Head: CountedLineTool {
+        private var left = 0
+        override func start() { startUnlessNothingIsWanted() }
         override func beginFile() {
             super.beginFile()
-            count = 0
+            left = count
         }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
-            count += 1
-            if count <= limit { write(line, newline: isWhole) }
+            if left > 0 { write(line, newline: isWhole) }
+            left = max(0, left - 1)
             // Of several files the rest is passed over: the next one begins behind it.
-            if count >= limit, !hasSeveralFiles { stop() }
+            if left == 0, !hasSeveralFiles { stop() }
         }
     }
 
-    private final class HeadOfBytes: TitledLineTool {
-        private let limit: Int
+    private final class HeadOfBytes: CountedLineTool {
         private var left = 0
-        init(_ process: Process, files: [String], limit: Int) {
-            self.limit = limit
-            super.init(process, files: files)
-        }
-        override func start() {
-            if limit == 0, !hasSeveralFiles { process.exit(0) } else { super.start() }
-        }
+        override func start() { startUnlessNothingIsWanted() }
         override func beginFile() {
             super.beginFile()
-            left = limit
+            left = count
         }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             guard left > 0 else { return }
@@ -169,22 +160,20 @@ extension GeneralCommands {
             let word = arguments.text("lines") ?? "10"
             let number = try amount(word, "tail: --lines")
             if word.hasPrefix("+") {
-                return .running(LinesFrom(invocation.process, files: files, first: number).titled(arguments))
+                return .running(LinesFrom(invocation.process, files: files, count: number).titled(arguments))
             }
             try checkKept(number, "tail: --lines")
-            return .running(Tail(invocation.process, files: files, limit: number).titled(arguments))
+            return .running(Tail(invocation.process, files: files, count: number).titled(arguments))
         }
     }
 
-    private final class TailOfBytes: TitledLineTool {
-        private let count: Int
+    private final class TailOfBytes: CountedLineTool {
         private let isFrom: Bool
         private var passed = 0
         private var kept: [UInt8] = []
         init(_ process: Process, files: [String], _ count: Int, isFrom: Bool) {
-            self.count = count
             self.isFrom = isFrom
-            super.init(process, files: files)
+            super.init(process, files: files, count: count)
         }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             let bytes = isWhole ? Array(line) + [separator] : Array(line)
@@ -203,33 +192,23 @@ extension GeneralCommands {
         }
     }
 
-    private final class LinesFrom: TitledLineTool {
-        private let first: Int
-        private var count = 0
-        init(_ process: Process, files: [String], first: Int) {
-            self.first = first
-            super.init(process, files: files)
-        }
+    private final class LinesFrom: CountedLineTool {
+        private var passed = 0
         override func beginFile() {
             super.beginFile()
-            count = 0
+            passed = 0
         }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
-            count += 1
-            if count >= first { write(line, newline: isWhole) }
+            passed += 1
+            if passed >= count { write(line, newline: isWhole) }
         }
     }
 
-    private final class Tail: TitledLineTool {
-        private let limit: Int
+    private final class Tail: CountedLineTool {
         private var kept = RingQueue<(bytes: [UInt8], isWhole: Bool)>()
-        init(_ process: Process, files: [String], limit: Int) {
-            self.limit = limit
-            super.init(process, files: files)
-        }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             kept.append((Array(line), isWhole))
-            if kept.count > limit { _ = kept.popFirst() }
+            if kept.count > count { _ = kept.popFirst() }
         }
         override func endFile() {
             while let line = kept.popFirst() { write(line.bytes, newline: line.isWhole) }
