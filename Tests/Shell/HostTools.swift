@@ -35,9 +35,10 @@ enum HostTools {
                 i=$((i+1))
             done
             """
+        // What is ignored here (SIGPIPE, once a test has opened a socket) would be ignored there, and `trap` lists it.
         let process = Foundation.Process()
-        process.executableURL = URL(fileURLWithPath: path(of: "bash")!)
-        process.arguments = ["--norc", "-c", driver]
+        process.executableURL = URL(fileURLWithPath: path(of: "env")!)
+        process.arguments = ["--default-signal", path(of: "bash")!, "--norc", "-c", driver]
         process.environment = ["LC_ALL": locale, "PATH": "/usr/bin:/bin", "HOME": root.path]
         try process.run()
         process.waitUntilExit()
