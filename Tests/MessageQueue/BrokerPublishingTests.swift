@@ -150,12 +150,22 @@ import Testing
         #expect(client.lastProperties.headers == ["CC": .array(["cc"])])
     }
 
-    @Test func anExpirationThatIsNoNumberIsRefused() {
+    /// As RabbitMQ 3.10.8 answers, one by one.
+    @Test(
+        arguments: [
+            ("5", nil), ("05", nil), ("+5", nil), ("-0", nil), ("315360000000", nil),
+            ("-1", "{value_negative,-1}"), ("", "no_integer"), ("+", "no_integer"), (" 5", "no_integer"),
+            ("+-5", "no_integer"), ("5 ", "{leftover_string,\" \"}"), ("0x5", "{leftover_string,\"x5\"}"),
+            ("315360000001", "{value_too_large,315360000001}"),
+            ("99999999999999999999", "{value_too_large,99999999999999999999}"),
+        ] as [(String, String?)])
+    func anExpirationIsANumber(_ text: String, _ complaint: String?) {
         let bench = BrokerBench()
         let client = bench.client()
         var properties = AMQPProperties()
-        properties.expiration = "-1"
+        properties.expiration = text
         client.publish("x", to: "q", properties)
-        #expect(client.closeText()?.hasPrefix("406 PRECONDITION_FAILED - invalid expiration '-1'") == true)
+        let expected = complaint.map { "406 PRECONDITION_FAILED - invalid expiration '\(text)': \($0)" }
+        #expect(client.closeText() == expected)
     }
 }

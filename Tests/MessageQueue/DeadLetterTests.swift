@@ -75,6 +75,34 @@ import Testing
         #expect(bench.queue("dead")?.readyCount == 1)
     }
 
+    /// As RabbitMQ 3.10.8: who gets a quorum queue's message is told of the count 0, too, and a consumer only of later
+    /// ones; with or without a limit.
+    @Test(arguments: [[:], ["x-delivery-limit": .int32(9)]] as [AMQPTable])
+    func quorumQueuesCount(_ limit: AMQPTable) throws {
+        let bench = BrokerBench()
+        let client = bench.client()
+        var arguments = limit
+        arguments["x-queue-type"] = "quorum"
+        client.declare("q", durable: true, arguments)
+        bench.sync()
+        client.publish("a", to: "q")
+        bench.sync()
+        _ = client.take()
+        client.get("q")
+        var counts: [Int?] = []
+        for _ in 0..<3 {
+            let tag = try #require(client.deliveries().last?.tag)
+            counts.append(client.lastProperties.headers?["x-delivery-count"]?.integer)
+            client.nack(tag)
+            if counts.count == 1 { client.consume("q") }
+        }
+        #expect(counts == [0, 1, 2])
+        client.publish("b", to: "q")
+        bench.sync()
+        #expect(client.deliveries().map(\.text).contains("b"))
+        #expect(client.lastProperties.headers?["x-delivery-count"] == nil)
+    }
+
     /// A poison message does not take its neighbours along: each counts its own failures.
     @Test func neighboursOfPoisonAreSpared() {
         let (bench, client) = bench(["x-delivery-limit": .int32(1)])

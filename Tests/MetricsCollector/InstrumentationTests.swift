@@ -93,9 +93,9 @@ import TimeSeriesEngine
         let target = try #require(Target("h:1", group: [:], configuration))
         let scraper = TargetScraper(target, configuration, TimeSeriesStore())
         var ring = ExemplarRing(limit: 10)
-        for (format, count) in [(ExpositionFormat.text, 0), (.openMetrics, 1)] {
+        for (format, count) in [(ExpositionFormat.text, 0), (.openMetrics, 1), (.protobuf, 1)] {
             let outcome = scraper.take(
-                app.registry.page(format), isOpenMetrics: format == .openMetrics,
+                app.registry.page(format), .init(contentType: format.contentType),
                 at: 1000 + LabTime.documentedEpoch.nanoseconds / 1_000_000, duration: .zero)
             #expect(outcome.error == nil && outcome.exemplars.count == count)
             for exemplar in outcome.exemplars { ring.add(exemplar) }

@@ -51,7 +51,22 @@ import TimeSeriesEngine
         }
     }
 
-    /// A page of two families, as a client library writes it.
+    private static func exemplar(
+        _ trace: String, _ value: Double, seconds: Int64?, nanoseconds: UInt64 = 0, to message: inout ProtobufWriter
+    ) {
+        message.message(1) {
+            $0.text(1, "trace_id")
+            $0.text(2, trace)
+        }
+        message.double(2, value)
+        guard let seconds else { return }
+        message.message(3) {
+            $0.varint(1, UInt64(bitPattern: seconds))
+            $0.varint(2, nanoseconds)
+        }
+    }
+
+    /// A page of three families, as a client library writes it.
     private var page: [UInt8] {
         var counter = ProtobufWriter()
         counter.text(1, "jobs_total")
@@ -62,7 +77,10 @@ import TimeSeriesEngine
                 $0.text(1, "queue")
                 $0.text(2, "a")
             }
-            metric.message(3) { $0.double(1, 7.5) }
+            metric.message(3) {
+                $0.double(1, 7.5)
+                $0.message(2) { Self.exemplar("c", 0.5, seconds: 1, nanoseconds: 234_000_000, to: &$0) }
+            }
         }
         var histogram = ProtobufWriter()
         histogram.text(1, "latency")
@@ -78,6 +96,14 @@ import TimeSeriesEngine
                     $0.zigzag(1, -1)
                     $0.varint(2, 3)
                 }
+                // The younger one first.
+                for (trace, seconds) in [("n2", Int64(2)), ("n1", 1)] {
+                    body.message(3) { bucket in
+                        bucket.varint(1, 3)
+                        bucket.double(2, Double(seconds))
+                        bucket.message(3) { Self.exemplar(trace, 1, seconds: seconds, nanoseconds: 0, to: &$0) }
+                    }
+                }
                 // One by one instead of packed.
                 for delta: Int64 in [1, 1, -1] { body.zigzag(13, delta) }
             }
@@ -92,6 +118,7 @@ import TimeSeriesEngine
                 body.message(3) {
                     $0.varint(1, 2)
                     $0.double(2, 1.0)
+                    $0.message(3) { Self.exemplar("b", 0.75, seconds: nil, to: &$0) }
                 }
             }
         }
@@ -123,6 +150,15 @@ import TimeSeriesEngine
         #expect(native.isValid && native.count == 6 && native.sum == 12.5 && native.schema == 1)
         #expect(native.positiveBuckets == [1, 2, 1] && native.positiveSpans == [.init(offset: -1, length: 3)])
         #expect(scraper.metadata["jobs_total"]?.type == .counter)
+        var ring = ExemplarRing(limit: 10)
+        for exemplar in outcome.exemplars { ring.add(exemplar) }
+        let exemplars = ring.inOrder.map {
+            "\($0.series.metricName)\($0.series["le"]) \($0.labels["trace_id"]) \($0.value) \($0.timestamp)"
+        }
+        #expect(
+            exemplars == [
+                "jobs_total c 0.5 1234", "latency n1 1.0 1000", "latency n2 1.0 2000", "old_bucket1.0 b 0.75 1000",
+            ])
         #expect(scraper.take(Array(page.dropLast()), .protobuf, at: 2000, duration: .zero).error != nil)
     }
 }

@@ -63,6 +63,69 @@ import Testing
     }
 
     @Test(
+        "rules that take long keep nobody waiting, what stands behind them is evaluated, and what is due meanwhile is left out"
+    )
+    func rules() throws {
+        try MonitoringBench.run(
+            #"""
+            ours = free()
+            write('rules.yaml', json.dumps({'groups': [{'name': 'slow', 'interval': '1s', 'rules': [
+                {'record': 'first', 'expr': 'vector(7)'},
+                {'record': 'long', 'expr': 'sum_over_time(sum_over_time(vector(1)[8d:1s])[20m:1s])'},
+                {'alert': 'Behind', 'expr': 'long > 1 and first == 7'}]}]}))
+            server = collector(ours, 'rule_files: [rules.yaml]')
+            def count(name):
+                page = get(ours, '/metrics')
+                return int(next(line.split()[1] for line in page.splitlines() if line.startswith(name + ' ')))
+            def up():
+                try: return get(ours, '/-/ready')
+                except OSError: return None
+            wait(up)
+            # While it is under way others are answered; its result is there when it ends, and the alert with it.
+            wait(lambda: count('prometheus_engine_queries') == 1)
+            times = []
+            while not value(ours, 'long'):
+                began = time.perf_counter()
+                assert get(ours, '/-/ready')
+                times.append(time.perf_counter() - began)
+                assert len(times) < 100000
+            assert len(times) > 3 and sorted(times)[len(times) // 2] < 0.25, times
+            assert value(ours, 'long') > 800_000_000, value(ours, 'long')
+            wait(lambda: value(ours, 'ALERTS{alertname="Behind"}') == 1)
+            wait(lambda: count('prometheus_rule_group_iterations_missed_total') > 0)
+            assert count('prometheus_rule_group_iterations_total') > 0
+            # A reload in the midst begins them anew, and a stop ends them.
+            wait(lambda: count('prometheus_engine_queries') == 1)
+            get(ours, '/-/reload', data=b'')
+            wait(lambda: count('prometheus_engine_queries') == 1)
+            stop(server)
+            """#)
+    }
+
+    @Test("explain and backtest take long without keeping anybody waiting")
+    func explanations() throws {
+        try run(
+            #"""
+            def ask(path, **parameters):
+                connection = http.client.HTTPConnection('127.0.0.1', ours, timeout=60)
+                connection.request('GET', path + '?' + urllib.parse.urlencode(parameters))
+                return connection
+            query = 'sum_over_time(sum_over_time(vector(1)[8d:1s])[3h:1s])'
+            for one in [
+                lambda: ask('/api/v1/explain', query=query),
+                lambda: ask('/api/v1/backtest', alert='sum_over_time(vector(1)[8d:1s]) > 1', start=now - 10990, end=now, **{'for': '0s'}),
+            ]:
+                asked = one()
+                wait(lambda: under_way() == 1)
+                began = time.perf_counter()
+                assert get(ours, '/-/ready')
+                assert time.perf_counter() - began < 5
+                asked.close()
+                wait(lambda: under_way() == 0, 20)
+            """#)
+    }
+
+    @Test(
         "its time ends it with Prometheus's words; more than 20 wait; SIGTERM and SIGKILL end the collector meanwhile")
     func ends() throws {
         try run(

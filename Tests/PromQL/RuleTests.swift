@@ -61,6 +61,49 @@ struct RuleTests {
         #expect(ended == ["b", ""])
     }
 
+    @Test("a group that is cut short goes on with that rule, and finds what it would have found at once")
+    func cutShort() throws {
+        let store = try MemorySeries.loading("up{job=\"a\"} 0x8\nup{job=\"b\"} 1x8", step: 15_000)
+        let fresh = try groups(
+            """
+            groups:
+            - name: g
+              rules:
+              - record: down
+                expr: up == 0
+              - alert: Down
+                expr: down == 0
+                annotations: { all: '{{ with query "count(up)" }}{{ . | first | value }}{{ end }}' }
+              - record: number
+                expr: count(up)
+            """)[0]
+        var whole = fresh
+        var expected: [RuleGroup.Sample] = []
+        func keep(_ samples: [RuleGroup.Sample], in list: inout [RuleGroup.Sample]) {
+            for sample in samples { store.append(sample.labels, sample.timestamp, sample.value) }
+            list += samples
+        }
+        #expect(whole.evaluate(at: 60_000, over: store) { keep($0, in: &expected) } == nil)
+        #expect(expected.map(\.labels.metricName) == ["down", "ALERTS", "ALERTS_FOR_STATE", "number"])
+        for rule in 0..<3 {
+            var group = fresh
+            var found: [RuleGroup.Sample] = []
+            var asked = 0
+            let rest = group.evaluate(at: 60_000, over: store) {
+                asked += 1
+                return asked > rule
+            } append: {
+                keep($0, in: &found)
+            }
+            #expect(rest == rule)
+            #expect(group.rules[rule...].allSatisfy { $0.lastEvaluation == nil && $0.error == nil })
+            #expect(group.rules[rule...].allSatisfy { $0.book?.alerts.isEmpty != false })
+            #expect(group.evaluate(at: 60_000, from: rule, over: store) { keep($0, in: &found) } == nil)
+            #expect(found == expected)
+            #expect(group.activeAlerts == whole.activeAlerts)
+        }
+    }
+
     @Test("an alert waits for `for`, and is told once a minute and when it ends")
     func alerting() throws {
         let store = try MemorySeries.loading("up{job=\"a\"} 1 1 0 0 0 0 0 0 1 1 1\nup{job=\"b\"} 0 1x9", step: 15_000)

@@ -265,6 +265,13 @@ struct TraceStoreTests {
         file.close()
         let second = try store(disk)
         #expect(second.problems.first?.contains("damaged") == true && (5...15).contains(second.spanCount))
+        // It is cut off, and neither found again nor in the way of what comes next.
+        let kept = second.spanCount
+        try second.add([sample(99, trace: 99)], now: now)
+        try second.close()
+        let third = try store(disk)
+        #expect(third.problems.isEmpty && third.spanCount == kept + 1)
+        #expect(try third.trace(TraceID(high: 0, low: 99)!) != nil)
     }
 
     @Test("a full disk refuses spans, and takes them again when there is room")

@@ -63,19 +63,19 @@ public final class BrokerMessage {
     /// What people call it: its publisher's name for it, or the broker's number.
     public var displayName: String { messageID ?? "#\(id)" }
 
-    /// Milliseconds of the `expiration` property: digits only, up to a century.
+    /// Milliseconds of the `expiration` property, from 0 to ten years. A sign may stand before the digits, as for
+    /// RabbitMQ.
     static func expiration(_ text: String) -> Int? {
-        guard !text.isEmpty, text.utf8.allSatisfy({ (48...57).contains($0) }), let number = Int(text),
-            number <= QueueSettings.timeLimitMilliseconds
-        else { return nil }
+        guard let number = Int(text), (0...QueueSettings.timeLimitMilliseconds).contains(number) else { return nil }
         return number
     }
 
     /// What is wrong with one that is none, in RabbitMQ's words.
     static func complaint(expiration text: String) -> String {
-        let digits = text.trimmingPrefix { $0 == "-" || $0 == "+" }.prefix { $0.isASCII && $0.isNumber }
+        let unsigned = text.dropFirst(text.hasPrefix("-") || text.hasPrefix("+") ? 1 : 0)
+        let digits = unsigned.prefix { $0.isASCII && $0.isNumber }
         if digits.isEmpty { return "no_integer" }
-        let rest = text.trimmingPrefix { $0 == "-" || $0 == "+" }.dropFirst(digits.count)
+        let rest = unsigned.dropFirst(digits.count)
         if !rest.isEmpty { return "{leftover_string,\"\(rest)\"}" }
         return text.hasPrefix("-") ? "{value_negative,-\(digits)}" : "{value_too_large,\(digits)}"
     }

@@ -1,3 +1,5 @@
+import TimeSeriesEngine
+
 /// Why a query has no answer.
 public struct PromQLError: Error, Equatable, Sendable, CustomStringConvertible {
     /// As the HTTP API of Prometheus calls it in `errorType`.
@@ -47,10 +49,14 @@ public struct PromQLError: Error, Equatable, Sendable, CustomStringConvertible {
             line: before.count { $0 == UInt8(ascii: "\n") } + 1, column: before.count - lineStart + 1)
     }
 
+    /// What is selected cannot be read.
+    public init(_ error: QueryableError) { self.init(.execution, error.description) }
+
     static func execution(_ message: String) -> PromQLError { PromQLError(.execution, message) }
 
     static let sameLabels = execution("vector cannot contain metrics with the same labelset")
     static let tooManySamples = execution(
         "query processing would load too many samples into memory in query execution")
-    static let timedOut = PromQLError(.timeout, "query timed out in expression evaluation")
+    /// What `QueryLimits.isExpired` ends a query with.
+    public static let timedOut = PromQLError(.timeout, "query timed out in expression evaluation")
 }

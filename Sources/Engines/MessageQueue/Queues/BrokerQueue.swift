@@ -68,6 +68,9 @@ public final class BrokerQueue: BrokerTimed {
         stream = settings.kind == .stream ? BrokerStream(settings.streamLimits) : nil
     }
 
+    /// Whether consumers are told how often a message has come back.
+    var countsDeliveries: Bool { settings.kind == .quorum || settings.deliveryLimit != nil }
+
     public var virtualHostName: String { virtualHost.name }
     public var readyCount: Int { stream?.log.count ?? replica?.readyCount ?? ready.count }
     public var readyBytes: Int { stream?.log.bytes ?? replica?.readyBytes ?? ready.bytes }

@@ -43,8 +43,8 @@ public struct QueueSettings: Equatable, Sendable {
 
     public enum Kind: String, Sendable, CaseIterable { case classic, quorum, stream }
 
-    /// A century: the longest that any time here may be.
-    static let timeLimitMilliseconds = 3_155_760_000_000
+    /// Ten years of 365 days: the longest that any time here may be, as in RabbitMQ.
+    static let timeLimitMilliseconds = 315_360_000_000
 
     public init() {}
 

@@ -125,7 +125,8 @@ extension BrokerChannel {
             .basicGetOk(
                 deliveryTag: tag, redelivered: entry.isRedelivered, exchange: entry.message.exchange,
                 routingKey: entry.message.routingKey, messageCount: UInt32(clamping: queue.readyCount)))
-        let isCounted = queue.settings.deliveryLimit != nil && entry.returnCount > 0
+        // RabbitMQ's quorum queues tell who gets one message of the count 0, too, and consumers only of later ones.
+        let isCounted = queue.countsDeliveries && (entry.returnCount > 0 || queue.settings.kind == .quorum)
         appendContent(
             entry.message, header: isCounted ? "x-delivery-count" : nil, Int64(entry.returnCount))
     }

@@ -126,7 +126,7 @@ public final class BrokerChannel: BrokerTimed {
                 exchange: entry.message.exchange, routingKey: entry.message.routingKey), channel: number)
         if consumer.reader != nil {
             appendContent(entry.message, header: "x-stream-offset", Int64(clamping: entry.offset))
-        } else if consumer.queue.settings.deliveryLimit != nil, entry.returnCount > 0 {
+        } else if consumer.queue.countsDeliveries, entry.returnCount > 0 {
             appendContent(entry.message, header: "x-delivery-count", Int64(entry.returnCount))
         } else {
             appendContent(entry.message)

@@ -10,6 +10,15 @@ struct MetricFamilyMessage {
         let labels: [(String, String)]
         let value: SampleValue
         let timestamp: Int64?
+        /// Of a counter or a bucket at most one; of a native histogram those of all its buckets.
+        let exemplars: [Exemplar]
+    }
+
+    struct Exemplar {
+        fileprivate(set) var labels: [(String, String)] = []
+        fileprivate(set) var value = 0.0
+        /// Milliseconds since 1970.
+        fileprivate(set) var timestamp: Int64?
     }
 
     private(set) var name = ""
@@ -68,15 +77,50 @@ struct MetricFamilyMessage {
         case 7: try readHistogram(&body.reader, labels, time)
         default:
             var number = 0.0
-            while let field = try body.reader.next() { if field.number == 1 { number = try field.double() } }
-            add("", labels, .float(number), time)
+            var exemplar: Exemplar?
+            while let field = try body.reader.next() {
+                if field.number == 1 { number = try field.double() }
+                if field.number == 2, body.number == 3 { exemplar = try readExemplar(field) }
+            }
+            add("", labels, .float(number), time, exemplar)
         }
     }
 
-    private mutating func add(_ suffix: String, _ labels: [(String, String)], _ value: SampleValue, _ time: Int64?) {
+    private mutating func add(
+        _ suffix: String, _ labels: [(String, String)], _ value: SampleValue, _ time: Int64?,
+        _ exemplar: Exemplar? = nil
+    ) { add(suffix, labels, value, time, exemplar.map { [$0] } ?? []) }
+
+    private mutating func add(
+        _ suffix: String, _ labels: [(String, String)], _ value: SampleValue, _ time: Int64?, _ exemplars: [Exemplar]
+    ) {
         guard samples.count < Self.sampleLimit else { return }
         samples.append(
-            Sample(labels: [(Labels.metricNameLabel, name + suffix)] + labels, value: value, timestamp: time))
+            Sample(
+                labels: [(Labels.metricNameLabel, name + suffix)] + labels, value: value, timestamp: time,
+                exemplars: exemplars))
+    }
+
+    private mutating func readExemplar(_ field: ProtobufField) throws(ProtobufError) -> Exemplar {
+        var exemplar = Exemplar()
+        var message = try field.message()
+        while let field = try message.next() {
+            switch field.number {
+            case 1: if try !ProtobufMessages.add(field, to: &exemplar.labels) { hasLabelTwice = true }
+            case 2: exemplar.value = try field.double()
+            case 3:
+                var (seconds, nanoseconds): (Int64, Int64) = (0, 0)
+                var moment = try field.message()
+                while let field = try moment.next() {
+                    if field.number == 1 { seconds = try field.signed() }
+                    if field.number == 2 { nanoseconds = try field.signed() }
+                }
+                exemplar.timestamp = SampleTime.clamped(
+                    SampleTime.clamped(seconds) * 1000 + SampleTime.clamped(nanoseconds / 1_000_000))
+            default: break
+            }
+        }
+        return exemplar
     }
 
     private mutating func readSummary(
@@ -110,7 +154,7 @@ struct MetricFamilyMessage {
         var histogram = NativeHistogram()
         var positive = ProtobufMessages.Buckets()
         var negative = ProtobufMessages.Buckets()
-        var classic: [(bound: Double, count: Double)] = []
+        var classic: [Bucket] = []
         var isNative = false
         while let field = try reader.next() {
             switch field.number {
@@ -120,7 +164,7 @@ struct MetricFamilyMessage {
                 let limit = NativeHistogram.bucketLimit
                 guard classic.count < limit else { throw .tooMany("buckets", limit: limit) }
                 var message = try field.message()
-                classic.append(try Self.bucket(&message))
+                classic.append(try readBucket(&message))
             case 4: histogram.count = try field.double()
             case 5: histogram.schema = Int32(clamping: try field.zigzag())
             case 6: histogram.zeroThreshold = try field.double()
@@ -140,10 +184,12 @@ struct MetricFamilyMessage {
             histogram.positiveBuckets = positive.values
             histogram.negativeBuckets = negative.values
             if type == .gaugehistogram { histogram.counterReset = .gauge }
-            return add("", labels, .histogram(histogram), time)
+            // In the order of their times, as the one series takes them.
+            let exemplars = classic.compactMap(\.exemplar).sorted { $0.timestamp ?? .max < $1.timestamp ?? .max }
+            return add("", labels, .histogram(histogram), time, exemplars)
         }
         for bucket in classic {
-            add("_bucket", labels + [("le", Self.bound(bucket.bound))], .float(bucket.count), time)
+            add("_bucket", labels + [("le", Self.bound(bucket.bound))], .float(bucket.count), time, bucket.exemplar)
         }
         if classic.last?.bound != .infinity {
             add("_bucket", labels + [("le", "+Inf")], .float(histogram.count), time)
@@ -152,12 +198,19 @@ struct MetricFamilyMessage {
         add("_count", labels, .float(histogram.count), time)
     }
 
-    private static func bucket(_ reader: inout ProtobufReader) throws(ProtobufError) -> (bound: Double, count: Double) {
-        var bucket = (bound: 0.0, count: 0.0)
+    private struct Bucket {
+        var bound = 0.0
+        var count = 0.0
+        var exemplar: Exemplar?
+    }
+
+    private mutating func readBucket(_ reader: inout ProtobufReader) throws(ProtobufError) -> Bucket {
+        var bucket = Bucket()
         while let field = try reader.next() {
             switch field.number {
             case 1: bucket.count = Double(try field.integer())
             case 2: bucket.bound = try field.double()
+            case 3: bucket.exemplar = try readExemplar(field)
             case 4: bucket.count = try field.double()
             default: break
             }

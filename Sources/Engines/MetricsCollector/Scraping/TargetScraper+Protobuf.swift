@@ -41,6 +41,12 @@ extension TargetScraper {
         } catch {
             try count(error, &outcome)
         }
+        for exemplar in sample.exemplars {
+            outcome.exemplars.append(
+                Exemplar(
+                    series: store.labels(of: handle), labels: Labels(exemplar.labels), value: exemplar.value,
+                    timestamp: exemplar.timestamp ?? moment))
+        }
     }
 
     private func handle(_ sample: MetricFamilyMessage.Sample, _ outcome: inout Outcome) throws

@@ -81,7 +81,7 @@ public final class CollectorHost: Service {
         }
         manager.onTrouble = { [unowned self] text in runtime.log("\(text)", level: .warning) }
         manager.onCommit = { [unowned self] in syncSoon() }
-        rules = RuleKeeper(node, store)
+        rules = RuleKeeper(node, store, longQueries)
         rules.onTrouble = { [unowned self] text in runtime.log("\(text)", level: .warning) }
         rules.onCommit = { [unowned self] in syncSoon() }
         firstRules = definitions
@@ -297,6 +297,20 @@ public final class CollectorHost: Service {
             Statistic(
                 "long_queries", longQueries.count,
                 .gauge("prometheus_engine_queries", "Queries that are carried out in slices now, or wait to be")),
+            Statistic(
+                "rule_evaluations", rules?.evaluationCount ?? 0,
+                .counter("prometheus_rule_group_iterations_total", "Evaluations of groups of rules")),
+            Statistic(
+                "missed_rule_evaluations", rules?.missedCount ?? 0,
+                .counter(
+                    "prometheus_rule_group_iterations_missed_total",
+                    "Evaluations that were left out because the one before was under way")),
+            Statistic(
+                "notifications", rules?.sentCount ?? 0,
+                .counter("prometheus_notifications_sent_total", "Alerts that an Alertmanager has taken")),
+            Statistic(
+                "failed_notifications", rules?.failedSendCount ?? 0,
+                .counter("prometheus_notifications_errors_total", "Alerts that an Alertmanager did not take")),
             Statistic(
                 "api_requests", apiRequestCount, .counter("prometheus_api_requests_total", "Requests to the API")),
         ]

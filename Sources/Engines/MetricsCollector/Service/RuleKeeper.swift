@@ -12,6 +12,9 @@ import TimeSeriesEngine
 final class RuleKeeper {
     private let node: Node
     private let store: TimeSeriesStore
+    private let longQueries: LongQueries
+    /// Groups that take longer than a slice, by their places.
+    private var underWay: [Int: LongQuery] = [:]
     private(set) var groups: [RuleGroup] = []
     private var timers: [TimerID] = []
     private var configuration = CollectorConfiguration()
@@ -20,6 +23,8 @@ final class RuleKeeper {
     var onCommit: (() -> Void)?
     var onTrouble: ((String) -> Void)?
     private(set) var evaluationCount = 0
+    /// Evaluations that were due while the one before was under way.
+    private(set) var missedCount = 0
     private(set) var sentCount = 0
     private(set) var failedSendCount = 0
     /// Alertmanagers that did not answer last time, so that each is complained of once.
@@ -29,9 +34,10 @@ final class RuleKeeper {
     /// Files of rules.
     private static let fileLimit = 1000
 
-    init(_ node: Node, _ store: TimeSeriesStore) {
+    init(_ node: Node, _ store: TimeSeriesStore, _ longQueries: LongQueries) {
         self.node = node
         self.store = store
+        self.longQueries = longQueries
     }
 
     /// Reads the files of rules that a configuration names.
@@ -53,8 +59,7 @@ final class RuleKeeper {
     /// Takes rules over. Those that were there before go on with what they have found.
     func apply(_ configuration: CollectorConfiguration, _ definitions: [RuleGroupDefinition]) {
         self.configuration = configuration
-        for timer in timers { node.cancel(timer) }
-        timers = []
+        endAll()
         groups = definitions.map { definition in
             var group = RuleGroup(definition)
             let older = groups.first { $0.definition.name == definition.name && $0.definition.file == definition.file }
@@ -66,7 +71,14 @@ final class RuleKeeper {
 
     func stop() {
         isOver = true
+        endAll()
+    }
+
+    private func endAll() {
         for timer in timers { node.cancel(timer) }
+        timers = []
+        for run in underWay.values { longQueries.end(run) }
+        underWay = [:]
     }
 
     /// At the multiples of its interval.
@@ -81,18 +93,42 @@ final class RuleKeeper {
         }
     }
 
+    /// At once if that takes a millisecond or so; otherwise the rest of the group is evaluated in slices, and what is due
+    /// meanwhile is left out, as Prometheus does.
     private func evaluate(_ index: Int) {
+        guard underWay[index] == nil else {
+            missedCount += 1
+            return
+        }
         let now = node.milliseconds
         var context = RuleGroup.Context()
         context.externalLabels = configuration.externalLabels
         context.externalURL = "http://\(node.name)"
         evaluationCount += 1
-        groups[index].evaluate(at: now, over: store, context: context) { [store] samples in
-            Self.append(samples, to: store)
+        let trial = ShortTrial()
+        let rest = groups[index].evaluate(
+            at: now, over: store, limits: trial.limits(QueryLimits()), context: context,
+            wasCutShort: { trial.isOver }, append: append)
+        guard let rest else { return evaluated(index, now) }
+        var group = groups[index]
+        underWay[index] = longQueries.add(limits: QueryLimits()) { [store, append] limits in
+            group.evaluate(at: now, from: rest, over: store, limits: limits, context: context, append: append)
+        } completion: { [weak self] in
+            guard let self else { return }
+            underWay[index] = nil
+            groups[index] = group
+            evaluated(index, now)
         }
+    }
+
+    private func evaluated(_ index: Int, _ now: Int64) {
         onCommit?()
         let due = groups[index].takeDueAlerts(at: now)
         if !due.isEmpty { send(due) }
+    }
+
+    private var append: ([RuleGroup.Sample]) -> Void {
+        { [store] samples in Self.append(samples, to: store) }
     }
 
     /// What the store refuses (a second result for one moment, a full store) is left out, as with any other sample.

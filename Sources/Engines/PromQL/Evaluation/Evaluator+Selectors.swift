@@ -30,7 +30,7 @@ extension Evaluator {
             statistics.seriesSelected += series.count
             return series
         } catch {
-            throw PromQLError.execution(error.description)
+            throw PromQLError(error)
         }
     }
 
@@ -39,7 +39,7 @@ extension Evaluator {
         do throws(QueryableError) {
             try series.read(into: &column)
         } catch {
-            throw PromQLError.execution(error.description)
+            throw PromQLError(error)
         }
         try chargeRead()
     }

@@ -71,26 +71,46 @@ public struct RuleGroup: Sendable {
 
     /// Evaluates rule after rule. Each rule's samples are handed to `append` before the next one is evaluated, so that
     /// it sees them; a rule that fails leaves its error behind and the others go on.
+    ///
+    /// - Parameters:
+    ///   - first: the rule to begin with, where those before it have been evaluated.
+    ///   - wasCutShort: asked behind each rule whether the limits ended it although it may take longer.
+    /// - Returns: the rule that was cut short, which is as if it had not been begun, like those behind it; nil when all
+    ///   of them have been evaluated.
+    @discardableResult
     public mutating func evaluate(
-        at now: Int64, over queryable: any Queryable, limits: QueryLimits = QueryLimits(),
-        context: Context = Context(), append: ([Sample]) -> Void
-    ) {
+        at now: Int64, from first: Int = 0, over queryable: any Queryable, limits: QueryLimits = QueryLimits(),
+        context: Context = Context(), wasCutShort: () -> Bool = { false }, append: ([Sample]) -> Void
+    ) -> Int? {
         lastEvaluation = now
-        for index in rules.indices {
+        for index in rules.indices.dropFirst(first) {
+            let before = rules[index]
+            let outcome = Result { () throws(PromQLError) in
+                try evaluate(index, now, queryable, limits, context)
+            }
+            // A template whose query was cut short does not throw; it says so in its text.
+            if wasCutShort() {
+                rules[index] = before
+                return index
+            }
             rules[index].lastEvaluation = now
-            do throws(PromQLError) {
-                let result = try rules[index].definition.expression.evaluate(over: queryable, at: now, limits: limits)
-                let elements = try Self.elements(result.value)
-                let samples =
-                    rules[index].book == nil
-                    ? try recorded(elements, rules[index].definition, now)
-                    : try alerted(elements, index, now, queryable, limits, context)
+            switch outcome {
+            case .success(let samples):
                 rules[index].error = nil
                 append(samples + ended(index, samples, now))
-            } catch {
-                rules[index].error = error.description
+            case .failure(let error): rules[index].error = error.description
             }
         }
+        return nil
+    }
+
+    private mutating func evaluate(
+        _ index: Int, _ now: Int64, _ queryable: any Queryable, _ limits: QueryLimits, _ context: Context
+    ) throws(PromQLError) -> [Sample] {
+        let result = try rules[index].definition.expression.evaluate(over: queryable, at: now, limits: limits)
+        let elements = try Self.elements(result.value)
+        if rules[index].book == nil { return try recorded(elements, rules[index].definition, now) }
+        return try alerted(elements, index, now, queryable, limits, context)
     }
 
     private static func elements(_ value: QueryValue) throws(PromQLError) -> [VectorElement] {

@@ -1,6 +1,5 @@
 import KernelHosting
 import KernelStructures
-import KernelTelemetry
 import MetricsCollectorEngine
 import TimeSeriesEngine
 
@@ -85,55 +84,5 @@ extension CollectorHost {
         store.commit(batch)
         store.add(exemplars)
         return refused
-    }
-
-    // MARK: Federation
-
-    func mountFederation() {
-        on("GET", "/federate") { host, request, exchange in try host.federate(request, exchange) }
-    }
-
-    /// The newest sample of each series that one of the selectors finds, as a page that another collector scrapes.
-    private func federate(_ request: APIRequest, _ exchange: HTTPExchange) throws {
-        let now = request.now
-        let from = SampleTime.clamped(now - 300_000 + 1)
-        var rows: [Labels: (time: Int64, value: Double)] = [:]
-        var column = SampleColumn()
-        for matchers in try request.matchers() {
-            for series in try store.select(matchers, Selection(from: from, through: now))
-            where rows[series.labels] == nil {
-                column.removeAll()
-                try series.read(into: &column)
-                guard let value = column.values.last, let time = column.timestamps.last, !Staleness.isMarker(value),
-                    column.histograms.last?.map({ _ in true }) != true
-                else { continue }
-                rows[series.labels] = (time, value)
-            }
-        }
-        exchange.answer(bytes: page(rows), type: ExpositionFormat.text.contentType)
-    }
-
-    /// Samples with their times, and no kinds: nobody knows them any more.
-    private func page(_ rows: [Labels: (time: Int64, value: Double)]) -> [UInt8] {
-        var page: [UInt8] = []
-        // Each metric's series together, by name.
-        let sorted = rows.map { (name: $0.key.metricName, labels: $0.key, sample: $0.value) }.sorted {
-            let order = byteOrder($0.name, $1.name)
-            return order != 0 ? order < 0 : $0.labels < $1.labels
-        }
-        for row in sorted where !row.name.isEmpty {
-            var labels = row.labels.withoutMetricName
-            for (name, value) in configuration.externalLabels.pairs where !labels.has(name) {
-                labels = labels.setting(name, to: value)
-            }
-            var pairs = labels.pairs.map { "\($0.name)=\(Labels.quoted($0.value))" }
-            // So that the one who scrapes it does not put its own in that place.
-            if !labels.has("instance") { pairs.append("instance=\"\"") }
-            page.append(utf8: row.name)
-            page.append(utf8: "{" + pairs.joined(separator: ",") + "} ")
-            appendSampleText(row.sample.value, to: &page)
-            page.append(utf8: " \(row.sample.time)\n")
-        }
-        return page
     }
 }

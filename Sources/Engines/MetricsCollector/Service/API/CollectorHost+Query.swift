@@ -32,8 +32,9 @@ extension CollectorHost {
     func query(_ request: APIRequest, _ exchange: HTTPExchange) throws {
         let expression = try expression(request)
         let time = try request.moment("time") ?? request.now
-        try answer(exchange, request) { [store] limits throws(PromQLError) in
-            try expression.evaluate(over: store, at: time, limits: limits)
+        let wantsStatistics = request.wantsStatistics
+        try answer(exchange, request) { [store] limits, giveWay throws(PromQLError) in
+            Self.page(of: try expression.evaluate(over: store, at: time, limits: limits), wantsStatistics, giveWay)
         }
     }
 
@@ -56,8 +57,11 @@ extension CollectorHost {
                     + "positive integer")
         }
         let expression = try expression(request)
-        try answer(exchange, request) { [store] limits throws(PromQLError) in
-            try expression.evaluateRange(over: store, from: start, through: end, stepMilliseconds: step, limits: limits)
+        let wantsStatistics = request.wantsStatistics
+        try answer(exchange, request) { [store] limits, giveWay throws(PromQLError) in
+            let result = try expression.evaluateRange(
+                over: store, from: start, through: end, stepMilliseconds: step, limits: limits)
+            return Self.page(of: result, wantsStatistics, giveWay)
         }
     }
 
@@ -65,39 +69,27 @@ extension CollectorHost {
         Self.answer(exchange, APIWriter.success(.string(try expression(request).formatted)))
     }
 
-    func evaluated<Value>(_ body: () throws(PromQLError) -> Value) throws(APIError) -> Value {
-        do throws(PromQLError) { return try body() } catch { throw APIError(error) }
-    }
-
-    /// Evaluates a query and answers: at once if that takes a millisecond or so, otherwise in slices.
-    private func answer(
-        _ exchange: HTTPExchange, _ request: APIRequest, _ evaluate: @escaping LongQueries.Evaluation
+    /// Carries out a query and answers: at once if that takes a millisecond or so, otherwise in slices.
+    func answer(
+        _ exchange: HTTPExchange, _ request: APIRequest, type: String = "application/json",
+        _ work: @escaping LongQueries.Work
     ) throws {
-        let wantsStatistics = request["stats"]?.isEmpty == false
         var timeout = LongQueries.longestTime
         if let wanted = try request.duration("timeout"), wanted > 0 {
             timeout = min(timeout, .milliseconds(Int(clamping: min(wanted, 1_000_000_000))))
         }
-        let trial = ShortTrial()
-        var limits = limits
-        limits.isExpired = { trial.isOver($0) }
         do throws(PromQLError) {
-            let result = try evaluate(limits)
-            return Self.answer(exchange, Self.page(of: result, wantsStatistics))
+            return exchange.answer(bytes: try work(ShortTrial().limits(limits)) { true }, type: type)
         } catch {
             if error.kind != .timeout { throw APIError(error) }
         }
-        try longQueries.add(exchange, timeout: timeout, limits: self.limits, evaluate) {
-            Self.page(of: $0, wantsStatistics, giveWay: $1)
-        }
+        try longQueries.add(exchange, timeout: timeout, limits: limits, type: type, work)
     }
 
     // MARK: Answers
 
     /// - Parameter giveWay: asked between rows; false ends it with a part that nobody will see.
-    private static func page(
-        of result: QueryResult, _ wantsStatistics: Bool, giveWay: () -> Bool = { true }
-    ) -> [UInt8] {
+    private static func page(of result: QueryResult, _ wantsStatistics: Bool, _ giveWay: () -> Bool) -> [UInt8] {
         APIWriter.success(
             { writer in
                 writer.append(result.value, giveWay: giveWay)
@@ -105,6 +97,10 @@ extension CollectorHost {
                 writer.append("}")
             }, warnings: result.warnings)
     }
+}
+
+extension APIRequest {
+    fileprivate var wantsStatistics: Bool { self["stats"]?.isEmpty == false }
 }
 
 extension APIError {

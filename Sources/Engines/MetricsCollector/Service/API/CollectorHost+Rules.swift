@@ -45,34 +45,32 @@ extension CollectorHost {
     private func explain(_ request: APIRequest, _ exchange: HTTPExchange) throws {
         let expression = try expression(request)
         let time = try request.moment("time") ?? request.now
-        let explanation = try evaluated { () throws(PromQLError) in
-            try expression.explained(over: store, at: time, limits: limits)
+        try answer(exchange, request) { [store] limits, _ throws(PromQLError) in
+            APIWriter.success(try expression.explained(over: store, at: time, limits: limits).json)
         }
-        Self.answer(exchange, APIWriter.success(explanation.json))
     }
 
     private func backtest(_ request: APIRequest, _ exchange: HTTPExchange) throws {
-        let name = try request.required("alert")
         let end = try request.moment("end") ?? request.now
         let start = try request.moment("start") ?? end - 3_600_000
+        let (rule, interval) = try alert(request)
+        try answer(exchange, request) { [store] limits, _ throws(PromQLError) in
+            let test = try AlertBacktest(
+                rule, over: store, from: start, through: end, intervalMilliseconds: interval, limits: limits)
+            return APIWriter.success(Self.json(test))
+        }
+    }
+
+    /// The rule of the parameter `alert`, a name or an expression, and the milliseconds between its evaluations.
+    private func alert(_ request: APIRequest) throws -> (RuleDefinition, intervalMilliseconds: Int64) {
+        let name = try request.required("alert")
         for group in rules.groups {
             for rule in group.rules where rule.book != nil && rule.definition.name == name {
-                let interval = group.definition.intervalMilliseconds
-                let test = try evaluated { () throws(PromQLError) in
-                    try AlertBacktest(
-                        rule.definition, over: store, from: start, through: end, intervalMilliseconds: interval,
-                        limits: limits)
-                }
-                return Self.answer(exchange, APIWriter.success(Self.json(test)))
+                return (rule.definition, group.definition.intervalMilliseconds)
             }
         }
         if let definition = try adHoc(name, hold: try request.duration("for")) {
-            let interval = max(1, configuration.evaluationInterval.nanoseconds / 1_000_000)
-            let test = try evaluated { () throws(PromQLError) in
-                try AlertBacktest(
-                    definition, over: store, from: start, through: end, intervalMilliseconds: interval, limits: limits)
-            }
-            return Self.answer(exchange, APIWriter.success(Self.json(test)))
+            return (definition, max(1, configuration.evaluationInterval.nanoseconds / 1_000_000))
         }
         let names = rules.groups.flatMap { $0.rules.filter { $0.book != nil }.map(\.definition.name) }
         throw APIError.notFound(

@@ -4,7 +4,7 @@ import KernelStructures
 import KernelWorld
 import PromQLEngine
 
-/// Queries that take long, carried out in slices between everything else: scrapes, other queries, `/-/ready`.
+/// Queries and rules that take long, carried out in slices between everything else: scrapes, other queries, `/-/ready`.
 ///
 /// ## The problem
 ///
@@ -15,7 +15,8 @@ import PromQLEngine
 ///
 /// Each query is tried at once for as long as a slice (`ShortTrial`); nearly all are through by then. What is not is
 /// begun anew as a coroutine that gives way after each slice. It ends early when its client leaves, when its time is
-/// over, and with the node; what it held is freed then. Up to 20 run at a time, as in Prometheus, the others wait.
+/// over, and with the node; what it held is freed then. Up to 20 run at a time, as in Prometheus, the others wait. A
+/// group of rules goes the same way, from the rule for which the slice was too short.
 ///
 /// Between two slices samples may come, and series; a query sees some of them. What takes samples away (a cut) waits
 /// until nobody is in the midst (`whenQuiet`), and while it waits nobody begins.
@@ -24,7 +25,9 @@ import PromQLEngine
 ///
 /// Finding and sorting the series of one selector is one piece, however many they are.
 final class LongQueries {
-    typealias Evaluation = (QueryLimits) throws(PromQLError) -> QueryResult
+    /// All of a query: the answer's bytes. Its second argument is asked between rows whether to go on; where it says
+    /// no, nobody will see what there is.
+    typealias Work = (QueryLimits, _ giveWay: () -> Bool) throws(PromQLError) -> [UInt8]
 
     /// As Prometheus has it (`--query.timeout`).
     static let longestTime = LabDuration.seconds(120)
@@ -46,16 +49,20 @@ final class LongQueries {
 
     /// Carries out a query and answers.
     ///
-    /// - Parameter page: makes the answer; it asks its second argument between rows whether to go on.
+    /// - Parameter type: of the answer.
     /// - Throws: `APIError.unavailable` if too many wait.
     func add(
-        _ exchange: HTTPExchange, timeout: LabDuration, limits: QueryLimits, _ evaluate: @escaping Evaluation,
-        page: @escaping (QueryResult, () -> Bool) -> [UInt8]
+        _ exchange: HTTPExchange, timeout: LabDuration, limits: QueryLimits, type: String, _ work: @escaping Work
     ) throws(APIError) {
         guard waiting.count < Self.waitingLimit else {
             throw .unavailable("\(Self.waitingLimit) queries that take long wait already; try again in a while")
         }
-        let query = LongQuery(exchange, deadline: node.world.now + timeout, limits: limits, evaluate, page)
+        let query = LongQuery(deadline: node.world.now + timeout, limits: limits, work) { answer in
+            switch answer {
+            case .success(let page): exchange.answer(bytes: page, type: type)
+            case .failure(let error): CollectorHost.answer(exchange, error)
+            }
+        }
         waiting.append(query)
         // Also where the server is to stop: the answer is then that there is none.
         exchange.park(for: timeout) { [weak self] exchange in
@@ -69,6 +76,25 @@ final class LongQueries {
         }
         exchange.onAbandon = { [weak self] in self?.end(query) }
         begin()
+    }
+
+    /// Carries out what nobody waits for at a connection. Its limits let it go on until its time (`longestTime`) is over.
+    ///
+    /// - Parameter completion: hears of the end, unless `end` or `stop` ends it.
+    /// - Returns: what `end` takes.
+    func add(
+        limits: QueryLimits, _ work: @escaping (QueryLimits) -> Void, completion: @escaping () -> Void
+    ) -> LongQuery {
+        let query = LongQuery(deadline: node.world.now + Self.longestTime, limits: limits) { limits, _ in
+            work(limits)
+            return []
+        } completion: { _ in
+            completion()
+        }
+        query.timer = node.after(Self.longestTime) { [weak query] in query?.way?.isLate = true }
+        waiting.append(query)
+        begin()
+        return query
     }
 
     /// Calls `action` when no query is in the midst, at once perhaps.
@@ -98,16 +124,14 @@ final class LongQueries {
     }
 
     private func ended(_ query: LongQuery, _ answer: LongQuery.Answer) {
-        let exchange = query.exchange
         end(query)
-        switch answer {
-        case .success(let page): CollectorHost.answer(exchange, page)
-        case .failure(let error): CollectorHost.answer(exchange, error)
-        }
+        query.completion(answer)
     }
 
     /// Nobody waits for it any more.
-    private func end(_ query: LongQuery) {
+    func end(_ query: LongQuery) {
+        node.cancel(query.timer)
+        query.timer = nil
         waiting.removeAll { $0 === query }
         guard running.removeValue(forKey: ObjectIdentifier(query)) != nil else { return }
         query.coroutine?.stop()
@@ -130,52 +154,54 @@ final class LongQueries {
 final class LongQuery {
     typealias Answer = Result<[UInt8], APIError>
 
-    let exchange: HTTPExchange
     let deadline: LabTime
     private var limits: QueryLimits
-    private let evaluate: LongQueries.Evaluation
-    private let page: (QueryResult, () -> Bool) -> [UInt8]
+    private let work: LongQueries.Work
+    let completion: (Answer) -> Void
     var coroutine: Coroutine<Answer>?
+    /// Ends it from within, where no client's waiting does.
+    var timer: TimerID?
+    fileprivate private(set) var way: Way?
 
     /// Pieces of work (samples, places of a result) in one slice, together about a millisecond.
     static let slicePieces = 200_000
 
     init(
-        _ exchange: HTTPExchange, deadline: LabTime, limits: QueryLimits, _ evaluate: @escaping LongQueries.Evaluation,
-        _ page: @escaping (QueryResult, () -> Bool) -> [UInt8]
+        deadline: LabTime, limits: QueryLimits, _ work: @escaping LongQueries.Work,
+        completion: @escaping (Answer) -> Void
     ) {
-        self.exchange = exchange
         self.deadline = deadline
         self.limits = limits
-        self.evaluate = evaluate
-        self.page = page
+        self.work = work
+        self.completion = completion
     }
 
     /// The whole of it, within its coroutine.
     func run(_ slice: Slice) -> Answer {
         let way = Way(slice)
+        self.way = way
         limits.isExpired = { !way.giveWay($0) }
         do throws(PromQLError) {
-            let result = try evaluate(limits)
             // A row's numbers take longer to write than to calculate.
-            return .success(page(result) { slice.offer() })
+            return .success(try work(limits) { slice.offer() })
         } catch {
             return .failure(APIError(error))
         }
     }
 
     /// Unchecked: only who has the coroutine's baton touches it.
-    private final class Way: @unchecked Sendable {
+    fileprivate final class Way: @unchecked Sendable {
         private let slice: Slice
         private var done = 0
+        var isLate = false
 
         init(_ slice: Slice) { self.slice = slice }
 
         func giveWay(_ work: Int) -> Bool {
             done += work
-            if done < LongQuery.slicePieces { return !slice.isStopped }
+            if done < LongQuery.slicePieces { return !slice.isStopped && !isLate }
             done = 0
-            return slice.offer()
+            return slice.offer() && !isLate
         }
     }
 }
@@ -185,9 +211,17 @@ final class LongQuery {
 /// Unchecked: it is asked within one call, by one thread.
 final class ShortTrial: @unchecked Sendable {
     private var done = 0
+    /// Whether somebody was told so.
+    private(set) var isOver = false
 
-    func isOver(_ work: Int) -> Bool {
-        done += work
-        return done >= LongQuery.slicePieces
+    /// The same limits, for as long as one slice.
+    func limits(_ limits: QueryLimits) -> QueryLimits {
+        var limits = limits
+        limits.isExpired = { [self] work in
+            done += work
+            isOver = done >= LongQuery.slicePieces
+            return isOver
+        }
+        return limits
     }
 }
