@@ -57,6 +57,25 @@ struct TraceStoreTests {
         #expect(store.services == (0..<5).map { "s\($0)" })
     }
 
+    @Test("all that is looked for is one span's")
+    func oneSpan() throws {
+        let store = try store()
+        try store.add(
+            [
+                sample(1, kind: 2, isError: true, [("color", .text("red"))]),
+                sample(2, in: 1, kind: 3, [("color", .text("green"))]),
+            ], now: now)
+        func count(_ tags: (String, String)...) throws -> Int {
+            var query = TraceQuery(service: "a")
+            query.tags = tags.map { (key: $0.0, value: $0.1) }
+            return try store.find(query).traces.count
+        }
+        #expect(try count(("span.kind", "server"), ("color", "red"), ("error", "true")) == 1)
+        #expect(try count(("span.kind", "client"), ("color", "green")) == 1)
+        #expect(try count(("span.kind", "server"), ("color", "green")) == 0)
+        #expect(try count(("span.kind", "producer")) == 0 && count(("error", "true"), ("color", "green")) == 0)
+    }
+
     @Test("a search costs what it finds, not what there is")
     func effort() throws {
         var efforts: [[Int]] = []
