@@ -92,6 +92,42 @@ import Testing
         #expect(try run.waitForExit() == 1 && run.errors.contains("No space left on device"), "\(run.errors)")
     }
 
+    @Test("what another transport or another seed says differently has a hole in a recording, which passes everywhere")
+    func looseRecording() throws {
+        let home = try Pty.freshDirectory()
+        defer { Pty.remove(home) }
+        let pty = try Pty([], home: home)
+        try pty.waitForPrompt()
+        pty.enter("record \(home)/r.sdl")
+        try pty.wait(for: "the recording") { $0.screen.text.contains("record off saves it") }
+        pty.enter("backend --port 8081 &")
+        pty.enter("echo drawn $RANDOM of 32768")
+        pty.enter("curl -s -w '%{local_port} used\\n' -o page localhost:8081/")
+        try pty.wait(for: "a port") { $0.screen.text.contains(" used") }
+        pty.enter("record stop")
+        try pty.wait(for: "the verdict") {
+            $0.screen.text.replacing("\n  ", with: " ").contains("on sockets and with other seeds, too")
+        }
+        let text = try #require(hostFileText(home + "/r.sdl"))
+        #expect(text.contains("drawn <int> of 32768\n") && text.contains("<int> used\n"), "\(text)")
+        #expect(!text.contains("lb.yaml") && !text.contains("@skip-if"), "\(text)")
+        for (flag, value) in [("--seeds", "3"), ("--net", "loopback")] {
+            let again = try ProgramProcess.run("test", flag, value, home + "/r.sdl")
+            #expect(again.status == 0, "\(again.output)\(again.errors)")
+        }
+    }
+
+    @Test("--epoch says when the lab begins, and now is today")
+    func epoch() throws {
+        let then = try ProgramProcess.run("--epoch", "2001-09-09T01:46:40Z", "-c", "date +%s")
+        #expect(then.output == "1000000000\n")
+        let now = try ProgramProcess.run("--epoch", "now", "-c", "date +%s")
+        let seconds = Int(now.output.dropLast()) ?? 0
+        #expect(abs(seconds - time(nil)) < 100, "\(now.output)")
+        let wrong = try ProgramProcess.run("--epoch", "yesterday", "-c", "date")
+        #expect(wrong.status == 2 && wrong.errors.contains("--epoch: 'yesterday' is neither now nor a time"))
+    }
+
     @Test("record refuses a file that is there, and a recording with an interrupted command passes both ways")
     func recording() throws {
         let home = try Pty.freshDirectory()

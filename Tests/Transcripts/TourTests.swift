@@ -2,6 +2,7 @@ import Commands
 import GeneralCommands
 import KernelLoopback
 import KernelStructures
+import ShellLab
 import ShellTranscripts
 import Testing
 
@@ -72,6 +73,25 @@ import Testing
             for match in Self.comments(one).joined(separator: " ").matches(of: #/<=([A-Za-z]+)>/#) {
                 #expect(source.contains(":\(match.1)>"), "\(one.name): <=\(match.1)>")
             }
+        }
+    }
+
+    /// As at the prompt: the next line is typed the moment the question is asked, and what the setting up still did
+    /// would be sent to the background by it.
+    @Test("when it is the learner's turn, what was set up is done", arguments: TourText.all.map(\.name))
+    func isSetUp(_ name: String) throws {
+        for one in try Self.cases(try TourText.named(name)) {
+            var options = LabOptions()
+            options.seed = one.settings.seed
+            options.epoch = one.settings.epoch
+            options.speed = .virtual
+            let lab = try Lab(options)
+            for file in one.files { try lab.session.files.place(Array(file.text.utf8), at: file.path) }
+            let player = TourPlayer(one, session: lab.session, usesColor: false) { _ in }
+            player.begin()
+            #expect(player.isWaiting && lab.session.currentTerminal.isBusy == false, "\(one.name)")
+            player.goOn(wasTyped: false)
+            #expect(!player.isWaiting && !player.hasFailed, "\(one.name)")
         }
     }
 

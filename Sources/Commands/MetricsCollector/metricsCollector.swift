@@ -36,7 +36,8 @@ extension MetricsCollectorCommands {
                 The file is prometheus.yml's: global, scrape_configs (static, file, dns and
                 consul discovery, relabelling, limits, credentials), rule_files, alerting. Its
                 API is Prometheus's, /api/v1, so that Grafana, promtool and other clients can
-                ask it; metrics says the same in words. With --lab a node that is killed stays
+                ask it (a lab's calendar begins in 2023, and they ask about today: start it with
+                sdlab --epoch now); metrics says the same in words. With --lab a node that is killed stays
                 a target, with up 0, until it comes back, or for 5 minutes; --config goes with
                 --lab, and brings rules.
 

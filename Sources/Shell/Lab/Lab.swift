@@ -108,6 +108,11 @@ public enum SampleFiles {
         )
     ]
 
+    /// Whether a file is one of them, as every lab has it.
+    package static func isUnchanged(_ path: String, _ bytes: [UInt8]) -> Bool {
+        all.contains { $0.path == path && Array($0.text.utf8) == bytes }
+    }
+
     /// Files that are there already stay as they are.
     public static func place(in files: LabFiles) throws {
         for (path, text) in all where !files.exists(path) { try files.place(Array(text.utf8), at: path) }

@@ -29,7 +29,7 @@ public final class ProcessLab {
         var configuration = WorldConfiguration(transport: transport, eventSource: poller, disk: try FileDisk(root: nil))
         configuration.speed = .real
         configuration.workers = try HostWorkerPool(poller)
-        configuration.epoch = HostClock.wallTime
+        configuration.epoch = LabOptions.hostTime
         configuration.seed = UInt64(bitPattern: HostClock.monotonicNanoseconds)
         configuration.diskCosts = .free
         // Nobody reads a journal here, so none is kept: it costs nothing on the way of a request.
@@ -116,4 +116,9 @@ extension HostShell: HostScripting {
         let answer: Answer = run(script, limit: limit)
         return (answer.status, answer.output)
     }
+}
+
+extension LabOptions {
+    /// What the host's calendar says, for labs that programs outside ask about today.
+    package static var hostTime: LabTime { HostClock.wallTime }
 }

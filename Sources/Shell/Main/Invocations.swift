@@ -13,6 +13,9 @@ enum Invocations {
             "color", nil, .choice(["auto", "always", "never"]),
             "colours (auto: on a terminal, unless NO_COLOR is set)"),
     ]
+    private static let epoch = CommandDescription.Flag(
+        "epoch", nil, .text("TIME"),
+        "what the lab's calendar says at the start: 2023-12-20T15:00:00Z, or now for programs outside")
     private static let root = CommandDescription.Flag("root", nil, .file, "keep the lab's files in this directory")
     private static let allowHost = CommandDescription.Flag(
         "allow-host", nil, "let scripts use the machine: !command, put and get")
@@ -23,7 +26,7 @@ enum Invocations {
         "sdlab", "a system design lab: distributed systems and their failures in one shell",
         usage: "[FLAGS] [-c LINE | run FILE… | FILE WORD… | test PATH… | help | TOOL ARG…]",
         flags: lab + [
-            root, keepGoing, allowHost,
+            epoch, root, keepGoing, allowHost,
             .init("command", "c", .text("LINE"), "runs one line and ends"),
             .init("no-rc", nil, "do not read ~/.sdlabrc"),
             .init("version", nil, "says which version this is"),
@@ -47,7 +50,9 @@ enum Invocations {
     static let run = CommandDescription(
         "run", "executes scripts and transcripts and prints what they print",
         usage: "[FLAGS] FILE… [-- WORD…]",
-        flags: lab + [root, keepGoing, allowHost, .init("case", nil, .text("NAME"), "only this case of a transcript")],
+        flags: lab + [
+            epoch, root, keepGoing, allowHost, .init("case", nil, .text("NAME"), "only this case of a transcript"),
+        ],
         arguments: .init([.hostFile], 1...1000), examples: ["sdlab run scripts/sessions/01-load-balancer.sdl"],
         group: .session, details: "What follows -- is $1, $2 and so on to each script.")
 

@@ -175,6 +175,12 @@ extension LabOptions {
             }
             self.speed = speed
         }
+        if arguments.description.flag(named: "epoch") != nil, let word = arguments.text("epoch") {
+            guard let time = word == "now" ? Self.hostTime : LabTime(parsing: word) else {
+                throw UsageError("--epoch: '\(word)' is neither now nor a time such as 2023-12-20T15:00:00Z")
+            }
+            epoch = time
+        }
         try checkSpeed()
     }
 

@@ -127,6 +127,6 @@ extension LabOptions {
         if arguments.text("net") == nil, let net = settings.net { self.net = net }
         if arguments.text("clock") == nil { speed = settings.speed }
         if arguments.text("seed") == nil { seed = settings.seed }
-        epoch = settings.epoch
+        if arguments.text("epoch") == nil { epoch = settings.epoch }
     }
 }

@@ -33,6 +33,17 @@ extension CaseRunner {
         }
     }
 
+    /// Waits until something else can be typed: what the last command still does is not to be in the way of somebody
+    /// who types the next one.
+    func freeTerminal() {
+        guard !isInterrupted(), session.exitStatus == nil, let terminal = session.currentTerminal else { return }
+        do {
+            try free(terminal, before: lastPlace)
+        } catch {
+            note(error)
+        }
+    }
+
     /// Looks at what is due at the end of the case, and returns the first failure of it all.
     func end() -> CaseFailure? {
         if isInterrupted() { return first ?? CaseFailure(lastPlace, "interrupted") }

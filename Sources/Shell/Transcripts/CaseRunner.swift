@@ -198,7 +198,7 @@ public final class CaseRunner {
     }
 
     /// Waits until a terminal can be typed into. Who only stays there goes on as a job.
-    private func free(_ terminal: Terminal, before place: SourcePlace) throws(CaseFailure) {
+    func free(_ terminal: Terminal, before place: SourcePlace) throws(CaseFailure) {
         guard terminal.isBusy else { return }
         let failure = wait { !terminal.isBusy || terminal.isHeld || terminal.isReading }
         if !terminal.isBusy { return }

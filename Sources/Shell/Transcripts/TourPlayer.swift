@@ -38,6 +38,7 @@ public final class TourPlayer {
     public func begin() {
         runner.attach()
         runner.act(0..<question.turn)
+        runner.freeTerminal()
         flush()
         isWaiting = question.command != nil && !session.isInterrupted
         if !isWaiting { end() }

@@ -7,7 +7,12 @@ extension GeneralCommands {
         let description = CommandDescription(
             "record", "saves what is typed and seen as a transcript that passes", usage: "FILE|off",
             arguments: .init([.hostFile], 0...1), examples: ["record failover.sdl", "record off"], group: .session,
-            details: "The file is the host's. Without an argument: what is being recorded.")
+            details: """
+                The file is the host's. Without an argument: what is being recorded. At its end
+                the recording is run again, in memory, on sockets and with two other seeds;
+                words that come out differently there (a client's port, an identifier, a
+                duration) become holes such as <int>, and what no hole helps with is said.
+                """)
         return Command(description) { invocation in
             guard let recorder = invocation.session.recorder else {
                 throw CommandFailure("only at the prompt")

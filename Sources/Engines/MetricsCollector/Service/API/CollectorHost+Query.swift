@@ -32,9 +32,9 @@ extension CollectorHost {
     func query(_ request: APIRequest, _ exchange: HTTPExchange) throws {
         let expression = try expression(request)
         let time = try request.moment("time") ?? request.now
-        let wantsStatistics = request.wantsStatistics
+        let page = QueryPage(wantsStatistics: request.wantsStatistics, asksFrom: time, asksThrough: time, request.now)
         try answer(exchange, request) { [store] limits, giveWay throws(PromQLError) in
-            Self.page(of: try expression.evaluate(over: store, at: time, limits: limits), wantsStatistics, giveWay)
+            page.bytes(of: try expression.evaluate(over: store, at: time, limits: limits), giveWay)
         }
     }
 
@@ -57,11 +57,11 @@ extension CollectorHost {
                     + "positive integer")
         }
         let expression = try expression(request)
-        let wantsStatistics = request.wantsStatistics
+        let page = QueryPage(wantsStatistics: request.wantsStatistics, asksFrom: start, asksThrough: end, request.now)
         try answer(exchange, request) { [store] limits, giveWay throws(PromQLError) in
             let result = try expression.evaluateRange(
                 over: store, from: start, through: end, stepMilliseconds: step, limits: limits)
-            return Self.page(of: result, wantsStatistics, giveWay)
+            return page.bytes(of: result, giveWay)
         }
     }
 
@@ -85,17 +85,46 @@ extension CollectorHost {
         }
         try longQueries.add(exchange, timeout: timeout, limits: limits, type: type, work)
     }
+}
 
-    // MARK: Answers
+/// What becomes of a query's result.
+private struct QueryPage {
+    let wantsStatistics: Bool
+    /// Said where nothing was found: nil where the question is about a time that the collector knows.
+    private let reason: String?
+
+    /// Two clocks that say different days are no matter of drift.
+    private static let farMilliseconds: Int64 = 86_400_000
+
+    init(wantsStatistics: Bool, asksFrom start: Int64, asksThrough end: Int64, _ now: Int64) {
+        self.wantsStatistics = wantsStatistics
+        let isAhead = start.subtractingReportingOverflow(now).partialValue > Self.farMilliseconds
+        let time = LabTime(nanoseconds: now.multipliedReportingOverflow(by: 1_000_000).partialValue)
+        reason =
+            !isAhead
+            ? nil
+            : "nothing was found, and the question is about a time to come: the collector's clock says \(time) (a lab "
+                + "whose calendar says today: sdlab --epoch now)"
+    }
 
     /// - Parameter giveWay: asked between rows; false ends it with a part that nobody will see.
-    private static func page(of result: QueryResult, _ wantsStatistics: Bool, _ giveWay: () -> Bool) -> [UInt8] {
+    func bytes(of result: QueryResult, _ giveWay: () -> Bool) -> [UInt8] {
         APIWriter.success(
             { writer in
                 writer.append(result.value, giveWay: giveWay)
                 if wantsStatistics { writer.append(result.statistics) }
                 writer.append("}")
-            }, warnings: result.warnings)
+            }, warnings: result.warnings + (result.value.isEmpty ? reason.map { [$0] } ?? [] : []))
+    }
+}
+
+extension QueryValue {
+    fileprivate var isEmpty: Bool {
+        switch self {
+        case .vector(let elements): elements.isEmpty
+        case .matrix(let series): series.isEmpty
+        case .scalar, .string: false
+        }
     }
 }
 
