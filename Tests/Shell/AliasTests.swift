@@ -50,7 +50,7 @@ import Testing
         for (line, text) in [
             ("alias a='echo $('", "alias: a: "), ("alias a=''", "alias: a: it stands for nothing"),
             ("alias a='for i in 1; do echo; done'", "no words can follow"), ("alias 'a b'=ls", "'a b' is not a name"),
-            ("alias a='exec x'", "'exec' is bash's"), ("alias nosuch", "there is no alias 'nosuch'"),
+            ("alias a='coproc x'", "'coproc' is bash's"), ("alias nosuch", "there is no alias 'nosuch'"),
             ("unalias nosuch", "there is no alias 'nosuch'"), ("alias =x", "'' is not a name"),
         ] {
             let outcome = LabShell().run(line)

@@ -198,7 +198,7 @@ import Testing
         ("cp p q nowhere", "cp: nowhere: not a directory, and there are several files to copy"),
         ("mv p q nowhere", "mv: nowhere: not a directory, and there are several files to move"),
         ("seq x", "seq: 'x' is not a number"), ("seq 1 0 5", "seq: a step of 0 leads nowhere"),
-        ("printf '%y' a", "printf: unknown conversion %y"), ("printf '%d' x", "printf: 'x' is not a whole number"),
+        ("printf '%y' a", "printf: unknown conversion %y"),
         ("printf '%99999d' 1", "printf: '%99999d' is too wide"), ("printf %", "printf: '%' ends within a %"),
         ("printf -x a", "printf: unknown flag -x; a format that begins with - stands behind --"),
         ("printf -v a-b c", "printf: 'a-b' is not the name of a variable"),

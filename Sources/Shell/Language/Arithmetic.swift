@@ -24,11 +24,14 @@ public struct Arithmetic: Equatable, Sendable {
     }
 
     let root: Expression
+    /// As it was written.
+    package let source: String
 
     /// Of a sum's text as much as a message may quote.
     public static func quoted(_ source: String) -> String { source.count > 60 ? source.prefix(59) + "…" : source }
 
     public init(_ text: String) throws(Failure) {
+        source = text
         var parser = ArithmeticParser(text)
         root = try parser.parse()
     }
@@ -43,11 +46,20 @@ public struct Arithmetic: Equatable, Sendable {
     /// Decimal, `0x` hexadecimal, or octal behind a 0; what needs all 64 bits is negative, as in bash.
     static func number(_ text: some StringProtocol) -> Int? {
         guard let first = text.first, first.isASCII, first.isNumber else { return nil }
-        if text.hasPrefix("0x") || text.hasPrefix("0X") {
-            return UInt(text.dropFirst(2), radix: 16).map { Int(bitPattern: $0) }
+        if text.hasPrefix("0x") || text.hasPrefix("0X") { return wrapping(text.dropFirst(2), radix: 16) }
+        if first == "0", text.count > 1 { return wrapping(text.dropFirst(), radix: 8) }
+        return Int(text) ?? wrapping(text, radix: 10)
+    }
+
+    /// As in bash, of a number that does not fit the lowest 64 bits stay.
+    private static func wrapping(_ text: some StringProtocol, radix: Int) -> Int? {
+        if text.isEmpty { return radix == 16 ? 0 : nil }
+        var value = 0
+        for character in text {
+            guard character.isASCII, let digit = character.hexDigitValue, digit < radix else { return nil }
+            value = value &* radix &+ digit
         }
-        if first == "0", text.count > 1 { return UInt(text.dropFirst(), radix: 8).map { Int(bitPattern: $0) } }
-        return Int(text)
+        return value
     }
 
     /// A number as a sum gives it: decimal, without zeros before it. Anything else has to be read as a sum.

@@ -58,7 +58,8 @@ extension Statement {
 
     fileprivate func mappingCommands(_ change: (CommandSyntax) -> CommandSyntax) -> Statement {
         func mapped(_ pipeline: Pipeline) -> Pipeline {
-            Pipeline(commands: pipeline.commands.map(change), isNegated: pipeline.isNegated)
+            Pipeline(
+                commands: pipeline.commands.map(change), isNegated: pipeline.isNegated, timing: pipeline.timing)
         }
         return Statement(
             first: mapped(first), rest: rest.map { Link(operator: $0.operator, pipeline: mapped($0.pipeline)) },
@@ -69,8 +70,9 @@ extension Statement {
         let place = (rest.count, lastPipeline.commands.count - 1)
         func mapped(_ pipeline: Pipeline) -> Pipeline {
             var commands = pipeline.commands
+            if commands.isEmpty { return pipeline }
             commands[place.1] = change(commands[place.1])
-            return Pipeline(commands: commands, isNegated: pipeline.isNegated)
+            return Pipeline(commands: commands, isNegated: pipeline.isNegated, timing: pipeline.timing)
         }
         var links = rest
         if let link = links.popLast() { links.append(Link(operator: link.operator, pipeline: mapped(link.pipeline))) }

@@ -4,7 +4,11 @@ package enum EscapeSequences {
     package enum Dialect {
         /// `echo -e` and `%b`: octal numbers begin with a 0, and may have three digits behind it.
         case echo
-        /// The format of `printf`: `\101`.
+        /// `%b` of `printf`: as `echo -e`, and `\101`.
+        case argument
+        /// The format of `printf`: as that of other tools, and `\"`, `\'`, `\?`.
+        case printf
+        /// Formats of other tools: `\101`.
         case format
         /// `$'…'`: as a format, and `\'`, `\"`, `\?`, `\cX`.
         case quoted
@@ -32,9 +36,9 @@ package enum EscapeSequences {
             rest.removeFirst()
             if let letter = letters[next] {
                 bytes.append(letter)
-            } else if next == "c", dialect == .echo {
+            } else if next == "c", dialect == .echo || dialect == .argument {
                 return (bytes, true)
-            } else if dialect == .quoted, "'\"?".contains(next) {
+            } else if dialect != .echo, dialect != .format, "'\"?".contains(next) {
                 bytes += Array(String(next).utf8)
             } else if dialect == .quoted, next == "c", let control = rest.popFirst()?.asciiValue {
                 bytes.append(control & 0x1F)
@@ -55,7 +59,8 @@ package enum EscapeSequences {
             return found
         }
         if first == "0" || dialect != .echo && ("1"..."7").contains(first) {
-            let text = (dialect == .echo ? "0" : String(first)) + digits(dialect == .echo ? 3 : 2, radix: 8)
+            let takesThree = first == "0" && (dialect == .echo || dialect == .argument)
+            let text = String(first) + digits(takesThree ? 3 : 2, radix: 8)
             return [UInt8(truncatingIfNeeded: Int(text, radix: 8) ?? 0)]
         }
         guard let limit = ["x": 2, "u": 4, "U": 8][first] else { return nil }

@@ -1,11 +1,14 @@
 /// A pattern for one name or value: `*` any characters, `?` one, `[abc]`, `[a-z]`, `[[:alpha:]]`, `[!x]` one of a set;
-/// everything else, and what was quoted, itself (POSIX 2.13).
+/// `@(a|b)` one of several, `?(…)` or none, `*(…)` and `+(…)` any number of them, `!(…)` anything else; everything
+/// else, and what was quoted, itself (POSIX 2.13, and ksh's alternatives).
 public struct GlobPattern: Equatable, Sendable {
     enum Element: Equatable, Sendable {
         case character(Character)
         case anyOne
         case any
         case oneOf(CharacterSet, isNegated: Bool)
+        /// One of several patterns, as often as the sign says.
+        case group(Character, [GlobPattern])
     }
 
     struct CharacterSet: Equatable, Sendable {
@@ -17,18 +20,26 @@ public struct GlobPattern: Equatable, Sendable {
         }
     }
 
-    private let elements: [Element]
+    let elements: [Element]
+    private let hasGroups: Bool
 
     /// A character of a pattern, and whether it was quoted.
     public typealias Piece = (character: Character, isQuoted: Bool)
 
-    public init(_ characters: [Piece]) {
+    public init(_ characters: [Piece]) { self.init(characters, depth: 0) }
+
+    init(_ characters: [Piece], depth: Int) {
         var elements: [Element] = []
         var index = 0
         let lastClosing = characters.lastIndex { $0.character == "]" && !$0.isQuoted } ?? -1
         while index < characters.count {
             let (character, isQuoted) = characters[index]
             index += 1
+            if let (group, end) = Self.group(characters, from: index - 1, depth: depth) {
+                elements.append(group)
+                index = end
+                continue
+            }
             switch (character, isQuoted) {
             case ("*", false): if elements.last != .any { elements.append(.any) }
             case ("?", false): elements.append(.anyOne)
@@ -43,6 +54,16 @@ public struct GlobPattern: Equatable, Sendable {
             }
         }
         self.elements = elements
+        hasGroups = elements.contains { if case .group = $0 { true } else { false } }
+    }
+
+    /// The same pattern for texts in small letters.
+    package static func lowercased(_ pieces: [Piece]) -> [Piece] {
+        var result: [Piece] = []
+        for piece in pieces {
+            for character in piece.character.lowercased() { result.append((character, piece.isQuoted)) }
+        }
+        return result
     }
 
     public init(_ text: String) { self.init(text.map { ($0, false) }) }
@@ -116,6 +137,7 @@ public struct GlobPattern: Equatable, Sendable {
 
     /// - Parameter work: counts the steps.
     public func matches(_ text: ArraySlice<Character>, work: inout Int) -> Bool {
+        if hasGroups { return groupEnds(text, work: &work)[text.count] }
         var position = text.startIndex
         var element = 0
         var lastStar: (element: Int, position: Int)?
@@ -144,6 +166,11 @@ public struct GlobPattern: Equatable, Sendable {
     ///
     /// - Parameter work: counts the steps, each of one character and one element of the pattern.
     public func prefixLengths(_ text: ArraySlice<Character>, work: inout Int) -> ClosedRange<Int>? {
+        if hasGroups {
+            let ends = groupEnds(text, work: &work)
+            guard let first = ends.firstIndex(of: true), let last = ends.lastIndex(of: true) else { return nil }
+            return first...last
+        }
         // Whether the elements before a place can describe what has been read.
         var alive = [Bool](repeating: false, count: elements.count + 1)
         alive[0] = true
@@ -172,11 +199,11 @@ public struct GlobPattern: Equatable, Sendable {
         return shortest.map { $0...longest }
     }
 
-    private static func matches(_ element: Element, _ character: Character) -> Bool {
+    static func matches(_ element: Element, _ character: Character) -> Bool {
         switch element {
         case .character(let expected): expected == character
         case .anyOne: true
-        case .any: false
+        case .any, .group: false
         case .oneOf(let set, let isNegated): set.contains(character) != isNegated
         }
     }

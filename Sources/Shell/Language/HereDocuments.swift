@@ -18,7 +18,7 @@ extension Statement {
 
 extension Pipeline {
     fileprivate func resolvingDocuments(_ documents: [Int: Word]) -> Pipeline {
-        Pipeline(commands: commands.map { $0.resolvingDocuments(documents) }, isNegated: isNegated)
+        Pipeline(commands: commands.map { $0.resolvingDocuments(documents) }, isNegated: isNegated, timing: timing)
     }
 }
 

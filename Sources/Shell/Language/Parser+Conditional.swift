@@ -115,7 +115,7 @@ extension Parser {
         for sign in ["==", "!=", "=~", "="] where follows(sign) && peek(sign.count)?.isWhitespace == true {
             return sign
         }
-        if current == "<" || current == ">" { return String(current!) }
+        if current == "<" && !follows("<(") || current == ">" { return String(current!) }
         let word = wordHere()
         return Self.comparisons.contains(word) ? word : nil
     }

@@ -7,9 +7,9 @@ extension Parser {
         try checkDepth()
         advance(2)
         if current == "!", let next = peek(1),
-            next == "_" || next.isASCII && (next.isLetter || next.isNumber)
+            next == "_" || next.isASCII && (next.isLetter || next.isNumber) || "#@*".contains(next) && peek(2) == "}"
         {
-            return .parameter(try indirection(start), isQuoted: isQuoted)
+            return .parameter(try indirection(start, isQuoted: isQuoted), isQuoted: isQuoted)
         }
         if current == "#", peek(1) != "}", let length = try parameterLength(start) {
             return .parameter(length, isQuoted: isQuoted)
@@ -36,10 +36,10 @@ extension Parser {
     }
 
     /// `${!x}`, `${!a[@]}`, `${!x*}`
-    private mutating func indirection(_ start: Position) throws(SyntaxError) -> Parameter {
+    private mutating func indirection(_ start: Position, isQuoted: Bool) throws(SyntaxError) -> Parameter {
         advance()
         var name = parameterName()
-        var operation = Parameter.Operation.indirect
+        var operation = Parameter.Operation.indirect(nil)
         var key: Word?
         if current == "[" {
             (name, key) = try subscripted(name, start)
@@ -49,10 +49,11 @@ extension Parser {
             operation = .names
             name += String(sign)
         }
+        if current != "}", case .indirect = operation {
+            operation = .indirect(try parameterOperation("!" + name, start, isQuoted: isQuoted))
+        }
         guard current == "}" else {
-            throw SyntaxError(
-                start, "${!\(name)…} with something done to it is not known here",
-                isIncomplete: current == nil)
+            throw SyntaxError(start, "an open ${!\(name)", isIncomplete: current == nil)
         }
         advance()
         return Parameter(name: name, key: key, operation: operation)
@@ -153,7 +154,7 @@ extension Parser {
             advance()
         }
         if !digits.isEmpty { return digits }
-        guard let character = current, "@*#?".contains(character) else { return "" }
+        guard let character = current, "@*#?-$".contains(character) else { return "" }
         advance()
         return String(character)
     }
@@ -182,8 +183,8 @@ extension Parser {
             let pattern = current == "}" ? nil : try parameterWord(isQuoted: false, until: "}")
             return .letterCase(Parameter.LetterCase(rawValue: sign) ?? .upper, isAll: isAll, pattern)
         case "@":
-            guard let letter = peek(1), "QUuLEAaKk".contains(letter), peek(2) == "}" else {
-                throw SyntaxError(start, "${\(name)@…} is not known here; there are @Q @U @u @L @E @A @a")
+            guard let letter = peek(1), "QUuLEAaKkP".contains(letter), peek(2) == "}" else {
+                throw SyntaxError(start, "${\(name)@…} is not known here; there are @Q @U @u @L @E @A @K @k @P @a")
             }
             advance(2)
             return .transformation(letter)

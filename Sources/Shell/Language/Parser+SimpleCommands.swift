@@ -125,9 +125,17 @@ extension Parser {
     private func behindSubscript(_ start: Int) -> Int? {
         var open = 0
         var place = start
+        var quote: Character?
         while place < text.count, place - start < 1000, !text[place].isLineEnd {
-            if text[place] == "[" { open += 1 }
-            if text[place] == "]" {
+            if let end = quote {
+                if text[place] == end { quote = nil }
+            } else if text[place] == "'" || text[place] == "\"" {
+                quote = text[place]
+            } else if text[place] == "\\" {
+                place += 1
+            } else if text[place] == "[" {
+                open += 1
+            } else if text[place] == "]" {
                 open -= 1
                 if open == 0 {
                     guard place + 1 < text.count else { return nil }
@@ -241,10 +249,11 @@ extension Parser {
         guard current == ">" else { return nil }
         advance()
         let appends = current == ">"
-        // Nothing forbids `>` to write over a file, so `>|` is the same.
-        if appends || current == "|" { advance() }
+        let isForced = current == "|"
+        if appends || isForced { advance() }
         return Redirection(
-            kind: .write(fromError: fromError, appends: appends), target: try target(place, appends ? ">>" : ">"),
+            kind: .write(fromError: fromError, appends: appends, isForced: isForced),
+            target: try target(place, appends ? ">>" : ">"),
             position: place)
     }
 

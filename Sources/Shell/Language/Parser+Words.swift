@@ -12,7 +12,8 @@ extension Parser {
         switch wordKind {
         case .command: break
         case .conditional:
-            return character.isWhitespace || "<>)".contains(character) || follows("&&") || follows("||")
+            if character == "<" { return !follows("<(") }
+            return character.isWhitespace || ">)".contains(character) || follows("&&") || follows("||")
         case .expression: return open == 0 && (character.isWhitespace || character == ")" || follows("&&"))
         }
         if character.isWhitespace || character == ";" { return true }
@@ -29,13 +30,17 @@ extension Parser {
         var parts: [Word.Part] = []
         var plain = ""
         var open = 0
+        /// Parentheses of a pattern, `@(a|b)`, that are open.
+        var groups = 0
         func flush() {
             if !plain.isEmpty {
                 parts.append(.text(plain, isQuoted: false))
                 plain = ""
             }
         }
-        while let character = current, !endsWord(character, after: plain, open: open) {
+        while let character = current,
+            groups > 0 ? !character.isLineEnd : !endsWord(character, after: plain, open: open)
+        {
             switch character {
             case "'", "\"", "\\", "`", "$":
                 if let found = try quotedOrExpanded(isQuoted: false) {
@@ -44,7 +49,15 @@ extension Parser {
                 } else if character == "$" {
                     plain.append("$")
                 }
-            case "<" where wordKind == .command && follows("<("):
+            case "(" where wordKind != .expression && (groups > 0 || opensGroup(after: plain)),
+                ")" where groups > 0:
+                groups += character == "(" ? 1 : -1
+                plain.append(character)
+                advance()
+            case "<" where groups > 0:
+                plain.append(character)
+                advance()
+            case "<" where wordKind != .expression && follows("<("):
                 flush()
                 parts.append(.file(try substitution(position)))
             case "<" where wordKind == .command:
@@ -59,6 +72,19 @@ extension Parser {
         flush()
         if parts.isEmpty { throw unexpected() }
         return Word(parts: parts, position: start)
+    }
+
+    /// Whether the `(` that stands here begins alternatives of a pattern, `@(a|b)`, that end on the line.
+    private func opensGroup(after plain: String) -> Bool {
+        guard let sign = plain.last, "?*+@!".contains(sign) else { return false }
+        var open = 0
+        var place = index
+        while place < text.count, !text[place].isLineEnd {
+            if text[place] == "(" { open += 1 } else if text[place] == ")" { open -= 1 }
+            if open == 0 { return true }
+            place += 1
+        }
+        return false
     }
 
     /// What a quote, a backslash, a backquote or a `$` outside of quotes begins; nil if it is nothing but itself, or a
@@ -165,8 +191,8 @@ extension Parser {
             advance(2)
             return .variable("$", isQuoted: isQuoted)
         case "-":
-            // Alone at the end of a word a `$-` is nothing special in a shell either; with a value it would be.
-            throw SyntaxError(start, "'$\(next)' is not known here")
+            advance(2)
+            return .variable("-", isQuoted: isQuoted)
         case _ where next.isASCII && next.isNumber:
             advance(2)
             return .variable(String(next), isQuoted: isQuoted)

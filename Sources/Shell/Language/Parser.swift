@@ -67,6 +67,12 @@ public struct Parser {
         return script.resolvingDocuments(parser.finishedDocuments)
     }
 
+    /// Reads a text as what stands in double quotes: `PS4`, `${x@P}`.
+    package static func quotedWord(_ text: String) throws(SyntaxError) -> Word {
+        var parser = Parser(Array(text), Position(line: 1, column: 1))
+        return try parser.quotedText(until: nil)
+    }
+
     init(_ text: [Character], _ start: Position, depth: Int = 0) {
         self.text = text
         line = start.line
@@ -234,15 +240,20 @@ public struct Parser {
     mutating func pipeline() throws(SyntaxError) -> Pipeline {
         try skipBlank()
         var isNegated = false
+        var timing = try timing()
+        if timing != nil, endsPipeline { return Pipeline(commands: [], timing: timing) }
         while current == "!", peek(1) == " " || peek(1) == "\t" {
             isNegated.toggle()
             advance()
             try skipBlank()
+            if timing == nil { timing = try self.timing() }
         }
         var commands = [try command()]
         while true {
             try skipBlank()
-            guard current == "|", peek(1) != "|" else { return Pipeline(commands: commands, isNegated: isNegated) }
+            guard current == "|", peek(1) != "|" else {
+                return Pipeline(commands: commands, isNegated: isNegated, timing: timing)
+            }
             let place = position
             if peek(1) == "&" {
                 // `|&`: what it complains goes the same way.
@@ -258,6 +269,22 @@ public struct Parser {
             }
             commands.append(try command())
         }
+    }
+
+    /// `time`, `time -p`: a word of the language, since a pipeline is measured as a whole.
+    private mutating func timing() throws(SyntaxError) -> Pipeline.Timing? {
+        guard follows("time"), peek(4).map({ $0.isWhitespace || $0 == ";" }) ?? true else { return nil }
+        advance(4)
+        try skipBlank()
+        guard follows("-p"), peek(2).map({ $0.isWhitespace || $0 == ";" }) ?? true else { return .long }
+        advance(2)
+        try skipBlank()
+        return .short
+    }
+
+    private var endsPipeline: Bool {
+        guard let character = current else { return true }
+        return character.isLineEnd || ";)}".contains(character) || follows("&&") || follows("||")
     }
 
     mutating func command() throws(SyntaxError) -> CommandSyntax {

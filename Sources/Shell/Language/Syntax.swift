@@ -28,7 +28,7 @@ public struct SyntaxError: Error, Equatable, Sendable, CustomStringConvertible {
 //
 //   script    = statement { (";" | newline | "&") statement }
 //   statement = pipeline { ("&&" | "||") pipeline } [ "&" ]
-//   pipeline  = [ "!" ] command { "|" command }
+//   pipeline  = [ "time" [ "-p" ] ] [ "!" ] command { "|" command }
 //   command   = simple | compound { redirection } | definition | "!" host command, without a blank between
 //   compound  = for | while | until | if | case | "{" script "}" | "(" script ")" | "[[" condition "]]" | "((" sum "))"
 //   definition = name "(" ")" compound
@@ -67,9 +67,19 @@ public struct Pipeline: Equatable, Sendable {
     public let commands: [CommandSyntax]
     /// Begins with `!`: succeeds if it fails.
     public let isNegated: Bool
-    public init(commands: [CommandSyntax], isNegated: Bool = false) {
+    /// Begins with `time`. With nothing behind it there are no commands.
+    public let timing: Timing?
+
+    public enum Timing: Sendable {
+        case long
+        /// `time -p`
+        case short
+    }
+
+    public init(commands: [CommandSyntax], isNegated: Bool = false, timing: Timing? = nil) {
         self.commands = commands
         self.isNegated = isNegated
+        self.timing = timing
     }
 }
 
@@ -184,7 +194,8 @@ public struct SimpleCommand: Equatable, Sendable {
 public struct Redirection: Equatable, Sendable {
     public enum Kind: Equatable, Sendable {
         /// `>` and `>>`, or `2>` and `2>>`.
-        case write(fromError: Bool, appends: Bool)
+        /// `isForced`: `>|`, which `set -C` does not keep from writing over a file.
+        case write(fromError: Bool, appends: Bool, isForced: Bool)
         /// `&>`, `&>>` and `>&` before a file: both go there.
         case writeBoth(appends: Bool)
         case read
@@ -255,11 +266,17 @@ public struct Parameter: Equatable, Sendable {
     public var key: Word?
     public let operation: Operation
 
+    public init(name: String, key: Word? = nil, operation: Operation) {
+        self.name = name
+        self.key = key
+        self.operation = operation
+    }
+
     public indirect enum Operation: Equatable, Sendable {
         /// Nothing: the value.
         case value
-        /// `${!x}`: the value of the variable whose name it holds.
-        case indirect
+        /// `${!x}`: the value of the variable whose name it holds; `${!x:-y}`: what is done to that.
+        case indirect(Operation?)
         /// `${!a[@]}`: an array's subscripts.
         case keys
         /// `${!a*}`: variables whose names begin so.

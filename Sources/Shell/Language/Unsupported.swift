@@ -4,11 +4,8 @@ enum Unsupported {
     /// By name, with what to write instead.
     private static let commands: [String: String] = [
         "bind": "",
-        "caller": "", "compgen": "", "complete": "", "coproc": "end the command in &", "dirs": "",
-        "disown": "jobs go on anyway", "enable": "",
-        "exec": "redirect the commands themselves, or { …; } as a whole", "fc": "", "getopts": "use while and case",
-        "hash": "", "logout": "write exit", "popd": "use cd",
-        "pushd": "use cd", "shopt": "",
+        "caller": "", "compgen": "", "complete": "", "coproc": "end the command in &",
+        "disown": "jobs go on anyway", "enable": "", "fc": "", "logout": "write exit",
         "suspend": "press Ctrl-Z", "ulimit": "",
         "umask": "",
     ]
@@ -22,11 +19,6 @@ enum Unsupported {
             })
         {
             return "trap … \(word) is not known here; there are EXIT, ERR, INT, TERM, HUP, USR1 and USR2"
-        }
-        if ["declare", "typeset", "local"].contains(name), let flags = literals.first ?? nil,
-            flags.hasPrefix("-"), flags.contains("n")
-        {
-            return "\(name) -n is not known here; ${!name} is the value of the variable that name holds"
         }
         return nil
     }

@@ -18,7 +18,8 @@ extension Builtins {
                 """)
         return Command(description) { invocation in
             let scope = try shell(invocation).scope
-            let words = invocation.arguments.arguments
+            var words = invocation.arguments.arguments
+            if words.first == "-p" { words.removeFirst() }
             func show(_ name: String, _ alias: CommandAlias) {
                 invocation.process.print("alias \(name)='\(alias.text.replacing("'", with: "'\\''"))'")
             }

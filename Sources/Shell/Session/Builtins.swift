@@ -6,8 +6,10 @@ import ShellLanguage
 /// commands, so that `help` and completion know them.
 public enum Builtins {
     public static var commands: [Command] {
-        [leave("break"), leave("continue"), leaveFunction, colon, read, unset, set, shift] + aliases + scripts
-            + declarations
+        [
+            leave("break"), leave("continue"), leaveFunction, colon, read, unset, set, shopt, shift, getopts,
+        ] + aliases + scripts
+            + declarations + directories + tools
     }
 
     static func describe(
@@ -27,11 +29,34 @@ public enum Builtins {
     }
 
     static func name(_ text: some StringProtocol, of command: String) throws -> String {
-        let isName =
-            text.first.map { $0 == "_" || $0.isASCII && $0.isLetter } ?? false
-            && text.allSatisfy { $0 == "_" || $0.isASCII && ($0.isLetter || $0.isNumber) }
-        guard isName else { throw UsageError("\(command): '\(text)' is not the name of a variable") }
+        guard isName(text) else { throw UsageError("\(command): '\(text)' is not the name of a variable") }
         return String(text)
+    }
+
+    /// As bash says it: with status 1.
+    static func variableName(_ text: some StringProtocol) throws -> String {
+        guard isName(text) else { throw CommandFailure("'\(text)' is not the name of a variable") }
+        return String(text)
+    }
+
+    private static func isName(_ text: some StringProtocol) -> Bool {
+        (text.first.map { $0 == "_" || $0.isASCII && $0.isLetter } ?? false)
+            && text.allSatisfy { $0 == "_" || $0.isASCII && ($0.isLetter || $0.isNumber) }
+    }
+
+    /// A variable or an element of an array with its subscript computed: `a[i+1]`.
+    static func place(_ word: String, _ scope: VariableScope, status: Int = 1) throws -> String {
+        guard let (base, key) = VariableScope.element(word), !key.isEmpty else {
+            guard isName(word) else {
+                throw CommandFailure("'\(word)' is not the name of a variable", status: status)
+            }
+            return word
+        }
+        guard isName(base) else { throw CommandFailure("'\(word)' is not the name of a variable", status: status) }
+        if scope.isAssociative(base) { return word }
+        do throws(Arithmetic.Failure) {
+            return "\(base)[\(try scope.index(try Arithmetic(key).value(in: scope), of: base))]"
+        } catch { throw CommandFailure("\(word): \(error.text)", status: status) }
     }
 
     // MARK: Loops and functions
@@ -53,14 +78,27 @@ public enum Builtins {
             "return", "ends a function", usage: "[STATUS]",
             examples: ["isUp() { curl -sf http://localhost:$1/health; return $?; }"])
         return Command(description) { invocation in
-            let words = invocation.arguments.arguments
-            guard words.count <= 1, let status = words.first.map({ Int($0) }) ?? invocation.process.previousStatus
-            else { throw UsageError("return: '\(words.joined(separator: " "))' is not a status") }
-            guard try shell(invocation).leaveFunction(status & 255) else {
-                throw CommandFailure("not within a function")
+            let words =
+                invocation.arguments.arguments.first == "--"
+                ? invocation.arguments.arguments.dropFirst()
+                : invocation.arguments.arguments[...]
+            let shell = try shell(invocation)
+            if words.count > 1 {
+                invocation.process.complain("too many arguments")
+                shell.giveUpLine(1)
+                return .done(1)
             }
-            return .done(status & 255)
+            let status = words.first.map { exitStatus($0) } ?? invocation.process.previousStatus
+            if status == nil { invocation.process.complain("'\(words.first ?? "")' is not a number") }
+            guard shell.leaveFunction(status ?? 2) else { throw CommandFailure("not within a function", status: 2) }
+            return .done(status ?? 2)
         }
+    }
+
+    /// The status that a word of `exit` or `return` means: as the kernel has it, its lowest eight bits. nil: no number.
+    public static func exitStatus(_ word: String) -> Int? {
+        let digits = word.trimmingBlanks
+        return Int(digits.hasPrefix("+") ? String(digits.dropFirst()) : digits).map { $0 & 255 }
     }
 
     private static var colon: Command {
@@ -74,112 +112,95 @@ public enum Builtins {
     /// `export NAME=VALUE`: a part of the command of that name, which can do more.
     public static var export: Command {
         let description = describe(
-            "export", "sets variables", usage: "[NAME[=VALUE]…]", examples: ["export PORT=8080"],
-            details: "There is no environment: a variable that is set is known everywhere.")
+            "export", "sets variables", usage: "[-n] [-p] [NAME[=VALUE]…]",
+            examples: ["export PORT=8080", "export -p"],
+            details: """
+                There is no environment: a variable that is set is known everywhere. -p lists
+                what was exported, -n says that it no longer is.
+                """)
         return Command(description) { invocation in
             let scope = try shell(invocation).scope
-            var words = invocation.arguments.arguments
-            // Nothing is lost by it: there is no environment that it could be taken from.
-            if words.first == "-n" || words.first == "-p" { words.removeFirst() }
-            if words.first == "-f" { return .success }
-            if words.isEmpty {
-                for (name, value) in scope.values.sorted(by: { $0.key < $1.key }) {
-                    invocation.process.print("\(name)=\(value)")
+            var words = invocation.arguments.arguments[...]
+            var takesAway = false
+            while let word = words.first, word.hasPrefix("-"), word.count > 1 {
+                words.removeFirst()
+                if word == "--" { break }
+                if word.contains("f") { return .success }
+                if word.contains("n") { takesAway = true }
+                if let letter = word.dropFirst().first(where: { !"np".contains($0) }) {
+                    throw UsageError("export: -\(letter) is not known here; there are -n, -p and -f")
                 }
             }
+            if words.isEmpty {
+                let listing = VariableListing(scope)
+                for name in listing.names(with: .exported) {
+                    invocation.process.print(listing.declaration(name) ?? name)
+                }
+            }
+            var status = 0
             for word in words {
                 let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-                let name = try name(parts[0], of: "export")
-                if parts.count == 2 { try scope.set(name, String(parts[1])) }
+                let appends = parts.count == 2 && parts[0].hasSuffix("+")
+                do {
+                    let name = try variableName(appends ? parts[0].dropLast() : parts[0])
+                    if parts.count == 2 {
+                        try scope.set(name, (appends ? scope.value(of: name) ?? "" : "") + parts[1])
+                    }
+                    if takesAway { scope.remove(.exported, from: name) } else { scope.add(.exported, to: name) }
+                } catch {
+                    invocation.process.complain("\(error)")
+                    status = 1
+                    if scope.isFull { throw error }
+                }
             }
-            return .success
+            return .done(status)
         }
     }
 
     private static var unset: Command {
         let description = describe(
-            "unset", "forgets variables or functions", usage: "[-f] NAME…", examples: ["unset PORT", "unset -f isUp"])
+            "unset", "forgets variables or functions", usage: "[-f|-v|-n] NAME…",
+            examples: ["unset PORT", "unset -f isUp"])
         return Command(description) { invocation in
             let scope = try shell(invocation).scope
             var words = invocation.arguments.arguments[...]
-            let isFunction = words.first == "-f"
-            if isFunction || words.first == "-v" { words.removeFirst() }
+            var letters: Set<Character> = []
+            while let word = words.first, word.hasPrefix("-"), word.count > 1 {
+                words.removeFirst()
+                if word == "--" { break }
+                for letter in word.dropFirst() {
+                    guard "fvn".contains(letter) else {
+                        throw UsageError("unset: -\(letter) is not known here; there are -f, -v and -n")
+                    }
+                    letters.insert(letter)
+                }
+            }
+            var status = 0
             for word in words {
-                if isFunction {
+                let base = VariableScope.element(word)?.base ?? word
+                if letters.contains("n") {
+                    scope.refer(word, to: nil)
+                } else if letters.contains("f") || !isName(base) && letters.isEmpty {
                     scope.undefine(word)
                 } else {
-                    let base = VariableScope.element(word)?.base ?? word
-                    _ = try name(base, of: "unset")
-                    if scope.hasAttributes(base, .readOnly) {
-                        throw CommandFailure("\(base): readonly variable")
+                    do {
+                        if scope.hasAttributes(scope.target(base), .readOnly) {
+                            throw CommandFailure("\(base): readonly variable")
+                        }
+                        let isWhole = word.hasSuffix("[@]") || word.hasSuffix("[*]")
+                        let name = isWhole ? try variableName(base) : try place(word, scope)
+                        // As in bash: without a flag, and with no such variable, a function is meant.
+                        if scope.value(of: name) == nil, scope.array(name) == nil, letters.isEmpty {
+                            scope.undefine(name)
+                        }
+                        scope.unset(name)
+                    } catch {
+                        invocation.process.complain("\(error)")
+                        status = 1
                     }
-                    let name = try unsetName(word, base, scope)
-                    // As in bash: without a flag, and with no such variable, a function is meant.
-                    if scope.value(of: name) == nil { scope.undefine(name) }
-                    scope.unset(name)
                 }
             }
-            return .success
-        }
-    }
-
-    /// `a[i+1]` with its subscript computed.
-    private static func unsetName(_ word: String, _ base: String, _ scope: VariableScope) throws
-        -> String
-    {
-        guard let (_, key) = VariableScope.element(word), !scope.isAssociative(base), key != "@",
-            key != "*"
-        else {
-            return word.hasSuffix("[@]") || word.hasSuffix("[*]") ? base : word
-        }
-        do throws(Arithmetic.Failure) {
-            return "\(base)[\(try scope.index(try Arithmetic(key).value(in: scope), of: base))]"
-        } catch { throw CommandFailure("unset: \(word): \(error.text)") }
-    }
-
-    private static var set: Command {
-        let description = describe(
-            "set", "options of the shell, and its positional parameters",
-            usage: "[-e|+e] [-u|+u] [-o|+o NAME] [--] [WORD…]",
-            examples: ["set -euo pipefail", "set -- a b; echo $1"],
-            details: """
-                -e  a command that fails, and is no condition, ends the script: so it is in
-                scripts, until +e
-                -u  a variable without a value is an error: so it is here, until +u
-                -E  functions and subshells have the trap of ERR, too
-                -o pipefail  a pipeline fails with the last of its commands that does
-                What follows the options, or --, is $1, $2 and so on.
-                """)
-        return Command(description) { invocation in
-            let scope = try shell(invocation).scope
-            var words = invocation.arguments.arguments[...]
-            var setsPositional = false
-            while let word = words.first, let sign = word.first, sign == "-" || sign == "+" {
-                words.removeFirst()
-                if word == "--" {
-                    setsPositional = true
-                    break
-                }
-                for letter in word.dropFirst() {
-                    try change(letter == "o" ? words.popFirst() ?? "" : String(letter), sign == "-", scope)
-                }
-            }
-            if setsPositional || !words.isEmpty { scope.positional = Array(words) }
-            return .success
-        }
-    }
-
-    private static func change(_ option: String, _ isOn: Bool, _ scope: VariableScope) throws {
-        switch option {
-        case "e", "errexit": scope.options.endsAtFailure = isOn
-        case "u", "nounset": scope.options.refusesUnset = isOn
-        case "pipefail": scope.options.pipelinesFail = isOn
-        case "E", "errtrace": scope.options.handsErrorTrapOn = isOn
-        // What they mean is so in any case, or concerns a keyboard.
-        case "B", "braceexpand", "h", "hashall", "m", "monitor", "posix", "history", "emacs", "vi", "T",
-            "functrace":
-            break
-        default: throw UsageError("set: the option '\(option)' is not known here; there are -e, -u, -E and -o pipefail")
+            return .done(status)
         }
     }
 
@@ -191,7 +212,7 @@ public enum Builtins {
             let scope = try shell(invocation).scope
             let words = invocation.arguments.arguments
             guard words.count <= 1, let count = words.first.map({ Int($0) }) ?? 1, count >= 0 else {
-                throw UsageError("shift: '\(words.joined(separator: " "))' is not a number of words")
+                throw CommandFailure("'\(words.joined(separator: " "))' is not a number of words")
             }
             guard count <= scope.positional.count else { return .done(1) }
             scope.positional.removeFirst(count)
@@ -208,8 +229,8 @@ public enum Builtins {
             flags: [
                 .init("raw", "r", "a backslash is a character like any other"),
                 .init("prompt", "p", .text("TEXT"), "what is shown before it waits, at a terminal"),
-                .init("count", "n", .integer(1...1_000_000), "no more than so many characters"),
-                .init("", "N", .integer(1...1_000_000), "so many characters, whatever they are"),
+                .init("count", "n", .integer(0...1_000_000), "no more than so many characters"),
+                .init("", "N", .integer(0...1_000_000), "so many characters, whatever they are"),
                 .init("delimiter", "d", .text("CHAR"), "what ends it, instead of the line's end"),
                 .init(
                     "timeout", "t", .duration(allowsZero: true), "how long it waits; then the status is 142"),
@@ -228,9 +249,10 @@ public enum Builtins {
                 left. Without a name: REPLY. Status 1 at the end of the input.
                 """)
         return Command(description) { invocation in
-            let names = try invocation.arguments.arguments.map { try name($0, of: "read") }
+            let shell = try shell(invocation)
+            let names = try invocation.arguments.arguments.map { try place($0, shell.scope) }
             let program = LineRead(
-                invocation.process, try shell(invocation), names: names, isRaw: invocation.arguments.has("raw"),
+                invocation.process, shell, names: names, isRaw: invocation.arguments.has("raw"),
                 prompt: invocation.arguments.text("prompt"))
             program.limit = invocation.arguments.integer("count")
             if let count = invocation.arguments.integer("N") {

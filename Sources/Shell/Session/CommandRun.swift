@@ -88,7 +88,7 @@ extension Process {
     public func holds(_ condition: String, _ word: String) throws(UsageError) -> Bool {
         switch condition {
         case "-v": return execution.map { $0.scope.holdsValue(word) } ?? false
-        case "-o": return execution.map { $0.scope.options.holds(word, session: session) } ?? false
+        case "-o": return execution.map { $0.scope.options.holds(word) } ?? false
         default:
             guard let number = Int(word) else {
                 throw UsageError("\(name): -t: '\(word)' is not a whole number")
@@ -119,17 +119,5 @@ extension VariableScope {
     func holdsValue(_ name: String) -> Bool {
         if let number = Int(name) { return number >= 0 && number <= positional.count }
         return value(of: name) != nil
-    }
-}
-
-extension VariableScope.Options {
-    /// `-o NAME`
-    func holds(_ name: String, session: Session) -> Bool {
-        switch name {
-        case "errexit": endsAtFailure ?? false
-        case "nounset": refusesUnset
-        case "pipefail": pipelinesFail
-        default: false
-        }
     }
 }

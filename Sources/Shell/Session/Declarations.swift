@@ -24,79 +24,137 @@ extension Builtins {
             "readonly": ["readonly PORT=8080"],
         ]
         let description = describe(
-            name, summaries[name] ?? "", usage: "[-aAirulxgp] [NAME[=VALUE]…]",
+            name, summaries[name] ?? "", usage: "[-aAirulxngp] [NAME[=VALUE]…]",
             examples: examples[name] ?? [],
             details: """
                 -a an array, -A one with texts as subscripts, -i a whole number, -r only to be
-                read, -u and -l in large and small letters, -p says what they are, -g not the
-                function's own, -F whether there are functions of the names. + takes -i -u -l
-                -x away. Within a function, declare and local are the function's own.
+                read, -x exported, -u and -l in large and small letters, -n stands for the
+                variable that it names, -p says what they are, -g not the function's own, -F
+                whether there are functions of the names. + takes -i -u -l -x -n away. Within
+                a function, declare and local are the function's own.
                 """)
         return Command(description) { invocation in
             let shell = try shell(invocation)
-            let scope = shell.scope
             var words = invocation.arguments.arguments[...]
-            var given = VariableAttributes()
-            var taken = VariableAttributes()
-            var letters: Set<Character> = []
-            let known: [Character: VariableAttributes] = [
-                "i": .integer, "r": .readOnly, "u": .upper, "l": .lower, "x": .exported,
-            ]
+            var order = Declared(name: name)
+            try order.takeFlags(&words)
+            if order.letters.contains("f") || order.letters.contains("F") {
+                return try functions(name, words, order.letters, shell.scope, invocation)
+            }
+            if name == "local", !shell.scope.isInFunction { throw CommandFailure("only within a function") }
+            if order.letters.contains("p") || words.isEmpty {
+                return show(Array(words), order, shell.scope, invocation.process)
+            }
+            var status = 0
+            for word in words {
+                do { try order.declare(word, shell) } catch {
+                    invocation.process.complain("\(error)")
+                    status = 1
+                    if shell.scope.isFull { throw error }
+                }
+            }
+            return .done(status)
+        }
+    }
+
+    /// What `declare` and its kin are to do with names.
+    private struct Declared {
+        let name: String
+        var given: VariableAttributes = []
+        var taken: VariableAttributes = []
+        var letters: Set<Character> = []
+        private static let known: [Character: VariableAttributes] = [
+            "i": .integer, "r": .readOnly, "u": .upper, "l": .lower, "x": .exported,
+        ]
+
+        init(name: String) {
+            self.name = name
             if name == "readonly" { given = .readOnly }
-            while let word = words.first, let sign = word.first, sign == "-" || sign == "+",
-                word.count > 1
-            {
+        }
+
+        mutating func takeFlags(_ words: inout ArraySlice<String>) throws {
+            while let word = words.first, let sign = word.first, sign == "-" || sign == "+", word.count > 1 {
                 words.removeFirst()
                 if word == "--" { break }
                 for letter in word.dropFirst() {
-                    if let attribute = known[letter] {
+                    if let attribute = Self.known[letter] {
                         if sign == "-" { given.insert(attribute) } else { taken.insert(attribute) }
-                    } else if "aAgpfF".contains(letter) {
-                        letters.insert(letter)
-                    } else {
+                    } else if "aAgpfFn".contains(letter) {
+                        if sign == "-" { letters.insert(letter) } else if letter == "n" { letters.insert("N") }
+                    } else if letter != "t" && letter != "I" {
                         throw UsageError("\(name): -\(letter) is not known here; see help \(name)")
                     }
                 }
             }
-            if letters.contains("f") || letters.contains("F") {
-                return try functions(name, words, letters, scope, invocation)
-            }
-            if name == "local", !scope.isInFunction { throw CommandFailure("only within a function") }
-            if letters.contains("p") || words.isEmpty {
-                return show(name, Array(words), given, scope, invocation.process)
-            }
+        }
+
+        func declare(_ word: String, _ shell: Execution) throws {
+            let scope = shell.scope
+            let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            let appends = parts.count == 2 && parts[0].hasSuffix("+")
+            let text = String(appends ? parts[0].dropLast() : parts[0])
+            // `declare 'a[2]=x'`: an element.
+            let element = VariableScope.element(text)
+            let target = try Builtins.variableName(element?.base ?? text)
             let isOwn = name != "readonly" && !letters.contains("g") && scope.isInFunction
-            for word in words {
-                let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-                let appends = parts.count == 2 && parts[0].hasSuffix("+")
-                let target = try self.name(appends ? parts[0].dropLast() : parts[0], of: name)
-                if scope.hasAttributes(target, .readOnly), parts.count == 2 || isOwn {
-                    throw CommandFailure("\(target): readonly variable")
-                }
-                if isOwn, !appends {
-                    scope.shadow(target)
-                    scope.unset(target)
-                }
-                if letters.contains("a") || letters.contains("A") {
-                    try scope.makeArray(target, isAssociative: letters.contains("A"), keeps: true)
-                }
-                if given.contains(.upper) { scope.remove(.lower, from: target) }
-                if given.contains(.lower) { scope.remove(.upper, from: target) }
-                let others = given.subtracting(.readOnly)
-                if !others.isEmpty { scope.add(others, to: target) }
-                if !taken.isEmpty { scope.remove(taken, from: target) }
-                if parts.count == 2 {
-                    let isSum = scope.hasAttributes(target, .integer)
-                    let old = appends ? scope.value(of: target) ?? "" : ""
-                    try scope.set(
-                        target, appends && isSum ? "\(old.isEmpty ? "0" : old)+(\(parts[1]))" : old + parts[1])
-                } else if isOwn, scope.arrays[target] == nil {
-                    // Without a value it is empty, which a function can rely on.
-                    try scope.set(target, "")
-                }
-                if given.contains(.readOnly) { scope.add(.readOnly, to: target) }
+            if letters.contains("n") || letters.contains("N") {
+                return try refer(target, parts.count == 2 ? String(parts[1]) : nil, isOwn: isOwn, scope)
             }
-            return .success
+            let isReadOnly = scope.hasAttributes(target, .readOnly)
+            if isReadOnly, parts.count == 2 || isOwn || taken.contains(.readOnly) {
+                throw CommandFailure("\(target): readonly variable")
+            }
+            if isOwn, !appends {
+                scope.shadow(target)
+                scope.unset(target)
+            }
+            if letters.contains("a") || letters.contains("A") {
+                try scope.makeArray(target, isAssociative: letters.contains("A"), keeps: true)
+            }
+            if given.contains(.upper) { scope.remove(.lower, from: target) }
+            if given.contains(.lower) { scope.remove(.upper, from: target) }
+            // Declared it is, even without a value.
+            scope.add(given.subtracting(.readOnly), to: target)
+            if !taken.isEmpty { scope.remove(taken, from: target) }
+            defer { if given.contains(.readOnly) { scope.add(.readOnly, to: target) } }
+            if parts.count == 2 {
+                let isList = parts[1].hasPrefix("(") && parts[1].hasSuffix(")") && element == nil
+                if isList, scope.arrays[target] != nil { return try elements(word, shell) }
+                let full = element.map { "\(target)[\($0.key)]" } ?? target
+                let isSum = scope.hasAttributes(target, .integer)
+                let old = appends ? scope.value(of: full) ?? "" : ""
+                try scope.set(full, appends && isSum ? "\(old.isEmpty ? "0" : old)+(\(parts[1]))" : old + parts[1])
+            } else if isOwn, scope.arrays[target] == nil {
+                // Without a value it is empty, which a function can rely on.
+                try scope.set(target, "")
+            }
+        }
+
+        /// `declare -a 'a=(1 2)'`: a text that is read as the assignment that it looks like.
+        private func elements(_ word: String, _ shell: Execution) throws {
+            do throws(SyntaxError) {
+                shell.push(.script(try Parser.parse(word), next: 0))
+            } catch { throw CommandFailure("\(error.text)") }
+        }
+
+        /// `local -n r=$1`: a name that stands for another one.
+        private func refer(_ target: String, _ other: String?, isOwn: Bool, _ scope: VariableScope) throws {
+            if letters.contains("N") { return scope.refer(target, to: nil) }
+            if isOwn {
+                scope.shadow(target)
+                scope.unset(target)
+            }
+            let value = other ?? scope.value(of: target) ?? ""
+            if value.isEmpty {
+                scope.unset(target)
+                return scope.refer(target, to: "")
+            }
+            _ = try Builtins.variableName(VariableScope.element(value)?.base ?? value)
+            guard scope.target(value) != target, value != target else {
+                throw CommandFailure("\(target): a name that refers to itself")
+            }
+            scope.unset(target)
+            scope.refer(target, to: value)
         }
     }
 
@@ -119,35 +177,33 @@ extension Builtins {
         return .done(isKnown ? 0 : 1)
     }
 
-    /// `declare -p`
+    /// `declare -p`, and what is asked for without names.
     private static func show(
-        _ name: String, _ words: [String], _ wanted: VariableAttributes, _ scope: VariableScope,
-        _ process: Process
+        _ words: [String], _ order: Declared, _ scope: VariableScope, _ process: Process
     ) -> Outcome {
+        let listing = VariableListing(scope)
         var isKnown = true
-        let all = Set(scope.values.keys).union(scope.arrays.keys).filter {
-            wanted.isEmpty || scope.hasAttributes($0, wanted)
-        }
-        for word in words.isEmpty ? all.sorted() : words {
-            let array = scope.arrays[word]
-            guard array != nil || scope.value(of: word) != nil else {
+        for word in words {
+            if let text = listing.declaration(word) {
+                process.print(text)
+            } else {
                 process.complain("\(word): not found")
                 isKnown = false
-                continue
             }
-            let flags = ShellQuoting.flags(scope.attributes[word] ?? [], array)
-            let text: String
-            if let array {
-                let elements = array.keys.map { "[\($0)]=\(ShellQuoting.declared(array[$0] ?? ""))" }
-                text =
-                    "(" + elements.joined(separator: " ")
-                    + (array.isAssociative && array.count > 0 ? " " : "") + ")"
-            } else {
-                text = ShellQuoting.declared(scope.value(of: word) ?? "")
-            }
-            process.print("declare -\(flags.isEmpty ? "-" : flags) \(word)=\(text)")
         }
-        return .done(isKnown ? 0 : 1)
+        if !words.isEmpty { return .done(isKnown ? 0 : 1) }
+        if order.letters.isDisjoint(with: "paAn"), order.given.isEmpty {
+            for line in listing.assignments() { process.print(line) }
+            return .success
+        }
+        for name in listing.names(with: order.given) {
+            let array = scope.arrays[name]
+            if order.letters.contains("a"), array?.isAssociative != false { continue }
+            if order.letters.contains("A"), array?.isAssociative != true { continue }
+            if order.letters.contains("n"), scope.references[name] == nil { continue }
+            if let text = listing.declaration(name) { process.print(text) }
+        }
+        return .success
     }
 
     private static var letCommand: Command {
@@ -157,7 +213,7 @@ extension Builtins {
         return Command(description) { invocation in
             let shell = try shell(invocation)
             guard !invocation.arguments.arguments.isEmpty else {
-                throw UsageError("let: which sum? let x=1+2")
+                throw CommandFailure("which sum? let x=1+2", status: 1)
             }
             var last = 0
             for word in invocation.arguments.arguments {
@@ -166,71 +222,6 @@ extension Builtins {
                 }
             }
             return .done(last == 0 ? 1 : 0)
-        }
-    }
-
-    private static var trap: Command {
-        let description = describe(
-            "trap", "says what runs at the end, after a failure, or for a signal",
-            usage: "[-p] [SCRIPT|-] [NAME…]",
-            examples: ["trap 'rm -f $file' EXIT", "trap 'echo failed at line $LINENO' ERR"],
-            details: """
-                EXIT when the shell ends, ERR after a command that fails and is no condition;
-                INT, TERM, HUP, USR1 and USR2 instead of the end of what runs. An empty text
-                is nothing at all, - takes it away. There is no DEBUG and no RETURN.
-                """)
-        return Command(description) { invocation in
-            let shell = try shell(invocation)
-            var words = invocation.arguments.arguments[...]
-            func name(_ word: String) throws -> String {
-                let upper = word.uppercased()
-                if upper == "EXIT" || upper == "0" { return "EXIT" }
-                if upper == "ERR" { return "ERR" }
-                if ["QUIT", "SIGQUIT", "3", "PIPE", "SIGPIPE", "13", "ALRM", "SIGALRM", "14"].contains(
-                    upper)
-                {
-                    return ""
-                }
-                guard let signal = Signal(parsing: word), ![.kill, .stop, .power].contains(signal) else {
-                    throw UsageError(
-                        "trap: '\(word)' is not known here; there are EXIT, ERR, INT, TERM, HUP, USR1 and USR2")
-                }
-                return signal.rawValue
-            }
-            if words.first == "-p" || words.isEmpty {
-                words = words.dropFirst()
-                let wanted = try words.map(name)
-                let order = ["EXIT", "HUP", "INT", "USR1", "USR2", "TERM", "CONT", "ERR"]
-                for key in order where wanted.isEmpty || wanted.contains(key) {
-                    guard let script = shell.scope.traps[key] else { continue }
-                    let shown = key == "EXIT" || key == "ERR" ? key : "SIG" + key
-                    invocation.process.print("trap -- \(ShellQuoting.quoted(script)) \(shown)")
-                }
-                return .success
-            }
-            if words.first == "-l" {
-                throw UsageError("trap: -l is not known here; help trap names the signals")
-            }
-            if words.first == "--" { words.removeFirst() }
-            guard let script = words.popFirst() else { return .success }
-            // One word alone is a name whose trap goes.
-            guard !words.isEmpty else {
-                shell.scope.traps[try name(script)] = nil
-                return .success
-            }
-            if script != "-" {
-                guard script.utf8.count <= 64 << 10 else {
-                    throw CommandFailure("a script of more than 64 KiB")
-                }
-                do throws(SyntaxError) { _ = try Parser.parse(script) } catch {
-                    throw CommandFailure("\(error)", status: 2)
-                }
-            }
-            for word in words {
-                let key = try name(word)
-                if !key.isEmpty { shell.scope.traps[key] = script == "-" ? nil : script }
-            }
-            return .success
         }
     }
 

@@ -5,13 +5,28 @@ import ShellLanguage
 extension Execution {
     // MARK: Simple commands
 
+    /// `$(< file)`: what the file holds.
+    private static func readingFile(_ script: Script) -> Script {
+        guard script.statements.count == 1, let statement = script.statements.first, statement.rest.isEmpty,
+            !statement.isBackground, statement.first.commands.count == 1, !statement.first.isNegated,
+            case .simple(var command)? = statement.first.commands.first, command.words.isEmpty,
+            command.assignments.isEmpty, command.redirections.count == 1, command.redirections[0].kind == .read
+        else { return script }
+        command.words = ["command", "cat"].map { Word(parts: [.text($0, isQuoted: true)], position: command.position) }
+        return Script(statements: [Statement.wrapping(.simple(command))])
+    }
+
     /// Runs a `$(…)`, then comes back with one output more.
-    private func substitute(_ script: Script, _ outputs: [String], _ again: @escaping ([String]) -> Frame) {
+    ///
+    /// - Parameter inner: the variables that it sees: with what stands before it in the same command.
+    private func substitute(
+        _ script: Script, _ inner: VariableScope, _ outputs: [String], _ again: @escaping ([String]) -> Frame
+    ) {
         guard mayNest() else { return }
+        let script = Self.readingFile(script)
         let capture = CaptureSink()
         let directory = session.files.directory
         isWaiting = true
-        let inner = scope.copy()
         // As in bash, which does not hand -e on to it.
         inner.options.endsAtFailure = false
         let part = Execution(
@@ -33,6 +48,7 @@ extension Execution {
         }
         parts = [part]
         part.nesting = nesting + 1
+        part.traceDepth = traceDepth + 1
         part.job = job
         session.makeRunnable(part)
     }
@@ -56,9 +72,18 @@ extension Execution {
             case .fatal(let failure):
                 complain(failure.description)
                 cancelStatus = failure.status
+            case .line(let failure):
+                complain(failure.description)
+                guard let failureStatus else {
+                    giveUpLine(1)
+                    break
+                }
+                status = failureStatus
+                noteFailureToBegin()
             case .output(let script):
+                let inner = scope.copy()
                 expansion.changes.takeBack()
-                substitute(script, outputs, again)
+                substitute(script, inner, outputs, again)
             }
             return nil
         }
@@ -71,8 +96,9 @@ extension Execution {
             return true
         } catch {
             complain(error.description)
+            status = error.status
             // What grows in a loop must not go on growing.
-            cancelStatus = error.status
+            if scope.isFull { cancelStatus = error.status }
             return false
         }
     }
@@ -83,7 +109,17 @@ extension Execution {
             outputs,
             { (expansion) throws(Expansion.Stop) in
                 // Later values may use earlier ones: `x=1 y=$x`.
-                for assignment in command.assignments { try Self.assign(assignment, &expansion) }
+                var shown: [String] = []
+                for assignment in command.assignments {
+                    if !command.words.isEmpty, assignment.elements == nil,
+                        expansion.scope.hasAttributes(expansion.scope.target(assignment.name), .readOnly)
+                    {
+                        // As in bash, the command runs all the same.
+                        complain("\(assignment.name): readonly variable")
+                        continue
+                    }
+                    shown.append(try Self.assign(assignment, &expansion))
+                }
                 let assigned = expansion.changes.all
                 let areTexts = expansion.changes.areTexts
                 // They are for the command that follows, not for its words.
@@ -99,12 +135,15 @@ extension Execution {
                 }
                 var targets: [String] = []
                 for redirection in command.redirections { targets.append(try expansion.single(redirection.target)) }
+                if scope.options.traces { trace(shown, arguments, arrays) }
                 return (assigned, arguments, arrays, targets)
             }, again: { .simple(command, outputs: $0) })
         guard let (assigned, arguments, arrays, targets) = expanded else { return }
         if outputs.isEmpty { status = arguments.isEmpty ? 0 : status }
+        scope.lastWord = arguments.last ?? ""
         if !arguments.isEmpty, !assigned.isEmpty {
             push(.restoreVariables(assigned.map { ($0.name, scope.whole($0.name)) }))
+            scope.temporaries = assigned.map(\.name)
             for (name, value) in assigned where !set(name, value) { return }
         }
         if !arrays.isEmpty { push(.assign(arrays)) }
@@ -112,18 +151,24 @@ extension Execution {
     }
 
     /// Gives a variable, an element or an array its value, within an expansion that may be taken back.
+    ///
+    /// - Returns: how `set -x` shows it.
     private static func assign(
         _ assignment: SimpleCommand.Assignment, _ expansion: inout Expansion
-    ) throws(Expansion.Stop) {
+    ) throws(Expansion.Stop) -> String {
+        let sign = assignment.appends ? "+=" : "="
         if let elements = assignment.elements {
             let values = try self.elements(elements, &expansion)
             do throws(CommandFailure) {
                 try expansion.changes.assign(assignment.name, values, appends: assignment.appends)
-            } catch { throw .failure(error) }
-            return
+            } catch { throw expansion.scope.isFull ? .failure(error) : .line(error) }
+            return assignment.name + sign + shown(values)
         }
         var name = assignment.name
         if let key = assignment.key { name = try expansion.element(name, key) }
+        if name.hasSuffix("[@]") || name.hasSuffix("[*]"), !expansion.scope.isAssociative(assignment.name) {
+            throw .line(CommandFailure("\(name): not one element", status: 1))
+        }
         let added = try expansion.single(assignment.value)
         var value = added
         if assignment.appends {
@@ -131,12 +176,20 @@ extension Execution {
             let isSum = expansion.scope.hasAttributes(assignment.name, .integer)
             value = isSum ? "\(old.isEmpty ? "0" : old)+(\(added))" : old + added
         }
-        if expansion.scope.hasAttributes(assignment.name, .readOnly) {
-            throw .fatal(CommandFailure("\(assignment.name): readonly variable", status: 1))
+        if expansion.scope.hasAttributes(expansion.scope.target(assignment.name), .readOnly) {
+            throw .line(CommandFailure("\(assignment.name): readonly variable", status: 1))
         }
         do throws(Arithmetic.Failure) { try expansion.changes.assign(name, value) } catch {
-            throw Expansion.failure(error.text)
+            throw expansion.scope.isFull
+                ? Expansion.failure(error.text) : .line(CommandFailure(error.text, status: 1))
         }
+        return "\(name)\(sign)\(added.isEmpty ? "" : ShellQuoting.traced(added))"
+    }
+
+    /// `(a [2]='b c')`
+    static func shown(_ elements: ArrayElements) -> String {
+        let words = elements.map { ($0.key.map { "[\($0)]=" } ?? "") + ShellQuoting.traced($0.value) }
+        return "(" + words.joined(separator: " ") + ")"
     }
 
     /// The elements of `(…)`: words are split and files found as those of a command, values behind a subscript not.
@@ -173,17 +226,28 @@ extension Execution {
         guard let streams = redirected(redirections) else { return }
         var arguments = arguments
         var mayBeFunction = true
+        if arguments.count > 2, arguments[0] == "command", arguments[1] == "-p" { arguments.remove(at: 1) }
         while arguments.count > 1, arguments[0] == "command" || arguments[0] == "builtin", !arguments[1].hasPrefix("-")
         {
+            if arguments[0] == "builtin", !Builtins.isBuiltin(arguments[1], session) { break }
             arguments.removeFirst()
             mayBeFunction = false
+        }
+        if arguments.first == "exec", arguments != ["exec", "--help"] {
+            guard takeOver(&arguments, streams, redirections.map(\.0.kind)) else { return }
         }
         guard let name = arguments.first else { return streams.closeOpened() }
         if mayBeFunction, let body = scope.functions[name] {
             return call(name, body, Array(arguments.dropFirst()), streams, redirections.map(\.0.kind))
         }
         if runText(arguments, streams, redirections.map(\.0.kind)) { return }
-        guard let command = session.commands[name] else {
+        if session.commands[name] == nil, name.contains("/"), session.files.size(name) != nil,
+            !session.files.isDirectory(name)
+        {
+            // A script of the lab's, by its path.
+            arguments.insert("bash", at: 0)
+        }
+        guard let command = session.commands[arguments[0]] else {
             streams.error.write("\(session.prefix(position))\(session.commands.unknown(name))\n")
             status = 127
             return streams.closeOpened()
@@ -218,15 +282,5 @@ extension Execution {
             resume(0)
         }
         session.start(process, command)
-    }
-
-    var errorSink: any ByteSink {
-        streams.error ?? TerminalSink(session: session, terminal: terminal, submission: submission, isError: true)
-    }
-
-    func complain(_ text: String) { errorSink.write(printable(text, keeping: "\n\t") + "\n") }
-    func complain(_ text: String, status: Int) {
-        complain(text)
-        self.status = status
     }
 }

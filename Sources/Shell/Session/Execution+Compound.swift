@@ -1,5 +1,4 @@
 import CommandKit
-import KernelRegularExpressions
 import KernelStructures
 import ShellLanguage
 
@@ -28,7 +27,8 @@ extension Execution {
             { (expansion) throws(Expansion.Stop) in
                 if isTaken { return true }
                 for pattern in branch.patterns {
-                    if GlobPattern(try expansion.pattern(pattern)).matches(subject) { return true }
+                    let pieces = try expansion.pattern(pattern)
+                    if expansion.fits(subject, pieces) { return true }
                 }
                 return false
             }, again: { .selecting(subject, branches, isTaken: isTaken, outputs: $0) })
@@ -54,6 +54,7 @@ extension Execution {
             }
         var value = 1
         if let sum {
+            if outputs.isEmpty { trace(sum) }
             let computed = expand(
                 outputs, { (expansion) throws(Expansion.Stop) in try expansion.number(sum) },
                 again: { .countedLoop(loop, stage, outputs: $0) }, failureStatus: 1)
@@ -75,12 +76,19 @@ extension Execution {
         let isTerminal = { [streams] (number: Int) in
             self.isTerminal(number, output: streams.output, error: streams.error, input: streams.input)
         }
+        var tests: [String] = []
         let holds = expand(
             outputs,
-            { [session] (expansion) throws(Expansion.Stop) in
-                try ConditionalEvaluation(files: session.files, isTerminal: isTerminal).holds(condition, &expansion)
+            { [session, scope] (expansion) throws(Expansion.Stop) in
+                tests = []
+                return try ConditionalEvaluation(
+                    files: session.files, isTerminal: isTerminal,
+                    onTest: scope.options.traces ? { tests.append($0) } : nil
+                ).holds(condition, &expansion)
             }, again: { .conditional(condition, position, outputs: $0) })
-        if let holds { status = holds ? 0 : 1 }
+        guard let holds else { return }
+        for test in tests { trace("[[ \(test) ]]") }
+        status = holds ? 0 : 1
     }
 
     // MARK: Subshells
@@ -106,6 +114,7 @@ extension Execution {
         part.isCondition = isInCondition
         part.stopsAtFailure = stopsAtFailure
         part.nesting = nesting + 1
+        part.traceDepth = traceDepth
         session.makeRunnable(part)
     }
 
@@ -191,6 +200,22 @@ extension Execution {
     /// A compound command could not begin: its words, or a file of its redirections. Nothing inside of it has failed.
     func noteFailureToBegin() { if endsAtFailure || isMain, !isInCondition { noteFailure() } }
 
+    /// What cannot be understood while it runs, such as a division by zero: as in bash, the rest of the line is given
+    /// up, with all that stands around it; a subshell ends.
+    func giveUpLine(_ status: Int) {
+        self.status = status
+        guard isMain, case .script(let script, var next)? = frames.first, next > 0 else {
+            cancelStatus = status
+            return
+        }
+        drop(from: 1)
+        let given = script.statements[next - 1]
+        let last = given.position.line + given.text.count(where: \.isLineEnd)
+        while next < script.statements.count, script.statements[next].position.line <= last { next += 1 }
+        frames = [.script(script, next: next)]
+        noteFailure()
+    }
+
     /// A command has failed that is no condition: the whole ends, if that is wanted.
     func noteFailure() {
         if isMain { submission.noteFailure(status) }
@@ -199,125 +224,4 @@ extension Execution {
 
     /// Whether a command that fails, and is no condition, ends the whole.
     var endsAtFailure: Bool { scope.options.endsAtFailure ?? stopsAtFailure }
-}
-
-/// Decides what stands between `[[` and `]]`.
-struct ConditionalEvaluation {
-    let files: LabFiles
-    let isTerminal: (Int) -> Bool
-
-    func holds(_ condition: Conditional, _ expansion: inout Expansion) throws(Expansion.Stop) -> Bool {
-        switch condition {
-        case .word(let word): return try !expansion.single(word).isEmpty
-        case .not(let inner): return try !holds(inner, &expansion)
-        case .and(let a, let b):
-            guard try holds(a, &expansion) else { return false }
-            return try holds(b, &expansion)
-        case .or(let a, let b):
-            if try holds(a, &expansion) { return true }
-            return try holds(b, &expansion)
-        case .unary(let name, let word):
-            let value = try expansion.single(word)
-            if name == "-v" { return expansion.value(value) != nil || expansion.scope.holdsValue(value) }
-            if name == "-o" { return expansion.scope.options.holds(value, session: expansion.session) }
-            if name == "-t" { return isTerminal(Int(value) ?? -1) }
-            return FileTest.unary(name, value, files) ?? false
-        case .pattern(let word, let isNegated, let pattern):
-            let value = try expansion.single(word)
-            return GlobPattern(try expansion.pattern(pattern)).matches(value) != isNegated
-        case .expression(let word, let text):
-            let value = try expansion.single(word)
-            let source = try expansion.expression(text)
-            let match: RegularExpression.Match?
-            do throws(RegularExpressionError) {
-                match = try RegularExpression(source, .extended).firstMatch(in: value)
-            } catch {
-                throw Expansion.failure("[[ =~: \(error)")
-            }
-            return try remember(match, of: value, expansion.scope)
-        case .binary(let left, let sign, let right):
-            let a = try expansion.single(left)
-            let b = try expansion.single(right)
-            switch sign {
-            case "<": return a < b
-            case ">": return a > b
-            case "-ef": return files.exists(a) && files.absolute(a) == files.absolute(b)
-            default: break
-            }
-            let x = try number(a, expansion)
-            return FileTest.compare(x, sign, try number(b, expansion)) ?? false
-        }
-    }
-
-    /// `${BASH_REMATCH[n]}`: the match and its groups; after a text that does not match there are none.
-    private func remember(
-        _ match: RegularExpression.Match?, of value: String, _ scope: VariableScope
-    ) throws(Expansion.Stop) -> Bool {
-        var stale = 0
-        while scope.value(of: "BASH_REMATCH[\(stale)]") != nil {
-            scope.unset("BASH_REMATCH[\(stale)]")
-            stale += 1
-        }
-        scope.unset("BASH_REMATCH")
-        guard let match else { return false }
-        let bytes = Array(value.utf8)
-        do throws(CommandFailure) {
-            for number in 0...match.groups.count {
-                let text = match[number].map { String(decoding: bytes[$0], as: UTF8.self) } ?? ""
-                try scope.set("BASH_REMATCH[\(number)]", text)
-                if number == 0 { try scope.set("BASH_REMATCH", text) }
-            }
-        } catch {
-            throw Expansion.failure(error.description)
-        }
-        return true
-    }
-
-    /// As in bash, a sum is allowed where a number is meant. A word alone is more likely a mistake than a variable that
-    /// nobody has given a value.
-    private func number(_ text: String, _ expansion: Expansion) throws(Expansion.Stop) -> Int {
-        let isName = text.first.map { $0 == "_" || $0.isLetter } ?? false
-        if isName, text.allSatisfy({ $0 == "_" || $0.isLetter || $0.isNumber }), text != "RANDOM",
-            expansion.scope.value(of: text) == nil, expansion.scope.options.refusesUnset
-        {
-            throw Expansion.failure("[[: '\(Arithmetic.quoted(text))' is not a number, and no variable that has one")
-        }
-        do throws(Arithmetic.Failure) { return try Arithmetic(text).value(in: expansion.changes) } catch {
-            throw Expansion.failure("[[: '\(Arithmetic.quoted(text))' is not a number: \(error.text)")
-        }
-    }
-}
-
-/// Tests of files and numbers: what `test`, `[` and `[[` have in common.
-public enum FileTest {
-    /// nil if there is no such test.
-    public static func unary(_ name: String, _ value: String, _ files: LabFiles) -> Bool? {
-        switch name {
-        case "-n": return !value.isEmpty
-        case "-z": return value.isEmpty
-        // Whoever is at a terminal of the lab may do everything with its files.
-        case "-e", "-a", "-r", "-w", "-x": return !value.isEmpty && files.exists(value)
-        case "-f": return !value.isEmpty && files.exists(value) && !files.isDirectory(value)
-        case "-d": return !value.isEmpty && files.isDirectory(value)
-        // There are no links, pipes, sockets, devices or owners.
-        case "-h", "-L", "-p", "-S", "-b", "-u", "-g", "-k": return false
-        case "-c": return files.absolute(value) == "/dev/null"
-        case "-O", "-G", "-N": return !value.isEmpty && files.exists(value)
-        case "-s": return !value.isEmpty && files.size(value).map { $0 > 0 } ?? false
-        default: return nil
-        }
-    }
-
-    /// nil if `sign` does not compare numbers.
-    public static func compare(_ a: Int, _ sign: String, _ b: Int) -> Bool? {
-        switch sign {
-        case "-eq": a == b
-        case "-ne": a != b
-        case "-lt": a < b
-        case "-le": a <= b
-        case "-gt": a > b
-        case "-ge": a >= b
-        default: nil
-        }
-    }
 }

@@ -29,7 +29,14 @@ extension Execution {
     }
 
     func start(_ pipeline: Pipeline) {
-        if pipeline.isNegated { push(.negate) }
+        if let timing = pipeline.timing {
+            push(.timed(since: session.world.now, isShort: timing == .short))
+        }
+        if pipeline.isNegated { push(.negate(isSingle: Self.isSingle(pipeline))) }
+        if pipeline.commands.isEmpty {
+            status = 0
+            return
+        }
         if pipeline.commands.count == 1 { return start(pipeline.commands[0]) }
         let count = pipeline.commands.count
         guard mayNest(count) else { return }
@@ -52,6 +59,7 @@ extension Execution {
                 statuses[index] = part.status
                 guard let self, remaining == 0 else { return }
                 parts = []
+                scope.pipeStatus = statuses
                 let failed = scope.options.pipelinesFail ? statuses.last { $0 != 0 } : statuses.last
                 resume(failed ?? 0)
             }
@@ -61,7 +69,41 @@ extension Execution {
             part.isCondition = isInCondition
             part.stopsAtFailure = stopsAtFailure
             part.nesting = nesting + 1
+            part.traceDepth = traceDepth
             session.makeRunnable(part)
         }
+    }
+
+    /// Whether a pipeline is one command of which `$PIPESTATUS` tells: what is in a loop or a group has told already.
+    private static func isSingle(_ pipeline: Pipeline) -> Bool {
+        func tells(_ command: CommandSyntax) -> Bool {
+            switch command {
+            case .simple, .subshell, .conditional, .arithmetic: true
+            case .redirected(let inner, _): tells(inner)
+            default: false
+            }
+        }
+        return pipeline.commands.count == 1 && tells(pipeline.commands[0])
+    }
+
+    /// A pipeline is over.
+    func notePipeStatus(_ pipeline: Pipeline) {
+        if !pipeline.isNegated, Self.isSingle(pipeline) { scope.pipeStatus = [status] }
+    }
+
+    /// `time`: in lab time. What the processor did is the machine's, and differs from run to run.
+    func showTime(since start: LabTime, isShort: Bool) {
+        let passed = max(0, (session.world.now - start).nanoseconds)
+        let (seconds, rest) = passed.quotientAndRemainder(dividingBy: 1_000_000_000)
+        func digits(_ number: Int64, _ count: Int) -> String {
+            let text = String(number)
+            return String(repeating: "0", count: max(0, count - text.count)) + text
+        }
+        let text =
+            isShort
+            ? "real \(seconds).\(digits(rest / 10_000_000, 2))\nuser 0.00\nsys 0.00\n"
+            : "\nreal\t\(seconds / 60)m\(seconds % 60).\(digits(rest / 1_000_000, 3))s\n"
+                + "user\t0m0.000s\nsys\t0m0.000s\n"
+        errorSink.write(text)
     }
 }

@@ -16,7 +16,7 @@ extension Execution {
         case .forLoop(let variable, let words, let body):
             guard let words else {
                 status = scope.positional.isEmpty ? 0 : status
-                return push(.forLoop(variable: variable, values: scope.positional[...], body: body))
+                return push(.forLoop(variable: variable, values: scope.positional[...], body: body, words: []))
             }
             push(.forWords(variable: variable, words: words, body: body, outputs: []))
         case .countedLoop(let loop):

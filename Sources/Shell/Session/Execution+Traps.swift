@@ -4,8 +4,10 @@ import ShellLanguage
 /// `trap`, and `select`.
 extension Execution {
     /// Reads what a trap runs; it was read before, when it was set.
-    private func script(_ name: String) -> Script? {
-        scope.traps[name].flatMap { try? Parser.parse($0) }
+    ///
+    /// - Parameter line: which line its first one counts as, for `$LINENO`.
+    private func script(_ name: String, line: Int = 1) -> Script? {
+        scope.traps[name].flatMap { try? Parser.parse($0, at: Position(line: line, column: 1)) }
     }
 
     /// What a signal's trap runs instead of the end that the signal means; false where there is none.
@@ -19,7 +21,8 @@ extension Execution {
         isWaiting = false
         isEnding = false
         isTrapping = true
-        push(.endTrap(cancelStatus, countsFailure: false))
+        push(.endTrap(statusBehindTrap ?? cancelStatus, countsFailure: false))
+        statusBehindTrap = nil
         push(.script(script, next: 0))
         return true
     }
@@ -30,6 +33,7 @@ extension Execution {
         // One that is set while it runs is nobody's any more.
         hasRunExitTrap = true
         scope.traps["EXIT"] = nil
+        scope.shownTraps = nil
         drop(from: 0)
         cancelStatus = nil
         isEnding = false
@@ -42,7 +46,7 @@ extension Execution {
     /// A command has failed that is no condition.
     func runErrorTrap() -> Bool {
         guard !isTrapping, !scope.isInFunction || scope.options.handsErrorTrapOn,
-            let script = script("ERR")
+            let script = script("ERR", line: line)
         else {
             return false
         }
@@ -91,7 +95,7 @@ extension Execution {
         if reply.isEmpty { return }
         let number = Int(reply) ?? 0
         guard set(variable, values.indices.contains(number - 1) ? values[number - 1] : "") else {
-            return
+            return noteFailureToBegin()
         }
         push(.script(body, next: 0))
     }

@@ -21,7 +21,8 @@ public final class Execution {
     indirect enum Frame {
         case script(Script, next: Int)
         case statement(Statement, next: Int)
-        case forLoop(variable: String, values: ArraySlice<String>, body: Script)
+        /// `words`: as they were written, for `set -x`.
+        case forLoop(variable: String, values: ArraySlice<String>, body: Script, words: [Word])
         case forWords(variable: String, words: [Word], body: Script, outputs: [String])
         case countedLoop(CommandSyntax.CountedLoop, CountedStage, outputs: [String])
         case whileLoop(condition: Script, isUntil: Bool, body: Script, LoopStage)
@@ -48,7 +49,14 @@ public final class Execution {
         case selectChosen(variable: String, values: [String], body: Script)
         /// A trap has run: the status is what it was before it. Of ERR, the failure counts now.
         case endTrap(Int, countsFailure: Bool)
-        case negate
+        /// `isSingle`: of one command, whose own status is `$PIPESTATUS`.
+        case negate(isSingle: Bool)
+        /// `exec COMMAND`: the shell ends with it.
+        case leave
+        /// `eval` is over, which `set -x` shows one deeper.
+        case endEval
+        /// `time`: the end of what it measures.
+        case timed(since: LabTime, isShort: Bool)
         case host(String)
     }
 
@@ -72,6 +80,10 @@ public final class Execution {
     var stopsAtFailure: Bool
     /// What was typed itself, not a stage of a pipeline, a `$(…)` or a job of it.
     var isMain = false
+    /// How deep in `$(…)` and `eval` it stands: `set -x` shows that.
+    var traceDepth = 0
+    /// What `exec > file` has opened.
+    var lasting: [any ByteSink] = []
     /// Failures in it are conditions of somebody around it: `set -e` does not look at them.
     var isCondition = false
     var isWaiting = false
@@ -84,6 +96,8 @@ public final class Execution {
     var cancelStatus: Int?
     /// The line of the command that runs.
     var line = 1
+    /// `$?` behind a trap that `kill $$` sets off; nil: what the signal means.
+    var statusBehindTrap: Int?
     /// A trap runs: it does not set off another.
     var isTrapping = false
     /// The trap of EXIT runs once, whatever it sets.
@@ -193,6 +207,8 @@ public final class Execution {
         isFinished = true
         session.executionCount -= 1
         drop(from: 0)
+        for sink in lasting { sink.close() }
+        lasting = []
         if endsSession, session.exitStatus == nil { session.exit(status) }
         streams.input?.close()
         streams.output?.close()
@@ -253,10 +269,12 @@ public final class Execution {
                 again: { .forWords(variable: variable, words: words, body: body, outputs: $0) })
             guard let values else { return }
             if values.isEmpty { status = 0 }
-            push(.forLoop(variable: variable, values: values[...], body: body))
-        case .forLoop(let variable, var values, let body):
-            guard let value = values.popFirst(), set(variable, value) else { return }
-            push(.forLoop(variable: variable, values: values, body: body))
+            push(.forLoop(variable: variable, values: values[...], body: body, words: words))
+        case .forLoop(let variable, var values, let body, let words):
+            guard let value = values.popFirst() else { return }
+            guard set(variable, value) else { return noteFailureToBegin() }
+            if scope.options.traces { trace(variable, words) }
+            push(.forLoop(variable: variable, values: values, body: body, words: words))
             push(.script(body, next: 0))
         case .whileLoop(let condition, let isUntil, let body, .ranCondition(let last)):
             guard (status == 0) != isUntil else {
@@ -271,18 +289,23 @@ public final class Execution {
             push(.script(condition, next: 0))
         case .choice(let branches, let otherwise, let ranCondition): step(branches, otherwise, ranCondition)
         case .countedLoop(let loop, let stage, let outputs): step(loop, stage, outputs)
-        case .selection(let word, let branches, let outputs): select(word, branches, outputs)
+        case .selection(let word, let branches, let outputs):
+            if outputs.isEmpty { trace(case: word) }
+            select(word, branches, outputs)
         case .selecting(let subject, let branches, let isTaken, let outputs):
             select(subject, branches, isTaken: isTaken, outputs)
         case .conditional(let condition, let position, let outputs): step(condition, position, outputs)
         case .arithmetic(let text, let outputs):
+            if outputs.isEmpty { trace(text) }
             let value = expand(
                 outputs, { (expansion) throws(Expansion.Stop) in try expansion.number(text) },
                 again: { .arithmetic(text, outputs: $0) }, failureStatus: 1)
             if let value { status = value == 0 ? 1 : 0 }
         case .subshell(let script): startSubshell(script)
         case .endCall: scope.endCall()
-        case .restoreVariables(let before): scope.restore(before)
+        case .restoreVariables(let before):
+            scope.temporaries = []
+            scope.restore(before)
         case .assign(let arrays): assign(arrays)
         case .endTrap(let before, let countsFailure): endTrap(before, countsFailure: countsFailure)
         case .selectWords(let variable, let words, let body, let outputs):
@@ -300,7 +323,12 @@ public final class Execution {
         case .simple(let command, let outputs): step(command, outputs)
         case .redirected(let command, let redirections, let outputs): step(command, redirections, outputs)
         case .restore(let previous, let opened): restore(previous, opened)
-        case .negate: status = status == 0 ? 1 : 0
+        case .negate(let isSingle):
+            if isSingle { scope.pipeStatus = [status] }
+            status = status == 0 ? 1 : 0
+        case .leave: exitShell(status)
+        case .endEval: traceDepth -= 1
+        case .timed(let start, let isShort): showTime(since: start, isShort: isShort)
         case .host(let line):
             isWaiting = true
             session.runHostCommand(line, errorOutput: errorSink) { [weak self] in self?.resume($0) }
@@ -309,6 +337,7 @@ public final class Execution {
 
     func step(_ statement: Statement, _ next: Int) {
         if statement.isBackground { return startInBackground(statement) }
+        if next > 0 { notePipeStatus(next == 1 ? statement.first : statement.rest[next - 2].pipeline) }
         if next > 0, status != 0, endsAtFailure || isMain || scope.traps["ERR"] != nil,
             failureCounts(statement, last: next - 1)
         {
@@ -317,6 +346,7 @@ public final class Execution {
             if endsAtFailure { return }
         }
         if next == 0 {
+            line = statement.position.line
             push(.statement(statement, next: 1))
             return start(statement.first)
         }
@@ -325,46 +355,6 @@ public final class Execution {
             guard (link.operator == .and) == (status == 0) else { continue }
             push(.statement(statement, next: index + 2))
             return start(link.pipeline)
-        }
-    }
-
-    func step(_ branches: ArraySlice<CommandSyntax.Branch>, _ otherwise: Script?, _ ranCondition: Bool) {
-        guard let branch = branches.first else {
-            // What comes behind `else` sees in `$?` how the condition failed; without one, nothing has.
-            if let otherwise { push(.script(otherwise, next: 0)) } else { status = 0 }
-            return
-        }
-        if !ranCondition {
-            push(.choice(branches: branches, otherwise: otherwise, ranCondition: true))
-            push(.script(branch.condition, next: 0))
-        } else if status == 0 {
-            push(.script(branch.body, next: 0))
-        } else {
-            push(.choice(branches: branches.dropFirst(), otherwise: otherwise, ranCondition: false))
-        }
-    }
-
-    // MARK: Loops
-
-    /// `break` and `continue`: unwinds to the innermost loop, or to the one that many further out.
-    func unwind(_ words: [String]) {
-        let function = frames.lastIndex { if case .endCall = $0 { true } else { false } } ?? -1
-        let loops = frames.indices.filter { $0 > function && frames[$0].isLoop }
-        guard let outermost = loops.first else { return complain("\(words[0]): no loop around it", status: 1) }
-        guard words.count <= 2, let count = words.count == 2 ? Int(words[1]) : 1, count > 0 else {
-            return complain("\(words[0]): '\(words[1...].joined(separator: " "))' is not a number of loops", status: 2)
-        }
-        let index = count <= loops.count ? loops[loops.count - count] : outermost
-        drop(from: words[0] == "continue" ? index + 1 : index)
-        status = 0
-    }
-}
-
-extension Execution.Frame {
-    var isLoop: Bool {
-        switch self {
-        case .forLoop, .whileLoop, .countedLoop, .selectRound: true
-        default: false
         }
     }
 }

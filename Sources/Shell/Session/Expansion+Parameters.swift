@@ -9,19 +9,28 @@ extension Expansion {
         if let key = parameter.key { name = try element(name, key) }
         switch parameter.operation {
         case .value: return try pieces(.variable(name, isQuoted: isQuoted))
-        case .indirect:
+        case .indirect(let operation):
+            // A reference gives the name that it stands for.
+            if operation == nil, let other = scope.references[name] {
+                return try expanded(other, isQuoted: isQuoted)
+            }
             let target = try operand(name)
             guard Self.isName(target) else {
-                throw Self.failure("${!\(name)}: '\(target)' is not the name of a variable")
+                throw Self.lineFailure("${!\(name)}: '\(target)' is not the name of a variable")
             }
-            return try pieces(.variable(target, isQuoted: isQuoted))
+            guard let operation else { return try pieces(.variable(target, isQuoted: isQuoted)) }
+            return try pieces(Parameter(name: target, key: nil, operation: operation), isQuoted: isQuoted)
         case .keys:
             return try several(scope.keys(of: String(name.dropLast(3))), name, isQuoted: isQuoted)
         case .names:
-            let known = Set(scope.values.keys).union(scope.arrays.keys).filter {
-                $0.hasPrefix(name.dropLast())
-            }
-            return try several(known.sorted(), name, isQuoted: isQuoted)
+            let known = VariableListing(scope).names().filter { $0.hasPrefix(name.dropLast()) }
+            return try several(known, name, isQuoted: isQuoted)
+        case .transformation(let letter) where "AKk".contains(letter) && list(name) != nil:
+            return try listed(name, letter, isQuoted: isQuoted)
+        case .transformation("P"):
+            let text = try operand(name)
+            guard let word = try? Parser.quotedWord(text) else { return try expanded(text, isQuoted: isQuoted) }
+            return try expanded(try single(word), isQuoted: isQuoted)
         case .transformation(let letter):
             return try each(name, isQuoted: isQuoted) { value throws(Stop) in
                 try transformed(value, letter, name)
@@ -113,6 +122,29 @@ extension Expansion {
         }
     }
 
+    /// `${a[@]@A}`, `${a[@]@K}` and `${a[@]@k}`: all of an array, as it is declared, or its subscripts and elements.
+    private func listed(_ name: String, _ letter: Character, isQuoted: Bool) throws(Stop) -> [Piece] {
+        let base = scope.target(String(name.dropLast(3)))
+        guard let array = scope.array(base) else {
+            if letter == "A", let value = scope.value(of: base) {
+                return try expanded(try transformed(value, "A", base), isQuoted: isQuoted)
+            }
+            let words = list(name) ?? []
+            return try several(words.map(ShellQuoting.quoted), name, isQuoted: isQuoted)
+        }
+        switch letter {
+        case "A": return try expanded(VariableListing(scope).declaration(base) ?? "", isQuoted: isQuoted)
+        case "K":
+            let words = array.keys.map {
+                "\(ShellQuoting.subscripted($0)) \(ShellQuoting.declared(array[$0] ?? ""))"
+            }
+            let text = words.joined(separator: " ") + (array.isAssociative && !words.isEmpty ? " " : "")
+            return try expanded(text, isQuoted: isQuoted)
+        default:
+            return try several(array.keys.flatMap { [$0, array[$0] ?? ""] }, name, isQuoted: isQuoted)
+        }
+    }
+
     /// As in bash, a letter whose other case is no single letter, ß, stays what it is.
     private static func inCase(_ character: Character, isUpper: Bool) -> Character {
         let changed = isUpper ? character.uppercased() : character.lowercased()
@@ -127,7 +159,10 @@ extension Expansion {
         let value = list(name).map { $0.isEmpty ? nil : joined($0) } ?? self.value(name)
         let hasValue = value != nil && !(countsEmpty && value == "")
         switch kind {
-        case .alternative: return hasValue ? try unquotedPieces(word, isQuoted: isQuoted) : []
+        case .alternative:
+            if hasValue { return try unquotedPieces(word, isQuoted: isQuoted) }
+            // `"${x:+a}"` is an empty word; of `"${@+a}"` nothing is left.
+            return isQuoted && list(name) == nil ? try expanded("", isQuoted: true) : []
         case _ where hasValue: return try pieces(.variable(name, isQuoted: isQuoted))
         case .use: return try unquotedPieces(word, isQuoted: isQuoted)
         case .complain:
@@ -252,16 +287,27 @@ extension Expansion {
     // MARK: Slices
 
     private func slice(_ name: String, _ start: Int, _ length: Int?, isQuoted: Bool) throws(Stop) -> [Piece] {
+        if name.hasSuffix("[@]") || name.hasSuffix("[*]"), let array = scope.array(String(name.dropLast(3))),
+            !array.isAssociative
+        {
+            // By subscripts, not by places: an array may have holes.
+            guard length ?? 0 >= 0 else { throw Self.lineFailure("${\(name):…}: a length less than 0") }
+            let first = start < 0 ? array.end &+ start : start
+            return try several(first < 0 ? [] : array.slice(from: first, count: length), name, isQuoted: isQuoted)
+        }
+        if name.hasSuffix("[@]") || name.hasSuffix("[*]"), scope.values[scope.target(String(name.dropLast(3)))] != nil {
+            return try slice(String(name.dropLast(3)), start, length, isQuoted: isQuoted)
+        }
         if let list = list(name) {
             // `${@:1}` begins with `$1`; `$0` stands before it.
             let all = name == "@" || name == "*" ? [scope.scriptName] + list : list
-            guard length ?? 0 >= 0 else { throw Self.failure("${\(name):…}: a length less than 0") }
+            guard length ?? 0 >= 0 else { throw Self.lineFailure("${\(name):…}: a length less than 0") }
             let range = Self.range(of: all.count, start, length)
             return try several(range.map { Array(all[$0]) } ?? [], name, isQuoted: isQuoted)
         }
         let characters = Array(try operand(name))
         if let length, length < 0, Self.range(of: characters.count, start, length) == nil {
-            throw Self.failure("${\(name):…}: the end stands before the beginning")
+            throw Self.lineFailure("${\(name):…}: the end stands before the beginning")
         }
         let range = Self.range(of: characters.count, start, length)
         return try expanded(range.map { String(characters[$0]) } ?? "", isQuoted: isQuoted)

@@ -22,6 +22,8 @@ struct Expansion {
     /// Why an expansion did not come to its end.
     enum Stop: Error {
         case failure(CommandFailure)
+        /// As in bash, the rest of the line is given up: a sum that cannot be computed, a variable only to be read.
+        case line(CommandFailure)
         /// The shell ends with it: `${x:?}`, or what would be larger than anything may be, which must not go on in a
         /// loop.
         case fatal(CommandFailure)
@@ -60,7 +62,8 @@ struct Expansion {
         func value(of name: String) -> String? {
             Expansion.dynamic(name, scope, session) ?? scope.value(of: name)
         }
-        func assign(_ name: String, _ value: String) throws(Arithmetic.Failure) {
+        func assign(_ given: String, _ value: String) throws(Arithmetic.Failure) {
+            let name = scope.target(given)
             // Of an element that makes a variable an array, the variable comes back.
             let base = VariableScope.element(name)?.base ?? name
             let isOwn = base == name || scope.arrays[base] != nil
@@ -75,7 +78,8 @@ struct Expansion {
         func index(_ index: Int, of name: String) throws(Arithmetic.Failure) -> Int {
             try scope.index(index, of: name)
         }
-        func assign(_ name: String, _ elements: ArrayElements, appends: Bool) throws(CommandFailure) {
+        func assign(_ given: String, _ elements: ArrayElements, appends: Bool) throws(CommandFailure) {
+            let name = scope.target(given)
             before.append((name, scope.whole(name)))
             try scope.setArray(name, elements, appends: appends)
         }
@@ -140,19 +144,21 @@ struct Expansion {
         case .word(let word):
             let source = try single(word)
             do throws(Arithmetic.Failure) { sum = try Arithmetic(source) } catch {
-                throw Self.failure("((\(Arithmetic.quoted(source)))): \(error.text)")
+                throw Self.lineFailure("((\(Arithmetic.quoted(source)))): \(error.text)")
             }
         }
         do throws(Arithmetic.Failure) { return try sum.value(in: changes) } catch {
-            throw Self.failure("((…)): \(error.text)")
+            throw Self.lineFailure("((\(Arithmetic.quoted(sum.source.trimmingBlanks)))): \(error.text)")
         }
     }
 
-    private static func excess(_ text: String) -> Stop { .fatal(CommandFailure(text, status: 2)) }
+    static func excess(_ text: String) -> Stop { .fatal(CommandFailure(text, status: 2)) }
 
     static func failure(_ text: String) -> Stop { .failure(CommandFailure(text, status: 2)) }
 
-    private mutating func count(_ text: String) throws(Stop) {
+    static func lineFailure(_ text: String) -> Stop { .line(CommandFailure(text, status: 1)) }
+
+    mutating func count(_ text: String) throws(Stop) {
         size += text.utf8.count
         if size > Self.sizeLimitBytes {
             throw Self.excess("the words of one command hold at most \(byteCountText(Self.sizeLimitBytes))")
@@ -242,7 +248,7 @@ struct Expansion {
             let number = try Arithmetic(text).value(in: changes)
             return "\(name)[\(try scope.index(number, of: name))]"
         } catch {
-            throw Self.failure("\(name)[\(Arithmetic.quoted(text))]: \(error.text)")
+            throw Self.lineFailure("\(name)[\(Arithmetic.quoted(text))]: \(error.text)")
         }
     }
 
@@ -258,7 +264,19 @@ struct Expansion {
         case "!": return session.jobs.all.last.map { "%\($0.number)" }
         case "@", "*": return scope.positional.isEmpty ? nil : scope.positional.joined(separator: " ")
         // A number as elsewhere, and always the same: runs can be repeated.
-        case "$", "BASHPID": return "1000"
+        case "$": return "1000"
+        case "BASHPID": return String(1000 + scope.subshellDepth)
+        case "_": return scope.lastWord
+        case "-": return scope.options.letters
+        case "BASH", "SHELL": return "/bin/bash"
+        case "OSTYPE": return "linux-gnu"
+        case "HOSTTYPE": return "x86_64"
+        case "MACHTYPE": return "x86_64-pc-linux-gnu"
+        case "PATH": return "/usr/bin:/bin"
+        case "DIRSTACK": return session.files.directory
+        case "EPOCHREALTIME":
+            let micros = String(session.world.now.nanoseconds / 1000)
+            return "\(micros.dropLast(6)).\(micros.suffix(6))"
         case "PPID": return "1"
         case "LINENO": return String(line)
         case "BASH_VERSION": return "5.2.15(1)-sdlab"
@@ -294,93 +312,10 @@ struct Expansion {
         if let value = value(name) { return value }
         // A name that was never given a value is most likely a mistake, and an empty word would hide it.
         guard scope.options.refusesUnset, name != "!" else { return "" }
-        throw Self.failure("$\(name) has no value\(didYouMean(name, among: scope.values.keys.sorted()))")
+        let text = "$\(name) has no value\(didYouMean(name, among: scope.values.keys.sorted()))"
+        throw scope.options.endsAtUnset ? .fatal(CommandFailure(text, status: 1)) : Self.failure(text)
     }
 
     /// What a parameter's operation works on.
     func operand(_ name: String) throws(Stop) -> String { try requiredValue(name) }
-
-    // MARK: Splitting
-
-    private mutating func arguments(_ word: Word) throws(Stop) -> [String] {
-        var splitter = FieldSplitter(separators: scope.value(of: "IFS"))
-        for piece in try pieces(word) {
-            switch piece {
-            case .text(let text, let isQuoted, let splits):
-                try count(text)
-                splitter.take(text, isQuoted: isQuoted, splits: splits)
-            case .edge: splitter.edge()
-            }
-        }
-        return splitter.finish().flatMap { pieces -> [String] in
-            let text = String(pieces.map(\.character))
-            guard pieces.contains(where: { !$0.isQuoted && "*?[".contains($0.character) }),
-                GlobPattern(pieces).isPattern
-            else { return [text] }
-            let files = session.files.matches(pieces)
-            return files.isEmpty ? [text] : files
-        }
-    }
-}
-
-/// Splits what variables and `$(…)` gave into arguments (POSIX 2.6.5): blanks of IFS in a row are one separator, any
-/// other of its characters is one by itself.
-struct FieldSplitter {
-    private let blanks: Set<Character>
-    private let others: Set<Character>
-    private var fields: [[GlobPattern.Piece]] = []
-    private var current: [GlobPattern.Piece] = []
-    /// There is a word, even if it has no characters: `""`.
-    private var isWord = false
-    /// A blank has ended a field, and nothing has come since.
-    private var isAfterBlank = false
-
-    /// - Parameter separators: the value of IFS; nil for blanks, tabs and newlines.
-    init(separators: String?) {
-        let separators = separators ?? " \t\n"
-        blanks = Set(separators.filter { $0 == " " || $0 == "\t" || $0.isLineEnd })
-        others = Set(separators.filter { !($0 == " " || $0 == "\t" || $0.isLineEnd) })
-    }
-
-    mutating func take(_ text: String, isQuoted: Bool, splits: Bool) {
-        // `{a,}` leaves nothing between the comma and the brace, and nothing unquoted is no word.
-        if isQuoted || (!splits && !text.isEmpty) { isWord = true }
-        guard splits else {
-            // What a variable holds may be a pattern for file names only if it stands unquoted.
-            for character in text { current.append((character, isQuoted)) }
-            return
-        }
-        for character in text {
-            if blanks.contains(character) {
-                if endField() { isAfterBlank = true }
-            } else if others.contains(character) {
-                // Behind a blank that has ended a field it is part of the same edge; otherwise one of its own.
-                if !endField(), !isAfterBlank { fields.append([]) }
-                isAfterBlank = false
-            } else {
-                isAfterBlank = false
-                current.append((character, false))
-            }
-        }
-    }
-
-    @discardableResult
-    private mutating func endField() -> Bool {
-        guard isWord || !current.isEmpty else { return false }
-        fields.append(current)
-        current = []
-        isWord = false
-        return true
-    }
-
-    /// Between two of `$@`.
-    mutating func edge() {
-        endField()
-        isAfterBlank = false
-    }
-
-    mutating func finish() -> [[GlobPattern.Piece]] {
-        endField()
-        return fields
-    }
 }

@@ -37,7 +37,15 @@ public final class LabFiles {
         return LabFileError(path + text[colon...])
     }
 
+    /// Scripts from elsewhere expect a `/tmp`: it is made when somebody goes there, or writes there.
+    private func makeTemporaryDirectory(for path: String) {
+        let full = absolute(path)
+        guard full == "/tmp" || full.hasPrefix("/tmp/"), !isThere("/tmp") else { return }
+        try? disk.makeDirectory("/tmp", owner: .lab)
+    }
+
     public func changeDirectory(_ path: String) throws(LabFileError) {
+        makeTemporaryDirectory(for: path)
         let target = absolute(path)
         do throws(DiskError) {
             guard try disk.attributes(target).isDirectory else { throw .notDirectory(target) }
@@ -96,6 +104,7 @@ public final class LabFiles {
 
     public func openForWriting(_ path: String, appends: Bool) throws(LabFileError) -> LabFile {
         if isNullDevice(path) { return LabFile(nil, appends: appends) }
+        makeTemporaryDirectory(for: path)
         do throws(DiskError) {
             let options: OpenOptions = appends ? [.write, .create] : [.write, .create, .truncate]
             return LabFile(try disk.open(absolute(path), options, owner: .lab), appends: appends)
@@ -115,14 +124,17 @@ public final class LabFiles {
     }
 
     public func exists(_ path: String) -> Bool {
-        path.hasPrefix("/dev/fd/") && kept.contains { $0.name == path } || isThere(path)
+        path.hasPrefix("/dev/fd/") && kept.contains { $0.name == path } || isThere(path) || absolute(path) == "/tmp"
     }
     private func isThere(_ path: String) -> Bool { (try? disk.attributes(absolute(path))) != nil }
     /// Bytes; nil if there is no such file.
     public func size(_ path: String) -> Int? { (try? disk.attributes(absolute(path)))?.size }
-    public func isDirectory(_ path: String) -> Bool { (try? disk.attributes(absolute(path)))?.isDirectory ?? false }
+    public func isDirectory(_ path: String) -> Bool {
+        (try? disk.attributes(absolute(path)))?.isDirectory ?? (absolute(path) == "/tmp")
+    }
 
     public func makeDirectory(_ path: String) throws(LabFileError) {
+        if absolute(path) != "/tmp" { makeTemporaryDirectory(for: path) }
         do throws(DiskError) { try disk.makeDirectory(absolute(path), owner: .lab) } catch {
             throw failure(error, path)
         }
@@ -148,14 +160,25 @@ public final class LabFiles {
 
     /// The files that a pattern with slashes describes, sorted; empty if there is none. Names that begin with a dot
     /// are only found by patterns that begin with one.
-    func matches(_ pattern: [(character: Character, isQuoted: Bool)]) -> [String] {
+    ///
+    /// - Parameter options: those of `shopt`.
+    func matches(_ pattern: [(character: Character, isQuoted: Bool)], options: Set<String> = []) -> [String] {
+        let ignoresCase = options.contains("nocaseglob")
         let isAbsolute = pattern.first?.character == "/"
         let components = pattern.split { $0.character == "/" }.map(Array.init)
         // `*/` means directories.
         let ending = pattern.last?.character == "/" ? "/" : ""
         var found = [""]
-        for component in components {
-            let glob = GlobPattern(component)
+        for (place, component) in components.enumerated() {
+            let glob = GlobPattern(ignoresCase ? GlobPattern.lowercased(component) : component)
+            if options.contains("globstar"), component.count == 2,
+                component.allSatisfy({ $0.character == "*" && !$0.isQuoted })
+            {
+                found = below(
+                    found, isAbsolute: isAbsolute, isLast: place == components.count - 1,
+                    findsDots: options.contains("dotglob"))
+                continue
+            }
             let literal = String(component.map(\.character))
             var next: [String] = []
             for prefix in found {
@@ -166,14 +189,36 @@ public final class LabFiles {
                     continue
                 }
                 guard let names = try? disk.list(absolute(base.isEmpty ? "." : base)) else { continue }
-                for name in names where glob.matches(name) && (!name.hasPrefix(".") || literal.hasPrefix(".")) {
+                let findsDots = literal.hasPrefix(".") || options.contains("dotglob")
+                for name in names where findsDots || !name.hasPrefix(".") {
+                    guard glob.matches(ignoresCase ? name.lowercased() : name) else { continue }
                     next.append(prefix.isEmpty ? name : prefix + "/" + name)
                 }
             }
             found = next
         }
+        if options.contains("globstar") { found.sort() }
         let paths = found.map { isAbsolute ? "/" + $0 : $0 }
         return ending.isEmpty ? paths : paths.filter(isDirectory).map { $0 + ending }
+    }
+
+    /// Files that `**` finds at most.
+    private static let belowLimit = 100_000
+
+    /// `**`: the directories below those that were found, these included, and at the end of a pattern all files, too.
+    private func below(_ found: [String], isAbsolute: Bool, isLast: Bool, findsDots: Bool) -> [String] {
+        var result: [String] = []
+        var rest = Array(found.reversed())
+        while let prefix = rest.popLast(), result.count < Self.belowLimit {
+            if !isLast || !prefix.isEmpty { result.append(prefix) }
+            let base = isAbsolute ? "/" + prefix : prefix.isEmpty ? "." : prefix
+            guard isDirectory(base), let names = try? disk.list(absolute(base)) else { continue }
+            for name in names.sorted().reversed() where findsDots || !name.hasPrefix(".") {
+                let path = prefix.isEmpty ? name : prefix + "/" + name
+                if isLast || isDirectory(isAbsolute ? "/" + path : path) { rest.append(path) }
+            }
+        }
+        return result
     }
 }
 

@@ -46,6 +46,10 @@ final class LineRead: Program {
                 finish(142)
             }
         }
+        if limit == 0 {
+            // Nothing is wanted, and nothing taken.
+            return finish(0)
+        }
         process.read(onBytes: { [self] in take($0) }, onEnd: { [self] in finish(1) })
     }
 
@@ -126,7 +130,7 @@ struct LineFields {
     }
 
     private func isBlank(_ piece: GlobPattern.Piece) -> Bool {
-        !piece.isQuoted && (piece.character == " " || piece.character == "\t")
+        !piece.isQuoted && (piece.character == " " || piece.character == "\t" || piece.character == "\n")
             && separators.contains(piece.character)
     }
 

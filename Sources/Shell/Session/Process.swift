@@ -222,12 +222,30 @@ public final class Process {
         if let execution { execution.exitShell(status) } else { session.exit(status) }
     }
 
+    /// A signal to `$$`, the shell that the terminal's command runs in: its trap, or its end.
+    ///
+    /// - Parameter signal: nil: only whether it is there.
+    /// - Returns: false where nothing runs.
+    public func signalShell(_ signal: Signal?) -> Bool {
+        guard let shell = terminal.foreground ?? job?.execution ?? execution else { return false }
+        guard let signal else { return true }
+        if signal == .stop || signal == .continue { return true }
+        if shell.scope.traps[signal.rawValue]?.isEmpty == true { return true }
+        // Where a trap goes on from there, it was sent.
+        shell.statusBehindTrap = shell === execution ? 0 : shell.status
+        shell.cancel(128 + signal.number)
+        return true
+    }
+
+    /// As `exit` and `return` of more words than one: what else stands on the line is given up.
+    public func giveUpLine(_ status: Int) { execution?.giveUpLine(status) }
+
     /// Gives a variable of the shell that it runs in a value, as `printf -v` does.
     ///
     /// - Throws: where the name is none of a variable, or the value does not fit.
     public func setVariable(_ variable: String, _ value: String) throws {
         guard let execution else { throw CommandFailure("only within a script, or at the prompt") }
-        try execution.scope.set(try Builtins.name(variable, of: name), value)
+        try execution.scope.set(try Builtins.place(variable, execution.scope, status: 2), value)
     }
 
     /// Leaves what is still to be read where it is, until `read` is called again.

@@ -172,14 +172,13 @@ public struct CommandTable {
     /// What hands that come from another shell may type, and what it is called here.
     private static let otherShells = [
         "ps": "jobs lists what was started, nodes the nodes",
-        "time": "curl -w '%{time_total}\\n', trace last and top tell how long something took",
         "fmt": "fold -s -w N breaks lines at blanks", "dd": "head -c and tail -c cut bytes out",
         "split": "head, tail and sed -n cut lines out", "tsort": "", "dos2unix": "tr -d '\\r' does that",
         "perl": "awk and sed are here", "python3": "awk and jq are here", "python": "awk and jq are here",
         "wget": "curl -O URL", "nc": "curl, redis-cli and the clients of the components", "ln": "cp copies a file",
         "chmod": "files have no modes here", "chown": "files have no owners here", "stat": "ls -l and wc -c FILE",
         "file": "xxd FILE | head", "diff": "cmp, comm and sort tell what differs", "zip": "", "gzip": "", "tar": "",
-        "shuf": "sort -R", "env": "export sets variables for all that follows", "sudo": "leave it out",
+        "shuf": "sort -R", "sudo": "leave it out",
         "hostname": "nodes lists the lab's names", "whoami": "", "id": "", "uname": "", "nohup": "end the command in &",
         "watchexec": "watch 1s COMMAND", "bc": "$((…)) and awk compute", "expr": "$((…)) computes",
         "man": "help NAME shows a command's page", "less": "help has no pager: CHAPTER and NAME make it short",

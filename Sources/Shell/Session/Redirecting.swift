@@ -49,6 +49,7 @@ extension Execution {
             case .endCall: scope.endCall()
             case .restoreVariables(let before): scope.restore(before)
             case .endTrap: isTrapping = false
+            case .endEval: traceDepth -= 1
             default: break
             }
         }
@@ -79,15 +80,22 @@ extension Execution {
         _ redirection: Redirection, _ target: String, to result: inout OpenStreams
     ) throws(LabFileError) {
         switch redirection.kind {
+        // It is that already.
+        case .read where target == "/dev/stdin" || target == "/dev/fd/0": break
         case .read: result.input = StoredSource(session: session, bytes: try session.files.read(target))
         case .hereDocument: result.input = StoredSource(session: session, bytes: Array(target.utf8))
         case .hereString: result.input = StoredSource(session: session, bytes: Array((target + "\n").utf8))
         case .errorToOutput: result.error = result.output
         case .outputToError: result.output = result.error
-        case .write(let fromError, _) where target == "/dev/stdout" || target == "/dev/stderr":
+        case .write(let fromError, _, _) where target == "/dev/stdout" || target == "/dev/stderr":
             let stream = target == "/dev/stdout" ? result.output : result.error
             if fromError { result.error = stream } else { result.output = stream }
-        case .write(let fromError, let appends):
+        case .write(let fromError, let appends, let isForced):
+            if scope.options.keepsFiles, !appends, !isForced, session.files.size(target) != nil,
+                session.files.absolute(target) != "/dev/null"
+            {
+                throw LabFileError("\(target): set -C keeps it from being written over; >| does it all the same")
+            }
             let terminalError = errorSink
             let sink = try FileSink(session: session, path: target, appends: appends) { terminalError.write($0 + "\n") }
             result.opened.append(sink)
@@ -102,12 +110,12 @@ extension Execution {
 }
 
 extension Redirection.Kind {
-    fileprivate var isOfInput: Bool { self == .read || self == .hereDocument || self == .hereString }
-    fileprivate var isOfOutput: Bool { self == .outputToError || isWrite(fromError: false) }
-    fileprivate var isOfError: Bool { self == .errorToOutput || isWrite(fromError: true) }
+    var isOfInput: Bool { self == .read || self == .hereDocument || self == .hereString }
+    var isOfOutput: Bool { self == .outputToError || isWrite(fromError: false) }
+    var isOfError: Bool { self == .errorToOutput || isWrite(fromError: true) }
     private func isWrite(fromError: Bool) -> Bool {
         switch self {
-        case .write(fromError, _), .writeBoth: true
+        case .write(fromError, _, _), .writeBoth: true
         default: false
         }
     }

@@ -33,6 +33,38 @@ enum ShellQuoting {
         return "\"" + text.map { "\"\\$`".contains($0) ? "\\\($0)" : String($0) }.joined() + "\""
     }
 
+    /// Whether a shell would read anything in it as more than itself.
+    static func isSpecial(_ text: String) -> Bool {
+        var before: Character?
+        for character in text {
+            if " \t\n'\"\\|&;()<>!{}*[?]^$`".contains(character) { return true }
+            if character == "~", before == nil || before == "=" || before == ":" { return true }
+            if character == "#", before == nil { return true }
+            before = character
+        }
+        return false
+    }
+
+    /// What `set` lists of a value.
+    static func listed(_ text: String) -> String { escaped(text) ?? (isSpecial(text) ? quoted(text) : text) }
+
+    /// A word as `set -x` shows it.
+    static func traced(_ text: String) -> String {
+        if text.isEmpty { return "''" }
+        return isSpecial(text) ? "'" + text.replacing("'", with: "'\\''") + "'" : text
+    }
+
+    /// A subscript of an array that is listed.
+    static func subscripted(_ key: String) -> String {
+        escaped(key) ?? (isSpecial(key) || key == "@" || key == "*" ? declared(key) : key)
+    }
+
+    /// `([0]="a" [1]="b")`
+    static func declared(_ array: ShellArray) -> String {
+        let elements = array.keys.map { "[\(subscripted($0))]=\(declared(array[$0] ?? ""))" }
+        return "(" + elements.joined(separator: " ") + (array.isAssociative && array.count > 0 ? " " : "") + ")"
+    }
+
     /// The letters of a name's attributes, in bash's order.
     static func flags(_ attributes: VariableAttributes, _ array: ShellArray?) -> String {
         var flags = array.map { $0.isAssociative ? "A" : "a" } ?? ""

@@ -9,39 +9,50 @@ import ShellLanguage
 final class VariableScope: ArithmeticVariables {
     private(set) var values: [String: String] = [:]
     private(set) var arrays: [String: ShellArray] = [:]
+    /// A name without a value that was declared has an entry, too.
     private(set) var attributes: [String: VariableAttributes] = [:]
+    /// `declare -n r=x`: what the name stands for.
+    private(set) var references: [String: String] = [:]
     /// `trap`: what runs at the end, after a failure, or instead of what a signal does.
     var traps: [String: String] = [:]
+    /// What `trap` lists in a subshell that has set none of its own.
+    var shownTraps: [String: String]?
     /// `$1`, `$2` …
     var positional: [String] = []
     /// `$0`
     var scriptName = "sdlab"
-    private(set) var functions: [String: CommandSyntax] = [:]
-    private(set) var aliases: [String: CommandAlias] = [:]
+    var functions: [String: CommandSyntax] = [:]
+    var aliases: [String: CommandAlias] = [:]
     var options = Options()
+    /// `$PIPESTATUS`: how the commands of the last pipeline ended.
+    var pipeStatus = [0]
+    /// What has a value only for the command that runs: `X=1 env`.
+    var temporaries: [String] = []
+    /// `$_`: the last word of the last command.
+    var lastWord = "sdlab"
+    /// How many letters of the word at `$OPTIND` `getopts` has taken.
+    var optionLetters = 0
+    /// What `pushd` has put aside, the newest last.
+    var directoryStack: [String] = []
+    /// `$BASH_SUBSHELL`
+    var subshellDepth = 0
     /// What functions that are under way have put aside, the innermost last.
-    private var calls: [Call] = []
+    var calls: [Call] = []
     private var byteCount = 0
     private var elementCount = 0
 
-    /// What `set` turns on and off.
-    struct Options {
-        /// `-e`: a command that fails, and is no condition, ends the shell. nil while nobody has said so, or not so:
-        /// then it depends on whether it is a script.
-        var endsAtFailure: Bool?
-        /// `-u`: a variable without a value is an error. Here from the beginning.
-        var refusesUnset = true
-        /// `-E`: functions and subshells have the trap of ERR, too.
-        var handsErrorTrapOn = false
-        /// `-o pipefail`: a pipeline fails with the last of its commands that does.
-        var pipelinesFail = false
-    }
-
-    private struct Call {
+    struct Call {
         let name: String
         let positional: [String]
         /// Variables that the function made its own, with what they were before.
-        var shadowed: [(name: String, value: ShellValue?, attributes: VariableAttributes?)] = []
+        var shadowed: [Shadowed] = []
+    }
+
+    struct Shadowed {
+        let name: String
+        let value: ShellValue?
+        let attributes: VariableAttributes?
+        let reference: String?
     }
 
     static let countLimit = 10_000
@@ -59,7 +70,17 @@ final class VariableScope: ArithmeticVariables {
         copy.values = values
         copy.arrays = arrays
         copy.attributes = attributes
+        copy.references = references
         if options.handsErrorTrapOn, let trap = traps["ERR"] { copy.traps["ERR"] = trap }
+        // What is ignored stays so.
+        for (name, script) in traps where script.isEmpty { copy.traps[name] = script }
+        copy.shownTraps = traps.isEmpty ? shownTraps : traps
+        copy.pipeStatus = pipeStatus
+        copy.lastWord = lastWord
+        copy.temporaries = temporaries
+        copy.optionLetters = optionLetters
+        copy.directoryStack = directoryStack
+        copy.subshellDepth = subshellDepth + 1
         copy.positional = positional
         copy.scriptName = scriptName
         copy.functions = functions
@@ -74,12 +95,52 @@ final class VariableScope: ArithmeticVariables {
     // MARK: Variables
 
     /// `a[3]` is an element; of an array alone the name is its element 0.
-    func value(of name: String) -> String? {
+    func value(of name: String) -> String? { own(target(name)) }
+
+    private func own(_ name: String) -> String? {
         if let value = values[name] { return value }
         if let array = arrays[name] { return array["0"] }
-        guard let (base, key) = Self.element(name) else { return nil }
+        guard let (base, key) = Self.element(name) else { return Self.initial[name] ?? special(name)?["0"] }
         if let array = arrays[base] { return array[key] }
-        return key == "0" ? values[base] : nil
+        if key == "0", let value = values[base] { return value }
+        return special(base)?[key]
+    }
+
+    /// What a name stands for that another one refers to: `declare -n`.
+    func target(_ name: String) -> String {
+        if references.isEmpty { return name }
+        var (base, rest) = (name, "")
+        if let (array, key) = Self.element(name) { (base, rest) = (array, "[\(key)]") }
+        for _ in 0..<10 {
+            guard let next = references[base], !next.isEmpty else { break }
+            base = next
+            // An element has none of its own.
+            if next.hasSuffix("]") { return next }
+        }
+        return base + rest
+    }
+
+    /// `declare -n r=x`
+    func refer(_ name: String, to other: String?) { references[name] = other }
+
+    /// What has a value before anybody has given it one.
+    private static let initial = ["IFS": " \t\n", "OPTIND": "1", "PS4": "+ ", "OPTERR": "1"]
+
+    /// Arrays that nobody sets.
+    private func special(_ name: String) -> ShellArray? {
+        switch name {
+        case "PIPESTATUS": ShellArray(pipeStatus.map(String.init))
+        case "BASH_SUBSHELL": ShellArray([String(subshellDepth)])
+        case "BASH_VERSINFO": ShellArray(["5", "2", "15", "1", "release", "x86_64-pc-linux-gnu"])
+        case "BASH_SOURCE": ShellArray(Array(repeating: scriptName, count: calls.count + 1))
+        default: nil
+        }
+    }
+
+    /// An array by its name, or by one that refers to it.
+    func array(_ name: String) -> ShellArray? {
+        let name = target(name)
+        return arrays[name] ?? (values[name] == nil ? special(name) : nil)
     }
 
     /// `a[3]` cut into its name and its subscript.
@@ -90,10 +151,11 @@ final class VariableScope: ArithmeticVariables {
         return (String(name[..<bracket]), String(name[name.index(after: bracket)...].dropLast()))
     }
 
-    func isAssociative(_ name: String) -> Bool { arrays[name]?.isAssociative ?? false }
+    func isAssociative(_ name: String) -> Bool { arrays[target(name)]?.isAssociative ?? false }
 
     func index(_ index: Int, of name: String) throws(Arithmetic.Failure) -> Int {
         if index >= 0 { return index }
+        let name = target(name)
         let end = arrays[name]?.end ?? (values[name] == nil ? 0 : 1)
         guard end + index >= 0 else {
             throw .init(text: "\(name)[\(index)]: there are not so many elements")
@@ -103,15 +165,15 @@ final class VariableScope: ArithmeticVariables {
 
     /// All elements of an array; a variable that is none has one.
     func elements(of name: String) -> [String] {
-        arrays[name]?.values ?? values[name].map { [$0] } ?? []
+        array(name)?.values ?? value(of: name).map { [$0] } ?? []
     }
     func keys(of name: String) -> [String] {
-        arrays[name]?.keys ?? (values[name] == nil ? [] : ["0"])
+        array(name)?.keys ?? (value(of: name) == nil ? [] : ["0"])
     }
 
     func whole(_ name: String) -> ShellValue? {
         if let array = arrays[name] { return .array(array) }
-        return value(of: name).map { .text($0) }
+        return (values[name] ?? Self.element(name).flatMap { _ in own(name) }).map { .text($0) }
     }
 
     func hasAttributes(_ name: String, _ wanted: VariableAttributes) -> Bool {
@@ -134,11 +196,16 @@ final class VariableScope: ArithmeticVariables {
     /// - Throws: where the value, or all of them together, would be larger than the bounds; and of a name that is only
     ///   to be read.
     func set(_ name: String, _ value: String) throws(CommandFailure) {
+        // A reference to nothing yet takes what it refers to.
+        if references[name]?.isEmpty == true { return refer(name, to: value) }
+        let name = target(name)
         let base = Self.element(name)?.base ?? name
         if hasAttributes(base, .readOnly) {
             throw CommandFailure("\(base): readonly variable", status: 1)
         }
         try put(name, attributes.isEmpty ? value : try shaped(value, base))
+        if options.exportsAll { add(.exported, to: base) }
+        if name == "OPTIND" { optionLetters = 0 }
     }
 
     /// What `declare -i`, `-u` and `-l` make of a value.
@@ -205,10 +272,12 @@ final class VariableScope: ArithmeticVariables {
 
     /// Gives a name an array, empty at first.
     func makeArray(_ name: String, isAssociative: Bool, keeps: Bool = false) throws(CommandFailure) {
+        let name = target(name)
         if let known = arrays[name], keeps, known.isAssociative == isAssociative { return }
         let old = keeps ? values[name] : nil
         forget(name)
         arrays[name] = ShellArray(isAssociative: isAssociative)
+        arrays[name]?.isOnlyDeclared = keeps
         if let old { try put(name, "0", old) }
     }
 
@@ -216,6 +285,7 @@ final class VariableScope: ArithmeticVariables {
     func setArray(_ name: String, _ elements: ArrayElements, appends: Bool, isForced: Bool = false)
         throws(CommandFailure)
     {
+        let name = target(name)
         if !isForced, hasAttributes(name, .readOnly) {
             throw CommandFailure("\(name): readonly variable", status: 1)
         }
@@ -259,6 +329,7 @@ final class VariableScope: ArithmeticVariables {
         if !appends || arrays[name] == nil {
             try makeArray(name, isAssociative: isText, keeps: appends)
         }
+        arrays[name]?.isOnlyDeclared = false
         for (key, value) in resolved { try put(name, key, shaped(value, name)) }
     }
 
@@ -271,10 +342,12 @@ final class VariableScope: ArithmeticVariables {
     }
 
     func unset(_ name: String) {
-        if let (base, key) = Self.element(name), let array = arrays[base] {
-            if array[key] != nil { elementCount -= 1 }
+        let name = target(name)
+        // No second owner of the array: it would be copied as a whole for each of its elements.
+        if let (base, key) = Self.element(name), let before = arrays[base]?.byteCount {
+            if arrays[base]?[key] != nil { elementCount -= 1 }
             arrays[base]?[key] = nil
-            byteCount += (arrays[base]?.byteCount ?? 0) - array.byteCount
+            byteCount += (arrays[base]?.byteCount ?? 0) - before
             return
         }
         forget(name)
@@ -290,6 +363,13 @@ final class VariableScope: ArithmeticVariables {
         for (name, value) in before.reversed() { restore(name, value) }
     }
 
+    /// What a function made its own becomes what it was before.
+    func comeBack(_ shadowed: Shadowed) {
+        restore(shadowed.name, shadowed.value)
+        attributes[shadowed.name] = shadowed.attributes
+        references[shadowed.name] = shadowed.reference
+    }
+
     private func restore(_ name: String, _ value: ShellValue?) {
         if Self.element(name) == nil { forget(name) } else if value == nil { unset(name) }
         // It was there before, so there is room for it.
@@ -301,55 +381,6 @@ final class VariableScope: ArithmeticVariables {
             elementCount += array.count
         case nil: break
         }
-    }
-
-    // MARK: Functions
-
-    func define(_ name: String, _ body: CommandSyntax) throws(CommandFailure) {
-        guard functions.count < Self.functionLimit || functions[name] != nil else {
-            throw CommandFailure("no more than \(Self.functionLimit) functions", status: 2)
-        }
-        functions[name] = body
-    }
-
-    func undefine(_ name: String) { functions[name] = nil }
-
-    func define(alias name: String, _ alias: CommandAlias) throws(SyntaxError) {
-        guard aliases.count < Self.aliasLimit || aliases[name] != nil else {
-            throw SyntaxError(Position(line: 1, column: 1), "no more than \(Self.aliasLimit) aliases")
-        }
-        guard alias.text.utf8.count <= 64 << 10 else {
-            throw SyntaxError(Position(line: 1, column: 1), "its text is longer than 64 KiB")
-        }
-        aliases[name] = alias
-    }
-
-    func remove(alias name: String) { aliases[name] = nil }
-    func removeAliases() { aliases = [:] }
-
-    func beginCall(_ arguments: [String], name: String) {
-        calls.append(Call(name: name, positional: positional))
-        positional = arguments
-    }
-
-    func endCall() {
-        guard let call = calls.popLast() else { return }
-        positional = call.positional
-        for (name, value, attributes) in call.shadowed.reversed() {
-            restore(name, value)
-            self.attributes[name] = attributes
-        }
-    }
-
-    /// The functions that are under way, the innermost first.
-    var callNames: [String] { calls.reversed().map(\.name) + (calls.isEmpty ? [] : ["main"]) }
-
-    var isInFunction: Bool { !calls.isEmpty }
-
-    /// `local name`: what it is now comes back when the function ends.
-    func shadow(_ name: String) {
-        guard !calls.isEmpty else { return }
-        calls[calls.count - 1].shadowed.append((name, whole(name), attributes[name]))
     }
 }
 

@@ -34,14 +34,19 @@ extension GeneralCommands {
         private let jobs: [Job]
         private let passesSignals: Bool
         private let passesStatus: Bool
+        private let endsAtFirst: Bool
 
         /// - Parameter passesStatus: whether the last of the jobs says with which status this ends.
-        init(_ process: Process, _ jobs: [Job], passesSignals: Bool, passesStatus: Bool = true) {
+        /// - Parameter count: how many of them are waited for; nil: all.
+        init(
+            _ process: Process, _ jobs: [Job], passesSignals: Bool, passesStatus: Bool = true, count: Int? = nil
+        ) {
             self.process = process
             self.jobs = jobs
             self.passesSignals = passesSignals
             self.passesStatus = passesStatus
-            remaining = jobs.count
+            remaining = count ?? jobs.count
+            endsAtFirst = count == 1
         }
 
         var awaitedJob: Job? { passesSignals ? jobs.first : nil }
@@ -49,9 +54,13 @@ extension GeneralCommands {
         func start() {
             if jobs.isEmpty { return process.exit(0) }
             for job in jobs {
-                job.whenFinished { [self] _ in
+                job.whenFinished { [self] status in
                     remaining -= 1
-                    if remaining == 0 { process.exit(passesStatus ? jobs.last?.status ?? 0 : 0) }
+                    if endsAtFirst {
+                        if remaining == 0 { process.exit(status) }
+                    } else if remaining == 0 {
+                        process.exit(passesStatus ? jobs.last?.status ?? 0 : 0)
+                    }
                 }
             }
         }
@@ -91,16 +100,30 @@ extension GeneralCommands {
 
     static var wait: Command {
         let description = CommandDescription(
-            "wait", "waits until jobs have ended", usage: "[%JOB…]", arguments: .init([.job], 0...100),
-            examples: ["wait", "wait %2"], group: .jobs,
-            details: "Without arguments: until all jobs that are no services have ended.")
+            "wait", "waits until jobs have ended", usage: "[-n] [%JOB…]",
+            flags: [.init("next", "n", "until one of them has")],
+            arguments: .init([.job], 0...100), examples: ["wait", "wait %2", "sleep 1 & sleep 5 & wait -n"],
+            group: .jobs,
+            details: """
+                Without arguments: until all jobs that are no services have ended. The status
+                is that of the last of them, or of the one that -n waited for.
+                """)
         return Command(description) { invocation in
             let session = invocation.session
             let own = invocation.process.job
             let jobs =
                 invocation.arguments.arguments.isEmpty
                 ? session.jobs.running.filter { !$0.isService && $0 !== own }
-                : try invocation.arguments.arguments.map { try session.job($0, orEnded: true) }
+                : try invocation.arguments.arguments.map { word in
+                    do { return try session.job(word, orEnded: true) } catch let error as CommandFailure {
+                        let isNumber = word.hasPrefix("%") || Int(word) != nil
+                        throw CommandFailure(error.description, status: isNumber ? 127 : 1)
+                    }
+                }
+            if invocation.arguments.has("next") {
+                guard !jobs.isEmpty else { return .done(127) }
+                return .running(Waiting(invocation.process, jobs, passesSignals: false, count: 1))
+            }
             let isNamed = !invocation.arguments.arguments.isEmpty
             return .running(Waiting(invocation.process, jobs, passesSignals: false, passesStatus: isNamed))
         }

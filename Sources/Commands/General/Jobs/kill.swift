@@ -7,22 +7,26 @@ extension GeneralCommands {
     static var kill: Command {
         let description = CommandDescription(
             "kill", "sends a signal: stop, kill, freeze, thaw, or cut the power",
-            usage: "[-SIGNAL] %JOB|NODE…", arguments: .init([.job, .node], 1...100, isRaw: true),
+            usage: "[-SIGNAL] %JOB|NODE|$$… | -l [SIGNAL…]", arguments: .init([.job, .node], 1...100, isRaw: true),
             examples: ["kill %2", "kill -9 Server-B", "kill -STOP %1", "kill -CONT %1", "kill -POWER %1"], group: .jobs,
             details: """
                 -TERM (the default) stops in order. -9 drops everything in memory at once.
-                -STOP freezes with all connections open, -CONT thaws. -POWER cuts the power: no
-                goodbye on any connection, and what was never synced to disk is lost.
+                $$ is the shell itself: its trap, or its end. -0 only asks whether it is there.
+                -l lists signals. -STOP freezes with all connections open, -CONT thaws. -POWER
+                cuts the power: no goodbye on any connection, and what was never synced to disk
+                is lost.
                 """)
         return Command(description) { invocation in
             var words = invocation.arguments.arguments[...]
-            var signal = Signal.terminate
+            var signal: Signal? = .terminate
+            if words.first == "-l" || words.first == "-L" { return try list(words.dropFirst(), invocation.process) }
             if let first = words.first,
                 first == "-s" || first == "--signal" || (first.hasPrefix("-") && first.count > 1)
             {
                 words.removeFirst()
                 let name = first == "-s" || first == "--signal" ? words.popFirst() ?? "" : String(first.dropFirst())
-                guard let parsed = Signal(parsing: name) else {
+                let parsed = Signal(parsing: name)
+                guard parsed != nil || name == "0" else {
                     let names = Signal.allCases.map(\.rawValue)
                     throw UsageError(
                         "kill: unknown signal '\(name)'"
@@ -33,10 +37,29 @@ extension GeneralCommands {
             }
             if words.isEmpty { throw UsageError("kill: whom? kill %1, or kill NAME; see jobs and nodes") }
             // All of them must exist before the first is touched.
-            let jobs = try words.map { try invocation.session.job($0) }
-            for job in jobs { send(signal, to: job, invocation) }
+            let isShell = words.contains("1000")
+            let jobs = try words.filter { $0 != "1000" }.map { try invocation.session.job($0) }
+            if let signal { for job in jobs { send(signal, to: job, invocation) } }
+            if isShell, !invocation.process.signalShell(signal) { throw CommandFailure("no shell 1000") }
             return .success
         }
+    }
+
+    /// `kill -l`
+    private static func list(_ words: ArraySlice<String>, _ process: ShellSession.Process) throws -> Outcome {
+        if words.isEmpty { process.print(SignalNames.table) }
+        var status = 0
+        for word in words {
+            if let number = Int(word), let name = SignalNames.name(number) {
+                process.print(name)
+            } else if let number = SignalNames.number(word) {
+                process.print(String(number))
+            } else {
+                process.complain("\(word): no signal")
+                status = 1
+            }
+        }
+        return .done(status)
     }
 
     private static func send(_ signal: Signal, to job: Job, _ invocation: Invocation) {

@@ -20,9 +20,11 @@ enum HelpTopic {
             not listed below means what it means in bash.
 
               words         'quoted' "with $x" $'tab\\t' {a,b} {1..9} *.txt [[:digit:]]?
+                            *.@(txt|md) !(a*)  shopt -s nullglob globstar nocaseglob …
               variables     x=1  $x  ${x:-else} ${x:=set} ${x:+given} ${x:?gone}  ${#x}
                             ${x#from} ${x%to} ${x/a/b} ${x//a/b} ${x:1:3} ${x^^}
-                            ${!x} ${x@Q}  $RANDOM $SECONDS $LINENO $FUNCNAME
+                            ${!x} ${x@Q}  $RANDOM $SECONDS $LINENO $FUNCNAME $_ $-
+                            ${PIPESTATUS[@]}  declare -n other=x
               arrays        a=(x y)  a+=(z)  a[5]=v  ${a[1]} "${a[@]}" ${#a[@]} ${!a[@]}
                             declare -A m=([web]=8081)  ${m[$k]}  ((m[$k]++))
               parameters    $1 $2 … $# "$@" "$*" $0 $?   set -- a b, shift
@@ -30,13 +32,17 @@ enum HelpTopic {
               lists         a; b   a && b   a || b   ! a   a | b   a |& b   a &
               compounds     if while until for case select { …; } ( … )
                             [[ $x == a* && -f f ]]   ((i++))   for ((i=0; i<3; i++))
+                            time a | b (in lab time)
               functions     f() { local x=$1; return 1; }
               redirections  > >> < 2> 2>> 2>&1 >&2 &> &>> <<END <<-END <<< word,
-                            also behind done and }
-              options       set -e, set -u (always on until set +u), set -E, set -o pipefail
+                            also behind done and }; exec > all.log for what follows
+              options       set -e, set -u (always on until set +u), -x, -f, -C, -a, -E,
+                            -o pipefail; shopt
               builtins      read -r a b, declare, local, readonly, export, unset, let,
                             shift, return, break, :, mapfile, trap … EXIT ERR INT,
-                            eval, source, command, type, sh -c, alias k='kill -9', unalias
+                            getopts p:v o, eval, source, exec, command, type, hash, pushd,
+                            sh -c, | bash -s, alias k='kill -9', unalias
+              scripts       ./check.sh a b, bash check.sh a b: files of the lab
               host          !command runs in the machine's own shell: at the prompt, in
                             scripts with --allow-host, never under test
 
@@ -54,10 +60,13 @@ enum HelpTopic {
                 goes on as a job once it is ready.
               - ~ is $HOME, / unless it is set; $RANDOM comes from the lab's seed, $SECONDS
                 and date from its clock; $$ is always 1000. <( ) is run to its end first.
+              - bash -c knows all variables of its shell. A sum that makes no sense is found
+                before anything runs; a division by zero gives up its line, as in bash.
               - Variables hold at most 4 MiB, a command's words 16 MiB.
 
-            Refused before anything of a script has run: exec, getopts, shopt, pushd,
-            declare -n, trap … DEBUG and RETURN, >( ), and descriptors above 2.
+            Refused before anything of a script has run: coproc, umask, ulimit, caller,
+            complete, trap … DEBUG and RETURN, >( ), and descriptors above 2. declare -f
+            does not write functions.
             """)
 
     private static let transcripts = Topic(

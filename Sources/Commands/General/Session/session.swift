@@ -38,14 +38,23 @@ extension GeneralCommands {
 
     static var exit: Command {
         let description = CommandDescription(
-            "exit", "ends the lab", usage: "[STATUS]", arguments: .init([.text], 0...1), examples: ["exit", "exit 1"],
-            group: .session)
+            "exit", "ends the lab", usage: "[STATUS]", arguments: .init([.text], 0...100, isRaw: true),
+            examples: ["exit", "exit 1"], group: .session,
+            details: "In a subshell, a script or bash -c only that. The status is taken modulo 256.")
         return Command(description) { invocation in
-            let word = invocation.arguments.arguments.first
-            guard let status = word.map({ Int($0) }) ?? invocation.process.previousStatus, (0...255).contains(status)
-            else {
-                throw UsageError("exit: '\(word ?? "")' is not a status of 0 to 255")
+            var words = invocation.arguments.arguments[...]
+            if words.first == "--" { words.removeFirst() }
+            if let word = words.first, Builtins.exitStatus(word) == nil {
+                invocation.process.complain("'\(word)' is not a number")
+                invocation.process.exitShell(2)
+                return .done(2)
             }
+            if words.count > 1 {
+                invocation.process.complain("too many arguments")
+                invocation.process.giveUpLine(1)
+                return .done(1)
+            }
+            let status = words.first.flatMap(Builtins.exitStatus) ?? invocation.process.previousStatus
             invocation.process.exitShell(status)
             return .done(status)
         }

@@ -14,27 +14,26 @@ extension GeneralCommands {
                 %(%F %T)T is a time, of seconds since 1970, or -1 for now.
                 %s %b %q %c %d %i %u %x %X %o %f %e %g %%, with flags, width and precision,
                 which may be *; the format is used again while words are left. -v gives a
-                variable what would be written.
+                variable, or an element of an array, what would be written. Of a word that is
+                no number, what begins as one counts; the status is then 1.
                 """)
         return Command(description) { invocation in
             var words = invocation.arguments.arguments[...]
             let variable = try target(&words)
             guard let format = words.popFirst() else { throw UsageError("printf: which format?") }
-            var bytes: [UInt8] = []
-            var isCut = false
+            var formatter = Formatter(words: words, now: invocation.session.world.now)
             repeat {
-                let before = words.count
-                let piece = try Formatter.format(format, &words, now: invocation.session.world.now)
-                bytes += piece.bytes
-                isCut = piece.isCut
-                if words.count == before { break }
-            } while !words.isEmpty && !isCut
+                let before = formatter.words.count
+                try formatter.write(format)
+                if formatter.words.count == before { break }
+            } while !formatter.words.isEmpty && !formatter.isCut
+            for complaint in formatter.complaints { invocation.process.complain(complaint) }
             if let variable {
-                try invocation.process.setVariable(variable, String(decoding: bytes, as: UTF8.self))
+                try invocation.process.setVariable(variable, String(decoding: formatter.bytes, as: UTF8.self))
             } else {
-                invocation.process.output.write(bytes)
+                invocation.process.output.write(formatter.bytes)
             }
-            return .success
+            return .done(formatter.hasFailed ? 1 : 0)
         }
     }
 
@@ -57,73 +56,108 @@ extension GeneralCommands {
 }
 
 /// The formats of `printf`.
-enum Formatter {
-    /// - Returns: what the format makes of the next words, and whether `\c` in a `%b` has ended all output.
-    static func format(
-        _ format: String, _ words: inout ArraySlice<String>, now: LabTime
-    ) throws -> (bytes: [UInt8], isCut: Bool) {
-        var result: [UInt8] = []
+struct Formatter {
+    private(set) var words: ArraySlice<String>
+    private let now: LabTime
+    private(set) var bytes: [UInt8] = []
+    /// `\c` in a `%b`, or a format that makes no sense, has ended all output.
+    private(set) var isCut = false
+    private(set) var hasFailed = false
+    /// What was wrong, each once a word; no more than there is room for.
+    private(set) var complaints: [String] = []
+
+    init(words: ArraySlice<String>, now: LabTime) {
+        self.words = words
+        self.now = now
+    }
+
+    private mutating func complain(_ text: String, isFailure: Bool = true) {
+        if complaints.count < 100 { complaints.append(text) }
+        if isFailure { hasFailed = true }
+    }
+
+    /// Writes what the format makes of the next words.
+    mutating func write(_ format: String) throws {
         var rest = format[...]
         while true {
             let plain = rest.prefix { $0 != "%" }
-            result += EscapeSequences.resolve(String(plain), .format)
+            bytes += EscapeSequences.resolve(String(plain), .printf)
             rest = rest.dropFirst(plain.count)
-            guard rest.popFirst() != nil else { return (result, false) }
+            guard rest.popFirst() != nil else { return }
             if rest.first == "%" {
                 rest.removeFirst()
-                result.append(UInt8(ascii: "%"))
+                bytes.append(UInt8(ascii: "%"))
                 continue
             }
             var field = Field()
-            let flags = rest.prefix { "-+ 0#".contains($0) }
+            // Thousands stand apart only where a language says so.
+            let flags = rest.prefix { "-+ 0#'".contains($0) }
             rest = rest.dropFirst(flags.count)
-            field.flags = String(flags)
-            if let width = try size(&rest, &words) {
+            field.flags = flags.filter { $0 != "'" }
+            if let width = size(&rest) {
                 // As in C, a width of less than 0 fills up on the right.
                 if width < 0 { field.flags += "-" }
                 field.width = width == .min ? .max : abs(width)
             }
             if rest.first == "." {
                 rest.removeFirst()
-                let precision = try size(&rest, &words) ?? 0
+                let precision = size(&rest) ?? 0
                 field.precision = precision < 0 ? nil : precision
             }
             if rest.first == "(", let end = rest.firstIndex(of: ")"), rest[end...].dropFirst().first == "T" {
                 let style = String(rest[rest.index(after: rest.startIndex)..<end])
                 rest = rest[rest.index(end, offsetBy: 2)...]
-                let text = try moment(words.popFirst(), style.isEmpty ? "%T" : style, now)
-                result += Array(field.padded(text).utf8)
+                let text = try moment(words.popFirst(), style.isEmpty ? "%T" : style)
+                bytes += Array(field.padded(text).utf8)
                 continue
             }
             // How long C's numbers are matters to nobody here.
             rest = rest.drop { "hlLjzt".contains($0) }
-            guard let conversion = rest.popFirst() else { throw UsageError("printf: '\(format)' ends within a %") }
+            guard let conversion = rest.popFirst() else {
+                complain("'\(format.prefix(60))' ends within a %")
+                isCut = true
+                return
+            }
             guard field.width <= 10_000, (field.precision ?? 0) <= 1000 else {
-                throw UsageError("printf: '\(format)' is too wide")
+                throw UsageError("printf: '\(format.prefix(60))' is too wide")
             }
             guard conversion != "b" else {
-                let (bytes, isCut) = EscapeSequences.scan(words.popFirst() ?? "", .echo)
-                result += field.padded(bytes)
-                if isCut { return (result, true) }
+                let (text, isEnd) = EscapeSequences.scan(words.popFirst() ?? "", .argument)
+                bytes += field.padded(text)
+                if isEnd {
+                    isCut = true
+                    return
+                }
                 continue
             }
-            result += Array(try convert(conversion, words.popFirst(), field).utf8)
+            guard "sdiuxXofFeEgGaAcqQ".contains(conversion) else {
+                complain("unknown conversion %\(conversion)")
+                isCut = true
+                return
+            }
+            if conversion == "c", words.first?.isEmpty ?? true {
+                // As C's empty text: its end.
+                words = words.dropFirst()
+                bytes += field.padded([0])
+                continue
+            }
+            bytes += Array(convert(conversion, words.popFirst(), field).utf8)
         }
     }
 
     /// `%(…)T`: seconds since 1970; -1, as nothing, is now.
-    private static func moment(_ word: String?, _ format: String, _ now: LabTime) throws -> String {
-        let seconds = try word.map { try integer($0) } ?? -1
+    private mutating func moment(_ word: String?, _ format: String) throws -> String {
+        let seconds = word.map { integer($0) } ?? -1
         if seconds < 0 { return try DateFormat.text(now, format) }
         guard seconds < 9_000_000_000 else { throw UsageError("printf: \(seconds) is no time") }
         return try DateFormat.text(LabTime(nanoseconds: Int64(seconds) * 1_000_000_000), format)
     }
 
     /// A width or a precision: digits, or `*` for the next word; nil if there is none.
-    private static func size(_ rest: inout Substring, _ words: inout ArraySlice<String>) throws -> Int? {
+    private mutating func size(_ rest: inout Substring) -> Int? {
         if rest.first == "*" {
             rest.removeFirst()
-            return try integer(words.popFirst())
+            return integer(words.popFirst())
         }
         let digits = rest.prefix { $0.isASCII && $0.isNumber }
         rest = rest.dropFirst(digits.count)
@@ -161,48 +195,99 @@ enum Formatter {
         }
     }
 
-    private static func convert(_ conversion: Character, _ word: String?, _ field: Field) throws -> String {
+    private mutating func convert(_ conversion: Character, _ word: String?, _ field: Field) -> String {
         switch conversion {
         case "s": return field.padded(field.precision.map { String((word ?? "").prefix($0)) } ?? word ?? "")
         case "c": return field.padded(String((word ?? "").prefix(1)))
         case "d", "i":
-            let value = try integer(word)
+            let value = integer(word)
             return field.number(value < 0 ? "-" : field.sign, String(value.magnitude))
         case "u", "x", "X", "o":
             // As in C, a negative number is shown as what its bits are without a sign.
-            let value = UInt(bitPattern: try integer(word))
+            let value = UInt(bitPattern: integer(word, isUnsigned: true))
             let radix = conversion == "u" ? 10 : conversion == "o" ? 8 : 16
             let isMarked = value != 0 && field.flags.contains("#")
             let mark = !isMarked || radix == 10 ? "" : radix == 8 ? "0" : "0\(conversion)"
             return field.number(mark, String(value, radix: radix, uppercase: conversion == "X"))
         case "f", "F", "e", "E", "g", "G", "a", "A":
-            guard let value = (word ?? "").isEmpty ? 0 : Double(word!) else {
-                throw UsageError("printf: '\(word!)' is not a number")
-            }
-            return decimal(value, conversion, field)
-        case "q":
+            return Self.decimal(number(word), conversion, field)
+        default:
             let text = word ?? ""
-            return field.padded(shellWord(field.precision.map { String(text.prefix($0)) } ?? text))
-        default: throw UsageError("printf: unknown conversion %\(conversion)")
+            return field.padded(Self.shellWord(field.precision.map { String(text.prefix($0)) } ?? text))
         }
     }
 
-    /// Decimal, `0x` hexadecimal, or octal behind a 0.
-    private static func integer(_ word: String?) throws -> Int {
+    /// `'a` and `"a`: the number of the character; nil for other words.
+    private static func code(_ word: String) -> Int? {
+        guard let quote = word.first, "'\"".contains(quote) else { return nil }
+        return word.dropFirst().unicodeScalars.first.map { Int($0.value) } ?? 0
+    }
+
+    /// Decimal, `0x` hexadecimal, or octal behind a 0, as C's `strtoimax` reads it: of a word that goes on as something
+    /// else the beginning counts, and a number that does not fit is the nearest that does.
+    ///
+    /// - Parameter isUnsigned: whether the number's bits are shown without a sign: then it may need all 64.
+    private mutating func integer(_ word: String?, isUnsigned: Bool = false) -> Int {
         guard let word, !word.isEmpty else { return 0 }
-        // `'a`: the number of the character.
-        if let quote = word.first, "'\"".contains(quote) {
-            return word.dropFirst().unicodeScalars.first.map { Int($0.value) } ?? 0
+        if let code = Self.code(word) { return code }
+        var rest = Array(word.utf8)[...]
+        rest = rest.drop { $0 == 32 || (9...13).contains($0) }
+        let isNegative = rest.first == UInt8(ascii: "-")
+        if isNegative || rest.first == UInt8(ascii: "+") { rest.removeFirst() }
+        func digit(_ byte: UInt8) -> Int {
+            switch byte {
+            case 48...57: Int(byte) - 48
+            case 65...70: Int(byte) - 55
+            case 97...102: Int(byte) - 87
+            default: 16
+            }
         }
-        let digits = word.drop { "+-".contains($0) }
-        guard word.count - digits.count <= 1 else { throw UsageError("printf: '\(word)' is not a whole number") }
-        let sign = word.hasPrefix("-") ? "-" : ""
-        let isHexadecimal = digits.lowercased().hasPrefix("0x")
-        let radix = isHexadecimal ? 16 : digits.hasPrefix("0") && digits.count > 1 ? 8 : 10
-        guard let number = Int(sign + (isHexadecimal ? digits.dropFirst(2) : digits), radix: radix) else {
-            throw UsageError("printf: '\(word)' is not a whole number")
+        var radix = 10
+        if rest.first == 48 {
+            radix = 8
+            if let sign = rest.dropFirst().first, sign | 32 == UInt8(ascii: "x"),
+                rest.dropFirst(2).first.map({ digit($0) < 16 }) ?? false
+            {
+                radix = 16
+                rest = rest.dropFirst(2)
+            }
         }
-        return number
+        var value: UInt = 0
+        var fits = true
+        var hasDigits = false
+        while let byte = rest.first, digit(byte) < radix {
+            let (high, overflow) = value.multipliedReportingOverflow(by: UInt(radix))
+            let (sum, carry) = high.addingReportingOverflow(UInt(digit(byte)))
+            if overflow || carry { fits = false }
+            value = sum
+            hasDigits = true
+            rest.removeFirst()
+        }
+        if !rest.isEmpty || !hasDigits { complain("'\(word.prefix(60))' is not a whole number") }
+        if isUnsigned {
+            if !fits { complain("'\(word.prefix(60))' does not fit 64 bits", isFailure: false) }
+            let bits = fits ? Int(bitPattern: value) : -1
+            return isNegative && fits ? 0 &- bits : bits
+        }
+        guard fits, value <= (isNegative ? UInt(Int.max) + 1 : UInt(Int.max)) else {
+            complain("'\(word.prefix(60))' does not fit 64 bits", isFailure: false)
+            return isNegative ? .min : .max
+        }
+        return isNegative ? 0 &- Int(bitPattern: value) : Int(bitPattern: value)
+    }
+
+    /// As C's `strtod` reads it.
+    private mutating func number(_ word: String?) -> Double {
+        guard let word, !word.isEmpty else { return 0 }
+        if let code = Self.code(word) { return Double(code) }
+        return word.withCString { start in
+            var end: UnsafeMutablePointer<CChar>?
+            let value = strtod(start, &end)
+            if end.map({ UnsafePointer($0) == start || $0.pointee != 0 }) ?? true {
+                complain("'\(word.prefix(60))' is not a number")
+            }
+            return value
+        }
     }
 
     /// As C writes it: what lies exactly in the middle goes to the even digit, 2.25 to 2.2.

@@ -39,8 +39,8 @@ extension GeneralCommands {
                 -e -f -d -s FILE; -n -z TEXT; A = B, A != B; A -eq -ne -lt -le -gt -ge B;
                 -r -w -x FILE as -e; -L -h -p -S -b -c -u -g -k FILE: never; A -ef B: one file.
                 -t 0, -t 1, -t 2: at a terminal; -v NAME: a variable with a value; -o OPTION.
-                ! CONDITION; CONDITION -a CONDITION, CONDITION -o CONDITION. Files have no times
-                here: there is no -nt and no -ot.
+                ! CONDITION; CONDITION -a CONDITION, CONDITION -o CONDITION; \\( CONDITION \\).
+                Files have no times here: there is no -nt and no -ot.
                 """)
         return Command(description) { invocation in
             var words = invocation.arguments.arguments[...]
@@ -84,19 +84,61 @@ extension GeneralCommands {
         }
     }
 
-    /// `A -o B`, `A -a B`; -a binds stronger.
+    /// `A -o B`, `A -a B`, `! A` and `( A )`; -a binds stronger.
     private static func combined(_ words: [String], _ invocation: Invocation, _ name: String) throws -> Bool {
-        for sign in ["-o", "-a"] {
-            guard let index = words.dropFirst().dropLast().firstIndex(of: sign) else { continue }
-            let first = try evaluate(Array(words[..<index]), invocation, name)
-            let second = try evaluate(Array(words[(index + 1)...]), invocation, name)
-            return sign == "-o" ? first || second : first && second
+        var rest = words[...]
+        let holds = try disjunction(&rest, invocation, name)
+        guard let word = rest.first else { return holds }
+        if words.count == 3 { throw UsageError("\(name): unknown comparison '\(words[1])'; see help test") }
+        throw UsageError("\(name): '\(word)' is one word too many; quote what has blanks")
+    }
+
+    private static func disjunction(
+        _ rest: inout ArraySlice<String>, _ invocation: Invocation, _ name: String
+    ) throws -> Bool {
+        var holds = try conjunction(&rest, invocation, name)
+        while rest.first == "-o" {
+            rest.removeFirst()
+            let other = try conjunction(&rest, invocation, name)
+            holds = holds || other
         }
-        if words[0] == "!" { return try !evaluate(Array(words.dropFirst()), invocation, name) }
-        if words.count == 3 {
-            throw UsageError("\(name): unknown comparison '\(words[1])'; see help test")
+        return holds
+    }
+
+    private static func conjunction(
+        _ rest: inout ArraySlice<String>, _ invocation: Invocation, _ name: String
+    ) throws -> Bool {
+        var holds = try primary(&rest, invocation, name)
+        while rest.first == "-a" {
+            rest.removeFirst()
+            let other = try primary(&rest, invocation, name)
+            holds = holds && other
         }
-        throw UsageError("\(name): '\(words[3])' is one word too many; quote what has blanks")
+        return holds
+    }
+
+    private static func primary(
+        _ rest: inout ArraySlice<String>, _ invocation: Invocation, _ name: String
+    ) throws -> Bool {
+        let words = Array(rest.prefix(3))
+        guard let first = words.first else { throw UsageError("\(name): a condition is missing; see help test") }
+        // With a comparison in the middle, what stands before it is a text, whatever it is.
+        if words.count == 3, isComparison(words[1]) || ["-ef", "-nt", "-ot"].contains(words[1]) {
+            rest = rest.dropFirst(3)
+            return try evaluate(words, invocation, name)
+        }
+        rest.removeFirst()
+        if first == "!" { return try !primary(&rest, invocation, name) }
+        if first == "(" {
+            let holds = try disjunction(&rest, invocation, name)
+            guard rest.popFirst() == ")" else { throw UsageError("\(name): a ( without its )") }
+            return holds
+        }
+        let isTest = ["-t", "-v", "-o"].contains(first)
+        if words.count > 1, isTest || FileTest.unary(first, "", invocation.session.files) != nil {
+            return try evaluate([first, rest.removeFirst()], invocation, name)
+        }
+        return !first.isEmpty
     }
 
     private static func compare(_ words: [String], _ name: String) throws -> Bool {

@@ -7,12 +7,12 @@ extension GeneralCommands {
     static var timeout: Command {
         let description = CommandDescription(
             "timeout", "ends a command that takes too long", usage: "[-s SIGNAL] [-k TIME] TIME COMMAND [WORD…]",
-            arguments: .init([.text], 2...100_000, isRaw: true),
+            arguments: .init([.text], 0...100_000, isRaw: true),
             examples: ["timeout 2s curl -s http://localhost:8081/slow"], group: .jobs,
             details: """
                 The time is the lab's. The status is 124 where it was too short, 137 where the
-                signal was KILL. -k: so much later KILL, too; --preserve-status: the command's
-                own status.
+                signal was KILL, 125 where timeout itself was wrong, 127 without such a command.
+                -k: so much later KILL, too; --preserve-status: the command's own status.
                 """)
         return Command(description) { invocation in
             var words = invocation.arguments.arguments[...]
@@ -31,7 +31,9 @@ extension GeneralCommands {
                 func value(_ long: String) throws -> String {
                     if word.hasPrefix(long + "=") { return String(word.dropFirst(long.count + 1)) }
                     if !word.hasPrefix("--"), word.count > 2 { return String(word.dropFirst(2)) }
-                    guard let next = words.popFirst() else { throw UsageError("timeout: \(word) needs a value") }
+                    guard let next = words.popFirst() else {
+                        throw CommandFailure("\(word) needs a value", status: 125)
+                    }
                     return next
                 }
                 if word == "--" { break }
@@ -46,7 +48,7 @@ extension GeneralCommands {
                 } else if word == "--preserve-status" {
                     preserves = true
                 } else if word != "--foreground", word != "-v", word != "--verbose" {
-                    throw UsageError("timeout: unknown flag \(word); see help timeout")
+                    throw CommandFailure("unknown flag \(word); see help timeout", status: 125)
                 }
             }
             guard words.count >= 2, let limit = words.popFirst() else {
