@@ -57,7 +57,9 @@ struct BashSnippetComparison {
 
     /// What is not there is said, with a status, and nothing is done.
     @Test(arguments: [
-        ("grep -P 'a(?=b)' f", "looking around, is not known here"), ("echo a | sed 's/a/b/e'", "is not known here"),
+        ("grep -P 'a(?|b)' f", "is not known here"),
+        ("awk 'BEGIN {while ((\"date\" | getline x) > 0) {}}'", "getline is not known here"),
+        ("echo a | sed 's/a/b/e'", "is not known here"),
         ("awk 'BEGIN {system(\"ls\")}'", "system() is not known here"),
         ("awk 'BEGIN {\"date\" | getline x}'", "is not known here"), ("find . -mtime 1", "files have no times here"),
         ("column f", "only tables are known here"), ("[ f -nt g ]", "files have no times here"),
@@ -84,7 +86,48 @@ struct BashSnippetComparison {
         let shell = LabShell()
         shell.place("a\nb\n", at: "/f")
         #expect(shell.run("sed -i.old 's/a/x/' f; cat f f.old").output == "x\nb\na\nb\n")
-        #expect(shell.run("sed -i 's/a/x/'").status == 2)
+        #expect(shell.run("sed -i 's/a/x/'").status == 1)
         #expect(shell.run("sed -i 's/b/y/' f nosuch; echo $?; cat f").output == "2\nx\ny\n")
+    }
+
+    /// A pattern that has too many ways through a text gives up, with a status, and nothing is said to be found.
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: [
+            "seq -s '' 5000 | grep -E '(.*)(.*)(.*)\\1\\2x'", "seq -s '' 5000 | sed -E 's/(.*)(.*)(.*)\\1\\2x//'",
+        ])
+    func patternsWithTooManyWaysGiveUp(_ script: String) {
+        let outcome = LabShell().run(script + "; echo $?")
+        #expect(outcome.errorOutput.contains("tries too many ways"), "\(outcome.errorOutput.prefix(200))")
+        #expect(outcome.output == "2\n")
+    }
+
+    /// None of these looks at all that there is for each line, or each element.
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: [
+            ("awk 'BEGIN {for (i = 0; i < 300000; i++) s = s i \",\"; print length(s)}'", "1988890\n"),
+            ("seq 200000 | awk '{a[$1]} END {for (k in a) delete a[k]; print length(a)}'", "0\n"),
+            ("seq -s ' ' 20000 | grep -o '\\<[0-9]*\\>' | wc -l", "20000\n"),
+            ("seq -s ' ' 20000 | sed 's/\\<./x/g' | tr -d 0-9 | wc -c", "40000\n"),
+            ("awk 'BEGIN {while (i++ < 100000) s = s \"ab\"; print index(s, s \"c\"), index(s, \"bab\")}'", "0 2\n"),
+        ])
+    func nothingIsQuadratic(_ script: String, _ output: String) {
+        let outcome = LabShell().run(script)
+        #expect(outcome.output == output, "\(outcome.errorOutput.prefix(200))")
+    }
+
+    /// Bytes that are no text come out as they went in.
+    @Test(arguments: [
+        "cat", "head -c 9", "tail -c 9", "head -n 9", "tail -n 9", "tee copy", "tr x y", "sort", "uniq", "cut -b1-9",
+        "sed p", "grep -a .", "awk 1", "awk '{$1 = $1; print}'", "rev | rev", "tac", "paste -", "fold",
+        "nl -bn -w1 -s ''",
+        "base64 | base64 -d", "xxd | xxd -r", "xxd -p | xxd -r -p", "expand", "sort -u",
+    ])
+    func bytesSurvive(_ tool: String) {
+        let shell = LabShell()
+        let outcome = shell.run("printf '\\377\\200a\\n' | \(tool) | od -An -tx1 | head -1")
+        let expected = tool.hasPrefix("nl") ? " 20 ff 80 61 0a" : " ff 80 61 0a"
+        #expect(outcome.output.hasPrefix(expected), "\(tool): \(outcome.output) \(outcome.errorOutput)")
     }
 }

@@ -26,6 +26,18 @@ public struct CommandDescription: Sendable {
     public let tags: [String]
     /// Paragraphs for `help NAME`, after the flags.
     public let details: String
+    /// What it follows in what everybody does alike.
+    public private(set) var manner: Manner
+
+    /// Whose example a command follows where its words are wrong.
+    public enum Manner: Sendable, Equatable {
+        /// The lab's own: status 2, and a flag that is given twice is refused.
+        case lab
+        /// A tool that is known from elsewhere: its status there, and of a flag that is given twice the last counts.
+        case tool(usageStatus: Int)
+    }
+    /// The status where the words make no sense.
+    public var usageStatus: Int { if case .tool(let status) = manner { status } else { 2 } }
 
     /// What a command is, whatever its heading.
     public enum Role: String, CaseIterable, Sendable {
@@ -146,11 +158,13 @@ public struct CommandDescription: Sendable {
     ///   rest are actions.
     public init(
         _ name: String, _ summary: String, usage: String = "", flags: [Flag] = [], arguments: Arguments = .none,
-        examples: [String], group: Group, role: Role? = nil, tags: [String] = [], details: String = ""
+        examples: [String], group: Group, role: Role? = nil, tags: [String] = [], manner: Manner = .lab,
+        details: String = ""
     ) {
         self.name = name
         self.summary = summary
         self.usage = usage
+        self.manner = manner
         self.flags = flags
         self.arguments = arguments
         self.examples = examples
@@ -178,6 +192,7 @@ public struct CommandDescription: Sendable {
         self.role = role ?? (group == .views ? .view : group == .clients ? .client : .action)
         self.tags = tags
         self.details = details
+        manner = .lab
         self.operates = operates
         defaultSubcommand = whenNone
         let verb = whenNone == nil ? "VERB" : "[VERB]"
@@ -187,6 +202,13 @@ public struct CommandDescription: Sendable {
         examples = subcommands.flatMap(\.examples)
         let ownRole = self.role
         self.subcommands = subcommands.map { $0.description(of: name, operates: operates, group: group, role: ownRole) }
+    }
+
+    /// The same, in another manner.
+    public func following(_ manner: Manner) -> CommandDescription {
+        var description = self
+        description.manner = manner
+        return description
     }
 
     /// The last word of its name: `evict` of `connpool evict`.

@@ -201,7 +201,9 @@ public struct ParsedArguments: Sendable {
     private mutating func take(_ flag: CommandDescription.Flag, _ value: String?) throws(UsageError) {
         guard let value else { throw fail("\(flag.display) needs a value: \(flag.display) \(flag.value.placeholder)") }
         if let complaint = Self.complaint(value, flag.value) { throw fail("\(flag.display): '\(value)' \(complaint)") }
-        if !flag.isRepeatable, values[flag.display] != nil { throw fail("\(flag.display) stands there twice") }
+        if !flag.isRepeatable, description.manner == .lab, values[flag.display] != nil {
+            throw fail("\(flag.display) stands there twice")
+        }
         values[flag.display, default: []].append(value)
     }
 

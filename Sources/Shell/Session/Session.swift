@@ -266,7 +266,7 @@ public final class Session {
             }
         } catch let error as UsageError {
             process.errorOutput.write(error.text + "\n")
-            process.exit(2)
+            process.exit(command.description.usageStatus)
         } catch let error as CommandFailure {
             if !error.description.isEmpty { process.complain(error.description) }
             process.exit(error.status)

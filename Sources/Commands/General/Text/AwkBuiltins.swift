@@ -14,22 +14,15 @@ extension AwkMachine {
         switch name {
         case "length":
             guard let argument = arguments.first else {
-                return .number(Double(self.text(try evaluate(.field(.number(0)))).count))
+                return .number(Double(Self.length(self.text(try evaluate(.field(.number(0)))))))
             }
             if case .variable(let reference) = argument, let array = arrayIfAny(reference) {
                 return .number(Double(array.count))
             }
-            return .number(Double(try text(0).count))
+            return .number(Double(Self.length(try text(0))))
         case "substr": return .string(Self.part(try text(0), try number(1), arguments.count > 2 ? try number(2) : nil))
         case "index":
-            let whole = Array(try text(0))
-            let part = Array(try text(1))
-            if part.isEmpty { return .number(0) }
-            guard part.count <= whole.count else { return .number(0) }
-            let place = (0...(whole.count - part.count)).first {
-                whole[$0] == part[0] && Array(whole[$0..<($0 + part.count)]) == part
-            }
-            return .number(Double(place.map { $0 + 1 } ?? 0))
+            return .number(Double(Self.index(try text(0), of: try text(1))))
         case "split": return try split(arguments)
         case "sub", "gsub": return try substitute(arguments, all: name == "gsub")
         case "gensub": return try generalSubstitution(arguments)
@@ -42,9 +35,10 @@ extension AwkMachine {
                 return .number(0)
             }
             let bytes = Array(whole.utf8)
-            let start = String(decoding: bytes[..<range.lowerBound], as: UTF8.self).count + 1
+            let start = Self.length(String(decoding: bytes[..<range.lowerBound], as: UTF8.self)) + 1
             setGlobal(AwkVariables.matchStart, .number(Double(start)))
-            setGlobal(AwkVariables.matchLength, .number(Double(String(decoding: bytes[range], as: UTF8.self).count)))
+            setGlobal(
+                AwkVariables.matchLength, .number(Double(Self.length(String(decoding: bytes[range], as: UTF8.self)))))
             return .number(Double(start))
         case "sprintf":
             return .string(try AwkFormat.text(try text(0), try arguments.dropFirst().map { try evaluate($0) }, self))
@@ -85,6 +79,32 @@ extension AwkMachine {
         }
     }
 
+    /// In characters of Unicode: a letter and its accent are two, as elsewhere.
+    private static func length(_ text: String) -> Int { text.unicodeScalars.count }
+
+    /// Where a part stands in a text, in characters from 1; 0 if it does not.
+    private static func index(_ text: String, of part: String) -> Int {
+        if part.isEmpty { return 0 }
+        let (bytes, wanted) = (Array(text.utf8), Array(part.utf8))
+        // Knuth, Morris and Pratt: how much of the part is still right where one byte was wrong.
+        var kept = [0]
+        var length = 0
+        for index in wanted.indices.dropFirst() {
+            while length > 0, wanted[index] != wanted[length] { length = kept[length - 1] }
+            if wanted[index] == wanted[length] { length += 1 }
+            kept.append(length)
+        }
+        length = 0
+        for (index, byte) in bytes.enumerated() {
+            while length > 0, byte != wanted[length] { length = kept[length - 1] }
+            if byte == wanted[length] { length += 1 }
+            guard length == wanted.count else { continue }
+            // Bytes that go on with a character do not count.
+            return bytes[...(index - length + 1)].reduce(0) { $1 & 0xC0 == 0x80 ? $0 : $0 + 1 }
+        }
+        return 0
+    }
+
     /// POSIX: the characters from one place on, rounded, as far as there are any.
     private static func part(_ text: String, _ start: Double, _ length: Double?) -> String {
         func rounded(_ value: Double) -> Double { value.isNaN ? 0 : value.rounded(.toNearestOrEven) }
@@ -94,11 +114,11 @@ extension AwkMachine {
         let high = Int(clamping: min(end, 1e15)) - 1
         guard high > low else { return "" }
         // Characters and bytes are the same in most texts.
-        if text.utf8.allSatisfy({ $0 < 128 && $0 != 13 }) {
+        if text.utf8.allSatisfy({ $0 < 128 }) {
             let bytes = text.utf8.dropFirst(low).prefix(high - low)
             return String(Substring(bytes))
         }
-        return String(text.dropFirst(low).prefix(high - low))
+        return String(text.unicodeScalars.dropFirst(low).prefix(high - low))
     }
 
     private func split(_ arguments: [AwkExpression]) throws -> AwkValue {

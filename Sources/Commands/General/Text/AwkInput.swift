@@ -33,7 +33,9 @@ struct AwkOptions {
                 assignments.append(assignment)
             case "-f":
                 let file = try value()
-                programs.append(String(decoding: try files.reading { try $0.read(file) }, as: UTF8.self))
+                do throws(LabFileError) {
+                    programs.append(ByteText.decode(try files.read(file)[...]))
+                } catch { throw UsageError("awk: \(error)") }
             default: throw UsageError("awk: unknown flag \(word); there are -F, -v and -f")
             }
         }
@@ -60,6 +62,8 @@ struct AwkOptions {
 struct AwkInput {
     private var bytes: [UInt8]
     private var start = 0
+    /// Up to here there is no end of the record that begins at `start`; a look at what has come begins there.
+    private var searched = 0
     var isComplete = true
 
     init(_ bytes: [UInt8] = []) { self.bytes = bytes }
@@ -69,6 +73,7 @@ struct AwkInput {
     mutating func append(_ more: [UInt8]) {
         if start > 0 {
             bytes.removeFirst(start)
+            searched = max(0, searched - start)
             start = 0
         }
         bytes += more
@@ -79,10 +84,10 @@ struct AwkInput {
         if separator.isEmpty { return paragraph() }
         if separator.utf8.count == 1 {
             let byte = separator.utf8.first!
-            let end = bytes.withUnsafeBufferPointer { $0[start...].firstIndex(of: byte) }
+            let end = bytes.withUnsafeBufferPointer { $0[max(start, searched)...].firstIndex(of: byte) }
             if let end { return take(to: end, behind: end + 1) }
-            // The newline at the very end is nobody's record where another character separates.
-            return isComplete && count > 0 ? rest(dropsNewline: byte != 10) : nil
+            searched = bytes.count
+            return isComplete && count > 0 ? rest(dropsNewline: false) : nil
         }
         let expression = try machine.expression(separator)
         let match = bytes.withUnsafeBytes { expression.firstMatch(in: $0, from: start) }
@@ -90,12 +95,12 @@ struct AwkInput {
         if let range = match?.range, !range.isEmpty, range.upperBound < bytes.count || isComplete {
             return take(to: range.lowerBound, behind: range.upperBound)
         }
-        return isComplete && count > 0 ? rest(dropsNewline: true) : nil
+        return isComplete && count > 0 ? rest(dropsNewline: false) : nil
     }
 
     private mutating func take(to end: Int, behind: Int) -> String {
         defer { start = behind }
-        return String(decoding: bytes[start..<end], as: UTF8.self)
+        return ByteText.decode(bytes[start..<end])
     }
 
     private mutating func rest(dropsNewline: Bool) -> String? {
@@ -110,7 +115,7 @@ struct AwkInput {
     /// Lines up to an empty one.
     private mutating func paragraph() -> String? {
         while start < bytes.count, bytes[start] == 10 { start += 1 }
-        var place = start
+        var place = max(start, searched)
         while place + 1 < bytes.count {
             if bytes[place] == 10, bytes[place + 1] == 10 {
                 var behind = place
@@ -119,6 +124,7 @@ struct AwkInput {
             }
             place += 1
         }
+        searched = place
         return isComplete && count > 0 ? rest(dropsNewline: true) : nil
     }
 }

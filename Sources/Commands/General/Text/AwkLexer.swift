@@ -179,7 +179,14 @@ struct AwkLexer {
                     digits.append(text[index])
                     index += 1
                 }
-                result.unicodeScalars.append(UnicodeScalar(UInt8(truncatingIfNeeded: Int(digits, radix: 8) ?? 0)))
+                result.append(ByteText.character(UInt8(truncatingIfNeeded: Int(digits, radix: 8) ?? 0)))
+            } else if next == "x", index < text.count, text[index].isASCII, text[index].isHexDigit {
+                var digits = ""
+                while digits.count < 2, index < text.count, text[index].isASCII, text[index].isHexDigit {
+                    digits.append(text[index])
+                    index += 1
+                }
+                result.append(ByteText.character(UInt8(digits, radix: 16) ?? 0))
             } else if let escape = [
                 "n": "\n", "t": "\t", "r": "\r", "\\": "\\", "a": "\u{7}", "b": "\u{8}", "f": "\u{C}", "v": "\u{B}",
             ][next] {
@@ -192,6 +199,6 @@ struct AwkLexer {
             throw AwkFailure("line \(start): the \(end == "/" ? "pattern" : "text") has no end")
         }
         index += 1
-        return result
+        return ByteText.joined(result)
     }
 }

@@ -26,6 +26,10 @@ extension AwkMachine {
             if let sign { new = .number(try Self.apply(sign, number(try evaluate(target)), number(new))) }
             try assign(target, new)
             return new
+        case .appending(let reference, let rest):
+            let suffix = text(try evaluate(rest))
+            try count(suffix.utf8.count)
+            return try append(suffix, to: reference)
         case .step(let target, let amount, let isBefore):
             let old = number(try evaluate(target))
             try assign(target, .number(old + amount))
@@ -201,7 +205,7 @@ extension AwkMachine {
         case .forKeys(let variable, let reference, let body):
             let array = try array(reference)
             for key in array.keys where array[key] != nil {
-                try assign(variable, Self.fromOutside(key))
+                try assign(variable, .string(key))
                 if let flow = try round(body) { return flow }
             }
             return .normal
@@ -236,7 +240,7 @@ extension AwkMachine {
     }
 
     func emit(_ text: String, _ target: AwkTarget?) throws {
-        try write(Array(text.utf8), target?.kind, try target.map { self.text(try evaluate($0.name)) } ?? "")
+        try write(ByteText.encode(text), target?.kind, try target.map { self.text(try evaluate($0.name)) } ?? "")
     }
 
     // MARK: Rules

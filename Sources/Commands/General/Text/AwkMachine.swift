@@ -151,7 +151,7 @@ final class AwkMachine {
         }
         // Paragraphs: a newline separates fields in any case.
         let isParagraph = isRecord && globalText(AwkVariables.recordSeparator).isEmpty
-        if separator.isEmpty { return text.map { String($0) } }
+        if separator.isEmpty { return text.unicodeScalars.map { String($0) } }
         if separator.utf8.count == 1, separator != "\\", !isParagraph {
             let byte = separator.utf8.first!
             return text.utf8.split(separator: byte, omittingEmptySubsequences: false).map { String(Substring($0)) }
@@ -195,7 +195,6 @@ final class AwkMachine {
     }
 
     func setFieldCount(_ count: Double) throws {
-        try split()
         let count = Int(clamping: count)
         guard count >= 0, count <= Self.fieldLimit else { throw AwkFailure("NF: \(count) is not a number of fields") }
         while fields.count < count { fields.append("") }
@@ -258,8 +257,15 @@ final class AwkMachine {
         switch target {
         case .variable(let reference):
             if case .array = slot(reference) { throw AwkFailure("a value where an array is meant") }
+            switch reference {
+            case .global(AwkVariables.fieldCount):
+                try split()
+                try setFieldCount(number(value))
+            // The record that is there was read with the separators before.
+            case .global(AwkVariables.fieldSeparator), .global(AwkVariables.recordSeparator): try split()
+            default: break
+            }
             setSlot(reference, .value(value))
-            if case .global(AwkVariables.fieldCount) = reference { try setFieldCount(number(value)) }
         case .field(let index): try setField(number(try evaluate(index)), value)
         case .element(let reference, let subscripts):
             let key = try key(subscripts)
@@ -272,15 +278,33 @@ final class AwkMachine {
     func expression(_ pattern: String) throws -> RegularExpression {
         if let known = expressions[pattern] { return known }
         if expressions.count >= 200 { expressions = [:] }
+        let made = try Self.made(pattern)
+        expressions[pattern] = made
+        return made
+    }
+
+    static func made(_ pattern: String) throws -> RegularExpression {
         var source = pattern
         for (escape, character) in ["\\n": "\n", "\\t": "\t", "\\r": "\r", "\\\"": "\"", "\\/": "/", "\\f": "\u{C}"] {
             source = source.replacing(escape, with: character)
         }
-        do {
-            let made = try RegularExpression(source, .extended)
-            expressions[pattern] = made
-            return made
-        } catch { throw AwkFailure("\(error)") }
+        do { return try RegularExpression(source, .extended) } catch { throw AwkFailure("\(error)") }
+    }
+
+    /// Puts a text behind a variable's, which is not copied for it.
+    func append(_ suffix: String, to reference: AwkReference) throws -> AwkValue {
+        var whole: String
+        switch slot(reference) {
+        case .value(let old): whole = text(old)
+        case .array: throw AwkFailure("an array where a value is meant")
+        }
+        // From here on nobody else holds it.
+        setSlot(reference, .value(.none))
+        whole += suffix
+        guard whole.utf8.count <= Self.textLimitBytes else { throw Self.tooLong }
+        let value = AwkValue.string(whole)
+        setSlot(reference, .value(value))
+        return value
     }
 
     func pattern(_ expression: AwkExpression) throws -> RegularExpression {

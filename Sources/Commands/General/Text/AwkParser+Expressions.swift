@@ -15,7 +15,37 @@ extension AwkParser {
         }
         try advance()
         try skipNewlines()
-        return .assignment(left, sign == "=" ? nil : sign.first, try expression())
+        let right = try expression()
+        if sign == "=", case .variable(let reference) = left, let rest = Self.behind(reference, right) {
+            return .appending(reference, rest)
+        }
+        return .assignment(left, sign == "=" ? nil : sign.first, right)
+    }
+
+    /// What is put behind a variable by `x = x …`; nil where it is something else, or might change it on the way.
+    private static func behind(_ reference: AwkReference, _ right: AwkExpression) -> AwkExpression? {
+        if case .global(let place) = reference, place < AwkVariables.names.count { return nil }
+        guard case .concatenation(let first, let last) = right, isPlain(last) else { return nil }
+        if case .variable(reference) = first { return last }
+        return behind(reference, first).map { .concatenation($0, last) }
+    }
+
+    /// Whether it only looks at things.
+    private static func isPlain(_ expression: AwkExpression) -> Bool {
+        switch expression {
+        case .number, .string, .variable: true
+        case .field(let inner), .group(let inner), .negative(let inner), .positive(let inner), .not(let inner):
+            isPlain(inner)
+        case .element(_, let subscripts): subscripts.allSatisfy(isPlain)
+        case .concatenation(let a, let b), .arithmetic(_, let a, let b), .comparison(_, let a, let b),
+            .and(let a, let b), .or(let a, let b):
+            isPlain(a) && isPlain(b)
+        case .choice(let a, let b, let c): isPlain(a) && isPlain(b) && isPlain(c)
+        case .builtin(let name, let arguments):
+            ["length", "substr", "index", "sprintf", "int", "tolower", "toupper"].contains(name)
+                && arguments.allSatisfy(isPlain)
+        default: false
+        }
     }
 
     mutating func choice() throws -> AwkExpression {
@@ -193,6 +223,7 @@ extension AwkParser {
             try advance()
             return .string(text)
         case .pattern(let text):
+            do { _ = try AwkMachine.made(text) } catch { throw failure("\(error)") }
             try advance()
             return .pattern(text)
         case .functionName(let name): return try call(name)
@@ -239,6 +270,7 @@ extension AwkParser {
         try take(")")
         let callee = functions[name] ?? AwkProgram.Function(name)
         functions[name] = callee
+        calls.append((callee, arguments.count, lexer.line))
         for (index, argument) in arguments.enumerated() {
             if case .variable(.local(let place)) = argument, let function {
                 handedOn.append((function, place, callee, index))
@@ -287,6 +319,8 @@ extension AwkParser {
             return .getline(target, file: nil)
         }
         try advance()
-        return .getline(target, file: try stepped())
+        let file = try stepped()
+        if case .string(let name) = file, name == "-" || name == "/dev/stdin" { program.takesRecords = true }
+        return .getline(target, file: file)
     }
 }

@@ -18,8 +18,7 @@ extension AwkParser {
     mutating func endStatement() throws {
         if isSign(";") || token == .newline { return try advance() }
         if isSign("|") {
-            throw failure(
-                "COMMAND | getline is not known here: commands take lab time; -v x=\"$(COMMAND)\" gives it a value")
+            throw Self.commandInput(lexer.line)
         }
         guard isSign("}") || token == .end else { throw failure("unexpected \(Self.text(token))") }
     }
@@ -58,10 +57,10 @@ extension AwkParser {
                 try advance()
                 return .whileLoop(condition, .block([]))
             }
-            return .whileLoop(condition, try body())
+            return .whileLoop(condition, try loopBody())
         case "do":
             try advance()
-            let body = try body()
+            let body = try loopBody()
             try skipEnds()
             guard isKeyword("while") else { throw failure("'do' without its 'while'") }
             let condition = try condition()
@@ -85,6 +84,12 @@ extension AwkParser {
         return try statement()
     }
 
+    mutating func loopBody() throws -> AwkStatement {
+        loops += 1
+        defer { loops -= 1 }
+        return try body()
+    }
+
     mutating func forLoop() throws -> AwkStatement {
         try advance()
         try take("(")
@@ -97,7 +102,7 @@ extension AwkParser {
                     try advance()
                     if isSign(")") {
                         try advance()
-                        return .forKeys(.variable(reference(name)), self.array(array), try body())
+                        return .forKeys(.variable(reference(name)), self.array(array), try loopBody())
                     }
                 }
             }
@@ -115,7 +120,7 @@ extension AwkParser {
             try advance()
             return .forLoop(first, condition, step, .block([]))
         }
-        return .forLoop(first, condition, step, try body())
+        return .forLoop(first, condition, step, try loopBody())
     }
 
     mutating func simpleStatement() throws -> AwkStatement {
@@ -135,6 +140,10 @@ extension AwkParser {
             let reference = array(name)
             return .delete(reference, isSign("[") ? try subscripts() : nil)
         case "break", "continue", "next", "nextfile":
+            guard word.hasPrefix("next") || loops > 0 else { throw failure("'\(word)' outside of a loop") }
+            guard !word.hasPrefix("next") || !isOutsideRecords else {
+                throw failure("'\(word)' in BEGIN or END, where there is no record")
+            }
             try advance()
             return word == "break"
                 ? .breakLoop : word == "continue" ? .continueLoop : word == "next" ? .next : .nextFile

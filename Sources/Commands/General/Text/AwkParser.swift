@@ -9,6 +9,12 @@ struct AwkParser {
     var function: AwkProgram.Function?
     var depth = 0
     var nodes = 0
+    /// Loops around this place, within its rule or function.
+    var loops = 0
+    /// Within BEGIN or END, where there is no record to leave.
+    var isOutsideRecords = false
+    /// Calls: of which function, with how many arguments, on which line.
+    var calls: [(AwkProgram.Function, Int, Int)] = []
     /// `>` writes to a file: between `print` and what it prints.
     var isPrinting = false
     /// Parameters that are handed on: of which function, to which one.
@@ -32,8 +38,15 @@ struct AwkParser {
     func isKeyword(_ word: String) -> Bool { token == .keyword(word) }
 
     mutating func take(_ sign: String) throws {
+        if sign == ")", isSign("|") { throw Self.commandInput(lexer.line) }
         guard isSign(sign) else { throw failure("a '\(sign)' is missing before \(Self.text(token))") }
         try advance()
+    }
+
+    static func commandInput(_ line: Int) -> AwkFailure {
+        AwkFailure(
+            "line \(line): COMMAND | getline is not known here: commands take lab time; -v x=\"$(COMMAND)\" gives it a value"
+        )
     }
 
     static func text(_ token: AwkLexer.Token) -> String {
@@ -80,6 +93,13 @@ struct AwkParser {
         for function in functions.values where !function.isDefined {
             throw AwkFailure("the function '\(function.name)' is not defined")
         }
+        for (function, count, line) in calls where count > function.parameterCount {
+            throw AwkFailure(
+                "line \(line): \(function.name) takes \(function.parameterCount) arguments, not \(count)")
+        }
+        if let name = globals.keys.first(where: { functions[$0] != nil }) {
+            throw AwkFailure("'\(name)' is a function's name, and no variable's")
+        }
         // A parameter that is handed on as an array is one.
         var changes = true
         while changes {
@@ -107,14 +127,22 @@ struct AwkParser {
         while !isSign(")") {
             try skipNewlines()
             guard case .name(let parameter) = token else { throw failure("a parameter's name is missing") }
+            guard places[parameter] == nil, parameter != name, !AwkLexer.builtins.contains(parameter) else {
+                throw failure("'\(parameter)' cannot be the name of this parameter")
+            }
             places[parameter] = places.count
             try advance()
-            if isSign(",") { try advance() }
+            guard isSign(",") else {
+                try skipNewlines()
+                guard isSign(")") else { throw failure("a ')' is missing before \(Self.text(token))") }
+                break
+            }
+            try advance()
         }
         try advance()
         try skipNewlines()
         function.parameterCount = places.count
-        (locals, self.function) = (places, function)
+        (locals, self.function, isOutsideRecords) = (places, function, false)
         function.body = try block()
         (locals, self.function) = (nil, nil)
     }
@@ -124,6 +152,8 @@ struct AwkParser {
             let isBegin = isKeyword("BEGIN")
             try advance()
             guard isSign("{") else { throw failure("\(isBegin ? "BEGIN" : "END") needs a { on its line") }
+            isOutsideRecords = true
+            defer { isOutsideRecords = false }
             program.rules.append(.init(pattern: isBegin ? .begin : .end, body: try block()))
             return
         }

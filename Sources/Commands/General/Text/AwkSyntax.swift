@@ -49,6 +49,8 @@ indirect enum AwkExpression {
     case field(AwkExpression)
     case element(AwkReference, [AwkExpression])
     case assignment(AwkExpression, Character?, AwkExpression)
+    /// `x = x …` of a variable: what follows is put behind it, where it stands.
+    case appending(AwkReference, AwkExpression)
     case step(AwkExpression, Double, isBefore: Bool)
     case not(AwkExpression)
     case negative(AwkExpression)
@@ -134,27 +136,30 @@ final class AwkArray {
     subscript(key: String) -> AwkValue? { values[key] }
     var count: Int { values.count }
     var keys: [String] {
-        if order.count > values.count { order = order.filter { values[$0] != nil } }
+        tidy()
         return order
     }
+    /// Leaves out keys that are gone, and those that are at their old place still.
+    private func tidy() {
+        guard order.count > values.count else { return }
+        var seen: Set<String> = []
+        order = order.filter { values[$0] != nil && seen.insert($0).inserted }
+    }
+
     func set(_ key: String, _ value: AwkValue) {
         let old = values.updateValue(value, forKey: key)
         note(
             elements: old == nil ? 1 : 0,
             bytes: value.byteCount - (old?.byteCount ?? 0) + (old == nil ? key.utf8.count : 0))
         if old == nil {
-            // One that was there before and is gone is at its old place still.
-            if order.count > values.count * 2 + 16 {
-                var seen: Set<String> = []
-                order = order.filter { values[$0] != nil && $0 != key && seen.insert($0).inserted }
-            }
             order.append(key)
+            if order.count > values.count * 2 + 16 { tidy() }
         }
     }
     func remove(_ key: String) {
         guard let old = values.removeValue(forKey: key) else { return }
         note(elements: -1, bytes: -key.utf8.count - old.byteCount)
-        order.removeAll { $0 == key }
+        if values.isEmpty { order = [] }
     }
     func removeAll() {
         note(elements: -values.count, bytes: -byteCount)

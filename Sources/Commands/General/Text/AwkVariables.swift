@@ -136,24 +136,27 @@ enum AwkFormat {
             rest = rest.drop { "hlLjzt".contains($0) }
             guard let conversion = rest.popFirst() else { return result + "%" + flags }
             guard width <= 10_000, (precision ?? 0) <= 1000 else { throw AwkFailure("'\(format)' is too wide") }
-            guard let value = values.popFirst() ?? ("cdioxXuseEfFgG".contains(conversion) ? AwkValue.none : nil) else {
+            guard "cdioxXuseEfFgG".contains(conversion) else {
                 throw AwkFailure("printf: unknown conversion %\(conversion)")
+            }
+            guard let value = values.popFirst() else {
+                throw AwkFailure("printf: not enough values for '\(format)'")
             }
             let left = flags.contains("-")
             func padded(_ text: String, _ fill: Character = " ") -> String {
-                let space = String(repeating: left ? " " : fill, count: max(0, width - text.count))
+                let space = String(repeating: left ? " " : fill, count: max(0, width - text.unicodeScalars.count))
                 return left ? text + space : space + text
             }
             switch conversion {
             case "s":
                 let text = machine.text(value)
-                result += padded(precision.map { String(text.prefix($0)) } ?? text)
+                result += padded(precision.map { String(text.unicodeScalars.prefix($0)) } ?? text)
             case "c":
                 if case .number(let code) = value {
                     let scalar = UnicodeScalar(UInt32(clamping: Int(clamping: code))) ?? "\u{FFFD}"
                     result += padded(String(Character(scalar)))
                 } else {
-                    result += padded(String(machine.text(value).prefix(1)))
+                    result += padded(String(machine.text(value).unicodeScalars.prefix(1)))
                 }
             case "d", "i", "u", "x", "X", "o":
                 let number = machine.number(value)

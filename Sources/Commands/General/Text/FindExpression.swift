@@ -48,6 +48,8 @@ struct FindParser {
     private var rest: ArraySlice<String>
     private var depth = 0
     private var batchCount = 0
+    /// In which dialect `-regex` is written.
+    private var dialect = "emacs"
     /// Of directories below the first ones.
     private(set) var depths = 0...Int.max
 
@@ -111,6 +113,14 @@ struct FindParser {
         case "-path", "-wholename", "-ipath":
             let pattern = Self.glob(try value(name), ignoresCase: name == "-ipath", crossesSlashes: true)
             return .test(FindTest { file, _ in pattern(file.path) })
+        case "-regex", "-iregex": return .test(try expression(try value(name), ignoresCase: name == "-iregex"))
+        case "-regextype":
+            dialect = try value(name)
+            guard
+                ["emacs", "posix-basic", "posix-extended", "egrep", "grep", "sed", "findutils-default"].contains(
+                    dialect)
+            else { throw UsageError("find: -regextype: there are emacs, posix-basic and posix-extended here") }
+            return .test(FindTest { _, _ in true })
         case "-type":
             let type = try value(name)
             guard type.split(separator: ",").allSatisfy({ "fdlpsbc".contains($0) && $0.count == 1 }) else {
@@ -152,6 +162,28 @@ struct FindParser {
             throw UsageError("find: \(name): files have no owners and modes here")
         default: throw UsageError("find: '\(name)' is not known here; see help find")
         }
+    }
+
+    /// Of the whole path. As Emacs has them, `+` and `?` repeat in a basic pattern.
+    private func expression(_ pattern: String, ignoresCase: Bool) throws -> FindTest {
+        let isExtended = dialect == "posix-extended" || dialect == "egrep"
+        var source = pattern
+        if dialect == "emacs" || dialect == "findutils-default" {
+            source = ""
+            var isEscaped = false
+            for character in pattern {
+                if !isEscaped, character == "+" || character == "?" { source.append("\\") }
+                isEscaped = !isEscaped && character == "\\"
+                source.append(character)
+            }
+        }
+        do {
+            let expression = try LineExpression(
+                source, isExtended ? .extended : .basic, .init(ignoresCase: ignoresCase))
+            return FindTest { file, _ in
+                Array(file.path.utf8).withUnsafeBytes { expression.firstRange(in: $0, isWhole: true) != nil }
+            }
+        } catch { throw UsageError("find: -regex: \(error)") }
     }
 
     private mutating func execute() throws -> FindExpression {

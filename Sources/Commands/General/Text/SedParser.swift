@@ -7,9 +7,6 @@ struct SedParser {
     private let script: String
     private let isExtended: Bool
     private var rest: Substring
-    /// The pattern that an empty one, `//`, repeats.
-    private var lastExpression: RegularExpression?
-
     private var commands: [SedCommand] = []
     /// Indices of the blocks that are open, the innermost last.
     private var open: [Int] = []
@@ -37,7 +34,8 @@ struct SedParser {
             default: parser.commands[index].action = .branch(target)
             }
         }
-        return SedProgram(commands: parser.commands, outputs: parser.outputs)
+        return SedProgram(
+            commands: parser.commands, outputs: parser.outputs, isQuiet: script == "#n" || script.hasPrefix("#n\n"))
     }
 
     private init(script: String, isExtended: Bool, rest: Substring) {
@@ -152,21 +150,49 @@ struct SedParser {
         throw failure("a '\(delimiter)' is missing")
     }
 
-    private mutating func expression(
-        _ pattern: String, _ options: RegularExpression.Options
-    ) throws -> RegularExpression {
-        if pattern.isEmpty {
-            guard let lastExpression else { throw failure("an empty pattern, and none before it to repeat") }
-            return lastExpression
-        }
+    /// nil for an empty pattern: which one it repeats is known once it runs.
+    private func expression(_ pattern: String, _ options: RegularExpression.Options) throws -> LineExpression? {
+        if pattern.isEmpty { return nil }
         do {
-            let pattern = pattern.replacing("\\n", with: "\n").replacing("\\t", with: "\t")
-            let made = try RegularExpression(pattern, isExtended ? .extended : .basic, options)
-            lastExpression = made
-            return made
+            return try LineExpression(Self.escaped(pattern), isExtended ? .extended : .basic, options)
         } catch {
             throw failure("\(error)")
         }
+    }
+
+    private static let controls: [Character: UInt8] = ["n": 10, "t": 9, "r": 13, "f": 12, "v": 11, "a": 7]
+
+    /// GNU's `\x41`, `\o101` and `\d065`: nil where it is something else, and then nothing is taken.
+    private static func byte(_ letter: Character, _ rest: inout Substring) -> UInt8? {
+        guard let (radix, count) = ["x": (16, 2), "o": (8, 3), "d": (10, 3)][letter] else { return nil }
+        let digits = rest.prefix(count).prefix { $0.isASCII && Int(String($0), radix: radix) != nil }
+        guard !digits.isEmpty, letter != "d" || digits.count == 3, let value = Int(digits, radix: radix) else {
+            return nil
+        }
+        rest = rest.dropFirst(digits.count)
+        return UInt8(truncatingIfNeeded: value)
+    }
+
+    /// The pattern with the bytes that escapes stand for, which mean themselves.
+    private static func escaped(_ pattern: String) -> String {
+        var result = ""
+        var rest = pattern[...]
+        while let character = rest.popFirst() {
+            guard character == "\\", let next = rest.popFirst() else {
+                result.append(character)
+                continue
+            }
+            if let control = controls[next] {
+                result.unicodeScalars.append(UnicodeScalar(control))
+            } else if let byte = byte(next, &rest), byte < 128 {
+                let scalar = Character(UnicodeScalar(byte))
+                let isSign = "\\.[]*$/+?(){}|".contains(scalar)
+                result += scalar == "^" ? "\\^" : isSign ? "[\(scalar)]" : String(scalar)
+            } else {
+                result += "\\\(next)"
+            }
+        }
+        return result
     }
 
     // MARK: Commands
@@ -216,11 +242,13 @@ struct SedParser {
         }
     }
 
-    private static let plainActions: [Character: SedCommand.Action] = [
-        "d": .delete, "D": .deleteFirst, "p": .print, "P": .printFirst, "=": .number, "F": .name, "n": .next,
-        "N": .appendNext, "h": .copyToHold, "H": .appendToHold, "g": .copyFromHold, "G": .appendFromHold,
-        "x": .exchange, "z": .empty,
-    ]
+    private static var plainActions: [Character: SedCommand.Action] {
+        [
+            "d": .delete, "D": .deleteFirst, "p": .print, "P": .printFirst, "=": .number, "F": .name, "n": .next,
+            "N": .appendNext, "h": .copyToHold, "H": .appendToHold, "g": .copyFromHold, "G": .appendFromHold,
+            "x": .exchange, "z": .empty,
+        ]
+    }
 
     /// The name of a file is all that is left of the line.
     private mutating func file(_ name: Character) throws -> SedCommand.Action {
@@ -294,7 +322,7 @@ struct SedParser {
             file: file)
     }
 
-    private func pieces(_ text: String, _ expression: RegularExpression) throws -> [SedSubstitution.Piece] {
+    private func pieces(_ text: String, _ expression: LineExpression?) throws -> [SedSubstitution.Piece] {
         var pieces: [SedSubstitution.Piece] = []
         var plain: [UInt8] = []
         func flush() { if !plain.isEmpty { pieces.append(.text(plain)); plain = [] } }
@@ -305,13 +333,15 @@ struct SedParser {
                 pieces.append(.group(0))
             } else if character == "\\", let next = rest.popFirst() {
                 if let number = next.wholeNumberValue, next.isASCII {
-                    guard number <= expression.groupCount else {
+                    if let expression, number > expression.groupCount {
                         throw failure("\\\(number): the pattern has \(expression.groupCount) groups")
                     }
                     flush()
                     pieces.append(.group(number))
-                } else if "nt".contains(next) {
-                    plain.append(next == "n" ? 10 : 9)
+                } else if let control = Self.controls[next] {
+                    plain.append(control)
+                } else if let byte = Self.byte(next, &rest) {
+                    plain.append(byte)
                 } else if let letterCase = SedSubstitution.LetterCase(rawValue: next) {
                     flush()
                     pieces.append(.letterCase(letterCase))
@@ -341,7 +371,8 @@ struct SedParser {
     /// `a text`, or `a\` and the text on the next line. A line that ends in a backslash goes on with the next one.
     private mutating func lines(_ name: Character) throws -> SedCommand.Action {
         skipBlanks()
-        if rest.first == "\\" {
+        let isBehindBackslash = rest.first == "\\"
+        if isBehindBackslash {
             rest.removeFirst()
             let blanks = rest.prefix { $0 == " " || $0 == "\t" }
             if rest.dropFirst(blanks.count).first?.isNewline == true { rest = rest.dropFirst(blanks.count + 1) }
@@ -354,7 +385,9 @@ struct SedParser {
                 continue
             }
             // The first character's backslash only keeps blanks; further in, the usual escapes mean what they do.
-            let escape = text.isEmpty ? nil : ["n": "\n", "t": "\t", "f": "\u{C}", "v": "\u{B}", "a": "\u{7}"][next]
+            let escape =
+                text.isEmpty && !isBehindBackslash
+                ? nil : ["n": "\n", "t": "\t", "f": "\u{C}", "v": "\u{B}", "a": "\u{7}"][next]
             text.append(escape ?? String(next))
         }
         if text.isEmpty, rest.isEmpty { throw failure("'\(name)' needs a text") }

@@ -1,4 +1,3 @@
-import KernelRegularExpressions
 import KernelStructures
 
 /// A script for `sed` as it has been read.
@@ -6,6 +5,37 @@ struct SedProgram {
     var commands: [SedCommand]
     /// The files that it writes, which are empty from the beginning.
     var outputs: [String]
+    /// It begins with a line `#n`: as with the flag -n.
+    var isQuiet = false
+
+    /// `-i.bak` and `--in-place=.bak` have their value in the same word, or none: they become switches, and what is
+    /// captured of a file gets the suffix. Other letters in one word with it, `-ni`, stand before it.
+    static func inPlace(_ words: [String]) -> (words: [String], suffix: String) {
+        var suffix = ""
+        var result: [String] = []
+        var isValue = false
+        for (index, word) in words.enumerated() {
+            if word == "--" { return (result + words[index...], suffix) }
+            if isValue {
+                isValue = false
+                result.append(word)
+                continue
+            }
+            if word.hasPrefix("--in-place=") {
+                suffix = String(word.dropFirst("--in-place=".count))
+                result.append("--in-place")
+            } else if word.hasPrefix("-"), !word.hasPrefix("--"), let place = word.firstIndex(of: "i"),
+                !word[..<place].contains(where: { "ef".contains($0) })
+            {
+                suffix = String(word[word.index(after: place)...])
+                result.append(String(word[...place]))
+            } else {
+                isValue = ["-e", "-f", "-ne", "-nf", "-Ee", "-nEe", "-re"].contains(word)
+                result.append(word)
+            }
+        }
+        return (result, suffix)
+    }
 
     /// `l`: a text with what cannot be seen as escapes, in lines of a width; 0: in one.
     static func listed(_ text: [UInt8], width: Int) -> [UInt8] {
@@ -46,7 +76,8 @@ struct SedCommand {
         case step(Int, Int)
         /// `$`
         case end
-        case pattern(RegularExpression)
+        /// nil: the one that was used last, `//`.
+        case pattern(LineExpression?)
         /// `+3`, only as the end of a range.
         case following(Int)
         /// `~4`, only as the end of a range: up to a line whose number is a multiple.

@@ -1,5 +1,3 @@
-import KernelRegularExpressions
-
 /// `s/pattern/text/flags`
 struct SedSubstitution {
     enum Piece {
@@ -43,7 +41,8 @@ struct SedSubstitution {
         }
     }
 
-    let expression: RegularExpression
+    /// nil: the one that was used last, `s//x/`.
+    let expression: LineExpression?
     let pieces: [Piece]
     /// Which match is the first to be replaced.
     let occurrence: Int
@@ -59,7 +58,8 @@ struct SedSubstitution {
         case tooLong
     }
 
-    func apply(to line: [UInt8], limitBytes: Int) -> Outcome {
+    /// - Parameter expression: its own, or the one that was used last.
+    func apply(_ expression: LineExpression, to line: [UInt8], limitBytes: Int) -> Outcome {
         line.withUnsafeBytes { bytes -> Outcome in
             let all = expression.allMatches(in: bytes, limit: isGlobal ? .max : occurrence)
             let matches = all.dropFirst(occurrence - 1)

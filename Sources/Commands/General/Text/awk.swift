@@ -35,7 +35,6 @@ extension GeneralCommands {
         private let process: Process
         private let machine: AwkMachine
         private let options: AwkOptions
-        private var operands: ArraySlice<String>
         private var input = AwkInput()
         private var isReadingInput = false
         private var isFileOpen = false
@@ -43,31 +42,52 @@ extension GeneralCommands {
         private var isPaused = false
         private var isInRule = false
         private var isEnding = false
-        /// What waits for the commands of `print |`, in the order in which they were named.
-        private var commands: [(command: String, bytes: [UInt8])] = []
-        private var outputs: [String: LabFile] = [:]
+        /// Which of ARGV comes next; the program may change them up to then.
+        private var nextArgument = 1
+        /// All that it was given, where the program reads records in the midst of a rule.
+        private var given: [UInt8]?
+        private let output: AwkOutput
         private var sources: [String: AwkInput] = [:]
-        private var outputBytes = 0
 
-        private static let fileLimit = 64
         private static let recordsPerTurn = 4096
-        /// Bytes that one turn may write, and that wait for commands.
-        private static let outputLimitBytes = 256 << 20
+        private static let argumentLimit = 100_000
 
         init(_ process: Process, _ program: AwkProgram, _ options: AwkOptions) {
             self.process = process
             self.options = options
-            operands = options.operands[...]
+            output = AwkOutput(process)
             machine = AwkMachine(program, process.session.world.random.fork("awk"))
             machine.now = process.session.world.now
         }
 
         func start() {
-            machine.write = { [unowned self] in try write($0, $1, $2) }
+            machine.write = { [unowned self] in try output.write($0, $1, $2) }
             machine.nextRecord = { [unowned self] in try recordForGetline() }
             machine.nextLine = { [unowned self] in try line(of: $0) }
             machine.closeFile = { [unowned self] in close($0) }
             machine.isInterrupted = { [unowned self] in process.session.isInterrupted }
+            guard machine.program.takesRecords, !options.operands.contains(where: Self.isFile) else { return begin() }
+            // What reads records in the midst of a rule needs all of the input to be there.
+            var bytes: [UInt8] = []
+            process.read(
+                onBytes: { [weak self] more in
+                    bytes += more
+                    if bytes.count > LabFiles.readLimit {
+                        self?.fail(AwkFailure("more than \(byteCountText(LabFiles.readLimit)) of input"))
+                    }
+                },
+                onEnd: { [weak self] in
+                    guard let self, process.isRunning else { return }
+                    given = bytes
+                    begin()
+                })
+        }
+
+        private static func isFile(_ word: String) -> Bool {
+            !["", "-", "/dev/stdin"].contains(word) && AwkOptions.assignment(word) == nil
+        }
+
+        private func begin() {
             do {
                 for (name, value) in options.assignments { try assign(name, value) }
                 try setArguments()
@@ -76,7 +96,6 @@ extension GeneralCommands {
                 if try machine.runRules(atBegin: true) == .exits { return end() }
                 let hasMain = rules.contains { if case .begin = $0.pattern { false } else { true } }
                 guard hasMain else { return finish() }
-                // What reads records in the midst of a rule needs all of the input to be there.
                 goOn()
             } catch { fail(error) }
         }
@@ -99,21 +118,27 @@ extension GeneralCommands {
         private func fail(_ error: any Error) {
             guard process.isRunning else { return }
             if error is AwkExit { return finish() }
-            closeAll()
-            process.fail("\(error)", status: 2)
+            guard output.isWaiting else {
+                output.closeFiles()
+                return process.fail("\(error)", status: 2)
+            }
+            // What was printed before it is written all the same.
+            process.complain("\(error)")
+            machine.exitStatus = 2
+            finish()
         }
 
         // MARK: Input
 
         /// Opens the next file; false where there is none, or where what is given has to come first.
         private func openNext() throws -> Bool {
-            while let word = operands.popFirst() {
+            while let word = nextOperand() {
                 if let (name, value) = AwkOptions.assignment(word) {
                     try assign(name, value)
                     continue
                 }
                 hasReadAny = true
-                if word == "-" { return openInput() }
+                if word == "-" || word == "/dev/stdin" { return openInput() }
                 do throws(LabFileError) {
                     input = AwkInput(try process.session.files.read(word))
                 } catch {
@@ -133,12 +158,32 @@ extension GeneralCommands {
         }
         private var complaints = 0
 
+        /// The next of ARGV that there is: what is empty, or gone, is passed over.
+        private func nextOperand() -> String? {
+            let end = min(Int(clamping: machine.globalNumber(AwkVariables.argumentCount)), Self.argumentLimit)
+            guard case .array(let arguments) = machine.globals[AwkVariables.arguments] else { return nil }
+            while nextArgument < end {
+                defer { nextArgument += 1 }
+                if let value = arguments[String(nextArgument)], case let word = machine.text(value), !word.isEmpty {
+                    return word
+                }
+            }
+            return nil
+        }
+
         private func openInput() -> Bool {
+            machine.setGlobal(AwkVariables.fileRecordNumber, .number(0))
+            if let given {
+                // Once it has been read there is no more of it.
+                input = AwkInput(given)
+                self.given = []
+                isFileOpen = true
+                return true
+            }
             input = AwkInput()
             input.isComplete = false
             isReadingInput = true
             isFileOpen = true
-            machine.setGlobal(AwkVariables.fileRecordNumber, .number(0))
             read()
             return true
         }
@@ -185,7 +230,7 @@ extension GeneralCommands {
             if let record = try nextRecord() { return record }
             if isReadingInput {
                 throw AwkFailure(
-                    "getline in BEGIN cannot wait for what is still to come; give it a file: getline < FILE")
+                    "getline cannot wait here for what is still to come behind a file; give it a file: getline < FILE")
             }
             return nil
         }
@@ -197,10 +242,10 @@ extension GeneralCommands {
             defer { isInRule = false }
             do {
                 var count = 0
-                outputBytes = 0
+                output.turnBytes = 0
                 while true {
                     if process.output.isBroken {
-                        closeAll()
+                        output.closeFiles()
                         return process.exit(141)
                     }
                     if process.output.isCongested { return waitForOutput() }
@@ -244,49 +289,20 @@ extension GeneralCommands {
             guard !isEnding else { return }
             isEnding = true
             do {
-                outputBytes = 0
+                output.turnBytes = 0
                 _ = try machine.runRules(atBegin: false)
             } catch is AwkExit {
             } catch { return fail(error) }
             finish()
         }
 
-        // MARK: Output
-
-        private func write(_ bytes: [UInt8], _ kind: AwkTarget.Kind?, _ name: String) throws {
-            outputBytes += bytes.count
-            guard outputBytes <= Self.outputLimitBytes else {
-                throw AwkFailure("more than \(byteCountText(Self.outputLimitBytes)) written at once")
-            }
-            guard let kind else { return process.output.write(bytes) }
-            if kind == .command {
-                if name == "cat 1>&2" || name == "cat >&2" { return process.errorOutput.write(bytes) }
-                if let index = commands.firstIndex(where: { $0.command == name }) {
-                    commands[index].bytes += bytes
-                } else {
-                    guard commands.count < Self.fileLimit else {
-                        throw AwkFailure("more than \(Self.fileLimit) commands")
-                    }
-                    commands.append((name, bytes))
-                }
-                return
-            }
-            if name == "/dev/stdout" || name == "-" { return process.output.write(bytes) }
-            if name == "/dev/stderr" { return process.errorOutput.write(bytes) }
-            guard outputs[name] != nil || outputs.count < Self.fileLimit else {
-                throw AwkFailure("more than \(Self.fileLimit) files")
-            }
-            do throws(LabFileError) {
-                if outputs[name] == nil {
-                    outputs[name] = try process.session.files.openForWriting(name, appends: kind == .append)
-                }
-                try outputs[name]?.append(bytes)
-            } catch { throw AwkFailure("\(error)") }
-        }
-
         private func line(of name: String) throws -> String? {
+            if let given, sources[name] == nil, name == "-" || name == "/dev/stdin" {
+                sources[name] = AwkInput(given)
+                self.given = []
+            }
             if sources[name] == nil {
-                guard sources.count < Self.fileLimit, let bytes = try? process.session.files.read(name) else {
+                guard sources.count < AwkOutput.fileLimit, let bytes = try? process.session.files.read(name) else {
                     throw AwkNoFile()
                 }
                 sources[name] = AwkInput(bytes)
@@ -295,31 +311,17 @@ extension GeneralCommands {
         }
 
         private func close(_ name: String) -> Int {
-            if let file = outputs.removeValue(forKey: name) {
-                file.close()
-                return 0
-            }
-            return sources.removeValue(forKey: name) != nil || commands.contains { $0.command == name } ? 0 : -1
+            output.close(name) || sources.removeValue(forKey: name) != nil ? 0 : -1
         }
 
-        private func closeAll() {
-            for file in outputs.values { file.close() }
-            outputs = [:]
-        }
-
-        /// Runs the commands that something was printed for, then ends.
         private func finish() {
             isEnding = true
             guard process.isRunning else { return }
-            closeAll()
-            guard !commands.isEmpty else {
+            output.finish { [weak self] hasRun in
+                guard let self else { return }
                 let status = machine.exitStatus
-                return process.exit(status == 0 && complaints > 0 ? 2 : status)
+                process.exit(!hasRun || status == 0 && complaints > 0 ? 2 : status)
             }
-            let (command, bytes) = commands.removeFirst()
-            let run = process.runCommand(["sh", "-c", command], input: .bytes(bytes)) { [weak self] _ in self?.finish()
-            }
-            if run == nil { process.exit(2) }
         }
     }
 }

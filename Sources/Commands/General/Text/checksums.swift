@@ -117,19 +117,52 @@ extension GeneralCommands {
         }
     }
 
+    /// Four letters at a time, each four with padding of its own or none. As elsewhere, what could be read before the
+    /// first mistake is written.
     private static func decode(_ tool: WholeInput, _ bytes: [UInt8], passesGarbage: Bool) -> Int {
-        func isLetter(_ byte: UInt8) -> Bool {
-            (48...57).contains(byte) || (65...90).contains(byte & 0xDF) || byte == 43 || byte == 47 || byte == 61
+        func value(_ byte: UInt8) -> UInt32? {
+            switch byte {
+            case 65...90: UInt32(byte) - 65
+            case 97...122: UInt32(byte) - 71
+            case 48...57: UInt32(byte) + 4
+            case 43: 62
+            case 47: 63
+            default: nil
+            }
         }
-        let text = bytes.filter { $0 != 10 && $0 != 13 && (!passesGarbage || isLetter($0)) }
-        if let decoded = Base64.standard.decode(text) {
-            tool.write(decoded)
-            return 0
+        var result: [UInt8] = []
+        result.reserveCapacity(bytes.count / 4 * 3)
+        var bits: UInt32 = 0
+        var letters = 0
+        var padding = 0
+        var isWrong = false
+        func flush() {
+            if letters > 1 { result.append(UInt8(truncatingIfNeeded: bits >> UInt32(6 * letters - 8))) }
+            if letters > 2 { result.append(UInt8(truncatingIfNeeded: bits >> UInt32(6 * letters - 16))) }
+            if letters > 3 { result.append(UInt8(truncatingIfNeeded: bits)) }
+            (bits, letters, padding) = (0, 0, 0)
         }
-        // As elsewhere, what could be read before the first mistake is written.
-        let good = text.prefix { isLetter($0) && $0 != 61 }
-        tool.write(Base64.standard.decode(good.prefix(good.count / 4 * 4)) ?? [])
-        tool.process.complain("invalid input")
-        return 1
+        for byte in bytes where byte != 10 {
+            if let value = value(byte) {
+                // Behind the padding of four letters that are not whole nothing may stand.
+                guard padding == 0 else {
+                    isWrong = true
+                    break
+                }
+                bits = bits << 6 | value
+                letters += 1
+            } else if byte == 61, letters + padding > 1 {
+                padding += 1
+            } else if !passesGarbage {
+                isWrong = true
+                break
+            }
+            if letters + padding == 4 { flush() }
+        }
+        if letters > 0 { isWrong = true }
+        flush()
+        tool.write(result)
+        if isWrong { tool.process.complain("invalid input") }
+        return isWrong ? 1 : 0
     }
 }

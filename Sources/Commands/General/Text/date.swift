@@ -7,25 +7,39 @@ extension GeneralCommands {
         let description = CommandDescription(
             "date", "the lab's time", usage: "[-d TEXT] [-I[PART]] [+FORMAT]",
             arguments: .init([.text, .text], 0...20, isRaw: true),
-            examples: ["date +%s", "date -d '2023-12-20 15:00 +90 minutes' +%FT%TZ", "date -Iseconds"], group: .files,
+            examples: ["date +%s", "date -d '2023-12-20 15:00 2 hours ago' +%FT%TZ", "date -Iseconds"], group: .files,
             details: """
-                -d, --date TEXT  another time: now, today, yesterday, tomorrow, @SECONDS,
-                                 2023-12-20, 15:00[:30], 2023-12-20T15:00:00Z, each with
-                                 such as +1 day, 2 hours ago behind it
-                -I[PART]         as ISO 8601: date, hours, minutes, seconds or ns
+                -d, --date TEXT  another time: @SECONDS, or of these in any order a date
+                                 (2023-12-20, 12/20/2023, 20 Dec 2023), a time (15:00[:30],
+                                 3pm) with its zone (Z, +0200, EST), a day (next monday) and
+                                 moves: +1 day, 2 hours ago, tomorrow. +2 right behind a time
+                                 is its zone, as elsewhere.
+                -f, --file FILE  one TEXT on each line
+                -I[PART], --rfc-3339=PART   as ISO 8601: date, hours, minutes, seconds, ns
                 -R               as in mail; -u is what it is in any case: there is only UTC
                 FORMAT: %Y %m %d %H %M %S %N %s %F %T %D %R %j %a %A %b %B %e %I %l %k %p %y %C
                 %u %w %V %G %U %Z %z %n %t %%, with - _ 0 ^ before the letter. clock sets it.
                 """)
         return Command(description) { invocation in
-            invocation.process.print(try text(invocation.arguments.arguments[...], invocation.session.world.now))
-            return .success
+            var status = 0
+            let (texts, format) = try read(invocation.arguments.arguments[...], invocation.session.files)
+            let now = invocation.session.world.now
+            for text in texts {
+                guard let time = text.map({ DateText.parse($0, now: now) }) ?? now else {
+                    invocation.process.complain("-d: '\(text ?? "")' is no time known here; see help date")
+                    status = 1
+                    continue
+                }
+                invocation.process.print(try DateFormat.text(time, format))
+            }
+            return .done(status)
         }
     }
 
-    private static func text(_ words: ArraySlice<String>, _ now: LabTime) throws -> String {
-        var words = words
-        var time = now
+    /// The times that are asked for, nil for now, and in which form.
+    private static func read(_ words: ArraySlice<String>, _ files: LabFiles) throws -> ([String?], String) {
+        var words = letters(words)
+        var texts: [String?] = [nil]
         var format: String?
         while let word = words.popFirst() {
             func value(_ letter: String, _ name: String) throws -> String? {
@@ -47,26 +61,39 @@ extension GeneralCommands {
                 let part =
                     word.hasPrefix("-I") ? word.dropFirst(2) : word.dropFirst("--iso-8601".count).drop { $0 == "=" }
                 format = try isoFormat(String(part))
+            } else if word.hasPrefix("--rfc-3339=") {
+                guard
+                    let known = ["date": "%F", "seconds": "%F %T%:z", "ns": "%F %T.%N%:z"][String(word.dropFirst(11))]
+                else { throw UsageError("date: \(word): one of date, seconds and ns") }
+                format = known
             } else if let written = try value("-d", "--date") {
-                guard let parsed = DateText(now: now).parse(written) else {
-                    throw CommandFailure("-d: '\(written)' is no time known here; see help date")
-                }
-                time = parsed
+                texts = [written]
+            } else if let file = try value("-f", "--file") {
+                let bytes = try files.reading { try $0.read(file) }
+                texts = bytes.split(separator: 10).map { String(decoding: $0, as: UTF8.self) }
             } else if word.hasPrefix("-s") || word.hasPrefix("--set") {
                 throw UsageError("date: \(word): clock and advance move the lab's time")
             } else {
-                throw UsageError("date: '\(word)' is not known here; there are -d, -I, -R, -u and +FORMAT")
+                throw UsageError("date: '\(word)' is not known here; there are -d, -f, -I, -R, -u and +FORMAT")
             }
         }
-        return try DateFormat.text(time, format ?? "%a %b %e %H:%M:%S %Z %Y")
+        return (texts, format ?? "%a %b %e %H:%M:%S %Z %Y")
+    }
+
+    /// Letters in one word, `-ud TEXT`, each in its own.
+    private static func letters(_ words: ArraySlice<String>) -> ArraySlice<String> {
+        words.flatMap { word -> [String] in
+            guard word.hasPrefix("-u"), word.count > 2 else { return [word] }
+            return ["-u", "-" + word.dropFirst(2)]
+        }[...]
     }
 
     private static func isoFormat(_ part: String) throws -> String {
         switch part {
         case "", "date": return "%F"
-        case "hours": return "%FT%H%:z"
-        case "minutes": return "%FT%H:%M%:z"
-        case "seconds": return "%FT%T%:z"
+        case "hour", "h", "hours": return "%FT%H%:z"
+        case "minute", "m", "minutes": return "%FT%H:%M%:z"
+        case "second", "s", "seconds": return "%FT%T%:z"
         case "ns": return "%FT%T,%N%:z"
         default: throw UsageError("date: -I: '\(part)' is none of date, hours, minutes, seconds and ns")
         }
@@ -81,7 +108,6 @@ enum DateFormat {
         "December",
     ]
 
-    /// - Throws: `UsageError` for a letter that is none.
     static func text(_ time: LabTime, _ format: String) throws -> String {
         let civil = CivilTime(time)
         var result = ""
@@ -103,8 +129,10 @@ enum DateFormat {
                 result += colons.isEmpty ? "+0000" : colons.count == 1 ? "+00:00" : "+00:00:00"
                 continue
             }
+            // As elsewhere, what is none stays as it was written.
             guard let piece = piece(letter, civil, time) else {
-                throw UsageError("date: '%\(letter)' is not known here; see help date")
+                result += "%\(flags)\(width)\(letter)"
+                continue
             }
             result += styled(piece, flags, Int(width), letter)
         }
@@ -118,7 +146,13 @@ enum DateFormat {
 
     private static func styled(_ piece: Piece, _ flags: Substring, _ width: Int?, _ letter: Character) -> String {
         switch piece {
-        case .text(let text): return flags.contains("^") ? text.uppercased() : text
+        case .text(let text):
+            let text =
+                flags.contains("^")
+                ? text.uppercased()
+                : flags.contains("#") ? (letter == "p" ? text.lowercased() : text.uppercased()) : text
+            let fill = String(repeating: flags.contains("0") ? "0" : " ", count: max(0, (width ?? 0) - text.count))
+            return fill + text
         case .number(let number, let digits, let fill):
             // `%3N`: the first three digits.
             if letter == "N", let width { return String(padded(number, 9).prefix(width)) }
@@ -196,120 +230,5 @@ enum DateFormat {
         }
         let length = isLeap(civil.year) ? 366 : 365
         return thursday >= length ? (civil.year + 1, (thursday - length) / 7 + 1) : (civil.year, thursday / 7 + 1)
-    }
-}
-
-/// Times as people write them for `date -d`, as far as they are known here.
-private struct DateText {
-    let now: LabTime
-
-    /// nil if it is none.
-    func parse(_ text: String) -> LabTime? {
-        var words = text.replacing(",", with: " ").split(whereSeparator: \.isWhitespace).map { $0.lowercased() }[...]
-        if words.last == "utc" || words.last == "z" || words.last == "gmt" { words.removeLast() }
-        guard words.count <= 20 else { return nil }
-        var time = now
-        if let word = words.first, word.hasPrefix("@") {
-            guard let seconds = Double(word.dropFirst()), abs(seconds) < 9e9 else { return nil }
-            // Whole seconds exactly, what follows the point to the nanosecond.
-            time = LabTime(nanoseconds: Int64(seconds.rounded(.down)) * 1_000_000_000)
-            let fraction = seconds - seconds.rounded(.down)
-            time = LabTime(nanoseconds: time.nanoseconds + Int64((fraction * 1e9).rounded()))
-            words.removeFirst()
-        } else if let whole = LabTime(parsing: text.trimmingBlanks) {
-            return whole
-        }
-        while let word = words.popFirst() {
-            switch word {
-            case "now": continue
-            case "today": continue
-            case "yesterday": time = time - .seconds(86_400)
-            case "tomorrow": time = time + .seconds(86_400)
-            case "midnight": time = startOfDay(time)
-            default:
-                if let date = date(word) {
-                    time = date
-                } else if let seconds = clock(word) {
-                    time = startOfDay(time) + seconds
-                } else if let moved = relative(word, &words, time) {
-                    time = moved
-                } else {
-                    return nil
-                }
-            }
-        }
-        return time
-    }
-
-    private func startOfDay(_ time: LabTime) -> LabTime {
-        let civil = CivilTime(time)
-        return CivilTime(
-            year: civil.year, month: civil.month, day: civil.day, hour: 0, minute: 0, second: 0, nanosecond: 0
-        ).labTime
-    }
-
-    /// `2023-12-20`, `2023-12-20T15:00:00Z`, `12/20/2023`
-    private func date(_ word: String) -> LabTime? {
-        if let time = LabTime(parsing: word.uppercased()) { return time }
-        if let place = word.firstIndex(of: "t"), let day = date(String(word[..<place])) {
-            var rest = word[word.index(after: place)...]
-            if rest.hasSuffix("z") { rest.removeLast() }
-            return clock(String(rest)).map { day + $0 }
-        }
-        let parts = word.split(separator: "-", omittingEmptySubsequences: false)
-        let slashes = word.split(separator: "/", omittingEmptySubsequences: false)
-        let texts = parts.count == 3 ? parts : slashes.count == 3 ? [slashes[2], slashes[0], slashes[1]] : []
-        guard texts.count == 3, texts[0].count == 4, let year = Int(texts[0]), let month = Int(texts[1]),
-            let day = Int(texts[2])
-        else { return nil }
-        return LabTime(parsing: "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T00:00:00Z")
-    }
-
-    /// `15:00`, `15:00:30.5`
-    private func clock(_ word: String) -> LabDuration? {
-        let parts = word.split(separator: ":", omittingEmptySubsequences: false)
-        guard (2...3).contains(parts.count), let hour = Int(parts[0]), let minute = Int(parts[1]),
-            let second = parts.count == 3 ? Double(parts[2]) : 0, (0..<24).contains(hour), (0..<60).contains(minute),
-            (0..<61).contains(second)
-        else { return nil }
-        return .seconds(hour * 3600 + minute * 60) + LabDuration(nanoseconds: Int64((second * 1e9).rounded()))
-    }
-
-    /// `+1 day`, `2 hours ago`, `next week`, `1day`
-    private func relative(_ word: String, _ rest: inout ArraySlice<String>, _ time: LabTime) -> LabTime? {
-        let sign = word.first == "-" ? -1 : 1
-        let unsigned = word.drop { $0 == "+" || $0 == "-" }
-        let digits = unsigned.prefix { $0.isASCII && $0.isNumber }
-        var count: Int
-        var unit = String(unsigned.dropFirst(digits.count))
-        if word == "next" {
-            count = 1; unit = ""
-        } else if word == "last" {
-            count = -1; unit = ""
-        } else {
-            guard let number = Int(digits), number <= 1_000_000_000 else { return nil }
-            count = number * sign
-        }
-        if unit.isEmpty { unit = rest.popFirst() ?? "" }
-        if rest.first == "ago" {
-            rest.removeFirst()
-            count = -count
-        }
-        if unit.count > 1, unit.hasSuffix("s"), unit != "s" { unit.removeLast() }
-        let seconds = [
-            "second": 1, "sec": 1, "minute": 60, "min": 60, "hour": 3600, "day": 86_400, "week": 604_800,
-            "fortnight": 1_209_600,
-        ]
-        if let length = seconds[unit] {
-            guard abs(count) < 300 * 366 * 86_400 / length else { return nil }
-            return time + .seconds(count * length)
-        }
-        guard unit == "month" || unit == "year", abs(count) < 3600 else { return nil }
-        let civil = CivilTime(time)
-        let months = civil.year * 12 + civil.month - 1 + (unit == "month" ? count : 12 * count)
-        return CivilTime(
-            year: months / 12, month: months % 12 + 1, day: civil.day, hour: civil.hour, minute: civil.minute,
-            second: civil.second, nanosecond: civil.nanosecond
-        ).labTime
     }
 }

@@ -1,182 +1,115 @@
 import CommandKit
-import KernelCryptography
+import Glibc
 import KernelStructures
 import ShellSession
 
-/// Bytes as numbers: `od`, `xxd`, `hexdump`.
+/// Bytes as numbers: `od`.
 extension GeneralCommands {
     static var od: Command {
-        let description = CommandDescription(
-            "od", "bytes as numbers", usage: "[-A d|o|x|n] [-t TYPE] [FILE…]",
-            flags: [
-                .init(
-                    "address-radix", "A", .choice(["d", "o", "x", "n"]), "how places are counted (o); n: not at all"),
-                .init("format", "t", .text("TYPE"), "x1, o1, u1, d1, x2, o2 (o2), u2, d2, x4, u4, d4, x8, c, a"),
-                .init("", "c", "as -t c"), .init("", "b", "as -t o1"), .init("", "x", "as -t x2"),
-                .init("", "o", "as -t o2"), .init("", "d", "as -t u2"), .init("", "i", "as -t d4"),
-                .init("read-bytes", "N", .integer(0...Int.max), "no more than so many bytes"),
-                .init("skip-bytes", "j", .integer(0...Int.max), "passes over so many first"),
-                .init("width", "w", .integer(1...4096), "bytes of a line (16)"),
-                .init("output-duplicates", "v", "lines that repeat, too"),
-            ],
-            arguments: .init([.file], 0...1000), examples: ["od -c out.txt", "od -An -tx1 out.bin"], group: .files)
-        return Command(description) { invocation in
-            let arguments = invocation.arguments
-            let short = ["c": "c", "b": "o1", "x": "x2", "o": "o2", "d": "u2", "i": "d4"]
-            let type = arguments.text("format") ?? short.first { arguments.has($0.key) }?.value ?? "o2"
-            guard let shape = ByteShape(type) else {
-                throw UsageError("od: -t: '\(type)' is not known here; see help od")
+        func page(isRaw: Bool) -> CommandDescription {
+            CommandDescription(
+                "od", "bytes as numbers", usage: "[-A d|o|x|n] [-t TYPE]… [-j N] [-N N] [FILE…]",
+                flags: [
+                    .init(
+                        "address-radix", "A", .choice(["d", "o", "x", "n"]),
+                        "how places are counted (o); n: not at all"),
+                    .init(
+                        "format", "t", .text("TYPE"), repeatable: true,
+                        "a, c, or d, o, u, x with 1, 2, 4 or 8 bytes, f with 4 or 8 (o2); z behind it: as text, too"),
+                    .init("", "a", "as -t a"), .init("", "b", "as -t o1"), .init("", "c", "as -t c"),
+                    .init("", "d", "as -t u2"), .init("", "f", "as -t f4"), .init("", "i", "as -t d4"),
+                    .init("", "l", "as -t d8"), .init("", "o", "as -t o2"), .init("", "s", "as -t d2"),
+                    .init("", "x", "as -t x2"),
+                    .init("read-bytes", "N", .text("N"), "no more than so many bytes; 16, 0x10, 1k"),
+                    .init("skip-bytes", "j", .text("N"), "passes over so many first"),
+                    .init("width", "w", .integer(1...4096), "bytes of a line (16)"),
+                    .init("endian", nil, .choice(["little", "big"]), "which byte of a number comes first (little)"),
+                    .init("output-duplicates", "v", "lines that repeat, too"),
+                ],
+                arguments: .init([.file], 0...1000, isRaw: isRaw), examples: ["od -c out.txt", "od -An -tx1 out.bin"],
+                group: .files)
+        }
+        return Command(page(isRaw: true)) { invocation in
+            let arguments = try ParsedArguments(
+                typesInOrder(invocation.arguments.arguments), for: page(isRaw: false).following(.tool(usageStatus: 1)))
+            let types = arguments.texts("format")
+            let shapes = try (types.isEmpty ? ["o2"] : types).flatMap { type in
+                guard let shapes = ByteShape.all(type, isBig: arguments.text("endian") == "big") else {
+                    throw UsageError("od: -t: '\(type)' is not known here; see help od")
+                }
+                return shapes
             }
+            let skipped = try byteAmount(arguments.text("skip-bytes") ?? "0", "od: -j")
+            let limit = try arguments.text("read-bytes").map { try byteAmount($0, "od: -N") } ?? .max
             return .running(
                 WholeInput(invocation.process, files: arguments.arguments) { tool, sources in
-                    let skipped = arguments.integer("skip-bytes") ?? 0
-                    let all = sources.flatMap(\.bytes).dropFirst(skipped).prefix(
-                        arguments.integer("read-bytes") ?? .max)
+                    if sources.isEmpty { return 1 }
+                    let all = sources.count == 1 ? sources[0].bytes : sources.flatMap(\.bytes)
+                    guard skipped <= all.count else {
+                        tool.process.complain("cannot skip past end of combined input")
+                        return 1
+                    }
                     let dump = OctalDump(
-                        shape: shape, radix: arguments.text("address-radix") ?? "o",
+                        shapes: shapes, radix: arguments.text("address-radix") ?? "o",
                         width: arguments.integer("width") ?? 16, showsAll: arguments.has("output-duplicates"))
-                    tool.write(Array(dump.text(Array(all), from: skipped).utf8))
+                    tool.write(Array(dump.text(Array(all.dropFirst(skipped).prefix(limit)), from: skipped).utf8))
                     return 0
                 })
         }
     }
 
-    static var xxd: Command {
-        let description = CommandDescription(
-            "xxd", "bytes in hexadecimal, and back", usage: "[-p] [-r] [-u] [-c N] [-g N] [-l N] [-s N] [FILE]",
-            flags: [
-                .init("", "p", "digits only"), .init("", "r", "back to bytes"), .init("", "u", "capital digits"),
-                .init("", "c", .integer(1...256), "bytes of a line (16, with -p 30)"),
-                .init("", "g", .integer(0...256), "bytes of a group (2)"),
-                .init("", "l", .integer(0...Int.max), "no more than so many bytes"),
-                .init("", "s", .integer(0...Int.max), "passes over so many first"),
-            ],
-            arguments: .init([.file], 0...1), examples: ["xxd out.bin", "echo 68690a | xxd -r -p"], group: .files)
-        return Command(description) { invocation in
-            let arguments = invocation.arguments
-            let isPlain = arguments.has("p")
-            return .running(
-                WholeInput(invocation.process, files: arguments.arguments) { tool, sources in
-                    guard let input = sources.first?.bytes else { return 2 }
-                    if arguments.has("r") {
-                        tool.write(isPlain ? plainBytes(input) : dumpedBytes(input))
-                        return 0
-                    }
-                    let skipped = arguments.integer("s") ?? 0
-                    let bytes = Array(input.dropFirst(skipped).prefix(arguments.integer("l") ?? .max))
-                    let width = arguments.integer("c") ?? (isPlain ? 30 : 16)
-                    var text = ""
-                    for start in stride(from: 0, to: bytes.count, by: width) {
-                        let line = bytes[start..<min(start + width, bytes.count)]
-                        text +=
-                            isPlain
-                            ? Hexadecimal.encode(line) + "\n"
-                            : dumpLine(line, start + skipped, width, group: arguments.integer("g") ?? 2)
-                    }
-                    tool.write(Array((arguments.has("u") ? upper(text, isPlain) : text).utf8))
-                    return 0
-                })
-        }
-    }
-
-    private static func upper(_ text: String, _ isPlain: Bool) -> String {
-        if isPlain { return text.uppercased() }
-        return text.split(separator: "\n").map { line in
-            guard let end = line.firstRange(of: "  ") else { return String(line) }
-            return line.prefix(10) + line[line.index(line.startIndex, offsetBy: 10)..<end.lowerBound].uppercased()
-                + line[end.lowerBound...] + "\n"
-        }.joined()
-    }
-
-    private static func dumpLine(_ line: ArraySlice<UInt8>, _ place: Int, _ width: Int, group: Int) -> String {
-        var digits = ""
-        for (index, byte) in line.enumerated() {
-            if index > 0, group > 0, index % group == 0 { digits += " " }
-            digits += Hexadecimal.encode([byte])
-        }
-        let groups = group > 0 ? (width + group - 1) / group : 1
-        let space = String(repeating: " ", count: max(0, 2 * width + groups - 1 - digits.count))
-        return "\(padded(String(place, radix: 16), 8)): \(digits)\(space)  \(ByteShape.visible(line))\n"
-    }
-
-    private static func padded(_ digits: String, _ count: Int) -> String {
-        String(repeating: "0", count: max(0, count - digits.count)) + digits
-    }
-
-    private static func plainBytes(_ text: [UInt8]) -> [UInt8] {
-        let digits = text.compactMap { Character(UnicodeScalar($0)).hexDigitValue }
-        return stride(from: 0, to: digits.count - 1, by: 2).map { UInt8(digits[$0] * 16 + digits[$0 + 1]) }
-    }
-
-    /// Of lines as xxd writes them: what stands between the colon and two blanks.
-    private static func dumpedBytes(_ text: [UInt8]) -> [UInt8] {
-        text.split(separator: 10).flatMap { line -> [UInt8] in
-            guard let colon = line.firstIndex(of: 58) else { return [] }
-            let rest = Array(line[(colon + 1)...].drop { $0 == 32 })
-            let end = rest.indices.dropLast().first { rest[$0] == 32 && rest[$0 + 1] == 32 } ?? rest.count
-            return plainBytes(Array(rest[..<end]))
-        }
-    }
-
-    static var hexdump: Command {
-        let description = CommandDescription(
-            "hexdump", "bytes in hexadecimal", usage: "[-C] [-v] [-n N] [-s N] [FILE…]",
-            flags: [
-                .init("canonical", "C", "bytes, and what can be seen of them"),
-                .init("length", "n", .integer(0...Int.max), "no more than so many bytes"),
-                .init("skip", "s", .integer(0...Int.max), "passes over so many first"),
-                .init("no-squeezing", "v", "lines that repeat, too"),
-            ],
-            arguments: .init([.file], 0...1000), examples: ["hexdump -C out.bin"], group: .files)
-        return Command(description) { invocation in
-            let arguments = invocation.arguments
-            return .running(
-                WholeInput(invocation.process, files: arguments.arguments) { tool, sources in
-                    let skipped = arguments.integer("skip") ?? 0
-                    let all = sources.flatMap(\.bytes).dropFirst(skipped).prefix(arguments.integer("length") ?? .max)
-                    let text = hexadecimal(
-                        Array(all), from: skipped, isCanonical: arguments.has("canonical"),
-                        showsAll: arguments.has("no-squeezing"))
-                    tool.write(Array(text.utf8))
-                    return 0
-                })
-        }
-    }
-
-    private static func hexadecimal(_ bytes: [UInt8], from first: Int, isCanonical: Bool, showsAll: Bool) -> String {
-        if bytes.isEmpty { return "" }
-        var text = ""
-        var before: ArraySlice<UInt8>?
-        var isStarred = false
-        func place(_ offset: Int) -> String { padded(String(offset, radix: 16), isCanonical ? 8 : 7) }
-        for start in stride(from: 0, to: bytes.count, by: 16) {
-            let line = bytes[start..<min(start + 16, bytes.count)]
-            if !showsAll, let before, before.elementsEqual(line) {
-                if !isStarred { text += "*\n" }
-                isStarred = true
+    /// The letters that stand for types as `-t`, so that all types are in the order in which they were written.
+    private static func typesInOrder(_ words: [String]) -> [String] {
+        let types: [Character: String] = [
+            "a": "a", "b": "o1", "c": "c", "d": "u2", "f": "f4", "i": "d4", "l": "d8", "o": "o2", "s": "d2", "x": "x2",
+        ]
+        var result: [String] = []
+        for (index, word) in words.enumerated() {
+            if word == "--" { return result + words[index...] }
+            guard word.hasPrefix("-"), !word.hasPrefix("--"), word.count > 1,
+                !(index > 0 && takesValue(words[index - 1]))
+            else {
+                result.append(word)
                 continue
             }
-            (before, isStarred) = (line, false)
-            if isCanonical {
-                var digits = ""
-                for (index, byte) in line.enumerated() {
-                    digits += (index == 8 ? "  " : " ") + Hexadecimal.encode([byte])
+            var letters = word.dropFirst()
+            while let letter = letters.popFirst() {
+                if let type = types[letter] {
+                    result += ["-t", type]
+                } else if "AtNjw".contains(letter) {
+                    // A width of its own is in the same word.
+                    result +=
+                        letter == "w" ? ["-w", letters.isEmpty ? "32" : String(letters)] : ["-\(letter)\(letters)"]
+                    letters = ""
+                } else {
+                    result.append("-\(letter)")
                 }
-                let space = String(repeating: " ", count: 49 - digits.count)
-                text += "\(place(first + start)) \(digits)\(space)  |\(ByteShape.visible(line))|\n"
-            } else {
-                let words = stride(from: line.startIndex, to: line.endIndex, by: 2).map { index in
-                    " "
-                        + padded(
-                            String(
-                                Int(line[index]) + (index + 1 < line.endIndex ? Int(line[index + 1]) << 8 : 0),
-                                radix: 16), 4)
-                }
-                let space = String(repeating: " ", count: 5 * (8 - words.count))
-                text += place(first + start) + words.joined() + space + "\n"
             }
         }
-        return text + place(first + bytes.count) + "\n"
+        return result
+    }
+
+    private static func takesValue(_ word: String) -> Bool {
+        word.hasPrefix("-") && !word.hasPrefix("--") && "AtNj".contains(word.last ?? "-")
+            && word.dropFirst().dropLast().allSatisfy { "abcdfiloxsv".contains($0) }
+    }
+
+    /// `16`, `0x10`, `010`, `1k`, `2M`, `1b`.
+    static func byteAmount(_ word: String, _ name: String) throws -> Int {
+        let isHex = word.hasPrefix("0x") || word.hasPrefix("0X")
+        let text = isHex ? word.dropFirst(2) : word[...]
+        let digits = text.prefix { isHex ? $0.isASCII && $0.isHexDigit : $0.isASCII && $0.isNumber }
+        let units = [
+            "": 1, "b": 512, "kB": 1000, "k": 1024, "K": 1024, "KiB": 1024, "MB": 1_000_000, "m": 1 << 20,
+            "M": 1 << 20, "MiB": 1 << 20, "G": 1 << 30,
+        ]
+        let radix = isHex ? 16 : digits.hasPrefix("0") && digits.count > 1 ? 8 : 10
+        guard let number = Int(digits, radix: radix), let unit = units[String(text.dropFirst(digits.count))] else {
+            throw UsageError("\(name): '\(word)' is not a number of bytes")
+        }
+        let (product, overflow) = number.multipliedReportingOverflow(by: unit)
+        if overflow { throw UsageError("\(name): '\(word)' is too large") }
+        return product
     }
 }
 
@@ -184,17 +117,34 @@ extension GeneralCommands {
 struct ByteShape {
     let kind: Character
     let size: Int
+    let isBig: Bool
+    /// `z`: what can be seen of the bytes stands behind them.
+    let showsText: Bool
 
-    init?(_ type: String) {
+    /// Those of `x1`, `c`, `x1z`, `x2c`; nil if one is none.
+    static func all(_ type: String, isBig: Bool) -> [ByteShape]? {
         var rest = type[...]
-        guard let kind = rest.popFirst(), "acdoux".contains(kind) else { return nil }
-        let sizes = ["C": 1, "S": 2, "I": 4, "L": 8]
-        let isCharacter = kind == "a" || kind == "c"
-        guard let size = rest.isEmpty ? (isCharacter ? 1 : 4) : sizes[String(rest)] ?? Int(rest),
-            [1, 2, 4, 8].contains(size), !isCharacter || rest.isEmpty
-        else { return nil }
-        self.kind = kind
-        self.size = size
+        var shapes: [ByteShape] = []
+        while let kind = rest.popFirst() {
+            guard "acdfoux".contains(kind) else { return nil }
+            let isCharacter = kind == "a" || kind == "c"
+            var size = isCharacter ? 1 : kind == "f" ? 8 : 4
+            let digits = rest.prefix { $0.isASCII && $0.isNumber }
+            if let letter = rest.first, let known = ["C": 1, "S": 2, "I": 4, "L": 8, "F": 4, "D": 8][letter] {
+                rest.removeFirst()
+                size = known
+            } else if !digits.isEmpty {
+                rest = rest.dropFirst(digits.count)
+                size = Int(digits) ?? 0
+            }
+            guard kind == "f" ? size == 4 || size == 8 : isCharacter ? size == 1 : [1, 2, 4, 8].contains(size) else {
+                return nil
+            }
+            let showsText = rest.first == "z"
+            if showsText { rest.removeFirst() }
+            shapes.append(ByteShape(kind: kind, size: size, isBig: isBig, showsText: showsText))
+        }
+        return shapes.isEmpty ? nil : shapes
     }
 
     /// What can be seen, and points for the rest.
@@ -209,6 +159,7 @@ struct ByteShape {
         case "o": [1: 3, 2: 6, 4: 11, 8: 22][size] ?? 0
         case "u": [1: 3, 2: 5, 4: 10, 8: 20][size] ?? 0
         case "d": [1: 4, 2: 6, 4: 11, 8: 20][size] ?? 0
+        case "f": size == 4 ? 15 : 24
         default: 3
         }
     }
@@ -221,9 +172,11 @@ struct ByteShape {
         0: "\\0", 7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r",
     ]
 
+    /// The digits of a number that is not there whole, its bytes beyond the end being 0.
     func text(_ bytes: ArraySlice<UInt8>) -> String {
         var value: UInt64 = 0
-        for byte in bytes.reversed() { value = value << 8 | UInt64(byte) }
+        let whole = Array(bytes) + Array(repeating: 0, count: max(0, size - bytes.count))
+        for byte in isBig ? whole : whole.reversed() { value = value << 8 | UInt64(byte) }
         let text: String
         var fill: Character = " "
         switch kind {
@@ -231,6 +184,7 @@ struct ByteShape {
         case "o": (text, fill) = (String(value, radix: 8), "0")
         case "u": text = String(value)
         case "d": text = String(Int64(bitPattern: value << UInt64(64 - 8 * size)) >> Int64(64 - 8 * size))
+        case "f": text = Self.shortest(value, size)
         case "a":
             let byte = Int(bytes.first ?? 0) & 127
             text = byte == 127 ? "del" : byte <= 32 ? Self.names[byte] : String(UnicodeScalar(UInt8(byte)))
@@ -245,12 +199,23 @@ struct ByteShape {
                 text = String(repeating: "0", count: 3 - digits.count) + digits
             }
         }
-        return " " + String(repeating: fill, count: max(0, width - text.count)) + text
+        // Signs stand on the right, digits are filled up.
+        return String(repeating: fill, count: fill == "0" ? max(0, width - text.count) : 0) + text
+    }
+
+    /// As few digits as tell it from its neighbours.
+    private static func shortest(_ bits: UInt64, _ size: Int) -> String {
+        let value = size == 4 ? Double(Float(bitPattern: UInt32(truncatingIfNeeded: bits))) : Double(bitPattern: bits)
+        for digits in size == 4 ? 6...9 : 15...17 {
+            let text = AwkNumber.formatted(value, "%.\(digits)g")
+            if size == 4 ? strtof(text, nil) == Float(value) : strtod(text, nil) == value { return text }
+        }
+        return AwkNumber.formatted(value, "%g")
     }
 }
 
 private struct OctalDump {
-    let shape: ByteShape
+    let shapes: [ByteShape]
     let radix: String
     let width: Int
     let showsAll: Bool
@@ -265,6 +230,9 @@ private struct OctalDump {
         var text = ""
         var before: ArraySlice<UInt8>?
         var isStarred = false
+        // Several types stand below one another: the widest says how wide a line is.
+        let wide = shapes.map { ($0.width + 1) * fields($0) }.max() ?? 0
+        let indent = String(repeating: " ", count: place(0).count)
         for start in stride(from: 0, to: bytes.count, by: width) {
             let line = bytes[start..<min(start + width, bytes.count)]
             if !showsAll, line.count == width, let before, before.elementsEqual(line) {
@@ -273,12 +241,34 @@ private struct OctalDump {
                 continue
             }
             (before, isStarred) = (line, false)
-            text += place(first + start)
-            for place in stride(from: line.startIndex, to: line.endIndex, by: shape.size) {
-                text += shape.text(line[place..<min(place + shape.size, line.endIndex)])
+            for (index, shape) in shapes.enumerated() {
+                text += (index == 0 ? place(first + start) : indent) + row(shape, line, wide) + "\n"
             }
-            text += "\n"
         }
         return radix == "n" ? text : text + place(first + bytes.count) + "\n"
+    }
+
+    private func fields(_ shape: ByteShape) -> Int { max(1, (width + shape.size - 1) / shape.size) }
+
+    /// The blanks that a line has too many are spread over its numbers.
+    private func row(_ shape: ByteShape, _ line: ArraySlice<UInt8>, _ wide: Int) -> String {
+        var row = ""
+        let count = fields(shape)
+        let pad = wide - shape.width * count
+        var left = pad
+        var place = line.startIndex
+        for index in stride(from: count, to: 0, by: -1) {
+            let next = pad * (index - 1) / count
+            let columns = left - next + shape.width
+            left = next
+            if place < line.endIndex {
+                let text = shape.text(line[place..<min(place + shape.size, line.endIndex)])
+                row += String(repeating: " ", count: max(0, columns - text.count)) + text
+            } else if shape.showsText {
+                row += String(repeating: " ", count: columns)
+            }
+            place += shape.size
+        }
+        return shape.showsText ? row + "  >\(ByteShape.visible(line))<" : row
     }
 }

@@ -10,9 +10,10 @@ extension GeneralCommands {
             arguments: .init([.file], 0...10_000, isRaw: true),
             examples: ["find /var -name '*.log'", "find . -type f -exec wc -c {} +"], group: .files,
             details: """
-                -name -iname -path GLOB; -type f|d; -size [+-]N[ckMG]; -empty; -maxdepth N,
-                -mindepth N; -print, -print0, -delete, -prune, -quit; -printf with %p %f %h %P
-                %s %d; -exec COMMAND {} ; or + ; ! or -not, -a, -o and parentheses.
+                -name -iname -path GLOB; -regex PATTERN, -regextype posix-extended before it;
+                -type f|d; -size [+-]N[ckMG]; -empty; -maxdepth N, -mindepth N; -print, -print0,
+                -delete, -prune, -quit; -printf with %p %f %h %P %s %d; -exec COMMAND {} ; or +
+                ! or -not, -a, -o and parentheses.
                 Files have no times, owners or modes here: there is no -mtime, -newer, -user or
                 -perm.
                 """)

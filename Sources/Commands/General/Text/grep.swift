@@ -15,7 +15,7 @@ extension GeneralCommands {
                 .init("fixed-strings", "F", "plain text"),
                 .init("word-regexp", "w", "only whole words"), .init("line-regexp", "x", "only whole lines"),
                 .init("only-matching", "o", "only what matched"), .init("quiet", "q", "nothing but the status"),
-                .init("perl-regexp", "P", "as Perl writes them, with \\d and \\K, without looking around"),
+                .init("perl-regexp", "P", "as Perl writes them: \\d, \\K, (?=…), (?<=…), \\1"),
                 .init("basic-regexp", "G", "basic regular expressions (always, but for -E -F -P)"),
                 .init("files-with-matches", "l", "only the names of files that have one"),
                 .init("files-without-match", "L", "only the names of files that have none"),
@@ -66,7 +66,10 @@ extension GeneralCommands {
         var rest = arguments.arguments[...]
         var patterns = arguments.texts("regexp")
         for name in arguments.texts("file") {
-            var lines = String(decoding: try files.reading { try $0.read(name) }, as: UTF8.self)
+            var lines: String
+            do throws(LabFileError) {
+                lines = String(decoding: try files.read(name), as: UTF8.self)
+            } catch { throw UsageError("grep: \(error)") }
             // An empty file has no pattern, and matches nothing.
             if lines.isEmpty { continue }
             if lines.hasSuffix("\n") { lines.removeLast() }
@@ -94,6 +97,8 @@ extension GeneralCommands {
             return .running(grep)
         } catch let error as RegularExpressionError {
             throw UsageError("grep: \(error)")
+        } catch let error as WalkingError {
+            throw UsageError("grep: \(error)")
         }
     }
 
@@ -105,12 +110,12 @@ extension GeneralCommands {
         private var showsFile: Bool
         private let showsNumber: Bool
         private let isInverted: Bool
-        private let isQuiet: Bool
+        private var isQuiet: Bool
         private let counts: Bool
         private let namesFiles: Bool
         private let namesOthers: Bool
         private let showsOffset: Bool
-        private let isSilent: Bool
+        private var isSilent: Bool
         private let nameEnd: String
         private let tab: String
         private let label: String
@@ -184,6 +189,7 @@ extension GeneralCommands {
             let text = Array(line)
             guard count < maximum else { return around(text) }
             let match = finder.firstMatch(in: text)
+            if let failure = finder.failure { return giveUp(failure) }
             guard (match != nil) != isInverted else { return around(text) }
             status = 0
             count += 1
@@ -214,6 +220,14 @@ extension GeneralCommands {
                 let from = range.isEmpty ? range.upperBound + 1 : range.upperBound
                 next = from <= text.count ? finder.firstMatch(in: text, from: from) : nil
             }
+            if let failure = finder.failure { giveUp(failure) }
+        }
+
+        private func giveUp(_ failure: String) {
+            isSilent = false
+            isQuiet = false
+            complain("line \(lineNumber): \(failure)")
+            stop()
         }
 
         /// A line that matches, with those before it.

@@ -52,7 +52,8 @@ extension GeneralCommands {
         let text = word.drop { $0 == "+" || $0 == "-" }
         let digits = text.prefix { $0.isASCII && $0.isNumber }
         let units = [
-            "": 1, "b": 512, "kB": 1000, "K": 1024, "KiB": 1024, "MB": 1_000_000, "M": 1 << 20, "MiB": 1 << 20,
+            "": 1, "b": 512, "kB": 1000, "k": 1024, "K": 1024, "KiB": 1024, "MB": 1_000_000, "m": 1 << 20,
+            "M": 1 << 20, "MiB": 1 << 20, "GB": 1_000_000_000, "G": 1 << 30, "GiB": 1 << 30,
         ]
         guard word.count - text.count <= 1, let number = Int(digits),
             let unit = units[String(text.dropFirst(digits.count))]
@@ -147,9 +148,17 @@ extension GeneralCommands {
             details: "There is no -f: watch 1s tail FILE looks again and again.")
         return Command(description) { invocation in
             let arguments = invocation.arguments
-            let files = arguments.arguments
+            var files = arguments.arguments
+            var lines = arguments.text("lines")
+            // The old spelling of -n +8, where no file is called so.
+            if lines == nil, let first = files.first, first.hasPrefix("+"), Int(first.dropFirst()) != nil,
+                arguments.text("bytes") == nil, !invocation.session.files.exists(first)
+            {
+                lines = first
+                files.removeFirst()
+            }
             if let word = arguments.text("bytes") {
-                guard arguments.text("lines") == nil else {
+                guard lines == nil else {
                     throw UsageError("tail: -n counts lines and -c bytes; one of them")
                 }
                 let number = try amount(word, "tail: --bytes")
@@ -157,7 +166,7 @@ extension GeneralCommands {
                 let tail = TailOfBytes(invocation.process, files: files, number, isFrom: word.hasPrefix("+"))
                 return .running(tail.titled(arguments))
             }
-            let word = arguments.text("lines") ?? "10"
+            let word = lines ?? "10"
             let number = try amount(word, "tail: --lines")
             if word.hasPrefix("+") {
                 return .running(LinesFrom(invocation.process, files: files, count: number).titled(arguments))

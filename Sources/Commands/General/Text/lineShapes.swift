@@ -1,9 +1,8 @@
 import CommandKit
-import KernelRegularExpressions
 import KernelStructures
 import ShellSession
 
-/// Tools that give lines another shape: `rev`, `tac`, `nl`, `fold`, `expand`, `unexpand`.
+/// Tools that give lines another shape: `rev`, `tac`, `fold`, `expand`, `unexpand`.
 extension GeneralCommands {
     static var rev: Command {
         let description = CommandDescription(
@@ -12,7 +11,8 @@ extension GeneralCommands {
         return Command(description) { invocation in
             .running(
                 Mapped(invocation.process, invocation.arguments.arguments) { line in
-                    Array(String(String(decoding: line, as: UTF8.self).reversed()).utf8)
+                    // A byte that is no text is a character of its own.
+                    ByteText.encode(String(ByteText.decode(line).reversed()))
                 })
         }
     }
@@ -29,84 +29,40 @@ extension GeneralCommands {
 
     static var tac: Command {
         let description = CommandDescription(
-            "tac", "the last line first", usage: "[FILE…]", arguments: .init([.file], 0...1000),
-            examples: ["tac app.log | head"], group: .files)
+            "tac", "the last line first", usage: "[-b] [-s TEXT] [FILE…]",
+            flags: [
+                .init("separator", "s", .text("TEXT"), "what ends lines (a newline)"),
+                .init("before", "b", "it stands before them"),
+            ], arguments: .init([.file], 0...1000), examples: ["tac app.log | head"], group: .files)
         return Command(description) { invocation in
-            .running(
+            let end = Array((invocation.arguments.text("separator") ?? "\n").utf8)
+            let isBefore = invocation.arguments.has("before")
+            guard !end.isEmpty else { throw UsageError("tac: -s: an empty text separates nothing") }
+            return .running(
                 WholeInput(invocation.process, files: invocation.arguments.arguments) { tool, sources in
-                    for source in sources {
-                        var result: [UInt8] = []
-                        result.reserveCapacity(source.bytes.count)
-                        let lines = source.lines
-                        for (index, line) in lines.enumerated().reversed() {
-                            result += line
-                            // A last line without an end has none here, either.
-                            if index < lines.count - 1 || source.bytes.last == 10 { result.append(10) }
-                        }
-                        tool.write(result)
-                    }
+                    for source in sources { tool.write(backwards(source.bytes, end, isBefore: isBefore)) }
                     return 0
                 })
         }
     }
 
-    static var nl: Command {
-        let description = CommandDescription(
-            "nl", "numbers lines", usage: "[-b a|t|n] [-w N] [-s TEXT] [FILE…]",
-            flags: [
-                .init("body-numbering", "b", .text("a|t|n|pPATTERN"), "all lines, those with text (t), none, or these"),
-                .init("number-width", "w", .integer(1...1000), "columns of a number (6)"),
-                .init("number-separator", "s", .text("TEXT"), "what stands behind it (a tab)"),
-                .init("number-format", "n", .choice(["ln", "rn", "rz"]), "left, right (rn), with zeros"),
-                .init("starting-line-number", "v", .integer(Int.min...Int.max), "the first number (1)"),
-                .init("line-increment", "i", .integer(-1_000_000...1_000_000), "from one to the next (1)"),
-            ],
-            arguments: .init([.file], 0...1000), examples: ["nl -ba lb.yaml"], group: .files)
-        return Command(description) { invocation in .running(try Numbered(invocation.process, invocation.arguments)) }
-    }
-
-    private final class Numbered: LineTool {
-        private let style: String
-        private let pattern: RegularExpression?
-        private let width: Int
-        private let behind: String
-        private let format: String
-        private let step: Int
-        private var number: Int
-
-        init(_ process: Process, _ arguments: ParsedArguments) throws {
-            style = arguments.text("body-numbering") ?? "t"
-            guard ["a", "t", "n"].contains(style) || style.hasPrefix("p") else {
-                throw UsageError("nl: -b: '\(style)' is none of a, t, n and pPATTERN")
+    /// A last line without an end has none here, either.
+    private static func backwards(_ bytes: [UInt8], _ end: [UInt8], isBefore: Bool) -> [UInt8] {
+        var edges = [0]
+        var place = 0
+        while place + end.count <= bytes.count {
+            guard bytes[place] == end[0], bytes[place..<(place + end.count)].elementsEqual(end) else {
+                place += 1
+                continue
             }
-            do {
-                pattern = style.hasPrefix("p") ? try RegularExpression(String(style.dropFirst()), .basic) : nil
-            } catch { throw UsageError("nl: -b: \(error)") }
-            width = arguments.integer("number-width") ?? 6
-            behind = arguments.text("number-separator") ?? "\t"
-            format = arguments.text("number-format") ?? "rn"
-            step = arguments.integer("line-increment") ?? 1
-            number = arguments.integer("starting-line-number") ?? 1
-            super.init(process, files: arguments.arguments)
+            edges.append(isBefore ? place : place + end.count)
+            place += end.count
         }
-
-        override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
-            let isNumbered =
-                style == "a" || style == "t" && !line.isEmpty
-                || (pattern.map { pattern in Array(line).withUnsafeBytes { pattern.firstMatch(in: $0) != nil } }
-                    ?? false)
-            guard isNumbered else {
-                return write(Array(repeating: 32, count: width + behind.utf8.count) + line, newline: true)
-            }
-            let digits = String(number)
-            let space = String(repeating: format == "rz" ? "0" : " ", count: max(0, width - digits.count))
-            let text =
-                format == "ln"
-                ? digits + space
-                : format == "rz" && number < 0 ? "-" + space + digits.dropFirst() : space + digits
-            write(Array((text + behind).utf8) + line, newline: true)
-            number = number.addingReportingOverflow(step).partialValue
-        }
+        edges.append(bytes.count)
+        var result: [UInt8] = []
+        result.reserveCapacity(bytes.count)
+        for index in stride(from: edges.count - 1, to: 0, by: -1) { result += bytes[edges[index - 1]..<edges[index]] }
+        return result
     }
 
     static var fold: Command {
@@ -156,12 +112,12 @@ extension GeneralCommands {
         let description = CommandDescription(
             "expand", "blanks for tabs", usage: "[-i] [-t N] [FILE…]",
             flags: [
-                .init("tabs", "t", .integer(1...1000), "columns of a tab (8)"),
+                .init("tabs", "t", .text("N|LIST"), "columns of a tab (8), or where tabs end: 4,12"),
                 .init("initial", "i", "only those before the text"),
             ],
-            arguments: .init([.file], 0...1000), examples: ["expand -t 4 Makefile"], group: .files)
+            arguments: .init([.file], 0...1000, numberFlag: "tabs"), examples: ["expand -t 4 Makefile"], group: .files)
         return Command(description) { invocation in
-            let width = invocation.arguments.integer("tabs") ?? 8
+            let stops = try TabStops(invocation.arguments.text("tabs") ?? "8", "expand")
             let onlyInitial = invocation.arguments.has("initial")
             return .running(
                 Mapped(invocation.process, invocation.arguments.arguments) { line in
@@ -170,14 +126,14 @@ extension GeneralCommands {
                     var isInitial = true
                     for byte in line {
                         if byte == 9, isInitial || !onlyInitial {
-                            let count = width - column % width
+                            let count = stops.columns(from: column)
                             result += Array(repeating: 32, count: count)
                             column += count
                         } else {
                             if byte != 32, byte != 9 { isInitial = false }
                             result.append(byte)
                             // Bytes that go on with a character take no column.
-                            column += byte == 9 ? width - column % width : byte & 0xC0 == 0x80 ? 0 : 1
+                            column += byte == 9 ? stops.columns(from: column) : byte & 0xC0 == 0x80 ? 0 : 1
                         }
                     }
                     return result
@@ -225,5 +181,27 @@ extension GeneralCommands {
             blanks = []
         }
         return result + blanks
+    }
+}
+
+/// Where tabs end: at each so many columns, or at those of a list and then at each blank.
+private struct TabStops {
+    private let stops: [Int]
+
+    init(_ text: String, _ name: String) throws {
+        stops = try text.split { $0 == "," || $0 == " " }.map { piece in
+            guard let stop = Int(piece), (1...100_000).contains(stop) else {
+                throw UsageError("\(name): -t: '\(text)' is neither a number of columns nor a list of them")
+            }
+            return stop
+        }
+        guard !stops.isEmpty, zip(stops, stops.dropFirst()).allSatisfy({ $0 < $1 }) else {
+            throw UsageError("\(name): -t: '\(text)': columns grow in a list")
+        }
+    }
+
+    func columns(from column: Int) -> Int {
+        if stops.count == 1 { return stops[0] - column % stops[0] }
+        return stops.first { $0 > column }.map { $0 - column } ?? 1
     }
 }

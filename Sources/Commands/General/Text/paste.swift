@@ -89,6 +89,8 @@ extension GeneralCommands {
                 .init("", "3", "not what both have"),
                 .init("output-delimiter", nil, .text("TEXT"), "what stands before the columns (a tab)"),
                 .init("nocheck-order", nil, "they may be unsorted"), .init("check-order", nil, "they must be sorted"),
+                .init("total", nil, "with how many there were of each"),
+                .init("zero-terminated", "z", "lines end in NUL"),
             ],
             arguments: .init([.file], 2...2), examples: ["comm -12 before.txt after.txt"], group: .files)
         return Command(description) { invocation in
@@ -99,13 +101,16 @@ extension GeneralCommands {
             return .running(
                 WholeInput(invocation.process, files: arguments.arguments) { tool, sources in
                     if tool.isIncomplete { return 1 }
-                    let (a, b) = (sources[0].lines, sources[1].lines)
+                    let end: UInt8 = arguments.has("zero-terminated") ? 0 : 10
+                    let (a, b) = (sources[0].lines(endingIn: end), sources[1].lines(endingIn: end))
+                    var counts = [0, 0, 0]
                     let before = [
                         [], shows[0] ? delimiter : [], (shows[0] ? delimiter : []) + (shows[1] ? delimiter : []),
                     ]
                     var result: [UInt8] = []
                     func take(_ line: ArraySlice<UInt8>, _ column: Int) {
-                        if shows[column] { result += before[column] + line + [10] }
+                        counts[column] += 1
+                        if shows[column] { result += before[column] + line + [end] }
                     }
                     var (i, j) = (0, 0)
                     while i < a.count || j < b.count {
@@ -114,8 +119,14 @@ extension GeneralCommands {
                         if order <= 0 { i += 1 }
                         if order >= 0 { j += 1 }
                     }
+                    if arguments.has("total") {
+                        for count in counts { result += Array(String(count).utf8) + delimiter }
+                        result += Array("total".utf8) + [end]
+                    }
                     tool.write(result)
-                    for (index, lines) in [a, b].enumerated() where checks && !isSorted(lines) {
+                    // As elsewhere: of files that are the same it is nobody's concern.
+                    let matters = arguments.has("check-order") || counts[0] + counts[1] > 0
+                    for (index, lines) in [a, b].enumerated() where checks && matters && !isSorted(lines) {
                         tool.process.complain("file \(index + 1) is not in sorted order")
                         return 1
                     }
@@ -138,10 +149,12 @@ extension GeneralCommands {
                 .init("", "t", .text("CHAR"), "what stands between fields (blanks)"),
                 .init("", "a", .integer(1...2), repeatable: true, "also lines of that file that have none"),
                 .init("", "v", .integer(1...2), repeatable: true, "only lines of that file that have none"),
-                .init("", "o", .text("LIST"), "which fields are written: 0,1.2,2.3"),
+                .init(
+                    "", "o", .text("LIST"), "which fields are written: 0,1.2,2.3, or auto: as many as first lines have"),
                 .init("", "e", .text("TEXT"), "for a field that is not there"),
                 .init("ignore-case", "i", "upper and lower case are the same"),
                 .init("header", nil, "the first lines are titles"), .init("nocheck-order", nil, "they may be unsorted"),
+                .init("zero-terminated", "z", "lines end in NUL"),
             ],
             arguments: .init([.file], 2...2), examples: ["join -t , users.csv orders.csv"], group: .files)
         return Command(description) { invocation in
@@ -150,8 +163,13 @@ extension GeneralCommands {
             return .running(
                 WholeInput(invocation.process, files: arguments.arguments) { tool, sources in
                     if tool.isIncomplete { return 1 }
-                    tool.write(try join.lines(sources[0].lines, sources[1].lines))
-                    return 0
+                    let end: UInt8 = arguments.has("zero-terminated") ? 0 : 10
+                    let (a, b) = (sources[0].lines(endingIn: end), sources[1].lines(endingIn: end))
+                    let (bytes, unsorted) = try join.lines(a, b, end)
+                    tool.write(bytes)
+                    guard let unsorted, !arguments.has("nocheck-order") else { return 0 }
+                    tool.process.complain("\(sources[unsorted].name) is not sorted by that field")
+                    return 1
                 })
         }
     }
@@ -166,6 +184,7 @@ private struct Join {
     private let onlyUnpaired: Bool
     /// File 0 is the key.
     private let columns: [(file: Int, field: Int)]?
+    private let isAuto: Bool
     private let empty: [UInt8]
     private let ignoresCase: Bool
     private let hasHeader: Bool
@@ -184,17 +203,21 @@ private struct Join {
         empty = Array((arguments.text("e") ?? "").utf8)
         ignoresCase = arguments.has("ignore-case")
         hasHeader = arguments.has("header")
-        columns = try arguments.text("o").map { list in
-            try list.split { $0 == "," || $0 == " " }.map { piece in
-                if piece == "0" { return (0, 0) }
-                let parts = piece.split(separator: ".").map { Int($0) }
-                guard parts.count == 2, let file = parts[0], let field = parts[1], (1...2).contains(file), field > 0
-                else {
-                    throw UsageError("join: -o: '\(piece)' is not 0, 1.N or 2.N")
+        isAuto = arguments.text("o") == "auto"
+        columns =
+            isAuto
+            ? nil
+            : try arguments.text("o").map { list in
+                try list.split { $0 == "," || $0 == " " }.map { piece in
+                    if piece == "0" { return (0, 0) }
+                    let parts = piece.split(separator: ".").map { Int($0) }
+                    guard parts.count == 2, let file = parts[0], let field = parts[1], (1...2).contains(file), field > 0
+                    else {
+                        throw UsageError("join: -o: '\(piece)' is not 0, 1.N or 2.N")
+                    }
+                    return (file, field - 1)
                 }
-                return (file, field - 1)
             }
-        }
     }
 
     private func row(_ line: ArraySlice<UInt8>, _ file: Int) -> Row {
@@ -205,7 +228,9 @@ private struct Join {
         return (ignoresCase ? key.map { (97...122).contains($0) ? $0 - 32 : $0 } : key, fields)
     }
 
-    private func text(_ a: Row?, _ b: Row?) -> [UInt8] {
+    private func text(
+        _ a: Row?, _ b: Row?, _ columns: [(file: Int, field: Int)]?, _ end: UInt8
+    ) -> [UInt8] {
         let key =
             a.map { keyFields[0] < $0.fields.count ? Array($0.fields[keyFields[0]]) : [] }
             ?? b.map { keyFields[1] < $0.fields.count ? Array($0.fields[keyFields[1]]) : [] } ?? []
@@ -227,12 +252,27 @@ private struct Join {
                 }
             }
         }
-        return Array(values.joined(separator: [separator ?? 32])) + [10]
+        return Array(values.joined(separator: [separator ?? 32])) + [end]
     }
 
-    func lines(_ first: [ArraySlice<UInt8>], _ second: [ArraySlice<UInt8>]) throws -> [UInt8] {
-        var a = first.map { row($0, 0) }[...]
-        var b = second.map { row($0, 1) }[...]
+    /// `-o auto`: the key, then the other fields of each file's first line.
+    private func columns(of a: Row?, _ b: Row?) -> [(file: Int, field: Int)]? {
+        guard isAuto else { return columns }
+        return [(0, 0)]
+            + [a, b].enumerated().flatMap { file, row in
+                (row?.fields ?? []).indices.filter { $0 != keyFields[file] }.map { (file + 1, $0) }
+            }
+    }
+
+    /// The lines, and which of the files is unsorted where that matters: where a line found none in the other.
+    func lines(
+        _ first: [ArraySlice<UInt8>], _ second: [ArraySlice<UInt8>], _ end: UInt8
+    ) throws -> (bytes: [UInt8], unsorted: Int?) {
+        let rows = [first.map { row($0, 0) }, second.map { row($0, 1) }]
+        var (a, b) = (rows[0][...], rows[1][...])
+        let columns = columns(of: a.first, b.first)
+        func text(_ a: Row?, _ b: Row?) -> [UInt8] { self.text(a, b, columns, end) }
+        var isUnpaired = false
         var result: [UInt8] = []
         if hasHeader, !a.isEmpty || !b.isEmpty { result += text(a.popFirst(), b.popFirst()) }
         while !a.isEmpty || !b.isEmpty {
@@ -243,9 +283,11 @@ private struct Join {
                 a.isEmpty ? 1 : b.isEmpty ? -1 : SortKey.order(a.first!.key[...], b.first!.key[...])
             if order < 0 {
                 let row = a.removeFirst()
+                isUnpaired = true
                 if unpaired.contains(1) { result += text(row, nil) }
             } else if order > 0 {
                 let row = b.removeFirst()
+                isUnpaired = true
                 if unpaired.contains(2) { result += text(nil, row) }
             } else {
                 let key = a.first!.key
@@ -260,6 +302,11 @@ private struct Join {
                 }
             }
         }
-        return result
+        guard isUnpaired else { return (result, nil) }
+        let unsorted = rows.firstIndex { rows in
+            let rows = hasHeader ? rows.dropFirst() : rows[...]
+            return !zip(rows, rows.dropFirst()).allSatisfy { SortKey.order($0.key[...], $1.key[...]) <= 0 }
+        }
+        return (result, unsorted)
     }
 }

@@ -15,7 +15,8 @@ extension GeneralCommands {
                 .init("in-place", "i", "writes each file anew; -i.bak keeps what it was"),
                 .init("separate", "s", "lines count anew in each file"),
                 .init("null-data", "z", "lines end in NUL"),
-                .init("unbuffered", "u", "each line at once (always)"),
+                .init("unbuffered", "u", "each line at once (always)"), .init("posix", nil, "nothing (as it is)"),
+                .init("sandbox", nil, "nothing (always)"), .init("binary", "b", "nothing (always)"),
             ],
             arguments: .init([.text, .file], 0...1000, isRaw: true),
             examples: [
@@ -28,10 +29,12 @@ extension GeneralCommands {
                 Before a command: a line's number, $, /PATTERN/, 0~3 (each third from 0), two of
                 them with a comma, a second one of +2 or ~4, and !.
                 TEXT: & is the match, \\1 a group, \\n a newline; \\U \\L \\u \\l \\E its letters.
-                Not there: e, R, W and v, and a group repeated in its own pattern, (a)\\1.
+                // is the pattern used last. In patterns and TEXT \\x41 \\o101 \\d065 \\t \\r
+                are bytes.
+                Not there: e, R, W and v.
                 """)
         return Command(description) { invocation in
-            let (words, suffix) = inPlace(invocation.arguments.arguments)
+            let (words, suffix) = SedProgram.inPlace(invocation.arguments.arguments)
             let sorted = CommandDescription(
                 "sed", description.summary, usage: description.usage, flags: description.flags,
                 arguments: .init([.text, .file], 0...1000), examples: description.examples, group: .files,
@@ -40,7 +43,8 @@ extension GeneralCommands {
             var rest = arguments.arguments[...]
             var scripts = arguments.texts("expression")
             for file in arguments.texts("file") {
-                var text = String(decoding: try invocation.session.files.reading { try $0.read(file) }, as: UTF8.self)
+                let bytes = try invocation.session.files.reading { try $0.read(file) }
+                var text = String(decoding: bytes, as: UTF8.self)
                 if text.hasSuffix("\n") { text.removeLast() }
                 scripts.append(text)
             }
@@ -53,41 +57,12 @@ extension GeneralCommands {
                 throw UsageError("sed: -i: which file? sed -i 's/a/b/' FILE…")
             }
             let sed = Sed(invocation.process, rest, commands)
-            sed.isQuiet = arguments.has("quiet") || arguments.has("silent")
+            sed.isQuiet = arguments.has("quiet") || arguments.has("silent") || commands.isQuiet
             sed.isSeparate = editsInPlace || arguments.has("separate")
             sed.suffix = editsInPlace ? suffix : nil
             if arguments.has("null-data") { sed.separator = 0 }
             return .running(sed)
         }
-    }
-
-    /// `-i.bak` and `--in-place=.bak` have their value in the same word, or none: they become switches, and what is
-    /// captured of a file gets the suffix. Other letters in one word with it, `-ni`, stand before it.
-    private static func inPlace(_ words: [String]) -> (words: [String], suffix: String) {
-        var suffix = ""
-        var result: [String] = []
-        var isValue = false
-        for (index, word) in words.enumerated() {
-            if word == "--" { return (result + words[index...], suffix) }
-            if isValue {
-                isValue = false
-                result.append(word)
-                continue
-            }
-            if word.hasPrefix("--in-place=") {
-                suffix = String(word.dropFirst("--in-place=".count))
-                result.append("--in-place")
-            } else if word.hasPrefix("-"), !word.hasPrefix("--"), let place = word.firstIndex(of: "i"),
-                !word[..<place].contains(where: { "ef".contains($0) })
-            {
-                suffix = String(word[word.index(after: place)...])
-                result.append(String(word[...place]))
-            } else {
-                isValue = ["-e", "-f", "-ne", "-nf", "-Ee", "-nEe", "-re"].contains(word)
-                result.append(word)
-            }
-        }
-        return (result, suffix)
     }
 
     /// `sed`: one cycle for each line, which may take further lines in the middle.
@@ -112,6 +87,9 @@ extension GeneralCommands {
         /// `q`, or a failure: the lines that are left are nobody's.
         private var hasQuit = false
         private var files: [String: LabFile] = [:]
+        /// The pattern that was used last, which an empty one repeats.
+        private var lastExpression: LineExpression?
+        private var problem: String?
 
         /// What the next line is for.
         private enum Resume {
@@ -219,6 +197,7 @@ extension GeneralCommands {
         private func fail(_ text: String) {
             complain("line \(lineNumber): \(text)")
             captured = nil
+            status = 1
             hasQuit = true
             stop()
         }
@@ -242,14 +221,19 @@ extension GeneralCommands {
                     return fail("it would grow beyond \(byteCountText(Self.lineLimitBytes))")
                 }
                 let command = program.commands[place]
-                guard selects(place, command) else {
+                let isSelected = selects(place, command)
+                if let problem { return fail(problem) }
+                guard isSelected else {
                     if case .block(let end) = command.action { place = end } else { place += 1 }
                     continue
                 }
                 place += 1
                 switch command.action {
                 case .substitute(let substitution):
-                    switch substitution.apply(to: pattern, limitBytes: Self.lineLimitBytes) {
+                    guard let expression = known(substitution.expression) else { return fail(problem ?? "") }
+                    let outcome = substitution.apply(expression, to: pattern, limitBytes: Self.lineLimitBytes)
+                    if let failure = expression.failure { return fail(failure) }
+                    switch outcome {
                     case .unmatched: continue
                     case .tooLong: return fail("it would grow beyond \(byteCountText(Self.lineLimitBytes))")
                     case .changed(let changed): pattern = changed
@@ -327,14 +311,25 @@ extension GeneralCommands {
 
         // MARK: Addresses
 
+        /// The expression itself, or for an empty one that which was used last.
+        private func known(_ expression: LineExpression?) -> LineExpression? {
+            if let expression { lastExpression = expression }
+            if lastExpression == nil { problem = "an empty pattern, and none was used before that it could repeat" }
+            return lastExpression
+        }
+
         private func matches(_ address: SedCommand.Address) -> Bool {
             switch address {
-            case .line(let number): lineNumber == number
+            case .line(let number): return lineNumber == number
             case .step(let first, let step):
-                step <= 0 ? lineNumber == first : lineNumber >= first && (lineNumber - first) % step == 0
-            case .end: isLast
-            case .pattern(let expression): pattern.withUnsafeBytes { expression.firstMatch(in: $0) != nil }
-            case .following, .multiple: false
+                return step <= 0 ? lineNumber == first : lineNumber >= first && (lineNumber - first) % step == 0
+            case .end: return isLast
+            case .pattern(let expression):
+                guard let expression = known(expression) else { return false }
+                let isFound = pattern.withUnsafeBytes { expression.firstRange(in: $0) != nil }
+                if let failure = expression.failure { problem = failure }
+                return isFound
+            case .following, .multiple: return false
             }
         }
 

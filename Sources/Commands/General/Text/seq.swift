@@ -71,6 +71,9 @@ extension GeneralCommands {
         /// Whole numbers are counted as such, exactly.
         private var nextWhole: Int?
         private let isWhole: Bool
+        /// Numbers beyond those of 64 bits are counted digit by digit.
+        private let isLarge: Bool
+        private var nextLarge: DecimalCounter
 
         init(
             _ process: Process, _ first: SeqNumber, _ step: SeqNumber, _ last: SeqNumber, isWide: Bool,
@@ -84,6 +87,10 @@ extension GeneralCommands {
             places = max(first.places, step.places)
             isWhole =
                 places == 0 && last.places == 0 && format == nil && [first, step, last].allSatisfy { $0.whole != nil }
+            isLarge =
+                !isWhole && step.whole == 1 && format == nil
+                && [first, last].allSatisfy { $0.decimal != nil }
+            nextLarge = first.decimal ?? DecimalCounter("0")
             nextWhole = first.whole
             self.separator = Array((separator ?? "\n").utf8)
             hasSeparator = separator != nil
@@ -107,6 +114,12 @@ extension GeneralCommands {
                 let digits = String(number.magnitude)
                 let zeros = String(repeating: "0", count: max(0, width - digits.count - (number < 0 ? 1 : 0)))
                 return Array(((number < 0 ? "-" : "") + zeros + digits).utf8)
+            }
+            if isLarge {
+                guard let last = last.decimal, nextLarge <= last else { return nil }
+                defer { nextLarge.increase() }
+                let digits = nextLarge.digits
+                return Array(repeating: 48, count: max(0, width - digits.count)) + digits
             }
             let number = first.value + Double(index) * step.value
             let end = last.value + (step.value > 0 ? 1 : -1) * abs(step.value) * 1e-9
@@ -139,6 +152,33 @@ extension GeneralCommands {
     }
 }
 
+/// A whole number of any length that counts upwards.
+private struct DecimalCounter {
+    /// As text, without zeros before it.
+    private(set) var digits: [UInt8]
+
+    init(_ text: some StringProtocol) {
+        digits = Array(text.utf8.drop { $0 == 48 })
+        if digits.isEmpty { digits = [48] }
+    }
+
+    mutating func increase() {
+        for index in digits.indices.reversed() {
+            if digits[index] < 57 {
+                digits[index] += 1
+                return
+            }
+            digits[index] = 48
+        }
+        digits.insert(49, at: 0)
+    }
+
+    static func <= (a: DecimalCounter, b: DecimalCounter) -> Bool {
+        a.digits.count == b.digits.count
+            ? !b.digits.lexicographicallyPrecedes(a.digits) : a.digits.count < b.digits.count
+    }
+}
+
 /// A number of `seq`, which is shown with as many places as it was written with.
 private struct SeqNumber {
     let value: Double
@@ -147,11 +187,15 @@ private struct SeqNumber {
     /// Before the point, as written.
     let digits: Int
     let whole: Int?
+    /// Not negative, and of as many digits as it was written with.
+    let decimal: DecimalCounter?
 
     init?(_ word: String) {
         guard word.utf8.count <= 100, let value = Double(word), value.isFinite else { return nil }
         self.value = value
         whole = Int(word)
+        let digitsOnly = word.drop { $0 == "+" }
+        decimal = digitsOnly.allSatisfy { $0.isASCII && $0.isNumber } ? DecimalCounter(digitsOnly) : nil
         let unsigned = word.drop { "+-".contains($0) }
         let mantissa = unsigned.prefix { !"eE".contains($0) }
         let exponent = unsigned.count > mantissa.count ? Int(unsigned.dropFirst(mantissa.count + 1)) ?? 0 : 0

@@ -96,8 +96,11 @@ extension GeneralCommands {
         private var counts = [0, 0, 0, 0, 0]
         private var totals = [0, 0, 0, 0, 0]
         private let width: Int
+        /// What it is given has a name of its own where it was named.
+        private let isNamed: Bool
         init(_ process: Process, files: [String], shows: [Bool]) {
             self.shows = shows
+            isNamed = !files.isEmpty
             // As elsewhere: as wide as all bytes of all files need, seven where that is not known; one number alone
             // as it is.
             let isSingle = shows.filter { $0 }.count == 1 && files.count <= 1
@@ -133,7 +136,7 @@ extension GeneralCommands {
             write((numbers + [name].compactMap { $0 }).joined(separator: " ").utf8)
         }
         override func endFile() {
-            report(counts, currentFile)
+            report(counts, currentFile ?? (isNamed ? "-" : nil))
             for index in 0..<4 { totals[index] += counts[index] }
             totals[4] = max(totals[4], counts[4])
             counts = [0, 0, 0, 0, 0]

@@ -4,19 +4,34 @@ import ShellSession
 
 extension GeneralCommands {
     static var uniq: Command {
-        let description = CommandDescription(
-            "uniq", "leaves out lines that equal the one before", usage: "[-c] [-d] [-u] [INPUT [OUTPUT]]",
-            flags: [
-                .init("count", "c", "how often each stood there"), .init("repeated", "d", "only repeated ones"),
-                .init("unique", "u", "only single ones"), .init("", "D", "all of those that are repeated"),
-                .init("ignore-case", "i", "upper and lower case are the same"),
-                .init("skip-fields", "f", .integer(0...1_000_000), "so many fields do not count"),
-                .init("skip-chars", "s", .integer(0...1_000_000), "so many characters do not count"),
-                .init("check-chars", "w", .integer(0...1_000_000), "no more than so many characters count"),
-                .init("zero-terminated", "z", "lines end in NUL"),
-            ],
-            arguments: .init([.file], 0...2), examples: ["sort answers.txt | uniq -c"], group: .files)
-        return Command(description) { invocation in .running(Uniq(invocation.process, invocation.arguments)) }
+        func page(isRaw: Bool) -> CommandDescription {
+            CommandDescription(
+                "uniq", "leaves out lines that equal the one before", usage: "[-c] [-d] [-u] [INPUT [OUTPUT]]",
+                flags: [
+                    .init("count", "c", "how often each stood there"), .init("repeated", "d", "only repeated ones"),
+                    .init("unique", "u", "only single ones"), .init("", "D", "all of those that are repeated"),
+                    .init(
+                        "all-repeated", nil, .choice(["none", "prepend", "separate"]),
+                        "the same, with empty lines between groups"),
+                    .init(
+                        "group", nil, .choice(["separate", "prepend", "append", "both"]),
+                        "all, with empty lines between"),
+                    .init("ignore-case", "i", "upper and lower case are the same"),
+                    .init("skip-fields", "f", .integer(0...1_000_000), "so many fields do not count"),
+                    .init("skip-chars", "s", .integer(0...1_000_000), "so many characters do not count"),
+                    .init("check-chars", "w", .integer(0...1_000_000), "no more than so many characters count"),
+                    .init("zero-terminated", "z", "lines end in NUL"),
+                ],
+                arguments: .init([.file], isRaw ? 0...100 : 0...2, isRaw: isRaw),
+                examples: ["sort answers.txt | uniq -c"], group: .files)
+        }
+        return Command(page(isRaw: true)) { invocation in
+            // Two flags may have a value, and may have none.
+            let whole = ["--group": "--group=separate", "--all-repeated": "--all-repeated=none"]
+            let words = invocation.arguments.arguments.map { whole[$0] ?? $0 }
+            let arguments = try ParsedArguments(words, for: page(isRaw: false).following(.tool(usageStatus: 1)))
+            return .running(Uniq(invocation.process, arguments))
+        }
     }
 
     private final class Uniq: LineTool {
@@ -24,6 +39,10 @@ extension GeneralCommands {
         private let onlyRepeated: Bool
         private let onlySingle: Bool
         private let showsAll: Bool
+        /// Where empty lines stand: none, prepend, separate, append or both; nil without groups.
+        private let grouping: String?
+        private let hasGroups: Bool
+        private var groupCount = 0
         private let ignoresCase: Bool
         private let skippedFields: Int
         private let skippedCharacters: Int
@@ -36,7 +55,9 @@ extension GeneralCommands {
             counts = arguments.has("count")
             onlyRepeated = arguments.has("repeated")
             onlySingle = arguments.has("unique")
-            showsAll = arguments.has("D")
+            grouping = arguments.text("group") ?? arguments.text("all-repeated")
+            hasGroups = arguments.has("group")
+            showsAll = arguments.has("D") || arguments.has("all-repeated")
             ignoresCase = arguments.has("ignore-case")
             skippedFields = arguments.integer("skip-fields") ?? 0
             skippedCharacters = arguments.integer("skip-chars") ?? 0
@@ -62,7 +83,12 @@ extension GeneralCommands {
             if let previous, previous.key == key {
                 count += 1
                 if showsAll {
-                    if count == 2 { write(previous.line) }
+                    if count == 2 {
+                        beginGroup()
+                        write(previous.line)
+                    }
+                    write(line)
+                } else if hasGroups {
                     write(line)
                 }
                 return
@@ -70,10 +96,25 @@ extension GeneralCommands {
             flush()
             previous = (Array(line), key)
             count = 1
+            if hasGroups {
+                beginGroup()
+                write(line)
+            }
+        }
+
+        private func beginGroup() {
+            groupCount += 1
+            let isBefore = grouping == "prepend" || grouping == "both"
+            if isBefore && (groupCount == 1 || grouping == "prepend") || grouping == "separate" && groupCount > 1 {
+                write([])
+            }
         }
 
         private func flush() {
-            guard let previous, !showsAll, !(onlyRepeated && count == 1), !(onlySingle && count > 1) else { return }
+            if hasGroups, previous != nil, grouping == "append" || grouping == "both" { write([]) }
+            guard let previous, !showsAll, !hasGroups, !(onlyRepeated && count == 1), !(onlySingle && count > 1) else {
+                return
+            }
             let digits = String(count)
             let prefix = counts ? String(repeating: " ", count: max(0, 7 - digits.count)) + digits + " " : ""
             write(Array(prefix.utf8) + previous.line)
