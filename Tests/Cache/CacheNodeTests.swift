@@ -177,6 +177,17 @@ private final class NodeFixture {
         #expect(fixture.ask("HOTKEYS START COUNT x", client).hasPrefix("-ERR"))
     }
 
+    @Test("a node that is alone says that it is no cluster, as Redis does")
+    func aloneIsNoCluster() throws {
+        let fixture = try NodeFixture()
+        let client = try fixture.client("app")
+        for text in ["CLUSTER INFO", "CLUSTER SLOTS", "READONLY", "READWRITE", "ASKING"] {
+            #expect(
+                fixture.ask(text, client) == "-ERR This instance has cluster support disabled", "\(text)")
+        }
+        #expect(fixture.ask("CLUSTER", client) == "-ERR wrong number of arguments for 'cluster' command")
+    }
+
     @Test("redis-py's lock scripts are known by their digests, and no others")
     func scripts() throws {
         let fixture = try NodeFixture()

@@ -156,6 +156,49 @@ import Testing
         #expect(!lab.database.queries.contains("insert"))
     }
 
+    // MARK: While logins fail
+
+    @Test("while logins fail and no server is left, the first one waits, and the others are sent away at once")
+    func failingLogins() throws {
+        let lab = try PoolerLab()
+        let first = try lab.visitor()
+        let second = try lab.visitor()
+        #expect(lab.answer(first, "select 1") == ["select 1", "SELECT 1", "Z"])
+        lab.world.nodes["db"]?.end(.killed)
+        lab.world.pass(.seconds(1))
+        #expect(lab.answer(first, "select 2").isEmpty, "nobody knows yet")
+        lab.world.pass(.seconds(1))
+        let refusal = "08P01 server login has been failing, try again later (server_login_retry)"
+        #expect(lab.answer(second, "select 3") == [refusal])
+        let third = try lab.visitor()
+        #expect(lab.answer(third, "select 4") == [refusal], "it is greeted all the same")
+        #expect(lab.host.holders.map(\.state) == ["waiting"])
+        let again = try EchoDatabase(lab.world.node("db"))
+        lab.world.pass(.seconds(11))
+        #expect(first.news() == ["select 2", "SELECT 1", "Z"])
+        #expect(lab.answer(try lab.visitor(), "select 5") == ["select 5", "SELECT 1", "Z"])
+        #expect(again.queries == ["select 2", "select 5"])
+    }
+
+    @Test("where all clients are sent away, the pooler itself notices that the database is back")
+    func lookout() throws {
+        let lab = try PoolerLab()
+        let first = try lab.visitor()
+        let second = try lab.visitor()
+        lab.world.nodes["db"]?.end(.killed)
+        lab.world.pass(.seconds(1))
+        #expect(lab.answer(first, "select 1").isEmpty)
+        lab.world.pass(.seconds(1))
+        #expect(lab.answer(second, "select 2").count == 1)
+        first.raw.stream.close()
+        lab.world.pass(.seconds(30))
+        #expect(lab.host.holders.isEmpty, "who looks out is no client")
+        let again = try EchoDatabase(lab.world.node("db"))
+        lab.world.pass(.seconds(11))
+        #expect(lab.answer(try lab.visitor(), "select 3") == ["select 3", "SELECT 1", "Z"])
+        #expect(again.queries == ["select 3"])
+    }
+
     // MARK: Settings
 
     @Test("settings that the server refuses end their client before anything is done for it")

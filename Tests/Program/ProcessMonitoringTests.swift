@@ -249,4 +249,65 @@ import Testing
             wait(lambda: not alerts(), 30)
             """#)
     }
+
+    @Test(
+        "amtool reads our receiver, which shows an alert as Alertmanager does",
+        .enabled(if: ProgramTool.canRun("prometheus-alertmanager", "amtool")))
+    func receiverAsAlertmanager() throws {
+        try MonitoringBench.run(
+            #"""
+            ours, receiver, theirs, target = free(), free(), free(), free()
+            write('am.yml', '''
+            route: {receiver: none, group_wait: 1s}
+            receivers: [{name: none}]
+            ''')
+            write('rules.yaml', '''
+            groups:
+            - name: g
+              interval: 1s
+              rules:
+              - alert: Down
+                expr: up{job="target"} == 0
+                labels: {severity: page, text: 'a "b" ü'}
+                annotations: {summary: 'it is down'}
+            ''')
+            start(shutil.which('prometheus-alertmanager'), '--config.file=am.yml', '--storage.path=am',
+                '--web.listen-address=127.0.0.1:%d' % theirs, '--cluster.listen-address=')
+            start(SDLAB, 'alert-receiver', '--port', str(receiver))
+            collector(ours, '''
+            global: {scrape_interval: 1s, evaluation_interval: 1s}
+            scrape_configs: [{job_name: target, static_configs: [{targets: ["127.0.0.1:%d"]}]}]
+            rule_files: [rules.yaml]
+            alerting: {alertmanagers: [{static_configs: [{targets: ["127.0.0.1:%d", "127.0.0.1:%d"]}]}]}
+            ''' % (target, theirs, receiver))
+            def alerts(port):
+                try: return json.loads(get(port, '/api/v2/alerts'))
+                except OSError: return []
+            peer, own = wait(lambda: alerts(theirs))[0], wait(lambda: alerts(receiver))[0]
+            assert peer.keys() == own.keys(), (peer, own)
+            for key in ['annotations', 'fingerprint', 'generatorURL', 'labels', 'status']:
+                assert peer[key] == own[key], (key, peer, own)
+            link = 'http://collector:%d/graph?g0.expr=up%%7Bjob%%3D%%22target%%22%%7D+%%3D%%3D+0&g0.tab=1' % ours
+            assert own['generatorURL'] == link, own
+            for words, count in [([], 1), (['severity=page'], 1), (['severity=ticket'], 0), (['severity!=ticket'], 1),
+                    (['alertname=~D.*', 'severity!~t.*'], 1), (['alertname=~D'], 0)]:
+                said = subprocess.run([shutil.which('amtool'), '--alertmanager.url=http://127.0.0.1:%d' % receiver,
+                    'alert', 'query', '-o', 'json', *words], capture_output=True, text=True)
+                assert said.returncode == 0 and len(json.loads(said.stdout)) == count, (words, said)
+            """#)
+    }
+
+    @Test("a process finds what its configuration names beside it, wherever it was started")
+    func filesBesideConfiguration() throws {
+        try MonitoringBench.run(
+            #"""
+            write('rules.yaml', 'groups: [{name: g, rules: [{record: a, expr: sum(up)}]}]')
+            write('prom.yaml', 'rule_files: [rules.yaml]')
+            os.mkdir(os.path.join(DIR, 'elsewhere'))
+            for name in ['../prom.yaml', DIR + '/prom.yaml']:
+                said = subprocess.run([SDLAB, 'metrics-collector', '--check', '--config', name],
+                    cwd=os.path.join(DIR, 'elsewhere'), capture_output=True, text=True)
+                assert said.stdout.strip() == name + ': OK, 0 targets, 1 rule', said
+            """#)
+    }
 }

@@ -103,8 +103,16 @@ import Testing
         else {
             return
         }
-        #expect(text == "4 │   #\n0 │ :##\n")
+        #expect(text == "4 │   #\n0 │_:##\n")
         #expect(json.text == "[0, 1, 2, 4]")
+        // A value of 0 and no value are two things.
+        guard case .text(let gap, _) = Plot(.ascii, height: 1).view([0, .nan, 0, 1, .nan], label: { "\(Int($0))" })
+        else {
+            return
+        }
+        #expect(gap == "1 │_ _#\n")
+        guard case .text(let zeros, _) = Plot(.block, height: 1).view([0, 0], label: { "\(Int($0))" }) else { return }
+        #expect(zeros == "0 │__\n")
     }
 
     @Test func lanesShowWhoSaidWhatToWhom() {

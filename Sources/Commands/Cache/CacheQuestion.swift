@@ -103,7 +103,7 @@ final class CacheQuestion: Program {
     }
 
     private func refused(_ text: String) {
-        if let (isAsking, target) = Self.redirection(text), redirections < Self.redirectionLimit {
+        if let (isAsking, target) = RedisRedirection.parse(text), redirections < Self.redirectionLimit {
             redirections += 1
             reader = nil
             connection.close()
@@ -118,16 +118,6 @@ final class CacheQuestion: Program {
         }
         process.errorOutput.write("(error) \(text)\n")
         finish(1)
-    }
-
-    /// `MOVED 3999 127.0.0.1:7002`: whom to ask instead.
-    static func redirection(_ text: String) -> (isAsking: Bool, target: HostPort)? {
-        let parts = text.split(separator: " ")
-        guard parts.count == 3, parts[0] == "MOVED" || parts[0] == "ASK", let target = HostPort(parsing: parts[2])
-        else {
-            return nil
-        }
-        return (parts[0] == "ASK", target)
     }
 
     // MARK: Showing

@@ -44,6 +44,8 @@ extension CacheCommands {
                 redis-cli, redis-benchmark and the libraries for Redis 7 can talk to it:
                 strings, hashes, lists, sets, sorted sets, ends, SCAN, MULTI and WATCH,
                 SUBSCRIBE, BLPOP, keyspace events, CLIENT TRACKING, RESP2 and RESP3.
+                Not there: streams, MONITOR, SHUTDOWN (say kill), and scripts: EVAL knows those
+                of redis-py's lock, and no others.
                 Policies beside Redis's: wtinylfu, s3fifo and adaptive, for all keys or
                 volatile ones. Nothing is kept on a disk.
                 With --cluster-port it is a node of a Redis Cluster: redis-cli --cluster manages

@@ -120,6 +120,7 @@ enum CacheLayerViews {
                 .init("share", key: "share", percent(audit.staleShare)),
                 .init("oldest", key: "oldest_ms", .duration(audit.oldest)),
                 .init("mean of the stale", key: "mean_ms", .duration(audit.meanAge)),
+                .init("first seen by the audit", key: "undated", .integer(audit.undated)),
                 .init("versions behind", key: "versions_behind", .integer(Int(clamping: audit.mostVersionsBehind))),
                 .init("gone from the database", key: "gone", .integer(audit.removed)),
                 .init("not answered", key: "failed", .integer(audit.failed)),
@@ -138,8 +139,10 @@ enum CacheLayerViews {
             ]
         }
         let readers = results.first?.readers ?? 0
+        let cold = results.first?.cold ?? 0
         let text =
-            "\(grouped(readers)) readers, an entry that lives \(settings.ttl.rounded), loads of \(settings.loadDuration.rounded)"
+            "\(grouped(readers)) readers, an entry that lives \(settings.ttl.rounded), loads of \(settings.loadDuration.rounded)\n"
+            + "\(grouped(cold)) of them come during the very first load and wait for it; WAITED has the rest"
         return View(
             .text(text, json: .string(text)),
             .table(

@@ -49,7 +49,12 @@ extension CacheLayerCommands {
             .init(
                 "staleness", "how old its answers are beside the database", flags: [CommonFlags.json],
                 examples: ["cache-layer staleness"],
-                details: "Measured: users-api --audit PERCENT asks the database for the version at each such hit."),
+                details: """
+                    Measured: users-api --audit PERCENT asks the database for the row at each such
+                    hit. Stale is a lower version, or another name or address under the same one.
+                    Its age counts from updated_at, if that is later than the load; a change that
+                    left it alone counts from when the audit first saw it.
+                    """),
             .init(
                 "stampede", "the same readers under no protection, a lock, XFetch and stale-while-revalidate",
                 usage: "[FLAGS]",

@@ -30,6 +30,8 @@ extension CacheLayerCommands {
                 tracking: the cache tells who has read a key, also of changes made by hand
                 (CLIENT TRACKING). broadcast: it tells of all users. All applications around
                 one cache use the same of them.
+                A connection to the database answers one question after another: with ten of
+                them, loads of ten users at a time do not wait for one another.
                 A TTL is spread by --jitter, so that entries made together do not end together.
                 See also: cache-monitor, load-test, cache-layer.
                 """)
@@ -45,6 +47,9 @@ extension CacheLayerCommands {
     private static var sourceFlags: [CommandDescription.Flag] {
         [
             .init("db", "d", .text("URL"), "the database (postgres://localhost:5432/postgres)"),
+            .init(
+                "db-connections", nil, .integer(UsersAPI.Settings.databaseConnectionRange),
+                "connections to the database at most (10)"),
             .init("redis", nil, .text("HOST:PORT"), "the shared cache, or none (localhost:6379)"),
             .init("redis-timeout", nil, .duration(), "how long it has for an answer (500ms)"),
             .init(
@@ -105,6 +110,7 @@ private struct UsersAPIWords {
         settings.invalidation =
             arguments.text("invalidation").flatMap { CacheInvalidation(rawValue: $0) } ?? settings.invalidation
         settings.seedCount = arguments.integer("users") ?? settings.seedCount
+        settings.databaseConnections = arguments.integer("db-connections") ?? settings.databaseConnections
         settings.auditPercent = arguments.integer("audit") ?? 0
         settings.directory = session.files.absolute(arguments.text("data-dir") ?? "users-api")
         settings.queue.delay = arguments.duration("flush-delay") ?? settings.queue.delay

@@ -56,9 +56,6 @@ extension GatewayCommands {
 /// Where a gateway's configuration comes from.
 struct GatewaySource {
     private let file: ConfigurationArgument
-    private let session: Session
-    /// What names of files in it are relative to.
-    private let directory: String
 
     init(_ invocation: Invocation) throws {
         guard let file = ConfigurationArgument(invocation) else {
@@ -66,8 +63,6 @@ struct GatewaySource {
                 "api-gateway: what is to go where? add --config gateway.yaml --port 443; see help api-gateway")
         }
         self.file = file
-        session = invocation.session
-        directory = session.files.absolute(".")
     }
 
     /// - Throws: `CommandFailure` with the place in the file.
@@ -79,16 +74,14 @@ struct GatewaySource {
         try file.read { try GatewayConfiguration(yaml: $0, file: $1) }
     }
 
-    /// A file that the configuration names, from where the gateway was started.
+    /// A file that the configuration names, seen from where the configuration is.
     func readFile(_ name: String) throws -> [UInt8] {
-        let path = name.hasPrefix("/") ? name : directory + (directory.hasSuffix("/") ? "" : "/") + name
-        do {
-            return try session.files.read(path)
-        } catch {
+        let place = file.name(ofFile: name)
+        do { return try file.read(named: place) } catch {
             let remedy =
                 name == GatewayConfiguration.JWTSettings.defaultKeyFile
-                ? "; make one: jwt keys new; jwt jwks > \(name)" : ""
-            throw CommandFailure("\(name): the keys of tokens cannot be read: \(error)\(remedy)")
+                ? "; make one: jwt keys new; jwt jwks > \(place)" : ""
+            throw CommandFailure("the keys of tokens cannot be read: \(error)\(remedy)")
         }
     }
 

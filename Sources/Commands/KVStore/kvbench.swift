@@ -33,6 +33,9 @@ extension KVStoreCommands {
             details: """
                 Times are the lab's: on a simulated disk and network they are what those are
                 said to cost; in real time they are real. Latencies are in the JSON.
+                Where a node of a cluster says MOVED, the node that has the key is asked: both
+                ways are in the figures, and how many there were stands beside them. If a node
+                goes, the figures so far are shown, and the status is 1.
                 """)
         return Command(description) { invocation in
             .running(KVBench(invocation.process, try KVBench.Settings(invocation)))
@@ -77,15 +80,26 @@ final class KVBench: Program {
         var sent = 0
         var done = 0
         var missing = 0
+        /// Requests that another node had to be asked.
+        var moved = 0
         let startedAt: LabTime
         /// Microseconds, of at most a million requests.
         var latencies: [Int32] = []
     }
 
+    private struct OtherNode: Hashable {
+        let client: Int
+        let target: HostPort
+    }
+
+    /// Two nodes that send one to one another would do so for ever.
+    private static let redirectionLimit = 5
     private let process: Process
     private let settings: Settings
     private var random: SeededRandom
     private var connections: [RESPClientConnection] = []
+    /// To the other nodes of a cluster, by client and node.
+    private var others: [OtherNode: RESPClientConnection] = [:]
     private var openCount = 0
     private var phase: Phase?
     private var results: [View.Field] = []
@@ -126,20 +140,58 @@ final class KVBench: Program {
     private func begin(isWriting: Bool, _ count: Int) {
         if count == 0 { return isWriting ? begin(isWriting: false, settings.reads) : finish() }
         phase = Phase(isWriting: isWriting, count: count, startedAt: process.node.world.now)
-        for connection in connections { for _ in 0..<settings.pipeline { sendNext(connection) } }
+        for client in connections.indices { for _ in 0..<settings.pipeline { sendNext(client) } }
     }
 
-    private func sendNext(_ connection: RESPClientConnection) {
+    private func sendNext(_ client: Int) {
         guard var current = phase, current.sent < current.count else { return }
         let number = settings.isSequential ? current.sent % settings.keys : random.below(settings.keys)
         current.sent += 1
         phase = current
         compose(number, isWriting: current.isWriting)
-        let sentAt = process.node.world.now
-        connection.send(encoded: request) { [self] result in
+        send(Request(client: client, number: number, isWriting: current.isWriting, sentAt: process.node.world.now))
+    }
+
+    /// One request on its way, perhaps from node to node.
+    private struct Request {
+        let client: Int
+        let number: Int
+        let isWriting: Bool
+        let sentAt: LabTime
+        var redirections = 0
+    }
+
+    /// Sends what was composed last.
+    private func send(_ one: Request, to connection: RESPClientConnection? = nil) {
+        (connection ?? connections[one.client]).send(encoded: request) { [self] result in
             guard case .success(let reply) = result else { return }
-            received(reply, sentAt, connection)
+            received(reply, one)
         }
+    }
+
+    /// Asks the node that has the key.
+    private func redirect(_ one: Request, to target: HostPort, isAsking: Bool) {
+        guard phase != nil else { return }
+        var one = one
+        one.redirections += 1
+        phase!.moved += 1
+        let place = OtherNode(client: one.client, target: target)
+        let connection: RESPClientConnection
+        if let known = others[place] {
+            connection = known
+        } else {
+            connection = RESPClientConnection()
+            connection.onEnd = { [self] failure in fail("\(target): \(failure)") }
+            do throws(NetworkError) {
+                try connection.connect(from: process.node, to: target, security: settings.address.security)
+            } catch {
+                return fail("\(error)")
+            }
+            others[place] = connection
+        }
+        if isAsking { connection.send(["ASKING"]) { _ in } }
+        compose(one.number, isWriting: one.isWriting)
+        send(one, to: connection)
     }
 
     private func compose(_ number: Int, isWriting: Bool) {
@@ -163,22 +215,33 @@ final class KVBench: Program {
         request.append(utf8: "\r\n")
     }
 
-    private func received(_ reply: RESPValue, _ sentAt: LabTime, _ connection: RESPClientConnection) {
-        if case .error(let text) = reply { return fail("the server answered: \(text)") }
+    private func received(_ reply: RESPValue, _ one: Request) {
+        if case .error(let text) = reply {
+            if let (isAsking, target) = RedisRedirection.parse(text), one.redirections < Self.redirectionLimit {
+                return redirect(one, to: target, isAsking: isAsking)
+            }
+            return fail("the server answered: \(text)")
+        }
         guard phase != nil else { return }
         phase!.done += 1
         if reply == .null { phase!.missing += 1 }
         if phase!.latencies.count < 1_000_000 {
-            phase!.latencies.append(Int32(clamping: (process.node.world.now - sentAt).nanoseconds / 1000))
+            phase!.latencies.append(Int32(clamping: (process.node.world.now - one.sentAt).nanoseconds / 1000))
         }
-        if phase!.done == phase!.count { endPhase() } else { sendNext(connection) }
+        if phase!.done == phase!.count { endPhase() } else { sendNext(one.client) }
     }
 
     private func endPhase() {
         guard let done = phase else { return }
         phase = nil
+        show(done)
+        if done.isWriting { begin(isWriting: false, settings.reads) } else { finish() }
+    }
+
+    /// What has been done of a phase, which may not be all.
+    private func show(_ done: Phase) {
         let elapsed = process.node.world.now - done.startedAt
-        let rate = elapsed.seconds > 0 ? Int((Double(done.count) / elapsed.seconds).rounded()) : done.count
+        let rate = elapsed.seconds > 0 ? Int((Double(done.done) / elapsed.seconds).rounded()) : done.done
         let what = done.isWriting ? "writes" : "reads"
         if settings.wantsJSON {
             let sorted = done.latencies.sorted()
@@ -186,24 +249,27 @@ final class KVBench: Program {
                 .integer(Int(sorted[min(sorted.count - 1, Int(Double(sorted.count) * share))]))
             }
             results += [
-                .init(what, key: what, .integer(done.count)),
+                .init(what, key: what, .integer(done.done)),
                 .init("\(what)_ms", key: "\(what)_ms", .duration(elapsed)),
                 .init("\(what)_per_second", key: "\(what)_per_second", .integer(rate)),
                 .init("\(what)_us_p50", key: "\(what)_us_p50", percentile(0.5)),
                 .init("\(what)_us_p99", key: "\(what)_us_p99", percentile(0.99)),
             ]
+            if done.moved > 0 { results.append(.init("\(what)_moved", key: "\(what)_moved", .integer(done.moved))) }
             if !done.isWriting { results.append(.init("missing", key: "missing", .integer(done.missing))) }
         } else {
             let seconds = fixedDecimal(elapsed.seconds, places: elapsed.seconds < 1 ? 3 : 1)
             let missing = done.missing > 0 ? ", \(done.missing) not found" : ""
-            process.print("Benchmark: \(done.count) \(what) in \(seconds)s (\(rate) \(what)/sec\(missing))")
+            let moved = done.moved > 0 ? ", \(done.moved) moved" : ""
+            process.print("Benchmark: \(done.done) \(what) in \(seconds)s (\(rate) \(what)/sec\(missing)\(moved))")
         }
-        if done.isWriting { begin(isWriting: false, settings.reads) } else { finish() }
     }
 
     private func finish() {
         for connection in connections { connection.close() }
+        for connection in others.values { connection.close() }
         connections = []
+        others = [:]
         process.noteMeasuredTime()
         results.append(.init("time", key: "time", .text(process.measuredTime)))
         if settings.wantsJSON { process.output.write(process.text(of: View(.record(results)), asJSON: true)) }
@@ -212,7 +278,12 @@ final class KVBench: Program {
 
     private func fail(_ text: String) {
         guard process.isRunning else { return }
+        let unfinished = phase
         phase = nil
+        if let unfinished, unfinished.done > 0 {
+            show(unfinished)
+            if settings.wantsJSON { process.output.write(process.text(of: View(.record(results)), asJSON: true)) }
+        }
         process.complain(text)
         process.exit(1)
     }

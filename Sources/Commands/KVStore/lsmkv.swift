@@ -36,6 +36,8 @@ extension KVStoreCommands {
                 everysec: kill -9, and all but the last second of a power loss. no: kill -9.
                 However many clients write at the same time, one sync serves them all.
                 LSM COMPACT|FLUSH|TRACE key|LEVELS|STATS are its own commands over the wire.
+                The log says wal.log and L1_006.sst: the write-ahead log's file is the newest
+                NNNNNN.log, and the table's, which is in level 1, is 000006.sst.
                 """)
         return .service(kind, description) { invocation in
             let settings = storeSettings(invocation.arguments, invocation.session)

@@ -47,11 +47,12 @@ public struct Plot: Sendable {
     }
 
     /// - Parameters:
-    ///   - values: one a column, the oldest first; at most 60 are shown, the newest.
+    ///   - values: one a column, the oldest first; at most 60 are shown, the newest. Zero, and what is below it, is a
+    ///     line at the bottom; what is no finite number is blank: there is no value.
     ///   - label: a value as it stands at the scale.
     public func view(_ values: [Double], label: (Double) -> String) -> View.Content {
-        let shown = values.suffix(60).map { $0.isFinite && $0 > 0 ? $0 : 0 }
-        let top = shown.max() ?? 0
+        let shown = values.suffix(60).map { $0.isFinite ? max(0, $0) : .nan }
+        let top = shown.filter(\.isFinite).max() ?? 0
         let labels = [label(top), label(0)]
         let width = labels.map(displayWidth).max() ?? 0
         var text = ""
@@ -67,7 +68,9 @@ public struct Plot: Sendable {
     }
 
     private func character(_ value: Double, _ top: Double, _ row: Int) -> Character {
-        guard top > 0 else { return " " }
+        guard value.isFinite else { return " " }
+        // Nothing is not the same as no value.
+        if value == 0 { return row == 0 ? "_" : " " }
         let filled = value / top * Double(height) - Double(row)
         if filled >= 1 { return glyphs == .ascii ? "#" : glyphs == .braille ? "⣿" : "█" }
         if filled <= 0 { return " " }

@@ -14,8 +14,6 @@ struct BalancerSource {
     private let file: ConfigurationArgument?
     private let list: String?
     private let session: Session
-    /// The terminal may change its own before a file is read again.
-    private let directory: String
     private let mode: LoadBalancerConfiguration.Mode?
     /// Where its servers are found out, if they are.
     let discovery: LoadBalancerHost.Discovery?
@@ -24,7 +22,6 @@ struct BalancerSource {
         let arguments = invocation.arguments
         session = invocation.session
         file = ConfigurationArgument(invocation)
-        directory = DiskPath.parent(of: session.files.absolute(arguments.text("config") ?? "-"))
         list = arguments.text("backends")
         discovery = try Self.discovery(arguments)
         guard (file == nil) != (list == nil) || discovery != nil && list == nil else {
@@ -49,7 +46,8 @@ struct BalancerSource {
 
     /// A file that the configuration names, seen from where the configuration is.
     func readFile(_ name: String) throws -> [UInt8] {
-        try session.files.read(DiskPath.normalized(name, in: directory))
+        guard let file else { throw CommandFailure("\(name): there is no configuration that could name a file") }
+        return try file.read(named: file.name(ofFile: name))
     }
 
     /// - Throws: `CommandFailure` with the place in the file, `UsageError`.

@@ -11,7 +11,7 @@ extension LoadBalancerHost {
                 .text(server.name),
                 .text(server.state, style: server.isInPool ? .good : .bad),
                 .integer(server.weight), .integer(server.counters.requests), .integer(server.active),
-                .integer(server.counters.errors),
+                .integer(server.counters.errors), answers(server, 5),
                 lastProbe(server),
             ]
         }
@@ -30,8 +30,15 @@ extension LoadBalancerHost {
                         .init("WEIGHT", key: "weight", right: true),
                         .init("REQUESTS", key: "requests", right: true),
                         .init("ACTIVE", key: "active", right: true), .init("ERRORS", key: "errors", right: true),
+                        .init("5XX", key: "answers_5xx", right: true),
                         .init("LAST CHECK", key: "last_check", flexible: true),
                     ], rows: rows, whenEmpty: "no servers")))
+    }
+
+    /// Answers whose status begins with this digit. An answer 503 is one, and no error of the way there.
+    private func answers(_ server: Server, _ digit: Int) -> View.Cell {
+        let count = server.counters.answers[digit]
+        return .integer(count, style: count > 0 ? .warning : .plain)
     }
 
     private func lastProbe(_ server: Server) -> View.Cell {

@@ -37,9 +37,14 @@ extension MetricsCollectorCommands {
                 consul discovery, relabelling, limits, credentials), rule_files, alerting. Its
                 API is Prometheus's, /api/v1, so that Grafana, promtool and other clients can
                 ask it (a lab's calendar begins in 2023, and they ask about today: start it with
-                sdlab --epoch now); metrics says the same in words. With --lab a node that is killed stays
-                a target, with up 0, until it comes back, or for 5 minutes; --config goes with
-                --lab, and brings rules.
+                sdlab --epoch now); metrics says the same in words. Files that it names
+                (rule_files, file_sd) are looked for where it stands itself; --check reads
+                them, too.
+
+                With --lab a node that is gone without a word (kill -9, or a loss of power)
+                stays a target, with up 0, until it is started again. Plain kill, as kill %2,
+                stops a node in order: it is none any more. --config goes with --lab, and
+                brings rules.
 
                 Besides samples it can keep thinned copies, which answer about months:
                   storage: {downsampling: [{resolution: 5m, retention: 90d},
@@ -49,7 +54,7 @@ extension MetricsCollectorCommands {
                 """)
         return .service(kind, description) { invocation in
             let source = try source(invocation)
-            let name = ConfigurationArgument(invocation)?.name ?? "the flags"
+            let argument = ConfigurationArgument(invocation)
             let session = invocation.session
             let directory = session.files.absolute(invocation.arguments.text("data-dir") ?? "./metrics-data")
             var storeSettings = StoreSettings()
@@ -58,13 +63,20 @@ extension MetricsCollectorCommands {
             }
             storeSettings.retentionBytes = invocation.arguments.byteCount("retention-size") ?? 0
             let wantsLab = invocation.arguments.has("lab")
-            let count = source.initial.staticTargetCount
-            return ServicePlan(check: { "\(name): OK, \(counted(count, "target"))" }) { [storeSettings] node, service in
+            let files = files(argument, session)
+            let check = { () throws -> String in
+                let rules: Int
+                do { rules = try CollectorHost.check(source.initial, files) } catch { throw CommandFailure("\(error)") }
+                let targets = counted(source.initial.staticTargetCount, "target")
+                let rest = source.initial.ruleFiles.isEmpty ? "" : ", \(counted(rules, "rule"))"
+                return "\(argument?.name ?? "the flags"): OK, \(targets)\(rest)"
+            }
+            return ServicePlan(check: check) { [storeSettings] node, service in
                 var settings = CollectorHost.Settings()
                 settings.directory = "\(directory)/\(node.name)"
                 settings.store = storeSettings
                 settings.port = service.port
-                settings.files = files(session)
+                settings.files = files
                 if wantsLab {
                     let memory = LabTargets()
                     settings.labTargets = { [weak session] in session.map { memory.look(at: $0) } ?? [] }
@@ -89,54 +101,48 @@ extension MetricsCollectorCommands {
         return ConfigurationSource(try read(), read: read, bytes: file.bytes)
     }
 
-    /// Names are relative to where the collector was started.
-    private static func files(_ session: Session) -> CollectorFiles {
-        let directory = session.files.absolute(".")
-        func absolute(_ name: String) -> String { name.hasPrefix("/") ? name : directory + "/" + name }
+    /// Without a file there is nothing that could name one.
+    private static func files(_ configuration: ConfigurationArgument?, _ session: Session) -> CollectorFiles {
+        guard let configuration else { return .none }
         return CollectorFiles(
-            read: { [weak session] name in try session?.files.read(absolute(name)) ?? [] },
-            matching: { [weak session] pattern in
+            read: { name in try configuration.read(named: name) },
+            matching: { [weak session] typed in
+                let pattern = configuration.name(ofFile: typed)
                 guard pattern.contains("*") else { return [pattern] }
                 let parts = pattern.split(separator: "/", omittingEmptySubsequences: false)
                 let folder = parts.dropLast().joined(separator: "/")
                 let place = folder.isEmpty && !pattern.hasPrefix("/") ? "." : folder + "/"
                 let pieces = (parts.last ?? "").split(separator: "*", omittingEmptySubsequences: false)
                 guard let prefix = pieces.first, let suffix = pieces.last, pieces.count == 2 else { return [] }
-                let names = (try? session?.files.list(absolute(place)))?.map(\.name) ?? []
+                let names = (try? session?.files.list(configuration.path(ofName: place)))?.map(\.name) ?? []
                 return names.filter { name in
                     name.utf8.count >= prefix.utf8.count + suffix.utf8.count && name.hasPrefix(prefix)
                         && name.hasSuffix(suffix)
-                }.map { (folder.isEmpty ? "" : folder + "/") + $0 }
-            })
+                }.map { (folder.isEmpty && !pattern.hasPrefix("/") ? "" : folder + "/") + $0 }
+            },
+            exists: { [weak session] name in session?.files.exists(configuration.path(ofName: name)) ?? false })
     }
 }
 
-/// What `--lab` scrapes: every running service, and for a while those that were killed, so that `up == 0` can be seen.
+/// What `--lab` scrapes: every running service, and those that were killed, so that `up == 0` can be seen.
 private final class LabTargets {
     private var known: [TargetGroup] = []
-    /// Nodes that were killed, and since when that is known.
-    private var dead: [(node: String, since: LabTime)] = []
 
-    /// How long a node that was killed stays a target.
-    static let patience = LabDuration.seconds(300)
     /// As Prometheus's node exporter has it; each node has its own.
     private static let managementPort: UInt16 = 9100
 
-    /// The targets now, those that run first. A node that was stopped in order is none any more.
+    /// The targets now, those that run first. A node that was killed stays one for as long as the lab says so of it,
+    /// however long that is: an alert about it must not end by itself. One that was stopped in order is none any more.
     func look(at session: Session) -> [TargetGroup] {
         let running = Self.running(session)
         let present = Set(running.compactMap(Self.node))
-        let now = session.world.now
-        dead.removeAll { present.contains($0.node) }
-        let kept = known.filter { group in
-            guard let name = Self.node(group), !present.contains(name), let node = session.world.nodes[name],
-                node.state == .killed || node.state == .poweredOff
-            else { return false }
-            if let death = dead.first(where: { $0.node == name }) { return now - death.since < Self.patience }
-            dead.append((name, now))
-            return true
+        let killed = known.filter { group in
+            guard let name = Self.node(group), !present.contains(name), let node = session.world.nodes[name] else {
+                return false
+            }
+            return node.state == .killed || node.state == .poweredOff
         }
-        known = running + kept
+        known = running + killed
         return known
     }
 

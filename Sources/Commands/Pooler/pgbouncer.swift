@@ -68,13 +68,13 @@ extension PoolerCommands {
             return ConfigurationSource(fixed: configuration, because: "it was started with --db")
         }
         let files = invocation.session.files
-        let directory = files.absolute(".")
+        let directory = directory(files)
         let read = {
             try file.read { bytes, name in
                 var configuration = try PoolerConfiguration(parsing: bytes, file: name)
                 let users = configuration.text("auth_file")
                 if !users.isEmpty {
-                    let path = users.hasPrefix("/") ? users : directory + "/" + users
+                    let path = users.hasPrefix("/") ? users : directory + users
                     configuration.userList = try UserList.read(try files.read(path), file: users)
                 }
                 try apply(arguments, to: &configuration)
@@ -85,12 +85,18 @@ extension PoolerCommands {
         return ConfigurationSource(try read(), read: read, bytes: file.bytes)
     }
 
+    /// What the names of files are relative to: where it was started, and not its configuration. So has pgbouncer it.
+    private static func directory(_ files: LabFiles) -> String {
+        let directory = files.absolute(".")
+        return directory == "/" ? "/" : directory + "/"
+    }
+
     /// The files of TLS.
     private static func readFiles(_ configuration: inout PoolerConfiguration, _ invocation: Invocation) throws {
         let files = invocation.session.files
-        let directory = files.absolute(".")
+        let directory = directory(files)
         do {
-            try configuration.readFiles { path in try files.read(path.hasPrefix("/") ? path : directory + "/" + path) }
+            try configuration.readFiles { path in try files.read(path.hasPrefix("/") ? path : directory + path) }
         } catch let error as PoolerConfiguration.Malformed {
             throw UsageError("pgbouncer: \(error)")
         }

@@ -176,11 +176,11 @@ final class SQLProgram: Program {
         connection.onNotice = { [self] notice in
             process.errorOutput.write("\(notice.severity.rawValue):  \(notice.message)\n")
         }
-        connection.onEnd = { [self] failure in fail("\(url.text): \(failure)", 2) }
+        connection.onEnd = { [self] failure in fail(complaint(failure), 2) }
         do throws(NetworkError) {
             try connection.connect()
         } catch {
-            return fail("\(url.text): \(error)", 2)
+            return fail(complaint(.network(error)), 2)
         }
         if !isTyped { limitTime() }
         next()
@@ -237,7 +237,7 @@ final class SQLProgram: Program {
                 for result in results { show(result) }
                 next()
             case .failure(.server(let error)): fail(error, statement)
-            case .failure(let failure): fail("\(url.text): \(failure)", 2)
+            case .failure(let failure): fail(complaint(failure), 2)
             }
         }
     }
@@ -279,6 +279,20 @@ final class SQLProgram: Program {
         if let hint = error.hint { lines.append("HINT:  \(hint)") }
         if let context = error.context { lines.append("CONTEXT:  \(context)") }
         refuse(lines.joined(separator: "\n"))
+    }
+
+    /// Where there is no database, how to have one.
+    private func complaint(_ failure: PostgresFailure) -> String {
+        let text = "\(url.text): \(failure)"
+        let destination = url.destination
+        switch failure {
+        case .network(.unresolved(let host)) where destination.port == PostgresURL.defaultPort:
+            return text + "; start a database of that name: postgres --name \(host) &"
+        case .notConnected(.refused) where destination.port == PostgresURL.defaultPort:
+            return text + "; is a database running there? start one: postgres &"
+        case .notConnected(.refused): return text + "; does anything listen there?"
+        default: return text
+        }
     }
 
     /// A statement has failed: nothing more is done, unless somebody is there who can type another.

@@ -1,5 +1,6 @@
 import CommandKit
 import KernelService
+import KernelStorage
 import KernelStructures
 import KernelWire
 import KernelWorld
@@ -181,6 +182,8 @@ package struct ConfigurationArgument {
     package let name: String
     private let path: String
     private let session: Session
+    /// Of the terminal when the command was typed.
+    private let directory: String
 
     /// Nil if `--config` was not given.
     package init?(_ invocation: Invocation) {
@@ -189,6 +192,28 @@ package struct ConfigurationArgument {
         session = invocation.session
         // The terminal may change its directory before the file is read again.
         path = session.files.absolute(name)
+        directory = session.files.absolute(".")
+    }
+
+    /// A file that the configuration names, as whoever typed `--config` would name it: `conf/rules.yml` for `rules.yml`
+    /// in `conf/prom.yml`. Names are relative to the configuration's own directory, wherever it was read from.
+    package func name(ofFile file: String) -> String {
+        guard !file.hasPrefix("/"), let slash = name.utf8.lastIndex(of: UInt8(ascii: "/")) else { return file }
+        return name[...slash] + file
+    }
+
+    /// Where a name of `name(ofFile:)` leads, also when the terminal has gone elsewhere meanwhile.
+    package func path(ofName name: String) -> String { DiskPath.normalized(name, in: directory) }
+
+    /// Reads a file by a name of `name(ofFile:)`.
+    ///
+    /// - Throws: `CommandFailure`, which calls the file by that name.
+    package func read(named name: String) throws -> [UInt8] {
+        let path = path(ofName: name)
+        do { return try session.files.read(path) } catch {
+            let text = "\(error)"
+            throw CommandFailure(text.hasPrefix(path) ? name + text.dropFirst(path.count) : text)
+        }
     }
 
     /// Reads the file as it is now.

@@ -59,7 +59,7 @@ extension KVStore {
             if immutable != nil { return try flushStep(budget) }
             if isFlushRequested {
                 isFlushRequested = false
-                if !memtable.isEmpty { try switchMemtable() }
+                if !memtable.isEmpty { try switchMemtable(isFull: memtable.byteCount >= options.writeBufferByteCount) }
                 return 0
             }
         }

@@ -253,7 +253,9 @@ extension KVStore {
     }
 
     /// Makes the memtable the immutable one, and begins a new one with a log of its own.
-    func switchMemtable() throws(KVStoreError) {
+    ///
+    /// - Parameter isFull: that is why; otherwise somebody has asked for it.
+    func switchMemtable(isFull: Bool = true) throws(KVStoreError) {
         precondition(immutable == nil, "two memtables at a time")
         // What was synced stays provably so: nothing more is written to this log.
         if markSequence != nil { appendMark() }
@@ -266,7 +268,7 @@ extension KVStore {
             if case .disk(let reason) = error { stopWriting(for: reason) }
             throw error
         }
-        report(.memtableFull(byteCount: memtable.byteCount))
+        report(isFull ? .memtableFull(byteCount: memtable.byteCount) : .flushing(entries: memtable.count))
         oldLog = log
         log = next
         isLogNameSynced = false

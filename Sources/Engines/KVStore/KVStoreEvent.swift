@@ -11,6 +11,8 @@ public enum KVStoreEvent: Equatable, Sendable {
     case logTailDropped(file: String, offset: Int, byteCount: Int, reason: String)
     case recoveryComplete
     case memtableFull(byteCount: Int)
+    /// It is not full: somebody has asked for it.
+    case flushing(entries: Int)
     case tableCreated(label: String, keys: Int, byteCount: Int, falsePositiveRate: Double?)
     case compacting(level: Int, tables: Int, nextLevel: Int, nextTables: Int, isManual: Bool)
     case merged(label: String, keys: Int, byteCount: Int)
@@ -45,6 +47,7 @@ public enum KVStoreEvent: Equatable, Sendable {
             "\(file) ends unfinished at byte \(offset): \(byteCount) bytes dropped (\(reason))"
         case .recoveryComplete: "Recovery complete"
         case .memtableFull(let byteCount): "Memtable full (\(megabytes(byteCount))), flushing to SSTable..."
+        case .flushing(let entries): "Flushing memtable (\(entries) entries) to SSTable..."
         case .tableCreated(let label, let keys, _, let rate):
             if let rate {
                 "Created SSTable \(label).sst (\(keys) keys, bloom filter: \(fixedDecimal(rate, places: 2)) FP rate)"

@@ -44,7 +44,14 @@ extension CacheNode {
                 connection.reply.integer(0)
             },
             slowLogCommand, latencyCommand,
-        ]
+        ] + ["cluster", "readonly", "readwrite", "asking"].map(noCluster)
+    }
+
+    /// What only a node of a cluster answers; its companion has these itself.
+    private func noCluster(_ name: String) -> RESPCommand {
+        RESPCommand(
+            name, arity: name == "cluster" ? -2 : 1, [.loading, .stale], group: "cluster", "Refused: it is alone"
+        ) { connection, _ in connection.reply.error("ERR This instance has cluster support disabled") }
     }
 
     private func refusal(_ name: String, _ text: String) -> RESPCommand {

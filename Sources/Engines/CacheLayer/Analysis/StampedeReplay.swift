@@ -35,7 +35,10 @@ public struct StampedeReplay: Sendable {
         public let loads: Int
         /// Loads at a time, at most.
         public let mostLoads: Int
-        /// Readers who had to wait, and the longest.
+        /// Readers who came during the very first load, before there was anything to give out: they wait under any
+        /// protection, and are in none of the figures about waiting.
+        public let cold: Int
+        /// Readers who had to wait later, and the longest.
         public let waited: Int
         public let longestWait: LabDuration
         public let totalWait: LabDuration
@@ -73,6 +76,7 @@ private struct StampedePlay {
     private var mostLoads = 0
     private var loadStarts: [LabTime] = []
     private var waits: [LabDuration] = []
+    private var coldWaits = 0
 
     private final class Answer: Sendable {}
     private static let key = "popular"
@@ -131,7 +135,11 @@ private struct StampedePlay {
     private mutating func settle(_ now: LabTime) {
         for effect in layer.takeEffects() {
             if case .tell(let ticket, _) = effect, let since = waiting.removeValue(forKey: ticket) {
-                waits.append(now - since)
+                if let first = loadStarts.first, since < first + max(.zero, settings.loadDuration) {
+                    coldWaits += 1
+                } else {
+                    waits.append(now - since)
+                }
             }
         }
     }
@@ -146,7 +154,7 @@ private struct StampedePlay {
         let readable = waits.reduce(LabDuration.zero) { $0 + $1 }
         return StampedeReplay.Result(
             protection: protection, readers: arrivals.count, loads: loadStarts.count, mostLoads: mostLoads,
-            waited: waits.count, longestWait: waits.max() ?? .zero, totalWait: readable,
+            cold: coldWaits, waited: waits.count, longestWait: waits.max() ?? .zero, totalWait: readable,
             staleAnswers: layer.counters.staleHits, graph: graph)
     }
 }

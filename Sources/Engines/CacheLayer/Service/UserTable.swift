@@ -6,7 +6,7 @@ import KernelWorld
 
 /// The users in a PostgreSQL: the source behind the layer.
 public final class UserTable {
-    private let client: PostgresClient
+    private let database: UserDatabase
     private let node: Node
     /// Users that are there before anybody has written one.
     private let seedCount: Int
@@ -14,11 +14,14 @@ public final class UserTable {
     private var isPreparing = false
     public private(set) var queryCount = 0
     public private(set) var writeCount = 0
+    /// Connections to the database that have been needed so far.
+    public var connectionCount: Int { database.connectionCount }
 
-    public init(node: Node, url: PostgresURL, seedCount: Int) {
+    /// - Parameter connections: to the database, at most.
+    public init(node: Node, url: PostgresURL, seedCount: Int, connections: Int) {
         self.node = node
         self.seedCount = seedCount
-        client = PostgresClient(node, url)
+        database = UserDatabase(node, url, limit: connections)
     }
 
     /// Makes the table, and people in it, where there is none. What is asked meanwhile is answered after that.
@@ -36,15 +39,17 @@ public final class UserTable {
             select n, 'User ' || n, 'user' || n || '@example.com' from generate_series(1, \(seedCount)) as t(n) \
             where not exists (select 1 from users)
             """
-        client.query(table) { [self] result in
+        database.query(table) { [self] result in
             if case .failure(let failure) = result {
                 isPreparing = false
                 failed("\(failure)")
             }
         }
-        client.query(seedCount > 0 ? seed : "select 1") { [self] result in
+        database.query(seedCount > 0 ? seed : "select 1") { [self] result in
             isPreparing = false
-            if case .success = result { isPrepared = true }
+            guard case .success = result else { return }
+            isPrepared = true
+            database.isOneConnection = false
         }
     }
 
@@ -55,7 +60,8 @@ public final class UserTable {
         guard let id = Self.id(of: key) else { return completion(.absent) }
         prepare()
         queryCount += 1
-        client.execute("select name, email, version from users where id = $1", [.int4(Int32(clamping: id))]) { result in
+        database.execute("select name, email, version from users where id = $1", [.int4(Int32(clamping: id))]) {
+            result in
             switch result {
             case .failure(let failure): completion(.failed("database: \(failure)"))
             case .success(let results):
@@ -68,22 +74,23 @@ public final class UserTable {
         }
     }
 
-    /// The version there is now, and since when; nil where there is no such user.
-    public func version(
-        of id: Int, _ completion: @escaping (Result<(UInt64, LabTime)?, LayerHost.SourceFailure>) -> Void
+    /// The row that is there now, and since when as its own date says; nil where there is no such user.
+    public func truth(
+        of id: Int, _ completion: @escaping (Result<StalenessAudit.Truth?, LayerHost.SourceFailure>) -> Void
     ) {
-        client.execute(
-            "select version, (extract(epoch from updated_at) * 1000000)::bigint from users where id = $1",
+        database.execute(
+            "select name, email, version, (extract(epoch from updated_at) * 1000000)::bigint from users where id = $1",
             [.int4(Int32(clamping: id))]
         ) { result in
             switch result {
             case .failure(let failure): completion(.failure(.init("\(failure)")))
             case .success(let results):
-                guard let row = results.last?.texts.first, row.count == 2, let version = row[0].flatMap({ UInt64($0) }),
-                    let since = row[1].flatMap({ Int($0) })
+                guard let row = results.last?.texts.first, row.count == 4, let name = row[0], let email = row[1],
+                    let version = row[2].flatMap({ UInt64($0) }), let since = row[3].flatMap({ Int($0) })
                 else { return completion(.success(nil)) }
                 let time = LabTime(nanoseconds: 0) + LabDuration.microseconds(since)
-                completion(.success((version, time)))
+                let user = User(id: id, name: name, email: email, version: version)
+                completion(.success(.init(user: user, updatedAt: time)))
             }
         }
     }
@@ -106,9 +113,9 @@ public final class UserTable {
             }
         }
         guard let user = object as? User else {
-            return client.execute("delete from users where id = $1", [.int4(Int32(clamping: id))], ended)
+            return database.execute("delete from users where id = $1", [.int4(Int32(clamping: id))], ended)
         }
-        client.execute(Self.upsert, [.int4(Int32(clamping: id)), .text(user.name), .text(user.email)], ended)
+        database.execute(Self.upsert, [.int4(Int32(clamping: id)), .text(user.name), .text(user.email)], ended)
     }
 
     /// Whether a failed write has certainly not taken place.
@@ -126,14 +133,16 @@ public final class UserTable {
         _ items: [WriteBehindQueue.Item], _ completion: @escaping (Result<[String], LayerHost.SourceFailure>) -> Void
     ) {
         prepare()
-        client.transaction(failed: { completion(.failure(.init("\($0)"))) }) { [self] transaction in
+        database.transaction(failed: { completion(.failure(.init("\($0)"))) }) { [self] transaction, over in
             write(items[...], in: transaction) { [self] failure in
                 guard let failure else {
                     return transaction.commit { failure in
+                        over()
                         completion(failure.map { .failure(.init("\($0)")) } ?? .success([]))
                     }
                 }
                 transaction.rollback { [self] in
+                    over()
                     guard case .refused = Self.report(failure), failure.sqlState != nil else {
                         return completion(.failure(.init("\(failure)")))
                     }
@@ -174,5 +183,5 @@ public final class UserTable {
         }
     }
 
-    public func close() { client.close() }
+    public func close() { database.close() }
 }

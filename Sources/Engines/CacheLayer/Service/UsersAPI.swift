@@ -18,6 +18,9 @@ public final class UsersAPI: Service {
         public var cacheTimeout = LabDuration.milliseconds(500)
         /// How it hears of what others change.
         public var invalidation = CacheInvalidation.channel
+        /// Connections to the database, at most.
+        public var databaseConnections = 10
+        public static let databaseConnectionRange = UserDatabase.limitRange
         /// Users that are made where there is no table yet.
         public var seedCount = 1_000
         public var auditPercent = 0
@@ -44,6 +47,7 @@ public final class UsersAPI: Service {
     private var feed: CacheEventFeed?
     private var log: WriteBehindLog?
     public private(set) var requestCount = 0
+    private let durations: MetricFamily<Histogram>?
 
     /// Where changes are told, and heard of.
     static let channel = "cache-layer:changes"
@@ -54,8 +58,12 @@ public final class UsersAPI: Service {
         runtime = ServiceRuntime(node: node, tag: "API", options: options)
         self.port = port
         self.settings = settings
+        durations = try? runtime.metrics.histograms(
+            "http_request_duration_seconds", "From a request for a user to its answer", labels: ["method", "status"])
         audit = StalenessAudit(percent: settings.auditPercent)
-        users = UserTable(node: node, url: settings.database, seedCount: settings.seedCount)
+        users = UserTable(
+            node: node, url: settings.database, seedCount: settings.seedCount,
+            connections: settings.databaseConnections)
         server = HTTPServer(node: node, service: router)
         router.options.defaultsToJSON = true
         makeLayer()
@@ -213,8 +221,12 @@ public final class UsersAPI: Service {
         let number = requestCount
         host.read(key, by: "request \(number)") { [self] outcome in
             switch outcome {
-            case .failure(let failure): exchange.refuse(Self.problem(failure))
+            case .failure(let failure):
+                let problem = Self.problem(failure)
+                observe("GET", problem.status, since: began, exchange)
+                exchange.refuse(problem)
             case .success(let found):
+                observe("GET", found?.value is User ? 200 : 404, since: began, exchange)
                 guard let user = found?.value as? User else {
                     answered(key, since: began)
                     return exchange.refuse(HTTPProblem(404, "there is no user \(key)"))
@@ -227,14 +239,21 @@ public final class UsersAPI: Service {
         }
     }
 
+    private func observe(_ method: String, _ status: Int, since began: LabTime, _ exchange: HTTPExchange) {
+        durations?.with(method, "\(status)").observe(node.world.now - began, within: exchange.span)
+    }
+
     private func answered(_ key: String, since began: LabTime) {
         feed?.answered(key, after: node.world.now - began)
     }
 
     private func check(_ user: User, _ found: CacheAnswer, at time: LabTime) {
-        guard found.freshness != .loaded, node.draw({ audit.begins(&$0) }) else { return }
-        users.version(of: user.id) { [weak self] truth in
-            self?.audit.ended(served: max(found.version, user.version), at: time, truth: truth)
+        guard found.freshness != .loaded, found.freshness != .pending, node.draw({ audit.begins(&$0) }) else { return }
+        let loaded = found.loadedAt + found.loadDuration
+        let served = StalenessAudit.Served(user, version: found.version, loadedAt: loaded, at: time)
+        users.truth(of: user.id) { [weak self] truth in
+            guard let self else { return }
+            audit.ended(served, truth: truth, now: node.world.now)
         }
     }
 
@@ -255,10 +274,18 @@ public final class UsersAPI: Service {
 
     private func write(_ exchange: HTTPExchange, _ key: String, _ user: User?) {
         requestCount += 1
-        host.write(key, user, by: "request \(requestCount)") { outcome in
+        let began = node.world.now
+        let method = user == nil ? "DELETE" : "PUT"
+        host.write(key, user, by: "request \(requestCount)") { [self] outcome in
             switch outcome {
-            case .success: exchange.answer(user == nil ? 204 : 200, json: user?.json() ?? .null)
-            case .failure(let failure): exchange.refuse(Self.problem(failure))
+            case .success:
+                let status = user == nil ? 204 : 200
+                observe(method, status, since: began, exchange)
+                exchange.answer(status, json: user?.json() ?? .null)
+            case .failure(let failure):
+                let problem = Self.problem(failure)
+                observe(method, problem.status, since: began, exchange)
+                exchange.refuse(problem)
             }
         }
     }
@@ -307,10 +334,14 @@ public final class UsersAPI: Service {
             Statistic("stale_hits", counters.staleHits),
             Statistic("shared_cache_hits", counters.remoteHits), Statistic("misses", counters.misses),
             Statistic("coalesced", counters.coalesced), Statistic("loads", counters.loads),
-            Statistic("load_failures", counters.loadFailures), Statistic("early_loads", counters.earlyLoads),
+            Statistic("load_failures", counters.loadFailures), Statistic("load_timeouts", counters.timeouts),
+            Statistic("early_loads", counters.earlyLoads),
             Statistic("discarded_fills", counters.discardedFills), Statistic("writes", counters.writes),
             Statistic("entries", layer.entryCount), Statistic("write_queue", layer.writeBehind.count),
             Statistic("database_queries", users.queryCount), Statistic("database_writes", users.writeCount),
+            Statistic(
+                "connections", users.connectionCount,
+                .gauge("users_database_connections", "Connections to the database that have been needed")),
         ]
     }
 }

@@ -81,6 +81,8 @@ public struct CacheAnswer: Sendable {
     public let freshness: Freshness
     public let version: UInt64
     public let loadedAt: LabTime
+    /// How long the load took that began then: the value is of a moment within that time.
+    public let loadDuration: LabDuration
 
     public enum Freshness: String, Sendable, CaseIterable {
         /// From the cache, within its time.
@@ -93,15 +95,21 @@ public struct CacheAnswer: Sendable {
         case pending
     }
 
-    public init(value: (any CacheObject)?, freshness: Freshness, version: UInt64, loadedAt: LabTime) {
+    public init(
+        value: (any CacheObject)?, freshness: Freshness, version: UInt64, loadedAt: LabTime,
+        loadDuration: LabDuration = .zero
+    ) {
         self.value = value
         self.freshness = freshness
         self.version = version
         self.loadedAt = loadedAt
+        self.loadDuration = loadDuration
     }
 
     init(_ entry: CacheEntry, _ freshness: Freshness) {
-        self.init(value: entry.value, freshness: freshness, version: entry.version, loadedAt: entry.loadedAt)
+        self.init(
+            value: entry.value, freshness: freshness, version: entry.version, loadedAt: entry.loadedAt,
+            loadDuration: entry.loadDuration)
     }
 }
 

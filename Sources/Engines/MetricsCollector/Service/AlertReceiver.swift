@@ -12,8 +12,8 @@ public final class AlertReceiver: Service {
     private let port: UInt16
     private let router = HTTPRouter()
     private var server: HTTPServer!
-    /// What is firing, in the order in which it began, by labels.
-    private var firing: [(key: String, alert: JSONValue)] = []
+    /// What is firing, in the order in which it began.
+    private var firing: [ReceivedAlert] = []
     private var receivedCount = 0
 
     /// Alertmanager's port.
@@ -30,35 +30,60 @@ public final class AlertReceiver: Service {
             exchange.answer(200)
         }
         router.on("GET", "/api/v2/alerts") { [unowned self] exchange in
-            exchange.answer(json: .array(firing.map(\.alert)))
+            let wanted = try AlertSelection(exchange)
+            exchange.answer(json: .array(firing.filter(wanted.includes).map(\.json)))
         }
+        router.on("GET", "/api/v2/status") { [unowned self] exchange in exchange.answer(json: status) }
+        router.on("GET", "/api/v2/receivers") { exchange in
+            exchange.answer(json: .array([.object([("name", .string(ReceivedAlert.receiver))])]))
+        }
+        router.on("GET", "/api/v2/silences") { exchange in exchange.answer(json: .array([])) }
         router.on("GET", "/-/ready") { exchange in exchange.answer(text: "OK") }
         runtime.mount(on: router)
     }
 
     public func prepare() throws { runtime.add(server, on: port, announcement: "Waiting for alerts on :\(port: port)") }
 
+    /// What amtool asks for before it sends conditions.
+    private var status: JSONValue {
+        .object([
+            ("cluster", .object([("peers", .array([])), ("status", .string("disabled"))])),
+            ("config", .object([("original", .string("receivers:\n- name: \(ReceivedAlert.receiver)\n"))])),
+            ("uptime", .string(node.startedAt.description)),
+            (
+                "versionInfo",
+                .object(
+                    [
+                        ("branch", "main"), ("buildDate", ""), ("buildUser", ""), ("goVersion", ""),
+                        ("revision", "sdlab"), ("version", Self.version),
+                    ].map { ($0.0, .string($0.1)) })
+            ),
+        ])
+    }
+
+    /// Of the Alertmanager whose API this is.
+    private static let version = "0.25.0"
+
     /// An alert that comes again says nothing new; one whose end has come is over.
-    private func take(_ alert: JSONCursor) throws {
+    private func take(_ cursor: JSONCursor) throws {
         receivedCount += 1
-        var labels: [(String, String)] = []
-        for (name, value) in try alert["labels"].members() { labels.append((name, try value.string())) }
-        labels.sort { $0.0 < $1.0 }
-        let name = labels.first { $0.0 == "alertname" }?.1 ?? "?"
-        let key = labels.map { "\($0.0)=\($0.1)" }.joined(separator: ", ")
-        let rest = labels.filter { $0.0 != "alertname" }.map { "\($0.0)=\($0.1)" }.joined(separator: ", ")
-        let end = try alert["endsAt"].ifPresent.map { cursor throws(JSONTypeError) in try cursor.string() }
-        let isOver = end.flatMap { LabTime(parsing: $0) }.map { $0 <= node.wallClock } ?? false
-        let place = firing.firstIndex { $0.key == key }
-        if isOver {
+        let alert = try ReceivedAlert(cursor, now: node.wallClock)
+        let name = alert.labels.has("alertname") ? alert.labels["alertname"] : "?"
+        let pairs = alert.labels.pairs.filter { $0.name != "alertname" }
+        let rest = pairs.map { "\($0.name)=\($0.value)" }.joined(separator: ", ")
+        let place = firing.firstIndex { $0.labels == alert.labels }
+        if alert.endsAt <= node.wallClock {
             guard let place else { return }
             firing.remove(at: place)
             return runtime.log("\(name) resolved (\(rest))")
         }
-        if place != nil { return }
-        guard firing.count < Self.alertLimit, let value = alert.value else { return }
-        firing.append((key, value))
-        let summary = try alert["annotations"]["summary"].ifPresent?.string() ?? ""
+        if let place {
+            firing[place].update(with: alert)
+            return
+        }
+        guard firing.count < Self.alertLimit else { return }
+        firing.append(alert)
+        let summary = alert.annotations.first { $0.name == "summary" }?.text ?? ""
         let words: LogMessage = summary.isEmpty ? "" : ": \(summary)"
         runtime.log("\(name) firing (\(rest))\("\(words)")", level: .warning)
     }

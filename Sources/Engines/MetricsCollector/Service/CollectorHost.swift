@@ -68,6 +68,16 @@ public final class CollectorHost: Service {
 
     // MARK: Life
 
+    /// What a start would say of a configuration and of all files that it names: rules, and lists of targets that are
+    /// there already.
+    ///
+    /// - Returns: how many rules there are.
+    /// - Throws: what is wrong with one of them.
+    public static func check(_ configuration: CollectorConfiguration, _ files: CollectorFiles) throws -> Int {
+        for scrape in configuration.scrapes { try TargetDiscovery.check(scrape, files) }
+        return try RuleKeeper.read(configuration, files).reduce(0) { $0 + $1.rules.count }
+    }
+
     public func prepare() throws {
         let definitions = try RuleKeeper.read(configuration, settings.files)
         if let directory = settings.directory {
@@ -81,7 +91,7 @@ public final class CollectorHost: Service {
         }
         manager.onTrouble = { [unowned self] text in runtime.log("\(text)", level: .warning) }
         manager.onCommit = { [unowned self] in syncSoon() }
-        rules = RuleKeeper(node, store, longQueries)
+        rules = RuleKeeper(node, store, longQueries, externalURL: "http://\(node.name):\(port)")
         rules.onTrouble = { [unowned self] text in runtime.log("\(text)", level: .warning) }
         rules.onCommit = { [unowned self] in syncSoon() }
         firstRules = definitions

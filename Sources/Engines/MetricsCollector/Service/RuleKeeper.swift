@@ -11,6 +11,7 @@ import TimeSeriesEngine
 /// Evaluates groups of rules at their intervals, keeps what they record, and tells Alertmanagers of alerts.
 final class RuleKeeper {
     private let node: Node
+    private let externalURL: String
     private let store: TimeSeriesStore
     private let longQueries: LongQueries
     /// Groups that take longer than a slice, by their places.
@@ -34,8 +35,10 @@ final class RuleKeeper {
     /// Files of rules.
     private static let fileLimit = 1000
 
-    init(_ node: Node, _ store: TimeSeriesStore, _ longQueries: LongQueries) {
+    /// - Parameter externalURL: where people reach the collector.
+    init(_ node: Node, _ store: TimeSeriesStore, _ longQueries: LongQueries, externalURL: String) {
         self.node = node
+        self.externalURL = externalURL
         self.store = store
         self.longQueries = longQueries
     }
@@ -103,7 +106,7 @@ final class RuleKeeper {
         let now = node.milliseconds
         var context = RuleGroup.Context()
         context.externalLabels = configuration.externalLabels
-        context.externalURL = "http://\(node.name)"
+        context.externalURL = externalURL
         evaluationCount += 1
         let trial = ShortTrial()
         let rest = groups[index].evaluate(
@@ -151,13 +154,19 @@ final class RuleKeeper {
 
     // MARK: Alertmanagers
 
+    /// Where Prometheus shows an expression as a table.
+    private static func link(to expression: String) -> String {
+        let words = expression.split(separator: " ", omittingEmptySubsequences: false)
+        return "/graph?g0.expr=\(words.map { PercentCoding.encode(String($0)) }.joined(separator: "+"))&g0.tab=1"
+    }
+
     private func send(_ alerts: [Alert]) {
         let list = alerts.map { alert -> JSONValue in
             var own = alert
             for (name, value) in configuration.externalLabels.pairs where !own.labels.has(name) {
                 own.labels = own.labels.setting(name, to: value)
             }
-            return own.notification(generatorURL: "http://\(node.name)/graph")
+            return own.notification(generatorURL: externalURL + Self.link(to: alert.expression))
         }
         let body = JSONValue.array(list).bytes(.compact)
         for manager in configuration.alertmanagers {

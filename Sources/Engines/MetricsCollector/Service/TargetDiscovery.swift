@@ -90,6 +90,15 @@ final class TargetDiscovery {
 
     // MARK: Files
 
+    /// Reads the lists of targets that are there. One that is not may come later, and is no mistake.
+    static func check(_ configuration: ScrapeConfiguration, _ files: CollectorFiles) throws {
+        for pattern in configuration.fileDiscoveries.flatMap(\.patterns) {
+            for name in files.matching(pattern).prefix(fileLimit) where files.exists(name) {
+                _ = try ScrapeConfiguration.groups(yaml: try files.read(name), file: name)
+            }
+        }
+    }
+
     private func follow(_ discovery: ScrapeConfiguration.FileDiscovery, _ place: Int) {
         // Prometheus is told of changes by the system; the lab's disks tell nobody, and the files are small.
         repeatedly(min(discovery.refreshInterval, .seconds(5))) { [weak self] in
@@ -154,20 +163,28 @@ final class TargetDiscovery {
     }
 }
 
-/// The files that a collector reads: those of the terminal it was started at.
+/// The files that a collector's configuration names: those of the terminal it was started at.
 public struct CollectorFiles {
-    /// Reads a file.
+    /// Reads a file by a name of `matching`.
     public let read: (_ name: String) throws -> [UInt8]
-    /// The names that fit a pattern with `*` in its last part, sorted.
+    /// The names that fit a pattern with `*` in its last part, sorted; a pattern is relative to the configuration's own
+    /// directory, as in Prometheus, and the names are relative to where the collector was started.
     public let matching: (_ pattern: String) -> [String]
+    public let exists: (_ name: String) -> Bool
 
-    public init(read: @escaping (String) throws -> [UInt8], matching: @escaping (String) -> [String]) {
+    public init(
+        read: @escaping (String) throws -> [UInt8], matching: @escaping (String) -> [String],
+        exists: @escaping (String) -> Bool
+    ) {
         self.read = read
         self.matching = matching
+        self.exists = exists
     }
 
     /// None.
     public static var none: CollectorFiles {
-        CollectorFiles(read: { name in throw ReloadFailure("\(name): there are no files") }, matching: { _ in [] })
+        CollectorFiles(
+            read: { name in throw ReloadFailure("\(name): there are no files") }, matching: { _ in [] },
+            exists: { _ in false })
     }
 }

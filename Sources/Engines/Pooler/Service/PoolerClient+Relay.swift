@@ -77,6 +77,11 @@ extension PoolerClient {
     /// Asks the pool for a server. Nil: there is none yet, or never will be.
     private func borrow() -> PoolerServer? {
         guard let pool = host.pool(of: self) else { return nil }
+        if pool.isFailing {
+            fail(.protocolViolation, "server login has been failing, try again later (server_login_retry)")
+            pool.lookOut()
+            return nil
+        }
         requestedAt = host.node.world.now
         let turn = pool.nodePool.borrow(by: place) { [unowned self] result in
             let waited = ticket != nil

@@ -82,6 +82,21 @@ extension PoolerHost {
         ]
     }
 
+    /// Pools on the page of metrics, at most.
+    private static let pageLimit = 1_000
+
+    public func collect(into page: inout MetricWriter) {
+        let now = node.world.now
+        page.family(
+            "pgbouncer_pools_client_maxwait_seconds", .gauge, "How long the first client in line has waited"
+        ) { samples in
+            for pool in pools.prefix(Self.pageLimit) where !pool.isReplaced {
+                samples.add(
+                    pool.longestWait(now: now).seconds, [("database", pool.database.name), ("user", pool.user)])
+            }
+        }
+    }
+
     /// Somebody who has a server, or waits for one.
     public struct Holder: Sendable {
         public let database: String

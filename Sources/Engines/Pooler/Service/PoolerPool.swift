@@ -124,8 +124,10 @@ final class PoolerPool {
     /// Those that exist or are being opened, in the order of their numbers.
     var allServers: [PoolerServer] { servers.sorted { $0.key < $1.key }.map(\.value) }
 
-    /// How long the first in line has waited.
-    func longestWait(now: LabTime) -> LabDuration { engine.waiting.first.map { now - $0.since } ?? .zero }
+    /// How long the first client in line has waited.
+    func longestWait(now: LabTime) -> LabDuration {
+        engine.waiting.first { $0.borrower.name != Self.lookout }.map { now - $0.since } ?? .zero
+    }
 
     // MARK: Servers
 
@@ -149,6 +151,29 @@ final class PoolerPool {
     }
 
     func closed(_ server: PoolerServer) { servers[server.id.number] = nil }
+
+    // MARK: While logins fail
+
+    /// Who stands in line when no client does, to notice that servers can be had again.
+    private static let lookout = "the pooler"
+    private var hasLookout = false
+
+    /// Whether the last login failed and no server is left: nobody else waits then, as nobody knows for how long
+    /// (pgbouncer's `check_fast_fail`). Whoever asks first cannot know, and waits.
+    var isFailing: Bool {
+        guard lastFailure != nil, !state.isPaused, !host.isPaused else { return false }
+        return !servers.values.contains { $0.isLoggedIn }
+    }
+
+    /// A client was sent away: sees to it that somebody waits for a server, so that those who come later find one.
+    func lookOut() {
+        guard !hasLookout else { return }
+        hasLookout = true
+        nodePool.borrow(by: Self.lookout) { [weak self] result in
+            self?.hasLookout = false
+            if case .success(let loan) = result { loan.close() }
+        }
+    }
 
     // MARK: Operators
 

@@ -42,6 +42,8 @@ final class PoolerServer: NodeConnection {
     }
 
     private var node: Node { pool.host.node }
+    /// Whether it has been there, and still is.
+    var isLoggedIn: Bool { opening == nil && session?.isOpen == true }
     var isReady: Bool { session?.isOpen == true && conversation.isIdle && status == .idle }
 
     // MARK: NodeConnection

@@ -23,6 +23,8 @@ public struct Alert: Equatable, Sendable {
     public var lastSentAt: Int64?
     /// Until when receivers are to take it for firing if they hear nothing more.
     public var validUntil: Int64?
+    /// Of its rule, where it is handed on to receivers; otherwise empty.
+    public var expression = ""
 
     public static func == (left: Alert, right: Alert) -> Bool {
         left.state == right.state && left.labels == right.labels && left.activeAt == right.activeAt

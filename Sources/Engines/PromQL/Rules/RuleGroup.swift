@@ -204,8 +204,13 @@ public struct RuleGroup: Sendable {
     public mutating func takeDueAlerts(at now: Int64) -> [Alert] {
         var due: [Alert] = []
         for index in rules.indices {
-            due +=
+            let alerts =
                 rules[index].book?.takeDue(at: now, intervalMilliseconds: definition.intervalMilliseconds) ?? []
+            let expression = rules[index].definition.expression.description
+            for var alert in alerts {
+                alert.expression = expression
+                due.append(alert)
+            }
         }
         return due
     }
