@@ -113,7 +113,8 @@ import Testing
             query = 'sum_over_time(sum_over_time(vector(1)[8d:1s])[3h:1s])'
             for one in [
                 lambda: ask('/api/v1/explain', query=query),
-                lambda: ask('/api/v1/backtest', alert='sum_over_time(vector(1)[8d:1s]) > 1', start=now - 10990, end=now, **{'for': '0s'}),
+                lambda: ask('/api/v1/backtest', alert='sum_over_time(vector(1)[8d:1s]) > 1', start=now - 10990,
+                    end=now, **{'for': '0s'}),
             ]:
                 asked = one()
                 wait(lambda: under_way() == 1)

@@ -96,8 +96,8 @@ final class RuleKeeper {
         }
     }
 
-    /// At once if that takes a millisecond or so; otherwise the rest of the group is evaluated in slices, and what is due
-    /// meanwhile is left out, as Prometheus does.
+    /// At once if that takes a millisecond or so; otherwise the rest of the group is evaluated in slices, and what is
+    /// due meanwhile is left out, as Prometheus does.
     private func evaluate(_ index: Int) {
         guard underWay[index] == nil else {
             missedCount += 1

@@ -78,7 +78,8 @@ final class LongQueries {
         begin()
     }
 
-    /// Carries out what nobody waits for at a connection. Its limits let it go on until its time (`longestTime`) is over.
+    /// Carries out what nobody waits for at a connection. Its limits let it go on until its time (`longestTime`) is
+    /// over.
     ///
     /// - Parameter completion: hears of the end, unless `end` or `stop` ends it.
     /// - Returns: what `end` takes.
