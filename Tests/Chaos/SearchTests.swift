@@ -161,6 +161,18 @@ struct SearchTests {
         }
     }
 
+    @Test("an experiment that was found says with what it begins, and is one that is read")
+    func remarks() throws {
+        let schedule = FaultSchedule([.init(at: .seconds(1), .kill(node: "a"), lasts: .seconds(2))])
+        let text = schedule.experimentText(
+            title: "t", invariant: "true", before: "backend --port 80 &\nsleep 1", beside: "curl a")
+        #expect(text.hasPrefix("# First, in a fresh lab:\n#   backend --port 80 &\n#   sleep 1\n# Then this"))
+        #expect(text.contains("\n#   curl a\nexperiment:\n"))
+        #expect(try experiment(text).method.count == 1)
+        #expect(schedule.experimentText(title: "t", invariant: "true").hasPrefix("experiment:"))
+        #expect(schedule.events[0].name == "kill")
+    }
+
     @Test("a search file is read, and refused with its place")
     func plans() throws {
         let good = "search:\n  setup: |\n    spawn 2 backend --port 8081\n  invariant: curl -sf a\n  faults: [kill]\n"

@@ -24,6 +24,29 @@ import Testing
         #expect(client.deliveries().map(\.text) == ["a", "b", "c"])
     }
 
+    /// Whoever asks why a queue is long is told since when, of what was given back, too.
+    @Test func whatIsGivenBackWaitsSinceThen() throws {
+        let bench = BrokerBench()
+        let client = bench.client()
+        client.declare("q")
+        client.publish("a", to: "q")
+        client.send(.basicGet(queue: "q", noAck: false))
+        _ = client.take()
+        let queue = try #require(bench.queue("q"))
+        #expect(
+            bench.broker.explain(queue, now: bench.now).findings == [
+                "Nothing waits; 1 is with consumers, unacknowledged."
+            ])
+        bench.advance(.seconds(3))
+        client.nack(1)
+        let explanation = bench.broker.explain(queue, now: bench.now)
+        #expect(explanation.readyCount == 1 && explanation.backlogSince == bench.now)
+        client.send(.basicGet(queue: "q", noAck: true))
+        bench.advance(.seconds(1))
+        client.publish("b", to: "q")
+        #expect(bench.broker.explain(queue, now: bench.now).backlogSince == bench.now)
+    }
+
     @Test func prefetchHoldsPerConsumerAndPerChannel() {
         let bench = BrokerBench()
         let client = bench.client()

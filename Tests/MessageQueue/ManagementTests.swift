@@ -1,3 +1,4 @@
+import KernelAMQP
 import KernelCryptography
 import KernelHosting
 import KernelJSON
@@ -123,6 +124,44 @@ struct ManagementTests {
         #expect(try lab.status("DELETE", "/api/queues/%2F/q/contents") == 204)
         #expect(try lab.ask("GET", "/api/queues/%2F/q").json["messages"] == 0)
         #expect(try lab.status("POST", "/api/queues/%2F/q/get", #"{"count": 0}"#) == 400)
+    }
+
+    /// Nothing is committed between two messages that come four seconds apart, and each has its own time.
+    @Test("the log dates a message by when it came, as its trace does, and not by what was done before")
+    func logTimes() throws {
+        let lab = try Lab()
+        _ = try lab.ask("PUT", "/api/queues/%2F/q", "{}")
+        for number in 0..<3 {
+            let properties = #"{"delivery_mode": 2, "message_id": "m\#(number)"}"#
+            let body = #"{"routing_key": "q", "properties": \#(properties), "payload": "x"}"#
+            _ = try lab.ask("POST", "/api/exchanges/%2F/amq.default/publish", body)
+            lab.world.pass(.seconds(4))
+        }
+        let log = try lab.ask("GET", "/api/log?count=10").json
+        for number in 0..<3 {
+            let record = try #require(
+                (0..<10).compactMap { log["records"]?[$0] }.first { $0["message_id"] == .string("m\(number)") })
+            let published = try #require(try lab.ask("GET", "/api/trace/m\(number)").json[0]?["time"])
+            #expect(record["timestamp"] == published, "m\(number)")
+        }
+    }
+
+    @Test("a connection that an operator closes is told so, with the reply's name once")
+    func closed() throws {
+        let lab = try Lab()
+        var url = AMQPURL()
+        url.host = "mq"
+        url.port = 5672
+        let client = AMQPClient(lab.world.node("reader"), url)
+        var failures: [AMQPClientFailure] = []
+        client.onEnd = { failures.append($0) }
+        try client.connect()
+        client.openChannel(1)
+        lab.world.pass(.milliseconds(50))
+        let name = try #require(try lab.names("/api/connections").first)
+        let encoded = PercentCoding.encode(name)
+        #expect(try lab.status("DELETE", "/api/connections/\(encoded)") == 204)
+        #expect(failures.map(\.description) == ["CONNECTION_FORCED - Closed via management plugin"])
     }
 
     @Test("users see and do what their tags and permissions let them, and outlive a restart")

@@ -71,6 +71,24 @@ struct QuorumTests {
         }
     }
 
+    @Test("since when a replicated queue's messages wait is known, of those that were given back, too")
+    func waitingSince() throws {
+        let world = QuorumWorld(seed: 1)
+        let desk = try Desk(world, "a", at: 1)
+        desk.ask(QuorumWorld.declaration("q"))
+        let queue = try #require(world.hosts[1]?.broker.virtualHosts["/"]?.queues["q"])
+        #expect(queue.backlogSince == nil)
+        desk.publish("one", to: "q")
+        let arrived = try #require(queue.backlogSince)
+        desk.consume("q")
+        #expect(queue.heldCount == 1 && queue.backlogSince == nil)
+        world.world.pass(.seconds(5))
+        desk.client.send(.channelClose(replyCode: 200, replyText: "", classID: 0, methodID: 0), on: 1)
+        world.world.pass(.milliseconds(300))
+        let back = try #require(queue.backlogSince)
+        #expect(queue.readyCount == 1 && back - arrived >= .seconds(5))
+    }
+
     @Test("one member's message is another member's delivery")
     func anyMember() throws {
         let world = QuorumWorld(seed: 1)

@@ -96,4 +96,24 @@ struct LedgerTests {
         let without = try ShopLedger(orders: orders, stock: rest, payments: rest)
         #expect(without.events == nil && without.liveComplaints == [])
     }
+
+    @Test("what somebody has a say in who does not answer is not judged, and all else is")
+    func silent() throws {
+        let orders = try JSONValue(
+            parsing: #"{"orders": [{"order_id": "o1", "status": "confirmed", "total_minor": 500, "#
+                + #""items": [{"product_id": "p1", "quantity": 1}]}]}"#)
+        let stock = try JSONValue(
+            parsing: #"{"stock": [{"product_id": "p1", "available": 1, "reserved": 0, "sold": 0, "received": 2}]}"#)
+        let payments: JSONValue = ["payments": []]
+        let all = try ShopLedger(orders: orders, stock: stock, payments: payments)
+        #expect(all.complaints.count == 3 && all.silent == [])
+        let unbalanced = "p1: available 1 + reserved 0 + sold 0 is not the 2 received"
+        let unsold = "p1: 0 sold, and orders were confirmed for 1"
+        let unpaid = "o1 is confirmed: charged 0, refunded 0, due 500"
+        let noMoney = try ShopLedger(orders: orders, stock: stock, payments: .null)
+        #expect(noMoney.complaints == [unbalanced, unsold] && noMoney.silent == [.payments])
+        #expect(noMoney.json(stock: stock)["charged_minor"] == .null && noMoney.json(stock: stock)["confirmed"] == 1)
+        #expect(try ShopLedger(orders: orders, stock: .null, payments: payments).complaints == [unpaid])
+        #expect(try ShopLedger(orders: .null, stock: stock, payments: payments).complaints == [unbalanced])
+    }
 }

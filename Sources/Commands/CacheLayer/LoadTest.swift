@@ -16,11 +16,15 @@ final class LoadTest: Program {
     struct Settings {
         var base: HTTPURL
         var endpoint: String
+        var method = "GET"
+        var fields: [(name: String, value: String)] = []
+        /// Sent with each; nil: none.
+        var body: String?
         var concurrent = 1
         var requests = 1
         /// How many are due a second; nil: the next one when one has ended.
         var rate: Int?
-        /// The word `{}` of the endpoint takes the numbers 1 to so many in turn.
+        /// The word `{}` of the endpoint, of fields and of the body takes the numbers 1 to so many in turn.
         var distinct = 1
         var timeout = LabDuration.seconds(30)
         var wantsJSON = false
@@ -74,12 +78,15 @@ final class LoadTest: Program {
 
     /// - Parameter due: from when its time runs.
     private func ask(since due: LabTime) {
+        let number = "\(begun % settings.distinct + 1)"
         var url = settings.base
-        url.target = settings.endpoint.replacing("{}", with: "\(begun % settings.distinct + 1)")
+        url.target = settings.endpoint.replacing("{}", with: number)
         begun += 1
-        var request = HTTPCall.Request(url: url)
+        var request = HTTPCall.Request(settings.method, url: url)
         request.deadline = settings.timeout
-        request.fields = [("User-Agent", "load-test")]
+        request.fields =
+            [("User-Agent", "load-test")] + settings.fields.map { ($0.name, $0.value.replacing("{}", with: number)) }
+        request.body = settings.body.map { Array($0.replacing("{}", with: number).utf8) }
         HTTPCall(process.node, request) { [self] result in
             times.append(process.node.world.now - due)
             switch result {

@@ -43,8 +43,40 @@ struct ChaosSearch {
         let output: String
     }
 
+    /// What was tried, fault by fault: how many were drawn, and how many of those hit somebody.
+    private struct Tried {
+        private(set) var faults: [String: (drawn: Int, struck: Int)] = [:]
+
+        mutating func count(_ schedule: FaultSchedule, struck: Set<Int>) {
+            for (index, event) in schedule.events.enumerated() {
+                faults[event.name, default: (0, 0)].drawn += 1
+                if struck.contains(index) { faults[event.name]?.struck += 1 }
+            }
+        }
+
+        var sorted: [(name: String, drawn: Int, struck: Int)] {
+            faults.sorted { ($1.value.drawn, $0.key) < ($0.value.drawn, $1.key) }
+                .map { ($0.key, $0.value.drawn, $0.value.struck) }
+        }
+
+        /// `31 faults, of which 28 hit somebody: kill 12 of 14, partition 9, reset 7 of 8`
+        var text: String {
+            let (drawn, struck) = faults.values.reduce((0, 0)) { ($0.0 + $1.drawn, $0.1 + $1.struck) }
+            let parts = sorted.map {
+                $0.drawn == $0.struck ? "\($0.name) \($0.drawn)" : "\($0.name) \($0.struck) of \($0.drawn)"
+            }
+            return "\(counted(drawn, "fault")), of which \(struck) hit somebody"
+                + (parts.isEmpty ? "" : ": \(parts.joined(separator: ", "))")
+        }
+
+        var json: JSONValue {
+            .object(sorted.map { ($0.name, ["drawn": .integer($0.drawn), "struck": .integer($0.struck)]) })
+        }
+    }
+
     func run() throws -> Outcome {
         let traffic = try quiet()
+        var tried = Tried()
         for offset in 0..<count {
             if invocation.session.isInterrupted { return .done(130) }
             let (seed, isOver) = firstSeed.addingReportingOverflow(offset)
@@ -55,11 +87,14 @@ struct ChaosSearch {
                 return schedule
             }
             if !trial.holds { return try report(try shrink(seed, schedule, trial)) }
+            tried.count(schedule, struck: trial.struck)
         }
         if invocation.arguments.wantsJSON {
-            invocation.process.print(JSONValue.object([("holds", true), ("schedules", .integer(count))]).text)
+            invocation.process.print(
+                JSONValue.object([("holds", true), ("schedules", .integer(count)), ("faults", tried.json)]).text)
         } else {
             invocation.process.print("the invariant held in \(counted(count, "schedule"))")
+            invocation.process.print(wrapped("  " + tried.text, columns: 80, indent: 4))
         }
         return .success
     }
@@ -119,7 +154,7 @@ struct ChaosSearch {
     private func report(_ finding: Finding) throws -> Outcome {
         let experiment = finding.shrunk.experimentText(
             title: "found by chaos search, seed \(finding.seed)", invariant: finding.broken,
-            isMeanwhile: finding.brokenAt != nil)
+            isMeanwhile: finding.brokenAt != nil, before: plan.setup, beside: plan.workload)
         let transcript = transcript(finding)
         do {
             let files = invocation.session.files

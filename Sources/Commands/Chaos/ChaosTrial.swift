@@ -21,6 +21,9 @@ final class ChaosTrial {
         /// When it was asked what must always hold, and it did not.
         let brokenAt: LabDuration?
         let output: String
+        /// Which of its faults, by their places, have hit somebody: not those on nodes that were down already, nor
+        /// those whose moments never came.
+        let struck: Set<Int>
         /// Who sent how many messages to whom while faults could begin.
         let traffic: [FaultMoment.Link: Int]
 
@@ -33,6 +36,7 @@ final class ChaosTrial {
     private var session: Session { lab.session }
     private var began = LabTime(nanoseconds: 0)
     private var times: [Int: LabDuration] = [:]
+    private var struck: Set<Int> = []
     private var output = ""
     /// Whose words are kept; nil: everybody's.
     private var speaker: Submission?
@@ -77,7 +81,7 @@ final class ChaosTrial {
         if broken == nil, try status(of: plan.invariant, Place.invariant) != 0 { broken = plan.invariant }
         return Result(
             schedule: schedule.resolved(times), broken: broken, brokenAt: brokenAt, output: output.trimmedEnd,
-            traffic: watch.counts)
+            struck: struck, traffic: watch.counts)
     }
 
     private func script(_ text: String) throws -> Script {
@@ -114,11 +118,12 @@ final class ChaosTrial {
         guard let submission = session.jobs.all.last?.submission else { return watch }
         let world = session.world
         let desk = FaultDesk(world, lease: nil, hooks: .ofSession(session, submission))
-        for event in schedule.events where event.moment == nil {
-            world.after(event.at) {
-                // A node that is down cannot be hit a second time.
-                _ = try? desk.perform(event.action)
-            }
+        // A node that is down cannot be hit a second time.
+        let strike = { [weak self] (index: Int) in
+            if (try? desk.perform(schedule.events[index].action)) != nil { self?.struck.insert(index) }
+        }
+        for (index, event) in schedule.events.enumerated() where event.moment == nil {
+            world.after(event.at) { strike(index) }
         }
         let services = Set(world.nodes.allServices.map(\.name))
         let began = began
@@ -130,7 +135,7 @@ final class ChaosTrial {
                 // Behind everything that happens at this very time, so that it is the same at the time alone.
                 let delay = LabDuration(nanoseconds: 1)
                 self?.times[index] = world.now - began + delay
-                world.after(delay) { _ = try? desk.perform(schedule.events[index].action) }
+                world.after(delay) { strike(index) }
             }
         }
         world.after(plan.horizon) { watch.counts = watch.moments.counts }

@@ -1,18 +1,9 @@
 import CircuitBreakerEngine
 import CommandKit
+import CommandServices
+import KernelService
 import KernelStructures
 import ShellSession
-
-/// A running program that has circuit breakers in it.
-protocol BreakerHolder: AnyObject {
-    /// Their names, in a stable order.
-    var breakerNames: [String] { get }
-    func snapshot(ofBreaker name: String) -> BreakerSnapshot
-    /// The states that its last calls met, and how they ended, one letter each.
-    func strips(ofBreaker name: String) -> (states: String, endings: String)
-    func order(_ state: CircuitState, ofBreaker name: String)
-    func reconfigure(_ configuration: CircuitBreakerConfiguration, breaker name: String)
-}
 
 /// One breaker of one program.
 struct RunningBreaker {
@@ -28,7 +19,11 @@ extension Session {
     /// The breakers of everything that runs.
     var breakers: [RunningBreaker] {
         jobs.running.flatMap(\.running).flatMap { process -> [RunningBreaker] in
-            guard let holder = process.component as? any BreakerHolder else { return [] }
+            // A program's own, or those of the service that it runs.
+            let service = (process.component as? any ServiceHolder)?.anyService
+            guard let holder = process.component as? any BreakerHolder ?? service as? any BreakerHolder else {
+                return []
+            }
             return holder.breakerNames.map {
                 RunningBreaker(holder: holder, name: $0, owner: process.nodeName ?? process.name)
             }
@@ -50,7 +45,12 @@ extension Session {
             throw CommandFailure("several run (\(names.joined(separator: ", "))); name one of them")
         }
         let meant = nodeName(meantBy: name).lowercased()
-        guard let found = all.first(where: { $0.name.lowercased() == meant }) else {
+        // `orders->payments` by whom it leads to, where no other one does.
+        let leading = all.filter { $0.name.lowercased().hasSuffix("->\(meant)") }
+        guard
+            let found = all.first(where: { $0.name.lowercased() == meant })
+                ?? (leading.count == 1 ? leading[0] : nil)
+        else {
             throw CommandFailure("no circuit breaker called '\(name)' runs\(didYouMean(name, among: names + verbs))")
         }
         return found

@@ -24,6 +24,7 @@ final class LogFollower: Program {
     }
 
     func start() {
+        process.node.isObserver = true
         var url = HTTPURL(scheme: .http, host: server.host, port: server.port, target: question.tailTarget)
         url.hasPort = true
         var options = WebSocketConnection.Options()

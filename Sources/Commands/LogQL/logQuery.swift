@@ -7,7 +7,7 @@ import ShellSession
 extension LogQLCommands {
     static let defaultPort: UInt16 = 5141
 
-    /// `log-query 'level:error AND service:payment' --from 1h`
+    /// `log-query 'level:warning AND service:payments' --from 1h`
     static var logQuery: Command {
         Command(description) { invocation in
             let arguments = invocation.arguments
@@ -44,7 +44,7 @@ extension LogQLCommands {
             "log-query", "searches logs", usage: "[patterns|stats] QUERY [--from TIME]", flags: flags,
             arguments: .init([.word(["patterns", "stats"]), .text], 1...2),
             examples: [
-                "log-query 'level:error AND service:payment' --from 1h",
+                "log-query 'level:warning AND service:payments' --from 1h",
                 "log-query 'level:error' --from 24h --group-by service --count",
                 "log-query '{service=\"payment\"} |= \"timeout\" | json | took > 2s' --explain",
                 "log-query 'sum by (level) (rate({service=\"payment\"}[5m]))'",

@@ -17,6 +17,11 @@ final class MQClient {
     let amqp: AMQPClient
     private let url: AMQPURL
     private var isEnding = false
+    /// Answers and confirms that are to come, and how many have come.
+    private var awaitedCount = 0
+    private var answerCount = 0
+    private var isWatching = false
+    private var hasSaidSilence = false
 
     /// For questions.
     static let channel: UInt16 = 1
@@ -27,6 +32,8 @@ final class MQClient {
     private static let deadLetterSuffix = ".dlq"
     private static let policySuffix = "-retry"
     private static let patience = LabDuration.seconds(10)
+    /// Without an answer for so long, somebody is told why that may be.
+    private static let silence = LabDuration.seconds(5)
 
     /// - Throws: if the flags name no server, or a file that cannot be used.
     init(_ invocation: Invocation) throws {
@@ -50,7 +57,9 @@ final class MQClient {
     }
 
     func ask(_ method: AMQPMethod, _ then: @escaping (AMQPMethod) -> Void) {
+        awaits()
         amqp.ask(method, on: Self.channel) { [self] result in
+            answered()
             switch result {
             case .success(let answer): if process.isRunning { then(answer) }
             case .failure(let failure): fail(failure)
@@ -61,23 +70,40 @@ final class MQClient {
     /// Makes sure that there is such a queue. One that is there is taken as it is; one that is made keeps what it is
     /// given, and has dead letters.
     ///
-    /// - Parameter type: what sort of queue is made; nil: a classic one.
-    func ensure(_ queue: String, type: String? = nil, _ then: @escaping () -> Void) {
+    /// - Parameters:
+    ///   - type: what sort of queue is made; nil: a classic one.
+    ///   - saysMade: tells if one was made: who waits for messages in it may have mistyped its name.
+    func ensure(_ queue: String, type: String? = nil, saysMade: Bool = false, _ then: @escaping () -> Void) {
         amqp.openChannel(Self.probe)
+        awaits()
         amqp.ask(Self.declaration(queue, isPassive: true, [:]), on: Self.probe) { [self] result in
+            answered()
             switch result {
             case .success: if process.isRunning { then() }
-            case .failure(.refused(code: AMQPReplyCode.notFound.rawValue, _)): make(queue, type, then)
+            case .failure(.refused(code: AMQPReplyCode.notFound.rawValue, _)):
+                make(queue, type) { [self] in
+                    if saysMade { sayMade(queue) }
+                    then()
+                }
             case .failure(let failure): fail(failure)
             }
         }
+    }
+
+    private static func hasDeadLetters(_ queue: String) -> Bool {
+        !queue.hasSuffix(deadLetterSuffix) && queue.utf8.count <= 250
+    }
+
+    private func sayMade(_ queue: String) {
+        let dead = Self.hasDeadLetters(queue) ? ", and '\(queue + Self.deadLetterSuffix)' for its dead letters" : ""
+        process.complain(printable("there was no queue '\(queue)': created it\(dead)"))
     }
 
     private func make(_ queue: String, _ type: String?, _ then: @escaping () -> Void) {
         var own = AMQPTable()
         if let type { own["x-queue-type"] = .string(type) }
         // Dead letters are where it ends; and nothing ever leaves a stream.
-        if queue.hasSuffix(Self.deadLetterSuffix) || queue.utf8.count > 250 || type == "stream" {
+        if type == "stream" || !Self.hasDeadLetters(queue) {
             return ask(Self.declaration(queue, own)) { _ in then() }
         }
         let deadLetters = queue + Self.deadLetterSuffix
@@ -133,6 +159,38 @@ final class MQClient {
         .queueDeclare(
             queue: queue, passive: isPassive, durable: true, exclusive: false, autoDelete: false, noWait: false,
             arguments: arguments)
+    }
+
+    // MARK: Silence
+
+    /// An answer or a confirm is to come, which `answered` reports.
+    func awaits() {
+        awaitedCount += 1
+        if !isWatching { watch() }
+    }
+
+    func answered() {
+        awaitedCount -= 1
+        answerCount += 1
+    }
+
+    /// The broker has said itself why it is silent.
+    func excuse() { hasSaidSilence = true }
+
+    /// Looks once after a while, and again only as long as there is something to come.
+    private func watch() {
+        guard !hasSaidSilence else { return }
+        isWatching = true
+        let count = answerCount
+        process.node.after(Self.silence) { [self] in
+            isWatching = false
+            guard process.isRunning, !isEnding, awaitedCount > 0, amqp.isOpen else { return }
+            guard answerCount == count else { return watch() }
+            hasSaidSilence = true
+            process.complain(
+                "no answer for \(Self.silence), and still waiting: a broker of a group answers once a majority of its "
+                    + "members agrees; look with mq-cli queues and nodes whether enough of them run")
+        }
     }
 
     // MARK: The end

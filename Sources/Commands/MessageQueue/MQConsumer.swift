@@ -50,7 +50,7 @@ final class MQConsumer: Program {
 
     func start() {
         client.start {
-            client.ensure(wish.queue) { [self] in
+            client.ensure(wish.queue, saysMade: true) { [self] in
                 if wish.follows || wish.isManual || wish.group != nil { subscribe() } else { drain() }
             }
         }

@@ -73,7 +73,9 @@ final class MQPublisher: Program {
     func start() {
         client.amqp.onDelivery = { [self] delivery in if delivery.isReturn { returned(delivery) } }
         client.amqp.onBlocked = { [client] reason in
-            if let reason { client.process.complain("the broker wants publishers to wait: \(reason)") }
+            guard let reason else { return }
+            client.excuse()
+            client.process.complain("the broker wants publishers to wait: \(reason)")
         }
         client.start {
             let begin = { [self] in client.ask(.confirmSelect(noWait: false)) { [self] _ in fill() } }
@@ -88,10 +90,12 @@ final class MQPublisher: Program {
             properties.messageID = name
             let body = wish.bodies[sentCount % wish.bodies.count]
             sentCount += 1
+            client.awaits()
             client.amqp.publish(
                 body, properties, exchange: wish.exchange ?? "", routingKey: wish.queue, isMandatory: true,
                 on: MQClient.channel
             ) { [self] result in
+                client.answered()
                 switch result {
                 case .success(let isGood): confirmed(name, isGood)
                 case .failure(let failure): client.fail(failure)

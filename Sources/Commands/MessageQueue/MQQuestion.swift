@@ -17,6 +17,9 @@ enum MQQuestion {
     case trace(String)
     case stats
 
+    /// Ports beside the usual one at which members of a group are looked for.
+    private static let neighbourCount: UInt16 = 6
+
     /// Path and query.
     func target(in virtualHost: String) -> String {
         let host = PercentCoding.encode(virtualHost)
@@ -34,18 +37,21 @@ enum MQQuestion {
 /// `mq-cli queues`, `peek`, `log`, `trace`, `stats`: one question to the broker's management, and its answer as a view.
 extension MQQuestion {
     func asked(by process: Process, _ arguments: ParsedArguments) -> ServerQuestion {
-        let server =
-            arguments.endpoint("management")
-            ?? HostPort(host: "localhost", port: MessageQueueHost.defaultManagementPort)
+        let named = arguments.endpoint("management")
+        let server = named ?? HostPort(host: "localhost", port: MessageQueueHost.defaultManagementPort)
+        // Of a group on this machine any member answers, and it need not be the first.
+        let others = named != nil ? [] : (1...Self.neighbourCount).map { server.port + $0 }
         let credentials = arguments.text("user") ?? "guest:guest"
         return ServerQuestion(
             process, "GET", target(in: arguments.text("vhost") ?? "/"), at: server,
-            whenRefused: "no broker's management answers at \(server); "
-                + "messageq has it beside port 5672, or with --management PORT",
+            whenRefused: "no broker's management answers at \(server)"
+                + (others.last.map { ", nor at the ports up to \($0)" } ?? "")
+                + "; messageq has it beside port 5672, a group's member at its PORT + 10000, or with --management PORT",
+            others: others.map { HostPort(host: server.host, port: $0) },
             fields: [
                 ("Accept", "application/json"),
                 ("Authorization", "Basic " + Base64.standard.encode(Array(credentials.utf8))),
-            ]
+            ], isObserver: true
         ) { response throws(CommandFailure) in
             let view = try view(of: response, from: server)
             return process.text(of: view, for: arguments)

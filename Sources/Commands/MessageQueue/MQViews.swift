@@ -27,6 +27,13 @@ enum MQViews {
         }
     }
 
+    /// `15:00:05.012`; the whole of it for programs.
+    private static func clock(_ json: JSONValue?) -> View.Cell {
+        guard case .string(let text)? = json, let time = LabTime(parsing: text) else { return self.text(json) }
+        let thousandth = padded(CivilTime(time).nanosecond / 1_000_000, 3)
+        return View.Cell("\(time.timeOfDay).\(thousandth)", json: .string(text))
+    }
+
     private static func milliseconds(_ json: JSONValue?) -> View.Cell {
         switch json {
         case .integer(let number)?: .duration(.milliseconds(number))
@@ -88,7 +95,7 @@ enum MQViews {
     private static func log(_ json: JSONValue) -> View {
         let rows = elements(json["records"]).map { record in
             [
-                text(record["timestamp"]), text(record["operation"]), text(record["queue"]),
+                clock(record["timestamp"]), text(record["operation"]), text(record["queue"]),
                 text(record["message_id"]), text(record["payload_length"]),
                 record["operation"] == "publish" ? text(record["payload"]) : text(record["detail"]),
             ]
@@ -105,7 +112,7 @@ enum MQViews {
     }
 
     private static func trace(_ id: String, _ json: JSONValue) -> View {
-        let rows = elements(json).map { [text($0["time"]), text($0["event"]), text($0["place"]), text($0["detail"])] }
+        let rows = elements(json).map { [clock($0["time"]), text($0["event"]), text($0["place"]), text($0["detail"])] }
         return View(
             .table(
                 .init(

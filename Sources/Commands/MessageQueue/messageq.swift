@@ -19,7 +19,7 @@ extension MessageQueueCommands {
                     .init("data-dir", "d", .file, "where its log is (nowhere; of a group's member ./messageq-ID)"),
                     .init(
                         "management", nil, .port,
-                        "where operators come by HTTP (15672 beside the usual port, else nowhere)"),
+                        "where operators come by HTTP (15672 beside 5672, a group's PORT + 10000)"),
                     .init("heartbeat", nil, .integer(0...65_535), "seconds, as offered to clients; 0: none (60)"),
                     .init("frame-max", nil, .integer(4096...16_777_216), "bytes, as offered to clients (131072)"),
                     .init("channel-max", nil, .integer(1...65_535), "channels, as offered to clients (2047)"),
@@ -53,7 +53,7 @@ extension MessageQueueCommands {
                 member that declared them. Replicated queues share one log, are in memory as
                 a whole (where that fills --memory-limit, publishers wait), and take messages
                 of up to 7 MiB. Members meet 20,000 ports above their clients, and trust one
-                another there.
+                another there; operators come 10,000 above, to any of them.
                 """)
         return .service(kind, description) { invocation in
             var settings = settings(invocation.arguments)
@@ -66,8 +66,12 @@ extension MessageQueueCommands {
             return ServicePlan(picture: { (host: MessageQueueHost) in host.queuesView }) { node, service in
                 var chosen = given
                 try group.add(to: &chosen, port: service.port)
-                if chosen.managementPort == nil, service.port == MessageQueueHost.defaultPort {
-                    chosen.managementPort = MessageQueueHost.defaultManagementPort
+                if chosen.managementPort == nil,
+                    service.port == MessageQueueHost.defaultPort || chosen.consensus != nil
+                {
+                    // A group whose first member dies has others, which can be asked.
+                    let (port, isTooHigh) = service.port.addingReportingOverflow(MessageQueueHost.managementPortOffset)
+                    chosen.managementPort = isTooHigh ? nil : port
                 }
                 return MessageQueueHost(node: node, port: service.port, settings: chosen, options: service.options)
             }

@@ -20,13 +20,15 @@ extension MessageQueueCommands {
             ], whenNone: "list", group: .views,
             details: """
                 It looks into the broker from inside, without a connection. LIMIT is how often
-                a message may be given back before it goes to the dead letters.
+                a message may be given back before it goes to the dead letters. Of a group's
+                quorum queues it says who leads and how many members are there; explain also
+                says who is behind.
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments
             let host = try invocation.session.running(
-                MessageQueueHost.self, named: arguments.text("node"), what: "message queue",
-                start: "messageq --port 5672")
+                MessageQueueHost.self, named: arguments.target, what: "message queue",
+                start: "messageq --port 5672", remedy: "name one: queues NODE [VERB]")
             guard arguments.verb == "explain" else { return .view(host.queuesView) }
             let name = arguments.arguments[0]
             for virtualHost in host.broker.sortedVirtualHosts {
@@ -43,6 +45,8 @@ extension MessageQueueHost {
     /// What `show` draws, too.
     var queuesView: View {
         let now = node.world.now
+        // Of a broker alone there is nothing to be said about members.
+        let view = broker.group?.view
         let rows = broker.sortedVirtualHosts.flatMap(\.sortedQueues).map { queue -> [View.Cell] in
             [
                 .text(queue.virtualHostName == "/" ? queue.name : "\(queue.virtualHostName)/\(queue.name)"),
@@ -52,7 +56,7 @@ extension MessageQueueHost {
                 queue.settings.deadLetterExchange.map { exchange in
                     .text(exchange.isEmpty ? queue.settings.deadLetterRoutingKey ?? queue.name : exchange)
                 } ?? .none,
-            ]
+            ] + (view.map { queue.replica == nil ? [.none, .none] : Self.members($0) } ?? [])
         }
         return View(
             .table(
@@ -64,18 +68,33 @@ extension MessageQueueHost {
                         .init("IN/s", key: "arrivals_per_second", right: true),
                         .init("OUT/s", key: "departures_per_second", right: true),
                         .init("LIMIT", key: "delivery_limit", right: true),
-                        .init("DEAD LETTERS", key: "dead_letters"),
-                    ], rows: rows, whenEmpty: "no queues")))
+                        .init("DEAD LETTERS", key: "dead_letters", flexible: true),
+                    ] + (view == nil ? [] : [.init("LEADER", key: "leader"), .init("UP", key: "up")]), rows: rows,
+                    whenEmpty: "no queues")))
+    }
+
+    /// Who leads, and how many of the members are there: `localhost:5672`, `2/3`.
+    private static func members(_ view: BrokerGroup.View) -> [View.Cell] {
+        [
+            view.leader.map { .text(String($0.trimmingPrefix("rabbit@"))) } ?? .none,
+            .text("\(view.online.count)/\(view.members.count)"),
+        ]
     }
 }
 
 enum QueueViews {
+    /// `15:00:05.012`; the whole of it for programs.
+    private static func clock(_ time: LabTime) -> View.Cell {
+        let thousandth = padded(CivilTime(time).nanosecond / 1_000_000, 3)
+        return View.Cell("\(time.timeOfDay).\(thousandth)", json: .string("\(time)"))
+    }
+
     static func explain(_ explanation: QueueExplanation) -> View {
         let consumers = explanation.consumers.map { holder -> [View.Cell] in
             [
                 .text(holder.tag), .integer(holder.unackedCount),
                 holder.prefetchCount == 0 ? .none : .integer(holder.prefetchCount),
-                holder.oldestSince.map { View.Cell("\($0)", json: .string("\($0)")) } ?? .none,
+                holder.oldestSince.map(clock) ?? .none,
                 holder.obstacle.map { .text($0.rawValue) } ?? .none,
             ]
         }
@@ -90,12 +109,13 @@ enum QueueViews {
                 .init("go a second", key: "departures_per_second", .integer(explanation.departuresPerSecond)),
                 .init(
                     "waiting since", key: "waiting_since",
-                    explanation.backlogSince.map { View.Cell("\($0)", json: .string("\($0)")) } ?? .none),
+                    explanation.backlogSince.map(clock) ?? .none),
             ]),
             .table(
                 .init(
                     [
-                        .init("CONSUMER", key: "consumer"), .init("HAS", key: "unacknowledged", right: true),
+                        .init("CONSUMER", key: "consumer", flexible: true),
+                        .init("HAS", key: "unacknowledged", right: true),
                         .init("MAY HAVE", key: "prefetch", right: true), .init("OLDEST SINCE", key: "oldest_since"),
                         .init("TAKES NONE BECAUSE", key: "obstacle", flexible: true),
                     ], rows: consumers, whenEmpty: "no consumers")))

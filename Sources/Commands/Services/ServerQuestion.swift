@@ -18,25 +18,32 @@ public final class ServerQuestion: Program {
 
     private let process: Process
     private let server: HostPort
-    private let request: HTTPCall.Request
+    private var request: HTTPCall.Request
+    /// Who is asked where nobody listens, one after the other.
+    private var others: [HostPort]
     private let advice: String
     private let read: Reader
 
     /// - Parameters:
     ///   - whenRefused: what is wrong and what helps where nobody listens at `server`: "no ring answers at …; start
     ///     one: …".
+    ///   - others: who is asked, in this order, where nobody listens at `server`.
     ///   - fields: beyond those that every request has.
     ///   - timeout: for the answer, with its body.
     ///   - limitBytes: the longest answer.
+    ///   - isObserver: it asks what has happened, for somebody who looks; it begins no trace.
     public init(
         _ process: Process, _ method: String = "GET", _ target: String, at server: HostPort, whenRefused: String,
-        fields: [(name: String, value: String)] = [], body: [UInt8]? = nil, timeout: LabDuration = .seconds(30),
-        limitBytes: Int = bodyLimitBytes, read: @escaping Reader
+        others: [HostPort] = [], fields: [(name: String, value: String)] = [], body: [UInt8]? = nil,
+        timeout: LabDuration = .seconds(30),
+        limitBytes: Int = bodyLimitBytes, isObserver: Bool = false, read: @escaping Reader
     ) {
         self.process = process
+        if isObserver { process.node.isObserver = true }
         self.server = server
         advice = whenRefused
         self.read = read
+        self.others = others
         var request = HTTPCall.Request(
             method, url: HTTPURL(host: server.host, port: server.port, target: target))
         request.fields = [("User-Agent", process.name)] + fields
@@ -52,6 +59,12 @@ public final class ServerQuestion: Program {
 
     private func ended(_ result: Result<HTTPCall.Response, HTTPCall.Failure>) {
         guard process.isRunning else { return }
+        if case .failure(.refused) = result, !others.isEmpty {
+            let next = others.removeFirst()
+            request.url.host = next.host
+            request.url.port = next.port
+            return start()
+        }
         do throws(CommandFailure) {
             let response: HTTPCall.Response
             do throws(HTTPCall.Failure) { response = try result.get() } catch {

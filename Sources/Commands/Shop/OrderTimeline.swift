@@ -10,37 +10,47 @@ struct OrderTimeline {
         var sequence: Int?
         let what: String
         var stock = ""
-        /// What the shop has gained by it.
-        var gainMinor = 0
+        /// What the shop has gained by it; nil: not known.
+        var gainMinor: Int? = 0
         let detail: String
     }
 
     private let id: String
     private let order: JSONCursor
     private let pieces: String
-    private let chargedMinor: Int
-    private let refundedMinor: Int
+    /// Nil where only the payments know, which have not answered.
+    private let chargedMinor: Int?
+    private let refundedMinor: Int?
+    /// Of the request that it came with.
+    private let traceID: String?
     private var entries: [Entry] = []
 
-    /// - Parameters: what the services have answered; null for a reservation that there is not, and for notifications
-    ///   that nobody runs.
+    /// - Parameters: what the services have answered; null for a reservation that there is not, and for payments and
+    ///   notifications that do not answer.
+    ///   - isStockKnown: false where it is not known whether there is a reservation.
     /// - Throws: `JSONTypeError` for an answer that is no shop's.
     init(
-        _ id: String, timeline: JSONValue, reservation: JSONValue, payments: JSONValue, letters: JSONValue
+        _ id: String, timeline: JSONValue, reservation: JSONValue, isStockKnown: Bool = true, payments: JSONValue,
+        letters: JSONValue
     ) throws {
         self.id = id
         order = JSONCursor(timeline)["order"]
+        traceID = try JSONCursor(timeline)["trace_id"].ifPresent?.string()
         let lines = try Self.lines(order)
         let held = JSONCursor(reservation)
-        let state = try held["state"].ifPresent?.string() ?? "nothing was reserved"
+        let state = try held["state"].ifPresent?.string() ?? (isStockKnown ? "nothing was reserved" : "unknown")
         let heldLines = held["items"].ifPresent == nil ? "" : try Self.lines(held)
         pieces = heldLines.isEmpty ? state : "\(heldLines) \(state)"
-        let own = try JSONCursor(payments)["payments"].array().filter {
-            (try? $0["order_id"].ifPresent?.string()) == id
+        if payments == .null {
+            (chargedMinor, refundedMinor) = (nil, nil)
+        } else {
+            let own = try JSONCursor(payments)["payments"].array().filter {
+                (try? $0["order_id"].ifPresent?.string()) == id
+            }
+            let amounts = 0...Money.largestMinor
+            chargedMinor = try own.reduce(0) { $0 + (try $1["charged_minor"].integer(in: amounts)) }
+            refundedMinor = try own.reduce(0) { $0 + (try $1["refunded_minor"].integer(in: amounts)) }
         }
-        let amounts = 0...Money.largestMinor
-        chargedMinor = try own.reduce(0) { $0 + (try $1["charged_minor"].integer(in: amounts)) }
-        refundedMinor = try own.reduce(0) { $0 + (try $1["refunded_minor"].integer(in: amounts)) }
         for row in try JSONCursor(timeline)["timeline"].array() { entries.append(try step(row, lines)) }
         for row in try JSONCursor(letters)["notifications"].ifPresent?.array() ?? [] {
             // Of people without a telephone nobody wants to read that they got no text message.
@@ -60,7 +70,7 @@ struct OrderTimeline {
         case "confirmed": entry.stock = "\(lines) sold"
         case "released" where order["reservation"].ifPresent != nil: entry.stock = "\(lines) back"
         case "charged": entry.gainMinor = chargedMinor
-        case "voided": entry.gainMinor = -refundedMinor
+        case "voided": entry.gainMinor = refundedMinor.map { -$0 }
         default: break
         }
         return entry
@@ -70,7 +80,8 @@ struct OrderTimeline {
         let at = try row["settled_at"].ifPresent?.string() ?? row["created_at"].string()
         return Entry(
             at: at, what: "\(try row["channel"].string()) \(try row["state"].string())",
-            detail: "\(try row["recipient"].string()): \(try row["subject"].string())")
+            detail: [try row["recipient"].string(), try row["subject"].string()].filter { !$0.isEmpty }
+                .joined(separator: ": "))
     }
 
     private static func lines(_ cursor: JSONCursor) throws -> String {
@@ -99,9 +110,13 @@ struct OrderTimeline {
         }
         fields += [
             .init("pieces", key: "pieces", .text(pieces)),
-            .init("charged", key: "charged_minor", LedgerViews.money(chargedMinor)),
-            .init("refunded", key: "refunded_minor", LedgerViews.money(refundedMinor)),
+            .init("charged", key: "charged_minor", Self.money(chargedMinor)),
+            .init("refunded", key: "refunded_minor", Self.money(refundedMinor)),
         ]
+        if let traceID {
+            fields.append(
+                .init("trace", key: "trace_id", View.Cell(String(traceID.prefix(8)), json: .string(traceID))))
+        }
         return View(
             .record(fields),
             .table(
@@ -114,12 +129,19 @@ struct OrderTimeline {
                     ], rows: entries.map(cells), whenEmpty: "nothing has happened to it")))
     }
 
+    private static func money(_ minor: Int?) -> View.Cell { minor.map(LedgerViews.money) ?? LedgerViews.unknown }
+
     private func cells(_ entry: Entry) -> [View.Cell] {
-        let sign = entry.gainMinor < 0 ? "-" : "+"
-        let gain = entry.gainMinor == 0 ? "" : "\(sign)\(Money(minor: abs(entry.gainMinor)))"
+        let gain: View.Cell =
+            switch entry.gainMinor {
+            case nil: LedgerViews.unknown
+            case 0?: View.Cell("", json: .integer(0))
+            case let minor?:
+                View.Cell("\(minor < 0 ? "-" : "+")\(Money(minor: abs(minor)))", json: .integer(minor))
+            }
         return [
             entry.sequence.map { .integer($0) } ?? .none, .text(Self.clock(entry.at)), .text(entry.what),
-            .text(entry.stock), View.Cell(gain, json: .integer(entry.gainMinor)), .text(entry.detail),
+            .text(entry.stock), gain, .text(entry.detail),
         ]
     }
 }

@@ -74,6 +74,8 @@ private final class LedgerProgram: Program {
     private let payments: HostPort
     private let notifications: HostPort
     private let wantsJSON: Bool
+    /// Who has not answered, and why.
+    private var silences: [String] = []
 
     init(
         _ process: Process, order: String?, rules: LedgerViews.Rules, orders: HostPort, inventory: HostPort,
@@ -90,13 +92,16 @@ private final class LedgerProgram: Program {
     }
 
     func start() {
+        process.node.isObserver = true
         if let order { return explain(order) }
         // Effects before their causes: what has happened meanwhile is then no contradiction.
         ask(notifications, "/ledger", mayBeAway: true) { [self] events in
-            ask(payments, "/ledger") { [self] payments in
-                ask(inventory, "/stock") { [self] stock in
-                    ask(orders, "/ledger") { [self] orders in
-                        finish { try LedgerViews.books(orders, stock, payments, events, rules) }
+            ask(payments, "/ledger", mayBeSilent: rules != .live) { [self] payments in
+                ask(inventory, "/stock", mayBeSilent: rules != .live) { [self] stock in
+                    ask(orders, "/ledger", mayBeSilent: rules != .live) { [self] orders in
+                        finish {
+                            try LedgerViews.books(orders, stock, payments, events, rules, silences: silences)
+                        }
                     }
                 }
             }
@@ -105,15 +110,19 @@ private final class LedgerProgram: Program {
 
     private func explain(_ order: String) {
         ask(orders, "/orders/\(order)/timeline") { [self] timeline in
-            ask(inventory, "/reservations/\(order)", isOptional: true) { [self] reservation in
-                ask(payments, "/ledger") { [self] payments in
+            ask(inventory, "/reservations/\(order)", isOptional: true, mayBeSilent: true) { [self] reservation in
+                let isStockKnown = silences.isEmpty
+                ask(payments, "/ledger", mayBeSilent: true) { [self] payments in
                     // Without those who write letters it is the same order.
-                    ask(notifications, "/notifications?order=\(order)", mayBeAway: true) { [self] letters in
+                    ask(notifications, "/notifications?order=\(order)", mayBeAway: true, mayBeSilent: true) {
+                        [self] letters in
                         finish {
                             let timeline = try OrderTimeline(
-                                order, timeline: timeline, reservation: reservation, payments: payments,
-                                letters: letters)
-                            return (try timeline.view(), true)
+                                order, timeline: timeline, reservation: reservation, isStockKnown: isStockKnown,
+                                payments: payments, letters: letters)
+                            var view = try timeline.view()
+                            LedgerViews.add(silences, to: &view)
+                            return (view, silences.isEmpty)
                         }
                     }
                 }
@@ -121,14 +130,23 @@ private final class LedgerProgram: Program {
         }
     }
 
+    /// - Parameters:
+    ///   - isOptional: there may be no such thing (404): null.
+    ///   - mayBeAway: nobody may run it: null.
+    ///   - mayBeSilent: where it does not answer, that is said, and the rest is shown: null.
     private func ask(
         _ place: HostPort, _ target: String, isOptional: Bool = false, mayBeAway: Bool = false,
-        _ next: @escaping (JSONValue) -> Void
+        mayBeSilent: Bool = false, _ next: @escaping (JSONValue) -> Void
     ) {
         var request = HTTPCall.Request(url: HTTPURL(host: place.host, port: place.port, target: target))
         request.fields = [("Accept", "application/json"), ("User-Agent", "ledger")]
         request.answer = .collected(limitBytes: 256 << 20)
         request.deadline = .seconds(10)
+        let silence = { [self] (text: String) in
+            guard mayBeSilent else { return process.fail(text, status: silenceStatus) }
+            silences.append(text)
+            next(.null)
+        }
         HTTPCall(process.node, request) { [self] result in
             switch result {
             case .success(let response) where response.isSuccess:
@@ -139,12 +157,10 @@ private final class LedgerProgram: Program {
             case .success(let response) where response.status == 404 && isOptional: next(.null)
             case .failure where mayBeAway: next(.null)
             case .success where mayBeAway && rules == .live: next(.null)
-            case .success(let response):
-                process.fail("\(place): \(response.problem.description)", status: silenceStatus)
+            case .success(let response): silence("\(place): \(response.problem.description)")
             case .failure(let failure):
-                process.fail(
-                    "\(place): \(failure); is it running? docker-compose up starts it; of shop --monolith: --at shop",
-                    status: silenceStatus)
+                silence(
+                    "\(place): \(failure); is it running? docker-compose up starts it; of shop --monolith: --at shop")
             }
         }.start()
     }
@@ -156,6 +172,8 @@ private final class LedgerProgram: Program {
 
     private func finish(_ make: () throws -> (view: View, isGood: Bool)) {
         guard process.isRunning else { return }
+        // Nobody is there at all: that is no answer in which something is missing.
+        if order == nil, silences.count == 3 { return process.fail(silences[0], status: silenceStatus) }
         do {
             let (view, isGood) = try make()
             process.output.write(process.text(of: view, asJSON: wantsJSON))

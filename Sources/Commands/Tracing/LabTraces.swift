@@ -12,13 +12,22 @@ struct LabTraces {
     /// In the order in which they were first heard of.
     let ids: [TraceID]
     private let places: [TraceID: [Int]]
+    /// Spans that are under way: they have lasted until now, and not come to an end.
+    let open: Set<SpanID>
     /// The nodes of those who watch the lab for others: a question that is put to them is about a request, and none.
     private let watchers: Set<String>
 
-    /// - Parameter watchers: names of nodes whose own traces `last` and `slowest` pass over, where there are others.
-    init(_ world: World, watchers: Set<String> = []) {
+    /// - Parameters:
+    ///   - watchers: names of nodes whose own traces `last` and `slowest` pass over, where there are others.
+    ///   - includesOpen: shows spans that are under way, too, as far as they have come.
+    init(_ world: World, watchers: Set<String> = [], includesOpen: Bool = true) {
         self.watchers = watchers
-        spans = world.spans.all
+        let finished = world.spans.all
+        // Of a trace of which something is over: what it is a part of may still be under way.
+        let begun = Set(finished.map(\.traceID))
+        let open = (includesOpen ? world.spans.open : []).filter { begun.contains($0.traceID) }
+        self.open = Set(open.map(\.spanID))
+        spans = finished + open
         var ids: [TraceID] = []
         var places: [TraceID: [Int]] = [:]
         for (place, span) in spans.enumerated() {
@@ -43,7 +52,7 @@ struct LabTraces {
 
     var all: [Trace] { ids.map { trace($0) } }
 
-    /// By `last`, `slowest`, or the beginning of an id.
+    /// By `last`, `slowest`, the beginning of an id, or the number of an order (`o1`) that it is about.
     ///
     /// - Throws: `CommandFailure` if there is none, or more than one.
     func choose(_ word: String) throws -> TraceID {
@@ -57,6 +66,7 @@ struct LabTraces {
         default:
             let found = ids.filter { "\($0)".hasPrefix(word.lowercased()) }
             if found.count == 1 { return found[0] }
+            if found.isEmpty, let own = about(order: word) { return own }
             throw CommandFailure(
                 found.isEmpty
                     ? "no trace '\(word)' is remembered; trace shows those that are"
@@ -69,6 +79,13 @@ struct LabTraces {
     private var requests: [TraceID] {
         let asked = ids.filter { id in !spans(of: id).allSatisfy { watchers.contains($0.node) } }
         return asked.isEmpty ? ids : asked
+    }
+
+    /// The first trace in which somebody has worked on that order.
+    private func about(order: String) -> TraceID? {
+        spans.first { span in
+            span.attributes.contains { $0.key == "order.id" && $0.value == .text(order) }
+        }?.traceID
     }
 
     private func start(_ id: TraceID) -> LabTime { spans(of: id).map(\.start).min() ?? LabTime(nanoseconds: 0) }

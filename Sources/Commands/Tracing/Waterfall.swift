@@ -2,6 +2,7 @@ import CommandKit
 import KernelJSON
 import KernelOTLP
 import KernelStructures
+import KernelTelemetry
 import TracingEngine
 
 /// A trace drawn on one line of time: a bar a span, under what it is a part of.
@@ -10,9 +11,13 @@ struct Waterfall {
     let path: CriticalPath
     let faults: [TracedFault]
     let clocks: TraceClocks?
+    /// Those that have not ended yet.
+    private let open: Set<SpanID>
+    /// What is at an address.
+    private let peerName: (String) -> String
     let glyphs: Sparkline.Glyphs
 
-    /// Columns of the terminal that are used: 80 at most, and fewer where there are fewer.
+    /// Columns of the terminal that are used: 160 at most, and fewer where there are fewer.
     private let columns: Int
     /// Columns of names, of durations, and of bars: 79 with what is between.
     private let nameWidth: Int
@@ -23,13 +28,19 @@ struct Waterfall {
 
     /// - Parameters:
     ///   - clocks: what the nodes' own clocks say, where that is known.
+    ///   - open: spans that are under way, and have lasted until now.
     ///   - columns: the terminal's width.
+    ///   - peerName: by which name an address is shown, so that one who is reached by both has one.
     init(
-        _ trace: Trace, faults: [TracedFault] = [], clocks: TraceClocks? = nil, glyphs: Sparkline.Glyphs, columns: Int
+        _ trace: Trace, faults: [TracedFault] = [], clocks: TraceClocks? = nil, open: Set<SpanID> = [],
+        glyphs: Sparkline.Glyphs, columns: Int, peerName: @escaping (String) -> String = { $0 }
     ) {
-        self.columns = max(30, min(80, columns))
+        self.open = open
+        self.peerName = peerName
+        self.columns = max(30, min(160, columns))
         let rest = self.columns - 1 - Self.durationWidth - 2
-        barWidth = rest * 34 / 69
+        // What is beyond 80 columns serves the names first, which are cut there.
+        barWidth = self.columns > 80 ? 34 + (self.columns - 80) / 3 : rest * 34 / 69
         nameWidth = rest - barWidth
         tree = TraceTree(trace)
         path = CriticalPath(tree)
@@ -94,8 +105,11 @@ struct Waterfall {
         if showsClocks, let clocks {
             return name + duration + clocks.cells(span, trace).prefix(clockCount).joined()
         }
-        return name + duration + (span.isError ? " ✗" : "  ") + bar(place)
+        let mark = span.isError ? " ✗" : isOpen(span) ? " …" : "  "
+        return name + duration + mark + bar(place)
     }
+
+    private func isOpen(_ span: TracedSpan) -> Bool { open.contains(span.span.spanID) }
 
     /// The lines of the tree in front of a name, cut at a depth at which nobody can follow them any more.
     private func prefix(_ place: Int) -> String {
@@ -118,7 +132,7 @@ struct Waterfall {
         guard let parent = tree.nodes[place].parent, tree.span(parent).service == span.service else {
             return "\(span.service) \(name)"
         }
-        if span.span.kind == 3, let peer = span.span["server.address"]?.text { return "→ \(peer) \(name)" }
+        if span.span.kind == 3, let peer = span.span["server.address"]?.text { return "→ \(peerName(peer)) \(name)" }
         return span.span.kind == 4 ? "→ \(name)" : name
     }
 
@@ -188,11 +202,14 @@ struct Waterfall {
             let reason = span.span.statusMessage.isEmpty ? "error" : span.span.statusMessage
             lines.append("✗ \(span.service) \(span.span.name): \(reason)")
         }
+        let underWay = tree.nodes.indices.filter { isOpen(tree.span($0)) }
+        if !underWay.isEmpty { lines.append("… \(counted(underWay.count, "span")) under way, until now") }
         if !tree.isConnected { lines.append("? \(counted(tree.roots.count, "piece")) that nothing connects") }
         if !showsClocks, let skewed = clocks?.note { lines.append(skewed) }
         let left = showsClocks ? TraceClocks.columns.count - clockCount : 0
         if left > 0 { lines.append("(\(counted(left, "more column")): --json)") }
-        return lines.map { displayWidth($0) > 80 ? Self.fitted($0, 80) : $0 }
+        let width = max(80, columns)
+        return lines.map { displayWidth($0) > width ? Self.fitted($0, width) : $0 }
     }
 
     // MARK: Pieces
@@ -263,6 +280,7 @@ struct Waterfall {
             ("kind", .string(JaegerJSON.kindName(span.span.kind) ?? "")), ("depth", .integer(tree.nodes[place].depth)),
             ("start_ms", offset(span.span.start)), ("duration_ms", Self.milliseconds(span.span.duration)),
             ("critical_ms", Self.milliseconds(path.durations[place])), ("error", .bool(span.isError)),
+            ("under_way", .bool(isOpen(span))),
             ("status", .string(span.span.statusMessage)),
             ("attributes", .object(span.span.attributes.map { ($0.key, $0.value.plainJSON) })),
         ]

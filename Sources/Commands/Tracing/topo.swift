@@ -31,7 +31,7 @@ extension TracingCommands {
             let world = invocation.session.world
             let session = invocation.session
             // A dead server listens no more: the session still knows who was started at its port.
-            let graph = ServiceGraph(LabTraces(world).all) { address, port in
+            let graph = ServiceGraph(LabTraces(world, includesOpen: false).all) { address, port in
                 session.node(meantBy: "\(address):\(port)")?.serviceName
             }
             let json = invocation.arguments.wantsJSON ? ["json"] : []
@@ -131,9 +131,16 @@ enum Topology {
         }
         let (sources, targets) = (nodes(from), nodes(to))
         return world.faults.rules.filter { rule in
-            sources.contains { source in
+            // What happens to those who connect happens in that direction only.
+            let isOneWay =
+                switch rule.kind {
+                case .refuse, .protocolFailure: true
+                default: false
+                }
+            return sources.contains { source in
                 targets.contains { target in
-                    rule.link.matches(from: source, to: target) || rule.link.matches(from: target, to: source)
+                    rule.link.matches(from: source, to: target)
+                        || !isOneWay && rule.link.matches(from: target, to: source)
                 }
             }
         }.map(\.kind.name)

@@ -13,7 +13,7 @@ extension TracingCommands {
     /// `trace last`, `trace 4bf92f35 --clocks`, `trace slowest --server jaeger:16686 --service orders`
     static var trace: Command {
         let description = CommandDescription(
-            "trace", "where a request's time went: its spans as a waterfall", usage: "[last|slowest|ID] [FLAGS]",
+            "trace", "where a request's time went: its spans as a waterfall", usage: "[last|slowest|ID|ORDER] [FLAGS]",
             flags: [
                 .init("clocks", nil, "each beginning by the true clock, by the node's own, and as Jaeger adjusts it"),
                 .init("count", "n", .integer(1...1000), "without a trace: the last so many (10)"),
@@ -21,14 +21,17 @@ extension TracingCommands {
                 .init("service", nil, .text("NAME"), "with --server last or slowest: of that service"),
                 CommonFlags.glyphs, CommonFlags.json,
             ], arguments: .init([.text], 0...1),
-            examples: ["trace", "trace last", "trace slowest --json", "trace 4bf92f35 --clocks"], group: .views,
+            examples: ["trace", "trace last", "trace slowest --json", "trace 4bf92f35 --clocks", "trace o1"],
+            group: .views,
             details: """
                 Strong bars are the critical path: what would have to become faster for the
                 whole to become faster. ✗ is an error, ≈ a fault that was in force. → is a call
                 as its caller has measured it; the answer of the other is under it. last is the
                 last request that came from a terminal or from outside: checks and scrapes are
                 nobody's, and what was asked of a jaeger, a metrics-collector or a
-                log-collector is not meant while there is another. The lab remembers the last
+                log-collector is not meant while there is another; ledger, log-query and
+                mq-cli only look, and make no traces. ORDER is the shop's name of an order.
+                … has not ended yet. The lab remembers the last
                 \(SpanRecorder.capacity) spans, with or without a jaeger.
                 """)
         return Command(description) { invocation in
@@ -51,7 +54,9 @@ extension TracingCommands {
             let clocks = TraceClocks(raw: traces.trace(id, isTrue: false), spans: traces.spans(of: id))
             return .view(
                 Waterfall(
-                    trace, faults: faults, clocks: clocks, glyphs: glyphs, columns: invocation.session.renderer.columns
+                    trace, faults: faults, clocks: clocks, open: traces.open, glyphs: glyphs,
+                    columns: invocation.session.renderer.columns,
+                    peerName: { text in IPAddress(parsing: text).flatMap { world.nodes.at($0)?.name } ?? text }
                 ).view(showsClocks: arguments.has("clocks")))
         }
     }
@@ -112,7 +117,7 @@ extension TracingCommands {
         }
         return ServerQuestion(
             invocation.process, "GET", target, at: server,
-            whenRefused: "no Jaeger answers at \(server); start one: jaeger"
+            whenRefused: "no Jaeger answers at \(server); start one: jaeger", isObserver: true
         ) { response throws(CommandFailure) in
             let traces: [Trace]
             do {

@@ -2,13 +2,19 @@ import KernelJSON
 
 extension ShopLedger {
     /// Reads what the services say of themselves: the orders' `/ledger`, the inventory's `/stock`, the payments'
-    /// `/ledger`, and the notifications', if there are any.
+    /// `/ledger`, and the notifications', if there are any. Null is for one who did not answer.
     public init(
         orders: JSONValue, stock: JSONValue, payments: JSONValue, events: JSONValue = .null
     ) throws(JSONTypeError) {
+        var silent: Set<Party> = []
+        func rows(_ json: JSONValue, _ name: String, of party: Party) throws(JSONTypeError) -> [JSONCursor] {
+            if json != .null { return try JSONCursor(json)[name].array() }
+            silent.insert(party)
+            return []
+        }
         var levels: [StockLevel] = []
         let counts = -StockLevel.limit...StockLevel.limit
-        for row in try JSONCursor(stock)["stock"].array() {
+        for row in try rows(stock, "stock", of: .stock) {
             levels.append(
                 StockLevel(
                     productID: try row["product_id"].string(), available: try row["available"].integer(in: counts),
@@ -16,7 +22,7 @@ extension ShopLedger {
                     received: try row["received"].integer(in: counts)))
         }
         var entries: [OrderEntry] = []
-        for row in try JSONCursor(orders)["orders"].array() {
+        for row in try rows(orders, "orders", of: .orders) {
             let phase = try row["phase"].ifPresent?.string() ?? ""
             entries.append(
                 OrderEntry(
@@ -27,7 +33,7 @@ extension ShopLedger {
         }
         var paid: [PaymentEntry] = []
         let amounts = 0...Money.largestMinor
-        for row in try JSONCursor(payments)["payments"].array() {
+        for row in try rows(payments, "payments", of: .payments) {
             paid.append(
                 PaymentEntry(
                     orderID: try row["order_id"].ifPresent?.string(),
@@ -42,21 +48,26 @@ extension ShopLedger {
             }
         }
         self.init(stock: levels, orders: entries, payments: paid, events: told)
+        self.silent = silent
     }
 }
 
 extension ShopLedger {
     /// What `ledger --json` and the shop's own page show.
     ///
+    /// What is not known, of those who are `silent`, is null.
+    ///
     /// - Parameters:
     ///   - stock: the inventory's answer, which has more than is judged.
     ///   - complaints: by other rules than the usual ones.
     public func json(stock: JSONValue, complaints: [String]? = nil) -> JSONValue {
-        .object([
-            ("orders", .integer(orders.count)), ("confirmed", .integer(count("confirmed"))),
-            ("failed", .integer(count("failed"))), ("pending", .integer(pendingCount)),
-            ("charged_minor", .integer(chargedMinor)), ("refunded_minor", .integer(refundedMinor)),
-            ("confirmed_minor", .integer(confirmedMinor)), ("stock", stock["stock"] ?? .null),
+        func number(_ value: Int, of party: Party) -> JSONValue { silent.contains(party) ? .null : .integer(value) }
+        return .object([
+            ("orders", number(orders.count, of: .orders)), ("confirmed", number(count("confirmed"), of: .orders)),
+            ("failed", number(count("failed"), of: .orders)), ("pending", number(pendingCount, of: .orders)),
+            ("charged_minor", number(chargedMinor, of: .payments)),
+            ("refunded_minor", number(refundedMinor, of: .payments)),
+            ("confirmed_minor", number(confirmedMinor, of: .orders)), ("stock", stock["stock"] ?? .null),
             ("complaints", .array((complaints ?? self.complaints).map { .string($0) })),
         ])
     }

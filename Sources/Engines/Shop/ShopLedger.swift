@@ -54,6 +54,11 @@ public struct ShopLedger: Sendable {
     public var events: [EventEntry]?
     /// Only those of orders: what somebody charges by hand is none of the shop's business.
     public var payments: [PaymentEntry] = []
+    /// Of whom nothing is known, since they did not answer: nothing is judged that they have a say in.
+    public var silent: Set<Party> = []
+
+    /// Whose books they are.
+    public enum Party: String, Sendable, CaseIterable { case orders, stock, payments }
 
     public init() {}
 
@@ -75,7 +80,12 @@ public struct ShopLedger: Sendable {
 
     /// What does not add up, in words; empty if all is well. Orders that are under way are left out: they have neither
     /// to be paid nor to be sold yet. `pendingCount` says whether there are any.
-    public var complaints: [String] { balanceComplaints + soldComplaints + dueComplaints + liveMoneyComplaints }
+    public var complaints: [String] {
+        balanceComplaints + (knows(.orders, .stock) ? soldComplaints : [])
+            + (knows(.orders, .payments) ? dueComplaints + liveMoneyComplaints : [])
+    }
+
+    private func knows(_ parties: Party...) -> Bool { silent.isDisjoint(with: parties) }
 
     var balanceComplaints: [String] {
         stock.filter { !$0.isBalanced }.map { level in

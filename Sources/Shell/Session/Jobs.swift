@@ -33,7 +33,7 @@ public final class Job {
     /// The node it is about, if it is a service.
     public var nodeName: String? { processes.last { $0.nodeName != nil }?.nodeName }
 
-    public var state: String { !isRunning ? "done" : isFrozen ? "stopped" : "running" }
+    public var state: String { !isRunning ? "done" : isFrozen ? "frozen" : "running" }
 
     func finish(_ status: Int) {
         guard isRunning else { return }

@@ -36,12 +36,22 @@ extension GeneralCommands {
                 signal = parsed
             }
             if words.isEmpty { throw UsageError("kill: whom? kill %1, or kill NAME; see jobs and nodes") }
-            // All of them must exist before the first is touched.
             let isShell = words.contains("1000")
-            let jobs = try words.filter { $0 != "1000" }.map { try invocation.session.job($0) }
+            let jobs = those(words.filter { $0 != "1000" }, invocation)
             if let signal { for job in jobs { send(signal, to: job, invocation) } }
             if isShell, !invocation.process.signalShell(signal) { throw CommandFailure("no shell 1000") }
-            return .success
+            // As in bash: a failure if there was nobody to send it to.
+            return jobs.isEmpty && !isShell ? .done(1) : .success
+        }
+    }
+
+    /// Those that there are; of the others it is said that there are none, and they keep nobody from the rest.
+    private static func those(_ words: some Sequence<String>, _ invocation: Invocation) -> [Job] {
+        words.compactMap { word in
+            do { return try invocation.session.job(word) } catch {
+                invocation.process.complain("\(error)")
+                return nil
+            }
         }
     }
 
@@ -83,9 +93,7 @@ extension GeneralCommands {
             name, summary, usage: "%JOB|NODE…", arguments: .init([.job, .node], 1...100), examples: ["\(name) %2"],
             group: .jobs)
         return Command(description) { invocation in
-            let jobs = try invocation.arguments.arguments.map { try invocation.session.job($0) }
-            for job in jobs { send(signal, to: job, invocation) }
-            return .success
+            send(signal, to: those(invocation.arguments.arguments, invocation), invocation)
         }
     }
 
@@ -107,10 +115,9 @@ extension GeneralCommands {
                 words.removeLast()
                 if words.count > 1, words.last == "for" { words.removeLast() }
             }
-            let jobs = try words.map { try invocation.session.job($0) }
-            for job in jobs { send(.stop, to: job, invocation) }
+            let jobs = those(words, invocation)
             if let time { invocation.session.world.after(time) { for job in jobs { _ = job.send(.continue) } } }
-            return .success
+            return send(.stop, to: jobs, invocation)
         }
     }
 

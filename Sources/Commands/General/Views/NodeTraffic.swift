@@ -31,9 +31,11 @@ final class NodeTraffic {
         var requestsPerSecond: Double { Double(recent) / 10 }
         var errorPercent: Double? { connections == 0 ? nil : 100 * Double(failures) / Double(connections) }
         /// The time below which 99 of 100 answers came (nearest rank).
-        var p99: LabDuration? {
-            guard !answerTimes.isEmpty else { return nil }
-            let sorted = answerTimes.sorted()
+        var p99: LabDuration? { Self.p99(of: answerTimes) }
+
+        static func p99(of times: [LabDuration]) -> LabDuration? {
+            guard !times.isEmpty else { return nil }
+            let sorted = times.sorted()
             return sorted[(sorted.count * 99 + 99) / 100 - 1]
         }
     }
@@ -54,6 +56,8 @@ final class NodeTraffic {
     private var waiting: [UInt64: LabTime] = [:]
     /// Those connections, by who asks whom, in the order in which they asked.
     private var asked: [Way: [UInt64]] = [:]
+    /// Of connections from outside: what the last piece that was sent there goes back to.
+    private var lastOutside: [UInt64: (origin: UInt64, time: LabTime)] = [:]
     private var lastEvent: UInt64 = 0
     private var rows: [Row] = []
     /// What the highest glyph of every node means.
@@ -75,7 +79,7 @@ final class NodeTraffic {
             index += 1
         }
         lastEvent = journal.count
-        if waiting.count > Self.waitingLimit { forgetWaiting() }
+        if waiting.count + lastOutside.count > Self.waitingLimit { forgetWaiting() }
         count(world.now)
     }
 
@@ -89,6 +93,7 @@ final class NodeTraffic {
     private func forgetWaiting() {
         waiting = [:]
         asked = [:]
+        lastOutside = [:]
     }
 
     private func number(of node: String) -> Int {
@@ -104,7 +109,7 @@ final class NodeTraffic {
             if JournalEvent.isInitiator(connection) {
                 takeRequest(on: connection, from, to, event.time)
             } else {
-                takeAnswer(event, from, to, journal)
+                takeAnswer(event, on: connection, from, to, journal)
             }
         case .connection(let number, let from, let to, let change) where JournalEvent.isInitiator(number):
             let node = self.number(of: to)
@@ -119,6 +124,8 @@ final class NodeTraffic {
             if change != .opened, waiting.removeValue(forKey: number) != nil {
                 asked[Way(from: from, to: to)]?.removeAll { $0 == number }
             }
+        case .connection(let number, _, _, .closed), .connection(let number, _, _, .reset):
+            lastOutside[number] = nil
         default: break
         }
     }
@@ -139,11 +146,13 @@ final class NodeTraffic {
 
     /// The two ends of a connection have numbers of their own. So an answer belongs to the request that led to it;
     /// where that cannot be seen, to the oldest one on its way that waits.
-    private func takeAnswer(_ event: JournalEvent, _ from: String, _ to: String, _ journal: Journal) {
+    private func takeAnswer(
+        _ event: JournalEvent, on own: UInt64, _ from: String, _ to: String, _ journal: Journal
+    ) {
         let way = Way(from: to, to: from)
         guard let connection = request(behind: event, on: way, journal) ?? asked[way]?.first else {
             // Programs outside write nothing into the journal: their requests are known by the answers.
-            if to == NodeTable.outsideName { noteRequest(from, event.time) }
+            if to == NodeTable.outsideName, isAnother(event, on: own, journal) { noteRequest(from, event.time) }
             return
         }
         // Something more of an answer that has begun.
@@ -151,6 +160,20 @@ final class NodeTraffic {
         asked[way]?.removeAll { $0 == connection }
         if asked[way]?.isEmpty == true { asked[way] = nil }
         histories[number(of: from)].answers.append((event.time, event.time - since))
+    }
+
+    /// Whether what is sent outside answers something new: an answer leaves in pieces, its head and its body, all for
+    /// one reason.
+    private func isAnother(_ event: JournalEvent, on connection: UInt64, _ journal: Journal) -> Bool {
+        var origin = event.cause
+        for _ in 0..<Self.causeLimit {
+            guard let earlier = journal.event(origin), earlier.cause != 0 else { break }
+            origin = earlier.cause
+        }
+        let last = lastOutside.updateValue((origin, event.time), forKey: connection)
+        guard let last, last.origin == origin else { return true }
+        // Without a reason that is known, what comes at once belongs together.
+        return origin == 0 && event.time - last.time > .milliseconds(1)
     }
 
     /// The connection of the request that led to an event, whether or not it still waits.

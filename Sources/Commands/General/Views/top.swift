@@ -12,10 +12,13 @@ extension GeneralCommands {
             usage: "[--glyphs block|braille|ascii] [--json]", flags: [CommonFlags.glyphs, CommonFlags.json],
             examples: ["top", "watch 1s top", "top --json"], group: .views,
             details: """
-                Counted from what the network saw: what somebody sends who has connected to
-                a node is a request, what comes back the answer. RPS and the percentile are
-                of the last ten seconds, ERR% of the connections that were tried in the
-                last minute. It knows nothing of protocols: stats does.
+                RPS counts what the network saw: what somebody sends who has connected to a
+                node is a request, what comes back the answer. P99 is the time from a
+                request to the end of its answer: of nodes that speak HTTP as they have
+                measured it themselves, of others from its sending to the first of the
+                answer, and of brokers, which speak unasked, there is none. Both are of the
+                last ten seconds; ERR% is of the connections that were tried in the last
+                minute.
                 """)
         return Command(description) { invocation in
             let glyphs = invocation.arguments.glyphs
@@ -28,8 +31,12 @@ extension GeneralCommands {
         traffic.update(from: session.world)
         var jobs: [String: Int] = [:]
         for job in session.jobs.running { if let name = job.nodeName { jobs[name] = job.number } }
+        // Of those who speak unasked there are no answer times.
+        let talkers = Set(session.runningServices.filter { !$0.runtime.answersRequests }.map(\.node.name))
         let rows = session.world.nodes.allServices.map { node in
-            row(node, jobs[node.name], traffic[node.name], traffic.top, glyphs)
+            row(
+                node, jobs[node.name], traffic[node.name], talkers.contains(node.name) ? nil : p99(node, traffic),
+                traffic.top, glyphs)
         }
         return View(
             .table(
@@ -43,8 +50,14 @@ extension GeneralCommands {
                     ], rows: rows, whenEmpty: "no nodes; start one: backend --port 8081 &")))
     }
 
+    /// As the node has measured it; what the network saw where it measures nothing.
+    private static func p99(_ node: Node, _ traffic: NodeTraffic) -> LabDuration? {
+        NodeTraffic.Row.p99(of: node.requestTimes.recent(now: node.world.now)) ?? traffic[node.name].p99
+    }
+
     private static func row(
-        _ node: Node, _ job: Int?, _ traffic: NodeTraffic.Row, _ top: Int, _ glyphs: Sparkline.Glyphs
+        _ node: Node, _ job: Int?, _ traffic: NodeTraffic.Row, _ p99: LabDuration?, _ top: Int,
+        _ glyphs: Sparkline.Glyphs
     ) -> [View.Cell] {
         let (mark, style): (String, View.Style) =
             switch node.state {
@@ -59,7 +72,7 @@ extension GeneralCommands {
             View.Cell(shown + node.state.rawValue, json: .string(node.state.rawValue), style: style),
             View.Cell(
                 fixedDecimal(traffic.requestsPerSecond, places: 1), json: .number(traffic.requestsPerSecond)),
-            traffic.p99.map { .duration($0) } ?? .none,
+            p99.map { .duration($0) } ?? .none,
             traffic.errorPercent.map {
                 View.Cell(fixedDecimal($0, places: 1), json: .number($0), style: $0 > 0 ? .bad : .plain)
             } ?? .none,

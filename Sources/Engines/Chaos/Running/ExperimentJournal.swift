@@ -139,7 +139,8 @@ public struct ExperimentJournal: Sendable {
         ]
         var members: [(key: String, value: JSONValue)] = [
             ("chaoslib-version", .string("sdlab \(version)")), ("platform", "sdlab"), ("node", .string(node)),
-            ("experiment", experiment.document), ("start", Self.stamp(start)), ("status", .string(status.rawValue)),
+            ("experiment", JournalSecrets.hidden(experiment.document)), ("start", Self.stamp(start)),
+            ("status", .string(status.rawValue)),
             ("deviated", .bool(deviated)), ("steady_states", states),
         ]
         members += [
@@ -173,7 +174,7 @@ public struct ExperimentJournal: Sendable {
     }
 
     private static func json(_ entry: Entry) -> JSONValue {
-        var members: [(key: String, value: JSONValue)] = [("activity", entry.activity.document)]
+        var members: [(key: String, value: JSONValue)] = [("activity", JournalSecrets.hidden(entry.activity.document))]
         switch entry.outcome {
         case .done(let observation): members += [("output", observation.output), ("status", "succeeded")]
         case .failed(let reason, _):

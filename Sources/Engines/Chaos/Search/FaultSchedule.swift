@@ -38,6 +38,15 @@ public struct FaultSchedule: Equatable, Sendable {
             return text + (moment.map { "; \($0) is under way" } ?? "")
         }
 
+        /// Of the menu: `kill`, `disk-slow`.
+        public var name: String {
+            switch fault {
+            case .inject(let words, _): words[0]
+            case .kill: "kill"
+            case .pause: "pause"
+            }
+        }
+
         /// The same, made shorter.
         func lasting(_ time: LabDuration) -> Event { Event(at: at, fault, lasts: time, moment: moment) }
     }
@@ -143,9 +152,24 @@ public struct FaultSchedule: Equatable, Sendable {
 
     /// The short form of an experiment that does the same: the faults run beside one another, in the background.
     ///
-    /// - Parameter isMeanwhile: the invariant is broken while the faults are in force, and not afterwards.
-    public func experimentText(title: String, invariant: String, isMeanwhile: Bool = false) -> String {
-        var lines = [
+    /// An experiment begins with a platform that stands. What makes this one, and what it is at work with, stands in
+    /// front as remarks.
+    ///
+    /// - Parameters:
+    ///   - isMeanwhile: the invariant is broken while the faults are in force, and not afterwards.
+    ///   - before: what is typed before the experiment: the platform.
+    ///   - beside: what is typed beside it, in another terminal.
+    public func experimentText(
+        title: String, invariant: String, isMeanwhile: Bool = false, before: String = "", beside: String = ""
+    ) -> String {
+        func remark(_ heading: String, _ text: String) -> [String] {
+            let typed = text.split(separator: "\n").map { "#   \($0)" }
+            return typed.isEmpty ? [] : ["# \(heading)"] + typed
+        }
+        var lines =
+            remark("First, in a fresh lab:", before)
+            + remark("Then this, in the background, and chaos-runner --config at once beside it:", beside)
+        lines += [
             "experiment:", "  name: \(JSONValue.string(title).text)",
             "  strategy: \(isMeanwhile ? "continuously" : "default")", "  steady_state:",
             "    - probe: process", "      name: invariant", "      command: \(JSONValue.string(invariant).text)",

@@ -10,6 +10,9 @@ public protocol ConnectionServer: AnyObject {
     var security: (any StreamSecurity)? { get set }
     /// What is spoken there, for TLS (ALPN); empty: nothing that has such a name.
     var applicationProtocols: [String] { get }
+    /// Whether whoever connects asks, and is answered: false for a protocol in which the server speaks unasked, so that
+    /// what it sends next is no answer to what it was sent last.
+    var answersRequests: Bool { get }
     /// Those that are still introducing themselves (PROXY header) included.
     var openConnectionCount: Int { get }
     /// Accepts nothing more, closes what is idle, and lets what is under way finish; then, once, calls `whenIdle`:
@@ -23,4 +26,5 @@ public protocol ConnectionServer: AnyObject {
 
 extension ConnectionServer {
     public var applicationProtocols: [String] { [] }
+    public var answersRequests: Bool { true }
 }

@@ -134,6 +134,7 @@ extension HTTPServerConnection {
         guard response == .begun else { return }
         if isChunking { stream.write(trailers.isEmpty ? Self.lastChunk : Self.lastChunk(trailers)) }
         response = .complete
+        noteTime()
         endSpan()
         if closesAfterResponse {
             closeNow()

@@ -37,6 +37,8 @@ public final class HTTPServerConnection: StreamHandler {
     var timer: TimerID?
     /// When the timer fires, while there is one.
     var timerTime = LabTime.distantFuture
+    /// When the present request's head was there, where the node's `requestTimes` are kept.
+    private var requestBegan = LabTime.distantFuture
     var isReadingHead = false
     private var isHeadReleased = false
     var bytesAtLastCheck = 0
@@ -152,6 +154,13 @@ public final class HTTPServerConnection: StreamHandler {
         if stream.isClosed { ended(last) } else { stream.onEnd = { [self] in ended(last) } }
     }
 
+    /// The response is complete.
+    func noteTime() {
+        guard requestBegan != .distantFuture else { return }
+        node.requestTimes.note(node.world.now - requestBegan, now: node.world.now)
+        requestBegan = .distantFuture
+    }
+
     /// The response is over, or will never be.
     func endSpan() {
         guard let span else { return }
@@ -215,7 +224,10 @@ public final class HTTPServerConnection: StreamHandler {
         closesAfterResponse = !reader.head.keepsAlive
         continueIsDue = reader.head.expectsContinue
         discardedBytes = 0
-        if node.world.spans.isRecording, options.isTraced { span = .serving(self) }
+        if node.world.spans.isRecording {
+            requestBegan = node.world.now
+            if options.isTraced { span = .serving(self) }
+        }
         // What has no cause has its span's own event for one.
         if let span, node.world.journal.currentCause == 0 {
             span.run { service?.requestBegan(self) }

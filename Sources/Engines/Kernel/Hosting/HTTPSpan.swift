@@ -9,7 +9,7 @@ extension ActiveSpan {
     ///
     /// One that comes with a trace context goes on with that, kept or not. One without begins a trace if it is
     /// somebody's at the edge: from a terminal, or from outside the lab. What services ask of one another by themselves
-    /// is no trace's, and neither are the questions of monitoring.
+    /// is no trace's, and neither are the questions of monitoring and of those who only look (`Node.isObserver`).
     static func serving(_ connection: HTTPServerConnection) -> ActiveSpan? {
         let head = connection.head
         let node = connection.stream.node
@@ -23,7 +23,8 @@ extension ActiveSpan {
             span = spans.continueTrace(
                 parent, name, .server, on: node, baggage: Baggage(parsing: head.values(of: "baggage")))
         } else {
-            guard connection.stream.peer?.isTransient ?? true, !isOfMonitoring(head) else { return nil }
+            let peer = connection.stream.peer
+            guard peer?.isTransient ?? true, peer?.isObserver != true, !isOfMonitoring(head) else { return nil }
             span = spans.beginTrace(name, .server, on: node, baggage: Baggage(parsing: head.values(of: "baggage")))
         }
         span?.describe(head, from: connection.stream)

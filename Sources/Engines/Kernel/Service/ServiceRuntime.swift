@@ -100,6 +100,9 @@ public final class ServiceRuntime {
     /// Of clients.
     public var openConnectionCount: Int { servers(for: .clients).reduce(0) { $0 + $1.openConnectionCount } }
 
+    /// Whether its clients are answered what they ask, one for one; see `ConnectionServer`.
+    public var answersRequests: Bool { servers(for: .clients).first?.answersRequests ?? true }
+
     /// Each once, whatever the number of places it listens at.
     private func servers(for visitors: Visitors) -> [any ConnectionServer] {
         ports.filter { $0.visitors == visitors }.map(\.server).reduce(into: []) { found, server in

@@ -29,6 +29,10 @@ public final class Node {
     public var clockSkew = LabDuration.zero
     /// The share of the traces that begin at this node which are kept, 0 to 1 (head sampling).
     public var traceShare = 1.0
+    /// Of its requests, where the lab records what happens.
+    public var requestTimes = RequestTimes()
+    /// It asks about the lab (`ledger`, `log-query`): its questions are nobody's requests, and begin no traces.
+    public var isObserver = false
     /// Called once when a life ends, with how it ended.
     public var onEnd: ((State) -> Void)?
 
@@ -81,6 +85,7 @@ public final class Node {
         lifeCount += 1
         life = NodeLife(self)
         startedAt = world.now
+        requestTimes = RequestTimes()
         state = .running
         random = world.random.fork("\(isTransient ? "client \(number)" : name)/\(lifeCount)")
         if wasDark { world.network.powerReturned(to: self) }

@@ -180,6 +180,11 @@ public final class SpanRecorder {
     /// Those that are kept, in the order of their ends.
     public var all: [Span] { (0..<finished.count).map { finished[$0] } }
 
+    /// Those that are under way and will be kept, as they are at this moment, in the order of their beginning.
+    public var open: [Span] {
+        underWay.values.filter(\.context.isSampled).sorted { $0.number < $1.number }.map(\.finished)
+    }
+
     /// How many are under way.
     public var openCount: Int { underWay.count }
 

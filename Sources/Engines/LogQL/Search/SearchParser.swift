@@ -88,9 +88,9 @@ struct SearchParser {
         if first == UInt8(ascii: "(") { return try group(field, depth) }
         if field == nil, let name = fieldName() {
             if byte() == UInt8(ascii: "(") { return try group(name, depth) }
-            return .field(name, try value(name))
+            return Self.field(name, try value(name))
         }
-        if let field { return .field(field, try value(field)) }
+        if let field { return Self.field(field, try value(field)) }
         let isQuoted = first == UInt8(ascii: "\"")
         let text = isQuoted ? try phrase() : word()
         guard isQuoted || !text.isEmpty else { throw error("a word is missing here", at: place) }
@@ -108,6 +108,16 @@ struct SearchParser {
         skipSpace()
         return inner
     }
+
+    /// `level:warning` means the lines of whoever writes `warn` as well, and the other way round.
+    private static func field(_ name: String, _ value: SearchValue) -> SearchExpression {
+        guard name == "level", case .text(let text, _) = value,
+            let same = levels.first(where: { $0.contains(text.lowercased()) })
+        else { return .field(name, value) }
+        return .any(same.map { .field(name, .text($0, SearchText($0, mayBeWildcard: false))) })
+    }
+
+    private static let levels = [["warn", "warning"]]
 
     // MARK: Values
 

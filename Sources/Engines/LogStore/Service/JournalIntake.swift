@@ -45,7 +45,7 @@ final class JournalIntake {
             level = Self.name(line.level)
             text = line.text
         case .node(let change):
-            level = "warn"
+            level = change == .killed || change == .lostPower ? "error" : "warn"
             text = "\(node): \(change.rawValue)"
         default: return
         }

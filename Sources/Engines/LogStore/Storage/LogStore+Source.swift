@@ -151,9 +151,19 @@ extension LogStore: LogSource {
     }
 
     public func warnings(from: Int64, through: Int64) -> [String] {
-        damages.filter { $0.isLeftOut && Self.day(from) <= $0.day && $0.day <= Self.day(through) }
+        if hasNothing { return [Self.nothing] }
+        return damages.filter { $0.isLeftOut && Self.day(from) <= $0.day && $0.day <= Self.day(through) }
             .map { "lines of \(Self.dayName($0.day)) are missing: \($0.problem)" }
     }
+
+    /// Nobody has ever sent it a line.
+    private var hasNothing: Bool {
+        segments.isEmpty && damages.isEmpty && heads.allSatisfy { $0.streams.isEmpty }
+    }
+
+    private static let nothing =
+        "there are no lines at all here: nobody sends any. log-collector --lab takes those of all nodes of the lab, "
+        + "and a log-agent those of files"
 
     public func streams(_ matchers: [LabelMatcher], from: Int64, through: Int64) throws(LogSourceError) -> [Labels] {
         var found: Set<Labels> = []

@@ -202,6 +202,7 @@ extension BrokerQueue {
         }
         if settings.retryDelay != nil, broker.delay(entry, of: self) { return }
         ready.giveBack(entry)
+        noteEmptiness()
         if entry.expiresAt != .distantFuture { broker.schedule(self, at: entry.expiresAt) }
     }
 

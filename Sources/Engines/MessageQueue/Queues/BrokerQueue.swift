@@ -293,7 +293,11 @@ public final class BrokerQueue: BrokerTimed {
     }
 
     func noteEmptiness() {
-        if ready.isEmpty { backlogSince = nil } else if backlogSince == nil { backlogSince = now }
+        if (replica?.readyCount ?? ready.count) == 0 {
+            backlogSince = nil
+        } else if backlogSince == nil {
+            backlogSince = now
+        }
     }
 
     /// - Returns: how many waited.
@@ -368,6 +372,7 @@ public final class BrokerQueue: BrokerTimed {
         counters.published += 1
         arrivals.count(now)
         broker.trace.note(.queued, message, at: name, now: now)
+        noteEmptiness()
     }
 }
 

@@ -60,8 +60,30 @@ extension Broker {
         return QueueExplanation(
             queue: queue.name, readyCount: queue.readyCount, unackedCount: queue.unackedCount,
             backlogSince: queue.backlogSince, arrivalsPerSecond: arrivals, departuresPerSecond: departures,
-            consumers: holders, findings: Self.findings(queue, holders, arrivals, departures, now))
+            consumers: holders,
+            findings: Self.findings(queue, holders, arrivals, departures, now)
+                + (queue.isReplicated ? group.map { Self.findings($0.view) } ?? [] : []))
     }
+
+    /// Of the group whose log a replicated queue is in.
+    private static func findings(_ view: BrokerGroup.View) -> [String] {
+        let leader = view.leader.map { "\(short($0)) leads" } ?? "Nobody leads"
+        let missing = view.members.filter { !view.online.contains($0) }.map(short)
+        var findings = [
+            "\(leader); \(view.online.count) of \(view.members.count) members are there"
+                + (missing.isEmpty ? "." : ", and not \(missing.joined(separator: ", ")).")
+        ]
+        if 2 * view.online.count <= view.members.count {
+            findings.append("That is no majority: nothing is confirmed until there is one.")
+        }
+        for (name, count) in view.behind.sorted(by: { $0.key < $1.key }) {
+            findings.append("\(short(name)) lacks the last \(counted(count, "entry", "entries")) of the log.")
+        }
+        return findings
+    }
+
+    /// `localhost:5673` of `rabbit@localhost:5673`
+    private static func short(_ name: String) -> String { String(name.trimmingPrefix("rabbit@")) }
 
     private static func findings(
         _ queue: BrokerQueue, _ holders: [QueueExplanation.Holder], _ arrivals: Int, _ departures: Int, _ now: LabTime
@@ -70,7 +92,8 @@ extension Broker {
         if queue.readyCount == 0 {
             findings.append(
                 queue.unackedCount == 0
-                    ? "It is empty." : "Nothing waits; \(queue.unackedCount) are with consumers, unacknowledged.")
+                    ? "It is empty."
+                    : "Nothing waits; \(counted(queue.unackedCount, "is", "are")) with consumers, unacknowledged.")
         } else if holders.isEmpty {
             findings.append("Nobody consumes it: what comes stays.")
         } else if holders.allSatisfy({ $0.obstacle != nil }) {

@@ -40,6 +40,8 @@ public final class BrokerGroup {
         public var members: [String] = []
         /// Those that are heard of.
         public var online: [String] = []
+        /// On the leader: who of the others lacks how many entries of its log; those that lack none are left out.
+        public var behind: [String: Int] = [:]
         public init() {}
     }
 
@@ -259,8 +261,14 @@ public final class BrokerGroup {
             broker.unmirror(key)
             onDefinition(key, nil)
         case .arrived(let number, let message): broker.replicatedQueue(number)?.noteArrival(message)
-        case .left(let number): broker.replicatedQueue(number)?.departures.count(broker.now)
-        case .assigned(let number, let key, let entry): assigned(number, key, entry)
+        case .left(let number):
+            let queue = broker.replicatedQueue(number)
+            queue?.departures.count(broker.now)
+            queue?.noteEmptiness()
+        case .returned(let number): broker.replicatedQueue(number)?.noteEmptiness()
+        case .assigned(let number, let key, let entry):
+            broker.replicatedQueue(number)?.noteEmptiness()
+            assigned(number, key, entry)
         case .died(let number, let entry, let reason, let isKept):
             if !isKept {
                 if let queue = broker.replicatedQueue(number) {

@@ -209,6 +209,7 @@ public final class GroupState {
             }
         }
         queue.ready.giveBack(entry)
+        events.append(.returned(queue.number))
     }
 
     private func die(_ entry: QueueEntry, _ queue: ReplicatedQueue, _ reason: DeadLetter.Reason) {
@@ -264,6 +265,8 @@ enum GroupEvent {
     case arrived(UInt64, BrokerMessage)
     case assigned(UInt64, ConsumerKey, QueueEntry)
     case left(UInt64)
+    /// One waits again in that queue.
+    case returned(UInt64)
     /// - isKept: it waits for being sent to the dead letters.
     case died(UInt64, QueueEntry, DeadLetter.Reason, isKept: Bool)
     case lost(member: Int, epoch: UInt64)

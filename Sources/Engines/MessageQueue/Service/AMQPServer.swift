@@ -18,6 +18,8 @@ public final class AMQPServer: PortedServer {
     }
 
     public var applicationProtocols: [String] { ["amqp"] }
+    /// Deliveries come when there is something, and most methods have no answer.
+    public var answersRequests: Bool { false }
 
     public func arrived(_ stream: Stream) -> any StreamHandler {
         if let security = ports.security { stream.secure(with: security) }

@@ -96,6 +96,11 @@ final class GroupMember: ReplicatedStateMachine {
         let all = member.configuration.members.sorted()
         view.members = all.map(name)
         view.online = all.filter { $0 == member.settings.id || member.isConnected(to: $0) }.map(name)
+        if member.isLeader, let status = member.status(entryLimit: 0) {
+            for peer in status.peers where peer.match < status.lastIndex {
+                view.behind[name(peer.id)] = status.lastIndex - peer.match
+            }
+        }
         group.view = view
     }
 

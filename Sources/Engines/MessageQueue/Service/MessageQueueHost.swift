@@ -53,6 +53,8 @@ public final class MessageQueueHost: Service {
     /// With TLS.
     public static let defaultSecurePort: UInt16 = 5671
     public static let defaultManagementPort: UInt16 = 15_672
+    /// Ports from the clients' to the operators', where nobody says otherwise: of the usual ports, and of a group's.
+    public static let managementPortOffset: UInt16 = 10_000
 
     public init(node: Node, port: UInt16, settings: Settings, options: ServiceOptions = ServiceOptions()) {
         runtime = ServiceRuntime(node: node, tag: "MQ", options: options)

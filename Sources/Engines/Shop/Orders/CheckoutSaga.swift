@@ -1,3 +1,5 @@
+import KernelStructures
+
 /// The orchestrator of one checkout: what is to be done next, and how everything so far can be undone.
 ///
 /// Its rule is the whole of its safety: **every change is saved before anything is asked of anybody.** `apply` takes an
@@ -127,6 +129,12 @@ public struct CheckoutSaga: Hashable, Sendable {
         save.entries.append(.init(kind: kind, detail: detail))
     }
 
+    /// `15:05:25`, beside other times of day.
+    private static func clock(_ unixSeconds: Int) -> String {
+        let (nanoseconds, isTooLate) = Int64(clamping: unixSeconds).multipliedReportingOverflow(by: 1_000_000_000)
+        return isTooLate ? "\(unixSeconds)" : LabTime(nanoseconds: nanoseconds).timeOfDay
+    }
+
     // MARK: Events
 
     /// Takes what has happened. Nil: it means nothing now (an answer that comes late or twice), and nothing changes.
@@ -137,7 +145,7 @@ public struct CheckoutSaga: Hashable, Sendable {
             reservationID = id
             compensations.append(.void)
             go(.charging)
-            note("reserved", "\(id), held until \(expires)", &save)
+            note("reserved", "\(id), held until \(Self.clock(expires))", &save)
         case (.charging, .charged(let payment, let charge)):
             paymentID = payment
             chargeID = charge

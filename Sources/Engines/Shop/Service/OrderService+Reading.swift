@@ -1,6 +1,7 @@
 import KernelHosting
 import KernelJSON
 import KernelStructures
+import KernelTelemetry
 import ShopEngine
 import ShopKitService
 
@@ -48,7 +49,13 @@ extension OrderService {
                             ("what", .string(row.text(2))), ("detail", .string(row.text(3))),
                         ])
                     }
-                    exchange.answer(json: .object([("order", order.details), ("timeline", .array(events))]))
+                    let trace = order.traceparent.flatMap { try? TraceContext(traceparent: [$0]) }
+                    exchange.answer(
+                        json: .object([
+                            ("order", order.details),
+                            ("trace_id", trace.map { .string("\($0.traceID)") } ?? .null),
+                            ("timeline", .array(events)),
+                        ]))
                 }
             }
         }

@@ -120,7 +120,7 @@ public final class PaymentService: Service {
             runtime.log("✓ Payment successful (charge_id: \(id: intent.chargeID ?? ""))")
         case .declined(_, let text):
             declineCount += 1
-            runtime.log("✗ Payment failed: \(text)")
+            runtime.log("✗ Payment failed: \(text)", level: .warning)
         case .refunded(let refund):
             refundCount += 1
             runtime.log("Refunded \("\(refund.amount)") of \(id: refund.chargeID)")

@@ -138,7 +138,9 @@ final class SagaRunner {
             end(run)
             if run.order.saga.phase == .confirmed { confirmedCount += 1 } else { failedCount += 1 }
             if let reason = run.order.saga.reason {
-                host.runtime.log("Order \(id: run.order.id) failed: \(reason)")
+                // A declined card is the customer's affair; that nobody answered is that of whoever runs the shop.
+                let isOwn = reason.hasSuffix("_unavailable")
+                host.runtime.log("Order \(id: run.order.id) failed: \(reason)", level: isOwn ? .error : .warning)
             }
             onEnd?(run.order)
         case .parked:
@@ -176,9 +178,16 @@ final class SagaRunner {
 
     private func ask(_ call: CheckoutSaga.Call, _ run: Run) {
         let order = run.order
-        announce(call, order)
-        let (peer, question) = Self.question(call, order)
-        host.peer(peer).ask(question, for: run.exchange) { [weak self] result in
+        let (name, question) = Self.question(call, order)
+        let peer = host.peer(name)
+        if let pause = peer.refusesFor {
+            host.runtime.log(
+                "Order \(id: order.id) waits: the circuit to \(name) is open for another \(pause), nothing is sent",
+                level: .warning)
+        } else {
+            announce(call, order)
+        }
+        peer.ask(question, for: run.exchange) { [weak self] result in
             guard let self else { return }
             switch result {
             case .failure(let failure): take(.unanswered(failure.text), run)

@@ -43,3 +43,15 @@ public final class ShopMonolith: Service {
     public var complaints: [String] { services.flatMap { $0.runtime.complaints } }
     public var statistics: [Statistic] { services.flatMap(\.statistics) }
 }
+
+// Their circuits can be looked at: `breaker`.
+
+extension InventoryService: ShopBreakers { public var shopHosts: [ShopHost] { [host] } }
+extension OrderService: ShopBreakers { public var shopHosts: [ShopHost] { [host] } }
+extension PaymentService: ShopBreakers { public var shopHosts: [ShopHost] { [host] } }
+extension ProductService: ShopBreakers { public var shopHosts: [ShopHost] { [host] } }
+extension StorefrontService: ShopBreakers { public var shopHosts: [ShopHost] { [host] } }
+
+extension ShopMonolith: ShopBreakers {
+    public var shopHosts: [ShopHost] { services.compactMap { $0 as? any ShopBreakers }.flatMap(\.shopHosts) }
+}

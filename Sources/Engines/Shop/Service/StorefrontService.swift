@@ -136,10 +136,12 @@ struct StorefrontBoard {
     var json: JSONValue {
         let books = try? ShopLedger(
             orders: parts[.orders] ?? .null, stock: parts[.stock] ?? .null, payments: parts[.payments] ?? .null)
+        // The page shows a whole ledger or none.
+        let whole = books.flatMap { $0.silent.isEmpty ? $0 : nil }
         return .object([
             ("ready", .bool(!parts.isEmpty)), ("calls", parts[.calls]?["data"] ?? .array([])),
             ("trace", parts[.trace]?["data"]?[0] ?? .null), ("health", parts[.health] ?? .array([])),
-            ("ledger", books?.json(stock: parts[.stock] ?? .null) ?? .null),
+            ("ledger", whole?.json(stock: parts[.stock] ?? .null) ?? .null),
             (
                 "missing",
                 .array(Part.allCases.filter { parts[$0] == nil }.map { .string($0.rawValue) })

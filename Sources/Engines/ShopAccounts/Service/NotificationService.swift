@@ -203,3 +203,5 @@ public final class NotificationService: Service {
         return preset.flatMap { try? MessageForm(subject: $0.subject, body: $0.body) }
     }
 }
+
+extension NotificationService: ShopBreakers { public var shopHosts: [ShopHost] { [host] } }

@@ -269,3 +269,5 @@ public final class UserService: Service {
         }
     }
 }
+
+extension UserService: ShopBreakers { public var shopHosts: [ShopHost] { [host] } }

@@ -71,13 +71,17 @@ public final class PeerClient {
     public let name: String
     public private(set) var answeredCount = 0
     public private(set) var failedCount = 0
-    public var onTrouble: ((LogMessage) -> Void)?
+    /// The circuit has changed its state; for the worse (`isTrouble`) or the better.
+    public var onChange: ((_ message: LogMessage, _ isTrouble: Bool) -> Void)?
     private let node: Node
     private let fixed: HostPort
     private var instances: [HostPort] = []
     private var turn = 0
     private var follower: ServiceFollower?
     private var calls: ResilientCalls
+    /// The states that the last calls met, and how those ended: `.` well, `x` not, `-` refused, `?` too late to count.
+    private var states = StateStrip()
+    private var endings = StateStrip()
     private let connections: KeptConnections
     private var pending: [ResilientCalls.CallID: Pending] = [:]
 
@@ -114,6 +118,24 @@ public final class PeerClient {
     /// Nobody is asked at present.
     public var isOpen: Bool { calls.breaker.state == .open }
 
+    /// How long no question is sent any more; nil while they are. (An open circuit whose wait is over lets the next one
+    /// through to try.)
+    public var refusesFor: LabDuration? {
+        guard isOpen, let wait = calls.breaker.retryAfter(now: node.world.now), wait > .zero else { return nil }
+        return wait
+    }
+
+    // MARK: The circuit, for those who look
+
+    func snapshot(as name: String) -> BreakerSnapshot { BreakerSnapshot(name, calls.breaker, now: node.world.now) }
+    var strips: (states: String, endings: String) { (states.text, endings.text) }
+    func order(_ state: CircuitState) { perform(calls.order(state, now: node.world.now)) }
+    func reconfigure(_ configuration: CircuitBreakerConfiguration) {
+        calls.reconfigure(breaker: configuration, now: node.world.now)
+    }
+
+    // MARK: Questions
+
     /// - Parameter exchange: on whose behalf it is asked: its request's name goes along. (Its trace goes by itself.)
     public func ask(_ question: Question, for exchange: HTTPExchange? = nil, _ completion: @escaping Completion) {
         guard pending.count < Self.pendingLimit else {
@@ -135,7 +157,7 @@ public final class PeerClient {
 
     private func letGo() {
         pending = [:]
-        onTrouble = nil
+        onChange = nil
     }
 
     // MARK: Effects
@@ -151,7 +173,10 @@ public final class PeerClient {
                 pending[id]?.call = nil
             case .timer(let id, let time): arm(id, time)
             case .finish(let id, let failure): finish(id, failure)
-            case .counted(_, _, _, let reaction): say(reaction.change)
+            case .counted(_, let permit, let failure, let reaction):
+                states.append(permit.state.letter)
+                endings.append(reaction.isLate ? "?" : failure == nil ? "." : "x")
+                say(reaction.change)
             case .changed(let transition): say(transition)
             case .fallback: break
             }
@@ -160,7 +185,10 @@ public final class PeerClient {
 
     private func say(_ transition: Transition?) {
         guard let transition else { return }
-        onTrouble?("Circuit to \(name): \(transition.from.rawValue) → \(transition.to.rawValue)")
+        let reason = "\(transition.reason)"
+        onChange?(
+            "Circuit to \(name): \(transition.from.rawValue) → \(transition.to.rawValue) (\(reason))",
+            transition.to == .open || transition.to == .forcedOpen)
     }
 
     private func arm(_ id: ResilientCalls.CallID, _ time: LabTime) {
@@ -210,6 +238,10 @@ public final class PeerClient {
         one.call?.cancel()
         if let failure {
             failedCount += 1
+            if failure.kind == .notPermitted {
+                states.append(calls.breaker.state.letter)
+                endings.append("-")
+            }
             one.completion?(.failure(Unanswered(text: failure.text)))
         } else if let answer = one.answer {
             answeredCount += 1

@@ -249,9 +249,16 @@ public final class ShopHost {
     public func peer(_ name: String) -> PeerClient {
         if let known = peers[name] { return known }
         let client = PeerClient(node, name: name, fixed: settings.peer(name), registry: settings.registry)
-        client.onTrouble = { [weak self] message in self?.runtime.log(message, level: .warning) }
+        client.onChange = { [weak self] message, isTrouble in
+            self?.runtime.log(message, level: isTrouble ? .warning : .info)
+        }
         peers[name] = client
         return client
+    }
+
+    /// The ways to the others that were gone so far, by name.
+    var ways: [(name: String, peer: PeerClient)] {
+        peers.sorted { $0.key < $1.key }.map { ("\(settings.name)->\($0.key)", $0.value) }
     }
 
     /// For `Service.collect`: how the ways to the others are.

@@ -18,7 +18,7 @@ extension ManagementAPI {
         route(router, "DELETE", "/api/connections/{name}") { [self] call in
             let connection = try connection(call)
             let reason = call.exchange.field("X-Reason") ?? "Closed via management plugin"
-            connection.close(reason: "CONNECTION_FORCED - \(reason)", now: now)
+            connection.close(reason: reason, now: now)
             call.exchange.answer(204)
         }
         list(router, "/api/connections/{name}/channels") { [self] call in

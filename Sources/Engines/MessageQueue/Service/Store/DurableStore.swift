@@ -47,8 +47,7 @@ public final class DurableStore: MessageStore {
     /// - Parameter done: called once, after the lab time that it takes; with a text if nothing of it is promised.
     public func commit(_ done: @escaping (_ failure: String?) -> Void) {
         var failure: String?
-        log.now = node.world.now
-        do throws(MessageLogError) { try log.commit() } catch { failure = error.description }
+        do throws(MessageLogError) { try logNow.commit() } catch { failure = error.description }
         let cost = node.disk.collectCost()
         if cost <= .zero { done(failure) } else { node.after(cost) { done(failure) } }
         if failure == nil { work() }
@@ -56,8 +55,7 @@ public final class DurableStore: MessageStore {
 
     /// Deliveries are about to leave.
     public func writeDeliveries() {
-        log.now = node.world.now
-        log.writeDeliveries()
+        logNow.writeDeliveries()
     }
 
     /// Moves what keeps the log large, a piece at a time.
@@ -69,8 +67,7 @@ public final class DurableStore: MessageStore {
 
     private func workOnce() {
         isWorking = false
-        guard !isClosed, log.maintain(budgetBytes: Self.sliceBytes) else { return }
-        log.now = node.world.now
+        guard !isClosed, logNow.maintain(budgetBytes: Self.sliceBytes) else { return }
         do throws(MessageLogError) { try log.commit() } catch { return onFailure(error.description) }
         isWorking = true
         node.afterDisk { [self] in workOnce() }
@@ -82,8 +79,7 @@ public final class DurableStore: MessageStore {
     public func close() throws(MessageLogError) {
         if isClosed { return }
         isClosed = true
-        log.now = node.world.now
-        try log.close()
+        try logNow.close()
     }
 
     // MARK: MessageStore
@@ -92,24 +88,31 @@ public final class DurableStore: MessageStore {
     public var syncedPosition: UInt64 { log.syncedPosition }
     public var canLoad: Bool { true }
 
-    public func put(_ key: String, _ value: [UInt8]) { log.put(key, value) }
-    public func remove(_ key: String) { log.remove(key) }
+    /// The log, at the time of what is being done: the first record of a batch is what dates it, and it may come long
+    /// after the last commit.
+    private var logNow: MessageLog {
+        log.now = node.world.now
+        return log
+    }
+
+    public func put(_ key: String, _ value: [UInt8]) { logNow.put(key, value) }
+    public func remove(_ key: String) { logNow.remove(key) }
 
     public func append(_ message: StoredMessage, queue: UInt64, sequence: UInt64, isDurable: Bool) {
-        log.append(message.logged, queue: queue, sequence: sequence, isDurable: isDurable)
+        logNow.append(message.logged, queue: queue, sequence: sequence, isDurable: isDurable)
     }
 
     public func delivered(queue: UInt64, sequence: UInt64, count: Int) {
-        log.delivered(queue: queue, sequence: sequence, count: count)
+        logNow.delivered(queue: queue, sequence: sequence, count: count)
     }
 
-    public func settle(queue: UInt64, sequence: UInt64) { log.settle(queue: queue, sequence: sequence) }
+    public func settle(queue: UInt64, sequence: UInt64) { logNow.settle(queue: queue, sequence: sequence) }
 
     public func purge(queue: UInt64, through sequence: UInt64, except: [UInt64]) {
-        log.purge(queue: queue, through: sequence, except: except)
+        logNow.purge(queue: queue, through: sequence, except: except)
     }
 
-    public func delete(queue: UInt64) { log.delete(queue: queue) }
+    public func delete(queue: UInt64) { logNow.delete(queue: queue) }
 
     public func load(queue: UInt64, after sequence: UInt64, count: Int, bytes: Int) throws -> [StoredEntry] {
         try log.load(queue: queue, after: sequence, count: count, bytes: bytes).map { entry in
