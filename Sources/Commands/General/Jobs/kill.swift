@@ -38,10 +38,12 @@ extension GeneralCommands {
             if words.isEmpty { throw UsageError("kill: whom? kill %1, or kill NAME; see jobs and nodes") }
             let isShell = words.contains("1000")
             let jobs = those(words.filter { $0 != "1000" }, invocation)
-            if let signal { for job in jobs { send(signal, to: job, invocation) } }
-            if isShell, !invocation.process.signalShell(signal) { throw CommandFailure("no shell 1000") }
-            // As in bash: a failure if there was nobody to send it to.
-            return jobs.isEmpty && !isShell ? .done(1) : .success
+            guard isShell else {
+                return signal.map { send($0, to: jobs, invocation) } ?? (jobs.isEmpty ? .done(1) : .success)
+            }
+            if let signal { _ = send(signal, to: jobs, invocation) }
+            guard invocation.process.signalShell(signal) else { throw CommandFailure("no shell 1000") }
+            return .success
         }
     }
 
@@ -53,6 +55,12 @@ extension GeneralCommands {
                 return nil
             }
         }
+    }
+
+    /// Fails, as in bash, if there was nobody to send it to.
+    private static func send(_ signal: Signal, to jobs: [Job], _ invocation: Invocation) -> Outcome {
+        for job in jobs { send(signal, to: job, invocation) }
+        return jobs.isEmpty ? .done(1) : .success
     }
 
     /// `kill -l`
