@@ -102,6 +102,26 @@ struct BashSnippetComparison {
         #expect(outcome.output == "2\n")
     }
 
+    /// Each of these ended the lab, or kept it for itself.
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: [
+            ("shuf -i 0-9223372036854775807", "is not a range"),
+            (#"echo aab | grep -E "(a)\1$(printf '?%.0s' $(seq 1 15000))""#, "repetitions in one another"),
+            (#"echo aab | grep -P "(?=a)($(printf '?<a>%.0s' $(seq 1 14000)))""#, "nothing to repeat"),
+            ("yes a | head -c 400000 | tr -d '\n' > t; grep -cP '(?!b)(?:a?){1000}b' t", "tries too many ways"),
+        ])
+    func patternsHaveBounds(_ script: String, _ complaint: String) {
+        let outcome = LabShell().run(script + "; echo $?")
+        #expect(outcome.errorOutput.contains(complaint), "\(outcome.errorOutput.prefix(200))")
+        #expect(!outcome.output.hasSuffix("0\n"))
+    }
+
+    @Test func whatTakesNoPlaceIsRepeatedInNoTime() {
+        let script = "echo a | grep -cP '(?=a)(?:){1000}{1000}{1000}{1000}{1000}'; echo a | grep -cP '(?=a)(?<x>a)'"
+        #expect(output(script) == "1\n1\n")
+    }
+
     /// None of these looks at all that there is for each line, or each element.
     @Test(
         .timeLimit(.minutes(1)),

@@ -171,9 +171,9 @@ public final class LabFiles {
         var found = [""]
         for (place, component) in components.enumerated() {
             let glob = GlobPattern(ignoresCase ? GlobPattern.lowercased(component) : component)
-            if options.contains("globstar"), component.count == 2,
-                component.allSatisfy({ $0.character == "*" && !$0.isQuoted })
-            {
+            if options.contains("globstar"), Self.isGlobstar(component) {
+                // Two of them, one after the other, find what one finds.
+                if place + 1 < components.count, Self.isGlobstar(components[place + 1]) { continue }
                 found = below(
                     found, isAbsolute: isAbsolute, isLast: place == components.count - 1,
                     findsDots: options.contains("dotglob"))
@@ -202,6 +202,10 @@ public final class LabFiles {
         return ending.isEmpty ? paths : paths.filter(isDirectory).map { $0 + ending }
     }
 
+    private static func isGlobstar(_ component: [(character: Character, isQuoted: Bool)]) -> Bool {
+        component.count == 2 && component.allSatisfy { $0.character == "*" && !$0.isQuoted }
+    }
+
     /// Files that `**` finds at most.
     private static let belowLimit = 100_000
 
@@ -209,7 +213,10 @@ public final class LabFiles {
     private func below(_ found: [String], isAbsolute: Bool, isLast: Bool, findsDots: Bool) -> [String] {
         var result: [String] = []
         var rest = Array(found.reversed())
+        // What was found may lie below one another.
+        var seen: Set<String> = []
         while let prefix = rest.popLast(), result.count < Self.belowLimit {
+            guard seen.insert(prefix).inserted else { continue }
             if !isLast || !prefix.isEmpty { result.append(prefix) }
             let base = isAbsolute ? "/" + prefix : prefix.isEmpty ? "." : prefix
             guard isDirectory(base), let names = try? disk.list(absolute(base)) else { continue }

@@ -17,6 +17,10 @@ final class WalkingExpression {
     /// Steps for a text, and for each of its bytes.
     private static let stepLimit = 5_000_000
     private static let stepsPerByte = 500
+    /// Steps for any text, a few seconds of them.
+    private static let mostSteps = 30_000_000
+    /// Places that are remembered, at some 32 bytes each.
+    private static let visitLimit = 4_000_000
     private static let depthLimit = 20
 
     init(
@@ -63,7 +67,9 @@ final class WalkingExpression {
     ///
     /// - Parameter isWhole: it must be all of the text.
     func firstMatch(in text: UnsafeRawBufferPointer, from offset: Int = 0, isWhole: Bool = false) -> LineMatch? {
-        if offset == 0 || stepsLeft <= 0 { stepsLeft = Self.stepLimit + Self.stepsPerByte * text.count }
+        if offset == 0 || stepsLeft <= 0 { 
+            stepsLeft = min(Self.mostSteps, Self.stepLimit + Self.stepsPerByte * text.count)
+        }
         failure = nil
         var visited: Set<Int> = []
         var start = offset
@@ -114,7 +120,7 @@ final class WalkingExpression {
             var place = fork.value
             way: while true {
                 stepsLeft -= 1
-                if stepsLeft <= 0 || depth > Self.depthLimit {
+                if stepsLeft <= 0 || depth > Self.depthLimit || visited.count > Self.visitLimit {
                     failure =
                         "the pattern tries too many ways here; one without \\1, or with less before it, ends sooner"
                     return nil

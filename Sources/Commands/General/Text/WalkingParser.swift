@@ -13,6 +13,8 @@ struct WalkingParser {
     private var ended: Set<Int> = []
 
     private static let depthLimit = 100
+    /// Repetitions of one thing, one in the other: with the groups that deep, what compiles them recurses.
+    private static let repetitionLimit = 20
     private static let groupLimit = 100
     private static let countLimit = 1000
     private static let lengthLimit = 65_536
@@ -128,7 +130,12 @@ struct WalkingParser {
 
     private mutating func repeated(_ node: WalkingNode) throws(WalkingError) -> WalkingNode {
         var node = node
+        var count = 0
         while let (sign, length) = sign(), "*+?{".unicodeScalars.contains(sign) {
+            count += 1
+            guard count <= Self.repetitionLimit else {
+                throw error("more than \(Self.repetitionLimit) repetitions in one another")
+            }
             let before = place
             place += length
             var bounds: (Int, Int?) = sign == "*" ? (0, nil) : sign == "+" ? (1, nil) : (0, 1)
@@ -180,6 +187,10 @@ struct WalkingParser {
 
     private mutating func group() throws(WalkingError) -> WalkingNode {
         if isPerl, peek() == "?" { return try specialGroup() }
+        return try numberedGroup()
+    }
+
+    private mutating func numberedGroup() throws(WalkingError) -> WalkingNode {
         groupCount += 1
         guard groupCount <= Self.groupLimit else { throw error("more than \(Self.groupLimit) groups") }
         let number = groupCount
@@ -217,7 +228,7 @@ struct WalkingParser {
             }
             place += 1
             groupNames[name] = groupCount + 1
-            return try group()
+            return try numberedGroup()
         }
         place += 1
         var isOn = true

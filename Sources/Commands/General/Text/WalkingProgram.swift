@@ -136,7 +136,12 @@ struct WalkingProgram {
     private mutating func addLoop(
         _ node: WalkingNode, _ low: Int, _ high: Int?, _ isGreedy: Bool
     ) throws(WalkingError) {
-        for _ in 0..<low { try add(node) }
+        for _ in 0..<low {
+            let before = steps.count
+            try add(node)
+            // Nothing, a thousand times, is nothing.
+            if steps.count == before { break }
+        }
         guard let high else {
             let register = registerCount
             registerCount += 1

@@ -52,7 +52,7 @@ extension GeneralCommands {
 
     private static func numbers(_ text: String) throws -> Range<Int> {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 2, let low = Int(parts[0]), let high = Int(parts[1]), low <= high + 1, high < .max,
+        guard parts.count == 2, let low = Int(parts[0]), let high = Int(parts[1]), high < .max, low <= high + 1,
             high - low < 10_000_000
         else { throw UsageError("shuf: -i: '\(text)' is not a range of up to 10000000 numbers, such as 1-6") }
         return low..<(high + 1)
