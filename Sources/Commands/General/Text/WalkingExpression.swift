@@ -67,7 +67,7 @@ final class WalkingExpression {
     ///
     /// - Parameter isWhole: it must be all of the text.
     func firstMatch(in text: UnsafeRawBufferPointer, from offset: Int = 0, isWhole: Bool = false) -> LineMatch? {
-        if offset == 0 || stepsLeft <= 0 { 
+        if offset == 0 || stepsLeft <= 0 {
             stepsLeft = min(Self.mostSteps, Self.stepLimit + Self.stepsPerByte * text.count)
         }
         failure = nil
