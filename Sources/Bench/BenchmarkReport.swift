@@ -57,17 +57,13 @@ struct BenchmarkReport {
 
     private func line(_ room: String, _ name: String, _ threads: String, _ numbers: [String], _ verdict: String) {
         let widths = [7, 7, 13, 8, 7]
-        var text = filled(room, roomWidth) + "  " + filled(name, nameWidth) + "  " + threads
-        text += String(repeating: " ", count: max(0, 3 - threads.count))
+        var text = room.rightPadded(to: roomWidth) + "  " + name.rightPadded(to: nameWidth) + "  "
+        text += threads.rightPadded(to: 3)
         for (number, width) in zip(numbers, widths) {
-            text += "  " + String(repeating: " ", count: max(0, width - number.count)) + number
+            text += "  " + number.leftPadded(to: width)
         }
         print(text + verdict)
         fflush(nil)
-    }
-
-    private func filled(_ text: String, _ width: Int) -> String {
-        text + String(repeating: " ", count: max(0, width - text.count))
     }
 }
 

@@ -202,10 +202,6 @@ import Testing
             #"""
             import http.server, threading
             ours, theirs, target = free(), free(), free()
-            write('am.yml', '''
-            route: {receiver: none, group_wait: 1s}
-            receivers: [{name: none}]
-            ''')
             write('rules.yaml', '''
             groups:
             - name: g
@@ -217,8 +213,7 @@ import Testing
                 labels: {severity: page}
                 annotations: {summary: '{{ $labels.instance }} is down ({{ $value }})'}
             ''')
-            start(shutil.which('prometheus-alertmanager'), '--config.file=am.yml', '--storage.path=am',
-                '--web.listen-address=127.0.0.1:%d' % theirs, '--cluster.listen-address=')
+            alertmanager(theirs)
             collector(ours, '''
             global: {scrape_interval: 1s, evaluation_interval: 1s, external_labels: {lab: here}}
             scrape_configs: [{job_name: target, static_configs: [{targets: ["127.0.0.1:%d"]}]}]
@@ -257,10 +252,6 @@ import Testing
         try MonitoringBench.run(
             #"""
             ours, receiver, theirs, target = free(), free(), free(), free()
-            write('am.yml', '''
-            route: {receiver: none, group_wait: 1s}
-            receivers: [{name: none}]
-            ''')
             write('rules.yaml', '''
             groups:
             - name: g
@@ -271,8 +262,7 @@ import Testing
                 labels: {severity: page, text: 'a "b" ü'}
                 annotations: {summary: 'it is down'}
             ''')
-            start(shutil.which('prometheus-alertmanager'), '--config.file=am.yml', '--storage.path=am',
-                '--web.listen-address=127.0.0.1:%d' % theirs, '--cluster.listen-address=')
+            alertmanager(theirs)
             start(SDLAB, 'alert-receiver', '--port', str(receiver))
             collector(ours, '''
             global: {scrape_interval: 1s, evaluation_interval: 1s}

@@ -49,6 +49,10 @@ enum MonitoringBench {
         def collector(port, text, *more):
             return start(SDLAB, 'metrics-collector', '--config', write('c%d.yaml' % port, text), '--port', str(port),
                 '--data-dir', 'ours%d' % port, *more)
+        def alertmanager(port):
+            config = write('am%d.yml' % port, '{route: {receiver: none, group_wait: 1s}, receivers: [{name: none}]}')
+            return start(shutil.which('prometheus-alertmanager'), '--config.file=' + config,
+                '--storage.path=am%d' % port, '--web.listen-address=127.0.0.1:%d' % port, '--cluster.listen-address=')
         def prometheus(port, text, *more):
             return start(shutil.which('prometheus'), '--config.file=' + write('p%d.yml' % port, text),
                 '--storage.tsdb.path=theirs%d' % port, '--web.enable-remote-write-receiver',

@@ -22,6 +22,21 @@ import Testing
         #expect(holes.output == "0 2 3 4 5 a c x e y\n")
     }
 
+    /// Names that have no value take memory as well.
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: [
+            ("for ((i=0; i<20000; i++)); do declare x$i; done", "names may be declared"),
+            ("for ((i=0; i<20000; i++)); do export x$i; done", "names may be declared"),
+            ("for ((i=0; i<20000; i++)); do declare -n x$i=y; done", "no more than 10000 references"),
+            ("declare -n r; r=$(printf '%05000d' 7)", "longer than 4096 bytes"),
+        ])
+    func namesHaveBounds(_ script: String, _ complaint: String) {
+        let outcome = run(script)
+        #expect(outcome.errorOutput.contains(complaint), "\(outcome.errorOutput.prefix(200))")
+        #expect(outcome.status != 0)
+    }
+
     @Test(.timeLimit(.minutes(1)))
     func alternativesOfPatternsTakeNoExponentialTime() {
         let long = String(repeating: "a", count: 1000)

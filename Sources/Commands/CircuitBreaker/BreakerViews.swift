@@ -76,7 +76,8 @@ enum BreakerViews {
         text += " " + next(snapshot)
         let rows = snapshot.history.map { change -> [View.Cell] in
             [
-                .init(clock(change.time), json: .string(change.time.description)), .text(change.from.rawValue),
+                .init(change.time.timeOfDayToMilliseconds, json: .string(change.time.description)),
+                .text(change.from.rawValue),
                 .text(change.to.rawValue), .text("\(change.reason)"),
             ]
         }
@@ -118,11 +119,6 @@ enum BreakerViews {
         case .disabled: return "Everything passes, nothing is counted."
         case .forcedOpen: return "Nothing passes until somebody changes that."
         }
-    }
-
-    /// `15:00:05.012`
-    private static func clock(_ time: LabTime) -> String {
-        "\(time.timeOfDay).\(padded(CivilTime(time).nanosecond / 1_000_000, 3))"
     }
 
     private static func state(_ state: CircuitState) -> View.Cell {

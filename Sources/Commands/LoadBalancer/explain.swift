@@ -153,7 +153,7 @@ private struct Explainer {
         }
         var text = "request \(number)\(source(of: number).map { " from \($0)" } ?? "")\n"
         for step in steps {
-            let line = "\(Self.clock(step.time ?? now))  \(engine.sentence(step, now: now))"
+            let line = "\((step.time ?? now).timeOfDayToMilliseconds)  \(engine.sentence(step, now: now))"
             text += wrapped(line, indent: 14) + "\n"
         }
         let json = JSONValue.object([
@@ -165,11 +165,6 @@ private struct Explainer {
 
     private func source(of number: Int) -> IPAddress? {
         engine.recording?.entry(of: number)?.source
-    }
-
-    /// `15:00:05.012`
-    private static func clock(_ time: LabTime) -> String {
-        "\(time.timeOfDay).\(padded(CivilTime(time).nanosecond / 1_000_000, 3))"
     }
 
     private func json(_ step: LoadBalancer.Step) -> JSONValue {
@@ -253,7 +248,7 @@ private struct Explainer {
         }
         guard let decision, let first else { return nil }
         return [
-            .integer(number), .init(Self.clock(first), json: .string(first.description)),
+            .integer(number), .init(first.timeOfDayToMilliseconds, json: .string(first.description)),
             decision.server.map { .text(engine.serverName($0)) } ?? .none, .integer(Int(decision.attempt)),
             .text(Self.word(decision)), waited.map { .duration($0) } ?? .none, result, .duration(end - first),
         ]
@@ -295,7 +290,7 @@ private struct Explainer {
         }
         let rows = events.map { event -> [View.Cell] in
             [
-                .init(Self.clock(event.time), json: .string(event.time.description)), .text(event.from),
+                .init(event.time.timeOfDayToMilliseconds, json: .string(event.time.description)), .text(event.from),
                 .text(event.to), .text(event.reason),
             ]
         }

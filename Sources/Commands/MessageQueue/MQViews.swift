@@ -30,8 +30,7 @@ enum MQViews {
     /// `15:00:05.012`; the whole of it for programs.
     private static func clock(_ json: JSONValue?) -> View.Cell {
         guard case .string(let text)? = json, let time = LabTime(parsing: text) else { return self.text(json) }
-        let thousandth = padded(CivilTime(time).nanosecond / 1_000_000, 3)
-        return View.Cell("\(time.timeOfDay).\(thousandth)", json: .string(text))
+        return View.Cell(time.timeOfDayToMilliseconds, json: .string(text))
     }
 
     private static func milliseconds(_ json: JSONValue?) -> View.Cell {
@@ -63,14 +62,18 @@ enum MQViews {
                     whenEmpty: "no queues")))
     }
 
-    /// Who leads, and how many of the members are there: `localhost:5672`, `2/3`.
     private static func group(_ queue: JSONValue) -> [View.Cell] {
         guard queue["members"] != nil else { return [.none, .none] }
-        let leader: View.Cell =
-            if case .string(let name)? = queue["leader"] { .text(String(name.trimmingPrefix("rabbit@"))) } else {
-                .none
-            }
-        return [leader, .text("\(elements(queue["online"]).count)/\(elements(queue["members"]).count)")]
+        let leader: String? = if case .string(let name)? = queue["leader"] { name } else { nil }
+        return group(leader: leader, elements(queue["online"]).count, of: elements(queue["members"]).count)
+    }
+
+    /// Who leads, and how many of the members are there: `localhost:5672`, `2/3`.
+    static func group(leader: String?, _ onlineCount: Int, of memberCount: Int) -> [View.Cell] {
+        [
+            leader.map { .text(String($0.trimmingPrefix("rabbit@"))) } ?? .none,
+            .text("\(onlineCount)/\(memberCount)"),
+        ]
     }
 
     private static func peek(_ queue: String, _ json: JSONValue) -> View {

@@ -56,7 +56,11 @@ extension MessageQueueHost {
                 queue.settings.deadLetterExchange.map { exchange in
                     .text(exchange.isEmpty ? queue.settings.deadLetterRoutingKey ?? queue.name : exchange)
                 } ?? .none,
-            ] + (view.map { queue.replica == nil ? [.none, .none] : Self.members($0) } ?? [])
+            ]
+                + (view.map {
+                    queue.replica == nil
+                        ? [.none, .none] : MQViews.group(leader: $0.leader, $0.online.count, of: $0.members.count)
+                } ?? [])
         }
         return View(
             .table(
@@ -72,21 +76,12 @@ extension MessageQueueHost {
                     ] + (view == nil ? [] : [.init("LEADER", key: "leader"), .init("UP", key: "up")]), rows: rows,
                     whenEmpty: "no queues")))
     }
-
-    /// Who leads, and how many of the members are there: `localhost:5672`, `2/3`.
-    private static func members(_ view: BrokerGroup.View) -> [View.Cell] {
-        [
-            view.leader.map { .text(String($0.trimmingPrefix("rabbit@"))) } ?? .none,
-            .text("\(view.online.count)/\(view.members.count)"),
-        ]
-    }
 }
 
 enum QueueViews {
     /// `15:00:05.012`; the whole of it for programs.
     private static func clock(_ time: LabTime) -> View.Cell {
-        let thousandth = padded(CivilTime(time).nanosecond / 1_000_000, 3)
-        return View.Cell("\(time.timeOfDay).\(thousandth)", json: .string("\(time)"))
+        View.Cell(time.timeOfDayToMilliseconds, json: .string("\(time)"))
     }
 
     static func explain(_ explanation: QueueExplanation) -> View {

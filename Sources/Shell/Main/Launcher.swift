@@ -51,7 +51,7 @@ struct Launcher {
             return try RunCommand(arguments, output, words: forScripts).run()
         case "test"?: return try TestCommand(ParsedArguments(leading + rest, for: Invocations.test), output).run()
         case "help"?:
-            let line = (["help"] + rest).map(quoted).joined(separator: " ")
+            let line = (["help"] + rest).map(ShellQuoting.singleQuoted).joined(separator: " ")
             return try ScriptRun(LabOptions(), StyleChoice(nil).usesColor, output).run(line, name: nil)
         case let tool?:
             guard Catalog.table[tool] != nil else {
@@ -143,8 +143,6 @@ struct Launcher {
         run.allowsHost = true
         return run
     }
-
-    private func quoted(_ word: String) -> String { "'" + word.replacing("'", with: "'\\''") + "'" }
 }
 
 /// Whether to use colours.

@@ -21,7 +21,7 @@ extension Builtins {
             var words = invocation.arguments.arguments
             if words.first == "-p" { words.removeFirst() }
             func show(_ name: String, _ alias: CommandAlias) {
-                invocation.process.print("alias \(name)='\(alias.text.replacing("'", with: "'\\''"))'")
+                invocation.process.print("alias \(name)=\(ShellQuoting.singleQuoted(alias.text))")
             }
             if words.isEmpty {
                 for (name, alias) in scope.aliases.sorted(by: { $0.key < $1.key }) { show(name, alias) }

@@ -146,7 +146,7 @@ public enum Builtins {
                     if parts.count == 2 {
                         try scope.set(name, (appends ? scope.value(of: name) ?? "" : "") + parts[1])
                     }
-                    if takesAway { scope.remove(.exported, from: name) } else { scope.add(.exported, to: name) }
+                    if takesAway { scope.remove(.exported, from: name) } else { try scope.add(.exported, to: name) }
                 } catch {
                     invocation.process.complain("\(error)")
                     status = 1
@@ -157,6 +157,26 @@ public enum Builtins {
         }
     }
 
+    /// The letters of the flags before the first other word, or before `--`, which goes with them.
+    static func flags(
+        of command: String, from words: inout ArraySlice<String>, known: [Character]
+    ) throws -> Set<Character> {
+        var letters: Set<Character> = []
+        while let word = words.first, word.hasPrefix("-"), word.count > 1 {
+            words.removeFirst()
+            if word == "--" { break }
+            for letter in word.dropFirst() {
+                guard known.contains(letter) else {
+                    let others = known.dropLast().map { "-\($0)" }.joined(separator: ", ")
+                    throw UsageError(
+                        "\(command): -\(letter) is not known here; there are \(others) and -\(known[known.count - 1])")
+                }
+                letters.insert(letter)
+            }
+        }
+        return letters
+    }
+
     private static var unset: Command {
         let description = describe(
             "unset", "forgets variables or functions", usage: "[-f|-v|-n] NAME…",
@@ -164,22 +184,12 @@ public enum Builtins {
         return Command(description) { invocation in
             let scope = try shell(invocation).scope
             var words = invocation.arguments.arguments[...]
-            var letters: Set<Character> = []
-            while let word = words.first, word.hasPrefix("-"), word.count > 1 {
-                words.removeFirst()
-                if word == "--" { break }
-                for letter in word.dropFirst() {
-                    guard "fvn".contains(letter) else {
-                        throw UsageError("unset: -\(letter) is not known here; there are -f, -v and -n")
-                    }
-                    letters.insert(letter)
-                }
-            }
+            let letters = try flags(of: "unset", from: &words, known: ["f", "v", "n"])
             var status = 0
             for word in words {
                 let base = VariableScope.element(word)?.base ?? word
                 if letters.contains("n") {
-                    scope.refer(word, to: nil)
+                    scope.dropReference(word)
                 } else if letters.contains("f") || !isName(base) && letters.isEmpty {
                     scope.undefine(word)
                 } else {

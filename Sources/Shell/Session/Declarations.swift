@@ -114,9 +114,9 @@ extension Builtins {
             if given.contains(.upper) { scope.remove(.lower, from: target) }
             if given.contains(.lower) { scope.remove(.upper, from: target) }
             // Declared it is, even without a value.
-            scope.add(given.subtracting(.readOnly), to: target)
+            try scope.add(given.subtracting(.readOnly), to: target)
             if !taken.isEmpty { scope.remove(taken, from: target) }
-            defer { if given.contains(.readOnly) { scope.add(.readOnly, to: target) } }
+            defer { if given.contains(.readOnly) { try? scope.add(.readOnly, to: target) } }
             if parts.count == 2 {
                 let isList = parts[1].hasPrefix("(") && parts[1].hasSuffix(")") && element == nil
                 if isList, scope.arrays[target] != nil { return try elements(word, shell) }
@@ -139,7 +139,7 @@ extension Builtins {
 
         /// `local -n r=$1`: a name that stands for another one.
         private func refer(_ target: String, _ other: String?, isOwn: Bool, _ scope: VariableScope) throws {
-            if letters.contains("N") { return scope.refer(target, to: nil) }
+            if letters.contains("N") { return scope.dropReference(target) }
             if isOwn {
                 scope.shadow(target)
                 scope.unset(target)
@@ -147,14 +147,14 @@ extension Builtins {
             let value = other ?? scope.value(of: target) ?? ""
             if value.isEmpty {
                 scope.unset(target)
-                return scope.refer(target, to: "")
+                return try scope.refer(target, to: "")
             }
             _ = try Builtins.variableName(VariableScope.element(value)?.base ?? value)
             guard scope.target(value) != target, value != target else {
                 throw CommandFailure("\(target): a name that refers to itself")
             }
             scope.unset(target)
-            scope.refer(target, to: value)
+            try scope.refer(target, to: value)
         }
     }
 

@@ -95,14 +95,10 @@ extension Execution {
     func showTime(since start: LabTime, isShort: Bool) {
         let passed = max(0, (session.world.now - start).nanoseconds)
         let (seconds, rest) = passed.quotientAndRemainder(dividingBy: 1_000_000_000)
-        func digits(_ number: Int64, _ count: Int) -> String {
-            let text = String(number)
-            return String(repeating: "0", count: max(0, count - text.count)) + text
-        }
         let text =
             isShort
-            ? "real \(seconds).\(digits(rest / 10_000_000, 2))\nuser 0.00\nsys 0.00\n"
-            : "\nreal\t\(seconds / 60)m\(seconds % 60).\(digits(rest / 1_000_000, 3))s\n"
+            ? "real \(seconds).\(padded(Int(rest / 10_000_000), 2))\nuser 0.00\nsys 0.00\n"
+            : "\nreal\t\(seconds / 60)m\(seconds % 60).\(padded(Int(rest / 1_000_000), 3))s\n"
                 + "user\t0m0.000s\nsys\t0m0.000s\n"
         errorSink.write(text)
     }

@@ -48,8 +48,8 @@ extension Builtins {
         if Parser.isKeyword(word) { return "keyword" }
         if shell.scope.aliases[word] != nil { return "alias" }
         if shell.scope.functions[word] != nil { return "function" }
-        guard let command = session.commands[word] else { return nil }
-        return command.description.group == .session || ofBash.contains(word) ? "builtin" : "file"
+        guard session.commands[word] != nil else { return nil }
+        return isBuiltin(word, session) ? "builtin" : "file"
     }
 
     /// What is a part of bash itself, and stands elsewhere in the lab's table.

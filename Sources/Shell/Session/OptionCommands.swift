@@ -59,7 +59,7 @@ extension Builtins {
             if asCommands {
                 process.print("set \(isOn ? "-" : "+")o \(name)")
             } else {
-                process.print(name.padding(to: 15) + "\t" + (isOn ? "on" : "off"))
+                process.print(name.rightPadded(to: 15) + "\t" + (isOn ? "on" : "off"))
             }
         }
     }
@@ -102,17 +102,7 @@ extension Builtins {
         return Command(description) { invocation in
             let scope = try shell(invocation).scope
             var words = invocation.arguments.arguments[...]
-            var letters: Set<Character> = []
-            while let word = words.first, word.hasPrefix("-"), word.count > 1 {
-                words.removeFirst()
-                if word == "--" { break }
-                for letter in word.dropFirst() {
-                    guard "suqp".contains(letter) else {
-                        throw UsageError("shopt: -\(letter) is not known here; there are -s, -u, -q and -p")
-                    }
-                    letters.insert(letter)
-                }
-            }
+            let letters = try flags(of: "shopt", from: &words, known: ["s", "u", "q", "p"])
             func isOn(_ name: String) -> Bool {
                 scope.options.shell.contains(name) || VariableScope.Options.fixedShellNames[name] ?? false
             }
@@ -147,14 +137,9 @@ extension Builtins {
                 invocation.process.print(
                     letters.contains("p")
                         ? "shopt -\(isOn(word) ? "s" : "u") \(word)"
-                        : word.padding(to: 15) + "\t" + (isOn(word) ? "on" : "off"))
+                        : word.rightPadded(to: 15) + "\t" + (isOn(word) ? "on" : "off"))
             }
             return .done(status)
         }
     }
-}
-
-extension String {
-    /// With blanks behind it, up to a width in characters.
-    fileprivate func padding(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
 }

@@ -29,7 +29,7 @@ extension Builtins {
             let shell = try shell(invocation)
             var words = invocation.arguments.arguments[...]
             let scope = shell.scope.copy()
-            for name in shell.scope.temporaries { scope.add(.exported, to: name) }
+            for name in shell.scope.temporaries { try scope.add(.exported, to: name) }
             func forget(_ name: String) { scope.remove(.exported, from: name) }
             while let word = words.first, word.hasPrefix("-") {
                 words.removeFirst()
@@ -48,7 +48,7 @@ extension Builtins {
                 words.removeFirst()
                 let name = try variableName(word[..<sign])
                 try scope.set(name, String(word[word.index(after: sign)...]))
-                scope.add(.exported, to: name)
+                try scope.add(.exported, to: name)
             }
             guard !words.isEmpty else {
                 for name in VariableListing(scope).names(with: .exported) {

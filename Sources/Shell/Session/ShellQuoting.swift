@@ -1,7 +1,8 @@
+import KernelStructures
 import ShellLanguage
 
 /// Texts as words that the shell reads as these texts.
-enum ShellQuoting {
+package enum ShellQuoting {
     private static let escapes: [Unicode.Scalar: String] = [
         "\n": "\\n", "\t": "\\t", "\r": "\\r", "\u{7}": "\\a", "\u{8}": "\\b", "\u{B}": "\\v",
         "\u{C}": "\\f",
@@ -9,23 +10,23 @@ enum ShellQuoting {
     ]
 
     /// `$'…'` where something cannot be seen; nil where all can.
-    private static func escaped(_ text: String) -> String? {
+    package static func escaped(_ text: String) -> String? {
         guard text.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 }) else {
             return nil
         }
         let letters = text.unicodeScalars.map { scalar -> String in
             if let known = escapes[scalar] { return known }
             guard scalar.value < 32 || scalar.value == 127 else { return String(scalar) }
-            let digits = String(scalar.value, radix: 8)
-            return "\\" + String(repeating: "0", count: max(0, 3 - digits.count)) + digits
+            return "\\" + String(scalar.value, radix: 8).leftPadded(to: 3, with: "0")
         }
         return "$'" + letters.joined() + "'"
     }
 
-    /// In single quotes: `${x@Q}`.
-    static func quoted(_ text: String) -> String {
-        escaped(text) ?? "'" + text.replacing("'", with: "'\\''") + "'"
-    }
+    /// In single quotes, whatever is in it.
+    package static func singleQuoted(_ text: String) -> String { "'" + text.replacing("'", with: "'\\''") + "'" }
+
+    /// In single quotes where all can be seen: `${x@Q}`.
+    static func quoted(_ text: String) -> String { escaped(text) ?? singleQuoted(text) }
 
     /// In double quotes: `declare -p`.
     static func declared(_ text: String) -> String {
@@ -51,7 +52,7 @@ enum ShellQuoting {
     /// A word as `set -x` shows it.
     static func traced(_ text: String) -> String {
         if text.isEmpty { return "''" }
-        return isSpecial(text) ? "'" + text.replacing("'", with: "'\\''") + "'" : text
+        return isSpecial(text) ? singleQuoted(text) : text
     }
 
     /// A subscript of an array that is listed.

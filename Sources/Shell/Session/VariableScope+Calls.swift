@@ -56,6 +56,6 @@ extension VariableScope {
         guard !calls.isEmpty else { return }
         calls[calls.count - 1].shadowed.append(
             Shadowed(name: name, value: whole(name), attributes: attributes[name], reference: references[name]))
-        refer(name, to: nil)
+        dropReference(name)
     }
 }

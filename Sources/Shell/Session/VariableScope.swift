@@ -56,6 +56,8 @@ final class VariableScope: ArithmeticVariables {
     }
 
     static let countLimit = 10_000
+    /// Of what a reference stands for.
+    private static let nameLimitBytes = 4096
     static let valueLimitBytes = 4 << 20
     static let limitBytes = 64 << 20
     static let functionLimit = 10_000
@@ -121,7 +123,20 @@ final class VariableScope: ArithmeticVariables {
     }
 
     /// `declare -n r=x`
-    func refer(_ name: String, to other: String?) { references[name] = other }
+    ///
+    /// - Throws: where there are too many of them, or the other is too long for a name.
+    func refer(_ name: String, to other: String) throws(CommandFailure) {
+        if references[name] == nil, references.count >= Self.countLimit {
+            try refuse("\(name): no more than \(Self.countLimit) references")
+        }
+        guard other.utf8.count <= Self.nameLimitBytes else {
+            throw CommandFailure("\(name): what it is to refer to is longer than \(Self.nameLimitBytes) bytes")
+        }
+        references[name] = other
+    }
+
+    /// `declare +n r`, `unset -n r`
+    func dropReference(_ name: String) { references[name] = nil }
 
     /// What has a value before anybody has given it one.
     private static let initial = ["IFS": " \t\n", "OPTIND": "1", "PS4": "+ ", "OPTERR": "1"]
@@ -151,26 +166,6 @@ final class VariableScope: ArithmeticVariables {
         return (String(name[..<bracket]), String(name[name.index(after: bracket)...].dropLast()))
     }
 
-    func isAssociative(_ name: String) -> Bool { arrays[target(name)]?.isAssociative ?? false }
-
-    func index(_ index: Int, of name: String) throws(Arithmetic.Failure) -> Int {
-        if index >= 0 { return index }
-        let name = target(name)
-        let end = arrays[name]?.end ?? (values[name] == nil ? 0 : 1)
-        guard end + index >= 0 else {
-            throw .init(text: "\(name)[\(index)]: there are not so many elements")
-        }
-        return end + index
-    }
-
-    /// All elements of an array; a variable that is none has one.
-    func elements(of name: String) -> [String] {
-        array(name)?.values ?? value(of: name).map { [$0] } ?? []
-    }
-    func keys(of name: String) -> [String] {
-        array(name)?.keys ?? (value(of: name) == nil ? [] : ["0"])
-    }
-
     func whole(_ name: String) -> ShellValue? {
         if let array = arrays[name] { return .array(array) }
         return (values[name] ?? Self.element(name).flatMap { _ in own(name) }).map { .text($0) }
@@ -180,7 +175,11 @@ final class VariableScope: ArithmeticVariables {
         attributes.isEmpty ? false : attributes[name]?.isSuperset(of: wanted) ?? false
     }
 
-    func add(_ more: VariableAttributes, to name: String) {
+    /// - Throws: where too many names were declared.
+    func add(_ more: VariableAttributes, to name: String) throws(CommandFailure) {
+        if attributes[name] == nil, attributes.count >= Self.countLimit {
+            try refuse("\(name): no more than \(Self.countLimit) names may be declared")
+        }
         attributes[name, default: []].formUnion(more)
     }
     func remove(_ less: VariableAttributes, from name: String) { attributes[name]?.subtract(less) }
@@ -197,14 +196,14 @@ final class VariableScope: ArithmeticVariables {
     ///   to be read.
     func set(_ name: String, _ value: String) throws(CommandFailure) {
         // A reference to nothing yet takes what it refers to.
-        if references[name]?.isEmpty == true { return refer(name, to: value) }
+        if references[name]?.isEmpty == true { return try refer(name, to: value) }
         let name = target(name)
         let base = Self.element(name)?.base ?? name
         if hasAttributes(base, .readOnly) {
             throw CommandFailure("\(base): readonly variable", status: 1)
         }
         try put(name, attributes.isEmpty ? value : try shaped(value, base))
-        if options.exportsAll { add(.exported, to: base) }
+        if options.exportsAll { try add(.exported, to: base) }
         if name == "OPTIND" { optionLetters = 0 }
     }
 

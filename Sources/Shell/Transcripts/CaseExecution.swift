@@ -78,4 +78,18 @@ package enum CaseExecution {
         let journal = options.keepsJournal ? made.world.journal.text : ""
         return result(failure.map { .failed($0) } ?? .passed, made.world.elapsed, journal)
     }
+
+    /// The first case of a transcript that fails, each with one seed, and why.
+    ///
+    /// - Parameter isLeftOut: asked for each case's name.
+    static func firstFailure(
+        in transcript: Transcript, options: TestOptions, except isLeftOut: (String) -> Bool = { _ in false }
+    ) -> (name: String, failure: CaseFailure)? {
+        for one in transcript.cases where options.caseName == nil || one.name == options.caseName {
+            if isLeftOut(one.name) { continue }
+            let result = run(one, file: transcript.name, seed: options.seed ?? one.settings.seed, options: options)
+            if let failure = result.failure { return (one.name, failure) }
+        }
+        return nil
+    }
 }

@@ -40,11 +40,7 @@ package struct Loosener {
         of text: String, _ name: String, _ options: TestOptions
     ) throws(TranscriptError) -> CaseFailure? {
         let transcript = try TestRun.transcript(text, name: name, tags: tags)
-        for one in transcript.cases {
-            let seed = options.seed ?? one.settings.seed
-            if let failure = CaseExecution.run(one, file: name, seed: seed, options: options).failure { return failure }
-        }
-        return nil
+        return CaseExecution.firstFailure(in: transcript, options: options)?.failure
     }
 
     // MARK: Lines

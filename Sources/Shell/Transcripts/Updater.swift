@@ -38,7 +38,10 @@ public struct Updater {
         var hopeless: [String: CaseFailure] = [:]
         while true {
             let transcript = try TestRun.transcript(current, name: name, tags: tags)
-            guard let (one, failure) = firstFailure(in: transcript, except: hopeless) else {
+            guard
+                let (one, failure) = CaseExecution.firstFailure(
+                    in: transcript, options: options, except: { hopeless[$0] != nil })
+            else {
                 let order = transcript.cases.map(\.name)
                 let first = order.compactMap { hopeless[$0] }.first
                 return Result(text: current, repairCount: count, failure: first)
@@ -53,17 +56,5 @@ public struct Updater {
             count += 1
             current = lines.map { $0 + ending }.joined()
         }
-    }
-
-    private func firstFailure(
-        in transcript: Transcript, except hopeless: [String: CaseFailure]
-    ) -> (name: String, failure: CaseFailure)? {
-        for one in transcript.cases where options.caseName == nil || one.name == options.caseName {
-            if hopeless[one.name] != nil { continue }
-            let result = CaseExecution.run(
-                one, file: transcript.name, seed: options.seed ?? one.settings.seed, options: options)
-            if let failure = result.failure { return (one.name, failure) }
-        }
-        return nil
     }
 }

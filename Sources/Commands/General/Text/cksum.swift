@@ -34,11 +34,9 @@ extension GeneralCommands {
                     for source in sources {
                         var sum: UInt32 = 0
                         for byte in source.bytes { sum = (sum >> 1 + (sum & 1) << 15 + UInt32(byte)) & 0xFFFF }
-                        let digits = String(sum)
                         let blocks = String((source.bytes.count + 1023) / 1024)
-                        let space = String(repeating: " ", count: max(0, 5 - blocks.count))
                         tool.process.print(
-                            String(repeating: "0", count: 5 - digits.count) + digits + " " + space + blocks
+                            padded(Int(sum), 5) + " " + blocks.leftPadded(to: 5)
                                 + (names.isEmpty ? "" : " " + source.name))
                     }
                     return 0

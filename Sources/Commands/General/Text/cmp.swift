@@ -63,8 +63,8 @@ extension GeneralCommands {
                     tool.process.print("\(names[0]) \(names[1]) differ: byte \(index + 1), line \(line)\(bytes)")
                     return 1
                 }
-                let place = padded("\(index + 1)", width)
-                let first = showsBytes ? octal(x) + " " + left(shown(x), 4) : octal(x)
+                let place = "\(index + 1)".leftPadded(to: width)
+                let first = showsBytes ? octal(x) + " " + shown(x).rightPadded(to: 4) : octal(x)
                 text += Array("\(place) \(first) \(octal(y))\(showsBytes ? " " + shown(y) : "")\n".utf8)
             }
             tool.write(text)
@@ -81,15 +81,7 @@ extension GeneralCommands {
             return 1
         }
 
-        private func padded(_ text: String, _ width: Int) -> String {
-            String(repeating: " ", count: max(0, width - text.count)) + text
-        }
-
-        private func left(_ text: String, _ width: Int) -> String {
-            text + String(repeating: " ", count: max(0, width - text.count))
-        }
-
-        private func octal(_ byte: UInt8) -> String { padded(String(byte, radix: 8), 3) }
+        private func octal(_ byte: UInt8) -> String { String(byte, radix: 8).leftPadded(to: 3) }
 
         private func shown(_ byte: UInt8) -> String {
             let low = byte & 127

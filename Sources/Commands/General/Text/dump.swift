@@ -195,8 +195,7 @@ struct ByteShape {
             } else if (32...126).contains(byte) {
                 text = String(UnicodeScalar(byte))
             } else {
-                let digits = String(byte, radix: 8)
-                text = String(repeating: "0", count: 3 - digits.count) + digits
+                text = String(byte, radix: 8).leftPadded(to: 3, with: "0")
             }
         }
         // Signs stand on the right, digits are filled up.
@@ -222,8 +221,8 @@ private struct OctalDump {
 
     private func place(_ offset: Int) -> String {
         if radix == "n" { return "" }
-        let digits = String(offset, radix: radix == "d" ? 10 : radix == "x" ? 16 : 8)
-        return String(repeating: "0", count: max(0, (radix == "x" ? 6 : 7) - digits.count)) + digits
+        return String(offset, radix: radix == "d" ? 10 : radix == "x" ? 16 : 8)
+            .leftPadded(to: radix == "x" ? 6 : 7, with: "0")
     }
 
     func text(_ bytes: [UInt8], from first: Int) -> String {
@@ -263,7 +262,7 @@ private struct OctalDump {
             left = next
             if place < line.endIndex {
                 let text = shape.text(line[place..<min(place + shape.size, line.endIndex)])
-                row += String(repeating: " ", count: max(0, columns - text.count)) + text
+                row += text.leftPadded(to: columns)
             } else if shape.showsText {
                 row += String(repeating: " ", count: columns)
             }

@@ -41,7 +41,7 @@ extension GeneralCommands {
         var text = ""
         var before: ArraySlice<UInt8>?
         var isStarred = false
-        func place(_ offset: Int) -> String { filled(String(offset, radix: 16), kind == "C" ? 8 : 7, "0") }
+        func place(_ offset: Int) -> String { String(offset, radix: 16).leftPadded(to: kind == "C" ? 8 : 7, with: "0") }
         for start in stride(from: 0, to: bytes.count, by: 16) {
             let line = bytes[start..<min(start + 16, bytes.count)]
             if !showsAll, let before, before.elementsEqual(line) {
@@ -55,10 +55,6 @@ extension GeneralCommands {
         return text + place(first + bytes.count) + "\n"
     }
 
-    private static func filled(_ text: String, _ count: Int, _ fill: Character = " ") -> String {
-        String(repeating: fill, count: max(0, count - text.count)) + text
-    }
-
     private static func canonical(_ line: ArraySlice<UInt8>) -> String {
         var digits = " "
         for (index, byte) in line.enumerated() { digits += (index == 8 ? "  " : " ") + Hexadecimal.encode([byte]) }
@@ -69,13 +65,13 @@ extension GeneralCommands {
     private static func row(_ line: ArraySlice<UInt8>, _ kind: Character) -> String {
         if kind == "b" || kind == "c" {
             let shape = ByteShape(kind: kind == "b" ? "o" : "c", size: 1, isBig: false, showsText: false)
-            let cells = line.map { filled(shape.text([$0]), 4) }
+            let cells = line.map { shape.text([$0]).leftPadded(to: 4) }
             return cells.joined() + String(repeating: " ", count: 4 * (16 - cells.count))
         }
         let (width, digits, radix) = ["d": (8, 5, 10), "o": (8, 6, 8), "x": (8, 4, 16)][kind] ?? (5, 4, 16)
         let cells = stride(from: line.startIndex, to: line.endIndex, by: 2).map { index in
             let value = Int(line[index]) + (index + 1 < line.endIndex ? Int(line[index + 1]) << 8 : 0)
-            return filled(filled(String(value, radix: radix), digits, "0"), width)
+            return String(value, radix: radix).leftPadded(to: digits, with: "0").leftPadded(to: width)
         }
         return cells.joined() + String(repeating: " ", count: width * (8 - cells.count))
     }

@@ -90,8 +90,7 @@ private struct NumberFormat {
 
     func converted(_ word: String) throws -> String {
         let text = written(try value(word)) + suffix
-        let space = String(repeating: " ", count: max(0, abs(padding) - text.count))
-        return padding < 0 ? text + space : space + text
+        return padding < 0 ? text.rightPadded(to: -padding) : text.leftPadded(to: padding)
     }
 
     private func value(_ word: String) throws -> Double {

@@ -306,9 +306,7 @@ struct Formatter {
     /// A text as a word that the shell reads as that text.
     private static func shellWord(_ text: String) -> String {
         if text.isEmpty { return "''" }
-        if text.unicodeScalars.contains(where: { $0.value < 32 || $0.value == 127 }) {
-            return "$'" + text.unicodeScalars.map(escaped).joined() + "'"
-        }
+        if let escaped = ShellQuoting.escaped(text) { return escaped }
         var word = ""
         for character in text {
             let isSpecial = " !\"$&'()*,;<>?[\\]^`{|}".contains(character)
@@ -319,20 +317,5 @@ struct Formatter {
             word.append(character)
         }
         return word
-    }
-
-    private static let escapes: [Unicode.Scalar: String] = [
-        "\n": "\\n", "\t": "\\t", "\r": "\\r", "\u{7}": "\\a", "\u{8}": "\\b", "\u{B}": "\\v",
-        "\u{C}": "\\f", "\u{1B}": "\\E", "\\": "\\\\", "'": "\\'",
-    ]
-
-    private static func escaped(_ scalar: Unicode.Scalar) -> String {
-        if let known = escapes[scalar] { return known }
-        guard scalar.value < 32 || scalar.value == 127 else { return String(scalar) }
-        return "\\" + padded(String(scalar.value, radix: 8), 3)
-    }
-
-    private static func padded(_ digits: String, _ count: Int) -> String {
-        String(repeating: "0", count: max(0, count - digits.count)) + digits
     }
 }

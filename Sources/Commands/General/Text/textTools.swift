@@ -48,8 +48,7 @@ extension GeneralCommands {
             var bytes: [UInt8] = []
             if numbers || numbersFull && !line.isEmpty, !isWithinLine {
                 count += 1
-                let digits = String(count)
-                bytes = Array((String(repeating: " ", count: max(0, 6 - digits.count)) + digits + "\t").utf8)
+                bytes = Array((String(count).leftPadded(to: 6) + "\t").utf8)
             }
             isWithinLine = !isWhole
             if showsTabs || showsOthers { for byte in line { bytes += shown(byte) } } else { bytes += line }
@@ -129,10 +128,7 @@ extension GeneralCommands {
             return column
         }
         private func report(_ counts: [Int], _ name: String?) {
-            let numbers = zip(counts, shows).filter(\.1).map { count, _ in
-                let digits = String(count)
-                return String(repeating: " ", count: max(0, width - digits.count)) + digits
-            }
+            let numbers = zip(counts, shows).filter(\.1).map { count, _ in String(count).leftPadded(to: width) }
             write((numbers + [name].compactMap { $0 }).joined(separator: " ").utf8)
         }
         override func endFile() {

@@ -115,8 +115,7 @@ extension GeneralCommands {
             guard let previous, !showsAll, !hasGroups, !(onlyRepeated && count == 1), !(onlySingle && count > 1) else {
                 return
             }
-            let digits = String(count)
-            let prefix = counts ? String(repeating: " ", count: max(0, 7 - digits.count)) + digits + " " : ""
+            let prefix = counts ? String(count).leftPadded(to: 7) + " " : ""
             write(Array(prefix.utf8) + previous.line)
         }
 

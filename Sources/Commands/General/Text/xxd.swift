@@ -74,8 +74,8 @@ extension GeneralCommands {
             var result = ""
             for (index, byte) in bytes.enumerated() {
                 if index > 0, group > 0, index % group == 0 { result += " " }
-                let digits = String(byte, radix: isBits ? 2 : 16, uppercase: isUpper)
-                result += String(repeating: "0", count: (isBits ? 8 : 2) - digits.count) + digits
+                result += String(byte, radix: isBits ? 2 : 16, uppercase: isUpper)
+                    .leftPadded(to: isBits ? 8 : 2, with: "0")
             }
             return result
         }
@@ -84,10 +84,8 @@ extension GeneralCommands {
             let digits = digits(line, group: group)
             let groups = group > 0 ? (width + group - 1) / group : 1
             let columns = (isBits ? 8 : 2) * width + groups - 1
-            let space = String(repeating: " ", count: max(0, columns - digits.count))
-            let address = String(place, radix: 16)
-            return String(repeating: "0", count: max(0, 8 - address.count)) + address
-                + ": \(digits)\(space)  \(ByteShape.visible(line))\n"
+            let address = String(place, radix: 16).leftPadded(to: 8, with: "0")
+            return "\(address): \(digits.rightPadded(to: columns))  \(ByteShape.visible(line))\n"
         }
     }
 

@@ -113,6 +113,11 @@ extension LabTime: CustomStringConvertible {
         return "\(padded(c.hour, 2)):\(padded(c.minute, 2)):\(padded(c.second, 2))"
     }
 
+    /// `15:00:05.012`, in UTC.
+    public var timeOfDayToMilliseconds: String {
+        "\(timeOfDay).\(padded(CivilTime(self).nanosecond / 1_000_000, 3))"
+    }
+
     /// The `Date` header's form, RFC 9110 §5.6.7: `Wed, 20 Dec 2023 15:00:00 GMT`.
     public var httpDate: String {
         let c = CivilTime(self)

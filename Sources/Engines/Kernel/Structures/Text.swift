@@ -8,6 +8,18 @@ public func padded(_ number: Int, _ width: Int) -> String {
     return sign + (length >= width ? digits : String(repeating: "0", count: width - length) + digits)
 }
 
+extension String {
+    /// Filled on the left up to `width` characters: it stands at the right of its column.
+    public func leftPadded(to width: Int, with fill: Character = " ") -> String {
+        String(repeating: fill, count: Swift.max(0, width - count)) + self
+    }
+
+    /// Filled on the right up to `width` characters: it stands at the left of its column.
+    public func rightPadded(to width: Int) -> String {
+        self + String(repeating: " ", count: Swift.max(0, width - count))
+    }
+}
+
 /// `number` in lower-case hexadecimal, filled with zeros on the left up to `width` characters.
 public func hexadecimal(_ number: UInt64, _ width: Int = 0) -> String {
     let digits = String(number, radix: 16)

@@ -54,8 +54,7 @@ struct ReceivedAlert {
             value.utf8.forEach(add)
             add(255)
         }
-        let digits = String(hash, radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        return hexadecimal(hash, 16)
     }
 
     /// All members that a gettableAlert must have: clients read them without looking whether they are there.
