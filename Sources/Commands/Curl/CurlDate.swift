@@ -62,7 +62,8 @@ enum CurlDate {
             guard hour <= 23, minute <= 59, second <= 60 else { return nil }
             // Beyond any range that matters here, and before the calendar's arithmetic would be.
             guard year < 1 << 33 else { return .max }
-            return daysSince1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second + (zone ?? 0)
+            let days = CivilDate.dayNumber(year: year, month: month, day: day)
+            return days * 86_400 + hour * 3600 + minute * 60 + second + (zone ?? 0)
         }
 
         private mutating func takeWord() -> Bool {
@@ -136,15 +137,6 @@ enum CurlDate {
             time = (numbers[0], numbers[1], numbers.count > 2 ? numbers[2] : 0)
             position = end
             return true
-        }
-
-        /// Of the proleptic Gregorian calendar; a 31 February is 3 March.
-        private func daysSince1970(_ year: Int, _ month: Int, _ day: Int) -> Int {
-            let shifted = month <= 2 ? year - 1 : year
-            let era = shifted / 400
-            let yearOfEra = shifted - era * 400
-            let dayOfYear = (153 * ((month + 9) % 12) + 2) / 5 + day - 1
-            return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
         }
     }
 }

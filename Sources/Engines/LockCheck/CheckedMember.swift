@@ -101,7 +101,7 @@ final class CheckedMember {
     /// The process dies; with `loss`, the machine does.
     func crash(_ loss: PowerLossPolicy?) {
         guard raft != nil else { return }
-        world.tally[loss == nil ? .crashes : .powerFailures] += 1
+        world.record.tally[loss == nil ? .crashes : .powerFailures] += 1
         world.note(.member(id)) { loss == nil ? "is killed" : "loses power" }
         // What was being written may be there, or a part of it.
         if isWriting, world.random.chance(0.5) {
@@ -131,7 +131,7 @@ final class CheckedMember {
     func pause(_ microseconds: Int) {
         guard raft != nil, !isPaused else { return }
         isPaused = true
-        world.tally[.pauses] += 1
+        world.record.tally[.pauses] += 1
         world.note(.member(id)) { "is paused for \(CheckedWorld.clock(microseconds))" }
         let life = life
         world.after(microseconds) { [self] in
@@ -205,7 +205,7 @@ final class CheckedMember {
         while let raft, raft.hasReady {
             let ready = raft.takeReady()
             for event in ready.events { note(event) }
-            if raft.role == .leader { world.noteLeader(id, term: raft.term) }
+            if raft.role == .leader { world.leads(id, term: raft.term) }
             for message in ready.messages { post(message) }
             if let append = ready.append { toWrite.append(append) }
             for entry in ready.committed { apply(entry) }
@@ -271,7 +271,7 @@ final class CheckedMember {
         for append in group {
             if let snapshot = append.snapshot {
                 restore(snapshot)
-                world.tally[.snapshotsSent] += 1
+                world.record.tally[.snapshotsSent] += 1
                 world.note(.member(id)) { "takes over a snapshot up to \(snapshot.index)" }
             }
             for reply in append.replies {
@@ -283,7 +283,11 @@ final class CheckedMember {
     }
 
     private func diskFailed() {
-        if crashDisk.isDead { world.tally[.powerFailuresInWrites] += 1 } else { world.tally[.failedSyncs] += 1 }
+        if crashDisk.isDead {
+            world.record.tally[.powerFailuresInWrites] += 1
+        } else {
+            world.record.tally[.failedSyncs] += 1
+        }
         world.note(.member(id)) { "has trouble with its disk" }
         world.diskFailed(self)
     }
@@ -294,7 +298,7 @@ final class CheckedMember {
         let index = raft.log.applied
         guard index > (raft.snapshot?.index ?? 0), let term = raft.log.term(at: index) else { return }
         appliedSinceSnapshot = 0
-        world.tally[.snapshotsTaken] += 1
+        world.record.tally[.snapshotsTaken] += 1
         var state = ReplicaState()
         state.sessions = sessions
         state.machine = store.snapshot
@@ -322,7 +326,7 @@ final class CheckedMember {
         world.noteApplied(entry, by: id)
         if entry.kind == .configuration {
             if let change = ConfigurationChange(encoded: entry.data), raft?.apply(change) != nil {
-                world.tally[.membershipChanges] += isLeader ? 1 : 0
+                world.record.tally[.membershipChanges] += isLeader ? 1 : 0
             }
             return
         }
@@ -343,7 +347,7 @@ final class CheckedMember {
         if case .compact = command { isCompacting = false }
         let outcome = store.apply(command, now: labTime).0
         if isLeader, case .leaseRevoked = outcome, case .revokeLease(let lease, true) = command {
-            world.tally[.leasesEnded] += 1
+            world.record.tally[.leasesEnded] += 1
             world.note(.member(id)) { "lease \(lease) is over" }
         }
         return outcome

@@ -39,16 +39,16 @@ extension CheckedWorld {
             let member = victim
             member.writeMicroseconds =
                 random.chance(0.5) ? CheckedMember.usualWriteMicroseconds : 5000 + random.below(300_000)
-            tally[.slowDisks] += 1
+            record.tally[.slowDisks] += 1
             note(.member(member.id)) { "has a disk that takes \(Self.clock(member.writeMicroseconds)) and more" }
         case 14:
             let member = victim
             member.changeClock()
-            tally[.clockChanges] += 1
+            record.tally[.clockChanges] += 1
             note(.member(member.id)) { "has a clock of another speed" }
         case 15, 16: changeMembership()
         default:
-            tally[.transfers] += 1
+            record.tally[.transfers] += 1
             let heir = anybody.id
             note(.world) { "leadership is to go to \(heir)" }
             leader?.transfer(to: heir)
@@ -83,7 +83,7 @@ extension CheckedWorld {
     }
 
     private func isolate(_ id: Int, but other: Int) {
-        tally[.cuts] += 1
+        record.tally[.cuts] += 1
         note(.member(id)) { other == id ? "is cut off" : "is cut off from all but \(other)" }
         for peer in 1...Self.largestID where peer != other {
             network.cut(id, peer)
@@ -114,7 +114,7 @@ extension CheckedWorld {
     private func cutOff(_ member: CheckedMember) {
         let isDeaf = random.chance(0.7)
         let isDumb = !isDeaf || random.chance(0.7)
-        tally[.cuts] += 1
+        record.tally[.cuts] += 1
         note(.member(member.id)) {
             "is cut off: \(isDeaf && isDumb ? "in both directions" : isDeaf ? "hears nobody" : "is heard by nobody")"
         }
@@ -126,14 +126,14 @@ extension CheckedWorld {
 
     private func split() {
         let side = (0...Self.largestID).map { _ in random.chance(0.5) }
-        tally[.splits] += 1
+        record.tally[.splits] += 1
         note(.world) { "the network is split: \((1...Self.largestID).filter { side[$0] }) and the others" }
         for a in 1...Self.largestID { for b in 1...Self.largestID where side[a] != side[b] { network.cut(a, b) } }
     }
 
     private func cutOneLine() {
         let (from, to) = (anybody.id, anybody.id)
-        tally[.cuts] += 1
+        record.tally[.cuts] += 1
         note(.world) { "the line from \(from) to \(to) is cut" }
         network.cut(from, to)
     }
@@ -149,7 +149,7 @@ extension CheckedWorld {
         network.delayMicroseconds =
             random.chance(0.7)
             ? CheckedNetwork.usualDelayMicroseconds : CheckedNetwork.usualDelayMicroseconds + random.below(75_000)
-        tally[.badLines] += 1
+        record.tally[.badLines] += 1
         note(.world) {
             """
             lines lose \(Int(network.lossProbability * 100)) %, double \(Int(network.doubleProbability * 100)) %, take \

@@ -30,13 +30,12 @@ import LockEngine
 /// ## Where it is wrong
 ///
 /// What lies between an engine and a socket is not tried here: that is what `ServedWorld` is for.
-public final class CheckedWorld: StudiedWorld {
+public final class CheckedWorld: JudgedWorld {
     public let seed: UInt64
     public let settings: Settings
     let plan: WorldPlan
-    var random: SeededRandom
-    /// Microseconds since it began.
-    private(set) var now = 0
+    package var random: SeededRandom
+    package private(set) var now = 0
     private var queue = BinaryHeap<Event>()
     private var lastEvent = 0
     var network = CheckedNetwork(largestID)
@@ -47,16 +46,12 @@ public final class CheckedWorld: StudiedWorld {
     private var readers: [Int: (LockStore) -> Void] = [:]
     private var lastContext = 0
     var lastChange = 0
-    var locks = LockModel()
-    private var resources = [GuardedResource](repeating: GuardedResource(), count: lockCount)
 
     // What is watched.
-    private var leaders: [Int: Int] = [:]
     private var appliedEntries: [Int: (term: Int, hash: Int)] = [:]
-    public private(set) var failures: [String] = []
-    public internal(set) var tally = WorldTally()
-    /// What happened, where that was asked for.
-    public private(set) var moments: [Moment] = []
+    package var record: WorldRecord
+    public var tally: WorldTally { record.tally }
+    public var moments: [Moment] { record.moments }
 
     public struct Settings: Sendable {
         /// Half of them use registers, the other half locks. At least two.
@@ -119,6 +114,7 @@ public final class CheckedWorld: StudiedWorld {
         self.settings = settings
         random = SeededRandom(seed: seed)
         plan = WorldPlan(&random)
+        record = WorldRecord(settings, locks: Self.lockCount)
     }
 
     var firstSnapshot: RaftSnapshot {
@@ -128,31 +124,23 @@ public final class CheckedWorld: StudiedWorld {
             position: .init(index: 1, term: 1), configuration: .init(voters: plan.voters), data: state.encoded)
     }
 
-    func fail(_ reason: String) {
-        failures.append("at \(Self.clock(now)): \(reason)")
-        note(.world) { "WRONG: \(reason)" }
-    }
-
     /// Seconds with six digits behind the point.
     public static func clock(_ microseconds: Int) -> String {
         let rest = String(microseconds % 1_000_000)
         return "\(microseconds / 1_000_000).\(String(repeating: "0", count: 6 - rest.count))\(rest)s"
     }
 
-    func note(_ subject: Subject, _ text: () -> String) {
-        guard settings.keepsMoments else { return }
-        moments.append(Moment(microseconds: now, subject: subject, text: text()))
-    }
-
     // MARK: Time
 
-    func after(_ microseconds: Int, _ action: @escaping () -> Void) {
+    package func after(_ microseconds: Int, _ action: @escaping () -> Void) {
         lastEvent += 1
         queue.insert(Event(time: now + max(1, microseconds), number: lastEvent, action: action))
     }
 
+    package func pass(_ microseconds: Int) { run(until: now + microseconds) }
+
     private func run(until end: Int) {
-        while failures.isEmpty, let first = queue.first, first.time <= end {
+        while record.failures.isEmpty, let first = queue.first, first.time <= end {
             _ = queue.removeFirst()
             now = first.time
             first.action()
@@ -185,15 +173,9 @@ public final class CheckedWorld: StudiedWorld {
 
     // MARK: What is watched
 
-    func noteLeader(_ id: Int, term: Int) {
-        if let known = leaders[term] {
-            if known != id { fail("two leaders in term \(term): \(known) and \(id)") }
-            return
-        }
-        leaders[term] = id
-        tally[.elections] += 1
-        note(.member(id)) { "leads term \(term)" }
-        if plan.isNervous, now < plan.troubleMicroseconds { harass(leader: members[id - 1]) }
+    func leads(_ id: Int, term: Int) {
+        let isNews = noteLeader(id, term: term)
+        if isNews, plan.isNervous, now < plan.troubleMicroseconds { harass(leader: members[id - 1]) }
     }
 
     func noteApplied(_ entry: RaftEntry, by id: Int) {
@@ -234,13 +216,6 @@ public final class CheckedWorld: StudiedWorld {
 
     func answeredRead(_ context: Int, _ store: LockStore) { readers.removeValue(forKey: context)?(store) }
 
-    func write(_ value: String, to lock: Int, token: Int64, by client: Int) {
-        let (isTaken, wrong) = resources[lock].write(value, token: token)
-        note(.client(client)) { "writes to what lock \(lock) guards: \(isTaken ? "taken" : "refused"), token \(token)" }
-        if !isTaken { tally[.staleWritesRefused] += 1 }
-        if let wrong { fail(wrong) }
-    }
-
     // MARK: A world's life
 
     /// Lives through it.
@@ -262,48 +237,25 @@ public final class CheckedWorld: StudiedWorld {
         for client in registerClients { client.stop() }
         for client in lockClients { client.stop() }
         run(until: now + ClientDesk.timeoutMicroseconds)
-        if failures.isEmpty { judge() }
+        if record.failures.isEmpty {
+            judgeRegisters(Self.registerCount, registerClients.map(\.history) + lockClients.map(\.history))
+        }
         // Members, clients and what is still to come hold one another.
         queue = BinaryHeap()
         readers = [:]
         for member in members { member.letGo() }
         for client in registerClients { client.letGo() }
         for client in lockClients { client.letGo() }
-        return failures
+        return record.failures
     }
 
     /// Once everything is well, clients get what they want, before long.
     private func awaitAnswers() {
-        let healed = now
-        while failures.isEmpty {
-            if now > healed + (plan.promisesProgress ? 30_000_000 : 10_000_000) {
-                if !plan.promisesProgress { return }
-                return fail("nobody got an answer, or a lock, for so long after everything was well again")
-            }
-            run(until: now + 500_000)
-            if registerClients.contains(where: { $0.lastAnswer > healed + 500_000 }),
-                lockClients.contains(where: { $0.lastGrant > healed + 500_000 })
-            {
-                return
-            }
+        let limit = plan.promisesProgress ? 30_000_000 : 10_000_000
+        let areAnswered = awaitAnswers(every: 500_000, limit: limit) {
+            (registerClients.map(\.history.lastAnswer).max() ?? 0, lockClients.map(\.cycle.lastGrant).max() ?? 0)
         }
-    }
-
-    private func judge() {
-        for client in registerClients { tally[.unanswered] += client.history.count { $0.operation.end == .max } }
-        for register in 0..<Self.registerCount {
-            var history = registerClients.flatMap { $0.history.filter { $0.register == register }.map(\.operation) }
-            for client in lockClients {
-                history += client.history.filter { $0.register == register }.map(\.operation)
-            }
-            if LinearizabilityChecker.judge(history, RegisterModel()) { continue }
-            fail("what the clients saw of register \(register) is what no register does")
-            for one in history.sorted(by: { ($0.call, $0.client) < ($1.call, $1.client) }) {
-                note(.client(one.client)) {
-                    let end = one.end == .max ? "never answered" : "answered at \(Self.clock(one.end))"
-                    return "register \(register): \(one.action), asked at \(Self.clock(one.call)), \(end)"
-                }
-            }
-        }
+        if areAnswered || !plan.promisesProgress { return }
+        fail("nobody got an answer, or a lock, for so long after everything was well again")
     }
 }

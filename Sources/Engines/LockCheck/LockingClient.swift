@@ -1,35 +1,20 @@
 import LockEngine
 
-/// Takes a lock, writes what it guards, and gives it back; or sleeps, or dies, with the lock in its hand.
+/// Takes a lock by the commands that a lock service's log has.
 ///
 /// It counts on its lease for as long as the lease lives for certain: the time that it was granted for, from the call
 /// of the last renewal on, by the fastest clock there is.
-final class LockingClient {
-    typealias Operation = ClientOperation<RegisterModel.Action>
-
+final class LockingClient: LockHolder {
     let id: Int
-    private unowned let world: CheckedWorld
+    unowned let world: CheckedWorld
     private let desk: ClientDesk
     /// Of the registers that locks guard.
-    private(set) var history: [(register: Int, operation: Operation)] = []
-    /// Microseconds; 0 before the first.
-    private(set) var lastGrant = 0
+    private(set) var history = ClientHistory()
+    var cycle = LockCycle()
+    private(set) var isStopped = false
     private var number = 0
-    private var isStopped = false
-
-    // What it is about.
-    private var cycle = 0
-    private var lock = 0
-    private var isShared = false
-    private var lease: Int64 = 0
-    private var ttlSeconds = 1
-    private var certainUntil = 0
-    private var isAsleep = false
-    /// It gives back what it has, and counts on nothing.
-    private var isLeaving = false
     private var waitsSince = 0
     private var believedLeader = 0
-    private var token: Int64 = 0
 
     /// Longer than that it does not wait for a lock.
     private static let patienceMicroseconds = 10_000_000
@@ -45,108 +30,80 @@ final class LockingClient {
     func letGo() { desk.letGo() }
     func answered(_ asked: Int, at member: Int, _ result: [UInt8]) { desk.answered(asked, at: member, result) }
 
-    private func later(_ microseconds: Int) {
-        world.after(1 + world.random.below(microseconds)) { [self] in beginCycle() }
-    }
-
-    private var lockName: String { "lock-\(lock)" }
-    private var key: Key { LockQueue.key(lockName, lease: lease) }
-    private func note(_ text: () -> String) { world.note(.client(id), text) }
+    var lockName: String { "lock-\(cycle.lock)" }
+    var burialMicroseconds: (lease: Int, rest: Int) { (3_000_000, 100_000) }
+    private var key: Key { LockQueue.key(lockName, lease: cycle.lease) }
 
     // MARK: One lock after the other
 
-    private func beginCycle() {
+    func beginCycle() {
         if isStopped { return }
-        cycle += 1
-        let own = cycle
-        lock = world.random.below(CheckedWorld.lockCount)
-        isShared = lock == CheckedWorld.readWriteLock && world.random.chance(0.6)
-        lease = Int64(id * 1_000_000 + cycle)
-        ttlSeconds = 1 + world.random.below(2)
-        isAsleep = false
-        isLeaving = false
+        let lock = world.random.below(CheckedWorld.lockCount)
+        let isShared = lock == CheckedWorld.readWriteLock && world.random.chance(0.6)
+        cycle.begin(lock, isShared: isShared, client: id, ttlSeconds: 1 + world.random.below(2))
+        let own = cycle.number
         let call = world.now
-        desk.propose(.grantLease(id: lease, ttlSeconds: Int64(ttlSeconds))) { [self] outcome in
-            guard own == cycle else { return }
+        desk.propose(.grantLease(id: cycle.lease, ttlSeconds: Int64(cycle.ttlSeconds))) { [self] outcome in
+            guard own == cycle.number else { return }
             guard case .leaseGranted? = outcome else { return endCycle() }
-            world.tally[.leasesGranted] += 1
-            world.tally[.answers] += 1
-            certainUntil = certainEnd(call)
-            note { "has lease \(lease) for \(ttlSeconds)s" }
+            world.record.tally[.leasesGranted] += 1
+            world.record.tally[.answers] += 1
+            cycle.certainUntil = certainEnd(call)
+            note { "has lease \(cycle.lease) for \(cycle.ttlSeconds)s" }
             scheduleRenewal(own)
             claim(own)
         }
     }
 
     private func certainEnd(_ call: Int) -> Int {
-        call + Int(Double(ttlSeconds) * 1_000_000 / CheckedWorld.fastestClock)
+        call + Int(Double(cycle.ttlSeconds) * 1_000_000 / CheckedWorld.fastestClock)
     }
 
-    private func endCycle() {
-        cycle += 1
+    func endCycle() {
+        cycle.number += 1
         desk.close()
         later(100_000)
     }
 
-    /// What it had is over without its doing.
-    private func lost(_ how: String) {
-        if certainUntil > world.now {
-            world.fail("client \(id): \(how), and lease \(lease) lives until \(CheckedWorld.clock(certainUntil))")
-        }
-        note { "has lost lease \(lease): \(how)" }
-        world.locks.released(id)
-        endCycle()
-    }
-
     /// Gives everything back.
-    private func giveBack(_ own: Int) {
-        world.locks.released(id)
-        isLeaving = true
+    func giveBack(_ own: Int) {
+        world.record.locks.released(id)
+        cycle.isLeaving = true
         note { "gives \(lockName) back" }
         let command: StoreCommand =
             world.random.chance(0.5)
-            ? .delete(DeleteRequest(KeyRange(key))) : .revokeLease(id: lease, isExpired: false)
+            ? .delete(DeleteRequest(KeyRange(key))) : .revokeLease(id: cycle.lease, isExpired: false)
         desk.propose(command) { [self] outcome in
-            if outcome != nil { world.tally[.answers] += 1 }
-            if own == cycle { endCycle() }
+            if outcome != nil { world.record.tally[.answers] += 1 }
+            if own == cycle.number { endCycle() }
         }
     }
 
     // MARK: The lease
 
-    private func scheduleRenewal(_ own: Int) {
-        world.after(ttlSeconds * 250_000) { [self] in
-            guard own == cycle, !isStopped, !isLeaving else { return }
-            scheduleRenewal(own)
-            if !isAsleep { renew(own) }
-        }
-    }
-
-    private func renew(_ own: Int) {
+    func renew(_ own: Int) {
         let call = world.now
         let member = believedLeader == 0 ? world.anyMember : believedLeader
         // Until somebody says so again.
         believedLeader = 0
-        world.members[member - 1].renew(lease) { [self] isRenewed, hint in
-            guard own == cycle, !isLeaving else { return }
+        world.members[member - 1].renew(cycle.lease) { [self] isRenewed, hint in
+            guard own == cycle.number, !cycle.isLeaving else { return }
             believedLeader = hint ?? member
             if hint != nil { return }
             guard isRenewed else { return lost("a renewal is refused") }
-            certainUntil = max(certainUntil, certainEnd(call))
-            world.locks.renewed(id, certainUntil: certainUntil)
-            world.tally[.renewals] += 1
+            renewed(until: certainEnd(call))
         }
     }
 
     // MARK: The lock
 
     private func claim(_ own: Int) {
-        let value = LockWords(kind: isShared ? .shared : .exclusive).bytes
+        let value = LockWords(kind: cycle.isShared ? .shared : .exclusive).bytes
         let request = TransactionRequest(
             [KeyComparison(KeyRange(key), .equal, .createRevision(0))],
-            then: [.put(PutRequest(key, value, lease: lease))])
+            then: [.put(PutRequest(key, value, lease: cycle.lease))])
         desk.propose(.transaction(request)) { [self] outcome in
-            guard own == cycle else { return }
+            guard own == cycle.number else { return }
             switch outcome {
             case .transaction?:
                 waitsSince = world.now
@@ -159,7 +116,7 @@ final class LockingClient {
 
     private func schedulePoll(_ own: Int) {
         world.after(20_000 + world.random.below(100_000)) { [self] in
-            guard own == cycle, !isStopped else { return }
+            guard own == cycle.number, !isStopped else { return }
             poll(own)
         }
     }
@@ -167,7 +124,7 @@ final class LockingClient {
     private func poll(_ own: Int) {
         let call = world.now
         desk.read { [self] store in
-            guard own == cycle else { return }
+            guard own == cycle.number else { return }
             guard let store else { return schedulePoll(own) }
             let queue = LockQueue(
                 name: lockName, store.store.values(in: KeyRange(prefix: LockQueue.prefix(lockName))))
@@ -180,75 +137,18 @@ final class LockingClient {
         }
     }
 
-    private func granted(_ own: Int, _ token: Int64, _ call: Int) {
-        // The answer is too old to count on it.
-        guard certainUntil > world.now else { return giveBack(own) }
-        let holding = LockModel.Holding(
-            client: id, lock: lock, isShared: isShared, token: token, certainUntil: certainUntil)
-        note { "is given \(lockName)\(isShared ? ", shared" : "") with token \(token)" }
-        if let wrong = world.locks.granted(holding, call: call, now: world.now) { return world.fail(wrong) }
-        self.token = token
-        lastGrant = world.now
-        world.tally[.lockGrants] += 1
-        let luck = world.random.unit()
-        if luck < 0.12 {
-            die()
-        } else if luck < 0.3 {
-            doze(own)
-        } else {
-            work(own, 1 + world.random.below(3))
-        }
-    }
+    private var register: Int { CheckedWorld.freeRegisterCount + cycle.lock }
 
-    /// Nobody hears of it any more; its lease has to run out.
-    private func die() {
-        world.tally[.deadHolders] += 1
-        note { "dies" }
-        cycle += 1
-        world.after(3_000_000) { [self] in
-            world.locks.released(id)
-            later(100_000)
-        }
+    func useGuarded(_ own: Int, _ left: Int) {
+        if cycle.isShared { readGuarded(own, left) } else { writeGuarded(own, left) }
     }
-
-    /// Writes when it wakes as if no time had passed.
-    private func doze(_ own: Int) {
-        isAsleep = true
-        world.tally[.sleepingHolders] += 1
-        note { "sleeps" }
-        world.after(300_000 + world.random.below(4_000_000)) { [self] in
-            guard own == cycle else { return }
-            isAsleep = false
-            note { "wakes" }
-            if !isShared { writeAfar(isLate: true) }
-            work(own, 1)
-        }
-    }
-
-    /// What it guards is somewhere else, and looks at tokens.
-    private func writeAfar(isLate: Bool = false) {
-        let (lock, token) = (lock, token)
-        world.after(1 + world.random.below(isLate ? 1_000_000 : 200_000)) { [self] in
-            world.write("client \(id)", to: lock, token: token, by: id)
-        }
-    }
-
-    private func work(_ own: Int, _ left: Int) {
-        world.after(20_000 + world.random.below(200_000)) { [self] in
-            guard own == cycle, !isStopped else { return }
-            guard left > 0, certainUntil > world.now else { return giveBack(own) }
-            if isShared { readGuarded(own, left) } else { writeGuarded(own, left) }
-        }
-    }
-
-    private var register: Int { CheckedWorld.freeRegisterCount + lock }
 
     private func readGuarded(_ own: Int, _ left: Int) {
         let call = world.now
         let register = register
         desk.read { [self] store in
             if let store { add(register, .read(Register.value(register, in: store)), call, isAnswered: true) }
-            if own == cycle { work(own, left - 1) }
+            if own == cycle.number { work(own, left - 1) }
         }
     }
 
@@ -257,25 +157,22 @@ final class LockingClient {
         number += 1
         let (call, register, value) = (world.now, register, id * 100_000 + number)
         let request = TransactionRequest(
-            [KeyComparison(KeyRange(key), .equal, .createRevision(token))], then: [.put(Register.put(register, value))])
+            [KeyComparison(KeyRange(key), .equal, .createRevision(cycle.token))],
+            then: [.put(Register.put(register, value))])
         if world.random.chance(0.5) { writeAfar() }
         desk.propose(.transaction(request)) { [self] outcome in
             if case .transaction(let succeeded, _)? = outcome {
                 if succeeded { add(register, .write(value), call, isAnswered: true) }
-                guard own == cycle else { return }
+                guard own == cycle.number else { return }
                 if succeeded { work(own, left - 1) } else { lost("the claim is gone when it writes") }
             } else {
                 add(register, .write(value), call, isAnswered: false)
-                if own == cycle { giveBack(own) }
+                if own == cycle.number { giveBack(own) }
             }
         }
     }
 
     private func add(_ register: Int, _ action: RegisterModel.Action, _ call: Int, isAnswered: Bool) {
-        history.append((register, Operation(client: id, action, call: call, end: isAnswered ? world.now : .max)))
-        if isAnswered { world.tally[.answers] += 1 }
-        note {
-            "register \(register): \(action), asked at \(CheckedWorld.clock(call))\(isAnswered ? "" : ": no answer")"
-        }
+        history.add(register, action, by: id, call: call, isAnswered: isAnswered, in: world)
     }
 }

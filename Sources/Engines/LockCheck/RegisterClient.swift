@@ -2,14 +2,10 @@ import LockEngine
 
 /// Reads, writes and compares registers, one thing at a time, and keeps what it saw.
 final class RegisterClient {
-    typealias Operation = ClientOperation<RegisterModel.Action>
-
     let id: Int
     private unowned let world: CheckedWorld
     private let desk: ClientDesk
-    private(set) var history: [(register: Int, operation: Operation)] = []
-    /// Microseconds; 0 before the first.
-    private(set) var lastAnswer = 0
+    private(set) var history = ClientHistory()
     private var number = 0
     private var isStopped = false
     /// What it saw last, so that comparing has a chance.
@@ -73,14 +69,7 @@ final class RegisterClient {
     }
 
     private func add(_ register: Int, _ action: RegisterModel.Action, _ call: Int, isAnswered: Bool) {
-        history.append((register, Operation(client: id, action, call: call, end: isAnswered ? world.now : .max)))
-        if isAnswered {
-            lastAnswer = world.now
-            world.tally[.answers] += 1
-        }
-        world.note(.client(id)) {
-            "register \(register): \(action), asked at \(CheckedWorld.clock(call))\(isAnswered ? "" : ": no answer")"
-        }
+        history.add(register, action, by: id, call: call, isAnswered: isAnswered, in: world)
         later()
     }
 }

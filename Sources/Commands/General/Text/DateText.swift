@@ -355,20 +355,14 @@ struct DateText {
 
     private func result() -> LabTime? {
         let given = date ?? (now.year, now.month, now.day)
-        let lengths = [31, isLeap(given.year) ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
-        guard given.day <= lengths[given.month - 1] else { return nil }
+        guard given.day <= CivilDate.length(ofMonth: given.month, year: given.year) else { return nil }
         let month = given.year * 12 + given.month - 1 + months
         let year = month >= 0 ? month / 12 : (month - 11) / 12
         // What a clock of nanoseconds can show.
         guard (1680...2260).contains(year) else { return nil }
-        let first = CivilTime(
-            year: year, month: month - year * 12 + 1, day: 1, hour: 0, minute: 0, second: 0, nanosecond: 0
-        ).labTime.unixSeconds
-        // The first of a month begins a day: nothing is left over.
-        var day = Int(first) / 86_400 + given.day - 1
+        var day = CivilDate.dayNumber(year: year, month: month - year * 12 + 1, day: given.day)
         if let weekday, date == nil {
-            let today = ((day + 4) % 7 + 7) % 7
-            let ahead = (weekday.day - today + 7) % 7
+            let ahead = (weekday.day - CivilDate.weekday(day) + 7) % 7
             day += ahead + 7 * (weekday.ordinal - (weekday.ordinal > 0 && ahead != 0 ? 1 : 0))
         }
         // Moves alone leave the time of day as it is; anything else begins a day.
@@ -379,6 +373,4 @@ struct DateText {
         guard abs(total) < 9_200_000_000 else { return nil }
         return LabTime(nanoseconds: Int64(total) * 1_000_000_000 + Int64(clock.nanosecond))
     }
-
-    private func isLeap(_ year: Int) -> Bool { year % 4 == 0 && year % 100 != 0 || year % 400 == 0 }
 }

@@ -223,12 +223,12 @@ enum DateFormat {
 
     /// ISO 8601: the week belongs to the year that has its Thursday.
     private static func isoWeek(_ civil: CivilTime, _ weekday: Int, _ yearDay: Int) -> (year: Int, week: Int) {
-        func isLeap(_ year: Int) -> Bool { year % 4 == 0 && year % 100 != 0 || year % 400 == 0 }
+        func length(_ year: Int) -> Int { CivilDate.isLeap(year) ? 366 : 365 }
         let thursday = yearDay + 4 - (weekday == 0 ? 7 : weekday)
         if thursday < 0 {
-            return (civil.year - 1, (thursday + (isLeap(civil.year - 1) ? 366 : 365)) / 7 + 1)
+            return (civil.year - 1, (thursday + length(civil.year - 1)) / 7 + 1)
         }
-        let length = isLeap(civil.year) ? 366 : 365
-        return thursday >= length ? (civil.year + 1, (thursday - length) / 7 + 1) : (civil.year, thursday / 7 + 1)
+        let days = length(civil.year)
+        return thursday >= days ? (civil.year + 1, (thursday - days) / 7 + 1) : (civil.year, thursday / 7 + 1)
     }
 }

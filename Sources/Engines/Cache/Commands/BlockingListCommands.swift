@@ -33,7 +33,7 @@ extension CacheCommand {
                 "blmpop", -5, pop, .counted(at: 2), group: group, "Takes or awaits elements of one of several lists"
             ) { cache, words, reply throws(CacheError) in
                 let timeout = try Waiting.timeout(words, 1)
-                let request = try Lists.MultiplePop(words, at: 2)
+                let request = try MultiplePop(words, at: 2, ends: ("LEFT", "RIGHT"))
                 if try !Lists.popFirst(cache, words, request, &reply) {
                     let keys = request.keys.map { words.bytes($0) }
                     throw .wouldBlock(.init(keys: keys, timeoutMilliseconds: timeout, ifRefused: .nullArray))

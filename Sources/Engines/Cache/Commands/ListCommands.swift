@@ -46,7 +46,7 @@ extension CacheCommand {
             CacheCommand(
                 "lmpop", -4, [.write], .counted(at: 1), group: group, "Takes elements of the first list that has any"
             ) { cache, words, reply throws(CacheError) in
-                let request = try Lists.MultiplePop(words, at: 1)
+                let request = try MultiplePop(words, at: 1, ends: ("LEFT", "RIGHT"))
                 if try !Lists.popFirst(cache, words, request, &reply) { reply.nullArray() }
             },
         ]
@@ -216,30 +216,6 @@ enum Lists {
 
     // MARK: Several lists
 
-    /// `numkeys key… LEFT | RIGHT [COUNT n]`
-    struct MultiplePop {
-        let keys: Range<Int>
-        let isLeft: Bool
-        let count: Int
-
-        init(_ words: RESPArguments, at index: Int) throws(CacheError) {
-            let number = try words.number(index, atLeast: 1, "ERR numkeys should be greater than 0")
-            guard number < words.count - index - 1 else { throw .syntax }
-            keys = index + 1..<index + 1 + number
-            isLeft = try Lists.end(words, keys.upperBound)
-            var count = 1
-            if words.count > keys.upperBound + 1 {
-                guard words.count >= keys.upperBound + 3, words.isWord(keys.upperBound + 1, "COUNT") else {
-                    throw .syntax
-                }
-                count = try words.number(keys.upperBound + 2, atLeast: 1, "ERR count should be greater than 0")
-                // Redis looks at the number first.
-                guard words.count == keys.upperBound + 3 else { throw .syntax }
-            }
-            self.count = count
-        }
-    }
-
     /// False if none of them has anything.
     static func popFirst(
         _ cache: Cache, _ words: RESPArguments, _ request: MultiplePop, _ reply: inout RESPWriter
@@ -250,9 +226,9 @@ enum Lists {
             reply.array(2)
             reply.bulk(words[index])
             reply.array(taken)
-            for _ in 0..<taken { reply.bulk((request.isLeft ? list.popFirst() : list.popLast()) ?? []) }
-            finish(cache, words[index], id, list, request.isLeft ? "lpop" : "rpop")
-            cache.stand(request.isLeft ? "LPOP" : "RPOP", [words.bytes(index), Array("\(taken)".utf8)])
+            for _ in 0..<taken { reply.bulk((request.isFirstEnd ? list.popFirst() : list.popLast()) ?? []) }
+            finish(cache, words[index], id, list, request.isFirstEnd ? "lpop" : "rpop")
+            cache.stand(request.isFirstEnd ? "LPOP" : "RPOP", [words.bytes(index), Array("\(taken)".utf8)])
             return true
         }
         return false

@@ -46,7 +46,7 @@ extension CacheCommand {
             CacheCommand(
                 "zmpop", -4, [.write], .counted(at: 1), group: group, "Takes members of the first set that has any"
             ) { cache, words, reply throws(CacheError) in
-                let request = try SortedSets.MultiplePop(words, at: 1)
+                let request = try MultiplePop(words, at: 1, ends: ("MIN", "MAX"))
                 if try !SortedSets.popFirst(cache, words, request, &reply) { reply.nullArray() }
             },
             CacheCommand(
@@ -66,7 +66,7 @@ extension CacheCommand {
                 "Takes or awaits members of one of several sets"
             ) { cache, words, reply throws(CacheError) in
                 let timeout = try Waiting.timeout(words, 1)
-                let request = try SortedSets.MultiplePop(words, at: 2)
+                let request = try MultiplePop(words, at: 2, ends: ("MIN", "MAX"))
                 if try !SortedSets.popFirst(cache, words, request, &reply) {
                     let keys = request.keys.map { words.bytes($0) }
                     throw .wouldBlock(.init(keys: keys, timeoutMilliseconds: timeout, ifRefused: .nullArray))
@@ -158,37 +158,12 @@ enum SortedSets {
                 ifRefused: .nullArray))
     }
 
-    /// `numkeys key… MIN | MAX [COUNT n]`
-    struct MultiplePop {
-        let keys: Range<Int>
-        let isLowest: Bool
-        let count: Int
-
-        init(_ words: RESPArguments, at index: Int) throws(CacheError) {
-            let number = try words.number(index, atLeast: 1, "ERR numkeys should be greater than 0")
-            guard number < words.count - index - 1 else { throw .syntax }
-            keys = index + 1..<index + 1 + number
-            isLowest = words.isWord(keys.upperBound, "MIN")
-            guard isLowest || words.isWord(keys.upperBound, "MAX") else { throw .syntax }
-            var count = 1
-            if words.count > keys.upperBound + 1 {
-                guard words.count >= keys.upperBound + 3, words.isWord(keys.upperBound + 1, "COUNT") else {
-                    throw .syntax
-                }
-                count = try words.number(keys.upperBound + 2, atLeast: 1, "ERR count should be greater than 0")
-                // Redis looks at the number first.
-                guard words.count == keys.upperBound + 3 else { throw .syntax }
-            }
-            self.count = count
-        }
-    }
-
     static func popFirst(
         _ cache: Cache, _ words: RESPArguments, _ request: MultiplePop, _ reply: inout RESPWriter
     ) throws(CacheError) -> Bool {
         for index in request.keys {
             guard let (id, set) = try cache.change(words[index], CacheSortedSet.self) else { continue }
-            let taken = take(cache, words[index], id, set, isLowest: request.isLowest, request.count)
+            let taken = take(cache, words[index], id, set, isLowest: request.isFirstEnd, request.count)
             reply.array(2)
             reply.bulk(words[index])
             reply.array(taken.count)

@@ -13,51 +13,33 @@ extension CacheNode {
         "keyspace",
     ]
 
-    /// Whether a section is asked for, by its name or with others.
-    private func isWanted(_ name: String, _ wanted: [String]) -> Bool {
-        if wanted.contains(where: { ["all", "everything", name].contains($0) }) { return true }
-        return name != "commandstats" && (wanted.isEmpty || wanted.contains("default"))
-    }
-
     func information(_ wanted: [String]) -> String {
         let others = companion?.information ?? []
         let names = Self.sectionNames + others.map(\.section).filter { !Self.sectionNames.contains($0) }
-        var text = ""
-        for name in names where isWanted(name, wanted) {
-            if !text.isEmpty { text += "\r\n" }
-            text += "# \(name == "cpu" ? "CPU" : name.prefix(1).uppercased() + name.dropFirst())\r\n"
+        return RESPServer.information(names, wanted: wanted) { name in
             let more = others.first { $0.section == name }?.lines ?? []
-            let lines = section(name).filter { line in !more.contains { $0.0 == line.0 } } + more
-            for (key, value) in lines { text += "\(key):\(value)\r\n" }
+            return section(name).filter { line in !more.contains { $0.0 == line.0 } } + more
         }
-        return text
     }
 
     private func section(_ name: String) -> [Line] {
         switch name {
-        case "server": return serverSection
+        case "server":
+            return server.serverSection(
+                name: "sdlab cache-node", version: settings.server.compatibleVersion, mode: settings.server.mode,
+                compatibility: "commands and replies as Redis 7.0 has them", port: port)
         case "clients": return clientSection
         case "memory": return memorySection
         case "persistence": return [("loading", "0"), ("aof_enabled", "0"), ("rdb_bgsave_in_progress", "0")]
         case "stats": return statisticsSection
         case "replication": return [("role", "master"), ("connected_slaves", "0")]
-        case "cpu": return processorSection
-        case "commandstats": return commandSection
+        case "cpu": return server.processorSection
+        case "commandstats": return server.commandSection
         case "cluster": return [("cluster_enabled", "0")]
         default:
             guard cache.keyCount > 0 else { return [] }
             return [("db0", "keys=\(cache.keyCount),expires=\(cache.endingKeyCount),avg_ttl=0")]
         }
-    }
-
-    private var serverSection: [Line] {
-        let uptime = Int((node.world.now - server.startedAt).seconds)
-        return [
-            ("redis_version", settings.server.compatibleVersion), ("redis_mode", settings.server.mode),
-            ("arch_bits", "\(Int.bitWidth)"), ("server_name", "sdlab cache-node"),
-            ("compatibility", "commands and replies as Redis 7.0 has them"), ("tcp_port", "\(port)"),
-            ("uptime_in_seconds", "\(uptime)"), ("uptime_in_days", "\(uptime / 86400)"), ("node", node.name),
-        ]
     }
 
     private var clientSection: [Line] {
@@ -97,25 +79,6 @@ extension CacheNode {
             ("pubsubshard_channels", "\(channels.shardChannelCount)"),
             ("tracking_total_keys", "\(tracking.keyCount)"),
         ]
-    }
-
-    /// Of the whole process; 0 where time is the lab's own, and processors have none.
-    private var processorSection: [Line] {
-        let used = node.world.processorTime
-        func seconds(_ duration: LabDuration) -> String { fixedDecimal(duration.seconds, places: 6) }
-        return [
-            ("used_cpu_sys", seconds(used.system)), ("used_cpu_user", seconds(used.user)),
-            ("used_cpu_sys_children", seconds(used.childrenSystem)),
-            ("used_cpu_user_children", seconds(used.childrenUser)),
-            ("used_cpu_sys_main_thread", seconds(used.threadSystem)),
-            ("used_cpu_user_main_thread", seconds(used.threadUser)),
-        ]
-    }
-
-    private var commandSection: [Line] {
-        server.table.commands.flatMap { [$0] + $0.subcommandList }.filter { $0.callCount > 0 }.map {
-            ("cmdstat_\($0.name)", "calls=\($0.callCount),failed_calls=\($0.failureCount)")
-        }
     }
 
     // MARK: stats and metrics

@@ -216,7 +216,7 @@ extension DatabaseFunctions {
             let year = (months >= 0 ? months : months - 11) / 12
             let month = months - year * 12 + 1
             guard (-5000...300_000).contains(year) else { throw timestampOutOfRange }
-            let length = PostgresDate.length(year, month)
+            let length = CivilDate.length(ofMonth: month, year: year)
             guard let moved = PostgresDate.dayNumber(year: year, month: month, day: min(civil.day, length)) else {
                 throw timestampOutOfRange
             }
@@ -279,7 +279,7 @@ extension DatabaseFunctions {
             days -= 1
         }
         if days < 0 {
-            days += PostgresDate.length(from.year, from.month)
+            days += CivilDate.length(ofMonth: from.month, year: from.year)
             months -= 1
         }
         return IntervalValue(months: Int32(clamping: months), days: Int32(clamping: days), microseconds: rest)

@@ -41,17 +41,6 @@ public struct CivilTime: Hashable, Sendable {
     public var second: Int
     public var nanosecond: Int
 
-    /// Days since 1970-01-01 in the proleptic Gregorian calendar, counted in 400-year eras that begin on 1 March,
-    /// so that the leap day falls at a year's end.
-    private static func days(year: Int, month: Int, day: Int) -> Int {
-        let shiftedYear = month <= 2 ? year - 1 : year
-        let era = (shiftedYear >= 0 ? shiftedYear : shiftedYear - 399) / 400
-        let yearOfEra = shiftedYear - era * 400
-        let dayOfYear = (153 * ((month + 9) % 12) + 2) / 5 + day - 1
-        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-        return era * 146_097 + dayOfEra - 719_468
-    }
-
     public init(_ time: LabTime) {
         let seconds = Int(time.unixSeconds)
         // Not a difference of products: the first second there is begins before the first nanosecond.
@@ -63,15 +52,8 @@ public struct CivilTime: Hashable, Sendable {
         minute = secondOfDay / 60 % 60
         second = secondOfDay % 60
 
-        let shifted = dayNumber + 719_468
-        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-        let dayOfEra = shifted - era * 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let shiftedMonth = (5 * dayOfYear + 2) / 153
-        day = dayOfYear - (153 * shiftedMonth + 2) / 5 + 1
-        month = shiftedMonth < 10 ? shiftedMonth + 3 : shiftedMonth - 9
-        year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        let date = CivilDate(dayNumber: dayNumber)
+        (year, month, day) = (date.year, date.month, date.day)
     }
 
     /// The moment; the nearest end of the range for years that it does not reach (1677 to 2262).
@@ -79,7 +61,7 @@ public struct CivilTime: Hashable, Sendable {
 
     /// Nil beyond the years that 64 bits of nanoseconds reach.
     var exactLabTime: LabTime? {
-        let seconds = Self.days(year: year, month: month, day: day) * 86_400 + hour * 3600 + minute * 60 + second
+        let seconds = dayNumber * 86_400 + hour * 3600 + minute * 60 + second
         // Counted from the second's end before 1970, because the range's first second is not whole.
         let isBefore = seconds < 0
         let (whole, overflow) = Int64(isBefore ? seconds + 1 : seconds).multipliedReportingOverflow(by: 1_000_000_000)
@@ -87,11 +69,11 @@ public struct CivilTime: Hashable, Sendable {
         return overflow || carry ? nil : LabTime(nanoseconds: sum)
     }
 
+    /// Days since 1970-01-01.
+    public var dayNumber: Int { CivilDate.dayNumber(year: year, month: month, day: day) }
+
     /// 0 is Sunday.
-    public var weekday: Int {
-        let days = Self.days(year: year, month: month, day: day)
-        return ((days + 4) % 7 + 7) % 7
-    }
+    public var weekday: Int { CivilDate.weekday(dayNumber) }
 }
 
 extension LabTime: CustomStringConvertible {

@@ -91,13 +91,9 @@ final class ServedDesk {
 
 /// Reads, writes and compares registers, one thing at a time, and keeps what it saw.
 final class ServedRegisterClient {
-    typealias Operation = ClientOperation<RegisterModel.Action>
-
     let desk: ServedDesk
     private unowned let world: ServedWorld
-    private(set) var history: [(register: Int, operation: Operation)] = []
-    /// Microseconds; 0 before the first.
-    private(set) var lastAnswer = 0
+    private(set) var history = ClientHistory()
     var isStopped = false
     private var number = 0
     /// What it saw last, so that comparing has a chance.
@@ -145,15 +141,7 @@ final class ServedRegisterClient {
     }
 
     private func add(_ register: Int, _ action: RegisterModel.Action, _ call: Int, isAnswered: Bool) {
-        history.append(
-            (register, Operation(client: desk.id, action, call: call, end: isAnswered ? world.now : .max)))
-        if isAnswered {
-            lastAnswer = world.now
-            world.tally[.answers] += 1
-        }
-        world.note(.client(desk.id)) {
-            "register \(register): \(action), asked at \(CheckedWorld.clock(call))\(isAnswered ? "" : ": no answer")"
-        }
+        history.add(register, action, by: desk.id, call: call, isAnswered: isAnswered, in: world)
         later()
     }
 }

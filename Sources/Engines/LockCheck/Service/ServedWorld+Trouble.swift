@@ -41,14 +41,14 @@ extension ServedWorld {
         let link = LinkSelector(
             from: from.map { .names([$0]) } ?? .any, to: to.map { .names([$0]) } ?? .any, isBothWays: both, text: text)
         guard world.faults.inject(fault, on: link, for: .microseconds(microseconds), text: text) != nil else { return }
-        tally[kind] += 1
+        record.tally[kind] += 1
         note(.world) { "\(text) for \(CheckedWorld.clock(microseconds))" }
     }
 
     private func pause(_ id: Int, _ microseconds: Int) {
         guard let node = hosts[id]?.node, node.state == .running else { return }
         node.freeze()
-        tally[.pauses] += 1
+        record.tally[.pauses] += 1
         note(.member(id)) { "is paused for \(CheckedWorld.clock(microseconds))" }
         let life = node.lifeCount
         after(microseconds) { [self] in
@@ -67,7 +67,7 @@ extension ServedWorld {
         let link = LinkSelector(
             from: .names(some), to: .names(all.filter { !some.contains($0) }), isBothWays: true, text: text)
         _ = world.faults.inject(.block(partition: true), on: link, for: .microseconds(microseconds), text: text)
-        tally[.splits] += 1
+        record.tally[.splits] += 1
         note(.world) { "\(text) for \(CheckedWorld.clock(microseconds))" }
     }
 
@@ -84,13 +84,13 @@ extension ServedWorld {
     private func jumpClock(_ id: Int) {
         guard let node = hosts[id]?.node else { return }
         node.clockSkew = random.chance(0.5) ? .seconds(3600) : .seconds(-3600)
-        tally[.clockChanges] += 1
+        record.tally[.clockChanges] += 1
         note(.member(id)) { "has a calendar that is \(node.clockSkew) off" }
     }
 
     private func handOver(to id: Int) {
         guard let leader else { return }
-        tally[.transfers] += 1
+        record.tally[.transfers] += 1
         note(.world) { "leadership is to go to \(id)" }
         try? leader.member.transferLeadership(to: id)
     }

@@ -22,26 +22,23 @@ import LockService
 /// same.
 ///
 /// A world here takes some hundred times as long as a `CheckedWorld`, and tries less in the same time.
-public final class ServedWorld: StudiedWorld {
+public final class ServedWorld: JudgedWorld {
     public let seed: UInt64
     public let settings: CheckedWorld.Settings
     let world: World
-    var random: SeededRandom
+    package var random: SeededRandom
     let plan: ServedPlan
     /// By id, those whose node lives.
     private(set) var hosts: [Int: LockHost] = [:]
     private var registerClients: [ServedRegisterClient] = []
     private var lockClients: [ServedLockingClient] = []
-    var locks = LockModel()
-    private var resources = [GuardedResource](repeating: GuardedResource(), count: lockCount)
-    private var leaders: [Int: Int] = [:]
     private(set) var isOver = false
     /// Nothing goes wrong any more.
     var isHealed = false
 
-    public private(set) var failures: [String] = []
-    public internal(set) var tally = WorldTally()
-    public private(set) var moments: [CheckedWorld.Moment] = []
+    package var record: WorldRecord
+    public var tally: WorldTally { record.tally }
+    public var moments: [CheckedWorld.Moment] { record.moments }
 
     static let port: UInt16 = 7001
     static let freeRegisterCount = 3
@@ -53,6 +50,7 @@ public final class ServedWorld: StudiedWorld {
         self.settings = settings
         random = SeededRandom(seed: seed).fork("served")
         plan = ServedPlan(&random)
+        record = WorldRecord(settings, locks: Self.lockCount)
         var configuration = WorldConfiguration(transport: MemoryTransport())
         configuration.seed = seed
         configuration.recordsTraffic = false
@@ -60,25 +58,14 @@ public final class ServedWorld: StudiedWorld {
         world = World(configuration)
     }
 
-    /// Microseconds since it began.
-    var now: Int { Int(clamping: world.elapsed.nanoseconds / 1000) }
+    package var now: Int { Int(clamping: world.elapsed.nanoseconds / 1000) }
 
-    func fail(_ reason: String) {
-        failures.append("at \(CheckedWorld.clock(now)): \(reason)")
-        note(.world) { "WRONG: \(reason)" }
-    }
-
-    func note(_ subject: CheckedWorld.Subject, _ text: () -> String) {
-        guard settings.keepsMoments else { return }
-        moments.append(CheckedWorld.Moment(microseconds: now, subject: subject, text: text()))
-    }
-
-    func after(_ microseconds: Int, _ action: @escaping () -> Void) {
+    package func after(_ microseconds: Int, _ action: @escaping () -> Void) {
         world.after(.microseconds(max(1, microseconds))) { [unowned self] in if !isOver { action() } }
     }
 
-    private func pass(_ microseconds: Int) {
-        world.advance(by: .microseconds(microseconds)) { [unowned self] in !failures.isEmpty }
+    package func pass(_ microseconds: Int) {
+        world.advance(by: .microseconds(microseconds)) { [unowned self] in !record.failures.isEmpty }
     }
 
     // MARK: Members
@@ -121,7 +108,7 @@ public final class ServedWorld: StudiedWorld {
     /// The process ends, or the machine does; it comes back before long.
     func end(_ id: Int, powerLoss policy: PowerLossPolicy?) {
         guard let host = hosts.removeValue(forKey: id), host.node.isAlive else { return }
-        tally[policy == nil ? .crashes : .powerFailures] += 1
+        record.tally[policy == nil ? .crashes : .powerFailures] += 1
         note(.member(id)) { policy == nil ? "is killed" : "loses power" }
         if let policy { host.node.end(.poweredOff, powerLoss: policy) } else { host.node.end(.killed) }
         after(50_000 + random.below(2_000_000)) { [self] in start(id) }
@@ -141,25 +128,6 @@ public final class ServedWorld: StudiedWorld {
             }
         }
         after(20_000) { [self] in watchMembers() }
-    }
-
-    private func noteLeader(_ id: Int, term: Int) {
-        if let known = leaders[term] {
-            if known != id { fail("two leaders in term \(term): \(known) and \(id)") }
-            return
-        }
-        leaders[term] = id
-        tally[.elections] += 1
-        note(.member(id)) { "leads term \(term)" }
-    }
-
-    // MARK: What locks guard
-
-    func write(_ value: String, to lock: Int, token: Int64, by client: Int) {
-        let (isTaken, wrong) = resources[lock].write(value, token: token)
-        note(.client(client)) { "writes to what lock \(lock) guards: \(isTaken ? "taken" : "refused"), token \(token)" }
-        if !isTaken { tally[.staleWritesRefused] += 1 }
-        if let wrong { fail(wrong) }
     }
 
     // MARK: A world's life
@@ -188,43 +156,23 @@ public final class ServedWorld: StudiedWorld {
         for client in lockClients { client.isStopped = true }
         // The last questions are answered, or given up.
         pass(3_000_000)
-        if failures.isEmpty { judge() }
+        if record.failures.isEmpty { judge() }
         isOver = true
         world.shutDown()
         hosts = [:]
-        return failures
+        return record.failures
     }
 
     /// Once everything is well, clients get what they want, before long.
     private func awaitAnswers() {
-        let healed = now
-        while failures.isEmpty {
-            if now > healed + 30_000_000 {
-                return fail("nobody got an answer, or a lock, for so long after everything was well again")
-            }
-            pass(250_000)
-            if registerClients.contains(where: { $0.lastAnswer > healed + 500_000 }),
-                lockClients.contains(where: { $0.lastGrant > healed + 500_000 })
-            {
-                return
-            }
+        let areAnswered = awaitAnswers(every: 250_000, limit: 30_000_000) {
+            (registerClients.map(\.history.lastAnswer).max() ?? 0, lockClients.map(\.cycle.lastGrant).max() ?? 0)
         }
+        if !areAnswered { fail("nobody got an answer, or a lock, for so long after everything was well again") }
     }
 
     private func judge() {
-        let histories = registerClients.map(\.history) + lockClients.map(\.history)
-        for history in histories { tally[.unanswered] += history.count { $0.operation.end == .max } }
-        for register in 0..<Self.registerCount {
-            let all = histories.flatMap { $0.filter { $0.register == register }.map(\.operation) }
-            if LinearizabilityChecker.judge(all, RegisterModel()) { continue }
-            fail("what the clients saw of register \(register) is what no register does")
-            for one in all.sorted(by: { ($0.call, $0.client) < ($1.call, $1.client) }) {
-                note(.client(one.client)) {
-                    let end = one.end == .max ? "never answered" : "answered at \(CheckedWorld.clock(one.end))"
-                    return "register \(register): \(one.action), asked at \(CheckedWorld.clock(one.call)), \(end)"
-                }
-            }
-        }
+        judgeRegisters(Self.registerCount, registerClients.map(\.history) + lockClients.map(\.history))
         compareMembers()
     }
 

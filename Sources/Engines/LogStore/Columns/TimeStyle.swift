@@ -1,4 +1,5 @@
 import Glibc
+import KernelStructures
 
 /// How a program writes times: `2024-01-15T10:30:00.123Z`. Where a line says the entry's own time, nothing has to be
 /// kept of that.
@@ -55,7 +56,7 @@ struct TimeStyle: Equatable {
         let second = time / 1_000_000_000
         guard time >= 0, Self.seconds.contains(second) else { return false }
         let (day, clock) = second.quotientAndRemainder(dividingBy: 86_400)
-        let date = Self.date(day)
+        let date = CivilDate(dayNumber: Int(day))
         Self.put(date.year, 4, out)
         out[4] = UInt8(ascii: "-")
         Self.put(date.month, 2, out + 5)
@@ -91,19 +92,5 @@ struct TimeStyle: Equatable {
             out[place] = 0x30 + UInt8(truncatingIfNeeded: rest % 10)
             rest /= 10
         }
-    }
-
-    /// The date of a day since 1970 (Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-    private static func date(_ day: Int64) -> (year: Int64, month: Int64, day: Int64) {
-        let shifted = day + 719_468
-        let era = shifted / 146_097
-        let ofEra = shifted % 146_097
-        let year = (ofEra - ofEra / 1460 + ofEra / 36_524 - ofEra / 146_096) / 365
-        let ofYear = ofEra - (365 * year + year / 4 - year / 100)
-        let month = (5 * ofYear + 2) / 153
-        let isSpring = month < 10
-        return (
-            year + era * 400 + (isSpring ? 0 : 1), isSpring ? month + 3 : month - 9, ofYear - (153 * month + 2) / 5 + 1
-        )
     }
 }

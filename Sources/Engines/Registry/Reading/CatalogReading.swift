@@ -14,7 +14,7 @@ extension RegistrationReading {
             guard !name.isEmpty else { throw service.error("Service", "a service needs a name") }
             let id = try service.text("ID") ?? ""
             var new = ServiceInstance(node: node.name, id: id.isEmpty ? name : id, name: name)
-            try fillFromCatalog(&new, service)
+            try fill(&new, service)
             instance = new
         }
         var written = try object.objects("Checks", limit: Self.checkLimit) ?? []
@@ -33,18 +33,6 @@ extension RegistrationReading {
         node.meta = try object.pairs(object.has("NodeMeta") ? "NodeMeta" : "Meta") ?? [:]
         node.taggedAddresses = try object.pairs("TaggedAddresses") ?? [:]
         return node
-    }
-
-    private func fillFromCatalog(_ instance: inout ServiceInstance, _ object: LooseObject) throws(RegistryError) {
-        instance.tags = try object.texts("Tags") ?? []
-        instance.address = try object.text("Address") ?? ""
-        instance.port = try object.integer("Port", in: 0...65_535) ?? 0
-        instance.meta = try object.pairs("Meta") ?? [:]
-        instance.allowsTagOverride = try object.flag("EnableTagOverride") ?? false
-        if let weights = try object.object("Weights") {
-            instance.passingWeight = try weights.integer("Passing", in: 1...65_535) ?? 1
-            instance.warningWeight = try weights.integer("Warning", in: 0...65_535) ?? 1
-        }
     }
 
     /// A check of which only the status is known.

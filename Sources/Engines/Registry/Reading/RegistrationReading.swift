@@ -48,7 +48,8 @@ public struct RegistrationReading {
         }
     }
 
-    private func fill(_ instance: inout ServiceInstance, _ object: LooseObject) throws(RegistryError) {
+    /// What a service says of itself beside its name and its id.
+    func fill(_ instance: inout ServiceInstance, _ object: LooseObject) throws(RegistryError) {
         instance.tags = try object.texts("Tags") ?? []
         instance.address = try object.text("Address") ?? ""
         instance.port = try object.integer("Port", in: 0...65_535) ?? 0

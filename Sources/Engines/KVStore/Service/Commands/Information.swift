@@ -10,65 +10,28 @@ extension KVServer {
         "server", "clients", "memory", "persistence", "stats", "replication", "cpu", "commandstats", "keyspace", "lsm",
     ]
 
-    /// Whether a section is asked for, by its name or with others.
-    func isWanted(_ name: String, _ wanted: [String]) -> Bool {
-        if wanted.contains(where: { ["all", "everything", name].contains($0) }) { return true }
-        return name != "commandstats" && (wanted.isEmpty || wanted.contains("default"))
-    }
-
     /// - Parameter keys: how many keys there are; needed if the section `keyspace` is wanted.
     func information(_ wanted: [String], keys: KeyCount = KeyCount()) -> String {
-        var text = ""
-        for name in Self.sectionNames where isWanted(name, wanted) {
-            if !text.isEmpty { text += "\r\n" }
-            text += "# \(Self.title(name))\r\n"
-            for (key, value) in section(name, keys) { text += "\(key):\(value)\r\n" }
-        }
-        return text
-    }
-
-    private static func title(_ name: String) -> String {
-        ["lsm", "cpu"].contains(name) ? name.uppercased() : name.prefix(1).uppercased() + name.dropFirst()
+        RESPServer.information(Self.sectionNames, wanted: wanted) { section($0, keys) }
     }
 
     private func section(_ name: String, _ count: KeyCount) -> [Line] {
         switch name {
-        case "server": return serverSection
+        case "server":
+            return server.serverSection(
+                name: "sdlab lsm-kv", version: settings.server.compatibleVersion,
+                compatibility: "commands and replies of strings as Redis 7.0 has them", port: port)
         case "clients": return clientSection
         case "memory": return memorySection
         case "persistence": return persistenceSection
         case "stats": return statisticsSection
         case "replication": return [("role", "master"), ("connected_slaves", "0")]
-        case "cpu": return processorSection
-        case "commandstats": return commandSection
+        case "cpu": return server.processorSection
+        case "commandstats": return server.commandSection
         case "keyspace":
             return count.keys == 0 ? [] : [("db0", "keys=\(count.keys),expires=\(count.expiring),avg_ttl=0")]
         default: return storeSection
         }
-    }
-
-    /// Of the whole process; 0 where time is the lab's own, and processors have none.
-    private var processorSection: [Line] {
-        let used = node.world.processorTime
-        func seconds(_ duration: LabDuration) -> String { fixedDecimal(duration.seconds, places: 6) }
-        return [
-            ("used_cpu_sys", seconds(used.system)), ("used_cpu_user", seconds(used.user)),
-            ("used_cpu_sys_children", seconds(used.childrenSystem)),
-            ("used_cpu_user_children", seconds(used.childrenUser)),
-            ("used_cpu_sys_main_thread", seconds(used.threadSystem)),
-            ("used_cpu_user_main_thread", seconds(used.threadUser)),
-        ]
-    }
-
-    private var serverSection: [Line] {
-        let uptime = Int((node.world.now - server.startedAt).seconds)
-        return [
-            ("redis_version", settings.server.compatibleVersion), ("redis_mode", "standalone"),
-            ("arch_bits", "\(Int.bitWidth)"),
-            ("server_name", "sdlab lsm-kv"), ("compatibility", "commands and replies of strings as Redis 7.0 has them"),
-            ("tcp_port", "\(port)"), ("uptime_in_seconds", "\(uptime)"), ("uptime_in_days", "\(uptime / 86400)"),
-            ("node", node.name),
-        ]
     }
 
     private var clientSection: [Line] {
@@ -111,11 +74,6 @@ extension KVServer {
         ]
     }
 
-    private var commandSection: [Line] {
-        server.table.commands.filter { $0.callCount > 0 }.map {
-            ("cmdstat_\($0.name)", "calls=\($0.callCount),failed_calls=\($0.failureCount)")
-        }
-    }
 
     /// As LevelDB's `leveldb.stats`, and the three amplifications.
     private var storeSection: [Line] {

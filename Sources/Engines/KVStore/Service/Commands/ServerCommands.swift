@@ -27,7 +27,7 @@ extension KVServer {
             command("info", -1, [.loading, .stale], keys: .none, group: group, "Describe the server") {
                 server, connection, arguments in
                 let wanted = (1..<max(1, arguments.count)).map { arguments.text($0).lowercased() }
-                guard server.isWanted("keyspace", wanted) else {
+                guard RESPServer.isInformationWanted("keyspace", wanted) else {
                     return connection.reply.verbatim(server.information(wanted))
                 }
                 try server.withKeyCount(connection) {

@@ -36,7 +36,7 @@ extension LabTime {
             year += present - present % 100
             if year > present + 50 { year -= 100 }
         }
-        guard day >= 1, day <= HTTPDateWords.days(inMonth: month, of: year) else { return nil }
+        guard day >= 1, day <= CivilDate.length(ofMonth: month, year: year) else { return nil }
         self =
             CivilTime(year: year, month: month, day: day, hour: hour, minute: minute, second: second, nanosecond: 0)
             .labTime
@@ -81,13 +81,5 @@ enum HTTPDateWords {
             let second = number(parts[2], digits: 2...2), hour < 24, minute < 60, second <= 60
         else { return nil }
         return (hour, minute, second)
-    }
-
-    static func days(inMonth month: Int, of year: Int) -> Int {
-        switch month {
-        case 4, 6, 9, 11: 30
-        case 2: year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 29 : 28
-        default: 31
-        }
     }
 }

@@ -11,6 +11,9 @@ public struct PostgresDate: Hashable, Comparable, Sendable {
     /// 4713-11-24 BC (Julian day 0) to 5874897-12-31.
     public static let range = -2_451_545...2_145_031_948
 
+    /// 2000-01-01, in days since 1970-01-01.
+    private static let firstDay = 10_957
+
     public static func < (a: Self, b: Self) -> Bool { a.days < b.days }
 
     init(checking days: Int32) throws(PostgresError) {
@@ -36,40 +39,21 @@ public struct PostgresDate: Hashable, Comparable, Sendable {
 
     /// The day with these numbers; nil if there is none. Year 0 is 1 BC.
     public static func dayNumber(year: Int, month: Int, day: Int) -> Int? {
-        guard (1...12).contains(month), day >= 1, day <= length(year, month) else { return nil }
-        let shifted = month <= 2 ? year - 1 : year
-        let era = (shifted >= 0 ? shifted : shifted - 399) / 400
-        let yearOfEra = shifted - era * 400
-        let dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1
-        let dayOfEra = yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear
-        return era * 146_097 + dayOfEra - 730_425
+        guard (1...12).contains(month), day >= 1, day <= CivilDate.length(ofMonth: month, year: year) else {
+            return nil
+        }
+        return CivilDate.dayNumber(year: year, month: month, day: day) - firstDay
     }
 
-    /// Days of a month.
-    public static func length(_ year: Int, _ month: Int) -> Int {
-        let isLeap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-        return month == 2 ? (isLeap ? 29 : 28) : [4, 6, 9, 11].contains(month) ? 30 : 31
-    }
-
-    /// Year (0 is 1 BC), month and day of a day counted from 2000-01-01.
-    public static func civil(_ dayNumber: Int) -> (year: Int, month: Int, day: Int) {
-        let shifted = dayNumber + 730_425
-        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-        let dayOfEra = shifted - era * 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let month = (5 * dayOfYear + 2) / 153
-        let day = dayOfYear - (153 * month + 2) / 5 + 1
-        return (
-            yearOfEra + era * 400 + (month >= 10 ? 1 : 0), month < 10 ? month + 3 : month - 9, day
-        )
-    }
+    /// A day that is counted from 2000-01-01.
+    public static func civil(_ dayNumber: Int) -> CivilDate { CivilDate(dayNumber: dayNumber + firstDay) }
 
     /// Without BC.
     static func digits(_ dayNumber: Int) -> (text: String, isBeforeChrist: Bool) {
-        let (year, month, day) = civil(dayNumber)
+        let civil = civil(dayNumber)
+        let year = civil.year
         let shown = year > 0 ? year : 1 - year
-        return ("\(padded(shown, 4))-\(padded(month, 2))-\(padded(day, 2))", year <= 0)
+        return ("\(padded(shown, 4))-\(padded(civil.month, 2))-\(padded(civil.day, 2))", year <= 0)
     }
 }
 
