@@ -5,14 +5,11 @@ All sides of a part run at the same time and take turns (A B A B ...). Processor
 servers' processes, from /proc, for a cluster of all three; the result is the median of the rounds' ratios.
 """
 
-import argparse
-import datetime
 import os
 import pathlib
 import random
 import re
 import select
-import signal
 import socket
 import subprocess
 import sys
@@ -20,7 +17,7 @@ import tempfile
 import time
 
 from kv_redis import CACHE_ROWS, RESPServer, line, measure, memory
-from servers import DEADLINE_SECONDS, Failure, Server, executable, free_port, publish, version
+from servers import Failure, Server, executable, free_port, occasion, options, publish, version
 
 PARTS = ("node", "memcached", "cluster")
 CLUSTER_ROWS = [
@@ -42,21 +39,7 @@ CONNECTIONS = 50
 
 class MemcachedServer(Server):
     def wait(self):
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while True:
-            if self.process.poll() is not None:
-                raise Failure(f"{self.name} ended at once:\n{self.log.read_text(errors='replace')}")
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
-                    connection.sendall(b"set check 0 0 1\r\n1\r\n")
-                    answer = connection.recv(100)
-                if answer != b"STORED\r\n":
-                    raise Failure(f"{self.name} answered {answer!r}")
-                return
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise Failure(f"{self.name} does not answer") from None
-                time.sleep(0.02)
+        self.wait_for(b"set check 0 0 1\r\n1\r\n", b"STORED\r\n")
 
 
 class Cluster:
@@ -243,18 +226,15 @@ def fill(side):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench cache")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("cache")
     parser.add_argument("--pairs", type=int, default=5, help="rounds (5)")
     parser.add_argument("--scale", type=float, default=1, help="of the numbers of requests (1)")
     parser.add_argument("--only", choices=PARTS, help="one part of it")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         lines = [
             f"cache: commands to a cache node and a cluster; {arguments.pairs} rounds, {CONNECTIONS} connections",
-            f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors",
+            occasion(),
             version([executable("redis-server"), "--version"]), version([executable("memcached"), "-V"]), "",
             "CPU us a request (of that, user; thousand requests/s), medians; ratio of CPU (smallest, largest)",
         ]

@@ -4,8 +4,6 @@ second it passes, and what a minute of an experiment takes of the host's time.
 The same client asks the same server directly, through the lab's proxy and through HAProxy in TCP mode, in turn
 (A B C A B C ...); what is added is the difference of medians within a round."""
 
-import argparse
-import datetime
 import http.client
 import json
 import os
@@ -20,7 +18,7 @@ import sys
 import tempfile
 import time
 
-from servers import DEADLINE_SECONDS, Failure, Farm, die_with_parent, executable, free_port, publish
+from servers import DEADLINE_SECONDS, Failure, Farm, die_with_parent, executable, free_port, occasion, options, publish
 
 EXPERIMENT = """backend --port 8080 --name payment-service --latency 120ms &
 backend --port 80 --name api --calls http://payment-service:8080/ --within 2300ms &
@@ -144,16 +142,13 @@ def minute(program, directory):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench chaos")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("chaos")
     parser.add_argument("--pairs", type=int, default=5, help="rounds (5)")
     parser.add_argument("--seconds", type=int, default=2, help="of each measurement (2)")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     lines = [
         f"chaos: a proxy without toxics; {arguments.pairs} rounds of {arguments.seconds} s",
-        f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors", "",
+        occasion(), "",
         f"{'':<28} {'direct':>12} {'sdlab':>22} {'HAProxy (TCP)':>22}",
     ]
     source = Source()

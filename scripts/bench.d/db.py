@@ -5,18 +5,15 @@ is user and kernel time of the server's processes, those that have ended include
 of the rounds' ratios.
 """
 
-import argparse
-import datetime
 import os
 import pathlib
 import re
-import signal
 import sys
 import tempfile
 import time
 
 import postgresql
-from servers import TICKS_PER_SECOND, Failure, Server, free_port, pair_line, publish, version
+from servers import TICKS_PER_SECOND, Failure, Server, free_port, occasion, options, pair_line, publish, version
 
 COMMIT = "\\set a random(1, 100000)\nUPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = :a;\n"
 
@@ -61,17 +58,14 @@ def start_sides(program, directory):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench db")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("db")
     parser.add_argument("--pairs", type=int, default=5, help="rounds (5)")
     parser.add_argument("--seconds", type=int, default=3, help="of each measurement (3)")
     parser.add_argument("--only", default="", help="rows whose name has this in it")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     lines = [
         f"db: transactions of pgbench, scale 1; {arguments.pairs} rounds of {arguments.seconds} s",
-        f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors",
+        occasion(),
         version([str(postgresql.BINARIES / "postgres"), "--version"]), "",
         "CPU us a transaction (transactions/s), medians; ratios of CPU and of rates (smallest, largest)",
         f"{'':<26} {'sdlab':>16} {'PostgreSQL 15':>16} {'CPU':>18} {'rate':>18}",

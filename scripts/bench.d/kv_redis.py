@@ -6,20 +6,15 @@ persistence. All sides run at the same time and take turns (A B C A B C ...). Pr
 the server's process and its threads, from /proc; the result is the median of the rounds' ratios.
 """
 
-import argparse
-import datetime
-import os
 import pathlib
 import re
-import signal
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 
-from servers import DEADLINE_SECONDS, Failure, Server, die_with_parent, executable, free_port, publish, version
+from servers import (
+    Failure, Server, die_with_parent, executable, free_port, occasion, options, publish, version)
 
 # Name, command, requests under way a connection, different keys (0: always the same), bytes of a value, requests.
 ROWS = [
@@ -44,23 +39,7 @@ CACHE_ROWS = ROWS + [
 
 class RESPServer(Server):
     def wait(self):
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while True:
-            if self.process.poll() is not None:
-                raise Failure(f"{self.name} ended at once:\n{self.log.read_text(errors='replace')}")
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
-                    connection.sendall(b"SET check 1\r\nGET check\r\n")
-                    answer = b""
-                    while len(answer) < 12:
-                        answer += connection.recv(100) or b"?" * 12
-                if answer != b"+OK\r\n$1\r\n1\r\n":
-                    raise Failure(f"{self.name} answered {answer!r}")
-                return
-            except OSError:
-                if time.monotonic() > deadline:
-                    raise Failure(f"{self.name} does not answer") from None
-                time.sleep(0.02)
+        self.wait_for(b"SET check 1\r\nGET check\r\n", b"+OK\r\n$1\r\n1\r\n")
 
 
 def measure(server, row, scale, flags=()):
@@ -109,17 +88,14 @@ def start_sides(program, directory):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench kv-redis")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("kv-redis")
     parser.add_argument("--pairs", type=int, default=5, help="rounds (5)")
     parser.add_argument("--scale", type=float, default=1, help="of the numbers of requests (1)")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     peers = ["everysec", "no log"]
     lines = [
         f"kv-redis: commands over RESP; {arguments.pairs} rounds, 50 connections, appendfsync everysec",
-        f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors",
+        occasion(),
         version([executable("redis-server"), "--version"]), "",
         "CPU us a request (of that, user; thousand requests/s), medians; ratio of CPU to each redis (smallest, largest)",
         f"{'':<24} {'sdlab':>21} " + " ".join(f"{'redis ' + peer:>21}" for peer in peers) + " "

@@ -6,9 +6,7 @@ from /proc; the result is the median of the rounds' ratios. Fail-over is the tim
 first lock that another member grants.
 """
 
-import argparse
 import base64
-import datetime
 import http.client
 import json
 import os
@@ -19,7 +17,8 @@ import tempfile
 import threading
 import time
 
-from servers import DEADLINE_SECONDS, Failure, Server, executable, free_port, middle, publish, ratio, version
+from servers import (
+    DEADLINE_SECONDS, Failure, Server, executable, free_port, middle, occasion, options, publish, ratio, version)
 
 
 def ask(connection, path, message):
@@ -129,16 +128,13 @@ def start(program, directory):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench lock")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("lock")
     parser.add_argument("--pairs", type=int, default=5, help="rounds (5)")
     parser.add_argument("--seconds", type=float, default=3, help="of a round (3)")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     lines = [
         f"lock: cycles of lock and unlock on three members each; {arguments.pairs} rounds",
-        f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors",
+        occasion(),
         version([executable("etcd"), "--version"]), "",
         "CPU us a cycle of all members (cycles/s; p99 ms), medians; ratios to etcd (smallest-largest)",
         f"{'clients':<8} {'sdlab':>24} {'etcd':>24} {'CPU':>18} {'rate':>6}",

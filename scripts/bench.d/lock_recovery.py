@@ -2,20 +2,16 @@
 back at, killed and started again. Once all of them are in the log, once in a snapshot that the server made of them.
 """
 
-import argparse
-import datetime
 import http.client
 import json
-import os
 import pathlib
 import select
-import signal
 import socket
 import sys
 import tempfile
 import time
 
-from servers import Failure, Server, free_port, publish
+from servers import Failure, Server, free_port, occasion, options, publish
 
 # Requests that are sent before their answers are read.
 BATCH = 50
@@ -147,16 +143,13 @@ def measure(program, directory, arguments, name, entries, servers):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench lock-recovery")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("lock-recovery")
     parser.add_argument("--revisions", type=int, default=1_000_000, help="of the store (1000000)")
     parser.add_argument("--keys", type=int, default=10_000, help="that they are of, at most 10000 (10000)")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     lines = [
         "lock server: killed and started again",
-        f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors", "",
+        occasion(), "",
     ]
     servers = []
     with tempfile.TemporaryDirectory(prefix="sdlab-bench-") as place:

@@ -2,14 +2,12 @@
 what a search reads, beside ripgrep over the same lines in one file, and beside tantivy; and what the agent costs, beside
 rsyslogd with the same file."""
 
-import argparse
 import datetime
 import http.client
 import json
 import os
 import pathlib
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +15,7 @@ import tempfile
 import time
 import urllib.parse
 
-from servers import DEADLINE_SECONDS, Failure, Farm, executable, free_port, publish
+from servers import DEADLINE_SECONDS, Failure, Farm, executable, free_port, occasion, options, publish
 
 NEEDLE = "0123456789abcdefneedle0123456789"
 TEXTS = ["Connection refused by upstream", "Timeout exceeded while waiting for reply", "order accepted",
@@ -179,14 +177,11 @@ def wait_for(web):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench logs")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("logs")
     parser.add_argument("--megabytes", type=int, default=256, help="of lines (256)")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     lines = [f"logs: {arguments.megabytes} MB of JSON",
-             f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors", ""]
+             occasion(), ""]
     with tempfile.TemporaryDirectory(prefix="sdlab-bench-") as name:
         directory = pathlib.Path(name)
         farm = Farm(arguments.program, None, directory)

@@ -1,8 +1,6 @@
 """The metrics collector beside Prometheus: both are sent the same samples by remote write, asked the same queries, let
 scrape the same page, killed, and started again. Their answers are compared before anything is said about their cost."""
 
-import argparse
-import datetime
 import http.client
 import http.server
 import json
@@ -17,7 +15,7 @@ import threading
 import time
 import urllib.parse
 
-from servers import DEADLINE_SECONDS, Failure, Farm, executable, free_port, publish
+from servers import DEADLINE_SECONDS, Failure, Farm, executable, free_port, occasion, options, publish
 
 STEP_MILLISECONDS = 15_000
 SAMPLES_A_REQUEST = 2000
@@ -325,18 +323,15 @@ def measure_starts(side, arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench metrics")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("metrics")
     parser.add_argument("--series", type=int, default=20_000, help="how many (20,000)")
     parser.add_argument("--samples", type=int, default=240, help="of each, 15 s apart (240: an hour)")
     parser.add_argument("--starts", action="store_true", help="only ours, its memory and its starts")
     parser.add_argument("--rounds", type=int, default=10, help="askings of each query (10)")
     parser.add_argument("--seconds", type=int, default=10, help="of scraping (10)")
     arguments = parser.parse_args()
-    for signal_number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signal_number, lambda number, _: sys.exit(128 + number))
     lines = [f"metrics: {arguments.series} series, {arguments.samples} samples each",
-             f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors", ""]
+             occasion(), ""]
     with tempfile.TemporaryDirectory(prefix="sdlab-bench-") as name:
         directory = pathlib.Path(name)
         farm = Farm(arguments.program, None, directory)

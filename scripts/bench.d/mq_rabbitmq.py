@@ -7,11 +7,8 @@ client builds its frames once and reads answers byte by byte, in Python: rates s
 where these are fast.
 """
 
-import argparse
-import datetime
 import os
 import pathlib
-import signal
 import socket
 import struct
 import sys
@@ -21,7 +18,7 @@ import time
 
 import mq_waiting
 from brokers import commands
-from servers import DEADLINE_SECONDS, Failure, Server, pair_line, publish, version
+from servers import DEADLINE_SECONDS, Failure, Server, occasion, options, pair_line, publish, version
 
 BATCH = 100
 ROWS = [(mode, size, connections) for mode in ("transient", "persistent") for size in (100, 10_000)
@@ -179,8 +176,7 @@ def measure(side, mode, size, connections, seconds):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench mq")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("mq")
     parser.add_argument("--pairs", type=int, default=5, help="rounds (5)")
     parser.add_argument("--seconds", type=int, default=3, help="of each measurement (3)")
     parser.add_argument("--only", choices=["cycle", "waiting"], help="one of both halves")
@@ -189,11 +185,9 @@ def main():
     parser.add_argument("--waiting", type=int, default=10_000_000 if os.environ.get("SDLAB_LONG") else 1_000_000,
                         help="messages of the backlog (1000000; with SDLAB_LONG 10000000)")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     lines = [
         f"message queue: publish, confirm, deliver, acknowledge; {arguments.pairs} rounds of {arguments.seconds} s",
-        f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors",
+        occasion(),
         "RabbitMQ " + version(["dpkg-query", "-W", "-f", "${Version}", "rabbitmq-server"]), "",
         "CPU us a message (messages/s), medians; ratios of CPU and of rates (smallest, largest)",
         f"{'':<34} {'sdlab':>16} {'rabbitmq':>16} {'CPU':>18} {'rate':>18}",

@@ -5,17 +5,13 @@ process alone; the result is the median of the rounds' ratios. Prepared statemen
 pgbouncer 1.18 knows no other way.
 """
 
-import argparse
-import datetime
-import os
 import pathlib
 import re
-import signal
 import sys
 import tempfile
 
 import postgresql
-from servers import Failure, Server, executable, free_port, pair_line, publish, version
+from servers import Failure, Server, executable, free_port, occasion, options, pair_line, publish, version
 
 ROWS = [("simple", "transaction"), ("extended", "transaction"), ("prepared", "session")]
 CLIENTS = (1, 16, 64)
@@ -50,16 +46,13 @@ def measure(side, protocol, clients, seconds):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench pooler")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("pooler")
     parser.add_argument("--pairs", type=int, default=5, help="rounds (5)")
     parser.add_argument("--seconds", type=int, default=3, help="of each measurement (3)")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     lines = [
         f"pooler: pgbench -S through a pooler; {arguments.pairs} rounds of {arguments.seconds} s",
-        f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors",
+        occasion(),
         version([executable("pgbouncer"), "--version"]), "",
         "CPU us a transaction (transactions/s), medians; ratios of CPU and of rates (smallest, largest)",
         f"{'':<34} {'sdlab':>16} {'pgbouncer':>16} {'CPU':>18} {'rate':>18}",

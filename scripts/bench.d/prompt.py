@@ -7,8 +7,6 @@
   export    100,000 events of the journal as a page
 """
 
-import argparse
-import datetime
 import fcntl
 import os
 import pathlib
@@ -23,7 +21,7 @@ import tempfile
 import termios
 import time
 
-from servers import Failure, die_with_parent, publish
+from servers import Failure, die_with_parent, occasion, options, publish
 
 DEADLINE_SECONDS = 60
 CONTROL_C, CONTROL_U, CONTROL_D = b"\x03", b"\x15", b"\x04"
@@ -230,14 +228,11 @@ def export(program, events):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench prompt")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("prompt")
     parser.add_argument("--only", choices=["echo", "complete", "paste", "top", "export"], action="append")
     parser.add_argument("--keys", type=int, default=300, help="keys to type (300)")
     parser.add_argument("--rounds", type=int, default=5, help="of completions and pastes (5)")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     measures = {
         "echo": lambda: echo(arguments.program, arguments.keys),
         "complete": lambda: complete(arguments.program, max(10, arguments.rounds)),
@@ -248,7 +243,7 @@ def main():
     }
     lines = [
         "prompt: what a person at it waits for",
-        f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors", "",
+        occasion(), "",
     ]
     try:
         for name, measure in measures.items():

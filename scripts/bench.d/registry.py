@@ -6,16 +6,12 @@ over UDP, the same queries for the same time. Watches: clients that wait for a c
 A group of three: how long after a registration was answered by one member it stands in the DNS of another.
 """
 
-import argparse
-import datetime
 import http.client
 import json
-import os
 import pathlib
 import re
 import resource
 import select
-import signal
 import socket
 import struct
 import subprocess
@@ -23,7 +19,8 @@ import sys
 import tempfile
 import time
 
-from servers import DEADLINE_SECONDS, Failure, Server, executable, free_port, pair_line, publish, version
+from servers import (
+    DEADLINE_SECONDS, Failure, Server, executable, free_port, occasion, options, pair_line, publish, version)
 
 INSTANCES = 3
 WATCHERS_OF_EACH = 10
@@ -266,20 +263,17 @@ def measure_group(program, directory, arguments, servers, lines):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench registry")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("registry")
     parser.add_argument("--pairs", type=int, default=5, help="rounds of DNS (5)")
     parser.add_argument("--seconds", type=int, default=3, help="of a round (3)")
     parser.add_argument("--watchers", type=int, default=10_000, help="that wait (10000)")
     parser.add_argument("--changes", type=int, default=500, help="of services (500)")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     lines = [
         f"registry: {arguments.pairs} rounds of {arguments.seconds} s, {arguments.watchers} watchers",
-        f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors",
+        occasion(),
         version([executable("unbound"), "-V"]), "",
     ]
     servers = []

@@ -1,5 +1,6 @@
 """The programs that are measured, and those that they need: starting them, asking them, and what they used."""
 
+import argparse
 import ctypes
 import datetime
 import http.client
@@ -10,6 +11,7 @@ import signal
 import socket
 import statistics
 import subprocess
+import sys
 import time
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -19,6 +21,21 @@ FLOOR_NAME = "bare C"
 
 class Failure(Exception):
     """Something that makes the measurement worthless; the text is for the user."""
+
+
+def options(name):
+    """Of a measurement, the first word being the program, which scripts/bench adds. Ended from outside, it takes along
+    what it started."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    parser = argparse.ArgumentParser(prog=f"scripts/bench {name}")
+    parser.add_argument("program", help=argparse.SUPPRESS)
+    return parser
+
+
+def occasion():
+    """When it was measured, and on how many processors."""
+    return f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors"
 
 
 def executable(name):
@@ -72,6 +89,26 @@ class Server:
             except (OSError, http.client.HTTPException, Failure) as error:
                 if time.monotonic() > deadline:
                     raise Failure(f"{self.name} does not answer as it should: {error}") from error
+                time.sleep(0.02)
+
+    def wait_for(self, question, answer):
+        """Until it gives that answer to some bytes."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            if self.process.poll() is not None:
+                raise Failure(f"{self.name} ended at once:\n{self.log.read_text(errors='replace')}")
+            try:
+                with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+                    connection.sendall(question)
+                    found = b""
+                    while len(found) < len(answer):
+                        found += connection.recv(100) or b"?" * len(answer)
+                if found != answer:
+                    raise Failure(f"{self.name} answered {found!r}")
+                return
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise Failure(f"{self.name} does not answer") from None
                 time.sleep(0.02)
 
     def verify(self, bodies, refuses=False):

@@ -2,8 +2,6 @@
 take at half of that, what the idle platform holds in memory, and how soon it is ready. And the same platform with many
 more nodes in a lab in memory: what a node costs, and how long a minute of its life takes."""
 
-import argparse
-import datetime
 import json
 import os
 import pathlib
@@ -16,7 +14,7 @@ import tempfile
 import time
 import urllib.request
 
-from servers import DEADLINE_SECONDS, Failure, die_with_parent, executable, publish
+from servers import DEADLINE_SECONDS, Failure, die_with_parent, executable, occasion, options, publish
 
 SCALED = ["products", "inventory", "orders", "payments", "users", "notifications"]
 # A checkout, as often as it is wanted and at most so often; the token and the pause are put in. The pauses are of any
@@ -204,19 +202,16 @@ def many(arguments, lines):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench shop")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("shop")
     parser.add_argument("--connections", type=int, default=64, help="that ask at the same time (64)")
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement (10)")
     parser.add_argument("--nodes", type=int, nargs="*", default=[50, 250, 1000], help="of the lab in memory")
     parser.add_argument("--only", choices=["whole", "many"], help="one of both parts")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     lines = [
         "the whole shop in one process: gateway with TLS, six services, database, queue, cache, registry, traces, "
         "metrics",
-        f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors", ""]
+        occasion(), ""]
     with tempfile.TemporaryDirectory(prefix="sdlab-bench-") as name:
         try:
             if arguments.only != "many":

@@ -1,18 +1,14 @@
 """What a span costs: over OTLP/HTTP as collectors send them, until it is on the disk; and how long Jaeger's API takes to
 answer when there are a million."""
 
-import argparse
-import datetime
 import http.client
-import os
 import pathlib
 import random
-import signal
 import sys
 import tempfile
 import time
 
-from servers import DEADLINE_SECONDS, Failure, Farm, free_port, publish
+from servers import DEADLINE_SECONDS, Failure, Farm, free_port, occasion, options, publish
 
 SERVICES = ["gateway", "orders", "payment", "stock", "users"]
 SPANS_OF_TRACE = 10
@@ -71,14 +67,11 @@ def ask(connection, method, path, data=None):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench traces")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("traces")
     parser.add_argument("--spans", type=int, default=1_000_000, help="(1000000)")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     lines = [f"traces: {arguments.spans} spans",
-             f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors", ""]
+             occasion(), ""]
     chance = random.Random(5)
     with tempfile.TemporaryDirectory(prefix="sdlab-bench-") as name:
         directory = pathlib.Path(name)

@@ -4,20 +4,17 @@
 Both run at the same time and take turns (A B A B ...). Processor time is user and kernel time of all processes of a side.
 After the rounds the shortener's own count has to be the number of requests that its clients have seen answered."""
 
-import argparse
-import datetime
 import http.client
 import json
-import os
 import pathlib
 import re
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 
-from servers import DEADLINE_SECONDS, Failure, Farm, die_with_parent, executable, free_port, pair_line, publish
+from servers import (
+    DEADLINE_SECONDS, Failure, Farm, die_with_parent, executable, free_port, occasion, options, pair_line, publish)
 
 TARGET = "https://example.com/a/path/as/they/are?with=parameters"
 
@@ -70,16 +67,13 @@ def measure(server, connections, seconds):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench url")
-    parser.add_argument("program", help=argparse.SUPPRESS)
+    parser = options("url")
     parser.add_argument("--pairs", type=int, default=5, help="rounds (5)")
     parser.add_argument("--seconds", type=int, default=3, help="of each measurement (3)")
     arguments = parser.parse_args()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
     lines = [
         f"url: redirects; {arguments.pairs} rounds of {arguments.seconds} s",
-        f"{datetime.datetime.now().astimezone().isoformat(timespec='seconds')}; {os.cpu_count()} processors", "",
+        occasion(), "",
         "CPU us a redirect (redirects/s), medians; ratios of CPU and of rates (smallest, largest)",
         f"{'':<16} {'sdlab':>16} {'nginx':>16} {'CPU':>18} {'rate':>18}",
     ]

@@ -57,11 +57,11 @@ struct TimeStyle: Equatable {
         guard time >= 0, Self.seconds.contains(second) else { return false }
         let (day, clock) = second.quotientAndRemainder(dividingBy: 86_400)
         let date = CivilDate(dayNumber: Int(day))
-        Self.put(date.year, 4, out)
+        Self.put(Int64(date.year), 4, out)
         out[4] = UInt8(ascii: "-")
-        Self.put(date.month, 2, out + 5)
+        Self.put(Int64(date.month), 2, out + 5)
         out[7] = UInt8(ascii: "-")
-        Self.put(date.day, 2, out + 8)
+        Self.put(Int64(date.day), 2, out + 8)
         out[10] = separator
         Self.put(clock / 3600, 2, out + 11)
         out[13] = UInt8(ascii: ":")
