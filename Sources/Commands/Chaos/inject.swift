@@ -49,26 +49,16 @@ extension ChaosCommands {
             let ending = request.duration.map { " for \($0)" } ?? ""
             invocation.process.print("fault \(number): \(request.text)\(ending)")
             if case .protocolFailure = request.kind {
+                let services = invocation.session.runningServices
                 for name in request.mentioned {
-                    guard let language = language(of: name, invocation.session) else { continue }
+                    let service = services.first { $0.node.name.lowercased() == name }
+                    guard let language = service?.runtime.clientProtocol else { continue }
                     invocation.process.complain(
                         "\(name) speaks \(language) with its clients, in which this fault does nothing: refuse, reset, "
                             + "latency and pause do")
                 }
             }
             return .success
-        }
-    }
-
-    /// What a node speaks instead of HTTP; nil: HTTP, or nobody knows.
-    private static func language(of name: String, _ session: Session) -> String? {
-        let process = session.jobs.running.flatMap(\.running).first { $0.nodeName?.lowercased() == name.lowercased() }
-        switch process?.component?.kind {
-        case "messageq": return "AMQP"
-        case "postgres", "pgbouncer": return "PostgreSQL's protocol"
-        case "cache-node", "lsm-kv": return "RESP"
-        case "mailbox": return "SMTP"
-        default: return nil
         }
     }
 

@@ -23,6 +23,7 @@ public final class DatabaseServer: PortedServer {
     }
 
     public var applicationProtocols: [String] { ["postgresql"] }
+    public var clientProtocol: String? { "PostgreSQL's protocol" }
 
     public func arrived(_ stream: Stream) -> any StreamHandler {
         let connection = DatabaseClientConnection(stream, server: self)

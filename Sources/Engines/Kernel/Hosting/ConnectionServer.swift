@@ -10,6 +10,8 @@ public protocol ConnectionServer: AnyObject {
     var security: (any StreamSecurity)? { get set }
     /// What is spoken there, for TLS (ALPN); empty: nothing that has such a name.
     var applicationProtocols: [String] { get }
+    /// What clients speak there, by its common name, where that is not HTTP: `AMQP`.
+    var clientProtocol: String? { get }
     /// Whether whoever connects asks, and is answered: false for a protocol in which the server speaks unasked, so that
     /// what it sends next is no answer to what it was sent last.
     var answersRequests: Bool { get }
@@ -26,5 +28,6 @@ public protocol ConnectionServer: AnyObject {
 
 extension ConnectionServer {
     public var applicationProtocols: [String] { [] }
+    public var clientProtocol: String? { nil }
     public var answersRequests: Bool { true }
 }

@@ -67,6 +67,7 @@ public struct RESPServerOptions: Sendable {
 /// ```
 public final class RESPServer: PortedServer {
     public let node: Node
+    public var clientProtocol: String? { "RESP" }
     public internal(set) var options: RESPServerOptions
     public let table: RESPCommandTable
     public let startedAt: LabTime

@@ -16,16 +16,20 @@ public final class StreamServer: PortedServer {
     /// The server is to end: connections on which nothing is under way are to be closed.
     public var onDrain: (() -> Void)?
 
+    public let clientProtocol: String?
     private let accept: (Stream, ProxyHeader?, _ early: [UInt8]) -> any StreamHandler
     private var streams: [UInt64: Stream] = [:]
 
-    /// - Parameter accept: returns the handler of a new connection, which is told `streamOpened` next, and calls
-    ///   `ended` once when the connection is over. The early bytes came behind the PROXY header, and are not shown
-    ///   again.
+    /// - Parameters:
+    ///   - clientProtocol: by its common name; nil where it is HTTP, or nobody knows.
+    ///   - accept: returns the handler of a new connection, which is told `streamOpened` next, and calls `ended` once
+    ///     when the connection is over. The early bytes came behind the PROXY header, and are not shown again.
     public init(
-        node: Node, accept: @escaping (_ stream: Stream, _ header: ProxyHeader?, _ early: [UInt8]) -> any StreamHandler
+        node: Node, clientProtocol: String? = nil,
+        accept: @escaping (_ stream: Stream, _ header: ProxyHeader?, _ early: [UInt8]) -> any StreamHandler
     ) {
         self.node = node
+        self.clientProtocol = clientProtocol
         self.accept = accept
         ports = ServerPorts(node: node)
     }

@@ -103,6 +103,9 @@ public final class ServiceRuntime {
     /// Whether its clients are answered what they ask, one for one; see `ConnectionServer`.
     public var answersRequests: Bool { servers(for: .clients).first?.answersRequests ?? true }
 
+    /// What its clients speak, where that is not HTTP; see `ConnectionServer`.
+    public var clientProtocol: String? { servers(for: .clients).first?.clientProtocol }
+
     /// Each once, whatever the number of places it listens at.
     private func servers(for visitors: Visitors) -> [any ConnectionServer] {
         ports.filter { $0.visitors == visitors }.map(\.server).reduce(into: []) { found, server in

@@ -19,6 +19,7 @@ public final class AMQPServer: PortedServer {
 
     public var applicationProtocols: [String] { ["amqp"] }
     /// Deliveries come when there is something, and most methods have no answer.
+    public var clientProtocol: String? { "AMQP" }
     public var answersRequests: Bool { false }
 
     public func arrived(_ stream: Stream) -> any StreamHandler {

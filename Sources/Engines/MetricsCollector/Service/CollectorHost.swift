@@ -240,7 +240,9 @@ public final class CollectorHost: Service {
         rules.apply(new, definitions)
         manager.apply(new, labInterval: new.scrapeInterval)
         startWriters(new)
-        return "Reloaded: \(new.staticTargetCount) scrape targets, every \(new.scrapeInterval)"
+        // Those of names and registries come when these have answered.
+        let count = manager.loops.count
+        return "Reloaded: \(count) scrape target\(count == 1 ? "" : "s"), every \(new.scrapeInterval)"
     }
 
     /// One for each place; whoever has samples waiting for one that stays goes on.

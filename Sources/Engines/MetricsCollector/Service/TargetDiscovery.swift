@@ -21,6 +21,8 @@ final class TargetDiscovery {
     /// Something that an operator should know, once a source.
     var onTrouble: ((String) -> Void)?
     private var troubles: [Int: String] = [:]
+    /// What was read last, by source and file.
+    private var fileGroups: [Int: [String: [TargetGroup]]] = [:]
 
     /// Files of one pattern.
     private static let fileLimit = 1000
@@ -59,8 +61,8 @@ final class TargetDiscovery {
         return groups.count - 1
     }
 
-    private func set(_ place: Int, _ new: [TargetGroup]) {
-        troubles[place] = nil
+    private func set(_ place: Int, _ new: [TargetGroup], trouble: String? = nil) {
+        if let trouble { complain(place, trouble) } else { troubles[place] = nil }
         guard groups[place] != new else { return }
         groups[place] = new
         onChange()
@@ -106,23 +108,27 @@ final class TargetDiscovery {
         }
     }
 
+    /// A file that is not there has no targets; one that is broken keeps those that it had, and hides no others.
     private func read(_ patterns: [String], _ place: Int) {
-        var found: [TargetGroup] = []
+        let before = fileGroups[place] ?? [:]
+        var found: [(name: String, groups: [TargetGroup])] = []
+        var trouble: String?
         for pattern in patterns {
-            for name in files.matching(pattern).prefix(Self.fileLimit) {
+            for name in files.matching(pattern).prefix(Self.fileLimit) where files.exists(name) {
                 do {
                     var groups = try ScrapeConfiguration.groups(yaml: try files.read(name), file: name)
                     for index in groups.indices {
                         groups[index].labels = groups[index].labels.setting("__meta_filepath", to: name)
                     }
-                    found += groups
+                    found.append((name, groups))
                 } catch {
-                    // What is broken keeps what it said before.
-                    return complain(place, "\(error)")
+                    found.append((name, before[name] ?? []))
+                    trouble = trouble ?? "\(error)"
                 }
             }
         }
-        set(place, found)
+        fileGroups[place] = Dictionary(found.map { ($0.name, $0.groups) }, uniquingKeysWith: { first, _ in first })
+        set(place, found.flatMap(\.groups), trouble: trouble)
     }
 
     // MARK: Registry

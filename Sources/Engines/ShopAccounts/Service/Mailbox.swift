@@ -44,7 +44,9 @@ public final class Mailbox: Service {
         maildir = Maildir(disk: node.disk, directory: directory)
         router.options.defaultsToJSON = true
         web = HTTPServer(node: node, service: router)
-        post = StreamServer(node: node) { [unowned self] _, _, early in MailboxConnection(self, early) }
+        post = StreamServer(node: node, clientProtocol: "SMTP") { [unowned self] _, _, early in
+            MailboxConnection(self, early)
+        }
         router.on("GET", "/messages") { [unowned self] in try list($0) }
         router.on("GET", "/messages/{number: Int}") { [unowned self] in try find($0) }
         router.on("DELETE", "/messages") { [unowned self] in try clear($0) }
