@@ -1,3 +1,5 @@
+import KernelStructures
+
 /// What a world's clients and members did, and what was wrong with it.
 package struct WorldRecord {
     package private(set) var failures: [String] = []
