@@ -75,6 +75,22 @@ struct HostTests {
         #expect(try lab.ask("GET", "/\(later)").status == 404)
     }
 
+    // @covers URL-C5
+    @Test("no browser keeps a link for longer than the link lives, nor one whose visits are limited")
+    func keptToTheEnd() throws {
+        let lab = try ShortenerLab()
+        let code = try lab.shorten(#"{"url": "http://a/", "expires_in": 120}"#)
+        #expect(try lab.ask("GET", "/\(code)").cacheControl == "private, max-age=90")
+        #expect(try lab.ask("GET", "/\(code)").cacheControl == "private, max-age=90", "from memory, too")
+        lab.world.pass(.seconds(100))
+        #expect(try lab.ask("GET", "/\(code)").cacheControl == "private, max-age=20")
+        lab.world.pass(.milliseconds(19_500))
+        let last = try lab.ask("GET", "/\(code)")
+        #expect(last.status == 301 && last.cacheControl == "private, no-store")
+        let few = try lab.shorten(#"{"url": "http://a/", "max_visits": 5}"#)
+        for _ in 0..<2 { #expect(try lab.ask("GET", "/\(few)").cacheControl == "private, no-store") }
+    }
+
     // @covers URL-C2 URL-H4
     @Test("what is asked for again comes from memory, and a change is seen at once")
     func caching() throws {

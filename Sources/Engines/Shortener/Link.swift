@@ -62,11 +62,16 @@ public enum Redirect: Int, CaseIterable, Sendable {
     case temporary = 307
     case permanentSameMethod = 308
 
-    public var cacheControl: String {
+    public var cacheSeconds: Int {
         switch self {
-        case .permanent, .permanentSameMethod: "private, max-age=90"
-        case .found, .temporary: "private, no-store"
+        case .permanent, .permanentSameMethod: 90
+        case .found, .temporary: 0
         }
+    }
+
+    /// The field of an answer that a browser may keep for so long.
+    public static func cacheControl(seconds: Int) -> String {
+        seconds > 0 ? "private, max-age=\(seconds)" : "private, no-store"
     }
 }
 
@@ -80,6 +85,14 @@ public enum VisitVerdict: Equatable, Sendable {
 }
 
 extension Link {
+    /// For how long a browser may keep where the link leads: never beyond its end, and not at all where visits are
+    /// limited, or where another visitor, or the same one tomorrow, may be led elsewhere.
+    public func cacheSeconds(now: LabTime) -> Int {
+        guard rules.isEmpty, maxVisits == nil else { return 0 }
+        guard let expiresAt else { return redirect.cacheSeconds }
+        return min(redirect.cacheSeconds, max(0, Int((expiresAt - now).nanoseconds / 1_000_000_000)))
+    }
+
     /// - Parameter visits: those that were counted so far.
     public func verdict(now: LabTime, visits: Int) -> VisitVerdict {
         if deletedAt != nil { return .gone("the link was deleted") }

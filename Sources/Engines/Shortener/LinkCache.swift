@@ -19,15 +19,18 @@ public final class SteadyRedirect: Sendable {
             return nil
         }
         status = link.redirect.rawValue
-        lines = Array("Location: \(link.target)\r\nCache-Control: \(link.redirect.cacheControl)\r\n".utf8)
+        let cacheSeconds = link.cacheSeconds(now: LabTime(nanoseconds: .min))
+        let cacheControl = Redirect.cacheControl(seconds: cacheSeconds)
+        lines = Array("Location: \(link.target)\r\nCache-Control: \(cacheControl)\r\n".utf8)
         forwardsQuery = link.forwardsQuery
         isLimited = link.maxVisits != nil
         begin = link.validSince ?? LabTime(nanoseconds: .min)
-        end = link.expiresAt ?? .distantFuture
+        // Shortly before its end browsers may keep it for less than that.
+        end = link.expiresAt.map { $0 - .seconds(cacheSeconds) } ?? .distantFuture
         visitLimit = link.maxVisits ?? .max
     }
 
-    /// Whether it leads on: what `Link.verdict` says.
+    /// Whether it leads on, and is kept by browsers for its whole time: for others ask `Link.verdict`.
     public func leads(now: LabTime, visits: Int) -> Bool { now >= begin && now < end && visits < visitLimit }
 }
 

@@ -176,11 +176,9 @@ extension ShortenerHost: HTTPService {
         }
         let name = follow(code, visit, isLimited: link.maxVisits != nil)
         var location = link.target
-        var cacheControl = link.redirect.cacheControl
+        let cacheControl = Redirect.cacheControl(seconds: link.cacheSeconds(now: node.wallClock))
         if !link.rules.isEmpty {
             location = link.target(for: Visitor(visit, head, query: query, now: node.wallClock))
-            // Another visitor, or the same one tomorrow, may go elsewhere.
-            cacheControl = Redirect.found.cacheControl
         }
         let handedOn = link.forwardsQuery ? query : ""
         if !handedOn.isEmpty || !extraPath.isEmpty, let target = try? TargetURL(parsing: location) {
