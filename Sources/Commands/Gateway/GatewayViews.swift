@@ -39,7 +39,8 @@ extension GatewayHost {
         let rows = serviceStates.flatMap { service -> [[View.Cell]] in
             let circuit: View.Cell = service.circuit.map { .text($0, style: $0 == "CLOSED" ? .good : .bad) } ?? .none
             if service.servers.isEmpty {
-                return [[.text(service.name), .none, .text("unknown", style: .bad), .none, .none, .none, circuit]]
+                let absence = service.absence ?? "no server is written down"
+                return [[.text(service.name), .text(absence), .text("none", style: .bad), .none, .none, .none, circuit]]
             }
             return service.servers.map { server in
                 [

@@ -85,6 +85,20 @@ struct GatewaySource {
         }
     }
 
+    /// The services that are described nowhere in the file, which the registry has to know: where a name was mistyped,
+    /// it stands here.
+    private static func asked(_ configuration: GatewayConfiguration) -> String {
+        let asked = configuration.services.compactMap { service -> String? in
+            if case .registry(let name) = service.source { name } else { nil }
+        }
+        if asked.isEmpty { return "" }
+        let described = configuration.services.map(\.name).filter { !asked.contains($0) }
+        let names = asked.map { name in
+            name + (suggestion(for: name, among: described).map { " (did you mean \($0)?)" } ?? "")
+        }
+        return "  asked of the registry \(configuration.registry): \(names.joined(separator: ", "))\n"
+    }
+
     /// What `--check` says.
     func summary(_ configuration: GatewayConfiguration) -> String {
         let count = counted(configuration.routes.count, "route")
@@ -92,7 +106,7 @@ struct GatewaySource {
             "  \(route.name): \(route.paths.map(\.description).joined(separator: ", ")) → \(route.destinationText), "
                 + "auth \(route.accessText)\(route.limit.map { ", \($0.quota.count)/\($0.quota.period)" } ?? "")\n"
         }
-        return "\(file.name): OK, \(count)\n" + rows.joined()
+        return "\(file.name): OK, \(count)\n" + rows.joined() + Self.asked(configuration)
     }
 }
 

@@ -64,7 +64,9 @@ extension RegistryCommands {
             ).description
             return [
                 .text(instance.id), .text(place),
-                .text(status.rawValue, style: status == .passing ? .good : status == .warning ? .warning : .bad),
+                .text(
+                    catalog.isInMaintenance(instance) ? "maintenance" : status.rawValue,
+                    style: status == .passing ? .good : status == .warning ? .warning : .bad),
                 running.map(\.failuresInARow).max().map { .integer($0) } ?? .none,
                 last.map { .duration(now - $0) } ?? .none,
                 .init(instance.tags.joined(separator: ", "), json: .array(instance.tags.map { .string($0) })),

@@ -134,17 +134,25 @@ public struct Registry {
             return []
         }
         guard let new else {
-            if let old { checks.drop(old.key) }
-            return []
+            guard let old else { return [] }
+            checks.drop(old.key)
+            return old.isMaintenance ? [.log("Maintenance of \(id: Self.subject(old)) is over", level: .info)] : []
         }
         var effects = checks.adopt(new, now: now)
+        if old == nil, new.isMaintenance {
+            effects.append(.log("Maintenance of \(id: Self.subject(new)): \(new.notes)", level: .info))
+        }
         if let old, old.status != new.status { effects += changed(new, from: old.status) }
         return effects
     }
 
+    private static func subject(_ check: CatalogCheck) -> String {
+        check.serviceID.isEmpty ? check.node : check.serviceID
+    }
+
     /// An instance, or a node, is better or worse than before.
     private func changed(_ check: CatalogCheck, from status: ServiceStatus) -> [Effect] {
-        let subject = check.serviceID.isEmpty ? check.node : check.serviceID
+        let subject = Self.subject(check)
         let others: [CatalogCheck]
         if let instance = catalog.instances[InstanceKey(node: check.node, id: check.serviceID)] {
             others = catalog.checks(of: instance)

@@ -45,8 +45,21 @@ public struct SightingLog: Sendable {
             case .deregistered(let instance): note(instance.name, "\(instance.id) deregistered", catalog, now)
             case .check(let old?, let new?) where old.status != new.status && !new.serviceName.isEmpty:
                 note(new.serviceName, "\(new.serviceID) is \(new.status.rawValue)", catalog, now)
+            case .check(nil, let new?) where new.isMaintenance: maintained(new, "is in maintenance", catalog, now)
+            case .check(let old?, nil) where old.isMaintenance: maintained(old, "is back", catalog, now)
             default: break
             }
+        }
+    }
+
+    /// Of an instance; of a node, which takes along all that it has.
+    private mutating func maintained(
+        _ check: CatalogCheck, _ what: String, _ catalog: RegistryCatalog, _ now: LabTime
+    ) {
+        if !check.serviceID.isEmpty { return note(check.serviceName, "\(check.serviceID) \(what)", catalog, now) }
+        let services = Set(catalog.instances.values.lazy.filter { $0.node == check.node }.map(\.name))
+        for service in services.sorted().prefix(Self.changeLimit) {
+            note(service, "node \(check.node) \(what)", catalog, now)
         }
     }
 

@@ -15,6 +15,8 @@ extension GatewayHost {
     package struct ServiceState: Sendable {
         package let name: String
         package let servers: [Server]
+        /// Why there are none, as far as the registry is asked for them.
+        package let absence: String?
         /// Nil: it has none.
         package let circuit: String?
     }
@@ -26,19 +28,22 @@ extension GatewayHost {
     package var serviceStates: [ServiceState] {
         presentClusters.map { cluster in
             ServiceState(
-                name: cluster.name, servers: cluster.engine.present.map(\.server),
+                name: cluster.name, servers: cluster.engine.present.map(\.server), absence: cluster.absence,
                 circuit: cluster.breaker?.state.rawValue)
         }
     }
 
     public var complaints: [String] {
-        presentClusters.filter { $0.engine.poolSize == 0 }.map { "\($0.name) has no server" }
+        presentClusters.filter { $0.engine.poolSize == 0 }.map { cluster in
+            let absence = cluster.engine.present.isEmpty ? cluster.absence : nil
+            return "\(cluster.name) has no server\(absence.map { ": \($0)" } ?? "")"
+        }
     }
 
     public var statistics: [Statistic] {
         let counters = engine.counters
         func sum(_ value: (Gateway.RouteCounters) -> Int) -> Int { counters.reduce(0) { $0 + value($1) } }
-        let statistics = tokens?.verifier.statistics
+        let statistics = tokenStatistics
         return [
             .init("routes", configuration.routes.count),
             .init("requests", sum(\.requests) + engine.unmatched + engine.malformed),
@@ -50,13 +55,13 @@ extension GatewayHost {
                 .counter("gateway_malformed_paths_total", "Requests whose path is refused")),
             .init("denied", sum(\.denied)), .init("limited", sum(\.limited)), .init("failed", sum(\.failed)),
             .init(
-                "tokens_known", statistics?.cacheHits ?? 0,
+                "tokens_known", statistics.cacheHits,
                 .counter("gateway_token_cache_hits_total", "Tokens that had been verified before")),
             .init(
-                "tokens_verified", statistics?.verifications ?? 0,
+                "tokens_verified", statistics.verifications,
                 .counter("gateway_token_verifications_total", "Signatures of tokens that were checked")),
             .init(
-                "key_fetches", statistics?.fetches ?? 0,
+                "key_fetches", statistics.fetches,
                 .counter("gateway_key_fetches_total", "How often keys were fetched")),
         ]
     }

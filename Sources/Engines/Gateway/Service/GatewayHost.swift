@@ -1,6 +1,7 @@
 import GatewayEngine
 import KernelCryptography
 import KernelHosting
+import KernelJWT
 import KernelService
 import KernelStructures
 import KernelTLS
@@ -16,6 +17,11 @@ public final class GatewayHost: Service, HTTPService {
     package let limiter: RateLimiter
     /// What is in force for requests that begin now.
     private(set) var rules: GatewayRules!
+    /// What verifiers did whose settings are no longer in force: counters never go back.
+    private var earlierTokens = JWTVerifier.Statistics()
+    var tokenStatistics: JWTVerifier.Statistics {
+        earlierTokens + (rules.tokens?.verifier.statistics ?? JWTVerifier.Statistics())
+    }
     private var clusters: [String: ServiceCluster] = [:]
     private let port: UInt16
     /// Where clients come without TLS, beside `port`.
@@ -223,6 +229,7 @@ public final class GatewayHost: Service, HTTPService {
         rules.adopt(limiter.policySet)
         self.rules = rules
         if old?.tokens !== rules.tokens {
+            if let past = old?.tokens?.verifier.statistics { earlierTokens = earlierTokens + past }
             old?.tokens?.stop()
             rules.tokens?.start()
         }

@@ -128,19 +128,19 @@ final class ServiceCluster {
         case .none(let reason):
             release(permit)
             engine.unserved()
-            return .none(Self.text(reason, isFollowing: follower != nil, hasTried: !tried.isEmpty))
+            return .none(text(reason, hasTried: !tried.isEmpty))
         }
     }
 
-    private static func text(_ reason: DecisionLog.Reason, isFollowing: Bool, hasTried: Bool) -> String {
+    private func text(_ reason: DecisionLog.Reason, hasTried: Bool) -> String {
         switch reason {
         case .lineIsFull: "every server is full, and so is the queue"
-        default:
-            hasTried
-                ? "no server could be reached"
-                : isFollowing ? "the registry knows no healthy instance" : "no server is in the pool"
+        default: hasTried ? "no server could be reached" : absence ?? "no server is in the pool"
         }
     }
+
+    /// What the registry says, or why it says nothing, where nobody is known; nil where servers are written down.
+    var absence: String? { follower?.absence }
 
     func requestArrived() -> Int { engine.requestArrived() }
 

@@ -46,6 +46,19 @@ public struct JWTVerifier {
         public var failedFetches = 0
         /// How often known tokens were forgotten because keys had changed.
         public var flushes = 0
+
+        public init() {}
+
+        /// Of two verifiers, one after the other.
+        public static func + (a: Self, b: Self) -> Self {
+            var sum = a
+            sum.verifications += b.verifications
+            sum.cacheHits += b.cacheHits
+            sum.fetches += b.fetches
+            sum.failedFetches += b.failedFetches
+            sum.flushes += b.flushes
+            return sum
+        }
     }
 
     public let policy: JWTPolicy

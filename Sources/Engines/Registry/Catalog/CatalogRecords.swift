@@ -87,6 +87,14 @@ public struct CatalogCheck: Equatable, Sendable {
     }
 
     public var key: InstanceKey { InstanceKey(node: node, id: id) }
+
+    /// By which Consul's clients know the check that takes an instance, or a node, out of service on purpose.
+    ///
+    /// - Parameter instance: its id; empty for the node.
+    public static func maintenanceID(of instance: String) -> String {
+        instance.isEmpty ? "_node_maintenance" : "_service_maintenance:\(instance)"
+    }
+    public var isMaintenance: Bool { id == Self.maintenanceID(of: serviceID) }
     /// In one word: `http`, `ttl` …; empty for those that somebody else reports.
     public var kind: String { definition?.kind.word ?? "" }
 }

@@ -43,6 +43,11 @@ extension RegistryCatalog {
         checks(of: instance).map(\.status).max() ?? .passing
     }
 
+    /// Whether it, or its node, is out of service on purpose.
+    public func isInMaintenance(_ instance: ServiceInstance) -> Bool {
+        checks(of: instance).contains(where: \.isMaintenance)
+    }
+
     public func status(ofNode node: String) -> ServiceStatus {
         checks(onNode: node).filter { $0.serviceID.isEmpty }.map(\.status).max() ?? .passing
     }

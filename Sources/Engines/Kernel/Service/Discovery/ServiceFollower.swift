@@ -39,6 +39,8 @@ public final class ServiceFollower {
     private var latest: [DiscoveredInstance] = []
     private var doubtTimer: TimerID?
     private var failureCount = 0
+    /// Why the registry could not be asked the last time; nil if it answered.
+    private var failure: String?
     private var call: HTTPCall?
     private var timer: TimerID?
     private var isOver = false
@@ -68,6 +70,13 @@ public final class ServiceFollower {
     }
 
     public func start() { ask() }
+
+    /// Why nobody is there, where nobody is: in words, with the registry's address.
+    public var absence: String {
+        if let failure { return "the registry \(registry) cannot be asked for \(service): \(failure)" }
+        if instances == nil { return "the registry \(registry) has not answered yet" }
+        return "the registry \(registry) knows no healthy instance of \(service)"
+    }
 
     public func stop() {
         isOver = true
@@ -110,6 +119,7 @@ public final class ServiceFollower {
             index = new
             let pause: LabDuration = new == 0 ? .seconds(1) : .zero
             failureCount = 0
+            failure = nil
             latest = found
             take(doubtTimer == nil ? found : found + missing(in: found))
             if isOver { return }
@@ -142,6 +152,7 @@ public final class ServiceFollower {
     private func failed(_ text: String) {
         index = 0
         failureCount += 1
+        failure = text
         if failureCount == 1 { onFailure?(text) }
         if isOver { return }
         let pause = min(Self.longestPause, Self.firstPause * (1 << min(failureCount - 1, 10)))

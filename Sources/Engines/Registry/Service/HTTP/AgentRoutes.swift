@@ -15,10 +15,10 @@ extension RegistryAPI {
         }
         routePut(router, "/v1/agent/service/maintenance/{id...}") { [self] exchange, query in
             let instance = try instance(exchange)
-            try maintain(exchange, &query, id: "_service_maintenance:\(instance.id)", service: instance.id)
+            try maintain(exchange, &query, service: instance.id)
         }
         routePut(router, "/v1/agent/maintenance") { [self] exchange, query in
-            try maintain(exchange, &query, id: "_node_maintenance", service: "")
+            try maintain(exchange, &query, service: "")
         }
         routePut(router, "/v1/agent/service/report/{id...}") { [self] exchange, query in
             try report(exchange, &query)
@@ -130,11 +130,12 @@ extension RegistryAPI {
     /// Consul's clients send no member twice, but people do who paste.
     static let bodyLimits = JSONLimits(bytes: 1 << 20, depth: 32, values: 100_000)
 
-    private func maintain(_ exchange: HTTPExchange, _ query: inout HTTPQuery, id: String, service: String) throws {
-        guard let word = try query.take("enable"), ["true", "false", "1", "0"].contains(word) else {
+    private func maintain(_ exchange: HTTPExchange, _ query: inout HTTPQuery, service: String) throws {
+        let id = CatalogCheck.maintenanceID(of: service)
+        guard let begins = try query.takeBoolean("enable") else {
             throw HTTPProblem(400, "is maintenance to begin or to end?", remedy: "add ?enable=true or ?enable=false")
         }
-        guard word == "true" || word == "1" else {
+        guard begins else {
             // It may not have been in maintenance: then it is not afterwards.
             return host.submit(.deregister(node: settings.node, instance: nil, check: id, unlessAfter: nil)) { _ in
                 exchange.answer()

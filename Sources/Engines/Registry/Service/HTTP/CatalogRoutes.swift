@@ -133,7 +133,7 @@ extension RegistryAPI {
         init(_ query: inout HTTPQuery) throws {
             tags = query.takeAll("tag")
             // `?passing` is enough; `?passing=false` says no.
-            if let word = try query.take("passing") { isPassingOnly = word != "false" && word != "0" }
+            isPassingOnly = try query.takeBoolean("passing", ifEmpty: true) ?? isPassingOnly
             meta = try RegistryAPI.metadata(&query)
             near = try query.take("near")
         }

@@ -216,3 +216,20 @@ final class RegistryAPI {
         }
     }
 }
+
+extension HTTPQuery {
+    /// A yes or no as Go's programs take it (`strconv.ParseBool`): `true`, `True`, `1`, `f` and the like. Nil if it was
+    /// not given.
+    ///
+    /// - Throws: 400 for other words, and for none unless they mean something.
+    mutating func takeBoolean(_ name: String, ifEmpty: Bool? = nil) throws -> Bool? {
+        guard let word = try take(name) else { return nil }
+        switch word {
+        case "1", "t", "T", "true", "TRUE", "True": return true
+        case "0", "f", "F", "false", "FALSE", "False": return false
+        default:
+            if word.isEmpty, let ifEmpty { return ifEmpty }
+            throw HTTPProblem(400, "\(name): '\(word)' is no yes and no no", remedy: "say true or false")
+        }
+    }
+}
