@@ -57,9 +57,12 @@ struct RaftView {
             let match = leading?.peers.first { $0.id == status.id }?.match
             return [
                 .integer(status.id), .text(name),
-                member.failure == nil
-                    ? .text(Self.role(status), style: status.role == .leader ? .good : .plain)
-                    : .text("stopped", style: .bad), .integer(status.term),
+                member.failure != nil
+                    ? .text("stopped", style: .bad)
+                    : member.isDeparted
+                        ? .text("removed", style: .bad)
+                        : .text(Self.role(status), style: status.role == .leader ? .good : .plain),
+                .integer(status.term),
                 status.vote == 0 ? .none : .integer(status.vote),
                 .text(status.lastIndex < status.firstIndex ? "-" : "\(status.firstIndex)-\(status.lastIndex)"),
                 .integer(status.committedIndex), .integer(status.appliedIndex), match.map { .integer($0) } ?? .none,
@@ -85,11 +88,13 @@ struct RaftView {
     // MARK: Why
 
     var reasons: View {
+        func duration(_ member: ConsensusMember, _ time: LabTime) -> String { (member.node.world.now - time).rounded }
         let lines = members.map { name, member -> String in
+            if member.isDeparted { return "\(name): was removed from the group" }
             guard let reason = member.history.reason(member.settings.id) else {
                 return "\(name): knows of no leader"
             }
-            let since = "since \(clock(reason.since))"
+            let since = "for \(duration(member, reason.since))"
             let isItself = reason.leader == member.settings.id
             var text =
                 "\(name): \(isItself ? "leads" : "follows node \(reason.leader)") in term \(reason.term) \(since)"

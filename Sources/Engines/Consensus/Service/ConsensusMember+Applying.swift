@@ -16,7 +16,11 @@ extension ConsensusMember {
         let change = entry.kind == .configuration ? ConfigurationChange(encoded: entry.data) : nil
         guard let (header, matter, content) = ProposalSessions.read(change?.context ?? entry.data) else {
             // What a new leader begins with, and what leaves a joint configuration, are nobody's proposals.
-            if let change, change.steps.isEmpty { _ = raft.apply(change) }
+            if let change, change.steps.isEmpty {
+                let before = raft.configuration.members
+                _ = raft.apply(change)
+                noteDepartures(since: before, disks)
+            }
             return
         }
         switch sessions.begin(header) {
@@ -36,12 +40,14 @@ extension ConsensusMember {
 
     /// - Returns: one byte, 1 if the change was made.
     private func applyMembership(_ change: ConfigurationChange?, _ content: [UInt8]) -> [UInt8] {
+        let before = (members: raft.configuration.members, disks: disks)
         guard let change, raft.apply(change) != nil else { return [0] }
         let address = HostPort(parsing: String(decoding: content, as: UTF8.self))
         for step in change.steps where step.kind != .remove { if let address { addresses[step.id] = address } }
         for id in addresses.keys.sorted() where !raft.configuration.contains(id) { addresses[id] = nil }
         for id in disks.keys.sorted() where !raft.configuration.contains(id) { disks[id] = nil }
         connectToPeers()
+        noteDepartures(since: before.members, before.disks)
         return [1]
     }
 

@@ -60,6 +60,7 @@ extension ConsensusMember {
     ///   - disk: its disk's identity, as it says; 0 where it says none.
     ///   - known: what it takes this member's disk to be; 0 where it does not know.
     func reasonToRefuse(_ peer: Int, disk: Int, knowing known: Int) -> String? {
+        if hasDeparted(peer, disk: disk) { return Self.departure(of: peer) }
         let own = settings.id
         if known != 0, known != diskIdentity {
             note(
@@ -97,6 +98,7 @@ extension ConsensusMember {
 
     /// A member does not want to hear this one.
     func refused(by peer: Int, _ reason: String) {
+        if reason == Self.departure(of: settings.id) { return depart(peer) }
         // Its side of the story is in its own log; here it is said once for each connection that began well.
         guard refusedDisks[peer] == nil else { return }
         refusedDisks[peer] = 0

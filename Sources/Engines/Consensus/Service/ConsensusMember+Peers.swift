@@ -76,7 +76,10 @@ extension ConsensusMember {
             // What is of no use is dropped: its sender counts on nothing.
         }
         switch message.kind {
-        case .append, .heartbeat, .snapshot: if message.from == raft.leader { lastLeaderContact = node.world.now }
+        case .append, .heartbeat, .snapshot:
+            guard message.from == raft.leader else { break }
+            lastLeaderContact = node.world.now
+            isDeparted = isDeparted && !raft.configuration.contains(settings.id)
         default: break
         }
         schedulePump()

@@ -61,6 +61,10 @@ public final class ConsensusMember {
     var isIntroducing = false
     /// The disk of each member that was refused last: it is said once.
     var refusedDisks: [Int: Int] = [:]
+    /// Members that this one saw leave, with their disks.
+    var departed: [(id: Int, disk: Int)] = []
+    /// Whether this one belongs to the group no more, as far as it was told.
+    public internal(set) var isDeparted = false
     public internal(set) var history = RaftHistory()
     var phase = Phase.closed
 

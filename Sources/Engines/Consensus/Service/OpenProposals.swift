@@ -215,7 +215,7 @@ extension ConsensusMember {
 
     private func reasonToRefuse(_ content: [UInt8]) -> ConsensusFailure? {
         switch phase {
-        case .running: break
+        case .running: if isDeparted { return .stopped(Self.departure(of: settings.id)) }
         case .failed(let reason): return .stopped(reason)
         default: return .stopped("it does not run")
         }

@@ -28,6 +28,9 @@ final class PeerGuest {
         socket.onClosed = nil
     }
 
+    /// It does not belong to the group any more.
+    func dismiss(_ id: Int, _ reason: String) { if peer == id, !isOver { refuse(reason) } }
+
     private func refuse(_ reason: String) {
         isOver = true
         socket.close(.policyViolation, reason)
