@@ -67,6 +67,26 @@ import Testing
         #expect(try !Self.passes(start + listening + listening + "up\n"), "a line is matched once")
     }
 
+    @Test("A log line may be copied from a terminal, where the node's name stands before it")
+    func nodesOfLogLines() throws {
+        let start = "$ backend --port 8081 --name A &\n$ loadbalancer --backends 8081 --port 80 --name front &\n"
+        #expect(try Self.passes(start + "[LB] front: Listening on :80\n"))
+        #expect(try !Self.passes(start + "[LB] back: Listening on :80\n"))
+        #expect(try !Self.passes(start + "[LB] front: Listening on :80 (never)\n$ true\n"))
+    }
+
+    @Test("A failure says what was probably meant, and a case without a command checks nothing")
+    func hints() throws {
+        let blanks = try #require(try Bench.failure("$ echo 'a  b 3'\na b <int>\n"))
+        #expect(try #require(blanks.hint).contains("they differ in blanks only; @blanks collapse"))
+        let hole = try #require(try Bench.failure("$ echo 'a 3'\na <i>\n"))
+        #expect(try #require(hole.hint).contains("<i> is no hole, and means itself; holes are <any> <int>"))
+        let tag = try #require(try Bench.failure("$ echo '<p>x'\n<p>y\n"))
+        #expect(tag.hint == nil)
+        let nothing = try Bench.run("# nothing is done here\n@case empty\nwhat it prints\n")
+        #expect(nothing.allSatisfy { if case .skipped = $0.outcome { true } else { false } })
+    }
+
     @Test("A log line may be expected under a later command than the one that caused it")
     func laterStep() throws {
         #expect(

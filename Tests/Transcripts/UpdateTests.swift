@@ -10,6 +10,20 @@ import Testing
         return result.text
     }
 
+    @Test("A line that is put right keeps the holes of the words that it has still")
+    func keepsHoles() throws {
+        #expect(
+            try Self.updated("$ echo 'pay  A  holds   12s'\npay A  holds <dur>\n")
+                == "$ echo 'pay  A  holds   12s'\npay  A  holds   <dur>\n")
+        #expect(
+            try Self.updated("$ echo 'took 7 of 9, in 4s'\ntook <int> from <int>, in <dur>\n")
+                == "$ echo 'took 7 of 9, in 4s'\ntook <int> of <int>, in <dur>\n")
+        // What a hole does not take is put right, too.
+        #expect(
+            try Self.updated("$ echo 'took x of 9'\ntook <int> from <int>\n")
+                == "$ echo 'took x of 9'\ntook x of <int>\n")
+    }
+
     @Test("A NUL is written so that the transcript can be read again")
     func zeros() throws {
         let updated = try Self.updated("$ printf 'a\\x00b\\n'\n$ printf '\\0\\n' | cat\n")

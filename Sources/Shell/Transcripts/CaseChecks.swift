@@ -102,9 +102,7 @@ extension CaseRunner {
                 next = index + 1
                 var captures = captures
                 let isInOrder = !isStrict || entries[index].number > lastNumber
-                if isInOrder,
-                    pattern.matches(entries[index].message, collapsingBlanks: collapsesBlanks, &captures)
-                {
+                if isInOrder, entries[index].fits(pattern, collapsingBlanks: collapsesBlanks, &captures) {
                     found = (index, captures)
                     return true
                 }
@@ -283,7 +281,7 @@ extension CaseRunner {
                 let seen: String?
                 if let tag = never.tag {
                     let entries = (tape.logs[tag] ?? []).dropFirst(never.logStart)
-                    seen = entries.first { fits(never.pattern, $0.message) }?.line.text
+                    seen = entries.first { fits(never.pattern, $0) }?.line.text
                 } else {
                     seen = lines(of: step).first { fits(never.pattern, $0) }
                 }

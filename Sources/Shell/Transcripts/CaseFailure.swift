@@ -25,6 +25,31 @@ public struct CaseFailure: Error, Sendable {
     }
 }
 
+extension CaseFailure {
+    /// Where the two lines tell what was probably meant: they differ in blanks only, or something in angle brackets
+    /// that is no hole was taken for itself.
+    package var hint: String? {
+        guard let expected else { return nil }
+        if let other = seen ?? nearest, let pattern = try? LinePattern(reading: expected) {
+            var captures: [String: String] = [:]
+            if pattern.matches(other, collapsingBlanks: true, &captures) {
+                return "they differ in blanks only; @blanks collapse in the case takes both"
+            }
+        }
+        let types = HoleType.allCases.filter { $0 != .hexadecimalTail }.map { "<\($0.rawValue)>" }
+        for piece in expected.split(separator: "<").dropFirst() {
+            guard let end = piece.firstIndex(of: ">"), piece[..<end].count <= 20 else { continue }
+            let word = "<\(piece[..<end])>"
+            let isName = piece[..<end].allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "_:-".contains($0)) }
+            guard isName, !piece[..<end].isEmpty, Template(word).isLiteral,
+                (seen ?? nearest)?.contains(word) != true
+            else { continue }
+            return "\(word) is no hole, and means itself; holes are \(types.joined(separator: " "))"
+        }
+        return nil
+    }
+}
+
 /// A change of a transcript's text.
 package enum Repair: Sendable, Equatable {
     case replace(SourcePlace, [String])

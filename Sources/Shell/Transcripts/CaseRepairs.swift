@@ -56,6 +56,11 @@ extension CaseRunner {
         return pattern.matches(line, collapsingBlanks: collapsesBlanks, &scratch)
     }
 
+    func fits(_ pattern: LinePattern, _ entry: Tape.Entry) -> Bool {
+        var scratch = captures
+        return entry.fits(pattern, collapsingBlanks: collapsesBlanks, &scratch)
+    }
+
     /// Under `@order strict`, the first line of the transcript that was matched by something later than a number.
     private func place(after number: Int) -> (number: Int, place: SourcePlace)? {
         isStrict ? matched.first { $0.number > number } : nil
@@ -78,7 +83,10 @@ extension CaseRunner {
         switch choice {
         case .delete: return .delete(item.place)
         case .move(let place): return .move(place, before: item.place)
-        case .replace: return .replace(item.place, TranscriptText.output([lines[0]], tags: tags, followsOutput: false))
+        case .replace:
+            let kept = pattern.keepingHoles(in: lines[0], captures, collapsingBlanks: collapsesBlanks)
+            return .replace(
+                item.place, kept.map { [$0] } ?? TranscriptText.output([lines[0]], tags: tags, followsOutput: false))
         case .insert:
             let follows = allItems[..<index].last { !$0.isBlank }?.isOutputOrCommand ?? false
             return .insertBefore(
@@ -141,7 +149,7 @@ extension CaseRunner {
     }
 
     func isExpectedLater(_ entry: Tape.Entry, after index: Int) -> Bool {
-        laterLogs(entry.line.tag, after: index).contains { fits($0.pattern, entry.message) }
+        laterLogs(entry.line.tag, after: index).contains { fits($0.pattern, entry) }
     }
 
     /// How to repair an expected log line before which another came (`@logs exact`).
@@ -150,8 +158,8 @@ extension CaseRunner {
     func logRepair(_ item: TranscriptItem, _ index: Int, _ pattern: LinePattern, _ entries: [Tape.Entry]) -> Repair {
         let seen = entries[0]
         if seen.number < lastNumber, let earlier = place(after: seen.number) {
-            let isIt = fits(pattern, seen.message)
-            let twin = laterLogs(seen.line.tag, after: index).first { fits($0.pattern, seen.message) }
+            let isIt = fits(pattern, seen)
+            let twin = laterLogs(seen.line.tag, after: index).first { fits($0.pattern, seen) }
             if let place = isIt ? item.place : twin?.place { return .move(place, before: earlier.place) }
             return .insertBefore(earlier.place, [TranscriptText.log(seen.line)])
         }
@@ -172,15 +180,16 @@ extension CaseRunner {
     func missingLogRepair(_ item: TranscriptItem, _ index: Int, _ tag: String, _ pattern: LinePattern) -> Repair {
         let entries = tape.logs[tag] ?? []
         let free = entries[min(logCursors[tag] ?? 0, entries.count)...]
-        if let entry = free.first(where: { fits(pattern, $0.message) }), let earlier = place(after: entry.number) {
+        if let entry = free.first(where: { fits(pattern, $0) }), let earlier = place(after: entry.number) {
             return .move(item.place, before: earlier.place)
         }
         let candidates = free.filter { !isExpectedLater($0, after: index) }
             .map { (entry: $0, distance: editDistance($0.message, pattern.text)) }
         guard let similar = candidates.min(by: { $0.distance < $1.distance }),
-            similar.distance <= max(2, pattern.text.count / 3)
+            similar.distance <= max(2, max(pattern.text.count, similar.entry.message.count) / 2)
         else { return .delete(item.place) }
-        return .replace(item.place, [TranscriptText.log(similar.entry.line)])
+        let kept = pattern.keepingHoles(in: similar.entry.message, captures, collapsingBlanks: collapsesBlanks)
+        return .replace(item.place, [kept.map { "[\(tag)] \($0)" } ?? TranscriptText.log(similar.entry.line)])
     }
 
     /// Where log lines go that nothing expects: below the command that was the newest when they came.
@@ -197,4 +206,13 @@ extension CaseRunner {
 
 extension Tape.Entry {
     var message: String { TranscriptText.withoutZeros(line.message.description) }
+
+    /// Whether it is what somebody expects: as it is in a transcript, or as a terminal shows it where several nodes
+    /// have the same tag, with the node's name before it.
+    func fits(_ pattern: LinePattern, collapsingBlanks: Bool, _ captures: inout [String: String]) -> Bool {
+        let message = message
+        if pattern.matches(message, collapsingBlanks: collapsingBlanks, &captures) { return true }
+        guard let node, pattern.text.contains(": ") else { return false }
+        return pattern.matches("\(node): \(message)", collapsingBlanks: collapsingBlanks, &captures)
+    }
 }

@@ -123,7 +123,7 @@ public final class CaseRunner {
     func record(_ event: SessionEvent) {
         switch event {
         case .output(let submission, _, let bytes): tape.append(bytes, of: submission.number)
-        case .log(let line, _, let time): tape.append(line, at: time)
+        case .log(let line, let node, let time): tape.append(line, from: node, at: time)
         case .jobEnded(let job):
             // Of several jobs, the one that failed is the one to know about.
             let known = jobStatuses[job.submission.number] ?? 0

@@ -110,6 +110,40 @@ public struct LinePattern: Sendable {
     }
 }
 
+extension LinePattern {
+    /// Another line, with those of this one's holes that stand for the same word of it: what is put right keeps what
+    /// it left open.
+    ///
+    /// - Returns: nil where no hole can be kept.
+    func keepingHoles(in line: String, _ captures: [String: String], collapsingBlanks: Bool) -> String? {
+        guard form == .text else { return nil }
+        let expected = text.split(separator: " ")
+        let words = line.split(separator: " ")
+        guard expected.count == words.count else { return nil }
+        var result = ""
+        var end = line.startIndex
+        var known = captures
+        var isOpen = false
+        for (old, word) in zip(expected, words) {
+            result += line[end..<word.startIndex]
+            end = word.endIndex
+            let template = Template(String(old))
+            if !template.isLiteral, let found = template.match(String(word), known) {
+                known = found
+                isOpen = true
+                result += old
+            } else {
+                result += word
+            }
+        }
+        var scratch = captures
+        guard isOpen, let pattern = try? LinePattern(reading: result), !pattern.isNever,
+            pattern.matches(line, collapsingBlanks: collapsingBlanks, &scratch)
+        else { return nil }
+        return result + (isOptional ? " (?)" : "")
+    }
+}
+
 extension String {
     var trimmingTrailingBlanks: String {
         var end = endIndex

@@ -48,6 +48,7 @@ public struct Report {
         var lines = ["\(failure.place): \(failure.message)"]
         if let expected = failure.expected { lines.append("  expected  \(expected)") }
         if let seen = failure.seen { lines.append("  seen      \(seen)") }
+        if let hint = failure.hint { lines.append("  hint      \(hint)") }
         if let nearest = failure.nearest { lines.append("  nearest   \(nearest)") }
         if let printed = failure.printed { lines.append("  printed   \(printed)") }
         if !failure.elapsed.isEmpty { lines.append("  at        \(failure.elapsed) of lab time") }
@@ -97,6 +98,7 @@ public struct Report {
                 ("expected", failure.expected.map { .string($0) } ?? .null),
                 ("seen", failure.seen.map { .string($0) } ?? .null),
                 ("nearest", failure.nearest.map { .string($0) } ?? .null),
+                ("hint", failure.hint.map { .string($0) } ?? .null),
                 ("printed", failure.printed.map { .string($0) } ?? .null),
             ]
         }

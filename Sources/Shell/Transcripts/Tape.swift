@@ -14,6 +14,8 @@ struct Tape {
 
     struct Entry {
         let line: LogLine
+        /// Who said it; nil: no node.
+        let node: String?
         let time: LabTime
         let number: Int
         /// How many commands had begun.
@@ -70,9 +72,10 @@ struct Tape {
         outputs[submission] = output
     }
 
-    mutating func append(_ line: LogLine, at time: LabTime) {
+    mutating func append(_ line: LogLine, from node: String?, at time: LabTime) {
         guard logs[line.tag, default: []].count < Self.lineLimit else { return }
         count += 1
-        logs[line.tag, default: []].append(Entry(line: line, time: time, number: count, stepCount: stepCount))
+        logs[line.tag, default: []].append(
+            Entry(line: line, node: node, time: time, number: count, stepCount: stepCount))
     }
 }
