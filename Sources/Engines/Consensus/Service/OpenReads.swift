@@ -80,7 +80,10 @@ extension ConsensusMember {
         guard case .running = phase else {
             return node.enqueue { completion(.failure(.stopped("it does not run"))) }
         }
-        if isDeparted { return node.enqueue { completion(.failure(.stopped(Self.departure(of: settings.id)))) } }
+        if isDeparted {
+            let reason = Self.departure(of: settings.id)
+            return node.enqueue { completion(.failure(.stopped(reason))) }
+        }
         guard reads.count < settings.pendingLimit else {
             return node.enqueue { completion(.failure(.notAccepted("too many reads wait already"))) }
         }
