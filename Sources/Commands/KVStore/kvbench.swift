@@ -21,7 +21,7 @@ extension KVStoreCommands {
                 .init("value-size", nil, .integer(1...(1 << 20)), "bytes of a value (256)"),
                 .init("clients", "c", .integer(1...5000), "connections (50)"),
                 .init("pipeline", "P", .integer(1...10_000), "requests a connection has under way (1)"),
-                .init("keys", nil, .integer(1...100_000_000), "different keys (as many as writes)"),
+                .init("keys", nil, .integer(1...100_000_000), "different keys (as many as writes; 100000 without any)"),
                 .init("sequential", nil, "keys in order instead of by chance"),
                 .init("seed", nil, .integer(0...Int.max), "where chance begins (1)"),
             ] + KVStoreCommands.addressFlags + [CommonFlags.json],
@@ -33,6 +33,8 @@ extension KVStoreCommands {
             details: """
                 Times are the lab's: on a simulated disk and network they are what those are
                 said to cost; in real time they are real. Latencies are in the JSON.
+                Keys are drawn by chance, some of them twice and some never; the same seed draws
+                the same ones again, and --sequential takes each once.
                 Where a node of a cluster says MOVED, the node that has the key is asked: both
                 ways are in the figures, and how many there were stands beside them. If a node
                 goes, the figures so far are shown, and the status is 1.
@@ -58,16 +60,18 @@ final class KVBench: Program {
         let seed: UInt64
         let wantsJSON: Bool
 
+        private static let defaultCount = 100_000
+
         init(_ invocation: Invocation) throws {
             let arguments = invocation.arguments
             address = try RedisAddress(invocation, port: 6379, server: "lsm-kv")
-            writes = arguments.integer("writes") ?? 100_000
+            writes = arguments.integer("writes") ?? Self.defaultCount
             reads = arguments.integer("reads") ?? 0
             keyByteCount = arguments.integer("key-size") ?? 16
             valueByteCount = arguments.integer("value-size") ?? 256
             clients = arguments.integer("clients") ?? 50
             pipeline = arguments.integer("pipeline") ?? 1
-            keys = max(1, arguments.integer("keys") ?? writes)
+            keys = max(1, arguments.integer("keys") ?? (writes > 0 ? writes : Self.defaultCount))
             isSequential = arguments.has("sequential")
             seed = UInt64(arguments.integer("seed") ?? 1)
             wantsJSON = arguments.wantsJSON

@@ -62,16 +62,18 @@ final class KVClient: Program {
         }
         let rest = Array(words.dropFirst())
         switch (words[0].uppercased(), rest.count) {
-        case ("SET", 2...): set()
-        case ("GET", 1): get(rest[0])
-        case ("DEL", 1...): delete()
+        // Programs get the reply alone.
+        case ("SET", 2...) where !wantsJSON: set()
+        case ("GET", 1) where !wantsJSON: get(rest[0])
+        case ("DEL", 1...) where !wantsJSON: delete()
         case ("SCAN", 0...1): scan(rest.first ?? "*", cursor: "0", found: [])
         case ("COMPACT", 0): ask(["LSM", "COMPACT"]) { [self] _ in finish() }
         case ("FLUSH", 0): ask(["LSM", "FLUSH"]) { [self] _ in finish() }
         case ("STATS", 0): ask(["LSM", "STATS"]) { [self] in show(statistics: $0) }
         case ("LEVELS", 0): ask(["LSM", "LEVELS"]) { [self] in show(levels: $0) }
         case ("TRACE", 1): ask(["LSM", "TRACE", rest[0]]) { [self] in show(trace: $0) }
-        case (let word, _) where ["SET", "GET", "DEL", "TRACE", "COMPACT", "FLUSH", "STATS", "LEVELS"].contains(word):
+        case (let word, let count)
+        where (count == 0 || !["SET", "GET", "DEL"].contains(word)) && ["SET", "GET", "DEL", "TRACE", "COMPACT", "FLUSH", "STATS", "LEVELS"].contains(word):
             fail("\(word): that is not how many words it takes; see help kv-cli")
         default: ask(words) { [self] in show($0) }
         }

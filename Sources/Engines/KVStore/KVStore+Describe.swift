@@ -4,7 +4,8 @@ extension KVStore {
         let version = versions.current
         let levels = version.levels.indices.map { describe(level: $0, version) }
         let total = levels.reduce(0) { $0 + $1.byteCount }
-        let last = levels.last { $0.byteCount > 0 }?.byteCount ?? 0
+        // Within a table of level 0, and within each level below, no key stands twice.
+        let largest = levels.map { $0.number > 0 ? $0.byteCount : $0.tables.map(\.byteCount).max() ?? 0 }.max() ?? 0
         return KVStoreDescription(
             directory: directory.path, memtableEntries: memtable.count, memtableByteCount: memtable.byteCount,
             memtableLimitByteCount: options.writeBufferByteCount, immutableEntries: immutable?.count,
@@ -13,7 +14,7 @@ extension KVStore {
             logNumber: memtable.logNumber, manifestNumber: versions.manifestNumber, tableCount: version.tableCount,
             tableByteCount: total, openTables: tables.count, cacheByteCount: tables.blocks.byteCount,
             cacheLimitByteCount: options.blockCacheByteCount,
-            spaceAmplification: last == 0 ? 0 : Double(total) / Double(last), statistics: counters.value)
+            spaceAmplification: largest == 0 ? 0 : Double(total) / Double(largest), statistics: counters.value)
     }
 
     private func describe(level: Int, _ version: Version) -> KVStoreDescription.Level {

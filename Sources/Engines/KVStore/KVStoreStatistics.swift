@@ -105,7 +105,8 @@ public struct KVStoreDescription: Equatable, Sendable {
     public var openTables: Int
     public var cacheByteCount: Int
     public var cacheLimitByteCount: Int
-    /// Bytes of all tables for each byte of the last level that has any: how much of the disk old versions take.
+    /// Bytes of all tables for each byte of the largest run of different keys: at most so much of the disk do old
+    /// versions take.
     public var spaceAmplification: Double
     public var statistics: KVStoreStatistics
 }

@@ -40,8 +40,15 @@ extension Session {
     public func job(_ reference: String, orEnded: Bool = false) throws(CommandFailure) -> Job {
         if let job = jobs.find(reference, orEnded: orEnded) { return job }
         if let name = node(meantBy: reference)?.name, let job = jobs.find(name, orEnded: orEnded) { return job }
-        if let name = jobs.running.first(where: { $0.runs(command: reference) })?.nodeName {
+        let those = jobs.running.filter { $0.runs(command: reference) }
+        if let name = those.first(where: { $0.nodeName != nil })?.nodeName {
             throw CommandFailure("no job '\(reference)': the node that runs it is called \(name)")
+        }
+        // A client has no name but its program's, which will do while it is the only one.
+        if those.count == 1 { return those[0] }
+        if those.count > 1 {
+            let numbers = those.prefix(10).map { "%\($0.number)" }.joined(separator: " ")
+            throw CommandFailure("no job '\(reference)': several run it, \(numbers)")
         }
         let names = jobs.running.flatMap { ["%\($0.number)"] + [$0.nodeName].compactMap { $0 } }
         throw CommandFailure(

@@ -40,7 +40,8 @@ extension GeneralCommands {
                 -r -w -x FILE as -e; -L -h -p -S -b -c -u -g -k FILE: never; A -ef B: one file.
                 -t 0, -t 1, -t 2: at a terminal; -v NAME: a variable with a value; -o OPTION.
                 ! CONDITION; CONDITION -a CONDITION, CONDITION -o CONDITION; \\( CONDITION \\).
-                Files have no times here: there is no -nt and no -ot.
+                Files have no times here: there is no -nt and no -ot. Transcripts are tested
+                from outside, by sdlab test FILE…; see help transcripts.
                 """)
         return Command(description) { invocation in
             var words = invocation.arguments.arguments[...]

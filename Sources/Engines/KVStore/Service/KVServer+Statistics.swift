@@ -25,7 +25,7 @@ extension KVServer {
                 .gauge("lsm_read_amplification", "Blocks read for each look-up")),
             .init(
                 "space_amplification", .number(shape.spaceAmplification, places: 2),
-                .gauge("lsm_space_amplification", "Bytes on the disk for each byte of live data")),
+                .gauge("lsm_space_amplification", "Bytes on the disk for each byte of live data, at most")),
             .init("stall", shape.stall?.description ?? "none"),
             .init("read-only", shape.readOnly?.description ?? "no"),
         ]

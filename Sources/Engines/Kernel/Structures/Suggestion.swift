@@ -23,13 +23,14 @@ public func editDistance(_ a: some StringProtocol, _ b: some StringProtocol) -> 
 }
 
 /// The candidate that a user who typed `word` most likely meant, if one is near enough: a third of the word's
-/// length, at least one edit, or a candidate that begins with the word. Ties go to the first candidate.
+/// length, at least one edit, or a candidate that begins with the word, which comes before all others. Ties go to the
+/// first candidate.
 public func suggestion(for word: some StringProtocol, among candidates: some Sequence<String>) -> String? {
     var best: (candidate: String, distance: Int)?
     let limit = max(1, word.count / 3)
     for candidate in candidates {
         let isExtension = word.count >= 2 && candidate.lowercased().hasPrefix(word.lowercased())
-        let distance = isExtension ? 1 : editDistance(word, candidate)
+        let distance = isExtension ? 0 : editDistance(word, candidate)
         if distance <= limit, distance < (best?.distance ?? .max) { best = (candidate, distance) }
     }
     return best?.candidate
