@@ -112,7 +112,8 @@ extension ChaosCommands {
             let world = invocation.session.world
             let rows = world.faults.rules.map { rule -> [View.Cell] in
                 [
-                    .integer(rule.number), .text(rule.text), .duration(world.now - rule.since),
+                    .integer(rule.number), .text(rule.text + (world.faults.isUsedUp(rule) ? " (used up)" : "")),
+                    .duration(world.now - rule.since),
                     rule.until.map { .duration($0 - world.now) } ?? .none,
                 ]
             }

@@ -118,7 +118,9 @@ final class LockClient {
         switch result {
         case .failure(let failure):
             let hint = failure == .refused ? "no lock server answers at \(server)" : "\(server): \(failure)"
-            return .failure(.unreachable(hint))
+            // Who has never answered has named no others.
+            let remedy = servers.count == 1 ? "; if there are others, name one: --server HOST:PORT" : ""
+            return .failure(.unreachable(hint + remedy))
         case .success(let response):
             let json = try? JSONValue(parsing: response.body)
             guard response.isSuccess else {

@@ -142,8 +142,30 @@ final class LockMembership: LockQuestion {
             let id = verb == "add" ? "\(LockClient.number(answer["member"]?["ID"]))" : word
             let done = ["add": "added", "remove": "removed", "promote": "has a vote now", "lead": "is asked to lead"]
             process.print("Member \(id) \(done[verb] ?? "")")
+            if verb == "add" { for line in Self.beginning(answer) { process.print(line) } }
             process.exit(0)
         }
+    }
+}
+
+extension LockMembership {
+    /// What there is to do now that somebody was added: it counts before it runs.
+    fileprivate static func beginning(_ answer: JSONValue) -> [String] {
+        guard case .array(let members)? = answer["members"] else { return [] }
+        let places = members.compactMap { member -> (id: Int64, place: String)? in
+            guard let place = LockClient.text(member["peerURLs"]?[0])?.split(separator: "/").last else { return nil }
+            return (LockClient.number(member["ID"]), String(place))
+        }.sorted { $0.id < $1.id }
+        let id = LockClient.number(answer["member"]?["ID"])
+        let voters = members.count { $0["isLearner"] != .bool(true) }
+        var lines = ["\(voters / 2 + 1) of \(counted(voters, "voter")) have to live from now on; start it with --join:"]
+        // Numbers follow from the list, where none is missing.
+        guard let own = places.first(where: { $0.id == id })?.place, let port = own.split(separator: ":").last,
+            places.map(\.id) == places.indices.map({ Int64($0 + 1) })
+        else { return lines }
+        let peers = places.map(\.place).joined(separator: ",")
+        lines.append("lockserver --id \(id) --join --peers \(peers) --port \(port) &")
+        return lines
     }
 }
 

@@ -29,6 +29,7 @@ extension LockCommands {
                 ]),
             examples: [
                 "lockserver", "lockserver --peers localhost:7001,localhost:7002,localhost:7003 --id 1",
+                "spawn 3 lockserver --port 7001 --peers localhost:7001,localhost:7002,localhost:7003",
             ],
             group: .components, role: .service, tags: ["LOCK"],
             details: """

@@ -33,6 +33,9 @@ extension ShortenerCommands {
                     invocation.process, call.method, call.target, at: server, whenRefused: advice(server),
                     fields: fields, body: call.body?.bytes(), timeout: timeout
                 ) { response throws(CommandFailure) in
+                    if response.status == 401 {
+                        throw CommandFailure("the shortener asks for an API key, or for another one: --key KEY")
+                    }
                     let text = try ServerQuestion.text(response)
                     guard !wantsJSON, let value = try? JSONValue(parsing: text) else { return text }
                     return call.show(value)

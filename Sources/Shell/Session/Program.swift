@@ -180,6 +180,7 @@ public struct CommandTable {
         "file": "xxd FILE | head", "diff": "cmp, comm and sort tell what differs", "zip": "", "gzip": "", "tar": "",
         "sudo": "leave it out",
         "hostname": "nodes lists the lab's names", "whoami": "", "id": "", "uname": "", "nohup": "end the command in &",
+        "--": "-- NAME -- begins a file at the end of a transcript; elsewhere cat > NAME <<END writes one",
         "run": "source FILE runs a script here; outside it is sdlab run FILE", "hint": "in a tour, tour hint",
         "next": "in a tour, tour next; elsewhere nothing goes on by itself", "watchexec": "watch 1s COMMAND", "bc": "$((…)) and awk compute", "expr": "$((…)) computes",
         "man": "help NAME shows a command's page", "less": "help has no pager: CHAPTER and NAME make it short",

@@ -45,6 +45,8 @@ public final class FaultDesk {
     /// What is in force because of this desk.
     private var faults: [(number: Int, kind: String, nodes: [String])] = []
     private var frozen: [Node] = []
+    /// Nodes that are being started.
+    private var beginning: Set<String> = []
     private var skewed: [(node: Node, before: LabDuration)] = []
     private var random: SeededRandom
     public private(set) var isClosed = false
@@ -112,7 +114,9 @@ public final class FaultDesk {
             return try signal(name, target, lasts, radius)
         case .restart(let target):
             let names = try names(target, BlastRadius(), isAlive: nil)
-            for name in names where world.nodes[name]?.isAlive != true { try restart(name) }
+            for name in names {
+                if let problem = restart(name) { throw Failure(description: problem) }
+            }
             return []
         case .skew(let time, let target):
             for name in try names(target, BlastRadius(), isAlive: true) {
@@ -245,14 +249,20 @@ public final class FaultDesk {
             guard let index = frozen.firstIndex(where: { $0 === node }) else { return }
             frozen.remove(at: index)
             node.thaw()
-        } else if !node.isAlive {
+        } else {
             // It may have been stopped when it was killed: that has ended with its life.
-            _ = hooks.restart(name)
+            _ = restart(name)
         }
     }
 
-    private func restart(_ name: String) throws(Failure) {
-        if let problem = hooks.restart(name) { throw Failure(description: problem) }
+    /// Starts what has ended, once: a kill for a time and a rollback may both want that at the same moment, before
+    /// the node lives.
+    ///
+    /// - Returns: what is in the way.
+    private func restart(_ name: String) -> String? {
+        guard world.nodes[name]?.isAlive != true, beginning.insert(name).inserted else { return nil }
+        world.after(.milliseconds(1)) { [self] in beginning.remove(name) }
+        return hooks.restart(name)
     }
 
     // MARK: Taking back

@@ -317,7 +317,8 @@ public final class KVServer: Service, RESPService {
     static func text(_ error: KVStoreError) -> String {
         switch error {
         case .readOnly(let reason): "MISCONF writes are not accepted: \(reason)"
-        case .disk(let error): "MISCONF the disk refused: \(error)"
+        // What a write left behind may be found when the log is read again.
+        case .disk(let error): "MISCONF the disk refused: \(error); what was to be written may be there after a restart"
         default: "ERR \(error)"
         }
     }

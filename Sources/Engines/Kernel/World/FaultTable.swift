@@ -252,6 +252,20 @@ public final class FaultTable {
         }
     }
 
+    /// Whether a rule that counts has come to its end on every node that it is about: it stays until it is healed.
+    public func isUsedUp(_ rule: FaultRule) -> Bool {
+        func areAll(_ count: KeyPath<DiskFaults, FaultCount>) -> Bool {
+            let nodes = world.nodes.allServices.filter { rule.link.to.matches($0) }
+            return !nodes.isEmpty && nodes.allSatisfy { $0.disk.faults[keyPath: count].left(of: rule.number) == 0 }
+        }
+        switch rule.kind {
+        case .disk(.failSync): return areAll(\.failingSyncs)
+        case .disk(.tornWrite): return areAll(\.tornWrites)
+        case .protocolFailure(let fault): return fault.isExhausted
+        default: return false
+        }
+    }
+
     // MARK: Disks
 
     /// Brings the troubles of every disk in line with the rules. Called when a rule comes or goes.
