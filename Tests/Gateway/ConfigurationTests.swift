@@ -133,6 +133,10 @@ import Testing
                 "gateway.yaml:2:50: rate_limit must be"
             ),
             ("routes:\n- {path: /a, service: s, url: 'ftp://x', auth: none}", "gateway.yaml:2:31: url 'ftp://x'"),
+            (
+                "routes:\n- {path: /a, service: s, auth: none}\n- {path: /a, service: t, auth: none, name: b}",
+                "gateway.yaml:3:3: b gets no request: "
+            ),
             ("routes:\n- {path: /a, split: {}, auth: none}", "gateway.yaml:2:21: split must be"),
             ("routes:\n- {path: /a, split: {a: 0}, auth: none}", "gateway.yaml:2:21: no share has a weight"),
             (

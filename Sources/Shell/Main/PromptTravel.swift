@@ -126,7 +126,8 @@ final class PromptTravel: TimeTraveller {
         sendForegroundsOn(other)
         other.world.release()
         let place = lab.options.net == .memory ? "" : "; its connections are in memory, so nothing outside reaches it"
-        prompt.show("sdlab: \(isFork ? "a fork" : "the lab"), \(at(other))\(place)\n")
+        let remedy = isFork ? "; fork leave goes back to the lab that waits" : ""
+        prompt.show("sdlab: \(isFork ? "a fork" : "the lab"), \(at(other))\(place)\(remedy)\n")
     }
 
     /// What was in the midst of its work then goes on, beside the prompt.

@@ -10,7 +10,11 @@ extension GeneralCommands {
             "show", "draws what a component looks like inside", usage: "[NODE|KIND…] [FLAGS]",
             flags: [CommonFlags.glyphs, CommonFlags.json], arguments: .init([.node], 0...100),
             examples: ["show lsm", "show lsm --json"],
-            group: .views)
+            group: .views,
+            details: """
+                With --json the picture of one; of several, a list with {"node", "kind",
+                "picture"} for each.
+                """)
         return Command(description) { invocation in
             let running = invocation.session.jobs.running.flatMap(\.running).compactMap { process in
                 process.component.map { (name: process.nodeName ?? process.name, component: $0) }
@@ -26,18 +30,25 @@ extension GeneralCommands {
                 wanted.isEmpty
                 ? running : running.filter { one in wanted.contains { isMeant(one.name, one.component.kind, by: $0) } }
             let pictures = chosen.compactMap { $0.component.picture ?? $0.component.stats.map(drawing) }
-            let names = chosen.filter { $0.component.picture != nil || $0.component.stats != nil }.map(\.name)
+            let drawn = chosen.filter { $0.component.picture != nil || $0.component.stats != nil }
             guard !pictures.isEmpty else {
                 let why = wanted.isEmpty ? "nothing runs that can be drawn" : "there is no drawing of that; try stats"
                 throw CommandFailure(why)
             }
             var view = View()
-            for (place, picture) in pictures.enumerated() {
+            for (one, picture) in zip(drawn, pictures) {
                 // Whose is which, where there are several.
-                if pictures.count > 1 {
-                    view.parts.append(.text(names[place] + "\n", json: .string(names[place])))
-                }
+                if pictures.count > 1 { view.parts.append(.text(one.name + "\n", json: .string(one.name))) }
                 view.parts += picture.parts
+            }
+            if pictures.count > 1 {
+                view.json = .array(
+                    zip(drawn, pictures).map { one, picture in
+                        .object([
+                            ("node", .string(one.name)), ("kind", .string(one.component.kind)),
+                            ("picture", invocation.session.renderer.value(of: picture)),
+                        ])
+                    })
             }
             return .view(view)
         }

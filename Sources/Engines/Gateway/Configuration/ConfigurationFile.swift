@@ -135,7 +135,19 @@ extension GatewayConfiguration {
     }
 
     private func refuseContradictions() throws(ConfigurationError) {
+        var known: [[String]: String] = [:]
         for route in routes {
+            // Of two that are about the same requests the second gets none.
+            if route.fields.isEmpty, route.query.isEmpty {
+                let requests =
+                    route.paths.map(\.description).sorted() + [""] + route.hosts.map(\.description).sorted() + [""]
+                    + route.methods.sorted() + ["", route.version ?? ""]
+                if let first = known.updateValue(route.name, forKey: requests) {
+                    throw ConfigurationError(
+                        route.place,
+                        "\(route.name) gets no request: \(first) takes all of them; leave one of the two out")
+                }
+            }
             for method in route.access.methods {
                 switch method {
                 // Without a section the keys are looked for where `jwt jwks` puts them.
