@@ -52,7 +52,9 @@ struct CodeTests {
         }
         func leads(_ link: Link, after time: LabDuration = .zero, visits: Int = 0) -> Bool {
             let leads = link.verdict(now: start + time, visits: visits) == .redirect
-            #expect(leads == (SteadyRedirect(link)?.leads(now: start + time, visits: visits) ?? false))
+            let isSteady = SteadyRedirect(link)?.leads(now: start + time, visits: visits) ?? false
+            // Near its end browsers keep it for less, so that its answer is no longer always the same.
+            #expect(isSteady == leads || leads && link.expiresAt.map { $0 - start - time < .seconds(90) } == true)
             return leads
         }
         let timed = link { $0.expiresAt = start + .seconds(10) }

@@ -28,6 +28,22 @@ enum ShortenerText {
         }.joined()
     }
 
+    static func link(_ answer: JSONValue) -> String {
+        var lines = [
+            "\(text(answer["short_url"])) leads to \(text(answer["original_url"])), by \(text(answer["redirect"]))",
+            "Clicks: \(number(answer["clicks"]))",
+        ]
+        for (title, name) in [
+            ("Title", "title"), ("Begins", "valid_since"), ("Ends", "expires_at"), ("Good for visits", "max_visits"),
+            ("Owner", "owner"), ("Deleted", "deleted_at"),
+        ] where !text(answer[name]).isEmpty {
+            lines.append("\(title): \(text(answer[name]))")
+        }
+        let tags = items(answer["tags"]).map { text($0) }
+        if !tags.isEmpty { lines.append("Tags: \(tags.joined(separator: ", "))") }
+        return lines.map { $0 + "\n" }.joined()
+    }
+
     static func statistics(_ answer: JSONValue) -> String {
         var lines = [
             "Clicks: \(number(answer["clicks"])), \(number(answer["bots"])) of them by bots",
