@@ -41,7 +41,12 @@ extension ChaosCommands {
             }
             let known = [NodeTable.clientName, NodeTable.outsideName] + world.nodes.allServices.map(\.name)
             for name in request.mentioned where !known.contains(where: { $0.lowercased() == name }) {
-                throw CommandFailure("no node '\(name)'\(didYouMean(name, among: known))")
+                // As it was typed: names are compared without regard to case.
+                let typed = invocation.arguments.arguments.flatMap { word in
+                    word.split { !$0.isLetter && !$0.isNumber && !"-_.:".contains($0) }
+                }
+                let shown = typed.first { $0.lowercased() == name } ?? name[...]
+                throw CommandFailure("no node '\(shown)'\(didYouMean(name, among: known))")
             }
             guard
                 let number = world.faults.inject(request, in: world)

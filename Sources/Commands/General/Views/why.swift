@@ -91,15 +91,17 @@ extension GeneralCommands {
     /// The newest event that has the text, or the one of that number. What the user typed to ask is none of them.
     private static func find(_ text: String, _ journal: Journal) -> JournalEvent? {
         if let number = UInt64(text.drop { $0 == "#" }), let found = journal.event(number) { return found }
-        let wanted = text.lowercased()
-        var index = journal.events.count - 1
-        while index >= 0 {
+        // As it was typed, where anything has it so: OPEN is a circuit's state, and no connection that was opened.
+        return newest(in: journal) { $0.contains(text) } ?? newest(in: journal) { [wanted = text.lowercased()] in
+            $0.lowercased().contains(wanted)
+        }
+    }
+
+    private static func newest(in journal: Journal, _ isMeant: (String) -> Bool) -> JournalEvent? {
+        for index in journal.events.indices.reversed() {
             let event = journal.events[index]
-            if case .command = event.body {
-            } else if event.body.description.lowercased().contains(wanted) {
-                return event
-            }
-            index -= 1
+            if case .command = event.body { continue }
+            if isMeant(event.body.description) { return event }
         }
         return nil
     }
