@@ -98,7 +98,7 @@ extension GeneralCommands {
     }
 
     private static func newest(in journal: Journal, _ isMeant: (String) -> Bool) -> JournalEvent? {
-        for index in journal.events.indices.reversed() {
+        for index in (0..<journal.events.count).reversed() {
             let event = journal.events[index]
             if case .command = event.body { continue }
             if isMeant(event.body.description) { return event }
