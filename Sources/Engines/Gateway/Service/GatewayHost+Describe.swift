@@ -15,7 +15,7 @@ extension GatewayHost {
     package struct ServiceState: Sendable {
         package let name: String
         package let servers: [Server]
-        /// Why there are none, as far as the registry is asked for them.
+        /// Why there are none, in a few words, as far as the registry is asked for them.
         package let absence: String?
         /// Nil: it has none.
         package let circuit: String?
@@ -28,14 +28,14 @@ extension GatewayHost {
     package var serviceStates: [ServiceState] {
         presentClusters.map { cluster in
             ServiceState(
-                name: cluster.name, servers: cluster.engine.present.map(\.server), absence: cluster.absence,
+                name: cluster.name, servers: cluster.engine.present.map(\.server), absence: cluster.absence?.words,
                 circuit: cluster.breaker?.state.rawValue)
         }
     }
 
     public var complaints: [String] {
         presentClusters.filter { $0.engine.poolSize == 0 }.map { cluster in
-            let absence = cluster.engine.present.isEmpty ? cluster.absence : nil
+            let absence = cluster.engine.present.isEmpty ? cluster.absence?.sentence : nil
             return "\(cluster.name) has no server\(absence.map { ": \($0)" } ?? "")"
         }
     }

@@ -135,12 +135,12 @@ final class ServiceCluster {
     private func text(_ reason: DecisionLog.Reason, hasTried: Bool) -> String {
         switch reason {
         case .lineIsFull: "every server is full, and so is the queue"
-        default: hasTried ? "no server could be reached" : absence ?? "no server is in the pool"
+        default: hasTried ? "no server could be reached" : absence?.sentence ?? "no server is in the pool"
         }
     }
 
     /// What the registry says, or why it says nothing, where nobody is known; nil where servers are written down.
-    var absence: String? { follower?.absence }
+    var absence: (words: String, sentence: String)? { follower?.absence }
 
     func requestArrived() -> Int { engine.requestArrived() }
 

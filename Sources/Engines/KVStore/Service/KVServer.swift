@@ -317,8 +317,10 @@ public final class KVServer: Service, RESPService {
     static func text(_ error: KVStoreError) -> String {
         switch error {
         case .readOnly(let reason): "MISCONF writes are not accepted: \(reason)"
-        // What a write left behind may be found when the log is read again.
-        case .disk(let error): "MISCONF the disk refused: \(error); what was to be written may be there after a restart"
+        // What reached the file is found when the log is read again.
+        case .disk(let error) where error.isSync:
+            "MISCONF the disk refused: \(error); what was written may be there after a restart all the same"
+        case .disk(let error): "MISCONF the disk refused: \(error)"
         default: "ERR \(error)"
         }
     }
@@ -363,4 +365,9 @@ struct ExpirySchedule {
     }
 
     mutating func restart() { due = .max }
+}
+
+extension DiskError {
+    /// Whether a write took place that did not become durable.
+    fileprivate var isSync: Bool { if case .failed(_, operation: "sync") = self { true } else { false } }
 }

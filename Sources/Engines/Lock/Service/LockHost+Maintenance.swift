@@ -103,6 +103,7 @@ extension LockHost {
         answer.add("name", "node-\(id)")
         answer.add("peerURLs", [url])
         answer.add("clientURLs", [url])
+        answer.add("isLearner", member.configuration.learners.contains(id))
         return answer.json
     }
 

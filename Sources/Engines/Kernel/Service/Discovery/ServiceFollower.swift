@@ -71,11 +71,13 @@ public final class ServiceFollower {
 
     public func start() { ask() }
 
-    /// Why nobody is there, where nobody is: in words, with the registry's address.
-    public var absence: String {
-        if let failure { return "the registry \(registry) cannot be asked for \(service): \(failure)" }
-        if instances == nil { return "the registry \(registry) has not answered yet" }
-        return "the registry \(registry) knows no healthy instance of \(service)"
+    /// Why nobody is there, where nobody is: in a few words for a table, and in a sentence with the registry's address.
+    public var absence: (words: String, sentence: String) {
+        if let failure {
+            return ("no registry: \(failure)", "the registry \(registry) cannot be asked for \(service): \(failure)")
+        }
+        if instances == nil { return ("not asked yet", "the registry \(registry) has not answered yet") }
+        return ("not registered", "the registry \(registry) knows no healthy instance of \(service)")
     }
 
     public func stop() {
