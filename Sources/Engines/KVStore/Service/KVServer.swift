@@ -1,6 +1,7 @@
 import KVStoreEngine
 import KernelHosting
 import KernelService
+import KernelStorage
 import KernelStructures
 import KernelWire
 import KernelWorld
