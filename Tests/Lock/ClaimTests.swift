@@ -168,6 +168,23 @@ struct GroupAnswerTests {
         group.world.shutDown()
     }
 
+    @Test("a member that was removed is told, and answers at once that it is no member; the others go on")
+    func removed() throws {
+        let group = try LockGroup(3)
+        let (gone, leader) = (group.follower, try #require(group.leader?.member.settings.id))
+        #expect(group.ask("/v3/cluster/member/remove", "{\"ID\":\(gone)}", at: leader).status == 200)
+        group.world.pass(.seconds(2))
+        #expect(group.hosts.map(\.member.isDeparted) == (1...3).map { $0 == gone })
+        let began = group.world.now
+        for (path, body) in [("kv/range", "{\"key\":\"YQ==\"}"), ("kv/put", "{\"key\":\"YQ==\"}")] {
+            let answer = group.ask("/v3/" + path, body, at: gone)
+            #expect(answer.status >= 500 && "\(answer.answer?["message"] ?? .null)".contains("was removed"))
+        }
+        #expect(group.world.now - began < .seconds(1))
+        #expect(group.ask("/v3/kv/put", "{\"key\":\"YQ==\"}", at: leader).status == 200)
+        group.world.shutDown()
+    }
+
     @Test("a member whose disk fails says so, leads no more and ends")
     func failedDisk() throws {
         let group = try LockGroup(3)
