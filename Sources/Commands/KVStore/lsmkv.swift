@@ -36,6 +36,12 @@ extension KVStoreCommands {
                 everysec: kill -9, and all but the last second of a power loss. no: kill -9.
                 However many clients write at the same time, one sync serves them all.
                 LSM COMPACT|FLUSH|TRACE key|LEVELS|STATS are its own commands over the wire.
+                A backup: kv-cli BGSAVE makes a copy of this moment in kv-data/checkpoint (hard
+                links where the disk has them); cp -r it elsewhere. To restore, lsm-kv
+                --data-dir COPY: it opens as a store. --repair is for a directory that does not.
+                write amplification (kv-cli STATS) is bytes written to the disk for each byte
+                that clients wrote; that of tables leaves the log out. An entry is a version of
+                a key: DBSIZE counts keys, tables and the memtable count entries.
                 The log says wal.log and L1_006.sst: the write-ahead log's file is the newest
                 NNNNNN.log, and the table's, which is in level 1, is 000006.sst.
                 """)
