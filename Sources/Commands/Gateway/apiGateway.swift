@@ -29,7 +29,11 @@ extension GatewayCommands {
                 \(GatewayConfiguration.reference)
                 Precedence: exact host, longest *.suffix, no host; then exact path, expression
                 (the file's order), longest prefix; then method, more headers, more query,
-                the file's order. `retry_after` is when the next request passes: with the
+                the file's order. Then, in this order: CORS preflight, size of the body, limit
+                of the address, credentials, scopes and claims, limit of who asks, split,
+                rewrite, headers; on the way back the answer's headers. Who is refused leaves a
+                line in the log (a few a second, however many they are), and `gateway explain`
+                goes the same way. `retry_after` is when the next request passes: with the
                 sliding counter up to two periods later, with sliding-log one at most.
                 SIGHUP and `reload` read the file and the keys again without losing a request;
                 an error in it changes nothing.

@@ -102,9 +102,9 @@ final class GatewayExchange {
     }
 
     private func refuseUnmatched(_ request: RouteRequest) {
-        host.engine.countUnmatched()
         let methods = rules.table.methods(otherThanThatOf: request)
         let path = String(decoding: request.path.prefix(200), as: UTF8.self)
+        host.unmatched("\(request.head.methodText) \(path)")
         if methods.isEmpty { return refuse(404, "no route is for \(request.head.methodText) \(path)") }
         // RFC 9110 §15.5.6: what it could have been.
         let list = methods.joined(separator: ", ")
@@ -200,7 +200,8 @@ final class GatewayExchange {
 
     private func deny(_ refusal: AccessRefusal) {
         count { $0.denied += 1 }
-        host.denied(refusal.reason)
+        host.denied(
+            refusal, "\(connection.head.methodText) \(String(decoding: path.prefix(200), as: UTF8.self))")
         var head: [UInt8] = []
         HTTPWriter.statusLine(refusal.status, into: &head)
         if let challenge = refusal.challenge { HTTPWriter.field("WWW-Authenticate", challenge, into: &head) }

@@ -281,7 +281,17 @@ public final class GatewayHost: Service, HTTPService {
         return Identity(subject: "ip:" + client.key(ipv6Prefix: 64))
     }
 
-    func denied(_ reason: String) { denials[reason, default: 0] += 1 }
+    func denied(_ refusal: AccessRefusal, _ request: String) {
+        denials[refusal.reason, default: 0] += 1
+        guard refusalLines.take(node.world.now) else { return }
+        runtime.log("Denied \(request): \(refusal.status), \(refusal.reason)")
+    }
+
+    func unmatched(_ request: String) {
+        engine.countUnmatched()
+        guard refusalLines.take(node.world.now) else { return }
+        runtime.log("No route for \(request)")
+    }
 
     /// Whoever knocks ten thousand times a second does not fill the log.
     func limited(_ subject: String, _ route: String) {
