@@ -201,7 +201,7 @@ final class GatewayExchange {
     private func deny(_ refusal: AccessRefusal) {
         count { $0.denied += 1 }
         host.denied(
-            refusal, "\(connection.head.methodText) \(String(decoding: path.prefix(200), as: UTF8.self))")
+            refusal, "\(connection.head.methodText) \(String(decoding: (path ?? []).prefix(200), as: UTF8.self))")
         var head: [UInt8] = []
         HTTPWriter.statusLine(refusal.status, into: &head)
         if let challenge = refusal.challenge { HTTPWriter.field("WWW-Authenticate", challenge, into: &head) }
