@@ -172,15 +172,15 @@ public struct CommandTable {
     /// What hands that come from another shell may type, and what it is called here.
     private static let otherShells = [
         "ps": "jobs lists what was started, nodes the nodes",
-        "fmt": "fold -s -w N breaks lines at blanks", "dd": "head -c and tail -c cut bytes out",
+        "fmt": "fold -s -w N breaks lines at blanks",
         "tsort": "", "dos2unix": "tr -d '\\r' does that",
         "perl": "awk and sed are here", "python3": "awk and jq are here", "python": "awk and jq are here",
         "wget": "curl -O URL", "nc": "curl, redis-cli and the clients of the components", "ln": "cp copies a file",
         "chmod": "files have no modes here", "chown": "files have no owners here", "stat": "ls -l and wc -c FILE",
-        "file": "xxd FILE | head", "diff": "cmp, comm and sort tell what differs", "zip": "", "gzip": "", "tar": "",
+        "file": "xxd FILE | head", "zip": "", "gzip": "", "tar": "",
         "sudo": "leave it out",
         "hostname": "nodes lists the lab's names", "whoami": "", "id": "", "uname": "", "nohup": "end the command in &",
-        "watchexec": "watch 1s COMMAND", "bc": "$((…)) and awk compute", "expr": "$((…)) computes",
+        "watchexec": "watch 1s COMMAND", "bc": "$((…)), expr and awk compute",
         "man": "help NAME shows a command's page", "less": "help has no pager: CHAPTER and NAME make it short",
         "more": "help has no pager: CHAPTER and NAME make it short",
         "systemctl": "start, kill, restart and nodes do that",
