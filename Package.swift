@@ -358,8 +358,8 @@ let session = [
         name: "GeneralCommands", path: "Commands/General",
         uses: [
             "KernelStructures", "KernelTelemetry", "KernelJSON", "KernelRegularExpressions", "KernelCryptography",
-            "KernelWorld", "KernelTLS", "KernelPages", "CTours", "CommandKit", "ShellLanguage", "ShellSession",
-            "CommandServices",
+            "KernelCoroutines", "KernelWorld", "KernelTLS", "KernelPages", "CTours", "CommandKit", "ShellLanguage",
+            "ShellSession", "CommandServices",
         ]),
     Room(
         name: "CurlCommands", path: "Commands/Curl",

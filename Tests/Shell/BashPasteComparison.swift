@@ -315,14 +315,7 @@ struct BashPasteComparison {
     /// Nothing of these scripts runs: the first line would write.
     @Test(arguments: [
         ("x[1]=(a b)", "2:1: an array within an array is not known here"),
-        (
-            "trap 'x' DEBUG",
-            "2:1: trap … DEBUG is not known here; there are EXIT, ERR, INT, TERM, HUP, USR1 and USR2"
-        ),
-        ("exec 3< f", "2:6: '3<': there are only 0<, 1> and 2> here"),
-        ("echo a | tee >(cat)", "2:14: '>(' is not known here; write to a file, or use a pipe"),
         ("[[ a -nt b ]]", "2:6: '-nt' is not known here: files have no times"),
-        ("echo a 3> f", "2:8: '3>': there are only 0<, 1> and 2> here"),
         ("if x; then\n  coproc cat\nfi", "3:3: 'coproc' is bash's and not known here; end the command in &"),
     ])
     func whatIsNotKnownIsRefusedBeforeAnythingRuns(_ line: String, _ complaint: String) {

@@ -205,13 +205,13 @@ import Testing
         ("[ a", "[: the closing ] is missing"),
         (
             "rm d",
-            "rm: d: Is a directory; rm -r removes it with all that is in it"
+            "rm: cannot remove 'd': Is a directory"
         ),
         (
             "ls nosuch",
             "ls: nosuch: No such file or directory"
         ), ("cd nosuch", "cd: nosuch: No such file or directory"),
-        ("rm nosuch", "rm: nosuch: No such file or directory"),
+        ("rm nosuch", "rm: cannot remove 'nosuch': No such file or directory"),
         ("cat nosuch", "cat: nosuch: No such file or directory"), ("cat d", "cat: d: Is a directory"),
         ("stats nosuch", "stats: nothing called 'nosuch' runs"),
     ])
@@ -351,5 +351,21 @@ import Testing
                 "loadbalancer --backends 8081 --port 8081 --name x &\nsleep 1\ncurl -s localhost:808"
                     + "1/; echo $?"
             ).failure == nil)
+    }
+
+    /// As coreutils has it: what would take everything stays.
+    @Test func whatHoldsEverythingStays() {
+        let shell = LabShell()
+        shell.place("a", at: "/d/e/f")
+        for path in ["/", "///", "~", "/d/../"] {
+            let outcome = shell.run("rm -rf \(path); echo $?; cat d/e/f")
+            #expect(outcome.output == "1\na" && !outcome.errorOutput.isEmpty, "\(path): \(outcome.output)")
+        }
+        #expect(shell.run("rm -r /").errorOutput.contains("it is dangerous to operate recursively on '/'"))
+        for path in [".", "..", "e/.", "e/..", "../d/."] {
+            let outcome = shell.run("(cd d; rm -r \(path); echo $?; cat e/f)")
+            #expect(outcome.output == "1\na" && outcome.errorOutput.contains("skipping '\(path)'"), "\(path)")
+        }
+        #expect(shell.run("rm -r --no-preserve-root /; echo $?; ls").output == "0\n")
     }
 }

@@ -188,7 +188,7 @@ import Testing
         (
             "if true; then echo; elif", "1:1: 'if' needs a 'then'",
             true
-        ), ("echo a >&3", "1:8: '>&' leads to 1, 2 or a file", false),
+        ), ("echo a 3>", "1:8: '>' needs the name of a file", true),
         ("for i in a; do\n  for j in b; do\n    echo\n  don\ndone", "1:1: 'for' needs a 'done'", true),
     ])
     func errorsSayWhereAndWhat(_ text: String, _ message: String, _ isIncomplete: Bool) {

@@ -14,16 +14,17 @@ package enum GeneralCommands {
     private static var files: [Command] {
         [
             cat, echo, printf, grep, jq, head, tail, wc, sort, uniq, seq, tr, sed, cut, tee, test, bracket, ls, cd, pwd,
-            mkdir, cp, mv, rm, touch, put, get, egrep, fgrep, paste, join, comm, cmp, rev, tac, nl, fold, expand,
+            mkdir, rmdir, cp, mv, rm, touch, put, get, egrep, fgrep, paste, join, comm, cmp, rev, tac, nl, fold, expand,
             unexpand, column, basename, dirname, date, od, xxd, hexdump, xargs, find, timeout, awk,
-            shuf, split, cksum, sum, numfmt,
+            shuf, split, cksum, sum, numfmt, diff, expr, dd,
         ].map(inItsManner) + checksums.map(inItsManner)
     }
 
     /// Tools that are known from elsewhere end with the status that they end with there where their words are wrong.
     private static func inItsManner(_ command: Command) -> Command {
         let statuses: [String: Int] = [
-            "grep": 2, "egrep": 2, "fgrep": 2, "sort": 2, "cmp": 2, "awk": 2, "jq": 2, "ls": 2, "timeout": 125,
+            "grep": 2, "egrep": 2, "fgrep": 2, "sort": 2, "cmp": 2, "diff": 2, "expr": 2, "awk": 2, "jq": 2, "ls": 2,
+            "timeout": 125,
             "numfmt": 1,
         ]
         // What belongs to the shell itself there, and what is the lab's own, has the lab's manner.

@@ -70,8 +70,9 @@ extension CommandSyntax {
 
 extension Redirection {
     fileprivate func resolvingDocuments(_ documents: [Int: Word]) -> Redirection {
-        guard kind == .hereDocument, let number = target.literal.flatMap({ Int($0) }), let text = documents[number]
+        guard kind == .hereDocument, let place = target.literal.flatMap({ Int($0) }), let text = documents[place]
         else { return self }
-        return Redirection(kind: .hereDocument, target: text, position: position)
+        return Redirection(
+            kind: .hereDocument, number: number, variable: variable, target: text, position: position)
     }
 }

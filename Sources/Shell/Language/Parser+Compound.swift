@@ -40,7 +40,8 @@ extension Parser {
         guard pieces.count == 3 else { throw SyntaxError(start, "for (( needs three sums with ';' between them") }
         var sums: [ArithmeticText?] = []
         for piece in pieces {
-            sums.append(piece.allSatisfy(\.isWhitespace) ? nil : try arithmeticText(String(piece), at: start))
+            let sum = String(piece.drop(while: \.isWhitespace))
+            sums.append(sum.isEmpty ? nil : try arithmeticText(sum, at: start))
         }
         try skipSeparators(afterStatement: true)
         let body = try loopBody("for", place)

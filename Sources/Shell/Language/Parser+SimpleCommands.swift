@@ -5,6 +5,7 @@ extension Parser {
 
     mutating func simpleCommand() throws(SyntaxError) -> SimpleCommand {
         var command = SimpleCommand(position: position)
+        command.aliases = aliases
         var declares = false
         while true {
             try skipBlank()
@@ -29,11 +30,6 @@ extension Parser {
         }
         if command.words.isEmpty, command.assignments.isEmpty, command.redirections.isEmpty { throw unexpected() }
         try refuseOddParentheses(in: command.words)
-        if let name = command.words.first?.keyword,
-            let complaint = Unsupported.complaint(name, command.words)
-        {
-            throw SyntaxError(command.position, complaint)
-        }
         return command
     }
 
@@ -211,135 +207,5 @@ extension Parser {
         case .output(let script, _): .output(script, isQuoted: true)
         default: part
         }
-    }
-
-    mutating func redirection() throws(SyntaxError) -> Redirection? {
-        let place = position
-        try refuseUnknownRedirection(place)
-        if follows("2>&1") {
-            advance(4)
-            return Redirection(kind: .errorToOutput, target: Word(parts: [], position: place), position: place)
-        }
-        if follows(">&2") || follows("1>&2") {
-            advance(current == "1" ? 4 : 3)
-            return Redirection(kind: .outputToError, target: Word(parts: [], position: place), position: place)
-        }
-        if follows(">&1") || follows("1>&1") {
-            // It goes there already.
-            advance(current == "1" ? 4 : 3)
-            return nil
-        }
-        if follows("&>") || follows(">&") {
-            let sign = follows("&>>") ? "&>>" : follows("&>") ? "&>" : ">&"
-            advance(sign.count)
-            let file = try target(place, sign)
-            return Redirection(kind: .writeBoth(appends: sign == "&>>"), target: file, position: place)
-        }
-        let fromError = follows("2>")
-        if fromError || follows("1>") || follows("0<") { advance() }
-        if follows("<<<") {
-            advance(3)
-            return Redirection(kind: .hereString, target: try target(place, "<<<"), position: place)
-        }
-        if follows("<<") { return try hereDocument(place) }
-        if current == "<", !follows("<->"), !follows("<(") {
-            advance()
-            return Redirection(kind: .read, target: try target(place, "<"), position: place)
-        }
-        guard current == ">" else { return nil }
-        advance()
-        let appends = current == ">"
-        let isForced = current == "|"
-        if appends || isForced { advance() }
-        return Redirection(
-            kind: .write(fromError: fromError, appends: appends, isForced: isForced),
-            target: try target(place, appends ? ">>" : ">"),
-            position: place)
-    }
-
-    private func refuseUnknownRedirection(_ place: Position) throws(SyntaxError) {
-        if follows("<(") { return }
-        if follows(">(") {
-            throw SyntaxError(place, "'>(' is not known here; write to a file, or use a pipe")
-        }
-        if follows("<>") { throw SyntaxError(place, "'<>' is not known here") }
-        guard let digit = current, digit.isASCII, digit.isNumber, let sign = peek(1), sign == ">" || sign == "<" else {
-            if follows(">&"), !follows(">&1"), !follows(">&2") {
-                let next = text[(index + 2)...].first { $0 != " " && $0 != "\t" }
-                if let next, next.isNumber || next == "-" {
-                    throw SyntaxError(place, "'>&' leads to 1, 2 or a file")
-                }
-            }
-            return
-        }
-        let isKnown = digit == "1" && sign == ">" || digit == "2" && sign == ">" || digit == "0" && sign == "<"
-        if !isKnown { throw SyntaxError(place, "'\(digit)\(sign)': there are only 0<, 1> and 2> here") }
-        if peek(2) == "&", !(digit == "2" && peek(3) == "1"), !(digit == "1" && peek(3) == "2") {
-            throw SyntaxError(place, "'\(digit)>&' leads nowhere here; there are 2>&1 and >&2")
-        }
-    }
-
-    mutating func target(_ place: Position, _ operator: String) throws(SyntaxError) -> Word {
-        try skipBlank()
-        guard let character = current, !character.isLineEnd, !";|&<>".contains(character) || follows("<(") else {
-            throw SyntaxError(place, "'\(`operator`)' needs the name of a file", isIncomplete: current == nil)
-        }
-        return try word()
-    }
-
-    // MARK: Here-documents
-
-    mutating func hereDocument(_ place: Position) throws(SyntaxError) -> Redirection {
-        advance(2)
-        let stripsTabs = current == "-"
-        if stripsTabs { advance() }
-        let delimiterWord = try target(place, "<<")
-        guard let delimiter = delimiterWord.literal, !delimiter.isEmpty else {
-            throw SyntaxError(place, "the end of a here-document must be a plain word")
-        }
-        let isLiteral = delimiterWord.keyword == nil
-        nextDocument += 1
-        pendingDocuments.append(
-            PendingDocument(
-                number: nextDocument, delimiter: delimiter, isLiteral: isLiteral, stripsTabs: stripsTabs,
-                position: place))
-        return Redirection(
-            kind: .hereDocument, target: Word(parts: [.text("\(nextDocument)", isQuoted: true)], position: place),
-            position: place)
-    }
-
-    mutating func readDocument(_ document: PendingDocument) throws(SyntaxError) {
-        let start = position
-        var body = ""
-        while true {
-            if current == nil { throw unfinished(document) }
-            var line = ""
-            while let character = current, !character.isLineEnd {
-                line.append(character)
-                advance()
-            }
-            if current != nil { advance() }
-            if document.stripsTabs { line = String(line.drop { $0 == "\t" }) }
-            if line == document.delimiter { break }
-            body += line + "\n"
-        }
-        if document.isLiteral {
-            finishedDocuments[document.number] = Word(parts: [.text(body, isQuoted: true)], position: start)
-        } else {
-            var parser = Parser(Array(body), start, depth: depth)
-            parser.isDocument = true
-            do throws(SyntaxError) {
-                finishedDocuments[document.number] = try parser.quotedText(until: nil)
-            } catch {
-                // The text is all there: further lines would not complete what is open in it.
-                throw SyntaxError(error.position, error.text)
-            }
-        }
-    }
-
-    func unfinished(_ document: PendingDocument) -> SyntaxError {
-        SyntaxError(
-            document.position, "the here-document never comes to its end, a line '\(document.delimiter)'",
-            isIncomplete: true)
     }
 }

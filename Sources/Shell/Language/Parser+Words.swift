@@ -20,7 +20,7 @@ extension Parser {
         if character == ")" { return isInParentheses }
         if character == "&" { return follows("&&") }
         if character == "|" { return !(plain.last == "}" && peek(1) == "{") }
-        if character == ">" { return plain.last != "-" }
+        if character == ">" { return plain.last != "-" && !follows(">(") }
         if character == "<" { return !follows("<->") && !follows("<(") }
         return false
     }
@@ -60,6 +60,9 @@ extension Parser {
             case "<" where wordKind != .expression && follows("<("):
                 flush()
                 parts.append(.file(try substitution(position)))
+            case ">" where wordKind == .command && groups == 0 && follows(">("):
+                flush()
+                parts.append(.sink(try substitution(position)))
             case "<" where wordKind == .command:
                 plain += "<->"
                 advance(3)

@@ -24,6 +24,8 @@ public struct Parser {
     var wordKind = WordKind.command
     /// Tests so far between the `[[` and `]]` that are being read.
     var testCount = 0
+    /// Aliases whose text is being read: see `SimpleCommand.aliases`.
+    var aliases: Set<String> = []
 
     struct PendingDocument {
         let number: Int
@@ -54,12 +56,15 @@ public struct Parser {
 
     /// Reads a whole script.
     ///
-    /// - Parameter start: where its first character stands, if it is part of a larger file.
+    /// - Parameters:
+    ///   - start: where its first character stands, if it is part of a larger file.
+    ///   - aliases: whose text it is.
     /// - Throws: `SyntaxError` with line and column. Nothing of a script with an error is run.
-    public static func parse(_ text: String, at start: Position = Position(line: 1, column: 1)) throws(SyntaxError)
-        -> Script
-    {
+    public static func parse(
+        _ text: String, at start: Position = Position(line: 1, column: 1), aliases: Set<String> = []
+    ) throws(SyntaxError) -> Script {
         var parser = Parser(Array(text), start)
+        parser.aliases = aliases
         let script = try parser.script(until: [])
         try parser.skipBlank()
         guard parser.index == parser.text.count else { throw parser.unexpected() }
@@ -259,7 +264,8 @@ public struct Parser {
                 // `|&`: what it complains goes the same way.
                 advance()
                 let both = Redirection(
-                    kind: .errorToOutput, target: Word(parts: [], position: place), position: place)
+                    kind: .duplicate(orFile: false), number: 2,
+                    target: Word(parts: [.text("1", isQuoted: false)], position: place), position: place)
                 commands.append(Self.adding(both, to: commands.removeLast()))
             }
             advance()

@@ -168,6 +168,10 @@ public struct SimpleCommand: Equatable, Sendable {
     public var redirections: [Redirection] = []
     /// `declare a=(…)`: arrays among the words of a command that declares them.
     public var arrays: [Assignment] = []
+    /// Aliases whose text it stands in: none of them is put in its place again.
+    public var aliases: Set<String> = []
+    /// `set -x` does not show it: a part of another command.
+    public var isHidden = false
     public var position: Position
 
     public init(position: Position) { self.position = position }
@@ -193,22 +197,27 @@ public struct SimpleCommand: Equatable, Sendable {
 
 public struct Redirection: Equatable, Sendable {
     public enum Kind: Equatable, Sendable {
-        /// `>` and `>>`, or `2>` and `2>>`.
+        /// `>` and `>>`.
         /// `isForced`: `>|`, which `set -C` does not keep from writing over a file.
-        case write(fromError: Bool, appends: Bool, isForced: Bool)
-        /// `&>`, `&>>` and `>&` before a file: both go there.
+        case write(appends: Bool, isForced: Bool)
+        /// `&>` and `&>>`: output and errors go there.
         case writeBoth(appends: Bool)
         case read
-        /// `2>&1`
-        case errorToOutput
-        /// `>&2`
-        case outputToError
+        /// `<>`: the file is there for both, and not emptied.
+        case readWrite
+        /// `2>&1`, `<&3`: the target is the number of another descriptor, a number and `-`, which moves that one, or
+        /// `-`, which closes this one. `orFile`: without a number before it, `>&` may lead to a file, as `&>`.
+        case duplicate(orFile: Bool)
         /// `<<`: the text itself is the target.
         case hereDocument
         /// `<<<`: the target and a newline.
         case hereString
     }
     public let kind: Kind
+    /// Which descriptor it is about.
+    public let number: Int
+    /// `{name}>`: the variable that gets the number of one that is free.
+    public var variable: String?
     public let target: Word
     public let position: Position
 }
@@ -228,6 +237,8 @@ public struct Word: Equatable, Sendable {
         case output(Script, isQuoted: Bool)
         /// `<(…)`: the name of a file with what it writes.
         case file(Script)
+        /// `>(…)`: the name of a file; it reads what is written there.
+        case sink(Script)
         /// `$((…))`
         case arithmetic(ArithmeticText)
         /// Several that stand where one may.

@@ -6,22 +6,8 @@ enum Unsupported {
         "bind": "",
         "caller": "", "compgen": "", "complete": "", "coproc": "end the command in &",
         "disown": "jobs go on anyway", "enable": "", "fc": "", "logout": "write exit",
-        "suspend": "press Ctrl-Z", "ulimit": "",
-        "umask": "",
+        "suspend": "press Ctrl-Z",
     ]
-
-    /// What to say of a command with its words; nil if it is fine.
-    static func complaint(_ name: String, _ words: [Word]) -> String? {
-        let literals = words.dropFirst().map(\.literal)
-        if name == "trap",
-            let word = literals.compactMap({ $0 }).dropFirst().first(where: {
-                ["DEBUG", "RETURN"].contains($0)
-            })
-        {
-            return "trap … \(word) is not known here; there are EXIT, ERR, INT, TERM, HUP, USR1 and USR2"
-        }
-        return nil
-    }
 
     /// What to say of a command's name; nil if it is fine.
     static func complaint(_ name: String) -> String? {

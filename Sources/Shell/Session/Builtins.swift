@@ -9,7 +9,7 @@ public enum Builtins {
         [
             leave("break"), leave("continue"), leaveFunction, colon, read, unset, set, shopt, shift, getopts,
         ] + aliases + scripts
-            + declarations + directories + tools
+            + declarations + directories + tools + limits
     }
 
     static func describe(
@@ -144,6 +144,11 @@ public enum Builtins {
                 do {
                     let name = try variableName(appends ? parts[0].dropLast() : parts[0])
                     if parts.count == 2 {
+                        if scope.options.traces {
+                            let sign = appends ? "+=" : "="
+                            try shell(invocation).trace(
+                                name + sign + (parts[1].isEmpty ? "" : ShellQuoting.traced(String(parts[1]))))
+                        }
                         try scope.set(name, (appends ? scope.value(of: name) ?? "" : "") + parts[1])
                     }
                     if takesAway { scope.remove(.exported, from: name) } else { try scope.add(.exported, to: name) }
@@ -247,7 +252,7 @@ public enum Builtins {
                 .init("array", "a", .text("ARRAY"), "all words into an array"),
                 .init("silent", "s", "what is typed is a secret (it is shown all the same)"),
                 .init("", "e", "with the line editor (always)"),
-                .init("", "u", .text("0"), "from there: only 0"),
+                .init("", "u", .integer(0...255), "from that descriptor: exec 3< f; read -u 3 x"),
             ],
             arguments: .init([.text], 0...1000),
             examples: [
@@ -271,8 +276,11 @@ public enum Builtins {
             }
             program.time = invocation.arguments.duration("timeout")
             program.array = try invocation.arguments.text("array").map { try name($0, of: "read") }
-            if let number = invocation.arguments.text("u"), number != "0" {
-                throw UsageError("read: -u \(number): there is only what it is given, 0, here")
+            if let number = invocation.arguments.integer("u"), number != 0 {
+                guard let source = invocation.process.stream(number) else {
+                    throw CommandFailure("\(number): invalid file descriptor: Bad file descriptor")
+                }
+                program.source = source
             }
             // As in bash, an empty one is the NUL.
             if let text = invocation.arguments.text("delimiter") { program.delimiter = text.utf8.first ?? 0 }

@@ -15,6 +15,8 @@ public protocol ByteSink: AnyObject {
     func another() -> any ByteSink
     /// Whether it is one of the lab's terminals.
     var isTerminal: Bool { get }
+    /// How often something could not be written, for another reason than that nobody reads it.
+    var failureCount: Int { get }
 }
 
 extension ByteSink {
@@ -26,6 +28,7 @@ extension ByteSink {
     }
     public var isBroken: Bool { false }
     public var isTerminal: Bool { false }
+    public var failureCount: Int { 0 }
     public func close() {}
     public func another() -> any ByteSink { Unclosable(self) }
 }
@@ -90,6 +93,7 @@ final class Pipe: ByteSink, ByteSource {
     }
 
     func addWriter() { writerCount += 1 }
+    var hasWriters: Bool { writerCount > 0 }
 
     /// One writer is done; with the last of them, the pipe is at its end.
     func removeWriter() {
@@ -157,6 +161,8 @@ final class PipeEntrance: ByteSink {
 
     func write(_ bytes: [UInt8]) { pipe.write(bytes) }
     func another() -> any ByteSink { PipeEntrance(pipe) }
+    /// Whether somebody may still write to the pipe, once this one is closed.
+    var hasOtherWriters: Bool { pipe.hasWriters }
     func close() {
         if !isOpen { return }
         isOpen = false
@@ -174,13 +180,17 @@ final class PipeEntrance: ByteSink {
 final class StoredSource: ByteSource {
     private unowned let session: Session
     private var bytes: [UInt8]
-    var byteCount: Int { bytes.count }
+    /// nil where it is no file whose size somebody could ask for.
+    var byteCount: Int? { isFile ? bytes.count : nil }
+    private let isFile: Bool
     /// Counts readers, so that what was under way to one does not reach the next.
     private var reader = 0
 
-    init(session: Session, bytes: [UInt8]) {
+    /// - Parameter isFile: a here-document is none, but as elsewhere a pipe, unless it is longer than that.
+    init(session: Session, bytes: [UInt8], isFile: Bool = true) {
         self.session = session
         self.bytes = bytes
+        self.isFile = isFile || bytes.count > Pipe.capacity
     }
 
     func start(onBytes: @escaping ([UInt8]) -> Void, onEnd: @escaping () -> Void) {
@@ -225,7 +235,8 @@ final class FileSink: ByteSink {
     private let session: Session
     private let path: String
     private let file: LabFile
-    private var failed = false
+    private var failed: Bool { failureCount > 0 }
+    private(set) var failureCount = 0
     /// Those that write to it: the command or loop, and what it left in the background.
     private var writerCount = 1
     private let onFailure: (String) -> Void
@@ -238,11 +249,14 @@ final class FileSink: ByteSink {
     }
 
     func write(_ bytes: [UInt8]) {
-        if failed { return }
+        if failed {
+            failureCount += 1
+            return
+        }
         do throws(LabFileError) {
             try file.append(bytes)
         } catch {
-            failed = true
+            failureCount += 1
             onFailure(error.description)
         }
     }
@@ -286,13 +300,14 @@ final class Unclosable: ByteSink {
     private(set) var wroteInVain = false
     init(_ sink: any ByteSink) { self.sink = sink }
     func write(_ bytes: [UInt8]) {
-        if sink.isBroken { wroteInVain = true }
+        if sink.isBroken, sink.failureCount == 0 { wroteInVain = true }
         sink.write(bytes)
     }
     func another() -> any ByteSink { sink.another() }
     var isCongested: Bool { sink.isCongested }
     var isBroken: Bool { sink.isBroken }
     var isTerminal: Bool { sink.isTerminal }
+    var failureCount: Int { sink.failureCount }
     var onDrained: (() -> Void)? {
         get { sink.onDrained }
         set { sink.onDrained = newValue }

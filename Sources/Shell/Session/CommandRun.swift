@@ -51,9 +51,32 @@ extension Process {
             Script(statements: [Statement.wrapping(.simple(command))]), scope: nil, input: input, onEnd: onEnd)
     }
 
+    /// The same, where what the command writes may be kept.
+    ///
+    /// - Parameter onEnd: called once with its status, and what it wrote; nil where that was too much.
+    @discardableResult
+    public func runCommand(
+        _ words: [String], input: CommandInput, captures: Bool, onEnd: @escaping (Int, [UInt8]?) -> Void
+    ) -> CommandRun? {
+        let capture = captures ? CaptureSink() : nil
+        var command = SimpleCommand(position: Position(line: 1, column: 1))
+        command.words = words.map { Word(parts: [.text($0, isQuoted: true)], position: command.position) }
+        return runScript(
+            Script(statements: [Statement.wrapping(.simple(command))]), scope: nil, input: input, output: capture
+        ) { onEnd($0, capture?.isOverfull == true ? nil : capture?.bytes ?? []) }
+    }
+
+    /// What is exported, and what has a value only for this command, by name.
+    public var exportedVariables: [(name: String, value: String)] {
+        guard let scope = execution?.scope else { return [] }
+        let names = Set(VariableListing(scope).names(with: .exported)).union(scope.temporaries)
+        return names.sorted().compactMap { name in scope.value(of: name).map { (name, $0) } }
+    }
+
     /// Runs a script in a shell of its own.
     func runScript(
-        _ script: Script, scope: VariableScope?, input: CommandInput, onEnd: @escaping (Int) -> Void
+        _ script: Script, scope: VariableScope?, input: CommandInput, output: (any ByteSink)? = nil,
+        onEnd: @escaping (Int) -> Void
     ) -> CommandRun? {
         guard let execution, execution.mayNest() else { return nil }
         let source: (any ByteSource)? =
@@ -65,7 +88,9 @@ extension Process {
         let directory = session.files.directory
         let part = Execution(
             script, session: session, submission: submission,
-            streams: .init(input: source, output: Unclosable(output), error: Unclosable(errorOutput)),
+            streams: .init(
+                input: source, output: output ?? Unclosable(self.output), error: Unclosable(errorOutput),
+                others: descriptors.mapValues(\.borrowed)),
             scope: scope ?? execution.scope.copy(), status: 0
         ) { [weak self, weak execution, session] part in
             session.files.returnTo(directory)

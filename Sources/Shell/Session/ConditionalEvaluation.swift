@@ -10,15 +10,20 @@ struct ConditionalEvaluation {
     /// Hears what is tested, with all in it expanded: `set -x`.
     var onTest: ((String) -> Void)?
 
-    private func tell(_ text: @autoclosure () -> String) { if let onTest { onTest(text()) } }
+    /// As bash shows a word there: without quotes, unless there is nothing else to see.
+    private static func shown(_ text: String) -> String { text.isEmpty ? "''" : text }
 
-    func holds(_ condition: Conditional, _ expansion: inout Expansion) throws(Expansion.Stop) -> Bool {
+    /// - Parameter isNegated: whether a `!` stands before it.
+    func holds(
+        _ condition: Conditional, _ expansion: inout Expansion, isNegated: Bool = false
+    ) throws(Expansion.Stop) -> Bool {
+        func tell(_ text: @autoclosure () -> String) { if let onTest { onTest((isNegated ? "! " : "") + text()) } }
         switch condition {
         case .word(let word):
             let value = try expansion.single(word)
-            tell("-n \(ShellQuoting.traced(value))")
+            tell("-n \(Self.shown(value))")
             return !value.isEmpty
-        case .not(let inner): return try !holds(inner, &expansion)
+        case .not(let inner): return try !holds(inner, &expansion, isNegated: !isNegated)
         case .and(let a, let b):
             guard try holds(a, &expansion) else { return false }
             return try holds(b, &expansion)
@@ -27,23 +32,23 @@ struct ConditionalEvaluation {
             return try holds(b, &expansion)
         case .unary(let name, let word):
             let value = try expansion.single(word)
-            tell("\(name) \(ShellQuoting.traced(value))")
+            tell("\(name) \(Self.shown(value))")
             if name == "-v" { return expansion.value(value) != nil || expansion.scope.holdsValue(value) }
             if name == "-o" { return expansion.scope.options.holds(value) }
             if name == "-t" { return isTerminal(Int(value) ?? -1) }
             return FileTest.unary(name, value, files) ?? false
-        case .pattern(let word, let isNegated, let pattern):
+        case .pattern(let word, let differs, let pattern):
             let value = try expansion.single(word)
             let pieces = try expansion.pattern(pattern)
             tell(
-                "\(ShellQuoting.traced(value)) \(isNegated ? "!=" : "==") "
+                "\(Self.shown(value)) \(differs ? "!=" : "==") "
                     + (pieces.isEmpty
                         ? "''" : String(pieces.flatMap { $0.isQuoted ? ["\\", $0.character] : [$0.character] })))
-            return expansion.fits(value, pieces) != isNegated
+            return expansion.fits(value, pieces) != differs
         case .expression(let word, let text):
             let value = try expansion.single(word)
             let source = try expansion.expression(text)
-            tell("\(ShellQuoting.traced(value)) =~ \(source)")
+            tell("\(Self.shown(value)) =~ \(source)")
             let match: RegularExpression.Match?
             do throws(RegularExpressionError) {
                 match = try RegularExpression(source, .extended).firstMatch(in: value)
@@ -54,7 +59,7 @@ struct ConditionalEvaluation {
         case .binary(let left, let sign, let right):
             let a = try expansion.single(left)
             let b = try expansion.single(right)
-            tell("\(ShellQuoting.traced(a)) \(sign) \(ShellQuoting.traced(b))")
+            tell("\(Self.shown(a)) \(sign) \(Self.shown(b))")
             switch sign {
             case "<": return a < b
             case ">": return a > b

@@ -234,6 +234,7 @@ extension Builtins {
                 .init("delimiter", "d", .text("CHAR"), "what ends a line, instead of a newline"),
                 .init("count", "n", .integer(0...100_000), "no more than so many; 0: all"),
                 .init("skip", "s", .integer(0...1_000_000_000), "passes over so many first"),
+                .init("", "u", .integer(0...255), "from that descriptor"),
                 .init(
                     "origin", "O", .integer(0...100_000),
                     "the subscript of the first; the array keeps its others"),
@@ -244,7 +245,11 @@ extension Builtins {
         return Command(description) { invocation in
             let arguments = invocation.arguments
             let array = try self.name(arguments.arguments.first ?? "MAPFILE", of: name)
-            return .running(LinesRead(invocation.process, try shell(invocation), array, arguments))
+            let number = arguments.integer("u") ?? 0
+            guard let stream = invocation.process.stream(number) else {
+                throw CommandFailure("\(number): invalid file descriptor: Bad file descriptor")
+            }
+            return .running(LinesRead(invocation.process, try shell(invocation), array, arguments, stream))
         }
     }
 
@@ -254,9 +259,14 @@ extension Builtins {
         private unowned let shell: Execution
         private let array: String
         private let arguments: ParsedArguments
+        private let stream: Process.InputStream
         private var bytes: [UInt8] = []
 
-        init(_ process: Process, _ shell: Execution, _ array: String, _ arguments: ParsedArguments) {
+        init(
+            _ process: Process, _ shell: Execution, _ array: String, _ arguments: ParsedArguments,
+            _ stream: Process.InputStream
+        ) {
+            self.stream = stream
             self.process = process
             self.shell = shell
             self.array = array
@@ -265,6 +275,7 @@ extension Builtins {
 
         func start() {
             process.read(
+                stream,
                 onBytes: { [weak self] more in
                     guard let self, process.isRunning else { return }
                     bytes += more

@@ -10,7 +10,8 @@ extension Execution {
         guard script.statements.count == 1, let statement = script.statements.first, statement.rest.isEmpty,
             !statement.isBackground, statement.first.commands.count == 1, !statement.first.isNegated,
             case .simple(var command)? = statement.first.commands.first, command.words.isEmpty,
-            command.assignments.isEmpty, command.redirections.count == 1, command.redirections[0].kind == .read
+            command.assignments.isEmpty, command.redirections.count == 1, command.redirections[0].kind == .read,
+            command.redirections[0].number == 0
         else { return script }
         command.words = ["command", "cat"].map { Word(parts: [.text($0, isQuoted: true)], position: command.position) }
         return Script(statements: [Statement.wrapping(.simple(command))])
@@ -31,9 +32,7 @@ extension Execution {
         inner.options.endsAtFailure = false
         let part = Execution(
             script, session: session, submission: submission,
-            streams: Streams(
-                input: streams.input.map(BorrowedSource.init), output: capture,
-                error: streams.error.map(Unclosable.init)),
+            streams: streams.borrowed(output: capture),
             scope: inner, status: status
         ) { [weak self] part in
             guard let self else { return }
@@ -71,7 +70,8 @@ extension Execution {
                 if scope.isFull { cancelStatus = status } else { noteFailureToBegin() }
             case .fatal(let failure):
                 complain(failure.description)
-                cancelStatus = failure.status
+                // As in bash, where `bash -c` could not do it either.
+                cancelStatus = scope.isCommandText && failure.status == 1 ? 127 : failure.status
             case .line(let failure):
                 complain(failure.description)
                 guard let failureStatus else {
@@ -84,6 +84,11 @@ extension Execution {
                 let inner = scope.copy()
                 expansion.changes.takeBack()
                 substitute(script, inner, outputs, again)
+            case .sink(let script):
+                let inner = scope.copy()
+                expansion.changes.takeBack()
+                guard let name = startReader(script, inner) else { break }
+                push(again(outputs + [name]))
             }
             return nil
         }
@@ -105,6 +110,7 @@ extension Execution {
 
     func step(_ command: SimpleCommand, _ outputs: [String]) {
         line = command.position.line
+        if !isTrapping, !isDebugging { scope.currentCommand = .simple(command) }
         let expanded = expand(
             outputs,
             { (expansion) throws(Expansion.Stop) in
@@ -134,8 +140,8 @@ extension Execution {
                         (array.name, try Self.elements(array.elements ?? [], &expansion), array.appends))
                 }
                 var targets: [String] = []
-                for redirection in command.redirections { targets.append(try expansion.single(redirection.target)) }
-                if scope.options.traces { trace(shown, arguments, arrays) }
+                for redirection in command.redirections { targets.append(try expansion.target(redirection)) }
+                if scope.options.traces, !command.isHidden { trace(shown, arguments, arrays) }
                 return (assigned, arguments, arrays, targets)
             }, again: { .simple(command, outputs: $0) })
         guard let (assigned, arguments, arrays, targets) = expanded else { return }
@@ -234,13 +240,13 @@ extension Execution {
             mayBeFunction = false
         }
         if arguments.first == "exec", arguments != ["exec", "--help"] {
-            guard takeOver(&arguments, streams, redirections.map(\.0.kind)) else { return }
+            guard takeOver(&arguments, streams) else { return }
         }
         guard let name = arguments.first else { return streams.closeOpened() }
         if mayBeFunction, let body = scope.functions[name] {
-            return call(name, body, Array(arguments.dropFirst()), streams, redirections.map(\.0.kind))
+            return call(name, body, Array(arguments.dropFirst()), streams)
         }
-        if runText(arguments, streams, redirections.map(\.0.kind)) { return }
+        if runText(arguments, streams) { return }
         if session.commands[name] == nil, name.contains("/"), session.files.size(name) != nil,
             !session.files.isDirectory(name)
         {
@@ -256,6 +262,8 @@ extension Execution {
             number: number, words: arguments, session: session, submission: submission, input: streams.input,
             output: streams.output, errorOutput: streams.error, previousStatus: status)
         process.execution = self
+        process.descriptors = streams.others
+        let failuresBefore = streams.output.failureCount
         children = children.filter(\.isRunning) + [process]
         if let job {
             process.job = job
@@ -266,8 +274,12 @@ extension Execution {
             streams.closeOpened()
             guard let self else { return }
             // As SIGPIPE does: a loop ends that writes into a pipe nobody reads any more.
-            if (streams.output as? Unclosable)?.wroteInVain == true { cancelStatus = Self.brokenPipeStatus }
-            resume(status)
+            if !streams.changed.contains(1), (streams.output as? Unclosable)?.wroteInVain == true {
+                cancelStatus = Self.brokenPipeStatus
+            }
+            // What could not be written is no success.
+            let hasFailed = streams.output.failureCount > failuresBefore
+            resume(hasFailed && (status == 0 || status == Self.brokenPipeStatus) ? 1 : status)
         }
         process.onReady = { [weak self, unowned process] in
             // A service in the foreground gives its terminal back once it is up, and goes on as a job.

@@ -62,10 +62,10 @@ extension Execution {
             value = computed
         }
         switch stage {
-        case .first, .step: push(.countedLoop(loop, .condition, outputs: []))
+        case .first, .step: push(.debugged(.countedLoop(loop, .condition, outputs: [])))
         case .condition where value == 0: break
         case .condition, .body:
-            push(.countedLoop(loop, .step, outputs: []))
+            push(.debugged(.countedLoop(loop, .step, outputs: [])))
             push(.script(loop.body, next: 0))
         }
     }
@@ -99,9 +99,7 @@ extension Execution {
         isWaiting = true
         let part = Execution(
             script, session: session, submission: submission,
-            streams: Streams(
-                input: streams.input.map(BorrowedSource.init), output: streams.output.map(Unclosable.init),
-                error: streams.error.map(Unclosable.init)),
+            streams: streams.borrowed(output: streams.output.map(Unclosable.init)),
             scope: scope.copy(), status: status
         ) { [weak self] part in
             guard let self else { return }
@@ -120,7 +118,8 @@ extension Execution {
 
     /// `exit`: a subshell, a stage of a pipeline or a job ends by itself, anything else the lab.
     func exitShell(_ status: Int) {
-        guard isMain, scope.traps["EXIT"] == nil || isTrapping && endsSession else {
+        guard isMain, scope.traps["EXIT"] == nil || isTrapping && endsSession, lateReaders.isEmpty, readers.isEmpty
+        else {
             endsSession = isMain
             cancelStatus = status
             return
@@ -141,13 +140,14 @@ extension Execution {
     }
 
     func call(
-        _ name: String, _ body: CommandSyntax, _ arguments: [String], _ opened: OpenStreams,
-        _ kinds: [Redirection.Kind]
+        _ name: String, _ body: CommandSyntax, _ arguments: [String], _ opened: OpenStreams
     ) {
-        use(opened, kinds)
+        use(opened)
         scope.beginCall(arguments, name: name)
-        push(.endCall)
+        push(.endCall(hasTrapped: false))
         start(body)
+        // With set -T, the call itself is followed by one for the body.
+        if scope.traps["DEBUG"] != nil { runDebugTrap() }
     }
 
     /// `return`: unwinds to the end of the innermost function.
@@ -161,6 +161,7 @@ extension Execution {
             return true
         }
         drop(from: index + 1)
+        statusBeforeReturn = self.status
         return true
     }
 

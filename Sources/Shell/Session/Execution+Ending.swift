@@ -9,6 +9,7 @@ extension Execution {
         streams = Streams()
         let abandoned = parts
         parts = []
-        for part in abandoned { part.abandon() }
+        for part in abandoned + readers.values.map(\.part) + lateReaders { part.abandon() }
+        (readers, lateReaders) = ([:], [])
     }
 }

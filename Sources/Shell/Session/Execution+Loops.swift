@@ -47,7 +47,19 @@ extension Execution.Frame {
     var isLoop: Bool {
         switch self {
         case .forLoop, .whileLoop, .countedLoop, .selectRound: true
+        case .debugged(let inner): inner.isLoop
         default: false
+        }
+    }
+
+    /// Whether it does something once more: a loop with no words left does not.
+    var isDue: Bool {
+        switch self {
+        case .forLoop(_, let values, _, _): !values.isEmpty
+        case .countedLoop(let loop, .first, _): loop.first != nil
+        case .countedLoop(let loop, .condition, _): loop.condition != nil
+        case .countedLoop(let loop, .step, _): loop.step != nil
+        default: true
         }
     }
 }

@@ -38,6 +38,15 @@ extension Execution {
             return
         }
         if pipeline.commands.count == 1 { return start(pipeline.commands[0]) }
+        guard scope.traps["DEBUG"] != nil, !isDebugging else { return startStages(pipeline) }
+        // As in bash, before any of it runs, once for each of its commands.
+        push(.stages(pipeline))
+        for command in pipeline.commands.reversed() {
+            if case .simple(let simple) = command { push(.debugged(.nothing(simple))) }
+        }
+    }
+
+    func startStages(_ pipeline: Pipeline) {
         let count = pipeline.commands.count
         guard mayNest(count) else { return }
         var statuses = Array(repeating: 0, count: count)
@@ -45,15 +54,16 @@ extension Execution {
         let pipes = (1..<count).map { _ in Pipe(session: session) }
         isWaiting = true
         parts = pipeline.commands.enumerated().map { index, command in
-            let stage = Streams(
-                input: index == 0 ? streams.input.map(BorrowedSource.init) : pipes[index - 1],
-                output: index == count - 1 ? streams.output.map(Unclosable.init) : PipeEntrance(pipes[index]),
-                error: streams.error.map(Unclosable.init))
+            let isLast = index == count - 1
+            var stage = streams.borrowed(
+                output: isLast ? streams.output.map(Unclosable.init) : PipeEntrance(pipes[index]))
+            if index > 0 { stage.input = pipes[index - 1] }
             let statement = Statement.wrapping(command)
+            let inner = scope.copy()
+            inner.isCommandText = scope.isCommandText
             return Execution(
                 Script(statements: [statement]), session: session, submission: submission, streams: stage,
-                scope: scope.copy(),
-                status: status
+                scope: inner, status: status
             ) { [weak self] part in
                 remaining -= 1
                 statuses[index] = part.status

@@ -8,33 +8,35 @@ extension Execution {
         switch command {
         case .simple(let simple):
             if !scope.aliases.isEmpty, let name = simple.aliasName,
-                let script = scope.aliases[name]?.applied(to: simple)
+                let script = scope.aliases[name]?.applied(to: simple, known: scope.aliases)
             {
                 return push(.script(script, next: 0))
             }
-            push(.simple(simple, outputs: []))
+            pushDebugged(.simple(simple, outputs: []))
         case .forLoop(let variable, let words, let body):
             guard let words else {
                 status = scope.positional.isEmpty ? 0 : status
-                return push(.forLoop(variable: variable, values: scope.positional[...], body: body, words: []))
+                return push(
+                    .debugged(.forLoop(variable: variable, values: scope.positional[...], body: body, words: [])))
             }
             push(.forWords(variable: variable, words: words, body: body, outputs: []))
         case .countedLoop(let loop):
             status = 0
-            push(.countedLoop(loop, .first, outputs: []))
+            push(.debugged(.countedLoop(loop, .first, outputs: [])))
         case .selectLoop(let variable, let words, let body):
+            if scope.options.traces { trace(variable, words ?? [], of: "select") }
             if let words {
-                push(.selectWords(variable: variable, words: words, body: body, outputs: []))
+                pushDebugged(.selectWords(variable: variable, words: words, body: body, outputs: []))
             } else if !scope.positional.isEmpty {
-                push(
+                pushDebugged(
                     .selectRound(variable: variable, values: scope.positional, body: body, showsMenu: true))
             }
-        case .selection(let word, let branches): push(.selection(word, branches[...], outputs: []))
+        case .selection(let word, let branches): pushDebugged(.selection(word, branches[...], outputs: []))
         case .group(let body): push(.script(body, next: 0))
         case .subshell(let body): push(.subshell(body))
         case .definition(let name, let body): define(name, body)
-        case .conditional(let condition, let position): push(.conditional(condition, position, outputs: []))
-        case .arithmetic(let text, _): push(.arithmetic(text, outputs: []))
+        case .conditional(let condition, let position): pushDebugged(.conditional(condition, position, outputs: []))
+        case .arithmetic(let text, _): pushDebugged(.arithmetic(text, outputs: []))
         case .whileLoop(let condition, let isUntil, let body):
             push(.whileLoop(condition: condition, isUntil: isUntil, body: body, .entered))
         case .choice(let branches, let otherwise):
@@ -48,7 +50,7 @@ extension Execution {
     func startInBackground(_ statement: Statement) {
         let foreground = Statement.foreground(statement)
         let job = session.startJob(
-            foreground, submission: submission, streams: Streams(output: streams.output?.another()), scope: scope)
+            foreground, submission: submission, streams: streams.another, scope: scope)
         job?.execution?.stopsAtFailure = stopsAtFailure
         status = job == nil ? 1 : 0
         giveWay()

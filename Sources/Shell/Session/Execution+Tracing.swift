@@ -31,45 +31,15 @@ extension Execution {
     }
 
     func trace(_ sum: ArithmeticText) {
-        guard scope.options.traces else { return }
-        switch sum {
-        case .parsed(let sum): trace("(( \(sum.source.trimmingBlanks) ))")
-        case .word(let word): trace("(( \(word.source(isQuoted: false)) ))")
-        }
+        if scope.options.traces { trace("(( \(sum.source) ))") }
     }
 
-    func trace(_ variable: String, _ words: [Word]) {
+    func trace(_ variable: String, _ words: [Word], of loop: String = "for") {
         let all = words.isEmpty ? ["\"$@\""] : words.map { $0.source() }
-        trace("for \(variable) in \(all.joined(separator: " "))")
+        trace("\(loop) \(variable) in \(all.joined(separator: " "))")
     }
 
     func trace(case word: Word) { if scope.options.traces { trace("case \(word.source()) in") } }
-
-    // MARK: exec
-
-    /// `exec`: with a command, the shell ends with it; without one, the streams stay as they are redirected.
-    ///
-    /// - Returns: whether a command is to be run.
-    func takeOver(_ arguments: inout [String], _ opened: OpenStreams, _ kinds: [Redirection.Kind]) -> Bool {
-        arguments.removeFirst()
-        while let flag = arguments.first, flag.hasPrefix("-"), flag.count > 1 {
-            arguments.removeFirst()
-            if flag == "--" { break }
-            if flag == "-a", !arguments.isEmpty { arguments.removeFirst() }
-        }
-        if !arguments.isEmpty {
-            // What takes its place knows nothing of its traps.
-            scope.traps["EXIT"] = nil
-            push(.leave)
-            return true
-        }
-        if kinds.contains(where: \.isOfInput) { streams.input = opened.input }
-        if kinds.contains(where: \.isOfOutput) { streams.output = opened.output }
-        if kinds.contains(where: \.isOfError) { streams.error = opened.error }
-        lasting += opened.opened
-        status = 0
-        return false
-    }
 
     // MARK: Complaints
 

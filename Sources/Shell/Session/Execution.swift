@@ -11,13 +11,6 @@ import ShellLanguage
 /// threads. So the place is kept in `frames`, innermost last; `run` works until it has to wait, and whoever it waits
 /// for makes it runnable again. To cancel it is to drop the frames.
 public final class Execution {
-    /// Where the commands of an execution read and write. nil: its terminal.
-    struct Streams {
-        var input: (any ByteSource)?
-        var output: (any ByteSink)?
-        var error: (any ByteSink)?
-    }
-
     indirect enum Frame {
         case script(Script, next: Int)
         case statement(Statement, next: Int)
@@ -36,9 +29,19 @@ public final class Execution {
         case simple(SimpleCommand, outputs: [String])
         case redirected(CommandSyntax, [Redirection], outputs: [String])
         /// A redirected loop or condition is over: its files are closed, and everything is as before.
-        case restore(Streams, opened: [any ByteSink])
+        case restore(Streams, changed: Set<Int>, opened: [any ByteSink])
+        /// A command is over in which `>(…)` stood: what that reads has come to its end.
+        case endReader(Int)
+        /// The commands of a pipeline.
+        case stages(Pipeline)
+        /// A stage of a pipeline, which runs elsewhere.
+        case nothing(SimpleCommand)
+        /// Before it the trap of DEBUG runs, where there is one.
+        case debugged(Frame)
         /// A function is over: its positional parameters and local variables go.
-        case endCall
+        ///
+        /// `hasTrapped`: its trap of RETURN has run.
+        case endCall(hasTrapped: Bool)
         /// A command is over before which variables were set only for it: `IFS=, read a b`.
         case restoreVariables([(name: String, value: ShellValue?)])
         /// `declare a=(…)`: the elements, once the command has said what the name is.
@@ -48,7 +51,7 @@ public final class Execution {
         case selectRound(variable: String, values: [String], body: Script, showsMenu: Bool)
         case selectChosen(variable: String, values: [String], body: Script)
         /// A trap has run: the status is what it was before it. Of ERR, the failure counts now.
-        case endTrap(Int, countsFailure: Bool)
+        case endTrap(Int, countsFailure: Bool, isDebug: Bool)
         /// `isSingle`: of one command, whose own status is `$PIPESTATUS`.
         case negate(isSingle: Bool)
         /// `exec COMMAND`: the shell ends with it.
@@ -82,8 +85,20 @@ public final class Execution {
     var isMain = false
     /// How deep in `$(…)` and `eval` it stands: `set -x` shows that.
     var traceDepth = 0
-    /// What `exec > file` has opened.
-    var lasting: [any ByteSink] = []
+    /// What it was begun with.
+    private let given: Streams
+    /// What `exec > file` has opened, by the descriptor that it is.
+    var lasting: [Int: any ByteSink] = [:]
+    /// The same, of descriptors that lead elsewhere now, and come back.
+    var putAside: [any ByteSink] = []
+    /// What `>(…)` has begun, by the descriptor that leads there, and how that is written to.
+    var readers: [Int: (part: Execution, entrance: PipeEntrance)] = [:]
+    /// Those that go on when their command is over: `exec > >(…)`.
+    var lateReaders: [Execution] = []
+    /// Those that it waits for now.
+    var awaitedReaders: [Execution] = []
+    /// It has come to its end, but for `lateReaders`.
+    var isLeaving = false
     /// Failures in it are conditions of somebody around it: `set -e` does not look at them.
     var isCondition = false
     var isWaiting = false
@@ -100,6 +115,10 @@ public final class Execution {
     var statusBehindTrap: Int?
     /// A trap runs: it does not set off another.
     var isTrapping = false
+    /// That of DEBUG runs, which the commands of other traps have, too.
+    var isDebugging = false
+    /// `$?` in the trap of RETURN, where a function was left with `return`.
+    var statusBeforeReturn: Int?
     /// The trap of EXIT runs once, whatever it sets.
     var hasRunExitTrap = false
     /// `exit` was said where the trap of EXIT comes before the end of all.
@@ -132,6 +151,7 @@ public final class Execution {
         self.submission = submission
         terminal = submission.terminal
         self.streams = streams
+        given = streams
         self.scope = scope ?? session.scope
         self.stopsAtFailure = stopsAtFailure
         self.status = status
@@ -159,11 +179,13 @@ public final class Execution {
                 if runSignalTrap(cancelStatus) { continue }
                 status = cancelStatus
                 if runExitTrap() { continue }
+                if cancelStatus <= 128, waitsForReaders() { return }
                 return finish()
             }
             if waitsForRoom() { return }
             guard let frame = frames.popLast() else {
                 if runExitTrap() { continue }
+                if waitsForReaders() { return }
                 return finish()
             }
             steps += 1
@@ -207,12 +229,10 @@ public final class Execution {
         isFinished = true
         session.executionCount -= 1
         drop(from: 0)
-        for sink in lasting { sink.close() }
-        lasting = []
+        for reader in lateReaders { reader.cancel(status) }
+        leaveDescriptors()
         if endsSession, session.exitStatus == nil { session.exit(status) }
-        streams.input?.close()
-        streams.output?.close()
-        if let error = streams.error, error !== streams.output { error.close() }
+        given.close()
         let callback = onFinish
         onFinish = nil
         children = []
@@ -223,7 +243,7 @@ public final class Execution {
     func cancel(_ status: Int) {
         guard !isFinished else { return }
         cancelStatus = status
-        for part in parts { part.cancel(status) }
+        for part in allParts { part.cancel(status) }
         if isWaiting {
             isWaiting = false
             giveWay()
@@ -236,11 +256,14 @@ public final class Execution {
         guard !isFinished else { return }
         guard !processes.isEmpty else { return cancel(status) }
         isEnding = true
-        for part in parts { part.end(status) }
+        for part in allParts { part.end(status) }
     }
 
     /// The processes that run in it now, those of its parts included.
-    var processes: [Process] { children.filter(\.isRunning) + parts.flatMap(\.processes) }
+    var processes: [Process] { children.filter(\.isRunning) + allParts.flatMap(\.processes) }
+
+    /// All that runs because of it.
+    var allParts: [Execution] { parts + readers.values.map(\.part) + lateReaders }
 
     /// Whether it waits for something, rather than for its turn.
     var isBlocked: Bool { isWaiting }
@@ -269,12 +292,12 @@ public final class Execution {
                 again: { .forWords(variable: variable, words: words, body: body, outputs: $0) })
             guard let values else { return }
             if values.isEmpty { status = 0 }
-            push(.forLoop(variable: variable, values: values[...], body: body, words: words))
+            push(.debugged(.forLoop(variable: variable, values: values[...], body: body, words: words)))
         case .forLoop(let variable, var values, let body, let words):
             guard let value = values.popFirst() else { return }
             guard set(variable, value) else { return noteFailureToBegin() }
             if scope.options.traces { trace(variable, words) }
-            push(.forLoop(variable: variable, values: values, body: body, words: words))
+            push(.debugged(.forLoop(variable: variable, values: values, body: body, words: words)))
             push(.script(body, next: 0))
         case .whileLoop(let condition, let isUntil, let body, .ranCondition(let last)):
             guard (status == 0) != isUntil else {
@@ -302,12 +325,19 @@ public final class Execution {
                 again: { .arithmetic(text, outputs: $0) }, failureStatus: 1)
             if let value { status = value == 0 ? 1 : 0 }
         case .subshell(let script): startSubshell(script)
-        case .endCall: scope.endCall()
+        case .endCall(let hasTrapped): endCall(hasTrapped: hasTrapped)
+        case .debugged(let inner):
+            push(inner)
+            if inner.isDue { runDebugTrap() }
+        case .stages(let pipeline): startStages(pipeline)
+        case .nothing: break
+        case .endReader(let number): endReader(number)
         case .restoreVariables(let before):
             scope.temporaries = []
             scope.restore(before)
         case .assign(let arrays): assign(arrays)
-        case .endTrap(let before, let countsFailure): endTrap(before, countsFailure: countsFailure)
+        case .endTrap(let before, let countsFailure, let isDebug):
+            endTrap(before, countsFailure: countsFailure, isDebug: isDebug)
         case .selectWords(let variable, let words, let body, let outputs):
             let values = expand(
                 outputs, { (expansion) throws(Expansion.Stop) in try expansion.arguments(words) },
@@ -322,7 +352,7 @@ public final class Execution {
         case .selectChosen(let variable, let values, let body): choose(variable, values, body)
         case .simple(let command, let outputs): step(command, outputs)
         case .redirected(let command, let redirections, let outputs): step(command, redirections, outputs)
-        case .restore(let previous, let opened): restore(previous, opened)
+        case .restore(let previous, let changed, let opened): restore(previous, changed, opened)
         case .negate(let isSingle):
             if isSingle { scope.pipeStatus = [status] }
             status = status == 0 ? 1 : 0

@@ -26,7 +26,10 @@ extension Expansion {
             GlobPattern(pieces).isPattern
         else { return [text] }
         let options = scope.options.shell
-        let files = session.files.matches(pieces, options: options)
+        let files: [String]
+        do throws(LabFileError) { files = try session.files.matches(pieces, options: options) } catch {
+            throw Self.failure("\(text): \(error)")
+        }
         if !files.isEmpty { return files }
         if options.contains("failglob") { throw Self.lineFailure("no match: \(text)") }
         return options.contains("nullglob") ? [] : [text]

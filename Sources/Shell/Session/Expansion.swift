@@ -29,6 +29,8 @@ struct Expansion {
         case fatal(CommandFailure)
         /// It needs what this script writes.
         case output(Script)
+        /// It needs the name of a file that this script reads.
+        case sink(Script)
     }
 
     /// A piece of a word: text, or the edge between two arguments in `$@`.
@@ -120,6 +122,19 @@ struct Expansion {
         return text
     }
 
+    /// What a redirection leads to: a file's name is one word, whatever is split in it, and found.
+    mutating func target(_ redirection: Redirection) throws(Stop) -> String {
+        switch redirection.kind {
+        case .duplicate, .hereDocument, .hereString: return try single(redirection.target)
+        case .read, .write, .writeBoth, .readWrite:
+            let words = try arguments(redirection.target)
+            guard words.count == 1 else {
+                throw .failure(CommandFailure("\(redirection.target.source()): ambiguous redirect", status: 1))
+            }
+            return words[0]
+        }
+    }
+
     /// A word as a pattern: what is quoted in it stands for itself.
     mutating func pattern(_ word: Word) throws(Stop) -> [GlobPattern.Piece] {
         var result: [GlobPattern.Piece] = []
@@ -203,6 +218,9 @@ struct Expansion {
         case .file(let script):
             guard let output = outputs.popFirst() else { throw .output(script) }
             return [.text(session.files.keep(Array(output.utf8)), isQuoted: true, splits: false)]
+        case .sink(let script):
+            guard let name = outputs.popFirst() else { throw .sink(script) }
+            return [.text(name, isQuoted: true, splits: false)]
         case .arithmetic(let text): return [.text(String(try number(text)), isQuoted: true, splits: false)]
         case .group(let parts):
             var result: [Piece] = []
@@ -268,6 +286,8 @@ struct Expansion {
         case "BASHPID": return String(1000 + scope.subshellDepth)
         case "_": return scope.lastWord
         case "-": return scope.options.letters
+        case "BASH_COMMAND":
+            return scope.currentCommand?.source
         case "BASH", "SHELL": return "/bin/bash"
         case "OSTYPE": return "linux-gnu"
         case "HOSTTYPE": return "x86_64"

@@ -124,7 +124,7 @@ extension Execution {
 
     private func belong(to job: Job) {
         self.job = job
-        for part in parts { part.belong(to: job) }
+        for part in allParts { part.belong(to: job) }
     }
 }
 

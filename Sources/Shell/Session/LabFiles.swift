@@ -56,8 +56,12 @@ public final class LabFiles {
     /// Back to where a subshell began, even if that is gone by now.
     func returnTo(_ directory: String) { self.directory = directory }
 
-    /// The one device: it takes everything and has nothing. `sdlab TOOL` finds the host's own.
-    private func isNullDevice(_ path: String) -> Bool { absolute(path) == "/dev/null" }
+    /// A device that takes everything; what the others give: `DeviceSource`. `sdlab TOOL` finds the host's own.
+    func isNullDevice(_ path: String) -> Bool {
+        guard path.contains("dev") || directory == "/dev" else { return false }
+        let full = absolute(path)
+        return full == "/dev/null" || DeviceSource.isDevice(full)
+    }
 
     /// What `<(…)` wrote, by the names that stand for it; the oldest go.
     private var kept: [(name: String, bytes: [UInt8])] = []
@@ -74,7 +78,10 @@ public final class LabFiles {
     }
 
     public func read(_ path: String) throws(LabFileError) -> [UInt8] {
-        if isNullDevice(path) { return [] }
+        if isNullDevice(path) {
+            if absolute(path) == "/dev/null" { return [] }
+            throw LabFileError("\(path): it has no end; head -c N takes so many bytes of it")
+        }
         if path.hasPrefix("/dev/fd/"), let found = kept.last(where: { $0.name == path }) {
             return found.bytes
         }
@@ -102,11 +109,14 @@ public final class LabFiles {
         try write(bytes, to: path)
     }
 
-    public func openForWriting(_ path: String, appends: Bool) throws(LabFileError) -> LabFile {
+    /// - Parameter keepsBytes: what is in it stays, as with `appends`, but may be written over.
+    public func openForWriting(
+        _ path: String, appends: Bool = false, keepsBytes: Bool = false
+    ) throws(LabFileError) -> LabFile {
         if isNullDevice(path) { return LabFile(nil, appends: appends) }
         makeTemporaryDirectory(for: path)
         do throws(DiskError) {
-            let options: OpenOptions = appends ? [.write, .create] : [.write, .create, .truncate]
+            let options: OpenOptions = appends || keepsBytes ? [.write, .create] : [.write, .create, .truncate]
             return LabFile(try disk.open(absolute(path), options, owner: .lab), appends: appends)
         } catch { throw failure(error, path) }
     }
@@ -162,23 +172,30 @@ public final class LabFiles {
     /// are only found by patterns that begin with one.
     ///
     /// - Parameter options: those of `shopt`.
-    func matches(_ pattern: [(character: Character, isQuoted: Bool)], options: Set<String> = []) -> [String] {
+    /// - Throws: where `**` finds more than may be kept.
+    func matches(
+        _ pattern: [(character: Character, isQuoted: Bool)], options: Set<String> = []
+    ) throws(LabFileError) -> [String] {
         let ignoresCase = options.contains("nocaseglob")
         let isAbsolute = pattern.first?.character == "/"
         let components = pattern.split { $0.character == "/" }.map(Array.init)
         // `*/` means directories.
         let ending = pattern.last?.character == "/" ? "/" : ""
         var found = [""]
+        /// Nothing so far was a pattern.
+        var isPlain = true
         for (place, component) in components.enumerated() {
             let glob = GlobPattern(ignoresCase ? GlobPattern.lowercased(component) : component)
             if options.contains("globstar"), Self.isGlobstar(component) {
                 // Two of them, one after the other, find what one finds.
                 if place + 1 < components.count, Self.isGlobstar(components[place + 1]) { continue }
-                found = below(
+                found = try below(
                     found, isAbsolute: isAbsolute, isLast: place == components.count - 1,
-                    findsDots: options.contains("dotglob"))
+                    isNamed: isPlain, findsDots: options.contains("dotglob"))
+                isPlain = false
                 continue
             }
+            if glob.isPattern { isPlain = false }
             let literal = String(component.map(\.character))
             var next: [String] = []
             for prefix in found {
@@ -206,18 +223,27 @@ public final class LabFiles {
         component.count == 2 && component.allSatisfy { $0.character == "*" && !$0.isQuoted }
     }
 
-    /// Files that `**` finds at most.
-    private static let belowLimit = 100_000
+    /// Files that `**` finds at most: no command takes more words.
+    private static let belowLimit = Expansion.argumentLimit
 
     /// `**`: the directories below those that were found, these included, and at the end of a pattern all files, too.
-    private func below(_ found: [String], isAbsolute: Bool, isLast: Bool, findsDots: Bool) -> [String] {
+    private func below(
+        _ found: [String], isAbsolute: Bool, isLast: Bool, isNamed: Bool, findsDots: Bool
+    ) throws(LabFileError) -> [String] {
         var result: [String] = []
         var rest = Array(found.reversed())
+        let first = Set(found)
         // What was found may lie below one another.
         var seen: Set<String> = []
-        while let prefix = rest.popLast(), result.count < Self.belowLimit {
+        while let prefix = rest.popLast() {
             guard seen.insert(prefix).inserted else { continue }
-            if !isLast || !prefix.isEmpty { result.append(prefix) }
+            guard result.count < Self.belowLimit else {
+                throw LabFileError("** finds more than \(Self.belowLimit) files")
+            }
+            // As in bash, a directory that was named, and not found, ends in a slash.
+            let endsInSlash =
+                isLast && isNamed && first.contains(prefix) && isDirectory(isAbsolute ? "/" + prefix : prefix)
+            if !isLast || !prefix.isEmpty { result.append(prefix + (endsInSlash ? "/" : "")) }
             let base = isAbsolute ? "/" + prefix : prefix.isEmpty ? "." : prefix
             guard isDirectory(base), let names = try? disk.list(absolute(base)) else { continue }
             for name in names.sorted().reversed() where findsDots || !name.hasPrefix(".") {
@@ -248,6 +274,15 @@ public final class LabFile {
         if appends { end = file.size }
         do throws(DiskError) { try file.write(bytes, at: end) } catch { throw LabFileError(error) }
         end += bytes.count
+    }
+
+    func read(at place: Int, limit: Int) throws(LabFileError) -> [UInt8] {
+        guard let file else { return [] }
+        do throws(DiskError) { return try file.read(at: place, count: limit) } catch { throw LabFileError(error) }
+    }
+
+    public func write(_ bytes: [UInt8], at place: Int) throws(LabFileError) {
+        do throws(DiskError) { try file?.write(bytes, at: place) } catch { throw LabFileError(error) }
     }
 
     public func close() { file?.close() }

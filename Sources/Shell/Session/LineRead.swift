@@ -18,6 +18,8 @@ final class LineRead: Program {
     var takesAll = false
     var time: LabDuration?
     var array: String?
+    /// Where it reads.
+    var source = Process.InputStream.given
     private var count = 0
     /// Bytes that the last character still needs.
     private var missing = 0
@@ -42,7 +44,7 @@ final class LineRead: Program {
         if let time {
             _ = process.node.after(time) { [weak self] in
                 guard let self, !isDone else { return }
-                process.unread([])
+                process.unread([], to: source)
                 finish(142)
             }
         }
@@ -50,7 +52,7 @@ final class LineRead: Program {
             // Nothing is wanted, and nothing taken.
             return finish(0)
         }
-        process.read(onBytes: { [self] in take($0) }, onEnd: { [self] in finish(1) })
+        process.read(source, onBytes: { [self] in take($0) }, onEnd: { [self] in finish(1) })
     }
 
     private func take(_ bytes: [UInt8]) {
@@ -59,7 +61,7 @@ final class LineRead: Program {
             guard byte == delimiter, !takesAll else {
                 line.append(byte)
                 guard isFull(with: byte) else { continue }
-                process.unread(Array(bytes[(index + 1)...]))
+                process.unread(Array(bytes[(index + 1)...]), to: source)
                 return finish(0)
             }
             // A backslash at its end joins it with the next line.
@@ -67,7 +69,7 @@ final class LineRead: Program {
                 line.removeLast()
                 continue
             }
-            process.unread(Array(bytes[(index + 1)...]))
+            process.unread(Array(bytes[(index + 1)...]), to: source)
             return finish(0)
         }
         if line.count > Self.limitBytes {

@@ -124,7 +124,8 @@ extension Builtins {
             examples: ["exec > all.log 2>&1", "exec curl -s http://localhost:8081/"],
             details: """
                 With a command, nothing that follows runs, and its status is the shell's.
-                Without one, its redirections hold from there on. There are only 0, 1 and 2.
+                Without one, its redirections hold from there on: exec 3> log, exec {fd}< f,
+                exec 3>&-. At the prompt those of 0, 1 and 2 hold for their line.
                 """)
         return Command(description) { _ in throw CommandFailure("only within a script, or at the prompt") }
     }
@@ -156,7 +157,9 @@ extension Builtins {
 extension Execution {
     /// `eval`, `source` and `.`: a text that runs in this shell, with the streams of the command; false where the
     /// command is none of them.
-    func runText(_ arguments: [String], _ opened: OpenStreams, _ kinds: [Redirection.Kind]) -> Bool {
+    ///
+    /// - Parameter given: what has been read of `/dev/stdin`, or another descriptor.
+    func runText(_ arguments: [String], _ opened: OpenStreams, given: [UInt8]? = nil) -> Bool {
         let name = arguments[0]
         guard name == "eval" || name == "source" || name == "." else { return false }
         if arguments == [name, "--help"] { return false }
@@ -169,28 +172,64 @@ extension Execution {
         var text = arguments.dropFirst().joined(separator: " ")
         if name != "eval" {
             guard arguments.count > 1 else { return fail("which file?", 2) }
-            do throws(LabFileError) {
-                text = String(decoding: try session.files.read(arguments[1]), as: UTF8.self)
-            } catch {
-                return fail("\(error)", 1)
+            if given == nil, let number = Descriptor.number(ofFile: arguments[1]), !session.files.exists(arguments[1]) {
+                guard let source = opened.descriptor(number)?.source else {
+                    return fail("\(arguments[1]): nothing to read there", 1)
+                }
+                readText(arguments, opened, source)
+                return true
+            }
+            if let given {
+                text = String(decoding: given, as: UTF8.self)
+            } else {
+                do throws(LabFileError) {
+                    text = String(decoding: try session.files.read(arguments[1]), as: UTF8.self)
+                } catch {
+                    return fail("\(error)", 1)
+                }
             }
         }
         let script: Script
         do throws(SyntaxError) { script = try Parser.parse(text) } catch {
             return fail("\(name == "eval" ? "" : arguments[1] + ":")\(error)", 2)
         }
-        use(opened, kinds)
+        use(opened)
         if scope.options.traces {
             traceDepth += 1
             push(.endEval)
         }
         if name != "eval" {
             let words = arguments.count > 2 ? Array(arguments.dropFirst(2)) : scope.positional
-            scope.beginCall(words, name: "source")
-            push(.endCall)
+            scope.beginCall(words, name: "source", isFunction: false)
+            push(.endCall(hasTrapped: false))
         }
         if script.statements.isEmpty { status = 0 }
         push(.script(script, next: 0))
         return true
+    }
+
+    /// `source /dev/stdin`: all of it is read before any of it runs.
+    private func readText(_ arguments: [String], _ opened: OpenStreams, _ source: any ByteSource) {
+        var bytes: [UInt8] = []
+        isWaiting = true
+        func end(_ failure: String?) {
+            guard isWaiting, !isFinished else { return }
+            source.pause()
+            if let failure {
+                opened.error.write(printable("\(arguments[0]): \(failure)", keeping: "\n\t") + "\n")
+                opened.closeOpened()
+                return resume(1)
+            }
+            isWaiting = false
+            _ = runText(arguments, opened, given: bytes)
+            giveWay()
+        }
+        source.start(
+            onBytes: { more in
+                bytes += more
+                if bytes.count > VariableScope.valueLimitBytes {
+                    end("a script of more than \(byteCountText(VariableScope.valueLimitBytes))")
+                }
+            }, onEnd: { end(nil) })
     }
 }

@@ -7,7 +7,7 @@ extension Builtins {
     static var set: Command {
         let description = describe(
             "set", "options of the shell, and its positional parameters",
-            usage: "[-eufxCaE|+eufxCaE] [-o|+o NAME] [--] [WORD…]",
+            usage: "[-eufxCaET|+eufxCaET] [-o|+o NAME] [--] [WORD…]",
             examples: ["set -euo pipefail", "set -- a b; echo $1", "set -x; curl -s localhost; set +x"],
             details: """
                 -e  a command that fails, and is no condition, ends the script: so it is in
@@ -18,7 +18,8 @@ extension Builtins {
                 -f  * and ? find no files
                 -C  > writes over no file; >| does
                 -a  what is assigned is exported, too
-                -E  functions and subshells have the trap of ERR, too
+                -E  functions and subshells have the trap of ERR, too; -T: those of DEBUG and
+                RETURN
                 -o pipefail  a pipeline fails with the last of its commands that does
                 What follows the options, or --, is $1, $2 and so on. Nothing at all lists the
                 variables, -o alone the options.
@@ -71,17 +72,19 @@ extension Builtins {
         case "u", "nounset": (options.refusesUnset, options.endsAtUnset) = (isOn, isOn)
         case "pipefail": options.pipelinesFail = isOn
         case "E", "errtrace": options.handsErrorTrapOn = isOn
+        case "T", "functrace": options.handsDebugTrapOn = isOn
         case "x", "xtrace": options.traces = isOn
         case "f", "noglob": options.findsNoFiles = isOn
         case "C", "noclobber": options.keepsFiles = isOn
         case "a", "allexport": options.exportsAll = isOn
         // What they mean is so in any case, or concerns a keyboard.
-        case "B", "braceexpand", "h", "hashall", "m", "monitor", "posix", "history", "emacs", "vi", "T",
-            "functrace", "b", "notify", "H", "histexpand", "interactive-comments", "ignoreeof", "nolog":
+        case "B", "braceexpand", "h", "hashall", "m", "monitor", "posix", "history", "emacs", "vi", "b", "notify", "H",
+            "histexpand", "interactive-comments", "ignoreeof", "nolog":
             break
         default:
             throw UsageError(
-                "set: the option '\(option)' is not known here; there are -e, -u, -x, -f, -C, -a, -E and -o pipefail")
+                "set: the option '\(option)' is not known here; there are -e, -u, -x, -f, -C, -a, -E, -T and -o pipefail"
+            )
         }
     }
 

@@ -15,6 +15,10 @@ public final class Process {
     public let output: any ByteSink
     public let errorOutput: any ByteSink
     let input: (any ByteSource)?
+    /// Descriptors from 3 on.
+    var descriptors: [Int: Descriptor] = [:]
+    /// Others than what it is given that it reads, or has read.
+    var otherSources: [any ByteSource] = []
     /// `$?` where it was started.
     public let previousStatus: Int
     /// What runs it: builtins look at it and change it.
@@ -37,6 +41,8 @@ public final class Process {
     private let startedAt: LabTime
     /// Called once, at the end.
     var onExit: ((Int) -> Void)?
+    /// Called once, when it is over, however it ends: by a program that would go on otherwise.
+    public var whenOver: (() -> Void)?
     /// Called once, when a service accepts requests.
     var onReady: (() -> Void)?
 
@@ -142,6 +148,8 @@ public final class Process {
         self.status = status
         serviceNode?.onEnd = nil
         input?.close()
+        for source in otherSources { source.pause() }
+        otherSources = []
         terminal.forget(self)
         clientNode?.end(.exited)
         if let clientNode { session.world.nodes.forget(clientNode) }
@@ -149,6 +157,7 @@ public final class Process {
         companions = []
         for run in runs { run.abandon() }
         runs = []
+        comeToAnEnd()
         program = nil
         onReady = nil
         session.ended(self, status)
@@ -157,9 +166,16 @@ public final class Process {
         callback?(status)
     }
 
+    private func comeToAnEnd() {
+        let callback = whenOver
+        whenOver = nil
+        callback?()
+    }
+
     /// The session is over: lets go of everything, and tells nobody.
     func abandon() {
         serviceNode?.onEnd = nil
+        comeToAnEnd()
         program = nil
         companions = []
         onReady = nil
@@ -203,20 +219,6 @@ public final class Process {
         exit(status)
     }
 
-    /// Reads what the process is given: a pipe, a file, or what is typed into its terminal.
-    public func read(onBytes: @escaping ([UInt8]) -> Void, onEnd: @escaping () -> Void) {
-        if let input {
-            input.start(onBytes: onBytes, onEnd: onEnd)
-        } else {
-            terminal.read(for: self, onBytes: onBytes, onEnd: onEnd)
-        }
-    }
-
-    /// Stops reading, and puts back what was taken too much: whoever reads next finds it.
-    public func unread(_ bytes: [UInt8]) {
-        if let input { input.unread(bytes) } else { terminal.unread(bytes, by: self) }
-    }
-
     /// Ends the shell that it runs in, as `exit` does: a subshell, or the lab.
     public func exitShell(_ status: Int) {
         if let execution { execution.exitShell(status) } else { session.exit(status) }
@@ -246,14 +248,6 @@ public final class Process {
     public func setVariable(_ variable: String, _ value: String) throws {
         guard let execution else { throw CommandFailure("only within a script, or at the prompt") }
         try execution.scope.set(try Builtins.place(variable, execution.scope, status: 2), value)
-    }
-
-    /// Leaves what is still to be read where it is, until `read` is called again.
-    ///
-    /// - Returns: whether that could be done. Typing goes on being heard.
-    public func pauseReading() -> Bool {
-        input?.pause()
-        return input != nil
     }
 
     /// Whether its output is neither a pipe nor a file.

@@ -98,6 +98,7 @@ extension Builtins {
             }
             let script = kind == .text ? try parse(first, of: "-c") : try parse(text(first, invocation), of: first)
             if onlyReads { return .success }
+            scope.isCommandText = kind == .text
             scope.scriptName = kind == .text ? words.popFirst() ?? name : first
             scope.positional = Array(words)
             return .running(ShellRun(invocation.process, script, scope))

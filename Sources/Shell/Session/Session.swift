@@ -200,6 +200,9 @@ public final class Session {
             if let job = execution.job { finish(job, execution.status) }
         }
         execution.isMain = true
+        execution.streams.others = terminal.descriptors
+        execution.lasting = terminal.openedDescriptors
+        (terminal.descriptors, terminal.openedDescriptors) = ([:], [:])
         terminal.foreground = execution
         makeRunnable(execution)
         emit(.submitted(submission))

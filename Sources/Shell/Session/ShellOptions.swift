@@ -10,6 +10,8 @@ extension VariableScope {
         var endsAtUnset = false
         /// `-E`: functions and subshells have the trap of ERR, too.
         var handsErrorTrapOn = false
+        /// `-T`: functions and subshells have those of DEBUG and RETURN, too.
+        var handsDebugTrapOn = false
         /// `-o pipefail`: a pipeline fails with the last of its commands that does.
         var pipelinesFail = false
         /// `-x`: each command is shown before it runs.
@@ -30,7 +32,8 @@ extension VariableScope.Options {
     static var named: [(name: String, letter: Character?, isOn: Bool, key: WritableKeyPath<Self, Bool>?)] {
         [
             ("allexport", "a", false, \.exportsAll), ("braceexpand", "B", true, nil), ("emacs", nil, false, nil),
-            ("errexit", "e", false, nil), ("errtrace", "E", false, \.handsErrorTrapOn), ("functrace", "T", false, nil),
+            ("errexit", "e", false, nil), ("errtrace", "E", false, \.handsErrorTrapOn),
+            ("functrace", "T", false, \.handsDebugTrapOn),
             ("hashall", "h", true, nil), ("histexpand", "H", false, nil), ("history", nil, false, nil),
             ("ignoreeof", nil, false, nil), ("interactive-comments", nil, true, nil), ("keyword", "k", false, nil),
             ("monitor", "m", false, nil), ("noclobber", "C", false, \.keepsFiles), ("noexec", "n", false, nil),

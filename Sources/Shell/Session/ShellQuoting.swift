@@ -52,7 +52,7 @@ package enum ShellQuoting {
     /// A word as `set -x` shows it.
     static func traced(_ text: String) -> String {
         if text.isEmpty { return "''" }
-        return isSpecial(text) ? singleQuoted(text) : text
+        return isSpecial(text) ? singleQuoted(text) : escaped(text) ?? text
     }
 
     /// A subscript of an array that is listed.

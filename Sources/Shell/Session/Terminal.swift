@@ -14,6 +14,9 @@ public final class Terminal {
         var onBytes: (([UInt8]) -> Void)?
         var onEnd: (() -> Void)?
     }
+    /// What `exec` has left open for the next line, from 3 on.
+    var descriptors: [Int: Descriptor] = [:]
+    var openedDescriptors: [Int: any ByteSink] = [:]
     /// The status of the last command, `$?`.
     public internal(set) var lastStatus = 0
     /// Lines typed ahead of a reader.
@@ -77,6 +80,8 @@ public final class Terminal {
     func clear() {
         foreground = nil
         readers = []
+        for sink in openedDescriptors.values { sink.close() }
+        (descriptors, openedDescriptors) = ([:], [:])
     }
 
     /// It reads no more.

@@ -11,9 +11,11 @@ extension Builtins {
             examples: ["trap 'rm -f $file' EXIT", "trap 'echo failed at line $LINENO' ERR"],
             details: """
                 EXIT when the shell ends, ERR after a command that fails and is no condition;
-                INT, TERM, HUP, USR1 and USR2 instead of the end of what runs. An empty text
-                is nothing at all, - takes it away. A subshell lists its parent's until it sets
-                its own. There is no DEBUG and no RETURN.
+                DEBUG before each command, RETURN when a function or a file that source reads
+                is over; INT, TERM, HUP, USR1 and USR2 instead of the end of what runs. An
+                empty text is nothing at all, - takes it away. A subshell lists its parent's
+                until it sets its own. Functions have ERR with set -E, DEBUG and RETURN with
+                set -T, or where they set them themselves. $BASH_COMMAND is what runs.
                 """)
         return Command(description) { invocation in
             let shell = try shell(invocation)
@@ -21,7 +23,7 @@ extension Builtins {
             func name(_ word: String) throws -> String {
                 let upper = word.uppercased()
                 if upper == "EXIT" || upper == "0" { return "EXIT" }
-                if upper == "ERR" { return "ERR" }
+                if ["ERR", "DEBUG", "RETURN"].contains(upper) { return upper }
                 if ["QUIT", "SIGQUIT", "3", "PIPE", "SIGPIPE", "13", "ALRM", "SIGALRM", "14"].contains(
                     upper)
                 {
@@ -29,18 +31,18 @@ extension Builtins {
                 }
                 guard let signal = Signal(parsing: word), ![.kill, .stop, .power].contains(signal) else {
                     throw CommandFailure(
-                        "'\(word)' is not known here; there are EXIT, ERR, INT, TERM, HUP, USR1 and USR2")
+                        "'\(word)' is not known here; there are EXIT, ERR, DEBUG, RETURN, INT, TERM, HUP, USR1, USR2")
                 }
                 return signal.rawValue
             }
             if words.first == "-p" || words.isEmpty {
                 words = words.dropFirst()
                 let wanted = try words.map(name)
-                let order = ["EXIT", "HUP", "INT", "USR1", "USR2", "TERM", "CONT", "ERR"]
+                let order = ["EXIT", "HUP", "INT", "USR1", "USR2", "TERM", "CONT", "DEBUG", "ERR", "RETURN"]
                 let traps = shell.scope.shownTraps ?? shell.scope.traps
                 for key in order where wanted.isEmpty || wanted.contains(key) {
                     guard let script = traps[key] else { continue }
-                    let shown = key == "EXIT" || key == "ERR" ? key : "SIG" + key
+                    let shown = ["EXIT", "ERR", "DEBUG", "RETURN"].contains(key) ? key : "SIG" + key
                     invocation.process.print("trap -- \(ShellQuoting.quoted(script)) \(shown)")
                 }
                 return .success

@@ -4,6 +4,22 @@ import ShellLanguage
 
 /// Functions, aliases, and what a call of a function puts aside.
 extension VariableScope {
+    struct Call {
+        let name: String
+        let positional: [String]
+        /// Those of ERR, DEBUG and RETURN that come back.
+        var traps: [String: String] = [:]
+        /// Variables that the function made its own, with what they were before.
+        var shadowed: [Shadowed] = []
+    }
+
+    struct Shadowed {
+        let name: String
+        let value: ShellValue?
+        let attributes: VariableAttributes?
+        let reference: String?
+    }
+
     func define(_ name: String, _ body: CommandSyntax) throws(CommandFailure) {
         guard functions.count < Self.functionLimit || functions[name] != nil else {
             throw CommandFailure("no more than \(Self.functionLimit) functions", status: 2)
@@ -35,14 +51,22 @@ extension VariableScope {
         pipeStatus = [0]
     }
 
-    func beginCall(_ arguments: [String], name: String) {
-        calls.append(Call(name: name, positional: positional))
+    /// - Parameter isFunction: false for a file that is read.
+    func beginCall(_ arguments: [String], name: String, isFunction: Bool = true) {
+        var call = Call(name: name, positional: positional)
+        // As in bash a function does not have them, unless it is told to, and what it sets itself stays.
+        let names =
+            (isFunction && !options.handsErrorTrapOn ? ["ERR"] : [])
+            + (options.handsDebugTrapOn ? [] : isFunction ? ["DEBUG", "RETURN"] : ["DEBUG"])
+        for name in names where !traps.isEmpty { call.traps[name] = traps.removeValue(forKey: name) }
+        calls.append(call)
         positional = arguments
     }
 
     func endCall() {
         guard let call = calls.popLast() else { return }
         positional = call.positional
+        for (name, script) in call.traps where traps[name] == nil { traps[name] = script }
         for shadowed in call.shadowed.reversed() { comeBack(shadowed) }
     }
 

@@ -30,6 +30,12 @@ final class VariableScope: ArithmeticVariables {
     var temporaries: [String] = []
     /// `$_`: the last word of the last command.
     var lastWord = "sdlab"
+    /// `$BASH_COMMAND`: what runs, or what a trap was set off by.
+    var currentCommand: CommandText?
+    /// `umask`
+    var fileMask = 0o022
+    /// It is that of `bash -c`, which ends otherwise where it cannot expand something.
+    var isCommandText = false
     /// How many letters of the word at `$OPTIND` `getopts` has taken.
     var optionLetters = 0
     /// What `pushd` has put aside, the newest last.
@@ -40,20 +46,6 @@ final class VariableScope: ArithmeticVariables {
     var calls: [Call] = []
     private var byteCount = 0
     private var elementCount = 0
-
-    struct Call {
-        let name: String
-        let positional: [String]
-        /// Variables that the function made its own, with what they were before.
-        var shadowed: [Shadowed] = []
-    }
-
-    struct Shadowed {
-        let name: String
-        let value: ShellValue?
-        let attributes: VariableAttributes?
-        let reference: String?
-    }
 
     static let countLimit = 10_000
     /// Of what a reference stands for.
@@ -74,11 +66,14 @@ final class VariableScope: ArithmeticVariables {
         copy.attributes = attributes
         copy.references = references
         if options.handsErrorTrapOn, let trap = traps["ERR"] { copy.traps["ERR"] = trap }
+        if options.handsDebugTrapOn { for name in ["DEBUG", "RETURN"] { copy.traps[name] = traps[name] } }
         // What is ignored stays so.
         for (name, script) in traps where script.isEmpty { copy.traps[name] = script }
         copy.shownTraps = traps.isEmpty ? shownTraps : traps
         copy.pipeStatus = pipeStatus
         copy.lastWord = lastWord
+        copy.currentCommand = currentCommand
+        copy.fileMask = fileMask
         copy.temporaries = temporaries
         copy.optionLetters = optionLetters
         copy.directoryStack = directoryStack

@@ -34,12 +34,18 @@ extension GeneralCommands {
 
     static var cd: Command {
         let description = CommandDescription(
-            "cd", "changes the lab's working directory", usage: "[DIRECTORY|-]", arguments: .init([.file], 0...1),
+            "cd", "changes the lab's working directory", usage: "[-L|-P] [DIRECTORY|-]",
+            flags: [
+                .init("", "L", "as links have it (there are none)"), .init("", "P", "as the disk has it (always)"),
+            ],
+            arguments: .init([.file], 0...1000),
             examples: ["cd /var/log"], group: .files, details: "With - to the one before, whose name it writes.")
         return Command(description) { invocation in
             let files = invocation.session.files
+            guard invocation.arguments.arguments.count <= 1 else { throw CommandFailure("too many arguments") }
             var directory = invocation.arguments.arguments.first ?? "/"
             let goesBack = directory == "-"
+            if directory.isEmpty { return .success }
             if goesBack {
                 guard let previous = files.previousDirectory else {
                     throw CommandFailure("there is no directory before this one")
@@ -68,27 +74,6 @@ extension GeneralCommands {
         return Command(description) { invocation in
             for path in invocation.arguments.arguments {
                 try invocation.session.files.reading { try $0.makeDirectory(path) }
-            }
-            return .success
-        }
-    }
-
-    static var rm: Command {
-        let description = CommandDescription(
-            "rm", "removes files of the lab", usage: "[-r] [-f] PATH…",
-            flags: [
-                .init("recursive", "r", "directories with all that is in them"),
-                .init("force", "f", "no complaint about what is not there"),
-            ],
-            arguments: .init([.file], 1...1000), examples: ["rm out.txt", "rm -r data"], group: .files)
-        return Command(description) { invocation in
-            let files = invocation.session.files
-            for path in invocation.arguments.arguments {
-                if invocation.arguments.has("force"), !files.exists(path) { continue }
-                if files.isDirectory(path), !invocation.arguments.has("recursive") {
-                    throw CommandFailure("\(path): Is a directory; rm -r removes it with all that is in it")
-                }
-                try files.reading { try $0.remove(path, recursively: invocation.arguments.has("recursive")) }
             }
             return .success
         }

@@ -28,19 +28,21 @@ enum HelpTopic {
               arrays        a=(x y)  a+=(z)  a[5]=v  ${a[1]} "${a[@]}" ${#a[@]} ${!a[@]}
                             declare -A m=([web]=8081)  ${m[$k]}  ((m[$k]++))
               parameters    $1 $2 … $# "$@" "$*" $0 $?   set -- a b, shift
-              output        $(command) `command`  <(command)  $((1 + x * 2))
+              output        $(command) `command` <(command) >(command) $((1 + x * 2))
               lists         a; b   a && b   a || b   ! a   a | b   a |& b   a &
               compounds     if while until for case select { …; } ( … )
                             [[ $x == a* && -f f ]]   ((i++))   for ((i=0; i<3; i++))
                             time a | b (in lab time)
               functions     f() { local x=$1; return 1; }
-              redirections  > >> < 2> 2>> 2>&1 >&2 &> &>> <<END <<-END <<< word,
-                            also behind done and }; exec > all.log for what follows
+              redirections  > >> < 2> 2>> 2>&1 >&2 &> &>> <<END <<-END <<< word <> 3< f
+                            3>&1 1>&2 3>&- {fd}> f, also behind done and }; exec 3> f for
+                            what follows; /dev/stdin, /dev/fd/3, /dev/zero, /dev/urandom
               options       set -e, set -u (always on until set +u), -x, -f, -C, -a, -E,
-                            -o pipefail; shopt
+                            -T, -o pipefail; shopt
               builtins      read -r a b, declare, local, readonly, export, unset, let,
-                            shift, return, break, :, mapfile, trap … EXIT ERR INT,
-                            getopts p:v o, eval, source, exec, command, type, hash, pushd,
+                            shift, return, break, :, mapfile, trap … EXIT ERR DEBUG
+                            RETURN INT, umask, getopts p:v o, eval, source, exec, command,
+                            type, hash, pushd,
                             sh -c, | bash -s, alias k='kill -9', unalias
               scripts       ./check.sh a b, bash check.sh a b: files of the lab
               host          !command runs in the machine's own shell: at the prompt, in
@@ -59,14 +61,17 @@ enum HelpTopic {
               - Files are the lab's, not the machine's. A service that was started without &
                 goes on as a job once it is ready.
               - ~ is $HOME, / unless it is set; $RANDOM comes from the lab's seed, $SECONDS
-                and date from its clock; $$ is always 1000. <( ) is run to its end first.
+                and date from its clock; $$ is always 1000. <( ) is run to its end first,
+                and a command is over when what its >( ) reads is.
+              - Descriptors are 0 to 255, 64 at a time. At the prompt exec 3> f holds for the
+                lines that follow, exec > f for its own. umask is remembered, and changes
+                nothing: files have no modes.
               - bash -c knows all variables of its shell. A sum that makes no sense is found
                 before anything runs; a division by zero gives up its line, as in bash.
               - Variables hold at most 4 MiB, a command's words 16 MiB.
 
-            Refused before anything of a script has run: coproc, umask, ulimit, caller,
-            complete, trap … DEBUG and RETURN, >( ), and descriptors above 2. declare -f
-            does not write functions.
+            Refused before anything of a script has run: coproc, caller, complete, [[ a -nt
+            b ]]. declare -f does not write functions, ulimit sets nothing.
             """)
 
     private static let transcripts = Topic(

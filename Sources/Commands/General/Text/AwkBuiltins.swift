@@ -57,7 +57,8 @@ extension AwkMachine {
             return .number(old)
         case "tolower": return .string(try text(0).lowercased())
         case "toupper": return .string(try text(0).uppercased())
-        case "close": return .number(Double(closeFile(try text(0))))
+        case "close": return .number(Double(try closeFile(try text(0))))
+        case "system": return .number(Double(try runCommand(try text(0))))
         case "fflush": return .number(0)
         case "systime": return .number(Double(now.unixSeconds))
         default:

@@ -90,9 +90,20 @@ struct AwkInput {
             return isComplete && count > 0 ? rest(dropsNewline: false) : nil
         }
         let expression = try machine.expression(separator)
-        let match = bytes.withUnsafeBytes { expression.firstMatch(in: $0, from: start) }
-        // One that ends where the bytes do may go on.
-        if let range = match?.range, !range.isEmpty, range.upperBound < bytes.count || isComplete {
+        // What matches nothing, X* where no X is, ends no record: the next place may be better.
+        var place = max(start, searched)
+        while place < bytes.count,
+            let range = bytes.withUnsafeBytes({ expression.firstMatch(in: $0, from: place) })?.range
+        {
+            searched = range.lowerBound
+            if range.isEmpty {
+                place = range.upperBound + 1
+                searched = place
+                try machine.count()
+                continue
+            }
+            // One that ends where the bytes do may go on.
+            guard range.upperBound < bytes.count || isComplete else { return nil }
             return take(to: range.lowerBound, behind: range.upperBound)
         }
         return isComplete && count > 0 ? rest(dropsNewline: false) : nil

@@ -64,6 +64,10 @@ extension AwkMachine {
         case .call(let function, let arguments): return try call(function, arguments)
         case .builtin(let name, let arguments): return try builtin(name, arguments)
         case .getline(let target, let file): return .number(try getline(target, file))
+        case .commandLine(let target, let command):
+            guard let line = try nextCommandLine(text(try evaluate(command))) else { return .number(0) }
+            if let target { try assign(target, Self.fromOutside(line)) } else { setRecord(line) }
+            return .number(1)
         }
     }
 

@@ -36,7 +36,9 @@ final class AwkMachine {
     var write: ([UInt8], AwkTarget.Kind?, String) throws -> Void = { _, _, _ in }
     var nextRecord: () throws -> String? = { nil }
     var nextLine: (String) throws -> String? = { _ in nil }
-    var closeFile: (String) -> Int = { _ in -1 }
+    var closeFile: (String) throws -> Int = { _ in -1 }
+    var runCommand: (String) throws -> Int = { _ in -1 }
+    var nextCommandLine: (String) throws -> String? = { _ in nil }
     var isInterrupted: () -> Bool = { false }
 
     static let textLimitBytes = 16 << 20
@@ -327,5 +329,7 @@ final class AwkMachine {
 
 /// `exit` within a function.
 struct AwkExit: Error {}
+/// Its process is over while it waits for a command.
+struct AwkStopped: Error {}
 /// `getline < FILE` of a file that is not there.
 struct AwkNoFile: Error {}

@@ -4,6 +4,7 @@ import ShellSession
 /// Where what `awk` prints goes: its output, files, and commands, which run when the program has ended.
 ///
 /// What a command writes stands before what is printed after it was closed: from there on all of it waits for the end.
+/// A program that runs commands itself waits for those, too, and for what it closes (`runNow`).
 final class AwkOutput {
     private let process: Process
     /// What waits for the commands of `print |`, in the order in which they were named.
@@ -12,6 +13,8 @@ final class AwkOutput {
     private var later: [Later] = []
     /// Bytes that wait for commands, or behind them.
     private var waitingBytes = 0
+    /// Runs a command with what was printed for it, and waits for it; nil where all of them wait for the end.
+    var runNow: ((_ command: String, _ input: [UInt8]) throws -> Int)?
     /// Bytes written since this was last set to 0.
     var turnBytes = 0
 
@@ -37,7 +40,7 @@ final class AwkOutput {
         guard let kind else { return try print(bytes) }
         if kind == .command { return try give(bytes, to: name) }
         if name == "/dev/stdout" || name == "-" { return try print(bytes) }
-        if name == "/dev/stderr" { return process.errorOutput.write(bytes) }
+        if let sink = process.sink(named: name) { return sink.write(bytes) }
         guard files[name] != nil || files.count < Self.fileLimit else {
             throw AwkFailure("more than \(Self.fileLimit) files")
         }
@@ -80,16 +83,20 @@ final class AwkOutput {
         }
     }
 
-    /// Whether something of that name was open.
-    func close(_ name: String) -> Bool {
+    /// - Returns: the status of what was open under that name; nil if nothing was.
+    func close(_ name: String) throws -> Int? {
         if let file = files.removeValue(forKey: name) {
             file.close()
-            return true
+            return 0
         }
-        guard let index = commands.firstIndex(where: { $0.command == name }) else { return false }
+        guard let index = commands.firstIndex(where: { $0.command == name }) else { return nil }
         let (command, bytes) = commands.remove(at: index)
+        if let runNow {
+            waitingBytes -= bytes.count
+            return try runNow(command, bytes)
+        }
         later.append(.command(command, bytes))
-        return true
+        return 0
     }
 
     func closeFiles() {

@@ -102,12 +102,35 @@ extension AwkParser {
     }
 
     mutating func comparison() throws -> AwkExpression {
-        let left = try concatenation()
+        let left = try commandLine(behind: concatenation())
         guard case .sign(let sign) = token, ["<", "<=", "==", "!=", ">=", ">"].contains(sign),
             sign != ">" || !isPrinting
         else { return left }
         try advance()
-        return .comparison(sign, left, try concatenation())
+        return .comparison(sign, left, try commandLine(behind: concatenation()))
+    }
+
+    /// `COMMAND | getline`: as in gawk, all that stands side by side before it is the command.
+    private mutating func commandLine(behind command: AwkExpression) throws -> AwkExpression {
+        var left = command
+        while isSign("|") {
+            let before = (lexer, token)
+            try advance()
+            guard isKeyword("getline") else {
+                (lexer, token) = before
+                break
+            }
+            try advance()
+            program.runsCommands = true
+            left = .commandLine(try lineTarget(), command: left)
+        }
+        return left
+    }
+
+    /// What `getline` reads into; nil for the record.
+    private mutating func lineTarget() throws -> AwkExpression? {
+        if case .name(let name) = token, !AwkLexer.builtins.contains(name) { return try operand() }
+        return isSign("$") ? try operand() : nil
     }
 
     var beginsOperand: Bool {
@@ -280,9 +303,7 @@ extension AwkParser {
     }
 
     mutating func builtin(_ name: String) throws -> AwkExpression {
-        if name == "system" {
-            throw failure("system() is not known here: commands take lab time; xargs and while read run them")
-        }
+        if name == "system" { program.runsCommands = true }
         guard isSign("(") else {
             guard name == "length" else { throw failure("\(name) needs its parentheses") }
             return .builtin(name, [])
@@ -308,12 +329,7 @@ extension AwkParser {
 
     mutating func getline() throws -> AwkExpression {
         try advance()
-        var target: AwkExpression?
-        if case .name(let name) = token, !AwkLexer.builtins.contains(name) {
-            target = try operand()
-        } else if isSign("$") {
-            target = try operand()
-        }
+        let target = try lineTarget()
         guard isSign("<") else {
             program.takesRecords = true
             return .getline(target, file: nil)

@@ -17,9 +17,7 @@ extension AwkParser {
 
     mutating func endStatement() throws {
         if isSign(";") || token == .newline { return try advance() }
-        if isSign("|") {
-            throw Self.commandInput(lexer.line)
-        }
+        if isSign("|") { throw failure("a | leads to getline, or from print to a command") }
         guard isSign("}") || token == .end else { throw failure("unexpected \(Self.text(token))") }
     }
 

@@ -38,15 +38,8 @@ struct AwkParser {
     func isKeyword(_ word: String) -> Bool { token == .keyword(word) }
 
     mutating func take(_ sign: String) throws {
-        if sign == ")", isSign("|") { throw Self.commandInput(lexer.line) }
         guard isSign(sign) else { throw failure("a '\(sign)' is missing before \(Self.text(token))") }
         try advance()
-    }
-
-    static func commandInput(_ line: Int) -> AwkFailure {
-        AwkFailure(
-            "line \(line): COMMAND | getline is not known here: commands take lab time; -v x=\"$(COMMAND)\" gives it a value"
-        )
     }
 
     static func text(_ token: AwkLexer.Token) -> String {

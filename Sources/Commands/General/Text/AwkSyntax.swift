@@ -32,6 +32,8 @@ struct AwkProgram {
     var globals: [String] = []
     /// Something reads the next record in the midst of a rule.
     var takesRecords = false
+    /// `system()` or `COMMAND | getline`: it has to wait in the midst of a rule.
+    var runsCommands = false
 }
 
 /// Where a variable is: of the whole program, or of the function that runs.
@@ -67,6 +69,8 @@ indirect enum AwkExpression {
     case builtin(String, [AwkExpression])
     /// Into a variable or field, or nil for the record; from a file, or nil for the input.
     case getline(AwkExpression?, file: AwkExpression?)
+    /// The same, from what a command writes.
+    case commandLine(AwkExpression?, command: AwkExpression)
     case group(AwkExpression)
 }
 

@@ -10,7 +10,8 @@ enum AwkVariables {
     ]
     static let fieldCount = 0, recordNumber = 1, fileRecordNumber = 2, fieldSeparator = 3, outputFieldSeparator = 4
     static let outputRecordSeparator = 5, recordSeparator = 6, fileName = 7, subscriptSeparator = 8, matchStart = 9
-    static let matchLength = 10, conversionFormat = 11, outputFormat = 12, argumentCount = 14, arguments = 15
+    static let matchLength = 10, conversionFormat = 11, outputFormat = 12, environment = 13, argumentCount = 14,
+        arguments = 15
 }
 
 /// Numbers as texts, and texts as numbers, as C has them.
@@ -195,5 +196,17 @@ extension Int {
     /// The whole number nearest to 0, at most as far as there are any.
     init(clamping value: Double) {
         self = value.isNaN ? 0 : value >= 9.2233720368547e18 ? .max : value <= -9.2233720368547e18 ? .min : Int(value)
+    }
+}
+
+/// Whole numbers in a format of C's.
+enum CNumber {
+    /// - Parameter format: one conversion of a `long long`, which has been checked, at most 1,000 wide.
+    static func text(_ value: Int64, _ format: String) -> String {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 2500) { buffer in
+            guard let start = buffer.baseAddress else { return "" }
+            _ = withVaList([value]) { vsnprintf(start, 2500, format, $0) }
+            return String(cString: start)
+        }
     }
 }

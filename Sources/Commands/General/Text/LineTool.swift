@@ -11,7 +11,11 @@ class LineTool: Program {
     let hasSeveralFiles: Bool
     private var pending: [UInt8] = []
     private var pendingStart = 0
+    /// Up to here there is no end of the line that begins at `pendingStart`.
+    private var searched = 0
     private var isReadingInput = false
+    /// What is read where `isReadingInput`.
+    private var stream = Process.InputStream.given
     private var inputEnded = false
     private var isWaiting = false
     /// Input waits where it comes from until what is here has been dealt with.
@@ -30,10 +34,18 @@ class LineTool: Program {
 
     private(set) var writtenByteCount = 0
 
+    /// Whether lines matter: false for a tool that takes bytes as they come, whatever lines they make.
+    var cutsLines: Bool { true }
+    /// Whether parts of a line are as good as lines: what has no end yet is taken at once, with `isWhole` false.
+    var takesParts: Bool { false }
+
     /// Bytes of a line; longer ones are cut in pieces.
     static let lineLimitBytes = 16 << 20
     /// Lines handled before others have their turn.
     private static let linesPerTurn = 4096
+    /// Bytes that a tool takes at once that takes bytes, and for how many lines they count.
+    private static let pieceLimitBytes = 64 << 10
+    private static let linesPerPiece = 256
     /// Bytes that wait here while the listener is slow.
     private static let pendingLimitBytes = 64 << 10
 
@@ -52,6 +64,8 @@ class LineTool: Program {
     func beginFile() {}
     /// All of a file, or of the input, has been read.
     func endFile() {}
+    /// A file could not be read, which has been said.
+    func miss(_ file: String) {}
     /// Everything has been read.
     func end() {}
 
@@ -96,8 +110,9 @@ class LineTool: Program {
             finish()
             return
         }
-        if file == "-" {
-            currentFile = nil
+        if let stream = process.stream(named: file) {
+            currentFile = file == "-" ? nil : file
+            self.stream = stream
             isReadingInput = true
             inputEnded = false
             beginFile()
@@ -112,6 +127,7 @@ class LineTool: Program {
             beginFile()
         } catch {
             complain(error.description)
+            miss(file)
             pending = []
             nextFile()
         }
@@ -119,12 +135,13 @@ class LineTool: Program {
 
     private func readInput() {
         process.read(
+            stream,
             onBytes: { [weak self] bytes in
                 guard let self, !isDone else { return }
                 pending += bytes
                 pump()
                 if isWaiting, !isPaused, pending.count - pendingStart > Self.pendingLimitBytes {
-                    isPaused = process.pauseReading()
+                    isPaused = process.pauseReading(stream)
                 }
             },
             onEnd: { [weak self] in
@@ -149,12 +166,12 @@ class LineTool: Program {
         while !isDone {
             if process.output.isBroken { return process.exit(141) }
             if process.output.isCongested { return waitForOutput() }
-            if count == Self.linesPerTurn {
+            if count >= Self.linesPerTurn {
                 isWaiting = true
                 process.node.enqueue { [self] in goOn() }
                 return
             }
-            count += 1
+            count += cutsLines ? 1 : Self.linesPerPiece
             if !takeLine() {
                 guard inputEnded else { return compact() }
                 if pendingStart < pending.count {
@@ -163,7 +180,7 @@ class LineTool: Program {
                     take(rest, isWhole: false)
                 }
                 pending = []
-                pendingStart = 0
+                (pendingStart, searched) = (0, 0)
                 endFile()
                 if isDone { break }
                 nextFile()
@@ -174,11 +191,20 @@ class LineTool: Program {
     }
 
     private func takeLine() -> Bool {
+        guard cutsLines else {
+            let end = min(pending.count, pendingStart + Self.pieceLimitBytes)
+            guard pendingStart < end else { return false }
+            let piece = pending[pendingStart..<end]
+            pendingStart = end
+            take(piece, isWhole: false)
+            return true
+        }
         let newline = pending.withUnsafeBufferPointer { buffer -> Int? in
-            buffer[pendingStart...].firstIndex(of: separator)
+            buffer[max(pendingStart, searched)...].firstIndex(of: separator)
         }
         guard let newline else {
-            guard pending.count - pendingStart > Self.lineLimitBytes else { return false }
+            searched = pending.count
+            guard pending.count - pendingStart > (takesParts ? 0 : Self.lineLimitBytes) else { return false }
             let piece = pending[pendingStart...]
             pendingStart = pending.count
             take(piece, isWhole: false)
@@ -193,6 +219,7 @@ class LineTool: Program {
     private func compact() {
         if pendingStart == 0 { return }
         pending.removeFirst(pendingStart)
+        searched = max(0, searched - pendingStart)
         pendingStart = 0
     }
 

@@ -12,7 +12,7 @@ struct SortKey {
 
     /// How the parts are compared.
     private enum Order: Character, CaseIterable {
-        case number = "n", size = "h", version = "V", general = "g", month = "M"
+        case number = "n", size = "h", version = "V", general = "g", month = "M", random = "R"
         var flag: String {
             switch self {
             case .number: "numeric-sort"
@@ -20,6 +20,7 @@ struct SortKey {
             case .version: "version-sort"
             case .general: "general-numeric-sort"
             case .month: "month-sort"
+            case .random: "random-sort"
             }
         }
     }
@@ -40,13 +41,18 @@ struct SortKey {
     private var onlyPrinting = false
     private var ignoresCase = false
     private(set) var isReverse = false
+    /// What the order by chance is made of.
+    private var salt: UInt64 = 0
 
     /// The keys that the flags say; without any, the whole line is one.
-    static func all(_ arguments: ParsedArguments) throws -> [SortKey] {
+    ///
+    /// - Parameter salt: of chance, for `-R`.
+    static func all(_ arguments: ParsedArguments, salt: UInt64) throws -> [SortKey] {
         if let separator = arguments.text("field-separator"), separator != "\\0", separator.utf8.count != 1 {
             throw UsageError("sort: -t: '\(separator)' is not one character; a tab is $'\\t'")
         }
         var common = SortKey()
+        common.salt = salt
         let orders = Order.allCases.filter { arguments.has($0.flag) }
         if orders.count > 1 { throw UsageError("sort: -\(orders[0].rawValue) or -\(orders[1].rawValue)? one of them") }
         common.order = orders.first
@@ -87,8 +93,8 @@ struct SortKey {
             }
             guard place.field >= 0, place.offset >= 0 else { throw failure("fields and characters count from 1") }
             while let letter = rest.first, letter != "," {
-                guard "nhVgMrfdib".contains(letter) else {
-                    throw failure("'\(letter)' is none of n, h, V, g, M, r, f, d, i and b")
+                guard "nhVgMRrfdib".contains(letter) else {
+                    throw failure("'\(letter)' is none of n, h, V, g, M, R, r, f, d, i and b")
                 }
                 letters.append(rest.removeFirst())
                 if letter == "b" { place.skipsBlanks = true }
@@ -96,6 +102,7 @@ struct SortKey {
             return place
         }
         first = try place(isLast: false)
+        salt = common.salt
         if rest.popFirst() == "," { last = try place(isLast: true) }
         if !rest.isEmpty { throw failure("a key has two ends at most") }
         if letters.isEmpty {
@@ -128,6 +135,8 @@ struct SortKey {
         case .general: return .number(Self.general(part))
         case .month: return .number(Self.month(part))
         case .version: return .version(part)
+        // Equal keys stay together, wherever chance puts them.
+        case .random: return .number(Double(stableHash("\(salt) \(String(decoding: part, as: UTF8.self))") >> 11))
         case nil: break
         }
         guard ignoresCase || onlyDictionary || onlyPrinting else { return .text(part) }

@@ -23,7 +23,8 @@ final class WholeInput: Program {
     private let files: [String]
     /// Takes all sources that could be read, and returns the status.
     private let body: (WholeInput, [Source]) throws -> Int
-    private var input: [UInt8] = []
+    /// What was read of those that are no files, by their names.
+    private var inputs: [String: [UInt8]] = [:]
     private(set) var isIncomplete = false
 
     init(_ process: Process, files: [String], _ body: @escaping (WholeInput, [Source]) throws -> Int) {
@@ -33,14 +34,19 @@ final class WholeInput: Program {
     }
 
     func start() {
-        guard files.contains("-") else { return finish() }
-        process.read(onBytes: { [weak self] in self?.take($0) }, onEnd: { [weak self] in self?.finish() })
+        for file in files where inputs[file] == nil {
+            guard let stream = process.stream(named: file) else { continue }
+            inputs[file] = []
+            return process.read(
+                stream, onBytes: { [weak self] in self?.take($0, of: file) }, onEnd: { [weak self] in self?.start() })
+        }
+        finish()
     }
 
-    private func take(_ bytes: [UInt8]) {
+    private func take(_ bytes: [UInt8], of file: String) {
         guard process.isRunning else { return }
-        input += bytes
-        if input.count > LabFiles.readLimit {
+        inputs[file, default: []] += bytes
+        if inputs[file, default: []].count > LabFiles.readLimit {
             process.fail("more than \(byteCountText(LabFiles.readLimit))")
         }
     }
@@ -49,8 +55,8 @@ final class WholeInput: Program {
         guard process.isRunning else { return }
         var sources: [Source] = []
         for file in files {
-            if file == "-" {
-                sources.append(Source(name: file, bytes: input))
+            if let bytes = inputs[file] {
+                sources.append(Source(name: file, bytes: bytes))
                 continue
             }
             do throws(LabFileError) {

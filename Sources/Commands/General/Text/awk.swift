@@ -1,4 +1,5 @@
 import CommandKit
+import KernelCoroutines
 import KernelRegularExpressions
 import KernelStructures
 import ShellLanguage
@@ -16,8 +17,10 @@ extension GeneralCommands {
             details: """
                 POSIX's language, with gensub, strftime, systime, nextfile, length and delete of
                 arrays. RS may be a character, empty for paragraphs, or an expression. Lengths
-                and places count characters. `print | "COMMAND"` runs the command at the end.
-                Not there: system(), COMMAND | getline, and ENVIRON is empty: -v x="$x".
+                and places count characters. `print | "COMMAND"` runs the command at the end,
+                or when it is closed. system() and COMMAND | getline run commands of the lab,
+                each to its end first; as in gawk "a " b | getline is ("a " b) | getline.
+                ENVIRON has what is exported.
                 """)
         return Command(description) { invocation in
             let options = try AwkOptions(invocation.arguments.arguments, invocation.session.files)
@@ -48,6 +51,10 @@ extension GeneralCommands {
         private var given: [UInt8]?
         private let output: AwkOutput
         private var sources: [String: AwkInput] = [:]
+        /// What commands have written, and how they ended: `COMMAND | getline`.
+        private var commands: [String: (output: AwkInput, status: Int)] = [:]
+        /// Of a program that waits for commands.
+        private var stack: AwkStack?
 
         private static let recordsPerTurn = 4096
         private static let argumentLimit = 100_000
@@ -64,7 +71,15 @@ extension GeneralCommands {
             machine.write = { [unowned self] in try output.write($0, $1, $2) }
             machine.nextRecord = { [unowned self] in try recordForGetline() }
             machine.nextLine = { [unowned self] in try line(of: $0) }
-            machine.closeFile = { [unowned self] in close($0) }
+            machine.closeFile = { [unowned self] in try close($0) }
+            if machine.program.runsCommands {
+                machine.runCommand = { [unowned self] in try run($0, input: inputForCommands).status }
+                machine.nextCommandLine = { [unowned self] in try commandLine(of: $0) }
+                output.runNow = { [unowned self] in try run($0, input: .bytes($1)).status }
+                let stack = AwkStack()
+                self.stack = stack
+                process.whenOver = { stack.stop() }
+            }
             machine.isInterrupted = { [unowned self] in process.session.isInterrupted }
             guard machine.program.takesRecords, !options.operands.contains(where: Self.isFile) else { return begin() }
             // What reads records in the midst of a rule needs all of the input to be there.
@@ -87,7 +102,9 @@ extension GeneralCommands {
             !["", "-", "/dev/stdin"].contains(word) && AwkOptions.assignment(word) == nil
         }
 
-        private func begin() {
+        private func begin() { turn { [self] in beginNow() } }
+
+        private func beginNow() {
             do {
                 for (name, value) in options.assignments { try assign(name, value) }
                 try setArguments()
@@ -96,7 +113,7 @@ extension GeneralCommands {
                 if try machine.runRules(atBegin: true) == .exits { return end() }
                 let hasMain = rules.contains { if case .begin = $0.pattern { false } else { true } }
                 guard hasMain else { return finish() }
-                goOn()
+                goOnNow()
             } catch { fail(error) }
         }
 
@@ -106,6 +123,9 @@ extension GeneralCommands {
                 array.set(String(index), AwkMachine.fromOutside(word))
             }
             machine.globals[AwkVariables.arguments] = .array(array)
+            let environment = AwkArray(machine.memory)
+            for (name, value) in process.exportedVariables { environment.set(name, AwkMachine.fromOutside(value)) }
+            machine.globals[AwkVariables.environment] = .array(environment)
             machine.setGlobal(AwkVariables.argumentCount, .number(Double(options.operands.count + 1)))
         }
 
@@ -116,7 +136,7 @@ extension GeneralCommands {
         }
 
         private func fail(_ error: any Error) {
-            guard process.isRunning else { return }
+            guard process.isRunning, !(error is AwkStopped) else { return }
             if error is AwkExit { return finish() }
             guard output.isWaiting else {
                 output.closeFiles()
@@ -238,6 +258,10 @@ extension GeneralCommands {
         private func goOn() {
             guard process.isRunning, !isInRule, !isEnding, !isPaused else { return }
             if isReadingInput, machine.program.takesRecords { return }
+            turn { [self] in goOnNow() }
+        }
+
+        private func goOnNow() {
             isInRule = true
             defer { isInRule = false }
             do {
@@ -310,8 +334,42 @@ extension GeneralCommands {
             return try sources[name]?.next(machine.globalText(AwkVariables.recordSeparator), machine)
         }
 
-        private func close(_ name: String) -> Int {
-            output.close(name) || sources.removeValue(forKey: name) != nil ? 0 : -1
+        private func close(_ name: String) throws -> Int {
+            if let status = try output.close(name) { return status }
+            if let command = commands.removeValue(forKey: name) { return command.status }
+            return sources.removeValue(forKey: name) != nil ? 0 : -1
+        }
+
+        // MARK: Commands
+
+        /// Does something that may have to wait for a command.
+        private func turn(_ body: @escaping () -> Void) {
+            guard let stack else { return body() }
+            do throws(CoroutineError) { try stack.begin(body) } catch { fail(AwkFailure("\(error)")) }
+        }
+
+        /// What a command may read: what this one does not read itself.
+        private var inputForCommands: Process.CommandInput { isReadingInput || given != nil ? .nothing : .own }
+
+        private func run(
+            _ command: String, input: Process.CommandInput, captures: Bool = false
+        ) throws -> (status: Int, output: [UInt8]) {
+            guard let stack else { throw AwkFailure("'\(command)' cannot be waited for") }
+            let result = try stack.run(command, in: process, input: input, captures: captures)
+            machine.now = process.session.world.now
+            output.turnBytes = 0
+            return result
+        }
+
+        private func commandLine(of command: String) throws -> String? {
+            if commands[command] == nil {
+                guard commands.count < AwkOutput.fileLimit else {
+                    throw AwkFailure("more than \(AwkOutput.fileLimit) commands are open; close() closes them")
+                }
+                let (status, bytes) = try run(command, input: inputForCommands, captures: true)
+                commands[command] = (AwkInput(bytes), status)
+            }
+            return try commands[command]?.output.next(machine.globalText(AwkVariables.recordSeparator), machine)
         }
 
         private func finish() {

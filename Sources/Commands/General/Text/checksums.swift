@@ -96,24 +96,50 @@ extension GeneralCommands {
         return Command(description) { invocation in
             let arguments = invocation.arguments
             let width = arguments.integer("wrap") ?? 76
+            guard arguments.has("decode") else {
+                return .running(Encoding(invocation.process, files: arguments.arguments, width: width))
+            }
             return .running(
                 WholeInput(invocation.process, files: arguments.arguments) { tool, sources in
                     guard let bytes = sources.first?.bytes else { return 1 }
-                    if arguments.has("decode") {
-                        return decode(tool, bytes, passesGarbage: arguments.has("ignore-garbage"))
-                    }
-                    let text = Array(Base64.standard.encode(bytes).utf8)
-                    guard width > 0 else {
-                        tool.write(text)
-                        return 0
-                    }
-                    var result: [UInt8] = []
-                    for start in stride(from: 0, to: text.count, by: width) {
-                        result += text[start..<min(start + width, text.count)] + [10]
-                    }
-                    tool.write(result)
-                    return 0
+                    return decode(tool, bytes, passesGarbage: arguments.has("ignore-garbage"))
                 })
+        }
+    }
+
+    /// Three bytes at a time, as they come.
+    private final class Encoding: LineTool {
+        private let width: Int
+        private var rest: [UInt8] = []
+        private var column = 0
+        init(_ process: Process, files: [String], width: Int) {
+            self.width = width
+            super.init(process, files: files)
+        }
+        override var cutsLines: Bool { false }
+        override func take(_ piece: ArraySlice<UInt8>, isWhole: Bool) {
+            rest += piece
+            let count = rest.count / 3 * 3
+            put(Array(rest.prefix(count)))
+            rest.removeFirst(count)
+        }
+        override func end() {
+            put(rest)
+            if column > 0 { writeBytes([10]) }
+        }
+        private func put(_ bytes: [UInt8]) {
+            let letters = Array(Base64.standard.encode(bytes).utf8)
+            guard width > 0 else { return writeBytes(letters) }
+            var result: [UInt8] = []
+            for letter in letters {
+                result.append(letter)
+                column += 1
+                if column == width {
+                    result.append(10)
+                    column = 0
+                }
+            }
+            writeBytes(result)
         }
     }
 

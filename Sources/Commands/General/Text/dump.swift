@@ -41,20 +41,14 @@ extension GeneralCommands {
             }
             let skipped = try byteAmount(arguments.text("skip-bytes") ?? "0", "od: -j")
             let limit = try arguments.text("read-bytes").map { try byteAmount($0, "od: -N") } ?? .max
-            return .running(
-                WholeInput(invocation.process, files: arguments.arguments) { tool, sources in
-                    if sources.isEmpty { return 1 }
-                    let all = sources.count == 1 ? sources[0].bytes : sources.flatMap(\.bytes)
-                    guard skipped <= all.count else {
-                        tool.process.complain("cannot skip past end of combined input")
-                        return 1
-                    }
-                    let dump = OctalDump(
-                        shapes: shapes, radix: arguments.text("address-radix") ?? "o",
-                        width: arguments.integer("width") ?? 16, showsAll: arguments.has("output-duplicates"))
-                    tool.write(Array(dump.text(Array(all.dropFirst(skipped).prefix(limit)), from: skipped).utf8))
-                    return 0
-                })
+            let dump = OctalDump(
+                shapes: shapes, radix: arguments.text("address-radix") ?? "o", width: arguments.integer("width") ?? 16)
+            let rows = RowDump(
+                invocation.process, files: arguments.arguments, width: dump.width, skipped: skipped, limit: limit,
+                squeezes: !arguments.has("output-duplicates"), row: { dump.rows($0, at: $1) },
+                ending: { dump.ending(at: $0) })
+            rows.shortComplaint = "cannot skip past end of combined input"
+            return .running(rows)
         }
     }
 
@@ -217,7 +211,6 @@ private struct OctalDump {
     let shapes: [ByteShape]
     let radix: String
     let width: Int
-    let showsAll: Bool
 
     private func place(_ offset: Int) -> String {
         if radix == "n" { return "" }
@@ -225,27 +218,19 @@ private struct OctalDump {
             .leftPadded(to: radix == "x" ? 6 : 7, with: "0")
     }
 
-    func text(_ bytes: [UInt8], from first: Int) -> String {
-        var text = ""
-        var before: ArraySlice<UInt8>?
-        var isStarred = false
+    /// One row of each type, the first with the place.
+    func rows(_ line: ArraySlice<UInt8>, at offset: Int) -> String {
         // Several types stand below one another: the widest says how wide a line is.
         let wide = shapes.map { ($0.width + 1) * fields($0) }.max() ?? 0
         let indent = String(repeating: " ", count: place(0).count)
-        for start in stride(from: 0, to: bytes.count, by: width) {
-            let line = bytes[start..<min(start + width, bytes.count)]
-            if !showsAll, line.count == width, let before, before.elementsEqual(line) {
-                if !isStarred { text += "*\n" }
-                isStarred = true
-                continue
-            }
-            (before, isStarred) = (line, false)
-            for (index, shape) in shapes.enumerated() {
-                text += (index == 0 ? place(first + start) : indent) + row(shape, line, wide) + "\n"
-            }
+        var text = ""
+        for (index, shape) in shapes.enumerated() {
+            text += (index == 0 ? place(offset) : indent) + row(shape, line, wide) + "\n"
         }
-        return radix == "n" ? text : text + place(first + bytes.count) + "\n"
+        return text
     }
+
+    func ending(at offset: Int) -> String { radix == "n" ? "" : place(offset) + "\n" }
 
     private func fields(_ shape: ByteShape) -> Int { max(1, (width + shape.size - 1) / shape.size) }
 

@@ -80,9 +80,9 @@ extension GeneralCommands {
 
     private final class AllButLastBytes: CountedLineTool {
         private var kept: [UInt8] = []
+        override var cutsLines: Bool { false }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             kept += line
-            if isWhole { kept.append(separator) }
             // Now and then, so that each byte is not moved for every line.
             if kept.count > 2 * count + 65_536 { flush() }
         }
@@ -123,6 +123,7 @@ extension GeneralCommands {
 
     private final class HeadOfBytes: CountedLineTool {
         private var left = 0
+        override var cutsLines: Bool { false }
         override func start() { startUnlessNothingIsWanted() }
         override func beginFile() {
             super.beginFile()
@@ -130,8 +131,8 @@ extension GeneralCommands {
         }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             guard left > 0 else { return }
-            write(line.prefix(left), newline: isWhole && left > line.count)
-            left -= min(left, line.count + (isWhole ? 1 : 0))
+            writeBytes(Array(line.prefix(left)))
+            left -= min(left, line.count)
             if left == 0, !hasSeveralFiles { stop() }
         }
     }
@@ -184,8 +185,9 @@ extension GeneralCommands {
             self.isFrom = isFrom
             super.init(process, files: files, count: count)
         }
+        override var cutsLines: Bool { false }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
-            let bytes = isWhole ? Array(line) + [separator] : Array(line)
+            let bytes = Array(line)
             if isFrom {
                 let skipped = min(bytes.count, max(0, count - 1 - passed))
                 passed += bytes.count

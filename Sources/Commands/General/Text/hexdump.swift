@@ -7,7 +7,7 @@ import ShellSession
 extension GeneralCommands {
     static var hexdump: Command {
         let description = CommandDescription(
-            "hexdump", "bytes in hexadecimal", usage: "[-C|-b|-c|-d|-o|-x] [-v] [-n N] [-s N] [FILE…]",
+            "hexdump", "bytes in hexadecimal", usage: "[-C|-b|-c|-d|-o|-x|-e FORMAT] [-v] [-n N] [-s N] [FILE…]",
             flags: [
                 .init("canonical", "C", "bytes, and what can be seen of them"),
                 .init("one-byte-octal", "b", "bytes, octal"), .init("one-byte-char", "c", "bytes as characters"),
@@ -17,42 +17,32 @@ extension GeneralCommands {
                 .init("length", "n", .text("N"), "no more than so many bytes"),
                 .init("skip", "s", .text("N"), "passes over so many first"),
                 .init("no-squeezing", "v", "lines that repeat, too"),
+                .init("format", "e", .text("FORMAT"), repeatable: true, "rows of one's own: 4/1 \"%02x \" \"\\n\""),
             ],
             arguments: .init([.file], 0...1000), examples: ["hexdump -C out.bin"], group: .files)
         return Command(description) { invocation in
             let arguments = invocation.arguments
             let skipped = try byteAmount(arguments.text("skip") ?? "0", "hexdump: -s")
             let limit = try arguments.text("length").map { try byteAmount($0, "hexdump: -n") } ?? .max
-            let kind = "Cbcdox".first { arguments.has(String($0)) } ?? " "
-            return .running(
-                WholeInput(invocation.process, files: arguments.arguments) { tool, sources in
-                    if sources.isEmpty { return 1 }
-                    let all = sources.flatMap(\.bytes).dropFirst(skipped).prefix(limit)
-                    let text = hexadecimal(
-                        Array(all), from: skipped, kind, showsAll: arguments.has("no-squeezing"))
-                    tool.write(Array(text.utf8))
-                    return 0
-                })
-        }
-    }
-
-    private static func hexadecimal(_ bytes: [UInt8], from first: Int, _ kind: Character, showsAll: Bool) -> String {
-        if bytes.isEmpty { return "" }
-        var text = ""
-        var before: ArraySlice<UInt8>?
-        var isStarred = false
-        func place(_ offset: Int) -> String { String(offset, radix: 16).leftPadded(to: kind == "C" ? 8 : 7, with: "0") }
-        for start in stride(from: 0, to: bytes.count, by: 16) {
-            let line = bytes[start..<min(start + 16, bytes.count)]
-            if !showsAll, let before, before.elementsEqual(line) {
-                if !isStarred { text += "*\n" }
-                isStarred = true
-                continue
+            let formats = arguments.texts("format")
+            if !formats.isEmpty {
+                let format = try HexdumpFormat(formats)
+                return .running(
+                    RowDump(
+                        invocation.process, files: arguments.arguments, width: format.width, skipped: skipped,
+                        limit: limit, squeezes: !arguments.has("no-squeezing"), row: { format.row($0, at: $1) }))
             }
-            (before, isStarred) = (line, false)
-            text += place(first + start) + (kind == "C" ? canonical(line) : row(line, kind)) + "\n"
+            let kind = "Cbcdox".first { arguments.has(String($0)) } ?? " "
+            func place(_ offset: Int) -> String {
+                String(offset, radix: 16).leftPadded(to: kind == "C" ? 8 : 7, with: "0")
+            }
+            return .running(
+                RowDump(
+                    invocation.process, files: arguments.arguments, width: 16, skipped: skipped, limit: limit,
+                    squeezes: !arguments.has("no-squeezing"),
+                    row: { place($1) + (kind == "C" ? canonical($0) : row($0, kind)) + "\n" },
+                    ending: { $0 <= skipped ? "" : place($0) + "\n" }))
         }
-        return text + place(first + bytes.count) + "\n"
     }
 
     private static func canonical(_ line: ArraySlice<UInt8>) -> String {

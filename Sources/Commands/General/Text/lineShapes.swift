@@ -78,34 +78,10 @@ extension GeneralCommands {
             let breaksAtBlanks = invocation.arguments.has("spaces")
             let countsBytes = invocation.arguments.has("bytes")
             return .running(
-                Mapped(invocation.process, invocation.arguments.arguments) { line in
-                    folded(line, width, breaksAtBlanks: breaksAtBlanks, countsBytes: countsBytes)
-                })
+                ShapedLines(
+                    invocation.process, invocation.arguments.arguments,
+                    Folding(width: width, breaksAtBlanks: breaksAtBlanks, countsBytes: countsBytes)))
         }
-    }
-
-    private static func folded(
-        _ line: ArraySlice<UInt8>, _ width: Int, breaksAtBlanks: Bool, countsBytes: Bool
-    ) -> [UInt8] {
-        func advanced(_ column: Int, _ byte: UInt8) -> Int {
-            if countsBytes { return column + 1 }
-            return byte == 9 ? column + 8 - column % 8 : byte == 8 ? max(0, column - 1) : byte == 13 ? 0 : column + 1
-        }
-        var result: [UInt8] = []
-        var current: [UInt8] = []
-        var column = 0
-        for byte in line {
-            while advanced(column, byte) > width, !current.isEmpty {
-                let blank = breaksAtBlanks ? current.lastIndex { $0 == 32 || $0 == 9 } : nil
-                let count = blank.map { $0 + 1 } ?? current.count
-                result += current.prefix(count) + [10]
-                current.removeFirst(count)
-                column = current.reduce(0) { advanced($0, $1) }
-            }
-            current.append(byte)
-            column = advanced(column, byte)
-        }
-        return result + current
     }
 
     static var expand: Command {
@@ -118,26 +94,10 @@ extension GeneralCommands {
             arguments: .init([.file], 0...1000, numberFlag: "tabs"), examples: ["expand -t 4 Makefile"], group: .files)
         return Command(description) { invocation in
             let stops = try TabStops(invocation.arguments.text("tabs") ?? "8", "expand")
-            let onlyInitial = invocation.arguments.has("initial")
             return .running(
-                Mapped(invocation.process, invocation.arguments.arguments) { line in
-                    var result: [UInt8] = []
-                    var column = 0
-                    var isInitial = true
-                    for byte in line {
-                        if byte == 9, isInitial || !onlyInitial {
-                            let count = stops.columns(from: column)
-                            result += Array(repeating: 32, count: count)
-                            column += count
-                        } else {
-                            if byte != 32, byte != 9 { isInitial = false }
-                            result.append(byte)
-                            // Bytes that go on with a character take no column.
-                            column += byte == 9 ? stops.columns(from: column) : byte & 0xC0 == 0x80 ? 0 : 1
-                        }
-                    }
-                    return result
-                })
+                ShapedLines(
+                    invocation.process, invocation.arguments.arguments,
+                    TabsToBlanks(stops: stops, onlyInitial: invocation.arguments.has("initial"))))
         }
     }
 
@@ -155,21 +115,136 @@ extension GeneralCommands {
             let width = arguments.integer("tabs") ?? 8
             let all = (arguments.has("all") || arguments.has("tabs")) && !arguments.has("first-only")
             return .running(
-                Mapped(invocation.process, arguments.arguments) { unexpanded($0, width, all: all) })
+                ShapedLines(invocation.process, arguments.arguments, BlanksToTabs(width: width, all: all)))
         }
     }
+}
 
-    private static func unexpanded(_ line: ArraySlice<UInt8>, _ width: Int, all: Bool) -> [UInt8] {
+/// What gives a line another shape bit by bit.
+private protocol LineShape {
+    /// More of the line.
+    mutating func shaped(_ part: ArraySlice<UInt8>) -> [UInt8]
+    /// What is still held back at the line's end, or at the end of all; from here on it is another line.
+    mutating func finish() -> [UInt8]
+}
+
+/// Gives each line another shape, as it comes: a line may be as long as it likes.
+private final class ShapedLines<Shape: LineShape>: LineTool {
+    private var shape: Shape
+    private var isWithinLine = false
+    init(_ process: Process, _ files: [String], _ shape: Shape) {
+        self.shape = shape
+        super.init(process, files: files)
+    }
+    override var takesParts: Bool { true }
+    override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
+        let bytes = shape.shaped(line)
+        write(isWhole ? bytes + shape.finish() : bytes, newline: isWhole)
+        isWithinLine = !isWhole
+    }
+    override func endFile() { if isWithinLine { writeBytes(shape.finish()) } }
+}
+
+private struct Folding: LineShape {
+    let width: Int
+    let breaksAtBlanks: Bool
+    let countsBytes: Bool
+    /// What is on the line so far, and may have to be broken.
+    private var current: [UInt8] = []
+    private var column = 0
+
+    init(width: Int, breaksAtBlanks: Bool, countsBytes: Bool) {
+        self.width = width
+        self.breaksAtBlanks = breaksAtBlanks
+        self.countsBytes = countsBytes
+    }
+
+    private func advanced(_ column: Int, _ byte: UInt8) -> Int {
+        if countsBytes { return column + 1 }
+        return byte == 9 ? column + 8 - column % 8 : byte == 8 ? max(0, column - 1) : byte == 13 ? 0 : column + 1
+    }
+
+    mutating func shaped(_ part: ArraySlice<UInt8>) -> [UInt8] {
         var result: [UInt8] = []
-        var blanks: [UInt8] = []
-        var column = 0
-        var isActive = true
-        for byte in line {
+        for byte in part {
+            while advanced(column, byte) > width, !current.isEmpty {
+                let blank = breaksAtBlanks ? current.lastIndex { $0 == 32 || $0 == 9 } : nil
+                let count = blank.map { $0 + 1 } ?? current.count
+                result += current.prefix(count) + [10]
+                current.removeFirst(count)
+                column = current.reduce(0) { advanced($0, $1) }
+            }
+            current.append(byte)
+            column = advanced(column, byte)
+        }
+        return result
+    }
+
+    mutating func finish() -> [UInt8] {
+        defer { (current, column) = ([], 0) }
+        return current
+    }
+}
+
+private struct TabsToBlanks: LineShape {
+    let stops: TabStops
+    let onlyInitial: Bool
+    private var column = 0
+    private var isInitial = true
+
+    init(stops: TabStops, onlyInitial: Bool) {
+        self.stops = stops
+        self.onlyInitial = onlyInitial
+    }
+
+    mutating func shaped(_ part: ArraySlice<UInt8>) -> [UInt8] {
+        var result: [UInt8] = []
+        for byte in part {
+            if byte == 9, isInitial || !onlyInitial {
+                let count = stops.columns(from: column)
+                result += Array(repeating: 32, count: count)
+                column += count
+            } else {
+                if byte != 32, byte != 9 { isInitial = false }
+                result.append(byte)
+                // Bytes that go on with a character take no column.
+                column += byte == 9 ? stops.columns(from: column) : byte & 0xC0 == 0x80 ? 0 : 1
+            }
+        }
+        return result
+    }
+
+    mutating func finish() -> [UInt8] {
+        (column, isInitial) = (0, true)
+        return []
+    }
+}
+
+private struct BlanksToTabs: LineShape {
+    let width: Int
+    let all: Bool
+    private var blanks: [UInt8] = []
+    private var column = 0
+    private var isActive = true
+    private var last: UInt8?
+
+    init(width: Int, all: Bool) {
+        self.width = width
+        self.all = all
+    }
+
+    mutating func shaped(_ part: ArraySlice<UInt8>) -> [UInt8] {
+        var result: [UInt8] = []
+        func put(_ bytes: [UInt8]) {
+            result += bytes
+            last = bytes.last ?? last
+        }
+        for byte in part {
             guard isActive, byte == 32 || byte == 9 else {
-                result += blanks
+                put(blanks)
                 blanks = []
                 if !all { isActive = false }
-                result.append(byte)
+                put([byte])
                 column += byte & 0xC0 == 0x80 ? 0 : 1
                 continue
             }
@@ -177,10 +252,15 @@ extension GeneralCommands {
             blanks.append(byte)
             guard column % width == 0 else { continue }
             // One blank alone before a stop stays one, unless more follow.
-            result += blanks.count > 1 || byte == 9 || result.last == 9 ? [9] : blanks
+            put(blanks.count > 1 || byte == 9 || last == 9 ? [9] : blanks)
             blanks = []
         }
-        return result + blanks
+        return result
+    }
+
+    mutating func finish() -> [UInt8] {
+        defer { (blanks, column, isActive, last) = ([], 0, true, nil) }
+        return blanks
     }
 }
 

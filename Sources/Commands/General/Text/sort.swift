@@ -12,6 +12,7 @@ extension GeneralCommands {
                 .init("version-sort", "V", "by numbers anywhere: v1.10 behind v1.9"),
                 .init("general-numeric-sort", "g", "by numbers such as 1e3"),
                 .init("month-sort", "M", "by months: JAN before FEB"),
+                .init("random-sort", "R", "by chance, equal keys together; the lab's seed decides"),
                 .init("dictionary-order", "d", "only blanks, letters and digits count"),
                 .init("ignore-nonprinting", "i", "what cannot be seen does not count"),
                 .init("check", "c", "only says whether they are in order, and where not"),
@@ -29,11 +30,13 @@ extension GeneralCommands {
             examples: ["sort -n numbers.txt", "sort -t , -k 2,2nr -k 1,1 users.csv"], group: .files,
             details: """
                 KEY is FIRST[,LAST], fields from 1, each with .CHAR for a place in it, and with
-                the letters of n, h, V, g, M, r, f, d, i and b that count for this key.
+                the letters of n, h, V, g, M, R, r, f, d, i and b that count for this key.
                 All lines together hold at most 256 MiB.
                 """)
         return Command(description) { invocation in
-            .running(Sort(invocation.process, invocation.arguments, try SortKey.all(invocation.arguments)))
+            var random = invocation.session.world.random.fork("sort \(invocation.process.number)")
+            let keys = try SortKey.all(invocation.arguments, salt: random.next())
+            return .running(Sort(invocation.process, invocation.arguments, keys))
         }
     }
 

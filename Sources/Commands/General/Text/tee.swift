@@ -23,6 +23,8 @@ extension GeneralCommands {
         private let names: [String]
         private let appends: Bool
         private var files: [(name: String, file: LabFile)] = []
+        /// Names that are none of files: `/dev/stderr`, `>(…)`.
+        private var sinks: [any ByteSink] = []
         private var status = 0
 
         init(_ process: Process, _ names: [String], appends: Bool) {
@@ -33,6 +35,10 @@ extension GeneralCommands {
 
         func start() {
             for name in names {
+                if let sink = process.sink(named: name) {
+                    sinks.append(sink)
+                    continue
+                }
                 do throws(LabFileError) {
                     files.append((name, try process.session.files.openForWriting(name, appends: appends)))
                 } catch {
@@ -63,10 +69,12 @@ extension GeneralCommands {
                     return false
                 }
             }
+            for sink in sinks { sink.write(bytes) }
             process.output.write(bytes)
             if process.output.isBroken { return end(141) }
-            guard process.output.isCongested, process.pauseReading() else { return }
-            process.output.onDrained = { [weak self] in self?.read() }
+            let slow = ([process.output] + sinks).first { $0.isCongested && !$0.isBroken }
+            guard let slow, process.pauseReading() else { return }
+            slow.onDrained = { [weak self] in self?.read() }
         }
 
         private func end(_ status: Int? = nil) {

@@ -42,11 +42,14 @@ extension GeneralCommands {
             super.init(process, files: arguments.arguments)
         }
 
+        override var takesParts: Bool { true }
+
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
-            if squeezes, line.isEmpty, isWhole, wasEmpty { return }
-            wasEmpty = line.isEmpty && isWhole
+            let isEmpty = line.isEmpty && isWhole && !isWithinLine
+            if squeezes, isEmpty, wasEmpty { return }
+            wasEmpty = isEmpty
             var bytes: [UInt8] = []
-            if numbers || numbersFull && !line.isEmpty, !isWithinLine {
+            if numbers || numbersFull && !isEmpty, !isWithinLine {
                 count += 1
                 bytes = Array((String(count).leftPadded(to: 6) + "\t").utf8)
             }
@@ -95,6 +98,8 @@ extension GeneralCommands {
         private var counts = [0, 0, 0, 0, 0]
         private var totals = [0, 0, 0, 0, 0]
         private let width: Int
+        /// The last byte belongs to a word.
+        private var isInWord = false
         /// What it is given has a name of its own where it was named.
         private let isNamed: Bool
         init(_ process: Process, files: [String], shows: [Bool]) {
@@ -103,7 +108,12 @@ extension GeneralCommands {
             // As elsewhere: as wide as all bytes of all files need, seven where that is not known; one number alone
             // as it is.
             let isSingle = shows.filter { $0 }.count == 1 && files.count <= 1
-            let sizes = files.map { $0 == "-" ? nil : process.session.files.size($0) ?? 0 }
+            let lab = process.session.files
+            let sizes = files.map { file -> Int? in
+                if file == "-" { return process.inputByteCount }
+                let isFile = process.stream(named: file) == nil && !lab.isDirectory(file) && !file.hasPrefix("/dev/fd/")
+                return isFile ? lab.size(file) ?? 0 : nil
+            }
             let known =
                 files.isEmpty
                 ? process.inputByteCount
@@ -111,9 +121,16 @@ extension GeneralCommands {
             width = isSingle ? 1 : known.map { String($0).count } ?? 7
             super.init(process, files: files)
         }
+        // The columns of a line are known once all of it is.
+        override var takesParts: Bool { !shows[4] }
         override func take(_ line: ArraySlice<UInt8>, isWhole: Bool) {
             counts[0] += isWhole ? 1 : 0
-            counts[1] += line.split { $0 == 32 || (9...13).contains($0) }.count
+            for byte in line {
+                let isBlank = byte == 32 || (9...13).contains(byte)
+                if !isBlank, !isInWord { counts[1] += 1 }
+                isInWord = !isBlank
+            }
+            if isWhole { isInWord = false }
             // All bytes but those that go on with a character.
             if shows[2] { counts[2] += line.reduce(isWhole ? 1 : 0) { $0 + ($1 & 0xC0 == 0x80 ? 0 : 1) } }
             counts[3] += line.count + (isWhole ? 1 : 0)
@@ -131,7 +148,12 @@ extension GeneralCommands {
             let numbers = zip(counts, shows).filter(\.1).map { count, _ in String(count).leftPadded(to: width) }
             write((numbers + [name].compactMap { $0 }).joined(separator: " ").utf8)
         }
+        override func miss(_ file: String) {
+            // As elsewhere, a directory has a line of its own.
+            if process.session.files.isDirectory(file) { report([0, 0, 0, 0, 0], file) }
+        }
         override func endFile() {
+            isInWord = false
             report(counts, currentFile ?? (isNamed ? "-" : nil))
             for index in 0..<4 { totals[index] += counts[index] }
             totals[4] = max(totals[4], counts[4])

@@ -34,6 +34,19 @@ extension GeneralCommands {
             let skipped = try byteAmount(arguments.text("s") ?? "0", "xxd: -s")
             let limit = try arguments.text("l").map { try byteAmount($0, "xxd: -l") } ?? .max
             let isPlain = arguments.has("p")
+            let isUpper = arguments.has("u")
+            if !arguments.has("r"), !arguments.has("i") {
+                let isBits = arguments.has("b") && !isPlain
+                let width = arguments.integer("c") ?? (isPlain ? 30 : isBits ? 6 : 16)
+                let shape = XXDShape(
+                    width: width, group: arguments.integer("g") ?? (isBits ? 1 : 2), isBits: isBits,
+                    isUpper: isUpper)
+                let rows = RowDump(
+                    invocation.process, files: arguments.arguments, width: width, skipped: skipped, limit: limit,
+                    squeezes: false, row: { isPlain ? shape.digits($0, group: 0) + "\n" : shape.line($0, $1) })
+                rows.missStatus = 2
+                return .running(rows)
+            }
             return .running(
                 WholeInput(invocation.process, files: arguments.arguments) { tool, sources in
                     guard let source = sources.first else { return 2 }
@@ -42,22 +55,7 @@ extension GeneralCommands {
                         return 0
                     }
                     let bytes = Array(source.bytes.dropFirst(skipped).prefix(limit))
-                    let isUpper = arguments.has("u")
-                    if arguments.has("i") {
-                        let text = array(bytes, source.name, arguments.integer("c") ?? 12, isUpper)
-                        tool.write(Array(text.utf8))
-                        return 0
-                    }
-                    let isBits = arguments.has("b") && !isPlain
-                    let width = arguments.integer("c") ?? (isPlain ? 30 : isBits ? 6 : 16)
-                    let shape = XXDShape(
-                        width: width, group: arguments.integer("g") ?? (isBits ? 1 : 2), isBits: isBits,
-                        isUpper: isUpper)
-                    var text = ""
-                    for start in stride(from: 0, to: bytes.count, by: width) {
-                        let line = bytes[start..<min(start + width, bytes.count)]
-                        text += isPlain ? shape.digits(line, group: 0) + "\n" : shape.line(line, start + skipped)
-                    }
+                    let text = array(bytes, source.name, arguments.integer("c") ?? 12, isUpper)
                     tool.write(Array(text.utf8))
                     return 0
                 })
