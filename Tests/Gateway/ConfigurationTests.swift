@@ -100,6 +100,15 @@ import Testing
         try GatewayHost.check(try gateway("routes: [{path: /, url: 'http://a', auth: none}]")) { _ in throw Missing() }
     }
 
+    @Test("a route that one before it hides is known; one for other methods or hosts is not hidden")
+    func hidden() throws {
+        let routes = ["name: a", "name: b", "name: c, methods: [GET]", "name: d, host: x.example", "name: e"].map {
+            "- {path: /a, service: s, auth: none, \($0)}\n"
+        }
+        let hidden = try gateway("routes:\n" + routes.joined()).hiddenRoutes
+        #expect(hidden.map(\.name) == ["b", "e"] && hidden.allSatisfy { $0.by == "a" })
+    }
+
     @Test(
         "what is wrong is said with its place",
         arguments: [
@@ -133,10 +142,6 @@ import Testing
                 "gateway.yaml:2:50: rate_limit must be"
             ),
             ("routes:\n- {path: /a, service: s, url: 'ftp://x', auth: none}", "gateway.yaml:2:31: url 'ftp://x'"),
-            (
-                "routes:\n- {path: /a, service: s, auth: none}\n- {path: /a, service: t, auth: none, name: b}",
-                "gateway.yaml:3:3: b gets no request: "
-            ),
             ("routes:\n- {path: /a, split: {}, auth: none}", "gateway.yaml:2:21: split must be"),
             ("routes:\n- {path: /a, split: {a: 0}, auth: none}", "gateway.yaml:2:21: no share has a weight"),
             (

@@ -110,7 +110,8 @@ struct GatewaySource {
             "  \(route.name): \(route.paths.map(\.description).joined(separator: ", ")) → \(route.destinationText), "
                 + "auth \(route.accessText)\(route.limit.map { ", \($0.quota.count)/\($0.quota.period)" } ?? "")\n"
         }
-        return "\(file.name): OK, \(count)\n" + rows.joined() + Self.asked(configuration)
+        let hidden = configuration.hiddenRoutes.map { "  \($0.name) gets no request: \($0.by) takes all of them\n" }
+        return "\(file.name): OK, \(count)\n" + rows.joined() + Self.asked(configuration) + hidden.joined()
     }
 }
 

@@ -134,20 +134,23 @@ extension GatewayConfiguration {
         }
     }
 
+    /// Routes that get no request, because one before them is about the same requests: nobody's wish, and no error,
+    /// since the file's order decides between equals.
+    public var hiddenRoutes: [(name: String, by: String)] {
+        var first: [[String]: String] = [:]
+        return routes.compactMap { route in
+            guard route.fields.isEmpty, route.query.isEmpty else { return nil }
+            let requests =
+                route.paths.map(\.description).sorted() + [""] + route.hosts.map(\.description).sorted() + [""]
+                + route.methods.sorted() + ["", route.version ?? ""]
+            if let other = first[requests] { return (route.name, other) }
+            first[requests] = route.name
+            return nil
+        }
+    }
+
     private func refuseContradictions() throws(ConfigurationError) {
-        var known: [[String]: String] = [:]
         for route in routes {
-            // Of two that are about the same requests the second gets none.
-            if route.fields.isEmpty, route.query.isEmpty {
-                let requests =
-                    route.paths.map(\.description).sorted() + [""] + route.hosts.map(\.description).sorted() + [""]
-                    + route.methods.sorted() + ["", route.version ?? ""]
-                if let first = known.updateValue(route.name, forKey: requests) {
-                    throw ConfigurationError(
-                        route.place,
-                        "\(route.name) gets no request: \(first) takes all of them; leave one of the two out")
-                }
-            }
             for method in route.access.methods {
                 switch method {
                 // Without a section the keys are looked for where `jwt jwks` puts them.

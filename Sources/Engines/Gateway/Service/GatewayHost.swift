@@ -132,6 +132,7 @@ public final class GatewayHost: Service, HTTPService {
 
     public func opened() {
         runtime.log("Loaded \(configuration.routes.count) routes")
+        tellHiddenRoutes()
         if let tokens = rules.tokens {
             if tokens.keyCount > 0 { runtime.log(TokenAuthority.loaded(tokens.keyCount)) }
             tokens.start()
@@ -236,7 +237,14 @@ public final class GatewayHost: Service, HTTPService {
         server.options = Self.options(new)
         plainServer?.options = Self.options(new)
         setDrainTimeout(new)
+        tellHiddenRoutes()
         return "Reloaded: \(new.routes.count) routes"
+    }
+
+    private func tellHiddenRoutes() {
+        for (name, other) in configuration.hiddenRoutes.prefix(10) {
+            runtime.log("\(name) gets no request: \(other) takes all of them", level: .warning)
+        }
     }
 
     // MARK: HTTPService
