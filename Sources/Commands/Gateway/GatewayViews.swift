@@ -40,7 +40,8 @@ extension GatewayHost {
             let circuit: View.Cell = service.circuit.map { .text($0, style: $0 == "CLOSED" ? .good : .bad) } ?? .none
             if service.servers.isEmpty {
                 let absence = service.absence ?? "no server is written down"
-                return [[.text(service.name), .text(absence), .text("none", style: .bad), .none, .none, .none, circuit]]
+                let state = View.Cell.text("none", style: .bad)
+                return [[.text(service.name), .text(absence), state, .none, .none, .none, circuit]]
             }
             return service.servers.map { server in
                 [

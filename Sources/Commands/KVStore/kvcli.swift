@@ -73,7 +73,8 @@ final class KVClient: Program {
         case ("LEVELS", 0): ask(["LSM", "LEVELS"]) { [self] in show(levels: $0) }
         case ("TRACE", 1): ask(["LSM", "TRACE", rest[0]]) { [self] in show(trace: $0) }
         case (let word, let count)
-        where (count == 0 || !["SET", "GET", "DEL"].contains(word)) && ["SET", "GET", "DEL", "TRACE", "COMPACT", "FLUSH", "STATS", "LEVELS"].contains(word):
+        where (count == 0 || !["SET", "GET", "DEL"].contains(word))
+            && ["SET", "GET", "DEL", "TRACE", "COMPACT", "FLUSH", "STATS", "LEVELS"].contains(word):
             fail("\(word): that is not how many words it takes; see help kv-cli")
         default: ask(words) { [self] in show($0) }
         }

@@ -92,9 +92,9 @@ extension GeneralCommands {
     private static func find(_ text: String, _ journal: Journal) -> JournalEvent? {
         if let number = UInt64(text.drop { $0 == "#" }), let found = journal.event(number) { return found }
         // As it was typed, where anything has it so: OPEN is a circuit's state, and no connection that was opened.
-        return newest(in: journal) { $0.contains(text) } ?? newest(in: journal) { [wanted = text.lowercased()] in
-            $0.lowercased().contains(wanted)
-        }
+        if let exact = newest(in: journal, { $0.contains(text) }) { return exact }
+        let wanted = text.lowercased()
+        return newest(in: journal) { $0.lowercased().contains(wanted) }
     }
 
     private static func newest(in journal: Journal, _ isMeant: (String) -> Bool) -> JournalEvent? {

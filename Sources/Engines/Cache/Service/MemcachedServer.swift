@@ -10,7 +10,8 @@ final class MemcachedServer {
 
     init(_ host: CacheNode) {
         memcached = Memcached(host.cache)
-        server = StreamServer(node: host.node, clientProtocol: "memcached's protocol") { [unowned self, unowned host] stream, _, _ in
+        server = StreamServer(node: host.node, clientProtocol: "memcached's protocol") {
+            [unowned self, unowned host] stream, _, _ in
             MemcachedConnection(stream, host, memcached) { [unowned self] in server.ended(stream) }
         }
     }

@@ -44,7 +44,9 @@ public final class PoolerHost: Service {
         runtime = ServiceRuntime(node: node, tag: "PGBOUNCER", options: options)
         room = PoolerRoom(self)
         renamesStatements = configuration.integer("max_prepared_statements") > 0
-        server = StreamServer(node: node, clientProtocol: "PostgreSQL's protocol") { [unowned self] stream, _, _ in accept(stream) }
+        server = StreamServer(node: node, clientProtocol: "PostgreSQL's protocol") { [unowned self] stream, _, _ in
+            accept(stream)
+        }
         runtime.reloading = Reloading(source) { [unowned self] new in
             try take(new)
             return "Reloaded"

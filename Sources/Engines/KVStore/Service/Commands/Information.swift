@@ -74,7 +74,6 @@ extension KVServer {
         ]
     }
 
-
     /// As LevelDB's `leveldb.stats`, and the three amplifications.
     private var storeSection: [Line] {
         let shape = store.describe()
