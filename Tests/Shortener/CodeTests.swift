@@ -59,6 +59,11 @@ struct CodeTests {
         }
         let timed = link { $0.expiresAt = start + .seconds(10) }
         #expect(leads(timed, after: .milliseconds(9_999)) && !leads(timed, after: .seconds(10)))
+        let found = link {
+            $0.expiresAt = start + .seconds(10)
+            $0.redirect = .found
+        }
+        #expect(leads(found, after: .milliseconds(9_999)) && !leads(found, after: .seconds(10)))
         let few = link { $0.maxVisits = 2 }
         #expect(leads(few, visits: 1) && !leads(few, visits: 2))
         let later = link { $0.validSince = start + .seconds(1) }
