@@ -28,7 +28,7 @@ final class Lab {
         world = memoryWorld(seed: seed)
         host = FeatureFlagsHost(
             node: world.node("flags"), port: 4242, settings: .init(directory: "/flags")
-        ) { answer, isJSON in "\(isJSON ? "json" : "text") \(answer)\n" }
+        ) { answer, isJSON, _ in "\(isJSON ? "json" : "text") \(answer)\n" }
         client = world.node("client-node")
         try host.start()
     }
@@ -38,7 +38,7 @@ final class Lab {
         host.node.end(.killed)
         let host = FeatureFlagsHost(
             node: world.node("flags"), port: 4242, settings: .init(directory: "/flags")
-        ) { answer, _ in "\(answer)\n" }
+        ) { answer, _, _ in "\(answer)\n" }
         try host.start()
         return host
     }

@@ -75,6 +75,7 @@ final class MemoryLogs: LogSource {
             }
         case .field(let name, let value):
             block.labels[name] == value || block.metadata(index)[name] == value
+                || name == ShortIdentifier.name && block.metadata(index)[name].prefix(ShortIdentifier.digits) == value
                 || block.withLine(index) { LineFields($0).values(of: name).contains(value) }
         }
     }

@@ -184,6 +184,42 @@ struct SearchTests {
         #expect(error?.description.contains(message) == true, "\(error?.description ?? "")")
     }
 
+    @Test("a trace is found as views show it: by its first digits or all of them, by name or bare, with any index")
+    func traces() throws {
+        let whole = "cdc5cba5f00d4711aabbccddeeff0011"
+        for takesHints in [false, true] {
+            let logs = MemoryLogs(chunkEntries: 1, takesHints: takesHints)
+            logs.add(["app": "a"], [(1, "beside")], metadata: ["trace_id": whole])
+            logs.add(["app": "b"], [(2, "another")], metadata: ["trace_id": "0123456789abcdef0123456789abcdef"])
+            logs.add(["app": "c"], [(3, #"{"trace_id":"\#(whole)"}"#)])
+            func found(_ query: String) throws -> Set<String> {
+                let expression = try LogQLExpression(searching: query)
+                let run = try LogQLRun(expression, over: logs, LogQLRequest(from: 0, through: 10))
+                guard case .lines(let entries) = try run.finish().value else { return [] }
+                return Set(entries.map { $0.labels["app"] })
+            }
+            #expect(try found("trace_id:cdc5cba5") == ["a", "c"])
+            #expect(try found("trace_id:cdc5cba5f0") == ["a", "c"])
+            #expect(try found("trace_id:CDC5CBA5") == ["a", "c"])
+            #expect(try found("trace_id:\(whole)") == ["a", "c"])
+            #expect(try found(whole) == ["a", "c"])
+            #expect(try found("cdc5cba5") == ["a"])
+            #expect(try found("cdc5cba5f") == ["a"])
+            #expect(try found("trace_id:cdc5cb").isEmpty)
+            #expect(try found("NOT cdc5cba5") == ["b", "c"])
+        }
+    }
+
+    @Test("_exists_ asks for a field, as Lucene has it")
+    func exists() throws {
+        let logs = MemoryLogs()
+        logs.add(["app": "a"], [(1, #"{"status":500}"#), (2, "status"), (3, "status=200 x=1")])
+        let query = try LogQLExpression(searching: "_exists_:status")
+        let run = try LogQLRun(query, over: logs, LogQLRequest(from: 0, through: 10))
+        guard case .lines(let entries) = try run.finish().value else { return }
+        #expect(entries.map(\.timestamp).sorted() == [1, 3])
+    }
+
     @Test("whatever is searched for is refused with a place or carried out")
     func fuzz() throws {
         var random = SeededRandom(seed: 5)

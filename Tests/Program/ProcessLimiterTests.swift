@@ -102,7 +102,7 @@ import Testing
         #expect(try connection.get().status == 429)
         try directory.place("rl.yaml", "rules: [{algorithm: gcra, rate: 1/day, burst: 3}]\n")
         limiter.send(SIGHUP)
-        try limiter.waitFor("Reloaded: 1 rules")
+        try limiter.waitFor("Reloaded: 1 rule")
         #expect(try (0..<4).map { _ in try connection.get().status } == [200, 200, 200, 429])
         limiter.send(SIGTERM)
         #expect(try limiter.waitForExit() == 0)

@@ -223,7 +223,7 @@ extension ProgramHeavyTests {
                 let port = try ProgramPort.free()
                 let outer = try ProgramProcess.service(
                     "loadbalancer", "--backends", "unix:\(socket)", "--mode", mode, port: port)
-                try outer.waitFor("[LB] Loaded 1 backends: inner.sock")
+                try outer.waitFor("[LB] Loaded 1 backend: inner.sock")
                 for _ in 0..<3 {
                     let answer = try ProgramConnection(port: port).get()
                     #expect(answer.status == 200 && answer.body == "Response from A\n")

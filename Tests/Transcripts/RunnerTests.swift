@@ -54,7 +54,7 @@ import Testing
     @Test("Each tag is a stream of its own: order between streams and output is free, within a stream it counts")
     func channels() throws {
         let start = "$ backend --port 8081 --name A &\n$ loadbalancer --backends 8081 --port 80; echo up\n"
-        let loaded = "[LB] Loaded 1 backends: 8081\n"
+        let loaded = "[LB] Loaded 1 backend: 8081\n"
         let listening = "[LB] Listening on :80\n"
         #expect(try Self.passes(start + loaded + listening + "up\n"))
         #expect(try Self.passes(start + "up\n" + loaded + listening))
@@ -101,7 +101,7 @@ import Testing
     @Test("Under @logs exact every line from there on is stated, until subset")
     func exactLogs() throws {
         let start = "$ backend --port 8081 --name A &\n$ loadbalancer --backends 8081 --port 80\n"
-        let three = "[LB] Loaded 1 backends: 8081\n[LB] Health checker started (interval: 5s)\n[LB] Listening on :80\n"
+        let three = "[LB] Loaded 1 backend: 8081\n[LB] Health checker started (interval: 5s)\n[LB] Listening on :80\n"
         #expect(try Self.passes("@logs exact\n" + start + three))
         #expect(try !Self.passes("@logs exact\n" + start + "[LB] Listening on :80\n"))
         #expect(try !Self.passes("@logs exact\n" + start))

@@ -8,13 +8,24 @@ enum BreakerViews {
     /// Calls that a line has room for; `stats` and JSON have more of them.
     private static let stripWidth = 12
 
+    /// One line a breaker; of programs that have ended it says so.
+    static func list(_ breakers: [RunningBreaker], now: LabTime) -> View {
+        var view = View(table(breakers, now: now))
+        if let first = breakers.first, let ended = first.ended {
+            let text = "none runs any more: so it was when \(first.owner) ended, \((now - ended).rounded) ago"
+            view.json = ViewRenderer().value(of: view)
+            view.parts.append(.text(text, json: .null))
+        }
+        return view
+    }
+
     /// One line a breaker.
     static func table(_ breakers: [RunningBreaker], now: LabTime) -> View.Content {
         let rows = breakers.map { breaker -> [View.Cell] in
             let snapshot = breaker.snapshot
             let strip = breaker.holder.strips(ofBreaker: breaker.name).states
             return [
-                .text(breaker.name), state(snapshot.state), .duration(now - snapshot.since),
+                .text(breaker.name), state(snapshot.state), .duration((breaker.ended ?? now) - snapshot.since),
                 .integer(snapshot.tally.calls), percent(snapshot.failureRate), percent(snapshot.slowCallRate),
                 .integer(snapshot.counters.rejected), .integer(snapshot.counters.late),
                 .init(String(strip.suffix(Self.stripWidth)), json: .string(strip)),

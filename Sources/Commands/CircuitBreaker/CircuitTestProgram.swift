@@ -27,6 +27,17 @@ final class CircuitTestProgram: Program, Component {
         var metricsPort: UInt16?
 
         init(url: HTTPURL) { self.url = url }
+
+        /// Whether somebody has said after how many failures it opens.
+        var hasChosenThreshold = false
+
+        /// What makes the test pointless: too few attempts to open the circuit by any number of failures.
+        var complaint: String? {
+            guard hasChosenThreshold, let threshold = calls.breaker.failureThreshold else { return nil }
+            let attempts = requests.multipliedReportingOverflow(by: calls.retry?.maxAttempts ?? 1)
+            guard !attempts.overflow, attempts.partialValue < threshold else { return nil }
+            return "\(counted(requests, "request")) cannot fail \(threshold) times: the circuit will not open"
+        }
     }
 
     let process: Process
@@ -36,6 +47,8 @@ final class CircuitTestProgram: Program, Component {
     private var numbers: [ResilientCalls.CallID: Int] = [:]
     private var timers: [ResilientCalls.CallID: TimerID] = [:]
     var lines: CircuitTestLines
+    /// Slow calls that the breaker had counted before.
+    private var slowCalls = 0
     private var begun = 0
     /// The next round is being begun, or its time is set.
     private var isArranged = false
@@ -62,6 +75,7 @@ final class CircuitTestProgram: Program, Component {
             return process.exit(1)
         }
         if let share = settings.share { join(share) }
+        if let complaint = settings.complaint { process.complain(complaint) }
         nextRound()
     }
 
@@ -108,7 +122,11 @@ final class CircuitTestProgram: Program, Component {
     /// The next requests come when all are back, and the interval has passed.
     private func arrangeNext() {
         guard numbers.isEmpty, !isArranged, process.isRunning else { return }
-        guard begun < settings.requests else { return process.exit(0) }
+        guard begun < settings.requests else {
+            write(lines.summary)
+            process.session.endedBreakers.note(self, name: settings.url.host, owner: process.name, at: now)
+            return process.exit(0)
+        }
         isArranged = true
         node.after(settings.interval) { [self] in nextRound() }
     }
@@ -123,7 +141,11 @@ final class CircuitTestProgram: Program, Component {
                 attempt(id, permit, change)
             case .abandon(let id): attempts.removeValue(forKey: id)?.stop()
             case .counted(let id, let permit, let failure, let reaction):
-                lines.counted(id, permit, failure, reaction, calls.breaker.currentTally(now: now))
+                let counters = calls.breaker.counters
+                let slow = counters.slowSuccesses + counters.slowFailures
+                lines.counted(
+                    id, permit, failure, reaction, calls.breaker.currentTally(now: now), isSlow: slow > slowCalls)
+                slowCalls = slow
                 if let change = reaction.change { log(change) }
             case .timer(let id, let time): setTimer(id, time)
             case .fallback(let id, _, let failure):
@@ -171,6 +193,7 @@ final class CircuitTestProgram: Program, Component {
 
     private func log(_ change: Transition) {
         shared?.changed(change)
+        lines.changed(change)
         let wait = change.wait.map { " for \($0)" } ?? ""
         node.log(
             "CB",

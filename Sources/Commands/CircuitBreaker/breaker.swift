@@ -45,13 +45,20 @@ extension CircuitBreakerCommands {
             let now = session.world.now
             let verbs = description.subcommands.map(\.verb)
             if arguments.verb == "list", arguments.target == nil {
-                return .view(View(BreakerViews.table(session.breakers, now: now)))
+                return .view(BreakerViews.list(session.breakersToLookAt, now: now))
             }
             let found = try session.breaker(named: arguments.target, orMeant: verbs)
             switch arguments.verb {
-            case "list": return .view(View(BreakerViews.table([found], now: now)))
+            case "list": return .view(BreakerViews.list([found], now: now))
+            case "why", "settings", "metrics": break
+            default:
+                guard found.ended == nil else {
+                    throw CommandFailure("\(found.owner), which had the circuit \(found.name), has ended")
+                }
+            }
+            switch arguments.verb {
             case "set": try set(arguments.arguments[...], found)
-            case "why": return .view(BreakerViews.why(found.snapshot, now: now))
+            case "why": return .view(BreakerViews.why(found.snapshot, now: found.ended ?? now))
             case "settings": return .view(settings(found.snapshot.configuration))
             case "metrics":
                 let page = CircuitBreakerMetrics.page([found.snapshot])

@@ -19,7 +19,7 @@ extension CircuitBreakerCommands {
                 .init("failure-threshold", nil, .integer(1...1_000_000), "opens after so many failures (5)"),
                 .init("success-threshold", nil, .integer(1...1_000_000), "closes after so many successes (2)"),
                 .init("timeout", nil, .duration(), "how long it stays open (30s)"),
-                .init("window", nil, .integer(1...1_000_000), "calls among which failures are counted (10)"),
+                .init("window", nil, .integer(1...1_000_000), "calls in which failures count (10, or the threshold)"),
                 .init("config", nil, .file, "all of this and more from a file, by resilience4j's names"),
                 .init("call-timeout", nil, .duration(), "how long an attempt may take (5s)"),
                 .init("retries", nil, .integer(0...100), "further attempts after a failed one (0)"),
@@ -37,7 +37,8 @@ extension CircuitBreakerCommands {
             group: .clients, tags: ["CB"],
             details: """
                 A failure is an answer of 500 to 599, none at all, or one that takes longer than
-                --call-timeout. Layers, from the outside: fallback, retry, circuit breaker,
+                --call-timeout. An answer may be slow, too (slowCallDurationThreshold); the last
+                line counts requests. Layers, from the outside: fallback, retry, circuit breaker,
                 bulkhead, timeout. `breaker why` tells why the circuit is open while it runs.
                 With --share a circuit that opens opens those of the others as well, and when
                 the wait is over one of them tries. A store that is gone leaves each on its
@@ -67,6 +68,7 @@ extension CircuitBreakerCommands {
             settings.share = arguments.endpoint("share").map { SharedCircuit.Settings(store: $0) }
             settings.metricsPort = arguments.port("metrics")
             settings.calls = try layers(invocation)
+            settings.hasChosenThreshold = arguments.has("failure-threshold")
             return .running(CircuitTestProgram(invocation.process, settings))
         }
     }

@@ -158,7 +158,7 @@ final class PoolTest: Service {
         if isExhausted, !wasExhausted {
             wasExhausted = true
             report()
-            node.log(pool.tag, "\(engine.waitingCount) users waiting...")
+            node.log(pool.tag, "\(counted(engine.waitingCount, "user")) waiting...")
         }
         if engine.counters.reaped > reapedBefore {
             reapedBefore = engine.counters.reaped

@@ -25,8 +25,10 @@ struct FlagCall {
 
     var target: String { path + HTTPQuery.text(query) }
 
-    func fields(_ arguments: ParsedArguments) -> [(name: String, value: String)] {
+    func fields(_ arguments: ParsedArguments, _ process: Process) -> [(name: String, value: String)] {
         var fields = [("Accept", arguments.wantsJSON ? "application/json" : "text/plain")]
+        let renderer = process.session.renderer
+        if process.writesToTerminal, renderer.cutsCells { fields.append(("X-Flags-Columns", "\(renderer.columns)")) }
         if let token = arguments.text("token") { fields.append(("Authorization", token)) }
         if let who = arguments.text("as") { fields.append(("X-Flags-User", who)) }
         if body != nil { fields.append(("Content-Type", "application/json")) }
@@ -81,6 +83,7 @@ private struct FlagWords {
         case "untarget":
             var call = FlagCall.flag("DELETE", name, "/rules")
             if let rule = arguments.text("rule") { call.query.append(("rule", try checked(rule))) }
+            if let segment = arguments.text("segment") { call.query.append(("segment", segment)) }
             return call
         case "variants": return .flag("PUT", name, "/variants", .object([("variants", .array(try variants()))]))
         case "depends": return .flag("PUT", name, "/dependencies", .object([("dependencies", .array(dependencies()))]))
@@ -134,10 +137,18 @@ private struct FlagWords {
     }
 
     private func target() throws -> FlagCall {
-        guard let rule = arguments.text("rule") else { throw fail("whom? add --rule 'user.country == \"US\"'") }
+        let people = try people()
+        guard !people.isEmpty else { throw fail("whom? add --rule 'user.country == \"US\"', or --segment NAME") }
         let percent = arguments.integer("percent") ?? 100
-        return .flag(
-            "POST", name, "/rules", .object([("rule", .string(try checked(rule))), ("percent", .integer(percent))]))
+        return .flag("POST", name, "/rules", .object(people + [("percent", .integer(percent))]))
+    }
+
+    /// By rule, by segment or by both.
+    private func people() throws -> [(key: String, value: JSONValue)] {
+        var members: [(key: String, value: JSONValue)] = []
+        if let rule = arguments.text("rule") { members.append(("rule", .string(try checked(rule)))) }
+        if let segment = arguments.text("segment") { members.append(("segment", .string(segment))) }
+        return members
     }
 
     /// What is wrong with a rule is shown here, with a mark at its place, before anybody is asked.
@@ -214,10 +225,12 @@ private struct FlagWords {
     private func difference() throws -> FlagCall {
         var members: [(key: String, value: JSONValue)] = []
         if let percent = arguments.integer("percent") { members.append(("percent", .integer(percent))) }
-        if let rule = arguments.text("rule") { members.append(("rule", .string(try checked(rule)))) }
+        members += try people()
         if arguments.has("enable") { members.append(("enabled", true)) }
         if arguments.has("disable") { members.append(("enabled", false)) }
-        guard !members.isEmpty else { throw fail("what would change? add --percent 25, --rule, --enable or --disable") }
+        guard !members.isEmpty else {
+            throw fail("what would change? add --percent 25, --rule, --segment, --enable or --disable")
+        }
         if let file = arguments.text("users") {
             members.append(
                 ("users", .array(try lines(of: file).enumerated().map { try user($1, "\(file):\($0 + 1)") })))

@@ -13,7 +13,10 @@ extension FlagExplanation {
             ?? strategies.filter(\.areConstraintsMet).max { ($0.rollout?.percent ?? 0) < ($1.rollout?.percent ?? 0) }
     }
 
-    private var who: String { decisive.flatMap { $0.constraints.isEmpty ? nil : $0.title ?? $0.text } ?? "everybody" }
+    private var who: String {
+        guard let decisive, !decisive.constraints.isEmpty || decisive.title != nil else { return "everybody" }
+        return decisive.title ?? decisive.text
+    }
 
     /// `flags-cli evaluate`: what was decided, and by what.
     func shortView(_ context: FlagContext) -> View {

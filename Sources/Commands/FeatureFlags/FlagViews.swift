@@ -13,7 +13,8 @@ extension FlagAnswer {
         case .changed(let lines):
             View(.text(lines.joined(separator: "\n"), json: .object([("log", .array(lines.map { .string($0) }))])))
         case .flags(let flags, let environment): Self.list(flags, environment)
-        case .flag(let flag, let environment, let schedule): Self.one(flag, environment, schedule)
+        case .flag(let flag, let environment, let schedule, let segments):
+            Self.one(flag, environment, schedule, segments)
         case .evaluation(let explanation, let context): explanation.shortView(context)
         case .explanation(let explanation, let context): explanation.longView(context)
         case .difference(let difference, let flag, let what): difference.view(flag, what)
@@ -28,16 +29,21 @@ extension FlagAnswer {
         case .token(let token, let secret):
             View(
                 .text(
-                    "Token \(token.name): \(secret)\n(shown once; only a digest is kept)",
+                    "Token \(token.name): \(secret)\n(shown once; only a digest is kept. flags-cli takes it as "
+                        + "--token KEY, other programs send it as Authorization)",
                     json: .object([
                         ("name", .string(token.name)), ("kind", .string(token.kind.rawValue)),
                         ("secret", .string(secret)),
                     ])))
-        case .recorded(let count, let dropped):
+        case .recorded(let count, let outside, let dropped):
             View(
                 .text(
-                    counted(count, "event") + " recorded" + (dropped > 0 ? ", \(dropped) found no room" : ""),
-                    json: .object([("recorded", .integer(count)), ("dropped", .integer(dropped))])))
+                    counted(count, "event") + " recorded" + (dropped > 0 ? ", \(dropped) found no room" : "")
+                        + (outside == 0
+                            ? "" : "; \(outside) of people who are shown no variant, and take no part in it"),
+                    json: .object([
+                        ("recorded", .integer(count)), ("outside", .integer(outside)), ("dropped", .integer(dropped)),
+                    ])))
         }
     }
 
@@ -60,7 +66,8 @@ extension FlagAnswer {
                     ],
                     rows: flags.map { flag in
                         let state = flag.state(in: environment)
-                        let rules = Set(state.strategies.filter { !$0.constraints.isEmpty }.map { $0.title ?? $0.id })
+                        let targeted = state.strategies.filter { !$0.constraints.isEmpty || !$0.segments.isEmpty }
+                        let rules = Set(targeted.map { $0.title ?? $0.id })
                         let variants = state.variants.map(\.name)
                         return [
                             .text(flag.name), .text(flag.kind.rawValue), status(state), .integer(state.generalPercent),
@@ -72,7 +79,9 @@ extension FlagAnswer {
                     }, whenEmpty: "no flags yet; make one: flags-cli create new-checkout-flow")))
     }
 
-    private static func one(_ flag: FlagRecord, _ environment: String, _ schedule: RolloutSchedule?) -> View {
+    private static func one(
+        _ flag: FlagRecord, _ environment: String, _ schedule: RolloutSchedule?, _ segments: [Int: String]
+    ) -> View {
         let state = flag.state(in: environment)
         var fields: [View.Field] = [
             .init("flag", key: "name", .text(flag.name)), .init("kind", key: "kind", .text(flag.kind.rawValue)),
@@ -95,20 +104,21 @@ extension FlagAnswer {
                     "schedule", key: "schedule",
                     .init("\(next)% at \(schedule.nextAt), then a step every \(schedule.every)", json: schedule.json)))
         }
-        var view = View(.record(fields), .table(strategies(state)))
+        var view = View(.record(fields), .table(strategies(state, segments)))
         if !state.variants.isEmpty { view.parts.append(.table(variants(state.variants))) }
         view.json = flag.json
         return view
     }
 
-    private static func strategies(_ state: FlagState) -> View.Table {
+    private static func strategies(_ state: FlagState, _ segments: [Int: String]) -> View.Table {
         .init(
             [
                 .init("STRATEGY", key: "name"), .init("PERCENT", key: "percent", right: true),
                 .init("WHO", key: "who", flexible: true),
             ],
             rows: state.strategies.map { strategy in
-                let who = strategy.constraints.map(\.text).joined(separator: " and ")
+                let groups = strategy.segments.map { "segment \(segments[$0] ?? "\($0), which is gone")" }
+                let who = (groups + strategy.constraints.map(\.text)).joined(separator: " and ")
                 return [
                     .text(strategy.name), strategy.rolloutPercent.map { .integer($0) } ?? .none,
                     .text(who.isEmpty ? "everybody" : who),
@@ -163,9 +173,10 @@ extension FlagAnswer {
                         .init("WHAT TO DO", key: "remedy", flexible: true),
                     ],
                     rows: flags.map { flag in
-                        [
-                            .text(flag.name), .text(flag.kind.rawValue), .duration(flag.age), .text(flag.reason),
-                            .text(flag.remedy),
+                        let age = LabDuration.seconds(Int(flag.age.seconds)).rounded
+                        return [
+                            .text(flag.name), .text(flag.kind.rawValue), .init(age, json: .milliseconds(flag.age)),
+                            .text(flag.reason), .text(flag.remedy),
                         ]
                     }, whenEmpty: "no flag has outlived its use")))
     }

@@ -41,9 +41,11 @@ extension FeatureFlagsCommands {
             }
             return ServicePlan { [settings] node, service in
                 FeatureFlagsHost(node: node, port: service.port, settings: settings, options: service.options) {
-                    answer, asJSON in
+                    answer, asJSON, columns in
                     let view = answer.view
-                    return asJSON ? ViewRenderer().json(view) : ViewRenderer().plain(view)
+                    var renderer = ViewRenderer(columns: columns ?? 80)
+                    renderer.cutsCells = columns != nil
+                    return asJSON ? renderer.json(view) : renderer.plain(view)
                 }
             }
         }

@@ -31,7 +31,7 @@ extension FeatureFlagsCommands {
                 ServerQuestion(
                     process, call.method, call.target, at: server,
                     whenRefused: "no server of flags answers at \(server); start one: feature-flags",
-                    fields: call.fields(arguments), body: call.body?.bytes(),
+                    fields: call.fields(arguments, process), body: call.body?.bytes(),
                     timeout: arguments.duration("timeout") ?? .seconds(10)
                 ) { response throws(CommandFailure) in
                     try ServerQuestion.text(response, isSaidByLog: isSaidByLog)
@@ -50,6 +50,7 @@ extension FeatureFlagsCommands {
     private static let name = CommandDescription.Arguments([.text], 1...1)
     private static let percent = Flag("percent", nil, .integer(0...100), "how many of them")
     private static let rule = Flag("rule", nil, .text("RULE"), "who: user.country == \"US\"")
+    private static let segment = Flag("segment", nil, .text("NAME"), "who: people of a segment (flags-cli segments)")
     private static let user = Flag("user", "u", .text("JSON"), "who: an id, or a context as JSON")
     private static let users = Flag("users", nil, .file, "who: a file with an id or a context a line")
 
@@ -73,11 +74,16 @@ extension FeatureFlagsCommands {
                     larger percentage takes nobody out who was in.
                     """),
             .init(
-                "target", "shows it to certain people", usage: "FLAG --rule RULE [--percent N]",
-                flags: [rule, percent] + common, arguments: name,
-                examples: [#"flags-cli target new-checkout-flow --rule 'user.country == "US"' --percent 50"#]),
+                "target", "shows it to certain people", usage: "FLAG (--rule RULE | --segment NAME) [--percent N]",
+                flags: [rule, segment, percent] + common, arguments: name,
+                examples: [
+                    #"flags-cli target new-checkout-flow --rule 'user.country == "US"' --percent 50"#,
+                    "flags-cli target new-checkout-flow --segment staff",
+                ],
+                details: "With both, people of the segment whom the rule means."),
             .init(
-                "untarget", "takes a rule away, or all of them", usage: "FLAG [--rule RULE]", flags: [rule] + common,
+                "untarget", "takes a rule away, or all of them", usage: "FLAG [--rule RULE | --segment NAME]",
+                flags: [rule, segment] + common,
                 arguments: name, examples: ["flags-cli untarget new-checkout-flow"]),
             .init(
                 "variants", "says what it can show, and to which shares", usage: "FLAG NAME=WEIGHT[:PAYLOAD]…",
@@ -139,16 +145,21 @@ extension FeatureFlagsCommands {
                 flags: [user] + common, arguments: name, examples: ["flags-cli explain new-checkout-flow --user 123"]),
             .init(
                 "diff", "who would change: exactly, person by person",
-                usage: "FLAG --percent N | --rule RULE | --enable | --disable [--users FILE]",
+                usage: "FLAG --percent N | --rule RULE | --segment NAME | --enable | --disable",
                 flags: [
-                    percent, rule, .init("enable", nil, "if it were on"), .init("disable", nil, "if it were off"),
+                    percent, rule, segment, .init("enable", nil, "if it were on"),
+                    .init("disable", nil, "if it were off"),
                     users,
                     .init("count", nil, .integer(1...RolloutDifference.userLimit), "users 1 to N (1000)"),
                 ] + common, arguments: name, examples: ["flags-cli diff new-checkout-flow --percent 25"]),
             .init(
                 "stats", "how often it was evaluated", usage: "FLAG [--last 24h]",
                 flags: [.init("last", "l", .duration(), "how far back, in whole hours (24h)")] + common,
-                arguments: name, examples: ["flags-cli stats new-checkout-flow --last 24h"]),
+                arguments: name, examples: ["flags-cli stats new-checkout-flow --last 24h"],
+                details: """
+                    A flag without variants has two sides all the same, as it has in an
+                    experiment: control, who do not see it, and treatment, who do.
+                    """),
             .init(
                 "experiment", "which variant is winning", usage: "FLAG [--goal NAME]",
                 flags: [.init("goal", nil, .text("NAME"), "what is hoped for (the first one recorded)")] + common,
@@ -173,7 +184,8 @@ extension FeatureFlagsCommands {
             .init(
                 "segments", "named groups of people", usage: "[--add NAME --rule RULE]",
                 flags: [.init("add", nil, .text("NAME"), "makes one"), rule] + common,
-                examples: [#"flags-cli segments --add staff --rule 'user.email endsWith "@example.org"'"#]),
+                examples: [#"flags-cli segments --add staff --rule 'user.email endsWith "@example.org"'"#],
+                details: "`flags-cli target FLAG --segment NAME` shows a flag to one."),
             .init(
                 "token", "keys that open the server", usage: "create|list|remove [NAME] [--kind client|admin]",
                 flags: [.init("kind", nil, .choice(FlagToken.Kind.allCases.map(\.rawValue)), "whose it is (client)")]

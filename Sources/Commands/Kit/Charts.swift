@@ -39,6 +39,8 @@ public struct BarScale: Sendable {
 public struct Plot: Sendable {
     private let glyphs: Sparkline.Glyphs
     private let height: Int
+    /// That are shown.
+    public static let columnLimit = 60
 
     /// - Parameter height: rows, 1 to 20.
     public init(_ glyphs: Sparkline.Glyphs = .block, height: Int = 5) {
@@ -50,8 +52,9 @@ public struct Plot: Sendable {
     ///   - values: one a column, the oldest first; at most 60 are shown, the newest. Zero, and what is below it, is a
     ///     line at the bottom; what is no finite number is blank: there is no value.
     ///   - label: a value as it stands at the scale.
-    public func view(_ values: [Double], label: (Double) -> String) -> View.Content {
-        let shown = values.suffix(60).map { $0.isFinite ? max(0, $0) : .nan }
+    ///   - moment: what stands below a column, by its number: the first and the last that are shown have it.
+    public func view(_ values: [Double], moment: ((Int) -> String)? = nil, label: (Double) -> String) -> View.Content {
+        let shown = values.suffix(Self.columnLimit).map { $0.isFinite ? max(0, $0) : .nan }
         let top = shown.filter(\.isFinite).max() ?? 0
         let labels = [label(top), label(0)]
         let width = labels.map(displayWidth).max() ?? 0
@@ -63,6 +66,13 @@ public struct Plot: Sendable {
             for value in shown { line.append(character(value, top, row)) }
             while line.last == " " { line.removeLast() }
             text += line + "\n"
+        }
+        if let moment, !shown.isEmpty {
+            let (first, last) = (moment(values.count - shown.count), moment(values.count - 1))
+            let room = shown.count - displayWidth(first) - displayWidth(last)
+            let between = room > 0 ? String(repeating: " ", count: room) : " … "
+            text += String(repeating: " ", count: width) + " └" + (shown.count == 1 ? first : first + between + last)
+            text += "\n"
         }
         return .text(text, json: .array(values.map { .number($0) }))
     }

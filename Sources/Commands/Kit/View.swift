@@ -95,6 +95,8 @@ public struct View: Sendable {
 public struct ViewRenderer: Sendable {
     public var columns: Int
     public var usesColor: Bool
+    /// Whether cells are shortened for a line to fit into the columns. What goes to a program has all of them.
+    public var cutsCells = true
 
     public init(columns: Int = 80, usesColor: Bool = false) {
         self.columns = columns
@@ -154,7 +156,7 @@ public struct ViewRenderer: Sendable {
     /// On a terminal of less than 80 columns a table loses columns at its end rather than break its lines; two stay
     /// whatever happens.
     private func narrowed(_ table: View.Table) -> (View.Table, droppedCount: Int) {
-        guard columns < 80 else { return (table, 0) }
+        guard columns < 80, cutsCells else { return (table, 0) }
         let widths = Self.widths(of: table)
         func least(_ count: Int) -> Int {
             (0..<count).reduce(2 * (count - 1)) { sum, index in
@@ -171,6 +173,7 @@ public struct ViewRenderer: Sendable {
 
     /// Takes what is too much from the flexible columns, the widest first, and leaves each eight columns at least.
     private func shrink(_ widths: inout [Int], _ table: View.Table) {
+        guard cutsCells else { return }
         let flexible = table.columns.indices.filter { table.columns[$0].isFlexible }
         var excess = widths.reduce(0, +) + 2 * (widths.count - 1) - columns
         for column in flexible.sorted(by: { widths[$0] > widths[$1] }) where excess > 0 && widths[column] > 8 {

@@ -12,6 +12,7 @@ extension Session {
     func balancer(named name: String?) throws -> LoadBalancerHost {
         try running(
             LoadBalancerHost.self, named: name, what: "load balancer",
-            start: "loadbalancer --backends 8081,8082 --port 8080")
+            start: "loadbalancer --backends 8081,8082 --port 8080",
+            elsewhere: "one with --runtime 9999 answers: echo 'show stat' | socat - TCP:localhost:9999")
     }
 }

@@ -44,7 +44,7 @@ extension LoadBalancerCommands {
             if let first, let flagged, first != flagged {
                 throw UsageError("balancer: '\(first)' and --node \(flagged)? one of them")
             }
-            let name = first ?? flagged
+            let name = first ?? flagged ?? addressed(words, among: names)
             let host = try invocation.session.balancer(named: name)
             if words == ["--json"] {
                 let view = host.poolView(.block, now: invocation.session.world.now)
@@ -64,6 +64,17 @@ extension LoadBalancerCommands {
             }
             return .done(isRefused ? 1 : 0)
         }
+    }
+
+    /// The one balancer that `lb1/8081` names, where all servers among the words are of one.
+    private static func addressed(_ words: [String], among names: [String]) -> String? {
+        var found: Set<String> = []
+        for word in words.flatMap({ $0.split(whereSeparator: { " ;".contains($0) }) }) {
+            guard let slash = word.firstIndex(of: "/") else { continue }
+            let front = word[..<slash].lowercased()
+            if let name = names.first(where: { $0.lowercased() == front }) { found.insert(name) }
+        }
+        return found.count == 1 ? found.first : nil
     }
 
     /// Takes `--node NODE` from among the words: HAProxy's language has nothing that looks like it.

@@ -15,9 +15,10 @@ extension LoadBalancerCommands {
             group: .views,
             details: """
                 FOR is how long it has been in this state; ACTIVE what it works on, of at most
-                max_connections; WAIT who waits for it and no other; ERR all its errors. P50
-                and P99 are of the answers of the last 60 s, and the curve is of the requests
-                that ended then, all curves at the same scale.
+                max_connections; WAIT who waits for it and no other. ERR is how often it failed
+                a request: no connection, no answer, a broken one; 5XX its answers of 500 and
+                above. P50 and P99 are of the answers of the last 60 s, and the curve is of the
+                requests that ended then, all curves at the same scale.
                 """)
         return Command(description) { invocation in
             let arguments = invocation.arguments
@@ -29,8 +30,8 @@ extension LoadBalancerCommands {
 }
 
 extension LoadBalancerHost {
-    /// Characters of a curve: four seconds each.
-    private static let curveWidth = 15
+    /// Characters of a curve: six seconds each.
+    private static let curveWidth = 10
 
     func poolView(_ glyphs: Sparkline.Glyphs, now: LabTime) -> View {
         let parts = Self.curveWidth * glyphs.valuesPerCharacter
@@ -64,6 +65,7 @@ extension LoadBalancerHost {
         .init("FOR", key: "state_for_ms", right: true),
         .init("WT", key: "weight", right: true), .init("ACTIVE", key: "active", right: true),
         .init("WAIT", key: "waiting", right: true), .init("ERR", key: "errors", right: true),
+        .init("5XX", key: "answers_5xx", right: true),
         .init("P50", key: "p50_ms", right: true), .init("P99", key: "p99_ms", right: true),
         .init("LAST 60s", key: "requests_per_second"),
     ]
@@ -100,6 +102,7 @@ extension LoadBalancerHost {
             .text(server.name), .text(server.state, style: style), .duration(now - server.lastChange),
             .integer(server.weight), activeCell(server), .integer(server.waiting),
             .integer(server.counters.errors, style: server.counters.errors > 0 ? .warning : .plain),
+            .integer(server.counters.answers[5], style: server.counters.answers[5] > 0 ? .warning : .plain),
             latencies.isEmpty ? .none : .duration(Replay.percentile(latencies, 50)),
             latencies.isEmpty ? .none : .duration(Replay.percentile(latencies, 99)), curve,
         ]

@@ -18,7 +18,8 @@ extension LogQuestion {
     func asked(by process: Process, at server: HostPort, wantsJSON: Bool, timeout: LabDuration) -> ServerQuestion {
         ServerQuestion(
             process, "GET", target, at: server, whenRefused: Self.advice(server),
-            fields: [("Accept", "application/json")], timeout: timeout, limitBytes: Self.bodyLimitBytes,
+            fields: [("Accept", "application/json")] + (wantsJSON ? [] : Self.fieldsForOrder), timeout: timeout,
+            limitBytes: Self.bodyLimitBytes,
             isObserver: true
         ) { response throws(CommandFailure) in
             for warning in Self.warnings(of: response) { process.complain("warning: \(warning)") }

@@ -29,7 +29,10 @@ final class LogFollower: Program {
         url.hasPort = true
         var options = WebSocketConnection.Options()
         options.messageLimitBytes = 64 << 20
-        let call = WebSocketCall(process.node, url, options: options) { [weak self] result in self?.connected(result) }
+        let fields = wantsJSON ? [] : LogQuestion.fieldsForOrder
+        let call = WebSocketCall(process.node, url, fields: fields, options: options) { [weak self] result in
+            self?.connected(result)
+        }
         self.call = call
         call.start()
     }
@@ -55,7 +58,7 @@ final class LogFollower: Program {
         do {
             let message = JSONCursor(
                 try JSONValue(parsing: text, limits: JSONLimits(bytes: 64 << 20, values: 1_000_000)))
-            let lines = try LogViews.entries(message["streams"]).sorted { $0.timestamp < $1.timestamp }
+            let lines = try LogViews.entries(message["streams"], isBackward: false)
             process.output.write(LogViews.text(lines, question, now: process.node.wallClock))
             if let dropped = message["dropped_entries"].ifPresent {
                 process.complain(

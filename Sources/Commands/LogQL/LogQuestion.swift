@@ -35,6 +35,12 @@ struct LogQuestion {
         self.through = through
     }
 
+    /// Has labels that only single lines have told apart from their stream's: an answer keeps the order of a stream's
+    /// lines, and of lines with different labels it would not.
+    static let fieldsForOrder: [(name: String, value: String)] = [
+        ("X-Loki-Response-Encoding-Flags", "categorize-labels")
+    ]
+
     static func isField(_ name: String) -> Bool {
         guard let first = name.utf8.first, !(48...57).contains(first) else { return false }
         return name.utf8.allSatisfy { $0 == 0x5F || (48...57).contains($0) || (97...122).contains($0 | 0x20) }

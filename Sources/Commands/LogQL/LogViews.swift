@@ -16,7 +16,7 @@ enum LogViews {
             switch question.kind {
             case .lines:
                 // The newest were asked for; they are read from the oldest on.
-                let lines = try entries(data["result"]).sorted { $0.timestamp < $1.timestamp }
+                let lines = try entries(data["result"], isBackward: true)
                 let shown = lines.isEmpty ? nothing(question, now: now) : text(lines, question, now: now)
                 view = View(.text(shown, json: .null))
             case .count(let field): view = View(.text(try counts(data["result"], field), json: .null))
@@ -31,19 +31,42 @@ enum LogViews {
 
     // MARK: Lines
 
-    static func entries(_ result: JSONCursor) throws(JSONTypeError) -> [LogQLEntry] {
-        var entries: [LogQLEntry] = []
+    /// The lines of an answer, from the oldest on. Those of one time are in the order in which they came: a stream's as
+    /// it was answered, those of the lab's nodes by the numbers of their events.
+    ///
+    /// - Parameter isBackward: whether each stream's newest line stands first.
+    static func entries(_ result: JSONCursor, isBackward: Bool) throws(JSONTypeError) -> [LogQLEntry] {
+        var entries: [(entry: LogQLEntry, event: Int)] = []
         for stream in try result.array() {
-            var pairs: [(String, String)] = []
-            for (name, value) in try stream["stream"].members() { pairs.append((name, try value.string())) }
-            let labels = Labels(pairs)
+            let pairs = try Self.pairs(stream["stream"])
+            let common = Labels(pairs)
+            let isOfLab = common["job"] == "lab"
+            var own: [(entry: LogQLEntry, event: Int)] = []
             for item in try stream["values"].array() {
                 guard let time = Int64(try item[0].string()) else { throw item[0].error("no time in nanoseconds") }
-                entries.append(
-                    LogQLEntry(labels: labels, timestamp: time, line: Array(try item[1].string().utf8)))
+                var labels = common
+                var event = 0
+                if let parts = item[2].ifPresent {
+                    let metadata = try parts["structuredMetadata"].ifPresent.map(Self.pairs) ?? []
+                    let parsed = try parts["parsed"].ifPresent.map(Self.pairs) ?? []
+                    labels = Labels(pairs + metadata + parsed)
+                    if isOfLab { event = metadata.first { $0.0 == "event" }.flatMap { Int($0.1) } ?? 0 }
+                }
+                let entry = LogQLEntry(labels: labels, timestamp: time, line: Array(try item[1].string().utf8))
+                own.append((entry, event))
             }
+            entries += isBackward ? own.reversed() : own
         }
-        return entries
+        return entries.indices.sorted { left, right in
+            let (one, other) = (entries[left], entries[right])
+            return (one.entry.timestamp, one.event, left) < (other.entry.timestamp, other.event, right)
+        }.map { entries[$0].entry }
+    }
+
+    private static func pairs(_ object: JSONCursor) throws(JSONTypeError) -> [(String, String)] {
+        var pairs: [(String, String)] = []
+        for (name, value) in try object.members() { pairs.append((name, try value.string())) }
+        return pairs
     }
 
     /// Said of a search that has found nothing: where it has looked may be the reason.
@@ -68,7 +91,8 @@ enum LogViews {
                 text += "\(entry.labels) \(shown(entry.text))\n"
             } else {
                 let summary = EntrySummary(entry)
-                text += (summary.origin.isEmpty ? "" : summary.origin + ": ") + shown(summary.message) + "\n"
+                let message = question.expression.parsesLines ? entry.text : summary.message
+                text += (summary.origin.isEmpty ? "" : summary.origin + ": ") + shown(message) + "\n"
             }
         }
         return text

@@ -68,6 +68,8 @@ enum MetricsViews {
 
     /// Six significant digits, all of those before the point, and at most six behind it: more tells nobody anything.
     static func short(_ text: String) -> String {
+        // Prometheus writes an alert's value as `0e+00`.
+        let text = text.contains("e") ? Double(text).map { sampleText($0) } ?? text : text
         guard let value = Double(text), value.isFinite, abs(value) >= 0.001, abs(value) < 1e15, text.utf8.count > 7,
             value != value.rounded()
         else {
@@ -140,13 +142,24 @@ enum MetricsViews {
                 points.append((try point[0].number(), Double(try point[1].string()) ?? .nan))
             }
             view.parts.append(.text(title(labels) + "\n", json: .null))
-            view.parts.append(Plot(.block).view(columns(points, question)) { trimmedDecimal($0, places: 3) })
+            view.parts.append(
+                Plot(.block).view(columns(points, question), moment: axis(question)) { trimmedDecimal($0, places: 3) })
         }
         if all.count > curveLimit {
             view.parts.append(
                 .text("… and \(all.count - curveLimit) more; add a condition, or sum them\n", json: .null))
         }
         return view
+    }
+
+    /// When a column is; with the date where the range is longer than a day.
+    private static func axis(_ question: MetricsQuestion) -> ((Int) -> String)? {
+        guard case .range(_, let from, let through, let step) = question, step > .zero else { return nil }
+        let isLong = through - from > .seconds(86_400)
+        return { column in
+            let time = from + step * column
+            return isLong ? String(time.description.prefix(16)).replacing("T", with: " ") : time.timeOfDay
+        }
     }
 
     /// A value for each of at most sixty moments; where there is none, nothing is drawn.

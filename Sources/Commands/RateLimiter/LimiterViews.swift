@@ -59,14 +59,27 @@ extension RateLimiterHost {
     }
 
     /// Why a key was refused: what it has now under each rule, and its last refusals.
-    func why(_ key: String, now: LabTime) -> View {
-        let rows = engine.policies.enumerated().map { index, policy -> [View.Cell] in
-            let state = engine.look(policy: index, key: key, now: now)
+    func why(_ key: String, _ look: Look, now: LabTime) -> View {
+        let (states, failure): ([Assessment], String?) =
+            switch look {
+            case .found(let states, _): (states, nil)
+            case .alone(let states, let reason): (states, reason)
+            }
+        let rules = configuration.rules
+        let rows = zip(rules, states).map { rule, state -> [View.Cell] in
+            let policy = rule.policy
+            let name = View.Cell.text(rule.key.parts == [.global] ? "\(policy.name) (one for all)" : policy.name)
+            if failure != nil, rule.onStoreFailure != .local {
+                let isOpen = rule.onStoreFailure == .open
+                return [
+                    name, .text(policy.summary), .text("unknown"),
+                    isOpen ? .text("admitted unasked", style: .warning) : .text("503", style: .bad), .none,
+                ]
+            }
+            let left = state.remaining + (state.isAllowed ? rule.cost : 0)
             return [
-                .text(policy.name), .text(policy.summary, style: .plain),
-                .init(
-                    "\(state.remaining + (state.isAllowed ? 1 : 0)) of \(state.limit)",
-                    json: .integer(state.remaining + (state.isAllowed ? 1 : 0))),
+                name, .text(policy.summary, style: .plain),
+                .init("\(left) of \(state.limit)", json: .integer(left)),
                 state.isAllowed
                     ? .text("admitted", style: .good)
                     : .text(policy.isShadow ? "over (shadow)" : "refused", style: .bad),
@@ -74,8 +87,13 @@ extension RateLimiterHost {
                     ? .none : state.retryAfter == .infinite ? .text("never") : .duration(state.retryAfter),
             ]
         }
+        var fields: [View.Field] = [.init("key", key: "key", .text(key, style: .strong))]
+        if let store = configuration.store {
+            let state = failure.map { View.Cell.text("\(store.description) cannot be asked: \($0)", style: .bad) }
+            fields.append(.init("store", key: "store", state ?? .text(store.description)))
+        }
         var parts: [View.Content] = [
-            .record([.init("key", key: "key", .text(key, style: .strong))]),
+            .record(fields),
             .table(
                 .init(
                     [
@@ -85,7 +103,11 @@ extension RateLimiterHost {
                         .init("RETRY AFTER", key: "retry_after_ms", right: true),
                     ], rows: rows, whenEmpty: "no rules")),
         ]
-        parts.append(denials(engine.denials.recent.filter { $0.key == key }, now: now, namesKeys: false))
+        // By rule, what it knows this key by.
+        var keys: [String: String] = [:]
+        for rule in rules { keys[rule.policy.name] = self.key(of: rule, typed: key) }
+        let own = engine.denials.recent.filter { $0.key == keys[$0.policy] ?? key }
+        parts.append(denials(own, now: now, namesKeys: false))
         var view = View()
         view.parts = parts
         return view
@@ -96,9 +118,11 @@ extension RateLimiterHost {
         let rows = all.prefix(10).map { denial -> [View.Cell] in
             (namesKeys ? [View.Cell.text(denial.key)] : []) + [
                 .text(denial.policy), .duration(now - denial.time), .integer(denial.cost),
-                .integer(denial.remaining),
+                denial.remaining.map { .integer($0) } ?? .text("unknown"),
                 denial.retryAfter == .infinite ? .text("never") : .duration(denial.retryAfter),
-                denial.isShadow ? .text("shadow: admitted") : .text("refused", style: .warning),
+                denial.isShadow
+                    ? .text("shadow: admitted")
+                    : .text(denial.remaining == nil ? "503: store gone" : "refused", style: .warning),
             ]
         }
         return .table(

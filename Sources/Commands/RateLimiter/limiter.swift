@@ -15,7 +15,9 @@ extension RateLimiterCommands {
                 .init(
                     "why", "what a key has left under each rule, and its last refusals", usage: "KEY",
                     flags: [CommonFlags.json], arguments: .init([.text], 1...1), examples: ["limiter why 127.0.0.1"],
-                    details: "`limiter denied` lists keys."),
+                    details: """
+                        `limiter denied` lists keys. Where counts are shared, the store is asked.
+                        """),
                 .init(
                     "denied", "the last refusals of all keys", flags: [CommonFlags.json], examples: ["limiter denied"]),
                 .init(
@@ -45,7 +47,7 @@ extension RateLimiterCommands {
             let host = try session.limiter(named: arguments.target)
             let now = session.world.now
             switch arguments.verb {
-            case "why": return .view(host.why(arguments.arguments[0], now: now))
+            case "why": return .running(LimiterQuestion(invocation.process, host, arguments))
             case "denied": return .view(View(host.denials(host.engine.denials.recent, now: now, namesKeys: true)))
             case "oracle": return .view(host.oracleView)
             default:
@@ -95,5 +97,28 @@ extension Session {
                         .init("OVER-ADMITTED", key: "over_admitted", right: true),
                         .init("PEAK", key: "peak", right: true), .init("LIMIT", key: "limit", right: true),
                     ], rows: rows, whenEmpty: "nothing was admitted")))
+    }
+}
+
+/// `limiter why KEY`: what the key has left is known to the store, if there is one.
+private final class LimiterQuestion: Program {
+    private let process: Process
+    private let host: RateLimiterHost
+    private let arguments: ParsedArguments
+
+    init(_ process: Process, _ host: RateLimiterHost, _ arguments: ParsedArguments) {
+        self.process = process
+        self.host = host
+        self.arguments = arguments
+    }
+
+    func start() {
+        let key = arguments.arguments[0]
+        host.look(at: key) { [self] look in
+            guard process.isRunning else { return }
+            process.output.write(
+                process.text(of: host.why(key, look, now: process.session.world.now), for: arguments))
+            process.exit(0)
+        }
     }
 }

@@ -19,7 +19,7 @@ extension RateLimiterCommands {
                 .init("key", "k", .text("PARTS"), "ip, 'header NAME', api-key, user, route, global (ip)"),
                 .init("upstream", "u", .text("HOST:PORT"), "where admitted requests go (answered 200 here)"),
                 .init("trusted-proxies", nil, .text("LIST"), "networks whose X-Forwarded-For is believed"),
-                .init("store", "s", .text("PLACE"), "shared: redis://host:port, or a limiter's"),
+                .init("store", "s", .text("PLACE"), "shared: a Redis, or a limiter's --throttle"),
                 .init("lease", nil, .integer(1...1_000_000), "quota taken from another limiter at once (1)"),
                 .init("store-timeout", nil, .duration(), "how long its answer is waited for (250ms)"),
                 .init(
@@ -67,7 +67,9 @@ extension RateLimiterCommands {
                   store_timeout: 250ms
                   timeouts: {connect: 5s, response: 60s, idle: 75s}
                 A request must be admitted by all rules that concern it, and takes from none of
-                them if one refuses. SIGHUP and `reload` read the file again.
+                them if one refuses. A store is a real Redis, which runs scripts (the lab's
+                cache-node and lsm-kv do not), or another limiter's --throttle port. SIGHUP and
+                `reload` read the file again.
                 """)
         return .service(kind, description) { invocation in
             let source = try LimiterSource(invocation)

@@ -85,7 +85,8 @@ public struct LoadBalancer {
         public var retries = 0
         /// Retries that were not made because the budget was spent.
         public var retriesRefused = 0
-        /// Answered 503: no server was in the pool, or none of those that were tried could be reached.
+        /// Answered by the balancer itself (502, 503, 504): no server was in the pool or had room, none of those that
+        /// were tried could be reached or has answered, or one was not and the budget for another try was spent.
         public var unserved = 0
         /// How often a server failed a request. A retry may have made up for it.
         public var errors = 0

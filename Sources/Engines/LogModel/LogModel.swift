@@ -93,7 +93,8 @@ public indirect enum LogHint: Equatable, Sendable {
     /// A whole word of the line, whatever its case: see `LogWords`.
     case word(String)
     /// The line is a JSON object and this one of its members, a text or a number, has this value exactly; or the
-    /// stream's label or the entry's metadata has.
+    /// stream's label or the entry's metadata has. Metadata called `ShortIdentifier.name` have the beginning that views
+    /// show as well.
     case field(String, String)
 }
 

@@ -91,6 +91,17 @@ public struct LogQLExpression: Sendable, CustomStringConvertible {
         return false
     }
 
+    /// Whether it reads members of its lines as labels: whoever does wants to see more of them than their messages.
+    public var parsesLines: Bool {
+        guard case .log(let pipeline) = root else { return false }
+        return pipeline.stages.contains { stage in
+            switch stage {
+            case .json, .logfmt, .regexp, .pattern, .unpack, .fields: true
+            default: false
+            }
+        }
+    }
+
     /// How far before its own time it looks: the longest range with its offset; 0 for lines. Nanoseconds.
     public var reachNanoseconds: Int64 {
         if case .metric(let metric) = root { return metric.reachNanoseconds }

@@ -83,6 +83,8 @@ public final class LogStore {
     var unheard: [LogBlock] = []
     var unheardPlaces: [Labels: Int] = [:]
 
+    /// What a query is told while there is not a single line: who might send some.
+    public var whenEmpty = LogStore.nothing
     public internal(set) var statistics = LogStoreStatistics()
     /// What is wrong with what is stored, or could not be done, in words; the latest ones.
     public internal(set) var problems: [String] = []

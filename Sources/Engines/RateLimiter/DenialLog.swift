@@ -7,7 +7,8 @@ public struct Denial: Equatable, Sendable {
     public let key: String
     public let cost: Int
     public let isShadow: Bool
-    public let remaining: Int
+    /// Nil where the store, which knows, could not be asked, and the rule lets nobody pass then.
+    public let remaining: Int?
     public let retryAfter: LabDuration
 }
 

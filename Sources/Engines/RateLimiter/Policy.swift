@@ -60,10 +60,10 @@ public struct RateLimitPolicy: Equatable, Sendable {
     public var summary: String {
         let unit = quota.period == .seconds(1) ? "sec" : quota.period.description
         switch algorithm {
-        case .tokenBucket: return "\(quota.count) tokens/\(unit), burst \(quota.burst)"
-        case .leakyBucket: return "\(quota.count) requests/\(unit), queue of \(quota.burst)"
-        case .gcra: return "\(quota.count) requests/\(unit), burst \(quota.burst)"
-        case .fixedWindow, .slidingLog, .slidingCounter: return "\(quota.count) requests/\(unit)"
+        case .tokenBucket: return "\(counted(quota.count, "token"))/\(unit), burst \(quota.burst)"
+        case .leakyBucket: return "\(counted(quota.count, "request"))/\(unit), queue of \(quota.burst)"
+        case .gcra: return "\(counted(quota.count, "request"))/\(unit), burst \(quota.burst)"
+        case .fixedWindow, .slidingLog, .slidingCounter: return "\(counted(quota.count, "request"))/\(unit)"
         case .concurrency: return "\(quota.burst) at a time"
         }
     }
@@ -81,4 +81,12 @@ public struct RateLimitCounters: Equatable, Sendable {
     public var shadowOverLimit = 0
     /// Admitted by this policy and refused by another: nothing was charged.
     public var refusedByOthers = 0
+}
+
+extension RateLimitPolicy {
+    /// Whether keys that were counted under it mean the same under the other.
+    func keepsKeys(as other: RateLimitPolicy) -> Bool {
+        algorithm == other.algorithm && quota == other.quota && isDelaying == other.isDelaying
+            && keyLimit == other.keyLimit && logSize == other.logSize
+    }
 }

@@ -33,7 +33,6 @@ import KernelStructures
 public final class RateLimiter {
     // Unchecked: whoever embeds the limiter calls it from one thread or under a lock, and nothing calls back into it
     // while it changes something. The check at run time stood on the way of every decision.
-
     @exclusivity(unchecked) public private(set) var policies: [RateLimitPolicy]
     /// By policy.
     @exclusivity(unchecked) public private(set) var counters: [RateLimitCounters]
@@ -257,6 +256,26 @@ public final class RateLimiter {
         ledgers[policy].assess(hash.hash(key), cost: Int64(cost), clock.read(reading))
     }
 
+    /// The same of a request that its rule has made a charge of.
+    public func look(_ charge: Charge, now reading: LabTime) -> Assessment {
+        let digest = charge.key.withUnsafeBytes { hash.hash($0) }
+        return ledgers[charge.policy].assess(digest, cost: Int64(charge.cost), clock.read(reading))
+    }
+
+    /// Remembers that requests were refused because nobody could say what is left.
+    ///
+    /// - Parameter set: what was in force when the request began.
+    package func recordUnknown(_ charges: [Charge], under set: PolicySet, now: LabTime) {
+        guard isObserved else { return }
+        for charge in charges {
+            guard let policy = present(charge, under: set) else { continue }
+            denials.note(
+                Denial(
+                    time: now, policy: policies[policy].name, key: String(decoding: charge.key, as: UTF8.self),
+                    cost: charge.cost, isShadow: false, remaining: nil, retryAfter: .seconds(1)))
+        }
+    }
+
     /// Requests that were admitted under these charges are over.
     ///
     /// - Parameter set: what was in force when the request began; nil: what is now.
@@ -377,12 +396,5 @@ extension RateLimitCounters {
             withinLimit += 1
             if assessment.remaining < RateLimitPolicy.nearLimit(assessment.limit) { nearLimit += 1 }
         }
-    }
-}
-
-extension RateLimitPolicy {
-    fileprivate func keepsKeys(as other: RateLimitPolicy) -> Bool {
-        algorithm == other.algorithm && quota == other.quota && isDelaying == other.isDelaying
-            && keyLimit == other.keyLimit && logSize == other.logSize
     }
 }

@@ -40,6 +40,8 @@ public final class ProcessLab {
             LabAuthority.of(world).place = .init(disk: configuration.disk, directory: directory)
         }
         session = Session(world: world, commands: Catalog.table, isProcess: true, directory: directory)
+        session.renderer.columns = HostLimits.terminalColumns ?? 80
+        session.renderer.cutsCells = HostLimits.isStandardOutputTerminal
         output = HostOutput(poller)
         _ = world.only(FreshLabs.self) { FreshLabs { seed in try Lab.fresh(like: LabOptions(), seed: seed) } }
         if HostNamespaces.isInside { _ = world.only(HostAccess.self) { Self.hostAccess } }

@@ -45,6 +45,7 @@ struct ScriptRun {
         session.setParameters(scriptName: scriptName, words)
         session.hasNoKeyboard = true
         session.renderer.usesColor = usesColor
+        session.renderer.cutsCells = HostLimits.isStandardOutputTerminal
         if allowsHost, let poller = lab.poller { HostBridge(poller).connect(session) }
         let events = EventText(usesColor: usesColor)
         session.observer = { [output] event in

@@ -8,7 +8,13 @@ extension GeneralCommands {
         let description = CommandDescription(
             "stats", "what the components count", usage: "[NODE|KIND…] [--json]", flags: [CommonFlags.json],
             arguments: .init([.node], 0...100), examples: ["stats", "stats lb", "stats Server-A --json"], group: .views,
-            details: "With --json always a list: {\"node\", \"kind\", \"stats\"} for each.")
+            details: """
+                With --json always a list: {"node", "kind", "stats"} for each. Of a balancer,
+                errors is how often a server failed a request (no connection, no answer or a
+                broken one), retries how often another one was asked then, unserved what the
+                balancer had to answer itself (502, 503, 504); 5XX counts the servers' own
+                answers of 500 and above.
+                """)
         return Command(description) { invocation in
             let session = invocation.session
             let found = session.jobs.running.flatMap(\.running).compactMap { process in
@@ -20,6 +26,9 @@ extension GeneralCommands {
                 found.contains { matches(word, $0.0, $0.1) } ? word : session.nodeName(meantBy: word)
             }
             for word in wanted where !found.contains(where: { matches(word, $0.0, $0.1) }) {
+                if session.isProcess, found.isEmpty {
+                    throw CommandFailure("nothing \(Session.runsHere("a service's port answers /metrics"))")
+                }
                 throw CommandFailure("nothing called '\(word)' runs\(didYouMean(word, among: found.map(\.0)))")
             }
             let chosen =

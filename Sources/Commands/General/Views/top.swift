@@ -17,8 +17,9 @@ extension GeneralCommands {
                 request to the end of its answer: of nodes that speak HTTP as they have
                 measured it themselves, of others from its sending to the first of the
                 answer, and of brokers, which speak unasked, there is none. Both are of the
-                last ten seconds; ERR% is of the connections that were tried in the last
-                minute.
+                last ten seconds. ERR% is of the last minute: connections that failed, and
+                of nodes that speak HTTP answers of 500 and above, among all answers and
+                failed connections; of other nodes, among the connections that were tried.
                 """)
         return Command(description) { invocation in
             let glyphs = invocation.arguments.glyphs
@@ -55,6 +56,13 @@ extension GeneralCommands {
         NodeTraffic.Row.p99(of: node.requestTimes.recent(now: node.world.now)) ?? traffic[node.name].p99
     }
 
+    /// What a node has answered counts where it says so itself; connections that failed count anyway.
+    private static func errorPercent(_ node: Node, _ traffic: NodeTraffic.Row) -> Double? {
+        let (answers, failures) = node.requestTimes.outcomes(now: node.world.now)
+        guard answers > 0 else { return traffic.errorPercent }
+        return 100 * Double(failures + traffic.failures) / Double(answers + traffic.failures)
+    }
+
     private static func row(
         _ node: Node, _ job: Int?, _ traffic: NodeTraffic.Row, _ p99: LabDuration?, _ top: Int,
         _ glyphs: Sparkline.Glyphs
@@ -73,7 +81,7 @@ extension GeneralCommands {
             View.Cell(
                 fixedDecimal(traffic.requestsPerSecond, places: 1), json: .number(traffic.requestsPerSecond)),
             p99.map { .duration($0) } ?? .none,
-            traffic.errorPercent.map {
+            errorPercent(node, traffic).map {
                 View.Cell(fixedDecimal($0, places: 1), json: .number($0), style: $0 > 0 ? .bad : .plain)
             } ?? .none,
             View.Cell(

@@ -22,7 +22,8 @@ public final class FeatureFlagsHost: Service {
     public internal(set) var store: FlagStore
     public internal(set) var counts = FlagCounts()
     /// Turns an answer into text or JSON.
-    let render: (FlagAnswer, _ asJSON: Bool) -> String
+    /// Columns of the terminal for which it is; nil for a program.
+    let render: (FlagAnswer, _ asJSON: Bool, _ columns: Int?) -> String
     let streams = FlagStreams()
     private(set) var database: FlagDatabase?
     private let router = HTTPRouter()
@@ -55,7 +56,7 @@ public final class FeatureFlagsHost: Service {
 
     public init(
         node: Node, port: UInt16, settings: Settings, options: ServiceOptions = ServiceOptions(),
-        render: @escaping (FlagAnswer, _ asJSON: Bool) -> String
+        render: @escaping (FlagAnswer, _ asJSON: Bool, _ columns: Int?) -> String
     ) {
         runtime = ServiceRuntime(node: node, tag: "FLAGS", options: options)
         self.port = port
@@ -106,7 +107,7 @@ public final class FeatureFlagsHost: Service {
     public func abandonStart() { database?.abandon() }
 
     public func opened() {
-        runtime.log("\(store.activeFlags.count) flags in \("\(settings.directoryText)")")
+        runtime.log("\(KernelStructures.counted(store.activeFlags.count, "flag")) in \("\(settings.directoryText)")")
         schedule()
     }
 

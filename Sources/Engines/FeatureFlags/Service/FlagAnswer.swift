@@ -7,7 +7,8 @@ public enum FlagAnswer: Sendable {
     /// Something was changed, and these lines were logged.
     case changed([String])
     case flags([FlagRecord], environment: String)
-    case flag(FlagRecord, environment: String, schedule: RolloutSchedule?)
+    /// With the names of segments by their numbers.
+    case flag(FlagRecord, environment: String, schedule: RolloutSchedule?, segments: [Int: String])
     /// The short form, and the long one.
     case evaluation(FlagExplanation, FlagContext)
     case explanation(FlagExplanation, FlagContext)
@@ -21,7 +22,8 @@ public enum FlagAnswer: Sendable {
     case tokens([FlagToken])
     /// The one moment in which a key is seen.
     case token(FlagToken, secret: String)
-    case recorded(Int, dropped: Int)
+    /// Those outside see no variant, and take no part in the experiment.
+    case recorded(Int, outside: Int, dropped: Int)
 }
 
 /// How often a flag was evaluated.

@@ -112,21 +112,36 @@ final class FlagDatabase {
 
     /// Writes down who came; whoever came before stays in the variant he was in.
     ///
-    /// - Returns: visits that found no room.
+    /// - Returns: visits that found no room, and those of people who were shown no variant.
     /// - Throws: `SQLiteError`.
-    func add(_ visits: [Visit], at now: LabTime) throws(SQLiteError) -> Int {
+    func add(_ visits: [Visit], at now: LabTime) throws(SQLiteError) -> (dropped: Int, outside: Int) {
         var dropped = 0
+        var outside = 0
         let counts = exposureCounts
         do throws(SQLiteError) {
             try transaction { () throws(SQLiteError) in
-                for visit in visits where try !add(visit, at: now) { dropped += 1 }
+                for visit in visits {
+                    if try !add(visit, at: now) {
+                        dropped += 1
+                    } else if visit.variant == FlagVariant.disabledName, try !hasVariant(visit) {
+                        outside += 1
+                    }
+                }
             }
             try file.syncLog()
         } catch {
             exposureCounts = counts
             throw error
         }
-        return dropped
+        return (dropped, outside)
+    }
+
+    /// Whether somebody came into a variant before.
+    private func hasVariant(_ visit: Visit) throws(SQLiteError) -> Bool {
+        let rows = try connection.rows(
+            "SELECT 1 FROM exposures WHERE experiment = ?1 AND person = ?2 AND variant <> ?3",
+            [.text(visit.experiment), .text(visit.person), .text(FlagVariant.disabledName)])
+        return !rows.isEmpty
     }
 
     private func add(_ visit: Visit, at now: LabTime) throws(SQLiteError) -> Bool {

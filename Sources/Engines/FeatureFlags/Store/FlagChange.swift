@@ -11,9 +11,10 @@ public enum FlagChange: Sendable {
     /// Off in every environment at once.
     case kill(name: String)
     case rollOut(name: String, environment: String?, percent: Int, stickiness: String?)
-    case target(name: String, environment: String?, rule: String, percent: Int)
-    /// Without a rule all of them.
-    case untarget(name: String, environment: String?, rule: String?)
+    /// By a rule, a segment's name, or both.
+    case target(name: String, environment: String?, rule: String?, segment: String? = nil, percent: Int)
+    /// Without a rule and a segment all of them.
+    case untarget(name: String, environment: String?, rule: String?, segment: String? = nil)
     case setStrategies(name: String, environment: String?, [FlagStrategy])
     case addStrategy(name: String, environment: String?, FlagStrategy)
     case replaceStrategy(name: String, environment: String?, id: String, FlagStrategy)

@@ -18,10 +18,11 @@ extension FlagStore {
         case .kill(let name): return try kill(name, who, now)
         case .rollOut(let name, let environment, let percent, let stickiness):
             return try rollOut(name, try self.environment(environment), percent, stickiness, who, now)
-        case .target(let name, let environment, let rule, let percent):
-            return try target(name, try self.environment(environment), rule, percent, who, now)
-        case .untarget(let name, let environment, let rule):
-            return try untarget(name, try self.environment(environment), rule, who, now)
+        case .target(let name, let environment, let rule, let segment, let percent):
+            let people = try TargetedPeople(rule: rule, segment: segment, in: self)
+            return try target(name, try self.environment(environment), people, percent, who, now)
+        case .untarget(let name, let environment, let rule, let segment):
+            return try untarget(name, try self.environment(environment), rule, segment, who, now)
         case .setStrategies(let name, let environment, let strategies):
             return try setStrategies(name, try self.environment(environment), strategies, who, now)
         case .addStrategy(let name, let environment, let strategy):

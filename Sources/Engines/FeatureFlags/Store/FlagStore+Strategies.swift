@@ -63,23 +63,16 @@ extension FlagStore {
     // MARK: Rules
 
     mutating func target(
-        _ name: String, _ environment: String, _ text: String, _ percent: Int, _ who: String, _ now: LabTime
+        _ name: String, _ environment: String, _ people: TargetedPeople, _ percent: Int, _ who: String, _ now: LabTime
     ) throws(FlagError) -> FlagOutcome {
         try Self.check(percent: percent)
         var flag = try flag(name)
-        let rule: TargetingRule
-        var added: [FlagStrategy]
-        do throws(TargetingRuleError) {
-            rule = try TargetingRule(parsing: text)
-            added = try rule.strategies(percent: percent, group: name)
-        } catch {
-            throw FlagError(.invalid, error.description)
-        }
+        var added = try people.strategies(percent: percent, group: name)
         for index in added.indices { added[index].id = newStrategyID() }
         var state = flag.state(in: environment)
         let isFirst = Self.switchesOn(state)
-        let isReplaced = state.strategies.contains { $0.title == rule.description }
-        state.strategies.removeAll { $0.title == rule.description }
+        let isReplaced = state.strategies.contains { $0.title == people.title }
+        state.strategies.removeAll { $0.title == people.title }
         // In front of the one for everybody, so that of two that are met the more precise one decides on variants.
         state.strategies.insert(contentsOf: added, at: state.generalIndex ?? state.strategies.count)
         if state.strategies.count > Self.strategyLimit { throw Self.tooManyStrategies }
@@ -88,7 +81,7 @@ extension FlagStore {
         flag.states[environment] = state
         flags[name] = flag
         publish(.flag(name), in: environment)
-        let shown = "\(Self.people(rule)) at \(percent)%"
+        let shown = "\(people.text) at \(percent)%"
         note("feature-strategy-add", flag: name, environment: environment, shown, by: who, now)
         let word = isReplaced ? "Changed" : "Added"
         var lines: [LogMessage] = ["\(word) targeting rule: \(shown)\(place(environment))"]
@@ -96,28 +89,18 @@ extension FlagStore {
         return FlagOutcome(lines: lines, environments: [environment])
     }
 
-    /// `US users` for a rule about one country, `users with …` for all others.
-    private static func people(_ rule: TargetingRule) -> String {
-        if case .constraint(let constraint) = rule, constraint.operator == .isIn, constraint.values.count == 1,
-            ["country", "region", "plan", "tenant"].contains(constraint.contextName)
-        {
-            return "\(constraint.values[0]) users"
-        }
-        return "users with \(rule.description)"
-    }
-
     mutating func untarget(
-        _ name: String, _ environment: String, _ text: String?, _ who: String, _ now: LabTime
+        _ name: String, _ environment: String, _ text: String?, _ segment: String?, _ who: String, _ now: LabTime
     ) throws(FlagError) -> FlagOutcome {
         var flag = try flag(name)
         var state = flag.state(in: environment)
-        var wanted: String?
-        if let text {
-            do throws(TargetingRuleError) { wanted = try TargetingRule(parsing: text).description } catch {
-                throw FlagError(.invalid, error.description)
-            }
-        }
         let titles = state.strategies.compactMap(\.title)
+        var wanted: String?
+        if let text, segment == nil, titles.contains(text) {
+            wanted = text
+        } else if text != nil || segment != nil {
+            wanted = try TargetedPeople(rule: text, segment: segment, in: self).title
+        }
         if let wanted, !titles.contains(wanted) {
             throw FlagError(
                 .missing, "'\(name)' has no rule \(wanted)", remedy: "flags-cli show \(name) lists them")
@@ -133,7 +116,10 @@ extension FlagStore {
         flag.states[environment] = state
         flags[name] = flag
         publish(.flag(name), in: environment)
-        let shown = wanted ?? "all rules"
+        // A rule may have made several strategies.
+        var removed: [String] = []
+        for title in titles where !removed.contains(title) { removed.append(title) }
+        let shown = wanted ?? (removed.isEmpty ? "there was none" : removed.joined(separator: "; "))
         note("feature-strategy-remove", flag: name, environment: environment, shown, by: who, now)
         return FlagOutcome(
             lines: ["Removed targeting rule: \(shown)\(place(environment))"], environments: [environment])

@@ -131,7 +131,7 @@ public final class GatewayHost: Service, HTTPService {
     public func abandonStart() { letGo() }
 
     public func opened() {
-        runtime.log("Loaded \(configuration.routes.count) routes")
+        runtime.log("Loaded \(counted(configuration.routes.count, "route"))")
         tellHiddenRoutes()
         if let tokens = rules.tokens {
             if tokens.keyCount > 0 { runtime.log(TokenAuthority.loaded(tokens.keyCount)) }
@@ -140,7 +140,7 @@ public final class GatewayHost: Service, HTTPService {
         if !rules.limits.isEmpty { runtime.log("Rate limiters initialized") }
     }
 
-    public func willDrain() { runtime.log("Draining: \(runtime.openConnectionCount) connections open") }
+    public func willDrain() { runtime.log("Draining: \(counted(runtime.openConnectionCount, "connection")) open") }
 
     public func stop(_ done: @escaping () -> Void) {
         letGo()
@@ -238,7 +238,7 @@ public final class GatewayHost: Service, HTTPService {
         plainServer?.options = Self.options(new)
         setDrainTimeout(new)
         tellHiddenRoutes()
-        return "Reloaded: \(new.routes.count) routes"
+        return "Reloaded: \(counted(new.routes.count, "route"))"
     }
 
     private func tellHiddenRoutes() {

@@ -75,7 +75,7 @@ public final class HashRingHost: Service {
         runtime.add(server, on: port)
     }
 
-    public func opened() { runtime.log("Initial ring with \(keeper.ring.nodes.count) nodes") }
+    public func opened() { runtime.log("Initial ring with \(counted(keeper.ring.nodes.count, "node"))") }
 
     public func collect(into page: inout MetricWriter) {
         page.counter("ring_requests_total", "Requests so far", requestCount)

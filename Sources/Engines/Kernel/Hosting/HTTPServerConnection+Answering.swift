@@ -50,6 +50,7 @@ extension HTTPServerConnection {
             return respond(status: prepared.status, contentType: prepared.contentType, body: prepared.body)
         }
         response = .begun
+        answeredStatus = prepared.status
         tally?.answered(prepared.status)
         span?.answers(prepared.status)
         isChunking = false
@@ -75,6 +76,7 @@ extension HTTPServerConnection {
     public func beginRawResponse(_ head: inout [UInt8], status: Int, framing: BodyFraming) {
         guard response == .pending else { return }
         response = .begun
+        answeredStatus = status
         tally?.answered(status)
         span?.answers(status)
         isChunking = false

@@ -39,6 +39,8 @@ public final class HTTPServerConnection: StreamHandler {
     var timerTime = LabTime.distantFuture
     /// When the present request's head was there, where the node's `requestTimes` are kept.
     private var requestBegan = LabTime.distantFuture
+    /// Of the present answer.
+    var answeredStatus = 0
     var isReadingHead = false
     private var isHeadReleased = false
     var bytesAtLastCheck = 0
@@ -157,7 +159,8 @@ public final class HTTPServerConnection: StreamHandler {
     /// The response is complete.
     func noteTime() {
         guard requestBegan != .distantFuture else { return }
-        node.requestTimes.note(node.world.now - requestBegan, now: node.world.now)
+        node.requestTimes.note(
+            node.world.now - requestBegan, isFailure: answeredStatus >= 500, now: node.world.now)
         requestBegan = .distantFuture
     }
 

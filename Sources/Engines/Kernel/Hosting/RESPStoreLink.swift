@@ -6,13 +6,26 @@ import KernelWorld
 /// alone for a while.
 ///
 /// Who asks it (a limiter, a circuit breaker) stands in the way of every request, so a store that is gone must not cost
-/// each of them a timeout. After a failure, questions fail at once for `pause`; then one of them tries again.
+/// each of them a timeout. After a failure, questions fail at once for `pause`; then one of them tries again. Whoever
+/// counts in the store (`returnsByItself`) has the link try without a question, too: the first of many that come at
+/// once finds the store then, and not the first alone.
 public final class RESPStoreLink {
     private let node: Node
     private let destination: HostPort
     private let timeout: LabDuration
     /// Sends what each new connection begins with.
     public var onConnect: ((RESPClientConnection) -> Void)?
+    /// Whether it tries to connect again while nobody asks: after 0 to 1 s, then 0 to 2 s and so on up to 10 s.
+    public var returnsByItself = false
+    /// The store has answered again to such a try.
+    public var onReturn: (() -> Void)?
+    private var returnTimer: TimerID?
+    private var returnAttempts = 0
+    private static let returnPolicy: HTTPCall.RetryPolicy = {
+        var policy = HTTPCall.RetryPolicy(limit: .max)
+        policy.firstPause = pause
+        return policy
+    }()
     private var client: RESPClientConnection?
     private var downUntil: LabTime?
     private var downReason = ""
@@ -101,6 +114,32 @@ public final class RESPStoreLink {
     private func wentDown(_ reason: String) {
         downReason = reason
         downUntil = node.world.now + Self.pause
+        tryLater()
+    }
+
+    private func tryLater() {
+        guard returnsByItself, !isClosed, returnTimer == nil else { return }
+        let pause = Self.returnPolicy.pause(before: returnAttempts, node)
+        returnAttempts += 1
+        returnTimer = node.after(pause) { [weak self] in
+            guard let self else { return }
+            returnTimer = nil
+            tryAgain()
+        }
+    }
+
+    private func tryAgain() {
+        guard downUntil != nil, !isClosed else {
+            returnAttempts = 0
+            return
+        }
+        downUntil = node.world.now
+        ask([Array("PING".utf8)]) { [weak self] result in
+            guard let self else { return }
+            guard case .success = result else { return tryLater() }
+            returnAttempts = 0
+            onReturn?()
+        }
     }
 
     private func forgetAnswered() {
@@ -135,7 +174,9 @@ public final class RESPStoreLink {
     public func close() {
         isClosed = true
         node.cancel(timer)
+        node.cancel(returnTimer)
         timer = nil
+        returnTimer = nil
         client?.close()
         client = nil
     }

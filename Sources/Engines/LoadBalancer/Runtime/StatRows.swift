@@ -77,6 +77,10 @@ extension StatTable {
         row.set(name + "_max", Int(maximum.milliseconds))
     }
 
+    /// A weight in hundredths as HAProxy shows it: rounded up, since a server that starts slowly has a share, if a
+    /// small one (its `slowstart` grows from 1, and its statistics round up).
+    private static func shownWeight(_ hundredths: Int) -> Int { (hundredths + 99) / 100 }
+
     private static func age(_ time: LabTime, _ now: LabTime) -> Int { Int((now - time).seconds) }
 
     private static func server(_ server: Server, _ engine: LoadBalancer, idle: Int?, now: LabTime) -> Row {
@@ -92,7 +96,7 @@ extension StatTable {
         row.set("wretr", counters.retries)
         row.set("wredis", counters.switchedAway)
         row.set("status", server.status(isChecked: engine.checks(server)))
-        row.set("weight", server.weight * server.rampPercent / 100)
+        row.set("weight", Self.shownWeight(server.weight * server.rampPercent))
         row.set("uweight", server.weight)
         row.set("act", server.settings.isBackup ? 0 : 1)
         row.set("bck", server.settings.isBackup ? 1 : 0)
@@ -152,7 +156,7 @@ extension StatTable {
         row.set("status", engine.isServing ? "UP" : "DOWN")
         let active = inPool.filter { !$0.settings.isBackup }
         let used = active.isEmpty ? inPool : active
-        row.set("weight", used.reduce(0) { $0 + $1.weight * $1.rampPercent / 100 })
+        row.set("weight", Self.shownWeight(used.reduce(0) { $0 + $1.weight * $1.rampPercent }))
         row.set("uweight", used.reduce(0) { $0 + $1.weight })
         row.set("act", active.count)
         row.set("bck", inPool.count - active.count)

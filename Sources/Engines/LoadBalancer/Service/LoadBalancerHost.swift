@@ -119,7 +119,7 @@ public final class LoadBalancerHost: Service {
         let names = engine.servers.map(\.name).joined(separator: ", ")
         if let discovery { follow(discovery) }
         if discovery == nil || !engine.servers.isEmpty {
-            runtime.log("Loaded \(engine.servers.count) backends: \(names)")
+            runtime.log("Loaded \(counted(engine.servers.count, "backend")): \(names)")
         }
         if configuration.healthCheck.kind != .off {
             runtime.log("Health checker started (interval: \(configuration.healthCheck.interval.description))")
@@ -134,7 +134,7 @@ public final class LoadBalancerHost: Service {
 
     public func willDrain() {
         follower?.stop()
-        runtime.log("Draining: \(openConnections) connections open")
+        runtime.log("Draining: \(counted(openConnections, "connection")) open")
     }
 
     public func stop(_ done: @escaping () -> Void) {

@@ -14,6 +14,11 @@ extension SearchExpression {
             return false
         case .not(let part): return !part.matches(&line)
         case .text(let text): return line.withLine(text.isFound) || isFoundInMembers(text, &line)
+        case .identifier(let digits, let isInLine):
+            if line.metadata[ShortIdentifier.name].lowercased().hasPrefix(digits) { return true }
+            guard isInLine else { return false }
+            if line.value(of: ShortIdentifier.name)?.lowercased().hasPrefix(digits) == true { return true }
+            return line.members(named: ShortIdentifier.name).contains { $0.lowercased().hasPrefix(digits) }
         case .field(let name, let value): return value.matches(name, &line)
         }
     }

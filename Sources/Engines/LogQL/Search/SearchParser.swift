@@ -1,3 +1,5 @@
+import LogModelEngine
+
 /// Reads what people type who look for something, and says where it cannot be meant.
 struct SearchParser {
     private let bytes: [UInt8]
@@ -95,7 +97,9 @@ struct SearchParser {
         let text = isQuoted ? try phrase() : word()
         guard isQuoted || !text.isEmpty else { throw error("a word is missing here", at: place) }
         skipSpace()
-        return .text(SearchText(text, mayBeWildcard: !isQuoted))
+        let found = SearchExpression.text(SearchText(text, mayBeWildcard: !isQuoted))
+        guard let digits = ShortIdentifier.beginning(text) else { return found }
+        return .any([found, .identifier(digits, isInLine: false)])
     }
 
     private mutating func group(_ field: String?, _ depth: Int) throws(LogQLError) -> SearchExpression {
@@ -109,11 +113,19 @@ struct SearchParser {
         return inner
     }
 
-    /// `level:warning` means the lines of whoever writes `warn` as well, and the other way round.
+    /// `level:warning` means the lines of whoever writes `warn` as well, and the other way round; the beginning of an
+    /// identifier is meant as such where `trace_id` is asked for; and `_exists_:status` is `status:*`, as to Lucene.
     private static func field(_ name: String, _ value: SearchValue) -> SearchExpression {
-        guard name == "level", case .text(let text, _) = value,
-            let same = levels.first(where: { $0.contains(text.lowercased()) })
-        else { return .field(name, value) }
+        guard case .text(let text, _) = value else { return .field(name, value) }
+        if name == "_exists_" { return .field(text, .anything) }
+        if name == ShortIdentifier.name, let digits = ShortIdentifier.beginning(text),
+            digits.utf8.count < ShortIdentifier.wholeDigits
+        {
+            return .any([.field(name, value), .identifier(digits, isInLine: true)])
+        }
+        guard name == "level", let same = levels.first(where: { $0.contains(text.lowercased()) }) else {
+            return .field(name, value)
+        }
         return .any(same.map { .field(name, .text($0, SearchText($0, mayBeWildcard: false))) })
     }
 

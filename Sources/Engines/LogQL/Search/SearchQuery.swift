@@ -12,7 +12,8 @@ import TimeSeriesEngine
 ///
 /// Words stand for whole words of the line, in any case; a phrase for words that follow one another. `field:value`
 /// finds a stream's label or an entry's metadata that is exactly that value, or a member of a JSON or logfmt line that
-/// has the value's words in it. `a.b` is the member `b` of `a`. `*` and `?` stand for letters of one word.
+/// has the value's words in it; of `trace_id` eight digits are enough, and by themselves they stand for it as well.
+/// `a.b` is the member `b` of `a`. `*` and `?` stand for letters of one word.
 struct SearchQuery: Sendable {
     let source: String
     let root: SearchExpression
@@ -33,6 +34,9 @@ indirect enum SearchExpression: Equatable, Sendable {
     case not(SearchExpression)
     /// Somewhere in the line.
     case text(SearchText)
+    /// The entry's trace begins with these hexadecimal digits, eight at least, in small letters: in its metadata, or
+    /// wherever it stands.
+    case identifier(String, isInLine: Bool)
     case field(String, SearchValue)
 }
 
@@ -89,6 +93,10 @@ extension SearchExpression {
             return hints.contains(.anything) ? .anything : .any(hints)
         case .not: return .anything
         case .text(let text): return text.hint
+        case .identifier(_, isInLine: true): return .anything
+        case .identifier(let digits, isInLine: false):
+            let shown = String(digits.prefix(ShortIdentifier.digits))
+            return .any([.field(ShortIdentifier.name, digits), .field(ShortIdentifier.name, shown)])
         case .field(let name, .text(let value, let text)):
             return text.hint == .anything ? .anything : .any(Self.fields(name, value) + [text.hint])
         case .field(let name, .exactly(let value)):

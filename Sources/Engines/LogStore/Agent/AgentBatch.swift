@@ -9,6 +9,8 @@ struct AgentBatch {
     let from: Int
     private(set) var spans: [Int] = []
     private(set) var lengths: [Int] = []
+    /// When its lines were read.
+    private(set) var times: [AgentProtocol.ReadTime] = []
     private(set) var text: [UInt8] = []
 
     init(generation: Int, inode: UInt64, path: String, from: Int) {
@@ -23,9 +25,13 @@ struct AgentBatch {
     private(set) var fileBytes = 0
     /// Where the next line would begin.
     var end: Int { from + fileBytes }
-    var memoryBytes: Int { text.count + 16 * spans.count + 128 }
+    var memoryBytes: Int { text.count + 16 * (spans.count + times.count) + 128 }
 
-    mutating func append(_ line: TailedFile.Line) {
+    /// - Parameter time: when it was read. Nanoseconds since 1970, by the agent's own clock.
+    mutating func append(_ line: TailedFile.Line, readAt time: Int64) {
+        if times.last?.time(ofLine: lengths.count) != time {
+            times.append(.init(line: lengths.count, nanoseconds: time))
+        }
         spans.append(line.span)
         lengths.append(line.text.count)
         text.append(contentsOf: line.text)
@@ -42,6 +48,7 @@ struct AgentBatch {
         head.from = from
         head.spans = spans
         head.lengths = lengths
+        head.times = times
         head.isAgain = isAgain
         return Array(head.text.utf8) + text
     }
@@ -55,6 +62,7 @@ struct AgentBatch {
         self.init(generation: head.generation, inode: head.inode, path: head.path, from: head.from)
         spans = head.spans
         lengths = head.lengths
+        times = head.times
         text = Array(bytes[(end + 1)...])
         fileBytes = spans.reduce(0, +)
     }
@@ -108,8 +116,12 @@ struct AgentSpool {
     }
 
     /// Writes a batch, which is durable after the next `sync`.
-    mutating func add(_ batch: AgentBatch, _ disk: NodeDisk) throws(DiskError) -> Entry {
+    ///
+    /// - Returns: nil where the spool would have more than `limitBytes` with it.
+    mutating func add(_ batch: AgentBatch, limitBytes: Int, _ disk: NodeDisk) throws(DiskError) -> Entry? {
+        guard byteCount < limitBytes else { return nil }
         let bytes = LogBatch.encoded(batch.encoded(number: 0), number: 0, syncedBytes: 0)
+        guard bytes.count <= limitBytes - byteCount else { return nil }
         let path = path(nextNumber)
         do throws(DiskError) {
             let file = try disk.open(path, [.write, .create, .truncate])

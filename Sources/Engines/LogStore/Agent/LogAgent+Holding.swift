@@ -33,8 +33,9 @@ extension LogAgent {
         var back: [Item] = []
         var lastNumber = number
         for place in sent.indices.reversed() where place >= first && queue[place].generation == generation {
-            back.append(queue.remove(at: place))
             lastNumber = max(lastNumber, sent.remove(at: place))
+            // It cannot be sent again.
+            if queue[place].isGivenUp { drop(at: place) } else { back.append(queue.remove(at: place)) }
         }
         // All of the file that was not sent yet comes behind.
         queue.insert(contentsOf: back.reversed(), at: sent.count)

@@ -5,10 +5,13 @@ import KernelStructures
 extension LogAgent {
     /// Looks for files, and reads what has been written: a bounded amount.
     ///
+    /// - Parameter clock: the time that lines have which say none; that of the agent's node, which may be wrong.
     /// - Returns: the paths of files that were found now; and whether there is more to read at once.
-    public func scan(now: LabTime) -> (found: [String], hasMore: Bool) {
+    public func scan(now: LabTime, clock: LabTime? = nil) -> (found: [String], hasMore: Bool) {
         scanTime = now
+        readTime = max(0, (clock ?? now).nanoseconds)
         isHeldBack = false
+        isSpoolFull = false
         endHolds()
         let found = findFiles(now: now)
         isFirstScan = false
@@ -131,7 +134,10 @@ extension LogAgent {
         file.restart(generation: takeGeneration(), now: now)
     }
 
-    private static let readBytes = 256 << 10
+    /// At once: about what memory may have.
+    private var readBytes: Int { min(256 << 10, max(64 << 10, settings.memoryBytes)) }
+    /// Of one batch's lines: what is given up is given up by the batch.
+    private var batchBytes: Int { min(settings.batchBytes, max(1 << 10, settings.memoryBytes / 4)) }
 
     /// - Returns: whether there is more.
     private func readAll(of file: TailedFile, now: LabTime) -> Bool {
@@ -140,7 +146,7 @@ extension LogAgent {
         do throws(DiskError) {
             for _ in 0..<8 {
                 guard makeRoom() else { return false }
-                let hasCome = try file.read(limitBytes: Self.readBytes, now: now)
+                let hasCome = try file.read(limitBytes: readBytes, now: now)
                 takeMessages(of: file, now: now)
                 if !hasCome { return false }
             }
@@ -164,30 +170,43 @@ extension LogAgent {
         if line.isCut { counted.cutLines += 1 }
         isDirty = true
         if settings.whenFull == .dropNewest, !hasRoom {
-            return counted.dropped.add(1, line.span)
+            moveToSpool()
+            if !hasRoom { return counted.dropped.add(1, line.span) }
         }
+        let time = nextReadTime()
         let last = queue.count - 1
         if last >= sent.count, queue[last].entry == nil, let batch = queue[last].batch,
-            batch.generation == file.generation, batch.end == offset, batch.text.count < settings.batchBytes,
+            batch.generation == file.generation, batch.end == offset, batch.text.count < batchBytes,
             batch.lines < settings.batchLines
         {
-            extend(last, line)
+            extend(last, line, readAt: time)
         } else {
             var batch = AgentBatch(generation: file.generation, inode: file.identity, path: file.path, from: offset)
-            batch.append(line)
+            batch.append(line, readAt: time)
             memoryBytes += batch.memoryBytes
             queue.append(Item(batch, nil))
         }
     }
 
+    /// No two lines have the same time, so that those of a file have their order even where they are in several
+    /// streams.
+    private func nextReadTime() -> Int64 {
+        // Unless the clock was set back.
+        let isNear = lastReadTime >= readTime && lastReadTime - readTime < 1_000_000_000
+        lastReadTime = isNear ? lastReadTime + 1 : readTime
+        return lastReadTime
+    }
+
     /// In place: copying the batch for each line would be quadratic.
-    private func extend(_ index: Int, _ line: TailedFile.Line) {
+    private func extend(_ index: Int, _ line: TailedFile.Line, readAt time: Int64) {
         guard var batch = queue[index].batch else { return }
         queue[index].batch = nil
         memoryBytes -= batch.memoryBytes
-        batch.append(line)
+        batch.append(line, readAt: time)
         memoryBytes += batch.memoryBytes
+        let wasSent = queue[index].wasSent
         queue[index] = Item(batch, nil)
+        queue[index].wasSent = wasSent
     }
 
     /// Files that nobody writes to any more under a name that is not theirs.

@@ -5,57 +5,82 @@ import KernelStructures
 extension LogAgent {
     // MARK: Room
 
-    var hasRoom: Bool { memoryBytes < settings.memoryBytes || spool.byteCount < settings.spoolBytes }
+    var hasRoom: Bool { memoryBytes < settings.memoryBytes }
 
     /// - Returns: whether more may be read.
     func makeRoom() -> Bool {
-        if memoryBytes < settings.memoryBytes { return true }
+        if hasRoom { return true }
         if let lastProgress, scanTime - lastProgress < settings.stallTime {
             isHeldBack = true
             return false
         }
-        if spool.byteCount < settings.spoolBytes, moveToSpool() { return true }
+        moveToSpool()
+        if hasRoom { return true }
         switch settings.whenFull {
         case .wait: return false
         case .dropNewest: return true
         case .dropOldest:
-            while memoryBytes >= settings.memoryBytes || spool.byteCount > settings.spoolBytes,
-                sent.count < queue.count, dropOldest()
-            {}
-            return memoryBytes < settings.memoryBytes
+            while !hasRoom, giveUpOldest() { moveToSpool() }
+            return hasRoom
         }
     }
 
-    /// All that is in memory, oldest first.
-    private func moveToSpool() -> Bool {
+    /// What is in memory, oldest first, as far as the spool has room for it.
+    func moveToSpool() {
+        if isSpoolFull { return }
+        var hasMoved = false
         do throws(DiskError) {
             for index in queue.indices {
                 guard queue[index].entry == nil, let batch = queue[index].batch else { continue }
-                queue[index].entry = try spool.add(batch, disk)
+                guard let entry = try spool.add(batch, limitBytes: settings.spoolBytes, disk) else {
+                    isSpoolFull = true
+                    break
+                }
+                queue[index].entry = entry
                 // What is on its way may have to be sent again, from the spool then.
                 queue[index].batch = nil
                 memoryBytes -= batch.memoryBytes
+                hasMoved = true
             }
-            try spool.sync(disk)
-            isDirty = true
-            return true
         } catch {
+            isSpoolFull = true
             note("the spool: \(error)")
-            return false
         }
+        guard hasMoved else { return }
+        isDirty = true
+        do throws(DiskError) { try spool.sync(disk) } catch { note("the spool: \(error)") }
     }
 
-    private func dropOldest() -> Bool {
-        guard sent.count < queue.count else { return false }
-        let item = queue.remove(at: sent.count)
-        counted.dropped.add(item.lines, item.fileBytes)
-        forget(item)
+    /// Gives up what was read first of all that is still kept, on its way or not.
+    ///
+    /// What is on its way may arrive all the same: it stays in the line, so that its acknowledgement is understood, and
+    /// is lost only when its connection is.
+    ///
+    /// - Returns: false if nothing is kept any more.
+    private func giveUpOldest() -> Bool {
+        guard let index = queue.firstIndex(where: { !$0.isGivenUp }) else { return false }
+        if index < sent.count {
+            free(queue[index])
+            queue[index].giveUp()
+        } else {
+            drop(at: index)
+        }
         return true
     }
 
-    private func forget(_ item: Item) {
+    /// Takes an item out of the line, and counts it as dropped.
+    func drop(at index: Int) {
+        let item = queue.remove(at: index)
+        counted.dropped.add(item.lines, item.fileBytes)
+        if item.wasSent { counted.unclear.add(item.lines, item.fileBytes) }
+        free(item)
+    }
+
+    /// What an item takes is free again.
+    private func free(_ item: Item) {
         if let entry = item.entry { spool.remove(entry, disk) }
         if let batch = item.batch { memoryBytes -= batch.memoryBytes }
+        isSpoolFull = false
         isDirty = true
     }
 
@@ -77,9 +102,10 @@ extension LogAgent {
         guard let batch else {
             // It is damaged, and will not be any better.
             note("a batch of the spool is damaged: \(item.lines) lines are lost")
-            _ = dropOldest()
+            drop(at: sent.count)
             return nextToSend()
         }
+        queue[sent.count].wasSent = true
         sent.append(nextNumber)
         nextNumber += 1
         return batch.encoded(number: nextNumber - 1, isAgain: takeAgain(item.generation))
@@ -100,7 +126,7 @@ extension LogAgent {
         for item in queue[..<count] {
             lines += item.lines
             bytes += item.fileBytes
-            forget(item)
+            free(item)
             noteProgress(of: item.generation)
         }
         queue.removeFirst(count)
@@ -121,6 +147,7 @@ extension LogAgent {
         lastProgress = nil
         sent = []
         nextNumber = 1
+        for index in queue.indices.reversed() where queue[index].isGivenUp { drop(at: index) }
         // Nothing of the old connection is on its way any more.
         for generation in holds.keys { holds[generation]?.lastNumber = nil }
     }
@@ -131,7 +158,7 @@ extension LogAgent {
     public func save() {
         guard isDirty || mustSave else { return }
         var offsets: [Int: Int] = [:]
-        for item in queue where item.entry == nil {
+        for item in queue where item.entry == nil && !item.isGivenUp {
             if offsets[item.generation] == nil { offsets[item.generation] = item.from }
         }
         cursors.files = files.map { file in
@@ -163,5 +190,13 @@ extension LogAgent.Item {
             generation: batch.generation, path: batch.path, from: batch.from, lines: batch.lines,
             fileBytes: batch.fileBytes,
             batch: entry == nil ? batch : nil, entry: entry)
+    }
+
+    /// Nothing is kept of it any more, and it is on its way.
+    var isGivenUp: Bool { batch == nil && entry == nil }
+
+    mutating func giveUp() {
+        batch = nil
+        entry = nil
     }
 }

@@ -60,6 +60,12 @@ public final class LogAgent {
     /// The time of the last scan, and of the one before the last acknowledgement on this connection.
     var scanTime = LabTime(nanoseconds: 0)
     var lastProgress: LabTime?
+    /// By the node's clock, at the last scan. Nanoseconds since 1970.
+    var readTime: Int64 = 0
+    /// Of the line that was read last.
+    var lastReadTime: Int64 = 0
+    /// What is in memory did not fit into the spool, and nothing was taken from there since.
+    var isSpoolFull = false
     /// Reading stands still because memory is full, and the collector is about to make room.
     var isHeldBack = false
     var isDirty = false
@@ -80,6 +86,8 @@ public final class LogAgent {
         /// Nil where it is in the spool only.
         var batch: AgentBatch?
         var entry: AgentSpool.Entry?
+        /// Whether it was sent once: then the collector may have it, whatever it has said.
+        var wasSent = false
     }
 
     /// Whoever this agent is to its collectors.

@@ -34,6 +34,9 @@ public struct LossLedger: Equatable, Sendable {
     public var rejected = Amount()
     /// Given up here, because there was no room.
     public var dropped = Amount()
+    /// Of those that were dropped: they had been sent, and nobody has said what became of them. The collector may have
+    /// them all the same.
+    public var unclear = Amount()
 
     /// How often a file was emptied, or was gone, before all of it had been read, as far as can be seen.
     public var suspectedLosses = 0

@@ -63,6 +63,10 @@ final class ChunkTerms {
 
     func addMetadata(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) {
         words.insert(LogWords.fieldHash(name, value))
+        // Views show the beginning of an identifier, and it is looked for as it is shown.
+        if value.count > ShortIdentifier.digits, ShortIdentifier.isName(name) {
+            words.insert(LogWords.fieldHash(name, UnsafeRawBufferPointer(rebasing: value[..<ShortIdentifier.digits])))
+        }
     }
 
     static func spreadHash(_ name: UnsafeRawBufferPointer) -> UInt64 {

@@ -11,6 +11,8 @@ final class AgentSession {
     private var head: AgentProtocol.BatchHead?
     private var line = 0
     private var lineOffset = 0
+    /// Which of the head's times is that of the next line; -1 before the first.
+    private var timeIndex = -1
     private var fileOffset = 0
     private var labels: [String: LineLabels] = [:]
     private var due: AgentProtocol.Acknowledgement?
@@ -30,6 +32,9 @@ final class AgentSession {
         self.hello = hello
         self.host = host
     }
+
+    /// Whether it wants to hear why nothing is acknowledged.
+    var takesDelays: Bool { hello.takesDelays }
 
     /// Bytes of what is not whole.
     var pendingBytes: Int { pending.count }
@@ -57,6 +62,7 @@ final class AgentSession {
                 head = read
                 line = 0
                 lineOffset = 0
+                timeIndex = -1
                 fileOffset = read.from
                 start = end + 1
             }
@@ -82,12 +88,14 @@ final class AgentSession {
         var own = labels[head.path] ?? LineLabels([("host", hello.host), ("filename", head.path)])
         while line < head.lengths.count {
             let end = fileOffset + head.spans[line]
+            while timeIndex + 1 < head.times.count, head.times[timeIndex + 1].line <= line { timeIndex += 1 }
+            let readTime = timeIndex < 0 ? nil : head.times[timeIndex].time(ofLine: line)
             if end <= known {
                 host.counts.repeated += 1
             } else {
                 let range = start + lineOffset..<start + lineOffset + head.lengths[line]
                 let refusal = pending.withUnsafeBytes {
-                    host.take(UnsafeRawBufferPointer(rebasing: $0[range]), &own, isHeld: true)
+                    host.take(UnsafeRawBufferPointer(rebasing: $0[range]), &own, readAt: readTime, isHeld: true)
                 }
                 if let refusal {
                     if refusal.status == 429 {

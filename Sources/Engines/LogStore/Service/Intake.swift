@@ -26,17 +26,22 @@ extension LogCollectorHost {
     /// Takes a line that may be JSON.
     ///
     /// - Parameters:
+    ///   - readTime: when somebody has read it from a file: its time where it says none. Nanoseconds since 1970.
     ///   - isTold: whether its sender hears of a refusal.
     ///   - isHeld: one that can be taken later is kept until then: that is no refusal.
     ///   - isAdmitted: it is one of a batch that the store has let in.
     func take(
-        _ line: UnsafeRawBufferPointer, _ labels: inout LineLabels, isTold: Bool = true, isHeld: Bool = false,
-        isAdmitted: Bool = false
+        _ line: UnsafeRawBufferPointer, _ labels: inout LineLabels, readAt readTime: Int64? = nil, isTold: Bool = true,
+        isHeld: Bool = false, isAdmitted: Bool = false
     ) -> LogRefusal? {
         guard let store else { return .overloaded }
         let structure = StructuredLine(line)
         let now = now
         let own = labels.labels(of: structure)
+        // The clock of whoever has read it may be wrong, which is not the line's fault.
+        if structure.time == nil, let readTime {
+            return noted(takeUntold(store, own, readTime, line, Labels(), now: now), isHeld: isHeld)
+        }
         guard !isTold, let time = structure.time else {
             return noted(
                 store.append(own, structure.time ?? now, line, isAdmitted: isAdmitted, now: now), isHeld: isHeld)

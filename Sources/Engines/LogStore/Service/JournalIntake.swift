@@ -45,7 +45,7 @@ final class JournalIntake {
             level = Self.name(line.level)
             text = line.text
         case .node(let change):
-            level = change == .killed || change == .lostPower ? "error" : "warn"
+            level = Self.name(change)
             text = "\(node): \(change.rawValue)"
         default: return
         }
@@ -56,6 +56,15 @@ final class JournalIntake {
             Array(text.utf8).withUnsafeBytes {
                 store.append(labels, event.time.nanoseconds, $0, metadata: Labels(metadata), now: host.now)
             })
+    }
+
+    /// A start and an end in order are what somebody wanted.
+    private static func name(_ change: JournalEvent.NodeChange) -> String {
+        switch change {
+        case .started, .stopped, .thawed: "info"
+        case .exited, .frozen: "warn"
+        case .killed, .lostPower: "error"
+        }
     }
 
     private static func name(_ level: LogLevel) -> String {

@@ -42,18 +42,6 @@ final class LineServer {
     func closeAll() { for connection in all { connection.close() } }
 }
 
-/// Bytes of messages of all connections together whose ends have not come: each has a limit of its own, and many of
-/// them would be the end of the node.
-final class GatheredBytes {
-    let limit: Int
-    private(set) var count = 0
-
-    init(limit: Int) { self.limit = limit }
-
-    func change(by bytes: Int) { count += bytes }
-    var isTooMuch: Bool { count > limit }
-}
-
 /// One sender.
 final class LineConnection: StreamHandler {
     private let stream: Stream
@@ -74,6 +62,8 @@ final class LineConnection: StreamHandler {
     /// What is said once a connection.
     private var hasToldLimit = false
     private var hasToldRefusal = false
+    /// When an agent was told last that it has to wait.
+    private var lastDelay: LabTime?
 
     private enum Mode {
         case lines(LineFraming, LineLabels)
@@ -350,6 +340,7 @@ final class LineConnection: StreamHandler {
 
     private func wait() {
         isWaiting = true
+        tellDelay()
         stream.pauseReading()
         guard retryTimer == nil else { return }
         retryTimer = host.node.after(Self.retryInterval) { [weak self] in
@@ -380,10 +371,25 @@ final class LineConnection: StreamHandler {
             if failure != nil {
                 // Not lost: it is acknowledged with what comes next, or when the disk takes writes again.
                 session.giveBack(due)
+                tellDelay()
                 host.node.after(LabDuration.seconds(1)) { [weak self] in self?.answer(session) }
                 return
             }
+            lastDelay = nil
             stream.write(due.text)
         }
+    }
+
+    private static let delayInterval = LabDuration.seconds(5)
+
+    /// An agent that waits for an acknowledgement hears every few seconds why there is none.
+    private func tellDelay() {
+        guard let reason = host.whyNothingIsStored, case .agent(let session)? = mode, session.takesDelays else {
+            return
+        }
+        let now = host.node.world.now
+        if let lastDelay, now - lastDelay < Self.delayInterval { return }
+        lastDelay = now
+        stream.write(AgentProtocol.Delay(reason: reason).text)
     }
 }

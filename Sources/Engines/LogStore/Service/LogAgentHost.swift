@@ -35,11 +35,18 @@ public final class LogAgentHost: Service {
     private var failures = 0
     private var toldProblems = 0
     private var toldFailure = ""
+    /// Why the collector acknowledges nothing for now, as it says.
+    private var delay = ""
+    private var toldDropped = 0
+    private var lastToldDropped: LabTime?
     /// When it was said last that a file has to wait.
     private var toldPutOff: [String: LabTime] = [:]
     /// Lines that were acknowledged and are not in the log yet.
     private var shippedLines = 0
     private var lastTold: LabTime?
+    private var lastShipped: LabTime?
+    /// Until more is said of what is shipped: doubles while lines keep coming.
+    private var tellInterval = LogAgentHost.shortestTellInterval
     private var tellTimer: TimerID?
 
     public init(node: Node, settings: Settings, options: ServiceOptions = ServiceOptions()) {
@@ -80,9 +87,10 @@ public final class LogAgentHost: Service {
     private func scan(isFirst: Bool = false) {
         guard let agent, !runtime.isDraining else { return }
         scanTimer = nil
-        let (found, hasMore) = agent.scan(now: now)
+        let (found, hasMore) = agent.scan(now: now, clock: node.wallClock)
         for path in found { runtime.log("Tailing: \(path)") }
         tellProblems(agent)
+        tellDropped(agent)
         send()
         node.afterDisk { [weak self] in
             guard let self else { return }
@@ -130,7 +138,8 @@ public final class LogAgentHost: Service {
             return lost("\(error)")
         }
         let name = settings.hostName.isEmpty ? node.name : settings.hostName
-        link.write(Array(AgentProtocol.Hello(agent: agent.identity, host: name, takesLater: true).text.utf8))
+        let hello = AgentProtocol.Hello(agent: agent.identity, host: name, takesLater: true, takesDelays: true)
+        link.write(Array(hello.text.utf8))
         waitForAnswer()
     }
 
@@ -153,8 +162,14 @@ public final class LogAgentHost: Service {
             failures = 0
             if !toldFailure.isEmpty { runtime.log("Connected to \("\(settings.collector)") again") }
             toldFailure = ""
+            tellInterval = Self.shortestTellInterval
         } else if let acknowledgement = AgentProtocol.Acknowledgement(line) {
             shippedLines += agent.acknowledged(acknowledgement)
+            if !delay.isEmpty {
+                runtime.log("The collector stores lines again")
+                delay = ""
+                tellInterval = Self.shortestTellInterval
+            }
             if agent.canGoOn { goOn() }
             if acknowledgement.rejected > 0 {
                 runtime.log(
@@ -164,6 +179,13 @@ public final class LogAgentHost: Service {
             tellSoon()
         } else if let later = AgentProtocol.Later(line) {
             if let path = agent.putOff(later.number) { tell(path, putOffFor: later.reason) }
+        } else if let told = AgentProtocol.Delay(line) {
+            if delay != told.reason {
+                let reason = told.reason
+                runtime.log(
+                    "The collector stores nothing for now: \(reason) (backlog: \(agent.backlog))", level: .warning)
+            }
+            delay = told.reason
         } else {
             return lost("it said what no collector says")
         }
@@ -186,6 +208,7 @@ public final class LogAgentHost: Service {
         link?.close()
         link = nil
         isAccepted = false
+        delay = ""
         node.cancel(answerTimer)
         agent?.disconnected()
         guard !runtime.isDraining else { return }
@@ -217,32 +240,56 @@ public final class LogAgentHost: Service {
         runtime.log("The collector takes no more of \(path) for now: \(reason)", level: .warning)
     }
 
-    private static let tellInterval = LabDuration.seconds(1)
+    private static let shortestTellInterval = LabDuration.seconds(1)
+    private static let longestTellInterval = LabDuration.seconds(60)
+    /// After that the next line is news again.
+    private static let quietTime = LabDuration.seconds(10)
 
-    /// At once, and then once a second at most.
+    /// At once; while lines keep coming after a second, two, four and so on, up to a minute.
     private func tellSoon() {
-        guard tellTimer == nil, shippedLines > 0 else { return }
-        if let lastTold, now - lastTold < Self.tellInterval {
-            tellTimer = node.after(Self.tellInterval - (now - lastTold)) { [unowned self] in
-                tellTimer = nil
-                tell()
-            }
-        } else {
+        guard shippedLines > 0 else { return }
+        if let lastShipped, now - lastShipped >= Self.quietTime { tellInterval = Self.shortestTellInterval }
+        lastShipped = now
+        guard let lastTold, now - lastTold < tellInterval else {
+            node.cancel(tellTimer)
+            tellTimer = nil
+            return tell()
+        }
+        guard tellTimer == nil else { return }
+        tellTimer = node.after(tellInterval - (now - lastTold)) { [unowned self] in
+            tellTimer = nil
+            tellInterval = min(Self.longestTellInterval, tellInterval * 2)
             tell()
         }
     }
 
     private func tell() {
-        let word = shippedLines == 1 ? "line" : "lines"
-        runtime.log("Shipped \(shippedLines) \(word) (backlog: \(agent?.backlog ?? 0))")
+        runtime.log("Shipped \(counted(shippedLines, "line")) (backlog: \(agent?.backlog ?? 0))")
         shippedLines = 0
         lastTold = now
+    }
+
+    private static let droppedInterval = LabDuration.seconds(60)
+
+    /// That lines are given up: at once, and then once a minute.
+    private func tellDropped(_ agent: LogAgent) {
+        let ledger = agent.ledger
+        guard ledger.dropped.lines > toldDropped, lastToldDropped.map({ now - $0 >= Self.droppedInterval }) ?? true
+        else { return }
+        let unclear =
+            ledger.unclear.lines == 0
+            ? "" : "; \(ledger.unclear.lines) of them had been sent, and the collector may have them"
+        runtime.log(
+            "No room: \(counted(ledger.dropped.lines, "line")) given up so far\(unclear)", level: .warning)
+        toldDropped = ledger.dropped.lines
+        lastToldDropped = now
     }
 
     // MARK: Numbers
 
     public var complaints: [String] {
         guard isAccepted else { return ["no connection to the collector"] }
+        if !delay.isEmpty { return ["the collector stores nothing for now: \(delay)"] }
         guard let held = agent?.heldPaths, let first = held.first else { return [] }
         return ["the collector takes nothing of \(first)\(held.count > 1 ? " and \(held.count - 1) more" : "") for now"]
     }
@@ -263,6 +310,11 @@ public final class LogAgentHost: Service {
             Statistic(
                 "dropped", ledger.dropped.lines,
                 .counter("log_agent_lines_dropped_total", "Lines that were given up for want of room")),
+            Statistic(
+                "dropped_unclear", ledger.unclear.lines,
+                .counter(
+                    "log_agent_lines_dropped_unclear_total",
+                    "Of the dropped lines, those that had been sent: the collector may have them")),
             Statistic("balanced", ledger.isBalanced ? "yes" : "no"),
             Statistic("spooled_bytes", agent.spooledBytes),
             Statistic("files", agent.paths.count),

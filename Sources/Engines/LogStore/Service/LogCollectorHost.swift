@@ -114,11 +114,12 @@ public final class LogCollectorHost: Service {
     public func opened() {
         runtime.log("Storage initialized: \(settings.storageName)")
         if let store, store.statistics.recoveredEntries > 0 {
-            runtime.log("Recovered \(store.statistics.recoveredEntries) lines from the log")
+            runtime.log("Recovered \(counted(store.statistics.recoveredEntries, "line")) from the log")
         }
         runtime.log(
             "Accepting logs on :\(port: settings.port) (TCP) and :\(port: settings.httpPortOrNext) (HTTP)")
         if settings.takesLab {
+            store?.whenEmpty = "there are no lines here yet: no other node of the lab has logged any since it started"
             journal = JournalIntake(self)
             journal?.start()
         }
@@ -194,6 +195,9 @@ public final class LogCollectorHost: Service {
             turns.noteWork()
         }
     }
+
+    /// For those who wait for an acknowledgement: what keeps the log from being written, while something does.
+    var whyNothingIsStored: String? { commitFailure == nil ? nil : "its disk is full" }
 
     /// Whether senders must wait.
     var isBusy: Bool { commitFailure != nil || store?.isOverloaded != false }

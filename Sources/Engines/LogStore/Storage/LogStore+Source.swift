@@ -151,17 +151,23 @@ extension LogStore: LogSource {
     }
 
     public func warnings(from: Int64, through: Int64) -> [String] {
-        if hasNothing { return [Self.nothing] }
+        if hasNothing {
+            let hadSome = statistics.entries > 0 || statistics.expiredSegments > 0
+            return [hadSome ? Self.nothingLeft : whenEmpty]
+        }
         return damages.filter { $0.isLeftOut && Self.day(from) <= $0.day && $0.day <= Self.day(through) }
             .map { "lines of \(Self.dayName($0.day)) are missing: \($0.problem)" }
     }
 
-    /// Nobody has ever sent it a line.
+    /// It has not a single line.
     private var hasNothing: Bool {
         segments.isEmpty && damages.isEmpty && heads.allSatisfy { $0.streams.isEmpty }
     }
 
-    private static let nothing =
+    private static let nothingLeft =
+        "there are no lines left here: retention has removed all of them (--retention of log-collector)"
+
+    static let nothing =
         "there are no lines at all here: nobody sends any. log-collector --lab takes those of all nodes of the lab, "
         + "and a log-agent those of files"
 

@@ -120,7 +120,7 @@ public final class MessageQueueHost: Service {
             let waiting = broker.virtualHosts.values.reduce(0) {
                 $0 + $1.queues.values.reduce(0) { $0 + $1.readyCount }
             }
-            runtime.log("Recovered \(count) queues, \(waiting) pending messages")
+            runtime.log("Recovered \(counted(count, "queue")), \(counted(waiting, "pending message"))")
         }
         settle()
     }

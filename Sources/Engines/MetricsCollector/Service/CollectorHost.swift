@@ -109,7 +109,7 @@ public final class CollectorHost: Service {
         }
         runtime.log("Scrape interval: \(configuration.scrapeInterval)")
         let replayed = store.statistics.replayedSamples
-        if replayed > 0 { runtime.log("Recovered \(replayed) samples from the log") }
+        if replayed > 0 { runtime.log("Recovered \(counted(replayed, "sample")) from the log") }
         let kept = store.statistics.snapshotSeries
         if kept > 0 { runtime.log("Found \(kept) series as they were left") }
         tellProblems()

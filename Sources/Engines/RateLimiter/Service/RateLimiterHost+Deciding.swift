@@ -44,6 +44,8 @@ extension RateLimiterHost {
         let all = rules.configuration.rules
         if charges.contains(where: { all[$0.policy].onStoreFailure == .closed }) {
             counters.failedClosed += 1
+            engine.recordUnknown(
+                charges.filter { all[$0.policy].onStoreFailure == .closed }, under: rules.policies, now: node.world.now)
             return .unknown
         }
         let open = charges.filter { all[$0.policy].onStoreFailure == .open }
@@ -55,5 +57,36 @@ extension RateLimiterHost {
         }
         counters.decidedAlone += 1
         return decideHere(local, under: rules)
+    }
+
+    // MARK: Looking
+
+    /// What a key has left, and who says so.
+    package enum Look {
+        /// By rule, from this node's own counts or from the store that it shares.
+        case found([Assessment], isShared: Bool)
+        /// The store cannot be asked; what this node has counted alone is here.
+        case alone([Assessment], reason: String)
+    }
+
+    /// The key that a rule knows a request by, of whom somebody types a key: all have the same under `key: global`.
+    package func key(of rule: RateLimitRule, typed key: String) -> String { rule.key.parts == [.global] ? "*" : key }
+
+    /// What each rule would say of a request of a key now; nothing is taken or counted.
+    ///
+    /// - Parameter completion: called once, perhaps before this returns.
+    package func look(at key: String, completion: @escaping (Look) -> Void) {
+        let rules = rules
+        let charges = rules.configuration.rules.enumerated().map { index, rule in
+            RateLimiter.Charge(policy: index, key: self.key(of: rule, typed: key), cost: rule.cost)
+        }
+        let own = charges.map { engine.look($0, now: node.world.now) }
+        guard let store = rules.store else { return completion(.found(own, isShared: false)) }
+        store.look(charges, rules.configuration.rules.map(\.policy)) { answer in
+            switch answer {
+            case .decided(let assessments): completion(.found(assessments, isShared: true))
+            case .failed(let reason): completion(.alone(own, reason: reason))
+            }
+        }
     }
 }

@@ -105,6 +105,7 @@ public final class RateLimiterHost: Service, HTTPService {
         }
         if let address = configuration.store { runtime.log("Store: \(address.description)") }
         if let upstream = configuration.upstream { runtime.log("Upstream: \(upstream.description)") }
+        checkStore()
     }
 
     public func stop(_ done: @escaping () -> Void) {
@@ -131,8 +132,9 @@ public final class RateLimiterHost: Service, HTTPService {
             store.close()
             isStoreDown = false
         }
+        if old.store !== rules.store { checkStore() }
         server.options = Self.options(new)
-        return "Reloaded: \(new.rules.count) rules"
+        return "Reloaded: \(counted(new.rules.count, "rule"))"
     }
 
     // MARK: HTTPService
@@ -158,6 +160,27 @@ public final class RateLimiterHost: Service, HTTPService {
     }
 
     // MARK: The store
+
+    /// Asks the store whether it can count, before the first request does, and again when it is back.
+    private func checkStore() {
+        guard let store = rules.store else { return }
+        store.onReturn = { [weak self] in self?.checkStore() }
+        store.check { [weak self, weak store] problem in
+            guard let self, let store, store === rules.store else { return }
+            switch problem {
+            case nil: storeAnswered()
+            case .unreachable(let reason): storeFailed(reason)
+            case .unsuitable(let reason):
+                isStoreDown = true
+                let advice =
+                    "a store is a Redis that runs scripts (redis://host:port), or the --throttle port of another "
+                    + "limiter (host:port)"
+                runtime.log(
+                    "Store \(configuration.store?.description ?? "") cannot count: \(reason); \(advice)",
+                    level: .error)
+            }
+        }
+    }
 
     func storeFailed(_ reason: String) {
         if isStoreDown { return }

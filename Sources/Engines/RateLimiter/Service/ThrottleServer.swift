@@ -27,6 +27,9 @@ final class ThrottleServer: RESPService {
             RESPCommand(
                 "rl.take", arity: -5, [.write, .fast], group: "ratelimit", "Take under rules, for another limiter"
             ) { [unowned self] in take($0, $1) },
+            RESPCommand(
+                "rl.look", arity: -1, [.readOnly, .fast], group: "ratelimit", "Ask what rules would say"
+            ) { [unowned self] in look($0, $1) },
         ]
         var options = RESPServerOptions()
         options.limits.bulkBytes = 1 << 20
@@ -76,24 +79,54 @@ final class ThrottleServer: RESPService {
         guard (arguments.count - 1) % 4 == 0 else {
             return connection.reply.error("ERR wrong number of arguments for 'rl.take' command")
         }
-        let rules = host.configuration.rules
         var charges: [RateLimiter.Charge] = []
         var extras: [Int] = []
         for start in stride(from: 1, to: arguments.count, by: 4) {
-            let name = arguments.text(start)
-            guard let policy = rules.firstIndex(where: { $0.policy.name == name }) else {
-                return connection.reply.error(
-                    "ERR no rule '\(name.prefix(64))' here\(didYouMean(name, among: rules.map(\.policy.name)))")
+            guard let charge = charge(connection, arguments, start, besides: charges) else { return }
+            guard let extra = arguments.integer(start + 3), (0...Quota.countLimit).contains(extra) else {
+                return connection.reply.error("ERR cost and extra must be whole numbers")
             }
-            guard !charges.contains(where: { $0.policy == policy }) else {
-                return connection.reply.error("ERR rule '\(name)' stands there twice")
-            }
-            guard let cost = arguments.integer(start + 2), (0...Quota.countLimit).contains(cost),
-                let extra = arguments.integer(start + 3), (0...Quota.countLimit).contains(extra)
-            else { return connection.reply.error("ERR cost and extra must be whole numbers") }
-            charges.append(.init(policy: policy, key: arguments.bytes(start + 1), cost: cost))
+            charges.append(charge)
             extras.append(extra)
         }
         host.engine.take(charges, extras: extras, now: host.node.world.now).write(to: &connection.reply)
+    }
+
+    /// `RL.LOOK (rule key cost)…`: what each rule would say of such a request, in the form of `RL.TAKE`'s answer.
+    /// Nothing is taken or counted.
+    private func look(_ connection: RESPServerConnection, _ arguments: RESPArguments) {
+        guard (arguments.count - 1) % 3 == 0 else {
+            return connection.reply.error("ERR wrong number of arguments for 'rl.look' command")
+        }
+        var charges: [RateLimiter.Charge] = []
+        for start in stride(from: 1, to: arguments.count, by: 3) {
+            guard let charge = charge(connection, arguments, start, besides: charges) else { return }
+            charges.append(charge)
+        }
+        let found = charges.map { host.engine.look($0, now: host.node.world.now) }
+        PeerAnswer(assessments: found, granted: found.map { _ in 0 }).write(to: &connection.reply)
+    }
+
+    /// Reads `rule key cost`; nil, and an error is answered, where that makes no charge.
+    private func charge(
+        _ connection: RESPServerConnection, _ arguments: RESPArguments, _ start: Int,
+        besides others: [RateLimiter.Charge]
+    ) -> RateLimiter.Charge? {
+        let rules = host.configuration.rules
+        let name = arguments.text(start)
+        guard let policy = rules.firstIndex(where: { $0.policy.name == name }) else {
+            connection.reply.error(
+                "ERR no rule '\(name.prefix(64))' here\(didYouMean(name, among: rules.map(\.policy.name)))")
+            return nil
+        }
+        guard !others.contains(where: { $0.policy == policy }) else {
+            connection.reply.error("ERR rule '\(name)' stands there twice")
+            return nil
+        }
+        guard let cost = arguments.integer(start + 2), (0...Quota.countLimit).contains(cost) else {
+            connection.reply.error("ERR cost and extra must be whole numbers")
+            return nil
+        }
+        return .init(policy: policy, key: arguments.bytes(start + 1), cost: cost)
     }
 }

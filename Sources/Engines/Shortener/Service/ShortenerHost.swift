@@ -214,7 +214,7 @@ public final class ShortenerHost: Service {
         isReady = true
         isLate = false
         failure = nil
-        runtime.log("Database connected, \(linkCount) links stored")
+        runtime.log("Database connected, \(counted(linkCount, "link")) stored")
         runtime.log("Listening on :\(port: port)")
         let callers = waiting
         waiting = []

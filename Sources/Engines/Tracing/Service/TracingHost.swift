@@ -86,7 +86,10 @@ public final class TracingHost: Service {
 
     public func opened() {
         for problem in store.problems { runtime.log("\(problem)", level: .warning) }
-        if store.traceCount > 0 { runtime.log("Found \(store.traceCount) traces of \(store.spanCount) spans") }
+        if store.traceCount > 0 {
+            let spans = counted(store.spanCount, "span")
+            runtime.log("Found \(counted(store.traceCount, "trace")) of \(spans)")
+        }
     }
 
     public func stop(_ done: @escaping () -> Void) {
@@ -157,7 +160,7 @@ public final class TracingHost: Service {
         } catch {
             note(diskFailure: error)
             lostSpans += spans.count
-            runtime.log("\(spans.count) spans were lost: \("\(error)")", level: .error)
+            runtime.log("\(counted(spans.count, "span")) lost: \("\(error)")", level: .error)
         }
     }
 

@@ -13,7 +13,9 @@ extension FeatureFlagsHost {
         counted()
         guard store.asksForTokens else { return nil }
         guard let key = Self.key(exchange) else {
-            throw FlagError(.unauthorized, "this server asks for a token", remedy: "send it as Authorization")
+            throw FlagError(
+                .unauthorized, "this server asks for a token",
+                remedy: "send it as Authorization (flags-cli: --token KEY)")
         }
         guard let token = store.token(withDigest: Self.digest(key)) else {
             throw FlagError(.unauthorized, "nobody knows this token")

@@ -19,16 +19,16 @@ extension FlagAdminAPI {
             let environment = try host.store.environment(request.environment)
             let flag = try host.store.flag(request.name)
             let visits = try visits(request.exchange, flag, environment)
-            let dropped: Int
+            let (dropped, outside): (Int, Int)
             do throws(SQLiteError) {
-                dropped = try host.database?.add(visits, at: host.node.wallClock) ?? 0
+                (dropped, outside) = try host.database?.add(visits, at: host.node.wallClock) ?? (0, 0)
             } catch {
                 throw HTTPProblem(
                     error.isFull ? 507 : 503, "the events could not be stored: \(error)", remedy: "send them again")
             }
             let exchange = request.exchange
             host.node.afterDisk { [self] in
-                answer(exchange, .recorded(visits.count - dropped, dropped: dropped), status: 202)
+                answer(exchange, .recorded(visits.count - dropped, outside: outside, dropped: dropped), status: 202)
             }
         }
         route(router, "GET", one + "/experiment") { [self] request in

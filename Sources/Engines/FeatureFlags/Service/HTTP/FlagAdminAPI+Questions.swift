@@ -76,10 +76,14 @@ extension FlagAdminAPI {
     private static func proposal(
         _ body: JSONCursor, _ name: String, _ environment: String
     ) throws -> (FlagChange, String) {
-        if let rule = try body["rule"].ifPresent?.string() {
+        let rule = try body["rule"].ifPresent?.string()
+        let segment = try body["segment"].ifPresent?.string()
+        if rule != nil || segment != nil {
             let percent = try body["percent"].ifPresent?.integer(in: 0...100) ?? 100
+            let people = [segment.map { "segment \($0)" }, rule].compactMap { $0 }.joined(separator: " and ")
             return (
-                .target(name: name, environment: environment, rule: rule, percent: percent), "\(rule) at \(percent)%"
+                .target(name: name, environment: environment, rule: rule, segment: segment, percent: percent),
+                "\(people) at \(percent)%"
             )
         }
         if let isEnabled = try body["enabled"].ifPresent?.bool() {

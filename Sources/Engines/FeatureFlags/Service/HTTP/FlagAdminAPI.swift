@@ -59,8 +59,11 @@ final class FlagAdminAPI {
 
     func answer(_ exchange: HTTPExchange, _ answer: FlagAnswer, status: Int = 200) {
         let isJSON = exchange.prefersJSON
+        // A terminal says how wide it is; everybody else gets all of it.
+        let columns = exchange.field("X-Flags-Columns").flatMap { Int($0) }.map { min(max($0, 20), 1000) }
         exchange.answer(
-            status, text: host.render(answer, isJSON), type: isJSON ? "application/json" : "text/plain; charset=utf-8")
+            status, text: host.render(answer, isJSON, columns),
+            type: isJSON ? "application/json" : "text/plain; charset=utf-8")
     }
 
     /// Makes a change, and answers when it is durable.
@@ -97,7 +100,9 @@ final class FlagAdminAPI {
             let environment = try host.store.environment(request.environment)
             let flag = try host.store.flag(request.name)
             let schedule = host.store.schedule(of: flag.name, in: environment)
-            answer(request.exchange, .flag(flag, environment: environment, schedule: schedule))
+            let segments = host.store.segments.mapValues(\.name)
+            answer(
+                request.exchange, .flag(flag, environment: environment, schedule: schedule, segments: segments))
         }
         route(router, "PATCH", one) { [self] request in
             let text = try request.body(["description"])["description"].string()
@@ -162,17 +167,20 @@ final class FlagAdminAPI {
                     name: request.name, environment: request.environment, percent: percent, stickiness: stickiness))
         }
         route(router, "POST", one + "/rules") { [self] request in
-            let body = try request.body(["rule", "percent"])
+            let body = try request.body(["rule", "segment", "percent"])
             let percent = try body["percent"].ifPresent?.integer(in: 0...100) ?? 100
             try change(
                 request,
                 .target(
-                    name: request.name, environment: request.environment, rule: try body["rule"].string(),
-                    percent: percent))
+                    name: request.name, environment: request.environment, rule: try body["rule"].ifPresent?.string(),
+                    segment: try body["segment"].ifPresent?.string(), percent: percent))
         }
         route(router, "DELETE", one + "/rules") { [self] request in
             let rule = try request.query.take("rule")
-            try change(request, .untarget(name: request.name, environment: request.environment, rule: rule))
+            let segment = try request.query.take("segment")
+            try change(
+                request,
+                .untarget(name: request.name, environment: request.environment, rule: rule, segment: segment))
         }
         route(router, "PUT", one + "/strategies") { [self] request in
             let strategies = try request.body(["strategies"])["strategies"].array().map { try FlagStrategy($0) }

@@ -162,7 +162,9 @@ final class BalancedExchange: PooledExchange {
             giveUp(.noServer)
             return .answered
         }
-        guard host.engine.mayRetry(now: now) else {
+        // For another server instead of an answer it was taken before that was given up.
+        let isPaid = if case .status = failure { true } else { false }
+        guard isPaid || host.engine.mayRetry(now: now) else {
             host.engine.unserved()
             answer(503, failureCode, "a backend failed, and the retry budget is spent")
             return .answered
@@ -173,7 +175,8 @@ final class BalancedExchange: PooledExchange {
     }
 
     override func wantsAnother(insteadOf status: Int) -> Bool {
-        host.configuration.retryOn.statuses.contains(status) && hasAlternative
+        // What the server has answered is better than nothing: without a budget it goes to the client as it is.
+        host.configuration.retryOn.statuses.contains(status) && hasAlternative && host.engine.mayRetry(now: now)
     }
 
     private var hasAlternative: Bool {

@@ -11,9 +11,27 @@ protocol LimitStore: AnyObject {
     /// - Parameter completion: called once, perhaps before this returns.
     func decide(
         _ charges: [RateLimiter.Charge], _ policies: [RateLimitPolicy], completion: @escaping (StoreAnswer) -> Void)
+    /// What each policy would think of a request; nothing is taken or counted.
+    ///
+    /// - Parameter completion: called once, perhaps before this returns.
+    func look(
+        _ charges: [RateLimiter.Charge], _ policies: [RateLimitPolicy], completion: @escaping (StoreAnswer) -> Void)
+    /// Asks whether it is one that can count.
+    ///
+    /// - Parameter completion: called once, perhaps before this returns, with what is wrong.
+    func check(completion: @escaping (StoreProblem?) -> Void)
+    /// Called when it answers again after it could not be asked.
+    var onReturn: (() -> Void)? { get set }
     /// What it did so far.
     var counters: StoreCounters { get }
     func close()
+}
+
+enum StoreProblem {
+    /// It may be back in a moment.
+    case unreachable(String)
+    /// It answers, and is none: what it says.
+    case unsuitable(String)
 }
 
 enum StoreAnswer {

@@ -52,6 +52,54 @@ final class PeerStore: LimitStore {
         self.node = node
         self.lease = lease
         link = RESPStoreLink(node: node, destination: destination, timeout: timeout)
+        link.returnsByItself = true
+    }
+
+    var onReturn: (() -> Void)? {
+        get { link.onReturn }
+        set { link.onReturn = newValue }
+    }
+
+    func check(completion: @escaping (StoreProblem?) -> Void) {
+        link.ask([Array("RL.LOOK".utf8)]) { result in
+            switch result {
+            case .failure(let failure): completion(.unreachable(failure.text))
+            case .success(let value): completion(value.errorText.map { .unsuitable($0) })
+            }
+        }
+    }
+
+    /// With what this node has taken in advance and not spent.
+    func look(
+        _ charges: [RateLimiter.Charge], _ policies: [RateLimitPolicy], completion: @escaping (StoreAnswer) -> Void
+    ) {
+        var words = [Array("RL.LOOK".utf8)]
+        for (charge, policy) in zip(charges, policies) {
+            words += [Array(policy.name.utf8), charge.key, Array("\(charge.cost)".utf8)]
+        }
+        link.ask(words) { [weak self] result in
+            guard let self else { return }
+            switch result {
+            case .failure(let failure): completion(.failed(failure.text))
+            case .success(let value):
+                guard var found = PeerAnswer(value, count: charges.count)?.assessments else {
+                    return completion(.failed(value.errorText ?? "the other limiter answered what it should not"))
+                }
+                let now = node.world.now
+                for (index, (charge, policy)) in zip(charges, policies).enumerated() {
+                    guard let lease = leases[LeaseKey(rule: policy.name, key: charge.key)], lease.expires > now else {
+                        continue
+                    }
+                    if !found[index].isAllowed, lease.tokens >= charge.cost {
+                        found[index].isAllowed = true
+                        found[index].retryAfter = .zero
+                        found[index].remaining -= charge.cost
+                    }
+                    found[index].remaining = max(0, found[index].remaining + lease.tokens)
+                }
+                completion(.decided(found))
+            }
+        }
     }
 
     func decide(

@@ -18,6 +18,7 @@ import RateLimiterEngine
 /// ```
 /// KEYS   one a policy
 /// ARGV   nine a policy: kind, count, period (µs), burst, cost, units a token, units a µs, entries of the log, shadow
+///        (0 no, 1 yes, 2 only look: nothing is taken)
 /// reply  five a policy: allowed, remaining, retry after (µs, −1 for never), reset after (µs), delay (µs)
 /// ```
 package enum RedisScript {
@@ -173,7 +174,7 @@ package enum RedisScript {
           end
           local found, commit = kinds[p.kind](key, p)
           if not found[1] and p.shadow == 0 then admitted = false end
-          plans[i] = {found[1], commit, p.cost}
+          plans[i] = {found[1], commit, p.shadow < 2 and p.cost or 0}
           reply[#reply + 1] = found[1] and 1 or 0
           for j = 2, 5 do reply[#reply + 1] = found[j] end
         end

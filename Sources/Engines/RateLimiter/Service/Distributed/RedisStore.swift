@@ -20,11 +20,43 @@ package final class RedisStore {
 
     init(node: Node, destination: HostPort, database: Int, timeout: LabDuration) {
         link = RESPStoreLink(node: node, destination: destination, timeout: timeout)
+        link.returnsByItself = true
         link.onConnect = { [unowned self] client in
             digest = nil
             if database != 0 { client.send(["SELECT", "\(database)"]) { _ in } }
             client.send(["SCRIPT", "LOAD", RedisScript.source]) { [weak self] result in
                 if case .success(let value) = result { self?.digest = value.bytes }
+            }
+        }
+    }
+
+    var onReturn: (() -> Void)? {
+        get { link.onReturn }
+        set { link.onReturn = newValue }
+    }
+
+    /// A server of Redis's commands that runs no scripts can keep values, and cannot count.
+    func check(completion: @escaping (StoreProblem?) -> Void) {
+        link.ask(["EVAL", "return 1", "0"].map { Array($0.utf8) }) { result in
+            switch result {
+            case .failure(let failure): completion(.unreachable(failure.text))
+            case .success(let value): completion(value.errorText.map { .unsuitable($0) })
+            }
+        }
+    }
+
+    func look(
+        _ charges: [RateLimiter.Charge], _ policies: [RateLimitPolicy], completion: @escaping (StoreAnswer) -> Void
+    ) {
+        let words = [Array("EVAL".utf8), Array(RedisScript.source.utf8)]
+        link.ask(words + Self.arguments(charges, policies, isLook: true)) { result in
+            switch result {
+            case .failure(let failure): completion(.failed(failure.text))
+            case .success(let value):
+                guard let assessments = Self.assessments(value, policies) else {
+                    return completion(.failed(value.errorText ?? "Redis answered what the script does not say"))
+                }
+                completion(.decided(assessments))
             }
         }
     }
@@ -78,7 +110,9 @@ package final class RedisStore {
     }
 
     /// The number of keys, the keys, and what is to be known of each.
-    package static func arguments(_ charges: [RateLimiter.Charge], _ policies: [RateLimitPolicy]) -> [[UInt8]] {
+    package static func arguments(
+        _ charges: [RateLimiter.Charge], _ policies: [RateLimitPolicy], isLook: Bool = false
+    ) -> [[UInt8]] {
         var words = [Array("\(charges.count)".utf8)]
         for (charge, policy) in zip(charges, policies) {
             words.append(Array("\(prefix)\(policy.name):".utf8) + charge.key)
@@ -96,7 +130,8 @@ package final class RedisStore {
             words.append(Array(kind.utf8))
             for number in [
                 policy.quota.count, Int(policy.quota.period.nanoseconds / 1_000), policy.quota.burst, charge.cost,
-                Int(units.token), Int(units.microsecond), policy.logSize, policy.isShadow ? 1 : 0,
+                Int(units.token), Int(units.microsecond), policy.logSize,
+                isLook ? 2 : policy.isShadow ? 1 : 0,
             ] {
                 words.append(Array("\(number)".utf8))
             }
