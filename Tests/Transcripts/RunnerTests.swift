@@ -75,7 +75,7 @@ import Testing
         #expect(try !Self.passes(start + "[LB] front: Listening on :80 (never)\n$ true\n"))
     }
 
-    @Test("A failure says what was probably meant, and a case without a command checks nothing")
+    @Test("A failure says what was probably meant")
     func hints() throws {
         let blanks = try #require(try Bench.failure("$ echo 'a  b 3'\na b <int>\n"))
         #expect(try #require(blanks.hint).contains("they differ in blanks only; @blanks collapse"))
@@ -83,11 +83,6 @@ import Testing
         #expect(try #require(hole.hint).contains("<i> is no hole, and means itself; holes are <any> <int>"))
         let tag = try #require(try Bench.failure("$ echo '<p>x'\n<p>y\n"))
         #expect(tag.hint == nil)
-        let outcomes = try Bench.run("@case one\n$ true\n@case two\n# later\n").map(\.outcome)
-        guard case .skipped? = outcomes.last else {
-            Issue.record("a case of nothing: \(outcomes)")
-            return
-        }
     }
 
     @Test("A log line may be expected under a later command than the one that caused it")

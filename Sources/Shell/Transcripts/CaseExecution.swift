@@ -62,7 +62,6 @@ package enum CaseExecution {
         if let reason = CaseConditions.reasonToSkip(settings, net: lab.net, speed: lab.speed) {
             return result(.skipped(reason))
         }
-        if !transcriptCase.hasCommands { return result(.skipped("there is no command in it")) }
         let made: Lab
         do {
             made = try Lab(lab)

@@ -54,9 +54,6 @@ public struct TranscriptCase: Sendable {
     public let items: [TranscriptItem]
     /// Files that lie in the lab before it starts.
     public let files: [ArchivedFile]
-
-    /// Whether anything is done in it: without a command nothing is checked either.
-    var hasCommands: Bool { items.contains { if case .command = $0.kind { true } else { false } } }
 }
 
 public struct ArchivedFile: Sendable, Equatable {
