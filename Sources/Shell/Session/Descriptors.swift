@@ -163,14 +163,17 @@ final class FileChannel: ByteSource, ByteSink {
 }
 
 /// `/dev/zero` and `/dev/urandom`: bytes without an end. They come in pieces, and each takes a moment of lab time, so
-/// that others have their turn and Ctrl-C is heard.
+/// that others have their turn and Ctrl-C is heard; after `limitBytes` there are no more.
 final class DeviceSource: ByteSource {
     private unowned let session: Session
     /// nil: zeros.
     private var random: SeededRandom?
     private var returned: [UInt8] = []
     private var reader = 0
+    private var givenBytes = 0
     private static let pieceBytes = 32 << 10
+    /// Bytes after which nobody will want more of them.
+    private static let limitBytes = 1 << 30
 
     /// nil where the name is none of a device that gives bytes.
     init?(named name: String, session: Session) {
@@ -198,14 +201,20 @@ final class DeviceSource: ByteSource {
 
     func start(onBytes: @escaping ([UInt8]) -> Void, onEnd: @escaping () -> Void) {
         reader += 1
-        deliver(reader, onBytes)
+        deliver(reader, onBytes, onEnd)
     }
 
-    private func deliver(_ mine: Int, _ onBytes: @escaping ([UInt8]) -> Void) {
-        _ = session.world.after(.microseconds(10)) { [weak self] in
+    private func deliver(_ mine: Int, _ onBytes: @escaping ([UInt8]) -> Void, _ onEnd: @escaping () -> Void) {
+        _ = session.world.after(.microseconds(100)) { [weak self] in
             guard let self, reader == mine else { return }
-            onBytes(piece())
-            if reader == mine { deliver(mine, onBytes) }
+            guard givenBytes < Self.limitBytes else {
+                session.notice("a device gives no more than \(byteCountText(Self.limitBytes)); nobody stopped it")
+                return onEnd()
+            }
+            let bytes = piece()
+            givenBytes += bytes.count
+            onBytes(bytes)
+            if reader == mine { deliver(mine, onBytes, onEnd) }
         }
     }
 

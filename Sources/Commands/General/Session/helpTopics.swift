@@ -63,9 +63,9 @@ enum HelpTopic {
               - ~ is $HOME, / unless it is set; $RANDOM comes from the lab's seed, $SECONDS
                 and date from its clock; $$ is always 1000. <( ) is run to its end first,
                 and a command is over when what its >( ) reads is.
-              - Descriptors are 0 to 255, 64 at a time. At the prompt exec 3> f holds for the
-                lines that follow, exec > f for its own. umask is remembered, and changes
-                nothing: files have no modes.
+              - Descriptors are 0 to 255, 64 at a time. At the prompt exec 3> f holds for
+                the lines that follow, exec > f for its own. umask is remembered, and
+                changes nothing: files have no modes.
               - bash -c knows all variables of its shell. A sum that makes no sense is found
                 before anything runs; a division by zero gives up its line, as in bash.
               - Variables hold at most 4 MiB, a command's words 16 MiB.
