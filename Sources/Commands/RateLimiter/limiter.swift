@@ -47,7 +47,15 @@ extension RateLimiterCommands {
             let host = try session.limiter(named: arguments.target)
             let now = session.world.now
             switch arguments.verb {
-            case "why": return .running(LimiterQuestion(invocation.process, host, arguments))
+            case "why":
+                // What this node counts by itself is known at once.
+                guard host.configuration.store == nil else {
+                    return .running(LimiterQuestion(invocation.process, host, arguments))
+                }
+                let key = arguments.arguments[0]
+                var view = View()
+                host.look(at: key) { view = host.why(key, $0, now: now) }
+                return .view(view)
             case "denied": return .view(View(host.denials(host.engine.denials.recent, now: now, namesKeys: true)))
             case "oracle": return .view(host.oracleView)
             default:
@@ -112,7 +120,10 @@ private final class LimiterQuestion: Program {
         self.arguments = arguments
     }
 
-    func start() {
+    /// Later, as every answer from elsewhere comes: a store that is known to be gone would answer before this returns.
+    func start() { process.node.enqueue { [self] in ask() } }
+
+    private func ask() {
         let key = arguments.arguments[0]
         host.look(at: key) { [self] look in
             guard process.isRunning else { return }
