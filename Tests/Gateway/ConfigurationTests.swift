@@ -102,7 +102,7 @@ import Testing
 
     @Test("a route that one before it hides is known; one for other methods or hosts is not hidden")
     func hidden() throws {
-        let routes = ["name: a", "name: b", "name: c, methods: [GET]", "name: d, host: x.example", "name: e"].map {
+        let routes = ["name: a", "name: b", "name: c, method: GET", "name: d, host: x.example", "name: e"].map {
             "- {path: /a, service: s, auth: none, \($0)}\n"
         }
         let hidden = try gateway("routes:\n" + routes.joined()).hiddenRoutes

@@ -221,10 +221,10 @@ import Testing
             "latency 1ms for 0s",
             "'0s' is too short: it must be longer than 0s"
         ),
-        ("latency 1ms on C", "no node 'c'"), ("latency 1ms on clint", "did you mean client?"),
+        ("latency 1ms on C", "no node 'C'"), ("latency 1ms on clint", "did you mean client?"),
         (
             "latency 1ms A->Z",
-            "no node 'z'"
+            "no node 'Z'"
         ), ("disk-full", "on which node? disk-full … on NODE"),
         (
             "disk-slow on A",

@@ -38,8 +38,8 @@ extension CircuitBreakerCommands {
             details: """
                 A failure is an answer of 500 to 599, none at all, or one that takes longer than
                 --call-timeout. An answer may be slow, too (slowCallDurationThreshold); the last
-                line counts requests. Layers, from the outside: fallback, retry, circuit breaker,
-                bulkhead, timeout. `breaker why` tells why the circuit is open while it runs.
+                line counts requests. Layers, from the outside: fallback, retry, circuit
+                breaker, bulkhead, timeout. `breaker why` tells why the circuit is open.
                 With --share a circuit that opens opens those of the others as well, and when
                 the wait is over one of them tries. A store that is gone leaves each on its
                 own.

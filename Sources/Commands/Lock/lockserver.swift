@@ -29,13 +29,14 @@ extension LockCommands {
                 ]),
             examples: [
                 "lockserver", "lockserver --peers localhost:7001,localhost:7002,localhost:7003 --id 1",
-                "spawn 3 lockserver --port 7001 --peers localhost:7001,localhost:7002,localhost:7003",
             ],
             group: .components, role: .service, tags: ["LOCK"],
             details: """
                 It speaks etcd's JSON gateway: /v3/kv, /v3/lease, /v3/watch, /v3/lock,
                 /v3/election, /v3/cluster, /v3/maintenance; /v1/locks lists the locks. Its
                 clients: lock-cli, etcd3gw, curl.
+                A group of three in one line: spawn 3 lockserver --port 7001 --peers
+                localhost:7001,localhost:7002,localhost:7003
                 Three members tolerate the loss of one, five of two. What was agreed on is in
                 the data directory before anybody hears of it.
                 """)

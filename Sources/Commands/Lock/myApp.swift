@@ -26,8 +26,9 @@ extension LockCommands {
             group: .clients,
             details: """
                 With --lock it does what is wrong everywhere: it looks whether it has the lock,
-                and then writes. Pause it in between (pause my-app 40s), and it writes with a lock
-                that somebody else has by then. The database sees the old token and refuses.
+                and then writes. Pause it in between (pause my-app 40s), and it writes with a
+                lock that somebody else has by then. The database sees the old token and
+                refuses.
                 """)
         return Command(description) { invocation in .running(try LockedWriter(invocation)) }
     }

@@ -54,9 +54,9 @@ extension LogQLCommands {
                 A query is a search or LogQL. In a search, words stand for words of the line in
                 any case, field:value for a label or a member of a JSON or logfmt line; AND, OR,
                 NOT, parentheses, "phrases", wor*, code:>=500, code:[500 TO 599], code:* for
-                lines that have one. A trace is found by the digits that trace shows. LogQL begins
-                with a selector or a function. The server may be a real Loki as well; it knows
-                LogQL only.
+                lines that have one. A trace is found by the digits that trace shows. LogQL
+                begins with a selector or a function. The server may be a real Loki as well; it
+                knows LogQL only.
 
                 patterns shows what lines have in common, stats how much there is.
                 """)
