@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// The library as another package uses it: many tasks at a time.
-@Suite(.timeLimit(.minutes(1))) struct LibraryTests {
+@Suite(.timeLimit(.minutes(5))) struct LibraryTests {
     private final class Source: CacheableRepository {
         struct Trouble: Error, Equatable {}
         struct Torn: UncertainOutcome {}

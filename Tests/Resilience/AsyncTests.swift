@@ -28,7 +28,7 @@ import Testing
     /// Lets other tasks run until it is so.
     private func until(_ condition: () -> Bool) async { while !condition() { await Task.yield() } }
 
-    @Test("bulkhead: never more than its places run at a time, and all get their turn", .timeLimit(.minutes(1)))
+    @Test("bulkhead: never more than its places run at a time, and all get their turn", .timeLimit(.minutes(5)))
     func places() async throws {
         let bulkhead = bulkhead(3, queue: 200, ManualClock())
         let notes = Notes()
@@ -49,7 +49,7 @@ import Testing
 
     @Test(
         "bulkhead: who finds the line full, waits too long or is cancelled is refused, and takes no place with him",
-        .timeLimit(.minutes(1)))
+        .timeLimit(.minutes(5)))
     func refusals() async throws {
         let clock = ManualClock()
         let bulkhead = bulkhead(1, queue: 2, clock)
@@ -84,7 +84,7 @@ import Testing
         #expect(bulkhead.runningCount == 0)
     }
 
-    @Test("retry: pauses that grow, then the last error; a success ends it", .timeLimit(.minutes(1)))
+    @Test("retry: pauses that grow, then the last error; a success ends it", .timeLimit(.minutes(5)))
     func pauses() async throws {
         let clock = ManualClock()
         var configuration = Retry.Configuration()
@@ -113,7 +113,7 @@ import Testing
 
     @Test(
         "retry: nobody tries again against an open circuit, a full bulkhead, a cancelled task or his own judgement",
-        .timeLimit(.minutes(1)))
+        .timeLimit(.minutes(5)))
     func notAgain() async throws {
         let clock = ManualClock()
         let retry = AsyncRetry(clock: clock)
@@ -142,7 +142,7 @@ import Testing
         await #expect(throws: CancellationError.self) { try await cancelled.value }
     }
 
-    @Test("retry: what the service asks for is a pause's least, and the budget is one for all", .timeLimit(.minutes(1)))
+    @Test("retry: what the service asks for is a pause's least, and the budget is one for all", .timeLimit(.minutes(5)))
     func budget() async throws {
         let clock = ManualClock()
         var configuration = Retry.Configuration()

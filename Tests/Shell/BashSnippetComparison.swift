@@ -36,7 +36,7 @@ struct BashSnippetComparison {
 
     /// Each of these would take the lab's memory, or all of its time.
     @Test(
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(5)),
         arguments: [
             ("echo a | sed ':a;ba'", "a loop without an end"),
             ("yes=a; echo a | sed ':a;s/.*/&&/;ta'", "would grow beyond"),
@@ -92,7 +92,7 @@ struct BashSnippetComparison {
 
     /// A pattern that has too many ways through a text gives up, with a status, and nothing is said to be found.
     @Test(
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(5)),
         arguments: [
             "seq -s '' 300 | grep -E '(.*)(.*)(.*)\\1\\2x'", "seq -s '' 300 | sed -E 's/(.*)(.*)(.*)\\1\\2x//'",
         ])
@@ -104,7 +104,7 @@ struct BashSnippetComparison {
 
     /// Each of these ended the lab, or kept it for itself.
     @Test(
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(5)),
         arguments: [
             ("shuf -i 0-9223372036854775807", "is not a range"),
             (#"echo aab | grep -E "(a)\1$(printf '?%.0s' $(seq 1 15000))""#, "repetitions in one another"),
@@ -124,7 +124,7 @@ struct BashSnippetComparison {
 
     /// None of these looks at all that there is for each line, or each element.
     @Test(
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(5)),
         arguments: [
             ("awk 'BEGIN {for (i = 0; i < 300000; i++) s = s i \",\"; print length(s)}'", "1988890\n"),
             ("seq 200000 | awk '{a[$1]} END {for (k in a) delete a[k]; print length(a)}'", "0\n"),

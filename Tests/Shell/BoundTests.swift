@@ -21,7 +21,7 @@ import Testing
     }
 
     /// Twice as many parts with each step: the depth alone would be no bound.
-    @Test(.timeLimit(.minutes(1)), arguments: ["f | f", "f | f | f", "(f) | (f)", "x=$(f | f)"])
+    @Test(.timeLimit(.minutes(5)), arguments: ["f | f", "f | f | f", "(f) | (f)", "x=$(f | f)"])
     func pipelinesThatCallThemselvesEnd(_ body: String) {
         let shell = LabShell()
         let outcome = shell.run("f() { \(body); }; f; echo never")
@@ -31,13 +31,13 @@ import Testing
         #expect(shell.output("echo a | cat") == "a\n")
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func aJobsPipelinesThatCallThemselvesEndTheJob() {
         let outcome = LabShell().run("f() { f | f; }; f & wait; echo a")
         #expect(outcome.output == "a\n" && outcome.errorOutput.hasPrefix("nested too deep: "))
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func sortKeepsNoMoreThanItMay() {
         let outcome = LabShell().run("seq 10000000000 | sort | head -n 1; echo ${?}")
         #expect(outcome.errorOutput.hasPrefix("sort: more than "))
@@ -59,7 +59,7 @@ import Testing
     }
 
     @Test(
-        "what grows within one turn is bounded, and says so", .timeLimit(.minutes(1)),
+        "what grows within one turn is bounded, and says so", .timeLimit(.minutes(5)),
         arguments: [
             ("awk 'BEGIN{while(1)a[n++]=sprintf(\"%10000d\",1)}'", "awk: arrays of more than 256"),
             (

@@ -36,7 +36,7 @@ extension CurlComparison {
         ]
     }()
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func badAnswersEndTheSame() throws {
         var byPath: [String: String] = [:]
         for (index, answer) in Self.badAnswers.enumerated() { byPath["/\(index)"] = answer.bytes }

@@ -29,7 +29,7 @@ extension CurlComparison {
     }
 
     /// RFC 9112 §6.3: a request with both framings is read in two ways, which is what smugglers live on.
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func aBodyHasTheFramingThatItsFieldsSay() throws {
         try withEcho { base in
             let url = base + "/p"
@@ -46,7 +46,7 @@ extension CurlComparison {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func redirectsKeepOrDropTheBody() throws {
         try withEcho { base in
             for status in [300, 301, 302, 303, 304, 307, 308] {
@@ -61,7 +61,7 @@ extension CurlComparison {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func locationsAreReadAsTheyAreMeant() throws {
         try withEcho { base in
             for path in ["/302empty", "/302blank", "/302text", "/302tab"] {
@@ -73,7 +73,7 @@ extension CurlComparison {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func formsAreEncodedAlsoFromFiles() throws {
         try withEcho { base in
             let url = base + "/p"
@@ -87,7 +87,7 @@ extension CurlComparison {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func uploadsToADirectoryKeepTheFilesName() throws {
         try withEcho { base in
             try compare([
@@ -99,7 +99,7 @@ extension CurlComparison {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func credentialsAreDecodedAndHaveAPassword() throws {
         try withEcho { base in
             let place = base.dropFirst("http://".count)
@@ -109,7 +109,7 @@ extension CurlComparison {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func patternsInURLsStandForSeveral() throws {
         try withEcho { base in
             let format = ["-s", "-w", "%{url} %{url_effective} %{urlnum}\\n"]
@@ -128,7 +128,7 @@ extension CurlComparison {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func valuesThatCurlTakesAreTaken() throws {
         try withEcho { base in
             let url = base + "/p"

@@ -152,7 +152,7 @@ struct CurlComparison {
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func cannedAnswersComeOutTheSame() throws {
         let close = "Connection: close\r\n"
         let server = try #require(
@@ -236,7 +236,7 @@ struct CurlComparison {
         ])
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func requestsToTheBackendAreTheSame() throws {
         let program = try #require(HostTools.sdlab)
         // Nobody listens on a port that was free a moment ago: the next process takes it.
@@ -306,7 +306,7 @@ struct CurlComparison {
         ])
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func bodiesComeFromStandardInput() throws {
         let server = try #require(
             CannedServer([
@@ -324,7 +324,7 @@ struct CurlComparison {
         try compare([["-d", "@-"] + shown, ["--data-binary", "@-"] + shown], input: "")
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func failuresBeforeTheFirstByteAreTheSame() throws {
         let probe = try #require(CannedServer([:]))
         let port = probe.port

@@ -29,7 +29,7 @@ import Testing
     }
 
     /// A reader that ends early ends who writes to it, and what never ends is ended with the rest.
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func nothingGoesOnForEver() {
         #expect(LabShell().run("yes > >(head -n 1); echo $?").output == "y\n141\n")
         #expect(LabShell().run("timeout 3s bash -c 'echo a > >(sleep 1000h)'; echo $? $SECONDS").output == "124 3\n")
@@ -75,7 +75,7 @@ import Testing
 @Suite struct ByteStreamTests {
     /// What the reader wants is all that is made.
     @Test(
-        .timeLimit(.minutes(1)),
+        .timeLimit(.minutes(5)),
         arguments: [
             "cat", "cat -n", "cat -A", "cat -s", "tee f", "tr y z", "head -c 100000", "tail -c +2", "fold -w 7",
             "expand",
@@ -88,7 +88,7 @@ import Testing
         #expect(outcome.output == "5\n141 141 141\nlittle\n", "\(tool): \(outcome.errorOutput)")
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func devicesGiveBytes() {
         #expect(LabShell().run("head -c 100000 /dev/zero | tr '\\0' a | wc -c").output == "100000\n")
         #expect(

@@ -385,7 +385,7 @@ import Testing
 
     // MARK: Limits
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func jobsAreLimitedAndTheLimitIsSaid() {
         let shell = LabShell()
         let outcome = shell.run("for i in {1..10001}; do sleep 1 & done\necho $?")

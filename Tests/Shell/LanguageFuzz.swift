@@ -35,7 +35,7 @@ import Testing
         return String(characters)
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: 0..<8)
+    @Test(.timeLimit(.minutes(5)), arguments: 0..<8)
     func randomScriptsParseOrAreRefused(_ seed: Int) {
         var dice = Dice(UInt64(seed) + 1)
         var parsed = 0
@@ -61,7 +61,7 @@ import Testing
     }
 
     /// Commands that take no time and start nothing, so that whatever comes out ends.
-    @Test(.timeLimit(.minutes(1)), arguments: 0..<4)
+    @Test(.timeLimit(.minutes(5)), arguments: 0..<4)
     func randomScriptsRunOrFailWithoutACrash(_ seed: Int) {
         var dice = Dice(UInt64(seed) + 100)
         let shell = LabShell()
@@ -73,7 +73,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)), arguments: 0..<4)
+    @Test(.timeLimit(.minutes(5)), arguments: 0..<4)
     func randomWordsExpand(_ seed: Int) {
         var dice = Dice(UInt64(seed) + 200)
         let shell = LabShell()

@@ -164,7 +164,7 @@ import Testing
 
     // MARK: Pipes
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func aProducerEndsWithItsReader() {
         #expect(output("seq 1 1000000000 | head -n 1") == "1\n")
         #expect(output("seq 1 1000000000 | grep -q 5; echo $?") == "0\n")
@@ -172,7 +172,7 @@ import Testing
         #expect(output("seq 1 1000000000 | true; echo $?") == "0\n")
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func aLoopEndsWithTheReaderOfItsPipe() {
         #expect(output("while true; do echo x; done | head -n 2; echo $?") == "x\nx\n0\n")
         #expect(output("for i in {1..100000}; do echo $i; done | head -n 1") == "1\n")
@@ -298,7 +298,7 @@ import Testing
 
     // MARK: Time
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func aLoopThatNeverLetsTimePassIsReportedAsStuck() {
         for text in ["while true; do true; done", "until false; do x=1; done"] {
             let outcome = LabShell().run(text)
@@ -306,7 +306,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func aStuckJobDoesNotKeepTheOthersFromRunning() {
         let shell = LabShell()
         let outcome = shell.run("while true; do true; done &\necho a\nadvance 1s\necho $?")
@@ -503,7 +503,7 @@ import Testing
         stats lb
         """
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(5)))
     func theSameSeedGivesTheSameJournal() {
         var journals: Set<String> = []
         for seed in 1...50 as ClosedRange<UInt64> {
