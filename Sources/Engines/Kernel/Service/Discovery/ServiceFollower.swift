@@ -74,7 +74,7 @@ public final class ServiceFollower {
     /// Why nobody is there, where nobody is: in a few words for a table, and in a sentence with the registry's address.
     public var absence: (words: String, sentence: String) {
         if let failure {
-            return ("no registry: \(failure)", "the registry \(registry) cannot be asked for \(service): \(failure)")
+            return (failure, "the registry \(registry) cannot be asked for \(service): \(failure)")
         }
         if instances == nil { return ("not asked yet", "the registry \(registry) has not answered yet") }
         return ("not registered", "the registry \(registry) knows no healthy instance of \(service)")
