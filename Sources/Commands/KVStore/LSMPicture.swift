@@ -101,8 +101,7 @@ extension KVServer {
             let glyph: Character = table.isBeingCompacted ? "▓" : index % 2 == 0 ? "█" : "▒"
             for place in first...last { cells[place] = glyph }
         }
-        let name = label + String(repeating: " ", count: max(0, 9 - label.count))
-        return "\(name) │\(String(cells))│ \(note)"
+        return "\(label.rightPadded(to: 9)) │\(String(cells))│ \(note)"
     }
 
     private func mapJSON(_ shape: KVStoreDescription) -> JSONValue {

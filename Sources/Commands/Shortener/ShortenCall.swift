@@ -16,6 +16,10 @@ struct ShortenCall {
     /// - Parameter now: by which `--expires-in` counts.
     /// - Throws: `UsageError`.
     init(_ arguments: ParsedArguments, now: LabTime) throws {
+        // Without a code the path would be that of all links.
+        if arguments.arguments.first == "", ["show", "edit", "delete", "stats"].contains(arguments.verb) {
+            throw UsageError("shorten: '' is no code; shorten list shows which there are")
+        }
         switch arguments.verb {
         case "url": self = Self.make(arguments)
         case "show": self.init(target: Self.link(arguments), show: ShortenerText.link)

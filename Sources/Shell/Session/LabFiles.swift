@@ -24,6 +24,11 @@ public final class LabFiles {
         self.directory = directory
     }
 
+    /// The path of something in a directory, written as the directory was.
+    public static func path(of name: String, in directory: String) -> String {
+        directory.hasSuffix("/") ? directory + name : directory + "/" + name
+    }
+
     public func absolute(_ path: String) -> String { DiskPath.normalized(path, in: directory) }
 
     /// The error as the user knows the file.

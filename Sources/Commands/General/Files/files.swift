@@ -21,9 +21,7 @@ extension GeneralCommands {
                 }
                 for (name, attributes) in entries where !name.hasPrefix(".") || invocation.arguments.has("all") {
                     let size = attributes.isDirectory ? "-" : String(attributes.size)
-                    let prefix =
-                        invocation.arguments.has("long")
-                        ? String(repeating: " ", count: max(0, 10 - size.count)) + size + "  " : ""
+                    let prefix = invocation.arguments.has("long") ? size.leftPadded(to: 10) + "  " : ""
                     text += prefix + name + (attributes.isDirectory ? "/" : "") + "\n"
                 }
             }

@@ -81,7 +81,7 @@ extension GeneralCommands {
             var isEmpty = true
             do throws(LabFileError) {
                 for (name, attributes) in try files.list(path) {
-                    let inner = path.hasSuffix("/") ? path + name : path + "/" + name
+                    let inner = LabFiles.path(of: name, in: path)
                     let isGone =
                         attributes.isDirectory ? removeAll(inner, depth: depth + 1) : take(inner, isDirectory: false)
                     if !isGone { isEmpty = false }

@@ -11,8 +11,8 @@
 /// Of several shortest ways GNU's diff has its own taste, which people know from its output: lines that the other list
 /// does not have are left out first, and so are some that it has too often, where they stand between such lines
 /// ("confusing lines"); runs of changes move down as far as they can, and back to where the other list has changes,
-/// too. With more than `costLimit` changes a way is taken that is good and need not be the shortest. All of this was
-/// found out by comparing answers, and is compared in the tests.
+/// too. With more than `costLimit` changes a way is taken that is good and need not be the shortest. These rules are
+/// GNU's; whether they are kept is held against its answers in the tests.
 struct LineDifference {
     /// `deleted` lines from `first` on are replaced by `inserted` lines from `second` on; both count from 0.
     struct Change: Equatable {

@@ -105,7 +105,7 @@ private final class FileComparison {
         if isDirectory(a) != isDirectory(b), exists(a), exists(b), given[a] == nil, given[b] == nil {
             let directory = isDirectory(a) ? a : b
             let file = isDirectory(a) ? b : a
-            let inner = Self.joined(directory, file.split(separator: "/").last.map(String.init) ?? file)
+            let inner = LabFiles.path(of: file.split(separator: "/").last.map(String.init) ?? file, in: directory)
             if isDirectory(a) { a = inner } else { b = inner }
         }
         let missing = [a, b].filter { !exists($0) }
@@ -119,9 +119,6 @@ private final class FileComparison {
 
     private func exists(_ name: String) -> Bool { given[name] != nil || files.exists(name) || name == "/dev/null" }
     private func isDirectory(_ name: String) -> Bool { given[name] == nil && files.isDirectory(name) }
-    private static func joined(_ directory: String, _ name: String) -> String {
-        directory.hasSuffix("/") ? directory + name : directory + "/" + name
-    }
 
     // MARK: Directories
 
@@ -142,7 +139,7 @@ private final class FileComparison {
         var status = 0
         for name in Set(first).union(second).sorted() {
             if process.session.isInterrupted || process.output.isBroken { return 2 }
-            let (x, y) = (Self.joined(a, name), Self.joined(b, name))
+            let (x, y) = (LabFiles.path(of: name, in: a), LabFiles.path(of: name, in: b))
             let found: Int
             switch (exists(x), exists(y)) {
             case (true, false) where !takesMissing, (false, true) where !takesMissing:

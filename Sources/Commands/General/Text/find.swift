@@ -110,9 +110,9 @@ extension GeneralCommands {
         private func descend(_ file: FoundFile) {
             guard file.isDirectory, file.depth < depths.upperBound else { return }
             guard let entries = try? process.session.files.list(file.path) else { return }
-            let prefix = file.path.hasSuffix("/") ? file.path : file.path + "/"
             for (name, _) in entries.reversed() {
-                pending.append(FoundFile(path: prefix + name, root: file.root, depth: file.depth + 1, isRoot: false))
+                let path = LabFiles.path(of: name, in: file.path)
+                pending.append(FoundFile(path: path, root: file.root, depth: file.depth + 1, isRoot: false))
             }
         }
 

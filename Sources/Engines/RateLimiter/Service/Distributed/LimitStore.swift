@@ -1,3 +1,4 @@
+import KernelHosting
 import KernelStructures
 import RateLimiterEngine
 
@@ -16,15 +17,33 @@ protocol LimitStore: AnyObject {
     /// - Parameter completion: called once, perhaps before this returns.
     func look(
         _ charges: [RateLimiter.Charge], _ policies: [RateLimitPolicy], completion: @escaping (StoreAnswer) -> Void)
-    /// Asks whether it is one that can count.
-    ///
-    /// - Parameter completion: called once, perhaps before this returns, with what is wrong.
-    func check(completion: @escaping (StoreProblem?) -> Void)
-    /// Called when it answers again after it could not be asked.
-    var onReturn: (() -> Void)? { get set }
+    /// The way to it.
+    var link: RESPStoreLink { get }
+    /// What only a store that can count answers without an error.
+    static var checkQuestion: [String] { get }
     /// What it did so far.
     var counters: StoreCounters { get }
     func close()
+}
+
+extension LimitStore {
+    /// Called when it answers again after it could not be asked.
+    var onReturn: (() -> Void)? {
+        get { link.onReturn }
+        set { link.onReturn = newValue }
+    }
+
+    /// Asks whether it is one that can count.
+    ///
+    /// - Parameter completion: called once, perhaps before this returns, with what is wrong.
+    func check(completion: @escaping (StoreProblem?) -> Void) {
+        link.ask(Self.checkQuestion.map { Array($0.utf8) }) { result in
+            switch result {
+            case .failure(let failure): completion(.unreachable(failure.text))
+            case .success(let value): completion(value.errorText.map { .unsuitable($0) })
+            }
+        }
+    }
 }
 
 enum StoreProblem {

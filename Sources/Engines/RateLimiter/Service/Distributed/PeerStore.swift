@@ -26,7 +26,7 @@ import RateLimiterEngine
 /// most; `limiter audit` measures it. A lease of 1 is exact, and asks every time.
 final class PeerStore: LimitStore {
     private let node: Node
-    private let link: RESPStoreLink
+    let link: RESPStoreLink
     private let lease: Int
     private(set) var counters = StoreCounters()
     /// What has been charged and not been spent, by rule and key.
@@ -55,19 +55,7 @@ final class PeerStore: LimitStore {
         link.returnsByItself = true
     }
 
-    var onReturn: (() -> Void)? {
-        get { link.onReturn }
-        set { link.onReturn = newValue }
-    }
-
-    func check(completion: @escaping (StoreProblem?) -> Void) {
-        link.ask([Array("RL.LOOK".utf8)]) { result in
-            switch result {
-            case .failure(let failure): completion(.unreachable(failure.text))
-            case .success(let value): completion(value.errorText.map { .unsuitable($0) })
-            }
-        }
-    }
+    static let checkQuestion = ["RL.LOOK"]
 
     /// With what this node has taken in advance and not spent.
     func look(

@@ -9,7 +9,7 @@ import RateLimiterEngine
 /// The script is loaded once a connection and then called by its digest (`EVALSHA`). If Redis has forgotten it, because
 /// it was restarted or flushed, the script itself is sent (`EVAL`), which loads it again.
 package final class RedisStore {
-    private let link: RESPStoreLink
+    let link: RESPStoreLink
     private var digest: [UInt8]?
     private(set) var counters = StoreCounters()
 
@@ -30,20 +30,8 @@ package final class RedisStore {
         }
     }
 
-    var onReturn: (() -> Void)? {
-        get { link.onReturn }
-        set { link.onReturn = newValue }
-    }
-
     /// A server of Redis's commands that runs no scripts can keep values, and cannot count.
-    func check(completion: @escaping (StoreProblem?) -> Void) {
-        link.ask(["EVAL", "return 1", "0"].map { Array($0.utf8) }) { result in
-            switch result {
-            case .failure(let failure): completion(.unreachable(failure.text))
-            case .success(let value): completion(value.errorText.map { .unsuitable($0) })
-            }
-        }
-    }
+    static let checkQuestion = ["EVAL", "return 1", "0"]
 
     func look(
         _ charges: [RateLimiter.Charge], _ policies: [RateLimitPolicy], completion: @escaping (StoreAnswer) -> Void
